@@ -1,0 +1,62 @@
+package cdc
+
+// Op is what happened to a row, as the envelope's `op` says it.
+type Op byte
+
+// The operations of an envelope. Every switch over Op names all of them; there is no "other".
+const (
+	OpCreate   Op = 'c' // INSERT, or the second half of a key change
+	OpUpdate   Op = 'u' // UPDATE that keeps the table key
+	OpDelete   Op = 'd' // DELETE, or the first half of a key change
+	OpRead     Op = 'r' // a row of a snapshot
+	OpTruncate Op = 't' // TRUNCATE: a cut, written to every partition
+	OpMarker   Op = 'm' // opens or ends a generation, on every partition
+)
+
+// DatumKind says in which form a column value came, in pgoutput's own letters.
+type DatumKind byte
+
+// The forms of a column value (Postgres protocol, "TupleData").
+const (
+	DatumNull      DatumKind = 'n'
+	DatumUnchanged DatumKind = 'u' // an unchanged TOASTed value that Postgres did not send
+	DatumText      DatumKind = 't'
+	DatumBinary    DatumKind = 'b'
+)
+
+// Datum is one column value as Postgres delivered it. Data aliases the reader's buffer and is valid until the next read.
+type Datum struct {
+	Kind DatumKind
+	Data []byte
+}
+
+// Tuple is a row as Postgres delivered it, in the order of the relation's columns. It aliases the reader's buffer.
+type Tuple []Datum
+
+// OldKind says which old tuple an UPDATE or DELETE carried, in pgoutput's own letters; 0 is none.
+type OldKind byte
+
+// The kinds of an old tuple.
+const (
+	OldNone OldKind = 0
+	OldKey  OldKind = 'K' // only the replica identity's columns are filled, all others are null
+	OldFull OldKind = 'O' // the whole row (REPLICA IDENTITY FULL)
+)
+
+// Meta is what an envelope says of a change beside its row.
+type Meta struct {
+	// Position identifies the change; for an UPDATE it is the first of the two that an UPDATE takes (rule 1).
+	Position Position
+	// LSN is the start of the change's own WAL record; for information only, it does not order changes. For snapshot rows it is the snapshot's LSN.
+	LSN LSN
+	// XID is the transaction's id; 0 for snapshot rows and markers.
+	XID uint32
+	// CommitTime is the transaction's commit time in microseconds since 1970-01-01 UTC; for snapshot rows the snapshot's time.
+	CommitTime int64
+	// Generation is the table's generation; the first is 1.
+	Generation uint32
+	// Leaf is the OID of the partition the row lives in; 0 for a table that is not partitioned.
+	Leaf uint32
+	// Now is when the record was encoded, in microseconds since 1970-01-01 UTC.
+	Now int64
+}

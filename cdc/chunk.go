@@ -1,0 +1,48 @@
+package cdc
+
+// Topic is where a table's records go. It is immutable once made.
+type Topic struct {
+	// Name is the Kafka topic, e.g. "clinic.public.claims".
+	Name string
+	// Partitions is the number of partitions; it never changes within a generation (rule 9).
+	Partitions int32
+	// Compacted says that every record carries a whole row and each delete is followed by a tombstone (rules 10 and 17).
+	Compacted bool
+}
+
+// Record is one encoded record inside a Chunk: its key is Bytes[Key:Value], its value Bytes[Value:End], both with their
+// Confluent framing. A tombstone has no value and carries Position in its header.
+type Record struct {
+	Topic           *Topic
+	Partition       int32
+	Tombstone       bool
+	Key, Value, End int
+	Position        Position
+}
+
+// Chunk is a bounded run of encoded records on their way to a Sink. It is reused: the sink gives it back when the records
+// are durable or failed. A Chunk is owned by one goroutine at a time and is not safe for concurrent use.
+type Chunk struct {
+	// Bytes holds the keys and values of all records, back to back. Encoders append to it.
+	Bytes []byte
+	// Records lists them in the order in which they must be produced.
+	Records []Record
+}
+
+// Reset empties the chunk and keeps its memory.
+func (c *Chunk) Reset() {
+	c.Bytes = c.Bytes[:0]
+	c.Records = c.Records[:0]
+}
+
+// Key gives the framed key of record i; it aliases the chunk.
+func (c *Chunk) Key(i int) []byte { r := &c.Records[i]; return c.Bytes[r.Key:r.Value:r.Value] }
+
+// Value gives the framed value of record i, nil for a tombstone; it aliases the chunk.
+func (c *Chunk) Value(i int) []byte {
+	r := &c.Records[i]
+	if r.Tombstone {
+		return nil
+	}
+	return c.Bytes[r.Value:r.End:r.End]
+}

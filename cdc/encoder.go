@@ -1,0 +1,35 @@
+package cdc
+
+import "context"
+
+// TableEncoder turns the changes of one relation into records of a chunk. It is compiled once per relation, allocates
+// nothing per row, and is not safe for concurrent use (each snapshot worker compiles its own).
+//
+// When a value cannot be carried it returns an error that names table and column, never the value; the chunk then holds
+// exactly what it held before the call, and the caller quarantines the table.
+type TableEncoder interface {
+	// Topic is where the records go.
+	Topic() *Topic
+	// Insert appends a `c` record at m.Position.
+	Insert(c *Chunk, m *Meta, row Tuple) error
+	// Update appends `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed, `d` of the old key at
+	// m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of unchanged TOAST (rule 17).
+	Update(ctx context.Context, c *Chunk, m *Meta, kind OldKind, old, row Tuple) error
+	// Delete appends `d` at m.Position, and a tombstone behind it if the topic is compacted.
+	Delete(c *Chunk, m *Meta, kind OldKind, old Tuple) error
+	// Read appends `r`: a snapshot row of generation m.Generation, at m.Position (ordinal 0).
+	Read(c *Chunk, m *Meta, row Tuple) error
+	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is 0 (rule 11).
+	Truncate(c *Chunk, m *Meta) error
+	// OpenGeneration appends the open marker of generation m.Generation to every partition (rule 13).
+	OpenGeneration(c *Chunk, m *Meta) error
+	// EndGeneration appends the end marker of generation m.Generation to every partition; m.Position is the cut P.
+	EndGeneration(c *Chunk, m *Meta) error
+}
+
+// Rereader reads the present value of columns that Postgres did not send (rule 17: unchanged TOAST in a key change).
+type Rereader interface {
+	// Reread selects columns (indices into the relation's columns) of the row whose table key has the values that row
+	// carries. found is false when the row is gone. The tuple has one text-form datum per asked column, in that order.
+	Reread(ctx context.Context, relation uint32, row Tuple, columns []int) (values Tuple, found bool, err error)
+}

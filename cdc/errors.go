@@ -1,0 +1,11 @@
+package cdc
+
+import "errors"
+
+// The reasons for which a pipeline stops as a whole. They are wrapped with where and what to do.
+var (
+	// ErrFenced says that another capture with the same slot and prefix has taken over.
+	ErrFenced = errors.New("another capture has taken over")
+	// ErrGap says that the source can no longer give the changes behind the stored position.
+	ErrGap = errors.New("changes are missing between the stored position and the source")
+)

@@ -1,0 +1,32 @@
+package cdc
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// LSN is a byte position in Postgres' write-ahead log (pg_lsn). Zero means "none": Postgres never gives it out.
+type LSN uint64
+
+// String writes the LSN as Postgres does: two hexadecimal halves, "16/B374D848".
+func (l LSN) String() string {
+	return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l)) //nolint:gosec // the halves are cut on purpose
+}
+
+// ParseLSN reads the form that String writes. Errors name the text, which is never a row value.
+func ParseLSN(s string) (LSN, error) {
+	high, low, ok := strings.Cut(s, "/")
+	if !ok {
+		return 0, fmt.Errorf("parse LSN %q: no slash", s)
+	}
+	h, err := strconv.ParseUint(high, 16, 32)
+	if err != nil {
+		return 0, fmt.Errorf("parse LSN %q: high half: %w", s, err)
+	}
+	l, err := strconv.ParseUint(low, 16, 32)
+	if err != nil {
+		return 0, fmt.Errorf("parse LSN %q: low half: %w", s, err)
+	}
+	return LSN(h<<32 | l), nil
+}

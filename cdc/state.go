@@ -1,0 +1,82 @@
+package cdc
+
+// StateFormat is the version of the records in the state topic. A release reads its own and every older format.
+const StateFormat = 1
+
+// Phase is how far the pipeline as a whole has come.
+type Phase string
+
+// The phases, in order.
+const (
+	PhaseNone      Phase = ""          // no state: a first start
+	PhaseCreating  Phase = "creating"  // committed before publication and slot are created (rule 4)
+	PhaseCopying   Phase = "copying"   // the slot is there, some first copy has not ended
+	PhaseStreaming Phase = "streaming" // every first copy has ended or its table is quarantined
+)
+
+// TablePhase is how far one table has come.
+type TablePhase string
+
+// The phases of a table.
+const (
+	TableCopying     TablePhase = "copying"
+	TableStreaming   TablePhase = "streaming"
+	TableQuarantined TablePhase = "quarantined"
+)
+
+// State is everything a capture knows about its pipeline, folded from the records of the state topic.
+type State struct {
+	Source SourceState
+	Point  Point
+	// Tables by "schema.table", real names.
+	Tables map[string]TableState
+}
+
+// StateChange is one record of the state topic: SourceState or TableState. (The point is written with every commit.)
+type StateChange interface{ stateChange() }
+
+// SourceState is what identifies the source; it is written when it changes. JSON field names are a format.
+type SourceState struct {
+	Format int   `json:"format"`
+	Phase  Phase `json:"phase"`
+	// Epoch of all positions written now; the first is 1.
+	Epoch uint32 `json:"epoch"`
+	// System is Postgres' system identifier, Timeline the server's timeline when the slot was last opened.
+	System   string `json:"system"`
+	Timeline uint32 `json:"timeline"`
+	Database string `json:"database"`
+	Slot     string `json:"slot"`
+	// ConsistentPoint of the slot, 0 while creating.
+	ConsistentPoint LSN `json:"consistent_point"`
+	// Partitions is the partition count of the table topics (rule 9: a difference stops capture).
+	Partitions int32 `json:"partitions"`
+	// HashKeys maps the id of each hash key to its fingerprint.
+	HashKeys map[string]string `json:"hash_keys,omitempty"`
+}
+
+// TableState is what the capture knows of one table; it is written when it changes. JSON field names are a format.
+type TableState struct {
+	Format int        `json:"format"`
+	Schema string     `json:"schema"`
+	Table  string     `json:"table"`
+	OID    uint32     `json:"oid"`
+	Topic  string     `json:"topic"`
+	Phase  TablePhase `json:"phase"`
+	// Generation is the last one opened; the first is 1.
+	Generation uint32 `json:"generation"`
+	// Cut is the version of the generation's first snapshot, packed in hexadecimal; empty until it ended.
+	Cut string `json:"cut,omitempty"`
+	// Rows copied into the generation, for status.
+	Rows int64 `json:"rows"`
+	// Reason says why the table is quarantined; it holds no row value.
+	Reason string `json:"reason,omitempty"`
+	// KeyPrint and PolicyPrint fingerprint the key's columns and types, and the policies: a difference needs a new generation.
+	KeyPrint    string `json:"key_print"`
+	PolicyPrint string `json:"policy_print"`
+}
+
+func (SourceState) stateChange() {}
+func (TableState) stateChange()  {}
+
+// Name is the table's real name, "schema.table".
+func (t TableState) Name() string { return t.Schema + "." + t.Table }

@@ -1,0 +1,174 @@
+package schemas
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// OwnPrefix begins the names of dirtbike's own topics (state, progress). No table topic can begin with it: a
+// configured prefix begins with a letter (rule 12).
+const OwnPrefix = "_dirtbike."
+
+// ControlSuffix ends the name of the Avro record that keys control records: "<topic>.Control" (rule 11).
+const (
+	KeySuffix      = ".Key"
+	ValueSuffix    = ".Value"
+	EnvelopeSuffix = ".Envelope"
+	SourceSuffix   = ".Source"
+	ControlSuffix  = ".Control"
+)
+
+// TopicName gives the topic of a table: "<prefix>.<schema>.<table>", each part escaped.
+func TopicName(prefix, schema, table string) string {
+	return prefix + "." + EscapeName(schema) + "." + EscapeName(table)
+}
+
+// StateTopic and ProgressTopic are this pipeline's own topics.
+func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
+
+// ProgressTopic holds one record per commit: see ARCHITECTURE.md, "Formats".
+func ProgressTopic(prefix string) string { return OwnPrefix + prefix + ".progress" }
+
+// EscapeName maps a Postgres name reversibly to an Avro name (which Kafka accepts too): every character that is not
+// [A-Za-z0-9_] (or a digit in front) becomes _xHHHH_ with its code point in at least four hexadecimal digits, and so does the
+// underscore of a name that already holds such a sequence.
+func EscapeName(s string) string {
+	if plain(s) {
+		return s
+	}
+	var b strings.Builder
+	for i, r := range s {
+		if legal(r, i == 0) && !(r == '_' && looksEscaped(s[i:])) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "_x%04X_", r)
+		}
+	}
+	return b.String()
+}
+
+// UnescapeName is the inverse of EscapeName.
+func UnescapeName(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if n := escapeLen(s[i:]); n > 0 {
+			code, _ := strconv.ParseInt(s[i+2:i+n-1], 16, 32) // escapeLen saw that these are hexadecimal digits
+			b.WriteRune(rune(code))                           //nolint:gosec // at most six digits
+			i += n
+			continue
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	return b.String()
+}
+
+func plain(s string) bool {
+	for i, r := range s {
+		if !legal(r, i == 0) || (r == '_' && looksEscaped(s[i:])) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func legal(r rune, first bool) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_':
+		return true
+	case r >= '0' && r <= '9':
+		return !first
+	}
+	return false
+}
+
+func looksEscaped(s string) bool { return escapeLen(s) > 0 }
+
+// escapeLen gives the length of an escape sequence at the start of s, 0 if there is none.
+func escapeLen(s string) int {
+	if !strings.HasPrefix(s, "_x") {
+		return 0
+	}
+	n := 2
+	for n < len(s) && n < 8 && upperHex(s[n]) {
+		n++
+	}
+	if n < 6 || n >= len(s) || s[n] != '_' {
+		return 0
+	}
+	code, err := strconv.ParseInt(s[2:n], 16, 32)
+	if err != nil || !utf8.ValidRune(rune(code)) { //nolint:gosec // at most six digits
+		return 0
+	}
+	return n + 1
+}
+
+func upperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
+
+// ClickHouse's bookkeeping columns (rule 21) and the view's own column (rule 31). A source column of such a name, or one that
+// begins with "_key_", is escaped.
+const (
+	ColVersion   = "_version"
+	ColDeleted   = "_deleted"
+	ColPartition = "_partition"
+	ColOffset    = "_offset"
+	ColLeaf      = "_leaf"
+	ColInexact   = "_inexact"
+	ColKeyPrefix = "_key_" // exact integers of inexact key columns: _key_<column>
+)
+
+// ClickHouseColumn gives the column's name in ClickHouse: its real name, but for names that dirtbike itself uses there.
+func ClickHouseColumn(name string) string {
+	switch name {
+	case ColVersion, ColDeleted, ColPartition, ColOffset, ColLeaf, ColInexact:
+	default:
+		if !strings.HasPrefix(name, ColKeyPrefix) && !looksEscaped(name) {
+			return name
+		}
+	}
+	return "_x005F_" + name[1:]
+}
+
+// ClickHouseView gives the name people query: the table's, or "<schema>_<table>" outside schema public.
+func ClickHouseView(schema, table string) string {
+	if schema == "public" {
+		return table
+	}
+	return schema + "_" + table
+}
+
+// ClickHouseStorage gives the storage table of a generation: "<view>__g<N>" in database "<database>_raw".
+func ClickHouseStorage(schema, table string, generation uint32) string {
+	return ClickHouseView(schema, table) + "__g" + strconv.FormatUint(uint64(generation), 10)
+}
+
+// StorageDatabase is where storage tables and bookkeeping live.
+func StorageDatabase(database string) string { return database + "_raw" }
+
+// ReservedView reports whether dirtbike itself needs the name in the view database.
+func ReservedView(view string) bool { return view == "complete_up_to" }
+
+// Collisions finds tables that would share a topic or a view (rule 12), or take a reserved name; each is one line for people.
+// Kafka itself refuses topics that are equal after '.' became '_'.
+func Collisions(prefix string, tables []*Relation) []string {
+	topics, views := map[string]string{}, map[string]string{}
+	var out []string
+	for _, t := range tables {
+		name := t.FullName()
+		topic := strings.ReplaceAll(TopicName(prefix, t.Schema, t.Name), ".", "_")
+		view := ClickHouseView(t.Schema, t.Name)
+		if other, ok := topics[topic]; ok {
+			out = append(out, fmt.Sprintf("%s and %s would share a topic (Kafka takes '.' and '_' for the same)", other, name))
+		}
+		if other, ok := views[view]; ok {
+			out = append(out, fmt.Sprintf("%s and %s would share the ClickHouse view %q", other, name, view))
+		}
+		if ReservedView(view) {
+			out = append(out, fmt.Sprintf("%s would take the name of dirtbike's own view %q", name, view))
+		}
+		topics[topic], views[view] = name, name
+	}
+	return out
+}

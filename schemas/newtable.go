@@ -1,0 +1,49 @@
+package schemas
+
+import "fmt"
+
+func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
+	t := &Table{Topic: topic, Database: rel.Database, Schema: rel.Schema, Name: rel.Name, Compacted: rel.Compactable()}
+	carriedAs := map[int]int{}
+	keyed := map[int]bool{}
+	for _, k := range rel.Key {
+		keyed[k] = true
+	}
+	for i := range rel.Columns {
+		col := &rel.Columns[i]
+		transform, carried, err := p.For(rel, i)
+		if err != nil {
+			return nil, fmt.Errorf("table %s, column %s: %w", rel.FullName(), col.Name, err)
+		}
+		if !carried {
+			continue
+		}
+		carriedAs[i] = len(t.Columns)
+		t.Columns = append(t.Columns, carry(col, i, transform, keyed[i]))
+	}
+	if len(rel.Key) == 0 {
+		return nil, fmt.Errorf("table %s has no key. Try: ALTER TABLE %s ADD PRIMARY KEY (…), or exclude it: tables: [\"!%s\"]", rel.FullName(), rel.FullName(), rel.FullName())
+	}
+	for _, k := range rel.Key {
+		at, ok := carriedAs[k]
+		if !ok {
+			return nil, fmt.Errorf("table %s, key column %s is withheld by the privacy policy. Try: name it keep or hash under privacy.columns", rel.FullName(), rel.Columns[k].Name)
+		}
+		if why := KeyRefusal(t.Columns[at].Type); why != "" {
+			return nil, fmt.Errorf("table %s, key column %s: %s. Try: exclude the table, tables: [\"!%s\"]", rel.FullName(), rel.Columns[k].Name, why, rel.FullName())
+		}
+		t.Key = append(t.Key, at)
+	}
+	return t, nil
+}
+
+func carry(col *Column, source int, transform Transform, key bool) TableColumn {
+	c := TableColumn{
+		Name: col.Name, Field: EscapeName(col.Name), Attnum: col.Attnum, Type: col.Type, Declared: col.Type.Name,
+		Policy: "keep", NotNull: col.NotNull, Key: key, Toastable: col.Toastable, Source: source, Transform: transform,
+	}
+	if transform != nil {
+		c.Policy, c.Type = transform.Policy(), transform.Output()
+	}
+	return c
+}

@@ -1,0 +1,66 @@
+package schemas
+
+// Identity is a table's replica identity, in pg_class.relreplident's letters.
+type Identity byte
+
+// The replica identities.
+const (
+	IdentityDefault Identity = 'd'
+	IdentityNothing Identity = 'n'
+	IdentityFull    Identity = 'f'
+	IdentityIndex   Identity = 'i'
+)
+
+// Relation is a source table as Postgres' catalog and pgoutput's Relation message describe it, before any policy.
+type Relation struct {
+	OID      uint32
+	Schema   string
+	Name     string
+	Database string
+	Identity Identity
+	// Columns are those that pgoutput sends, in its order (attnum order; no dropped and no stored generated columns).
+	Columns []Column
+	// Key holds the indices into Columns of the table key (rule 9), in key order.
+	Key []int
+}
+
+// FullName is "schema.table".
+func (r *Relation) FullName() string { return r.Schema + "." + r.Name }
+
+// Column is one column of a Relation.
+type Column struct {
+	Name    string
+	Attnum  int16
+	Type    Type
+	NotNull bool
+	// Toastable says that Postgres may store the value out of line, so that an update may leave it out ("unchanged").
+	// It is so when pg_attribute.attstorage is not 'p'.
+	Toastable bool
+}
+
+// Type is a Postgres type as this module carries it.
+type Type struct {
+	Kind Kind
+	// Name is Postgres' own format_type(), e.g. "numeric(12,2)", "zip5" for a domain, "claim_status" for an enum.
+	Name string
+	// OID is the declared type's (a domain's own), Base that of the type beneath a domain (otherwise equal to OID).
+	OID, Base uint32
+	Mod       int32
+	// Precision and Scale of KindNumeric.
+	Precision, Scale int
+	// Elem is the element type of KindArray, else nil.
+	Elem *Type
+}
+
+// Toastable reports whether some column may come as "unchanged".
+func (r *Relation) Toastable() bool {
+	for i := range r.Columns {
+		if r.Columns[i].Toastable {
+			return true
+		}
+	}
+	return false
+}
+
+// Compactable reports whether each record carries a whole row, so that the topic may be compacted (rule 17).
+func (r *Relation) Compactable() bool { return r.Identity == IdentityFull || !r.Toastable() }

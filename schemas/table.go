@@ -1,0 +1,52 @@
+package schemas
+
+// Table is the contract between the two legs: a source table after its policies. The registered value schema holds all of
+// it (rule: load needs no connection to Postgres); schemas/avro writes and reads it.
+type Table struct {
+	// Topic is the Kafka topic and the root of the Avro names.
+	Topic string
+	// Database, Schema and Name are the source's real names.
+	Database, Schema, Name string
+	// Columns in the source's order, without the withheld ones.
+	Columns []TableColumn
+	// Key holds indices into Columns, in key order.
+	Key []int
+	// Compacted says that the topic is compacted: no record is ever `unchanged`.
+	Compacted bool
+}
+
+// TableColumn is one carried column.
+type TableColumn struct {
+	// Name is the real name, Field the Avro field's (rule 12: a reversible escape).
+	Name, Field string
+	Attnum      int16
+	// Type is the type after the policy.
+	Type Type
+	// Declared is the source's own type name before the policy.
+	Declared string
+	// Policy is keep, mask, hash, zip3 or year.
+	Policy string
+	// NotNull says that the source declares NOT NULL.
+	NotNull bool
+	// Key says that the column belongs to the table key.
+	Key bool
+	// Toastable says that the source may leave the value out of an update.
+	Toastable bool
+
+	// Source is the index into the relation's columns, and Transform the compiled policy (nil for keep). They are set on the
+	// capture's side only and not part of the contract.
+	Source    int
+	Transform Transform
+}
+
+// FullName is "schema.table".
+func (t *Table) FullName() string { return t.Schema + "." + t.Name }
+
+// Inexact reports whether the Avro type of the column may fail to hold a value of its Postgres type, so that the field is
+// null and the exact text stands in the envelope's `inexact` (rule 31). Such a field is a nullable union even in the key's columns.
+func (c *TableColumn) Inexact() bool { return AvroInexact(c.Type) }
+
+// NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key is not carried.
+func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
+	return newTable(rel, topic, p)
+}
