@@ -20,13 +20,22 @@ type Record struct {
 	Position        Position
 }
 
-// Chunk is a bounded run of encoded records on their way to a Sink. It is reused: the sink gives it back when the records
-// are durable or failed. A Chunk is owned by one goroutine at a time and is not safe for concurrent use.
+// Chunk is a bounded run of encoded records on their way to a Sink. It is reused: the sink calls Release, exactly once, when it
+// no longer reads the bytes (each record is acknowledged or given up). A Chunk is owned by one goroutine at a time.
 type Chunk struct {
 	// Bytes holds the keys and values of all records, back to back. Encoders append to it.
 	Bytes []byte
 	// Records lists them in the order in which they must be produced.
 	Records []Record
+
+	pool *chunkPool
+}
+
+// Release gives the chunk back to whoever made it; the caller must not touch it afterwards. A chunk of no pool is dropped.
+func (c *Chunk) Release() {
+	if c.pool != nil {
+		c.pool.put(c)
+	}
 }
 
 // Reset empties the chunk and keeps its memory.

@@ -8,4 +8,8 @@ var (
 	ErrFenced = errors.New("another capture has taken over")
 	// ErrGap says that the source can no longer give the changes behind the stored position.
 	ErrGap = errors.New("changes are missing between the stored position and the source")
+	// ErrRefused says that configuration, source and state do not fit together; somebody has to decide.
+	ErrRefused = errors.New("refused")
+	// ErrUnreachable says that a part did not answer: the session is retried, no table is to blame.
+	ErrUnreachable = errors.New("unreachable")
 )

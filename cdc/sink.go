@@ -48,7 +48,7 @@ type Sink interface {
 	// EnsureTopic creates the table's topic or checks that it is as wanted (partition count, clean-up policy).
 	EnsureTopic(ctx context.Context, t *Topic) error
 	// Write hands the chunk's records over in order, inside the open transaction (which it begins if needed). It blocks while
-	// the producer's buffer is full. The chunk belongs to the sink until Commit has returned.
+	// the producer's buffer is full. The chunk belongs to the sink, which calls its Release once every record is acknowledged or given up.
 	Write(ctx context.Context, c *Chunk) (Accepted, error)
 	// Commit makes everything written since the last Commit durable, together with the point and the changed parts of the state.
 	Commit(ctx context.Context, p Point, changed ...StateChange) (Durable, error)

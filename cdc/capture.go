@@ -1,0 +1,151 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options of a Capture. Zero values take the defaults named.
+type Options struct {
+	Source Source
+	Sink   Sink
+	Tables Tables
+	// Partitions of every table topic; compared with the state (rule 9).
+	Partitions int32
+	// Slot is the slot's name, for state and messages.
+	Slot string
+	// HashKeys maps key ids to fingerprints; compared with the state (another key stops capture).
+	HashKeys map[string]string
+	// SnapshotWorkers copy that many tables at once. Default 2.
+	SnapshotWorkers int
+	// MaxTransaction is how many bytes one Kafka transaction may hold (rule 7). Default 64 MiB.
+	MaxTransaction int64
+	// ChunkBytes and Chunks bound memory: that many chunks of that size are on the way at most. Default 1 MiB and 16.
+	ChunkBytes, Chunks int
+	// CommitInterval is the shortest time between two commits of small transactions. Default 20 ms.
+	CommitInterval time.Duration
+	// IdleInterval is how often an idle source is asked how far its log reaches. Default 250 ms.
+	IdleInterval time.Duration
+	Log          *zap.Logger
+	Metrics      *Metrics
+	Fault        Fault
+}
+
+func (o *Options) defaults() {
+	if o.SnapshotWorkers == 0 {
+		o.SnapshotWorkers = 2
+	}
+	if o.MaxTransaction == 0 {
+		o.MaxTransaction = 64 << 20
+	}
+	if o.ChunkBytes == 0 {
+		o.ChunkBytes = 1 << 20
+	}
+	if o.Chunks == 0 {
+		o.Chunks = 16
+	}
+	if o.CommitInterval == 0 {
+		o.CommitInterval = 20 * time.Millisecond
+	}
+	if o.IdleInterval == 0 {
+		o.IdleInterval = 250 * time.Millisecond
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+}
+
+// heartbeat is how often the state is committed even when nothing changes, so that a fenced capture notices (rule 4).
+const heartbeat = 4 * time.Second
+
+// Capture moves changes from a Source to a Sink: it recovers, copies what is not yet copied, and follows the log.
+type Capture struct {
+	Options
+	status status
+}
+
+// NewCapture makes a capture; Run starts it.
+func NewCapture(o Options) *Capture {
+	o.defaults()
+	return &Capture{Options: o}
+}
+
+// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. Anything else (a server that
+// went away) is retried for ever, each time from the state in Kafka; what is durable stays so.
+func (c *Capture) Run(ctx context.Context) error {
+	attempt := func() (struct{}, error) {
+		err := c.session(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return struct{}{}, nil
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrGap), errors.Is(err, ErrRefused):
+			c.status.failed(err)
+			return struct{}{}, backoff.Permanent(err)
+		}
+		c.status.failed(err)
+		c.Metrics.retries.Inc()
+		return struct{}{}, err
+	}
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 5*time.Second
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0),
+		backoff.WithNotify(func(err error, next time.Duration) {
+			c.Log.Warn("capture was interrupted; everything committed to Kafka is safe, it goes on from there", zap.Error(err), zap.Duration("retry_in", next))
+		}))
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// session is one life of the connections: recover, start, copy, follow.
+func (c *Capture) session(ctx context.Context) (err error) {
+	state, err := c.Sink.Recover(ctx)
+	if err != nil {
+		return fmt.Errorf("recover the state from Kafka: %w", err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		err = errors.Join(err, c.Sink.Close(closing))
+	}()
+	group, ctx := errgroup.WithContext(ctx)
+	pipe := newPipe(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), c.Fault, c.Metrics)
+	s := &session{Capture: c, pipe: pipe, state: state, live: map[uint32]*liveTable{}}
+	group.Go(func() error { return pipe.run(ctx) })
+	group.Go(func() error { return s.work(ctx) })
+	return group.Wait()
+}
+
+// session is what one life knows.
+type session struct {
+	*Capture
+	pipe  *pipe
+	state *State
+	live  map[uint32]*liveTable // by relation OID; filled by start
+}
+
+// liveTable is a captured table with its encoder.
+type liveTable struct {
+	*Table
+	encoder TableEncoder
+	state   TableState
+}
+
+func (t *liveTable) quarantined() bool { return t.state.Phase == TableQuarantined }
+
+func (s *session) work(ctx context.Context) error {
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	return s.follow(ctx)
+}

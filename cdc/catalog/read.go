@@ -1,0 +1,174 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"dirtbike/schemas"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// entry is a table of the catalog, captured or not.
+type entry struct {
+	rel *schemas.Relation
+	// kind is pg_class.relkind, persistence relpersistence.
+	kind, persistence string
+	// notKey says why the table has no usable key; "" if it has one.
+	notKey string
+	rows   int64
+	// arrayOfOther and the like: columns without a binary decoder.
+	textOnly bool
+}
+
+// tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks for:
+// under REPLICA IDENTITY USING INDEX that index, otherwise the primary key.
+const tablesSQL = `
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
+       greatest(c.reltuples, 0)::bigint,
+       coalesce(i.indkey::int2[], '{}'), coalesce(i.indnkeyatts, 0)::int, coalesce(i.indimmediate, true),
+       EXISTS (SELECT FROM unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
+               JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid
+     AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END
+WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname, c.relname`
+
+// columnsSQL lists the columns that pgoutput sends (stored generated columns are not in the stream, rule 20), with domains
+// resolved to their base type and arrays to their element.
+const columnsSQL = `
+WITH RECURSIVE base AS (
+  SELECT t.oid AS declared, t.oid AS base, -1 AS mod, t.typtype, t.typbasetype, t.typtypmod FROM pg_type t
+  UNION ALL
+  SELECT b.declared, t.oid, CASE WHEN b.mod = -1 THEN b.typtypmod ELSE b.mod END, t.typtype, t.typbasetype, t.typtypmod
+  FROM base b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd')
+SELECT a.attrelid, a.attname::text, a.attnum, a.attnotnull OR dt.typnotnull, a.attstorage::text,
+       a.atttypid, bt.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END, format_type(a.atttypid, a.atttypmod),
+       bt.typname::text, bt.typtype::text, bt.typnamespace = 'pg_catalog'::regnamespace,
+       coalesce(et.oid, 0), coalesce(et.typname, '')::text, coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
+FROM pg_attribute a
+JOIN pg_type dt ON dt.oid = a.atttypid
+JOIN base b ON b.declared = a.atttypid AND b.typtype <> 'd'
+JOIN pg_type bt ON bt.oid = b.base
+LEFT JOIN pg_type et ON et.oid = bt.typelem AND bt.typcategory = 'A' AND bt.typsubscript = 'array_subscript_handler'::regproc
+WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+ORDER BY a.attrelid, a.attnum`
+
+// read lists all tables of the database.
+func read(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, error) {
+	entries, keys, err := readTables(ctx, conn, database)
+	if err != nil {
+		return nil, err
+	}
+	byOID := map[uint32]*entry{}
+	oids := make([]uint32, len(entries))
+	for i, e := range entries {
+		byOID[e.rel.OID], oids[i] = e, e.rel.OID
+	}
+	if err := readColumns(ctx, conn, oids, byOID); err != nil {
+		return nil, err
+	}
+	for i, e := range entries {
+		resolveKey(e, keys[i])
+	}
+	return entries, nil
+}
+
+// indexKey is what pg_index says of the key index.
+type indexKey struct {
+	attnums          []int16
+	columns          int
+	immediate        bool
+	nondeterministic bool
+}
+
+func readTables(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, []indexKey, error) {
+	rows, err := conn.Query(ctx, tablesSQL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read pg_class: %w", err)
+	}
+	defer rows.Close()
+	var entries []*entry
+	var keys []indexKey
+	for rows.Next() {
+		e := &entry{rel: &schemas.Relation{Database: database}}
+		var k indexKey
+		var identity string
+		if err := rows.Scan(&e.rel.OID, &e.rel.Schema, &e.rel.Name, &e.kind, &e.persistence, &identity, &e.rows,
+			&k.attnums, &k.columns, &k.immediate, &k.nondeterministic); err != nil {
+			return nil, nil, fmt.Errorf("read pg_class: %w", err)
+		}
+		e.rel.Identity = schemas.Identity(identity[0])
+		entries, keys = append(entries, e), append(keys, k)
+	}
+	return entries, keys, rows.Err()
+}
+
+func readColumns(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
+	rows, err := conn.Query(ctx, columnsSQL, oids)
+	if err != nil {
+		return fmt.Errorf("read pg_attribute: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var oid uint32
+		var c schemas.Column
+		var storage, declared string
+		var base, elem typeName
+		var declaredOID uint32
+		var mod int32
+		if err := rows.Scan(&oid, &c.Name, &c.Attnum, &c.NotNull, &storage, &declaredOID, &base.oid, &mod, &declared,
+			&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.class, &elem.builtin); err != nil {
+			return fmt.Errorf("read pg_attribute: %w", err)
+		}
+		c.Toastable = storage != "p"
+		c.Type = resolveType(declaredOID, mod, declared, base, elem)
+		e := byOID[oid]
+		e.rel.Columns = append(e.rel.Columns, c)
+		if !decodesBinary(c.Type) {
+			e.textOnly = true
+		}
+	}
+	return rows.Err()
+}
+
+// decodesBinary reports whether this module decodes the binary form of the type.
+func decodesBinary(t schemas.Type) bool {
+	if t.Kind == schemas.KindArray {
+		return decodesBinary(*t.Elem)
+	}
+	return schemas.Row(t.Kind).Binary
+}
+
+// resolveKey finds the table key (rule 9), or why there is none.
+func resolveKey(e *entry, k indexKey) {
+	switch {
+	case e.rel.Identity == schemas.IdentityNothing:
+		e.notKey = "its replica identity is NOTHING, so Postgres would refuse updates once it is published. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
+	case k.columns == 0 && e.rel.Identity == schemas.IdentityIndex:
+		e.notKey = "its replica identity names an index that is gone. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
+	case k.columns == 0:
+		e.notKey = "it has no primary key. Try: ALTER TABLE %s ADD PRIMARY KEY (…)"
+	case !k.immediate:
+		e.notKey = "its key is DEFERRABLE, so that within a transaction two rows may have one key. Try: make the key of %s NOT DEFERRABLE"
+	case k.nondeterministic:
+		e.notKey = "its key has a nondeterministic collation: equal keys may have different bytes. Try: give the key columns of %s a deterministic collation"
+	}
+	if e.notKey != "" {
+		e.notKey = fmt.Sprintf(e.notKey, e.rel.FullName())
+		return
+	}
+	for _, attnum := range k.attnums[:k.columns] {
+		for i := range e.rel.Columns {
+			if e.rel.Columns[i].Attnum == attnum {
+				e.rel.Key = append(e.rel.Key, i)
+			}
+		}
+	}
+	if len(e.rel.Key) != k.columns {
+		e.notKey = "its key holds a generated column, which Postgres does not send"
+		e.rel.Key = nil
+	}
+}

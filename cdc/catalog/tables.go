@@ -1,0 +1,250 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Selection decides which tables are captured, and checks names in the config against what there is.
+type Selection interface {
+	// Match reports whether the config names the table.
+	Match(schema, table string) bool
+	// Check is told every table of the database (captured or not) and of the columns of the captured ones; its error names
+	// the place in the config and the nearest right name.
+	Check(all []*schemas.Relation) error
+}
+
+// Options of Tables.
+type Options struct {
+	// URL of the database; never printed.
+	URL string
+	// Settings are session settings that fix the text form of values.
+	Settings   map[string]string
+	Prefix     string
+	Partitions int32
+	Selection  Selection
+	Policies   schemas.Policies
+	Registry   schemas.Registry
+	// Keys names the key columns of tables without a primary key, by "schema.table" (source.keys).
+	Keys map[string][]string
+}
+
+// Tables implements cdc.Tables and cdc.Rereader over Postgres' catalog.
+type Tables struct {
+	options Options
+	mu      sync.Mutex
+	known   map[uint32]*known // by relation OID; filled by List
+	reread  *pgx.Conn
+}
+
+type known struct {
+	rel   *schemas.Relation
+	table *schemas.Table
+	cdc   *cdc.Table
+}
+
+var (
+	_ cdc.Tables   = (*Tables)(nil)
+	_ cdc.Rereader = (*Tables)(nil)
+)
+
+// New makes Tables; it connects to nothing yet.
+func New(o Options) *Tables { return &Tables{options: o, known: map[uint32]*known{}} }
+
+// connect opens a connection whose text form of values is fixed.
+func (t *Tables) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(t.options.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: source.url is no Postgres URL. Try: postgres://user@host:5432/database", cdc.ErrRefused)
+	}
+	for name, value := range t.options.Settings {
+		config.RuntimeParams[name] = value
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// List implements cdc.Tables.
+func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to Postgres: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	captured, err := Captured(ctx, conn, t.options.Selection, t.options.Keys)
+	if err != nil {
+		return nil, err
+	}
+	if clash := schemas.Collisions(t.options.Prefix, captured.relations()); len(clash) > 0 {
+		return nil, fmt.Errorf("%w: %s. Try: exclude one of them under source.tables", cdc.ErrRefused, strings.Join(clash, "; "))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.known = map[uint32]*known{}
+	var out []*cdc.Table
+	var refused []error
+	for _, e := range captured {
+		k, err := t.describe(e)
+		if err != nil {
+			refused = append(refused, err)
+			continue
+		}
+		t.known[k.rel.OID] = k
+		out = append(out, k.cdc)
+	}
+	if len(refused) > 0 {
+		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, errors.Join(refused...))
+	}
+	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
+	return out, nil
+}
+
+func (t *Tables) describe(e *entry) (*known, error) {
+	topic := schemas.TopicName(t.options.Prefix, e.rel.Schema, e.rel.Name)
+	table, err := schemas.NewTable(e.rel, topic, t.options.Policies)
+	if err != nil {
+		return nil, err
+	}
+	sql, kinds := copySQL(e.rel)
+	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
+		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
+		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted},
+		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(table),
+		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
+	}}, nil
+}
+
+// copySQL reads all columns that are captured or not, in the relation's order: the encoder knows which ones it needs.
+func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
+	names, kinds := make([]string, len(rel.Columns)), make([]cdc.DatumKind, len(rel.Columns))
+	cast := false
+	for i := range rel.Columns {
+		names[i], kinds[i] = pgx.Identifier{rel.Columns[i].Name}.Sanitize(), cdc.DatumBinary
+		if !decodesBinary(rel.Columns[i].Type) {
+			names[i], kinds[i], cast = names[i]+"::text", cdc.DatumText, true
+		}
+	}
+	list, from := strings.Join(names, ", "), pgx.Identifier{rel.Schema, rel.Name}.Sanitize()
+	if cast {
+		return "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)", kinds
+	}
+	return "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)", kinds
+}
+
+// Encoder implements cdc.Tables.
+func (t *Tables) Encoder(ctx context.Context, table *cdc.Table) (cdc.TableEncoder, error) {
+	k, err := t.find(table.OID)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := t.register(ctx, k.table)
+	if err != nil {
+		return nil, err
+	}
+	return avro.NewEncoder(k.rel, k.table, k.cdc.Topic, ids, t)
+}
+
+func (t *Tables) find(oid uint32) (*known, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, ok := t.known[oid]
+	if !ok {
+		return nil, fmt.Errorf("relation %d is not captured", oid)
+	}
+	return k, nil
+}
+
+func (t *Tables) register(ctx context.Context, table *schemas.Table) (avro.IDs, error) {
+	var ids avro.IDs
+	for _, s := range []struct {
+		subject string
+		id      *int
+		make    func() (string, error)
+	}{
+		{table.Topic + "-key", &ids.Key, func() (string, error) { return avro.KeySchema(table) }},
+		{table.Topic + "-value", &ids.Value, func() (string, error) { return avro.EnvelopeSchema(table) }},
+		{table.Topic + "-control", &ids.Control, func() (string, error) { return avro.ControlSchema(table.Topic) }},
+	} {
+		schema, err := s.make()
+		if err != nil {
+			return ids, fmt.Errorf("schema of %s: %w", s.subject, err)
+		}
+		if *s.id, err = t.options.Registry.Register(ctx, s.subject, schema); err != nil {
+			return ids, err
+		}
+	}
+	return ids, nil
+}
+
+// Match implements cdc.Tables.
+func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
+	k, err := t.find(table.OID)
+	if err != nil {
+		return err
+	}
+	if why := difference(k.rel, w); why != "" {
+		return fmt.Errorf("the table changed while captured: %s. Try: start anew with another kafka.prefix until dirtbike follows such changes", why)
+	}
+	return nil
+}
+
+// difference says how a Relation message differs from the relation the encoder was compiled from; "" if it does not.
+func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
+	switch {
+	case w.Schema != rel.Schema || w.Name != rel.Name:
+		return fmt.Sprintf("it is now called %s.%s", w.Schema, w.Name)
+	case w.Identity != byte(rel.Identity):
+		return fmt.Sprintf("its replica identity went from %q to %q", byte(rel.Identity), w.Identity)
+	case len(w.Columns) != len(rel.Columns):
+		return fmt.Sprintf("it has %d columns, had %d", len(w.Columns), len(rel.Columns))
+	}
+	for i, c := range w.Columns {
+		was := rel.Columns[i]
+		if c.Name != was.Name {
+			return fmt.Sprintf("column %d is now %s, was %s", i+1, c.Name, was.Name)
+		}
+		if c.TypeOID != was.Type.OID {
+			return fmt.Sprintf("column %s is of another type than %s", c.Name, was.Type.Name)
+		}
+		if was.Type.OID == was.Type.Base && c.TypeMod != was.Type.Mod {
+			return fmt.Sprintf("column %s has another precision or length than %s", c.Name, was.Type.Name)
+		}
+	}
+	return ""
+}
+
+// keyPrint fingerprints what the record key depends on: names, kinds and policies of the key columns, in order.
+func keyPrint(t *schemas.Table) string {
+	h := sha256.New()
+	for _, k := range t.Key {
+		c := &t.Columns[k]
+		fmt.Fprintf(h, "%q %s %d %d %s\n", c.Name, c.Type.Kind, c.Type.Precision, c.Type.Scale, c.Policy)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}
+
+// policyPrint fingerprints the policies of all carried columns; a column that is added with `keep` is a change of the table,
+// not of the policy, so kept columns count by name only.
+func policyPrint(t *schemas.Table) string {
+	h := sha256.New()
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		print := ""
+		if c.Transform != nil {
+			print = c.Transform.Print()
+		}
+		fmt.Fprintf(h, "%q %s %s\n", c.Name, c.Policy, print)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}

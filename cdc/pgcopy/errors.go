@@ -1,0 +1,19 @@
+package pgcopy
+
+import "fmt"
+
+// FormatError says where the bytes stopped being the binary format. It carries nothing of the content, so it may be
+// logged. The rows before Row have been delivered and are right.
+type FormatError struct {
+	// Row counts from 1; 0 in the header. After the last row it is the row that would have been next.
+	Row int64
+	// Offset counts bytes from the start of the COPY.
+	Offset int64
+	// Want is what the format has at Offset.
+	Want string
+}
+
+// Error writes one line: row, offset, what was expected.
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("read COPY binary, row %d at byte %d: want %s", e.Row, e.Offset, e.Want)
+}

@@ -1,0 +1,169 @@
+package pgoutput
+
+import "dirtbike/cdc"
+
+// Decoder decodes messages of pgoutput. The zero value is ready. It is for one goroutine.
+//
+// It decodes rows without allocating: the rows' structs and column lists are its own and are overwritten by the next
+// Decode; the values are pieces of the bytes given to it. Beyond the next call it keeps no reference to those bytes, so
+// the caller may reuse them as soon as it is done with the message.
+type Decoder struct {
+	// Parallel must be set if, and only if, the session runs with streaming 'parallel' (protocol 4): Stream Abort then
+	// carries its LSN and time, which nothing in the message itself tells.
+	Parallel bool
+
+	begin        Begin
+	commit       Commit
+	insert       Insert
+	update       Update
+	delete       Delete
+	streamStart  StreamStart
+	streamStop   StreamStop
+	streamCommit StreamCommit
+	streamAbort  StreamAbort
+	oldColumns   []Column
+	newColumns   []Column
+}
+
+// Decode decodes one whole message. streaming must be true between Stream Start and Stream Stop, where messages carry
+// the id of their (sub)transaction, and false elsewhere. Every failure is a *DecodeError; the message is then nil.
+func (d *Decoder) Decode(b []byte, streaming bool) (Message, error) {
+	clear(d.oldColumns)
+	clear(d.newColumns)
+	c := cursor{b: b}
+	if len(b) == 0 {
+		return nil, &DecodeError{Subject: "message", Offset: 0, Want: "message kind"}
+	}
+	kind := Kind(c.u8("message kind"))
+	if want := kind.misplaced(streaming); want != "" {
+		return nil, &DecodeError{Subject: kind.String(), Offset: 0, Want: want}
+	}
+	var message Message
+	switch kind {
+	case KindInsert, KindUpdate, KindDelete, KindTruncate, KindRelation, KindType, KindMessage:
+		message = d.change(kind, &c, streaming)
+	default:
+		message = d.boundary(kind, &c)
+	}
+	if c.want == "" && c.left() > 0 {
+		c.fail("end of message")
+	}
+	if c.want != "" {
+		return nil, &DecodeError{Subject: kind.String(), Offset: c.wantAt, Want: c.want}
+	}
+	return message, nil
+}
+
+// change decodes the kinds that start with the id of their transaction when streamed.
+func (d *Decoder) change(kind Kind, c *cursor, streaming bool) Message {
+	var xid uint32
+	if streaming {
+		xid = c.xid()
+	}
+	switch kind {
+	case KindInsert:
+		return d.decodeInsert(c, xid)
+	case KindUpdate:
+		return d.decodeUpdate(c, xid)
+	case KindDelete:
+		return d.decodeDelete(c, xid)
+	case KindTruncate:
+		return decodeTruncate(c, xid)
+	case KindRelation:
+		return decodeRelation(c, xid)
+	case KindType:
+		return &Type{XID: xid, OID: c.u32("type OID (4 bytes)"), Namespace: c.text("namespace"), Name: c.text("type name")}
+	case KindMessage:
+		return decodeLogicalMessage(c, xid)
+	default:
+		panic("pgoutput: no decoder for a kind of change: " + kind.String())
+	}
+}
+
+func (d *Decoder) decodeInsert(c *cursor, xid uint32) Message {
+	d.insert.XID = xid
+	d.insert.RelationOID = c.u32("relation OID (4 bytes)")
+	c.oneOf("N", "tuple marker N")
+	d.newColumns = c.tuple(d.newColumns)
+	d.insert.New.Columns = d.newColumns
+	return &d.insert
+}
+
+func (d *Decoder) decodeUpdate(c *cursor, xid uint32) Message {
+	d.update.XID = xid
+	d.update.RelationOID = c.u32("relation OID (4 bytes)")
+	d.update.OldKind = OldNone
+	d.oldColumns = d.oldColumns[:0]
+	if marker := c.oneOf("NKO", "tuple marker N, K or O"); marker != 'N' {
+		d.update.OldKind = OldKind(marker)
+		d.oldColumns = c.tuple(d.oldColumns)
+		c.oneOf("N", "tuple marker N")
+	}
+	d.newColumns = c.tuple(d.newColumns)
+	d.update.Old.Columns, d.update.New.Columns = d.oldColumns, d.newColumns
+	return &d.update
+}
+
+func (d *Decoder) decodeDelete(c *cursor, xid uint32) Message {
+	d.delete.XID = xid
+	d.delete.RelationOID = c.u32("relation OID (4 bytes)")
+	d.delete.OldKind = OldKind(c.oneOf("KO", "tuple marker K or O"))
+	d.oldColumns = c.tuple(d.oldColumns)
+	d.delete.Old.Columns = d.oldColumns
+	return &d.delete
+}
+
+func decodeTruncate(c *cursor, xid uint32) *Truncate {
+	const cascade, restartIdentity = 1, 2
+	m := &Truncate{XID: xid}
+	at := c.at
+	n := uint64(c.u32("relation count (4 bytes)"))
+	flags := c.flags(cascade|restartIdentity, "truncate flags 0 to 3")
+	m.Cascade, m.RestartIdentity = flags&cascade != 0, flags&restartIdentity != 0
+	if n*4 > uint64(c.left()) { //nolint:gosec // left is never negative
+		c.failAt(at, "relation count that the message can hold")
+		return m
+	}
+	m.RelationOIDs = make([]uint32, n)
+	for i := range m.RelationOIDs {
+		m.RelationOIDs[i] = c.u32("relation OID (4 bytes)")
+	}
+	return m
+}
+
+func decodeRelation(c *cursor, xid uint32) *Relation {
+	const columnMinimum = 1 + 1 + 4 + 4 // flags, the zero byte of an empty name, type, type modifier
+	m := &Relation{
+		XID:       xid,
+		OID:       c.u32("relation OID (4 bytes)"),
+		Namespace: c.text("namespace"),
+		Name:      c.text("relation name"),
+		Identity:  Identity(c.oneOf("dnfi", "replica identity d, n, f or i")),
+	}
+	at := c.at
+	n := int(c.u16("column count (2 bytes)"))
+	if n*columnMinimum > c.left() {
+		c.failAt(at, "column count that the message can hold")
+		return m
+	}
+	m.Columns = make([]RelationColumn, n)
+	for i := range m.Columns {
+		m.Columns[i] = RelationColumn{
+			Key:     c.flags(1, "column flags 0 or 1") != 0,
+			Name:    c.text("column name"),
+			TypeOID: c.u32("type OID (4 bytes)"),
+			TypeMod: int32(c.u32("type modifier (4 bytes)")), //nolint:gosec // -1 means none
+		}
+	}
+	return m
+}
+
+func decodeLogicalMessage(c *cursor, xid uint32) *LogicalMessage {
+	return &LogicalMessage{
+		XID:           xid,
+		Transactional: c.flags(1, "message flags 0 or 1") != 0,
+		LSN:           cdc.LSN(c.u64("LSN of message (8 bytes)")),
+		Prefix:        c.text("prefix"),
+		Content:       append([]byte{}, c.counted("length of content (4 bytes)", "length of content that the message can hold")...),
+	}
+}

@@ -1,0 +1,215 @@
+package pgoutput
+
+import (
+	"time"
+
+	"dirtbike/cdc"
+)
+
+// Message is one decoded message: a pointer to one of the structs of this package.
+//
+// Begin, Commit, Insert, Update, Delete, StreamStart, StreamStop, StreamCommit and StreamAbort belong to the Decoder and
+// are overwritten by its next call. All others are fresh, own their bytes and may be kept.
+type Message interface {
+	// Kind is the message's kind byte; each kind has exactly one struct.
+	Kind() Kind
+}
+
+// Timestamp counts microseconds since 2000-01-01 00:00 UTC by the server's clock; earlier times are negative.
+type Timestamp int64
+
+const secondsFrom1970To2000 = 946_684_800
+
+// Time converts without loss, in UTC.
+func (t Timestamp) Time() time.Time {
+	return time.Unix(int64(t)/1e6+secondsFrom1970To2000, int64(t)%1e6*1e3).UTC()
+}
+
+// Begin opens a transaction that is sent after its commit.
+type Begin struct {
+	// FinalLSN is the start of the commit record, never 0: the transaction's place in the order of all changes.
+	FinalLSN   cdc.LSN
+	CommitTime Timestamp
+	XID        uint32
+}
+
+// Commit closes the transaction that the last Begin opened.
+type Commit struct {
+	// LSN is the start of the commit record, never 0, equal to FinalLSN of Begin.
+	LSN cdc.LSN
+	// EndLSN is the end of the commit record, never 0: what is reported to Postgres once the transaction is safe.
+	EndLSN cdc.LSN
+	Time   Timestamp
+}
+
+// Origin follows Begin or StreamStart if the transaction was itself replicated to this server.
+type Origin struct {
+	// LSN is the commit's position on the server of origin; 0 if not yet known.
+	LSN  cdc.LSN
+	Name string
+}
+
+// Identity is a table's REPLICA IDENTITY (pg_class.relreplident).
+type Identity byte
+
+// The four replica identities.
+const (
+	IdentityDefault Identity = 'd'
+	IdentityNothing Identity = 'n'
+	IdentityFull    Identity = 'f'
+	IdentityIndex   Identity = 'i'
+)
+
+// Relation describes a table. It comes before the first change of the table in a session and again after its definition
+// changed. One that comes inside a stream counts only for that transaction until it commits.
+type Relation struct {
+	// XID is the (sub)transaction inside a stream; 0 outside.
+	XID uint32
+	OID uint32
+	// Namespace is the schema's name; "" stands for pg_catalog.
+	Namespace string
+	Name      string
+	Identity  Identity
+	// Columns are the published columns in the order of the tuples.
+	Columns []RelationColumn
+}
+
+// RelationColumn is one published column of a Relation.
+type RelationColumn struct {
+	// Key is set if the column is part of the replica identity; for IdentityFull on every column.
+	Key     bool
+	Name    string
+	TypeOID uint32
+	// TypeMod is pg_attribute.atttypmod; -1 if the type has none.
+	TypeMod int32
+}
+
+// Type names a type that is not built in; it comes before the Relation that uses it.
+type Type struct {
+	// XID is the (sub)transaction inside a stream; 0 outside.
+	XID uint32
+	OID uint32
+	// Namespace is the schema's name; "" stands for pg_catalog.
+	Namespace string
+	Name      string
+}
+
+// ColumnKind says how a Column carries its value.
+type ColumnKind byte
+
+// The four ways in which a value is (not) sent.
+const (
+	// ColumnNull is NULL; in a key tuple also every column that is not part of the key.
+	ColumnNull ColumnKind = 'n'
+	// ColumnUnchanged is a TOASTed value that the UPDATE did not touch; it is not in the message, and it is not NULL.
+	ColumnUnchanged ColumnKind = 'u'
+	// ColumnText is the type's text form in the session's encoding.
+	ColumnText ColumnKind = 't'
+	// ColumnBinary is the form that the type's send function writes.
+	ColumnBinary ColumnKind = 'b'
+)
+
+// Column is one value of a Tuple.
+type Column struct {
+	Kind ColumnKind
+	// Data is the value for ColumnText and ColumnBinary (empty, not nil, if it has no bytes) and nil otherwise. It is a
+	// piece of the bytes given to Decode.
+	Data []byte
+}
+
+// Tuple is one row, in the order of Relation.Columns. It belongs to the Decoder and holds until its next call.
+type Tuple struct{ Columns []Column }
+
+// OldKind says which old row an Update or Delete carries.
+type OldKind byte
+
+// What Postgres sends of an old row.
+const (
+	// OldNone: nothing; the key did not change.
+	OldNone OldKind = 0
+	// OldKey: the columns of the replica identity; the others are ColumnNull.
+	OldKey OldKind = 'K'
+	// OldFull: the whole row, because the replica identity is FULL.
+	OldFull OldKind = 'O'
+)
+
+// Insert is a new row.
+type Insert struct {
+	// XID is the (sub)transaction inside a stream; 0 outside.
+	XID         uint32
+	RelationOID uint32
+	New         Tuple
+}
+
+// Update is a changed row.
+type Update struct {
+	// XID is the (sub)transaction inside a stream; 0 outside.
+	XID         uint32
+	RelationOID uint32
+	OldKind     OldKind
+	// Old has no columns for OldNone.
+	Old Tuple
+	New Tuple
+}
+
+// Delete is a removed row.
+type Delete struct {
+	// XID is the (sub)transaction inside a stream; 0 outside.
+	XID         uint32
+	RelationOID uint32
+	// OldKind is OldKey or OldFull.
+	OldKind OldKind
+	Old     Tuple
+}
+
+// Truncate empties tables, all of one TRUNCATE command that are published.
+type Truncate struct {
+	// XID is the (sub)transaction inside a stream; 0 outside.
+	XID             uint32
+	Cascade         bool
+	RestartIdentity bool
+	RelationOIDs    []uint32
+}
+
+// LogicalMessage is what pg_logical_emit_message wrote.
+type LogicalMessage struct {
+	// XID is the top-level transaction inside a stream, even if a sub-transaction wrote the message (unlike rows, which
+	// name the sub-transaction): no Stream Abort of a sub-transaction takes it back. 0 outside.
+	XID uint32
+	// Transactional messages come with their transaction, the others at once and outside of any.
+	Transactional bool
+	// LSN is the position of the message's own record.
+	LSN     cdc.LSN
+	Prefix  string
+	Content []byte
+}
+
+// Kind implements Message.
+func (*Begin) Kind() Kind { return KindBegin }
+
+// Kind implements Message.
+func (*Commit) Kind() Kind { return KindCommit }
+
+// Kind implements Message.
+func (*Origin) Kind() Kind { return KindOrigin }
+
+// Kind implements Message.
+func (*Relation) Kind() Kind { return KindRelation }
+
+// Kind implements Message.
+func (*Type) Kind() Kind { return KindType }
+
+// Kind implements Message.
+func (*Insert) Kind() Kind { return KindInsert }
+
+// Kind implements Message.
+func (*Update) Kind() Kind { return KindUpdate }
+
+// Kind implements Message.
+func (*Delete) Kind() Kind { return KindDelete }
+
+// Kind implements Message.
+func (*Truncate) Kind() Kind { return KindTruncate }
+
+// Kind implements Message.
+func (*LogicalMessage) Kind() Kind { return KindMessage }

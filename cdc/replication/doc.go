@@ -1,0 +1,2 @@
+// Package replication is the connection to Postgres: publication, slot, the replication stream and its standby status.
+package replication

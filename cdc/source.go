@@ -1,0 +1,159 @@
+package cdc
+
+import "context"
+
+// Identity says which history of which cluster a source is.
+type Identity struct {
+	// System is the cluster's system identifier, Timeline its present timeline, Database the database's name.
+	System   string
+	Timeline uint32
+	Database string
+	// Flushed is how far the server's log reaches: a stored position beyond it belongs to another history.
+	Flushed LSN
+	// Switches are the timeline history's switch points, oldest first: timeline Switches[i].Timeline ended at Switches[i].At.
+	Switches []TimelineSwitch
+}
+
+// TimelineSwitch is one line of a timeline history.
+type TimelineSwitch struct {
+	Timeline uint32
+	At       LSN
+}
+
+// SlotStatus is what pg_replication_slots says of our slot.
+type SlotStatus struct {
+	Plugin         string
+	Database       string
+	ConfirmedFlush LSN
+	Restart        LSN
+	Active         bool
+	TwoPhase       bool
+	// WALStatus is reserved, extended, unreserved or lost; Invalidation says why a slot was invalidated, "" if it was not.
+	WALStatus, Invalidation string
+}
+
+// Source is a Postgres database with one slot and one publication. Its methods are called from one goroutine at a time.
+type Source interface {
+	// Identify asks the server who it is.
+	Identify(ctx context.Context) (Identity, error)
+	// Slot reads the slot's status; found is false if there is none.
+	Slot(ctx context.Context) (status SlotStatus, found bool, err error)
+	// EnsurePublication creates the publication for the tables, or checks that the one there publishes all of them, all
+	// operations, without row filters and column lists, and adds what is missing if it may.
+	EnsurePublication(ctx context.Context, tables []*Table) error
+	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
+	CreateSlot(ctx context.Context) (Snapshot, error)
+	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, by way of a temporary slot.
+	TemporarySnapshot(ctx context.Context) (Snapshot, error)
+	// Stream starts replication; the slot may still be held by a dead client, so it retries while the slot is active. With
+	// binary, column values come in binary where their type has such a form.
+	Stream(ctx context.Context, from LSN, binary bool) (Stream, error)
+}
+
+// Snapshot is an exported snapshot; it lives until Close. Copy may be called from several goroutines.
+type Snapshot interface {
+	// Point is the consistent point: the snapshot shows exactly the transactions whose commit LSN lies before it.
+	Point() LSN
+	// Copy reads a whole table and calls row for each of its rows; the tuple is valid during the call only.
+	Copy(ctx context.Context, t *Table, row func(Tuple) error) error
+	// Close lets the snapshot go. It is safe to call twice.
+	Close(ctx context.Context) error
+}
+
+// EventKind says what a Stream delivered.
+type EventKind uint8
+
+// The events of a stream. A transaction is a Begin, its events, and a Commit; nothing else comes between but EventWake and keepalives.
+const (
+	EventNone      EventKind = iota
+	EventBegin               // XID, CommitLSN, CommitTime
+	EventRelation            // Described
+	EventInsert              // Relation, New
+	EventUpdate              // Relation, OldKind, Old, New
+	EventDelete              // Relation, OldKind, Old
+	EventTruncate            // Relations
+	EventCommit              // CommitLSN, EndLSN, CommitTime
+	EventKeepalive           // WALEnd, ServerTime
+	EventWake                // nothing arrived: Wake was called
+)
+
+// Event is what Stream.Next delivers. The fields named by its kind are valid until the next call of Next.
+type Event struct {
+	Kind EventKind
+	// LSN is the WAL position of the message itself.
+	LSN        LSN
+	XID        uint32
+	CommitLSN  LSN
+	EndLSN     LSN
+	CommitTime int64 // microseconds since 1970-01-01 UTC
+	Relation   uint32
+	Relations  []uint32
+	OldKind    OldKind
+	Old, New   Tuple
+	Described  *WireRelation
+	WALEnd     LSN
+	ServerTime int64 // microseconds since 1970-01-01 UTC
+}
+
+// WireRelation is a Relation message: what pgoutput says of a table before its first change, and after each change of it.
+type WireRelation struct {
+	OID          uint32
+	Schema, Name string
+	Identity     byte
+	Columns      []WireColumn
+}
+
+// WireColumn is one column of a Relation message.
+type WireColumn struct {
+	Name    string
+	TypeOID uint32
+	TypeMod int32
+	Key     bool
+}
+
+// Stream is the run of committed transactions behind a slot, in commit order. Next is called by one goroutine; Report and
+// Wake may be called by any.
+type Stream interface {
+	// Next blocks for the next event. After an error the stream is dead.
+	Next(ctx context.Context) (*Event, error)
+	// Report lets Postgres release its log up to the durable point; it is sent at once and repeated with each status.
+	Report(d Durable)
+	// Wake makes a blocked Next return EventWake soon. It is cheap and may be called at any time.
+	Wake()
+	// Nudge asks the server for a keepalive, so that an idle database advances.
+	Nudge() error
+	// Close ends replication.
+	Close(ctx context.Context) error
+}
+
+// Table is one captured table as the capture loop sees it.
+type Table struct {
+	OID          uint32
+	Schema, Name string
+	Topic        *Topic
+	// KeyPrint and PolicyPrint fingerprint what a generation depends on (rules 9 and 29).
+	KeyPrint, PolicyPrint string
+	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it gives each
+	// column: types without a binary decoder are cast to text.
+	CopySQL   string
+	CopyKinds []DatumKind
+	// Binary says that the stream may send this table's columns in binary; if one table says no, the whole session runs in text.
+	Binary bool
+	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
+	EstimatedRows int64
+}
+
+// FullName is "schema.table", real names.
+func (t *Table) FullName() string { return t.Schema + "." + t.Name }
+
+// Tables knows the captured tables and compiles their encoders.
+type Tables interface {
+	// List reads the catalog: every table that the config names, ordered by name. It fails if one of them cannot be captured
+	// (no key, a policy that does not fit, two tables with one topic); the error names table and way out.
+	List(ctx context.Context) ([]*Table, error)
+	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one.
+	Encoder(ctx context.Context, t *Table) (TableEncoder, error)
+	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error says
+	// what changed, and quarantines the table.
+	Match(t *Table, w *WireRelation) error
+}

@@ -1,0 +1,102 @@
+package cdc
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Status is what a capture says of itself; it costs little and may be asked at any time.
+type Status struct {
+	Phase Phase
+	// Healthy is true once the capture follows the log, or copies, without error.
+	Healthy bool
+	// LastError is the newest error in one line, "" if the present session had none.
+	LastError string
+	// Durable is the LSN that has been reported to Postgres; Seen how far the server's log reaches, as last heard.
+	Durable, Seen LSN
+	// DurableTime and SeenTime are the source's clock at these, microseconds since 1970-01-01 UTC; 0 if unknown.
+	DurableTime, SeenTime int64
+	// LastCommit is when Kafka last committed.
+	LastCommit time.Time
+	// Tables, ordered by name.
+	Tables []TableStatus
+}
+
+// TableStatus is one table of a Status.
+type TableStatus struct {
+	Table      string
+	Phase      TablePhase
+	Generation uint32
+	// Rows copied so far, Estimated what Postgres thinks the table has (0 if unknown).
+	Rows, Estimated int64
+	Reason          string
+}
+
+// status is the shared record behind Status.
+type status struct {
+	mu     sync.Mutex
+	now    Status
+	tables map[string]TableStatus
+}
+
+// Status gives a copy of the present status.
+func (c *Capture) Status() Status {
+	s := &c.status
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.now
+	for _, t := range s.tables {
+		out.Tables = append(out.Tables, t)
+	}
+	slices.SortFunc(out.Tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
+	return out
+}
+
+func (s *status) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Healthy = false
+	if err != nil {
+		s.now.LastError = err.Error()
+	}
+}
+
+func (s *status) healthy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Healthy, s.now.LastError = true, ""
+}
+
+func (s *status) phase(p Phase) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Phase = p
+	s.now.Healthy, s.now.LastError = true, ""
+}
+
+func (s *status) durable(d Durable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Durable, s.now.DurableTime, s.now.LastCommit = d.point.Reported, d.point.Time, time.Now()
+	s.now.Seen, s.now.SeenTime = max(s.now.Seen, s.now.Durable), max(s.now.SeenTime, s.now.DurableTime)
+}
+
+func (s *status) seen(end LSN, at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Seen, s.now.SeenTime = max(s.now.Seen, end), max(s.now.SeenTime, at)
+}
+
+func (s *status) table(t *liveTable, rows int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		s.tables = map[string]TableStatus{}
+	}
+	s.tables[t.FullName()] = TableStatus{
+		Table: t.FullName(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows,
+		Estimated: t.EstimatedRows, Reason: t.state.Reason,
+	}
+}

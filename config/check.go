@@ -1,0 +1,141 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Relation is a table of the source with its columns, for checking names in the file against it.
+type Relation struct {
+	TableName
+	// Columns are all columns, by their real names.
+	Columns []string
+	// Key are the columns of the table's key; empty leaves the rule about key columns out.
+	Key []string
+}
+
+// CheckKeys returns an error for each table and column of source.keys that the relations do not have, with its place
+// and the nearest right name.
+func (s Source) CheckKeys(relations []Relation) error {
+	var errs Errors
+	known := relationsByName(relations)
+	for _, table := range sortedKeys(s.Keys) {
+		path := keyPath{"source", "keys", table}
+		relation, ok := known[table]
+		if !ok {
+			errs = append(errs, noSuchTable(s.at, path, table, known))
+			continue
+		}
+		for i, column := range s.Keys[table] {
+			if !slices.Contains(relation.Columns, column) {
+				errs = append(errs, noSuchColumn(s.at, path.entry(i), column, relation))
+			}
+		}
+	}
+	return errs.asError()
+}
+
+// Check returns an error for each table and column named in the section that the relations do not have, and for each key
+// column that is dropped, masked, shortened or (mode allowlist) not named at all, because rows would then fall together.
+// Each names its place and the nearest right name. A nil Privacy has nothing to check.
+func (p *Privacy) Check(relations []Relation) error {
+	if p == nil {
+		return nil
+	}
+	known := relationsByName(relations)
+	errs := p.checkColumns(known)
+	errs = append(errs, p.checkDomains(known)...)
+	for _, relation := range relations {
+		errs = append(errs, p.checkKey(relation)...)
+	}
+	return errs.asError()
+}
+
+func (p *Privacy) checkColumns(known map[string]Relation) (errs Errors) {
+	for table, columns := range p.Columns {
+		path := keyPath{"privacy", "columns", table}
+		relation, ok := known[table]
+		if !ok {
+			errs = append(errs, noSuchTable(p.at, path, table, known))
+			continue
+		}
+		for column := range columns {
+			if column != AnyColumn && !slices.Contains(relation.Columns, column) {
+				errs = append(errs, noSuchColumn(p.at, path.child(column), column, relation))
+			}
+		}
+	}
+	return errs
+}
+
+func (p *Privacy) checkDomains(known map[string]Relation) (errs Errors) {
+	for domain, columns := range p.Hash.Domains {
+		for i, full := range columns {
+			path := keyPath{"privacy", "hash", "domains", domain}.entry(i)
+			name, column, _ := splitColumn(full)
+			relation, ok := known[name.String()]
+			if !ok {
+				errs = append(errs, noSuchTable(p.at, path, name.String(), known))
+				continue
+			}
+			if !slices.Contains(relation.Columns, column) {
+				errs = append(errs, noSuchColumn(p.at, path, column, relation))
+			}
+		}
+	}
+	return errs
+}
+
+func (p *Privacy) checkKey(relation Relation) (errs Errors) {
+	for _, column := range relation.Key {
+		policy, named := p.For(relation.Schema, relation.Table, column)
+		if policy.unique() {
+			continue
+		}
+		path := keyPath{"privacy", "columns", relation.String(), column}
+		if _, itself := p.Columns[relation.String()][column]; named && !itself {
+			path[len(path)-1] = AnyColumn
+		}
+		what := fmt.Sprintf("has the policy %q", policy)
+		if !named {
+			what = "is not named, so it is withheld"
+		}
+		errs = append(errs, p.at.errorf(path, "column %q belongs to the key of %s and %s: rows would fall together. Try: keep or hash",
+			column, relation, what))
+	}
+	return errs
+}
+
+func relationsByName(relations []Relation) map[string]Relation {
+	known := make(map[string]Relation, len(relations))
+	for _, relation := range relations {
+		known[relation.String()] = relation
+	}
+	return known
+}
+
+func noSuchTable(at *positions, path keyPath, table string, known map[string]Relation) *Error {
+	return at.errorf(path, "there is no table %s%s", at.quote(path, table), didYouMean(table, slices.Collect(maps.Keys(known))))
+}
+
+func noSuchColumn(at *positions, path keyPath, column string, relation Relation) *Error {
+	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), didYouMean(column, relation.Columns))
+}
+
+// splitTable reads schema.table; a table's name may hold further dots, a schema's may not.
+func splitTable(name string) (TableName, bool) {
+	schema, table, ok := strings.Cut(name, ".")
+	return TableName{Schema: schema, Table: table}, ok && schema != "" && table != ""
+}
+
+// splitColumn reads schema.table.column; the column is what follows the last dot.
+func splitColumn(name string) (TableName, string, bool) {
+	last := strings.LastIndexByte(name, '.')
+	if last < 0 {
+		return TableName{}, "", false
+	}
+	table, ok := splitTable(name[:last])
+	return table, name[last+1:], ok && last+1 < len(name)
+}

@@ -1,0 +1,92 @@
+package config_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/config"
+)
+
+const checked = `source: {url: "postgres://u@h/d", keys: {public.events: [source, sek], public.evens: [a]}}
+kafka: {brokers: ["k:9092"]}
+registry: {url: "http://r:8081"}
+clickhouse: {url: "clickhouse://c:9000"}
+privacy:
+  columns:
+    public.patients: {id: hash, snn: drop, "*": mask}
+    public.patient: {id: keep}
+    public.visits: {seq: year}
+  hash:
+    domains: {mrn: [public.patients.mrn, public.visits.mnr, publik.visits.mrn]}
+`
+
+func relations() []config.Relation {
+	return []config.Relation{
+		{TableName: config.TableName{Schema: "public", Table: "patients"}, Columns: []string{"id", "ssn", "mrn", "tenant"}, Key: []string{"tenant", "id"}},
+		{TableName: config.TableName{Schema: "public", Table: "visits"}, Columns: []string{"id", "seq", "mrn"}, Key: []string{"id", "seq"}},
+		{TableName: config.TableName{Schema: "public", Table: "events"}, Columns: []string{"source", "seq"}},
+	}
+}
+
+func TestPrivacyCheck(t *testing.T) {
+	cfg, err := config.Parse("a.yaml", []byte(checked))
+	require.NoError(t, err)
+	require.EqualError(t, cfg.Privacy.Check(relations()), `a.yaml:7:33: privacy.columns.public.patients.snn: table public.patients has no column "snn" (did you mean "ssn"?)
+a.yaml:7:44: privacy.columns.public.patients.*: column "tenant" belongs to the key of public.patients and has the policy "mask": rows would fall together. Try: keep or hash
+a.yaml:8:5: privacy.columns.public.patient: there is no table "public.patient" (did you mean "public.patients"?)
+a.yaml:9:5: privacy.columns.public.visits.id: column "id" belongs to the key of public.visits and is not named, so it is withheld: rows would fall together. Try: keep or hash
+a.yaml:9:21: privacy.columns.public.visits.seq: column "seq" belongs to the key of public.visits and has the policy "year": rows would fall together. Try: keep or hash
+a.yaml:11:42: privacy.hash.domains.mrn[1]: table public.visits has no column "mnr" (did you mean "mrn"?)
+a.yaml:11:61: privacy.hash.domains.mrn[2]: there is no table "publik.visits" (did you mean "public.visits"?)`)
+}
+
+func TestCheckKeys(t *testing.T) {
+	cfg, err := config.Parse("a.yaml", []byte(checked))
+	require.NoError(t, err)
+	require.EqualError(t, cfg.Source.CheckKeys(relations()), `a.yaml:1:66: source.keys.public.events[1]: table public.events has no column "sek" (did you mean "seq"?)
+a.yaml:1:72: source.keys.public.evens: there is no table "public.evens" (did you mean "public.events"?)`)
+}
+
+func TestOpenModeNeedsNoNames(t *testing.T) {
+	require.NoError(t, parse(t, with("")).Privacy.Check(relations()))
+	require.NoError(t, parse(t, with("privacy: {mode: open}")).Privacy.Check(relations()))
+	require.Error(t, parse(t, with("privacy: {}")).Privacy.Check(relations()), "allowlist is the default of a section")
+}
+
+func TestPolicyLookup(t *testing.T) {
+	allow := parse(t, with(`privacy: {columns: {public.a: {x: hash, "*": mask}, public.b: {x: zip3}}, hash: {domains: {d: [public.a.x, public.c.d.y]}}}`)).Privacy
+	open := parse(t, with(`privacy: {mode: open, columns: {public.b: {x: drop}}}`)).Privacy
+	var none *config.Privacy
+	tests := []struct {
+		privacy       *config.Privacy
+		table, column string
+		want          config.Policy
+		named         bool
+	}{
+		{allow, "a", "x", config.HashValue, true},
+		{allow, "a", "other", config.Mask, true},
+		{allow, "b", "x", config.Zip3, true},
+		{allow, "b", "y", config.Drop, false},
+		{allow, "c", "x", config.Drop, false},
+		{open, "b", "x", config.Drop, true},
+		{open, "b", "y", config.Keep, false},
+		{none, "a", "x", config.Keep, false},
+	}
+	for _, test := range tests {
+		policy, named := test.privacy.For("public", test.table, test.column)
+		require.Equal(t, test.want, policy, test)
+		require.Equal(t, test.named, named, test)
+	}
+	require.Equal(t, "d", allow.Domain("public", "a", "x"))
+	require.Equal(t, "d", allow.Domain("public", "c.d", "y"))
+	require.Equal(t, "x", allow.Domain("public", "b", "x"))
+	require.Equal(t, "x", none.Domain("public", "b", "x"))
+	require.True(t, allow.Hashes())
+	require.False(t, open.Hashes())
+	require.False(t, none.Hashes())
+}
+
+func TestPoliciesAreListed(t *testing.T) {
+	require.Equal(t, []string{"keep", "drop", "mask", "hash", "zip3", "year"}, config.Policy("").Values())
+}

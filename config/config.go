@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Config is one whole file: everything a pipeline needs to know. Values are complete (defaults applied, references
+// resolved) and checked against each other, but nothing in it has been compared with a living server yet: see
+// [Source.CheckGlobs], [Source.CheckKeys] and [Privacy.Check]. It is not changed after Parse; reading it is safe
+// from many goroutines.
+type Config struct {
+	// Where the changes come from: a Postgres database.
+	Source Source `yaml:"source" required:"true"`
+	// Where the changes go first: topics of a Kafka cluster.
+	Kafka Kafka `yaml:"kafka" required:"true"`
+	// The schema registry that holds the Avro schemas of the topics.
+	Registry Registry `yaml:"registry" required:"true"`
+	// Where the tables are kept equal to Postgres.
+	ClickHouse ClickHouse `yaml:"clickhouse" required:"true"`
+	// What may leave Postgres, column by column. Without this section everything may (mode open), and dirtbike says so loudly.
+	Privacy *Privacy `yaml:"privacy"`
+	// Aggregates kept exact in ClickHouse. Not supported by this release: a list that is not empty is refused.
+	Rollups []Rollup `yaml:"rollups"`
+	// The health and metrics endpoints.
+	Ops Ops `yaml:"ops"`
+	// How `dirtbike verify` compares Postgres with ClickHouse.
+	Verify Verify `yaml:"verify"`
+
+	at *positions
+}
+
+// Load reads and parses the file at path. Relative ${file:…} references and certificate paths start at its folder.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own --config
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w. Try: dirtbike --config FILE, or dirtbike init", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse decodes data strictly, resolves its references, fills in defaults and validates. The name stands in errors, and
+// its folder is where relative paths start. The error, if any, is an [Errors]: every problem found, in the order of lines.
+func Parse(name string, data []byte) (*Config, error) {
+	d := &decoder{dir: filepath.Dir(name), at: newPositions(name)}
+	cfg := &Config{at: d.at}
+	d.document(data, cfg)
+	if len(d.errs) > 0 {
+		return nil, d.errs.sorted()
+	}
+	cfg.attach()
+	if errs := cfg.validate(); len(errs) > 0 {
+		return nil, errs.sorted()
+	}
+	return cfg, nil
+}
+
+// Path is the file's name as given to Load or Parse.
+func (c *Config) Path() string { return c.at.fileName() }
+
+// Dir is the folder of the file, where relative paths in it start.
+func (c *Config) Dir() string { return filepath.Dir(c.at.fileName()) }
+
+// attach gives the sections that check themselves later the places of their keys.
+func (c *Config) attach() {
+	c.Source.at = c.at
+	if c.Privacy != nil {
+		c.Privacy.at = c.at
+	}
+	for _, t := range []*TLS{c.Kafka.TLS, c.Registry.TLS, c.ClickHouse.TLS} {
+		if t != nil {
+			t.at = c.at
+		}
+	}
+}

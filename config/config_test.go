@@ -1,0 +1,134 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/config"
+)
+
+const testHashKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+// inFolder copies a file of this package to a folder of its own, with the secrets that the samples refer to.
+func inFolder(t *testing.T, name string) string {
+	t.Helper()
+	for _, variable := range []string{"PGPASSWORD", "KAFKA_PASSWORD", "REGISTRY_PASSWORD", "CLICKHOUSE_PASSWORD"} {
+		t.Setenv(variable, "canary-"+variable)
+	}
+	dir := t.TempDir()
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "secrets"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "secrets", "hash.key"), []byte(testHashKey+"\n"), 0o600))
+	path := filepath.Join(dir, "dirtbike.yaml")
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+// with is the smallest valid file plus more top-level text.
+func with(more string) string {
+	return "source: {url: \"postgres://u@h/d\"}\nkafka: {brokers: [\"k:9092\"]}\nregistry: {url: \"http://r:8081\"}\n" +
+		"clickhouse: {url: \"clickhouse://c:9000\"}\n" + more
+}
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse(filepath.Join(t.TempDir(), "dirtbike.yaml"), []byte(text))
+	require.NoError(t, err)
+	return cfg
+}
+
+func TestMinimalTakesEveryDefault(t *testing.T) {
+	path := inFolder(t, "minimal.yaml")
+	cfg, err := config.Load(path)
+	require.NoError(t, err)
+	require.Equal(t, path, cfg.Path())
+	require.Equal(t, filepath.Dir(path), cfg.Dir())
+	require.Equal(t, "postgres://dirtbike:canary-PGPASSWORD@db:5432/clinic", cfg.Source.URL.Reveal())
+	require.Equal(t, []string{"public.*"}, cfg.Source.Tables)
+	require.Equal(t, "dirtbike", cfg.Source.Slot)
+	require.Equal(t, "dirtbike", cfg.Source.Publication)
+	require.Equal(t, config.Snapshot{Workers: 2, BatchRows: 20_000}, cfg.Source.Snapshot)
+	require.Equal(t, config.Kafka{
+		Brokers: []string{"kafka:9092"}, Prefix: "dirtbike", Partitions: 6, ReplayHorizon: 168 * time.Hour,
+		MaxTransaction: 256_000_000, TransactionTimeout: time.Minute, MaxMessageBytes: 16_000_000,
+		Compression: config.CompressionLZ4, ExactlyOnce: true,
+	}, cfg.Kafka)
+	require.Equal(t, "dirtbike", cfg.ClickHouse.Database)
+	require.Equal(t, config.LoadLimits{BatchRows: 100_000, BatchBytes: 64_000_000, FlushInterval: 200 * time.Millisecond, Memory: 512_000_000},
+		cfg.ClickHouse.Load)
+	require.Nil(t, cfg.Privacy)
+	require.Empty(t, cfg.Rollups)
+	require.Equal(t, "127.0.0.1:8085", cfg.Ops.Listen)
+	require.Equal(t, config.Verify{ChunkRows: 10_000, RowsPerSecond: 50_000}, cfg.Verify)
+}
+
+func TestSampleLoads(t *testing.T) {
+	cfg, err := config.Load(inFolder(t, "sample.yaml"))
+	require.NoError(t, err)
+	require.Equal(t, map[string][]string{"public.events": {"source", "seq"}}, cfg.Source.Keys)
+	require.Equal(t, 7*24*time.Hour, cfg.Kafka.ReplayHorizon)
+	require.Equal(t, "secrets/ca.pem", cfg.Kafka.TLS.CA)
+	require.Equal(t, config.MechanismScramSHA512, cfg.Kafka.SASL.Mechanism)
+	require.Equal(t, "canary-KAFKA_PASSWORD", cfg.Kafka.SASL.Password.Reveal())
+	require.Equal(t, config.ModeAllowlist, cfg.Privacy.Mode)
+	id, key, err := cfg.HashKey()
+	require.NoError(t, err)
+	require.Equal(t, "k1", id)
+	require.Len(t, key, 32)
+}
+
+// The example of the design must stay a valid file, but for rollups, which this release refuses.
+func TestDesignExample(t *testing.T) {
+	path := inFolder(t, "testdata/design.yaml")
+	cfg, err := config.Load(path)
+	require.NoError(t, err)
+	require.Equal(t, "clinic", cfg.Kafka.Prefix)
+	policy, named := cfg.Privacy.For("public", "patients", "mrn")
+	require.Equal(t, config.HashValue, policy)
+	require.True(t, named)
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "Try: ")
+}
+
+func TestReferencesStandForAnyValue(t *testing.T) {
+	t.Setenv("PARTS", "12")
+	t.Setenv("ONCE", "false")
+	t.Setenv("KEEP", "3d")
+	t.Setenv("SIZE", "64MiB")
+	t.Setenv("TABLE", "billing")
+	cfg := parse(t, `
+source: {url: "host=h password=$${literal", tables: ["${env:TABLE}.x_${env:TABLE}"]}
+kafka: {brokers: ["k:9092"], partitions: "${env:PARTS}", exactly_once: "${env:ONCE}", replay_horizon: "${env:KEEP}", max_message_bytes: "${env:SIZE}"}
+registry: {url: "http://r:8081"}
+clickhouse: {url: "clickhouse://c:9000"}
+`)
+	require.Equal(t, "host=h password=${literal", cfg.Source.URL.Reveal())
+	require.Equal(t, []string{"billing.x_billing"}, cfg.Source.Tables)
+	require.Equal(t, 12, cfg.Kafka.Partitions)
+	require.False(t, cfg.Kafka.ExactlyOnce)
+	require.Equal(t, 72*time.Hour, cfg.Kafka.ReplayHorizon)
+	require.Equal(t, 64<<20, cfg.Kafka.MaxMessageBytes.Int())
+}
+
+// What comes out of a reference is not looked into again.
+func TestReferencesDoNotNest(t *testing.T) {
+	t.Setenv("OUTER", "a${env:INNER}b")
+	cfg := parse(t, with(`ops: {listen: "127.0.0.1:0"}`+"\n"+`privacy: {hash: {keys: {k1: "${env:OUTER}${env:OUTER}"}}}`))
+	require.Equal(t, "a${env:INNER}ba${env:INNER}b", cfg.Privacy.Hash.Keys["k1"].Reveal())
+}
+
+func TestReplicationFactor(t *testing.T) {
+	for brokers, want := range map[int]int{0: 1, 1: 1, 2: 2, 3: 3, 9: 3} {
+		require.Equal(t, want, config.Kafka{}.ReplicationFactor(brokers), brokers)
+	}
+	require.Equal(t, 2, config.Kafka{Replication: 2}.ReplicationFactor(9))
+}

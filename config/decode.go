@@ -1,0 +1,255 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// decoder walks the YAML tree and the Go type side by side. It goes on after a problem, so that one run shows them all.
+// (The library's own strict decoding stops at the first, and its errors quote the source lines, secrets included.)
+type decoder struct {
+	dir  string
+	at   *positions
+	errs Errors
+}
+
+func (d *decoder) failf(at place, path keyPath, format string, args ...any) {
+	d.errs = append(d.errs, &Error{
+		File: d.at.fileName(), Line: at.line, Column: at.column, Key: path.String(), Problem: fmt.Sprintf(format, args...),
+	})
+}
+
+// document decodes the only document of data.
+func (d *decoder) document(data []byte, into *Config) {
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // duplicates are found here, with their path
+	if err != nil {
+		d.syntax(err)
+		return
+	}
+	root := reflect.ValueOf(into).Elem()
+	bodies := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
+	switch len(bodies) {
+	case 0:
+		d.failf(place{1, 1}, nil, "the file is empty. Try: dirtbike init")
+	case 1:
+		d.value(bodies[0].Body, root, nil, "")
+	default:
+		d.failf(placeOf(bodies[1].Body), nil, "a second YAML document: put everything into one")
+	}
+}
+
+// syntax reports what the parser says, but not the source lines that it would quote.
+func (d *decoder) syntax(err error) {
+	var syntax yaml.Error
+	if !errors.As(err, &syntax) || syntax.GetToken() == nil {
+		d.failf(place{}, nil, "not valid YAML")
+		return
+	}
+	at := syntax.GetToken().Position
+	// What the parser repeats of the content follows one of these.
+	message, _, _ := strings.Cut(syntax.GetMessage(), `"`)
+	message, _, _ = strings.Cut(message, " character '")
+	d.failf(place{at.Line, at.Column}, nil, `not valid YAML: %s. Try: quote values that hold any of : # * ! & { [`, strings.TrimSpace(message))
+}
+
+// value decodes one node. The tag is that of the struct field it ends up in; entries of lists and maps inherit it.
+func (d *decoder) value(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
+	if !d.plain(node, path) {
+		return
+	}
+	if into.Kind() == reflect.Pointer {
+		into.Set(reflect.New(into.Type().Elem()))
+		into = into.Elem()
+	}
+	switch into.Kind() {
+	case reflect.Struct:
+		if into.Type() == secretType {
+			d.scalar(node, into, path, tag)
+			return
+		}
+		d.section(node, into, path)
+	case reflect.Map:
+		d.mapping(node, into, path, tag)
+	case reflect.Slice:
+		d.list(node, into, path, tag)
+	default:
+		d.scalar(node, into, path, tag)
+	}
+}
+
+// plain refuses what YAML has and settings do not need: null, anchors, aliases, tags, merge keys.
+func (d *decoder) plain(node ast.Node, path keyPath) bool {
+	switch node := node.(type) {
+	case *ast.NullNode:
+		d.failf(d.at.find(path), path, "there is no value. Try: give it one, or leave the key out for the default")
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
+		d.failf(placeOf(node), path, `YAML anchors, aliases and merge keys are not supported. Try: quotes, if the value begins with "*" or "&"`)
+	case *ast.TagNode:
+		d.failf(placeOf(node), path, `YAML tags are not supported. Try: quotes, if the value begins with "!"`)
+	default:
+		return true
+	}
+	return false
+}
+
+// section decodes a mapping into a struct: unknown keys are errors, missing ones take their default.
+func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
+	entries, ok := node.(ast.MapNode)
+	if !ok {
+		d.failf(placeOf(node), path, "this is %s, but a section with keys belongs here%s", kindOf(node), knownKeys(into.Type()))
+		return
+	}
+	given := map[string]bool{}
+	for it := entries.MapRange(); it.Next(); {
+		key, ok := d.key(it.Key(), path)
+		if !ok || d.twice(given[key], it.Key(), path.child(key)) {
+			continue
+		}
+		field, ok := fieldNamed(into.Type(), key)
+		if !ok {
+			d.unknown(it.Key(), into.Type(), path, key)
+			continue
+		}
+		given[key] = true
+		d.remember(path.child(key), it.Key())
+		d.value(it.Value(), into.FieldByIndex(field.Index), path.child(key), field.Tag)
+	}
+	d.absent(into, path, given)
+}
+
+// absent gives the keys that the file leaves out their default, and refuses those that have none.
+func (d *decoder) absent(into reflect.Value, path keyPath, given map[string]bool) {
+	for _, field := range fieldsOf(into.Type()) {
+		name := field.Tag.Get("yaml")
+		if given[name] {
+			continue
+		}
+		target := into.FieldByIndex(field.Index)
+		preset, hasDefault := field.Tag.Lookup("default")
+		switch {
+		case field.Tag.Get("required") == "true":
+			d.failf(d.at.find(path), path.child(name), "this key is missing and has no default%s", holds(field.Type))
+		case hasDefault:
+			d.preset(preset, target, path.child(name), field.Tag)
+		case target.Kind() == reflect.Struct && field.Type != secretType:
+			d.absent(target, path.child(name), nil)
+		}
+	}
+}
+
+// preset decodes a default tag like any value of a file. A default that does not decode is a mistake of this package.
+func (d *decoder) preset(text string, into reflect.Value, path keyPath, tag reflect.StructTag) {
+	file, err := parser.ParseBytes([]byte(text), 0)
+	if err != nil {
+		panic(fmt.Sprintf("config: default of %s: %v", path, err))
+	}
+	inner := &decoder{dir: d.dir, at: newPositions("default")}
+	inner.value(file.Docs[0].Body, into, path, tag)
+	if len(inner.errs) > 0 {
+		panic("config: " + inner.errs.Error())
+	}
+}
+
+// mapping decodes a mapping whose keys are free.
+func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
+	entries, ok := node.(ast.MapNode)
+	if !ok {
+		d.failf(placeOf(node), path, "this is %s, but a mapping (name: value) belongs here", kindOf(node))
+		return
+	}
+	into.Set(reflect.MakeMap(into.Type()))
+	for it := entries.MapRange(); it.Next(); {
+		key, ok := d.key(it.Key(), path)
+		if !ok || d.twice(into.MapIndex(reflect.ValueOf(key)).IsValid(), it.Key(), path.child(key)) {
+			continue
+		}
+		d.remember(path.child(key), it.Key())
+		element := reflect.New(into.Type().Elem()).Elem()
+		d.value(it.Value(), element, path.child(key), tag)
+		into.SetMapIndex(reflect.ValueOf(key), element)
+	}
+}
+
+func (d *decoder) list(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
+	sequence, ok := node.(*ast.SequenceNode)
+	if !ok {
+		d.failf(placeOf(node), path, `this is %s, but a list belongs here. Try: put [ ] around it`, kindOf(node))
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(sequence.Values), len(sequence.Values)))
+	for i, entry := range sequence.Values {
+		d.at.of[path.entry(i).id()] = placeOf(entry)
+		d.value(entry, into.Index(i), path.entry(i), tag)
+	}
+}
+
+// key reads a mapping's key, which is always a plain text.
+func (d *decoder) key(node ast.MapKeyNode, path keyPath) (string, bool) {
+	switch node := node.(type) {
+	case *ast.StringNode:
+		return node.Value, true
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return node.GetToken().Value, true
+	default:
+		d.failf(placeOf(node), path, `a key must be a plain text. Try: quotes, if it begins with "*", "&" or "!"`)
+		return "", false
+	}
+}
+
+func (d *decoder) twice(before bool, node ast.Node, path keyPath) bool {
+	if before {
+		d.failf(placeOf(node), path, "this key is there twice. Try: keep one")
+	}
+	return before
+}
+
+func (d *decoder) remember(path keyPath, key ast.Node) { d.at.of[path.id()] = placeOf(key) }
+
+// unknown names the nearest right key: of this section, else the same key of another.
+func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key string) {
+	hint := didYouMean(key, keysOf(section))
+	if elsewhere := findKey(configType, nil, key); hint == "" && elsewhere != nil {
+		hint = fmt.Sprintf(" (did you mean %q?)", elsewhere.String())
+	}
+	if hint == "" {
+		hint = knownKeys(section)
+	}
+	d.failf(placeOf(node), path.child(key), "unknown key%s", hint)
+}
+
+func placeOf(node ast.Node) place {
+	var tok *token.Token
+	if values, ok := node.(*ast.MappingNode); ok && !values.IsFlowStyle && len(values.Values) > 0 {
+		node = values.Values[0].Key // a block mapping's own token is its first colon
+	}
+	if tok = node.GetToken(); tok == nil || tok.Position == nil {
+		return place{1, 1}
+	}
+	return place{tok.Position.Line, tok.Position.Column}
+}
+
+const aText = "a text"
+
+// kindOf says what a node is without saying what is in it.
+func kindOf(node ast.Node) string {
+	switch node.(type) {
+	case ast.MapNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.BoolNode:
+		return "true or false"
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "a number"
+	default:
+		return aText
+	}
+}

@@ -1,0 +1,173 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+)
+
+// Error is one problem of a file. It holds keys and places, never the content of a secret.
+type Error struct {
+	// File is the name given to Load or Parse.
+	File string
+	// Line and Column count from 1; both are 0 if the problem has no place of its own.
+	Line, Column int
+	// Key is the path of the setting ("source.tables[1]"); empty if the file is no YAML at all.
+	Key string
+	// Problem says what is wrong and, where it is known, what would be right.
+	Problem string
+}
+
+// Error writes "file:line:column: key: problem".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
+	}
+	b.WriteString(": ")
+	if e.Key != "" {
+		b.WriteString(e.Key + ": ")
+	}
+	b.WriteString(e.Problem)
+	return b.String()
+}
+
+// Errors is every problem found in one file.
+type Errors []*Error
+
+// Error writes one problem a line.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, one := range e {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives errors.As the single problems.
+func (e Errors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i, one := range e {
+		all[i] = one
+	}
+	return all
+}
+
+func (e Errors) sorted() Errors {
+	slices.SortStableFunc(e, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
+	})
+	return e
+}
+
+// asError is nil for an empty list: a typed nil must not become an error.
+func (e Errors) asError() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e.sorted()
+}
+
+// keyPath is where a setting stands: the keys that lead to it; an entry of a list is "[0]", "[1]" …
+type keyPath []string
+
+func (p keyPath) child(key string) keyPath { return append(slices.Clip(p), key) }
+
+func (p keyPath) entry(index int) keyPath { return p.child("[" + strconv.Itoa(index) + "]") }
+
+func (p keyPath) String() string {
+	var b strings.Builder
+	for i, key := range p {
+		if i > 0 && !strings.HasPrefix(key, "[") {
+			b.WriteByte('.')
+		}
+		b.WriteString(key)
+	}
+	return b.String()
+}
+
+// id tells paths apart that look the same when written, because a table's name has a dot in it.
+func (p keyPath) id() string { return strings.Join(p, "\x00") }
+
+// place is a line and a column, both from 1. The zero place is unknown.
+type place struct{ line, column int }
+
+// positions remembers where each key and each entry of a list stands, and which values came out of a reference.
+type positions struct {
+	file       string
+	of         map[string]place
+	referenced map[string]bool
+}
+
+func newPositions(file string) *positions {
+	return &positions{file: file, of: map[string]place{}, referenced: map[string]bool{}}
+}
+
+// quote returns the value for use in an error. What came out of a reference may be a secret, whatever its key.
+func (p *positions) quote(path keyPath, value string) string {
+	if p != nil && p.referenced[path.id()] {
+		return "the value of the reference"
+	}
+	return strconv.Quote(value)
+}
+
+func (p *positions) fileName() string {
+	if p == nil {
+		return "config"
+	}
+	return p.file
+}
+
+// find returns the place of the key, or of the nearest section around it that the file has.
+func (p *positions) find(path keyPath) place {
+	if p == nil {
+		return place{}
+	}
+	for n := len(path); n > 0; n-- {
+		if at, ok := p.of[path[:n].id()]; ok {
+			return at
+		}
+	}
+	return place{line: 1, column: 1}
+}
+
+func (p *positions) errorf(path keyPath, format string, args ...any) *Error {
+	at := p.find(path)
+	return &Error{File: p.fileName(), Line: at.line, Column: at.column, Key: path.String(), Problem: fmt.Sprintf(format, args...)}
+}
+
+// didYouMean is a hint in brackets at the candidate nearest to word, or empty if none is near.
+func didYouMean(word string, candidates []string) string {
+	best, least := "", max(2, len(word)/3)+1
+	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
+		distance := distanceOf(strings.ToLower(word), strings.ToLower(candidate))
+		if distance < least && distance < len(candidate) {
+			best, least = candidate, distance
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// distanceOf is the number of edits between two words; that one is the beginning of the other counts as a single edit.
+func distanceOf(word, candidate string) int {
+	if len(word) >= 3 && (strings.HasPrefix(candidate, word) || strings.HasPrefix(word, candidate)) && word != candidate {
+		return 1
+	}
+	return levenshtein.ComputeDistance(word, candidate)
+}
+
+func enumeration[T ~string](values ...T) []string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = string(value)
+	}
+	return texts
+}

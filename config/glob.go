@@ -1,0 +1,97 @@
+package config
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// TableName is a table of the source, by its real names.
+type TableName struct{ Schema, Table string }
+
+// String writes schema.table.
+func (n TableName) String() string { return n.Schema + "." + n.Table }
+
+// Match reports whether the table is captured: at least one glob matches it and no "!" glob does. System schemas
+// (pg_…, information_schema) never match.
+func (s Source) Match(schema, table string) bool {
+	if systemSchema(schema) {
+		return false
+	}
+	included := false
+	for _, entry := range s.Tables {
+		glob, exclude := strings.CutPrefix(entry, "!")
+		if !globMatches(glob, schema, table) {
+			continue
+		}
+		if exclude {
+			return false
+		}
+		included = true
+	}
+	return included
+}
+
+// CheckGlobs returns an error for each glob, excluding ones too, that matches none of the tables; it names the place in
+// the file and the nearest table. The tables are all that the source has, captured or not.
+func (s Source) CheckGlobs(all []TableName) error {
+	var errs Errors
+	for i, entry := range s.Tables {
+		if !s.matchesAny(entry, all) {
+			path := keyPath{"source", "tables"}.entry(i)
+			errs = append(errs, s.at.errorf(path, "%s matches no table of the database%s",
+				s.at.quote(path, entry), didYouMean(strings.TrimPrefix(entry, "!"), tableNames(all))))
+		}
+	}
+	return errs.asError()
+}
+
+func (s Source) matchesAny(entry string, all []TableName) bool {
+	glob := strings.TrimPrefix(entry, "!")
+	return slices.ContainsFunc(all, func(n TableName) bool {
+		return !systemSchema(n.Schema) && globMatches(glob, n.Schema, n.Table)
+	})
+}
+
+func systemSchema(schema string) bool {
+	return schema == "information_schema" || strings.HasPrefix(schema, "pg_")
+}
+
+// globMatches matches the two halves apart, so that a * never crosses from the schema into the table.
+func globMatches(glob, schema, table string) bool {
+	schemaGlob, tableGlob, _ := strings.Cut(glob, ".")
+	return wildcard([]rune(schemaGlob), []rune(schema)) && wildcard([]rune(tableGlob), []rune(table))
+}
+
+// wildcard is the usual two-pointer match: after a mismatch the last * swallows one rune more.
+func wildcard(pattern, name []rune) bool {
+	p, n, star, resume := 0, 0, -1, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, resume = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0:
+			resume++
+			p, n = star+1, resume
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
+
+func tableNames(all []TableName) []string {
+	names := make([]string, len(all))
+	for i, n := range all {
+		names[i] = n.String()
+	}
+	slices.SortFunc(names, cmp.Compare[string])
+	return names
+}

@@ -1,0 +1,55 @@
+package config_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/config"
+)
+
+func TestMatch(t *testing.T) {
+	s := config.Source{Tables: []string{"!public.audit_*", "public.*", "billing.claims", "*.shared", "x?.t*_y"}}
+	for name, want := range map[config.TableName]bool{
+		{Schema: "public", Table: "patients"}:           true,
+		{Schema: "public", Table: "with.dot"}:           true,
+		{Schema: "public", Table: "audit_log"}:          false,
+		{Schema: "billing", Table: "claims"}:            true,
+		{Schema: "billing", Table: "claims2"}:           false,
+		{Schema: "Billing", Table: "claims"}:            false,
+		{Schema: "other", Table: "shared"}:              true,
+		{Schema: "pg_catalog", Table: "shared"}:         false,
+		{Schema: "information_schema", Table: "shared"}: false,
+		{Schema: "xä", Table: "tab_y"}:                  true,
+		{Schema: "xab", Table: "tab_y"}:                 false,
+		{Schema: "x1", Table: "t_y_y"}:                  true,
+		{Schema: "x1", Table: "t_z"}:                    false,
+		{Schema: "publicx", Table: "a"}:                 false,
+	} {
+		require.Equal(t, want, s.Match(name.Schema, name.Table), name)
+	}
+}
+
+func TestCheckGlobs(t *testing.T) {
+	cfg, err := config.Parse("a.yaml", []byte(`source:
+  url: postgres://u@h/d
+  tables:
+    - public.*
+    - billing.cliams
+    - "!public.audit_*"
+kafka: {brokers: ["k:9092"]}
+registry: {url: "http://r:8081"}
+clickhouse: {url: "clickhouse://c:9000"}
+`))
+	require.NoError(t, err)
+	tables := []config.TableName{{Schema: "public", Table: "patients"}, {Schema: "billing", Table: "claims"}}
+	require.EqualError(t, cfg.Source.CheckGlobs(tables), `a.yaml:5:7: source.tables[1]: "billing.cliams" matches no table of the database (did you mean "billing.claims"?)
+a.yaml:6:7: source.tables[2]: "!public.audit_*" matches no table of the database`)
+	tables = append(tables, config.TableName{Schema: "billing", Table: "cliams"}, config.TableName{Schema: "public", Table: "audit_log"})
+	require.NoError(t, cfg.Source.CheckGlobs(tables))
+}
+
+func TestDefaultGlobCanMatchNothing(t *testing.T) {
+	err := parse(t, with("")).Source.CheckGlobs(nil)
+	require.ErrorContains(t, err, `dirtbike.yaml:1:1: source.tables[0]: "public.*" matches no table`)
+}

@@ -1,0 +1,142 @@
+package config
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	// madeKeyID is the id of a key that dirtbike made itself.
+	madeKeyID = "k1"
+	// minHashKey is the least length of a key in bytes: 128 bits cannot be guessed.
+	minHashKey = 16
+	// madeHashKey is the length in bytes of a key that dirtbike makes.
+	madeHashKey = 32
+	// fingerprinted is the constant whose HMAC is the fingerprint; changing it would look like a changed key everywhere.
+	fingerprinted = "dirtbike hash key fingerprint v1:"
+)
+
+// HashKey returns the id and the bytes of the key that the policy hash uses. If no column has that policy, the id is
+// empty and the key nil. Without privacy.hash.keys it reads the file [Config.HashKeyFile], and makes it first, with
+// mode 600, if there is none; of two processes that do so at once, both get the same key. A made file is durable before
+// HashKey returns.
+func (c *Config) HashKey() (id string, key []byte, err error) {
+	switch {
+	case !c.Privacy.Hashes():
+		return "", nil, nil
+	case len(c.Privacy.Hash.Keys) > 0:
+		id = c.Privacy.Hash.activeID()
+		key, err = decodeHashKey(c.Privacy.Hash.Keys[id].Reveal())
+		return id, key, err
+	}
+	path := c.HashKeyFile()
+	key, err = readHashKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeHashKey(path); err == nil {
+			key, err = readHashKey(path)
+		}
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", path, cause(err))
+	}
+	return madeKeyID, key, nil
+}
+
+// HashKeyFile is where a key made by dirtbike lies: beside the config, "dirtbike.hash.key" for "dirtbike.yaml".
+func (c *Config) HashKeyFile() string {
+	path := c.Path()
+	return strings.TrimSuffix(path, filepath.Ext(path)) + ".hash.key"
+}
+
+// Fingerprint tells keys apart without telling anything about them: 16 hexadecimal digits.
+func Fingerprint(id string, key []byte) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(fingerprinted + id))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+// activeID is the id of the key in use: the named one, else the only one.
+func (h Hash) activeID() string {
+	if h.Active != "" || len(h.Keys) != 1 {
+		return h.Active
+	}
+	for id := range h.Keys {
+		return id
+	}
+	return ""
+}
+
+var errHashKey = fmt.Errorf("not a key: it needs at least %d bytes, as hex, base64 or text. Try: openssl rand -hex 32", minHashKey)
+
+// decodeHashKey reads hex, else padded base64 (either alphabet), else takes the text itself. The order is fixed for
+// ever: the same text must always be the same key.
+func decodeHashKey(text string) ([]byte, error) {
+	decoders := []func(string) ([]byte, error){
+		hex.DecodeString, base64.StdEncoding.Strict().DecodeString, base64.URLEncoding.Strict().DecodeString,
+	}
+	for _, decode := range decoders {
+		if key, err := decode(text); err == nil && len(key) >= minHashKey {
+			return key, nil
+		}
+	}
+	if len(text) < minHashKey {
+		return nil, errHashKey
+	}
+	return []byte(text), nil
+}
+
+func readHashKey(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("other users may read or write it, chmod 600 it (mode %o)", info.Mode().Perm())
+	}
+	data, err := readLimited(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
+	if err != nil || len(key) != madeHashKey {
+		return nil, fmt.Errorf("damaged: not %d bytes in hex; restore it from a backup, since another key would change every hash", madeHashKey)
+	}
+	return key, nil
+}
+
+// makeHashKey writes a new key under another name and links it into place: the file is never seen half written, and
+// the second of two makers leaves the first one's key alone.
+func makeHashKey(path string) (err error) {
+	key := make([]byte, madeHashKey)
+	rand.Read(key) //nolint:errcheck // it never returns an error: it ends the process instead
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".hash.key-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(temporary.Name())) }()
+	_, err = temporary.WriteString(hex.EncodeToString(key) + "\n")
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err = os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path) //nolint:gosec // the folder of the operator's own config
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

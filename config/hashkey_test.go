@@ -1,0 +1,122 @@
+package config_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/config"
+)
+
+const hashing = `privacy: {columns: {public.a: {x: hash}}}`
+
+func TestKeyIsMadeOnce(t *testing.T) {
+	cfg := parse(t, with(hashing))
+	require.Equal(t, filepath.Join(cfg.Dir(), "dirtbike.hash.key"), cfg.HashKeyFile())
+	keys := make([]string, 8)
+	var wait sync.WaitGroup
+	for i := range keys {
+		wait.Go(func() {
+			id, key, err := cfg.HashKey()
+			if err == nil && id == "k1" {
+				keys[i] = hex.EncodeToString(key)
+			}
+		})
+	}
+	wait.Wait()
+	require.Len(t, keys[0], 64)
+	for _, key := range keys {
+		require.Equal(t, keys[0], key)
+	}
+	text, err := os.ReadFile(cfg.HashKeyFile())
+	require.NoError(t, err)
+	require.Equal(t, keys[0]+"\n", string(text))
+	info, err := os.Stat(cfg.HashKeyFile())
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	entries, err := os.ReadDir(cfg.Dir())
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no temporary file is left")
+}
+
+func TestNoKeyWithoutHashing(t *testing.T) {
+	for _, section := range []string{"", "privacy: {mode: open}", `privacy: {columns: {public.a: {x: mask}}}`} {
+		cfg := parse(t, with(section))
+		id, key, err := cfg.HashKey()
+		require.NoError(t, err)
+		require.Empty(t, id)
+		require.Nil(t, key)
+		require.NoFileExists(t, cfg.HashKeyFile())
+	}
+}
+
+func TestKeyFileIsNotTrustedBlindly(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		"readable by others": {testHashKey, 0o640, "other users may read or write it"},
+		"short":              {"0102", 0o600, "damaged"},
+		"empty":              {"", 0o600, "damaged"},
+		"no hex":             {strings.Repeat("hunter2!", 8), 0o600, "damaged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := parse(t, with(hashing))
+			require.NoError(t, os.WriteFile(cfg.HashKeyFile(), []byte(test.text), 0o600))
+			require.NoError(t, os.Chmod(cfg.HashKeyFile(), test.mode))
+			_, key, err := cfg.HashKey()
+			require.ErrorContains(t, err, test.want)
+			require.ErrorContains(t, err, cfg.HashKeyFile())
+			require.NotContains(t, err.Error(), "hunter2")
+			require.Nil(t, key)
+		})
+	}
+}
+
+func TestKeyThatCannotBeMade(t *testing.T) {
+	cfg, err := config.Parse(filepath.Join(t.TempDir(), "none", "dirtbike.yaml"), []byte(with(hashing)))
+	require.NoError(t, err)
+	_, _, err = cfg.HashKey()
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "Try: set privacy.hash.keys")
+}
+
+func TestKeysOfTheConfig(t *testing.T) {
+	raw := []byte("0123456789abcdefghijklmnopqrstuv")
+	for name, text := range map[string]string{
+		"hex": hex.EncodeToString(raw), "base64": base64.StdEncoding.EncodeToString(raw), "text": string(raw[:31]) + "\u00fc",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := parse(t, with(`privacy: {columns: {public.a: {x: hash}}, hash: {active: k2, keys: {k1: "0123456789abcdef", k2: "`+text+`"}}}`))
+			id, key, err := cfg.HashKey()
+			require.NoError(t, err)
+			require.Equal(t, "k2", id)
+			if name == "text" {
+				require.Equal(t, text, string(key))
+				return
+			}
+			require.Equal(t, raw, key)
+		})
+	}
+}
+
+func TestTheOnlyKeyIsActive(t *testing.T) {
+	id, key, err := parse(t, with(`privacy: {columns: {public.a: {x: hash}}, hash: {keys: {k7: "0123456789abcdef"}}}`)).HashKey()
+	require.NoError(t, err)
+	require.Equal(t, "k7", id)
+	require.Equal(t, []byte("0123456789abcdef"), key)
+}
+
+func TestFingerprint(t *testing.T) {
+	key := []byte("0123456789abcdef0123456789abcdef")
+	require.Equal(t, "1906d510ca0c92c8", config.Fingerprint("k1", key), "it is in the state of running pipelines: it must never change")
+	require.NotEqual(t, config.Fingerprint("k1", key), config.Fingerprint("k2", key))
+	require.NotEqual(t, config.Fingerprint("k1", key), config.Fingerprint("k1", key[1:]))
+}

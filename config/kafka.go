@@ -1,0 +1,82 @@
+package config
+
+import "time"
+
+// Kafka is the cluster that holds the topics, and how they are made and written.
+type Kafka struct {
+	// Bootstrap brokers, each host:port.
+	Brokers []string `yaml:"brokers" required:"true"`
+	// First part of every topic's name, <prefix>.<schema>.<table>.
+	Prefix string `yaml:"prefix" default:"dirtbike" pattern:"^[A-Za-z][A-Za-z0-9_]*$"`
+	// Partitions of a new topic. An existing topic keeps its own.
+	Partitions int `yaml:"partitions" default:"6" min:"1" max:"10000"`
+	// Copies of a new topic. 0 means 3, or the number of brokers where there are fewer.
+	Replication int `yaml:"replication" default:"0" min:"0" max:"32"`
+	// How far back a reader can replay a topic that is not compacted: its retention.
+	ReplayHorizon time.Duration `yaml:"replay_horizon" default:"168h" min:"1s"`
+	// Most bytes that one Kafka transaction holds; a larger Postgres transaction is published in several.
+	MaxTransaction ByteSize `yaml:"max_transaction" default:"256MB" min:"64KB"`
+	// After this long without an end the broker aborts a Kafka transaction. At most the broker's transaction.max.timeout.ms.
+	TransactionTimeout time.Duration `yaml:"transaction_timeout" default:"60s" min:"1s" max:"15m"`
+	// Largest record, and max.message.bytes of new topics.
+	MaxMessageBytes ByteSize `yaml:"max_message_bytes" default:"16MB" min:"64KB" max:"1GB"`
+	// Compression of record batches.
+	Compression Compression `yaml:"compression" default:"lz4"`
+	// Publish in Kafka transactions, so that a read_committed reader sees every change exactly once. With false, at least once.
+	ExactlyOnce bool `yaml:"exactly_once" default:"true"`
+	// Encrypt connections. `tls: {}` trusts the system's authorities; without the key connections are plain.
+	TLS *TLS `yaml:"tls"`
+	// Log in to the brokers.
+	SASL *SASL `yaml:"sasl"`
+}
+
+// Compression is a codec for Kafka record batches.
+type Compression string
+
+// The codecs that every supported broker and client understands.
+const (
+	CompressionNone   Compression = "none"
+	CompressionGzip   Compression = "gzip"
+	CompressionSnappy Compression = "snappy"
+	CompressionLZ4    Compression = "lz4"
+	CompressionZstd   Compression = "zstd"
+)
+
+// Values lists every Compression.
+func (Compression) Values() []string {
+	return enumeration(CompressionNone, CompressionGzip, CompressionSnappy, CompressionLZ4, CompressionZstd)
+}
+
+// SASL is a login at the brokers.
+type SASL struct {
+	// How the password is proved.
+	Mechanism Mechanism `yaml:"mechanism" required:"true"`
+	// Name of the user.
+	User string `yaml:"user" required:"true"`
+	// Password of the user; never printed.
+	Password Secret `yaml:"password" required:"true"`
+}
+
+// Mechanism is a SASL mechanism.
+type Mechanism string
+
+// The mechanisms supported.
+const (
+	MechanismPlain       Mechanism = "PLAIN"
+	MechanismScramSHA256 Mechanism = "SCRAM-SHA-256"
+	MechanismScramSHA512 Mechanism = "SCRAM-SHA-512"
+)
+
+// Values lists every Mechanism.
+func (Mechanism) Values() []string {
+	return enumeration(MechanismPlain, MechanismScramSHA256, MechanismScramSHA512)
+}
+
+// ReplicationFactor is the number of copies a new topic gets in a cluster of that many brokers: what the config says,
+// else min(3, brokers).
+func (k Kafka) ReplicationFactor(brokers int) int {
+	if k.Replication > 0 {
+		return k.Replication
+	}
+	return min(3, max(brokers, 1))
+}

@@ -1,0 +1,115 @@
+package config
+
+// AnyColumn is the name that stands, under privacy.columns, for every column of the table that is not named itself.
+const AnyColumn = "*"
+
+// Privacy says what may leave Postgres. It is applied before anything is published or spilled to disk.
+type Privacy struct {
+	// What happens to a column that nobody named: withheld (allowlist) or kept (open).
+	Mode Mode `yaml:"mode" default:"allowlist"`
+	// Per schema.table, the policy of each column; "*" stands for the columns that are not named.
+	Columns map[string]map[string]Policy `yaml:"columns"`
+	// Keys and domains of the policy hash.
+	Hash Hash `yaml:"hash"`
+
+	at *positions
+}
+
+// Mode is what happens to a column that nobody named.
+type Mode string
+
+// The two modes.
+const (
+	// ModeAllowlist withholds a column that nobody named.
+	ModeAllowlist Mode = "allowlist"
+	// ModeOpen keeps a column that nobody named.
+	ModeOpen Mode = "open"
+)
+
+// Values lists every Mode.
+func (Mode) Values() []string { return enumeration(ModeAllowlist, ModeOpen) }
+
+// Policy is what is done to a column's values before they leave the process. NULL stays NULL under every policy.
+type Policy string
+
+// The policies (rule 29).
+const (
+	// Keep publishes the value as it is.
+	Keep Policy = "keep"
+	// Drop leaves the column out of the schema.
+	Drop Policy = "drop"
+	// Mask publishes a constant of the column's type.
+	Mask Policy = "mask"
+	// HashValue publishes a keyed hash (HMAC-SHA-256), equal for equal values of one domain.
+	HashValue Policy = "hash"
+	// Zip3 publishes the first three digits of a postal code.
+	Zip3 Policy = "zip3"
+	// Year publishes the year of a date.
+	Year Policy = "year"
+)
+
+// Values lists every Policy.
+func (Policy) Values() []string { return enumeration(Keep, Drop, Mask, HashValue, Zip3, Year) }
+
+// unique reports whether two different values stay different under the policy, so that a key column may have it.
+func (p Policy) unique() bool { return p == Keep || p == HashValue }
+
+// Hash holds the keys of the policy hash.
+type Hash struct {
+	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16. Without any, a key is made at the first start, in a file beside the config.
+	Keys map[string]Secret `yaml:"keys"`
+	// Id of the key in use. Needed only where keys has more than one.
+	Active string `yaml:"active"`
+	// Columns (schema.table.column) whose equal values must get equal hashes, by domain. A column in none has the domain of its own name.
+	Domains map[string][]string `yaml:"domains"`
+}
+
+// For returns the policy of a column and whether the file names it, itself or by "*". A column that is not named is
+// withheld (Drop) in mode allowlist and kept in mode open. A nil Privacy is mode open.
+func (p *Privacy) For(schema, table, column string) (policy Policy, named bool) {
+	if p == nil {
+		return Keep, false
+	}
+	columns := p.Columns[schema+"."+table]
+	if policy, named = columns[column]; named {
+		return policy, true
+	}
+	if policy, named = columns[AnyColumn]; named {
+		return policy, true
+	}
+	if p.Mode == ModeOpen {
+		return Keep, false
+	}
+	return Drop, false
+}
+
+// Domain returns the hash domain of a column: the one that lists it, else the column's own name.
+func (p *Privacy) Domain(schema, table, column string) string {
+	if p == nil {
+		return column
+	}
+	full := schema + "." + table + "." + column
+	for domain, columns := range p.Hash.Domains {
+		for _, listed := range columns {
+			if listed == full {
+				return domain
+			}
+		}
+	}
+	return column
+}
+
+// Hashes reports whether any column has the policy hash, so that a key is needed.
+func (p *Privacy) Hashes() bool {
+	if p == nil {
+		return false
+	}
+	for _, columns := range p.Columns {
+		for _, policy := range columns {
+			if policy == HashValue {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,117 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxReferenced is the largest file that ${file:…} reads, in bytes: anything larger is not a secret but a mistake.
+const maxReferenced = 1 << 20
+
+// expand replaces ${env:NAME} and ${file:PATH} in a value; "$${" stands for a literal "${". What comes out of a reference
+// is not expanded again. Errors name the reference, never its content.
+func (d *decoder) expand(text string, at place, path keyPath) (expanded string, referenced, ok bool) {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "${")
+		if !found {
+			b.WriteString(text)
+			return b.String(), referenced, true
+		}
+		if strings.HasSuffix(before, "$") {
+			b.WriteString(before + "{")
+			text = after
+			continue
+		}
+		b.WriteString(before)
+		reference, rest, closed := strings.Cut(after, "}")
+		if !closed {
+			d.failf(at, path, `a reference "${" without its "}". Try: $${ for a literal ${`)
+			return "", true, false
+		}
+		value, err := resolve(reference, d.dir)
+		if err != nil {
+			d.failf(at, path, "%v", err)
+			return "", true, false
+		}
+		b.WriteString(value)
+		text, referenced = rest, true
+	}
+}
+
+// resolve returns what a reference (the text between the braces) stands for.
+func resolve(reference, dir string) (string, error) {
+	scheme, name, _ := strings.Cut(reference, ":")
+	switch {
+	case scheme == "env" && name != "":
+		return fromEnv(name)
+	case scheme == "file" && name != "":
+		return fromFile(name, dir)
+	default:
+		return "", errReference
+	}
+}
+
+// errReference does not repeat the reference: without a scheme it could be anything, a password with "${" in it too.
+var errReference = errors.New("not a known reference. Try: ${env:NAME} or ${file:PATH}, or $${ for a literal ${")
+
+func fromEnv(name string) (string, error) {
+	value, ok := os.LookupEnv(name)
+	switch {
+	case !ok:
+		return "", fmt.Errorf("environment variable %s is not set", name)
+	case value == "":
+		return "", fmt.Errorf("environment variable %s is empty", name)
+	default:
+		return value, nil
+	}
+}
+
+func fromFile(name, dir string) (string, error) {
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	data, err := readLimited(path)
+	if err != nil {
+		return "", fmt.Errorf("file %s: %w", path, cause(err))
+	}
+	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if value == "" {
+		return "", fmt.Errorf("file %s is empty", path)
+	}
+	return value, nil
+}
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path) // before opening: opening a pipe would wait for a writer
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator's own config names it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxReferenced+1))
+	if err == nil && len(data) > maxReferenced {
+		err = fmt.Errorf("larger than %d bytes", maxReferenced)
+	}
+	return data, err
+}
+
+// cause strips the operation and the path from an error of package os: the caller names the path once.
+func cause(err error) error {
+	var withPath *os.PathError
+	if errors.As(err, &withPath) {
+		return withPath.Err
+	}
+	return err
+}

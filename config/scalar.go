@@ -1,0 +1,183 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// scalar decodes one text, number or boolean, and checks the range and the form that the field's tag asks for.
+func (d *decoder) scalar(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
+	text, referenced, ok := d.text(node, path)
+	if !ok {
+		return
+	}
+	d.at.referenced[path.id()] = referenced
+	isText := kindOf(node) == aText
+	if !fits(node, into.Type(), referenced) {
+		hint := ""
+		if _, ok := node.(ast.ScalarNode); ok && describe(into.Type()) == aText {
+			hint = ". Try: put it in quotes"
+		}
+		d.failf(placeOf(node), path, "this is %s, but %s belongs here%s", kindOf(node), describe(into.Type()), hint)
+		return
+	}
+	if problem := assign(text, into, tag); problem != "" {
+		if isText {
+			text = d.at.quote(path, text)
+		}
+		d.failf(placeOf(node), path, "%s is %s", text, problem)
+	}
+}
+
+// text returns a scalar's text with its references resolved, and whether it had any.
+func (d *decoder) text(node ast.Node, path keyPath) (text string, referenced, ok bool) {
+	switch node := node.(type) {
+	case *ast.StringNode:
+		return d.expand(node.Value, placeOf(node), path)
+	case *ast.LiteralNode:
+		return d.expand(node.Value.Value, placeOf(node), path)
+	case *ast.IntegerNode:
+		return fmt.Sprint(node.Value), false, true
+	case *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		return node.GetToken().Value, false, true
+	default:
+		return "", false, true // a list or a mapping: fits refuses it
+	}
+}
+
+// fits reports whether a node of this kind may stand for the type. The text of a reference may stand for any.
+func fits(node ast.Node, into reflect.Type, referenced bool) bool {
+	switch node.(type) {
+	case *ast.StringNode, *ast.LiteralNode:
+		return referenced || wantsText(into)
+	case *ast.IntegerNode:
+		return into.Kind() == reflect.Int || into == byteSizeType
+	case *ast.BoolNode:
+		return into.Kind() == reflect.Bool
+	default:
+		return false
+	}
+}
+
+func wantsText(t reflect.Type) bool {
+	return t == secretType || t == durationType || t == byteSizeType || t.Kind() == reflect.String
+}
+
+func describe(t reflect.Type) string {
+	switch {
+	case t == durationType:
+		return `a duration like "60s" or "7d"`
+	case t == byteSizeType:
+		return `a size like "16MB"`
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	default:
+		return aText
+	}
+}
+
+// assign sets the value, or says what is wrong with it in words that follow "… is".
+func assign(text string, into reflect.Value, tag reflect.StructTag) (problem string) {
+	switch {
+	case into.Type() == secretType:
+		into.Set(reflect.ValueOf(NewSecret(text)))
+		return ""
+	case into.Type() == durationType:
+		return assignNumber(text, into, tag, func(s string) (int64, error) {
+			d, err := parseDuration(s)
+			return int64(d), err
+		})
+	case into.Type() == byteSizeType:
+		return assignNumber(text, into, tag, func(s string) (int64, error) {
+			b, err := parseByteSize(s)
+			return int64(b), err
+		})
+	}
+	switch into.Kind() {
+	case reflect.Int:
+		return assignNumber(text, into, tag, parseInt)
+	case reflect.Bool:
+		return assignBool(text, into)
+	case reflect.String:
+		return assignText(text, into, tag)
+	default:
+		panic(fmt.Sprintf("config: no decoder for %s", into.Type()))
+	}
+}
+
+func assignNumber(text string, into reflect.Value, tag reflect.StructTag, parse func(string) (int64, error)) string {
+	n, err := parse(text)
+	if err != nil {
+		return err.Error()
+	}
+	for _, name := range []string{"min", "max"} {
+		limit, ok := tag.Lookup(name)
+		if !ok {
+			continue
+		}
+		bound, err := parse(limit)
+		if err != nil {
+			panic(fmt.Sprintf("config: tag %s:%q of a %s: %v", name, limit, into.Type(), err))
+		}
+		if name == "min" && n < bound || name == "max" && n > bound {
+			return "out of range: " + rangeOf(tag)
+		}
+	}
+	into.SetInt(n)
+	return ""
+}
+
+func rangeOf(tag reflect.StructTag) string {
+	low, high := tag.Get("min"), tag.Get("max")
+	switch {
+	case high == "":
+		return "at least " + low
+	case low == "":
+		return "at most " + high
+	default:
+		return low + " to " + high
+	}
+}
+
+func parseInt(text string) (int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("not a whole number") //nolint:err113 // becomes part of an Error; strconv's would repeat the text
+	}
+	return n, nil
+}
+
+func assignBool(text string, into reflect.Value) string {
+	switch text {
+	case "true", "false":
+		into.SetBool(text == "true")
+		return ""
+	default:
+		return "neither true nor false"
+	}
+}
+
+func assignText(text string, into reflect.Value, tag reflect.StructTag) string {
+	if text == "" {
+		return "empty"
+	}
+	if strings.ContainsRune(text, 0) {
+		return "not a text: it holds a zero byte"
+	}
+	if one, ok := into.Interface().(choice); ok && !slices.Contains(one.Values(), text) {
+		return "not one of " + strings.Join(one.Values(), ", ") + didYouMean(text, one.Values())
+	}
+	if pattern, ok := tag.Lookup("pattern"); ok && !regexp.MustCompile(pattern).MatchString(text) {
+		return "not of the form " + pattern
+	}
+	into.SetString(text)
+	return ""
+}

@@ -1,0 +1,65 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+)
+
+const hidden = "***"
+
+// Secret is a text that never prints: every way of formatting or marshalling it writes "***". The zero value is the
+// empty secret. The text is behind a pointer, so that printing a struct that holds a Secret in an unexported field
+// cannot show it either.
+type Secret struct{ text *string }
+
+// NewSecret wraps a text.
+func NewSecret(text string) Secret { return Secret{text: &text} }
+
+// Reveal returns the text itself, for handing it to a driver. Never log or wrap the result in an error.
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
+
+// IsZero reports whether there is no text.
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
+
+// String returns "***".
+func (Secret) String() string { return hidden }
+
+// GoString returns "***".
+func (Secret) GoString() string { return hidden }
+
+// Format writes "***" for every verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
+
+// MarshalText returns "***"; encoding/json and zap use it.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// MarshalJSON returns "***" as a JSON string.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + hidden + `"`), nil }
+
+// MarshalYAML returns "***".
+func (Secret) MarshalYAML() (any, error) { return hidden, nil }
+
+// LogValue returns "***" to log/slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// Redacted returns what may be shown of a secret that is a URL: scheme, user, host and path. A secret that is no URL,
+// or whose parts cannot be told apart for certain, is "***".
+func (s Secret) Redacted() string {
+	u, err := url.Parse(s.Reveal())
+	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+		return hidden
+	}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	if name := u.User.Username(); name != "" {
+		shown.User = url.User(name)
+	}
+	return shown.String()
+}

@@ -1,0 +1,27 @@
+package config
+
+// Source is the Postgres database that is followed, and what of it.
+type Source struct {
+	// Connection to the primary: a postgres:// URL or a libpq "key=value" string. It may hold a password, so it is never printed.
+	URL Secret `yaml:"url" required:"true"`
+	// Globs of schema.table that are captured; * stands for any run of characters, ? for one. A leading "!" excludes, wherever it stands in the list. System schemas never match.
+	Tables []string `yaml:"tables" default:"[\"public.*\"]"`
+	// Name of the logical replication slot.
+	Slot string `yaml:"slot" default:"dirtbike" pattern:"^[a-z0-9_]{1,63}$"`
+	// Name of the publication.
+	Publication string `yaml:"publication" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,62}$"`
+	// Key columns per schema.table, only for tables that have neither a primary key nor an identity index.
+	Keys map[string][]string `yaml:"keys"`
+	// The first copy of the tables.
+	Snapshot Snapshot `yaml:"snapshot"`
+
+	at *positions
+}
+
+// Snapshot is how the first copy reads.
+type Snapshot struct {
+	// Tables (or parts of them) copied at the same time, each with a connection of its own.
+	Workers int `yaml:"workers" default:"2" min:"1" max:"64"`
+	// Most rows that one Kafka transaction of the copy holds.
+	BatchRows int `yaml:"batch_rows" default:"20000" min:"1" max:"1000000"`
+}

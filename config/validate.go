@@ -1,0 +1,222 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// validator collects what a single value cannot say by its type: forms with parts, and keys that depend on each other.
+type validator struct {
+	at   *positions
+	errs Errors
+}
+
+func (c *Config) validate() Errors {
+	v := &validator{at: c.at}
+	v.source(c.Source)
+	v.kafka(c.Kafka)
+	v.registry(c.Registry)
+	v.clickhouse(c.ClickHouse)
+	v.privacy(c.Privacy)
+	v.rollups(c.Rollups)
+	v.listen(keyPath{"ops", "listen"}, c.Ops.Listen)
+	return v.errs
+}
+
+func (v *validator) failf(path keyPath, format string, args ...any) {
+	v.errs = append(v.errs, v.at.errorf(path, format, args...))
+}
+
+func (v *validator) source(s Source) {
+	path := keyPath{"source"}
+	text := s.URL.Reveal()
+	switch {
+	case strings.Contains(text, "://"):
+		v.url(path.child("url"), s.URL, "postgres", "postgresql")
+	case !strings.Contains(text, "="):
+		v.failf(path.child("url"), `this is no Postgres address. Try: postgres://user@host:5432/database`)
+	}
+	v.globs(path.child("tables"), s.Tables)
+	for table, columns := range s.Keys {
+		at := path.child("keys").child(table)
+		v.table(at, table)
+		v.distinct(at, columns)
+	}
+}
+
+func (v *validator) globs(path keyPath, globs []string) {
+	included := false
+	for i, entry := range globs {
+		glob, exclude := strings.CutPrefix(entry, "!")
+		included = included || !exclude
+		if _, ok := splitTable(glob); !ok {
+			v.failf(path.entry(i), `%s is no glob of schema.table. Try: "public.*"`, v.at.quote(path.entry(i), entry))
+		}
+	}
+	if !included {
+		v.failf(path, `nothing is included. Try: "public.*" before the exclusions`)
+	}
+}
+
+func (v *validator) table(path keyPath, name string) {
+	if strings.ContainsAny(name, "*?") {
+		v.failf(path, "globs are not supported here: name one table")
+		return
+	}
+	if _, ok := splitTable(name); !ok {
+		v.failf(path, "this is not of the form schema.table. Try: %q", "public."+strings.Trim(name, "."))
+	}
+}
+
+// distinct refuses an empty list and an entry that is there twice.
+func (v *validator) distinct(path keyPath, entries []string) {
+	if len(entries) == 0 {
+		v.failf(path, "the list is empty")
+	}
+	seen := map[string]bool{}
+	for i, entry := range entries {
+		if seen[entry] {
+			v.failf(path.entry(i), "%s is there twice", v.at.quote(path.entry(i), entry))
+		}
+		seen[entry] = true
+	}
+}
+
+func (v *validator) kafka(k Kafka) {
+	path := keyPath{"kafka"}
+	if len(k.Brokers) == 0 {
+		v.failf(path.child("brokers"), "the list is empty")
+	}
+	for i, broker := range k.Brokers {
+		if host, port, err := net.SplitHostPort(broker); err != nil || host == "" || !isPort(port, 1) {
+			v.failf(path.child("brokers").entry(i), `this is not of the form host:port. Try: "kafka:9092"`)
+		}
+	}
+	if k.MaxTransaction < k.MaxMessageBytes {
+		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record",
+			k.MaxTransaction, k.MaxMessageBytes)
+	}
+	v.tls(path.child("tls"), k.TLS)
+}
+
+func (v *validator) registry(r Registry) {
+	path := keyPath{"registry"}
+	v.url(path.child("url"), r.URL, "http", "https")
+	if r.User == "" && !r.Password.IsZero() {
+		v.failf(path.child("password"), "there is a password, but no user")
+	}
+	v.tls(path.child("tls"), r.TLS)
+}
+
+func (v *validator) clickhouse(c ClickHouse) {
+	path := keyPath{"clickhouse"}
+	if u := v.url(path.child("url"), c.URL, "clickhouse"); u != nil {
+		if database := strings.Trim(u.Path, "/"); database != "" && database != c.Database {
+			v.failf(path.child("url"), "the address names another database than clickhouse.database (%s). Try: leave it out of the address", c.Database)
+		}
+	}
+	if c.Load.Memory < c.Load.BatchBytes {
+		v.failf(path.child("load").child("memory"), "%s is less than batch_bytes (%s): no batch could fill", c.Load.Memory, c.Load.BatchBytes)
+	}
+	v.tls(path.child("tls"), c.TLS)
+}
+
+// url parses an address that may hold a password, so that no error repeats any of it. It returns nil after an error.
+func (v *validator) url(path keyPath, address Secret, schemes ...string) *url.URL {
+	u, err := url.Parse(address.Reveal())
+	if err != nil {
+		v.failf(path, "this is no valid address. Try: percent-encode special characters of the password (@ is %%40, / is %%2F)")
+		return nil
+	}
+	for _, scheme := range schemes {
+		if u.Scheme == scheme && u.Host != "" {
+			return u
+		}
+	}
+	v.failf(path, "this address has the wrong form. Try: %s://host:port", schemes[0])
+	return nil
+}
+
+func (v *validator) tls(path keyPath, t *TLS) {
+	if t != nil && (t.Cert == "") != t.Key.IsZero() {
+		v.failf(path, "cert and key belong together: give both, or neither")
+	}
+}
+
+func (v *validator) listen(path keyPath, address string) {
+	if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port, 0) {
+		v.failf(path, `this is not of the form host:port. Try: "127.0.0.1:8085"`)
+	}
+}
+
+func isPort(text string, least int) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && int(port) >= least
+}
+
+var hashKeyID = regexp.MustCompile(`^k[A-Za-z0-9]{1,15}$`)
+
+func (v *validator) privacy(p *Privacy) {
+	if p == nil {
+		return
+	}
+	for table := range p.Columns {
+		v.table(keyPath{"privacy", "columns", table}, table)
+	}
+	v.hashKeys(keyPath{"privacy", "hash"}, p.Hash)
+	v.domains(keyPath{"privacy", "hash", "domains"}, p.Hash.Domains)
+}
+
+func (v *validator) hashKeys(path keyPath, h Hash) {
+	ids := make([]string, 0, len(h.Keys))
+	for id, key := range h.Keys {
+		ids = append(ids, id)
+		if !hashKeyID.MatchString(id) {
+			v.failf(path.child("keys").child(id), "the id of a key is k and up to 15 letters or digits. Try: k1")
+		}
+		if _, err := decodeHashKey(key.Reveal()); err != nil {
+			v.failf(path.child("keys").child(id), "%v", err)
+		}
+	}
+	if _, known := h.Keys[h.Active]; h.Active != "" && !known {
+		v.failf(path.child("active"), "%s is no key of privacy.hash.keys%s",
+			v.at.quote(path.child("active"), h.Active), didYouMean(h.Active, ids))
+	}
+	if h.Active == "" && len(ids) > 1 {
+		v.failf(path, "there are %d keys: say with active which one is in use", len(ids))
+	}
+}
+
+func (v *validator) domains(path keyPath, domains map[string][]string) {
+	owner := map[string]string{}
+	for _, domain := range sortedKeys(domains) {
+		v.distinct(path.child(domain), domains[domain])
+		for i, column := range domains[domain] {
+			at := path.child(domain).entry(i)
+			if _, _, ok := splitColumn(column); !ok {
+				v.failf(at, "this is not of the form schema.table.column")
+			}
+			if other, taken := owner[column]; taken && other != domain {
+				v.failf(at, "%s is in the domain %s already: a column has one domain", v.at.quote(at, column), other)
+			}
+			owner[column] = domain
+		}
+	}
+}
+
+// rollups checks the form first, so that a file written for a later release can be mended now.
+func (v *validator) rollups(rollups []Rollup) {
+	path := keyPath{"rollups"}
+	for i, r := range rollups {
+		declared, files := r.Name != "" || r.SQL != "", r.Files != ""
+		if declared == files || declared && (r.Name == "" || r.SQL == "") {
+			v.failf(path.entry(i), "a rollup is either name and sql, or files")
+		}
+	}
+	if len(rollups) > 0 {
+		v.failf(path, "rollups are not supported by this release. Try: remove the section; nothing would be computed")
+	}
+}
