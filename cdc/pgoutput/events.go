@@ -53,7 +53,7 @@ func (d *Events) fill(message Message, e *cdc.Event) (bool, error) {
 	case *Truncate:
 		e.Kind, e.Relations = cdc.EventTruncate, m.RelationOIDs
 	case *Relation:
-		e.Kind, e.Described = cdc.EventRelation, describe(m)
+		e.Kind, e.Described = cdc.EventRelation, wireRelation(m)
 	case *Type, *Origin, *LogicalMessage:
 		return false, nil
 	default:
@@ -71,7 +71,7 @@ func tuple(dst cdc.Tuple, t Tuple) cdc.Tuple {
 	return dst
 }
 
-func describe(m *Relation) *cdc.WireRelation {
+func wireRelation(m *Relation) *cdc.WireRelation {
 	w := &cdc.WireRelation{OID: m.OID, Schema: m.Namespace, Name: m.Name, Identity: byte(m.Identity)}
 	if w.Schema == "" {
 		w.Schema = "pg_catalog"
