@@ -61,10 +61,10 @@ type spec struct {
 	argv0 string // what ps shows; "" = path
 	args  []string
 	env   []string
-	dir   string              // working directory; "" = the parent's
-	cred  *syscall.Credential // nil = the parent's
-	files []*os.File          // inherited as descriptors 3, 4, …
-	log   string              // file that takes stdout and stderr, appended
+	dir   string      // working directory; "" = the parent's
+	cred  *credential // nil = the parent's
+	files []*os.File  // inherited as descriptors 3, 4, …
+	log   string      // file that takes stdout and stderr, appended
 }
 
 // selfSpec is a child that runs j in this very binary. /proc/self/exe works where the binary was deleted or rebuilt.
@@ -76,6 +76,9 @@ func selfSpec(name, log string, j job) (spec, error) {
 	env := append(os.Environ(), childEnv+"="+string(raw), "TZ=UTC")
 	return spec{name: name, path: "/proc/self/exe", argv0: "dirtbike-embedded-" + name, env: env, log: log}, nil
 }
+
+// credential is the user a child runs as.
+type credential struct{ uid, gid uint32 }
 
 // child is a running process. Its methods may be called concurrently.
 type child struct {

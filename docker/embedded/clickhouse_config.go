@@ -18,12 +18,12 @@ const (
 	clickHouseQueryMemory  = 2 << 30
 )
 
-// clickHouseShutdownWait is how many seconds a stopping server waits for clients; an idle connection counts as one.
-const clickHouseShutdownWait = 1
-
 // keepAliveQuery never ends: the library's server lives as long as its command line runs. A short sleep lets KILL QUERY
 // end it soon.
-const keepAliveQuery = "SELECT sleepEachRow(0.2) FROM numbers(1000000000) SETTINGS max_block_size=1 FORMAT Null"
+const (
+	keepAlivePrefix = "SELECT sleepEachRow(0.2) "
+	keepAliveQuery  = keepAlivePrefix + "FROM numbers(1000000000) SETTINGS max_block_size=1 FORMAT Null"
+)
 
 var clickHouseServerXML = template.Must(template.New("config").Funcs(xmlFuncs).Parse(`<clickhouse>
   <logger>
@@ -49,7 +49,6 @@ var clickHouseServerXML = template.Must(template.New("config").Funcs(xmlFuncs).P
   <tcp_port>{{.TCP}}</tcp_port>
   <http_port>{{.HTTP}}</http_port>
   <max_server_memory_usage>{{.ServerMemory}}</max_server_memory_usage>
-  <shutdown_wait_unfinished>{{.ShutdownWait}}</shutdown_wait_unfinished>
   <mark_cache_size>268435456</mark_cache_size>
 </clickhouse>
 `))
@@ -99,7 +98,6 @@ type clickHouseConfig struct {
 	Program                    bool // a full server, which has writable user storage
 	TCP, HTTP                  int
 	ServerMemory, QueryMemory  int64
-	ShutdownWait               int // seconds
 	User, PasswordHash         string
 }
 
@@ -111,7 +109,6 @@ func (c *ClickHouse) writeConfig() error {
 		Log: filepath.Join(c.logDir, "clickhouse.log"), ErrorLog: filepath.Join(c.logDir, "clickhouse.err.log"),
 		Data: c.DataDir(), Users: filepath.Join(c.dir, "users.xml"), Program: c.engine.program != "",
 		TCP: c.tcp, HTTP: c.http, ServerMemory: clickHouseServerMemory, QueryMemory: clickHouseQueryMemory,
-		ShutdownWait: clickHouseShutdownWait,
 		User: clickHouseUser, PasswordHash: hex.EncodeToString(hash[:]),
 	}
 	return errors.Join(
@@ -138,8 +135,8 @@ func (c *ClickHouse) spec() (spec, error) {
 		}, nil
 	}
 	s, err := selfSpec("clickhouse", out, job{Name: "clickhouse", Lib: c.engine.lib, Args: []string{
-		"clickhouse-local", "--config-file=" + c.configPath(), "--path=" + c.DataDir(), "--log-level=information", 
-		"--query=SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; " + keepAliveQuery, "--", "--shutdown_wait_unfinished=1",
+		"clickhouse-local", "--config-file=" + c.configPath(), "--path=" + c.DataDir(), "--log-level=information",
+		"--query=SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; " + keepAliveQuery,
 	}})
 	s.dir = c.dir
 	return s, err

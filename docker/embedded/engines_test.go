@@ -136,13 +136,18 @@ func TestEveryPostgresMajor(t *testing.T) {
 	}
 }
 
-// TestApacheKafka runs one node through transactions, SIGKILL and a restart.
-func TestApacheKafka(t *testing.T) {
+func requireJava(t *testing.T) {
+	t.Helper()
 	for tool, install := range map[string]string{"java": "apt-get install openjdk-17-jre-headless", "mvn": "apt-get install maven"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			missing(t, tool, install)
 		}
 	}
+}
+
+// TestApacheKafka runs one node through transactions, SIGKILL and a restart.
+func TestApacheKafka(t *testing.T) {
+	requireJava(t)
 	dir := t.TempDir()
 	s := start(t, Options{Dir: dir, Kafka: kindApache, Parts: Parts{Kafka: true}})
 	useKafka(t, s.Kafka.Brokers())
@@ -154,4 +159,16 @@ func TestApacheKafka(t *testing.T) {
 	again := start(t, Options{Dir: dir, Kafka: kindApache, Parts: Parts{Kafka: true}})
 	require.Equal(t, s.Kafka.Brokers(), again.Kafka.Brokers())
 	requireKafka(t, again.Kafka.Brokers())
+}
+
+// TestApacheKafkaThreeNodes kills one of three nodes, brings it back and commits on all three.
+func TestApacheKafkaThreeNodes(t *testing.T) {
+	requireJava(t)
+	s := start(t, Options{Dir: t.TempDir(), Kafka: kindApache, ApacheNodes: 3, Parts: Parts{Kafka: true}})
+	require.Len(t, s.Kafka.Brokers(), 3)
+	require.NoError(t, s.Kafka.KillNode(2))
+	require.ErrorContains(t, s.Kafka.KillNode(3), "there are 3")
+	require.NoError(t, s.Kafka.Start(testContext(t)))
+	useKafka(t, s.Kafka.Brokers())
+	requireKafka(t, s.Kafka.Brokers())
 }

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 )
 
 // pinned holds, per engine, package.json and its lock. The lock's integrity hashes are the checksums: npm ci refuses a
@@ -119,7 +118,7 @@ func runTool(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	cmd.SysProcAttr = childAttr(nil)
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	defer lockThread()()
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {

@@ -48,7 +48,7 @@ type Postgres struct {
 	port     int
 	password string
 	settings map[string]string
-	runAs    *syscall.Credential // nil = as the caller
+	runAs    *credential // nil = as the caller
 	log      *zap.Logger
 
 	mu    sync.Mutex

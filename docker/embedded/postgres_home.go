@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 
 	"go.uber.org/zap"
 )
@@ -27,7 +26,7 @@ type home struct {
 
 // openHome returns dir by name if the user can walk to it. Otherwise (root's folder below a private one, such as a
 // temporary directory of mode 0700) it is handed down as an open descriptor, and no mode of anybody's folder changes.
-func openHome(dir string, runAs *syscall.Credential) (*home, error) {
+func openHome(dir string, runAs *credential) (*home, error) {
 	if runAs == nil || reachable(dir) {
 		return &home{ref: dir}, nil
 	}
@@ -83,7 +82,7 @@ func openPostgres(ctx context.Context, d *workDir, e postgresEngine, extra map[s
 		password: d.state.PostgresPassword, settings: mergeSettings(extra), log: log,
 	}
 	if os.Geteuid() == 0 {
-		p.runAs = &syscall.Credential{Uid: nobody, Gid: nobody}
+		p.runAs = &credential{uid: nobody, gid: nobody}
 		if err := p.checkEngineReachable(); err != nil {
 			return nil, err
 		}
