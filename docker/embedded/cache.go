@@ -175,7 +175,7 @@ func makeReadable(root string) error {
 		if mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return os.Chmod(path, mode) //nolint:gosec // nobody else writes there: it is the folder being built, under its lock
 	})
 }
 

@@ -98,7 +98,7 @@ func spawn(s spec) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log of %s: %w", s.name, err)
 	}
-	cmd := exec.Command(s.path, s.args...)
+	cmd := exec.Command(s.path, s.args...) //nolint:noctx // it outlives the call that starts it; stop and kill end it
 	if s.argv0 != "" {
 		cmd.Args[0] = s.argv0
 	}

@@ -21,7 +21,7 @@ func runClickHouse(j job) error {
 	purego.RegisterLibFunc(&cmdline, lib, "chdb_query_cmdline")
 	purego.RegisterLibFunc(&resultError, lib, "chdb_result_error")
 	argv, keep := cArgs(j.Args)
-	result := cmdline(int32(len(j.Args)), argv)
+	result := cmdline(int32(len(j.Args)), argv) //nolint:gosec // a handful of arguments
 	runtime.KeepAlive(keep)
 	if result == 0 {
 		return errors.New("ClickHouse gave no result")
@@ -36,7 +36,7 @@ func runClickHouse(j job) error {
 func cArgs(args []string) (unsafe.Pointer, []*byte) {
 	ptrs := make([]*byte, len(args)+1)
 	for i, a := range args {
-		ptrs[i] = unsafe.SliceData(append([]byte(a), 0))
+		ptrs[i] = unsafe.SliceData(append([]byte(a), 0)) //nolint:gosec // what C calls a string; keep holds it
 	}
-	return unsafe.Pointer(unsafe.SliceData(ptrs)), ptrs
+	return unsafe.Pointer(unsafe.SliceData(ptrs)), ptrs //nolint:gosec // what C calls argv; keep holds it
 }

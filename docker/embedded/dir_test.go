@@ -71,7 +71,7 @@ func TestPortsAreRememberedWhileFree(t *testing.T) {
 	require.Equal(t, first, again)
 	l, err := net.Listen("tcp", loopback(first))
 	require.NoError(t, err)
-	defer l.Close()
+	defer func() { require.NoError(t, l.Close()) }()
 	other, err := s.port("a")
 	require.NoError(t, err)
 	require.NotEqual(t, first, other)

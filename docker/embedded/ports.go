@@ -34,7 +34,7 @@ func freePort(taken map[string]int) (int, error) {
 		used[p] = true
 	}
 	for range portTries {
-		p := firstPort + rand.IntN(lastPort-firstPort)
+		p := firstPort + rand.IntN(lastPort-firstPort) //nolint:gosec // a port is no secret
 		if !used[p] && portFree(p) {
 			return p, nil
 		}

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -93,8 +94,8 @@ func (t pgType) expectTyped(s string) (cell, error) {
 }
 
 // expectArray canonicalises element by element. What Array(Nullable(T)) cannot hold (more dimensions, a lower bound other
-// than 1) is shown as []; that, and an array with an element that is inexact itself, has the whole array's text as its
-// exact one.
+// than 1) is shown as [], and so is an array with an element that Avro cannot hold (infinity, NaN in a numeric(p,s)); these,
+// and an array with an element outside ClickHouse's bounds, have the whole array's text as their exact one.
 func (t pgType) expectArray(c chType, s string) (cell, error) {
 	a, err := parseArray(s, t.delim)
 	if err != nil {
@@ -109,6 +110,9 @@ func (t pgType) expectArray(c chType, s string) (cell, error) {
 		out.inexact = out.inexact || elems[i].inexact
 	}
 	out.text = arrayText(elems)
+	if slices.ContainsFunc(elems, func(e cell) bool { return e.inexact && (e.null || strings.HasSuffix(e.exact, "infinity")) }) {
+		out.text = "{}"
+	}
 	if !out.inexact {
 		out.exact = ""
 	}

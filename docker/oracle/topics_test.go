@@ -55,8 +55,8 @@ func key(id int) kv {
 // The transactions of these tests: number n has the xid 100+n, its changes are logged at 1000·n, its commit record starts at
 // 1000·n+400 and ends at 1000·n+500.
 func change(tx int, table string, op Op, old, new kv) Change {
-	base := uint64(1000 * tx)                                                                                                                                //nolint:gosec // small
-	return Change{Commit: tx - 1, LSN: base, CommitEnd: base + 500, XID: uint32(100 + tx), Schema: "public", Table: table, Op: op, OldKey: old, NewKey: new} //nolint:gosec // small
+	base := uint64(1000 * tx)
+	return Change{Commit: tx - 1, LSN: base, CommitEnd: base + 500, XID: uint32(100 + tx), Schema: "public", Table: table, Op: op, OldKey: old, NewKey: new}
 }
 
 // committed is what Postgres committed.
@@ -148,7 +148,7 @@ func (f *fakes) encode(t *testing.T, topic, name string, value map[string]any) [
 	t.Helper()
 	payload, err := avro.Marshal(f.schemas[topic+name], value)
 	require.NoError(t, err)
-	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(f.ids[topic+name])), payload...) //nolint:gosec // small
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(f.ids[topic+name])), payload...)
 }
 
 // record encodes what is to be sent. The partitioner is Kafka's own, as franz-go has it.
@@ -161,7 +161,7 @@ func (f *fakes) record(t *testing.T, s sent) *kgo.Record {
 	} else {
 		out.Key = f.encode(t, topic, "Key", map[string]any{"id": s.id, "code": "it's", "day": 8043, "amount": big.NewRat(3, 2), "raw": []byte{0, 255}})
 		home := kgo.StickyKeyPartitioner(nil).ForTopic(topic).Partition(&kgo.Record{Key: out.Key[headerSize:]}, partitions)
-		out.Partition = (int32(home) + s.shift) % partitions //nolint:gosec // small
+		out.Partition = (int32(home) + s.shift) % partitions
 	}
 	if s.op != "" {
 		out.Value = f.encode(t, topic, "Envelope", envelope(topic, s))

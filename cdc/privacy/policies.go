@@ -1,0 +1,93 @@
+package privacy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"dirtbike/schemas"
+)
+
+// Rules is what the config says of columns, by real names.
+type Rules interface {
+	// For gives the policy of a column (keep, drop, mask, hash, zip3, year) and whether somebody named it. A column that
+	// nobody named comes as keep (mode open) or drop (mode allowlist).
+	For(schema, table, column string) (policy string, named bool)
+	// Domain gives the hash domain of a column: equal values of one domain get equal tokens.
+	Domain(schema, table, column string) string
+}
+
+// HashKeys holds the key of the policy hash. The zero value has none: then a column with that policy is refused.
+type HashKeys struct {
+	// ID stands in front of every token, e.g. "k1".
+	ID string
+	// Key is the secret; it is printed nowhere.
+	Key []byte
+}
+
+// Policies implements schemas.Policies. It is safe for concurrent use as far as its Rules are; the Transforms it makes are not.
+type Policies struct {
+	rules Rules
+	keys  HashKeys
+}
+
+var _ schemas.Policies = (*Policies)(nil)
+
+// New makes policies from what the config says.
+func New(rules Rules, keys HashKeys) *Policies { return &Policies{rules: rules, keys: keys} }
+
+// For implements schemas.Policies. Each call makes a Transform of its own.
+func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bool, error) {
+	col := &rel.Columns[column]
+	policy, named := p.rules.For(rel.Schema, rel.Name, col.Name)
+	if slices.Contains(rel.Key, column) {
+		if err := fitsKey(policy, named, col.Type); err != nil {
+			return nil, false, err
+		}
+	}
+	var t schemas.Transform
+	var err error
+	switch policy {
+	case "keep":
+		return nil, true, nil
+	case "drop":
+		return nil, false, nil
+	case "mask":
+		t, err = newMask(col.Type)
+	case "hash":
+		t, err = newHash(p.keys, p.rules.Domain(rel.Schema, rel.Name, col.Name))
+	case "zip3":
+		t, err = newZip3(col.Type)
+	case "year":
+		t, err = newYear(col.Type)
+	default:
+		err = fmt.Errorf("unknown policy %q. Try: keep, drop, mask, hash, zip3 or year", policy)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return t, true, nil
+}
+
+// fitsKey lets only policies through under which two keys stay two (rules 9 and 29).
+func fitsKey(policy string, named bool, t schemas.Type) error {
+	switch {
+	case policy == "keep":
+		return nil
+	case policy == "hash":
+		// A token is text, which may be a key: whether equal values have equal tokens depends on the column's own type.
+		if why := schemas.KeyRefusal(t); why != "" {
+			return fmt.Errorf("policy hash on a key column: %s. Try: exclude the table", why)
+		}
+		return nil
+	case policy == "drop" && !named:
+		return errors.New("a key column that no policy names is withheld, but rows cannot be told apart without it. Try: name it keep or hash under privacy.columns")
+	}
+	return fmt.Errorf("policy %s on a key column: rows could not be told apart. Try: keep or hash", policy)
+}
+
+// textType is the type of what hash, zip3 and some masks give.
+func textType() schemas.Type {
+	const textOID = 25
+	return schemas.Type{Kind: schemas.KindText, Name: "text", OID: textOID, Base: textOID, Mod: -1}
+}

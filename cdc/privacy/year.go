@@ -1,0 +1,51 @@
+package privacy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"dirtbike/schemas"
+)
+
+// errDate says that a text is no date; it never tells the text.
+var errDate = errors.New("policy year: the value is not a date in Postgres' ISO form")
+
+// year replaces a date or timestamp by its year. Years are astronomical, so that they are one line of numbers: 1 BC is 0,
+// 44 BC is -43. infinity and -infinity go through as they are; the encoder makes them inexact (rule 31). A timestamptz
+// has its year in UTC. Ages over 89 are capped in the view, at read time (rule 29).
+type year struct{}
+
+func newYear(t schemas.Type) (year, error) {
+	switch t.Kind {
+	case schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ:
+		return year{}, nil
+	case schemas.KindInvalid, schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4,
+		schemas.KindFloat8, schemas.KindNumeric, schemas.KindNumericText, schemas.KindUUID, schemas.KindBytea, schemas.KindText,
+		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther, schemas.KindYear:
+	}
+	return year{}, fmt.Errorf("policy year needs a date or timestamp column, not %s. Try: drop or mask", t.Name)
+}
+
+func (year) Policy() string       { return "year" }
+func (year) Output() schemas.Type { return schemas.Type{Kind: schemas.KindYear, Name: "year", Mod: -1} }
+func (year) Print() string        { return "year" }
+
+func (year) Apply(dst, text []byte) ([]byte, error) {
+	if string(text) == "infinity" || string(text) == "-infinity" {
+		return append(dst, text...), nil
+	}
+	n := bytes.IndexByte(text, '-')
+	if n < 4 || n > 6 || !digits(text[:n]) || len(text) < n+6 {
+		return dst, errDate
+	}
+	var y int64
+	for _, c := range text[:n] {
+		y = y*10 + int64(c-'0')
+	}
+	if bytes.HasSuffix(text, []byte(" BC")) {
+		y = 1 - y
+	}
+	return strconv.AppendInt(dst, y, 10), nil
+}

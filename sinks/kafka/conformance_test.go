@@ -1,0 +1,119 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/sinktest"
+	"dirtbike/docker/embedded"
+)
+
+func TestMain(m *testing.M) {
+	embedded.RunChild()
+	os.Exit(m.Run())
+}
+
+func TestConformanceOnKfake(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	sinktest.Exercise(t, func(t *testing.T) sinktest.Pipeline { return pipeline(t, seeds) })
+}
+
+var pipelines atomic.Int64
+
+// pipeline is a pipeline with a prefix nobody has used.
+func pipeline(t *testing.T, seeds []string) sinktest.Pipeline {
+	t.Helper()
+	prefix := fmt.Sprintf("clinic%d", pipelines.Add(1))
+	return sinktest.Pipeline{
+		Sink: func(t *testing.T, release func(*cdc.Chunk)) cdc.Sink {
+			o := options(seeds, prefix)
+			o.Release = release
+			return newSink(t, o)
+		},
+		Topic: func(table string, partitions int32, compacted bool) *cdc.Topic {
+			return &cdc.Topic{Name: prefix + ".public." + table, Partitions: partitions, Compacted: compacted}
+		},
+		Read: func(t *testing.T, topic string) []sinktest.Record { return readCommitted(t, seeds, topic) },
+	}
+}
+
+func options(seeds []string, prefix string) Options {
+	return Options{
+		Client:             []kgo.Opt{kgo.SeedBrokers(seeds...)},
+		Prefix:             prefix,
+		TransactionalID:    "dirtbike." + prefix + ".slot",
+		MaxMessageBytes:    1 << 20,
+		BufferBytes:        4 << 20,
+		TransactionTimeout: 30 * time.Second,
+	}
+}
+
+func newSink(t *testing.T, o Options) *Sink {
+	t.Helper()
+	s, err := New(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
+	return s
+}
+
+func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// readCommitted is a reader of its own: an ordinary consumer, up to the last stable offsets of now.
+func readCommitted(t *testing.T, seeds []string, topic string) []sinktest.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
+	require.NoError(t, err)
+	require.NoError(t, ends.Error())
+	missing := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			missing[o.Partition] = o.Offset
+		}
+	})
+	var got []sinktest.Record
+	for len(missing) > 0 {
+		fetches := client.PollFetches(ctx)
+		require.NoError(t, fetches.Err())
+		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Offset+1 >= missing[r.Partition] {
+				delete(missing, r.Partition)
+			}
+			if !r.Attrs.IsControl() {
+				got = append(got, record(r))
+			}
+		})
+	}
+	return got
+}
+
+func record(r *kgo.Record) sinktest.Record {
+	out := sinktest.Record{Partition: r.Partition, Offset: r.Offset, Key: string(r.Key), Value: r.Value}
+	for _, h := range r.Headers {
+		if h.Key == PositionHeader {
+			out.Position = h.Value
+		}
+	}
+	return out
+}

@@ -1,0 +1,215 @@
+package kafka
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"dirtbike/cdc"
+)
+
+// unknownOffset marks a partition of which no data record is known.
+const unknownOffset = -1
+
+// fullEvery is how many progress records may follow a full one: it bounds what Recover reads back.
+const fullEvery = 1024
+
+// ledger is what the progress topic says, and what of it the next record must say (rule 8).
+type ledger struct {
+	topics map[string]*topicState
+	tables map[string]tableProgress
+
+	movedTopics   []*topicState
+	changedTables map[string]struct{}
+	full          bool // the next record must name everything
+	sinceFull     int
+}
+
+// topicState is how far each partition of a topic reaches.
+type topicState struct {
+	name   []byte   // as JSON
+	next   []int64  // last data offset + 1, or unknownOffset
+	moved  []bool   // since the last progress record
+	seen   []seenIn // where Write noted the partition's last record
+	listed bool     // in ledger.movedTopics
+}
+
+// seenIn is the entry of a slab's list of last records.
+type seenIn struct {
+	slab  *slab
+	index int
+}
+
+// tableProgress is a table in the progress record.
+type tableProgress struct {
+	Phase      cdc.TablePhase `json:"phase"`
+	Reason     string         `json:"reason,omitempty"`
+	Generation uint32         `json:"generation"`
+}
+
+func newLedger() *ledger {
+	return &ledger{topics: map[string]*topicState{}, tables: map[string]tableProgress{}, changedTables: map[string]struct{}{}, full: true}
+}
+
+// topic finds or makes the state of a topic; it knows no partition yet.
+func (l *ledger) topic(name string) *topicState {
+	t := l.topics[name]
+	if t == nil {
+		t = &topicState{name: quote(name)}
+		l.topics[name] = t
+	}
+	return t
+}
+
+// grow makes room for that many partitions.
+func (t *topicState) grow(partitions int32) {
+	for int32(len(t.next)) < partitions { //nolint:gosec // Kafka counts partitions in int32
+		t.next = append(t.next, unknownOffset)
+		t.moved = append(t.moved, false)
+		t.seen = append(t.seen, seenIn{})
+	}
+}
+
+// known notes an offset read back; the partition has not moved.
+func (l *ledger) known(topic string, partition int32, next int64) {
+	t := l.topic(topic)
+	t.grow(partition + 1)
+	t.next[partition] = next
+}
+
+// moved notes a new last data record.
+func (l *ledger) moved(t *topicState, partition int32, next int64) {
+	t.next[partition] = next
+	t.moved[partition] = true
+	if !t.listed {
+		t.listed = true
+		l.movedTopics = append(l.movedTopics, t)
+	}
+}
+
+// recreated forgets the offsets of a topic that was just made anew.
+func (l *ledger) recreated(topic string) {
+	t := l.topics[topic]
+	if t == nil {
+		return
+	}
+	for i := range t.next {
+		t.next[i] = unknownOffset
+	}
+	l.full = true
+}
+
+// table notes a table's state and reports whether the progress record would say something new.
+func (l *ledger) table(t *cdc.TableState) {
+	now := tableProgress{Phase: t.Phase, Reason: t.Reason, Generation: t.Generation}
+	if was, ok := l.tables[t.Name()]; ok && was == now {
+		return
+	}
+	l.tables[t.Name()] = now
+	l.changedTables[t.Name()] = struct{}{}
+}
+
+// dueFull reports whether the next record names everything.
+func (l *ledger) dueFull() bool { return l.full || l.sinceFull >= fullEvery }
+
+// appendTo writes the progress record of point p.
+func (l *ledger) appendTo(dst []byte, p cdc.Point) ([]byte, error) {
+	full := l.dueFull()
+	dst = fmt.Appendf(dst, `{"format":%d,"epoch":%d,"commit_lsn":"%s","ordinal":%d,"lsn":"%s","time_us":%d`,
+		cdc.StateFormat, p.Position.Epoch, p.Position.CommitLSN, p.Position.Ordinal, p.Reported, p.Time)
+	if full {
+		dst = append(dst, `,"full":true`...)
+	}
+	dst = append(dst, `,"offsets":{`...)
+	if full {
+		dst = l.appendAll(dst)
+	} else {
+		dst = l.appendMoved(dst)
+	}
+	dst = append(dst, `},"tables":`...)
+	tables, err := json.Marshal(l.namedTables(full))
+	if err != nil {
+		return nil, fmt.Errorf("encode progress: %w", err)
+	}
+	return append(append(dst, tables...), '}'), nil
+}
+
+// appendAll writes the offsets of all partitions that are known, topics in the order of their names.
+func (l *ledger) appendAll(dst []byte) []byte {
+	names := make([]string, 0, len(l.topics))
+	for name := range l.topics {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	start := len(dst)
+	for _, name := range names {
+		dst = l.topics[name].appendTo(dst, start, func(t *topicState, i int) bool { return t.next[i] != unknownOffset })
+	}
+	return dst
+}
+
+func (l *ledger) appendMoved(dst []byte) []byte {
+	start := len(dst)
+	for _, t := range l.movedTopics {
+		dst = t.appendTo(dst, start, func(t *topicState, i int) bool { return t.moved[i] })
+	}
+	return dst
+}
+
+// appendTo writes the topic's wanted partitions, or nothing if there are none; the list of topics begins at dst[start].
+func (t *topicState) appendTo(dst []byte, start int, wanted func(*topicState, int) bool) []byte {
+	first := true
+	for i, next := range t.next {
+		if !wanted(t, i) {
+			continue
+		}
+		switch {
+		case !first:
+			dst = append(dst, ',')
+		case len(dst) > start:
+			dst = append(append(append(dst, ','), t.name...), ":{"...)
+		default:
+			dst = append(append(dst, t.name...), ":{"...)
+		}
+		first = false
+		dst = append(strconv.AppendInt(append(dst, '"'), int64(i), 10), `":`...)
+		dst = strconv.AppendInt(dst, next, 10)
+	}
+	if first {
+		return dst
+	}
+	return append(dst, '}')
+}
+
+func (l *ledger) namedTables(full bool) map[string]tableProgress {
+	if full {
+		return l.tables
+	}
+	named := make(map[string]tableProgress, len(l.changedTables))
+	for name := range l.changedTables {
+		named[name] = l.tables[name]
+	}
+	return named
+}
+
+// written starts the next delta, after a progress record was committed.
+func (l *ledger) written() {
+	if l.dueFull() {
+		l.full, l.sinceFull = false, 0
+	} else {
+		l.sinceFull++
+	}
+	for _, t := range l.movedTopics {
+		clear(t.moved)
+		t.listed = false
+	}
+	l.movedTopics = l.movedTopics[:0]
+	clear(l.changedTables)
+}
+
+// quote is s as JSON.
+func quote(s string) []byte {
+	b, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals
+	return b
+}

@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+)
+
+// Options say where a Sink writes and how. Only Client, Prefix and TransactionalID are needed.
+type Options struct {
+	// Client holds the options of every Kafka client the sink opens: seed brokers, TLS, SASL, client id.
+	Client []kgo.Opt
+	// Prefix is the first part of all topic names; it names the pipeline.
+	Prefix string
+	// TransactionalID is the producer's identity. Whoever recovers with the same one last fences all others.
+	TransactionalID string
+	// Partitions is the configured partition count of table topics. Recover refuses a stored pipeline with another one
+	// (rule 9); 0 does not compare.
+	Partitions int32
+	// Replication is the replication factor of new topics; 0 means 3, or the number of brokers where there are fewer.
+	Replication int16
+	// ReplayHorizon is how far back a reader can replay: retention of topics that are not compacted, compaction lag and
+	// tombstone retention of those that are, retention of the progress topic. 0 means 7 days.
+	ReplayHorizon time.Duration
+	// MaxMessageBytes is the largest record batch, in bytes before compression, and max.message.bytes of new topics. 0 means 16 MiB.
+	MaxMessageBytes int32
+	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
+	TransactionTimeout time.Duration
+	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
+	Compression string
+	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is raised to
+	// MaxMessageBytes if lower. 0 means 64 MiB.
+	BufferBytes int64
+	// Release gives a chunk back once its records are acknowledged or failed and Kafka's client no longer reads it. It is
+	// called on the goroutine that calls Write, Commit, Recover or Close, at the latest before a successful Commit returns.
+	// nil: the caller takes its chunks back itself, after a successful Commit; after an error it drops them.
+	Release func(*cdc.Chunk)
+	// Log gets what an operator may have to act on; nil logs nothing.
+	Log *zap.Logger
+	// Metrics registers the dirtbike_kafka_ metrics until Close; nil keeps them unregistered.
+	Metrics prometheus.Registerer
+	// Fault is for tests.
+	Fault cdc.Fault
+}
+
+// Defaults of Options.
+const (
+	defaultReplayHorizon      = 7 * 24 * time.Hour
+	defaultMaxMessageBytes    = 16 << 20
+	defaultTransactionTimeout = time.Minute
+	defaultBufferBytes        = 64 << 20
+)
+
+var codecs = map[string]kgo.CompressionCodec{
+	"lz4":    kgo.Lz4Compression(),
+	"zstd":   kgo.ZstdCompression(),
+	"snappy": kgo.SnappyCompression(),
+	"gzip":   kgo.GzipCompression(),
+	"none":   kgo.NoCompression(),
+}
+
+// New makes a sink; it opens no connection, Recover does. Errors name the option that is wrong.
+func New(o Options) (*Sink, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("kafka sink: %w", err)
+	}
+	s := &Sink{o: o, log: o.Log, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}}
+	s.broken = errNotRecovered
+	s.metrics = newMetrics(s.bufferedBytes)
+	if err := s.metrics.register(o.Metrics); err != nil {
+		return nil, fmt.Errorf("kafka sink: register metrics: %w", err)
+	}
+	return s, nil
+}
+
+// complete checks the options and fills in what is 0.
+func (o *Options) complete() error {
+	switch {
+	case o.Prefix == "":
+		return fmt.Errorf("option Prefix is empty")
+	case o.TransactionalID == "":
+		return fmt.Errorf("option TransactionalID is empty")
+	case o.Partitions < 0, o.Replication < 0, o.ReplayHorizon < 0, o.MaxMessageBytes < 0, o.TransactionTimeout < 0, o.BufferBytes < 0:
+		return fmt.Errorf("an option is negative")
+	}
+	o.ReplayHorizon = orElse(o.ReplayHorizon, defaultReplayHorizon)
+	o.MaxMessageBytes = orElse(o.MaxMessageBytes, defaultMaxMessageBytes)
+	o.TransactionTimeout = orElse(o.TransactionTimeout, defaultTransactionTimeout)
+	o.Compression = orElse(o.Compression, "lz4")
+	o.BufferBytes = max(orElse(o.BufferBytes, defaultBufferBytes), int64(o.MaxMessageBytes))
+	o.Log = orElse(o.Log, zap.NewNop())
+	if _, ok := codecs[o.Compression]; !ok {
+		return fmt.Errorf("compression %q is unknown. Try: lz4, zstd, snappy, gzip or none", o.Compression)
+	}
+	if int(o.MaxMessageBytes) <= recordOverhead {
+		return fmt.Errorf("option MaxMessageBytes is %d, less than a record needs", o.MaxMessageBytes)
+	}
+	return nil
+}
+
+func orElse[T comparable](v, other T) T {
+	var zero T
+	if v == zero {
+		return other
+	}
+	return v
+}
+
+// clientOptions are those of the producing client, which also makes all requests.
+func (o *Options) clientOptions() []kgo.Opt {
+	return append(slices.Clone(o.Client),
+		kgo.TransactionalID(o.TransactionalID),
+		kgo.TransactionTimeout(o.TransactionTimeout),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.StopProducerOnDataLossDetected(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(codecs[o.Compression]),
+		kgo.ProducerBatchMaxBytes(o.MaxMessageBytes),
+		kgo.BrokerMaxWriteBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
+		kgo.BrokerMaxReadBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
+		kgo.MaxBufferedBytes(int(o.BufferBytes)),
+		kgo.MaxBufferedRecords(maxBufferedRecords),
+		kgo.ProducerLinger(linger),
+		kgo.RecordDeliveryTimeout(o.TransactionTimeout),
+		kgo.MetadataMinAge(metadataMinAge),
+		kgo.WithLogger(clientLog{o.Log.Named("client")}),
+	)
+}
+
+const (
+	// maxBufferedRecords bounds the client's bookkeeping, about 300 bytes a record, when records are tiny.
+	maxBufferedRecords = 1 << 18
+	// linger lets batches grow. It delays nothing: Commit's flush ends it, and before the commit no reader sees the records.
+	linger = 5 * time.Millisecond
+	// metadataMinAge is how soon a lost leader is looked up again.
+	metadataMinAge = 50 * time.Millisecond
+)

@@ -1,0 +1,141 @@
+package kafka
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"dirtbike/cdc"
+)
+
+// The keys of the state topic.
+const (
+	keyPoint    = "point"
+	keySource   = "source"
+	tablePrefix = "table:"
+)
+
+// lsnText is an LSN as JSON text, "X/Y": JSON numbers lose the low bits in many readers.
+type lsnText cdc.LSN
+
+// MarshalText implements encoding.TextMarshaler.
+func (l lsnText) MarshalText() ([]byte, error) { return []byte(cdc.LSN(l).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *lsnText) UnmarshalText(b []byte) error {
+	lsn, err := cdc.ParseLSN(string(b))
+	*l = lsnText(lsn)
+	return err
+}
+
+// sourceRecord is cdc.SourceState with its LSN as text.
+type sourceRecord struct {
+	cdc.SourceState
+	ConsistentPoint lsnText `json:"consistent_point"`
+}
+
+// pointRecord is cdc.Point in the state topic.
+type pointRecord struct {
+	Format    int     `json:"format"`
+	Epoch     uint32  `json:"epoch"`
+	CommitLSN lsnText `json:"commit_lsn"`
+	Ordinal   uint32  `json:"ordinal"`
+	Partial   bool    `json:"partial"`
+	Reported  lsnText `json:"reported"`
+	TimeUS    int64   `json:"time_us"`
+}
+
+// appendPoint writes the record of every commit.
+func appendPoint(dst []byte, p cdc.Point) []byte {
+	return fmt.Appendf(dst, `{"format":%d,"epoch":%d,"commit_lsn":"%s","ordinal":%d,"partial":%t,"reported":"%s","time_us":%d}`,
+		cdc.StateFormat, p.Position.Epoch, p.Position.CommitLSN, p.Position.Ordinal, p.Partial, p.Reported, p.Time)
+}
+
+// encodeChange gives key and value of a changed state; the format is ours, whatever the caller left in it.
+func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
+	switch c := c.(type) {
+	case cdc.SourceState:
+		c.Format = cdc.StateFormat
+		key = []byte(keySource)
+		value, err = json.Marshal(sourceRecord{c, lsnText(c.ConsistentPoint)})
+	case cdc.TableState:
+		c.Format = cdc.StateFormat
+		key = []byte(tablePrefix + c.Name())
+		value, err = json.Marshal(c)
+	default:
+		return nil, nil, fmt.Errorf("state change of type %T is unknown: this is a bug", c)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode state %s: %w", key, err)
+	}
+	return key, value, nil
+}
+
+// foldState applies one record of the state topic. Errors name the key, never the content.
+func foldState(state *cdc.State, key, value []byte) error {
+	k := string(key)
+	if err := checkFormat(value); err != nil {
+		return fmt.Errorf("state record %q: %w", k, err)
+	}
+	var err error
+	switch name, isTable := strings.CutPrefix(k, tablePrefix); {
+	case isTable:
+		err = foldTable(state, name, value)
+	case k == keyPoint:
+		err = foldPoint(state, value)
+	case k == keySource:
+		var r sourceRecord
+		err = json.Unmarshal(value, &r)
+		r.SourceState.ConsistentPoint = cdc.LSN(r.ConsistentPoint)
+		state.Source = r.SourceState
+	default:
+		err = fmt.Errorf("the key is unknown; another release wrote it, or the topic is not dirtbike's. Try: upgrade dirtbike")
+	}
+	if err != nil {
+		return fmt.Errorf("state record %q: %w", k, err)
+	}
+	return nil
+}
+
+func foldTable(state *cdc.State, name string, value []byte) error {
+	var t cdc.TableState
+	if err := json.Unmarshal(value, &t); err != nil {
+		return err
+	}
+	if t.Name() != name {
+		return fmt.Errorf("the record is of table %q", t.Name())
+	}
+	state.Tables[name] = t
+	return nil
+}
+
+func foldPoint(state *cdc.State, value []byte) error {
+	var r pointRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return err
+	}
+	state.Point = cdc.Point{
+		Position: cdc.Position{Epoch: r.Epoch, CommitLSN: cdc.LSN(r.CommitLSN), Ordinal: r.Ordinal},
+		Partial:  r.Partial,
+		Reported: cdc.LSN(r.Reported),
+		Time:     r.TimeUS,
+	}
+	return nil
+}
+
+// checkFormat refuses a record of a later release before anything of it is believed.
+func checkFormat(value []byte) error {
+	var r struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(value, &r); err != nil {
+		return err
+	}
+	if r.Format > cdc.StateFormat {
+		return fmt.Errorf("it has format %d, this release reads up to %d. Try: upgrade dirtbike to the release that wrote it", r.Format, cdc.StateFormat)
+	}
+	if r.Format < 1 {
+		return fmt.Errorf("it has no format")
+	}
+	return nil
+}

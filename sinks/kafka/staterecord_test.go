@@ -1,0 +1,122 @@
+package kafka
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/sinktest"
+)
+
+func newState() *cdc.State { return &cdc.State{Tables: map[string]cdc.TableState{}} }
+
+// The state's records are a format: this is what they look like.
+func TestStateRecords(t *testing.T) {
+	state := newState()
+	source, table := sinktest.Source(cdc.PhaseCopying), sinktest.Table("claims", "clinic.public.claims")
+	for _, test := range []struct {
+		change     cdc.StateChange
+		key, value string
+	}{
+		{source, "source", `{"format":1,"phase":"copying","epoch":1,"system":"7400000000000000001","timeline":1,"database":"clinic","slot":"dirtbike",` +
+			`"partitions":3,"hash_keys":{"k1":"ab"},"consistent_point":"FFFFFFFF/10"}`},
+		{table, "table:public.claims", `{"format":1,"schema":"public","table":"claims","oid":4242,"topic":"clinic.public.claims","phase":"copying","generation":1,` +
+			`"rows":0,"key_print":"k","policy_print":"p","shape":""}`},
+	} {
+		key, value, err := encodeChange(test.change)
+		require.NoError(t, err)
+		require.Equal(t, test.key, string(key))
+		require.Equal(t, test.value, string(value))
+		require.NoError(t, foldState(state, key, value))
+	}
+	point := cdc.Point{Position: cdc.Position{Epoch: 2, CommitLSN: 0x1_0000_00AB, Ordinal: 4}, Partial: true, Reported: 0xA0, Time: -5}
+	value := appendPoint(nil, point)
+	require.Equal(t, `{"format":1,"epoch":2,"commit_lsn":"1/AB","ordinal":4,"partial":true,"reported":"0/A0","time_us":-5}`, string(value))
+	require.NoError(t, foldState(state, []byte("point"), value))
+	require.Equal(t, &cdc.State{Source: source, Point: point, Tables: map[string]cdc.TableState{"public.claims": table}}, state)
+}
+
+func TestStateRecordsThatAreRefused(t *testing.T) {
+	for _, test := range []struct{ key, value, want string }{
+		{"point", `{"format":2}`, "it has format 2, this release reads up to 1. Try: upgrade dirtbike"},
+		{"whatever", `{"format":2}`, "it has format 2"},
+		{"whatever", `{"format":1}`, "the key is unknown"},
+		{"", `{"format":1}`, "the key is unknown"},
+		{"point", `{}`, "it has no format"},
+		{"point", ``, "unexpected end"},
+		{"point", `{"format":1,"commit_lsn":"x"}`, "no slash"},
+		{"source", `{"format":1,"epoch":-1}`, "epoch"},
+		{"table:public.claims", `{"format":1,"schema":"public","table":"sites"}`, `the record is of table "public.sites"`},
+	} {
+		require.ErrorContains(t, foldState(newState(), []byte(test.key), []byte(test.value)), test.want, test.key)
+	}
+}
+
+// A state that a later release wrote stops Recover, and an operator is told what to do.
+func TestStateFromTheFutureStopsRecover(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	o := options(seeds, "clinic")
+	s := started(t, o, claims("clinic", 1))
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: s.stateTopic(), Key: []byte("point"), Value: []byte(`{"format":9}`)}).FirstErr())
+	_, err = s.Recover(t.Context())
+	require.ErrorContains(t, err, `topic _dirtbike.clinic.state offset`)
+	require.ErrorContains(t, err, `state record "point": it has format 9, this release reads up to 1. Try: upgrade dirtbike`)
+	_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+	require.ErrorContains(t, err, "only Recover can go on")
+}
+
+// A state without its source is damaged, not a first start.
+func TestStateWithoutSourceIsRefused(t *testing.T) {
+	s := newSink(t, options(fakeCluster(t).ListenAddrs(), "clinic"))
+	_, err := s.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+	require.NoError(t, err)
+	_, err = s.Recover(t.Context())
+	require.ErrorContains(t, err, "holds tables or a point but no source")
+}
+
+// Decoding never panics, and what it accepts survives a round trip.
+func FuzzStateRecord(f *testing.F) {
+	for _, c := range []cdc.StateChange{sinktest.Source(cdc.PhaseStreaming), sinktest.Table("claims", "t")} {
+		key, value, err := encodeChange(c)
+		require.NoError(f, err)
+		f.Add(string(key), value)
+	}
+	f.Add("point", appendPoint(nil, sinktest.PointAt(5)))
+	f.Add("table:a.b", []byte(`{"format":1,"schema":"a","table":"b","rows":9e99}`))
+	f.Fuzz(func(t *testing.T, key string, value []byte) {
+		state := newState()
+		if foldState(state, []byte(key), value) != nil {
+			return
+		}
+		again := newState()
+		if key == keyPoint {
+			require.NoError(t, foldState(again, []byte(key), appendPoint(nil, state.Point)))
+		} else {
+			refold(t, again, state, key)
+		}
+		state.Source.Format, again.Source.Format = 0, 0 // encoding always writes its own
+		require.Equal(t, state.Point, again.Point)
+		require.Equal(t, state.Source, again.Source)
+		require.Len(t, again.Tables, len(state.Tables))
+	})
+}
+
+func refold(t *testing.T, again, state *cdc.State, key string) {
+	t.Helper()
+	var change cdc.StateChange = state.Source
+	if name, ok := strings.CutPrefix(key, tablePrefix); ok {
+		change = state.Tables[name]
+	}
+	k, value, err := encodeChange(change)
+	require.NoError(t, err)
+	require.Equal(t, key, string(k))
+	require.NoError(t, foldState(again, k, value))
+}

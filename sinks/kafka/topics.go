@@ -1,0 +1,266 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+)
+
+// wanted is how a topic must be. Settings are those of a new topic; check looks at an existing one.
+type wanted struct {
+	name       string
+	partitions int32
+	settings   map[string]string
+	check      func(have []kadm.Config) error
+}
+
+// Settings of our own topics: small segments, so that the state stays short to read and retention is exact.
+const (
+	ownSegmentBytes = 8 << 20
+	ownSegmentTime  = time.Hour
+	ownDirtyRatio   = "0.1"
+	leaderTimeout   = 30 * time.Second
+)
+
+// EnsureTopic implements cdc.Sink (rules 9 and 10). A new topic is ready to be written when it returns. It never changes an
+// existing topic: what does not fit is an error that names the choice.
+func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) error {
+	if err := s.usable("ensure topic " + t.Name); err != nil {
+		return err
+	}
+	w := wanted{name: t.Name, partitions: t.Partitions, settings: s.tableSettings(t)}
+	w.check = func(have []kadm.Config) error { return s.checkTable(t, have) }
+	created, err := s.ensure(ctx, w)
+	if err != nil {
+		return s.explain("ensure topic "+t.Name, err)
+	}
+	if created {
+		s.ledger.recreated(t.Name)
+	}
+	return nil
+}
+
+func (s *Sink) tableSettings(t *cdc.Topic) map[string]string {
+	horizon := milliseconds(s.o.ReplayHorizon)
+	settings := map[string]string{"compression.type": "producer", "max.message.bytes": strconv.Itoa(int(s.o.MaxMessageBytes))}
+	if t.Compacted {
+		settings["cleanup.policy"] = "compact"
+		settings["min.compaction.lag.ms"] = horizon
+		settings["delete.retention.ms"] = horizon
+	} else {
+		settings["cleanup.policy"] = "delete"
+		settings["retention.ms"] = horizon
+	}
+	return settings
+}
+
+// checkTable refuses settings under which records would be refused or lost.
+func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
+	if err := s.checkMessageBytes(have); err != nil {
+		return err
+	}
+	policy := text(have, "cleanup.policy")
+	compacts := strings.Contains(policy, "compact")
+	switch {
+	case compacts && !t.Compacted:
+		return fmt.Errorf("its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values. "+
+			"Try: kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=delete", policy, t.Name)
+	case compacts:
+		return errors.Join(s.checkHorizon(t, have, "min.compaction.lag.ms"), s.checkHorizon(t, have, "delete.retention.ms"))
+	case t.Compacted && policy != "":
+		s.log.Warn("the topic is not compacted although its records would allow it: a rebuild from Kafka will not find old rows", zap.String("topic", t.Name), zap.String("cleanup_policy", policy))
+	}
+	if ms, ok := number(have, "retention.ms"); ok && ms >= 0 && ms < s.o.ReplayHorizon.Milliseconds() {
+		s.log.Warn("the topic keeps records for less than kafka.replay_horizon: a loader that is away for longer must rebuild", zap.String("topic", t.Name), zap.Int64("retention_ms", ms))
+	}
+	return nil
+}
+
+func (s *Sink) checkMessageBytes(have []kadm.Config) error {
+	if most, ok := number(have, "max.message.bytes"); ok && most < int64(s.o.MaxMessageBytes) {
+		return fmt.Errorf("its max.message.bytes is %d, below kafka.max_message_bytes=%d. Try: raise the topic's, or lower the setting", most, s.o.MaxMessageBytes)
+	}
+	return nil
+}
+
+// checkHorizon keeps deletes readable for as long as a loader may be away.
+func (s *Sink) checkHorizon(t *cdc.Topic, have []kadm.Config, key string) error {
+	if ms, ok := number(have, key); ok && ms < s.o.ReplayHorizon.Milliseconds() {
+		return fmt.Errorf("its %s is %d, below kafka.replay_horizon=%s: a loader could miss deletes. Try: kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s",
+			key, ms, s.o.ReplayHorizon, t.Name, key, milliseconds(s.o.ReplayHorizon))
+	}
+	return nil
+}
+
+// ensureOwnTopics makes or checks the state and progress topics.
+func (s *Sink) ensureOwnTopics(ctx context.Context) error {
+	common := map[string]string{
+		"compression.type":  "producer",
+		"max.message.bytes": strconv.Itoa(int(s.o.MaxMessageBytes)),
+		"segment.bytes":     strconv.Itoa(ownSegmentBytes),
+		"segment.ms":        milliseconds(ownSegmentTime),
+	}
+	state := wanted{name: s.stateTopic(), partitions: 1, settings: with(common, "cleanup.policy", "compact", "min.cleanable.dirty.ratio", ownDirtyRatio)}
+	state.check = func(have []kadm.Config) error { return checkPolicy(have, "compact", "the state would be lost in time") }
+	progress := wanted{name: s.progressTopic(), partitions: 1, settings: with(common, "cleanup.policy", "delete", "retention.ms", milliseconds(s.o.ReplayHorizon))}
+	progress.check = func(have []kadm.Config) error { return checkPolicy(have, "delete", "its records have no key") }
+	for _, w := range []wanted{state, progress} {
+		if _, err := s.ensure(ctx, w); err != nil {
+			return fmt.Errorf("ensure topic %s: %w", w.name, err)
+		}
+	}
+	return nil
+}
+
+func checkPolicy(have []kadm.Config, policy, why string) error {
+	if got := text(have, "cleanup.policy"); got != "" && got != policy {
+		return fmt.Errorf("its cleanup.policy is %q, it must be %q: %s. Try: kafka-configs.sh --alter with cleanup.policy=%s", got, policy, why, policy)
+	}
+	return nil
+}
+
+// ensure creates the topic or checks it, and waits until every partition has a leader.
+func (s *Sink) ensure(ctx context.Context, w wanted) (created bool, err error) {
+	detail, err := s.describe(ctx, w.name)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		created, err = s.create(ctx, w)
+	}
+	if err != nil {
+		return false, err
+	}
+	if detail, err = s.awaitLeaders(ctx, w); err != nil {
+		return false, err
+	}
+	if n := len(detail.Partitions); n != int(w.partitions) {
+		return false, fmt.Errorf("it has %d partitions, wanted %d: another count would move keys between partitions. "+
+			"Try: set kafka.partitions=%d, or delete the topic and copy the table again", n, w.partitions, n)
+	}
+	if created {
+		return true, nil
+	}
+	return false, s.checkSettings(ctx, w)
+}
+
+func (s *Sink) describe(ctx context.Context, topic string) (kadm.TopicDetail, error) {
+	details, err := s.adm.ListTopicsWithInternal(ctx, topic)
+	if err != nil {
+		return kadm.TopicDetail{}, fmt.Errorf("look up: %w", err)
+	}
+	detail, ok := details[topic]
+	if !ok {
+		return detail, kerr.UnknownTopicOrPartition
+	}
+	return detail, detail.Err
+}
+
+// create reports false if somebody else was faster.
+func (s *Sink) create(ctx context.Context, w wanted) (bool, error) {
+	replication := s.o.Replication
+	if replication == 0 {
+		brokers, err := s.adm.ListBrokers(ctx)
+		if err != nil {
+			return false, fmt.Errorf("list the brokers: %w", err)
+		}
+		replication = int16(min(3, max(1, len(brokers)))) //nolint:gosec // at most 3
+	}
+	settings := make(map[string]*string, len(w.settings)+1)
+	for k, v := range w.settings {
+		settings[k] = kadm.StringPtr(v)
+	}
+	if replication >= 3 { // what is reported to Postgres must outlive one broker
+		settings["min.insync.replicas"] = kadm.StringPtr("2")
+	}
+	resp, err := s.adm.CreateTopic(ctx, w.partitions, replication, settings, w.name)
+	switch {
+	case errors.Is(err, kerr.TopicAlreadyExists):
+		return false, nil
+	case isDenied(err):
+		return false, fmt.Errorf("create: %w. Try: create it yourself with %d partitions, or grant Create on topic %q", err, w.partitions, w.name)
+	case err != nil:
+		return false, fmt.Errorf("create: %w %s", err, resp.ErrMessage)
+	}
+	s.log.Info("created a topic", zap.String("topic", w.name), zap.Int32("partitions", w.partitions), zap.Int16("replication", replication))
+	return true, nil
+}
+
+// awaitLeaders waits until the topic can be written.
+func (s *Sink) awaitLeaders(ctx context.Context, w wanted) (kadm.TopicDetail, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, leaderTimeout, fmt.Errorf("no leader for a partition within %s. Try: look at the brokers' health", leaderTimeout))
+	defer cancel()
+	for wait := retryFirst; ; {
+		detail, err := s.describe(ctx, w.name)
+		if err == nil && led(detail) {
+			return detail, nil
+		}
+		if err != nil && !kerr.IsRetriable(err) {
+			return detail, err
+		}
+		if err := pause(ctx, &wait); err != nil {
+			return detail, err
+		}
+	}
+}
+
+func led(t kadm.TopicDetail) bool {
+	for _, p := range t.Partitions {
+		if p.Err != nil || p.Leader < 0 {
+			return false
+		}
+	}
+	return len(t.Partitions) > 0
+}
+
+// checkSettings compares what the broker lets us see.
+func (s *Sink) checkSettings(ctx context.Context, w wanted) error {
+	configs, err := s.adm.DescribeTopicConfigs(ctx, w.name)
+	if err == nil {
+		_, err = configs.On(w.name, func(r *kadm.ResourceConfig) error { return r.Err })
+	}
+	if isDenied(err) {
+		s.log.Warn("cannot see the topic's settings, going on without checking them. Try: grant DescribeConfigs", zap.String("topic", w.name))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("describe its settings: %w", err)
+	}
+	return w.check(configs[0].Configs)
+}
+
+// text is the value of a setting, empty if the broker did not say.
+func text(have []kadm.Config, key string) string {
+	i := slices.IndexFunc(have, func(c kadm.Config) bool { return c.Key == key })
+	if i < 0 {
+		return ""
+	}
+	return have[i].MaybeValue()
+}
+
+// number is the value of a numeric setting, if the broker said it.
+func number(have []kadm.Config, key string) (int64, bool) {
+	n, err := strconv.ParseInt(text(have, key), 10, 64)
+	return n, err == nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// with is a copy of the settings with pairs of key and value added.
+func with(settings map[string]string, pairs ...string) map[string]string {
+	all := make(map[string]string, len(settings)+len(pairs)/2)
+	for k, v := range settings {
+		all[k] = v
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		all[pairs[i]] = pairs[i+1]
+	}
+	return all
+}

@@ -1,0 +1,200 @@
+package kafka
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/sinktest"
+)
+
+// settings are those of a topic by name.
+func settings(t *testing.T, seeds []string, topic string) map[string]string {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
+	require.NoError(t, err)
+	defer client.Close()
+	configs, err := kadm.NewClient(client).DescribeTopicConfigs(t.Context(), topic)
+	require.NoError(t, err)
+	require.NoError(t, configs[0].Err)
+	all := map[string]string{}
+	for _, c := range configs[0].Configs {
+		all[c.Key] = c.MaybeValue()
+	}
+	return all
+}
+
+func TestNewTopicsHaveTheirSettings(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	o := options(seeds, "clinic")
+	o.ReplayHorizon = time.Hour
+	s := started(t, o, claims("clinic", 2))
+	require.NoError(t, s.EnsureTopic(t.Context(), &cdc.Topic{Name: "clinic.public.sites", Partitions: 1, Compacted: true}))
+	for topic, want := range map[string]map[string]string{
+		"clinic.public.claims":      {"cleanup.policy": "delete", "retention.ms": "3600000", "max.message.bytes": "1048576", "compression.type": "producer"},
+		"clinic.public.sites":       {"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": "3600000", "max.message.bytes": "1048576"},
+		"_dirtbike.clinic.state":    {"cleanup.policy": "compact", "segment.bytes": "8388608", "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.1"},
+		"_dirtbike.clinic.progress": {"cleanup.policy": "delete", "retention.ms": "3600000", "segment.bytes": "8388608"},
+	} {
+		require.Subset(t, settings(t, seeds, topic), want, topic)
+	}
+}
+
+func TestExistingTopicsMustFit(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		partitions int32
+		settings   map[string]string
+		compacted  bool
+		want       string // part of the error, empty if it fits
+	}{
+		{"as wanted", 2, map[string]string{"cleanup.policy": "delete"}, false, ""},
+		{"other partition count", 3, nil, false, "it has 3 partitions, wanted 2"},
+		{"small messages", 2, map[string]string{"max.message.bytes": "1000"}, false, "its max.message.bytes is 1000"},
+		{"compacts what must not be", 2, map[string]string{"cleanup.policy": "compact"}, false, `its cleanup.policy is "compact"`},
+		{"compacts and deletes", 2, map[string]string{"cleanup.policy": "compact,delete"}, false, `its cleanup.policy is "compact,delete"`},
+		{"not compacted although it could be", 2, map[string]string{"cleanup.policy": "delete"}, true, ""},
+		{"compacts too early", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "1", "delete.retention.ms": "3600000"}, true, "its min.compaction.lag.ms is 1"},
+		{"forgets deletes", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": "1"}, true, "its delete.retention.ms is 1"},
+		{"compacted as wanted", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": "3600000"}, true, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cluster, topic := fakeCluster(t), claims("clinic", 2)
+			topic.Compacted = test.compacted
+			if test.settings == nil {
+				test.settings = map[string]string{}
+			}
+			if test.settings["max.message.bytes"] == "" {
+				test.settings["max.message.bytes"] = "1048576"
+			}
+			require.NoError(t, cluster.CreateTopic(topic.Name, test.partitions, test.settings))
+			o := options(cluster.ListenAddrs(), "clinic")
+			o.ReplayHorizon = time.Hour
+			s := newSink(t, o)
+			_, err := s.Recover(t.Context())
+			require.NoError(t, err)
+			err = s.EnsureTopic(t.Context(), topic)
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "ensure topic clinic.public.claims: "+test.want)
+			require.ErrorContains(t, err, "Try: ")
+			_, err = s.Commit(t.Context(), sinktest.PointAt(1), sinktest.Source(cdc.PhaseStreaming))
+			require.NoError(t, err, "the sink goes on: only this table is in question")
+		})
+	}
+}
+
+func TestOwnTopicsMustFit(t *testing.T) {
+	for _, test := range []struct {
+		topic      string
+		partitions int32
+		policy     string
+		want       string
+	}{
+		{"_dirtbike.clinic.state", 1, "delete", "the state would be lost in time"},
+		{"_dirtbike.clinic.state", 2, "compact", "it has 2 partitions, wanted 1"},
+		{"_dirtbike.clinic.progress", 1, "compact", "its records have no key"},
+	} {
+		cluster := fakeCluster(t)
+		require.NoError(t, cluster.CreateTopic(test.topic, test.partitions, map[string]string{"cleanup.policy": test.policy}))
+		_, err := newSink(t, options(cluster.ListenAddrs(), "clinic")).Recover(t.Context())
+		require.ErrorContains(t, err, "recover: ensure topic "+test.topic)
+		require.ErrorContains(t, err, test.want)
+	}
+}
+
+func TestMissingRightsAreNamed(t *testing.T) {
+	cluster := fakeCluster(t)
+	s := newSink(t, options(cluster.ListenAddrs(), "clinic"))
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.TransactionalIDAuthorizationFailed})
+	_, err := s.Recover(t.Context())
+	require.ErrorContains(t, err, `Try: grant Write and Describe on transactional id "dirtbike.clinic.slot"`)
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err, "Recover may be called again")
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Topic: "clinic.public.claims", Err: kerr.TopicAuthorizationFailed})
+	err = s.EnsureTopic(t.Context(), claims("clinic", 2))
+	require.ErrorContains(t, err, `grant Create on topic "clinic.public.claims"`)
+}
+
+func TestTransactionTimeoutAboveTheBrokers(t *testing.T) {
+	cluster := fakeCluster(t, kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "10000"}))
+	_, err := newSink(t, options(cluster.ListenAddrs(), "clinic")).Recover(t.Context())
+	require.ErrorContains(t, err, "above the brokers' transaction.max.timeout.ms=10000")
+	require.ErrorContains(t, err, "Try: lower kafka.transaction_timeout")
+}
+
+func TestPartitionCountOfThePipeline(t *testing.T) {
+	o := options(fakeCluster(t).ListenAddrs(), "clinic")
+	started(t, o, claims("clinic", 3)) // its source says 3
+	o.Partitions = 3
+	_, err := newSink(t, o).Recover(t.Context())
+	require.NoError(t, err)
+	o.Partitions = 6
+	_, err = newSink(t, o).Recover(t.Context())
+	require.ErrorContains(t, err, "Try: set it back to 3")
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for want, change := range map[string]func(*Options){
+		"Prefix is empty":              func(o *Options) { o.Prefix = "" },
+		"TransactionalID is empty":     func(o *Options) { o.TransactionalID = "" },
+		"negative":                     func(o *Options) { o.ReplayHorizon = -1 },
+		`compression "brotli" is unkn`: func(o *Options) { o.Compression = "brotli" },
+		"less than a record needs":     func(o *Options) { o.MaxMessageBytes = 100 },
+	} {
+		o := options(nil, "clinic")
+		change(&o)
+		_, err := New(o)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	topic, o := claims("clinic", 2), options(fakeCluster(t).ListenAddrs(), "clinic")
+	o.Metrics = registry
+	s := started(t, o, topic)
+	_, err := New(o)
+	require.Error(t, err, "two sinks cannot share a registry")
+	c := chunkOf(topic, "a", 7)
+	_, err = s.Write(t.Context(), c)
+	require.NoError(t, err)
+	require.Zero(t, testutil.ToFloat64(s.metrics.records), "accepted is not committed")
+	_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+	require.NoError(t, err)
+	require.EqualValues(t, 7, testutil.ToFloat64(s.metrics.records))
+	require.EqualValues(t, len(c.Bytes), testutil.ToFloat64(s.metrics.bytes))
+	require.EqualValues(t, 2, testutil.ToFloat64(s.metrics.commits))
+	require.Zero(t, testutil.ToFloat64(s.metrics.buffered))
+
+	o.Metrics = nil
+	_, err = newSink(t, o).Recover(t.Context())
+	require.NoError(t, err)
+	_, err = s.Commit(t.Context(), sinktest.PointAt(3))
+	require.ErrorIs(t, err, cdc.ErrFenced)
+	require.EqualValues(t, 1, testutil.ToFloat64(s.metrics.fenced))
+	require.EqualValues(t, 1, testutil.ToFloat64(s.metrics.errors))
+
+	problems, err := testutil.GatherAndLint(registry)
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	require.Len(t, families, 7)
+	require.NoError(t, s.Close(t.Context()))
+	again, err := New(Options{Prefix: "x", TransactionalID: "y", Metrics: registry})
+	require.NoError(t, err, "Close unregisters")
+	require.NoError(t, errors.Join(again.Close(t.Context())))
+}
