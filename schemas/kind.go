@@ -49,8 +49,8 @@ func (k Kind) String() string {
 // ParseKind reads what String wrote.
 func ParseKind(s string) (Kind, error) {
 	for k, name := range kindNames {
-		if name == s && Kind(k) != KindInvalid { //nolint:gosec // the table is short
-			return Kind(k), nil //nolint:gosec // the table is short
+		if name == s && Kind(k) != KindInvalid {
+			return Kind(k), nil
 		}
 	}
 	return KindInvalid, fmt.Errorf("unknown kind %q: written by a newer release? Try: upgrade this one", s)

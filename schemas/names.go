@@ -32,15 +32,15 @@ func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
 func ProgressTopic(prefix string) string { return OwnPrefix + prefix + ".progress" }
 
 // EscapeName maps a Postgres name reversibly to an Avro name (which Kafka accepts too): every character that is not
-// [A-Za-z0-9_] (or a digit in front) becomes _xHHHH_ with its code point in at least four hexadecimal digits, and so does the
-// underscore of a name that already holds such a sequence.
+// [A-Za-z0-9_] (or a digit in front) becomes _xHHHH_ with its code point in at least four hexadecimal digits, and so does an
+// underscore that would otherwise begin such a sequence.
 func EscapeName(s string) string {
 	if plain(s) {
 		return s
 	}
 	var b strings.Builder
 	for i, r := range s {
-		if legal(r, i == 0) && !(r == '_' && looksEscaped(s[i:])) {
+		if legal(r, i == 0) && (r != '_' || !opensEscape(s[i:])) {
 			b.WriteRune(r)
 		} else {
 			fmt.Fprintf(&b, "_x%04X_", r)
@@ -55,7 +55,7 @@ func UnescapeName(s string) string {
 	for i := 0; i < len(s); {
 		if n := escapeLen(s[i:]); n > 0 {
 			code, _ := strconv.ParseInt(s[i+2:i+n-1], 16, 32) // escapeLen saw that these are hexadecimal digits
-			b.WriteRune(rune(code))                           //nolint:gosec // at most six digits
+			b.WriteRune(rune(code))
 			i += n
 			continue
 		}
@@ -67,7 +67,7 @@ func UnescapeName(s string) string {
 
 func plain(s string) bool {
 	for i, r := range s {
-		if !legal(r, i == 0) || (r == '_' && looksEscaped(s[i:])) {
+		if !legal(r, i == 0) || (r == '_' && opensEscape(s[i:])) {
 			return false
 		}
 	}
@@ -86,20 +86,36 @@ func legal(r rune, first bool) bool {
 
 func looksEscaped(s string) bool { return escapeLen(s) > 0 }
 
+// opensEscape reports whether the underscore at the start of s must be escaped. In "_x0041é" it must, for the escape of é
+// brings the closing underscore.
+func opensEscape(s string) bool {
+	if !strings.HasPrefix(s, "_x") {
+		return false
+	}
+	n := hexEnd(s)
+	return n >= 6 && n < len(s) && (s[n] == '_' || !legal(rune(s[n]), false))
+}
+
+// hexEnd gives the end of the at most six hexadecimal digits behind "_x".
+func hexEnd(s string) int {
+	n := 2
+	for n < len(s) && n < 8 && upperHex(s[n]) {
+		n++
+	}
+	return n
+}
+
 // escapeLen gives the length of an escape sequence at the start of s, 0 if there is none.
 func escapeLen(s string) int {
 	if !strings.HasPrefix(s, "_x") {
 		return 0
 	}
-	n := 2
-	for n < len(s) && n < 8 && upperHex(s[n]) {
-		n++
-	}
+	n := hexEnd(s)
 	if n < 6 || n >= len(s) || s[n] != '_' {
 		return 0
 	}
 	code, err := strconv.ParseInt(s[2:n], 16, 32)
-	if err != nil || !utf8.ValidRune(rune(code)) { //nolint:gosec // at most six digits
+	if err != nil || !utf8.ValidRune(rune(code)) {
 		return 0
 	}
 	return n + 1
@@ -150,16 +166,23 @@ func StorageDatabase(database string) string { return database + "_raw" }
 // ReservedView reports whether dirtbike itself needs the name in the view database.
 func ReservedView(view string) bool { return view == "complete_up_to" }
 
-// Collisions finds tables that would share a topic or a view (rule 12), or take a reserved name; each is one line for people.
-// Kafka itself refuses topics that are equal after '.' became '_'.
+// maxTopicName is Kafka's limit.
+const maxTopicName = 249
+
+// Collisions finds tables that would share a topic, a view or a place in the state (rule 12), or that need a name which cannot
+// be; each is one line for people. Kafka itself refuses topics that are equal after '.' became '_'.
 func Collisions(prefix string, tables []*Relation) []string {
-	topics, views := map[string]string{}, map[string]string{}
+	names, topics, views := map[string]bool{}, map[string]string{}, map[string]string{}
 	var out []string
 	for _, t := range tables {
 		name := t.FullName()
-		topic := strings.ReplaceAll(TopicName(prefix, t.Schema, t.Name), ".", "_")
+		topic := TopicName(prefix, t.Schema, t.Name)
+		folded := strings.ReplaceAll(topic, ".", "_")
 		view := ClickHouseView(t.Schema, t.Name)
-		if other, ok := topics[topic]; ok {
+		if names[name] {
+			out = append(out, fmt.Sprintf("two tables are both called %s, by a dot in a name", name))
+		}
+		if other, ok := topics[folded]; ok {
 			out = append(out, fmt.Sprintf("%s and %s would share a topic (Kafka takes '.' and '_' for the same)", other, name))
 		}
 		if other, ok := views[view]; ok {
@@ -168,7 +191,10 @@ func Collisions(prefix string, tables []*Relation) []string {
 		if ReservedView(view) {
 			out = append(out, fmt.Sprintf("%s would take the name of dirtbike's own view %q", name, view))
 		}
-		topics[topic], views[view] = name, name
+		if len(topic) > maxTopicName {
+			out = append(out, fmt.Sprintf("%s would have a topic name of %d characters, Kafka takes %d", name, len(topic), maxTopicName))
+		}
+		names[name], topics[folded], views[view] = true, name, name
 	}
 	return out
 }

@@ -39,7 +39,7 @@ var TypeTable = [...]TypeRow{
 	{KindJSON, "json", `"string"`, "String", false, true, ""},
 	{KindJSONB, "jsonb", `"string"`, "String", false, true, ""},
 	{KindEnum, "enum", `"string"`, "LowCardinality(String)", true, true, ""},
-	{KindArray, "one-dimensional array of the above", `array of [null, element]`, "Array(Nullable(T))", false, true, "more than one dimension, or a lower bound other than 1: Avro null; NULL and these: ClickHouse []; exact text in _inexact ('NULL')"},
+	{KindArray, "one-dimensional array of the above", `array of [null, element]`, "Array(Nullable(T))", false, true, "more than one dimension, a lower bound other than 1, or an element that is null in Avro for its own type: Avro null; NULL and these: ClickHouse []; exact text of the whole array in _inexact ('NULL')"},
 	{KindOther, "everything else", `"string"`, "String", false, false, ""},
 	{KindYear, "(made by the policy year)", `"int"`, "Int32", false, true, "infinity: Avro null, ClickHouse NULL, exact text in _inexact; shown capped at 90 years before today"},
 }

@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/pgcopy"
+	"dirtbike/cdc/pgoutput"
+	"dirtbike/cdc/privacy"
+	"dirtbike/cdc/replication"
+	"dirtbike/cdc/snapshot"
+	"dirtbike/config"
+	"dirtbike/schemas"
+	"dirtbike/sinks/kafka"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+// Options are what the legs of one process share.
+type Options struct {
+	Config  *config.Config
+	Log     *zap.Logger
+	Metrics prometheus.Registerer
+	// Fault is set by test binaries only.
+	Fault cdc.Fault
+}
+
+// Policies compiles the config's column policies; the hash key is made at the first use of one.
+func Policies(c *config.Config) (schemas.Policies, map[string]string, error) {
+	id, key, err := c.HashKey()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", cdc.ErrRefused, err)
+	}
+	var prints map[string]string
+	if id != "" {
+		prints = map[string]string{id: config.Fingerprint(id, key)}
+	}
+	return privacy.New(rules{c}, privacy.HashKeys{ID: id, Key: key}), prints, nil
+}
+
+// Selection says which tables the config captures, for those who read the catalog themselves (verify, status).
+func Selection(c *config.Config) catalog.Selection { return selection{c} }
+
+// NewCapture wires the capture leg; nothing is connected yet. release frees what it holds outside of Run.
+func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context), err error) {
+	c := o.Config
+	if c.Privacy == nil {
+		o.Log.Warn("there is no privacy section: every column of every captured table is published as it is. Try: privacy: {mode: allowlist, …}")
+	}
+	policies, prints, err := Policies(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	reg, err := Registry(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	sink, err := newSink(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	tables := catalog.New(catalog.Options{
+		URL: c.Source.URL.Reveal(), Settings: replication.SessionSettings, Prefix: c.Kafka.Prefix,
+		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
+		Selection:  selection{c}, Policies: policies, Registry: reg, Keys: c.Source.Keys,
+	})
+	capture = cdc.NewCapture(cdc.Options{
+		Source: newSource(o), Sink: sink, Tables: tables,
+		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
+		Slot:       c.Source.Slot, HashKeys: prints, SnapshotWorkers: c.Source.Snapshot.Workers,
+		MaxTransaction: int64(c.Kafka.MaxTransaction), MaxRecord: kafka.MaxRecord(c.Kafka.MaxMessageBytes.Int()), Log: o.Log.Named("capture"), Metrics: cdc.NewMetrics(o.Metrics), Fault: o.Fault,
+	})
+	return capture, tables.Close, nil
+}
+
+func newSource(o Options) *replication.Source {
+	url := o.Config.Source.URL.Reveal()
+	copying := snapshot.Options{URL: url, Settings: replication.SessionSettings, Rows: func() cdc.RowDecoder { return &pgcopy.Reader{} }}
+	return replication.New(replication.Options{
+		URL: url, Slot: o.Config.Source.Slot, Publication: o.Config.Source.Publication, Log: o.Log.Named("replication"),
+		Frames: func() cdc.FrameDecoder { return &pgoutput.Events{} },
+		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
+			return snapshot.New(copying, name, point, release)
+		},
+	})
+}
+
+func newSink(o Options) (*kafka.Sink, error) {
+	k := o.Config.Kafka
+	client, err := KafkaClient(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	return kafka.New(kafka.Options{
+		Client: client, Prefix: k.Prefix, TransactionalID: "dirtbike." + k.Prefix + "." + o.Config.Source.Slot,
+		Partitions:    int32(k.Partitions),                                        //nolint:gosec // at most 10000
+		Replication:   int16(k.Replication),                                       //nolint:gosec // at most 32
+		ReplayHorizon: k.ReplayHorizon, MaxMessageBytes: int32(k.MaxMessageBytes), //nolint:gosec // at most 1 GB
+		TransactionTimeout: k.TransactionTimeout, Compression: string(k.Compression),
+		Release: (*cdc.Chunk).Release, Log: o.Log.Named("kafka"), Metrics: o.Metrics, Fault: o.Fault,
+	})
+}

@@ -1,0 +1,93 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/replication"
+	"dirtbike/cmd/internal/ops"
+	"dirtbike/config"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Health holds the connections of the health checks and of the verbs that look at both sides: few, lazy, and apart from
+// those of the legs.
+type Health struct {
+	config *config.Config
+	// Postgres and ClickHouse connect at their first use.
+	Postgres   *pgxpool.Pool
+	ClickHouse driver.Conn
+	kafka      *kgo.Client
+	// Capture gives the status of a capture in this process; nil if there is none.
+	Capture func() cdc.Status
+	// Checks are those beside the collector's.
+	Checks []ops.Check
+}
+
+// NewHealth wires the checks; nothing is connected yet.
+func NewHealth(c *config.Config) (*Health, error) {
+	pg, err := postgresPool(c)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := ClickHouse(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := KafkaClient(c)
+	if err != nil {
+		return nil, err
+	}
+	kafka, err := kgo.NewClient(client...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
+	h.Checks = []ops.Check{ops.Reachable("kafka", kafka.Ping, "look at the brokers named in kafka.brokers")}
+	return h, nil
+}
+
+func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
+	o, err := pgxpool.ParseConfig(c.Source.URL.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("source.url is no Postgres URL. Try: postgres://user@host:5432/database")
+	}
+	o.MaxConns, o.MinConns = 3, 0
+	for name, value := range replication.SessionSettings {
+		o.ConnConfig.RuntimeParams[name] = value
+	}
+	return pgxpool.NewWithConfig(context.Background(), o)
+}
+
+// ClickHouse opens the config's ClickHouse; it connects at the first use.
+func ClickHouse(c *config.Config) (driver.Conn, error) {
+	o, err := clickhouse.ParseDSN(c.ClickHouse.URL.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("clickhouse.url is malformed. Try: clickhouse://user:password@host:9000")
+	}
+	if o.TLS, err = c.ClickHouse.TLS.Client(); err != nil {
+		return nil, fmt.Errorf("clickhouse.tls: %w", err)
+	}
+	o.Auth.Database = "default" // ours need not exist yet
+	o.MaxOpenConns, o.MaxIdleConns = 4, 2
+	return clickhouse.Open(o)
+}
+
+// Collector gathers the status from both servers.
+func (h *Health) Collector() *ops.Collector {
+	return ops.NewCollector(ops.Sources{
+		Postgres: h.Postgres, Slot: h.config.Source.Slot, ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Capture: h.Capture,
+	})
+}
+
+// Close lets the connections go.
+func (h *Health) Close() {
+	h.Postgres.Close()
+	_ = h.ClickHouse.Close() // nothing is open on it
+	h.kafka.Close()
+}

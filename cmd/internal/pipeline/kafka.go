@@ -1,0 +1,41 @@
+package pipeline
+
+import (
+	"fmt"
+
+	"dirtbike/config"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// KafkaClient gives the options that every Kafka client of the pipeline has in common.
+func KafkaClient(c *config.Config) ([]kgo.Opt, error) {
+	k := c.Kafka
+	opts := []kgo.Opt{kgo.SeedBrokers(k.Brokers...), kgo.ClientID("dirtbike")}
+	tls, err := k.TLS.Client()
+	if err != nil {
+		return nil, fmt.Errorf("kafka.tls: %w", err)
+	}
+	if tls != nil {
+		opts = append(opts, kgo.DialTLSConfig(tls))
+	}
+	if k.SASL != nil {
+		opts = append(opts, kgo.SASL(mechanism(k.SASL)))
+	}
+	return opts, nil
+}
+
+func mechanism(s *config.SASL) sasl.Mechanism {
+	login := scram.Auth{User: s.User, Pass: s.Password.Reveal()}
+	switch s.Mechanism {
+	case config.MechanismScramSHA256:
+		return login.AsSha256Mechanism()
+	case config.MechanismScramSHA512:
+		return login.AsSha512Mechanism()
+	case config.MechanismPlain:
+	}
+	return plain.Auth{User: s.User, Pass: s.Password.Reveal()}.AsMechanism()
+}

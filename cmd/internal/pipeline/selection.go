@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"errors"
+
+	"dirtbike/config"
+	"dirtbike/schemas"
+)
+
+// selection lets the catalog ask the config which tables are captured.
+type selection struct{ config *config.Config }
+
+// Match implements catalog.Selection.
+func (s selection) Match(schema, table string) bool { return s.config.Source.Match(schema, table) }
+
+// Check implements catalog.Selection: every name in the config must be a name in the database.
+func (s selection) Check(all []*schemas.Relation) error {
+	names := make([]config.TableName, len(all))
+	relations := make([]config.Relation, len(all))
+	for i, rel := range all {
+		names[i] = config.TableName{Schema: rel.Schema, Table: rel.Name}
+		relations[i] = config.Relation{TableName: names[i], Columns: columnNames(rel)}
+		if s.Match(rel.Schema, rel.Name) {
+			for _, k := range rel.Key {
+				relations[i].Key = append(relations[i].Key, rel.Columns[k].Name)
+			}
+		}
+	}
+	return errors.Join(s.config.Source.CheckGlobs(names), s.config.Source.CheckKeys(relations), s.config.Privacy.Check(relations))
+}
+
+func columnNames(rel *schemas.Relation) []string {
+	names := make([]string, len(rel.Columns))
+	for i := range rel.Columns {
+		names[i] = rel.Columns[i].Name
+	}
+	return names
+}
+
+// rules lets the policies ask the config what happens to a column.
+type rules struct{ config *config.Config }
+
+// For implements privacy.Rules.
+func (r rules) For(schema, table, column string) (policy string, named bool) {
+	p, named := r.config.Privacy.For(schema, table, column)
+	return string(p), named
+}
+
+// Domain implements privacy.Rules.
+func (r rules) Domain(schema, table, column string) string {
+	return r.config.Privacy.Domain(schema, table, column)
+}

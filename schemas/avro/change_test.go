@@ -1,0 +1,232 @@
+package avro
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// notes is a table with a toastable column: id (key), name enum, body text.
+func notes(identity schemas.Identity) *schemas.Relation {
+	return relation(identity, 1, col("id", schemas.KindInt4), col("name", schemas.KindEnum), col("body", schemas.KindText))
+}
+
+// flat is a table that is always compacted: nothing in it is toastable.
+func flat(identity schemas.Identity) *schemas.Relation {
+	return relation(identity, 1, col("id", schemas.KindInt4), col("name", schemas.KindEnum))
+}
+
+func TestInsert(t *testing.T) {
+	b := newBench(t, notes(schemas.IdentityDefault), nil, nil)
+	m := meta()
+	m.Leaf = 4_294_967_295
+	require.NoError(t, b.enc.Insert(&b.chunk, m, cdc.Tuple{text("5"), null(), text("x")}))
+	require.Equal(t, "c", b.ops())
+	require.Equal(t, map[string]any{"id": 5}, b.keyAt(0))
+	require.Equal(t, map[string]any{
+		"before": nil,
+		"after": map[string]any{"clinic.public.t.Value": map[string]any{
+			"id": 5, "name": nil, "body": map[string]any{"string": "x"}}},
+		"source": map[string]any{
+			"epoch": int64(2), "lsn": int64(0x16_B374_D000), "commit_lsn": int64(0x16_B374_D848), "ordinal": int64(7), "tx_id": int64(4_000_000_000),
+			"ts_us": int64(1_700_000_000_123_456), "snapshot": false, "generation": int64(3), "leaf": int64(4_294_967_295),
+			"db": "clinic", "schema": "public", "table": "t"},
+		"op": "c", "ts_us": int64(1_700_000_001_000_000), "unchanged": []any{}, "reread": []any{}, "gone": false, "inexact": map[string]any{},
+	}, b.valueAt(0))
+	r := b.chunk.Records[0]
+	require.Equal(t, m.Position, r.Position)
+	require.Equal(t, partition(b.chunk.Key(0)[frameSize:], 6), r.Partition)
+	require.Same(t, b.enc.Topic(), r.Topic)
+	e := b.envelopeAt(0)
+	require.Equal(t, *m, e.Meta)
+	require.Nil(t, e.Before)
+	require.False(t, e.Snapshot)
+}
+
+func TestRead(t *testing.T) {
+	b := newBench(t, notes(schemas.IdentityDefault), nil, nil)
+	m := meta()
+	m.Position.Ordinal = 0
+	require.NoError(t, b.enc.Read(&b.chunk, m, texts("5", "a", "x")))
+	e := b.envelopeAt(0)
+	require.Equal(t, cdc.OpRead, e.Op)
+	require.True(t, e.Snapshot)
+	require.Equal(t, *m, e.Meta)
+	require.Equal(t, m.Position, b.chunk.Records[0].Position)
+}
+
+// TestLSNBits: LSNs of the upper half and other unsigned numbers survive Avro's signed long.
+func TestLSNBits(t *testing.T) {
+	b := newBench(t, notes(schemas.IdentityDefault), nil, nil)
+	m := meta()
+	m.LSN, m.Position.CommitLSN = 1<<63+5, 1<<64-1
+	m.Position.Epoch, m.Position.Ordinal, m.XID, m.Generation, m.Leaf = 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1
+	require.NoError(t, b.enc.Insert(&b.chunk, m, texts("5", "a", "x")))
+	require.Equal(t, *m, b.envelopeAt(0).Meta)
+}
+
+func TestDelete(t *testing.T) {
+	for name, c := range map[string]struct {
+		rel    *schemas.Relation
+		kind   cdc.OldKind
+		old    cdc.Tuple
+		ops    string
+		before bool
+	}{
+		"key":                {notes(schemas.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
+		"full":               {notes(schemas.IdentityFull), cdc.OldFull, texts("5", "a", "x"), "dT", true},
+		"key, compacted":     {flat(schemas.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null()}, "dT", false},
+		"index":              {notes(schemas.IdentityIndex), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
+		"full, in binary":    {flat(schemas.IdentityFull), cdc.OldFull, cdc.Tuple{raw(int4(5)), raw([]byte("a"))}, "dT", true},
+		"full, null in both": {flat(schemas.IdentityFull), cdc.OldFull, cdc.Tuple{text("5"), null()}, "dT", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, c.rel, nil, nil)
+			require.NoError(t, b.enc.Delete(&b.chunk, meta(), c.kind, c.old))
+			require.Equal(t, c.ops, b.ops())
+			require.Equal(t, map[string]any{"id": 5}, b.keyAt(0))
+			v := b.valueAt(0)
+			require.Nil(t, v["after"])
+			require.Equal(t, c.before, v["before"] != nil)
+			require.Equal(t, meta().Position, b.chunk.Records[0].Position)
+			if len(c.ops) == 2 {
+				requireTombstone(t, b, 0)
+			}
+		})
+	}
+}
+
+// requireTombstone checks that the record behind i is its tombstone.
+func requireTombstone(t *testing.T, b *bench, i int) {
+	t.Helper()
+	d, tomb := b.chunk.Records[i], b.chunk.Records[i+1]
+	require.True(t, tomb.Tombstone)
+	require.Nil(t, b.chunk.Value(i+1))
+	require.Equal(t, b.chunk.Key(i), b.chunk.Key(i+1))
+	require.Equal(t, d.Partition, tomb.Partition)
+	require.Equal(t, d.Position, tomb.Position)
+	require.Equal(t, d.End, tomb.Key)
+	require.Equal(t, tomb.Value, tomb.End)
+}
+
+// rereader gives a fixed answer and notes what it was asked.
+type rereader struct {
+	values  cdc.Tuple
+	found   bool
+	err     error
+	row     cdc.Tuple
+	columns []int
+}
+
+func (r *rereader) Reread(_ context.Context, relation uint32, row cdc.Tuple, columns []int) (cdc.Tuple, bool, error) {
+	if relation != 4711 {
+		return nil, false, errors.New("another relation was asked for")
+	}
+	r.row, r.columns = append(cdc.Tuple(nil), row...), columns
+	return r.values, r.found, r.err
+}
+
+func TestUpdate(t *testing.T) {
+	type want struct {
+		ops                       string
+		body                      any
+		before                    bool
+		unchanged, reread, listed []int
+		gone                      bool
+	}
+	keyTuple := cdc.Tuple{text("4"), null(), null()}
+	for name, c := range map[string]struct {
+		identity schemas.Identity
+		kind     cdc.OldKind
+		old, row cdc.Tuple
+		reread   *rereader
+		want     want
+	}{
+		"plain":                          {schemas.IdentityDefault, cdc.OldNone, nil, texts("5", "b", "y"), nil, want{ops: "u", body: "y"}},
+		"full":                           {schemas.IdentityFull, cdc.OldFull, texts("5", "a", "x"), texts("5", "b", "y"), nil, want{ops: "u", body: "y", before: true}},
+		"unchanged value":                {schemas.IdentityDefault, cdc.OldNone, nil, cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", unchanged: []int{2}}},
+		"unchanged value, full":          {schemas.IdentityFull, cdc.OldFull, texts("5", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", body: "x", before: true}},
+		"unchanged value, key unchanged": {schemas.IdentityDefault, cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", unchanged: []int{2}}},
+		"key in two forms is one key":    {schemas.IdentityDefault, cdc.OldKey, cdc.Tuple{raw(int4(5)), null(), null()}, texts("5", "b", "y"), nil, want{ops: "u", body: "y"}},
+		"unchanged key":                  {schemas.IdentityDefault, cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, cdc.Tuple{unchanged(), text("b"), text("y")}, nil, want{ops: "u", body: "y"}},
+		"key change":                     {schemas.IdentityDefault, cdc.OldKey, keyTuple, texts("5", "b", "y"), nil, want{ops: "dc", body: "y"}},
+		"key change, full":               {schemas.IdentityFull, cdc.OldFull, texts("4", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "dTc", body: "x"}},
+		"key change, value read again":   {schemas.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: texts("z"), found: true}, want{ops: "dc", body: "z", reread: []int{2}, listed: []int{2}}},
+		"key change, NULL read again":    {schemas.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: cdc.Tuple{null()}, found: true}, want{ops: "dc", reread: []int{2}, listed: []int{2}}},
+		"key change, row gone":           {schemas.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{}, want{ops: "dc", unchanged: []int{2}, listed: []int{2}, gone: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var again cdc.Rereader
+			if c.reread != nil {
+				again = c.reread
+			}
+			b := newBench(t, notes(c.identity), nil, again)
+			require.NoError(t, b.enc.Update(context.Background(), &b.chunk, meta(), c.kind, c.old, c.row))
+			require.Equal(t, c.want.ops, b.ops())
+			last := len(b.chunk.Records) - 1
+			require.Equal(t, map[string]any{"id": 5}, b.keyAt(last))
+			v, e := b.valueAt(last), b.envelopeAt(last)
+			require.Equal(t, c.want.body, field(v["after"], "body"))
+			require.Equal(t, 5, field(v["after"], "id"))
+			require.Equal(t, c.want.before, v["before"] != nil)
+			require.Equal(t, c.want.unchanged, e.Unchanged)
+			require.Equal(t, c.want.reread, e.Reread)
+			require.Equal(t, c.want.gone, e.Gone)
+			require.EqualValues(t, 8, e.Meta.Position.Ordinal, "u and c take the second ordinal")
+			require.Equal(t, e.Meta.Position, b.chunk.Records[last].Position)
+			if c.reread != nil {
+				require.Equal(t, c.want.listed, c.reread.columns)
+				require.Equal(t, "5", string(c.reread.row[0].Data))
+			}
+			if last == 0 {
+				return
+			}
+			require.Equal(t, map[string]any{"id": 4}, b.keyAt(0))
+			require.EqualValues(t, 7, b.envelopeAt(0).Meta.Position.Ordinal)
+			require.Equal(t, c.kind == cdc.OldFull, b.valueAt(0)["before"] != nil)
+			require.Empty(t, b.envelopeAt(0).Unchanged)
+			if c.want.ops == "dTc" {
+				requireTombstone(t, b, 0)
+			}
+		})
+	}
+}
+
+func TestControlRecords(t *testing.T) {
+	b := newBench(t, flat(schemas.IdentityDefault), nil, nil)
+	m := meta()
+	m.Leaf = 99
+	for _, c := range []struct {
+		call func(*cdc.Chunk, *cdc.Meta) error
+		kind ControlKind
+		op   cdc.Op
+	}{
+		{b.enc.Truncate, ControlTruncate, cdc.OpTruncate}, {b.enc.OpenGeneration, ControlOpen, cdc.OpMarker}, {b.enc.EndGeneration, ControlEnd, cdc.OpMarker},
+	} {
+		b.chunk.Reset()
+		require.NoError(t, c.call(&b.chunk, m))
+		require.Len(t, b.chunk.Records, 6)
+		for i, r := range b.chunk.Records {
+			require.EqualValues(t, i, r.Partition)
+			require.False(t, r.Tombstone)
+			require.Equal(t, m.Position, r.Position)
+			require.Equal(t, map[string]any{"kind": string(c.kind), "generation": int64(3), "leaf": int64(99), "partition": i},
+				generic(t, b.control, testIDs.Control, b.chunk.Key(i)))
+			_, payload, err := SplitFrame(b.chunk.Key(i))
+			require.NoError(t, err)
+			got, err := ReadControl(payload)
+			require.NoError(t, err)
+			require.Equal(t, Control{Kind: c.kind, Generation: 3, Leaf: 99, Partition: int32(i)}, got)
+			v, e := b.valueAt(i), b.envelopeAt(i)
+			require.Nil(t, v["before"])
+			require.Nil(t, v["after"])
+			require.Equal(t, c.op, e.Op)
+			require.Equal(t, *m, e.Meta)
+		}
+	}
+}

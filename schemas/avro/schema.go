@@ -1,0 +1,232 @@
+package avro
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/hamba/avro/v2"
+
+	"dirtbike/schemas"
+)
+
+// Format is the version of the properties in the value schema (`dirtbike.format`).
+const Format = 1
+
+// recordJSON and fieldJSON are an Avro record as it is registered; their order is kept.
+type recordJSON struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+	Doc  string `json:"doc,omitempty"`
+	*tableProps
+	Fields []fieldJSON `json:"fields"`
+}
+
+type fieldJSON struct {
+	Name    string `json:"name"`
+	Type    any    `json:"type"`
+	Doc     string `json:"doc,omitempty"`
+	Default any    `json:"default,omitempty"`
+	*columnProps
+}
+
+// nullDefault is a default of null, which omitempty would drop.
+var nullDefault = json.RawMessage("null")
+
+// tableProps are the properties of the Value record; names are a format.
+type tableProps struct {
+	Format    int      `json:"dirtbike.format"`
+	Database  string   `json:"dirtbike.database"`
+	Schema    string   `json:"dirtbike.schema"`
+	Table     string   `json:"dirtbike.table"`
+	Key       []string `json:"dirtbike.key"`
+	Compacted bool     `json:"dirtbike.compacted"`
+}
+
+// columnProps are the properties of a field of the Value record; names are a format.
+type columnProps struct {
+	Name      string     `json:"dirtbike.name"`
+	Attnum    int16      `json:"dirtbike.attnum"`
+	Kind      string     `json:"dirtbike.kind"`
+	Type      string     `json:"dirtbike.type"`
+	Declared  string     `json:"dirtbike.declared"`
+	Precision int        `json:"dirtbike.precision"`
+	Scale     int        `json:"dirtbike.scale"`
+	Elem      *elemProps `json:"dirtbike.elem,omitempty"`
+	Policy    string     `json:"dirtbike.policy"`
+	NotNull   bool       `json:"dirtbike.notnull"`
+	Toastable bool       `json:"dirtbike.toastable"`
+}
+
+// elemProps describe the element type of an array.
+type elemProps struct {
+	Kind      string `json:"kind"`
+	Type      string `json:"type"`
+	Precision int    `json:"precision"`
+	Scale     int    `json:"scale"`
+}
+
+// EnvelopeSchema gives the Avro schema of the table's values (subject <topic>-value). It carries the whole contract: see ParseTable.
+func EnvelopeSchema(t *schemas.Table) (string, error) {
+	value, err := valueRecord(t)
+	if err != nil {
+		return "", err
+	}
+	return render(t.Topic, envelopeRecord(t.Topic, value))
+}
+
+// KeySchema gives the Avro schema of the table's keys (subject <topic>-key): names and types in key order, nothing else, so
+// that it changes only when a new generation is due (rule 9).
+func KeySchema(t *schemas.Table) (string, error) {
+	r := recordJSON{Type: "record", Name: t.Topic + schemas.KeySuffix}
+	if len(t.Key) == 0 {
+		return "", fmt.Errorf("key schema of table %s: the table has no key", t.FullName())
+	}
+	for _, k := range t.Key {
+		c := &t.Columns[k]
+		if err := checkType(&c.Type); err != nil {
+			return "", fmt.Errorf("key schema of table %s, column %s: %w", t.FullName(), c.Name, err)
+		}
+		typ := typeJSON(&c.Type)
+		if schemas.KeyInteger(c.Type) {
+			typ = keyIntegerJSON(c.Type.Kind)
+		}
+		r.Fields = append(r.Fields, fieldJSON{Name: c.Field, Type: typ})
+	}
+	return render(t.Topic, r)
+}
+
+// keyIntegerJSON is the plain number that a date or timestamp key column is (rule 31).
+func keyIntegerJSON(k schemas.Kind) string {
+	if k == schemas.KindDate {
+		return "int"
+	}
+	return "long"
+}
+
+// ControlSchema gives the Avro schema of the keys of control records (subject <topic>-control).
+func ControlSchema(topic string) (string, error) {
+	return render(topic, recordJSON{
+		Type: "record", Name: topic + schemas.ControlSuffix,
+		Doc: "Key of a record that concerns the whole partition: a truncate, or the open or end of a generation.",
+		Fields: []fieldJSON{
+			{Name: "kind", Type: "string", Doc: "truncate, open or end"},
+			{Name: "generation", Type: "long"},
+			{Name: "leaf", Type: "long", Doc: "OID of the truncated partition of the source table, 0 for all of it"},
+			{Name: "partition", Type: "int", Doc: "the topic's partition on which the record stands"},
+		},
+	})
+}
+
+// render marshals and checks with the parser that readers use.
+func render(topic string, r recordJSON) (string, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return "", fmt.Errorf("schema of topic %s: %w", topic, err)
+	}
+	if _, err := avro.ParseBytesWithCache(b, "", &avro.SchemaCache{}); err != nil {
+		return "", fmt.Errorf("schema of topic %s: %w", topic, err)
+	}
+	return string(b), nil
+}
+
+func valueRecord(t *schemas.Table) (recordJSON, error) {
+	r := recordJSON{Type: "record", Name: t.Topic + schemas.ValueSuffix, Doc: "One row of " + t.FullName() + ".", tableProps: &tableProps{
+		Format: Format, Database: t.Database, Schema: t.Schema, Table: t.Name, Key: []string{}, Compacted: t.Compacted,
+	}}
+	for _, k := range t.Key {
+		r.Key = append(r.Key, t.Columns[k].Field)
+	}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		if err := checkType(&c.Type); err != nil {
+			return r, fmt.Errorf("value schema of table %s, column %s: %w", t.FullName(), c.Name, err)
+		}
+		f := fieldJSON{Name: c.Field, Type: typeJSON(&c.Type), columnProps: propsOf(c)}
+		if Nullable(c) {
+			f.Type, f.Default = []any{"null", f.Type}, nullDefault
+		}
+		r.Fields = append(r.Fields, f)
+	}
+	return r, nil
+}
+
+func propsOf(c *schemas.TableColumn) *columnProps {
+	p := &columnProps{
+		Name: c.Name, Attnum: c.Attnum, Kind: c.Type.Kind.String(), Type: c.Type.Name, Declared: c.Declared,
+		Precision: c.Type.Precision, Scale: c.Type.Scale, Policy: c.Policy, NotNull: c.NotNull, Toastable: c.Toastable,
+	}
+	if e := c.Type.Elem; e != nil {
+		p.Elem = &elemProps{Kind: e.Kind.String(), Type: e.Name, Precision: e.Precision, Scale: e.Scale}
+	}
+	return p
+}
+
+// checkType refuses what has no Avro form. (An array's element is never an array itself: Postgres has no such type.)
+func checkType(t *schemas.Type) error {
+	switch t.Kind {
+	case schemas.KindNumeric:
+		if t.Precision < 1 || t.Precision > maxPrecision || t.Scale < 0 || t.Scale > t.Precision {
+			return fmt.Errorf("numeric(%d,%d) has no exact decimal", t.Precision, t.Scale)
+		}
+	case schemas.KindArray:
+		if t.Elem == nil || t.Elem.Kind == schemas.KindArray {
+			return errors.New("array without a scalar element type")
+		}
+		return checkType(t.Elem)
+	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
+		schemas.KindNumericText, schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ, schemas.KindUUID,
+		schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther,
+		schemas.KindYear:
+	case schemas.KindInvalid:
+		return errors.New("the type has no kind")
+	}
+	return nil
+}
+
+// logicalJSON is a type with a logical type upon it.
+type logicalJSON struct {
+	Type      string `json:"type"`
+	Logical   string `json:"logicalType"`
+	Precision int    `json:"precision,omitempty"`
+	Scale     *int   `json:"scale,omitempty"`
+}
+
+type arrayJSON struct {
+	Type  string `json:"type"`
+	Items any    `json:"items"`
+}
+
+// typeJSON is the Avro type of a non-null value: the Avro column of schemas.TypeTable.
+func typeJSON(t *schemas.Type) any {
+	switch t.Kind {
+	case schemas.KindBool:
+		return "boolean"
+	case schemas.KindInt2, schemas.KindInt4, schemas.KindYear:
+		return "int"
+	case schemas.KindInt8:
+		return "long"
+	case schemas.KindFloat4:
+		return "float"
+	case schemas.KindFloat8:
+		return "double"
+	case schemas.KindBytea:
+		return "bytes"
+	case schemas.KindNumericText, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther:
+		return "string"
+	case schemas.KindNumeric:
+		return logicalJSON{Type: "bytes", Logical: "decimal", Precision: t.Precision, Scale: &t.Scale}
+	case schemas.KindDate:
+		return logicalJSON{Type: "int", Logical: "date"}
+	case schemas.KindTimestamp:
+		return logicalJSON{Type: "long", Logical: "local-timestamp-micros"}
+	case schemas.KindTimestampTZ:
+		return logicalJSON{Type: "long", Logical: "timestamp-micros"}
+	case schemas.KindUUID:
+		return logicalJSON{Type: "string", Logical: "uuid"}
+	case schemas.KindArray:
+		return arrayJSON{Type: "array", Items: []any{"null", typeJSON(t.Elem)}}
+	case schemas.KindInvalid:
+	}
+	panic("avro: no form for kind " + t.Kind.String())
+}

@@ -1,0 +1,149 @@
+package avro
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"dirtbike/cdc"
+)
+
+// appendUpdate decides what an UPDATE becomes. Of the two ordinals that it takes, `u` and `c` use the second.
+func (e *encoder) appendUpdate(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) ([]byte, error) {
+	e.lists.reset()
+	row, err := e.fill(kind, old, row)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := e.keyChanged(kind, old, row)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.lists.unchanged) > 0 && e.topic.Compacted {
+		return nil, fmt.Errorf("column %s: Postgres did not send its value, and the topic is compacted. Try: ALTER TABLE … REPLICA IDENTITY FULL",
+			e.columns[e.lists.unchanged[0]].name)
+	}
+	second := change{meta: m, ordinal: m.Position.Ordinal + 1, op: cdc.OpUpdate, key: row, after: row, fold: true}
+	if kind == cdc.OldFull {
+		second.before = old
+	}
+	if !changed {
+		return e.appendChange(c.Bytes, c, second)
+	}
+	second.op, second.before = cdc.OpCreate, nil
+	return e.appendKeyChange(ctx, c, deletion(m, kind, old), second)
+}
+
+// appendKeyChange writes the two halves. The lists of the create are made after the delete is written, for they are one scratch.
+func (e *encoder) appendKeyChange(ctx context.Context, c *cdc.Chunk, first, second change) ([]byte, error) {
+	missing := e.lists.unchanged
+	e.lists.unchanged = nil
+	dst, err := e.appendChange(c.Bytes, c, first)
+	e.lists.reset()
+	e.lists.unchanged = missing
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		if err := e.readAgain(ctx, second.after); err != nil {
+			return nil, err
+		}
+	}
+	return e.appendChange(dst, c, second)
+}
+
+// fill resolves unchanged values of the new row from the old one as far as that has them, and lists the carried columns that
+// stay unresolved. The row it returns is valid until the next change.
+func (e *encoder) fill(kind cdc.OldKind, old, row cdc.Tuple) (cdc.Tuple, error) {
+	if !anyUnchanged(row) {
+		return row, nil
+	}
+	e.row = append(e.row[:0], row...)
+	for i := range e.row {
+		if e.row[i].Kind == cdc.DatumUnchanged && (kind == cdc.OldFull || kind == cdc.OldKey && e.keySource[i]) {
+			e.row[i] = old[i]
+		}
+	}
+	for i := range e.columns {
+		col := &e.columns[i]
+		if e.row[col.source].Kind != cdc.DatumUnchanged {
+			continue
+		}
+		if e.keySource[col.source] {
+			return nil, fmt.Errorf("key column %s: Postgres did not send its value", col.name)
+		}
+		e.lists.unchanged = append(e.lists.unchanged, i)
+	}
+	return e.row, nil
+}
+
+func anyUnchanged(t cdc.Tuple) bool {
+	for i := range t {
+		if t[i].Kind == cdc.DatumUnchanged {
+			return true
+		}
+	}
+	return false
+}
+
+// keyChanged compares the encoded keys, but for values that are the same bytes in the same form.
+func (e *encoder) keyChanged(kind cdc.OldKind, old, row cdc.Tuple) (changed bool, err error) {
+	switch kind {
+	case cdc.OldNone:
+		return false, nil
+	case cdc.OldKey, cdc.OldFull:
+	default:
+		return false, fmt.Errorf("unknown kind %q of an old row", byte(kind))
+	}
+	if e.sameKeyData(old, row) {
+		return false, nil
+	}
+	if e.oldKey, err = e.appendKey(e.oldKey[:0], old); err != nil {
+		return false, err
+	}
+	if e.newKey, err = e.appendKey(e.newKey[:0], row); err != nil {
+		return false, err
+	}
+	return !bytes.Equal(e.oldKey, e.newKey), nil
+}
+
+func (e *encoder) sameKeyData(old, row cdc.Tuple) bool {
+	for i := range e.key {
+		source := e.columns[e.key[i].column].source
+		if old[source].Kind != row[source].Kind || !bytes.Equal(old[source].Data, row[source].Data) {
+			return false
+		}
+	}
+	return true
+}
+
+// readAgain asks for the unchanged columns of a row whose key changed (rule 17) and fills them in.
+func (e *encoder) readAgain(ctx context.Context, row cdc.Tuple) error {
+	if e.reread == nil {
+		return errors.New("a key change left out values, and there is no connection to read them again")
+	}
+	sources := make([]int, len(e.lists.unchanged)) // rare: a key change of a row with values out of line
+	for i, at := range e.lists.unchanged {
+		sources[i] = e.columns[at].source
+	}
+	values, found, err := e.reread.Reread(ctx, e.oid, row, sources)
+	if err != nil {
+		return fmt.Errorf("read again what a key change left out: %w", err)
+	}
+	if !found {
+		e.lists.gone = true
+		return nil
+	}
+	if len(values) != len(sources) {
+		return fmt.Errorf("read again what a key change left out: %d values came, %d were asked for", len(values), len(sources))
+	}
+	for i, source := range sources {
+		if values[i].Kind == cdc.DatumUnchanged {
+			return fmt.Errorf("column %s: %w, even when it was read again", e.columns[e.lists.unchanged[i]].name, errUnchanged)
+		}
+		row[source] = values[i]
+	}
+	e.lists.reread, e.lists.unchanged = append(e.lists.reread[:0], e.lists.unchanged...), e.lists.unchanged[:0]
+	return nil
+}

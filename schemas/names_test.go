@@ -1,0 +1,107 @@
+package schemas
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+var avroName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func TestEscapeName(t *testing.T) {
+	for name, want := range map[string]string{
+		"claims": "claims", "Claims_2": "Claims_2", "2nd": "_x0032_nd", "a.b": "a_x002E_b", "a-b c": "a_x002D_b_x0020_c",
+		"größe": "gr_x00F6__x00DF_e", "\U0001F6B2": "_x1F6B2_", "_x0041_": "_x005F_x0041_", "_x0041": "_x0041",
+		"_x0041é": "_x005F_x0041_x00E9_", "_x00g1_": "_x00g1_", "_x41_": "_x41_", "_x0041b": "_x0041b", "__": "__", "_x1234567_": "_x1234567_",
+	} {
+		require.Equal(t, want, EscapeName(name))
+		require.Equal(t, name, UnescapeName(want))
+	}
+}
+
+// TestEscapeRoundTrip: every name comes back, and what it became is a name for Avro and for Kafka. So no two names meet.
+func TestEscapeRoundTrip(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	pieces := []string{"_", "x", "_x", "_x0041", "_x0041_", "_x005F_", "0", "9", "A", "F", "G", "a", "z", ".", "-", "é", "\U0010FFFF", "�", "_xD800_", "_x110000_", "1F6B2", " ", "\""}
+	for range 200_000 {
+		var b strings.Builder
+		for range 1 + r.IntN(6) {
+			b.WriteString(pieces[r.IntN(len(pieces))])
+		}
+		name := b.String()
+		escaped := EscapeName(name)
+		if back := UnescapeName(escaped); back != name || !avroName.MatchString(escaped) {
+			t.Fatalf("seed %d: %q became %q and then %q", seed, name, escaped, back)
+		}
+		requireClickHouseColumn(t, name)
+	}
+}
+
+// requireClickHouseColumn checks that nothing takes a name of dirtbike's own, and that the changed ones cannot meet others.
+func requireClickHouseColumn(t *testing.T, name string) {
+	t.Helper()
+	got := ClickHouseColumn(name)
+	if got != name && ClickHouseColumn(got) == got {
+		t.Fatalf("%q becomes %q, which another column may have", name, got)
+	}
+}
+
+func FuzzEscapeName(f *testing.F) {
+	f.Add("_x0041é")
+	f.Fuzz(func(t *testing.T, name string) {
+		if name == "" || !utf8.ValidString(name) {
+			t.Skip() // no such name in Postgres
+		}
+		if back := UnescapeName(EscapeName(name)); back != name {
+			t.Fatalf("%q comes back as %q", name, back)
+		}
+	})
+}
+
+func TestClickHouseColumn(t *testing.T) {
+	for name, want := range map[string]string{
+		"id": "id", "größe": "größe", "_version": "_x005F_version", "_deleted": "_x005F_deleted", "_inexact": "_x005F_inexact", "_partition": "_x005F_partition",
+		"_offset": "_x005F_offset", "_leaf": "_x005F_leaf", "_key_id": "_x005F_key_id", "_keyid": "_keyid", "_x005F_version": "_x005F_x005F_version", "_versions": "_versions",
+	} {
+		require.Equal(t, want, ClickHouseColumn(name))
+	}
+}
+
+func TestNames(t *testing.T) {
+	require.Equal(t, "clinic.public.claims", TopicName("clinic", "public", "claims"))
+	require.Equal(t, "clinic.a_x002E_b.c", TopicName("clinic", "a.b", "c"))
+	require.Equal(t, "_dirtbike.clinic.state", StateTopic("clinic"))
+	require.Equal(t, "_dirtbike.clinic.progress", ProgressTopic("clinic"))
+	require.Equal(t, "claims", ClickHouseView("public", "claims"))
+	require.Equal(t, "billing_claims", ClickHouseView("billing", "claims"))
+	require.Equal(t, "billing_claims__g12", ClickHouseStorage("billing", "claims", 12))
+	require.Equal(t, "clinic_raw", StorageDatabase("clinic"))
+}
+
+func TestCollisions(t *testing.T) {
+	rel := func(schema, name string) *Relation { return &Relation{Schema: schema, Name: name} }
+	for name, c := range map[string]struct {
+		tables []*Relation
+		want   []string
+	}{
+		"none":       {[]*Relation{rel("public", "claims"), rel("billing", "claims"), rel("public", "Claims")}, nil},
+		"view":       {[]*Relation{rel("public", "billing_claims"), rel("billing", "claims")}, []string{`public.billing_claims and billing.claims would share the ClickHouse view "billing_claims"`}},
+		"topic":      {[]*Relation{rel("a", "b_c"), rel("a_b", "c")}, []string{"a.b_c and a_b.c would share a topic (Kafka takes '.' and '_' for the same)", `a.b_c and a_b.c would share the ClickHouse view "a_b_c"`}},
+		"reserved":   {[]*Relation{rel("public", "complete_up_to")}, []string{`public.complete_up_to would take the name of dirtbike's own view "complete_up_to"`}},
+		"reserved 2": {[]*Relation{rel("complete", "up_to")}, []string{`complete.up_to would take the name of dirtbike's own view "complete_up_to"`}},
+		"dots":       {[]*Relation{rel("a.b", "c"), rel("a", "b.c")}, []string{"two tables are both called a.b.c, by a dot in a name"}},
+		"long":       {[]*Relation{rel("public", strings.Repeat("é", 31)), rel("s", strings.Repeat("é", 31)+"x")}, nil},
+		"too long":   {[]*Relation{rel(strings.Repeat("é", 10), strings.Repeat("é", 31))}, []string{strings.Repeat("é", 10) + "." + strings.Repeat("é", 31) + " would have a topic name of 295 characters, Kafka takes 249"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, c.want, Collisions("clinic", c.tables))
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package schemas
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rules decides by the column's name.
+type rules struct {
+	withheld map[string]bool
+	into     map[string]Type
+	err      error
+}
+
+func (r rules) For(rel *Relation, column int) (Transform, bool, error) {
+	name := rel.Columns[column].Name
+	if t, ok := r.into[name]; ok {
+		return into{t}, true, nil
+	}
+	return nil, !r.withheld[name], r.err
+}
+
+// into is a Transform of which only the output matters.
+type into struct{ typ Type }
+
+func (into) Policy() string                      { return "hash" }
+func (t into) Output() Type                      { return t.typ }
+func (into) Apply(dst, _ []byte) ([]byte, error) { return dst, nil }
+func (into) Print() string                       { return "hash" }
+
+func patients() *Relation {
+	return &Relation{
+		Schema: "public", Name: "patients", Database: "clinic", Identity: IdentityDefault, Key: []int{2, 0},
+		Columns: []Column{
+			{Name: "id", Attnum: 1, Type: Type{Kind: KindInt4, Name: "integer"}, NotNull: true},
+			{Name: "ssn", Attnum: 2, Type: Type{Kind: KindText, Name: "text"}, Toastable: true},
+			{Name: "clinic id", Attnum: 4, Type: Type{Kind: KindInt8, Name: "bigint"}, NotNull: true},
+			{Name: "score", Attnum: 5, Type: Type{Kind: KindFloat8, Name: "double precision"}},
+		},
+	}
+}
+
+func TestNewTable(t *testing.T) {
+	hashed := Type{Kind: KindText, Name: "text"}
+	got, err := NewTable(patients(), "clinic.public.patients", rules{withheld: map[string]bool{"ssn": true}, into: map[string]Type{"id": hashed}})
+	require.NoError(t, err)
+	require.Equal(t, &Table{
+		Topic: "clinic.public.patients", Database: "clinic", Schema: "public", Name: "patients", Key: []int{1, 0},
+		Columns: []TableColumn{
+			{Name: "id", Field: "id", Attnum: 1, Type: hashed, Declared: "integer", Policy: "hash", NotNull: true, Key: true, Source: 0, Transform: into{hashed}},
+			{Name: "clinic id", Field: "clinic_x0020_id", Attnum: 4, Type: Type{Kind: KindInt8, Name: "bigint"}, Declared: "bigint", Policy: "keep", NotNull: true, Key: true, Source: 2},
+			{Name: "score", Field: "score", Attnum: 5, Type: Type{Kind: KindFloat8, Name: "double precision"}, Declared: "double precision", Policy: "keep", Source: 3},
+		},
+	}, got)
+	require.Equal(t, "public.patients", got.FullName())
+}
+
+func TestNewTableRefuses(t *testing.T) {
+	for want, c := range map[string]struct {
+		change func(r *Relation)
+		rules  rules
+	}{
+		"has no key": {func(r *Relation) { r.Key = nil }, rules{}},
+		"key column id is withheld by the privacy policy":                          {func(*Relation) {}, rules{withheld: map[string]bool{"id": true}}},
+		"key column score: type double precision: equal values may have different": {func(r *Relation) { r.Key = []int{3} }, rules{}},
+		"key column id: type integer: equal values may have different encodings":   {func(*Relation) {}, rules{into: map[string]Type{"id": {Kind: KindYear, Name: "integer"}}}},
+		"table public.patients, column id: mask does not suit a key column":        {func(*Relation) {}, rules{err: errors.New("mask does not suit a key column")}},
+	} {
+		rel := patients()
+		c.change(rel)
+		_, err := NewTable(rel, "t", c.rules)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestCompactable(t *testing.T) {
+	rel := patients()
+	require.False(t, rel.Compactable())
+	rel.Identity = IdentityFull
+	require.True(t, rel.Compactable())
+	rel.Identity, rel.Columns[1].Toastable = IdentityDefault, false
+	require.True(t, rel.Compactable())
+}

@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"dirtbike/schemas"
+)
+
+// Options say how to reach the registry. The zero value is plain HTTP without credentials.
+type Options struct {
+	// User and Password for basic authentication; without a User, those in the first URL that has some.
+	User, Password string
+	// TLS for https URLs; nil means the system's authorities.
+	TLS *tls.Config
+	// Timeout of one request; 0 means 10 s.
+	Timeout time.Duration
+	// Patience is how long a request is tried again while the registry cannot be reached or fails itself (5xx, 429); 0 means 30 s.
+	Patience time.Duration
+}
+
+const (
+	defaultTimeout  = 10 * time.Second
+	defaultPatience = 30 * time.Second
+)
+
+// Client is a schema registry with a cache in front. It is safe for concurrent use.
+type Client struct {
+	sr       *sr.Client
+	patience time.Duration
+
+	mu    sync.Mutex
+	ids   map[registered]int
+	texts map[int]string
+}
+
+// registered is what an id was given for.
+type registered struct{ subject, schema string }
+
+var _ schemas.Registry = (*Client)(nil)
+
+// New makes a client; urls are tried in order. It does not connect.
+func New(urls []string, o Options) (*Client, error) {
+	plain, err := o.takeCredentials(urls)
+	if err != nil {
+		return nil, err
+	}
+	// The transport is this client's own, so that its TLS settings touch nobody else's.
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = o.TLS
+	opts := []sr.ClientOpt{
+		sr.URLs(plain...), sr.UserAgent("dirtbike"),
+		sr.HTTPClient(&http.Client{Timeout: cmp.Or(o.Timeout, defaultTimeout), Transport: transport}),
+	}
+	if o.User != "" {
+		opts = append(opts, sr.BasicAuth(o.User, o.Password))
+	}
+	client, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: %w", err)
+	}
+	return &Client{
+		sr: client, patience: cmp.Or(o.Patience, defaultPatience), ids: map[registered]int{}, texts: map[int]string{},
+	}, nil
+}
+
+// takeCredentials moves user and password out of the URLs, so that no error can show them.
+func (o *Options) takeCredentials(urls []string) ([]string, error) {
+	if len(urls) == 0 {
+		return nil, errors.New("schema registry: no URL. Try: registry: {url: \"http://registry:8081\"}")
+	}
+	plain := make([]string, len(urls))
+	for i, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return nil, fmt.Errorf("schema registry: URL %d is none of http or https. Try: http://registry:8081", i+1)
+		}
+		if u.User != nil && o.User == "" {
+			o.User = u.User.Username()
+			o.Password, _ = u.User.Password()
+		}
+		u.User = nil
+		plain[i] = u.String()
+	}
+	return plain, nil
+}
+
+// Register stores the schema under the subject, or finds it there, and gives its id.
+func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
+	key := registered{subject, schema}
+	c.mu.Lock()
+	id, ok := c.ids[key]
+	c.mu.Unlock()
+	if ok {
+		return id, nil
+	}
+	id, err := retry(ctx, c.patience, func() (int, error) {
+		const assigned = -1 // the registry assigns id and version
+		return c.sr.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, assigned, assigned)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("register schema under subject %s: %w", subject, explain(err))
+	}
+	c.mu.Lock()
+	c.ids[key], c.texts[id] = id, schema
+	c.mu.Unlock()
+	return id, nil
+}
+
+// Schema gives the Avro schema of an id.
+func (c *Client) Schema(ctx context.Context, id int) (string, error) {
+	c.mu.Lock()
+	text, ok := c.texts[id]
+	c.mu.Unlock()
+	if ok {
+		return text, nil
+	}
+	s, err := retry(ctx, c.patience, func() (sr.Schema, error) { return c.sr.SchemaByID(ctx, id) })
+	if err != nil {
+		return "", fmt.Errorf("read schema %d: %w", id, explain(err))
+	}
+	if s.Type != sr.TypeAvro || len(s.References) > 0 {
+		return "", fmt.Errorf("read schema %d: it is not a plain Avro schema. Try: look who else writes to the topic", id)
+	}
+	c.mu.Lock()
+	c.texts[id] = s.Schema
+	c.mu.Unlock()
+	return s.Schema, nil
+}
+
+// retry calls f until it succeeds, fails for good, or patience or ctx end.
+func retry[T any](ctx context.Context, patience time.Duration, f func() (T, error)) (T, error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 50 * time.Millisecond
+	wait.MaxInterval = 5 * time.Second
+	return backoff.Retry(ctx, func() (T, error) {
+		v, err := f()
+		if err != nil && !passing(err) {
+			return v, backoff.Permanent(err)
+		}
+		return v, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(patience))
+}

@@ -1,0 +1,223 @@
+package registry
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/sr"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+)
+
+const (
+	subject = "clinic.public.t-value"
+	schema  = `{"type":"record","name":"clinic.public.t.Key","fields":[{"name":"id","type":"int"}]}`
+)
+
+// short options give up soon.
+var short = Options{Patience: 300 * time.Millisecond, Timeout: 5 * time.Second}
+
+func newFake(t *testing.T, opts ...srfake.Option) (*srfake.Registry, *atomic.Int32) {
+	t.Helper()
+	fake := srfake.New(append(opts, srfake.WithGlobalCompat(sr.CompatBackward))...)
+	t.Cleanup(fake.Close)
+	requests := new(atomic.Int32)
+	fake.Intercept(func(http.ResponseWriter, *http.Request) bool { requests.Add(1); return false })
+	return fake, requests
+}
+
+func newClient(t *testing.T, o Options, urls ...string) *Client {
+	t.Helper()
+	c, err := New(urls, o)
+	require.NoError(t, err)
+	return c
+}
+
+func TestRegisterAndRead(t *testing.T) {
+	ctx := context.Background()
+	fake, requests := newFake(t)
+	c := newClient(t, short, fake.URL())
+	id, err := c.Register(ctx, subject, schema)
+	require.NoError(t, err)
+	again, err := c.Register(ctx, subject, schema)
+	require.NoError(t, err)
+	require.Equal(t, id, again)
+	text, err := c.Schema(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, schema, text)
+	require.EqualValues(t, 1, requests.Load(), "everything else is cached")
+
+	other := newClient(t, short, fake.URL())
+	for range 2 {
+		text, err = other.Schema(ctx, id)
+		require.NoError(t, err)
+		require.JSONEq(t, schema, text)
+	}
+	require.EqualValues(t, 2, requests.Load())
+	found, err := other.Register(ctx, subject, schema)
+	require.NoError(t, err)
+	require.Equal(t, id, found, "the registry knows it")
+	require.True(t, fake.SubjectExists(subject))
+}
+
+func TestConcurrentUse(t *testing.T) {
+	fake, _ := newFake(t)
+	c := newClient(t, short, fake.URL())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			id, err := c.Register(context.Background(), subject, schema)
+			if err == nil {
+				_, err = c.Schema(context.Background(), id)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestTriedAgain: the registry's own failures pass.
+func TestTriedAgain(t *testing.T) {
+	fake, requests := newFake(t)
+	var failed atomic.Int32
+	fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		codes := []int{http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInternalServerError}
+		n := int(failed.Add(1)) - 1
+		if n >= len(codes) {
+			return false
+		}
+		http.Error(w, "<html>busy</html>", codes[n])
+		return true
+	})
+	_, err := newClient(t, Options{Patience: time.Minute}, fake.URL()).Register(context.Background(), subject, schema)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, failed.Load())
+	require.NotZero(t, requests.Load())
+}
+
+func TestSecondURL(t *testing.T) {
+	fake, _ := newFake(t)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	_, err := newClient(t, short, gone.URL, fake.URL()).Register(context.Background(), subject, schema)
+	require.NoError(t, err)
+}
+
+func TestRefused(t *testing.T) {
+	ctx := context.Background()
+	answer := func(code int, body string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(body))
+			return true
+		}
+	}
+	for name, c := range map[string]struct {
+		answer func(http.ResponseWriter, *http.Request) bool
+		wants  []string
+		once   bool
+	}{
+		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), []string{"incompatible with an earlier version: reader type INT not compatible", "Try: dirtbike resnapshot"}, true},
+		"unauthorized": {answer(401, "who are you"), []string{"refuses us (401): who are you", "Try: registry.user"}, true},
+		"invalid":      {answer(422, `{"error_code":42201,"message":"bad"}`), []string{"takes it for invalid: bad"}, true},
+		"missing":      {answer(404, `{"error_code":40403,"message":"Schema not found"}`), []string{"does not know it (404): Schema not found", "Try: "}, true},
+		"broken":       {answer(500, "<html>\n<body>oops</body>"), []string{"answers 500: <html> <body>oops</body>", "Try: look at the registry's log"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake, _ := newFake(t)
+			var asked atomic.Int32
+			fake.Intercept(func(w http.ResponseWriter, r *http.Request) bool { asked.Add(1); return c.answer(w, r) })
+			client := newClient(t, short, fake.URL())
+			_, err := client.Register(ctx, subject, schema)
+			for _, want := range append(c.wants, "register schema under subject "+subject) {
+				require.ErrorContains(t, err, want)
+			}
+			require.NotContains(t, err.Error(), "\n")
+			if c.once {
+				require.EqualValues(t, 1, asked.Load(), "trying again cannot help")
+			}
+			_, err = client.Schema(ctx, 17)
+			require.ErrorContains(t, err, "read schema 17: the registry")
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	c := newClient(t, short, "http://somebody:s3cret@"+gone.Listener.Addr().String())
+	_, err := c.Register(context.Background(), subject, schema)
+	require.ErrorContains(t, err, "register schema under subject "+subject+": the registry cannot be reached")
+	require.ErrorContains(t, err, "Try: ")
+	require.NotContains(t, err.Error(), "s3cret")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = c.Schema(ctx, 1)
+	require.True(t, errors.Is(err, context.Canceled), err)
+}
+
+func TestCredentials(t *testing.T) {
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("loader:s3cret"))
+	fake, _ := newFake(t, srfake.WithAuth(want))
+	address := fake.URL()[len("http://"):]
+	for name, c := range map[string]*Client{
+		"options": newClient(t, Options{User: "loader", Password: "s3cret", Patience: time.Second}, fake.URL()),
+		"url":     newClient(t, short, "http://loader:s3cret@"+address),
+	} {
+		_, err := c.Register(context.Background(), subject, schema)
+		require.NoError(t, err, name)
+	}
+	_, err := newClient(t, short, fake.URL()).Register(context.Background(), subject, schema)
+	require.ErrorContains(t, err, "refuses us")
+}
+
+func TestTLS(t *testing.T) {
+	fake, _ := newFake(t)
+	secure := httptest.NewTLSServer(fake.Handler())
+	defer secure.Close()
+	trusted := short
+	trusted.TLS = secure.Client().Transport.(*http.Transport).TLSClientConfig
+	_, err := newClient(t, trusted, secure.URL).Register(context.Background(), subject, schema)
+	require.NoError(t, err)
+	_, err = newClient(t, Options{Patience: time.Hour}, secure.URL).Register(context.Background(), subject, schema)
+	require.ErrorContains(t, err, "Try: registry.tls.ca")
+}
+
+func TestForeignSchemas(t *testing.T) {
+	fake, _ := newFake(t)
+	fake.SeedSchema("other", 1, 9, sr.Schema{Schema: `{"type":"object"}`, Type: sr.TypeJSON})
+	_, err := newClient(t, short, fake.URL()).Schema(context.Background(), 9)
+	require.ErrorContains(t, err, "read schema 9: it is not a plain Avro schema")
+}
+
+func TestBadURLs(t *testing.T) {
+	for _, urls := range [][]string{nil, {"registry:8081"}, {"http://"}, {"http://u:s3cret@:%"}} {
+		_, err := New(urls, Options{})
+		require.ErrorContains(t, err, "schema registry")
+		require.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+// TestLongAnswers: a page of HTML becomes one short line.
+func TestLongAnswers(t *testing.T) {
+	fake, _ := newFake(t)
+	fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		http.Error(w, strings.Repeat("größe \n", 10_000), http.StatusBadRequest)
+		return true
+	})
+	_, err := newClient(t, short, fake.URL()).Register(context.Background(), subject, schema)
+	require.ErrorContains(t, err, "answers 400: größe größe")
+	require.Less(t, len(err.Error()), 500)
+	require.True(t, utf8.ValidString(err.Error()))
+}

@@ -1,0 +1,2 @@
+// Package registry reads and writes Avro schemas over the Confluent schema registry API.
+package registry

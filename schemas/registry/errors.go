@@ -1,0 +1,69 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// passing reports whether trying again may help: the network, or the registry's own trouble.
+func passing(err error) bool {
+	var answer *sr.ResponseError
+	if errors.As(err, &answer) {
+		return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var network *url.Error // a timeout of one request is one too
+	return errors.As(err, &network)
+}
+
+// explain makes one line of an error, with what to do.
+func explain(err error) error {
+	var answer *sr.ResponseError
+	if !errors.As(err, &answer) {
+		return explainNetwork(err)
+	}
+	said := oneLine(answer.Error())
+	switch answer.StatusCode {
+	case http.StatusConflict:
+		return fmt.Errorf("the registry calls it incompatible with an earlier version: %s. "+
+			"Try: dirtbike resnapshot after the change is wanted, or look at the subject's compatibility level (BACKWARD is enough)", said)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("the registry refuses us (%d): %s. Try: registry.user and registry.password", answer.StatusCode, said)
+	case http.StatusNotFound:
+		return fmt.Errorf("the registry does not know it (%d): %s. Try: look whether registry.url is that of the registry the topics were written with", answer.StatusCode, said)
+	case http.StatusUnprocessableEntity:
+		return fmt.Errorf("the registry takes it for invalid: %s. Try: look at the registry's version and mode", said)
+	}
+	return fmt.Errorf("the registry answers %d: %s. Try: look at the registry's log", answer.StatusCode, said)
+}
+
+func explainNetwork(err error) error {
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &certificate):
+		return fmt.Errorf("%w. Try: registry.tls.ca", err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !passing(err):
+		return err
+	}
+	return fmt.Errorf("the registry cannot be reached: %w. Try: look whether registry.url is right and the registry runs", err)
+}
+
+// oneLine folds an answer, which may be a whole page, into at most 300 bytes of one line.
+func oneLine(s string) string {
+	const limit = 300
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return s
+}
