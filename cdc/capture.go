@@ -26,8 +26,11 @@ type Options struct {
 	SnapshotWorkers int
 	// MaxTransaction is how many bytes one Kafka transaction may hold (rule 7). Default 64 MiB.
 	MaxTransaction int64
-	// ChunkBytes and Chunks bound memory: that many chunks of that size are on the way at most. Default 1 MiB and 16.
+	// ChunkBytes and Chunks bound memory: that many chunks of that size are on the way at most. Default 1 MiB (at most an eighth of MaxTransaction) and 16.
 	ChunkBytes, Chunks int
+	// MaxRecord is the largest record, key and value together in bytes, that the sink takes: the table of a larger one is
+	// quarantined. 0 means no limit.
+	MaxRecord int
 	// CommitInterval is the shortest time between two commits of small transactions. Default 20 ms.
 	CommitInterval time.Duration
 	// IdleInterval is how often an idle source is asked how far its log reaches. Default 250 ms.
@@ -45,7 +48,7 @@ func (o *Options) defaults() {
 		o.MaxTransaction = 64 << 20
 	}
 	if o.ChunkBytes == 0 {
-		o.ChunkBytes = 1 << 20
+		o.ChunkBytes = int(min(1<<20, max(o.MaxTransaction/8, 1<<12)))
 	}
 	if o.Chunks == 0 {
 		o.Chunks = 16
@@ -79,24 +82,32 @@ func NewCapture(o Options) *Capture {
 	return &Capture{Options: o}
 }
 
+// steady is how long a session must have lived for the next interruption to count as the first one again.
+const steady = time.Minute
+
 // Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. Anything else (a server that
-// went away) is retried for ever, each time from the state in Kafka; what is durable stays so.
+// went away) is retried for ever, each time from the state in Kafka; what is durable stays so. It closes the sink, so a
+// Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
-	attempt := func() (struct{}, error) {
-		err := c.session(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return struct{}{}, nil
-		case errors.Is(err, ErrFenced), errors.Is(err, ErrGap), errors.Is(err, ErrRefused):
-			c.status.failed(err)
-			return struct{}{}, backoff.Permanent(err)
-		}
-		c.status.failed(err)
-		c.Metrics.retries.Inc()
-		return struct{}{}, err
-	}
+	defer c.closeSink(ctx)
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 5*time.Second
+	attempt := func() (struct{}, error) {
+		started := time.Now()
+		err := c.session(ctx)
+		if ctx.Err() != nil {
+			return struct{}{}, nil
+		}
+		c.status.failed(err)
+		if errors.Is(err, ErrFenced) || errors.Is(err, ErrGap) || errors.Is(err, ErrRefused) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		c.Metrics.retries.Inc()
+		if time.Since(started) > steady {
+			wait.Reset()
+		}
+		return struct{}{}, err
+	}
 	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0),
 		backoff.WithNotify(func(err error, next time.Duration) {
 			c.Log.Warn("capture was interrupted; everything committed to Kafka is safe, it goes on from there", zap.Error(err), zap.Duration("retry_in", next))
@@ -107,19 +118,24 @@ func (c *Capture) Run(ctx context.Context) error {
 	return err
 }
 
+// closeSink ends what the last session left open; until then only Recover is the way on after an error.
+func (c *Capture) closeSink(ctx context.Context) {
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := c.Sink.Close(closing); err != nil {
+		c.Log.Warn("closing the sink; what is committed is safe", zap.Error(err))
+	}
+}
+
 // session is one life of the connections: recover, start, copy, follow.
-func (c *Capture) session(ctx context.Context) (err error) {
+func (c *Capture) session(ctx context.Context) error {
 	state, err := c.Sink.Recover(ctx)
 	if err != nil {
 		return fmt.Errorf("recover the state from Kafka: %w", err)
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		err = errors.Join(err, c.Sink.Close(closing))
-	}()
 	group, ctx := errgroup.WithContext(ctx)
-	pipe := newPipe(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), c.Fault, c.Metrics)
+	pipe := newPipe(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), c.Metrics)
+	pipe.listen(c.status.durable, func() {})
 	s := &session{Capture: c, pipe: pipe, state: state, live: map[uint32]*liveTable{}}
 	group.Go(func() error { return pipe.run(ctx) })
 	group.Go(func() error { return s.work(ctx) })

@@ -19,11 +19,11 @@ func (s *session) copyAll(ctx context.Context, snapshot Snapshot, tables []*live
 		queue <- t
 	}
 	close(queue)
-	group, ctx := errgroup.WithContext(ctx)
+	group, copying := errgroup.WithContext(ctx)
 	for range min(s.SnapshotWorkers, len(tables)) {
 		group.Go(func() error {
 			for t := range queue {
-				if err := s.copyTable(ctx, snapshot, t); err != nil {
+				if err := s.copyTable(copying, snapshot, t); err != nil {
 					return fmt.Errorf("copy table %s: %w", t.FullName(), err)
 				}
 			}
@@ -78,7 +78,12 @@ type copyWriter struct {
 }
 
 func (w *copyWriter) row(row Tuple) error {
-	if err := w.table.encoder.Read(w.chunk, &w.meta, row); err != nil {
+	m := markOf(w.chunk)
+	err := w.table.encoder.Read(w.chunk, &w.meta, row)
+	if err == nil {
+		err = w.oversize(w.chunk, m)
+	}
+	if err != nil {
 		w.refused = err
 		return err
 	}
@@ -94,7 +99,7 @@ func (w *copyWriter) row(row Tuple) error {
 func (w *copyWriter) flush() error {
 	j := job{chunk: w.chunk}
 	w.bytes += int64(len(w.chunk.Bytes))
-	if w.bytes >= w.MaxTransaction/int64(w.SnapshotWorkers) || time.Since(w.committed) > copyCommitEvery {
+	if w.bytes >= w.MaxTransaction/int64(w.SnapshotWorkers) || time.Since(w.committed) > copyCommitEvery || w.pipe.starved() {
 		j.commit = &commit{point: w.state.Point}
 		w.bytes, w.committed = 0, time.Now()
 	}
@@ -132,8 +137,27 @@ func (w *copyWriter) quarantine() error {
 // quarantine takes one table out (rule: failure has three scopes): its changes are no longer written, the others go on. The
 // caller commits the table's state.
 func (s *session) quarantine(t *liveTable, reason error) {
-	t.state.Phase, t.state.Reason = TableQuarantined, reason.Error()
+	t.state.Phase, t.state.Reason = TableQuarantined, oneLine{reason}.Error()
 	s.status.table(t, t.state.Rows)
 	s.Metrics.quarantined.WithLabelValues(t.FullName()).Set(1)
 	s.Log.Error("table quarantined: its changes are no longer written, the other tables go on", zap.String("table", t.FullName()), zap.Error(reason))
+}
+
+// mark is a place in a chunk to which it can be taken back.
+type mark struct{ records, bytes int }
+
+func markOf(c *Chunk) mark { return mark{len(c.Records), len(c.Bytes)} }
+
+// oversize takes back what was appended behind the mark if a record of it is larger than the sink takes.
+func (o *Options) oversize(c *Chunk, m mark) error {
+	if o.MaxRecord == 0 || len(c.Bytes)-m.bytes <= o.MaxRecord {
+		return nil
+	}
+	for i := m.records; i < len(c.Records); i++ {
+		if size := c.Records[i].End - c.Records[i].Key; size > o.MaxRecord {
+			c.Records, c.Bytes = c.Records[:m.records], c.Bytes[:m.bytes]
+			return fmt.Errorf("a row makes a record of %d bytes, at most %d fit. Try: raise kafka.max_message_bytes, or withhold the column", size, o.MaxRecord)
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,20 +17,20 @@ func (s *session) follow(ctx context.Context) error {
 		return fmt.Errorf("start replication at %s: %w", s.state.Point.Reported, err)
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // the connection ends either way
-	s.pipe.committed = func(d Durable) {
+	s.pipe.beating.Store(false)
+	s.pipe.listen(func(d Durable) {
 		stream.Report(d)
 		s.status.durable(d)
-	}
-	s.pipe.wake = stream.Wake
+	}, stream.Wake)
 	s.status.phase(PhaseStreaming)
-	s.status.healthy()
 	s.Log.Info("following the log", zap.Stringer("from", s.state.Point.Reported))
-	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point, submitted: time.Now()}
+	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point, sentPoint: s.state.Point, submitted: time.Now()}
+	f.timer = time.AfterFunc(time.Hour, stream.Wake)
+	defer f.timer.Stop()
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
-	idle := time.NewTicker(s.IdleInterval)
-	defer idle.Stop()
-	go tick(ctx, idle, stream)
+	done := s.tick(ctx, stream)
+	defer done()
 	if f.chunk, err = s.pipe.pool.get(ctx); err != nil {
 		return err
 	}
@@ -47,18 +48,24 @@ func (s *session) binary() bool {
 }
 
 // tick keeps an idle stream moving: the server answers with how far its log reaches, and the loop gets to look at the clock.
-func tick(ctx context.Context, idle *time.Ticker, stream Stream) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-idle.C:
-			if err := stream.Nudge(); err != nil {
-				return // Next reports why the connection is gone
+// The caller ends it with done, which waits for it.
+func (s *session) tick(ctx context.Context, stream Stream) (done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		idle := time.NewTicker(s.IdleInterval)
+		defer idle.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-idle.C:
+				_ = stream.Nudge() // Next reports why the connection is gone
+				stream.Wake()
 			}
-			stream.Wake()
 		}
-	}
+	})
+	return func() { cancel(); wait.Wait() }
 }
 
 // follower is the loop over the stream's events.
@@ -72,6 +79,8 @@ type follower struct {
 	stored Point // where the last life stopped: what is at or below it is skipped
 	point  Point // the newest point that may be submitted
 	dirty  bool  // point or changed moved since the last submit
+	// sentPoint is the one submitted last.
+	sentPoint Point
 
 	chunk     *Chunk
 	changed   []StateChange
@@ -116,7 +125,7 @@ func (f *follower) event(ctx context.Context, e *Event) error {
 	case EventKeepalive:
 		return f.keepalive(ctx, e)
 	case EventWake:
-		return f.submit(ctx)
+		return f.look(ctx)
 	case EventNone:
 	}
 	return fmt.Errorf("the stream delivered an event of unknown kind %d at %s", e.Kind, e.LSN)
@@ -126,10 +135,19 @@ func (f *follower) begin(e *Event) error {
 	if f.inside {
 		return fmt.Errorf("transaction %d begins at %s inside another", e.XID, e.LSN)
 	}
+	stored := f.stored.Position
+	if f.point.Partial && e.CommitLSN > stored.CommitLSN {
+		return f.lostRest()
+	}
 	f.inside = true
 	f.meta = Meta{Position: Position{Epoch: f.state.Source.Epoch, CommitLSN: e.CommitLSN}, XID: e.XID, CommitTime: e.CommitTime, Now: nowMicros()}
-	f.skip = e.CommitLSN < f.stored.Position.CommitLSN || e.CommitLSN == f.stored.Position.CommitLSN && !f.stored.Partial && f.stored.Position.Ordinal > 0
+	f.skip = e.CommitLSN < stored.CommitLSN || e.CommitLSN == stored.CommitLSN && !f.stored.Partial && stored.Ordinal > 0
 	return nil
+}
+
+// lostRest says that the log went past a transaction of which a part is stored (rule 7).
+func (f *follower) lostRest() error {
+	return fmt.Errorf("%w: of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it. Try: start anew with another kafka.prefix", ErrGap, f.stored.Position.CommitLSN, f.stored.Position.Ordinal)
 }
 
 // wanted reports whether the row at the present ordinal is to be written to the table of the relation.
@@ -142,7 +160,7 @@ func (f *follower) wanted(relation uint32) *liveTable {
 	switch {
 	case t == nil, t.quarantined(), f.skip:
 		return nil
-	case f.stored.Partial && f.meta.Position.CommitLSN == f.stored.Position.CommitLSN && f.meta.Position.Ordinal < f.stored.Position.Ordinal:
+	case f.stored.Partial && f.meta.Position.Compare(f.stored.Position) < 0:
 		return nil
 	}
 	return t
@@ -153,12 +171,17 @@ func (f *follower) row(ctx context.Context, e *Event) error {
 	f.meta.LSN = e.LSN
 	if t := f.wanted(e.Relation); t != nil {
 		f.meta.Generation = t.state.Generation
-		if err := f.encode(ctx, t, e); err != nil {
+		m := markOf(f.chunk)
+		err := f.encode(ctx, t, e)
+		if err == nil {
+			err = f.oversize(f.chunk, m)
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			if errors.Is(err, ErrUnreachable) {
-				return err
+				return err // the session is to blame, not the table
 			}
 			f.refuse(t, fmt.Errorf("at %s: %w", f.meta.Position, err))
 		}
@@ -196,13 +219,27 @@ func (f *follower) truncate(ctx context.Context, e *Event) error {
 	return f.full(ctx)
 }
 
+// relation compares the description of a table with the one its encoder was compiled from, before its first row comes.
 func (f *follower) relation(w *WireRelation) {
 	t := f.live[w.OID]
-	if t == nil || t.quarantined() {
+	if t == nil {
+		f.impostor(w)
+		return
+	}
+	if t.quarantined() {
 		return
 	}
 	if err := f.Tables.Match(t.Table, w); err != nil {
 		f.refuse(t, err)
+	}
+}
+
+// impostor takes out a captured table in whose name another one sends rows: it was dropped and made again.
+func (f *follower) impostor(w *WireRelation) {
+	for _, t := range f.live {
+		if t.Schema == w.Schema && t.Name == w.Name && !t.quarantined() {
+			f.refuse(t, errors.New("the table was dropped and made again. Try: exclude it under source.tables, start, and name it again"))
+		}
 	}
 }
 
@@ -212,23 +249,39 @@ func (f *follower) refuse(t *liveTable, reason error) {
 	f.dirty = true
 }
 
-// full sends a full chunk on; when the Kafka transaction has grown too large it is committed with a partial point.
+// longestOpen is how long a Kafka transaction is held open for the rest of a source transaction: readers wait for it, and
+// the broker ends it after kafka.transaction_timeout.
+const longestOpen = 10 * time.Second
+
+// full sends a full chunk on. When the Kafka transaction has grown too large or too old, or no chunk is left, it is committed
+// with a partial point.
 func (f *follower) full(ctx context.Context) error {
 	if len(f.chunk.Bytes) < f.ChunkBytes {
 		return nil
 	}
 	f.sent += int64(len(f.chunk.Bytes))
-	j := job{chunk: f.chunk}
-	if f.sent >= f.MaxTransaction {
-		j.commit = &commit{point: f.partial(), changed: f.changed}
-		f.sent, f.changed = 0, nil
+	f.meta.Now = nowMicros()
+	if f.sent < f.MaxTransaction && time.Since(f.submitted) < longestOpen && !f.pipe.starved() {
+		return f.pass(ctx, nil)
 	}
-	if err := f.pipe.send(ctx, j); err != nil {
+	return f.pass(ctx, &commit{point: f.partial(), changed: f.changed})
+}
+
+// pass sends the chunk, if anything is in it, and the commit, if there is one. The next chunk is taken only then: the sink may
+// give none back before that commit.
+func (f *follower) pass(ctx context.Context, c *commit) error {
+	j := job{commit: c}
+	if len(f.chunk.Records) > 0 {
+		j.chunk, f.chunk = f.chunk, nil
+	}
+	if c != nil {
+		f.changed, f.sent, f.submitted, f.sentPoint = nil, 0, time.Now(), c.point
+	}
+	if err := f.pipe.send(ctx, j); err != nil || f.chunk != nil {
 		return err
 	}
 	var err error
 	f.chunk, err = f.pipe.pool.get(ctx)
-	f.meta.Now = nowMicros()
 	return err
 }
 
@@ -236,6 +289,9 @@ func (f *follower) full(ctx context.Context) error {
 func (f *follower) partial() Point {
 	next := f.meta.Position
 	next.Ordinal++
+	if f.stored.Partial && next.Compare(f.stored.Position) < 0 {
+		next = f.stored.Position // more of it is stored already
+	}
 	return Point{Position: next, Partial: true, Reported: f.point.Reported, Time: f.point.Time}
 }
 
@@ -257,8 +313,15 @@ func (f *follower) commit(ctx context.Context, e *Event) error {
 // keepalive advances an idle source: with no transaction open, everything up to walEnd has been delivered (rule 8).
 func (f *follower) keepalive(ctx context.Context, e *Event) error {
 	f.status.seen(e.WALEnd, e.ServerTime)
-	if !f.inside {
-		f.advance(e.WALEnd, e.ServerTime)
+	if f.inside {
+		return nil
+	}
+	if f.point.Partial && e.WALEnd > f.point.Position.CommitLSN {
+		return f.lostRest()
+	}
+	f.advance(e.WALEnd, e.ServerTime)
+	if e.WALEnd == f.point.Reported {
+		f.point.Time = max(f.point.Time, e.ServerTime) // goes out with the next commit
 	}
 	return f.submit(ctx)
 }
@@ -272,33 +335,44 @@ func (f *follower) advance(end LSN, at int64) {
 	f.dirty = true
 }
 
+// look is what the loop does when it was woken: a batch may be due.
+func (f *follower) look(ctx context.Context) error {
+	if f.inside {
+		return f.linger(ctx)
+	}
+	return f.submit(ctx)
+}
+
+// linger keeps a long transaction's commits coming: with nothing written since the last one, the point is repeated (rule 4);
+// otherwise the transaction is split when Kafka's has been open for too long.
+func (f *follower) linger(ctx context.Context) error {
+	open, unwritten := time.Since(f.submitted), f.sent == 0 && len(f.chunk.Records) == 0 && len(f.changed) == 0
+	switch {
+	case f.skip || !f.pipe.idle():
+		return nil
+	case unwritten && open > heartbeat:
+		return f.pass(ctx, &commit{point: f.sentPoint})
+	case open > longestOpen:
+		return f.pass(ctx, &commit{point: f.partial(), changed: f.changed})
+	}
+	return nil
+}
+
+// patience is how long a batch waits for a busy sink before it is closed all the same: under a load that the sink only just
+// carries it is never idle.
+const patience = time.Second
+
 // submit closes the batch and hands it to the sink, if the sink is free and the last commit is not too recent; the sink
 // wakes the loop when it has become free, so that nothing waits longer than needed.
 func (f *follower) submit(ctx context.Context) error {
-	if f.inside || !(f.dirty || time.Since(f.submitted) > heartbeat) || !f.pipe.idle() {
+	since := time.Since(f.submitted)
+	if f.inside || !f.dirty && since < heartbeat || !f.pipe.idle() && since < patience {
 		return nil
 	}
-	if wait := f.CommitInterval - time.Since(f.submitted); wait > 0 {
-		f.wakeIn(wait)
+	if wait := f.CommitInterval - since; wait > 0 {
+		f.timer.Reset(wait)
 		return nil
 	}
-	j := job{commit: &commit{point: f.point, changed: f.changed}}
-	var next *Chunk
-	if len(f.chunk.Records) > 0 {
-		var err error
-		if next, err = f.pipe.pool.get(ctx); err != nil {
-			return err
-		}
-		j.chunk, f.chunk = f.chunk, next
-	}
-	f.changed, f.dirty, f.sent, f.submitted = nil, false, 0, time.Now()
-	return f.pipe.send(ctx, j)
-}
-
-func (f *follower) wakeIn(wait time.Duration) {
-	if f.timer == nil {
-		f.timer = time.AfterFunc(wait, f.stream.Wake)
-		return
-	}
-	f.timer.Reset(wait)
+	f.dirty = false
+	return f.pass(ctx, &commit{point: f.point, changed: f.changed})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 )
 
 // pipe is the way from the encoders to the sink: a bounded pool of chunks, and one goroutine that is the sink's only user, so
@@ -11,14 +12,26 @@ import (
 //
 // Invariant: a point is committed only after every chunk sent before it, and committed is called only with a Durable.
 type pipe struct {
-	sink      Sink
-	pool      *chunkPool
-	jobs      chan job
-	busy      atomic.Int32 // jobs sent and not finished
+	sink     Sink
+	pool     *chunkPool
+	jobs     chan job
+	busy     atomic.Int32 // jobs sent and not finished
+	listener atomic.Pointer[listener]
+	metrics  *Metrics
+
+	// beating says that the pipe itself repeats the last point when nobody commits for long (rule 4): so it is while tables
+	// are copied. While the log is followed only the follower knows which point the written records belong to.
+	beating atomic.Bool
+	last    struct {
+		point Point
+		at    time.Time // zero before the first commit
+	}
+}
+
+// listener is told what the sink has done, on the sink's goroutine.
+type listener struct {
 	committed func(Durable)
-	wake      func()
-	fault     Fault
-	metrics   *Metrics
+	wake      func() // a job is finished
 }
 
 // job is a chunk to write, or a commit, or both in this order.
@@ -33,25 +46,36 @@ type commit struct {
 	done    chan Durable // nil, or told when durable
 }
 
-func newPipe(sink Sink, pool *chunkPool, fault Fault, m *Metrics) *pipe {
-	return &pipe{
-		sink: sink, pool: pool, jobs: make(chan job, 2), fault: fault, metrics: m,
-		committed: func(Durable) {}, wake: func() {},
-	}
+func newPipe(sink Sink, pool *chunkPool, m *Metrics) *pipe {
+	p := &pipe{sink: sink, pool: pool, jobs: make(chan job, 2), metrics: m}
+	p.listen(func(Durable) {}, func() {})
+	p.beating.Store(true)
+	return p
+}
+
+// listen sets who is told from now on.
+func (p *pipe) listen(committed func(Durable), wake func()) {
+	p.listener.Store(&listener{committed, wake})
 }
 
 // run works off the jobs until ctx ends or the sink fails; the error is the session's end.
 func (p *pipe) run(ctx context.Context) error {
+	beat := time.NewTicker(heartbeat / 8)
+	defer beat.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-beat.C:
+			if err := p.beat(ctx); err != nil {
+				return err
+			}
 		case j := <-p.jobs:
 			if err := p.work(ctx, j); err != nil {
 				return err
 			}
 			p.busy.Add(-1)
-			p.wake()
+			p.listener.Load().wake()
 		}
 	}
 }
@@ -67,20 +91,37 @@ func (p *pipe) work(ctx context.Context, j job) error {
 	if j.commit == nil {
 		return nil
 	}
-	durable, err := p.sink.Commit(ctx, j.commit.point, j.commit.changed...)
+	return p.commit(ctx, j.commit)
+}
+
+func (p *pipe) commit(ctx context.Context, c *commit) error {
+	durable, err := p.sink.Commit(ctx, c.point, c.changed...)
 	if err != nil {
-		return fmt.Errorf("commit to Kafka up to %s: %w", j.commit.point.Position, err)
+		return fmt.Errorf("commit to Kafka up to %s: %w", c.point.Position, err)
 	}
+	p.last.point, p.last.at = c.point, time.Now()
 	p.metrics.durable(durable)
-	p.committed(durable)
-	if j.commit.done != nil {
-		j.commit.done <- durable
+	p.listener.Load().committed(durable)
+	if c.done != nil {
+		c.done <- durable
 	}
 	return nil
 }
 
+// beat repeats the last point, so that a capture that was fenced while it copies notices and lets go.
+func (p *pipe) beat(ctx context.Context) error {
+	if !p.beating.Load() || p.last.at.IsZero() || time.Since(p.last.at) < heartbeat {
+		return nil
+	}
+	return p.commit(ctx, &commit{point: p.last.point})
+}
+
 // idle reports whether the sink has nothing to do, so that a commit would start at once.
 func (p *pipe) idle() bool { return p.busy.Load() == 0 }
+
+// starved reports that every chunk is taken. A sink may keep chunks until its Commit, so whoever sends one now must send a
+// commit with it, or all would wait for ever.
+func (p *pipe) starved() bool { return len(p.pool.free) == 0 }
 
 // send hands a job over; it blocks while the sink is behind.
 func (p *pipe) send(ctx context.Context, j job) error {

@@ -38,8 +38,10 @@ type Source interface {
 	Identify(ctx context.Context) (Identity, error)
 	// Slot reads the slot's status; found is false if there is none.
 	Slot(ctx context.Context) (status SlotStatus, found bool, err error)
-	// EnsurePublication creates the publication for the tables, or checks that the one there publishes all of them, all
-	// operations, without row filters and column lists, and adds what is missing if it may.
+	// Published checks the publication and changes nothing: found is false if there is none, missing lists those of the tables
+	// that it does not publish. It refuses one with row filters, column lists or operations left out.
+	Published(ctx context.Context, tables []*Table) (found bool, missing []*Table, err error)
+	// EnsurePublication creates the publication for the tables, or adds what Published calls missing.
 	EnsurePublication(ctx context.Context, tables []*Table) error
 	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
 	CreateSlot(ctx context.Context) (Snapshot, error)
@@ -114,7 +116,8 @@ type WireColumn struct {
 // Stream is the run of committed transactions behind a slot, in commit order. Next is called by one goroutine; Report and
 // Wake may be called by any.
 type Stream interface {
-	// Next blocks for the next event. After an error the stream is dead.
+	// Next blocks for the next event. After an error the stream is dead. It notices the end of ctx only when an event or a Wake
+	// comes: whoever cancels ctx calls Wake, too.
 	Next(ctx context.Context) (*Event, error)
 	// Report lets Postgres release its log up to the durable point; it is sent at once and repeated with each status.
 	Report(d Durable)
@@ -133,6 +136,9 @@ type Table struct {
 	Topic        *Topic
 	// KeyPrint and PolicyPrint fingerprint what a generation depends on (rules 9 and 29).
 	KeyPrint, PolicyPrint string
+	// Shape fingerprints the columns (names, numbers, types): a table whose shape changed may hold rows that changed without
+	// an event (rule 18).
+	Shape string
 	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it gives each
 	// column: types without a binary decoder are cast to text.
 	CopySQL   string

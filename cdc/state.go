@@ -74,6 +74,8 @@ type TableState struct {
 	// KeyPrint and PolicyPrint fingerprint the key's columns and types, and the policies: a difference needs a new generation.
 	KeyPrint    string `json:"key_print"`
 	PolicyPrint string `json:"policy_print"`
+	// Shape fingerprints the table's columns as they were when the generation was opened.
+	Shape string `json:"shape"`
 }
 
 func (SourceState) stateChange() {}

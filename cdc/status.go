@@ -58,17 +58,17 @@ func (s *status) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.Healthy = false
-	if err != nil {
-		s.now.LastError = err.Error()
-	}
+	s.now.LastError = err.Error()
 }
 
-func (s *status) healthy() {
+// begin forgets the tables of the session before.
+func (s *status) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.Healthy, s.now.LastError = true, ""
+	s.tables = nil
 }
 
+// phase says that the session has come so far, without error.
 func (s *status) phase(p Phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,7 +33,7 @@ type Config struct {
 
 // Load reads and parses the file at path. Relative ${file:…} references and certificate paths start at its folder.
 func Load(path string) (*Config, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own --config
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w. Try: dirtbike --config FILE, or dirtbike init", err)
 	}

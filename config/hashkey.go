@@ -117,7 +117,7 @@ func readHashKey(path string) ([]byte, error) {
 // the second of two makers leaves the first one's key alone.
 func makeHashKey(path string) (err error) {
 	key := make([]byte, madeHashKey)
-	rand.Read(key) //nolint:errcheck // it never returns an error: it ends the process instead
+	rand.Read(key) // it never returns an error: it ends the process instead
 	temporary, err := os.CreateTemp(filepath.Dir(path), ".hash.key-*")
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func makeHashKey(path string) (err error) {
 }
 
 func syncDir(path string) error {
-	dir, err := os.Open(path) //nolint:gosec // the folder of the operator's own config
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func readLimited(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	f, err := os.Open(path) //nolint:gosec // the operator's own config names it
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dirtbike/cdc"
@@ -47,9 +47,10 @@ func Captured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[strin
 		if !sel.Match(e.rel.Schema, e.rel.Name) {
 			continue
 		}
-		if named, ok := keys[e.rel.FullName()]; ok && len(e.rel.Key) == 0 {
-			if err := keyFromConfig(ctx, conn, e, named); err != nil {
-				return nil, err
+		if named, ok := keys[e.rel.FullName()]; ok {
+			if err := namedKey(ctx, conn, e, named); err != nil {
+				refused = append(refused, err)
+				continue
 			}
 		}
 		if why := refusal(e); why != "" {
@@ -59,7 +60,7 @@ func Captured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[strin
 		out = append(out, e)
 	}
 	if len(refused) > 0 {
-		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, errors.Join(refused...))
+		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, cdc.OneLine(refused...))
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("%w: no table of database %s is named by source.tables. Try: tables: [\"public.*\"]", cdc.ErrRefused, database)
@@ -79,29 +80,46 @@ func refusal(e *entry) string {
 	return ""
 }
 
+// namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused.
+func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) error {
+	if len(e.rel.Key) == 0 {
+		return keyFromConfig(ctx, conn, e, named)
+	}
+	own := make([]string, len(e.rel.Key))
+	for i, k := range e.rel.Key {
+		own[i] = e.rel.Columns[k].Name
+	}
+	if !slices.Equal(own, named) {
+		return fmt.Errorf("source.keys names (%s) for %s, whose key is (%s). Try: leave it out of source.keys", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", "))
+	}
+	return nil
+}
+
 // keyFromConfig takes the key that the config names, if a unique, immediate index without NULLs backs it (rule 9).
 func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) error {
 	var backed bool
 	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
-		AND i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
+		AND i.indpred IS NULL AND i.indexprs IS NULL
+		AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
+		AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND a.attnotnull WHERE k.at <= i.indnkeyatts)
 		= (SELECT array_agg(x ORDER BY x) FROM unnest($2::text[]) x))`, e.rel.OID, named).Scan(&backed)
 	if err != nil {
 		return fmt.Errorf("read pg_index: %w", err)
 	}
 	if !backed {
-		return fmt.Errorf("%w: source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", cdc.ErrRefused, strings.Join(named, ", "), e.rel.FullName(), e.rel.FullName(), strings.Join(named, ", "))
+		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.FullName(), strings.Join(named, ", "))
 	}
 	if e.rel.Identity != schemas.IdentityFull {
-		return fmt.Errorf("%w: %s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", cdc.ErrRefused, e.rel.FullName(), e.rel.FullName())
+		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.FullName())
 	}
 	e.rel.Key, e.notKey = nil, ""
 	for _, name := range named {
-		for i := range e.rel.Columns {
-			if e.rel.Columns[i].Name == name {
-				e.rel.Key = append(e.rel.Key, i)
-			}
+		at := slices.IndexFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Name == name })
+		if at < 0 {
+			return fmt.Errorf("source.keys names column %s of %s, which is generated: Postgres does not send it", name, e.rel.FullName())
 		}
+		e.rel.Key = append(e.rel.Key, at)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ type entry struct {
 	// notKey says why the table has no usable key; "" if it has one.
 	notKey string
 	rows   int64
-	// arrayOfOther and the like: columns without a binary decoder.
+	// textOnly says that some column has no binary decoder here.
 	textOnly bool
 }
 
@@ -47,12 +47,12 @@ WITH RECURSIVE base AS (
 SELECT a.attrelid, a.attname::text, a.attnum, a.attnotnull OR dt.typnotnull, a.attstorage::text,
        a.atttypid, bt.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END, format_type(a.atttypid, a.atttypmod),
        bt.typname::text, bt.typtype::text, bt.typnamespace = 'pg_catalog'::regnamespace,
-       coalesce(et.oid, 0), coalesce(et.typname, '')::text, coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
+       coalesce(et.oid, 0), coalesce(et.typname, '')::text, coalesce(format_type(et.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END), ''), coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
 FROM pg_attribute a
 JOIN pg_type dt ON dt.oid = a.atttypid
 JOIN base b ON b.declared = a.atttypid AND b.typtype <> 'd'
 JOIN pg_type bt ON bt.oid = b.base
-LEFT JOIN pg_type et ON et.oid = bt.typelem AND bt.typcategory = 'A' AND bt.typsubscript = 'array_subscript_handler'::regproc
+LEFT JOIN pg_type et ON et.typarray = bt.oid
 WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY a.attrelid, a.attnum`
 
@@ -120,7 +120,7 @@ func readColumns(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[u
 		var declaredOID uint32
 		var mod int32
 		if err := rows.Scan(&oid, &c.Name, &c.Attnum, &c.NotNull, &storage, &declaredOID, &base.oid, &mod, &declared,
-			&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.class, &elem.builtin); err != nil {
+			&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.declared, &elem.class, &elem.builtin); err != nil {
 			return fmt.Errorf("read pg_attribute: %w", err)
 		}
 		c.Toastable = storage != "p"
@@ -134,8 +134,14 @@ func readColumns(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[u
 	return rows.Err()
 }
 
+// internalChar is "char", whose binary form is a raw byte that need not be UTF-8; its text form is.
+const internalChar = 18
+
 // decodesBinary reports whether this module decodes the binary form of the type.
 func decodesBinary(t schemas.Type) bool {
+	if t.Base == internalChar {
+		return false
+	}
 	if t.Kind == schemas.KindArray {
 		return decodesBinary(*t.Elem)
 	}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Reread implements cdc.Rereader: it asks for the columns by the row's key. The connection is kept for the next time.
@@ -21,14 +23,14 @@ func (t *Tables) Reread(ctx context.Context, relation uint32, row cdc.Tuple, col
 	defer t.mu.Unlock()
 	if t.reread == nil || t.reread.IsClosed() {
 		if t.reread, err = t.connect(ctx); err != nil {
-			return nil, false, fmt.Errorf("%w: re-read %s: connect to Postgres: %w", cdc.ErrUnreachable, k.rel.FullName(), err)
+			return nil, false, fmt.Errorf("%w: re-read %s: %w", cdc.ErrUnreachable, k.rel.FullName(), err)
 		}
 	}
 	sql, values, oids, formats := rereadQuery(k.rel, row, columns)
 	result := t.reread.PgConn().ExecParams(ctx, sql, values, oids, formats, nil).Read()
 	if result.Err != nil {
 		_ = t.reread.Close(ctx) // a new one next time
-		return nil, false, fmt.Errorf("%w: re-read columns of %s that an update left out: %w", cdc.ErrUnreachable, k.rel.FullName(), result.Err)
+		return nil, false, rereadError(k.rel.FullName(), result.Err)
 	}
 	if len(result.Rows) == 0 {
 		return nil, false, nil
@@ -43,11 +45,21 @@ func (t *Tables) Reread(ctx context.Context, relation uint32, row cdc.Tuple, col
 	return out, true, nil
 }
 
-// rereadQuery selects columns as text by the key, whose values go in the form in which they came.
+// rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42).
+func rereadError(table string, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "42") {
+		return fmt.Errorf("re-read columns of %s that an update left out: %s (%s). Try: GRANT SELECT on the table, or ALTER TABLE %s REPLICA IDENTITY FULL", table, pg.Message, pg.Code, table)
+	}
+	return fmt.Errorf("%w: re-read columns of %s that an update left out: %w", cdc.ErrUnreachable, table, err)
+}
+
+// rereadQuery selects columns by the key, whose values go in the form in which they came. The result comes in the protocol's text
+// form, which is the output function's; a cast to text would not always be (char(n), inet).
 func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) (sql string, values [][]byte, oids []uint32, formats []int16) {
 	names := make([]string, len(columns))
 	for i, c := range columns {
-		names[i] = pgx.Identifier{rel.Columns[c].Name}.Sanitize() + "::text"
+		names[i] = pgx.Identifier{rel.Columns[c].Name}.Sanitize()
 	}
 	wheres := make([]string, len(rel.Key))
 	for i, c := range rel.Key {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,19 +66,23 @@ func New(o Options) *Tables { return &Tables{options: o, known: map[uint32]*know
 func (t *Tables) connect(ctx context.Context) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(t.options.URL)
 	if err != nil {
-		return nil, fmt.Errorf("%w: source.url is no Postgres URL. Try: postgres://user@host:5432/database", cdc.ErrRefused)
+		return nil, cdc.ConnectError(err)
 	}
 	for name, value := range t.options.Settings {
 		config.RuntimeParams[name] = value
 	}
-	return pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, cdc.ConnectError(err)
+	}
+	return conn, nil
 }
 
 // List implements cdc.Tables.
 func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 	conn, err := t.connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres: %w", err)
+		return nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	captured, err := Captured(ctx, conn, t.options.Selection, t.options.Keys)
@@ -104,7 +107,7 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 		out = append(out, k.cdc)
 	}
 	if len(refused) > 0 {
-		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, errors.Join(refused...))
+		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, cdc.OneLine(refused...))
 	}
 	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
 	return out, nil
@@ -120,7 +123,7 @@ func (t *Tables) describe(e *entry) (*known, error) {
 	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted},
-		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(table),
+		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e.rel),
 		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
 	}}, nil
 }
@@ -132,7 +135,7 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 	for i := range rel.Columns {
 		names[i], kinds[i] = pgx.Identifier{rel.Columns[i].Name}.Sanitize(), cdc.DatumBinary
 		if !decodesBinary(rel.Columns[i].Type) {
-			names[i], kinds[i], cast = names[i]+"::text", cdc.DatumText, true
+			names[i], kinds[i], cast = outputText(names[i]), cdc.DatumText, true
 		}
 	}
 	list, from := strings.Join(names, ", "), pgx.Identifier{rel.Schema, rel.Name}.Sanitize()
@@ -140,6 +143,12 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 		return "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)", kinds
 	}
 	return "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)", kinds
+}
+
+// outputText gives the text of a type's output function, as the stream does. A cast to text would not: it writes inet 127.0.0.1 as
+// 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
+func outputText(column string) string {
+	return "CASE WHEN num_nulls(" + column + ") = 0 THEN format('%s', " + column + ") END"
 }
 
 // Encoder implements cdc.Tables.
@@ -234,17 +243,34 @@ func keyPrint(t *schemas.Table) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }
 
-// policyPrint fingerprints the policies of all carried columns; a column that is added with `keep` is a change of the table,
-// not of the policy, so kept columns count by name only.
-func policyPrint(t *schemas.Table) string {
-	h := sha256.New()
+// policyPrint fingerprints what is done to columns: those that are kept do not count, so that it changes with the policy alone.
+func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
+	policies := make([]string, len(rel.Columns))
+	for i := range policies {
+		policies[i] = "drop"
+	}
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		print := ""
+		policies[c.Source] = c.Policy
 		if c.Transform != nil {
-			print = c.Transform.Print()
+			policies[c.Source] += " " + c.Transform.Print()
 		}
-		fmt.Fprintf(h, "%q %s %s\n", c.Name, c.Policy, print)
+	}
+	h := sha256.New()
+	for i, policy := range policies {
+		if policy != "keep" {
+			fmt.Fprintf(h, "%q %s\n", rel.Columns[i].Name, policy)
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}
+
+// shape fingerprints the columns: a table in which one was added, dropped, renamed or retyped must not go on as if nothing were.
+func shape(rel *schemas.Relation) string {
+	h := sha256.New()
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		fmt.Fprintf(h, "%d %q %d %d %q\n", c.Attnum, c.Name, c.Type.OID, c.Type.Mod, c.Type.Name)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }

@@ -1,10 +1,6 @@
 package catalog
 
-import (
-	"strings"
-
-	"dirtbike/schemas"
-)
+import "dirtbike/schemas"
 
 // typeName is a type as pg_type describes it.
 type typeName struct {
@@ -12,6 +8,8 @@ type typeName struct {
 	name    string
 	class   string // typtype: b base, e enum, c composite, r range, m multirange, d domain
 	builtin bool
+	// declared is format_type of an array's element.
+	declared string
 }
 
 // builtinKinds maps the built-in types that have a kind of their own.
@@ -31,7 +29,7 @@ func resolveType(declared uint32, mod int32, name string, base, elem typeName) s
 		numericTypmod(&t)
 		return t
 	}
-	e := schemas.Type{OID: elem.oid, Base: elem.oid, Mod: mod, Name: strings.TrimSuffix(name, "[]"), Kind: scalarKind(elem)}
+	e := schemas.Type{OID: elem.oid, Base: elem.oid, Mod: mod, Name: elem.declared, Kind: scalarKind(elem)}
 	numericTypmod(&e)
 	t.Kind, t.Elem = schemas.KindArray, &e
 	if elem.class == "d" || e.Kind == schemas.KindOther {

@@ -39,7 +39,7 @@ func (d *Decoder) Decode(b []byte, streaming bool) (Message, error) {
 		return nil, &DecodeError{Subject: kind.String(), Offset: 0, Want: want}
 	}
 	var message Message
-	switch kind {
+	switch kind { //nolint:exhaustive // boundary has the other half, and names them all
 	case KindInsert, KindUpdate, KindDelete, KindTruncate, KindRelation, KindType, KindMessage:
 		message = d.change(kind, &c, streaming)
 	default:
@@ -60,7 +60,7 @@ func (d *Decoder) change(kind Kind, c *cursor, streaming bool) Message {
 	if streaming {
 		xid = c.xid()
 	}
-	switch kind {
+	switch kind { //nolint:exhaustive // Decode sends only these; any other panics
 	case KindInsert:
 		return d.decodeInsert(c, xid)
 	case KindUpdate:

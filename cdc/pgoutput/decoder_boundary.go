@@ -7,7 +7,7 @@ const noFlags = 0
 
 // boundary decodes the kinds that open, close or settle a transaction or a segment of one.
 func (d *Decoder) boundary(kind Kind, c *cursor) Message {
-	switch kind {
+	switch kind { //nolint:exhaustive // prepared has the rest
 	case KindBegin:
 		d.begin = Begin{FinalLSN: c.lsn(wantCommitLSN), CommitTime: c.timestamp(wantCommitTime), XID: c.xid()}
 		return &d.begin
@@ -64,7 +64,7 @@ func prepared(kind Kind, c *cursor) Message {
 	if kind != KindBeginPrepare {
 		c.flags(noFlags, "prepare flags 0")
 	}
-	switch kind {
+	switch kind { //nolint:exhaustive // boundary sends only these; any other panics
 	case KindBeginPrepare:
 		m := BeginPrepare(decodePrepare(c))
 		return &m

@@ -12,6 +12,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// Published implements cdc.Source.
+func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, missing []*cdc.Table, err error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	return s.published(ctx, conn, tables)
+}
+
 // EnsurePublication implements cdc.Source. What it may not change itself it refuses with the statement that does.
 func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) error {
 	conn, err := s.connect(ctx)
@@ -19,24 +29,40 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	found, missing, err := s.published(ctx, conn, tables)
+	switch name := quote(s.options.Publication); {
+	case err != nil:
+		return err
+	case !found:
+		return s.execute(ctx, conn, "CREATE PUBLICATION "+name+" FOR TABLE "+tableList(tables))
+	case len(missing) > 0:
+		return s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing))
+	}
+	return nil
+}
+
+func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (found bool, missing []*cdc.Table, err error) {
 	name := s.options.Publication
-	var all, complete, viaRoot bool
-	err = conn.QueryRow(ctx, `SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot FROM pg_publication WHERE pubname = $1`, name).
-		Scan(&all, &complete, &viaRoot)
+	var complete, viaRoot, generated bool
+	err = conn.QueryRow(ctx, `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot, coalesce(to_jsonb(p)->>'pubgencols', 'n') <> 'n'
+		FROM pg_publication p WHERE pubname = $1`, name).Scan(&complete, &viaRoot, &generated)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return s.execute(ctx, conn, "CREATE PUBLICATION "+quote(name)+" FOR TABLE "+tableList(tables))
+		return false, nil, nil
 	case err != nil:
-		return fmt.Errorf("read pg_publication: %w", err)
+		return false, nil, fmt.Errorf("read pg_publication: %w", err)
 	case !complete:
-		return fmt.Errorf("%w: publication %s leaves operations out. Try: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", cdc.ErrRefused, name, quote(name))
+		return true, nil, fmt.Errorf("%w: publication %s leaves operations out. Try: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", cdc.ErrRefused, name, quote(name))
 	case viaRoot:
-		return fmt.Errorf("%w: publication %s has publish_via_partition_root, which hides TRUNCATE, ATTACH and DETACH of partitions. Try: ALTER PUBLICATION %s SET (publish_via_partition_root = false)", cdc.ErrRefused, name, quote(name))
+		return true, nil, fmt.Errorf("%w: publication %s has publish_via_partition_root, which hides TRUNCATE, ATTACH and DETACH of partitions. Try: ALTER PUBLICATION %s SET (publish_via_partition_root = false)", cdc.ErrRefused, name, quote(name))
+	case generated:
+		return true, nil, fmt.Errorf("%w: publication %s sends generated columns, which dirtbike withholds. Try: ALTER PUBLICATION %s SET (publish_generated_columns = none)", cdc.ErrRefused, name, quote(name))
 	}
-	if err := s.refuseFilters(ctx, conn, name); err != nil || all {
-		return err
+	if err := s.refuseFilters(ctx, conn, name); err != nil {
+		return true, nil, err
 	}
-	return s.addMissing(ctx, conn, name, tables)
+	missing, err = s.missing(ctx, conn, name, tables)
+	return true, missing, err
 }
 
 // refuseFilters refuses row filters and column lists (Postgres 15 on): both leave changes out silently.
@@ -57,29 +83,27 @@ func (s *Source) refuseFilters(ctx context.Context, conn *pgx.Conn, name string)
 	return nil
 }
 
-func (s *Source) addMissing(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) error {
-	rows, err := conn.Query(ctx, `SELECT (schemaname || '.' || tablename)::text FROM pg_publication_tables WHERE pubname = $1`, name)
+// missing lists the tables that the publication does not publish, be it by name, by schema or as all tables.
+func (s *Source) missing(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) ([]*cdc.Table, error) {
+	rows, err := conn.Query(ctx, `SELECT format('%I.%I', schemaname, tablename)::regclass::oid FROM pg_publication_tables WHERE pubname = $1`, name)
 	if err != nil {
-		return fmt.Errorf("read pg_publication_tables: %w", err)
+		return nil, fmt.Errorf("read pg_publication_tables: %w", err)
 	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	there, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
 	if err != nil {
-		return fmt.Errorf("read pg_publication_tables: %w", err)
+		return nil, fmt.Errorf("read pg_publication_tables: %w", err)
 	}
-	have := map[string]bool{}
-	for _, t := range there {
-		have[t] = true
+	have := map[uint32]bool{}
+	for _, oid := range there {
+		have[oid] = true
 	}
 	var missing []*cdc.Table
 	for _, t := range tables {
-		if !have[t.FullName()] {
+		if !have[t.OID] {
 			missing = append(missing, t)
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return s.execute(ctx, conn, "ALTER PUBLICATION "+quote(name)+" ADD TABLE "+tableList(missing))
+	return missing, nil
 }
 
 // execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the right.

@@ -46,7 +46,7 @@ func New(o Options) *Source {
 func (s *Source) connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := pgx.Connect(ctx, s.options.URL)
 	if err != nil {
-		return nil, connectError(err)
+		return nil, cdc.ConnectError(err)
 	}
 	return conn, nil
 }
@@ -55,7 +55,7 @@ func (s *Source) connect(ctx context.Context) (*pgx.Conn, error) {
 func (s *Source) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
 	config, err := pgconn.ParseConfig(s.options.URL)
 	if err != nil {
-		return nil, errors.New("source.url is no Postgres URL. Try: postgres://user@host:5432/database")
+		return nil, cdc.ConnectError(err)
 	}
 	config.RuntimeParams["replication"] = "database"
 	// the text form of values depends on these (rule 30), whatever role or database say
@@ -64,7 +64,7 @@ func (s *Source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, connectError(err)
+		return nil, cdc.ConnectError(err)
 	}
 	return conn, nil
 }
@@ -74,19 +74,6 @@ var SessionSettings = map[string]string{
 	"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "1",
 	"bytea_output": "hex", "client_encoding": "UTF8", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
 	"lock_timeout": "0", "application_name": "dirtbike",
-}
-
-// connectError keeps host and reason and drops the rest: pgconn's own message may show more of the URL than it should.
-func connectError(err error) error {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		return fmt.Errorf("connect to Postgres: %s (%s)", pgErr.Message, pgErr.Code)
-	}
-	var connectErr *pgconn.ConnectError
-	if errors.As(err, &connectErr) {
-		return fmt.Errorf("connect to Postgres at %s:%d: %w", connectErr.Config.Host, connectErr.Config.Port, errors.Unwrap(connectErr))
-	}
-	return fmt.Errorf("connect to Postgres: %w", err)
 }
 
 // Identify implements cdc.Source.
@@ -158,7 +145,7 @@ func ReadSlot(ctx context.Context, conn *pgx.Conn, slot string) (cdc.SlotStatus,
 	}
 	var out cdc.SlotStatus
 	var confirmed, restart string
-	err := conn.QueryRow(ctx, `SELECT plugin, coalesce(database,''), coalesce(confirmed_flush_lsn,'0/0')::text, coalesce(restart_lsn,'0/0')::text,
+	err := conn.QueryRow(ctx, `SELECT coalesce(plugin, ''), coalesce(database,''), coalesce(confirmed_flush_lsn,'0/0')::text, coalesce(restart_lsn,'0/0')::text,
 		active, two_phase_or_false, coalesce(wal_status,''), `+invalidation+` FROM (SELECT *, coalesce((to_jsonb(s)->>'two_phase')::bool, false) AS two_phase_or_false
 		FROM pg_replication_slots s WHERE slot_name = $1) s`, slot).
 		Scan(&out.Plugin, &out.Database, &confirmed, &restart, &out.Active, &out.TwoPhase, &out.WALStatus, &out.Invalidation)
@@ -208,7 +195,7 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 	})
 	if err != nil {
 		_ = conn.Close(ctx) // the error that matters is the other one
-		return nil, slotError(err)
+		return nil, slotError(name, err)
 	}
 	point, err := cdc.ParseLSN(created.ConsistentPoint)
 	if err != nil {
@@ -218,10 +205,10 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 	return s.options.Snapshot(created.SnapshotName, point, conn.Close), nil
 }
 
-func slotError(err error) error {
+func slotError(name string, err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
-		return fmt.Errorf("CREATE_REPLICATION_SLOT: %w", err)
+		return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %w", name, err)
 	}
 	switch pgErr.Code {
 	case "55000": // object_not_in_prerequisite_state
@@ -231,5 +218,5 @@ func slotError(err error) error {
 	case "53400": // configuration_limit_exceeded
 		return fmt.Errorf("%w: %s. Try: raise max_replication_slots, or drop a slot that nobody uses", cdc.ErrRefused, pgErr.Message)
 	}
-	return fmt.Errorf("CREATE_REPLICATION_SLOT: %s (%s)", pgErr.Message, pgErr.Code)
+	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s (%s)", name, pgErr.Message, pgErr.Code)
 }

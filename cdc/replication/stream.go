@@ -170,7 +170,12 @@ func (s *stream) Wake() {
 
 // Report implements cdc.Stream.
 func (s *stream) Report(d cdc.Durable) {
-	s.reported.Store(max(s.reported.Load(), uint64(d.Point().Reported)))
+	for lsn := uint64(d.Point().Reported); ; {
+		was := s.reported.Load()
+		if was >= lsn || s.reported.CompareAndSwap(was, lsn) {
+			break
+		}
+	}
 	_ = s.sendStatus(false) // a broken connection is Next's to report
 }
 
@@ -203,10 +208,12 @@ func (s *stream) sendStatus(reply bool) error {
 	b = binary.BigEndian.AppendUint64(b, uint64(time.Now().UnixMicro()-epoch2000)) //nolint:gosec // after 2000
 	b = append(b, boolByte(reply))
 	s.write.buf = b
-	if err := s.conn.SetWriteDeadline(time.Now().Add(statusInterval * 2)); err != nil {
-		return fmt.Errorf("standby status: %w", err)
+	err := s.conn.SetWriteDeadline(time.Now().Add(statusInterval * 2))
+	if err == nil {
+		_, err = s.conn.Write(b)
 	}
-	if _, err := s.conn.Write(b); err != nil {
+	if err != nil {
+		_ = s.conn.Close() // part of a message may be out: nothing can follow it, and Next must not wait for more
 		return fmt.Errorf("standby status: %w", err)
 	}
 	return nil

@@ -70,14 +70,14 @@ func (s *Snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) e
 func (s *Snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
 	config, err := pgconn.ParseConfig(s.options.URL)
 	if err != nil {
-		return nil, errors.New("source.url is no Postgres URL. Try: postgres://user@host:5432/database")
+		return nil, cdc.ConnectError(err)
 	}
 	for name, value := range s.options.Settings {
 		config.RuntimeParams[name] = value
 	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("connect to Postgres: %w", err)
+		return nil, cdc.ConnectError(err)
 	}
 	// row_security off makes a policy that would hide rows an error instead of a gap
 	begin := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(s.name, "'", "''") + "'; SET LOCAL row_security = off"

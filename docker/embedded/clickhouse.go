@@ -36,8 +36,9 @@ type ClickHouse struct {
 	password string
 	log      *zap.Logger
 
-	mu    sync.Mutex
-	child *child
+	mu     sync.Mutex
+	child  *child
+	wanted bool // Start was the last word, not Stop or Kill
 }
 
 // URL returns the connection string of the native protocol, user and password included.
@@ -85,6 +86,12 @@ func openClickHouse(d *workDir, e clickHouseEngine, log *zap.Logger) (*ClickHous
 func (c *ClickHouse) Start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wanted = true
+	return c.start(ctx)
+}
+
+// start is Start under the lock.
+func (c *ClickHouse) start(ctx context.Context) error {
 	if c.child != nil && c.child.running() {
 		return nil
 	}
@@ -110,8 +117,24 @@ func (c *ClickHouse) startOnce(ctx context.Context) error {
 		return err
 	}
 	c.child = ch
-	go reportExit(ch, c.log)
+	go c.watch(ch)
 	return nil
+}
+
+// watch starts the library's server again when it ended by itself: it aborts where the program would only log, e.g. when a
+// client is killed in the middle of an insert.
+func (c *ClickHouse) watch(ch *child) {
+	reportExit(ch, c.log)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.engine.lib == "" || !c.wanted || c.child != ch {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockGoesWithin)
+	defer cancel()
+	if err := c.start(ctx); err != nil {
+		c.log.Error("ClickHouse did not start again", zap.Error(err))
+	}
 }
 
 // ping asks over HTTP with the real user, so that users.xml is known to be loaded.
@@ -150,6 +173,7 @@ func (c *ClickHouse) query(ctx context.Context, sql string) error {
 func (c *ClickHouse) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wanted = false
 	if c.child == nil || !c.child.running() {
 		return nil
 	}
@@ -170,6 +194,7 @@ func (c *ClickHouse) Stop(ctx context.Context) error {
 func (c *ClickHouse) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wanted = false
 	if c.child == nil {
 		return nil
 	}

@@ -1,10 +1,16 @@
 package pipeline
 
 import (
+	"net"
+	"os"
+	"time"
+
 	"dirtbike/config"
 	"dirtbike/schemas"
 	"dirtbike/schemas/registry"
 	"dirtbike/sinks/clickhouse"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Group is the consumer group that all loaders of a pipeline share.
@@ -23,6 +29,10 @@ func NewLoad(o Options) (*clickhouse.Loader, error) {
 	if err != nil {
 		return nil, err
 	}
+	client = append(client, kgo.SessionTimeout(groupSession), kgo.HeartbeatInterval(groupSession/4))
+	if id := instance(c.Ops.Listen); id != "" {
+		client = append(client, kgo.InstanceID(id))
+	}
 	limits := c.ClickHouse.Load
 	return clickhouse.New(clickhouse.Options{
 		Kafka: client, Group: Group(c), Prefix: c.Kafka.Prefix, Registry: reg,
@@ -30,6 +40,20 @@ func NewLoad(o Options) (*clickhouse.Loader, error) {
 		BatchRows: limits.BatchRows, BatchBytes: int64(limits.BatchBytes), MemoryBytes: int64(limits.Memory),
 		FlushInterval: limits.FlushInterval, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
 	})
+}
+
+// groupSession is how long a loader may be silent before the others take its partitions over.
+const groupSession = 6 * time.Second
+
+// instance names this loader for the consumer group, so that a killed one gets its partitions back at once when it is started
+// again: two loaders of one host cannot listen on one port. With port 0 it has no name that lasts.
+func instance(listen string) string {
+	_, port, err := net.SplitHostPort(listen)
+	host, hostErr := os.Hostname()
+	if err != nil || hostErr != nil || port == "0" {
+		return ""
+	}
+	return "dirtbike-" + host + "-" + port
 }
 
 // Registry wires the schema registry's client.

@@ -39,8 +39,8 @@ func (w *world) claim(i int64, c *claim) {
 	if i >= w.n.visits {
 		c.plan = plans[w.planOf.draw(s)]
 	}
-	c.submitted = c.visit.day + day(s.between(1, 14))    //nolint:gosec // days
-	c.decided = c.submitted + 5 + day(s.ExpFloat64()*18) //nolint:gosec // days
+	c.submitted = c.visit.day + day(s.between(1, 14)) //nolint:gosec // days
+	c.decided = c.submitted + 5 + day(s.ExpFloat64()*18)
 	c.status = w.decide(s, c.decided)
 	w.bill(s, c)
 	c.pay(s)

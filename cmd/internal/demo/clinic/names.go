@@ -113,7 +113,7 @@ func scan(s *stream) string {
 	for i := 0; i+8 <= len(raw); i += 8 {
 		word := s.Uint64()
 		for j := range 8 {
-			raw[i+j] = byte(word >> (8 * j))
+			raw[i+j] = byte(word >> (8 * j)) //nolint:gosec // the lowest byte is wanted
 		}
 	}
 	return "Scanned attachment (base64): " + base64.StdEncoding.EncodeToString(raw)

@@ -55,7 +55,7 @@ func (w *world) providerTable() *table {
 	clinicOf := make([]int32, w.n.providers)
 	for c, staff := range w.providersOf {
 		for _, p := range staff {
-			clinicOf[p] = int32(c + 1) //nolint:gosec // at most 500
+			clinicOf[p] = int32(c + 1)
 		}
 	}
 	s := newStream(w.seed, tagProvider)

@@ -74,7 +74,7 @@ func dayWeights() []float64 {
 	byWeekday := [...]float64{0.12, 1.2, 1.1, 1.05, 1, 0.9, 0.3}
 	weights := make([]float64, lastDay-firstDay+1)
 	for i := range weights {
-		t := (firstDay + day(i)).time() //nolint:gosec // three years of days
+		t := (firstDay + day(i)).time()
 		weights[i] = byMonth[t.Month()-1] * byWeekday[t.Weekday()] * math.Pow(1.08, float64(i)/365)
 	}
 	return weights
@@ -136,7 +136,7 @@ func newUUID(s *stream) pgtype.UUID {
 	id := pgtype.UUID{Valid: true}
 	high, low := s.Uint64(), s.Uint64()
 	for i := range 8 {
-		id.Bytes[i], id.Bytes[8+i] = byte(high>>(8*i)), byte(low>>(8*i))
+		id.Bytes[i], id.Bytes[8+i] = byte(high>>(8*i)), byte(low>>(8*i)) //nolint:gosec // the lowest bytes are wanted
 	}
 	id.Bytes[6] = id.Bytes[6]&0x0f | 0x40
 	id.Bytes[8] = id.Bytes[8]&0x3f | 0x80

@@ -1,0 +1,323 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// record is one committed record as a reader sees it.
+type record struct {
+	Topic      string
+	Partition  int32
+	Op         string
+	Position   Position
+	Generation uint32
+	Body       string
+}
+
+func (r record) String() string {
+	return fmt.Sprintf("%s/%d %s %s g%d %.10s", r.Topic, r.Partition, r.Op, r.Position, r.Generation, r.Body)
+}
+
+// broker is what outlives a capture: committed records and state. Its sinks fence each other.
+type broker struct {
+	mu      sync.Mutex
+	epoch   int
+	records []record
+	state   State
+	points  []Point
+	times   []time.Time // of points
+	journal *journal
+	// fail is asked at each named point ("write", "before", "after") and may break it; nil never does.
+	fail func(point string) error
+	// late sinks keep every chunk until Commit.
+	late bool
+	held int           // the most chunks that a sink held
+	slow time.Duration // what each Write takes
+	// committed is told after every commit.
+	committed chan struct{}
+}
+
+// journal is the order in which sink and source saw things.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) add(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, fmt.Sprintf(format, args...))
+}
+
+func (j *journal) all() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+func newBroker() *broker {
+	return &broker{journal: &journal{}, committed: make(chan struct{}, 1), state: State{Tables: map[string]TableState{}}}
+}
+
+func (b *broker) snapshot() (records []record, state State) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.records), b.copyState()
+}
+
+// history gives the committed points and when they were committed.
+func (b *broker) history() ([]Point, []time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.points), slices.Clone(b.times)
+}
+
+func (b *broker) copyState() State {
+	s := b.state
+	s.Tables = maps.Clone(b.state.Tables)
+	return s
+}
+
+// until waits for a commit after which ok holds.
+func (b *broker) until(t *testing.T, ok func(s State, r []record) bool) {
+	t.Helper()
+	for {
+		records, state := b.snapshot()
+		if ok(state, records) {
+			return
+		}
+		select {
+		case <-b.committed:
+		case <-t.Context().Done():
+			t.Fatalf("never happened; state %+v\n%s", state, strings.Join(b.journal.all(), "\n"))
+		}
+	}
+}
+
+// fakeSink is a transactional sink over a broker.
+type fakeSink struct {
+	b      *broker
+	epoch  int
+	open   []record
+	chunks []*Chunk
+	broken error
+	closed bool
+}
+
+var errLost = errors.New("the connection broke")
+
+func (b *broker) sink() *fakeSink { return &fakeSink{b: b, broken: errors.New("not recovered")} }
+
+func (s *fakeSink) Recover(context.Context) (*State, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("the sink is closed")
+	}
+	s.b.epoch++
+	s.epoch, s.open, s.broken = s.b.epoch, nil, nil
+	s.release()
+	state := s.b.copyState()
+	return &state, nil
+}
+
+func (s *fakeSink) EnsureTopic(_ context.Context, t *Topic) error {
+	s.b.journal.add("topic %s", t.Name)
+	return nil
+}
+
+func (s *fakeSink) usable(point string) error {
+	if s.broken != nil {
+		return s.broken
+	}
+	if s.epoch != s.b.epoch {
+		s.broken = ErrFenced
+	} else if s.b.fail != nil {
+		s.broken = s.b.fail(point)
+	}
+	return s.broken
+}
+
+func (s *fakeSink) Write(_ context.Context, c *Chunk) (Accepted, error) {
+	time.Sleep(s.b.slow) // on the bubble's clock
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if err := s.usable("write"); err != nil {
+		return Accepted{}, err
+	}
+	for i, r := range c.Records {
+		op, generation, _ := strings.Cut(string(c.Key(i)), " ")
+		var g uint32
+		if _, err := fmt.Sscan(generation, &g); err != nil {
+			return Accepted{}, err
+		}
+		s.open = append(s.open, record{r.Topic.Name, r.Partition, op, r.Position, g, string(c.Value(i))})
+	}
+	s.chunks = append(s.chunks, c)
+	s.b.held = max(s.b.held, len(s.chunks))
+	n, bytes := len(c.Records), len(c.Bytes)
+	if !s.b.late {
+		s.release()
+	}
+	return AcceptedRecords(int64(n), int64(bytes)), nil
+}
+
+func (s *fakeSink) release() {
+	for _, c := range s.chunks {
+		c.Release()
+	}
+	s.chunks = nil
+}
+
+func (s *fakeSink) Commit(_ context.Context, p Point, changed ...StateChange) (Durable, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if err := s.usable("before"); err != nil {
+		return Durable{}, err
+	}
+	s.b.journal.add("%s", describe(s.open, p, changed))
+	s.b.records = append(s.b.records, s.open...)
+	s.b.state.Point = p
+	s.b.points, s.b.times = append(s.b.points, p), append(s.b.times, time.Now())
+	for _, c := range changed {
+		switch c := c.(type) {
+		case SourceState:
+			s.b.state.Source = c
+		case TableState:
+			s.b.state.Tables[c.Name()] = c
+		}
+	}
+	s.open = nil
+	select {
+	case s.b.committed <- struct{}{}:
+	default:
+	}
+	if err := s.usable("after"); err != nil { // durable, but the answer is lost
+		return Durable{}, err
+	}
+	s.release()
+	return DurableAt(p), nil
+}
+
+func describe(open []record, p Point, changed []StateChange) string {
+	var parts []string
+	for _, c := range changed {
+		switch c := c.(type) {
+		case SourceState:
+			parts = append(parts, "source="+string(c.Phase))
+		case TableState:
+			parts = append(parts, fmt.Sprintf("%s=%s/%d", c.Table, c.Phase, c.Generation))
+		}
+	}
+	slices.Sort(parts)
+	ops := map[string]int{}
+	for _, r := range open {
+		ops[r.Op]++
+	}
+	for _, op := range slices.Sorted(maps.Keys(ops)) {
+		parts = append(parts, fmt.Sprintf("%d×%s", ops[op], op))
+	}
+	return fmt.Sprintf("commit %s %s", p.Reported, strings.Join(parts, " "))
+}
+
+func (s *fakeSink) Close(context.Context) error {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	s.open, s.closed, s.broken = nil, true, errors.New("the sink is closed")
+	s.release()
+	return nil
+}
+
+// fakeTables knows tables by a list and encodes rows as their text.
+type fakeTables struct {
+	list     []*Table
+	err      error
+	mismatch map[uint32]error
+}
+
+func table(oid uint32, name string) *Table {
+	return &Table{
+		OID: oid, Schema: "public", Name: name, Topic: &Topic{Name: "p.public." + name, Partitions: 2},
+		KeyPrint: "k", PolicyPrint: "p", Shape: "s", Binary: true,
+	}
+}
+
+func (f *fakeTables) List(context.Context) ([]*Table, error) { return f.list, f.err }
+
+func (f *fakeTables) Encoder(_ context.Context, t *Table) (TableEncoder, error) {
+	return &fakeEncoder{t}, nil
+}
+
+func (f *fakeTables) Match(t *Table, _ *WireRelation) error { return f.mismatch[t.OID] }
+
+// fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means that
+// a server did not answer.
+type fakeEncoder struct{ t *Table }
+
+var errValue = errors.New("column v cannot be carried")
+
+func (e *fakeEncoder) Topic() *Topic { return e.t.Topic }
+
+func (e *fakeEncoder) append(c *Chunk, partition int32, op string, p Position, generation uint32, body string) {
+	r := Record{Topic: e.t.Topic, Partition: partition, Key: len(c.Bytes), Position: p}
+	c.Bytes = fmt.Appendf(c.Bytes, "%s %d", op, generation)
+	r.Value = len(c.Bytes)
+	c.Bytes = append(c.Bytes, body...)
+	r.End = len(c.Bytes)
+	c.Records = append(c.Records, r)
+}
+
+func (e *fakeEncoder) row(c *Chunk, m *Meta, op string, p Position, row Tuple) error {
+	switch body := string(row[0].Data); body {
+	case "!":
+		return errValue
+	case "@":
+		return ErrUnreachable
+	default:
+		e.append(c, int32(len(body)%2), op, p, m.Generation, body) //nolint:gosec // small
+		return nil
+	}
+}
+
+func (e *fakeEncoder) Insert(c *Chunk, m *Meta, row Tuple) error {
+	return e.row(c, m, "c", m.Position, row)
+}
+
+func (e *fakeEncoder) Update(_ context.Context, c *Chunk, m *Meta, kind OldKind, old, row Tuple) error {
+	second := m.Position
+	second.Ordinal++
+	if kind == OldNone {
+		return e.row(c, m, "u", second, row)
+	}
+	if err := e.row(c, m, "d", m.Position, old); err != nil {
+		return err
+	}
+	return e.row(c, m, "c", second, row)
+}
+
+func (e *fakeEncoder) Delete(c *Chunk, m *Meta, _ OldKind, old Tuple) error {
+	return e.row(c, m, "d", m.Position, old)
+}
+
+func (e *fakeEncoder) Read(c *Chunk, m *Meta, row Tuple) error {
+	return e.row(c, m, "r", m.Position, row)
+}
+
+func (e *fakeEncoder) everywhere(c *Chunk, m *Meta, op string) error {
+	for p := range e.t.Topic.Partitions {
+		e.append(c, p, op, m.Position, m.Generation, "")
+	}
+	return nil
+}
+
+func (e *fakeEncoder) Truncate(c *Chunk, m *Meta) error       { return e.everywhere(c, m, "t") }
+func (e *fakeEncoder) OpenGeneration(c *Chunk, m *Meta) error { return e.everywhere(c, m, "open") }
+func (e *fakeEncoder) EndGeneration(c *Chunk, m *Meta) error  { return e.everywhere(c, m, "end") }

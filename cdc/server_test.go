@@ -1,0 +1,296 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// server is a Postgres: a log of transactions, a slot, a publication, tables. It outlives captures.
+type server struct {
+	mu        sync.Mutex
+	identity  Identity
+	slot      *SlotStatus
+	published map[uint32]bool // nil: no publication
+	log       []Event         // of all transactions
+	ends      []LSN           // of the transaction of each
+	rows      map[uint32][]string
+	broker    *broker // to check what is reported, and for its journal
+	streams   []*fakeStream
+	early     bool                 // something was reported before it was durable
+	copying   func(t *Table) error // asked in the middle of each copy
+	slotErr   error
+}
+
+// tx is one committed transaction.
+type tx struct {
+	commit, end LSN
+	events      []Event
+}
+
+func newServer(b *broker) *server {
+	return &server{
+		identity: Identity{System: "7", Timeline: 1, Database: "clinic", Flushed: 1000}, rows: map[uint32][]string{}, broker: b,
+	}
+}
+
+// add appends a transaction behind the log.
+func (s *server) add(events ...Event) tx {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := tx{commit: s.identity.Flushed + 10, end: s.identity.Flushed + 20, events: events}
+	s.identity.Flushed = t.end
+	s.log = append(s.log, Event{Kind: EventBegin, CommitLSN: t.commit, XID: 7, CommitTime: int64(t.commit)})
+	s.log = append(s.log, t.events...)
+	s.log = append(s.log, Event{Kind: EventCommit, CommitLSN: t.commit, EndLSN: t.end, CommitTime: int64(t.commit)})
+	for len(s.ends) < len(s.log) {
+		s.ends = append(s.ends, t.end)
+	}
+	s.signal()
+	return t
+}
+
+// idle moves the log's end as foreign traffic does.
+func (s *server) idle(by LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identity.Flushed += by
+	s.signal()
+}
+
+// stand gives how far the log reaches and what the slot's client has confirmed.
+func (s *server) stand() (flushed, confirmed LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity.Flushed, s.slot.ConfirmedFlush
+}
+
+func (s *server) signal() {
+	for _, st := range s.streams {
+		st.poke()
+	}
+}
+
+func (s *server) Identify(context.Context) (Identity, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity, nil
+}
+
+func (s *server) Slot(context.Context) (SlotStatus, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.slot == nil {
+		return SlotStatus{}, false, nil
+	}
+	return *s.slot, true, nil
+}
+
+func (s *server) Published(_ context.Context, tables []*Table) (bool, []*Table, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	missing := slices.DeleteFunc(slices.Clone(tables), func(t *Table) bool { return s.published[t.OID] })
+	return s.published != nil, missing, nil
+}
+
+func (s *server) EnsurePublication(_ context.Context, tables []*Table) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broker.journal.add("publication")
+	if s.published == nil {
+		s.published = map[uint32]bool{}
+	}
+	for _, t := range tables {
+		s.published[t.OID] = true
+	}
+	return nil
+}
+
+func (s *server) CreateSlot(context.Context) (Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broker.journal.add("slot")
+	if s.slotErr != nil {
+		return nil, s.slotErr
+	}
+	s.slot = &SlotStatus{Plugin: "pgoutput", Database: "clinic", ConfirmedFlush: s.identity.Flushed, WALStatus: "reserved"}
+	return &fakeSnapshot{s: s, point: s.identity.Flushed}, nil
+}
+
+func (s *server) TemporarySnapshot(context.Context) (Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broker.journal.add("temporary snapshot")
+	return &fakeSnapshot{s: s, point: s.identity.Flushed}, nil
+}
+
+type fakeSnapshot struct {
+	s     *server
+	point LSN
+}
+
+func (f *fakeSnapshot) Point() LSN                  { return f.point }
+func (f *fakeSnapshot) Close(context.Context) error { return nil }
+
+func (f *fakeSnapshot) Copy(_ context.Context, t *Table, row func(Tuple) error) error {
+	f.s.mu.Lock()
+	rows, copying := slices.Clone(f.s.rows[t.OID]), f.s.copying
+	f.s.mu.Unlock()
+	for i, r := range rows {
+		if i == len(rows)/2 && copying != nil {
+			if err := copying(t); err != nil {
+				return err
+			}
+		}
+		if err := row(text(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func text(s string) Tuple { return Tuple{{Kind: DatumText, Data: []byte(s)}} }
+
+func insert(oid uint32, v string) Event { return Event{Kind: EventInsert, Relation: oid, New: text(v)} }
+func update(oid uint32, v string) Event { return Event{Kind: EventUpdate, Relation: oid, New: text(v)} }
+func rekey(oid uint32, old, v string) Event {
+	return Event{Kind: EventUpdate, Relation: oid, OldKind: OldKey, Old: text(old), New: text(v)}
+}
+func remove(oid uint32, v string) Event {
+	return Event{Kind: EventDelete, Relation: oid, OldKind: OldKey, Old: text(v)}
+}
+func truncate(oids ...uint32) Event { return Event{Kind: EventTruncate, Relations: oids} }
+
+func (s *server) Stream(_ context.Context, from LSN, _ bool) (Stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broker.journal.add("stream from %s", from)
+	first := slices.IndexFunc(s.ends, func(end LSN) bool { return end > from })
+	if first < 0 {
+		first = len(s.log)
+	}
+	st := &fakeStream{s: s, at: first, first: first, signal: make(chan struct{}, 1)}
+	s.streams = append(s.streams, st)
+	return st, nil
+}
+
+type fakeStream struct {
+	s      *server
+	at     int // the next event of the log
+	first  int
+	signal chan struct{}
+
+	mu            sync.Mutex
+	woken, nudged bool
+	closed        bool
+	broken        error
+	stalled       int // deliver no more than that many events; 0 is all
+}
+
+func (f *fakeStream) poke() {
+	select {
+	case f.signal <- struct{}{}:
+	default:
+	}
+}
+
+var errClosedStream = errors.New("closed")
+
+func (f *fakeStream) Next(ctx context.Context) (*Event, error) {
+	for {
+		if e, err := f.next(); e != nil || err != nil {
+			return e, err
+		}
+		<-f.signal
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (f *fakeStream) next() (*Event, error) {
+	f.s.mu.Lock()
+	events, end := f.s.log, f.s.identity.Flushed
+	f.s.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	stalled := f.stalled > 0 && f.at-f.first >= f.stalled
+	switch {
+	case f.closed || f.broken != nil:
+		return nil, errors.Join(errClosedStream, f.broken)
+	case f.woken:
+		f.woken = false
+		return &Event{Kind: EventWake}, nil
+	case f.at < len(events) && !stalled:
+		f.at++
+		return &events[f.at-1], nil
+	case f.nudged:
+		f.nudged = false
+		if stalled {
+			end = 1 << 40 // a lie, to see that it is not believed inside a transaction
+		}
+		return &Event{Kind: EventKeepalive, WALEnd: end, ServerTime: time.Now().UnixMicro()}, nil
+	}
+	return nil, nil
+}
+
+func (f *fakeStream) stall(after int) {
+	f.mu.Lock()
+	f.stalled = after
+	f.mu.Unlock()
+	f.poke()
+}
+
+func (f *fakeStream) fail(err error) {
+	f.mu.Lock()
+	f.broken = err
+	f.mu.Unlock()
+	f.poke()
+}
+
+func (f *fakeStream) Report(d Durable) {
+	_, state := f.s.broker.snapshot()
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	lsn := d.Point().Reported
+	f.s.early = f.s.early || lsn > state.Point.Reported
+	f.s.slot.ConfirmedFlush = max(f.s.slot.ConfirmedFlush, lsn)
+}
+
+func (f *fakeStream) Wake() {
+	f.mu.Lock()
+	f.woken = true
+	f.mu.Unlock()
+	f.poke()
+}
+
+func (f *fakeStream) Nudge() error {
+	f.mu.Lock()
+	f.nudged = true
+	f.mu.Unlock()
+	f.poke()
+	return nil
+}
+
+func (f *fakeStream) Close(context.Context) error {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.poke()
+	return nil
+}
+
+// newest gives the stream opened last; ok is false before the first.
+func (s *server) newest() (st *fakeStream, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.streams) == 0 {
+		return nil, false
+	}
+	return s.streams[len(s.streams)-1], true
+}
+
+func body(i int) string { return "row " + strconv.Itoa(i) }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const smallSchema = `CREATE TABLE things (id int PRIMARY KEY, v text); INSERT INTO things SELECT g, 'v' || g FROM generate_series(1, 100) g`
+
+// TestSecondCaptureFences starts a second capture of the same pipeline: the first one stops and says why, nothing is lost or doubled.
+func TestSecondCaptureFences(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	log := r.changeLog()
+	load := r.start("load")
+	first := r.start("capture")
+	r.wait()
+	start := r.slotStart()
+	r.exec(`INSERT INTO things VALUES (1000, 'first')`)
+	second := r.start("capture")
+	r.ends(first, 30*time.Second)
+	require.Equal(t, exitWrong, first.cmd.ProcessState.ExitCode(), first.output())
+	require.Contains(t, first.output(), "another capture has taken over")
+	r.exec(`INSERT INTO things VALUES (1001, 'second')`)
+	r.wait()
+	r.equalAll()
+	r.exactlyOnce(log, min(start, log.Start), []string{"public.things"}, nil)
+	second.stop()
+	load.stop()
+}
+
+// TestIdleAndForeignTrafficAdvance lets the slot follow a database in which nothing captured happens.
+func TestIdleAndForeignTrafficAdvance(t *testing.T) {
+	r := newRig(t, rigOptions{tables: `["public.*", "!public.noise"]`}, smallSchema+`; CREATE TABLE noise (v text)`)
+	l := r.start("run")
+	r.wait()
+	for range 3 {
+		r.exec(`INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 2000)`)
+		var target string
+		require.NoError(t, r.pg().QueryRow(t.Context(), `SELECT pg_current_wal_flush_lsn()::text`).Scan(&target))
+		require.Eventually(t, func() bool {
+			var passed bool
+			err := r.pg().QueryRow(t.Context(), `SELECT confirmed_flush_lsn >= $2::pg_lsn FROM pg_replication_slots WHERE slot_name = $1`, r.name, target).Scan(&passed)
+			return err == nil && passed
+		}, 15*time.Second, 100*time.Millisecond, "the slot did not pass foreign traffic")
+	}
+	l.stop()
+}
+
+// TestRefusals starts a pipeline whose parts do not fit together: each says what to do, exits 2 and changes nothing.
+func TestRefusals(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	l := r.start("run")
+	r.wait()
+	l.stop()
+	for _, c := range []struct{ name, breakIt, mend, says string }{
+		{"slot gone", `SELECT pg_drop_replication_slot('` + r.name + `')`, ``, "is gone"},
+		{"slot made again", `SELECT pg_create_logical_replication_slot('` + r.name + `', 'pgoutput')`, ``, "dropped and made again"},
+	} {
+		r.exec(c.breakIt)
+		r.exec(`INSERT INTO things SELECT max(id) + 1 FROM things`)
+		l := r.start("capture")
+		r.ends(l, 30*time.Second)
+		require.Equal(t, exitWrong, l.cmd.ProcessState.ExitCode(), "%s: %s", c.name, l.output())
+		require.Contains(t, l.output(), c.says, c.name)
+		require.Contains(t, l.output(), "Try:", c.name)
+	}
+}
+
+// TestQuarantine breaks one table in three ways that must not touch the other.
+func TestQuarantine(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema+`; CREATE TABLE others (id int PRIMARY KEY, v text)`)
+	l := r.start("run")
+	r.wait()
+	r.exec(`ALTER TABLE others ADD COLUMN w int; INSERT INTO others VALUES (1, 'x', 2)`)
+	r.exec(`INSERT INTO things VALUES (2000, 'goes on')`)
+	require.Eventually(t, func() bool {
+		code, out, _ := r.verb("status")
+		return code == exitNo && strings.Contains(out, "quarantined") && strings.Contains(out, "columns")
+	}, 20*time.Second, 200*time.Millisecond)
+	code, _, errs := r.verb("wait", "--timeout", "10s")
+	require.Equal(t, exitNo, code)
+	require.Contains(t, errs, "public.others")
+	var n uint64
+	require.Eventually(t, func() bool {
+		return r.ch().QueryRow(t.Context(), "SELECT count() FROM `"+r.name+"`.things WHERE id = 2000").Scan(&n) == nil && n == 1
+	}, 15*time.Second, 100*time.Millisecond)
+	l.stop()
+	// the quarantine survives a restart
+	l = r.start("run")
+	code, _, errs = r.verb("wait", "--timeout", "10s")
+	require.Equal(t, exitNo, code, errs)
+	l.stop()
+}
+
+// TestBigTransaction is split over many Kafka transactions, and killed in between.
+func TestBigTransaction(t *testing.T) {
+	r := newRig(t, rigOptions{kafkaYAML: ", max_transaction: 256KB, max_message_bytes: 128KB"}, smallSchema)
+	log := r.changeLog()
+	l := r.start("run")
+	r.wait()
+	start := r.slotStart()
+	r.exec(`INSERT INTO things SELECT g, repeat('y', 50) FROM generate_series(1001, 60000) g; UPDATE things SET v = v || id; DELETE FROM things WHERE id % 3 = 0`)
+	for range 3 {
+		l.kill()
+		l = r.start("run", envFault+"=inside-an-open-transaction:4")
+		r.ends(l, 30*time.Second)
+	}
+	l = r.start("run")
+	r.wait()
+	r.equalAll()
+	r.exactlyOnce(log, min(start, log.Start), []string{"public.things"}, nil)
+	l.stop()
+}

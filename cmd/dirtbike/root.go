@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+)
+
+// The exit codes of every verb.
+const (
+	exitGood        = 0 // done, also after SIGTERM
+	exitNo          = 1 // the answer is no: different, unhealthy, timed out
+	exitWrong       = 2 // the command or the config is wrong
+	exitUnreachable = 3 // a part could not be reached
+)
+
+// exitError carries an exit code with its reason.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func answerNo(err error) error    { return &exitError{exitNo, err} }
+func wrong(err error) error       { return &exitError{exitWrong, err} }
+func unreachable(err error) error { return &exitError{exitUnreachable, err} }
+
+// app is what the verbs share: where they write, and the flags of all of them.
+type app struct {
+	stdout, stderr io.Writer
+	configFile     string
+	logLevel       string
+	logFormat      string
+	listen         string
+	// fault is set by the test binary only.
+	fault cdc.Fault
+}
+
+// execute runs one command line and gives its exit code. Nothing else of this program ends the process.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault cdc.Fault) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{stdout: stdout, stderr: stderr, fault: fault}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitGood
+	}
+	fmt.Fprintln(stderr, "Error: "+tryOnItsOwnLine(err.Error()))
+	var coded *exitError
+	switch {
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.Is(err, cdc.ErrRefused), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrFenced):
+		return exitWrong
+	}
+	return exitWrong
+}
+
+// tryOnItsOwnLine puts the way out where the eye finds it.
+func tryOnItsOwnLine(message string) string { return strings.Replace(message, " Try: ", "\nTry: ", 1) }
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "dirtbike",
+		Short:         "Keep ClickHouse tables equal to Postgres, through Kafka",
+		Long:          "dirtbike reads Postgres' own change log, publishes each change to Kafka as Avro, and keeps ClickHouse tables equal to Postgres.\n\nFirst look: dirtbike demo",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.configFile, "config", "dirtbike.yaml", "config file")
+	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&a.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal, json elsewhere")
+	flags.StringVar(&a.listen, "listen", "", "address of health and metrics endpoints; overrides ops.listen; port 0 takes a free one and prints it")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
+	})
+	root.AddCommand(a.embedded(), a.run(), a.capture(), a.load(), a.status(), a.version())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+// load reads the config file; its errors name file, line and way out.
+func (a *app) config() (*config.Config, error) {
+	c, err := config.Load(a.configFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; config/sample.yaml shows every key", a.configFile))
+	}
+	if err != nil {
+		return nil, wrong(err)
+	}
+	if a.listen != "" {
+		c.Ops.Listen = a.listen
+	}
+	return c, nil
+}
+
+// logger logs to stderr: console on a terminal, JSON elsewhere.
+func (a *app) logger() (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(a.logLevel)
+	if err != nil {
+		return nil, wrong(fmt.Errorf("--log-level %q is none of debug, info, warn, error. Try: --log-level info", a.logLevel))
+	}
+	console := false
+	switch a.logFormat {
+	case "auto":
+		file, ok := a.stderr.(*os.File)
+		console = ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	case "console":
+		console = true
+	case "json":
+	default:
+		return nil, wrong(fmt.Errorf("--log-format %q is none of auto, console, json. Try: --log-format json", a.logFormat))
+	}
+	encoding := zap.NewProductionEncoderConfig()
+	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
+	encoder := zapcore.NewJSONEncoder(encoding)
+	if console {
+		encoding.EncodeLevel = zapcore.CapitalColorLevelEncoder
+		encoder = zapcore.NewConsoleEncoder(encoding)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level)), nil
+}

@@ -1,0 +1,134 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// checkTime is how long one check may take.
+	checkTime = 3 * time.Second
+	// checkCache is for how long its answer is used again, so that probes cost the parts nothing.
+	checkCache = time.Second
+)
+
+// Check is one named condition of readiness. Func returns nil if it holds; its error says in one line what is wrong and ends
+// with "Try: …". It runs beside other checks, never twice at once, and should end when ctx does.
+type Check struct {
+	Name string
+	Func func(ctx context.Context) error
+}
+
+// Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better.
+func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
+	return Check{Name: name, Func: func(ctx context.Context) error {
+		err := ping(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case strings.Contains(err.Error(), "Try: "):
+			return err
+		}
+		return fmt.Errorf("no answer: %w. Try: %s", err, try)
+	}}
+}
+
+// runner runs a check at most once at a time and keeps its answer.
+type runner struct {
+	Check
+	mu   sync.Mutex
+	done chan struct{} // of the run under way; nil if none
+	at   time.Time     // of the answer
+	err  error
+}
+
+// result gives the answer, a kept one if it is fresh. A check that hangs is not started again.
+func (r *runner) result(ctx context.Context) error {
+	r.mu.Lock()
+	if r.done == nil {
+		if !r.at.IsZero() && time.Since(r.at) < checkCache {
+			defer r.mu.Unlock()
+			return r.err
+		}
+		r.done = make(chan struct{})
+		go r.run(context.WithoutCancel(ctx))
+	}
+	done := r.done
+	r.mu.Unlock()
+	timer := time.NewTimer(checkTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.err
+	case <-timer.C:
+		return fmt.Errorf("no answer within %s", checkTime)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *runner) run(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := r.Func(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.done)
+	r.done, r.at, r.err = nil, time.Now(), err
+}
+
+// report is what all checks say.
+type report struct {
+	ok   bool
+	text string // one line per check, in their order
+}
+
+// check runs all checks at once, without the excluded ones.
+func (s *Server) check(ctx context.Context, exclude []string) report {
+	errs := make([]error, len(s.checks))
+	var wg sync.WaitGroup
+	for i, c := range s.checks {
+		if !slices.Contains(exclude, c.Name) {
+			wg.Go(func() { errs[i] = c.result(ctx) })
+		}
+	}
+	wg.Wait()
+	out, known := report{ok: true}, map[string]bool{}
+	var b strings.Builder
+	for i, c := range s.checks {
+		known[c.Name] = true
+		switch {
+		case slices.Contains(exclude, c.Name):
+			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
+		case errs[i] != nil:
+			out.ok = false
+			fmt.Fprintf(&b, "[-]%s failed: %s\n", c.Name, reason(errs[i]))
+		default:
+			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
+		}
+	}
+	for _, name := range exclude {
+		if !known[name] {
+			fmt.Fprintf(&b, "warn: no check is named %q, nothing excluded for it\n", name)
+		}
+	}
+	out.text = b.String()
+	return out
+}
+
+// reason puts what to do in brackets behind what is wrong.
+func reason(err error) string {
+	what, try, ok := strings.Cut(oneLine(err.Error()), " Try: ")
+	if !ok {
+		return what
+	}
+	return strings.TrimRight(what, ".;,") + " (Try: " + try + ")"
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

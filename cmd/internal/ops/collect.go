@@ -1,0 +1,267 @@
+package ops
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// Sources are what a status is gathered from. All of it is read, nothing changed.
+type Sources struct {
+	// Postgres is the source's primary.
+	Postgres Querier
+	// Slot by its name.
+	Slot string
+	// ClickHouse has the views in Database and dirtbike's own tables in "<Database>_raw".
+	ClickHouse driver.Conn
+	Database   string
+	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both servers.
+	Capture func() cdc.Status
+}
+
+// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a second, row counts for ten.
+type Collector struct {
+	Sources
+	mu       sync.Mutex
+	facts    facts
+	err      error
+	at       time.Time
+	counts   counts
+	countsAt time.Time
+}
+
+// NewCollector makes a collector; it asks nobody yet.
+func NewCollector(s Sources) *Collector { return &Collector{Sources: s} }
+
+// countsCache is for how long row counts are used again: a count reads every key of the table.
+const countsCache = 10 * time.Second
+
+// facts is what both servers said.
+type facts struct {
+	slot     slotFacts
+	complete map[string]completeRow // by table, "" for everything
+	reasons  map[string]string      // of quarantined tables
+	counts
+}
+
+// counts is what the tables hold in ClickHouse.
+type counts struct {
+	rows  map[string]int64
+	shown map[string]bool // tables that have a view
+}
+
+// completeRow is a row of complete_up_to.
+type completeRow struct {
+	lsn         uint64
+	commitTime  time.Time
+	exact       bool
+	deadLetters uint64
+}
+
+// Status gathers the status. Its error says which part could not be asked.
+func (c *Collector) Status(ctx context.Context) (Status, error) {
+	f, err := c.read(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	var capture cdc.Status
+	if c.Capture != nil {
+		capture = c.Capture()
+	}
+	return assemble(f, capture), nil
+}
+
+func (c *Collector) read(ctx context.Context) (facts, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.at.IsZero() && time.Since(c.at) < checkCache {
+		return c.facts, c.err
+	}
+	c.facts, c.err = c.ask(ctx)
+	c.at = time.Now()
+	if ctx.Err() != nil {
+		c.at = time.Time{} // the asker gave up: that is nothing about the parts
+	}
+	return c.facts, c.err
+}
+
+func (c *Collector) ask(ctx context.Context) (f facts, err error) {
+	if f.slot, err = readSlot(ctx, c.Postgres, c.Slot); err != nil {
+		return f, err
+	}
+	if f.complete, err = c.readComplete(ctx); err != nil {
+		return f, err
+	}
+	if f.reasons, err = c.readQuarantine(ctx); err != nil {
+		return f, err
+	}
+	if time.Since(c.countsAt) > countsCache {
+		if c.counts, err = c.readCounts(ctx, f.complete); err != nil {
+			return f, err
+		}
+		c.countsAt = time.Now()
+	}
+	f.counts = c.counts
+	return f, nil
+}
+
+func (c *Collector) readComplete(ctx context.Context) (map[string]completeRow, error) {
+	out := map[string]completeRow{}
+	err := c.query(ctx, "SELECT table, lsn, commit_time, exact, dead_letters FROM "+quote(c.Database, "complete_up_to"), func(rows driver.Rows) error {
+		var table string
+		var exact uint8
+		var r completeRow
+		if err := rows.Scan(&table, &r.lsn, &r.commitTime, &exact, &r.deadLetters); err != nil {
+			return err
+		}
+		r.exact = exact != 0
+		out[table] = r
+		return nil
+	})
+	return out, err
+}
+
+func (c *Collector) readQuarantine(ctx context.Context) (map[string]string, error) {
+	out := map[string]string{}
+	sql := "SELECT table, leg, reason FROM " + quote(schemas.StorageDatabase(c.Database), "quarantine") + " FINAL WHERE open = 1 ORDER BY table, leg"
+	err := c.query(ctx, sql, func(rows driver.Rows) error {
+		var table, leg, reason string
+		if err := rows.Scan(&table, &leg, &reason); err != nil {
+			return err
+		}
+		if out[table] != "" {
+			out[table] += "; "
+		}
+		out[table] += leg + ": " + reason
+		return nil
+	})
+	return out, err
+}
+
+// readCounts counts what the views show; a table without a view has what its newest generation stores so far.
+func (c *Collector) readCounts(ctx context.Context, complete map[string]completeRow) (counts, error) {
+	out := counts{rows: map[string]int64{}, shown: map[string]bool{}}
+	stored, err := c.storedRows(ctx)
+	if err != nil {
+		return out, err
+	}
+	views, err := c.views(ctx)
+	if err != nil {
+		return out, err
+	}
+	var selects []string
+	for table := range complete {
+		for _, view := range viewNames(table) {
+			if views[view] {
+				out.shown[table] = true
+				selects = append(selects, "SELECT "+literal(table)+" AS t, toInt64(count()) AS n FROM "+quote(c.Database, view))
+				break
+			}
+			out.rows[table] = max(out.rows[table], stored[view])
+		}
+	}
+	if len(selects) == 0 {
+		return out, nil
+	}
+	return out, c.query(ctx, strings.Join(selects, " UNION ALL "), func(rows driver.Rows) error {
+		var table string
+		var n int64
+		err := rows.Scan(&table, &n)
+		out.rows[table] = n
+		return err
+	})
+}
+
+func (c *Collector) views(ctx context.Context) (map[string]bool, error) {
+	views := map[string]bool{}
+	sql := "SELECT name FROM system.tables WHERE engine = 'View' AND database = " + literal(c.Database)
+	return views, c.query(ctx, sql, func(rows driver.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		views[name] = true
+		return err
+	})
+}
+
+// viewNames gives the view of "schema.table" for every way to cut the name: a name may hold a dot itself.
+func viewNames(table string) (views []string) {
+	for i := range table {
+		if table[i] == '.' {
+			views = append(views, schemas.ClickHouseView(table[:i], table[i+1:]))
+		}
+	}
+	return views
+}
+
+// storedRows sums, by view, the rows of the newest generation.
+func (c *Collector) storedRows(ctx context.Context) (map[string]int64, error) {
+	rows, newest := map[string]int64{}, map[string]uint64{}
+	sql := "SELECT name, toInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = " + literal(schemas.StorageDatabase(c.Database))
+	err := c.query(ctx, sql, func(r driver.Rows) error {
+		var name string
+		var n int64
+		if err := r.Scan(&name, &n); err != nil {
+			return err
+		}
+		at := strings.LastIndex(name, "__g")
+		if at < 0 {
+			return nil
+		}
+		generation, err := strconv.ParseUint(name[at+3:], 10, 32)
+		if err == nil && generation >= newest[name[:at]] {
+			newest[name[:at]], rows[name[:at]] = generation, n
+		}
+		return nil // a table of another name is none of ours
+	})
+	return rows, err
+}
+
+// query runs a query; a table or database that is not there yet has no rows.
+func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows) error) error {
+	err := c.queryRows(ctx, sql, row)
+	var exception *clickhouse.Exception
+	const unknownTable, unknownDatabase = 60, 81
+	if errors.As(err, &exception) && (exception.Code == unknownTable || exception.Code == unknownDatabase) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ask ClickHouse for the status: %w", err)
+	}
+	return nil
+}
+
+func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {
+	rows, err := c.ClickHouse.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, rows.Close()) }()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// quote names a table for ClickHouse.
+func quote(database, table string) string { return identifier(database) + "." + identifier(table) }
+
+func identifier(name string) string {
+	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
+}
+
+func literal(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}

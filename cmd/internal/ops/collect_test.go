@@ -1,0 +1,119 @@
+package ops
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/docker/embedded"
+)
+
+func TestMain(m *testing.M) {
+	embedded.RunChild()
+	os.Exit(m.Run())
+}
+
+// collector starts Postgres and ClickHouse for the length of the test.
+func collector(t *testing.T) (*Collector, *embedded.Stack) {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
+			t.Fatal("npm is missing. Try: apt-get install npm")
+		}
+		t.Skip("npm is missing. Try: apt-get install npm")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	stack, err := embedded.Start(ctx, embedded.Options{
+		Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true, ClickHouse: true},
+		PostgresSettings: map[string]string{"max_slot_wal_keep_size": "1GB"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
+	pool, err := pgxpool.New(ctx, stack.Postgres.URL())
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
+	require.NoError(t, err)
+	ch, err := clickhouse.Open(options)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ch.Close() })
+	return NewCollector(Sources{Postgres: pool, Slot: "dirtbike", ClickHouse: ch, Database: "clinic"}), stack
+}
+
+// clickHouseSide is what load would have made: one table shown, one whose first copy is under way, one quarantined.
+var clickHouseSide = []string{
+	"CREATE DATABASE clinic ENGINE = Atomic",
+	"CREATE DATABASE clinic_raw ENGINE = Atomic",
+	"CREATE TABLE clinic_raw.claims__g1 (id Int64) ENGINE = MergeTree ORDER BY id",
+	"INSERT INTO clinic_raw.claims__g1 SELECT number FROM numbers(5)",
+	"CREATE VIEW clinic.claims AS SELECT id FROM clinic_raw.claims__g1 WHERE id > 0",
+	"CREATE TABLE clinic_raw.billing_lines__g2 (id Int64) ENGINE = MergeTree ORDER BY id",
+	"INSERT INTO clinic_raw.billing_lines__g2 SELECT number FROM numbers(3)",
+	"CREATE TABLE clinic_raw.complete (table String, epoch UInt32, lsn UInt64, commit_time DateTime64(6,'UTC'), exact UInt8, dead_letters UInt64) ENGINE = MergeTree ORDER BY table",
+	"CREATE VIEW clinic.complete_up_to AS SELECT * FROM clinic_raw.complete",
+	`INSERT INTO clinic_raw.complete VALUES ('', 1, 100, now64(6), 0, 0), ('public.claims', 1, 100, now64(6), 1, 0),
+		('billing.lines', 1, 100, now64(6), 0, 0), ('public.visits', 1, 100, now64(6), 0, 4)`,
+	"CREATE TABLE clinic_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)",
+	"INSERT INTO clinic_raw.quarantine VALUES ('public.visits', 'load', 'column note: malformed value', 1, 1)",
+	"INSERT INTO clinic_raw.quarantine VALUES ('public.claims', 'load', 'was mended', 1, 1)",
+	"INSERT INTO clinic_raw.quarantine VALUES ('public.claims', 'load', '', 0, 2)",
+}
+
+func TestCollector(t *testing.T) {
+	c, stack := collector(t)
+	fresh := func() { c.at, c.countsAt = time.Time{}, time.Time{} }
+	ctx := t.Context()
+
+	s, err := c.Status(ctx)
+	require.NoError(t, err, "nothing is there yet, which is no error")
+	require.Equal(t, Status{Phase: "none", Tables: []TableStatus{}}, s)
+	require.ErrorContains(t, c.exactHealth(ctx), "not complete up to anything")
+	require.ErrorContains(t, c.slotCheck().Func(ctx), "slot dirtbike does not exist")
+
+	for _, sql := range clickHouseSide {
+		require.NoError(t, c.ClickHouse.Exec(ctx, sql), sql)
+	}
+	var lsn string
+	require.NoError(t, c.Postgres.QueryRow(ctx, "SELECT lsn::text FROM pg_create_logical_replication_slot('dirtbike', 'pgoutput')").Scan(&lsn))
+	fresh()
+	s, err = c.Status(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "copying", s.Phase)
+	require.Positive(t, *s.LagBytes)
+	require.NotNil(t, s.RetainedWALBytes)
+	require.Equal(t, []TableStatus{
+		{Table: "billing.lines", Phase: "copying", Rows: 3},
+		{Table: "public.claims", Phase: "streaming", Rows: 4, Exact: true},
+		{Table: "public.visits", Phase: "quarantined", DeadLetters: 4, Reason: "load: column note: malformed value"},
+	}, s.Tables)
+	require.NoError(t, c.slotCheck().Func(ctx))
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 3 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status")
+	require.EqualError(t, c.exactHealth(ctx), "not equal to the source yet: billing.lines. Try: dirtbike wait")
+
+	requireChecks(t, c, "clickhouse", "slot", "tables", "exact")
+	require.NoError(t, stack.ClickHouse.Kill())
+	fresh()
+	_, err = c.Status(ctx)
+	require.ErrorContains(t, err, "ask ClickHouse for the status")
+	require.NoError(t, c.slotCheck().Func(ctx), "the slot is watched while ClickHouse is away")
+}
+
+func requireChecks(t *testing.T, c *Collector, names ...string) {
+	t.Helper()
+	var got []string
+	for _, check := range c.Checks() {
+		got = append(got, check.Name)
+	}
+	require.Equal(t, names, got)
+	withCapture := NewCollector(c.Sources)
+	withCapture.Capture = func() cdc.Status { return cdc.Status{LastError: "x"} }
+	require.Len(t, withCapture.Checks(), len(names)+1)
+}

@@ -1,0 +1,111 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// shutdownTime is how long requests in flight may take once the server ends.
+const shutdownTime = 2 * time.Second
+
+// Server answers:
+//
+//	/livez    200 as long as the process answers, whatever the checks say: lag or a dead sink must not restart it
+//	/readyz   200 if every check is good, else 503 and each check's line; ?verbose lists them always, ?exclude=NAME leaves one out
+//	/status   Status as JSON; 503 and one line of text if a part could not be asked
+//	/metrics  Prometheus text format
+type Server struct {
+	listener net.Listener
+	checks   []*runner
+	status   func(context.Context) (Status, error)
+	http     *http.Server
+}
+
+// New listens at once (port 0 takes a free one, see Addr) but answers only while Run runs. If Run is never called, the
+// caller has to Close.
+func New(listen string, checks []Check, status func(context.Context) (Status, error), gatherer prometheus.Gatherer) (*Server, error) {
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen at ops.listen %s: %w. Try: --listen 127.0.0.1:0", listen, err)
+	}
+	s := &Server{listener: listener, status: status}
+	for _, c := range checks {
+		s.checks = append(s.checks, &runner{Check: c})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /status", s.statusJSON)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return s, nil
+}
+
+// Addr is the address in use, host:port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Close lets the address go without Run.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run answers until ctx ends, which is no error.
+func (s *Server) Run(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve %s: %w", s.Addr(), err)
+	case <-ctx.Done():
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	err := s.http.Shutdown(closing)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") }
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	report := s.check(r.Context(), query["exclude"])
+	switch {
+	case !report.ok:
+		text(w, http.StatusServiceUnavailable, report.text+"readyz check failed\n")
+	case query.Has("verbose"):
+		text(w, http.StatusOK, report.text+"readyz check passed\n")
+	default:
+		text(w, http.StatusOK, "ok\n")
+	}
+}
+
+func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
+	status, err := s.status(r.Context())
+	if err != nil {
+		text(w, http.StatusServiceUnavailable, oneLine(err.Error())+"\n")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(status) // the client has gone
+}
+
+func text(w http.ResponseWriter, code int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(body)) // the client has gone
+}

@@ -1,0 +1,109 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+)
+
+// serve runs a server for the length of the test and gives a function that asks it.
+func serve(t *testing.T, checks []Check, status func(context.Context) (Status, error)) func(path string) (int, string) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dirtbike_test_total", Help: "A test."}, func() float64 { return 3 }))
+	s, err := New("127.0.0.1:0", checks, status, registry)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return func(path string) (int, string) {
+		response, err := http.Get("http://" + s.Addr() + path) //nolint:noctx // the test's own server
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, errors.Join(err, response.Body.Close()))
+		return response.StatusCode, string(body)
+	}
+}
+
+func good(context.Context) error { return nil }
+
+func bad(context.Context) error {
+	return errors.New("connection refused. Try: start it")
+}
+
+func away(context.Context) error { return io.EOF }
+
+func TestReadyzWhenAllIsGood(t *testing.T) {
+	get := serve(t, []Check{{"slot", good}, {"kafka", good}}, nil)
+	code, body := get("/readyz")
+	require.Equal(t, 200, code)
+	require.Equal(t, "ok\n", body)
+	_, body = get("/readyz?verbose")
+	require.Equal(t, "[+]slot ok\n[+]kafka ok\nreadyz check passed\n", body)
+}
+
+func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	get := serve(t, []Check{{"slot", good}, {"kafka", bad}, Reachable("clickhouse", bad, "x"), Reachable("registry", away, "see its log")}, nil)
+	code, body := get("/readyz")
+	require.Equal(t, 503, code)
+	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused (Try: start it)\n"+
+		"[-]clickhouse failed: connection refused (Try: start it)\n[-]registry failed: no answer: EOF (Try: see its log)\nreadyz check failed\n", body)
+	code, body = get("/readyz?verbose&exclude=kafka&exclude=clickhouse&exclude=registry&exclude=typo")
+	require.Equal(t, 200, code)
+	require.Equal(t, "[+]slot ok\n[+]kafka excluded: ok\n[+]clickhouse excluded: ok\n[+]registry excluded: ok\n"+
+		"warn: no check is named \"typo\", nothing excluded for it\nreadyz check passed\n", body)
+}
+
+func TestLivezStaysGoodWhileEveryCheckFails(t *testing.T) {
+	release := make(chan struct{})
+	hang := func(context.Context) error { <-release; return nil }
+	unknown := func(context.Context) (Status, error) { return Status{}, errors.New("Postgres is away") }
+	get := serve(t, []Check{{"slot", bad}, {"kafka", bad}, {"hangs", hang}}, unknown)
+	defer close(release)
+	code, body := get("/readyz")
+	require.Equal(t, 503, code)
+	require.Contains(t, body, "[-]hangs failed: no answer within 3s\n")
+	code, body = get("/status")
+	require.Equal(t, 503, code)
+	require.Equal(t, "Postgres is away\n", body)
+	code, body = get("/livez")
+	require.Equal(t, 200, code)
+	require.Equal(t, "ok\n", body)
+}
+
+func TestAnswersAreKept(t *testing.T) {
+	runs := 0
+	get := serve(t, []Check{{"counted", func(context.Context) error { runs++; return nil }}}, nil)
+	get("/readyz")
+	get("/readyz")
+	require.Equal(t, 1, runs)
+}
+
+func TestStatusAndMetrics(t *testing.T) {
+	get := serve(t, nil, func(context.Context) (Status, error) { return sample(), nil })
+	code, body := get("/status")
+	require.Equal(t, 200, code)
+	require.Equal(t, sampleJSON, body)
+	code, body = get("/metrics")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, "dirtbike_test_total 3\n")
+	code, _ = get("/else")
+	require.Equal(t, 404, code)
+}
+
+func TestAddressInUse(t *testing.T) {
+	s, err := New("127.0.0.1:0", nil, nil, prometheus.NewRegistry())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	_, err = New(s.Addr(), nil, nil, prometheus.NewRegistry())
+	require.ErrorContains(t, err, "Try: --listen 127.0.0.1:0")
+}

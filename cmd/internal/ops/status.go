@@ -1,0 +1,88 @@
+package ops
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/table"
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Status is what `dirtbike status --json` prints and /status answers. Names and order of its fields are a contract.
+type Status struct {
+	// Phase is none (nothing was started yet), creating, copying or streaming.
+	Phase string `json:"phase"`
+	// LagBytes is how far Postgres' log reaches beyond what ClickHouse is complete up to; null before there is such a point.
+	LagBytes *int64 `json:"lag_bytes"`
+	// LagSeconds is the age, by Postgres' clock, of the commit time ClickHouse is complete up to; 0 without lag, null before there is such a point.
+	LagSeconds *float64 `json:"lag_seconds"`
+	// RetainedWALBytes is how much log Postgres keeps for the slot; null without a slot.
+	RetainedWALBytes *int64 `json:"retained_wal_bytes"`
+	// Tables in the order of their names; never null.
+	Tables []TableStatus `json:"tables"`
+}
+
+// TableStatus is one table of a Status.
+type TableStatus struct {
+	// Table is "schema.table", the source's names.
+	Table string `json:"table"`
+	// Phase is copying, streaming or quarantined.
+	Phase string `json:"phase"`
+	// Rows that its view shows; while copying, rows copied so far.
+	Rows int64 `json:"rows"`
+	// Exact says that the view equals the source as of complete_up_to.
+	Exact bool `json:"exact"`
+	// DeadLetters are rows that wait to be replayed.
+	DeadLetters int64 `json:"dead_letters"`
+	// Reason says why the table is quarantined, or empty. It holds no row value.
+	Reason string `json:"reason"`
+}
+
+// WriteJSON writes the documented form.
+func (s Status) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(s)
+}
+
+// WriteText writes a table for people.
+func (s Status) WriteText(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "phase %s · lag %s, %s · Postgres keeps %s of log\n", s.Phase, size(s.LagBytes), age(s.LagSeconds), size(s.RetainedWALBytes))
+	if err != nil {
+		return err
+	}
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: prettytext.AlignRight}})
+	t.AppendHeader(table.Row{"TABLE", "PHASE", "ROWS", "EXACT", "DEAD LETTERS", "REASON"})
+	for _, row := range s.Tables {
+		exact := "no"
+		if row.Exact {
+			exact = "yes"
+		}
+		t.AppendRow(table.Row{row.Table, row.Phase, humanize.Comma(row.Rows), exact, row.DeadLetters, row.Reason})
+	}
+	_, err = fmt.Fprintln(w, t.Render())
+	return err
+}
+
+func size(bytes *int64) string {
+	if bytes == nil {
+		return "unknown"
+	}
+	return humanize.IBytes(uint64(max(*bytes, 0))) //nolint:gosec // not negative
+}
+
+func age(seconds *float64) string {
+	switch {
+	case seconds == nil:
+		return "unknown"
+	case *seconds < 60:
+		return strconv.FormatFloat(*seconds, 'f', 1, 64) + " s"
+	}
+	return (time.Duration(*seconds) * time.Second).String()
+}

@@ -1,0 +1,177 @@
+package ops
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+)
+
+func sample() Status {
+	lag, seconds, retained := int64(4096), 1.25, int64(16<<20)
+	return Status{
+		Phase: "streaming", LagBytes: &lag, LagSeconds: &seconds, RetainedWALBytes: &retained,
+		Tables: []TableStatus{
+			{Table: "public.claims", Phase: "streaming", Rows: 1234567, Exact: true},
+			{Table: "public.visits", Phase: "quarantined", Rows: 12, DeadLetters: 3, Reason: "load: column note: malformed value"},
+		},
+	}
+}
+
+const sampleJSON = `{
+  "phase": "streaming",
+  "lag_bytes": 4096,
+  "lag_seconds": 1.25,
+  "retained_wal_bytes": 16777216,
+  "tables": [
+    {
+      "table": "public.claims",
+      "phase": "streaming",
+      "rows": 1234567,
+      "exact": true,
+      "dead_letters": 0,
+      "reason": ""
+    },
+    {
+      "table": "public.visits",
+      "phase": "quarantined",
+      "rows": 12,
+      "exact": false,
+      "dead_letters": 3,
+      "reason": "load: column note: malformed value"
+    }
+  ]
+}
+`
+
+const sampleText = `phase streaming · lag 4.0 KiB, 1.2 s · Postgres keeps 16 MiB of log
+┌───────────────┬─────────────┬───────────┬───────┬──────────────┬────────────────────────────────────┐
+│ TABLE         │ PHASE       │ ROWS      │ EXACT │ DEAD LETTERS │ REASON                             │
+├───────────────┼─────────────┼───────────┼───────┼──────────────┼────────────────────────────────────┤
+│ public.claims │ streaming   │ 1,234,567 │ yes   │            0 │                                    │
+│ public.visits │ quarantined │        12 │ no    │            3 │ load: column note: malformed value │
+└───────────────┴─────────────┴───────────┴───────┴──────────────┴────────────────────────────────────┘
+`
+
+func TestStatusGoldens(t *testing.T) {
+	var json, text strings.Builder
+	require.NoError(t, sample().WriteJSON(&json))
+	require.Equal(t, sampleJSON, json.String())
+	require.NoError(t, sample().WriteText(&text))
+	require.Equal(t, sampleText, text.String())
+}
+
+func TestStatusBeforeAnythingGolden(t *testing.T) {
+	var json, text strings.Builder
+	s := assemble(facts{}, cdc.Status{})
+	require.NoError(t, s.WriteJSON(&json))
+	require.Equal(t, `{
+  "phase": "none",
+  "lag_bytes": null,
+  "lag_seconds": null,
+  "retained_wal_bytes": null,
+  "tables": []
+}
+`, json.String())
+	require.NoError(t, s.WriteText(&text))
+	require.Contains(t, text.String(), "phase none · lag unknown, unknown · Postgres keeps unknown of log\n")
+	s.LagSeconds = new(float64)
+	*s.LagSeconds = 3725
+	text.Reset()
+	require.NoError(t, s.WriteText(&text))
+	require.Contains(t, text.String(), "1h2m5s")
+}
+
+func TestAssemble(t *testing.T) {
+	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	f := facts{
+		slot: slotFacts{at: now, current: 5000, found: true, retained: 900},
+		complete: map[string]completeRow{
+			"": {lsn: 4000, commitTime: now.Add(-2 * time.Second)}, "public.a": {exact: true}, "public.b": {}, "public.c": {deadLetters: 2},
+		},
+		reasons: map[string]string{"public.c": "load: broken"},
+		counts:  counts{rows: map[string]int64{"public.a": 7, "public.b": 1}, shown: map[string]bool{"public.a": true, "public.c": true}},
+	}
+	s := assemble(f, cdc.Status{})
+	require.Equal(t, "copying", s.Phase)
+	require.EqualValues(t, 1000, *s.LagBytes)
+	require.InDelta(t, 2, *s.LagSeconds, 1e-9)
+	require.EqualValues(t, 900, *s.RetainedWALBytes)
+	require.Equal(t, []TableStatus{
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true},
+		{Table: "public.b", Phase: "copying", Rows: 1},
+		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
+	}, s.Tables)
+
+	capture := cdc.Status{Phase: cdc.PhaseCopying, Tables: []cdc.TableStatus{
+		{Table: "public.b", Phase: cdc.TableCopying, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
+		{Table: "public.d", Phase: cdc.TableQuarantined, Reason: "dropped"},
+	}}
+	s = assemble(f, capture)
+	require.Equal(t, []TableStatus{
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true},
+		{Table: "public.b", Phase: "copying", Rows: 5},
+		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
+		{Table: "public.d", Phase: "quarantined", Reason: "dropped"},
+	}, s.Tables)
+
+	f.slot.current = 4000
+	require.Zero(t, *assemble(f, capture).LagSeconds, "no lag, no age")
+}
+
+func TestSlotIsJudgedBeforeTheDiskIsFull(t *testing.T) {
+	const gb = 1 << 30
+	healthy := slotFacts{found: true, walStatus: "reserved", keep: 10 * gb, safe: 9 * gb, retained: gb}
+	require.NoError(t, healthy.judge("s", 0, true))
+	for name, c := range map[string]struct {
+		change    func(*slotFacts)
+		perSecond float64
+		want      string
+	}{
+		"missing":    {func(f *slotFacts) { f.found = false }, 0, "does not exist"},
+		"lost":       {func(f *slotFacts) { f.walStatus = "lost" }, 0, "changes are lost"},
+		"unreserved": {func(f *slotFacts) { f.walStatus = "unreserved" }, 0, "next checkpoint"},
+		"nearly":     {func(f *slotFacts) { f.safe = gb }, gb / 3600, "after another 1.0 GiB of log in 1.0 hours"},
+		"soon":       {func(f *slotFacts) {}, 3 * gb / 3600, "is lost in 3.0 hours at the present rate"},
+		"no limit":   {func(f *slotFacts) { f.keep, f.safe, f.retained = -1, -1, 33*gb }, 0, "Postgres has no limit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := healthy
+			c.change(&f)
+			err := f.judge("s", c.perSecond, true)
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, "Try: ")
+		})
+	}
+	unlimited := slotFacts{found: true, keep: -1, safe: -1, retained: gb}
+	require.NoError(t, unlimited.judge("s", gb, true))
+}
+
+func TestGrowth(t *testing.T) {
+	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	at := func(seconds int, retained int64) slotFacts {
+		return slotFacts{at: start.Add(time.Duration(seconds) * time.Second), current: 1 << 40, retained: retained}
+	}
+	var g growth
+	_, ok := g.rate(at(0, 1000))
+	require.False(t, ok, "one sample has no rate")
+	_, ok = g.rate(at(10, 2000))
+	require.False(t, ok, "too short")
+	perSecond, ok := g.rate(at(100, 11000))
+	require.True(t, ok)
+	require.InDelta(t, 100, perSecond, 1e-9)
+	perSecond, _ = g.rate(at(700, 12200))
+	require.InDelta(t, 2, perSecond, 1e-9, "samples older than the window are forgotten")
+	_, ok = g.rate(slotFacts{at: start.Add(800 * time.Second), current: 5})
+	require.False(t, ok, "another server")
+}
+
+func TestCaptureHealth(t *testing.T) {
+	require.NoError(t, captureHealth(cdc.Status{Healthy: true}))
+	require.ErrorContains(t, captureHealth(cdc.Status{}), "starting")
+	require.ErrorContains(t, captureHealth(cdc.Status{LastError: "no broker"}), "no broker. Try: mend")
+	require.EqualError(t, captureHealth(cdc.Status{LastError: "bad. Try: this"}), "bad. Try: this")
+}

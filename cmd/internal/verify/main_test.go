@@ -1,0 +1,207 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc/catalog"
+	"dirtbike/docker/embedded"
+	"dirtbike/schemas"
+)
+
+var stackDir string
+
+// stack is the tests' Postgres and ClickHouse, started by the first test that needs them.
+var stack = sync.OnceValues(func() (*embedded.Stack, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	return embedded.Start(ctx, embedded.Options{Dir: stackDir, Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
+})
+
+var stackUsed bool
+
+func TestMain(m *testing.M) {
+	embedded.RunChild()
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) (code int) {
+	var err error
+	if stackDir, err = os.MkdirTemp("", "verify"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(stackDir) }()
+	code = m.Run()
+	if stackUsed {
+		if s, err := stack(); err == nil {
+			_ = s.Stop(context.Background()) // the tests are over
+		}
+	}
+	return code
+}
+
+// clinic is a Postgres database and its ClickHouse side, as load would have made it.
+type clinic struct {
+	t        testing.TB
+	url      string
+	pg       *pgx.Conn
+	ch       driver.Conn
+	database string
+	policies schemas.Policies
+}
+
+var databases int
+
+func newClinic(t testing.TB) *clinic {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
+			t.Fatal("npm is missing. Try: apt-get install npm")
+		}
+		t.Skip("npm is missing. Try: apt-get install npm")
+	}
+	stackUsed = true
+	s, err := stack()
+	require.NoError(t, err)
+	databases++
+	c := &clinic{t: t, database: fmt.Sprintf("clinic%d", databases), policies: keepAll{}}
+	admin, err := pgx.Connect(t.Context(), s.Postgres.URL())
+	require.NoError(t, err)
+	_, err = admin.Exec(t.Context(), "CREATE DATABASE "+c.database)
+	require.NoError(t, err)
+	require.NoError(t, admin.Close(t.Context()))
+	c.url = s.Postgres.DatabaseURL(c.database)
+	c.pg, err = pgx.Connect(t.Context(), c.url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.pg.Close(context.Background()) })
+	options, err := clickhouse.ParseDSN(s.ClickHouse.URL())
+	require.NoError(t, err)
+	c.ch, err = clickhouse.Open(options)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.ch.Close() })
+	c.ddl()
+	return c
+}
+
+// ddl makes what load keeps beside the storage, reduced to what verify reads.
+func (c *clinic) ddl() {
+	c.sink("CREATE DATABASE DB ENGINE = Atomic")
+	c.sink("CREATE DATABASE DB_raw ENGINE = Atomic")
+	c.sink("CREATE TABLE DB_raw.complete (table String, epoch UInt32, lsn UInt64, commit_time DateTime64(6,'UTC'), exact UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY table")
+	c.sink("CREATE TABLE DB_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)")
+	c.sink("CREATE VIEW DB.complete_up_to AS SELECT table, epoch, lsn, commit_time, exact, toUInt64(0) AS dead_letters FROM DB_raw.complete FINAL")
+}
+
+// source runs a statement on Postgres.
+func (c *clinic) source(sql string) {
+	c.t.Helper()
+	_, err := c.pg.Exec(c.t.Context(), sql)
+	require.NoError(c.t, err, sql)
+}
+
+// sink runs a statement on ClickHouse; DB stands for the database's name.
+func (c *clinic) sink(sql string) {
+	c.t.Helper()
+	sql = strings.NewReplacer("DB_raw", c.database+"_raw", "DB", c.database).Replace(sql)
+	require.NoError(c.t, c.ch.Exec(c.t.Context(), sql), sql)
+}
+
+var completeVersion int
+
+// complete sets a row of complete_up_to.
+func (c *clinic) complete(table string, lsn uint64, exact int) {
+	c.t.Helper()
+	completeVersion++
+	c.sink(fmt.Sprintf("INSERT INTO DB_raw.complete VALUES ('%s', 1, %d, now64(6), %d, %d)", table, lsn, exact, completeVersion))
+}
+
+// far lies beyond every position of a test's log.
+const far = uint64(1) << 62
+
+// everything selects all tables.
+type everything struct{}
+
+func (everything) Match(string, string) bool       { return true }
+func (everything) Check([]*schemas.Relation) error { return nil }
+
+// keepAll has no policy.
+type keepAll struct{}
+
+func (keepAll) For(*schemas.Relation, int) (schemas.Transform, bool, error) { return nil, true, nil }
+
+func (c *clinic) relations() []*schemas.Relation {
+	c.t.Helper()
+	relations, err := catalog.Relations(c.t.Context(), c.pg, everything{}, nil)
+	require.NoError(c.t, err)
+	return relations
+}
+
+// storage makes storage (generation 2) and view of a table of Postgres, complete up to anything.
+func (c *clinic) storage(name string) *schemas.Relation {
+	c.t.Helper()
+	relations := c.relations()
+	rel := relations[slices.IndexFunc(relations, func(r *schemas.Relation) bool { return r.Name == name })]
+	table, err := schemas.NewTable(rel, schemas.TopicName("clinic", rel.Schema, rel.Name), c.policies)
+	require.NoError(c.t, err)
+	view := schemas.ClickHouseView(rel.Schema, rel.Name)
+	var columns, order, shown []string
+	inexact := false
+	for i := range table.Columns {
+		col := &table.Columns[i]
+		shown = append(shown, identifier(schemas.ClickHouseColumn(col.Name)))
+		columns = append(columns, shown[i]+" "+schemas.ClickHouseType(col.Type, !col.Key && !col.NotNull))
+		inexact = inexact || col.Inexact()
+	}
+	for _, k := range table.Key {
+		if schemas.KeyInteger(table.Columns[k].Type) {
+			columns = append(columns, schemas.ColKeyPrefix+table.Columns[k].Name+" Int64")
+			order = append(order, schemas.ColKeyPrefix+table.Columns[k].Name)
+			continue
+		}
+		order = append(order, shown[k])
+	}
+	if inexact {
+		shown, columns = append(shown, "_inexact"), append(columns, "_inexact Map(String, String)")
+	}
+	c.sink("CREATE TABLE DB_raw." + view + "__g2 (" + strings.Join(columns, ", ") + ", _version UInt128, _deleted UInt8) ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY (" + strings.Join(order, ", ") + ")")
+	c.sink("CREATE VIEW DB." + view + " AS SELECT " + strings.Join(shown, ", ") + " FROM DB_raw." + view + "__g2 FINAL WHERE _deleted = 0")
+	c.complete(rel.FullName(), far, 1)
+	return rel
+}
+
+// options compare everything in small chunks.
+func (c *clinic) options() Options {
+	c.t.Helper()
+	return Options{
+		Source: c.url, ClickHouse: c.ch, Database: c.database, Tables: c.relations(), Policies: c.policies, Prefix: "clinic",
+		ChunkRows: 3, Timeout: 20 * time.Second,
+	}
+}
+
+// verify compares everything.
+func (c *clinic) verify(change ...func(*Options)) (Report, error) {
+	c.t.Helper()
+	o := c.options()
+	for _, f := range change {
+		f(&o)
+	}
+	return Run(c.t.Context(), o)
+}
+
+// version writes a position as the SQL of a _version.
+func version(lsn uint64, ordinal int) string {
+	return fmt.Sprintf("bitShiftLeft(toUInt128(1), 96) + bitShiftLeft(toUInt128(%d), 32) + %d", lsn, ordinal)
+}

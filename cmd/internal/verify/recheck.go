@@ -1,0 +1,132 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+)
+
+// reread is what both sides say of a key when it is read again; an empty text is no row.
+type reread struct {
+	source, sink string
+	version      position
+}
+
+// recheck decides about keys that differ at first sight (rule 25):
+//
+//	A = the log's position; read Postgres; B = the log's position
+//	wait until ClickHouse is complete up to B; read ClickHouse, with the version of the key's newest row
+//	the rows are equal                         → no difference
+//	the version lies at or behind A            → it changed meanwhile: read again
+//	the version lies before A, twice alike     → a difference
+//
+// Twice, because a commit is in the log, and may be in ClickHouse, a little before Postgres shows it to others.
+func (r *run) recheck(ctx context.Context, keys []candidate) error {
+	before := map[string]reread{}
+	_, err := poll(ctx, r.Timeout, func() (bool, error) {
+		if len(keys) == 0 {
+			return true, nil
+		}
+		rows, from, err := r.readAgain(ctx, keys)
+		if err != nil {
+			return false, err
+		}
+		var open []candidate
+		for _, k := range keys {
+			now := rows[k.key]
+			last, known := before[k.key]
+			switch {
+			case now.source == now.sink:
+			case known && last == now && now.version.before(from):
+				r.differing++
+			default:
+				before[k.key] = now
+				open = append(open, k)
+			}
+		}
+		keys = open
+		return len(keys) == 0, nil
+	})
+	if err == nil && len(keys) > 0 {
+		r.Log.Warn("keys changed too often to be compared", zap.String("table", r.name), zap.Int("keys", len(keys)))
+		err = fmt.Errorf("%w: %d keys of %s changed again and again for %s. Try: dirtbike verify when they are quieter", ErrBehind, len(keys), r.name, r.Timeout)
+	}
+	return err
+}
+
+// readAgain reads the keys on both sides. from is the source's position before its read.
+func (r *run) readAgain(ctx context.Context, candidates []candidate) (map[string]reread, position, error) {
+	from, err := r.control.insertLSN(ctx)
+	if err != nil {
+		return nil, position{}, err
+	}
+	keys, raws := make([]string, len(candidates)), make([]string, len(candidates))
+	for i, c := range candidates {
+		keys[i], raws[i] = c.key, c.raw
+	}
+	source, err := r.sourceRows(ctx, raws)
+	if err != nil {
+		return nil, position{}, err
+	}
+	to, err := r.control.insertLSN(ctx)
+	if err != nil {
+		return nil, position{}, err
+	}
+	at, err := r.passed(ctx, r.name, to)
+	if err != nil {
+		return nil, position{}, err
+	}
+	sink, err := r.sinkRows(ctx, keys)
+	if err != nil {
+		return nil, position{}, err
+	}
+	versions, err := r.sink.versions(ctx, keys)
+	if gone(err) {
+		err = &inexactError{"its storage was replaced while it was compared"}
+	}
+	out := make(map[string]reread, len(keys))
+	for _, key := range keys {
+		out[key] = reread{source[key], sink[key], versions[key]}
+	}
+	return out, position{at.epoch, from}, err
+}
+
+// sourceRows reads rows of Postgres by its texts of their keys, and gives them by the canonical ones.
+func (r *run) sourceRows(ctx context.Context, raws []string) (map[string]string, error) {
+	earliest, err := r.sink.earliestYear(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lookup := make([][]string, len(raws))
+	for i, raw := range raws {
+		parts, err := fields(raw)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range parts {
+			lookup[i] = append(lookup[i], p.value)
+		}
+	}
+	out := make(map[string]string, len(raws))
+	var key, row []byte
+	err = r.again.lookup(ctx, lookup, false, func(values [][]byte) (err error) {
+		if key, err = r.again.appendKey(key[:0], values, earliest); err != nil {
+			return err
+		}
+		row, err = r.again.appendRow(row[:0], values, earliest)
+		out[string(key)] = string(row)
+		return err
+	})
+	return out, err
+}
+
+// sinkRows reads rows of ClickHouse by key.
+func (r *run) sinkRows(ctx context.Context, keys []string) (map[string]string, error) {
+	out := make(map[string]string, len(keys))
+	err := r.sink.lookup(ctx, keys, func(key, row string) error {
+		out[key] = row
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,194 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// sink reads one table's view in ClickHouse.
+type sink struct {
+	*plan
+	conn     driver.Conn
+	database string
+	view     string
+	// key, row: expressions of the canonical texts; names: the key columns; values: expressions of a key from texts k0, k1, …
+	key, row, names, values string
+}
+
+func newSink(conn driver.Conn, database string, p *plan) *sink {
+	s := &sink{plan: p, conn: conn, database: database, view: schemas.ClickHouseView(p.rel.Schema, p.rel.Name)}
+	s.key, s.row = rowExpression(p.keyColumns()), rowExpression(p.allColumns())
+	var names, values []string
+	for i, c := range p.keyColumns() {
+		names = append(names, identifier(schemas.ClickHouseColumn(c.Name)))
+		values = append(values, keyValue(&c.Type, fmt.Sprintf("k%d", i)))
+	}
+	s.names, s.values = strings.Join(names, ", "), strings.Join(values, ", ")
+	return s
+}
+
+// query calls row with each row.
+func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows) error) (err error) {
+	rows, err := s.conn.Query(ctx, sql)
+	if err != nil {
+		return sinkError(err)
+	}
+	defer func() { err = cmp.Or(err, sinkError(rows.Close())) }()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return sinkError(rows.Err())
+}
+
+// sinkError keeps ClickHouse's code and the beginning of its message, which names tables and columns but no row.
+func sinkError(err error) error {
+	var exception *clickhouse.Exception
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exception):
+		return &refusedError{exception.Code}
+	}
+	return fmt.Errorf("%w: ClickHouse: %w", ErrUnreachable, err)
+}
+
+// refusedError is ClickHouse's refusal; its message may quote a value and is dropped.
+type refusedError struct{ code int32 }
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("ClickHouse refused a query of verify (code %d). Try: see system.query_log", e.code)
+}
+
+// gone reports that a table, a column or a database is not there.
+func gone(err error) bool {
+	const unknownIdentifier, unknownTable, unknownDatabase = 47, 60, 81
+	var refused *refusedError
+	return errors.As(err, &refused) && (refused.code == unknownTable || refused.code == unknownDatabase || refused.code == unknownIdentifier)
+}
+
+func (s *sink) from() string { return identifier(s.database) + "." + identifier(s.view) }
+
+// rows reads keys and rows where the condition holds, in the order of the key if that is the same on both sides.
+func (s *sink) rows(ctx context.Context, where string, row func(key, row string) error) error {
+	sql := "SELECT " + s.key + " AS dirtbike_key, " + s.row + " AS dirtbike_row FROM " + s.from() + " WHERE " + where
+	if s.ordered {
+		sql += " ORDER BY " + s.names
+	}
+	var k, r string
+	return s.query(ctx, sql, func(rows driver.Rows) error {
+		if err := rows.Scan(&k, &r); err != nil {
+			return sinkError(err)
+		}
+		return row(k, r)
+	})
+}
+
+// keys reads the keys of all rows, in no order.
+func (s *sink) keys(ctx context.Context, key func(string) error) error {
+	var k string
+	return s.query(ctx, "SELECT "+s.key+" AS dirtbike_key FROM "+s.from(), func(rows driver.Rows) error {
+		if err := rows.Scan(&k); err != nil {
+			return sinkError(err)
+		}
+		return key(k)
+	})
+}
+
+// among gives the condition that the key is one of these, and the context that carries them.
+func (s *sink) among(ctx context.Context, keys []string) (context.Context, string, error) {
+	var columns []func(*ext.Table) error
+	for i := range s.table.Key {
+		columns = append(columns, ext.Column(fmt.Sprintf("k%d", i), "String"))
+	}
+	table, err := ext.NewTable("dirtbike_keys", columns...)
+	if err != nil {
+		return ctx, "", err
+	}
+	values := make([]any, len(s.table.Key))
+	for _, key := range keys {
+		parts, err := fields(key)
+		if err != nil || len(parts) != len(values) {
+			return ctx, "", errForm
+		}
+		for i := range parts {
+			values[i] = parts[i].value
+		}
+		if err := table.Append(values...); err != nil {
+			return ctx, "", err
+		}
+	}
+	return clickhouse.Context(ctx, clickhouse.WithExternalTable(table)), "(" + s.names + ") IN (SELECT " + s.values + " FROM dirtbike_keys)", nil
+}
+
+// lookup reads the rows of these canonical keys. It may give rows of other keys, too, that share a bound (rule 31).
+func (s *sink) lookup(ctx context.Context, keys []string, row func(key, row string) error) error {
+	ctx, where, err := s.among(ctx, keys)
+	if err != nil {
+		return err
+	}
+	return s.rows(ctx, where, row)
+}
+
+// versions gives the newest version stored for each of these keys, deleted rows included.
+func (s *sink) versions(ctx context.Context, keys []string) (map[string]position, error) {
+	storage, err := s.storage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, where, err := s.among(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(_version), 96)), toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " +
+		storage + " WHERE " + where + " GROUP BY dirtbike_key"
+	out := map[string]position{}
+	return out, s.query(ctx, sql, func(rows driver.Rows) error {
+		var key string
+		var epoch uint32
+		var lsn uint64
+		if err := rows.Scan(&key, &epoch, &lsn); err != nil {
+			return sinkError(err)
+		}
+		out[key] = position{epoch, cdc.LSN(lsn)}
+		return nil
+	})
+}
+
+// storage finds, in the view's definition, the table of the generation that it shows.
+func (s *sink) storage(ctx context.Context) (string, error) {
+	var name string
+	generation := regexp.MustCompile(regexp.QuoteMeta(s.view) + `__g[0-9]+\b`)
+	sql := "SELECT as_select FROM system.tables WHERE database = " + literal(s.database) + " AND name = " + literal(s.view)
+	err := s.query(ctx, sql, func(rows driver.Rows) error {
+		var definition string
+		err := rows.Scan(&definition)
+		name = generation.FindString(definition)
+		return sinkError(err)
+	})
+	if err == nil && name == "" {
+		err = fmt.Errorf("view %s.%s shows none of dirtbike's storage tables. Try: see who has replaced it", s.database, s.view)
+	}
+	return identifier(schemas.StorageDatabase(s.database)) + "." + identifier(name), err
+}
+
+// earliestYear is what the view shows instead of an earlier year (rule 29).
+func (s *sink) earliestYear(ctx context.Context) (year int64, err error) {
+	if !s.capped {
+		return 0, nil
+	}
+	err = s.query(ctx, "SELECT toInt64(toYear(now('UTC')) - 90)", func(rows driver.Rows) error { return sinkError(rows.Scan(&year)) })
+	return year, err
+}

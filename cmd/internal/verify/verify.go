@@ -1,0 +1,127 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"dirtbike/schemas"
+)
+
+// Options of Run. Zero values take the defaults named.
+type Options struct {
+	// Source is the URL of the primary; it may hold a password and is never printed.
+	Source string
+	// ClickHouse has the views in Database.
+	ClickHouse driver.Conn
+	Database   string
+	// Tables to compare, in this order, with the policies under which they are captured and the topics' prefix.
+	Tables   []*schemas.Relation
+	Policies schemas.Policies
+	Prefix   string
+	// ChunkRows are compared at once. Default 20,000.
+	ChunkRows int
+	// RowsPerSecond limits what is read from Postgres; 0 means no limit.
+	RowsPerSecond int
+	// Timeout is how long to wait for ClickHouse to be complete up to a position. Default 60 s.
+	Timeout time.Duration
+	// OnProgress is told after each chunk; nil is silent. It must not block.
+	OnProgress func(Progress)
+	Log        *zap.Logger
+}
+
+// Progress of a comparison.
+type Progress struct {
+	// Table being compared, "schema.table".
+	Table string
+	// Rows of it compared so far.
+	Rows int64
+}
+
+func (o *Options) defaults() {
+	if o.ChunkRows <= 0 {
+		o.ChunkRows = 20_000
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	if o.OnProgress == nil {
+		o.OnProgress = func(Progress) {}
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+}
+
+// verifier is one run.
+type verifier struct {
+	Options
+	// reading streams chunks while control asks for positions, writes messages and reads rows again.
+	reading, control *source
+	complete         completion
+	limit            *rate.Limiter
+}
+
+// Run compares the tables one after the other. The report is complete if the error is nil; ErrNothingCompared if no table
+// could be compared, ErrBehind if ClickHouse did not follow in time, ErrUnreachable if a server went away. Both servers are
+// only read, but for logical messages that dirtbike alone reads.
+func Run(ctx context.Context, o Options) (Report, error) {
+	o.defaults()
+	v := &verifier{Options: o, complete: completion{o.ClickHouse, o.Database}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
+	if o.RowsPerSecond > 0 {
+		v.limit.SetLimit(rate.Limit(o.RowsPerSecond))
+	}
+	for _, s := range []**source{&v.reading, &v.control} {
+		connection, err := connect(ctx, o.Source)
+		if err != nil {
+			return Report{}, err
+		}
+		defer connection.close(context.WithoutCancel(ctx))
+		*s = connection
+	}
+	return v.tables(ctx)
+}
+
+func (v *verifier) tables(ctx context.Context) (Report, error) {
+	report, compared := Report{Equal: true, Tables: []TableReport{}}, false
+	for _, rel := range v.Tables {
+		result, at, err := v.table(ctx, rel)
+		var inexact *inexactError
+		if errors.As(err, &inexact) {
+			result.Equal, result.Reason, err = false, inexact.reason, nil
+			v.Log.Warn("table not compared", zap.String("table", rel.FullName()), zap.String("reason", inexact.reason))
+		} else if err == nil {
+			compared = true
+		}
+		if err != nil {
+			return Report{}, fmt.Errorf("compare %s: %w", rel.FullName(), err)
+		}
+		report.add(result, at)
+	}
+	if !compared {
+		report.Equal = false
+		return report, fmt.Errorf("%w. Try: dirtbike status", ErrNothingCompared)
+	}
+	return report, nil
+}
+
+// table compares one table.
+func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (TableReport, position, error) {
+	report := TableReport{Table: rel.FullName()}
+	r, err := v.newRun(ctx, rel)
+	if err != nil {
+		return report, position{}, err
+	}
+	err = r.run(ctx)
+	if err == nil {
+		v.Log.Info("table compared", zap.String("table", report.Table), zap.Int64("rows", r.rowsSource), zap.Int64("differing_keys", r.differing))
+	}
+	report.RowsSource, report.RowsSink, report.DifferingKeys = r.rowsSource, r.rowsSink, r.differing
+	report.Equal = err == nil && r.differing == 0
+	return report, r.at, err
+}

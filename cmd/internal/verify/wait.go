@@ -1,0 +1,227 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// The reasons for which a comparison or a wait ends without an answer. They are wrapped with where and what to do.
+var (
+	// ErrNothingCompared says that no table was compared, which is no agreement.
+	ErrNothingCompared = errors.New("no table was compared")
+	// ErrBehind says that ClickHouse did not become complete in time.
+	ErrBehind = errors.New("ClickHouse is not complete in time")
+	// ErrUnreachable says that a server did not answer.
+	ErrUnreachable = errors.New("no answer")
+)
+
+// pollInterval is how often complete_up_to is read while something waits for it.
+const pollInterval = 50 * time.Millisecond
+
+// completeRow is a row of complete_up_to.
+type completeRow struct {
+	position
+	exact bool
+}
+
+// completion reads complete_up_to.
+type completion struct {
+	conn     driver.Conn
+	database string
+}
+
+// read gives the rows by table; none where load has never run.
+func (c completion) read(ctx context.Context) (map[string]completeRow, error) {
+	out := map[string]completeRow{}
+	s := sink{conn: c.conn}
+	err := s.query(ctx, "SELECT `table`, epoch, lsn, exact FROM "+identifier(c.database)+".complete_up_to", func(rows driver.Rows) error {
+		var table string
+		var epoch uint32
+		var lsn uint64
+		var exact uint8
+		if err := rows.Scan(&table, &epoch, &lsn, &exact); err != nil {
+			return sinkError(err)
+		}
+		out[table] = completeRow{position{epoch, cdc.LSN(lsn)}, exact != 0}
+		return nil
+	})
+	if gone(err) {
+		err = nil
+	}
+	return out, err
+}
+
+// reason says why a table is quarantined; "" if it is not.
+func (c completion) reason(ctx context.Context, table string) (string, error) {
+	var out []string
+	s := sink{conn: c.conn}
+	sql := "SELECT reason FROM " + identifier(schemas.StorageDatabase(c.database)) + ".quarantine FINAL WHERE open = 1 AND `table` = " + literal(table)
+	err := s.query(ctx, sql, func(rows driver.Rows) error {
+		var reason string
+		err := rows.Scan(&reason)
+		out = append(out, reason)
+		return sinkError(err)
+	})
+	if gone(err) {
+		err = nil
+	}
+	return strings.Join(out, "; "), err
+}
+
+// inexactError says that a table cannot be compared now.
+type inexactError struct{ reason string }
+
+func (e *inexactError) Error() string { return "the table is not exact: " + e.reason }
+
+// passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so that
+// an idle log gets there. A table that is not exact is an *inexactError.
+func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (position, error) {
+	nudged := false
+	var at position
+	ok, err := poll(ctx, v.Timeout, func() (bool, error) {
+		rows, err := v.complete.read(ctx)
+		if err != nil {
+			return false, err
+		}
+		row, known := rows[table]
+		if !known || !row.exact {
+			return false, v.inexact(ctx, table, known)
+		}
+		at = row.position
+		if at.lsn < lsn && !nudged {
+			nudged = true
+			_, err = v.control.nudge(ctx, "verify")
+		}
+		return at.lsn >= lsn, err
+	})
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: table %s is complete up to %s, not yet up to %s, after %s. Try: dirtbike status", ErrBehind, table, at.lsn, lsn, v.Timeout)
+	}
+	return at, err
+}
+
+func (v *verifier) inexact(ctx context.Context, table string, known bool) error {
+	if !known {
+		return &inexactError{"ClickHouse does not know it yet"}
+	}
+	reason, err := v.complete.reason(ctx, table)
+	if err != nil {
+		return err
+	}
+	if reason == "" {
+		reason = "its first copy has not ended"
+	}
+	return &inexactError{reason}
+}
+
+// poll asks until done, an error, or the time is over (false).
+func poll(ctx context.Context, timeout time.Duration, done func() (bool, error)) (bool, error) {
+	over := time.NewTimer(timeout)
+	defer over.Stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return ok, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-over.C:
+			return false, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// WaitOptions of WaitComplete.
+type WaitOptions struct {
+	// Source is the URL of the primary; it may hold a password and is never printed.
+	Source     string
+	ClickHouse driver.Conn
+	Database   string
+	// Tables that must be exact, "schema.table", besides those that complete_up_to knows. It may be empty.
+	Tables []string
+	// Timeout after which it is ErrBehind; 0 means 60 seconds.
+	Timeout time.Duration
+}
+
+// WaitComplete returns once ClickHouse is complete up to the source's position at the moment of the call and every table is
+// exact (rule 24). On a primary it commits a logical message and waits for its position, since an idle log would never get
+// there; on a standby it waits for what has been replayed.
+func WaitComplete(ctx context.Context, o WaitOptions) error {
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	s, err := connect(ctx, o.Source)
+	if err != nil {
+		return err
+	}
+	defer s.close(context.WithoutCancel(ctx))
+	target, err := s.target(ctx)
+	if err != nil {
+		return err
+	}
+	complete, lacking := completion{o.ClickHouse, o.Database}, ""
+	ok, err := poll(ctx, o.Timeout, func() (bool, error) {
+		rows, err := complete.read(ctx)
+		lacking = lack(rows, target, o.Tables)
+		return lacking == "", err
+	})
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: after %s %s. Try: dirtbike status", ErrBehind, o.Timeout, lacking)
+	}
+	return err
+}
+
+func (s *source) target(ctx context.Context) (cdc.LSN, error) {
+	standby, err := s.text(ctx, "SELECT pg_is_in_recovery()")
+	if err != nil {
+		return 0, err
+	}
+	if standby == "f" {
+		return s.nudge(ctx, "wait")
+	}
+	at, err := s.text(ctx, "SELECT pg_last_wal_replay_lsn()")
+	if err != nil {
+		return 0, err
+	}
+	return cdc.ParseLSN(at)
+}
+
+// lack says what is missing, "" if nothing is.
+func lack(rows map[string]completeRow, target cdc.LSN, tables []string) string {
+	all, known := rows[""]
+	if !known {
+		return "it is complete up to nothing yet"
+	}
+	if all.lsn < target {
+		return fmt.Sprintf("it is complete up to %s, not yet up to %s", all.lsn, target)
+	}
+	var inexact []string
+	for name, row := range rows {
+		if name != "" && !row.exact {
+			inexact = append(inexact, name)
+		}
+	}
+	for _, name := range tables {
+		if _, known := rows[name]; !known {
+			inexact = append(inexact, name)
+		}
+	}
+	if len(inexact) == 0 {
+		return ""
+	}
+	slices.Sort(inexact)
+	return "not exact: " + strings.Join(inexact, ", ")
+}

@@ -1,0 +1,307 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// consumerOptions are those of the group: offsets come from ClickHouse alone, and no partition is taken away within a batch.
+func (l *Loader) consumerOptions() []kgo.Opt {
+	fetch := int32(min(l.o.MemoryBytes/fetchShare, 32<<20)) //nolint:gosec // small
+	return append(append([]kgo.Opt{}, l.o.Kafka...),
+		kgo.ClientID("dirtbike-load"),
+		kgo.ConsumerGroup(l.o.Group),
+		kgo.ConsumeRegex(),
+		kgo.ConsumeTopics("^"+regexp.QuoteMeta(l.o.Prefix)+`\.[^.]+\.[^.]+$`, "^"+regexp.QuoteMeta(schemas.ProgressTopic(l.o.Prefix))+"$"),
+		kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.AdjustFetchOffsetsFn(l.startOffsets),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) {}), // makes assignment wait for the poll loop, too
+		kgo.OnPartitionsRevoked(l.revoked),
+		kgo.OnPartitionsLost(l.revoked),
+		kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(max(fetch/4, 1<<16)), kgo.MaxConcurrentFetches(concurrentFetches),
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)
+}
+
+// revoked forgets partitions; whoever gets them reads everything from ClickHouse.
+func (l *Loader) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, ids := range gone {
+		t := l.topics[name]
+		if t == nil {
+			continue
+		}
+		for _, id := range ids {
+			delete(t.parts, id)
+		}
+		if t.progress {
+			l.progress.forget()
+		}
+	}
+}
+
+// startOffsets decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
+// session start anew, so ClickHouse being away is waited for here.
+func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.running, cancel)()
+	began := time.Now()
+	err := l.retry(ctx, "find the start offsets", func(ctx context.Context) error {
+		err := l.assign(ctx, assigned)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(began) > unknownPatience {
+			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table", ErrTopicChanged, err)
+		}
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			l.stop(err)
+		}
+		return nil, err
+	}
+	return assigned, nil
+}
+
+// unknownPatience is how long a broker may not have heard of a topic that another one names.
+const unknownPatience = 15 * time.Second
+
+// checkTopics looks whether a topic was deleted and made again while it is being loaded.
+func (l *Loader) checkTopics(ctx context.Context) error {
+	if len(l.topics) == 0 || time.Since(l.checked) < checkInterval {
+		return nil
+	}
+	l.checked = time.Now()
+	details, err := l.admin.ListTopics(ctx, sortedKeys(l.topics)...)
+	if err != nil {
+		l.status.failed("read the topics' metadata", err)
+		return nil //nolint:nilerr // asked again soon
+	}
+	for name, t := range l.topics {
+		if d, ok := details[name]; ok && d.Err == nil && len(t.parts) > 0 && uuid.UUID(d.ID) != t.id {
+			return changedTopic(name)
+		}
+	}
+	return nil
+}
+
+const checkInterval = 5 * time.Second
+
+// assign fills in the offsets and makes the state of the partitions.
+func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.Offset) error {
+	names := sortedKeys(assigned)
+	if len(names) == 0 {
+		return nil
+	}
+	details, err := l.admin.ListTopics(ctx, names...)
+	if err != nil {
+		return fmt.Errorf("read the topics' metadata: %w", err)
+	}
+	starts, err := l.admin.ListStartOffsets(ctx, names...)
+	if err != nil {
+		return fmt.Errorf("read the topics' first offsets: %w", err)
+	}
+	applied, err := l.readApplied(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		d := details[name]
+		if d.Err != nil {
+			return fmt.Errorf("topic %s: %w", name, d.Err)
+		}
+		t, err := l.assignTopic(name, d)
+		if err != nil {
+			return err
+		}
+		for id := range assigned[name] {
+			p, err := startPartition(t, id, applied, starts)
+			if err != nil {
+				return err
+			}
+			assigned[name][id] = kgo.NewOffset().At(p.next).WithEpoch(-1)
+			t.parts[id] = p
+		}
+		if err := l.loadTopic(ctx, t); err != nil {
+			return err
+		}
+	}
+	return l.quarantines.load(ctx, l)
+}
+
+// assignTopic makes or renews the topic's state.
+func (l *Loader) assignTopic(name string, d kadm.TopicDetail) (*topic, error) {
+	t := l.topics[name]
+	if t == nil {
+		made, ok := newTopic(name, l.o.Prefix)
+		if !ok {
+			return nil, fmt.Errorf("%w: topic %s has the pipeline's prefix but no name that capture gives. Try: another kafka.prefix, or delete the topic", ErrTopicChanged, name)
+		}
+		made.id = uuid.UUID(d.ID)
+		t = made
+		l.topics[name] = t
+	}
+	if t.id != uuid.UUID(d.ID) {
+		return nil, changedTopic(name)
+	}
+	t.partitions = int32(len(d.Partitions)) //nolint:gosec // a count
+	return t, nil
+}
+
+func changedTopic(name string) error {
+	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table, or dirtbike teardown and start anew", ErrTopicChanged, name)
+}
+
+// startPartition finds the offset: what is applied to this topic, else the log's start.
+func startPartition(t *topic, id int32, applied map[string][]appliedOffset, starts kadm.ListedOffsets) (*partition, error) {
+	p := &partition{topic: t, id: id, applied: -1}
+	others := false
+	for _, a := range applied[t.name] {
+		switch {
+		case a.id != t.id:
+			others = true
+		case a.partition == id:
+			p.applied = a.next
+		}
+	}
+	start, ok := starts.Lookup(t.name, id)
+	if !ok || start.Err != nil {
+		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.name, id, start.Err)
+	}
+	switch {
+	case p.applied >= 0 && p.applied < start.Offset:
+		return nil, gap(t.name, id, p.applied, start.Offset)
+	case p.applied < 0 && others && !hasApplied(applied[t.name], t.id):
+		return nil, changedTopic(t.name)
+	case p.applied < 0:
+		p.applied, p.mustOpen = start.Offset, start.Offset > 0
+	}
+	p.next = p.applied
+	return p, nil
+}
+
+func hasApplied(list []appliedOffset, id uuid.UUID) bool {
+	for _, a := range list {
+		if a.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+func gap(topic string, partition int32, have, start int64) error {
+	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table",
+		ErrGap, topic, partition, have, start)
+}
+
+// appliedOffset is one row of `applied`.
+type appliedOffset struct {
+	id        uuid.UUID
+	partition int32
+	next      int64
+}
+
+func (l *Loader) readApplied(ctx context.Context, topics []string) (map[string][]appliedOffset, error) {
+	rows, err := l.conn.Query(ctx, "SELECT topic, topic_id, partition, max(next) FROM "+l.raw("applied")+" WHERE topic IN ("+literals(topics)+") GROUP BY topic, topic_id, partition")
+	if err != nil {
+		return nil, fmt.Errorf("read applied offsets: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	out := map[string][]appliedOffset{}
+	for rows.Next() {
+		var name string
+		var a appliedOffset
+		var id uint32
+		var next uint64
+		if err := rows.Scan(&name, &a.id, &id, &next); err != nil {
+			return nil, fmt.Errorf("read applied offsets: %w", err)
+		}
+		a.partition, a.next = int32(id), int64(next) //nolint:gosec // written from these types
+		out[name] = append(out[name], a)
+	}
+	return out, rows.Err()
+}
+
+func literals(list []string) string {
+	var out []byte
+	for i, s := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, literal(s)...)
+	}
+	return string(out)
+}
+
+// loadTopic reads what ClickHouse knows of the topic: generations on all partitions, and what the view shows.
+func (l *Loader) loadTopic(ctx context.Context, t *topic) error {
+	if t.progress {
+		return l.progress.load(ctx, l, t)
+	}
+	if err := l.loadGenerations(ctx, t); err != nil {
+		return err
+	}
+	t.unsettled = len(t.generations) > 0
+	l.o.Log.Info("partitions assigned", zap.String("topic", t.name), zap.Int("partitions", len(t.parts)), zap.Uint32("generation_shown", t.shown))
+	return nil
+}
+
+func (l *Loader) loadGenerations(ctx context.Context, t *topic) error {
+	rows, err := l.conn.Query(ctx, "SELECT partition, generation, kind, max(offset), toUInt64(bitShiftRight(max(version), 64)), toUInt64(bitAnd(max(version), toUInt128(18446744073709551615))) FROM "+
+		l.raw("generations")+" WHERE topic_id = "+literal(t.id.String())+" GROUP BY partition, generation, kind ORDER BY generation")
+	if err != nil {
+		return fmt.Errorf("read generations of %s: %w", t.table, err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	for rows.Next() {
+		var id, number uint32
+		var kind string
+		var offset, high, low uint64
+		if err := rows.Scan(&id, &number, &kind, &offset, &high, &low); err != nil {
+			return fmt.Errorf("read generations of %s: %w", t.table, err)
+		}
+		t.learn(int32(id), number, kind, endMark{offset: int64(offset), cut: cdc.PositionFromHalves(high, low)}) //nolint:gosec // written from these types
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return l.loadShown(ctx, t)
+}
+
+// The kinds in `generations`.
+const (
+	kindOpen = "open"
+	kindEnd  = "end"
+)
+
+// learn takes an open or end of any partition into the state.
+func (t *topic) learn(partition int32, number uint32, kind string, mark endMark) {
+	g := t.generation(number)
+	if kind == kindEnd {
+		g.ends[partition] = mark
+		return
+	}
+	if p := t.parts[partition]; p != nil && number > p.newest {
+		p.newest = number
+	}
+}

@@ -1,0 +1,87 @@
+package clickhouse
+
+import (
+	"time"
+
+	"dirtbike/cdc"
+)
+
+// batch is what has been taken from Kafka and is not applied yet. It is guarded by Loader.mu.
+type batch struct {
+	// records counts all, rows those that become rows; bytes is about what they take in memory.
+	records, rows int
+	bytes         int64
+	since         time.Time // of the first record
+	stores        []*storage
+	// warm are the storages of the batch before. Only they keep emptied segments, so that what is kept stays below a batch.
+	warm  []*storage
+	moved map[*partition]bool // partitions whose next is ahead of applied
+	cuts  []cutRow
+	marks []markRow
+	// commitTime is that of the last change, microseconds since 1970; 0: none.
+	commitTime int64
+}
+
+// cutRow is a row of `cuts`, markRow one of `generations`.
+type cutRow struct {
+	topic      string
+	generation uint32
+	leaf       uint32
+	version    cdc.Position
+}
+
+type markRow struct {
+	topic      *topic
+	partition  int32
+	generation uint32
+	kind       string
+	offset     int64
+	version    cdc.Position
+}
+
+func newBatch() *batch { return &batch{moved: map[*partition]bool{}} }
+
+// take notes that a partition's record was taken into the batch.
+func (b *batch) take(p *partition, next int64) {
+	if b.records == 0 {
+		b.since = time.Now()
+	}
+	b.records++
+	p.next = next
+	b.moved[p] = true
+}
+
+// grew notes what a row added to a storage.
+func (b *batch) grew(s *storage, bytes int64) {
+	if !s.inBatch {
+		s.inBatch = true
+		b.stores = append(b.stores, s)
+	}
+	s.bytes += bytes
+	b.bytes += bytes
+	b.rows++
+}
+
+// drop forgets the rows of a storage.
+func (b *batch) drop(s *storage) {
+	b.bytes -= s.bytes
+	s.discard()
+}
+
+func (b *batch) empty() bool { return b.records == 0 }
+
+// reset empties the batch after it was applied.
+func (b *batch) reset() {
+	for _, s := range b.warm {
+		if !s.inBatch {
+			s.spare = nil
+		}
+	}
+	for _, s := range b.stores {
+		s.clear()
+		s.inBatch = false
+	}
+	clear(b.warm)
+	clear(b.moved)
+	*b = batch{stores: b.warm[:0], warm: b.stores, moved: b.moved, cuts: b.cuts[:0], marks: b.marks[:0]}
+}

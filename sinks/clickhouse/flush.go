@@ -1,0 +1,279 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// parallelInserts bounds the inserts into different tables at one time.
+const parallelInserts = 3
+
+// flush applies the batch: rows, then what orders and hides them, then the applied offsets (rules 13 and 21). Each step may be
+// repeated; an error other than a stop means that ctx has ended and nothing of the batch is applied.
+func (l *Loader) flush(ctx context.Context) error {
+	if err := l.insertStores(ctx); err != nil {
+		return err
+	}
+	if err := l.retry(ctx, "write cuts and generations", l.writeMarks); err != nil {
+		return err
+	}
+	l.o.Fault.At(cdc.FaultAfterInsert)
+	if err := l.retry(ctx, "write applied offsets", l.writeApplied); err != nil {
+		return err
+	}
+	if l.batch.commitTime > 0 {
+		l.metrics.latency.Observe(time.Since(time.UnixMicro(l.batch.commitTime)).Seconds())
+	}
+	l.batch.reset()
+	l.publish(true)
+	return nil
+}
+
+// settleAll looks after every topic whose view or storage may have to move.
+func (l *Loader) settleAll(ctx context.Context) error {
+	for _, name := range sortedKeys(l.topics) {
+		t := l.topics[name]
+		if t.progress || !t.unsettled || len(t.parts) == 0 {
+			continue
+		}
+		err := l.retry(ctx, "settle the generations of "+t.table, func(ctx context.Context) error { return l.settle(ctx, t) })
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || isStop(err):
+			return err
+		default:
+			t.unsettled = false
+			l.quarantine(t, t.newest(), "generations: "+withoutValues(err))
+		}
+	}
+	return nil
+}
+
+func (l *Loader) insertStores(ctx context.Context) error {
+	stores := append([]*storage(nil), l.batch.stores...)
+	for _, s := range stores {
+		if err := l.prepare(ctx, s); err != nil {
+			return err
+		}
+	}
+	g, inserting := errgroup.WithContext(ctx)
+	g.SetLimit(parallelInserts)
+	failed := make([]error, len(stores))
+	for i, s := range stores {
+		if len(s.segments) == 0 {
+			continue
+		}
+		l.o.Fault.At(cdc.FaultBeforeInsert)
+		g.Go(func() error {
+			err := l.insert(inserting, s)
+			if isHopeless(err) {
+				failed[i], err = err, nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return l.afterInserts(ctx, stores, failed)
+}
+
+// afterInserts quarantines the tables whose rows ClickHouse refuses, unless another loader has dropped an old generation.
+func (l *Loader) afterInserts(ctx context.Context, stores []*storage, failed []error) error {
+	for i, s := range stores {
+		if failed[i] == nil {
+			l.count(s)
+			continue
+		}
+		if errorCode(failed[i]) == codeUnknownTable {
+			if err := l.retry(ctx, "read generations", func(ctx context.Context) error { return l.loadShown(ctx, s.topic) }); err != nil {
+				return err
+			}
+			if s.generation < s.topic.shown {
+				s.topic.generation(s.generation).dropped = true
+				continue
+			}
+		}
+		l.quarantine(s.topic, s.generation, "insert: "+withoutValues(failed[i]))
+	}
+	return nil
+}
+
+// prepare completes deferred rows and widens columns, so that no NULL becomes a default (rule 23).
+func (l *Loader) prepare(ctx context.Context, s *storage) error {
+	err := l.resolve(ctx, s)
+	if err == nil {
+		err = l.widen(ctx, s)
+	}
+	if err == nil || ctx.Err() != nil || isStop(err) {
+		return err
+	}
+	l.quarantine(s.topic, s.generation, withoutValues(err))
+	return nil
+}
+
+// widen makes columns Nullable that got a NULL although the source says NOT NULL: the log may be older than the constraint,
+// and NaN is NULL in ClickHouse.
+func (l *Loader) widen(ctx context.Context, s *storage) error {
+	for i := range s.table.Columns {
+		if s.nullable[i] || !s.hasNull(i) {
+			continue
+		}
+		c := &s.table.Columns[i]
+		if c.Key {
+			return fmt.Errorf("key column %s is NULL", c.Name)
+		}
+		l.o.Log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", s.topic.table), zap.String("column", c.Name))
+		err := l.retry(ctx, "widen a column of "+s.topic.table, func(ctx context.Context) error {
+			return l.conn.Exec(ctx, "ALTER TABLE "+s.name+" MODIFY COLUMN "+ident(schemas.ClickHouseColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
+		})
+		if err != nil {
+			return err
+		}
+		s.nullable[i] = true
+		if s.topic.shown == s.generation {
+			if err := l.retry(ctx, "renew the view of "+s.topic.table, func(ctx context.Context) error { return l.conn.Exec(ctx, l.createView(s)) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *storage) hasNull(column int) bool {
+	for _, seg := range s.segments {
+		if seg.fields[column].hasNull {
+			return true
+		}
+	}
+	return false
+}
+
+// insert sends the storage's rows as one INSERT. After a mismatch of types it looks once whether another loader has widened a column.
+func (l *Loader) insert(ctx context.Context, s *storage) error {
+	start, looked := time.Now(), false
+	err := l.retry(ctx, "insert into "+s.topic.table, func(ctx context.Context) error {
+		for _, seg := range s.segments {
+			for i, b := range seg.fields {
+				b.nullable = s.nullable[i]
+			}
+		}
+		err := l.native.insert(ctx, s.name, s.segments, func() { l.o.Fault.At(cdc.FaultInInsert) })
+		if isHopeless(err) && errorCode(err) != codeUnknownTable && !looked {
+			looked = true
+			if err := l.describe(ctx, s); err != nil {
+				return err
+			}
+			err = l.native.insert(ctx, s.name, s.segments, func() { l.o.Fault.At(cdc.FaultInInsert) })
+		}
+		return err
+	})
+	l.metrics.seconds.Observe(time.Since(start).Seconds())
+	return err
+}
+
+// count adds what was inserted to status and metrics.
+func (l *Loader) count(s *storage) {
+	rows := 0
+	for _, seg := range s.segments {
+		rows += seg.rows
+		if seg.exact != nil {
+			for i := range seg.exact.keys.rows() {
+				s.topic.inexact[string(seg.exact.keys.row(i))]++
+			}
+		}
+	}
+	if rows == 0 {
+		return
+	}
+	s.topic.rows += int64(rows)
+	l.metrics.rows.WithLabelValues(s.topic.table).Add(float64(rows))
+	l.metrics.bytes.WithLabelValues(s.topic.table).Add(float64(s.bytes))
+	l.metrics.inserts.WithLabelValues(s.topic.table).Inc()
+}
+
+// writeMarks stores cuts, opens, ends and quarantines of the batch.
+func (l *Loader) writeMarks(ctx context.Context) error {
+	var rows [][]any
+	for _, c := range l.batch.cuts {
+		rows = append(rows, []any{c.topic, c.generation, c.leaf, bigVersion(c.version)})
+	}
+	if err := l.insertRows(ctx, "cuts", rows); err != nil {
+		return err
+	}
+	rows = nil
+	for _, m := range l.batch.marks {
+		rows = append(rows, []any{m.topic.id, m.topic.name, uint32(m.partition), m.generation, m.kind, uint64(m.offset), bigVersion(m.version)}) //nolint:gosec // never negative
+	}
+	if err := l.insertRows(ctx, "generations", rows); err != nil {
+		return err
+	}
+	return l.quarantines.write(ctx, l)
+}
+
+// writeApplied stores how far each partition of the batch is applied.
+func (l *Loader) writeApplied(ctx context.Context) error {
+	var rows [][]any
+	for p := range l.batch.moved {
+		next := l.appliedNext(p)
+		if next > p.applied {
+			rows = append(rows, []any{p.topic.id, p.topic.name, uint32(p.id), uint64(next)}) //nolint:gosec // never negative
+		}
+	}
+	if err := l.insertRows(ctx, "applied", rows); err != nil {
+		return err
+	}
+	for p := range l.batch.moved {
+		p.applied = max(p.applied, l.appliedNext(p))
+	}
+	return nil
+}
+
+// appliedNext is how far a partition is applied with this batch; a progress record counts once everything is complete up to it.
+func (l *Loader) appliedNext(p *partition) int64 {
+	if p.topic.progress {
+		return l.progress.done(p.next)
+	}
+	return p.next
+}
+
+// insertRows inserts a few rows into a bookkeeping table.
+func (l *Loader) insertRows(ctx context.Context, table string, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	batch, err := l.conn.PrepareBatch(ctx, "INSERT INTO "+l.raw(table))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", table, err)
+	}
+	defer batch.Close() //nolint:errcheck // Send tells
+	for _, r := range rows {
+		if err := batch.Append(r...); err != nil {
+			return fmt.Errorf("write %s: %w", table, err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return fmt.Errorf("write %s: %w", table, err)
+	}
+	return nil
+}
+
+// bigVersion is the position as UInt128.
+func bigVersion(p cdc.Position) *big.Int {
+	high, low := p.Halves()
+	v := new(big.Int).SetUint64(high)
+	return v.Or(v.Lsh(v, 64), new(big.Int).SetUint64(low))
+}
+
+// raw names a bookkeeping table.
+func (l *Loader) raw(table string) string {
+	return ident(schemas.StorageDatabase(l.o.Database)) + "." + ident(table)
+}

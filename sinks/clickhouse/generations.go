@@ -1,0 +1,230 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+)
+
+// settle brings the view of a topic to its newest complete generation, and drops storage that nobody needs any more
+// (rule 13). Any loader may do it at any time: it only ever goes up, and is checked again with each batch.
+func (l *Loader) settle(ctx context.Context, t *topic) error {
+	if err := l.loadGenerations(ctx, t); err != nil {
+		return err
+	}
+	newest := t.newestComplete()
+	if newest > t.shown {
+		if err := l.show(ctx, t, newest); err != nil {
+			return err
+		}
+	}
+	if t.shown > 0 {
+		if err := l.confirmShown(ctx, t); err != nil {
+			return err
+		}
+	}
+	done, err := l.dropOld(ctx, t)
+	if err != nil {
+		return err
+	}
+	t.unsettled = !done || t.newest() > t.shown
+	return nil
+}
+
+func (t *topic) newest() (n uint32) {
+	for g := range t.generations {
+		n = max(n, g)
+	}
+	return n
+}
+
+// newestComplete is the newest generation that has ended on every partition.
+func (t *topic) newestComplete() (n uint32) {
+	for number, g := range t.generations {
+		if t.partitions > 0 && len(g.ends) >= int(t.partitions) {
+			n = max(n, number)
+		}
+	}
+	return n
+}
+
+// show makes the view read a generation.
+func (l *Loader) show(ctx context.Context, t *topic, number uint32) error {
+	g := t.generation(number)
+	if g.store == nil {
+		if err := l.recoverStorage(ctx, t, g); err != nil {
+			return err
+		}
+	}
+	if err := l.conn.Exec(ctx, l.createView(g.store)); err != nil {
+		return fmt.Errorf("create the view of %s: %w", t.table, err)
+	}
+	l.o.Log.Info("generation complete: the view shows it", zap.String("table", t.table), zap.Uint32("generation", number), zap.Uint32("before", t.shown))
+	t.shown = number
+	return nil
+}
+
+// confirmShown records that the table has a view, and lifts a quarantine that the generation outlived.
+func (l *Loader) confirmShown(ctx context.Context, t *topic) error {
+	if t.recorded < t.shown {
+		if err := l.insertRows(ctx, "shown", [][]any{{t.table, t.name, t.shown}}); err != nil {
+			return err
+		}
+		t.recorded = t.shown
+	}
+	k := quarantineKey{t.table, legLoad}
+	if l.quarantines.rows[k].generation < t.shown {
+		l.quarantines.set(k, stateClosed, 0, "")
+	}
+	return l.quarantines.write(ctx, l)
+}
+
+// recoverStorage finds the contract of a storage table that an earlier session made.
+func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) error {
+	var comment string
+	err := l.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+
+		" AND name = "+literal(schemas.ClickHouseStorage(t.schema, t.rel, g.number))).Scan(&comment)
+	if err != nil {
+		return fmt.Errorf("storage of %s, generation %d: %w", t.table, g.number, err)
+	}
+	if len(comment) < len(commentPrefix) {
+		return fmt.Errorf("storage of %s, generation %d has no schema in its comment: %w", t.table, g.number, errContract)
+	}
+	id, err := strconv.Atoi(comment[len(commentPrefix):])
+	if err != nil {
+		return fmt.Errorf("storage of %s, generation %d has no schema in its comment: %w", t.table, g.number, errContract)
+	}
+	w, err := l.writer(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, err = l.ensureStorage(ctx, g, t, w.table, id)
+	return err
+}
+
+// loadShown reads from the view's comment which generation it shows.
+func (l *Loader) loadShown(ctx context.Context, t *topic) error {
+	rows, err := l.conn.Query(ctx, "SELECT comment FROM system.tables WHERE database = "+literal(l.o.Database)+
+		" AND name = "+literal(schemas.ClickHouseView(t.schema, t.rel))+" AND engine = 'View'")
+	if err != nil {
+		return fmt.Errorf("read the view of %s: %w", t.table, err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	t.shown = 0
+	for rows.Next() {
+		var comment string
+		if err := rows.Scan(&comment); err != nil {
+			return fmt.Errorf("read the view of %s: %w", t.table, err)
+		}
+		t.shown = shownBy(comment)
+	}
+	return rows.Err()
+}
+
+// viewComment begins the comment of a view; its generation follows.
+const viewComment = "dirtbike generation "
+
+// shownBy gives the generation of a view's comment; 0 for a view that somebody else made, which is then replaced.
+func shownBy(comment string) uint32 {
+	number, ok := strings.CutPrefix(comment, viewComment)
+	n, err := strconv.ParseUint(number, 10, 32)
+	if !ok || err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// dropOld drops the storage of generations below the shown one, once every partition has been applied past its end.
+func (l *Loader) dropOld(ctx context.Context, t *topic) (done bool, err error) {
+	shown := t.generations[t.shown]
+	if shown == nil || t.shown == 1 && len(t.generations) == 1 {
+		return true, nil
+	}
+	passed, err := l.passedEnd(ctx, t, shown)
+	if err != nil || !passed {
+		return false, err
+	}
+	for number := t.shown - 1; number > 0; number-- {
+		g := t.generations[number]
+		if g == nil {
+			continue
+		}
+		if err := l.conn.Exec(ctx, "DROP TABLE IF EXISTS "+storageName(l.o.Database, t.schema, t.rel, number)); err != nil {
+			return false, fmt.Errorf("drop generation %d of %s: %w", number, t.table, err)
+		}
+		g.dropped = true
+	}
+	return true, nil
+}
+
+func (l *Loader) passedEnd(ctx context.Context, t *topic, g *generation) (bool, error) {
+	applied, err := l.readApplied(ctx, []string{t.name})
+	if err != nil {
+		return false, err
+	}
+	past := 0
+	for _, a := range applied[t.name] {
+		if end, ok := g.ends[a.partition]; ok && a.id == t.id && a.next > end.offset {
+			past++
+		}
+	}
+	return past >= int(t.partitions), nil
+}
+
+// writer is what a schema id says: a table's contract, or a control record's.
+type writer struct {
+	table   *schemas.Table
+	reader  *avro.Reader
+	control bool
+	err     error // the schema cannot be used
+}
+
+var errSchema = errors.New("the registered schema cannot be used")
+
+// writer reads and compiles the value schema of an id, once.
+func (l *Loader) writer(ctx context.Context, id int) (*writer, error) {
+	if w := l.writers[id]; w != nil {
+		return w, w.err
+	}
+	text, err := l.schema(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{}
+	if w.table, err = avro.ParseTable(text); err == nil {
+		w.reader, err = avro.NewReader(w.table)
+	}
+	if err != nil {
+		w.err = fmt.Errorf("%w: id %d: %w", errSchema, id, err)
+	}
+	l.writers[id] = w
+	return w, w.err
+}
+
+// isControl reports whether a key schema is that of control records, reading it once.
+func (l *Loader) isControl(ctx context.Context, id int) (bool, error) {
+	if is, ok := l.controls[id]; ok {
+		return is, nil
+	}
+	text, err := l.schema(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	l.controls[id] = avro.IsControl(text)
+	return l.controls[id], nil
+}
+
+func (l *Loader) schema(ctx context.Context, id int) (text string, err error) {
+	err = l.retry(ctx, "read a schema from the registry", func(ctx context.Context) error {
+		text, err = l.o.Registry.Schema(ctx, id)
+		return err
+	})
+	return text, err
+}

@@ -1,0 +1,146 @@
+package clickhouse
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// eventually waits until a query gives the rows.
+func (w *world) eventually(want []string, sql string) {
+	w.t.Helper()
+	var got []string
+	require.Eventually(w.t, func() bool {
+		var err error
+		got, err = w.tryQuery(sql)
+		return err == nil && equalStrings(want, got)
+	}, 30*time.Second, 20*time.Millisecond, "%s: want %q, got %q", sql, want, &got)
+}
+
+func equalStrings(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// TestGenerations: a copy that was killed before its end is superseded, the second one swaps in when it ended on every partition,
+// changes below its cut are ignored there, and a later copy removes rows that nobody deleted.
+func TestGenerations(t *testing.T) {
+	w := newWorld(t)
+	tab := w.table("g", 3, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false))
+	l := w.load()
+	x := w.begin().open(tab)
+	x.read(tab, x.snapshot(), "1", "first").read(tab, x.snapshot(), "2", "first").commit() // killed here
+	w.wait()
+	require.False(t, w.complete("public.g").Exact)
+	require.False(t, w.complete("").Exact)
+	_, err := w.tryQuery("SELECT * FROM DB.g")
+	require.Error(t, err, "there is no view before the first complete copy")
+
+	w.begin().open(tab).commit()
+	early := w.begin().update(tab, "1", "changed").insert(tab, "3", "new").delete(tab, "2", `\N`)
+	w.lsn += 0x1000 // the second snapshot lies behind those changes
+	cut := cdc.Position{Epoch: 1, CommitLSN: w.lsn}
+	w.begin().read(tab, cut, "1", "changed").read(tab, cut, "3", "new").commit()
+	w.begin().end(tab, cut).commit()
+	early.commit() // published after the end, below the cut
+	w.wait()
+	w.eventually([]string{"1\tchanged", "3\tnew"}, "SELECT * FROM DB.g ORDER BY id")
+	w.eventually([]string{"g__g2"}, "SELECT name FROM system.tables WHERE database = "+literal(w.database+"_raw")+" AND name LIKE 'g\\_\\_%'")
+	require.True(t, w.complete("public.g").Exact)
+	require.Equal(t, []string{"0"}, w.query("SELECT countIf(_version < "+bigVersion(cut).String()+") FROM "+ident(w.database+"_raw")+".g__g2"))
+
+	w.begin().insert(tab, "4", "live").commit()
+	x = w.begin().open(tab)
+	third := x.snapshot()
+	x.read(tab, third, "1", "third").commit()
+	w.begin().update(tab, "3", "still shown").insert(tab, "5", "both").commit()
+	w.wait()
+	require.Equal(t, []string{"1\tchanged", "3\tstill shown", "4\tlive", "5\tboth"}, w.query("SELECT * FROM DB.g ORDER BY id"))
+	w.begin().end(tab, third).commit()
+	w.wait()
+	w.eventually([]string{"1\tthird", "3\tstill shown", "5\tboth"}, "SELECT * FROM DB.g ORDER BY id")
+	w.eventually([]string{"g__g3"}, "SELECT name FROM system.tables WHERE database = "+literal(w.database+"_raw")+" AND name LIKE 'g\\_\\_%'")
+	l.stop(t)
+}
+
+// TestSwapAfterRestart: a loader that finds a complete generation without a view, and no new record, makes the view.
+func TestSwapAfterRestart(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "quiet")
+	w.begin().insert(tab, "1", "a").commit()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	require.NoError(t, w.conn.Exec(w.ctx, "DROP VIEW "+ident(w.database)+".quiet"))
+	l = w.load()
+	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.quiet")
+	l.stop(t)
+	const made = "SELECT toString(uuid) FROM system.tables WHERE name = 'quiet' AND database = "
+	before := w.query(made + literal(w.database))
+	l = w.load()
+	w.idle()
+	w.wait()
+	require.Equal(t, before, w.query(made+literal(w.database)), "a view that shows the newest generation is left alone")
+	require.Equal(t, uint32(1), l.Status().Tables[0].Generation)
+}
+
+// TestTruncate: rows below the cut are gone whatever partition they come through, and rows behind it stay.
+func TestTruncate(t *testing.T) {
+	w := newWorld(t)
+	tab := w.table("cutoff", 4, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+	x := w.begin()
+	for _, id := range []string{"1", "2", "3", "4", "5", "6"} {
+		x.insert(tab, id, "old")
+	}
+	x.commit()
+	late := w.begin().insert(tab, "7", "below the cut")
+	w.begin().truncate(tab).insert(tab, "2", "new").insert(tab, "8", "new").commit()
+	late.commit() // of lower version, through another partition's end
+	w.load()
+	w.wait()
+	require.Equal(t, []string{"2\tnew", "8\tnew"}, w.query("SELECT * FROM DB.cutoff ORDER BY id"))
+	require.Equal(t, []string{"8\tnew"}, w.query("SELECT * FROM DB.cutoff WHERE id = 8"))
+	require.NoError(t, w.conn.Exec(w.ctx, "SELECT 1"))
+	ctx := context.Background()
+	rows, err := w.conn.Query(ctx, "SELECT count() FROM "+ident(w.database)+".cutoff SETTINGS aggregate_functions_null_for_empty = 1, join_use_nulls = 1")
+	require.NoError(t, err)
+	require.True(t, rows.Next())
+	var n uint64
+	require.NoError(t, rows.Scan(&n))
+	require.Equal(t, uint64(2), n)
+	require.NoError(t, rows.Close())
+	w.begin().truncate(tab).commit()
+	w.wait()
+	require.Empty(t, w.query("SELECT * FROM DB.cutoff"))
+}
+
+// TestLeafTruncate: a cut of one partition of the source's table leaves the other partitions' rows alone.
+func TestLeafTruncate(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "leaves")
+	x := w.begin()
+	for i, id := range []string{"1", "2"} {
+		m := x.meta(tab)
+		m.Leaf = uint32(100 + i)
+		require.NoError(t, tab.enc.Insert(&x.chunk, m, tuple(id, "old")))
+	}
+	m := x.meta(tab)
+	m.Leaf = 100
+	require.NoError(t, tab.enc.Truncate(&x.chunk, m))
+	x.commit()
+	w.load()
+	w.wait()
+	require.Equal(t, []string{"2\told"}, w.query("SELECT * FROM DB.leaves"))
+}

@@ -1,0 +1,285 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+)
+
+// Loader is one member of the load leg's consumer group. Any number of loaders may run; Kafka spreads the partitions.
+//
+// One goroutine polls, builds and inserts, one batch after another: a batch is never open while the next is built, so memory
+// is bounded by one batch and the consumer's fetches, and a base row is always read behind every earlier insert (rule 17).
+type Loader struct {
+	o       Options
+	conn    driver.Conn
+	native  *native
+	metrics *metrics
+	status  status
+	kc      *kgo.Client
+	admin   *kadm.Client
+	running context.Context // of Run
+
+	// mu guards what follows: the poll loop holds it while it works, the group's callbacks while they assign.
+	mu          sync.Mutex
+	topics      map[string]*topic
+	batch       *batch
+	progress    *progress
+	quarantines *quarantines
+	writers     map[int]*writer
+	controls    map[int]bool
+	env         avro.Envelope
+	settled     time.Time // when views and topics were last looked after
+	checked     time.Time
+	stopped     error // why the loader must stop
+}
+
+// New checks the options and prepares the connections; nothing is asked of any server yet.
+func New(o Options) (*Loader, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	url, err := parseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := chgo.Open(url)
+	if err != nil {
+		return nil, errors.New("load: the ClickHouse URL cannot be used. Try: clickhouse://user:password@host:9000")
+	}
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("load: register metrics: %w", err)
+	}
+	return &Loader{
+		o: o, conn: conn, native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
+		quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{},
+	}, nil
+}
+
+// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by whoever gets its
+// partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on without a
+// decision (ErrTopicChanged, ErrGap) or that bookkeeping was destroyed. A Loader runs once.
+func (l *Loader) Run(ctx context.Context) error {
+	defer l.conn.Close() //nolint:errcheck // nothing is in flight
+	defer l.native.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.running = ctx
+	err := l.retry(ctx, "prepare ClickHouse", func(ctx context.Context) error { return Bootstrap(ctx, l.conn, l.o.Database) })
+	if err == nil {
+		err = l.consume(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (l *Loader) consume(ctx context.Context) error {
+	l.mu.Lock() // the group's callbacks begin at once and need the client
+	kc, err := kgo.NewClient(l.consumerOptions()...)
+	if err == nil {
+		l.kc, l.admin = kc, kadm.NewClient(kc)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("load: Kafka options: %w", err)
+	}
+	defer kc.CloseAllowingRebalance()
+	for ctx.Err() == nil {
+		fetches := l.poll(ctx)
+		if err := l.work(ctx, fetches); err != nil {
+			return err
+		}
+		if l.batch.empty() {
+			kc.AllowRebalance()
+		}
+	}
+	return nil
+}
+
+const (
+	pollRecords = 8192
+	idleWait    = 100 * time.Millisecond
+)
+
+// poll waits for records: briefly if the batch has some already.
+func (l *Loader) poll(ctx context.Context) kgo.Fetches {
+	wait, most := idleWait, min(pollRecords, l.o.BatchRows)
+	if !l.batch.empty() {
+		wait = max(l.o.FlushInterval/10, time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return l.kc.PollRecords(ctx, most)
+}
+
+// work takes what was polled, applies the batch if it is time, and does what follows from it.
+func (l *Loader) work(ctx context.Context, fetches kgo.Fetches) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped != nil {
+		return l.stopped
+	}
+	if err := l.fetchErrors(fetches); err != nil {
+		return err
+	}
+	taken, err := l.takeAll(ctx, fetches)
+	if err != nil {
+		return err
+	}
+	if l.due(taken) {
+		if err := l.flush(ctx); err != nil {
+			return err
+		}
+		l.settled = time.Time{}
+	}
+	if l.batch.empty() {
+		return l.upkeep(ctx)
+	}
+	return nil
+}
+
+// upkeep is done between batches: views, old storage, and what is complete.
+func (l *Loader) upkeep(ctx context.Context) error {
+	if time.Since(l.settled) > settleInterval {
+		l.settled = time.Now()
+		if err := l.settleAll(ctx); err != nil {
+			return err
+		}
+		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.write(ctx, l) }); err != nil {
+			return err
+		}
+		l.publish(false)
+	}
+	if err := l.checkTopics(ctx); err != nil {
+		return err
+	}
+	if err := l.progress.advance(ctx, l); err != nil {
+		return err
+	}
+	l.progress.throttle(l.kc, schemas.ProgressTopic(l.o.Prefix))
+	return nil
+}
+
+// settleInterval is how often a quiet loader looks whether others completed a generation.
+const settleInterval = 500 * time.Millisecond
+
+// due says whether the batch should be applied now: it is large, or nothing more is waiting, or it has waited long enough.
+// While the loader is behind, waiting gives larger batches.
+func (l *Loader) due(taken int) bool {
+	b := l.batch
+	if b.empty() {
+		return false
+	}
+	age := time.Since(b.since)
+	switch {
+	case b.records >= l.o.BatchRows, b.rows >= l.o.BatchRows, b.bytes >= l.o.BatchBytes:
+		return true
+	case l.behind():
+		return age > behindFactor*l.o.FlushInterval
+	}
+	return taken == 0 || age > l.o.FlushInterval
+}
+
+const behindFactor = 10
+
+// behind says whether a partition of the batch has more to give.
+func (l *Loader) behind() bool {
+	for p := range l.batch.moved {
+		if p.next < p.stable {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (taken int, err error) {
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		t := l.topics[f.Topic]
+		if t == nil || err != nil {
+			return
+		}
+		p := t.parts[f.Partition]
+		if p == nil {
+			return
+		}
+		if f.LastStableOffset > 0 {
+			p.stable = f.LastStableOffset
+		}
+		for _, rec := range f.Records {
+			if taken++; err == nil && rec.Offset >= p.next {
+				err = l.takeOne(ctx, p, rec)
+			}
+		}
+	})
+	return taken, err
+}
+
+func (l *Loader) takeOne(ctx context.Context, p *partition, rec *kgo.Record) error {
+	if !p.topic.progress {
+		return l.take(ctx, p, rec)
+	}
+	l.batch.take(p, rec.Offset+1)
+	if rec.Attrs.IsControl() {
+		return nil
+	}
+	return l.progress.take(l, rec)
+}
+
+// fetchErrors stops for what no waiting can mend, and shows the rest.
+func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
+	fetches.EachError(func(topic string, partition int32, err error) {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		case errors.Is(err, kerr.OffsetOutOfRange):
+			stop = l.outOfRange(topic, partition)
+		case errors.Is(err, kgo.ErrClientClosed):
+			stop = err
+		default:
+			l.status.failed("read from Kafka", err)
+			l.o.Log.Warn("read from Kafka", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
+		}
+	})
+	return stop
+}
+
+func (l *Loader) outOfRange(topic string, partition int32) error {
+	have := int64(-1)
+	if t := l.topics[topic]; t != nil && t.parts[partition] != nil {
+		have = t.parts[partition].next
+	}
+	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table", ErrGap, topic, partition, have)
+}
+
+// stop remembers why the loader must stop; the poll loop returns it.
+func (l *Loader) stop(err error) {
+	if l.stopped == nil {
+		l.stopped = err
+	}
+}
+
+// topicOf is the topic of a table's real name; a schema's name may hold a dot only if it is known from a topic.
+func (l *Loader) topicOf(table string) string {
+	for name, t := range l.topics {
+		if t.table == table {
+			return name
+		}
+	}
+	schema, rel, _ := strings.Cut(table, ".")
+	return schemas.TopicName(l.o.Prefix, schema, rel)
+}

@@ -1,0 +1,144 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"go.uber.org/zap"
+)
+
+// native is a small pool of ch-go connections, over which blocks travel in both directions.
+type native struct {
+	options []ch.Options // one per address
+	mu      sync.Mutex
+	idle    []*ch.Client
+}
+
+// insertTimeout bounds one insert: a connection that hangs is given up, and the batch sent again.
+const insertTimeout = 5 * time.Minute
+
+func newNative(o *chgo.Options) *native {
+	n := &native{}
+	for _, addr := range o.Addr {
+		n.options = append(n.options, ch.Options{
+			Address: addr, Database: o.Auth.Database, User: o.Auth.Username, Password: o.Auth.Password, TLS: o.TLS,
+			ClientName: "dirtbike", DialTimeout: orDefault(o.DialTimeout, 10*time.Second), HandshakeTimeout: 30 * time.Second,
+			ReadTimeout: ch.NoTimeout, Logger: zap.NewNop(), Compression: compression(o), Settings: []ch.Setting{
+				{Key: "async_insert", Value: "0", Important: true},
+				{Key: "insert_deduplicate", Value: "0", Important: true}, // a replay must write again what it wrote before
+			},
+		})
+	}
+	return n
+}
+
+func compression(o *chgo.Options) ch.Compression {
+	if o.Compression == nil || o.Compression.Method == chgo.CompressionNone {
+		return ch.CompressionDisabled
+	}
+	if o.Compression.Method == chgo.CompressionZSTD {
+		return ch.CompressionZSTD
+	}
+	return ch.CompressionLZ4
+}
+
+// do runs one query on a connection of its own; a connection that failed is not used again.
+func (n *native) do(ctx context.Context, q ch.Query) error {
+	ctx, cancel := context.WithTimeout(ctx, insertTimeout)
+	defer cancel()
+	c, err := n.get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.Do(ctx, q); err != nil {
+		_ = c.Close() // the query's error is the one that counts
+		return err
+	}
+	n.put(c)
+	return nil
+}
+
+func (n *native) get(ctx context.Context) (*ch.Client, error) {
+	n.mu.Lock()
+	for len(n.idle) > 0 {
+		c := n.idle[len(n.idle)-1]
+		n.idle = n.idle[:len(n.idle)-1]
+		if !c.IsClosed() {
+			n.mu.Unlock()
+			return c, nil
+		}
+	}
+	n.mu.Unlock()
+	var err error
+	for _, o := range n.options {
+		var c *ch.Client
+		if c, err = ch.Dial(ctx, o); err == nil {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("connect to ClickHouse: %w", err)
+}
+
+func (n *native) put(c *ch.Client) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.idle = append(n.idle, c)
+}
+
+func (n *native) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.idle {
+		_ = c.Close() // nothing is in flight
+	}
+	n.idle = nil
+}
+
+// insert sends the segments as the blocks of one INSERT. inside is called while the insert is open: after the first block.
+func (n *native) insert(ctx context.Context, into string, segments []*segment, inside func()) error {
+	input := segments[0].input()
+	next := 1
+	return n.do(ctx, ch.Query{
+		Body: "INSERT INTO " + into + " (" + columnList(segments[0].columns()) + ") VALUES", Input: input,
+		OnInput: func(context.Context) error {
+			if next == 1 {
+				inside()
+			}
+			if next == len(segments) {
+				for i := range input { // an empty tail: all blocks are sent
+					input[i].Data = &column{wire: string(input[i].Data.Type()), vals: &fixed{width: 1}}
+				}
+				return io.EOF
+			}
+			copy(input, segments[next].input())
+			next++
+			return nil
+		},
+	})
+}
+
+func columnList(columns []*column) string {
+	var list []byte
+	for i, c := range columns {
+		if i > 0 {
+			list = append(list, ", "...)
+		}
+		list = append(list, ident(c.name)...)
+	}
+	return string(list)
+}
+
+// results makes the targets of a query that reads all columns of a storage table, by their order.
+func results(s *segment) proto.Results {
+	var out proto.Results
+	for _, c := range s.columns() {
+		out = append(out, proto.ResultColumn{Data: c})
+	}
+	return out
+}

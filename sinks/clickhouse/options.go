@@ -1,0 +1,96 @@
+package clickhouse
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// Options say what a Loader reads, where it writes, and how much it may hold.
+type Options struct {
+	// Kafka has the seed brokers and, where needed, TLS and SASL.
+	Kafka []kgo.Opt
+	// Group is the consumer group; loaders of one pipeline share it. Required.
+	Group string
+	// Prefix of the pipeline's topics. Required.
+	Prefix string
+	// Registry reads the topics' schemas. Required.
+	Registry schemas.Registry
+	// URL is a clickhouse-go connection string of the native protocol; it is never printed. Required.
+	URL string
+	// Database holds the views; storage is in "<Database>_raw". Required.
+	Database string
+	// BatchRows and BatchBytes end a batch; 0 = 100,000 rows and 64 MB.
+	BatchRows  int
+	BatchBytes int64
+	// MemoryBytes bounds everything buffered, the consumer's fetches included; 0 = 256 MB, at least 16 MB. Polling stops
+	// while a batch that reached its share is being inserted.
+	MemoryBytes int64
+	// FlushInterval is the longest wait for more rows when the topics are quiet; 0 = 50 ms.
+	FlushInterval time.Duration
+	// Log takes what happens, never a row's value; nil = silent.
+	Log *zap.Logger
+	// Metrics takes the metrics `dirtbike_load_…`; nil = none.
+	Metrics prometheus.Registerer
+	// Fault is nil in a release.
+	Fault cdc.Fault
+}
+
+const (
+	defaultBatchRows     = 100_000
+	defaultBatchBytes    = 64 << 20
+	defaultMemoryBytes   = 256 << 20
+	leastMemoryBytes     = 16 << 20
+	defaultFlushInterval = 50 * time.Millisecond
+	// The batch's share of the memory: its columns grow by doubling, and the garbage collector lets as much garbage stand.
+	batchShare = 8
+	// The share of one fetch, of which there are concurrentFetches: records arrive compressed, often 20:1, and are taken apart at once.
+	fetchShare        = 256
+	concurrentFetches = 2
+)
+
+func (o *Options) fill() error {
+	for name, missing := range map[string]bool{
+		"Group": o.Group == "", "Prefix": o.Prefix == "", "Registry": o.Registry == nil, "URL": o.URL == "", "Database": o.Database == "",
+	} {
+		if missing {
+			return fmt.Errorf("load: option %s is required", name)
+		}
+	}
+	o.BatchRows = orDefault(o.BatchRows, defaultBatchRows)
+	o.MemoryBytes = max(orDefault(o.MemoryBytes, defaultMemoryBytes), leastMemoryBytes)
+	o.BatchBytes = min(orDefault(o.BatchBytes, defaultBatchBytes), o.MemoryBytes/batchShare)
+	o.FlushInterval = orDefault(o.FlushInterval, defaultFlushInterval)
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return nil
+}
+
+func orDefault[T int | int64 | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// parseURL reads the connection string without ever quoting it.
+func parseURL(dsn string) (*chgo.Options, error) {
+	o, err := chgo.ParseDSN(dsn)
+	if err != nil {
+		return nil, errors.New("load: the ClickHouse URL is malformed. Try: clickhouse://user:password@host:9000")
+	}
+	if o.Protocol != chgo.Native {
+		return nil, errors.New("load: the ClickHouse URL names the HTTP interface. Try: clickhouse://user:password@host:9000 (the native protocol)")
+	}
+	o.Auth.Database = "default" // ours need not exist yet; every statement names its database
+	return o, nil
+}

@@ -1,0 +1,302 @@
+package clickhouse
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+)
+
+// progressFormat is the newest format of progress records that this release reads.
+const progressFormat = 1
+
+// progressRecord is the JSON of a record of the progress topic; ARCHITECTURE.md, "Formats".
+type progressRecord struct {
+	Format    int                         `json:"format"`
+	Epoch     uint32                      `json:"epoch"`
+	CommitLSN string                      `json:"commit_lsn"`
+	Ordinal   uint32                      `json:"ordinal"`
+	LSN       string                      `json:"lsn"`
+	TimeUS    int64                       `json:"time_us"`
+	Full      bool                        `json:"full"`
+	Offsets   map[string]map[string]int64 `json:"offsets"`
+	Tables    map[string]progressTable    `json:"tables"`
+}
+
+type progressTable struct {
+	Phase      cdc.TablePhase `json:"phase"`
+	Reason     string         `json:"reason"`
+	Generation uint32         `json:"generation"`
+}
+
+// progress folds the progress topic into complete_up_to (rules 8 and 24), in the loader that has its partition. It is guarded
+// by Loader.mu.
+type progress struct {
+	// pending are the records up to which not everything is complete, in order.
+	pending []pendingRecord
+	// topics maps the topic of each table that is known to its name.
+	topics map[string]string
+	// written is what `complete` has, by table.
+	written map[string]point
+	// foreign is what other loaders have applied, as last read.
+	foreign map[topicPartition]int64
+	// owned says that this loader has the partition; needFull that it began behind the log's start and has seen no full record.
+	owned, needFull, paused bool
+	looked                  time.Time
+}
+
+// pendingRecord is a progress record: complete once every constraint up to it is met.
+type pendingRecord struct {
+	offset int64
+	at     point
+	unmet  []constraint
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+// constraint: offsets below next must be applied.
+type constraint struct {
+	topicPartition
+	next int64
+}
+
+// point is what a row of `complete` says.
+type point struct {
+	position cdc.Position
+	lsn      cdc.LSN
+	time     int64 // microseconds since 1970-01-01 UTC
+}
+
+// version orders points: by epoch, then LSN, then time, so that no loader can turn `complete` back.
+func (p point) version() *big.Int {
+	v := new(big.Int).SetUint64(uint64(p.position.Epoch))
+	v.Or(v.Lsh(v, 64), new(big.Int).SetUint64(uint64(p.lsn)))
+	return v.Or(v.Lsh(v, 64), new(big.Int).SetInt64(max(p.time, 0)))
+}
+
+const (
+	maxPending   = 20_000                // beyond, the progress partition is paused
+	lookInterval = 20 * time.Millisecond // between looks at what is applied
+)
+
+func (g *progress) forget() { *g = progress{} }
+
+// load begins with what `complete` has.
+func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
+	*g = progress{owned: true, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}}
+	for _, p := range t.parts {
+		g.needFull = p.mustOpen
+		p.mustOpen = false
+	}
+	rows, err := l.conn.Query(ctx, "SELECT `table`, epoch, commit_lsn, ordinal, lsn, toUnixTimestamp64Micro(time) FROM "+l.raw("complete")+" FINAL")
+	if err != nil {
+		return fmt.Errorf("read what is complete: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	for rows.Next() {
+		var table string
+		var p point
+		var commit, lsn uint64
+		if err := rows.Scan(&table, &p.position.Epoch, &commit, &p.position.Ordinal, &lsn, &p.time); err != nil {
+			return fmt.Errorf("read what is complete: %w", err)
+		}
+		p.position.CommitLSN, p.lsn = cdc.LSN(commit), cdc.LSN(lsn)
+		if g.written[table] = p; table != "" {
+			g.know(l, table)
+		}
+	}
+	return rows.Err()
+}
+
+func (g *progress) know(l *Loader, table string) { g.topics[l.topicOf(table)] = table }
+
+// take folds one record of the progress topic.
+func (g *progress) take(l *Loader, rec *kgo.Record) error {
+	var r progressRecord
+	if err := json.Unmarshal(rec.Value, &r); err != nil {
+		return fmt.Errorf("progress topic, offset %d: %w. Try: look who else writes to it", rec.Offset, err)
+	}
+	if r.Format > progressFormat {
+		return fmt.Errorf("progress topic, offset %d: format %d, this release reads %d. Try: upgrade this one", rec.Offset, r.Format, progressFormat)
+	}
+	if g.needFull && !r.Full {
+		return nil // without a full record not all constraints are known
+	}
+	g.needFull = false
+	p := pendingRecord{offset: rec.Offset}
+	var err error
+	if p.at, err = r.point(); err == nil {
+		p.unmet, err = g.constraints(l, &r)
+	}
+	if err != nil {
+		return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
+	}
+	for table, s := range r.Tables {
+		g.know(l, table)
+		if err := l.captureSays(table, s); err != nil {
+			return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
+		}
+	}
+	g.pending = append(g.pending, p)
+	return nil
+}
+
+func (r *progressRecord) point() (p point, err error) {
+	p.position.Epoch, p.position.Ordinal, p.time = r.Epoch, r.Ordinal, r.TimeUS
+	if p.position.CommitLSN, err = cdc.ParseLSN(r.CommitLSN); err != nil {
+		return p, err
+	}
+	p.lsn, err = cdc.ParseLSN(r.LSN)
+	return p, err
+}
+
+func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, err error) {
+	for topic, offsets := range r.Offsets {
+		schema, table, ok := splitTopic(topic, l.o.Prefix)
+		if !ok {
+			return nil, fmt.Errorf("topic %q is no table's", topic)
+		}
+		g.topics[topic] = schema + "." + table
+		for id, next := range offsets {
+			n, err := strconv.ParseInt(id, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("topic %s: partition %q is no number", topic, id)
+			}
+			out = append(out, constraint{topicPartition{topic, int32(n)}, next})
+		}
+	}
+	return out, nil
+}
+
+// captureSays takes over what capture says of a table: its quarantine shows in ClickHouse, too.
+func (l *Loader) captureSays(table string, s progressTable) error {
+	k := quarantineKey{table, legCapture}
+	switch s.Phase {
+	case cdc.TableQuarantined:
+		l.quarantines.set(k, stateSkipping, s.Generation, s.Reason)
+	case cdc.TableCopying, cdc.TableStreaming:
+		l.quarantines.set(k, stateClosed, 0, "")
+	default:
+		return fmt.Errorf("table %s is in unknown phase %q: written by a newer release? Try: upgrade this one", table, s.Phase)
+	}
+	return nil
+}
+
+// done says up to which offset the progress partition counts as applied, if next is the one to read.
+func (g *progress) done(next int64) int64 {
+	if len(g.pending) > 0 {
+		return g.pending[0].offset
+	}
+	return next
+}
+
+// advance writes what has become complete. It looks at other loaders' offsets at most every lookInterval.
+func (g *progress) advance(ctx context.Context, l *Loader) error {
+	if !g.owned || len(g.pending) == 0 || time.Since(g.looked) < lookInterval {
+		return nil
+	}
+	g.looked = time.Now()
+	if err := g.lookAbroad(ctx, l); err != nil {
+		return err
+	}
+	all, blocked := g.check(l)
+	rows, now := [][]any{}, time.Now().UTC()
+	add := func(table string, at point) {
+		if at != g.written[table] {
+			rows = append(rows, []any{table, at.position.Epoch, uint64(at.position.CommitLSN), at.position.Ordinal, uint64(at.lsn), time.UnixMicro(at.time).UTC(), now, at.version()})
+			g.written[table] = at
+		}
+	}
+	for topic, table := range g.topics {
+		index, is := blocked[topic]
+		if !is {
+			index = len(g.pending)
+		}
+		if index > 0 {
+			add(table, g.pending[index-1].at)
+		}
+	}
+	if all > 0 {
+		add("", g.pending[all-1].at)
+	}
+	g.pending = slices.Delete(g.pending, 0, all)
+	return l.retry(ctx, "write what is complete", func(ctx context.Context) error { return l.insertRows(ctx, "complete", rows) })
+}
+
+// check drops the constraints that are met. all counts the records that are complete for everything; blocked has, by topic, the
+// index of the first record that is not complete for it.
+func (g *progress) check(l *Loader) (all int, blocked map[string]int) {
+	blocked = map[string]int{}
+	all = len(g.pending)
+	for i := range g.pending {
+		p := &g.pending[i]
+		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool { return g.applied(l, c.topicPartition) >= c.next })
+		for _, c := range p.unmet {
+			if _, is := blocked[c.topic]; !is {
+				blocked[c.topic] = i
+			}
+			all = min(all, i)
+		}
+	}
+	return all, blocked
+}
+
+func (g *progress) applied(l *Loader, at topicPartition) int64 {
+	if t := l.topics[at.topic]; t != nil {
+		if p := t.parts[at.partition]; p != nil {
+			return p.applied
+		}
+	}
+	return g.foreign[at]
+}
+
+// lookAbroad reads what is applied to partitions that this loader does not have and something waits for.
+func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
+	var topics []string
+	for i := range g.pending {
+		for _, c := range g.pending[i].unmet {
+			t := l.topics[c.topic]
+			if (t == nil || t.parts[c.partition] == nil) && g.foreign[c.topicPartition] < c.next && !slices.Contains(topics, c.topic) {
+				topics = append(topics, c.topic)
+			}
+		}
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	var applied map[string][]appliedOffset
+	err := l.retry(ctx, "read applied offsets", func(ctx context.Context) (err error) {
+		applied, err = l.readApplied(ctx, topics)
+		return err
+	})
+	for topic, list := range applied {
+		for _, a := range list {
+			if t := l.topics[topic]; t == nil || t.id == a.id {
+				g.foreign[topicPartition{topic, a.partition}] = a.next
+			}
+		}
+	}
+	return err
+}
+
+// throttle pauses the progress partition while too many records wait.
+func (g *progress) throttle(kc *kgo.Client, topic string) {
+	switch {
+	case !g.paused && len(g.pending) >= maxPending:
+		kc.PauseFetchTopics(topic)
+		g.paused = true
+	case g.paused && len(g.pending) < maxPending/2:
+		kc.ResumeFetchTopics(topic)
+		g.paused = false
+	}
+}

@@ -1,0 +1,141 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The legs that may quarantine a table.
+const (
+	legCapture = "capture"
+	legLoad    = "load"
+)
+
+// quarantines are the open and closed rows of `quarantine`, which all loaders share. It is guarded by Loader.mu.
+type quarantines struct {
+	rows    map[quarantineKey]quarantine
+	changed map[quarantineKey]bool // to be written before the applied offsets
+}
+
+type quarantineKey struct{ table, leg string }
+
+type quarantine struct {
+	reason string
+	state  uint8
+	// version orders the rows of a key: microseconds since 1970, raised above the version before.
+	version uint64
+	// generation is the newest one it concerns: a later one that is complete lifts it.
+	generation uint32
+}
+
+// The values of quarantine.open.
+const (
+	stateClosed   = 0
+	stateSkipping = 1 // the table's records are skipped
+	stateInexact  = 2 // they are loaded, but the table lacks a row
+)
+
+func newQuarantines() *quarantines {
+	return &quarantines{rows: map[quarantineKey]quarantine{}, changed: map[quarantineKey]bool{}}
+}
+
+// load reads what other loaders and earlier sessions wrote.
+func (q *quarantines) load(ctx context.Context, l *Loader) error {
+	rows, err := l.conn.Query(ctx, "SELECT `table`, leg, reason, open, version, generation FROM "+l.raw("quarantine")+" FINAL")
+	if err != nil {
+		return fmt.Errorf("read quarantined tables: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	for rows.Next() {
+		var k quarantineKey
+		var r quarantine
+		if err := rows.Scan(&k.table, &k.leg, &r.reason, &r.state, &r.version, &r.generation); err != nil {
+			return fmt.Errorf("read quarantined tables: %w", err)
+		}
+		if r.version > q.rows[k].version {
+			q.rows[k] = r
+		}
+	}
+	return rows.Err()
+}
+
+// skips reports whether records of a generation of the table are skipped.
+func (q *quarantines) skips(table string, generation uint32) bool {
+	r := q.rows[quarantineKey{table, legLoad}]
+	return r.state == stateSkipping && generation <= r.generation
+}
+
+// state says whether the table's newest records are skipped on this leg, and any leg's reason.
+func (q *quarantines) state(table string) (skipping bool, reason string) {
+	load, capture := q.rows[quarantineKey{table, legLoad}], q.rows[quarantineKey{table, legCapture}]
+	switch {
+	case load.state != stateClosed:
+		return load.state == stateSkipping, load.reason
+	case capture.state != stateClosed:
+		return true, capture.reason
+	}
+	return false, ""
+}
+
+func (q *quarantines) count() int {
+	n := 0
+	for _, r := range q.rows {
+		if r.state != stateClosed {
+			n++
+		}
+	}
+	return n
+}
+
+// set opens or closes a row; an open one of the same reach keeps its first reason.
+func (q *quarantines) set(k quarantineKey, state uint8, generation uint32, reason string) (changed bool) {
+	old := q.rows[k]
+	same := state == old.state && (state == stateClosed || generation <= old.generation)
+	if same || state == stateInexact && old.state == stateSkipping && generation <= old.generation {
+		return false
+	}
+	version := max(uint64(time.Now().UnixMicro()), old.version+1) //nolint:gosec // not before 1970
+	q.rows[k] = quarantine{reason: reason, state: state, version: version, generation: generation}
+	q.changed[k] = true
+	return true
+}
+
+// write stores the changed rows.
+func (q *quarantines) write(ctx context.Context, l *Loader) error {
+	if len(q.changed) == 0 {
+		return nil
+	}
+	var rows [][]any
+	for k := range q.changed {
+		r := q.rows[k]
+		rows = append(rows, []any{k.table, k.leg, r.reason, r.state, r.version, r.generation})
+	}
+	if err := l.insertRows(ctx, "quarantine", rows); err != nil {
+		return err
+	}
+	clear(q.changed)
+	return nil
+}
+
+// quarantine makes load skip the table's records up to a generation, and drops what the batch holds of them.
+func (l *Loader) quarantine(t *topic, generation uint32, reason string) {
+	if !l.quarantines.set(quarantineKey{t.table, legLoad}, stateSkipping, generation, reason) {
+		return
+	}
+	l.o.Log.Error("table quarantined: its records are skipped until a new copy", zap.String("table", t.table), zap.String("reason", reason), zap.Uint32("generation", generation))
+	for number, g := range t.generations {
+		if g.store != nil && number <= generation {
+			l.batch.drop(g.store)
+		}
+	}
+}
+
+// notExact marks a table that lacks a row without skipping its records (rule 17, `gone`).
+func (l *Loader) notExact(t *topic, generation uint32, reason string) {
+	if l.quarantines.set(quarantineKey{t.table, legLoad}, stateInexact, generation, reason) {
+		l.o.Log.Warn("table is not exact", zap.String("table", t.table), zap.String("reason", reason))
+	}
+}

@@ -1,0 +1,39 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+)
+
+// retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the status.
+// What f does must be idempotent: an error may hide a success.
+func (l *Loader) retry(ctx context.Context, what string, f func(context.Context) error) error {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second
+	for {
+		err := f(ctx)
+		if err == nil {
+			l.status.recovered()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if isHopeless(err) || isStop(err) || errors.Is(err, errContract) {
+			return err
+		}
+		l.metrics.retries.Inc()
+		l.status.failed(what, err)
+		wait := b.NextBackOff()
+		l.o.Log.Warn("trying again", zap.String("what", what), zap.String("error", withoutValues(err)), zap.Duration("in", wait))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}

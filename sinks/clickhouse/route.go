@@ -1,0 +1,230 @@
+package clickhouse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas/avro"
+)
+
+// positionHeader is the header of a tombstone: the packed position of its delete (rule 10).
+const positionHeader = "dirtbike.position"
+
+// take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the loader.
+func (l *Loader) take(ctx context.Context, p *partition, rec *kgo.Record) error {
+	l.batch.take(p, rec.Offset+1)
+	if rec.Attrs.IsControl() {
+		return nil // a transaction's own marker: it counts as applied (rule 21)
+	}
+	err := l.dispatch(ctx, p, rec)
+	if err == nil || ctx.Err() != nil || isStop(err) {
+		return err
+	}
+	l.quarantine(p.topic, max(p.newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.id, rec.Offset, withoutValues(err)))
+	return nil
+}
+
+func (l *Loader) dispatch(ctx context.Context, p *partition, rec *kgo.Record) error {
+	keyID, key, err := avro.SplitFrame(rec.Key)
+	if err != nil {
+		return fmt.Errorf("record key: %w", err)
+	}
+	control, err := l.isControl(ctx, keyID)
+	if err != nil {
+		return err
+	}
+	if p.mustOpen && !control {
+		return gap(p.topic.name, p.id, 0, rec.Offset)
+	}
+	if rec.Value == nil {
+		return l.tombstone(ctx, p, rec, key)
+	}
+	id, payload, err := avro.SplitFrame(rec.Value)
+	if err != nil {
+		return err
+	}
+	w, err := l.writer(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := w.reader.Envelope(payload, &l.env); err != nil {
+		return err
+	}
+	if control {
+		return l.control(ctx, p, rec, key, w, id)
+	}
+	r := row{env: &l.env, key: key, partition: p.id, offset: rec.Offset}
+	return l.change(ctx, p, &r, w, id)
+}
+
+// control handles truncate, open and end (rules 11 and 13).
+func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key []byte, w *writer, schemaID int) error {
+	c, err := avro.ReadControl(key)
+	if err != nil {
+		return err
+	}
+	at := l.env.Meta.Position
+	switch c.Kind {
+	case avro.ControlTruncate:
+		return l.truncate(ctx, p, c.Leaf, at, w, schemaID)
+	case avro.ControlOpen:
+		p.mustOpen = false
+		p.topic.learn(p.id, c.Generation, kindOpen, endMark{})
+		l.mark(p, rec, c.Generation, kindOpen, at)
+		if c.Generation < p.newest || c.Generation <= p.topic.shown {
+			return nil // a replay
+		}
+		_, err := l.store(ctx, p.topic, c.Generation, w, schemaID)
+		return err
+	case avro.ControlEnd:
+		if p.mustOpen {
+			return gap(p.topic.name, p.id, 0, rec.Offset)
+		}
+		p.topic.learn(p.id, c.Generation, kindEnd, endMark{offset: rec.Offset, cut: at})
+		l.mark(p, rec, c.Generation, kindEnd, at)
+		return nil
+	}
+	return fmt.Errorf("unknown control record %q", c.Kind)
+}
+
+func (l *Loader) mark(p *partition, rec *kgo.Record, generation uint32, kind string, at cdc.Position) {
+	l.batch.marks = append(l.batch.marks, markRow{topic: p.topic, partition: p.id, generation: generation, kind: kind, offset: rec.Offset, version: at})
+	p.topic.unsettled = true
+}
+
+// store gives the storage of a generation, nil if it was dropped or its records are skipped. A tombstone has no schema (w is
+// nil): the storage tells.
+func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writer, schemaID int) (*storage, error) {
+	g := t.generation(generation)
+	if g.dropped || generation < t.shown || l.quarantines.skips(t.table, generation) {
+		return nil, nil
+	}
+	if g.store != nil && (w == nil || g.store.schemaID == schemaID) {
+		return g.store, nil
+	}
+	if w == nil {
+		err := l.retry(ctx, "read how the storage is", func(ctx context.Context) error { return l.recoverStorage(ctx, t, g) })
+		return g.store, err
+	}
+	return l.ensureStorage(ctx, g, t, w.table, schemaID)
+}
+
+// targets calls f for each generation that a change goes to: the newest one opened on the partition, and the one that the
+// view shows, unless the change lies below that generation's cut.
+func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
+	if p.newest == 0 {
+		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: dirtbike resnapshot %s", p.id, p.topic.table)
+	}
+	shown := p.topic.shown
+	newest := max(p.newest, shown) // shown: it was opened on every partition
+	for i, n := range [2]uint32{newest, shown} {
+		if i == 1 && (n == 0 || n == newest) {
+			continue
+		}
+		g := p.topic.generation(n)
+		if g.below(p.id, at) {
+			continue
+		}
+		s, err := l.store(ctx, p.topic, n, w, schemaID)
+		if err != nil {
+			return err
+		}
+		if s == nil {
+			continue
+		}
+		if err := f(g, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc.Position, w *writer, schemaID int) error {
+	return l.targets(ctx, p, at, w, schemaID, func(g *generation, s *storage) error {
+		s.cut(leaf, at)
+		l.batch.cuts = append(l.batch.cuts, cutRow{topic: p.topic.name, generation: g.number, leaf: leaf, version: at})
+		return nil
+	})
+}
+
+// change handles c, u, d and r records.
+func (l *Loader) change(ctx context.Context, p *partition, r *row, w *writer, schemaID int) error {
+	l.batch.commitTime = max(l.batch.commitTime, r.env.Meta.CommitTime)
+	if r.env.Gone {
+		l.notExact(p.topic, max(p.newest, 1), "a row was gone when its columns were re-read; a later change of that row mends it. Try: dirtbike resnapshot "+p.topic.table)
+		return nil
+	}
+	switch r.env.Op {
+	case cdc.OpRead:
+		return l.read(ctx, p, r, w, schemaID)
+	case cdc.OpCreate, cdc.OpUpdate, cdc.OpDelete:
+		return l.targets(ctx, p, r.env.Meta.Position, w, schemaID, func(g *generation, s *storage) error { return l.apply(p, g, s, r) })
+	case cdc.OpTruncate, cdc.OpMarker:
+	}
+	return fmt.Errorf("op %q under a row's key", string(r.env.Op))
+}
+
+// read handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule 13).
+func (l *Loader) read(ctx context.Context, p *partition, r *row, w *writer, schemaID int) error {
+	n := r.env.Meta.Generation
+	switch {
+	case n < p.newest:
+		return nil
+	case n > p.newest:
+		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: dirtbike resnapshot %s", n, p.id, p.topic.table)
+	}
+	s, err := l.store(ctx, p.topic, n, w, schemaID)
+	if err != nil || s == nil {
+		return err
+	}
+	return l.apply(p, p.topic.generation(n), s, r)
+}
+
+// apply appends a row to a storage's batch.
+func (l *Loader) apply(p *partition, g *generation, s *storage, r *row) error {
+	if len(r.env.Unchanged) > 0 {
+		return l.applyUnchanged(p, g, s, r)
+	}
+	seg := s.current()
+	before := seg.bytes
+	var err error
+	if r.env.Op == cdc.OpDelete {
+		err = seg.appendDelete(r)
+	} else {
+		err = seg.append(r, ref{})
+	}
+	if err != nil {
+		l.batch.drop(s) // the block is uneven now; the caller quarantines the table
+		return err
+	}
+	l.batch.grew(s, seg.bytes-before)
+	return nil
+}
+
+// tombstone deletes the key again: its `d` may have been compacted away. One without our header is nobody's of ours.
+func (l *Loader) tombstone(ctx context.Context, p *partition, rec *kgo.Record, key []byte) error {
+	at, ok, err := tombstonePosition(rec)
+	if err != nil || !ok {
+		l.o.Log.Warn("tombstone without a position skipped", zap.String("topic", rec.Topic), zap.Int64("offset", rec.Offset), zap.Error(err))
+		return nil
+	}
+	l.env = avro.Envelope{Unchanged: l.env.Unchanged[:0], Reread: l.env.Reread[:0], Inexact: l.env.Inexact[:0], Op: cdc.OpDelete}
+	l.env.Meta.Position = at
+	r := row{env: &l.env, key: key, partition: p.id, offset: rec.Offset}
+	return l.targets(ctx, p, at, nil, 0, func(g *generation, s *storage) error { return l.apply(p, g, s, &r) })
+}
+
+func tombstonePosition(rec *kgo.Record) (at cdc.Position, ok bool, err error) {
+	for _, h := range rec.Headers {
+		if h.Key == positionHeader && !bytes.Equal(h.Value, nil) {
+			at, err = cdc.UnpackPosition(h.Value)
+			return at, err == nil, err
+		}
+	}
+	return cdc.Position{}, false, nil
+}

@@ -1,0 +1,103 @@
+package clickhouse
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// topic is one topic of the pipeline, with the partitions of it that this loader has.
+type topic struct {
+	name, table string // table is the real name "schema.table"
+	schema, rel string
+	id          uuid.UUID
+	partitions  int32 // of the topic
+	progress    bool
+	parts       map[int32]*partition
+	// generations seen on any partition, by number.
+	generations map[uint32]*generation
+	// shown is the generation that the view shows; 0: there is no view.
+	shown uint32
+	// recorded is the generation that the table `shown` has.
+	recorded uint32
+	// unsettled says that a generation above shown, or storage below it, may exist.
+	unsettled bool
+	rows      int64
+	inexact   map[string]int64
+}
+
+// partition is one assigned partition.
+type partition struct {
+	topic *topic
+	id    int32
+	// next is the offset behind the last record taken into the batch, applied what ClickHouse has, stable the last stable offset.
+	next, applied, stable int64
+	// newest is the newest generation opened on this partition.
+	newest uint32
+	// mustOpen says that the log starts behind offset 0, so that its first record must open a generation (rule 21).
+	mustOpen bool
+}
+
+func (p *partition) lag() int64 { return max(p.stable-p.applied, 0) }
+
+// generation is one full copy of a table.
+type generation struct {
+	number uint32
+	ends   map[int32]endMark // by partition
+	store  *storage          // nil until its table is known
+	// dropped says that its storage is gone.
+	dropped bool
+}
+
+// endMark is the end record of a generation on a partition (rule 13).
+type endMark struct {
+	offset int64
+	cut    cdc.Position
+}
+
+// generation gives the topic's generation, making it if needed.
+func (t *topic) generation(n uint32) *generation {
+	g := t.generations[n]
+	if g == nil {
+		g = &generation{number: n, ends: map[int32]endMark{}}
+		t.generations[n] = g
+	}
+	return g
+}
+
+// below reports whether a position lies below the generation's cut on a partition; before its end nothing does.
+func (g *generation) below(partition int32, at cdc.Position) bool {
+	end, ok := g.ends[partition]
+	return ok && at.Compare(end.cut) < 0
+}
+
+// newTopic reads the table's name from the topic's; ok is false for a topic that is none of this pipeline's.
+func newTopic(name, prefix string) (t *topic, ok bool) {
+	t = &topic{name: name, parts: map[int32]*partition{}, generations: map[uint32]*generation{}, inexact: map[string]int64{}}
+	if name == schemas.ProgressTopic(prefix) {
+		t.progress = true
+		return t, true
+	}
+	if t.schema, t.rel, ok = splitTopic(name, prefix); !ok {
+		return nil, false
+	}
+	t.table = t.schema + "." + t.rel
+	return t, true
+}
+
+func splitTopic(name, prefix string) (schema, table string, ok bool) {
+	rest, ok := strings.CutPrefix(name, prefix+".")
+	parts := strings.Split(rest, ".")
+	if !ok || len(parts) != 2 || parts[0] == "" || parts[1] == "" {
+		return "", "", false
+	}
+	return schemas.UnescapeName(parts[0]), schemas.UnescapeName(parts[1]), true
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

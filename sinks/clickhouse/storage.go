@@ -1,0 +1,224 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// storage is the table of one generation, with the rows of the batch that go into it.
+type storage struct {
+	topic      *topic
+	generation uint32
+	table      *schemas.Table
+	schemaID   int
+	// name is quoted and has its database.
+	name string
+	// nullable says per column of the table what the storage column is now.
+	nullable []bool
+	// cuts are the versions below which rows are gone: by leaf, 0 for the whole table (rule 11).
+	cuts map[uint32]cdc.Position
+
+	segments []*segment // of the batch; the last one grows
+	spare    []*segment
+	bytes    int64
+	inBatch  bool // it is among the batch's stores
+	// latest finds the newest row of a key in the batch; nil until a record needs a base.
+	latest map[string]ref
+	// latest knows all rows before this one.
+	indexedSegments, indexedRows int
+	deferred                     []deferred
+	keys                         *segment // one row: the key being looked up
+	scratch                      []byte
+}
+
+// storageName gives the quoted name of a generation's table.
+func storageName(database, schema, table string, generation uint32) string {
+	return ident(schemas.StorageDatabase(database)) + "." + ident(schemas.ClickHouseStorage(schema, table, generation))
+}
+
+// current is the segment to which the next row goes.
+func (s *storage) current() *segment {
+	if n := len(s.segments); n > 0 && !s.segments[n-1].full() {
+		return s.segments[n-1]
+	}
+	var seg *segment
+	if n := len(s.spare); n > 0 {
+		seg, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else {
+		seg = newSegment(s.table)
+	}
+	s.segments = append(s.segments, seg)
+	return seg
+}
+
+// clear forgets the batch's rows and keeps the segments' memory for the next batch.
+func (s *storage) clear() {
+	for _, seg := range s.segments {
+		seg.reset()
+		s.spare = append(s.spare, seg)
+	}
+	clear(s.segments)
+	s.segments = s.segments[:0]
+	s.forget()
+}
+
+// discard drops the batch's rows and the segments, which an error may have left uneven.
+func (s *storage) discard() {
+	s.segments, s.spare = nil, nil
+	s.forget()
+}
+
+func (s *storage) forget() {
+	s.bytes, s.latest, s.deferred = 0, nil, nil
+	s.indexedSegments, s.indexedRows = 0, 0
+}
+
+// isCut reports whether a truncation hides a row of this version and leaf.
+func (s *storage) isCut(version cdc.Position, leaf uint32) bool {
+	for _, l := range []uint32{0, leaf} {
+		if cut, ok := s.cuts[l]; ok && version.Compare(cut) <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// cut adds a truncation.
+func (s *storage) cut(leaf uint32, version cdc.Position) {
+	if version.Compare(s.cuts[leaf]) > 0 {
+		s.cuts[leaf] = version
+	}
+}
+
+// createStorage is the DDL of a generation's table; the comment lets a later session find the schema again.
+func createStorage(name string, t *schemas.Table, schemaID int) string {
+	var b strings.Builder
+	b.WriteString("CREATE TABLE IF NOT EXISTS " + name + " (")
+	var order []string
+	for _, k := range t.Key {
+		c := &t.Columns[k]
+		column := schemas.ClickHouseColumn(c.Name)
+		if schemas.KeyInteger(c.Type) {
+			column = schemas.ColKeyPrefix + c.Name
+			kind := "Int64"
+			if c.Type.Kind == schemas.KindDate {
+				kind = "Int32"
+			}
+			fmt.Fprintf(&b, "%s %s, ", ident(column), kind)
+		}
+		order = append(order, ident(column))
+	}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		fmt.Fprintf(&b, "%s %s, ", ident(schemas.ClickHouseColumn(c.Name)), schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull))
+	}
+	if needsInexact(t) {
+		b.WriteString(schemas.ColInexact + " Map(String, String), ")
+	}
+	fmt.Fprintf(&b, "%s UInt128, %s UInt8, %s UInt32, %s UInt64, %s UInt32) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)",
+		schemas.ColVersion, schemas.ColDeleted, schemas.ColPartition, schemas.ColOffset, schemas.ColLeaf,
+		schemas.ColVersion, schemas.ColDeleted, strings.Join(order, ", "))
+	return b.String() + durable + " COMMENT " + literal(commentPrefix+strconv.Itoa(schemaID))
+}
+
+const commentPrefix = "dirtbike schema "
+
+// ensureStorage makes the generation's table if needed and learns how it is.
+func (l *Loader) ensureStorage(ctx context.Context, g *generation, t *topic, table *schemas.Table, schemaID int) (*storage, error) {
+	if g.store != nil {
+		return g.store, sameContract(g.store, table, schemaID)
+	}
+	s := &storage{topic: t, generation: g.number, table: table, schemaID: schemaID, name: storageName(l.o.Database, t.schema, t.rel, g.number)}
+	err := l.retry(ctx, "create storage of "+t.table, func(ctx context.Context) error {
+		if err := l.conn.Exec(ctx, createStorage(s.name, table, schemaID)); err != nil {
+			return err
+		}
+		return l.describe(ctx, s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.store = s
+	return s, nil
+}
+
+// sameContract compares a record's table with the storage's: following a change is not built yet.
+func sameContract(s *storage, t *schemas.Table, schemaID int) error {
+	if s.schemaID == schemaID {
+		return nil
+	}
+	same := slices.EqualFunc(s.table.Columns, t.Columns, func(a, b schemas.TableColumn) bool {
+		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
+	})
+	if !same || !slices.Equal(s.table.Key, t.Key) {
+		return fmt.Errorf("the table's columns changed within generation %d. Try: dirtbike resnapshot %s", s.generation, t.FullName())
+	}
+	return nil
+}
+
+// describe reads which columns are Nullable, and the cuts.
+func (l *Loader) describe(ctx context.Context, s *storage) error {
+	types, err := l.columnTypes(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.nullable = make([]bool, len(s.table.Columns))
+	for i := range s.table.Columns {
+		c := &s.table.Columns[i]
+		have := types[schemas.ClickHouseColumn(c.Name)]
+		switch compact(have) {
+		case compact(schemas.ClickHouseType(c.Type, true)):
+			s.nullable[i] = c.Type.Kind != schemas.KindArray
+		case compact(schemas.ClickHouseType(c.Type, false)):
+		default:
+			return fmt.Errorf("storage %s has column %s of type %q, the schema wants %s: %w", s.name, c.Name, have, schemas.ClickHouseType(c.Type, false), errContract)
+		}
+	}
+	s.cuts, err = l.readCuts(ctx, s.topic.name, s.generation)
+	return err
+}
+
+func compact(t string) string { return strings.ReplaceAll(t, " ", "") }
+
+func (l *Loader) columnTypes(ctx context.Context, s *storage) (map[string]string, error) {
+	rows, err := l.conn.Query(ctx, "SELECT name, type FROM system.columns WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+
+		" AND table = "+literal(schemas.ClickHouseStorage(s.topic.schema, s.topic.rel, s.generation)))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	types := map[string]string{}
+	for rows.Next() {
+		var name, kind string
+		if err := rows.Scan(&name, &kind); err != nil {
+			return nil, err
+		}
+		types[name] = kind
+	}
+	return types, rows.Err()
+}
+
+func (l *Loader) readCuts(ctx context.Context, topic string, generation uint32) (map[uint32]cdc.Position, error) {
+	rows, err := l.conn.Query(ctx, "SELECT leaf, toUInt64(bitShiftRight(max(version), 64)), toUInt64(bitAnd(max(version), toUInt128(18446744073709551615))) FROM "+l.raw("cuts")+
+		" WHERE topic = "+literal(topic)+" AND generation = "+strconv.FormatUint(uint64(generation), 10)+" GROUP BY leaf")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	cuts := map[uint32]cdc.Position{}
+	for rows.Next() {
+		var leaf uint32
+		var high, low uint64
+		if err := rows.Scan(&leaf, &high, &low); err != nil {
+			return nil, err
+		}
+		cuts[leaf] = cdc.PositionFromHalves(high, low)
+	}
+	return cuts, rows.Err()
+}

@@ -1,0 +1,288 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+)
+
+// Records with `unchanged` (rule 17) take those columns from their base: the latest earlier row of their key. If the batch has
+// it, the row is completed at once. Otherwise the record is deferred: before the batch is inserted, all bases that are
+// missing are read by key in one query per table, which sees every earlier batch, since batches are inserted one after another.
+
+// deferred is a record that waits for its base. It owns its bytes.
+type deferred struct {
+	partition *partition
+	ended     bool // its partition had passed the generation's end
+	key       string
+	env       avro.Envelope
+	row       row
+}
+
+// applyUnchanged completes a row from its base, or defers it.
+func (l *Loader) applyUnchanged(p *partition, g *generation, s *storage, r *row) error {
+	key, err := s.recordKey(r.key)
+	if err != nil {
+		return err
+	}
+	_, ended := g.ends[p.id]
+	base, ok := s.find(key)
+	if !ok {
+		l.batch.grew(s, s.postpone(p, r, key, ended))
+		return nil
+	}
+	_, err = l.complete(p, s, r, base, ended)
+	return err
+}
+
+// complete appends a record whose base is known. It gives the row on which the key's next record builds.
+func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool) (ref, error) {
+	if r.env.Meta.Position.Compare(base.version()) <= 0 {
+		return base, nil // a replay: what is there is newer, or this very row
+	}
+	if base.deleted() || s.isCut(base.version(), base.leaf()) {
+		return base, l.noBase(p, s, ended)
+	}
+	seg := s.current()
+	before := seg.bytes
+	if err := seg.append(r, base); err != nil {
+		l.batch.drop(s)
+		return ref{}, err
+	}
+	l.batch.grew(s, seg.bytes-before)
+	return ref{seg, seg.rows - 1}, nil
+}
+
+// noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come.
+func (l *Loader) noBase(p *partition, s *storage, ended bool) error {
+	if !ended {
+		return nil
+	}
+	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then dirtbike resnapshot %s",
+		p.id, p.topic.table, p.topic.table))
+	return nil
+}
+
+// recordKey gives the sorting key's bytes of a record key.
+func (s *storage) recordKey(key []byte) ([]byte, error) {
+	if s.keys == nil {
+		s.keys = newSegment(s.table)
+	}
+	s.keys.reset()
+	r := row{env: &avro.Envelope{}, key: key}
+	if err := s.keys.appendDelete(&r); err != nil {
+		s.keys = nil
+		return nil, err
+	}
+	s.scratch = s.keys.appendRowKey(s.scratch[:0], 0)
+	return s.scratch, nil
+}
+
+// find gives the newest row of a key in the batch. The index is made when the first record needs it, and kept up from there.
+func (s *storage) find(key []byte) (ref, bool) {
+	if s.latest == nil {
+		s.latest = map[string]ref{}
+	}
+	var k []byte
+	for i := s.indexedSegments; i < len(s.segments); i++ {
+		seg := s.segments[i]
+		for ; s.indexedRows < seg.rows; s.indexedRows++ {
+			k = seg.appendRowKey(k[:0], s.indexedRows)
+			at := ref{seg, s.indexedRows}
+			if old, ok := s.latest[string(k)]; !ok || old.version().Compare(at.version()) <= 0 {
+				s.latest[string(k)] = at
+			}
+		}
+		if i < len(s.segments)-1 {
+			s.indexedSegments, s.indexedRows = i+1, 0
+		}
+	}
+	r, ok := s.latest[string(key)]
+	return r, ok
+}
+
+// postpone copies a record, which aliases the consumer's memory, and says how many bytes that takes.
+func (s *storage) postpone(p *partition, r *row, key []byte, ended bool) int64 {
+	d := deferred{partition: p, ended: ended, key: string(key)}
+	d.env = avro.Envelope{
+		After: append([]byte(nil), r.env.After...), Meta: r.env.Meta, Op: r.env.Op, Unchanged: append([]int(nil), r.env.Unchanged...),
+	}
+	for _, v := range r.env.Inexact {
+		d.env.Inexact = append(d.env.Inexact, avro.InexactValue{Column: v.Column, Text: append([]byte(nil), v.Text...)})
+	}
+	d.row = row{key: append([]byte(nil), r.key...), partition: r.partition, offset: r.offset}
+	s.deferred = append(s.deferred, d)
+	return int64(len(d.env.After)+len(d.row.key)+len(key)) + deferredOverhead
+}
+
+const deferredOverhead = 256
+
+// resolve completes the deferred records, those of a key in their order. Bases are read for some keys at a time, and what is
+// complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack them.
+func (l *Loader) resolve(ctx context.Context, s *storage) error {
+	waiting := s.deferred
+	s.deferred = nil
+	for _, some := range chunksByKey(waiting) {
+		if err := l.resolveSome(ctx, s, some); err != nil {
+			return err
+		}
+		if l.quarantines.skips(s.topic.table, s.generation) {
+			return nil // all rows are dropped
+		}
+		if l.batch.bytes >= l.o.BatchBytes && len(s.segments) > 0 {
+			if err := l.insertEarly(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keysAtOnce bounds the bases that are held at one time.
+const keysAtOnce = 2000
+
+// chunksByKey groups records by key, and keys into chunks; the records of a key keep their order.
+func chunksByKey(waiting []deferred) [][]*deferred {
+	byKey := map[string][]*deferred{}
+	var keys []string
+	for i := range waiting {
+		d := &waiting[i]
+		if byKey[d.key] == nil {
+			keys = append(keys, d.key)
+		}
+		byKey[d.key] = append(byKey[d.key], d)
+	}
+	var out [][]*deferred
+	for some := range slices.Chunk(keys, keysAtOnce) {
+		var chunk []*deferred
+		for _, k := range some {
+			chunk = append(chunk, byKey[k]...)
+		}
+		out = append(out, chunk)
+	}
+	return out
+}
+
+func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) error {
+	bases, err := l.readBases(ctx, s, some)
+	if err != nil {
+		return err
+	}
+	for _, d := range some {
+		d.row.env = &d.env
+		base, ok := bases[d.key]
+		if !ok {
+			err = l.noBase(d.partition, s, d.ended)
+		} else {
+			bases[d.key], err = l.complete(d.partition, s, &d.row, base, d.ended)
+		}
+		if err != nil || l.quarantines.skips(s.topic.table, s.generation) {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertEarly inserts what a storage has before the rest of its batch. Offsets follow with the batch, so that a crash repeats it.
+func (l *Loader) insertEarly(ctx context.Context, s *storage) error {
+	if err := l.widen(ctx, s); err != nil {
+		return err
+	}
+	if err := l.insert(ctx, s); err != nil {
+		return err
+	}
+	l.count(s)
+	l.batch.bytes -= s.bytes
+	s.clear()
+	return nil
+}
+
+// readBases reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record could
+// not be told from one whose base is missing.
+func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred) (map[string]ref, error) {
+	keys := newSegment(s.table)
+	asked := map[string]bool{}
+	for _, d := range waiting {
+		if asked[d.key] {
+			continue
+		}
+		asked[d.key] = true
+		r := row{env: &avro.Envelope{}, key: d.row.key}
+		if err := keys.appendDelete(&r); err != nil {
+			return nil, err
+		}
+	}
+	var bases map[string]ref
+	err := l.retry(ctx, "read the rows before", func(ctx context.Context) (err error) {
+		bases, err = l.queryBases(ctx, s, keys)
+		return err
+	})
+	return bases, err
+}
+
+func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (map[string]ref, error) {
+	bases := make(map[string]ref, keys.rows)
+	into := s.emptyResult()
+	target := results(into)
+	var external []proto.InputColumn
+	for _, c := range keys.sortingKey() {
+		external = append(external, proto.InputColumn{Name: c.name, Data: c})
+	}
+	list := columnList(keys.sortingKey())
+	err := l.native.do(ctx, ch.Query{
+		Body: "SELECT " + s.readList(into) + " FROM " + s.name + " WHERE (" + list + ") IN (SELECT " + list + " FROM _keys) ORDER BY " +
+			schemas.ColVersion + " DESC LIMIT 1 BY " + list,
+		ExternalTable: "_keys", ExternalData: external, Result: target,
+		OnResult: func(_ context.Context, block proto.Block) error {
+			into.rows = block.Rows
+			for i := range block.Rows {
+				bases[string(into.appendRowKey(nil, i))] = ref{into, i}
+			}
+			if block.Rows > 0 { // the next block gets a segment of its own
+				into = s.emptyResult()
+				copy(target, results(into))
+			}
+			return nil
+		},
+	})
+	return bases, err
+}
+
+// emptyResult makes a segment whose columns are as the storage's.
+func (s *storage) emptyResult() *segment {
+	seg := newSegment(s.table)
+	for i, b := range seg.fields {
+		b.nullable = s.nullable[i]
+	}
+	return seg
+}
+
+// readList lists the columns in the types in which they travel.
+func (s *storage) readList(seg *segment) string {
+	var list []string
+	for _, c := range seg.columns() {
+		if name := ident(c.name); s.isLowCardinality(c) {
+			list = append(list, "CAST("+name+", "+literal(string(c.Type()))+")")
+		} else {
+			list = append(list, name)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// isLowCardinality says that the storage column has another type than travels.
+func (s *storage) isLowCardinality(c *column) bool {
+	for i := range s.table.Columns {
+		if t := &s.table.Columns[i].Type; schemas.ClickHouseColumn(s.table.Columns[i].Name) == c.name {
+			return t.Kind == schemas.KindEnum || t.Kind == schemas.KindArray && t.Elem.Kind == schemas.KindEnum
+		}
+	}
+	return false
+}

@@ -1,0 +1,160 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+func wide(w *world, name string) *table {
+	big := func(name string, kind schemas.Type) schemas.Column {
+		return schemas.Column{Name: name, Type: kind, Toastable: true}
+	}
+	return w.table(name, 3, schemas.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("n", schemas.KindInt4, false),
+		big("doc", plain(schemas.KindText)), big("tags", arrayOf(plain(schemas.KindEnum))), big("amount", decimalType(30, 2))).live()
+}
+
+// TestUnchanged fills unchanged columns from the batch, from storage, and with their exact texts.
+func TestUnchanged(t *testing.T) {
+	w := newWorld(t)
+	tab := wide(w, "docs")
+	w.begin().insert(tab, "1", "0", "long text", "{paid,NULL}", "1.25").insert(tab, "2", "0", "other", `\N`, "NaN").
+		update(tab, "1", "1", `\U`, `\U`, `\U`).commit()
+	l := w.load()
+	w.wait()
+	const all = "SELECT * FROM DB.docs ORDER BY id"
+	require.Equal(t, []string{"1\t1\tlong text\t['paid',NULL]\t1.25\t{}", "2\t0\tother\t[]\t\\N\t{'amount':'NaN','tags':'NULL'}"}, sortedMaps(w.query(all)))
+	w.begin().update(tab, "1", "2", `\U`, `\U`, "7.50").update(tab, "1", "3", `\U`, `\U`, `\U`).update(tab, "2", "9", "new", `\U`, `\U`).commit()
+	w.wait()
+	want := []string{"1\t3\tlong text\t['paid',NULL]\t7.5\t{}", "2\t9\tnew\t[]\t\\N\t{'amount':'NaN','tags':'NULL'}"}
+	require.Equal(t, want, sortedMaps(w.query(all)))
+	require.True(t, w.complete("").Exact)
+	l.stop(t)
+
+	// The same log again, from its start: nothing changes, nothing is refilled, nothing is quarantined.
+	w.begin().delete(tab, "2", `\N`, `\N`, `\N`, `\N`).commit()
+	l = w.load()
+	w.wait()
+	l.stop(t)
+	require.NoError(t, w.conn.Exec(w.ctx, "TRUNCATE TABLE "+ident(w.database+"_raw")+".applied"))
+	l = w.load()
+	w.idle()
+	w.wait()
+	require.Equal(t, want[:1], w.query(all))
+	require.True(t, w.complete("").Exact)
+	l.stop(t)
+}
+
+// sortedMaps writes map entries in one order.
+func sortedMaps(lines []string) []string {
+	for i, s := range lines {
+		lines[i] = strings.ReplaceAll(s, "{'tags':'NULL','amount':'NaN'}", "{'amount':'NaN','tags':'NULL'}")
+	}
+	return lines
+}
+
+// TestManyUnchanged reads bases in several queries and blocks.
+func TestManyUnchanged(t *testing.T) {
+	w := newWorld(t)
+	tab := wide(w, "many")
+	const rows = 9_000
+	x := w.begin()
+	for i := range rows {
+		x.insert(tab, fmt.Sprint(i), "0", fmt.Sprintf("text %d", i)+strings.Repeat(" ", 500), "{}", "1.00")
+	}
+	x.commit()
+	w.load(func(o *Options) { o.BatchBytes = 1 << 20 }) // bases outgrow a batch
+	w.wait()
+	x = w.begin()
+	for i := range rows {
+		x.update(tab, fmt.Sprint(i), "1", `\U`, `\U`, `\U`)
+	}
+	x.commit()
+	w.wait()
+	require.Equal(t, []string{fmt.Sprintf("%d\t%d\t%d", rows, rows, rows)}, w.query("SELECT count(), countIf(n = 1), countIf(trimRight(doc) = concat('text ', toString(id)) AND amount = 1) FROM DB.many"))
+}
+
+// TestMissingBase: a record whose unchanged columns are nowhere quarantines its table and nothing else; a new copy lifts that.
+func TestMissingBase(t *testing.T) {
+	w := newWorld(t)
+	tab, other := wide(w, "lost"), twoColumns(w, "fine")
+	w.begin().insert(tab, "1", "0", "here", "{}", "1").commit()
+	w.begin().update(tab, "7", "1", `\U`, `\U`, `\U`).insert(other, "1", "a").commit()
+	l := w.load()
+	w.wait()
+	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.fine"))
+	require.False(t, w.complete("public.lost").Exact)
+	require.True(t, w.complete("public.fine").Exact)
+	require.False(t, w.complete("").Exact)
+	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+ident(w.database+"_raw")+".quarantine FINAL WHERE `table` = 'public.lost'"))
+	for _, s := range l.Status().Tables {
+		require.Equal(t, s.Table == "public.lost", s.Phase == TableQuarantined, s.Table)
+	}
+	l.stop(t)
+
+	w.load() // the quarantine outlives the loader
+	w.begin().insert(tab, "9", "0", "skipped", "{}", "1").commit()
+	w.wait()
+	require.Equal(t, []string{"0"}, w.query("SELECT count() FROM DB.lost WHERE id = 9"))
+	x := w.begin().open(tab)
+	cut := x.snapshot()
+	x.read(tab, cut, "9", "0", "copied", "{}", "1").end(tab, cut).commit()
+	w.begin().update(tab, "9", "5", `\U`, `\U`, `\U`).commit()
+	w.wait()
+	w.eventually([]string{"9\t5\tcopied"}, "SELECT id, n, doc FROM DB.lost")
+	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
+}
+
+// TestUnchangedBeforeEnd: in a copy that has not ended a record without its base is dropped: its row follows at a higher version.
+func TestUnchangedBeforeEnd(t *testing.T) {
+	w := newWorld(t)
+	tab := wide(w, "copying")
+	w.begin().open(tab).commit()
+	early := w.begin().update(tab, "1", "1", `\U`, `\U`, `\U`)
+	x := w.begin()
+	cut := x.snapshot()
+	early.at = cut
+	early.at.CommitLSN -= 0x80
+	early.commit()
+	x.read(tab, cut, "1", "1", "whole", "{}", "2").end(tab, cut).commit()
+	// The generation shown then, the first, has no base either: it is the one that is quarantined, and the second lifts it.
+	w.load()
+	w.wait()
+	w.eventually([]string{"1\t1\twhole"}, "SELECT id, n, doc FROM DB.copying")
+	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
+}
+
+// goneRows re-reads nothing: every row is gone.
+type goneRows struct{}
+
+func (goneRows) Reread(context.Context, uint32, cdc.Tuple, []int) (cdc.Tuple, bool, error) {
+	return nil, false, nil
+}
+
+// TestGone: a create whose row was gone at the re-read is skipped, and its table is not exact until a new copy.
+func TestGone(t *testing.T) {
+	w := newWorld(t)
+	tab := wide(w, "moved")
+	tab.compile(goneRows{})
+	w.begin().insert(tab, "1", "0", "text", "{}", "1").commit()
+	x := w.begin()
+	m := x.meta(tab)
+	require.NoError(t, tab.enc.Update(w.ctx, &x.chunk, m, cdc.OldKey, tuple("1", `\N`, `\N`, `\N`, `\N`), tuple("2", "0", `\U`, `\U`, `\U`)))
+	x.commit()
+	w.begin().insert(tab, "3", "0", "loaded", "{}", "1").commit()
+	l := w.load()
+	w.wait()
+	require.Equal(t, []string{"3\tloaded"}, w.query("SELECT id, doc FROM DB.moved"))
+	require.False(t, w.complete("public.moved").Exact)
+	require.Equal(t, TableLive, l.Status().Tables[0].Phase)
+	x = w.begin().open(tab)
+	x.end(tab, x.snapshot()).commit()
+	w.wait()
+	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
+}

@@ -1,0 +1,50 @@
+package clickhouse
+
+import (
+	"strconv"
+	"strings"
+
+	"dirtbike/schemas"
+)
+
+// createView is the view that people query. FINAL is applied before the conditions, so that an outranked row can never show;
+// the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look into.
+//
+// The constant rows make the cuts' aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
+// would be NULL and hide every row.
+func (l *Loader) createView(s *storage) string {
+	number := strconv.FormatUint(uint64(s.generation), 10)
+	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM " + l.raw("cuts") +
+		" WHERE topic = " + literal(s.topic.name) + " AND generation = " + number + ")"
+	var b strings.Builder
+	b.WriteString("CREATE OR REPLACE VIEW " + ident(l.o.Database) + "." + ident(schemas.ClickHouseView(s.topic.schema, s.topic.rel)) +
+		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
+		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves SELECT ")
+	for i := range s.table.Columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(viewColumn(&s.table.Columns[i]))
+	}
+	if needsInexact(s.table) {
+		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
+	}
+	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " > _dirtbike_cut" +
+		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "]) COMMENT " + literal(viewComment+number))
+	return b.String()
+}
+
+// viewColumn shows a year no earlier than 90 years ago (rule 29): birth years beyond would tell ages over 89.
+func viewColumn(c *schemas.TableColumn) string {
+	name := ident(schemas.ClickHouseColumn(c.Name))
+	switch c.Type.Kind {
+	case schemas.KindYear:
+		return "if(isNull(s." + name + "), s." + name + ", greatest(s." + name + ", toInt32(toYear(now('UTC')) - 90))) AS " + name
+	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
+		schemas.KindNumeric, schemas.KindNumericText, schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ, schemas.KindUUID,
+		schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther:
+		return "s." + name + " AS " + name
+	case schemas.KindInvalid:
+	}
+	panic("clickhouse: view of " + c.Type.Kind.String())
+}
