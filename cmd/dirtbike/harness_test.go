@@ -257,6 +257,13 @@ func (l *process) killedAt() string {
 	return strings.TrimSpace(string(b))
 }
 
+// dump makes the process write all its goroutines to its log and end.
+func (l *process) dump() {
+	_ = l.cmd.Process.Signal(syscall.SIGQUIT)
+	<-l.done
+	l.rig.Logf("---- %s, goroutines\n%s", l.verb, l.output())
+}
+
 // stop is SIGTERM; the exit code must be 0.
 func (l *process) stop() {
 	l.rig.Helper()

@@ -82,6 +82,7 @@ func (r *rig) ends(l *process, within time.Duration) {
 	select {
 	case <-l.done:
 	case <-time.After(within):
+		l.dump()
 		r.Fatalf("%s did not end within %s", l.verb, within)
 	}
 }

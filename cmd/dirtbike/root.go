@@ -95,7 +95,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
 	})
-	root.AddCommand(a.embedded(), a.run(), a.capture(), a.load(), a.status(), a.version())
+	root.AddCommand(a.demo(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.version())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

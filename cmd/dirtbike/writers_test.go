@@ -60,6 +60,7 @@ func (w *writers) finish(t *testing.T) {
 	for err := range w.errs {
 		require.NoError(t, err)
 	}
+	require.NotZero(t, w.transactions.Load())
 	t.Logf("writers committed %d transactions", w.transactions.Load())
 }
 
@@ -141,14 +142,14 @@ func statement(r *rand.Rand) (string, []any) {
 	case 11:
 		return `DELETE FROM entries WHERE account = $1 AND line > $2`, []any{id, r.IntN(20)}
 	case 12:
-		return `INSERT INTO full_rows VALUES (md5($1::text)::uuid, $2) ON CONFLICT (id) DO UPDATE SET id = gen_random_uuid()`, []any{id, big(r)}
+		return `INSERT INTO full_rows VALUES (md5($1::int::text)::uuid, $2) ON CONFLICT (id) DO UPDATE SET id = gen_random_uuid()`, []any{id, big(r)}
 	case 13:
-		return `UPDATE full_rows SET id = md5($2::text)::uuid WHERE id = md5($1::text)::uuid AND NOT EXISTS (SELECT FROM full_rows WHERE id = md5($2::text)::uuid)`, []any{id, 5000 + r.IntN(2000)}
+		return `UPDATE full_rows SET id = md5($2::int::text)::uuid WHERE id = md5($1::int::text)::uuid AND NOT EXISTS (SELECT FROM full_rows WHERE id = md5($2::int::text)::uuid)`, []any{id, 5000 + r.IntN(2000)}
 	case 14:
 		if r.IntN(40) == 0 {
 			return `TRUNCATE scratch`, nil
 		}
-		return `INSERT INTO scratch SELECT g, $1::text FROM generate_series(1, 30) g ON CONFLICT (id) DO UPDATE SET v = excluded.v || scratch.id`, []any{id}
+		return `INSERT INTO scratch SELECT g, $1::int::text FROM generate_series(1, 30) g ON CONFLICT (id) DO UPDATE SET v = excluded.v || scratch.id`, []any{id}
 	default:
 		return `INSERT INTO foreign_traffic VALUES ($1)`, []any{id}
 	}

@@ -7,6 +7,8 @@ import (
 	"dirtbike/cdc"
 )
 
+const quarantined = string(cdc.TableQuarantined)
+
 // assemble joins what the servers said with what the capture in this process knows.
 func assemble(f facts, capture cdc.Status) Status {
 	out := Status{Phase: string(capture.Phase), Tables: []TableStatus{}}
@@ -22,8 +24,7 @@ func assemble(f facts, capture cdc.Status) Status {
 	if f.slot.found {
 		out.RetainedWALBytes = &f.slot.retained
 	}
-	tables := tableStatuses(f, capture)
-	for _, t := range tables {
+	for _, t := range tableStatuses(f, capture) {
 		out.Tables = append(out.Tables, t)
 	}
 	slices.SortFunc(out.Tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
@@ -69,7 +70,7 @@ func tableStatuses(f facts, capture cdc.Status) map[string]TableStatus {
 	}
 	for name, reason := range f.reasons {
 		t := tables[name]
-		t.Table, t.Phase, t.Reason = name, string(cdc.TableQuarantined), reason
+		t.Table, t.Phase, t.Reason = name, quarantined, reason
 		tables[name] = t
 	}
 	return tables

@@ -75,11 +75,15 @@ func (c *Collector) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	return c.status(f), nil
+}
+
+func (c *Collector) status(f facts) Status {
 	var capture cdc.Status
 	if c.Capture != nil {
 		capture = c.Capture()
 	}
-	return assemble(f, capture), nil
+	return assemble(f, capture)
 }
 
 func (c *Collector) read(ctx context.Context) (facts, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
@@ -98,12 +99,51 @@ func TestCollector(t *testing.T) {
 	require.EqualError(t, c.tablesHealth(ctx), "1 of 3 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status")
 	require.EqualError(t, c.exactHealth(ctx), "not equal to the source yet: billing.lines. Try: dirtbike wait")
 
+	requireMetrics(t, c)
 	requireChecks(t, c, "clickhouse", "slot", "tables", "exact")
 	require.NoError(t, stack.ClickHouse.Kill())
 	fresh()
 	_, err = c.Status(ctx)
 	require.ErrorContains(t, err, "ask ClickHouse for the status")
+	families := gather(t, c)
+	require.Contains(t, families, "dirtbike_slot_safe_wal_bytes")
+	require.Zero(t, families["dirtbike_status_up"])
 	require.NoError(t, c.slotCheck().Func(ctx), "the slot is watched while ClickHouse is away")
+}
+
+// gather gives the value of each metric by its name and labels.
+func gather(t *testing.T, c *Collector) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(c))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	values := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, label := range m.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			values[name] = m.GetGauge().GetValue()
+		}
+	}
+	return values
+}
+
+func requireMetrics(t *testing.T, c *Collector) {
+	t.Helper()
+	values := gather(t, c)
+	for name, want := range map[string]float64{
+		"dirtbike_status_up": 1, "dirtbike_slot_active": 0, "dirtbike_table_exact public.claims": 1, "dirtbike_table_exact public.visits": 0,
+		"dirtbike_table_in_quarantine public.visits": 1, "dirtbike_table_dead_letters public.visits": 4,
+	} {
+		require.Contains(t, values, name)
+		require.Equal(t, want, values[name], name)
+	}
+	for _, name := range []string{"dirtbike_lag_bytes", "dirtbike_slot_safe_wal_bytes"} {
+		require.Positive(t, values[name], name)
+	}
 }
 
 func requireChecks(t *testing.T, c *Collector, names ...string) {

@@ -62,7 +62,7 @@ func (c *Collector) tablesHealth(ctx context.Context) error {
 	}
 	var bad []string
 	for _, t := range s.Tables {
-		if t.Phase == string(cdc.TableQuarantined) {
+		if t.Phase == quarantined {
 			bad = append(bad, t.Table+" ("+t.Reason+")")
 		}
 	}
@@ -79,7 +79,7 @@ func (c *Collector) exactHealth(ctx context.Context) error {
 	}
 	var bad []string
 	for _, t := range s.Tables {
-		if !t.Exact && t.Phase != string(cdc.TableQuarantined) {
+		if !t.Exact && t.Phase != quarantined {
 			bad = append(bad, t.Table)
 		}
 	}

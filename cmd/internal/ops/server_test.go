@@ -26,7 +26,7 @@ func serve(t *testing.T, checks []Check, status func(context.Context) (Status, e
 		require.NoError(t, <-ended)
 	})
 	return func(path string) (int, string) {
-		response, err := http.Get("http://" + s.Addr() + path) //nolint:noctx // the test's own server
+		response, err := http.Get("http://" + s.Addr() + path)
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		require.NoError(t, errors.Join(err, response.Body.Close()))

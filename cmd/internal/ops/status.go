@@ -74,7 +74,7 @@ func size(bytes *int64) string {
 	if bytes == nil {
 		return "unknown"
 	}
-	return humanize.IBytes(uint64(max(*bytes, 0))) //nolint:gosec // not negative
+	return humanize.IBytes(uint64(max(*bytes, 0)))
 }
 
 func age(seconds *float64) string {

@@ -113,7 +113,7 @@ func temporalText(kind schemas.Kind, value string) (string, error) {
 		return "", errForm
 	}
 	if kind == schemas.KindDate {
-		return string(pgtext.AppendDate(nil, int32(n-pgtext.EpochDays))), nil //nolint:gosec // within Date32's bounds
+		return string(pgtext.AppendDate(nil, int32(n-pgtext.EpochDays))), nil
 	}
 	return string(pgtext.AppendTimestamp(nil, n-pgtext.EpochMicros, kind == schemas.KindTimestampTZ)), nil
 }

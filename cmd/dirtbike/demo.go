@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"dirtbike/cmd/internal/demo"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/term"
+)
+
+func (a *app) demo() *cobra.Command {
+	var o demo.Options
+	var noKill bool
+	c := &cobra.Command{
+		Use: "demo", Short: "Watch a synthetic clinic's Postgres being copied and followed into ClickHouse, while parts are killed", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find this program's file: %w", err)
+			}
+			file, ok := a.stdout.(*os.File)
+			o.Out, o.Terminal = a.stdout, ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+			o.Kill, o.Self, o.Log = !noKill, self, zap.NewNop()
+			if err := demo.Run(c.Context(), o); err != nil {
+				return answerNo(err)
+			}
+			return nil
+		},
+	}
+	flags := c.Flags()
+	flags.DurationVar(&o.For, "for", 30*time.Second, "how long the clinic is kept busy; 0 until Ctrl-C")
+	flags.BoolVar(&noKill, "no-kill", false, "do not kill capture and ClickHouse on the way")
+	flags.StringVar(&o.Dir, "dir", "", "keep everything in this directory (default: a temporary one, removed at the end)")
+	flags.IntVar(&o.Rows, "rows", 0, "size of the clinic in rows, about (default 1,000,000)")
+	flags.StringVar(&o.Engines, "engines", "npm", "where Postgres and ClickHouse come from: npm or path")
+	flags.StringVar(&o.Kafka, "kafka", "kfake", "kfake, or apache for the real one")
+	return c
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+
+	"dirtbike/cmd/internal/pipeline"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) verify() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "verify [schema.table …]", Short: "Compare every row of Postgres with ClickHouse, while both go on; exit 1 if they differ",
+		RunE: func(c *cobra.Command, tables []string) error {
+			cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			report, err := pipeline.Verify(c.Context(), cfg, log, tables, func(string, int64) {})
+			if err != nil {
+				return verdict(err)
+			}
+			write := report.WriteText
+			if asJSON {
+				write = report.WriteJSON
+			}
+			if err := write(a.stdout); err != nil {
+				return err
+			}
+			if !report.Equal {
+				return answerNo(errors.New("ClickHouse differs from Postgres"))
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the documented JSON form")
+	return c
+}
