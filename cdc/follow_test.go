@@ -50,7 +50,7 @@ func TestIdleAdvanceAndHeartbeat(t *testing.T) {
 		flushed, confirmed := r.server.stand()
 		require.Equal(t, flushed, points[len(points)-1].Reported)
 		require.Equal(t, flushed, confirmed)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		synctest.Wait()
 		points, times := r.history()
 		for i := len(earlier); i < len(times); i++ {
@@ -70,7 +70,7 @@ func TestStalledTransaction(t *testing.T) {
 		stream.stall(3) // begin, two rows
 		before, _ := r.server.stand()
 		at := r.server.add(insert(9, "x"), insert(1, "one"), insert(1, "two")).commit
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the bubble's clock
 		synctest.Wait()
 		records, state := r.snapshot()
 		require.Equal(t, Point{Position: Position{1, at, 3}, Partial: true, Reported: before, Time: state.Point.Time}, state.Point)
@@ -173,7 +173,7 @@ func TestAnUnreachableServerIsNoTablesFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
 		r.server.add(insert(1, "before"), update(1, "@"))
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // the bubble's clock
 		synctest.Wait()
 		status := r.capture.Status()
 		require.Contains(t, status.LastError, "unreachable")
@@ -205,7 +205,7 @@ func TestAFencedCaptureStops(t *testing.T) {
 		younger := r.sink()
 		_, err := younger.Recover(t.Context())
 		require.NoError(t, err)
-		time.Sleep(5 * time.Second) // idle: the heartbeat notices
+		time.Sleep(5 * time.Second) // the bubble's clock; the heartbeat notices
 		synctest.Wait()
 		require.Contains(t, r.capture.Status().LastError, ErrFenced.Error())
 		require.False(t, r.capture.Status().Healthy)

@@ -99,7 +99,7 @@ func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) err
 func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) error {
 	var backed bool
 	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
-		AND i.indpred IS NULL AND i.indexprs IS NULL
+		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality($2::text[])
 		AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
 		AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND a.attnotnull WHERE k.at <= i.indnkeyatts)

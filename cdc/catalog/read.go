@@ -174,7 +174,7 @@ func resolveKey(e *entry, k indexKey) {
 		}
 	}
 	if len(e.rel.Key) != k.columns {
-		e.notKey = "its key holds a generated column, which Postgres does not send"
+		e.notKey = "its key holds a generated column, which Postgres does not send. Try: REPLICA IDENTITY USING INDEX with another unique index"
 		e.rel.Key = nil
 	}
 }

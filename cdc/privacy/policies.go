@@ -57,9 +57,9 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	case "hash":
 		t, err = newHash(p.keys, p.rules.Domain(rel.Schema, rel.Name, col.Name))
 	case "zip3":
-		t, err = newZip3(col.Type)
+		t, err = zip3{}, fitsZip3(col.Type)
 	case "year":
-		t, err = newYear(col.Type)
+		t, err = year{}, fitsYear(col.Type)
 	default:
 		err = fmt.Errorf("unknown policy %q. Try: keep, drop, mask, hash, zip3 or year", policy)
 	}

@@ -17,15 +17,16 @@ var errDate = errors.New("policy year: the value is not a date in Postgres' ISO 
 // has its year in UTC. Ages over 89 are capped in the view, at read time (rule 29).
 type year struct{}
 
-func newYear(t schemas.Type) (year, error) {
+// fitsYear says why a column cannot have the policy.
+func fitsYear(t schemas.Type) error {
 	switch t.Kind {
 	case schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ:
-		return year{}, nil
+		return nil
 	case schemas.KindInvalid, schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4,
 		schemas.KindFloat8, schemas.KindNumeric, schemas.KindNumericText, schemas.KindUUID, schemas.KindBytea, schemas.KindText,
 		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther, schemas.KindYear:
 	}
-	return year{}, fmt.Errorf("policy year needs a date or timestamp column, not %s. Try: drop or mask", t.Name)
+	return fmt.Errorf("policy year needs a date or timestamp column, not %s. Try: drop or mask", t.Name)
 }
 
 func (year) Policy() string       { return "year" }

@@ -31,11 +31,12 @@ var restricted = func() (areas [1000]bool) {
 // a text that is not five digits or five, a hyphen and four. (Nine digits in a row may be a social security number.)
 type zip3 struct{}
 
-func newZip3(t schemas.Type) (zip3, error) {
+// fitsZip3 says why a column cannot have the policy.
+func fitsZip3(t schemas.Type) error {
 	if t.Kind != schemas.KindText {
-		return zip3{}, fmt.Errorf("policy zip3 needs a text column, not %s: a number has lost its leading zeros. Try: drop or mask", t.Name)
+		return fmt.Errorf("policy zip3 needs a text column, not %s: a number has lost its leading zeros. Try: drop or mask", t.Name)
 	}
-	return zip3{}, nil
+	return nil
 }
 
 func (zip3) Policy() string       { return "zip3" }

@@ -186,7 +186,7 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 
 // rights: a policy that would hide rows is an error, not a gap.
 func rights(t *testing.T, url string, conn *pgx.Conn) {
-	exec(t, conn, "CREATE ROLE reader LOGIN PASSWORD 'pw'; GRANT SELECT ON b TO reader; ALTER TABLE b ENABLE ROW LEVEL SECURITY; CREATE POLICY some ON b USING (id < 10)")
+	exec(t, conn, "CREATE ROLE reader LOGIN PASSWORD 'pw'; GRANT SELECT ON b TO reader; ALTER TABLE b ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON b USING (id < 10)")
 	config := conn.Config()
 	as := fmt.Sprintf("postgres://reader:pw@%s:%d/%s?sslmode=disable", config.Host, config.Port, config.Database)
 	s := export(t, url, as)

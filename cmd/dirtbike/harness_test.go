@@ -236,9 +236,10 @@ func (r *rig) start(verb string, env ...string) *process {
 
 // listens gives each verb an address that stays, so that a loader that comes back is known to its consumer group.
 func (r *rig) listens(verb string) string {
-	if verb == "run" {
-		verb = "load"
+	if verb == "capture" {
+		return "127.0.0.1:0" // two of them may run at once
 	}
+	verb = "load" // run is the same loader
 	if r.ports[verb] == "" {
 		r.ports[verb] = freePort(r)
 	}

@@ -77,7 +77,7 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	collector := health.Collector()
 	server, err := ops.New(cfg.Ops.Listen, append(collector.Checks(), health.Checks...), collector.Status, registry)
 	if err != nil {
-		return wrong(fmt.Errorf("ops.listen: %w. Try: --listen 127.0.0.1:0", err))
+		return wrong(err)
 	}
 	log.Info("health and metrics", zap.String("address", server.Addr()))
 	return runAll(ctx, legs, server)

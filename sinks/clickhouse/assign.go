@@ -236,7 +236,7 @@ func (l *Loader) readApplied(ctx context.Context, topics []string) (map[string][
 		if err := rows.Scan(&name, &a.id, &id, &next); err != nil {
 			return nil, fmt.Errorf("read applied offsets: %w", err)
 		}
-		a.partition, a.next = int32(id), int64(next) //nolint:gosec // written from these types
+		a.partition, a.next = int32(id), int64(next)
 		out[name] = append(out[name], a)
 	}
 	return out, rows.Err()
@@ -280,7 +280,7 @@ func (l *Loader) loadGenerations(ctx context.Context, t *topic) error {
 		if err := rows.Scan(&id, &number, &kind, &offset, &high, &low); err != nil {
 			return fmt.Errorf("read generations of %s: %w", t.table, err)
 		}
-		t.learn(int32(id), number, kind, endMark{offset: int64(offset), cut: cdc.PositionFromHalves(high, low)}) //nolint:gosec // written from these types
+		t.learn(int32(id), number, kind, endMark{offset: int64(offset), cut: cdc.PositionFromHalves(high, low)})
 	}
 	if err := rows.Err(); err != nil {
 		return err

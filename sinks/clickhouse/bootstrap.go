@@ -34,11 +34,12 @@ var bookkeeping = []string{
 
 // completeView is the public view of `complete`; see Complete.
 const completeView = "CREATE VIEW IF NOT EXISTS DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
-	" WITH inexact AS (SELECT `table` FROM RAW.complete FINAL WHERE `table` != '' AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
-	" OR `table` IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open != 0)))" +
+	" WITH excluded AS (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3)," +
+	" inexact AS (SELECT `table` FROM RAW.complete FINAL WHERE `table` != '' AND `table` NOT IN (SELECT `table` FROM excluded) AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
+	" OR `table` IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open IN (1, 2))))" +
 	" SELECT c.`table` AS `table`, c.epoch AS epoch, c.lsn AS lsn, c.time AS commit_time," +
 	" toUInt8(if(c.`table` = '', (SELECT count() FROM inexact) = 0, c.`table` NOT IN (SELECT `table` FROM inexact))) AS exact," +
-	" toUInt64(0) AS dead_letters FROM RAW.complete AS c FINAL"
+	" toUInt64(0) AS dead_letters FROM RAW.complete AS c FINAL WHERE c.`table` NOT IN (SELECT `table` FROM excluded)"
 
 // Bootstrap makes the databases, the bookkeeping tables and the view complete_up_to. It is idempotent, and several loaders
 // may do it at once.

@@ -232,6 +232,10 @@ func TestCaptureQuarantine(t *testing.T) {
 	w.idle()
 	w.wait()
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = 'public.sick'")
+	w.tables["public.sick"] = progressTable{Phase: cdc.TableExcluded, Generation: 1}
+	w.idle()
+	w.wait()
+	w.eventually([]string{"\t1"}, "SELECT `table`, exact FROM DB.complete_up_to")
 }
 
 // TestTombstone deletes although the `d` was compacted away.

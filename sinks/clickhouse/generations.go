@@ -180,10 +180,9 @@ func (l *Loader) passedEnd(ctx context.Context, t *topic, g *generation) (bool, 
 
 // writer is what a schema id says: a table's contract, or a control record's.
 type writer struct {
-	table   *schemas.Table
-	reader  *avro.Reader
-	control bool
-	err     error // the schema cannot be used
+	table  *schemas.Table
+	reader *avro.Reader
+	err    error // the schema cannot be used
 }
 
 var errSchema = errors.New("the registered schema cannot be used")

@@ -156,10 +156,9 @@ func tuple(values ...string) cdc.Tuple {
 
 // tx is one source transaction being built.
 type tx struct {
-	w       *world
-	chunk   cdc.Chunk
-	at      cdc.Position
-	headers []kgo.RecordHeader
+	w     *world
+	chunk cdc.Chunk
+	at    cdc.Position
 }
 
 // begin starts a transaction at the next LSN.

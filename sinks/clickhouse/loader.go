@@ -32,6 +32,7 @@ type Loader struct {
 	kc      *kgo.Client
 	admin   *kadm.Client
 	running context.Context // of Run
+	wait    time.Duration   // of the next poll; the poll loop's own
 
 	// mu guards what follows: the poll loop holds it while it works, the group's callbacks while they assign.
 	mu          sync.Mutex
@@ -66,7 +67,7 @@ func New(o Options) (*Loader, error) {
 	}
 	return &Loader{
 		o: o, conn: conn, native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
-		quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{},
+		wait: idleWait, quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{},
 	}, nil
 }
 
@@ -117,21 +118,29 @@ const (
 	idleWait    = 100 * time.Millisecond
 )
 
-// poll waits for records: briefly if the batch has some already.
+// poll waits for records.
 func (l *Loader) poll(ctx context.Context) kgo.Fetches {
-	wait, most := idleWait, min(pollRecords, l.o.BatchRows)
-	if !l.batch.empty() {
-		wait = max(l.o.FlushInterval/10, time.Millisecond)
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	return l.kc.PollRecords(ctx, most)
+	return l.kc.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
+}
+
+// nextWait says how long the next poll may wait: briefly if the batch has rows, or something waits for other loaders.
+func (l *Loader) nextWait() time.Duration {
+	switch {
+	case !l.batch.empty():
+		return max(l.o.FlushInterval/10, time.Millisecond)
+	case len(l.progress.pending) > 0:
+		return lookInterval
+	}
+	return idleWait
 }
 
 // work takes what was polled, applies the batch if it is time, and does what follows from it.
 func (l *Loader) work(ctx context.Context, fetches kgo.Fetches) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() { l.wait = l.nextWait() }()
 	if l.stopped != nil {
 		return l.stopped
 	}

@@ -184,6 +184,8 @@ func (l *Loader) captureSays(table string, s progressTable) error {
 	switch s.Phase {
 	case cdc.TableQuarantined:
 		l.quarantines.set(k, stateSkipping, s.Generation, s.Reason)
+	case cdc.TableExcluded:
+		l.quarantines.set(k, stateExcluded, s.Generation, "the configuration no longer names it")
 	case cdc.TableCopying, cdc.TableStreaming:
 		l.quarantines.set(k, stateClosed, 0, "")
 	default:

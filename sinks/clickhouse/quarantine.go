@@ -36,6 +36,7 @@ const (
 	stateClosed   = 0
 	stateSkipping = 1 // the table's records are skipped
 	stateInexact  = 2 // they are loaded, but the table lacks a row
+	stateExcluded = 3 // capture no longer follows the table: complete_up_to does not speak of it
 )
 
 func newQuarantines() *quarantines {
@@ -74,7 +75,7 @@ func (q *quarantines) state(table string) (skipping bool, reason string) {
 	switch {
 	case load.state != stateClosed:
 		return load.state == stateSkipping, load.reason
-	case capture.state != stateClosed:
+	case capture.state == stateSkipping:
 		return true, capture.reason
 	}
 	return false, ""
@@ -83,7 +84,7 @@ func (q *quarantines) state(table string) (skipping bool, reason string) {
 func (q *quarantines) count() int {
 	n := 0
 	for _, r := range q.rows {
-		if r.state != stateClosed {
+		if r.state == stateSkipping || r.state == stateInexact {
 			n++
 		}
 	}
@@ -97,7 +98,7 @@ func (q *quarantines) set(k quarantineKey, state uint8, generation uint32, reaso
 	if same || state == stateInexact && old.state == stateSkipping && generation <= old.generation {
 		return false
 	}
-	version := max(uint64(time.Now().UnixMicro()), old.version+1) //nolint:gosec // not before 1970
+	version := max(uint64(time.Now().UnixMicro()), old.version+1)
 	q.rows[k] = quarantine{reason: reason, state: state, version: version, generation: generation}
 	q.changed[k] = true
 	return true

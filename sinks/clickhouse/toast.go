@@ -48,7 +48,8 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 		return base, nil // a replay: what is there is newer, or this very row
 	}
 	if base.deleted() || s.isCut(base.version(), base.leaf()) {
-		return base, l.noBase(p, s, ended)
+		l.noBase(p, s, ended)
+		return base, nil
 	}
 	seg := s.current()
 	before := seg.bytes
@@ -61,13 +62,12 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 }
 
 // noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come.
-func (l *Loader) noBase(p *partition, s *storage, ended bool) error {
+func (l *Loader) noBase(p *partition, s *storage, ended bool) {
 	if !ended {
-		return nil
+		return
 	}
 	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then dirtbike resnapshot %s",
 		p.id, p.topic.table, p.topic.table))
-	return nil
 }
 
 // recordKey gives the sorting key's bytes of a record key.
@@ -177,11 +177,10 @@ func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) 
 	}
 	for _, d := range some {
 		d.row.env = &d.env
-		base, ok := bases[d.key]
-		if !ok {
-			err = l.noBase(d.partition, s, d.ended)
-		} else {
+		if base, ok := bases[d.key]; ok {
 			bases[d.key], err = l.complete(d.partition, s, &d.row, base, d.ended)
+		} else {
+			l.noBase(d.partition, s, d.ended)
 		}
 		if err != nil || l.quarantines.skips(s.topic.table, s.generation) {
 			return err

@@ -101,6 +101,7 @@ func (c *clinic) ddl() {
 	c.sink("CREATE DATABASE DB ENGINE = Atomic")
 	c.sink("CREATE DATABASE DB_raw ENGINE = Atomic")
 	c.sink("CREATE TABLE DB_raw.complete (table String, epoch UInt32, lsn UInt64, commit_time DateTime64(6,'UTC'), exact UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY table")
+	c.sink("CREATE TABLE DB_raw.cuts (topic String, generation UInt32, leaf UInt32, version UInt128) ENGINE = ReplacingMergeTree ORDER BY (topic, generation, leaf, version)")
 	c.sink("CREATE TABLE DB_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)")
 	c.sink("CREATE VIEW DB.complete_up_to AS SELECT table, epoch, lsn, commit_time, exact, toUInt64(0) AS dead_letters FROM DB_raw.complete FINAL")
 }
@@ -176,8 +177,11 @@ func (c *clinic) storage(name string) *schemas.Relation {
 	if inexact {
 		shown, columns = append(shown, "_inexact"), append(columns, "_inexact Map(String, String)")
 	}
-	c.sink("CREATE TABLE DB_raw." + view + "__g2 (" + strings.Join(columns, ", ") + ", _version UInt128, _deleted UInt8) ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY (" + strings.Join(order, ", ") + ")")
-	c.sink("CREATE VIEW DB." + view + " AS SELECT " + strings.Join(shown, ", ") + " FROM DB_raw." + view + "__g2 FINAL WHERE _deleted = 0")
+	c.sink("CREATE TABLE DB_raw." + view + "__g2 (" + strings.Join(columns, ", ") + ", _version UInt128, _deleted UInt8, _leaf UInt32 ALIAS 0) ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY (" + strings.Join(order, ", ") + ")")
+	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM DB_raw.cuts WHERE topic = " + literal(table.Topic) + " AND generation = 2)"
+	c.sink("CREATE VIEW DB." + view + " DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
+		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves SELECT " + strings.Join(shown, ", ") + " FROM DB_raw." + view + "__g2 AS s FINAL" +
+		" WHERE s._deleted = 0 AND s._version > _dirtbike_cut AND (s._leaf = 0 OR s._version > _dirtbike_leaves[s._leaf])")
 	c.complete(rel.FullName(), far, 1)
 	return rel
 }

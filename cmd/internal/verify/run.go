@@ -31,6 +31,9 @@ type run struct {
 }
 
 func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (*run, error) {
+	if err := v.connect(ctx); err != nil {
+		return nil, err
+	}
 	r := &run{verifier: v, name: rel.FullName(), seed: maphash.MakeSeed()}
 	var plans [2]*plan
 	for i := range plans {

@@ -17,7 +17,7 @@ import (
 type Options struct {
 	// Source is the URL of the primary; it may hold a password and is never printed.
 	Source string
-	// ClickHouse has the views in Database.
+	// ClickHouse has the views in Database. It must allow two connections at once.
 	ClickHouse driver.Conn
 	Database   string
 	// Tables to compare, in this order, with the policies under which they are captured and the topics' prefix.
@@ -76,15 +76,30 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.RowsPerSecond > 0 {
 		v.limit.SetLimit(rate.Limit(o.RowsPerSecond))
 	}
-	for _, s := range []**source{&v.reading, &v.control} {
-		connection, err := connect(ctx, o.Source)
-		if err != nil {
-			return Report{}, err
-		}
-		defer connection.close(context.WithoutCancel(ctx))
-		*s = connection
-	}
+	defer v.close(context.WithoutCancel(ctx))
 	return v.tables(ctx)
+}
+
+// connect opens what is not open: pgconn closes a connection whose query was given up, as when a table turns out not to be
+// exact while its next chunk is being read.
+func (v *verifier) connect(ctx context.Context) (err error) {
+	for _, s := range []**source{&v.reading, &v.control} {
+		if *s != nil && !(*s).conn.IsClosed() {
+			continue
+		}
+		if *s, err = connect(ctx, v.Source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) close(ctx context.Context) {
+	for _, s := range []*source{v.reading, v.control} {
+		if s != nil {
+			s.close(ctx)
+		}
+	}
 }
 
 func (v *verifier) tables(ctx context.Context) (Report, error) {

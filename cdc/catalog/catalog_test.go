@@ -1,0 +1,220 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTypes(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		d.fresh(t, "CREATE TYPE mood AS ENUM ('ok')", "CREATE TYPE pair AS (a int, b int)", "CREATE DOMAIN zip5 AS char(5)",
+			"CREATE DOMAIN money_in AS numeric(12,2)", "CREATE DOMAIN money_out AS money_in NOT NULL", "CREATE DOMAIN tags AS text[]", "CREATE DOMAIN amounts AS numeric(6,1)[]")
+		type want struct {
+			sql    string
+			kind   schemas.Kind
+			p, s   int
+			binary bool
+			name   string
+		}
+		k := func(sql string, kind schemas.Kind) want { return want{sql: sql, kind: kind, binary: true} }
+		text := func(sql string) want { return want{sql: sql, kind: schemas.KindOther} }
+		array := func(sql string, elem schemas.Kind) want {
+			return want{sql: sql, kind: schemas.KindArray, binary: true, s: int(elem)}
+		}
+		cases := []want{
+			k("boolean", schemas.KindBool), k("smallint", schemas.KindInt2), k("integer", schemas.KindInt4), k("bigint", schemas.KindInt8),
+			k("real", schemas.KindFloat4), k("double precision", schemas.KindFloat8), k("date", schemas.KindDate),
+			k("timestamp without time zone", schemas.KindTimestamp), k("timestamp(3) with time zone", schemas.KindTimestampTZ),
+			k("uuid", schemas.KindUUID), k("bytea", schemas.KindBytea), k("text", schemas.KindText), k("character varying(20)", schemas.KindText),
+			k("character(3)", schemas.KindText), k("name", schemas.KindText), k("json", schemas.KindJSON), k("jsonb", schemas.KindJSONB),
+			{sql: `"char"`, kind: schemas.KindText}, // its bytes need not be UTF-8, its text is
+			{sql: "numeric(12,2)", kind: schemas.KindNumeric, p: 12, s: 2, binary: true},
+			{sql: "numeric(76,0)", kind: schemas.KindNumeric, p: 76, binary: true},
+			k("numeric", schemas.KindNumericText), k("numeric(77,3)", schemas.KindNumericText),
+			k("mood", schemas.KindEnum), k("zip5", schemas.KindText),
+			{sql: "money_in", kind: schemas.KindNumeric, p: 12, s: 2, binary: true},
+			{sql: "money_out", kind: schemas.KindNumeric, p: 12, s: 2, binary: true},
+			array("integer[]", schemas.KindInt4), array("mood[]", schemas.KindEnum), array("tags", schemas.KindText), array("numeric[]", schemas.KindNumericText),
+			array("numeric(6,1)[]", schemas.KindNumeric), array("amounts", schemas.KindNumeric),
+			text("zip5[]"), text("pair"), text("pair[]"), text("int4range"), text("int4multirange"), text("daterange[]"), text("inet"), text("cidr"),
+			text("macaddr"), text("interval"), text("time without time zone"), text("time with time zone"), text("point"), text("box[]"), text("money"),
+			text("bit(3)"), text("bit varying"), text("xml"), text("tsvector"), text("tsquery"), text("oid"), text("xid"), text("pg_lsn"),
+			text("regclass"), text("oidvector"), text("int2vector"), text("jsonpath"), text("txid_snapshot"), text("tid"),
+		}
+		if d.major >= 15 {
+			cases = append(cases, k("numeric(5,-2)", schemas.KindNumericText), k("numeric(3,5)", schemas.KindNumericText))
+		}
+		columns := []string{"id int PRIMARY KEY"}
+		for i, c := range cases {
+			columns = append(columns, fmt.Sprintf("c%d %s", i, c.sql))
+		}
+		d.exec(t, "CREATE TABLE t ("+strings.Join(columns, ", ")+")")
+		rel := d.relation(t, "t")
+		for i, c := range cases {
+			got := rel.Columns[i+1].Type
+			require.Equal(t, c.kind, got.Kind, c.sql)
+			require.Equal(t, c.sql, got.Name)
+			require.Equal(t, c.binary, decodesBinary(got), c.sql)
+			if c.kind == schemas.KindArray {
+				require.Equal(t, schemas.Kind(c.s), got.Elem.Kind, c.sql) //nolint:gosec // small
+				require.False(t, strings.HasSuffix(got.Elem.Name, "[]") || got.Elem.Name == c.sql, got.Elem.Name)
+				continue
+			}
+			require.Equal(t, [2]int{c.p, c.s}, [2]int{got.Precision, got.Scale}, c.sql)
+			require.Nil(t, got.Elem)
+		}
+		require.NotEqual(t, rel.Columns[len(rel.Columns)-1].Type.OID, uint32(0))
+	})
+}
+
+func TestColumns(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		virtual := ""
+		if d.major >= 18 {
+			virtual = ", w int GENERATED ALWAYS AS (id + 2) VIRTUAL"
+		}
+		d.fresh(t, "CREATE DOMAIN filled AS text NOT NULL",
+			"CREATE TABLE parent (id int PRIMARY KEY, gone int, v text, g int GENERATED ALWAYS AS (id + 1) STORED"+virtual+", n int NOT NULL, f filled, \"Odd \"\"name\" int)",
+			"ALTER TABLE parent DROP gone", "CREATE TABLE child (extra int, PRIMARY KEY (id)) INHERITS (parent)", "INSERT INTO child (id, n, f) VALUES (5, 1, 'x')")
+		rel := d.relation(t, "parent")
+		var names []string
+		for _, c := range rel.Columns {
+			names = append(names, fmt.Sprintf("%d %s %t %t", c.Attnum, c.Name, c.NotNull, c.Toastable))
+		}
+		last := 7
+		if virtual != "" {
+			last = 8
+		}
+		require.Equal(t, []string{"1 id true false", "3 v false true", fmt.Sprintf("%d n true false", last-2), fmt.Sprintf("%d f true true", last-1), fmt.Sprintf("%d Odd \"name false false", last)}, names)
+		tables := d.list(t, Options{})
+		require.Equal(t, `COPY "public"."parent" ("id", "v", "n", "f", "Odd ""name") TO STDOUT (FORMAT binary)`, tables["parent"].CopySQL)
+		for _, table := range tables {
+			var rows strings.Builder
+			tag, err := d.conn.PgConn().CopyTo(t.Context(), &rows, table.CopySQL)
+			require.NoError(t, err)
+			require.EqualValues(t, map[string]int64{"parent": 0, "child": 1}[table.Name], tag.RowsAffected(), "a parent is copied without its children")
+		}
+	})
+}
+
+func TestKeys(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		collation := "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false)"
+		if _, err := d.conn.Exec(t.Context(), collation); err != nil {
+			collation = "" // a server built without ICU
+		}
+		d.exec(t, "DROP COLLATION IF EXISTS loose")
+		for _, test := range []struct {
+			name, sql string
+			keys      []string // of the config
+			key       string   // what it is, or
+			refused   string   // why not
+		}{
+			{"primary key", "CREATE TABLE t (a int, b int, c text, PRIMARY KEY (b, a))", nil, "b a", ""},
+			{"include", "CREATE TABLE t (a int, b int, PRIMARY KEY (b) INCLUDE (a))", nil, "b", ""},
+			{"full with a primary key", "CREATE TABLE t (a int PRIMARY KEY, b int); ALTER TABLE t REPLICA IDENTITY FULL", nil, "a", ""},
+			{"using index", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b); ALTER TABLE t REPLICA IDENTITY USING INDEX i", nil, "b", ""},
+			{"index dropped", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b); ALTER TABLE t REPLICA IDENTITY USING INDEX i; DROP INDEX i", nil, "", "names an index that is gone"},
+			{"nothing", "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING", nil, "", "is NOTHING"},
+			{"no key", "CREATE TABLE t (a int)", nil, "", "ADD PRIMARY KEY"},
+			{"deferrable", "CREATE TABLE t (a int PRIMARY KEY DEFERRABLE)", nil, "", "DEFERRABLE"},
+			{"unlogged", "CREATE UNLOGGED TABLE t (a int PRIMARY KEY)", nil, "", "SET LOGGED"},
+			{"partitioned", "CREATE TABLE t (a int PRIMARY KEY) PARTITION BY RANGE (a)", nil, "", "partitioned"},
+			{"generated", "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) STORED PRIMARY KEY)", nil, "", "generated column"},
+			{"float", "CREATE TABLE t (a float8 PRIMARY KEY)", nil, "", "different encodings"},
+			{"other type", "CREATE TABLE t (a inet PRIMARY KEY)", nil, "", "different encodings"},
+			{"loose collation", collation + "; CREATE TABLE t (a text COLLATE loose PRIMARY KEY)", nil, "", "nondeterministic"},
+			{"named", "CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX ON t (a, b); ALTER TABLE t REPLICA IDENTITY FULL", []string{"b", "a"}, "b a", ""},
+			{"named, nullable", "CREATE TABLE t (a int); CREATE UNIQUE INDEX ON t (a); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named, one of two nullable", "CREATE TABLE t (a int NOT NULL, b int); CREATE UNIQUE INDEX ON t (a, b); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named, partial", "CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX ON t (a) WHERE a > 5; ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named, expression", "CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX ON t (a, (b + 1)); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named, deferrable", "CREATE TABLE t (a int NOT NULL UNIQUE DEFERRABLE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named, no identity", "CREATE TABLE t (a int NOT NULL UNIQUE)", []string{"a"}, "", "REPLICA IDENTITY FULL"},
+			{"named, column is missing", "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"x"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named beside a primary key", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE)", []string{"b"}, "", "whose key is (a)"},
+			{"named like the primary key", "CREATE TABLE t (a int PRIMARY KEY)", []string{"a"}, "a", ""},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				if collation == "" && strings.Contains(test.sql, "COLLATE loose") {
+					return
+				}
+				d.fresh(t, test.sql)
+				o := Options{}
+				if test.keys != nil {
+					o.Keys = map[string][]string{"public.t": test.keys}
+				}
+				tables := d.tables(o)
+				_, err := tables.List(t.Context())
+				if test.refused != "" {
+					require.ErrorIs(t, err, cdc.ErrRefused)
+					require.ErrorContains(t, err, test.refused)
+					require.ErrorContains(t, err, "public.t")
+					require.ErrorContains(t, err, "Try: ")
+					require.NotContains(t, err.Error(), "\n")
+					return
+				}
+				require.NoError(t, err)
+				for _, k := range tables.known {
+					var key []string
+					for _, i := range k.rel.Key {
+						key = append(key, k.rel.Columns[i].Name)
+					}
+					require.Equal(t, test.key, strings.Join(key, " "))
+				}
+			})
+		}
+	})
+}
+
+func TestListErrors(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t)
+	_, err := d.tables(Options{}).List(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, "no table of database postgres")
+	d.fresh(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", `CREATE TABLE "c.d" (x int PRIMARY KEY)`, `CREATE TABLE c_d (x int PRIMARY KEY)`)
+	_, err = d.tables(Options{}).List(t.Context())
+	require.ErrorContains(t, err, "table public.a cannot")
+	require.ErrorContains(t, err, "table public.b cannot")
+	require.NotContains(t, err.Error(), "\n")
+	wrong := d.tables(Options{})
+	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunt%zz@h/x"} {
+		wrong.options.URL = url
+		_, err = wrong.List(t.Context())
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "hunt")
+		require.NotContains(t, err.Error(), "\n")
+	}
+}
+
+// TestPrints: what changes which fingerprint decides what a restart refuses, quarantines or lets pass.
+func TestPrints(t *testing.T) {
+	d := newDatabase(t, "18")
+	one := func(sql string, policies keep) *cdc.Table {
+		d.fresh(t, sql)
+		return d.list(t, Options{Policies: policies})["t"]
+	}
+	const sql = "CREATE TABLE t (id int PRIMARY KEY, v text, w text)"
+	base := one(sql, keep{})
+	same := func(o *cdc.Table) [3]bool {
+		return [3]bool{base.KeyPrint == o.KeyPrint, base.PolicyPrint == o.PolicyPrint, base.Shape == o.Shape}
+	}
+	require.Equal(t, [3]bool{true, true, true}, same(one(sql, keep{})))
+	require.Equal(t, [3]bool{true, false, true}, same(one(sql, keep{"v": nil})))
+	require.Equal(t, [3]bool{true, false, true}, same(one(sql, keep{"v": mask{"a"}})))
+	require.NotEqual(t, one(sql, keep{"v": mask{"a"}}).PolicyPrint, one(sql, keep{"v": mask{"b"}}).PolicyPrint)
+	require.NotEqual(t, one(sql, keep{"v": mask{"a"}}).PolicyPrint, one(sql, keep{"w": mask{"a"}}).PolicyPrint)
+	require.Equal(t, [3]bool{true, true, false}, same(one(sql+"; ALTER TABLE t ADD x int DEFAULT 5", keep{})), "an added column is no change of the policy")
+	require.Equal(t, [3]bool{true, true, false}, same(one(sql+"; ALTER TABLE t ALTER v TYPE varchar(5)", keep{})))
+	require.Equal(t, [3]bool{true, true, false}, same(one(sql+"; ALTER TABLE t RENAME v TO x", keep{})))
+	require.Equal(t, [3]bool{true, true, false}, same(one(sql+"; ALTER TABLE t DROP w; ALTER TABLE t ADD w text", keep{})), "the same name, other values")
+	require.Equal(t, [3]bool{true, true, true}, same(one(sql+"; ALTER TABLE t ALTER v SET NOT NULL; CREATE INDEX ON t (v)", keep{})))
+	require.Equal(t, [3]bool{false, true, false}, same(one(sql+"; ALTER TABLE t ALTER id TYPE bigint", keep{})))
+}

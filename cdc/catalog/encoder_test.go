@@ -1,0 +1,112 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"dirtbike/cdc"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBinaryAndCopy(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t, "CREATE TABLE plain (id int PRIMARY KEY, v text[])", `CREATE TABLE mixed (id int PRIMARY KEY, i interval, c "char", v text)`,
+		"INSERT INTO mixed VALUES (1, '1 day', '\\200', 'x')", "ANALYZE mixed")
+	tables := d.list(t, Options{})
+	require.True(t, tables["plain"].Binary)
+	require.False(t, tables["mixed"].Binary)
+	var rows bytes.Buffer
+	_, err := d.conn.PgConn().CopyTo(t.Context(), &rows, tables["mixed"].CopySQL)
+	require.NoError(t, err)
+	for _, field := range []string{"\x00\x00\x00\x051 day", "\x00\x00\x00\x04\\200", "\x00\x00\x00\x01x"} {
+		require.Contains(t, rows.String(), field)
+	}
+	require.Equal(t, []cdc.DatumKind{cdc.DatumBinary, cdc.DatumText, cdc.DatumText, cdc.DatumBinary}, tables["mixed"].CopyKinds)
+	require.EqualValues(t, 1, tables["mixed"].EstimatedRows)
+	require.Equal(t, &cdc.Topic{Name: "clinic.public.plain", Partitions: 3}, tables["plain"].Topic)
+}
+
+func TestEncoderRegistersItsSchemas(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY)")
+	registry := &ids{}
+	tables := d.tables(Options{Registry: registry})
+	list, err := tables.List(t.Context())
+	require.NoError(t, err)
+	encoder, err := tables.Encoder(t.Context(), list[0])
+	require.NoError(t, err)
+	require.Equal(t, list[0].Topic, encoder.Topic())
+	require.Equal(t, []string{"clinic.public.t-key", "clinic.public.t-value", "clinic.public.t-control"}, registry.subjects)
+	require.True(t, encoder.Topic().Compacted, "no column can be left out")
+	c := &cdc.Chunk{}
+	require.NoError(t, encoder.Insert(c, &cdc.Meta{}, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("5")}}))
+	require.Len(t, c.Records, 1)
+	_, err = tables.Encoder(t.Context(), &cdc.Table{OID: 1})
+	require.Error(t, err)
+}
+
+func TestMatch(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t, "CREATE DOMAIN zip5 AS varchar(5)", "CREATE TABLE t (id int PRIMARY KEY, v numeric(5,2), z zip5)")
+	tables := d.tables(Options{})
+	list, err := tables.List(t.Context())
+	require.NoError(t, err)
+	rel := d.relation(t, "t")
+	wire := func(change func(w *cdc.WireRelation)) error {
+		w := &cdc.WireRelation{OID: rel.OID, Schema: "public", Name: "t", Identity: 'd', Columns: []cdc.WireColumn{
+			{Name: "id", TypeOID: 23, TypeMod: -1, Key: true}, {Name: "v", TypeOID: 1700, TypeMod: 5<<16 + 2 + 4}, {Name: "z", TypeOID: rel.Columns[2].Type.OID, TypeMod: -1},
+		}}
+		change(w)
+		return tables.Match(list[0], w)
+	}
+	require.NoError(t, wire(func(*cdc.WireRelation) {}))
+	for says, change := range map[string]func(w *cdc.WireRelation){
+		"now called public.u": func(w *cdc.WireRelation) { w.Name = "u" },
+		"replica identity":    func(w *cdc.WireRelation) { w.Identity = 'f' },
+		"it has 2 columns":    func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
+		"column 2 is now x":   func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
+		"is of another type":  func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
+		"precision or length": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
+		"than zip5":           func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
+	} {
+		require.ErrorContains(t, wire(change), says)
+	}
+}
+
+func TestReread(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t, `CREATE TABLE t (a bigint, b char(3), "V ""x" text, w numeric(5,2), PRIMARY KEY (b, a))`, "INSERT INTO t VALUES (1, 'x', 'long', 1.5), (2, 'y', NULL, NULL)")
+	tables := d.tables(Options{})
+	_, err := tables.List(t.Context())
+	require.NoError(t, err)
+	defer tables.Close(context.Background())
+	oid := d.relation(t, "t").OID
+	row := func(kind cdc.DatumKind, a, b string) cdc.Tuple {
+		return cdc.Tuple{{Kind: kind, Data: []byte(a)}, {Kind: cdc.DatumText, Data: []byte(b)}, {Kind: cdc.DatumUnchanged}, {Kind: cdc.DatumUnchanged}}
+	}
+	read := func(r cdc.Tuple) (cdc.Tuple, bool) {
+		got, found, err := tables.Reread(t.Context(), oid, r, []int{3, 2})
+		require.NoError(t, err)
+		return got, found
+	}
+	got, found := read(row(cdc.DatumText, "1", "x  "))
+	require.True(t, found)
+	require.Equal(t, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("1.50")}, {Kind: cdc.DatumText, Data: []byte("long")}}, got)
+	got, found = read(row(cdc.DatumBinary, "\x00\x00\x00\x00\x00\x00\x00\x02", "y  "))
+	require.True(t, found)
+	require.Equal(t, cdc.DatumNull, got[0].Kind)
+	_, found = read(row(cdc.DatumText, "3", "x  "))
+	require.False(t, found)
+
+	d.exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+	_, _, err = tables.Reread(t.Context(), oid, row(cdc.DatumText, "1", "x"), []int{2})
+	require.ErrorIs(t, err, cdc.ErrUnreachable, "a broken connection is no fault of the table")
+	_, found = read(row(cdc.DatumText, "1", "x  "))
+	require.True(t, found, "the next one is new")
+	d.exec(t, `ALTER TABLE t DROP "V ""x"`)
+	_, _, err = tables.Reread(t.Context(), oid, row(cdc.DatumText, "1", "x"), []int{2})
+	require.Error(t, err)
+	require.NotErrorIs(t, err, cdc.ErrUnreachable, "asking again would not help")
+}
