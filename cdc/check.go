@@ -23,13 +23,13 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 	case src.Partitions != s.Partitions:
 		return fmt.Errorf("%w: the topics were made with %d partitions, the config says %d; a row's changes would move to another partition. Try: kafka.partitions: %d", ErrRefused, src.Partitions, s.Partitions, src.Partitions)
 	case src.System != identity.System || src.Database != identity.Database:
-		return fmt.Errorf("%w: the state was written for database %s of cluster %s, this is %s of %s; the log positions have no meaning here. Try: connect to the former cluster, or start anew with another kafka.prefix and source.slot", ErrGap, src.Database, src.System, identity.Database, identity.System)
+		return fmt.Errorf("%w: the state was written for database %s of cluster %s, this is %s of %s; the log positions have no meaning here. Try: connect to the former cluster, or "+StartAnew, ErrGap, src.Database, src.System, identity.Database, identity.System)
 	case src.Phase == PhaseCreating:
 		return s.checkHashKeys()
 	case !found:
-		return fmt.Errorf("%w: slot %s is gone; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: start anew with another kafka.prefix", ErrGap, s.Slot, point.Reported)
+		return fmt.Errorf("%w: slot %s is gone; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: "+StartAnew, ErrGap, s.Slot, point.Reported)
 	case slot.ConfirmedFlush > point.Reported:
-		return fmt.Errorf("%w: slot %s stands at %s, but only %s is stored: it was dropped and made again, or advanced by somebody else. Everything up to %s is in Kafka. Try: start anew with another kafka.prefix", ErrGap, s.Slot, slot.ConfirmedFlush, point.Reported, point.Reported)
+		return fmt.Errorf("%w: slot %s stands at %s, but only %s is stored: it was dropped and made again, or advanced by somebody else. Everything up to %s is in Kafka. Try: "+StartAnew, ErrGap, s.Slot, slot.ConfirmedFlush, point.Reported, point.Reported)
 	}
 	if err := s.checkHistory(identity); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (s *session) checkSlot(identity Identity, slot SlotStatus) error {
 	case slot.TwoPhase:
 		return fmt.Errorf("%w: slot %s was made with two_phase on, which loses prepared transactions here (rule 5). Try: another name in source.slot", ErrRefused, s.Slot)
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
-		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: start anew with another kafka.prefix and a larger max_slot_wal_keep_size", ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
+		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: "+StartAnew+", and a larger max_slot_wal_keep_size", ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
 	}
 	return nil
 }
@@ -70,15 +70,15 @@ func (s *session) checkHistory(identity Identity) error {
 		for _, sw := range identity.Switches {
 			known = known || sw.Timeline == src.Timeline
 			if sw.Timeline >= src.Timeline && reach > sw.At {
-				return fmt.Errorf("%w: after a failover the server left timeline %d at %s, but %s is already in Kafka: the new primary does not have those changes. Try: start anew with another kafka.prefix", ErrGap, sw.Timeline, sw.At, reach)
+				return fmt.Errorf("%w: after a failover the server left timeline %d at %s, but %s is already in Kafka: the new primary does not have those changes. Try: "+StartAnew, ErrGap, sw.Timeline, sw.At, reach)
 			}
 		}
 		if !known {
-			return fmt.Errorf("%w: the server is on timeline %d, whose history does not hold timeline %d of the stored %s: it was restored or promoted from an older copy. Everything up to there is in Kafka. Try: connect to the former server, or start anew with another kafka.prefix", ErrGap, identity.Timeline, src.Timeline, reach)
+			return fmt.Errorf("%w: the server is on timeline %d, whose history does not hold timeline %d of the stored %s: it was restored or promoted from an older copy. Everything up to there is in Kafka. Try: connect to the former server, or "+StartAnew, ErrGap, identity.Timeline, src.Timeline, reach)
 		}
 	}
 	if identity.Flushed < reach {
-		return fmt.Errorf("%w: the server's log ends at %s, before the stored %s: it was restored from an older copy. Try: start anew with another kafka.prefix", ErrGap, identity.Flushed, reach)
+		return fmt.Errorf("%w: the server's log ends at %s, before the stored %s: it was restored from an older copy. Try: "+StartAnew, ErrGap, identity.Flushed, reach)
 	}
 	return nil
 }
@@ -98,15 +98,15 @@ func (s *session) checkPublication(found bool) error {
 	if found {
 		return nil
 	}
-	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: drop the slot (SELECT pg_drop_replication_slot('%s')) and start anew with another kafka.prefix", ErrGap, s.Slot, s.state.Point.Reported, s.Slot)
+	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: drop the slot (SELECT pg_drop_replication_slot('%s')) and "+StartAnew, ErrGap, s.Slot, s.state.Point.Reported, s.Slot)
 }
 
 func checkPrints(t *Table, stored TableState) error {
 	switch {
 	case stored.PolicyPrint != t.PolicyPrint:
-		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or start anew with another kafka.prefix", ErrRefused, t.FullName())
+		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or "+StartAnew, ErrRefused, t.FullName())
 	case stored.KeyPrint != t.KeyPrint:
-		return fmt.Errorf("%w: the key of %s has changed since its rows were written. Try: put the former key back, or start anew with another kafka.prefix", ErrRefused, t.FullName())
+		return fmt.Errorf("%w: the key of %s has changed since its rows were written. Try: put the former key back, or "+StartAnew, ErrRefused, t.FullName())
 	case stored.Topic != t.Topic.Name:
 		return fmt.Errorf("%w: %s was written to topic %s, now it would be %s. Try: put kafka.prefix back", ErrRefused, t.FullName(), stored.Topic, t.Topic.Name)
 	}

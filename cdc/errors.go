@@ -13,3 +13,6 @@ var (
 	// ErrUnreachable says that a part did not answer: the session is retried, no table is to blame.
 	ErrUnreachable = errors.New("unreachable")
 )
+
+// StartAnew is the way out when this release cannot go on with what is there: it has no verb that copies a table again.
+const StartAnew = "start anew with another kafka.prefix, source.slot and clickhouse.database"

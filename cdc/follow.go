@@ -147,7 +147,7 @@ func (f *follower) begin(e *Event) error {
 
 // lostRest says that the log went past a transaction of which a part is stored (rule 7).
 func (f *follower) lostRest() error {
-	return fmt.Errorf("%w: of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it. Try: start anew with another kafka.prefix", ErrGap, f.stored.Position.CommitLSN, f.stored.Position.Ordinal)
+	return fmt.Errorf("%w: of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it. Try: "+StartAnew, ErrGap, f.stored.Position.CommitLSN, f.stored.Position.Ordinal)
 }
 
 // wanted reports whether the row at the present ordinal is to be written to the table of the relation.

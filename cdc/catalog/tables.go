@@ -203,7 +203,7 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 		return err
 	}
 	if why := difference(k.rel, w); why != "" {
-		return fmt.Errorf("the table changed while captured: %s. Try: start anew with another kafka.prefix until dirtbike follows such changes", why)
+		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.StartAnew, why)
 	}
 	return nil
 }

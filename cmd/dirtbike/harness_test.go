@@ -302,7 +302,8 @@ func (r *rig) verb(args ...string) (code int, stdout, stderr string) {
 // wait waits until ClickHouse is complete up to now.
 func (r *rig) wait() {
 	r.Helper()
-	r.tempWait()
+	code, out, errs := r.verb("wait", "--timeout", "90s")
+	require.Zero(r, code, "wait: %s%s", out, errs)
 }
 
 // freePort finds a loopback port.
@@ -316,16 +317,4 @@ func freePort(t testing.TB) string {
 
 func contextFor(r *rig, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), d)
-}
-
-func (r *rig) tempWait() {
-	r.Helper()
-	pg, ch := r.pg(), r.ch()
-	var lsn uint64
-	require.NoError(r, pg.QueryRow(r.Context(), `SELECT (pg_logical_emit_message(true, 'dirtbike', 'x') - '0/0')::bigint`).Scan(&lsn))
-	var got uint64
-	require.Eventually(r, func() bool {
-		err := ch.QueryRow(r.Context(), "SELECT lsn FROM `"+r.name+"`.complete_up_to WHERE table = '' AND exact").Scan(&got)
-		return err == nil && got >= lsn
-	}, 60*time.Second, 50*time.Millisecond)
 }

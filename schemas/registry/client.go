@@ -117,7 +117,7 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	return id, nil
 }
 
-// Schema gives the Avro schema of an id.
+// Schema gives the Avro schema of an id; an error wraps schemas.ErrNoSchema if the registry says that it has none.
 func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	c.mu.Lock()
 	text, ok := c.texts[id]
@@ -127,6 +127,9 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	}
 	s, err := retry(ctx, c.patience, func() (sr.Schema, error) { return c.sr.SchemaByID(ctx, id) })
 	if err != nil {
+		if isNoSchema(err) {
+			return "", fmt.Errorf("read schema %d: %w. Try: look whether registry.url is that of the registry the topics were written with", id, schemas.ErrNoSchema)
+		}
 		return "", fmt.Errorf("read schema %d: %w", id, explain(err))
 	}
 	if s.Type != sr.TypeAvro || len(s.References) > 0 {

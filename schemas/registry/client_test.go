@@ -128,10 +128,11 @@ func TestRefused(t *testing.T) {
 		wants  []string
 		once   bool
 	}{
-		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), []string{"incompatible with an earlier version: reader type INT not compatible", "Try: dirtbike resnapshot"}, true},
+		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), []string{"incompatible with an earlier version: reader type INT not compatible", "Try: start anew with another kafka.prefix"}, true},
 		"unauthorized": {answer(401, "who are you"), []string{"refuses us (401): who are you", "Try: registry.user"}, true},
 		"invalid":      {answer(422, `{"error_code":42201,"message":"bad"}`), []string{"takes it for invalid: bad"}, true},
 		"missing":      {answer(404, `{"error_code":40403,"message":"Schema not found"}`), []string{"does not know it (404): Schema not found", "Try: "}, true},
+		"no registry":  {answer(404, "<html>nothing here</html>"), []string{"does not know it (404)", "Try: "}, true},
 		"broken":       {answer(500, "<html>\n<body>oops</body>"), []string{"answers 500: <html> <body>oops</body>", "Try: look at the registry's log"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,6 +150,8 @@ func TestRefused(t *testing.T) {
 			}
 			_, err = client.Schema(ctx, 17)
 			require.ErrorContains(t, err, "read schema 17: the registry")
+			require.ErrorContains(t, err, "Try: ")
+			require.Equal(t, name == "missing", errors.Is(err, schemas.ErrNoSchema))
 		})
 	}
 }

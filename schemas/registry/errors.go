@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"dirtbike/cdc"
 )
 
 // passing reports whether trying again may help: the network, or the registry's own trouble.
@@ -26,6 +28,13 @@ func passing(err error) bool {
 	return errors.As(err, &network)
 }
 
+// isNoSchema reports whether the registry itself says that it has no such schema. A 404 without the registry's own code is that of
+// a server that is no registry, or of a proxy.
+func isNoSchema(err error) bool {
+	var answer *sr.ResponseError
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.ErrorCode == sr.ErrSchemaNotFound.Code
+}
+
 // explain makes one line of an error, with what to do.
 func explain(err error) error {
 	var answer *sr.ResponseError
@@ -36,7 +45,7 @@ func explain(err error) error {
 	switch answer.StatusCode {
 	case http.StatusConflict:
 		return fmt.Errorf("the registry calls it incompatible with an earlier version: %s. "+
-			"Try: dirtbike resnapshot after the change is wanted, or look at the subject's compatibility level (BACKWARD is enough)", said)
+			"Try: "+cdc.StartAnew+", or look at the subject's compatibility level (BACKWARD is enough)", said)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("the registry refuses us (%d): %s. Try: registry.user and registry.password", answer.StatusCode, said)
 	case http.StatusNotFound:

@@ -190,7 +190,7 @@ func (s *Sink) checkState(state *cdc.State) error {
 			return nil
 		}
 		return fmt.Errorf("topic %s holds tables or a point but no source: part of it is lost. "+
-			"Try: `dirtbike teardown`, then a new start under the next epoch", s.stateTopic())
+			"Try: "+cdc.StartAnew, s.stateTopic())
 	}
 	if s.o.Partitions != 0 && state.Source.Partitions != 0 && s.o.Partitions != state.Source.Partitions {
 		return fmt.Errorf("kafka.partitions is %d, this pipeline's topics were made with %d: another count would move keys between partitions. "+

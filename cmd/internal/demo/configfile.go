@@ -31,6 +31,7 @@ privacy:
     public.claim_lines: {"*": keep}
     public.payments: {"*": keep}
     public.heartbeats: {"*": keep}
+verify: {rows_per_second: 0}
 ops: {listen: "%[7]s"}
 `, path, stack.Postgres.DatabaseURL(database), strings.Join(stack.Kafka.Brokers(), `", "`), stack.Registry.URL(), stack.ClickHouse.URL(), database, listen)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
