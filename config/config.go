@@ -35,7 +35,7 @@ type Config struct {
 func Load(path string) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read config: %w. Try: dirtbike --config FILE, or dirtbike init", err)
+		return nil, fmt.Errorf("read config: %w. Try: --config FILE; config/sample.yaml shows every key", err)
 	}
 	return Parse(path, data)
 }

@@ -52,14 +52,14 @@ func TestMinimalTakesEveryDefault(t *testing.T) {
 	require.Equal(t, []string{"public.*"}, cfg.Source.Tables)
 	require.Equal(t, "dirtbike", cfg.Source.Slot)
 	require.Equal(t, "dirtbike", cfg.Source.Publication)
-	require.Equal(t, config.Snapshot{Workers: 2, BatchRows: 20_000}, cfg.Source.Snapshot)
+	require.Equal(t, config.Snapshot{Workers: 2}, cfg.Source.Snapshot)
 	require.Equal(t, config.Kafka{
 		Brokers: []string{"kafka:9092"}, Prefix: "dirtbike", Partitions: 6, ReplayHorizon: 168 * time.Hour,
 		MaxTransaction: 256_000_000, TransactionTimeout: time.Minute, MaxMessageBytes: 16_000_000,
-		Compression: config.CompressionLZ4, ExactlyOnce: true,
+		Compression: config.CompressionLZ4,
 	}, cfg.Kafka)
 	require.Equal(t, "dirtbike", cfg.ClickHouse.Database)
-	require.Equal(t, config.LoadLimits{BatchRows: 100_000, BatchBytes: 64_000_000, FlushInterval: 200 * time.Millisecond, Memory: 512_000_000},
+	require.Equal(t, config.LoadLimits{BatchRows: 100_000, BatchBytes: 64_000_000, FlushInterval: 50 * time.Millisecond, Memory: 512_000_000},
 		cfg.ClickHouse.Load)
 	require.Nil(t, cfg.Privacy)
 	require.Empty(t, cfg.Rollups)
@@ -101,20 +101,18 @@ func TestLoadMissingFile(t *testing.T) {
 
 func TestReferencesStandForAnyValue(t *testing.T) {
 	t.Setenv("PARTS", "12")
-	t.Setenv("ONCE", "false")
 	t.Setenv("KEEP", "3d")
 	t.Setenv("SIZE", "64MiB")
 	t.Setenv("TABLE", "billing")
 	cfg := parse(t, `
 source: {url: "host=h password=$${literal", tables: ["${env:TABLE}.x_${env:TABLE}"]}
-kafka: {brokers: ["k:9092"], partitions: "${env:PARTS}", exactly_once: "${env:ONCE}", replay_horizon: "${env:KEEP}", max_message_bytes: "${env:SIZE}"}
+kafka: {brokers: ["k:9092"], partitions: "${env:PARTS}", replay_horizon: "${env:KEEP}", max_message_bytes: "${env:SIZE}"}
 registry: {url: "http://r:8081"}
 clickhouse: {url: "clickhouse://c:9000"}
 `)
 	require.Equal(t, "host=h password=${literal", cfg.Source.URL.Reveal())
 	require.Equal(t, []string{"billing.x_billing"}, cfg.Source.Tables)
 	require.Equal(t, 12, cfg.Kafka.Partitions)
-	require.False(t, cfg.Kafka.ExactlyOnce)
 	require.Equal(t, 72*time.Hour, cfg.Kafka.ReplayHorizon)
 	require.Equal(t, 64<<20, cfg.Kafka.MaxMessageBytes.Int())
 }

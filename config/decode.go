@@ -38,7 +38,7 @@ func (d *decoder) document(data []byte, into *Config) {
 	bodies := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
 	switch len(bodies) {
 	case 0:
-		d.failf(place{1, 1}, nil, "the file is empty. Try: dirtbike init")
+		d.failf(place{1, 1}, nil, "the file is empty. Try: config/sample.yaml shows every key")
 	case 1:
 		d.value(bodies[0].Body, root, nil, "")
 	default:

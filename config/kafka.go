@@ -8,7 +8,7 @@ type Kafka struct {
 	Brokers []string `yaml:"brokers" required:"true"`
 	// First part of every topic's name, <prefix>.<schema>.<table>.
 	Prefix string `yaml:"prefix" default:"dirtbike" pattern:"^[A-Za-z][A-Za-z0-9_]*$"`
-	// Partitions of a new topic. An existing topic keeps its own.
+	// Partitions of every topic of the pipeline, chosen once: a difference from the count that was stored at the first start stops capture, since keys would move between partitions.
 	Partitions int `yaml:"partitions" default:"6" min:"1" max:"10000"`
 	// Copies of a new topic. 0 means 3, or the number of brokers where there are fewer.
 	Replication int `yaml:"replication" default:"0" min:"0" max:"32"`
@@ -22,8 +22,6 @@ type Kafka struct {
 	MaxMessageBytes ByteSize `yaml:"max_message_bytes" default:"16MB" min:"64KB" max:"1GB"`
 	// Compression of record batches.
 	Compression Compression `yaml:"compression" default:"lz4"`
-	// Publish in Kafka transactions, so that a read_committed reader sees every change exactly once. With false, at least once.
-	ExactlyOnce bool `yaml:"exactly_once" default:"true"`
 	// Encrypt connections. `tls: {}` trusts the system's authorities; without the key connections are plain.
 	TLS *TLS `yaml:"tls"`
 	// Log in to the brokers.

@@ -11,7 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// scalar decodes one text, number or boolean, and checks the range and the form that the field's tag asks for.
+// scalar decodes one text or number, and checks the range and the form that the field's tag asks for.
 func (d *decoder) scalar(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	text, referenced, ok := d.text(node, path)
 	if !ok {
@@ -58,8 +58,6 @@ func fits(node ast.Node, into reflect.Type, referenced bool) bool {
 		return referenced || wantsText(into)
 	case *ast.IntegerNode:
 		return into.Kind() == reflect.Int || into == byteSizeType
-	case *ast.BoolNode:
-		return into.Kind() == reflect.Bool
 	default:
 		return false
 	}
@@ -77,8 +75,6 @@ func describe(t reflect.Type) string {
 		return `a size like "16MB"`
 	case t.Kind() == reflect.Int:
 		return "a whole number"
-	case t.Kind() == reflect.Bool:
-		return "true or false"
 	default:
 		return aText
 	}
@@ -104,8 +100,6 @@ func assign(text string, into reflect.Value, tag reflect.StructTag) (problem str
 	switch into.Kind() {
 	case reflect.Int:
 		return assignNumber(text, into, tag, parseInt)
-	case reflect.Bool:
-		return assignBool(text, into)
 	case reflect.String:
 		return assignText(text, into, tag)
 	default:
@@ -153,16 +147,6 @@ func parseInt(text string) (int64, error) {
 		return 0, fmt.Errorf("not a whole number") //nolint:err113 // becomes part of an Error; strconv's would repeat the text
 	}
 	return n, nil
-}
-
-func assignBool(text string, into reflect.Value) string {
-	switch text {
-	case "true", "false":
-		into.SetBool(text == "true")
-		return ""
-	default:
-		return "neither true nor false"
-	}
 }
 
 func assignText(text string, into reflect.Value, tag reflect.StructTag) string {

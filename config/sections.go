@@ -28,12 +28,12 @@ type ClickHouse struct {
 
 // LoadLimits bounds the batches that are written to ClickHouse. A batch ends at whichever limit it meets first.
 type LoadLimits struct {
-	// Most rows of a batch of one table.
+	// Most rows of a batch.
 	BatchRows int `yaml:"batch_rows" default:"100000" min:"1" max:"10000000"`
-	// Most bytes of a batch of one table.
+	// Most bytes of a batch, of all its tables together; never more than an eighth of memory.
 	BatchBytes ByteSize `yaml:"batch_bytes" default:"64MB" min:"64KB"`
 	// Longest time that a change waits for its batch to fill.
-	FlushInterval time.Duration `yaml:"flush_interval" default:"200ms" min:"1ms" max:"1m"`
+	FlushInterval time.Duration `yaml:"flush_interval" default:"50ms" min:"1ms" max:"1m"`
 	// Most memory for records that are fetched but not yet written; when it is used up, fetching waits. At least batch_bytes.
 	Memory ByteSize `yaml:"memory" default:"512MB" min:"1MB"`
 }

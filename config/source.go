@@ -22,6 +22,4 @@ type Source struct {
 type Snapshot struct {
 	// Tables (or parts of them) copied at the same time, each with a connection of its own.
 	Workers int `yaml:"workers" default:"2" min:"1" max:"64"`
-	// Most rows that one Kafka transaction of the copy holds.
-	BatchRows int `yaml:"batch_rows" default:"20000" min:"1" max:"1000000"`
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// ErrNoSchema says that the registry answers, but knows no schema of an id.
-var ErrNoSchema = errors.New("the registry has no schema of this id")
+// ErrNoSchema says that the registry answers, but has no Avro schema of an id.
+var ErrNoSchema = errors.New("the registry has no Avro schema of this id")
 
 // Registry is a schema registry as both legs use it (schemas/registry implements it over the Confluent API). It is safe for
 // concurrent use and caches both ways; a schema that was registered or read once needs no connection again.

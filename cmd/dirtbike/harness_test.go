@@ -53,6 +53,24 @@ func (p *stackPool) get(t testing.TB, kafka string) (*embedded.Stack, int) {
 	return s, p.next
 }
 
+// postgres starts a server of a major version for one test.
+func (p *stackPool) postgres(t testing.TB, major string) *embedded.Postgres {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	s, err := embedded.Start(ctx, embedded.Options{
+		Dir: filepath.Join(t.TempDir(), "stack"), PostgresVersion: major, Parts: embedded.Parts{Postgres: true},
+		PostgresSettings: map[string]string{"max_prepared_transactions": "10"},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		stopping, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = s.Stop(stopping)
+	})
+	return s.Postgres
+}
+
 // requireTools skips a test whose tools are missing, or fails it where everything must run.
 func requireTools(t testing.TB, kafka string) {
 	t.Helper()
@@ -108,6 +126,7 @@ type rig struct {
 
 type rigOptions struct {
 	kafka      string // kfake or apache
+	postgres   string // major version; default the embedded stack's own
 	tables     string // YAML list; default ["public.*"]
 	kafkaYAML  string // further keys of the kafka section, ", key: value"
 	sourceYAML string
@@ -121,6 +140,11 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 		o.kafka = "kfake"
 	}
 	stack, n := stacks.get(t, o.kafka)
+	if o.postgres != "" {
+		other := *stack
+		other.Postgres = stacks.postgres(t, o.postgres)
+		stack = &other
+	}
 	r := &rig{T: t, stack: stack, dir: t.TempDir(), name: fmt.Sprintf("t%d_%s", n, strings.ToLower(strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())))[:min(30, len(fmt.Sprintf("t%d_", n))+len(t.Name()))], extra: o, ports: map[string]string{}}
 	r.config = filepath.Join(r.dir, "dirtbike.yaml")
 	ctx := t.Context()

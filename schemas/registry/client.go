@@ -117,7 +117,8 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	return id, nil
 }
 
-// Schema gives the Avro schema of an id; an error wraps schemas.ErrNoSchema if the registry says that it has none.
+// Schema gives the Avro schema of an id; an error wraps schemas.ErrNoSchema if the registry says that it has
+// none, or has one of another kind.
 func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	c.mu.Lock()
 	text, ok := c.texts[id]
@@ -133,7 +134,7 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 		return "", fmt.Errorf("read schema %d: %w", id, explain(err))
 	}
 	if s.Type != sr.TypeAvro || len(s.References) > 0 {
-		return "", fmt.Errorf("read schema %d: it is not a plain Avro schema. Try: look who else writes to the topic", id)
+		return "", fmt.Errorf("read schema %d: %w: it is of another kind, or refers to others. Try: look who else writes to the topic", id, schemas.ErrNoSchema)
 	}
 	c.mu.Lock()
 	c.texts[id] = s.Schema

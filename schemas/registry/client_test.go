@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"dirtbike/schemas"
 )
 
 const (
@@ -201,7 +203,8 @@ func TestForeignSchemas(t *testing.T) {
 	fake, _ := newFake(t)
 	fake.SeedSchema("other", 1, 9, sr.Schema{Schema: `{"type":"object"}`, Type: sr.TypeJSON})
 	_, err := newClient(t, short, fake.URL()).Schema(context.Background(), 9)
-	require.ErrorContains(t, err, "read schema 9: it is not a plain Avro schema")
+	require.ErrorIs(t, err, schemas.ErrNoSchema)
+	require.ErrorContains(t, err, "read schema 9: the registry has no Avro schema of this id: it is of another kind")
 }
 
 func TestBadURLs(t *testing.T) {

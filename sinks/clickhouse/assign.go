@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,49 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
-	"dirtbike/schemas"
 )
-
-// consumerOptions are those of the group: offsets come from ClickHouse alone, and no partition is taken away within a batch.
-func (l *Loader) consumerOptions() []kgo.Opt {
-	fetch := int32(min(l.o.MemoryBytes/fetchShare, 32<<20)) //nolint:gosec // small
-	return append(append([]kgo.Opt{}, l.o.Kafka...),
-		kgo.ClientID("dirtbike-load"),
-		kgo.ConsumerGroup(l.o.Group),
-		kgo.ConsumeRegex(),
-		kgo.ConsumeTopics("^"+regexp.QuoteMeta(l.o.Prefix)+`\.[^.]+\.[^.]+$`, "^"+regexp.QuoteMeta(schemas.ProgressTopic(l.o.Prefix))+"$"),
-		kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.AdjustFetchOffsetsFn(l.startOffsets),
-		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) {}), // makes assignment wait for the poll loop, too
-		kgo.OnPartitionsRevoked(l.revoked),
-		kgo.OnPartitionsLost(l.revoked),
-		kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(max(fetch/4, 1<<16)), kgo.MaxConcurrentFetches(concurrentFetches),
-		kgo.FetchMaxWait(500*time.Millisecond),
-	)
-}
-
-// revoked forgets partitions; whoever gets them reads everything from ClickHouse.
-func (l *Loader) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for name, ids := range gone {
-		t := l.topics[name]
-		if t == nil {
-			continue
-		}
-		for _, id := range ids {
-			delete(t.parts, id)
-		}
-		if t.progress {
-			l.progress.forget()
-		}
-	}
-}
 
 // startOffsets decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
 // session start anew, so ClickHouse being away is waited for here.
@@ -70,7 +27,7 @@ func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32
 	err := l.retry(ctx, "find the start offsets", func(ctx context.Context) error {
 		err := l.assign(ctx, assigned)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(began) > unknownPatience {
-			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table", ErrTopicChanged, err)
+			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrTopicChanged, err)
 		}
 		return err
 	})
@@ -94,9 +51,10 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	l.checked = time.Now()
 	details, err := l.admin.ListTopics(ctx, sortedKeys(l.topics)...)
 	if err != nil {
-		l.status.failed("read the topics' metadata", err)
+		l.status.failed(readMetadata, err)
 		return nil //nolint:nilerr // asked again soon
 	}
+	l.status.recovered(readMetadata)
 	for name, t := range l.topics {
 		if d, ok := details[name]; ok && d.Err == nil && len(t.parts) > 0 && uuid.UUID(d.ID) != t.id {
 			return changedTopic(name)
@@ -105,7 +63,10 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	return nil
 }
 
-const checkInterval = 5 * time.Second
+const (
+	checkInterval = 5 * time.Second
+	readMetadata  = "read the topics' metadata"
+)
 
 // assign fills in the offsets and makes the state of the partitions.
 func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.Offset) error {
@@ -169,7 +130,7 @@ func (l *Loader) assignTopic(name string, d kadm.TopicDetail) (*topic, error) {
 }
 
 func changedTopic(name string) error {
-	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table, or dirtbike teardown and start anew", ErrTopicChanged, name)
+	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrTopicChanged, name)
 }
 
 // startPartition finds the offset: what is applied to this topic, else the log's start.
@@ -210,7 +171,7 @@ func hasApplied(list []appliedOffset, id uuid.UUID) bool {
 }
 
 func gap(topic string, partition int32, have, start int64) error {
-	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table",
+	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
 		ErrGap, topic, partition, have, start)
 }
 
@@ -283,6 +244,9 @@ func (l *Loader) loadGenerations(ctx context.Context, t *topic) error {
 		t.learn(int32(id), number, kind, endMark{offset: int64(offset), cut: cdc.PositionFromHalves(high, low)})
 	}
 	if err := rows.Err(); err != nil {
+		return err
+	}
+	if err := l.loadGone(ctx, t); err != nil {
 		return err
 	}
 	return l.loadShown(ctx, t)

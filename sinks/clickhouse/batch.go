@@ -18,6 +18,7 @@ type batch struct {
 	moved map[*partition]bool // partitions whose next is ahead of applied
 	cuts  []cutRow
 	marks []markRow
+	gone  []goneRow
 	// commitTime is that of the last change, microseconds since 1970; 0: none.
 	commitTime int64
 }
@@ -81,7 +82,8 @@ func (b *batch) reset() {
 		s.clear()
 		s.inBatch = false
 	}
+	b.forgetGone()
 	clear(b.warm)
 	clear(b.moved)
-	*b = batch{stores: b.warm[:0], warm: b.stores, moved: b.moved, cuts: b.cuts[:0], marks: b.marks[:0]}
+	*b = batch{stores: b.warm[:0], warm: b.stores, moved: b.moved, cuts: b.cuts[:0], marks: b.marks[:0], gone: b.gone[:0]}
 }

@@ -28,6 +28,8 @@ var bookkeeping = []string{
 		" ENGINE = ReplacingMergeTree(version) ORDER BY `table`",
 	"CREATE TABLE IF NOT EXISTS RAW.quarantine (`table` String, leg LowCardinality(String), reason String, open UInt8, version UInt64, generation UInt32)" +
 		" ENGINE = ReplacingMergeTree(version) ORDER BY (`table`, leg)" + durable,
+	"CREATE TABLE IF NOT EXISTS RAW.gone (`table` String, topic_id UUID, partition UInt32, key String, version UInt128, open UInt8)" +
+		" ENGINE = ReplacingMergeTree(version) ORDER BY (topic_id, partition, key)" + durable,
 	"CREATE TABLE IF NOT EXISTS RAW.shown (`table` String, topic String, generation UInt32)" +
 		" ENGINE = ReplacingMergeTree(generation) ORDER BY `table`" + durable,
 }
@@ -36,7 +38,7 @@ var bookkeeping = []string{
 const completeView = "CREATE VIEW IF NOT EXISTS DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
 	" WITH excluded AS (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3)," +
 	" inexact AS (SELECT `table` FROM RAW.complete FINAL WHERE `table` != '' AND `table` NOT IN (SELECT `table` FROM excluded) AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
-	" OR `table` IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open IN (1, 2))))" +
+	" OR `table` IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 1) OR `table` IN (SELECT `table` FROM RAW.gone FINAL WHERE open = 1)))" +
 	" SELECT c.`table` AS `table`, c.epoch AS epoch, c.lsn AS lsn, c.time AS commit_time," +
 	" toUInt8(if(c.`table` = '', (SELECT count() FROM inexact) = 0, c.`table` NOT IN (SELECT `table` FROM inexact))) AS exact," +
 	" toUInt64(0) AS dead_letters FROM RAW.complete AS c FINAL WHERE c.`table` NOT IN (SELECT `table` FROM excluded)"

@@ -216,6 +216,9 @@ func (l *Loader) writeMarks(ctx context.Context) error {
 	if err := l.insertRows(ctx, "generations", rows); err != nil {
 		return err
 	}
+	if err := l.writeGone(ctx); err != nil {
+		return err
+	}
 	return l.quarantines.write(ctx, l)
 }
 

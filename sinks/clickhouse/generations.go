@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -220,10 +221,24 @@ func (l *Loader) isControl(ctx context.Context, id int) (bool, error) {
 	return l.controls[id], nil
 }
 
+// schema reads the schema of an id. One that the registry does not have is asked for once: its records quarantine their table.
 func (l *Loader) schema(ctx context.Context, id int) (text string, err error) {
-	err = l.retry(ctx, "read a schema from the registry", func(ctx context.Context) error {
+	if err := l.noSchema[id]; err != nil {
+		return "", err
+	}
+	began := time.Now()
+	err = l.retry(ctx, "read a schema from the registry", func(ctx context.Context) (err error) {
 		text, err = l.o.Registry.Schema(ctx, id)
+		if errors.Is(err, schemas.ErrNoSchema) && time.Since(began) < schemaPatience {
+			return errors.New(err.Error()) // not final yet
+		}
 		return err
 	})
+	if errors.Is(err, schemas.ErrNoSchema) {
+		l.noSchema[id] = err
+	}
 	return text, err
 }
+
+// schemaPatience is how long a replica of the registry may not have heard of a schema that capture registered with another one.
+const schemaPatience = 5 * time.Second

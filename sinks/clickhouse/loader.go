@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 )
@@ -32,7 +33,8 @@ type Loader struct {
 	kc      *kgo.Client
 	admin   *kadm.Client
 	running context.Context // of Run
-	wait    time.Duration   // of the next poll; the poll loop's own
+	halt    context.CancelCauseFunc
+	wait    time.Duration // of the next poll; the poll loop's own
 
 	// mu guards what follows: the poll loop holds it while it works, the group's callbacks while they assign.
 	mu          sync.Mutex
@@ -42,6 +44,7 @@ type Loader struct {
 	quarantines *quarantines
 	writers     map[int]*writer
 	controls    map[int]bool
+	noSchema    map[int]error // ids of which the registry has no schema
 	env         avro.Envelope
 	settled     time.Time // when views and topics were last looked after
 	checked     time.Time
@@ -53,7 +56,7 @@ func New(o Options) (*Loader, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	url, err := parseURL(o.URL)
+	url, err := o.parseURL()
 	if err != nil {
 		return nil, err
 	}
@@ -67,22 +70,25 @@ func New(o Options) (*Loader, error) {
 	}
 	return &Loader{
 		o: o, conn: conn, native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
-		wait: idleWait, quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{},
+		wait: idleWait, quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{}, noSchema: map[int]error{},
 	}, nil
 }
 
 // Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by whoever gets its
 // partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on without a
-// decision (ErrTopicChanged, ErrGap) or that bookkeeping was destroyed. A Loader runs once.
+// decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is in flight
 	defer l.native.close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.running = ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.running, l.halt = ctx, cancel
 	err := l.retry(ctx, "prepare ClickHouse", func(ctx context.Context) error { return Bootstrap(ctx, l.conn, l.o.Database) })
 	if err == nil {
 		err = l.consume(ctx)
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, ErrSameInstance) {
+		return cause
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -101,6 +107,7 @@ func (l *Loader) consume(ctx context.Context) error {
 		return fmt.Errorf("load: Kafka options: %w", err)
 	}
 	defer kc.CloseAllowingRebalance()
+	defer func() { l.leave(context.Cause(ctx)) }()
 	for ctx.Err() == nil {
 		fetches := l.poll(ctx)
 		if err := l.work(ctx, fetches); err != nil {
@@ -252,6 +259,7 @@ func (l *Loader) takeOne(ctx context.Context, p *partition, rec *kgo.Record) err
 
 // fetchErrors stops for what no waiting can mend, and shows the rest.
 func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
+	failed := false
 	fetches.EachError(func(topic string, partition int32, err error) {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -260,19 +268,30 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 		case errors.Is(err, kgo.ErrClientClosed):
 			stop = err
 		default:
-			l.status.failed("read from Kafka", err)
-			l.o.Log.Warn("read from Kafka", zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
+			failed = true
+			what := readRecords
+			if group := (*kgo.ErrGroupSession)(nil); errors.As(err, &group) {
+				what = beInGroup
+			}
+			l.status.failed(what, err)
+			l.o.Log.Warn(what, zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
 		}
 	})
+	// The client repeats the error of a partition at every fetch: quiet means that it is over.
+	if !failed && (fetches.NumRecords() > 0 || l.status.since(readRecords) > checkInterval) {
+		l.status.recovered(readRecords)
+	}
 	return stop
 }
+
+const readRecords = "read from Kafka"
 
 func (l *Loader) outOfRange(topic string, partition int32) error {
 	have := int64(-1)
 	if t := l.topics[topic]; t != nil && t.parts[partition] != nil {
 		have = t.parts[partition].next
 	}
-	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: dirtbike resnapshot of its table", ErrGap, topic, partition, have)
+	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrGap, topic, partition, have)
 }
 
 // stop remembers why the loader must stop; the poll loop returns it.

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -20,12 +21,17 @@ type Options struct {
 	Kafka []kgo.Opt
 	// Group is the consumer group; loaders of one pipeline share it. Required.
 	Group string
+	// Instance names this loader within the group (static membership): one that was killed gets its partitions back as soon as
+	// it is there again. No two that run at once may have the same. "" = none: the group gives it a name each time.
+	Instance string
 	// Prefix of the pipeline's topics. Required.
 	Prefix string
 	// Registry reads the topics' schemas. Required.
 	Registry schemas.Registry
 	// URL is a clickhouse-go connection string of the native protocol; it is never printed. Required.
 	URL string
+	// TLS encrypts the connections to ClickHouse; nil = as the URL says.
+	TLS *tls.Config
 	// Database holds the views; storage is in "<Database>_raw". Required.
 	Database string
 	// BatchRows and BatchBytes end a batch; 0 = 100,000 rows and 64 MB.
@@ -83,14 +89,17 @@ func orDefault[T int | int64 | time.Duration](v, def T) T {
 }
 
 // parseURL reads the connection string without ever quoting it.
-func parseURL(dsn string) (*chgo.Options, error) {
-	o, err := chgo.ParseDSN(dsn)
+func (o *Options) parseURL() (*chgo.Options, error) {
+	url, err := chgo.ParseDSN(o.URL)
 	if err != nil {
 		return nil, errors.New("load: the ClickHouse URL is malformed. Try: clickhouse://user:password@host:9000")
 	}
-	if o.Protocol != chgo.Native {
+	if url.Protocol != chgo.Native {
 		return nil, errors.New("load: the ClickHouse URL names the HTTP interface. Try: clickhouse://user:password@host:9000 (the native protocol)")
 	}
-	o.Auth.Database = "default" // ours need not exist yet; every statement names its database
-	return o, nil
+	if o.TLS != nil {
+		url.TLS = o.TLS
+	}
+	url.Auth.Database = "default" // ours need not exist yet; every statement names its database
+	return url, nil
 }

@@ -35,7 +35,6 @@ type quarantine struct {
 const (
 	stateClosed   = 0
 	stateSkipping = 1 // the table's records are skipped
-	stateInexact  = 2 // they are loaded, but the table lacks a row
 	stateExcluded = 3 // capture no longer follows the table: complete_up_to does not speak of it
 )
 
@@ -84,7 +83,7 @@ func (q *quarantines) state(table string) (skipping bool, reason string) {
 func (q *quarantines) count() int {
 	n := 0
 	for _, r := range q.rows {
-		if r.state == stateSkipping || r.state == stateInexact {
+		if r.state == stateSkipping {
 			n++
 		}
 	}
@@ -94,8 +93,7 @@ func (q *quarantines) count() int {
 // set opens or closes a row; an open one of the same reach keeps its first reason.
 func (q *quarantines) set(k quarantineKey, state uint8, generation uint32, reason string) (changed bool) {
 	old := q.rows[k]
-	same := state == old.state && (state == stateClosed || generation <= old.generation)
-	if same || state == stateInexact && old.state == stateSkipping && generation <= old.generation {
+	if state == old.state && (state == stateClosed || generation <= old.generation) {
 		return false
 	}
 	version := max(uint64(time.Now().UnixMicro()), old.version+1)
@@ -131,12 +129,5 @@ func (l *Loader) quarantine(t *topic, generation uint32, reason string) {
 		if g.store != nil && number <= generation {
 			l.batch.drop(g.store)
 		}
-	}
-}
-
-// notExact marks a table that lacks a row without skipping its records (rule 17, `gone`).
-func (l *Loader) notExact(t *topic, generation uint32, reason string) {
-	if l.quarantines.set(quarantineKey{t.table, legLoad}, stateInexact, generation, reason) {
-		l.o.Log.Warn("table is not exact", zap.String("table", t.table), zap.String("reason", reason))
 	}
 }

@@ -2,7 +2,6 @@ package clickhouse
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -14,16 +13,16 @@ import (
 func (l *Loader) retry(ctx context.Context, what string, f func(context.Context) error) error {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second
+	defer l.status.recovered(what)
 	for {
 		err := f(ctx)
 		if err == nil {
-			l.status.recovered()
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if isHopeless(err) || isStop(err) || errors.Is(err, errContract) {
+		if isFinal(err) {
 			return err
 		}
 		l.metrics.retries.Inc()

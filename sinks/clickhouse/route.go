@@ -87,6 +87,7 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 		}
 		p.topic.learn(p.id, c.Generation, kindEnd, endMark{offset: rec.Offset, cut: at})
 		l.mark(p, rec, c.Generation, kindEnd, at)
+		l.goneBelow(p, at)
 		return nil
 	}
 	return fmt.Errorf("unknown control record %q", c.Kind)
@@ -118,7 +119,7 @@ func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writ
 // view shows, unless the change lies below that generation's cut.
 func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
 	if p.newest == 0 {
-		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: dirtbike resnapshot %s", p.id, p.topic.table)
+		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.StartAnew, p.id)
 	}
 	shown := p.topic.shown
 	newest := max(p.newest, shown) // shown: it was opened on every partition
@@ -145,6 +146,9 @@ func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *
 }
 
 func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc.Position, w *writer, schemaID int) error {
+	if leaf == 0 {
+		l.goneBelow(p, at)
+	}
 	return l.targets(ctx, p, at, w, schemaID, func(g *generation, s *storage) error {
 		s.cut(leaf, at)
 		l.batch.cuts = append(l.batch.cuts, cutRow{topic: p.topic.name, generation: g.number, leaf: leaf, version: at})
@@ -156,13 +160,20 @@ func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc
 func (l *Loader) change(ctx context.Context, p *partition, r *row, w *writer, schemaID int) error {
 	l.batch.commitTime = max(l.batch.commitTime, r.env.Meta.CommitTime)
 	if r.env.Gone {
-		l.notExact(p.topic, max(p.newest, 1), "a row was gone when its columns were re-read; a later change of that row mends it. Try: dirtbike resnapshot "+p.topic.table)
-		return nil
+		wanted := false
+		err := l.targets(ctx, p, r.env.Meta.Position, w, schemaID, func(*generation, *storage) error { wanted = true; return nil })
+		if wanted {
+			l.rowGone(p, r.key, r.env.Meta.Position)
+		}
+		return err
 	}
 	switch r.env.Op {
 	case cdc.OpRead:
 		return l.read(ctx, p, r, w, schemaID)
-	case cdc.OpCreate, cdc.OpUpdate, cdc.OpDelete:
+	case cdc.OpDelete:
+		l.rowDeleted(p, r.key, r.env.Meta.Position)
+		fallthrough
+	case cdc.OpCreate, cdc.OpUpdate:
 		return l.targets(ctx, p, r.env.Meta.Position, w, schemaID, func(g *generation, s *storage) error { return l.apply(p, g, s, r) })
 	case cdc.OpTruncate, cdc.OpMarker:
 	}
@@ -176,7 +187,7 @@ func (l *Loader) read(ctx context.Context, p *partition, r *row, w *writer, sche
 	case n < p.newest:
 		return nil
 	case n > p.newest:
-		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: dirtbike resnapshot %s", n, p.id, p.topic.table)
+		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.StartAnew, n, p.id)
 	}
 	s, err := l.store(ctx, p.topic, n, w, schemaID)
 	if err != nil || s == nil {

@@ -42,6 +42,8 @@ type partition struct {
 	newest uint32
 	// mustOpen says that the log starts behind offset 0, so that its first record must open a generation (rule 21).
 	mustOpen bool
+	// gone are the keys whose row is known to be missing; nil is none.
+	gone map[string]goneMark
 }
 
 func (p *partition) lag() int64 { return max(p.stable-p.applied, 0) }

@@ -7,11 +7,11 @@ import (
 
 // Status is what a Loader is doing; see Loader.Status.
 type Status struct {
-	// Connected is false while ClickHouse or the registry does not answer; the same work is tried again for ever.
+	// Connected is false until ClickHouse has answered, and while a server does not; the same work is tried again for ever.
 	Connected bool
-	// LastError is the last failure, without row values; "" if there was none or it has been got over.
+	// LastError is the newest failure that has not been got over, without row values; "" if there is none.
 	LastError string
-	// LastErrorAt is when it happened.
+	// LastErrorAt is when the last failure was, also one that has been got over.
 	LastErrorAt time.Time
 	// Applied is when applied offsets were last written; zero: not yet.
 	Applied time.Time
@@ -56,23 +56,52 @@ type TableStatus struct {
 	Reason string
 }
 
-// status is the last snapshot and the last failure; the loop writes it, health pages read it.
+// status is the last snapshot and what fails; the loop writes it, health pages read it.
 type status struct {
 	sync.Mutex
 	now Status
+	// failing has, by what was tried, the last failure, until the same succeeds or is tried no more.
+	failing map[string]failure
+}
+
+type failure struct {
+	text string
+	at   time.Time
 }
 
 func (s *status) failed(what string, err error) {
 	s.Lock()
 	defer s.Unlock()
-	s.now.Connected = false
-	s.now.LastError, s.now.LastErrorAt = what+": "+withoutValues(err), time.Now()
+	if s.failing == nil {
+		s.failing = map[string]failure{}
+	}
+	f := failure{what + ": " + withoutValues(err), time.Now()}
+	s.failing[what] = f
+	s.now.Connected, s.now.LastError, s.now.LastErrorAt = false, f.text, f.at
 }
 
-func (s *status) recovered() {
+// recovered forgets the failure of what was tried; the newest of the others shows again.
+func (s *status) recovered(what string) {
 	s.Lock()
 	defer s.Unlock()
-	s.now.Connected, s.now.LastError = true, ""
+	delete(s.failing, what)
+	var newest failure
+	for _, f := range s.failing {
+		if f.at.After(newest.at) {
+			newest = f
+		}
+	}
+	s.now.Connected, s.now.LastError = len(s.failing) == 0, newest.text
+}
+
+// since says how long ago something failed; 0 if it does not.
+func (s *status) since(what string) time.Duration {
+	s.Lock()
+	defer s.Unlock()
+	if f, ok := s.failing[what]; ok {
+		return time.Since(f.at)
+	}
+	return 0
 }
 
 // Status tells what the loader is doing. It asks nobody, never blocks, and is safe for concurrent use; what it returns
@@ -95,7 +124,11 @@ func (l *Loader) publish(applied bool) {
 			partitions = append(partitions, PartitionStatus{Topic: name, Partition: id, Applied: p.applied, Lag: p.lag()})
 			lag += p.lag()
 		}
-		if t.progress || len(t.parts) == 0 {
+		if t.progress {
+			continue
+		}
+		if len(t.parts) == 0 {
+			l.metrics.lag.DeleteLabelValues(t.table) // another loader tells
 			continue
 		}
 		l.metrics.lag.WithLabelValues(t.table).Set(float64(lag))

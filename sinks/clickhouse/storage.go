@@ -157,7 +157,7 @@ func sameContract(s *storage, t *schemas.Table, schemaID int) error {
 		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
 	})
 	if !same || !slices.Equal(s.table.Key, t.Key) {
-		return fmt.Errorf("the table's columns changed within generation %d. Try: dirtbike resnapshot %s", s.generation, t.FullName())
+		return fmt.Errorf("the table's columns changed within generation %d. Try: "+cdc.StartAnew, s.generation)
 	}
 	return nil
 }

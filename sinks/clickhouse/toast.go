@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 )
@@ -48,7 +49,7 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 		return base, nil // a replay: what is there is newer, or this very row
 	}
 	if base.deleted() || s.isCut(base.version(), base.leaf()) {
-		l.noBase(p, s, ended)
+		l.noBase(p, s, r, ended)
 		return base, nil
 	}
 	seg := s.current()
@@ -61,13 +62,14 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 	return ref{seg, seg.rows - 1}, nil
 }
 
-// noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come.
-func (l *Loader) noBase(p *partition, s *storage, ended bool) {
-	if !ended {
+// noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come, or when the row is
+// known to be missing (gone.go).
+func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
+	if !ended || p.isGone(r.key, r.env.Meta.Position) {
 		return
 	}
-	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then dirtbike resnapshot %s",
-		p.id, p.topic.table, p.topic.table))
+	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.StartAnew,
+		p.id, p.topic.table))
 }
 
 // recordKey gives the sorting key's bytes of a record key.
@@ -180,7 +182,7 @@ func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) 
 		if base, ok := bases[d.key]; ok {
 			bases[d.key], err = l.complete(d.partition, s, &d.row, base, d.ended)
 		} else {
-			l.noBase(d.partition, s, d.ended)
+			l.noBase(d.partition, s, &d.row, d.ended)
 		}
 		if err != nil || l.quarantines.skips(s.topic.table, s.generation) {
 			return err

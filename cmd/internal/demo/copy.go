@@ -15,24 +15,27 @@ const copyTimeout = 5 * time.Minute
 
 // copy shows the first copy until every table can be queried in ClickHouse.
 func (d *demo) copy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, copyTimeout)
+	copying, cancel := context.WithTimeout(ctx, copyTimeout)
 	defer cancel()
-	bars := d.screen.bars("Copying it into ClickHouse, through Kafka, while it stays in use")
+	bars := d.screen.bars("Copying it into ClickHouse, through Kafka")
 	defer bars.close()
-	ticker := time.NewTicker(100 * time.Millisecond)
+	for _, table := range d.order {
+		bars.set(table, 0, d.rows[table])
+	}
+	ticker := time.NewTicker(drawEvery)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the first copy did not end (%w). Try: look into %s and %s", ctx.Err(), d.capture.log, d.load.log)
+		case <-copying.Done():
+			return fmt.Errorf("the first copy has not ended after %s: %w. Try: run the demo with --dir DIR and look into DIR/capture.log and DIR/load.log", copyTimeout, copying.Err())
 		case <-ticker.C:
 		}
 		if err := d.healthy(); err != nil {
 			return err
 		}
-		status, err := d.status(ctx)
+		status, err := d.status(copying)
 		if err != nil {
-			continue // not listening yet
+			continue // it does not listen yet
 		}
 		if d.showCopy(bars, status) {
 			return nil
@@ -42,14 +45,21 @@ func (d *demo) copy(ctx context.Context) error {
 
 // showCopy moves the bars and reports whether every table is exact in ClickHouse.
 func (d *demo) showCopy(bars *bars, status ops.Status) bool {
-	exact := 0
+	exact, rows := 0, int64(0)
 	for _, t := range status.Tables {
-		bars.set(t.Table, t.Rows, max(d.rows[t.Table], t.Rows))
-		if t.Exact {
-			exact++
+		total, known := d.rows[t.Table]
+		if !known {
+			continue
 		}
+		done := min(t.Rows, total-1) // all of it only when it can be queried
+		if t.Exact {
+			exact, done = exact+1, total
+		}
+		rows += done
+		bars.set(t.Table, done, total)
 	}
-	return exact > 0 && exact == len(status.Tables) && exact >= len(d.rows)
+	d.copied = rows
+	return exact == len(d.rows)
 }
 
 // status asks the capture leg's ops endpoint.
@@ -63,7 +73,7 @@ func (d *demo) status(ctx context.Context) (ops.Status, error) {
 	if err != nil {
 		return out, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return out, fmt.Errorf("status: %s", response.Status)
 	}

@@ -7,10 +7,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"dirtbike/cmd/internal/demo/clinic"
+	"dirtbike/config"
 	"dirtbike/docker/embedded"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -28,7 +32,7 @@ type Options struct {
 	For time.Duration
 	// Kill says that capture and ClickHouse are killed once each on the way.
 	Kill bool
-	// Dir keeps everything; "" is a temporary directory that is removed at the end.
+	// Dir keeps everything and must be new or empty (ErrDir); "" is a temporary directory that is removed at the end.
 	Dir string
 	// Rows of the clinic, about; 0 is a million.
 	Rows int
@@ -42,31 +46,61 @@ type Options struct {
 // seed makes every demo the same.
 const seed = 20260101
 
-// Run shows the whole product. It returns nil only if every table was equal at the end.
+// Run shows the whole product. It returns nil if every table was equal at the end, or if ctx ended before the comparison: then
+// it says that nothing was proved. With For 0 the end of ctx ends the clinic's work, and the comparison follows; it takes
+// another SIGINT or SIGTERM to leave it out. Nothing that was started outlives it.
 func Run(ctx context.Context, o Options) (err error) {
 	d := &demo{Options: o, began: time.Now(), screen: newScreen(o.Out, o.Terminal)}
 	if err := d.prepareDir(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() {
+		err = errors.Join(err, d.close())
+		d.farewell(err)
+	}()
+	return d.run(ctx)
+}
+
+func (d *demo) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{d.startStack, d.fill, d.startLegs, d.copy} {
-		if err := step(ctx); err != nil {
-			return err
+		if err := step(ctx); err != nil || ctx.Err() != nil {
+			return d.unless(ctx, err)
 		}
 	}
-	busy := ctx
-	if o.For > 0 {
-		var cancel context.CancelFunc
-		busy, cancel = context.WithTimeout(ctx, o.For)
-		defer cancel()
+	busy, stop := ctx, context.CancelFunc(func() {})
+	if d.For > 0 {
+		busy, stop = context.WithTimeout(ctx, d.For)
 	}
+	defer stop()
 	if err := d.live(busy); err != nil {
 		return err
 	}
-	// after Ctrl-C with --for 0 the proof is still owed
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	if d.For == 0 {
+		// Ctrl-C has ended the clinic's work; the proof is still owed
+		again, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		ctx = again
+	}
+	if ctx.Err() != nil {
+		return d.unless(ctx, nil)
+	}
+	proving, cancel := context.WithTimeout(ctx, proveTimeout)
 	defer cancel()
-	return d.prove(closing)
+	return d.unless(ctx, d.prove(proving))
+}
+
+// proveTimeout bounds the comparison.
+const proveTimeout = 10 * time.Minute
+
+// unless gives err, unless somebody has interrupted the demo, which explains it.
+func (d *demo) unless(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	d.interrupted = true
+	d.screen.keep()
+	d.screen.say("\nInterrupted: stopping everything. Nothing was compared.")
+	return nil
 }
 
 type demo struct {
@@ -74,29 +108,24 @@ type demo struct {
 	began         time.Time
 	screen        *screen
 	temporary     bool
+	interrupted   bool
 	stack         *embedded.Stack
 	capture, load *child
-	config        string
+	config        *config.Config
+	configFile    string
 	ops           string
 	postgres      *pgx.Conn
+	lagConn       *pgx.Conn // only for the slot's lag, beside the clinic's work
 	clickhouse    driver.Conn
-	rows          map[string]int64 // filled per table, "public.x"
-}
-
-func (d *demo) prepareDir() error {
-	if d.Dir != "" {
-		return os.MkdirAll(d.Dir, 0o755) //nolint:gosec // Postgres runs as another user when we are root
-	}
-	dir, err := os.MkdirTemp("", "dirtbike-demo-")
-	if err != nil {
-		return fmt.Errorf("make a temporary directory: %w", err)
-	}
-	d.Dir, d.temporary = dir, true
-	return os.Chmod(dir, 0o755) //nolint:gosec // as above
+	order         []string         // of the tables, "public.x"
+	rows          map[string]int64 // filled per table
+	copied        int64
 }
 
 func (d *demo) startStack(ctx context.Context) error {
-	d.screen.say("Starting Postgres, ClickHouse, Kafka and a schema registry (no Docker) …")
+	d.screen.say("%s", d.screen.quiet("Everything is in "+d.Dir+d.removal()))
+	d.screen.heading("Starting Postgres, ClickHouse, Kafka and a schema registry, without Docker")
+	began := time.Now()
 	stack, err := embedded.Start(ctx, embedded.Options{
 		Dir: filepath.Join(d.Dir, "stack"), Engines: d.Engines, Kafka: d.Kafka, Log: d.Log, Progress: embedded.NewProgress(d.Out),
 	})
@@ -107,8 +136,10 @@ func (d *demo) startStack(ctx context.Context) error {
 	if err := stack.Postgres.CreateDatabase(ctx, database); err != nil {
 		return fmt.Errorf("create the clinic's database: %w", err)
 	}
-	if d.postgres, err = pgx.Connect(ctx, stack.Postgres.DatabaseURL(database)); err != nil {
-		return fmt.Errorf("connect to the embedded Postgres: %w", err)
+	for _, conn := range []**pgx.Conn{&d.postgres, &d.lagConn} {
+		if *conn, err = pgx.Connect(ctx, stack.Postgres.DatabaseURL(database)); err != nil {
+			return fmt.Errorf("connect to the embedded Postgres: %w", err)
+		}
 	}
 	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
 	if err != nil {
@@ -117,7 +148,15 @@ func (d *demo) startStack(ctx context.Context) error {
 	if d.clickhouse, err = clickhouse.Open(options); err != nil {
 		return fmt.Errorf("connect to the embedded ClickHouse: %w", err)
 	}
+	d.screen.say("  %s ready after %.1f s", d.screen.good("✓"), time.Since(began).Seconds())
 	return nil
+}
+
+func (d *demo) removal() string {
+	if d.temporary {
+		return ", which is removed at the end"
+	}
+	return ", which is kept"
 }
 
 func (d *demo) fill(ctx context.Context) error {
@@ -126,17 +165,21 @@ func (d *demo) fill(ctx context.Context) error {
 		rows = clinic.DefaultRows
 	}
 	d.rows = map[string]int64{}
-	bars := d.screen.bars("Filling a clinic's Postgres")
-	err := clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Scale{Rows: rows}, seed, func(table string, done, total int64) {
-		d.rows["public."+table] = total
-		bars.set("public."+table, done, total)
+	bars := d.screen.bars("Filling a synthetic clinic's Postgres")
+	defer bars.close()
+	return clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Scale{Rows: rows}, seed, func(table string, done, total int64) {
+		table = "public." + table
+		if _, known := d.rows[table]; !known {
+			d.order = append(d.order, table)
+		}
+		d.rows[table] = total
+		bars.set(table, done, total)
 	})
-	bars.close()
-	return err
 }
 
-func (d *demo) startLegs(context.Context) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a free port, given back at once
+func (d *demo) startLegs(ctx context.Context) error {
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("find a free port: %w", err)
 	}
@@ -144,21 +187,34 @@ func (d *demo) startLegs(context.Context) error {
 	if err := listener.Close(); err != nil {
 		return fmt.Errorf("find a free port: %w", err)
 	}
-	d.config = filepath.Join(d.Dir, "dirtbike.yaml")
-	if err := writeConfig(d.config, d.stack, d.ops); err != nil {
+	d.configFile = filepath.Join(d.Dir, configName)
+	if err := writeConfig(d.configFile, d.stack, d.ops); err != nil {
 		return err
 	}
-	d.capture = &child{self: d.Self, name: "capture", log: filepath.Join(d.Dir, "capture.log"), args: []string{"capture", "--config", d.config, "--log-format", "json"}}
-	d.load = &child{self: d.Self, name: "load", log: filepath.Join(d.Dir, "load.log"), args: []string{"load", "--config", d.config, "--log-format", "json", "--listen", "127.0.0.1:0"}}
-	if err := d.capture.start(); err != nil {
+	if d.config, err = config.Load(d.configFile); err != nil {
 		return err
 	}
-	if err := d.load.start(); err != nil {
-		return err
+	d.capture, d.load = d.leg("capture"), d.leg("load", "--listen", "127.0.0.1:0")
+	for _, c := range []*child{d.capture, d.load} {
+		if err := c.start(); err != nil {
+			return err
+		}
 	}
-	d.screen.say("Postgres    %s\nClickHouse  %s (reporting: database %s)\nKafka       %v, registry %s\nOps         http://%s/readyz?verbose  /status  /metrics\nConfig      %s",
-		d.stack.Postgres.DatabaseURL(database), d.stack.ClickHouse.URL(), database, d.stack.Kafka.Brokers(), d.stack.Registry.URL(), d.ops, d.config)
+	for _, line := range [][2]string{
+		{"Postgres", d.stack.Postgres.DatabaseURL(database)},
+		{"ClickHouse", d.stack.ClickHouse.URL() + "/" + database},
+		{"Kafka", strings.Join(d.stack.Kafka.Brokers(), ",") + "   registry " + d.stack.Registry.URL()},
+		{"Ops", "http://" + d.ops + "/readyz?verbose   /status   /metrics"},
+		{"Config", d.configFile},
+	} {
+		d.screen.say("  %-12s %s", line[0], line[1])
+	}
 	return nil
+}
+
+func (d *demo) leg(verb string, args ...string) *child {
+	args = append([]string{verb, "--config", d.configFile, "--log-format", "json"}, args...)
+	return &child{self: d.Self, name: verb, log: filepath.Join(d.Dir, verb+".log"), args: args}
 }
 
 // healthy gives the error of a leg that has ended by itself.
@@ -168,14 +224,11 @@ func (d *demo) healthy() error { return errors.Join(d.capture.ended(), d.load.en
 func (d *demo) close() error {
 	closing, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	var errs []error
-	for _, c := range []*child{d.load, d.capture} {
-		if c != nil {
-			errs = append(errs, c.stop())
+	errs := []error{d.load.stop(), d.capture.stop()}
+	for _, conn := range []*pgx.Conn{d.postgres, d.lagConn} {
+		if conn != nil {
+			errs = append(errs, conn.Close(closing))
 		}
-	}
-	if d.postgres != nil {
-		errs = append(errs, d.postgres.Close(closing))
 	}
 	if d.clickhouse != nil {
 		errs = append(errs, d.clickhouse.Close())
@@ -185,8 +238,19 @@ func (d *demo) close() error {
 	}
 	if d.temporary {
 		errs = append(errs, os.RemoveAll(d.Dir))
-	} else {
-		d.screen.say("Everything is kept in %s", d.Dir)
 	}
 	return errors.Join(errs...)
+}
+
+// farewell says how it went and what is left.
+func (d *demo) farewell(err error) {
+	left := "everything is stopped, the temporary directory removed"
+	if !d.temporary {
+		left = "everything is stopped; the data is in " + d.Dir
+	}
+	if err == nil && !d.interrupted {
+		d.screen.say("  %.0f s in all; %s", time.Since(d.began).Seconds(), left)
+		return
+	}
+	d.screen.say("  %s", left)
 }

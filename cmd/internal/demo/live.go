@@ -2,178 +2,134 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"dirtbike/cmd/internal/demo/clinic"
-	"dirtbike/cmd/internal/ops"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sync/errgroup"
+)
+
+// clients write to the clinic at the same time, ratePerSecond transactions together.
+const (
+	clients       = 4
+	ratePerSecond = 150
 )
 
 // live keeps the clinic busy and shows what arrives, until ctx ends; capture and ClickHouse are killed once each on the way.
 func (d *demo) live(ctx context.Context) error {
-	d.screen.say("The clinic is at work: inserts, updates and deletes by 4 clients")
-	workload := &clinic.Workload{}
-	working, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error, 1)
-	go func() {
-		done <- workload.Run(working, d.stack.Postgres.DatabaseURL(database), clinic.Options{Clients: 4, RatePerSecond: 150, Seed: seed})
-	}()
-	show := &liveShow{demo: d, workload: workload, began: time.Now(), killed: make(chan error, 1)}
-	err := show.run(ctx)
-	stop()
-	err = errors.Join(err, <-done)
-	if show.killing {
-		err = errors.Join(err, <-show.killed)
+	until := "until Ctrl-C"
+	if d.For > 0 {
+		until = "for " + d.For.String()
 	}
+	d.screen.heading(fmt.Sprintf("The clinic is at work %s: %d clients insert, update and delete", until, clients))
+	group, ctx := errgroup.WithContext(ctx)
+	show := &liveShow{demo: d, workload: &clinic.Workload{}, began: time.Now()}
+	show.watch = &watch{demo: d, workload: show.workload}
+	show.kills = &kills{demo: d, watch: show.watch, began: show.began}
+	group.Go(func() error {
+		return show.workload.Run(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Options{Clients: clients, RatePerSecond: ratePerSecond, Seed: seed})
+	})
+	group.Go(func() error { show.watch.run(ctx); return nil })
+	if d.Kill {
+		group.Go(func() error { return show.kills.run(ctx) })
+	}
+	group.Go(func() error { return show.run(ctx) })
+	err := group.Wait()
+	show.draw()
+	d.screen.keep()
 	return err
 }
 
-// liveShow is what the live part of the demo remembers.
+// liveShow draws the live part.
 type liveShow struct {
 	*demo
-	workload  *clinic.Workload
-	began     time.Time
-	before    int64
-	beforeAt  time.Time
-	seen      int64
-	latencies []time.Duration
-	lag       string
-	kills     int
-	killing   bool
-	killed    chan error
-	event     string
+	workload *clinic.Workload
+	watch    *watch
+	kills    *kills
+	began    time.Time
+	history  []sample // of the last rateWindow
+	lag      string
 }
 
+// sample is how much had been committed at a time.
+type sample struct {
+	at      time.Time
+	changes int64
+}
+
+// rateWindow is over how long changes per second are counted.
+const rateWindow = 3 * time.Second
+
+// showEvery is how often the block is drawn.
+const showEvery = 500 * time.Millisecond
+
 func (s *liveShow) run(ctx context.Context) error {
-	ticker := time.NewTicker(50 * time.Millisecond)
+	ticker := time.NewTicker(showEvery)
 	defer ticker.Stop()
-	for i := 0; ; i++ {
+	for {
+		if err := s.healthy(); err != nil {
+			return err
+		}
+		s.askLag(ctx)
+		s.draw()
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-s.killed:
-			s.killing = false
-			if err != nil {
-				return err
-			}
 		case <-ticker.C:
 		}
-		if !s.killing {
-			if err := s.healthy(); err != nil {
-				return err
-			}
-		}
-		s.beat(ctx)
-		if i%10 == 0 {
-			s.askLag(ctx)
-			s.show()
-		}
-		s.killNext()
 	}
 }
 
-// beat looks for the newest heartbeat that a reporting user can see: its age is commit → queryable.
-func (s *liveShow) beat(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	var beat int64
-	query := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"database": database}))
-	if err := s.clickhouse.QueryRow(query, "SELECT beat FROM {database:Identifier}.heartbeats WHERE id = 1").Scan(&beat); err != nil || beat == s.seen {
-		return // ClickHouse may be the one that is being killed
-	}
-	s.seen = beat
-	if at, ok := s.workload.CommittedAt(beat); ok {
-		s.latencies = append(s.latencies, time.Since(at))
-	}
-}
-
+// askLag asks Postgres how much of its log capture has not confirmed yet: it answers while capture is dead, too.
 func (s *liveShow) askLag(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if status, err := s.status(ctx); err == nil {
-		s.lag = lagText(status)
-		return
+	var bytes int64
+	const query = `SELECT (pg_current_wal_flush_lsn() - confirmed_flush_lsn)::bigint FROM pg_replication_slots WHERE slot_name = $1`
+	if err := s.lagConn.QueryRow(ctx, query, s.config.Source.Slot).Scan(&bytes); err == nil {
+		s.lag = humanize.IBytes(uint64(max(bytes, 0)))
 	}
-	s.lag = "unknown (capture does not answer)"
 }
 
-func (s *liveShow) show() {
-	counts := s.workload.Counts()
-	changed := int64(counts.Inserted + counts.Updated + counts.Deleted)
-	now := time.Now()
-	rate := 0.0
-	if !s.beforeAt.IsZero() {
-		rate = float64(changed-s.before) / now.Sub(s.beforeAt).Seconds()
+// labelWidth is the width of the block's first column.
+const labelWidth = 22
+
+func (s *liveShow) draw() {
+	changes, rate := s.rate()
+	millis := func(t time.Duration) string { return humanize.Comma(t.Milliseconds()) + " ms" }
+	last, p50, p99 := "–", "–", "–"
+	if l, ok := s.watch.latency(); ok {
+		last, p50, p99 = millis(l.last), millis(l.p50), millis(l.p99)
 	}
-	s.before, s.beforeAt = changed, now
-	s.screen.update(
-		fmt.Sprintf("  %3.0f s   %s changes committed, %s/s", time.Since(s.began).Seconds(), humanize.Comma(changed), humanize.Comma(int64(rate))),
-		"  commit → queryable in ClickHouse: "+s.quantiles(),
-		"  slot lag: "+s.lag,
-		"  "+s.event,
-	)
+	passed := time.Since(s.began).Seconds()
+	row := func(label, format string, args ...any) string {
+		return fmt.Sprintf("  %-*s ", labelWidth, label) + fmt.Sprintf(format, args...)
+	}
+	lines := []string{
+		row("running", "%10s", fmt.Sprintf("%.0f s", passed)),
+		row("rows copied", "%10s", humanize.Comma(s.copied)),
+		row("changes committed", "%10s   %8s/s", changes, rate),
+		row("commit → queryable", "%10s   p50 %8s   p99 %8s", last, p50, p99),
+		row("slot lag", "%10s", s.lag),
+	}
+	s.screen.update(append(lines, s.kills.lines()...),
+		fmt.Sprintf("  %.0f s: %s changes committed, %s/s; commit → queryable last %s, p50 %s, p99 %s; slot lag %s", passed, changes, rate, last, p50, p99, s.lag))
 }
 
-func (s *liveShow) quantiles() string {
-	if len(s.latencies) == 0 {
-		return "–"
+// rate gives the changes committed so far, and per second.
+func (s *liveShow) rate() (changes, perSecond string) {
+	counts, now := s.workload.Counts(), time.Now()
+	newest := sample{now, counts.Inserted + counts.Updated + counts.Deleted}
+	s.history = append(s.history, newest)
+	for now.Sub(s.history[0].at) > rateWindow {
+		s.history = s.history[1:]
 	}
-	sorted := slices.Sorted(slices.Values(s.latencies))
-	last := s.latencies[len(s.latencies)-1]
-	return fmt.Sprintf("last %d ms, p50 %d ms, worst %d ms", last.Milliseconds(), sorted[len(sorted)/2].Milliseconds(), sorted[len(sorted)-1].Milliseconds())
-}
-
-// killNext kills capture at a third of the time and ClickHouse at two thirds; with --for 0 after 10 and 20 seconds.
-func (s *liveShow) killNext() {
-	if !s.Kill || s.killing || s.kills == 2 {
-		return
+	first := s.history[0]
+	perSecond = "–"
+	if passed := now.Sub(first.at); passed >= showEvery {
+		perSecond = humanize.Comma(int64(float64(newest.changes-first.changes) / passed.Seconds()))
 	}
-	third := s.For / 3
-	if s.For == 0 {
-		third = 10 * time.Second
-	}
-	if time.Since(s.began) < third*time.Duration(s.kills+1) {
-		return
-	}
-	s.kills++
-	s.killing = true
-	kill, name := s.killCapture, "capture"
-	if s.kills == 2 {
-		kill, name = s.killClickHouse, "ClickHouse"
-	}
-	s.event = fmt.Sprintf("✗ at %.0f s %s was killed (SIGKILL) in the middle of its work, and started again", time.Since(s.began).Seconds(), name)
-	s.screen.say("%s", s.event)
-	go func() { s.killed <- kill() }()
-}
-
-func (s *liveShow) killCapture() error {
-	if err := s.capture.kill(); err != nil {
-		return err
-	}
-	return s.capture.start()
-}
-
-func (s *liveShow) killClickHouse() error {
-	if err := s.stack.ClickHouse.Kill(); err != nil {
-		return fmt.Errorf("kill ClickHouse: %w", err)
-	}
-	starting, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := s.stack.ClickHouse.Start(starting); err != nil {
-		return fmt.Errorf("start ClickHouse again: %w", err)
-	}
-	return nil
-}
-
-func lagText(s ops.Status) string {
-	if s.LagBytes == nil {
-		return "unknown"
-	}
-	return humanize.IBytes(uint64(max(*s.LagBytes, 0)))
+	return humanize.Comma(newest.changes), perSecond
 }

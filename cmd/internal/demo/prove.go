@@ -8,27 +8,24 @@ import (
 
 	"dirtbike/cmd/internal/demo/clinic"
 	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/config"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // prove lets everything arrive, asks both databases the nightly ETL's question, and compares every row.
 func (d *demo) prove(ctx context.Context) error {
-	cfg, err := config.Load(d.config)
-	if err != nil {
-		return err
-	}
 	began := time.Now()
-	if err := pipeline.Wait(ctx, cfg, time.Minute); err != nil {
+	if err := errors.Join(pipeline.Wait(ctx, d.config, time.Minute), d.healthy()); err != nil {
 		return err
 	}
-	d.screen.say("Everything committed is in ClickHouse, %d ms after the last commit", time.Since(began).Milliseconds())
+	d.screen.heading("The question that the nightly ETL asked of production: paid and denied amount per clinic, month and plan")
+	d.screen.say("  everything committed was in ClickHouse %s ms after the last commit", humanize.Comma(time.Since(began).Milliseconds()))
 	if err := d.compareETL(ctx); err != nil {
 		return err
 	}
-	return d.verify(ctx, cfg)
+	return d.verify(ctx)
 }
 
 // compareETL runs the query that the nightly ETL ran on the production database, there and in ClickHouse.
@@ -43,33 +40,43 @@ func (d *demo) compareETL(ctx context.Context) error {
 	}
 	w := table.NewWriter()
 	w.SetStyle(table.StyleLight)
-	w.SetTitle("Paid and denied amount per clinic, month and plan")
-	w.AppendHeader(table.Row{"", "time", "rows", "answer"})
-	w.AppendRow(table.Row{"Postgres (the nightly ETL)", there.Elapsed.Round(time.Millisecond), humanize.Comma(int64(there.Rows)), there.Digest})
-	w.AppendRow(table.Row{"ClickHouse (always fresh)", here.Elapsed.Round(time.Millisecond), humanize.Comma(int64(here.Rows)), here.Digest})
+	right := text.AlignRight
+	w.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}})
+	w.AppendHeader(table.Row{"", "time", "rows", "digest of the answer"})
+	for _, side := range []struct {
+		name   string
+		answer clinic.Result
+	}{{"Postgres, as the nightly ETL", there}, {"ClickHouse, always fresh", here}} {
+		w.AppendRow(table.Row{side.name, fmt.Sprintf("%d ms", side.answer.Elapsed.Milliseconds()), humanize.Comma(int64(side.answer.Rows)), side.answer.Digest[:min(digestShown, len(side.answer.Digest))]})
+	}
 	d.screen.say("%s", w.Render())
 	if there.Digest != here.Digest {
 		return errors.New("the two answers differ; that is a bug. Try: keep the data with --dir and report it")
 	}
-	d.screen.say("Equal answers, %.1f times as fast, and no load on production", there.Elapsed.Seconds()/here.Elapsed.Seconds())
+	d.screen.say("  %s equal answers, %.1f times as fast, and no load on production", d.screen.good("✓"), there.Elapsed.Seconds()/here.Elapsed.Seconds())
 	return nil
 }
 
-func (d *demo) verify(ctx context.Context, cfg *config.Config) error {
+// digestShown is how much of a digest people see; all of it is compared.
+const digestShown = 12
+
+func (d *demo) verify(ctx context.Context) error {
 	bars := d.screen.bars("Comparing every row of Postgres with ClickHouse")
-	report, err := pipeline.Verify(ctx, cfg, d.Log, nil, func(name string, done int64) { bars.set(name, done, max(d.rows[name], done)) })
+	report, err := pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, max(d.rows[name], done)) })
+	if err == nil {
+		bars.finish()
+	}
 	bars.close()
 	if err != nil {
 		return err
 	}
-	var rows int64
+	var rows, differing int64
 	for _, t := range report.Tables {
-		rows += t.RowsSource
+		rows, differing = rows+t.RowsSource, differing+t.DifferingKeys
 	}
 	if !report.Equal {
-		return fmt.Errorf("verify found differences: %+v", report.Tables)
+		return fmt.Errorf("ClickHouse differs from Postgres in %d keys; that is a bug. Try: keep the data with --dir, look with dirtbike verify, and report it", differing)
 	}
-	d.screen.say("%d tables, %s rows equal", len(report.Tables), humanize.Comma(rows))
-	d.screen.say("The demo took %.0f s", time.Since(d.began).Seconds())
+	d.screen.say("\n%s", d.screen.paint(fmt.Sprintf("✓ %d tables, %s rows equal", len(report.Tables), humanize.Comma(rows)), text.Bold, text.FgGreen))
 	return nil
 }

@@ -3,125 +3,117 @@ package demo
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/progress"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
 )
 
-// screen writes for people: in place on a terminal, line by line elsewhere.
+// screen writes for people: on a terminal a block at the end is updated in place, elsewhere lines follow each other. It is
+// safe for concurrent use.
 type screen struct {
 	out      io.Writer
 	terminal bool
-	lines    int // of the block that is updated in place
-	printed  time.Time
+	colour   bool
+
+	mu      sync.Mutex
+	block   []string // what is updated in place, as it stands on the terminal
+	printed time.Time
 }
 
-func newScreen(out io.Writer, terminal bool) *screen { return &screen{out: out, terminal: terminal} }
+func newScreen(out io.Writer, terminal bool) *screen {
+	return &screen{out: out, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == ""}
+}
 
-// say prints lines that stay.
+// say prints lines that stay, above the block if there is one.
 func (s *screen) say(format string, args ...any) {
-	s.lines = 0
-	fmt.Fprintf(s.out, format+"\n", args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draw(append(strings.Split(fmt.Sprintf(format, args...), "\n"), s.block...))
+}
+
+// heading begins a part.
+func (s *screen) heading(title string) { s.say("\n%s", s.paint(title, text.Bold)) }
+
+// plain prints a line only where nothing is updated in place.
+func (s *screen) plain(format string, args ...any) {
+	if !s.terminal {
+		s.say(format, args...)
+	}
 }
 
 // plainEvery is how often a changing block is printed where nothing can be updated in place.
 const plainEvery = 5 * time.Second
 
-// update shows a block in the place of the one before.
-func (s *screen) update(lines ...string) {
-	if !s.terminal {
-		if time.Since(s.printed) >= plainEvery {
-			s.printed = time.Now()
-			fmt.Fprintln(s.out, strings.Join(lines, " | "))
-		}
+// update shows the lines in the place of the block before; where there is no terminal, the one line now and then.
+func (s *screen) update(lines []string, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.terminal {
+		s.draw(lines)
+		s.block = lines
 		return
 	}
+	if time.Since(s.printed) >= plainEvery {
+		s.printed = time.Now()
+		fmt.Fprintln(s.out, line)
+	}
+}
+
+// keep lets the block stand as it is: what follows is written behind it.
+func (s *screen) keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.block, s.printed = nil, time.Time{}
+}
+
+// draw overwrites the block by lines, in one write, without clearing first: so nothing flickers.
+func (s *screen) draw(lines []string) {
 	var b strings.Builder
-	if s.lines > 0 {
-		b.WriteString(text.CursorUp.Sprintn(s.lines))
+	if len(s.block) > 0 {
+		b.WriteString("\r" + text.CursorUp.Sprintn(len(s.block)))
 	}
+	width := s.width()
 	for _, l := range lines {
-		b.WriteString(text.EraseLine.Sprint() + l + "\n")
+		if s.terminal && width > 0 && len(s.block) > 0 {
+			l = text.Trim(l, width-1) // a line that wraps would be two, and the block move down
+		}
+		b.WriteString(l)
+		if s.terminal {
+			b.WriteString(text.EraseLine.Sprint())
+		}
+		b.WriteString("\n")
 	}
-	s.lines = len(lines)
+	if len(lines) < len(s.block) {
+		b.WriteString("\x1b[J")
+	}
 	fmt.Fprint(s.out, b.String())
 }
 
-// bars are progress bars with what is left, one a table; plain lines where there is no terminal.
-type bars struct {
-	screen   *screen
-	title    string
-	writer   progress.Writer
-	mu       sync.Mutex
-	trackers map[string]*progress.Tracker
-	done     map[string][2]int64
-	began    time.Time
+// width of the terminal in columns, 0 if unknown.
+func (s *screen) width() int {
+	file, ok := s.out.(*os.File)
+	if !s.terminal || !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
-func (s *screen) bars(title string) *bars {
-	b := &bars{screen: s, title: title, trackers: map[string]*progress.Tracker{}, done: map[string][2]int64{}, began: time.Now()}
-	s.say("%s", title)
-	if s.terminal {
-		b.writer = progress.NewWriter()
-		b.writer.SetOutputWriter(s.out)
-		b.writer.SetAutoStop(false)
-		b.writer.SetTrackerLength(30)
-		b.writer.SetUpdateFrequency(100 * time.Millisecond)
-		style := progress.StyleBlocks
-		style.Visibility.ETA, style.Visibility.ETAOverall, style.Visibility.Speed = true, false, true
-		b.writer.SetStyle(style)
-		go b.writer.Render()
+// paint colours a text, where colours are shown.
+func (s *screen) paint(what string, colours ...text.Color) string {
+	if !s.colour || what == "" {
+		return what
 	}
-	return b
+	return text.Colors(colours).EscapeSeq() + what + text.EscapeReset
 }
 
-// set moves a table's bar.
-func (b *bars) set(table string, done, total int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.done[table] = [2]int64{done, total}
-	if b.writer == nil {
-		b.plain()
-		return
-	}
-	t := b.trackers[table]
-	if t == nil {
-		t = &progress.Tracker{Message: table, Total: max(total, 1), Units: progress.UnitsDefault}
-		b.trackers[table] = t
-		b.writer.AppendTracker(t)
-	}
-	t.SetValue(min(done, total))
-	if done >= total {
-		t.MarkAsDone()
-	}
-}
-
-func (b *bars) plain() {
-	var done, total int64
-	for _, d := range b.done {
-		done, total = done+d[0], total+d[1]
-	}
-	b.screen.update(fmt.Sprintf("  %s of %s rows in %.1f s", humanize.Comma(done), humanize.Comma(total), time.Since(b.began).Seconds()))
-}
-
-// close leaves the last state on the screen.
-func (b *bars) close() {
-	if b.writer != nil {
-		b.writer.Stop()
-		for b.writer.IsRenderInProgress() {
-			<-time.After(10 * time.Millisecond)
-		}
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var rows int64
-	for _, d := range b.done {
-		rows += d[0]
-	}
-	elapsed := time.Since(b.began)
-	b.screen.say("  %s rows in %.1f s (%s rows/s)", humanize.Comma(rows), elapsed.Seconds(), humanize.Comma(int64(float64(rows)/elapsed.Seconds())))
-}
+func (s *screen) good(what string) string  { return s.paint(what, text.FgGreen) }
+func (s *screen) bad(what string) string   { return s.paint(what, text.FgRed) }
+func (s *screen) quiet(what string) string { return s.paint(what, text.Faint) }

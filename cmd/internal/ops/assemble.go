@@ -28,49 +28,54 @@ func assemble(f facts, capture cdc.Status) Status {
 		out.Tables = append(out.Tables, t)
 	}
 	slices.SortFunc(out.Tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
-	if out.Phase == "" {
-		out.Phase = phase(f, known, out.Tables)
+	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
+		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
 	return out
 }
 
-// phase infers from outside what a capture would say.
-func phase(f facts, complete bool, tables []TableStatus) string {
+// phase infers what has come how far: capture has done its part of a copy before load has done its own.
+func phase(f facts, begun bool, tables []TableStatus) string {
 	switch {
-	case !f.slot.found && !complete:
+	case !f.slot.found && !begun:
 		return "none"
-	case !complete, slices.ContainsFunc(tables, func(t TableStatus) bool { return t.Phase == string(cdc.TableCopying) }):
+	case !begun, slices.ContainsFunc(tables, func(t TableStatus) bool { return t.Phase == string(cdc.TableCopying) }):
 		return string(cdc.PhaseCopying)
 	}
 	return string(cdc.PhaseStreaming)
 }
 
+// tableStatuses: a table streams once ClickHouse shows it. Until then its rows are those that ClickHouse has stored, for a
+// capture that has read more of them than load has written would be no news to those who wait for them.
 func tableStatuses(f facts, capture cdc.Status) map[string]TableStatus {
 	tables := map[string]TableStatus{}
-	for name, row := range f.complete {
-		if name == "" {
-			continue
-		}
-		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Rows: f.rows[name], Exact: row.exact, DeadLetters: int64(row.deadLetters)} //nolint:gosec // a count
-		if !f.shown[name] {
+	at := func(name string) TableStatus {
+		row := f.complete[name]
+		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.exact, DeadLetters: int64(row.deadLetters)} //nolint:gosec // a count
+		var shown bool
+		if t.Rows, shown = f.rows(name); !shown {
 			t.Phase = string(cdc.TableCopying)
 		}
-		tables[name] = t
+		return t
+	}
+	for name := range f.complete {
+		if name != "" {
+			tables[name] = at(name)
+		}
 	}
 	for _, c := range capture.Tables {
 		if c.Phase == cdc.TableExcluded {
 			continue
 		}
-		t := tables[c.Table]
-		t.Table, t.Phase, t.Reason = c.Table, string(c.Phase), c.Reason
-		if c.Phase == cdc.TableCopying {
-			t.Rows = c.Rows
+		t := at(c.Table)
+		if c.Phase != cdc.TableStreaming {
+			t.Phase, t.Reason = string(c.Phase), c.Reason
 		}
 		tables[c.Table] = t
 	}
 	for name, reason := range f.reasons {
-		t := tables[name]
-		t.Table, t.Phase, t.Reason = name, quarantined, reason
+		t := at(name)
+		t.Phase, t.Reason = quarantined, reason
 		tables[name] = t
 	}
 	return tables

@@ -30,35 +30,58 @@ type Sources struct {
 	Capture func() cdc.Status
 }
 
-// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a second, row counts for ten.
+// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a quarter of a second, the row
+// counts of views for ten.
 type Collector struct {
 	Sources
 	mu       sync.Mutex
 	facts    facts
 	err      error
 	at       time.Time
-	counts   counts
+	counted  map[string]int64 // rows of views, by view
 	countsAt time.Time
 }
 
 // NewCollector makes a collector; it asks nobody yet.
 func NewCollector(s Sources) *Collector { return &Collector{Sources: s} }
 
-// countsCache is for how long row counts are used again: a count reads every key of the table.
-const countsCache = 10 * time.Second
+const (
+	// factsCache is for how long an answer is used again: people watch a copy through it.
+	factsCache = 250 * time.Millisecond
+	// countsCache is for how long row counts of views are used again: a count reads every key of the table.
+	countsCache = 10 * time.Second
+)
 
 // facts is what both servers said.
 type facts struct {
 	slot     slotFacts
 	complete map[string]completeRow // by table, "" for everything
 	reasons  map[string]string      // of quarantined tables
-	counts
+	counted  map[string]int64       // rows that a view shows, by view; a table is shown once it has a view
+	stored   map[string]int64       // rows that the newest generation stores, by view, outranked ones included
 }
 
-// counts is what the tables hold in ClickHouse.
-type counts struct {
-	rows  map[string]int64
-	shown map[string]bool // tables that have a view
+// ours picks the views of captured tables: people may have views of their own beside them.
+func (f *facts) ours(views map[string]bool) (ours []string) {
+	for table := range f.complete {
+		for _, view := range viewNames(table) {
+			if views[view] {
+				ours = append(ours, view)
+			}
+		}
+	}
+	return ours
+}
+
+// rows gives a table's rows and whether it has a view: what the view shows, or else what has been copied so far.
+func (f *facts) rows(table string) (rows int64, shown bool) {
+	for _, view := range viewNames(table) {
+		if n, is := f.counted[view]; is {
+			return n, true
+		}
+		rows = max(rows, f.stored[view])
+	}
+	return rows, false
 }
 
 // completeRow is a row of complete_up_to.
@@ -89,7 +112,7 @@ func (c *Collector) status(f facts) Status {
 func (c *Collector) read(ctx context.Context) (facts, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.at.IsZero() && time.Since(c.at) < checkCache {
+	if !c.at.IsZero() && time.Since(c.at) < factsCache {
 		return c.facts, c.err
 	}
 	c.facts, c.err = c.ask(ctx)
@@ -110,13 +133,14 @@ func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 	if f.reasons, err = c.readQuarantine(ctx); err != nil {
 		return f, err
 	}
-	if time.Since(c.countsAt) > countsCache {
-		if c.counts, err = c.readCounts(ctx, f.complete); err != nil {
-			return f, err
-		}
-		c.countsAt = time.Now()
+	views, stored, err := c.readTables(ctx)
+	if err != nil {
+		return f, err
 	}
-	f.counts = c.counts
+	if err := c.count(ctx, f.ours(views)); err != nil {
+		return f, err
+	}
+	f.counted, f.stored = c.counted, stored
 	return f, nil
 }
 
@@ -153,49 +177,34 @@ func (c *Collector) readQuarantine(ctx context.Context) (map[string]string, erro
 	return out, err
 }
 
-// readCounts counts what the views show; a table without a view has what its newest generation stores so far.
-func (c *Collector) readCounts(ctx context.Context, complete map[string]completeRow) (counts, error) {
-	out := counts{rows: map[string]int64{}, shown: map[string]bool{}}
-	stored, err := c.storedRows(ctx)
-	if err != nil {
-		return out, err
+// count counts what the views show, again if the counts are old or there is another view.
+func (c *Collector) count(ctx context.Context, views []string) error {
+	known := len(views) == len(c.counted)
+	for _, view := range views {
+		_, is := c.counted[view]
+		known = known && is
 	}
-	views, err := c.views(ctx)
-	if err != nil {
-		return out, err
+	if known && time.Since(c.countsAt) < countsCache {
+		return nil
 	}
-	var selects []string
-	for table := range complete {
-		for _, view := range viewNames(table) {
-			if views[view] {
-				out.shown[table] = true
-				selects = append(selects, "SELECT "+literal(table)+" AS t, toInt64(count()) AS n FROM "+quote(c.Database, view))
-				break
-			}
-			out.rows[table] = max(out.rows[table], stored[view])
+	selects, counted := make([]string, len(views)), map[string]int64{}
+	for i, view := range views {
+		selects[i] = "SELECT " + literal(view) + " AS v, toInt64(count()) AS n FROM " + quote(c.Database, view)
+	}
+	if len(selects) > 0 {
+		err := c.query(ctx, strings.Join(selects, " UNION ALL "), func(rows driver.Rows) error {
+			var view string
+			var n int64
+			err := rows.Scan(&view, &n)
+			counted[view] = n
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
-	if len(selects) == 0 {
-		return out, nil
-	}
-	return out, c.query(ctx, strings.Join(selects, " UNION ALL "), func(rows driver.Rows) error {
-		var table string
-		var n int64
-		err := rows.Scan(&table, &n)
-		out.rows[table] = n
-		return err
-	})
-}
-
-func (c *Collector) views(ctx context.Context) (map[string]bool, error) {
-	views := map[string]bool{}
-	sql := "SELECT name FROM system.tables WHERE engine = 'View' AND database = " + literal(c.Database)
-	return views, c.query(ctx, sql, func(rows driver.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		views[name] = true
-		return err
-	})
+	c.counted, c.countsAt = counted, time.Now()
+	return nil
 }
 
 // viewNames gives the view of "schema.table" for every way to cut the name: a name may hold a dot itself.
@@ -208,15 +217,21 @@ func viewNames(table string) (views []string) {
 	return views
 }
 
-// storedRows sums, by view, the rows of the newest generation.
-func (c *Collector) storedRows(ctx context.Context) (map[string]int64, error) {
-	rows, newest := map[string]int64{}, map[string]uint64{}
-	sql := "SELECT name, toInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = " + literal(schemas.StorageDatabase(c.Database))
-	err := c.query(ctx, sql, func(r driver.Rows) error {
+// readTables lists the views, and the rows that the newest generation of each table stores. Neither reads a row.
+func (c *Collector) readTables(ctx context.Context) (views map[string]bool, stored map[string]int64, err error) {
+	views, stored = map[string]bool{}, map[string]int64{}
+	newest := map[string]uint64{}
+	sql := "SELECT engine = 'View', name, toInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
+	err = c.query(ctx, sql, func(r driver.Rows) error {
+		var view uint8
 		var name string
 		var n int64
-		if err := r.Scan(&name, &n); err != nil {
+		if err := r.Scan(&view, &name, &n); err != nil {
 			return err
+		}
+		if view == 1 {
+			views[name] = true
+			return nil
 		}
 		at := strings.LastIndex(name, "__g")
 		if at < 0 {
@@ -224,11 +239,11 @@ func (c *Collector) storedRows(ctx context.Context) (map[string]int64, error) {
 		}
 		generation, err := strconv.ParseUint(name[at+3:], 10, 32)
 		if err == nil && generation >= newest[name[:at]] {
-			newest[name[:at]], rows[name[:at]] = generation, n
+			newest[name[:at]], stored[name[:at]] = generation, n
 		}
 		return nil // a table of another name is none of ours
 	})
-	return rows, err
+	return views, stored, err
 }
 
 // query runs a query; a table or database that is not there yet has no rows.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cdc"
 )
 
 // slotFacts is what Postgres says of the slot and its log at one moment.

@@ -93,7 +93,8 @@ func TestAssemble(t *testing.T) {
 			"": {lsn: 4000, commitTime: now.Add(-2 * time.Second)}, "public.a": {exact: true}, "public.b": {}, "public.c": {deadLetters: 2},
 		},
 		reasons: map[string]string{"public.c": "load: broken"},
-		counts:  counts{rows: map[string]int64{"public.a": 7, "public.b": 1}, shown: map[string]bool{"public.a": true, "public.c": true}},
+		counted: map[string]int64{"a": 7, "c": 0},
+		stored:  map[string]int64{"a": 9, "b": 1, "d": 2},
 	}
 	s := assemble(f, cdc.Status{})
 	require.Equal(t, "copying", s.Phase)
@@ -107,16 +108,21 @@ func TestAssemble(t *testing.T) {
 	}, s.Tables)
 
 	capture := cdc.Status{Phase: cdc.PhaseCopying, Tables: []cdc.TableStatus{
-		{Table: "public.b", Phase: cdc.TableCopying, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
+		{Table: "public.b", Phase: cdc.TableStreaming, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
 		{Table: "public.d", Phase: cdc.TableQuarantined, Reason: "dropped"},
 	}}
 	s = assemble(f, capture)
 	require.Equal(t, []TableStatus{
 		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true},
-		{Table: "public.b", Phase: "copying", Rows: 5},
+		{Table: "public.b", Phase: "copying", Rows: 1},
 		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
-		{Table: "public.d", Phase: "quarantined", Reason: "dropped"},
-	}, s.Tables)
+		{Table: "public.d", Phase: "quarantined", Rows: 2, Reason: "dropped"},
+	}, s.Tables, "capture has sent all of b, ClickHouse does not show it yet")
+	require.Equal(t, "copying", s.Phase)
+	capture.Phase = cdc.PhaseStreaming
+	require.Equal(t, "copying", assemble(f, capture).Phase, "b is still being loaded")
+	f.counted["b"] = 5
+	require.Equal(t, "streaming", assemble(f, capture).Phase)
 
 	f.slot.current = 4000
 	require.Zero(t, *assemble(f, capture).LagSeconds, "no lag, no age")

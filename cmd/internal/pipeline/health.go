@@ -70,8 +70,12 @@ func ClickHouse(c *config.Config) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse.url is malformed. Try: clickhouse://user:password@host:9000")
 	}
-	if o.TLS, err = c.ClickHouse.TLS.Client(); err != nil {
+	tls, err := c.ClickHouse.TLS.Client()
+	if err != nil {
 		return nil, fmt.Errorf("clickhouse.tls: %w", err)
+	}
+	if tls != nil { // else the URL may ask for it
+		o.TLS = tls
 	}
 	o.Auth.Database = "default" // ours need not exist yet
 	o.MaxOpenConns, o.MaxIdleConns = 4, 2

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -30,13 +31,14 @@ func NewLoad(o Options) (*clickhouse.Loader, error) {
 		return nil, err
 	}
 	client = append(client, kgo.SessionTimeout(groupSession), kgo.HeartbeatInterval(groupSession/4))
-	if id := instance(c.Ops.Listen); id != "" {
-		client = append(client, kgo.InstanceID(id))
+	tls, err := c.ClickHouse.TLS.Client()
+	if err != nil {
+		return nil, fmt.Errorf("clickhouse.tls: %w", err)
 	}
 	limits := c.ClickHouse.Load
 	return clickhouse.New(clickhouse.Options{
-		Kafka: client, Group: Group(c), Prefix: c.Kafka.Prefix, Registry: reg,
-		URL: c.ClickHouse.URL.Reveal(), Database: c.ClickHouse.Database,
+		Kafka: client, Group: Group(c), Instance: instance(c.Ops.Listen), Prefix: c.Kafka.Prefix, Registry: reg,
+		URL: c.ClickHouse.URL.Reveal(), TLS: tls, Database: c.ClickHouse.Database,
 		BatchRows: limits.BatchRows, BatchBytes: int64(limits.BatchBytes), MemoryBytes: int64(limits.Memory),
 		FlushInterval: limits.FlushInterval, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
 	})
@@ -60,7 +62,7 @@ func instance(listen string) string {
 func Registry(c *config.Config) (schemas.Registry, error) {
 	tls, err := c.Registry.TLS.Client()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("registry.tls: %w", err)
 	}
 	return registry.New([]string{c.Registry.URL.Reveal()}, registry.Options{User: c.Registry.User, Password: c.Registry.Password.Reveal(), TLS: tls})
 }

@@ -87,8 +87,6 @@ func typeName(t reflect.Type) string {
 		return "section"
 	case reflect.Int:
 		return "number"
-	case reflect.Bool:
-		return "true or false"
 	case reflect.String:
 		return "text"
 	default:

@@ -103,7 +103,7 @@ func addTag(field reflect.StructField, property *jsonschema.Schema) error {
 	switch {
 	case inner.Kind() == reflect.Struct && inner != reflect.TypeFor[config.Secret]():
 		return addTags(inner, property)
-	case inner.Kind() == reflect.Int, inner.Kind() == reflect.Bool:
+	case inner.Kind() == reflect.Int:
 		allowReference(field, property)
 	}
 	return nil

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"dirtbike/docker/oracle"
+)
+
+// TestPostgresVersions carries every kind of the type table, a killed copy, TRUNCATE, unchanged TOAST and a prepared
+// transaction through each supported major version but the default one, which all other tests use.
+func TestPostgresVersions(t *testing.T) {
+	for _, major := range []string{"14", "15", "16", "17"} {
+		t.Run(major, func(t *testing.T) {
+			r := newRig(t, rigOptions{postgres: major, tables: `["public.*", "billing.*", "!public.foreign_traffic"]`}, typesSchema+writersSchema)
+			compare := oracle.Options{Schemas: []string{"public", "billing"}, Skip: []string{"public.foreign_traffic"}}
+			r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 20000) g, generate_series(1, 3) l`)
+			for _, row := range typesRows {
+				r.exec(fmt.Sprintf(row, 1))
+			}
+			r.killInCopy(1)
+			l := r.start("run")
+			r.wait()
+			r.equal(compare)
+			for _, row := range typesRows {
+				r.exec(fmt.Sprintf(row, 2))
+			}
+			r.exec(typesChanges)
+			r.exec(`INSERT INTO accounts VALUES (1, 'a', 1, repeat('toast', 1000)), (2, 'b', 2, repeat('toast', 1000)); UPDATE accounts SET balance = 3; UPDATE accounts SET id = 12 WHERE id = 2`)
+			r.exec(`INSERT INTO scratch VALUES (1, 'gone'); TRUNCATE scratch, entries; INSERT INTO scratch VALUES (1, 'here')`)
+			r.exec(`BEGIN; INSERT INTO scratch VALUES (2, 'prepared'); PREPARE TRANSACTION 'p'`)
+			r.exec(`INSERT INTO scratch VALUES (3, 'between')`)
+			r.exec(`COMMIT PREPARED 'p'`)
+			r.exec(`UPDATE scratch SET v = 'after' WHERE id = 2`)
+			r.wait()
+			r.equal(compare)
+			l.stop()
+		})
+	}
+}

@@ -1,0 +1,116 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// bars show how far each table has come, and what is left. One goroutine at a time uses them.
+type bars struct {
+	screen *screen
+	order  []string
+	tables map[string]*bar
+	began  time.Time
+	drawn  time.Time
+}
+
+// bar is one table's.
+type bar struct {
+	done, total int64
+	began       time.Time // when its first row came
+}
+
+// bars begins a part with a bar for each table that will be set.
+func (s *screen) bars(title string) *bars {
+	s.heading(title)
+	return &bars{screen: s, tables: map[string]*bar{}, began: time.Now()}
+}
+
+// drawEvery is the shortest time between two states of the bars.
+const drawEvery = 100 * time.Millisecond
+
+// set moves a table's bar.
+func (b *bars) set(table string, done, total int64) {
+	t := b.tables[table]
+	if t == nil {
+		t = &bar{}
+		b.tables[table], b.order = t, append(b.order, table)
+	}
+	if t.done == 0 && done > 0 {
+		t.began = time.Now()
+	}
+	t.done, t.total = min(done, total), total
+	if time.Since(b.drawn) >= drawEvery {
+		b.draw()
+	}
+}
+
+func (b *bars) draw() {
+	b.drawn = time.Now()
+	lines := make([]string, 0, len(b.order)+1)
+	all := bar{began: b.began}
+	for _, table := range b.order {
+		t := b.tables[table]
+		all.done, all.total = all.done+t.done, all.total+t.total
+		lines = append(lines, b.line(strings.TrimPrefix(table, "public."), t))
+	}
+	lines = append(lines, b.line("all", &all))
+	b.screen.update(lines, fmt.Sprintf("  %s of %s rows in %.1f s", humanize.Comma(all.done), humanize.Comma(all.total), time.Since(b.began).Seconds()))
+}
+
+// The columns of a bar's line.
+const (
+	nameWidth  = 12
+	barWidth   = 30
+	countWidth = 11
+)
+
+func (b *bars) line(name string, t *bar) string {
+	full := 0
+	if t.total > 0 {
+		full = int(barWidth * t.done / t.total)
+	}
+	ends := b.screen.quiet("ETA " + t.left())
+	if t.done == t.total {
+		ends = b.screen.good("✓")
+	}
+	return fmt.Sprintf("  %-*s %s%s %*s of %*s   %s", nameWidth, name, b.screen.good(strings.Repeat("█", full)), b.screen.quiet(strings.Repeat("░", barWidth-full)),
+		countWidth, humanize.Comma(t.done), countWidth, humanize.Comma(t.total), ends)
+}
+
+// left is how long it takes at the rate so far.
+func (t *bar) left() string {
+	passed := time.Since(t.began)
+	if t.done == 0 || passed < drawEvery {
+		return "–"
+	}
+	seconds := passed.Seconds() * float64(t.total-t.done) / float64(t.done)
+	if seconds >= 90 {
+		return fmt.Sprintf("%.0f min", seconds/60)
+	}
+	return fmt.Sprintf("%.0f s", seconds)
+}
+
+// finish says that nothing is missing: totals were estimates.
+func (b *bars) finish() {
+	for _, t := range b.tables {
+		t.total = t.done
+	}
+}
+
+// close leaves the last state on the screen, with the rate.
+func (b *bars) close() {
+	var rows int64
+	for _, t := range b.tables {
+		rows += t.done
+	}
+	if b.screen.terminal {
+		b.draw()
+	}
+	b.screen.keep()
+	elapsed := time.Since(b.began).Seconds()
+	b.screen.say("  %s rows in %.1f s, %s rows/s", humanize.Comma(rows), elapsed, humanize.Comma(int64(float64(rows)/elapsed)))
+}

@@ -1,0 +1,113 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// kills are what is killed while the clinic is at work.
+type kills struct {
+	*demo
+	watch *watch
+	began time.Time
+
+	mu   sync.Mutex
+	done []*killed
+}
+
+// killed is one SIGKILL.
+type killed struct {
+	part string
+	at   time.Duration // into the live part
+	// fresh is when ClickHouse showed something that was committed after the kill, counted from it; 0: not yet.
+	fresh time.Duration
+}
+
+// killAfter is when the first is killed if the demo runs until Ctrl-C; the second one after as much again.
+const killAfter = 10 * time.Second
+
+// run kills capture at a third of the time and ClickHouse at two thirds. What it has killed it starts again, even if ctx ends
+// meanwhile.
+func (k *kills) run(ctx context.Context) error {
+	each := k.For / 3
+	if k.For == 0 {
+		each = killAfter
+	}
+	var fresh sync.WaitGroup
+	defer fresh.Wait()
+	for i, victim := range []struct {
+		part    string
+		restart func() error
+	}{{"capture", k.capture.restart}, {"ClickHouse", k.restartClickHouse}} {
+		timer := time.NewTimer(time.Until(k.began.Add(each * time.Duration(i+1))))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		one := k.add(victim.part)
+		k.screen.plain("  %s killed (SIGKILL) in the middle of its work, and started again", one.part)
+		if err := victim.restart(); err != nil {
+			return err
+		}
+		fresh.Go(func() { k.awaitFresh(ctx, one) })
+	}
+	return nil
+}
+
+func (k *kills) add(part string) *killed {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	one := &killed{part: part, at: time.Since(k.began)}
+	k.done = append(k.done, one)
+	return one
+}
+
+// awaitFresh waits until ClickHouse shows what was committed after the kill.
+func (k *kills) awaitFresh(ctx context.Context, one *killed) {
+	at := k.began.Add(one.at)
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for !k.watch.sawAfter(at) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	passed := time.Since(at)
+	k.mu.Lock()
+	one.fresh = passed
+	k.mu.Unlock()
+	k.screen.plain("  ClickHouse is fresh again %.1f s after %s was killed", passed.Seconds(), one.part)
+}
+
+func (k *kills) restartClickHouse() error {
+	if err := k.stack.ClickHouse.Kill(); err != nil {
+		return fmt.Errorf("kill ClickHouse: %w", err)
+	}
+	starting, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := k.stack.ClickHouse.Start(starting); err != nil {
+		return fmt.Errorf("start ClickHouse again: %w", err)
+	}
+	return nil
+}
+
+// lines are the table of what was killed.
+func (k *kills) lines() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var lines []string
+	for _, one := range k.done {
+		fresh := k.screen.quiet("started again, catching up …")
+		if one.fresh > 0 {
+			fresh = k.screen.good(fmt.Sprintf("✓ started again, fresh after %.1f s", one.fresh.Seconds()))
+		}
+		lines = append(lines, fmt.Sprintf("  %-*s %s at %2.0f s   %s", labelWidth, "killed", k.screen.bad(fmt.Sprintf("✗ %-10s", one.part)), one.at.Seconds(), fresh))
+	}
+	return lines
+}

@@ -1,0 +1,115 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+
+	"dirtbike/cdc"
+)
+
+// Rule 17: when a key changed and the row was gone before capture could re-read its unchanged columns, the create comes marked
+// `gone`. Load skips it, and the table is not exact until the delete that took the row away arrives.
+//
+// The marks live in `gone`, one row a key, the highest version wins; they are written with the batch, before its applied
+// offsets. In memory a mark that was closed stays until its batch is applied, because records of the key that lie between are
+// completed only then.
+
+// goneMark is one key of a partition whose row is missing from `from` until `until`; a zero `until` means still.
+type goneMark struct{ from, until cdc.Position }
+
+func (m goneMark) open() bool { return m.until.IsZero() }
+
+// covers reports whether a record of the key at this position belongs to the missing row.
+func (m goneMark) covers(at cdc.Position) bool {
+	return m.from.Compare(at) < 0 && (m.open() || at.Compare(m.until) < 0)
+}
+
+// goneRow is a row of `gone`.
+type goneRow struct {
+	partition *partition
+	key       string
+	version   cdc.Position
+	open      uint8
+}
+
+// rowGone notes that the row of a key is not there.
+func (l *Loader) rowGone(p *partition, key []byte, at cdc.Position) {
+	if p.gone == nil {
+		p.gone = map[string]goneMark{}
+	}
+	p.gone[string(key)] = goneMark{from: at}
+	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: string(key), version: at, open: 1})
+}
+
+// rowDeleted notes that the key's delete has come.
+func (l *Loader) rowDeleted(p *partition, key []byte, at cdc.Position) {
+	if m, ok := p.gone[string(key)]; ok && m.open() && m.from.Compare(at) < 0 {
+		l.closeGone(p, string(key), m, at)
+	}
+}
+
+// goneBelow closes every mark of the partition below a cut: a TRUNCATE, or the end of a newer copy.
+func (l *Loader) goneBelow(p *partition, cut cdc.Position) {
+	for key, m := range p.gone {
+		if m.open() && m.from.Compare(cut) < 0 {
+			l.closeGone(p, key, m, cut)
+		}
+	}
+}
+
+func (l *Loader) closeGone(p *partition, key string, m goneMark, at cdc.Position) {
+	m.until = at
+	p.gone[key] = m
+	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: key, version: at, open: 0})
+}
+
+// isGone reports whether a record without its unchanged columns belongs to a row that is known to be missing.
+func (p *partition) isGone(key []byte, at cdc.Position) bool {
+	m, ok := p.gone[string(key)]
+	return ok && m.covers(at)
+}
+
+// writeGone stores the batch's marks.
+func (l *Loader) writeGone(ctx context.Context) error {
+	var rows [][]any
+	for _, g := range l.batch.gone {
+		rows = append(rows, []any{g.partition.topic.table, g.partition.topic.id, uint32(g.partition.id), g.key, bigVersion(g.version), g.open}) //nolint:gosec // never negative
+	}
+	return l.insertRows(ctx, "gone", rows)
+}
+
+// forgetGone drops the marks that the applied batch has closed.
+func (b *batch) forgetGone() {
+	for _, g := range b.gone {
+		if m, ok := g.partition.gone[g.key]; ok && !m.open() {
+			delete(g.partition.gone, g.key)
+		}
+	}
+}
+
+// loadGone reads the open marks of the topic's partitions that are assigned here.
+func (l *Loader) loadGone(ctx context.Context, t *topic) error {
+	rows, err := l.conn.Query(ctx, "SELECT partition, key, toUInt64(bitShiftRight(version, 64)), toUInt64(bitAnd(version, toUInt128(18446744073709551615))) FROM "+
+		l.raw("gone")+" FINAL WHERE topic_id = "+literal(t.id.String())+" AND open = 1")
+	if err != nil {
+		return fmt.Errorf("read the missing rows of %s: %w", t.table, err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	for rows.Next() {
+		var id uint32
+		var key string
+		var high, low uint64
+		if err := rows.Scan(&id, &key, &high, &low); err != nil {
+			return fmt.Errorf("read the missing rows of %s: %w", t.table, err)
+		}
+		p := t.parts[int32(id)] //nolint:gosec // a partition's number
+		if p == nil {
+			continue
+		}
+		if p.gone == nil {
+			p.gone = map[string]goneMark{}
+		}
+		p.gone[key] = goneMark{from: cdc.PositionFromHalves(high, low)}
+	}
+	return rows.Err()
+}
