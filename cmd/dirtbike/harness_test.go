@@ -141,9 +141,7 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	}
 	stack, n := stacks.get(t, o.kafka)
 	if o.postgres != "" {
-		other := *stack
-		other.Postgres = stacks.postgres(t, o.postgres)
-		stack = &other
+		stack = &embedded.Stack{Postgres: stacks.postgres(t, o.postgres), ClickHouse: stack.ClickHouse, Kafka: stack.Kafka, Registry: stack.Registry}
 	}
 	r := &rig{T: t, stack: stack, dir: t.TempDir(), name: fmt.Sprintf("t%d_%s", n, strings.ToLower(strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())))[:min(30, len(fmt.Sprintf("t%d_", n))+len(t.Name()))], extra: o, ports: map[string]string{}}
 	r.config = filepath.Join(r.dir, "dirtbike.yaml")

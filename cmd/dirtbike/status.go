@@ -1,35 +1,28 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/pipeline"
-
-	"context"
 
 	"github.com/spf13/cobra"
 )
+
+// statusTime is how long the servers may take to answer.
+const statusTime = 30 * time.Second
 
 func (a *app) status() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.config()
+			status, err := a.askStatus(c.Context())
 			if err != nil {
 				return err
-			}
-			health, err := pipeline.NewHealth(cfg)
-			if err != nil {
-				return wrong(err)
-			}
-			defer health.Close()
-			ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
-			defer cancel()
-			status, err := health.Collector().Status(ctx)
-			if err != nil {
-				return unreachable(err)
 			}
 			write := status.WriteText
 			if asJSON {
@@ -38,14 +31,49 @@ func (a *app) status() *cobra.Command {
 			if err := write(a.stdout); err != nil {
 				return err
 			}
-			for _, t := range status.Tables {
-				if !t.Exact {
-					return answerNo(errors.New("not every table is exact"))
-				}
-			}
-			return nil
+			return good(status)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the documented JSON form")
 	return c
+}
+
+// askStatus asks both servers; it needs no running capture.
+func (a *app) askStatus(ctx context.Context) (ops.Status, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return ops.Status{}, err
+	}
+	health, err := pipeline.NewHealth(cfg)
+	if err != nil {
+		return ops.Status{}, wrong(err)
+	}
+	defer health.Close()
+	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	defer cancel()
+	status, err := health.Collector().Status(ctx)
+	switch {
+	case errors.Is(err, ops.ErrRefused):
+		return status, wrong(err)
+	case err != nil:
+		return status, unreachable(err)
+	}
+	return status, nil
+}
+
+// good is the answer of the verb: nil if every table is exact, and there is one.
+func good(s ops.Status) error {
+	if len(s.Tables) == 0 {
+		return answerNo(errors.New("ClickHouse has no table yet. Try: dirtbike run, then dirtbike wait"))
+	}
+	inexact := 0
+	for _, t := range s.Tables {
+		if !t.Exact {
+			inexact++
+		}
+	}
+	if inexact > 0 {
+		return answerNo(fmt.Errorf("%d of %d tables are not exact. Try: dirtbike wait, or mend what REASON says", inexact, len(s.Tables)))
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"dirtbike/docker/oracle"
@@ -12,7 +13,11 @@ import (
 func TestPostgresVersions(t *testing.T) {
 	for _, major := range []string{"14", "15", "16", "17"} {
 		t.Run(major, func(t *testing.T) {
-			r := newRig(t, rigOptions{postgres: major, tables: `["public.*", "billing.*", "!public.foreign_traffic"]`}, typesSchema+writersSchema)
+			schema := typesSchema + writersSchema
+			if major == "14" {
+				schema = strings.ReplaceAll(schema, "numeric(5,-2)", "numeric") // negative scales came with 15
+			}
+			r := newRig(t, rigOptions{postgres: major, tables: `["public.*", "billing.*", "!public.foreign_traffic"]`}, schema)
 			compare := oracle.Options{Schemas: []string{"public", "billing"}, Skip: []string{"public.foreign_traffic"}}
 			r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 20000) g, generate_series(1, 3) l`)
 			for _, row := range typesRows {

@@ -13,8 +13,10 @@ type bars struct {
 	screen *screen
 	order  []string
 	tables map[string]*bar
-	began  time.Time
-	drawn  time.Time
+	// expected is how many rows there will be in all tables, about, before every table is known; 0 if they are.
+	expected int64
+	began    time.Time
+	drawn    time.Time
 }
 
 // bar is one table's.
@@ -57,6 +59,7 @@ func (b *bars) draw() {
 		all.done, all.total = all.done+t.done, all.total+t.total
 		lines = append(lines, b.line(strings.TrimPrefix(table, "public."), t))
 	}
+	all.total = max(all.total, b.expected)
 	lines = append(lines, b.line("all", &all))
 	b.screen.update(lines, fmt.Sprintf("  %s of %s rows in %.1f s", humanize.Comma(all.done), humanize.Comma(all.total), time.Since(b.began).Seconds()))
 }
@@ -96,6 +99,7 @@ func (t *bar) left() string {
 
 // finish says that nothing is missing: totals were estimates.
 func (b *bars) finish() {
+	b.expected = 0
 	for _, t := range b.tables {
 		t.total = t.done
 	}

@@ -32,7 +32,7 @@ type Options struct {
 	For time.Duration
 	// Kill says that capture and ClickHouse are killed once each on the way.
 	Kill bool
-	// Dir keeps everything and must be new or empty (ErrDir); "" is a temporary directory that is removed at the end.
+	// Dir keeps everything and must be new or empty; "" is a temporary directory that is removed at the end.
 	Dir string
 	// Rows of the clinic, about; 0 is a million.
 	Rows int
@@ -50,6 +50,9 @@ const seed = 20260101
 // it says that nothing was proved. With For 0 the end of ctx ends the clinic's work, and the comparison follows; it takes
 // another SIGINT or SIGTERM to leave it out. Nothing that was started outlives it.
 func Run(ctx context.Context, o Options) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
 	d := &demo{Options: o, began: time.Now(), screen: newScreen(o.Out, o.Terminal)}
 	if err := d.prepareDir(); err != nil {
 		return err
@@ -100,6 +103,17 @@ func (d *demo) unless(ctx context.Context, err error) error {
 	d.interrupted = true
 	d.screen.keep()
 	d.screen.say("\nInterrupted: stopping everything. Nothing was compared.")
+	return nil
+}
+
+// check looks for what would come to light only after everything has been started. Its error is ErrOptions.
+func (o *Options) check() error {
+	if o.For < 0 {
+		return fmt.Errorf("%w: it cannot run for %s. Try: --for 30s, or --for 0 until Ctrl-C", ErrOptions, o.For)
+	}
+	if err := (clinic.Scale{Rows: o.Rows}).Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
 	return nil
 }
 
@@ -166,8 +180,9 @@ func (d *demo) fill(ctx context.Context) error {
 	}
 	d.rows = map[string]int64{}
 	bars := d.screen.bars("Filling a synthetic clinic's Postgres")
+	bars.expected = int64(rows)
 	defer bars.close()
-	return clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Scale{Rows: rows}, seed, func(table string, done, total int64) {
+	err := clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Scale{Rows: rows}, seed, func(table string, done, total int64) {
 		table = "public." + table
 		if _, known := d.rows[table]; !known {
 			d.order = append(d.order, table)
@@ -175,6 +190,10 @@ func (d *demo) fill(ctx context.Context) error {
 		d.rows[table] = total
 		bars.set(table, done, total)
 	})
+	if err == nil {
+		bars.finish()
+	}
+	return err
 }
 
 func (d *demo) startLegs(ctx context.Context) error {

@@ -46,10 +46,10 @@ func refuseUsed(dir string) error {
 	}
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
 		return fmt.Errorf("%w: %s holds an earlier demo. Try: another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s",
-			ErrDir, dir, filepath.Join(dir, "stack"), filepath.Join(dir, configName))
+			ErrOptions, dir, filepath.Join(dir, "stack"), filepath.Join(dir, configName))
 	}
-	return fmt.Errorf("%w: %s is not empty; nothing was touched. Try: --dir with a new directory", ErrDir, dir)
+	return fmt.Errorf("%w: %s is not empty; nothing was touched. Try: --dir with a new directory", ErrOptions, dir)
 }
 
-// ErrDir says that --dir names a directory that the demo will not use.
-var ErrDir = errors.New("the demo needs a directory of its own")
+// ErrOptions says that the options name something that the demo will not do; nothing was started.
+var ErrOptions = errors.New("no demo")

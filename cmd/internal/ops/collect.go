@@ -254,11 +254,24 @@ func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows)
 	if errors.As(err, &exception) && (exception.Code == unknownTable || exception.Code == unknownDatabase) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("ask ClickHouse for the status: %w", err)
+	switch {
+	case err == nil:
+		return nil
+	case exception != nil:
+		return fmt.Errorf("ask ClickHouse for the status: %w: %s (code %d). Try: see the rights under clickhouse in the README", ErrRefused, exception.Name, exception.Code)
 	}
-	return nil
+	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", oneLineError{err})
 }
+
+// ErrRefused says that a server answered, and would not: a password or a right is missing.
+var ErrRefused = errors.New("refused")
+
+// oneLineError keeps an error to one line.
+type oneLineError struct{ error }
+
+func (e oneLineError) Error() string { return oneLine(e.error.Error()) }
+func (e oneLineError) Unwrap() error { return e.error }
+
 
 func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {
 	rows, err := c.ClickHouse.Query(ctx, sql)

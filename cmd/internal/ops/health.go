@@ -34,7 +34,7 @@ func (c *Collector) slotCheck() Check {
 	return Check{Name: "slot", Func: func(ctx context.Context) error {
 		f, err := readSlot(ctx, c.Postgres, c.Slot)
 		if err != nil {
-			return fmt.Errorf("%w. Try: see that Postgres runs and source.url is right", err)
+			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -2,10 +2,12 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"dirtbike/cdc"
 )
@@ -40,8 +42,12 @@ type Querier interface {
 func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
 	var f slotFacts
 	err := pg.QueryRow(ctx, slotSQL, slot).Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained)
-	if err != nil {
-		return f, fmt.Errorf("ask Postgres for slot %s: %w", slot, err)
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused):
+		return f, fmt.Errorf("ask Postgres for slot %s: %w: %s (%s). Try: see the rights under Postgres in the README", slot, ErrRefused, refused.Message, refused.Code)
+	case err != nil:
+		return f, fmt.Errorf("ask Postgres for slot %s: %w. Try: see that Postgres runs and source.url is right", slot, oneLineError{err})
 	}
 	return f, nil
 }

@@ -51,13 +51,15 @@ func (s Status) WriteJSON(w io.Writer) error {
 
 // WriteText writes a table for people.
 func (s Status) WriteText(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "phase %s · lag %s, %s · Postgres keeps %s of log\n", s.Phase, size(s.LagBytes), age(s.LagSeconds), size(s.RetainedWALBytes))
-	if err != nil {
+	if _, err := fmt.Fprintln(w, s.headline()); err != nil || len(s.Tables) == 0 {
 		return err
 	}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: prettytext.AlignRight}})
+	right := prettytext.AlignRight
+	t.SetColumnConfigs([]table.ColumnConfig{
+		{Number: 3, Align: right}, {Number: 5, Align: right}, {Number: 6, WidthMax: reasonWidth, WidthMaxEnforcer: prettytext.WrapSoft},
+	})
 	t.AppendHeader(table.Row{"TABLE", "PHASE", "ROWS", "EXACT", "DEAD LETTERS", "REASON"})
 	for _, row := range s.Tables {
 		exact := "no"
@@ -66,8 +68,25 @@ func (s Status) WriteText(w io.Writer) error {
 		}
 		t.AppendRow(table.Row{row.Table, row.Phase, humanize.Comma(row.Rows), exact, row.DeadLetters, row.Reason})
 	}
-	_, err = fmt.Fprintln(w, t.Render())
+	_, err := fmt.Fprintln(w, t.Render())
 	return err
+}
+
+// reasonWidth is where a reason goes on in the next line.
+const reasonWidth = 60
+
+// headline says the whole pipeline's state in one line.
+func (s Status) headline() string {
+	line := "phase " + s.Phase
+	if s.LagBytes == nil {
+		line += " · ClickHouse is not complete up to anything yet"
+	} else {
+		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
+	}
+	if s.RetainedWALBytes == nil {
+		return line + " · there is no slot"
+	}
+	return line + " · Postgres keeps " + size(s.RetainedWALBytes) + " of log for the slot"
 }
 
 func size(bytes *int64) string {

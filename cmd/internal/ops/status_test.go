@@ -47,7 +47,7 @@ const sampleJSON = `{
 }
 `
 
-const sampleText = `phase streaming · lag 4.0 KiB, 1.2 s · Postgres keeps 16 MiB of log
+const sampleText = `phase streaming · ClickHouse is 4.0 KiB, 1.2 s behind · Postgres keeps 16 MiB of log for the slot
 ┌───────────────┬─────────────┬───────────┬───────┬──────────────┬────────────────────────────────────┐
 │ TABLE         │ PHASE       │ ROWS      │ EXACT │ DEAD LETTERS │ REASON                             │
 ├───────────────┼─────────────┼───────────┼───────┼──────────────┼────────────────────────────────────┤
@@ -77,8 +77,8 @@ func TestStatusBeforeAnythingGolden(t *testing.T) {
 }
 `, json.String())
 	require.NoError(t, s.WriteText(&text))
-	require.Contains(t, text.String(), "phase none · lag unknown, unknown · Postgres keeps unknown of log\n")
-	s.LagSeconds = new(float64)
+	require.Equal(t, "phase none · ClickHouse is not complete up to anything yet · there is no slot\n", text.String())
+	s.LagBytes, s.LagSeconds = new(int64), new(float64)
 	*s.LagSeconds = 3725
 	text.Reset()
 	require.NoError(t, s.WriteText(&text))

@@ -22,6 +22,12 @@ type counts struct {
 	clinics, providers, patients, visits, claims int64
 }
 
+// Check says whether a clinic of this size can be made.
+func (s Scale) Check() error {
+	_, err := s.counts()
+	return err
+}
+
 // counts shares the rows out: 4 % patients, 14.5 % visits, 23 % claims with about 1.6 lines and 0.9 payments each.
 func (s Scale) counts() (counts, error) {
 	rows := int64(s.Rows)
