@@ -30,6 +30,8 @@ type TableEncoder interface {
 // Rereader reads the present value of columns that Postgres did not send (rule 17: unchanged TOAST in a key change).
 type Rereader interface {
 	// Reread selects columns (indices into the relation's columns) of the row whose table key has the values that row
-	// carries. found is false when the row is gone. The tuple has one text-form datum per asked column, in that order.
-	Reread(ctx context.Context, relation uint32, row Tuple, columns []int) (values Tuple, found bool, err error)
+	// carries, in a snapshot that sees transaction xid: a commit is in the log, and streamed, before others see it, and a
+	// snapshot from before would show no row, or the key's former one. xid 0 does not wait. found is false when the row is gone.
+	// The tuple has one text-form datum per asked column, in that order.
+	Reread(ctx context.Context, relation, xid uint32, row Tuple, columns []int) (values Tuple, found bool, err error)
 }

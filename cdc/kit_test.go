@@ -282,7 +282,7 @@ func (e *fakeEncoder) row(c *Chunk, m *Meta, op string, p Position, row Tuple) e
 	case "@":
 		return ErrUnreachable
 	default:
-		e.append(c, int32(len(body)%2), op, p, m.Generation, body) //nolint:gosec // small
+		e.append(c, int32(len(body)%2), op, p, m.Generation, body)
 		return nil
 	}
 }

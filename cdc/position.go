@@ -55,9 +55,9 @@ func (p Position) Halves() (high, low uint64) {
 // PositionFromHalves is the inverse of Halves.
 func PositionFromHalves(high, low uint64) Position {
 	return Position{
-		Epoch:     uint32(high >> 32),        //nolint:gosec // cut on purpose
+		Epoch:     uint32(high >> 32),        // cut on purpose
 		CommitLSN: LSN(high<<32 | low>>32),   // the two inner halves
-		Ordinal:   uint32(low & 0xffff_ffff), //nolint:gosec // cut on purpose
+		Ordinal:   uint32(low & 0xffff_ffff), // cut on purpose
 	}
 }
 

@@ -22,7 +22,7 @@ func TestExactlyOnceThroughFailures(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { exactlyOnce(t, *seedFlag) })
 		return
 	}
-	base := uint64(time.Now().UnixNano()) //nolint:gosec // a seed
+	base := uint64(time.Now().UnixNano())
 	for i := range uint64(150) {
 		synctest.Test(t, func(t *testing.T) { exactlyOnce(t, base+i) })
 		if t.Failed() {
@@ -38,7 +38,7 @@ func exactlyOnce(t *testing.T, seed uint64) {
 		}
 	}()
 	r := newRig()
-	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
+	rng := rand.New(rand.NewPCG(seed, 1))
 	r.late = rng.IntN(2) == 0
 	r.options.ChunkBytes, r.options.Chunks = 20+rng.IntN(200), 1+rng.IntN(4)
 	r.options.MaxTransaction = int64(50 + rng.IntN(1000))
@@ -53,7 +53,7 @@ func exactlyOnce(t *testing.T, seed uint64) {
 		for range rng.IntN(6) {
 			want = append(want, r.transaction(rng, round)...)
 			if rng.IntN(3) == 0 {
-				r.server.idle(LSN(rng.IntN(50))) //nolint:gosec // small
+				r.server.idle(LSN(rng.IntN(50)))
 			}
 			time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond) // the bubble's clock
 			if stream, ok := r.server.newest(); ok && rng.IntN(5) == 0 {
@@ -89,7 +89,7 @@ func ignoreFence(err error) error {
 
 // breaks makes the sink fail now and then.
 func (r *rig) breaks(rng *rand.Rand) {
-	own := rand.New(rand.NewPCG(rng.Uint64(), 2)) //nolint:gosec // a test; the sink asks under its lock
+	own := rand.New(rand.NewPCG(rng.Uint64(), 2)) // the sink asks under its lock
 	rate := own.IntN(30) + 5
 	r.fail = func(string) error {
 		switch own.IntN(rate) {
@@ -162,7 +162,7 @@ func expected(f *fakeTables, t tx) []record {
 }
 
 func appendEvent(enc TableEncoder, c *Chunk, m *Meta, e Event) {
-	switch e.Kind { //nolint:exhaustive // the others change nothing
+	switch e.Kind { // the others change nothing
 	case EventInsert:
 		_ = enc.Insert(c, m, e.New)
 	case EventUpdate:

@@ -125,7 +125,7 @@ func TestCreatingIsResumed(t *testing.T) {
 				} else {
 					r.server.slotErr = ErrRefused
 				}
-				r.fails(t)
+				require.Error(t, r.fails(t))
 				require.Equal(t, PhaseCreating, r.state.Source.Phase)
 				r.fail, r.server.slotErr = nil, nil
 				r.tables.list[0].KeyPrint, r.tables.list[0].PolicyPrint, r.tables.list[0].OID = "k2", "p2", 11 // nothing was written yet

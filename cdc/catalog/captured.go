@@ -85,10 +85,7 @@ func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) err
 	if len(e.rel.Key) == 0 {
 		return keyFromConfig(ctx, conn, e, named)
 	}
-	own := make([]string, len(e.rel.Key))
-	for i, k := range e.rel.Key {
-		own[i] = e.rel.Columns[k].Name
-	}
+	own := keyNames(e.rel)
 	if !slices.Equal(own, named) {
 		return fmt.Errorf("source.keys names (%s) for %s, whose key is (%s). Try: leave it out of source.keys", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", "))
 	}

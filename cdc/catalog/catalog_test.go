@@ -20,7 +20,6 @@ func TestTypes(t *testing.T) {
 			kind   schemas.Kind
 			p, s   int
 			binary bool
-			name   string
 		}
 		k := func(sql string, kind schemas.Kind) want { return want{sql: sql, kind: kind, binary: true} }
 		text := func(sql string) want { return want{sql: sql, kind: schemas.KindOther} }
@@ -62,7 +61,7 @@ func TestTypes(t *testing.T) {
 			require.Equal(t, c.sql, got.Name)
 			require.Equal(t, c.binary, decodesBinary(got), c.sql)
 			if c.kind == schemas.KindArray {
-				require.Equal(t, schemas.Kind(c.s), got.Elem.Kind, c.sql) //nolint:gosec // small
+				require.Equal(t, schemas.Kind(c.s), got.Elem.Kind, c.sql)
 				require.False(t, strings.HasSuffix(got.Elem.Name, "[]") || got.Elem.Name == c.sql, got.Elem.Name)
 				continue
 			}

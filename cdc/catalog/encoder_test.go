@@ -70,6 +70,8 @@ func TestMatch(t *testing.T) {
 		"is of another type":  func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
 		"precision or length": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
 		"than zip5":           func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
+		"no longer (id)":      func(w *cdc.WireRelation) { w.Columns[0].Key = false },
+		"its key":             func(w *cdc.WireRelation) { w.Columns[1].Key = true },
 	} {
 		require.ErrorContains(t, wire(change), says)
 	}
@@ -87,7 +89,7 @@ func TestReread(t *testing.T) {
 		return cdc.Tuple{{Kind: kind, Data: []byte(a)}, {Kind: cdc.DatumText, Data: []byte(b)}, {Kind: cdc.DatumUnchanged}, {Kind: cdc.DatumUnchanged}}
 	}
 	read := func(r cdc.Tuple) (cdc.Tuple, bool) {
-		got, found, err := tables.Reread(t.Context(), oid, r, []int{3, 2})
+		got, found, err := tables.Reread(t.Context(), oid, 0, r, []int{3, 2})
 		require.NoError(t, err)
 		return got, found
 	}
@@ -101,12 +103,12 @@ func TestReread(t *testing.T) {
 	require.False(t, found)
 
 	d.exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
-	_, _, err = tables.Reread(t.Context(), oid, row(cdc.DatumText, "1", "x"), []int{2})
+	_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "1", "x"), []int{2})
 	require.ErrorIs(t, err, cdc.ErrUnreachable, "a broken connection is no fault of the table")
 	_, found = read(row(cdc.DatumText, "1", "x  "))
 	require.True(t, found, "the next one is new")
 	d.exec(t, `ALTER TABLE t DROP "V ""x"`)
-	_, _, err = tables.Reread(t.Context(), oid, row(cdc.DatumText, "1", "x"), []int{2})
+	_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "1", "x"), []int{2})
 	require.Error(t, err)
 	require.NotErrorIs(t, err, cdc.ErrUnreachable, "asking again would not help")
 }

@@ -4,17 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// rereadPatience is how long a re-read waits until its transaction can be seen: a commit may wait for a synchronous standby.
+const rereadPatience = 30 * time.Second
+
+// errNotVisible says that the transaction is still in progress for others.
+var errNotVisible = errors.New("the transaction is committed in the log but cannot be seen yet (does its commit wait for a synchronous standby?)")
+
 // Reread implements cdc.Rereader: it asks for the columns by the row's key. The connection is kept for the next time.
-func (t *Tables) Reread(ctx context.Context, relation uint32, row cdc.Tuple, columns []int) (cdc.Tuple, bool, error) {
+func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple, columns []int) (cdc.Tuple, bool, error) {
 	k, err := t.find(relation)
 	if err != nil {
 		return nil, false, err
@@ -26,23 +35,80 @@ func (t *Tables) Reread(ctx context.Context, relation uint32, row cdc.Tuple, col
 			return nil, false, fmt.Errorf("%w: re-read %s: %w", cdc.ErrUnreachable, k.rel.FullName(), err)
 		}
 	}
-	sql, values, oids, formats := rereadQuery(k.rel, row, columns)
-	result := t.reread.PgConn().ExecParams(ctx, sql, values, oids, formats, nil).Read()
-	if result.Err != nil {
+	query := rereadQuery(k.rel, row, columns)
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 2*time.Millisecond, 250*time.Millisecond
+	fields, err := backoff.Retry(ctx, func() ([][]byte, error) { return t.rereadOnce(ctx, query, xid) },
+		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(rereadPatience))
+	if err != nil {
 		_ = t.reread.Close(ctx) // a new one next time
-		return nil, false, rereadError(k.rel.FullName(), result.Err)
+		return nil, false, rereadError(k.rel.FullName(), err)
 	}
-	if len(result.Rows) == 0 {
+	if fields == nil {
 		return nil, false, nil
 	}
-	out := make(cdc.Tuple, len(columns))
-	for i, field := range result.Rows[0] {
+	out := make(cdc.Tuple, len(fields))
+	for i, field := range fields {
 		out[i] = cdc.Datum{Kind: cdc.DatumText, Data: field}
 		if field == nil {
 			out[i].Kind = cdc.DatumNull
 		}
 	}
 	return out, true, nil
+}
+
+// rereadOnce gives the row's fields, nil if there is no row; errNotVisible is worth another try, other errors are not.
+func (t *Tables) rereadOnce(ctx context.Context, q statement, xid uint32) ([][]byte, error) {
+	result := t.reread.PgConn().ExecParams(ctx, q.sql, q.values, q.oids, q.formats, nil).Read()
+	if result.Err != nil {
+		return nil, backoff.Permanent(result.Err)
+	}
+	if len(result.Rows) != 1 {
+		return nil, backoff.Permanent(fmt.Errorf("%d rows have one key", len(result.Rows)))
+	}
+	fields := result.Rows[0]
+	seen, err := visible(string(fields[0]), xid)
+	switch {
+	case err != nil:
+		return nil, backoff.Permanent(err)
+	case !seen:
+		return nil, errNotVisible
+	case fields[1] == nil:
+		return nil, nil
+	}
+	return fields[2:], nil
+}
+
+// visible reports whether a snapshot, in pg_snapshot's text form "xmin:xmax:xip,xip,…" of 64-bit ids, sees a transaction by its
+// 32-bit id, which is taken to lie within two thousand million ids of the snapshot's end.
+func visible(snapshot string, xid uint32) (bool, error) {
+	if xid == 0 {
+		return true, nil
+	}
+	parts := strings.Split(snapshot, ":")
+	if len(parts) != 3 {
+		return false, errors.New("pg_current_snapshot() gave another form than xmin:xmax:xip")
+	}
+	xmax, err := strconv.ParseUint(parts[1], 10, 64)
+	if err != nil {
+		return false, fmt.Errorf("pg_current_snapshot(): %w", err)
+	}
+	if int32(xid-uint32(xmax)) >= 0 { //nolint:gosec // ids are compared modulo 2^32, as Postgres does
+		return false, nil
+	}
+	for running := range strings.SplitSeq(parts[2], ",") {
+		if running == "" {
+			continue
+		}
+		id, err := strconv.ParseUint(running, 10, 64)
+		if err != nil {
+			return false, fmt.Errorf("pg_current_snapshot(): %w", err)
+		}
+		if uint32(id) == xid { //nolint:gosec // as above
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42).
@@ -54,25 +120,36 @@ func rereadError(table string, err error) error {
 	return fmt.Errorf("%w: re-read columns of %s that an update left out: %w", cdc.ErrUnreachable, table, err)
 }
 
-// rereadQuery selects columns by the key, whose values go in the form in which they came. The result comes in the protocol's text
-// form, which is the output function's; a cast to text would not always be (char(n), inet).
-func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) (sql string, values [][]byte, oids []uint32, formats []int16) {
+// statement is a query with its parameters.
+type statement struct {
+	sql     string
+	values  [][]byte
+	oids    []uint32
+	formats []int16
+}
+
+// rereadQuery selects columns by the key, whose values go in the form in which they came; in front stand the statement's own
+// snapshot and whether there is such a row. The result comes in the protocol's text form, which is the output function's; a cast
+// to text would not always be (char(n), inet).
+func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = pgx.Identifier{rel.Columns[c].Name}.Sanitize()
 	}
+	var q statement
 	wheres := make([]string, len(rel.Key))
 	for i, c := range rel.Key {
 		wheres[i] = fmt.Sprintf("%s = $%d", pgx.Identifier{rel.Columns[c].Name}.Sanitize(), i+1)
-		values, oids = append(values, row[c].Data), append(oids, rel.Columns[c].Type.Base)
+		q.values, q.oids = append(q.values, row[c].Data), append(q.oids, rel.Columns[c].Type.Base)
 		format := int16(0)
 		if row[c].Kind == cdc.DatumBinary {
 			format = 1
 		}
-		formats = append(formats, format)
+		q.formats = append(q.formats, format)
 	}
-	sql = "SELECT " + strings.Join(names, ", ") + " FROM ONLY " + pgx.Identifier{rel.Schema, rel.Name}.Sanitize() + " WHERE " + strings.Join(wheres, " AND ")
-	return sql, values, oids, formats
+	q.sql = "SELECT pg_current_snapshot(), r.* FROM (VALUES (1)) AS one LEFT JOIN (SELECT true, " + strings.Join(names, ", ") +
+		" FROM ONLY " + pgx.Identifier{rel.Schema, rel.Name}.Sanitize() + " WHERE " + strings.Join(wheres, " AND ") + ") AS r ON true"
+	return q
 }
 
 // Close lets the re-read connection go.

@@ -229,8 +229,20 @@ func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
 		if was.Type.OID == was.Type.Base && c.TypeMod != was.Type.Mod {
 			return fmt.Sprintf("column %s has another precision or length than %s", c.Name, was.Type.Name)
 		}
+		// Under FULL Postgres flags every column, so that the flags say nothing about the key.
+		if rel.Identity != schemas.IdentityFull && c.Key != slices.Contains(rel.Key, i) {
+			return fmt.Sprintf("its key is no longer (%s)", strings.Join(keyNames(rel), ", "))
+		}
 	}
 	return ""
+}
+
+func keyNames(rel *schemas.Relation) []string {
+	names := make([]string, len(rel.Key))
+	for i, k := range rel.Key {
+		names[i] = rel.Columns[k].Name
+	}
+	return names
 }
 
 // keyPrint fingerprints what the record key depends on: names, kinds and policies of the key columns, in order.

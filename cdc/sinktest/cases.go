@@ -126,7 +126,7 @@ func orderHolds(t *testing.T, p Pipeline) {
 			}
 			write(t, s, c)
 		}
-		commit(t, s, PointAt(cdc.LSN(10*(i+1)))) //nolint:gosec // small
+		commit(t, s, PointAt(cdc.LSN(10*(i+1))))
 	}
 	for _, topic := range topics {
 		keys := make([][]string, topic.Partitions)
@@ -161,7 +161,7 @@ func tombstones(t *testing.T, p Pipeline) {
 		c.Bytes = append(c.Bytes, "gone"...)
 		c.Records = append(c.Records, cdc.Record{
 			Topic: topic, Tombstone: true, Key: at, Value: len(c.Bytes), End: len(c.Bytes),
-			Position: cdc.Position{Epoch: 2, CommitLSN: 5, Ordinal: uint32(i)}, //nolint:gosec // small
+			Position: cdc.Position{Epoch: 2, CommitLSN: 5, Ordinal: uint32(i)},
 		})
 	}
 	write(t, s, c)
@@ -174,7 +174,7 @@ func tombstones(t *testing.T, p Pipeline) {
 		require.Nil(t, r.Value)
 		position, err := cdc.UnpackPosition(r.Position)
 		require.NoError(t, err)
-		require.Equal(t, cdc.Position{Epoch: 2, CommitLSN: 5, Ordinal: uint32(i)}, position) //nolint:gosec // small
+		require.Equal(t, cdc.Position{Epoch: 2, CommitLSN: 5, Ordinal: uint32(i)}, position)
 	}
 }
 
@@ -206,7 +206,7 @@ func largeChunk(t *testing.T, p Pipeline) {
 	for i := range 40 { // more than the client's buffer, so that Write has to block
 		at := len(c.Bytes)
 		c.Bytes = fmt.Appendf(c.Bytes, "k%02d", i)
-		r := cdc.Record{Topic: topic, Partition: int32(i % 3), Key: at, Value: len(c.Bytes)} //nolint:gosec // small
+		r := cdc.Record{Topic: topic, Partition: int32(i % 3), Key: at, Value: len(c.Bytes)}
 		for j := range 100_000 {
 			c.Bytes = append(c.Bytes, byte(j*7), byte(i), byte(j>>8), byte(j>>3))
 		}

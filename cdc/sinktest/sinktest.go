@@ -78,12 +78,12 @@ func PointAt(lsn cdc.LSN) cdc.Point {
 // Fill appends n records to the chunk, spread over the topic's partitions in turn; key and value name the record.
 func Fill(c *cdc.Chunk, topic *cdc.Topic, prefix string, n int) {
 	for i := range n {
-		r := cdc.Record{Topic: topic, Partition: int32(i) % topic.Partitions, Key: len(c.Bytes)} //nolint:gosec // small
+		r := cdc.Record{Topic: topic, Partition: int32(i) % topic.Partitions, Key: len(c.Bytes)}
 		c.Bytes = fmt.Appendf(c.Bytes, "%s-%06d", prefix, i)
 		r.Value = len(c.Bytes)
 		c.Bytes = fmt.Appendf(c.Bytes, "value of %s-%06d", prefix, i)
 		r.End = len(c.Bytes)
-		r.Position = cdc.Position{Epoch: 1, CommitLSN: 7, Ordinal: uint32(i + 1)} //nolint:gosec // small
+		r.Position = cdc.Position{Epoch: 1, CommitLSN: 7, Ordinal: uint32(i + 1)}
 		c.Records = append(c.Records, r)
 	}
 }

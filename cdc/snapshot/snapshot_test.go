@@ -33,14 +33,14 @@ func (w *wholeRows) Feed(chunk []byte, row func([][]byte) error) error {
 		chunk, w.begun = chunk[19:], true
 	}
 	for len(chunk) > 0 {
-		n := int16(binary.BigEndian.Uint16(chunk)) //nolint:gosec // -1 ends it
+		n := int16(binary.BigEndian.Uint16(chunk)) // -1 ends it
 		if chunk = chunk[2:]; n < 0 {
 			w.ended = true
 			return nil
 		}
 		fields := make([][]byte, n)
 		for i := range fields {
-			size := int32(binary.BigEndian.Uint32(chunk)) //nolint:gosec // -1 is NULL
+			size := int32(binary.BigEndian.Uint32(chunk)) // -1 is NULL
 			if chunk = chunk[4:]; size >= 0 {
 				fields[i], chunk = chunk[:size:size], chunk[size:]
 			}
@@ -125,7 +125,7 @@ func parallel(t *testing.T, url string, conn *pgx.Conn) {
 			rows := 0
 			err := s.Copy(t.Context(), copying(name), func(row cdc.Tuple) error {
 				rows++
-				id := int(binary.BigEndian.Uint64(row[0].Data)) //nolint:gosec // small
+				id := int(binary.BigEndian.Uint64(row[0].Data))
 				want, kind := strings.Repeat(name, id%50), cdc.DatumText
 				if id%7 == 0 {
 					want, kind = "", cdc.DatumNull

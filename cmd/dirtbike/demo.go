@@ -24,7 +24,7 @@ func (a *app) demo() *cobra.Command {
 				return fmt.Errorf("find this program's file: %w", err)
 			}
 			file, ok := a.stdout.(*os.File)
-			o.Out, o.Terminal = a.stdout, ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" //nolint:gosec // a file descriptor fits
+			o.Out, o.Terminal = a.stdout, ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 			o.Kill, o.Self, o.Log = !noKill, self, zap.NewNop()
 			err = demo.Run(c.Context(), o)
 			switch {

@@ -43,7 +43,7 @@ func (p *stackPool) get(t testing.TB, kafka string) (*embedded.Stack, int) {
 	requireTools(t, kafka)
 	dir, err := os.MkdirTemp("", "dirtbike-test-")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // Postgres runs as another user when we are root
+	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
 	p.dirs = append(p.dirs, dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -184,7 +184,7 @@ func (r *rig) cleanup() {
 	if err != nil {
 		return
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the test is over
+	defer conn.Close(ctx) // the test is over
 	_, _ = conn.Exec(ctx, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()`)
 	for range 50 {
 		if _, err = conn.Exec(ctx, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database() AND NOT temporary`); err == nil {
@@ -209,7 +209,7 @@ func (r *rig) exec(sql string, args ...any) {
 	r.Helper()
 	conn, err := pgx.Connect(r.Context(), r.url)
 	require.NoError(r, err)
-	defer conn.Close(r.Context()) //nolint:errcheck // nothing is open on it
+	defer conn.Close(r.Context()) // nothing is open on it
 	_, err = conn.Exec(r.Context(), sql, args...)
 	require.NoError(r, err)
 }

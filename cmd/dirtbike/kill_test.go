@@ -107,10 +107,10 @@ func TestRandomKillsApacheKafka(t *testing.T) { randomKills(t, "apache", min(*ki
 func randomKills(t *testing.T, kafka string, kills int) {
 	seed := *killSeed
 	if seed == 0 {
-		seed = rand.Uint64() //nolint:gosec // a test's seed
+		seed = rand.Uint64()
 	}
 	t.Logf("seed %d: go test ./cmd/dirtbike -run '^%s$' -kill-seed %d", seed, t.Name(), seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's seed
+	random := rand.New(rand.NewPCG(seed, 0))
 	r := newWritersRig(t, kafka)
 	log := r.changeLog()
 	w := startWriters(t, r.url, 8, seed)

@@ -75,6 +75,9 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 		legs = append(legs, l)
 	}
 	collector := health.Collector()
+	if err := registry.Register(collector); err != nil {
+		return wrong(err)
+	}
 	server, err := ops.New(cfg.Ops.Listen, append(collector.Checks(), health.Checks...), collector.Status, registry)
 	if err != nil {
 		return wrong(err)

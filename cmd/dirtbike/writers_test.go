@@ -42,7 +42,7 @@ func startWriters(t *testing.T, url string, clients int, seed uint64) *writers {
 		w.wait.Add(1)
 		go func() {
 			defer w.wait.Done()
-			if err := w.client(ctx, url, rand.New(rand.NewPCG(seed, uint64(i)))); err != nil { //nolint:gosec // a test's seed
+			if err := w.client(ctx, url, rand.New(rand.NewPCG(seed, uint64(i)))); err != nil {
 				w.errs <- err
 			}
 		}()
@@ -69,7 +69,7 @@ func (w *writers) client(ctx context.Context, url string, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+	defer conn.Close(context.Background()) // the test is over
 	for ctx.Err() == nil {
 		if err := w.transaction(conn, r); err != nil && !retryable(err) {
 			return err

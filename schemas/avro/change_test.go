@@ -123,7 +123,7 @@ type rereader struct {
 	columns []int
 }
 
-func (r *rereader) Reread(_ context.Context, relation uint32, row cdc.Tuple, columns []int) (cdc.Tuple, bool, error) {
+func (r *rereader) Reread(_ context.Context, relation, _ uint32, row cdc.Tuple, columns []int) (cdc.Tuple, bool, error) {
 	if relation != 4711 {
 		return nil, false, errors.New("another relation was asked for")
 	}

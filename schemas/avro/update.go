@@ -46,7 +46,7 @@ func (e *encoder) appendKeyChange(ctx context.Context, c *cdc.Chunk, first, seco
 		return nil, err
 	}
 	if len(missing) > 0 {
-		if err := e.readAgain(ctx, second.after); err != nil {
+		if err := e.readAgain(ctx, second.meta.XID, second.after); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +119,7 @@ func (e *encoder) sameKeyData(old, row cdc.Tuple) bool {
 }
 
 // readAgain asks for the unchanged columns of a row whose key changed (rule 17) and fills them in.
-func (e *encoder) readAgain(ctx context.Context, row cdc.Tuple) error {
+func (e *encoder) readAgain(ctx context.Context, xid uint32, row cdc.Tuple) error {
 	if e.reread == nil {
 		return errors.New("a key change left out values, and there is no connection to read them again")
 	}
@@ -127,7 +127,7 @@ func (e *encoder) readAgain(ctx context.Context, row cdc.Tuple) error {
 	for i, at := range e.lists.unchanged {
 		sources[i] = e.columns[at].source
 	}
-	values, found, err := e.reread.Reread(ctx, e.oid, row, sources)
+	values, found, err := e.reread.Reread(ctx, e.oid, xid, row, sources)
 	if err != nil {
 		return fmt.Errorf("read again what a key change left out: %w", err)
 	}

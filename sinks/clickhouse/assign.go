@@ -265,7 +265,7 @@ func (t *topic) learn(partition int32, number uint32, kind string, mark endMark)
 		g.ends[partition] = mark
 		return
 	}
-	if p := t.parts[partition]; p != nil && number > p.newest {
+	if p := t.parts[partition]; p != nil && mark.offset < p.next && number > p.newest { // a replay comes to its opens again
 		p.newest = number
 	}
 }

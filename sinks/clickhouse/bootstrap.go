@@ -38,7 +38,8 @@ var bookkeeping = []string{
 const completeView = "CREATE VIEW IF NOT EXISTS DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
 	" WITH excluded AS (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3)," +
 	" inexact AS (SELECT `table` FROM RAW.complete FINAL WHERE `table` != '' AND `table` NOT IN (SELECT `table` FROM excluded) AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
-	" OR `table` IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 1) OR `table` IN (SELECT `table` FROM RAW.gone FINAL WHERE open = 1)))" +
+	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN RAW.shown AS s FINAL ON s.`table` = q.`table`" +
+	" WHERE q.open = 1 OR q.leg = 'capture' AND q.generation > ifNull(s.generation, 0)) OR `table` IN (SELECT `table` FROM RAW.gone FINAL WHERE open = 1)))" +
 	" SELECT c.`table` AS `table`, c.epoch AS epoch, c.lsn AS lsn, c.time AS commit_time," +
 	" toUInt8(if(c.`table` = '', (SELECT count() FROM inexact) = 0, c.`table` NOT IN (SELECT `table` FROM inexact))) AS exact," +
 	" toUInt64(0) AS dead_letters FROM RAW.complete AS c FINAL WHERE c.`table` NOT IN (SELECT `table` FROM excluded)"

@@ -50,8 +50,8 @@ func (l *Loader) settleAll(ctx context.Context) error {
 		case ctx.Err() != nil || isStop(err):
 			return err
 		default:
-			t.unsettled = false
 			l.quarantine(t, t.newest(), "generations: "+withoutValues(err))
+			t.unsettled = false
 		}
 	}
 	return nil
@@ -202,6 +202,9 @@ func (l *Loader) count(s *storage) {
 
 // writeMarks stores cuts, opens, ends and quarantines of the batch.
 func (l *Loader) writeMarks(ctx context.Context) error {
+	if err := l.quarantines.write(ctx, l); err != nil { // first: ends make another loader show what lacks the dropped rows
+		return err
+	}
 	var rows [][]any
 	for _, c := range l.batch.cuts {
 		rows = append(rows, []any{c.topic, c.generation, c.leaf, bigVersion(c.version)})
@@ -216,10 +219,7 @@ func (l *Loader) writeMarks(ctx context.Context) error {
 	if err := l.insertRows(ctx, "generations", rows); err != nil {
 		return err
 	}
-	if err := l.writeGone(ctx); err != nil {
-		return err
-	}
-	return l.quarantines.write(ctx, l)
+	return l.writeGone(ctx)
 }
 
 // writeApplied stores how far each partition of the batch is applied.

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strconv"
@@ -65,6 +66,9 @@ func (l *Loader) show(ctx context.Context, t *topic, number uint32) error {
 		}
 	}
 	if err := l.conn.Exec(ctx, l.createView(g.store)); err != nil {
+		if errorCode(err) == codeUnknownTable && l.loadShown(ctx, t) == nil && t.shown > number {
+			return nil // another loader was faster, and has dropped this generation
+		}
 		return fmt.Errorf("create the view of %s: %w", t.table, err)
 	}
 	l.o.Log.Info("generation complete: the view shows it", zap.String("table", t.table), zap.Uint32("generation", number), zap.Uint32("before", t.shown))
@@ -80,10 +84,7 @@ func (l *Loader) confirmShown(ctx context.Context, t *topic) error {
 		}
 		t.recorded = t.shown
 	}
-	k := quarantineKey{t.table, legLoad}
-	if l.quarantines.rows[k].generation < t.shown {
-		l.quarantines.set(k, stateClosed, 0, "")
-	}
+	l.quarantines.lift(t.table, t.shown)
 	return l.quarantines.write(ctx, l)
 }
 
@@ -92,6 +93,9 @@ func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) er
 	var comment string
 	err := l.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+
 		" AND name = "+literal(schemas.ClickHouseStorage(t.schema, t.rel, g.number))).Scan(&comment)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("storage of %s, generation %d is not there: %w", t.table, g.number, errContract)
+	}
 	if err != nil {
 		return fmt.Errorf("storage of %s, generation %d: %w", t.table, g.number, err)
 	}

@@ -43,7 +43,7 @@ func (l *Loader) consumerOptions() []kgo.Opt {
 	return opts
 }
 
-const beInGroup = "be a member of the consumer group"
+const beInGroup = "stay in the consumer group"
 
 // joined is called at the begin of every session of the group, also without partitions.
 func (l *Loader) joined(context.Context, *kgo.Client, map[string][]int32) {

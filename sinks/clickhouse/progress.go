@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strconv"
@@ -89,11 +90,12 @@ const (
 	lookInterval = 20 * time.Millisecond // between looks at what is applied
 )
 
-func (g *progress) forget() { *g = progress{} }
+// forget ends the ownership. That the client has paused the partition it goes on to know: it stays so until it is resumed.
+func (g *progress) forget() { *g = progress{paused: g.paused} }
 
 // load begins with what `complete` has.
 func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
-	*g = progress{owned: true, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}}
+	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}}
 	for _, p := range t.parts {
 		g.needFull = p.mustOpen
 		p.mustOpen = false
@@ -118,7 +120,24 @@ func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
 	return rows.Err()
 }
 
-func (g *progress) know(l *Loader, table string) { g.topics[l.topicOf(table)] = table }
+// know guesses the topic of a table of which no record has named it; a schema with a dot in its name makes the guess wrong.
+func (g *progress) know(l *Loader, table string) {
+	for _, t := range g.topics {
+		if t == table {
+			return
+		}
+	}
+	g.topics[l.topicOf(table)] = table
+}
+
+// named takes the topic's own word for its table, in place of a guess: nothing ever blocks a topic that does not exist.
+func (g *progress) named(topic, table string) {
+	if g.topics[topic] == table {
+		return
+	}
+	maps.DeleteFunc(g.topics, func(_, t string) bool { return t == table })
+	g.topics[topic] = table
+}
 
 // take folds one record of the progress topic.
 func (g *progress) take(l *Loader, rec *kgo.Record) error {
@@ -143,7 +162,7 @@ func (g *progress) take(l *Loader, rec *kgo.Record) error {
 	}
 	for table, s := range r.Tables {
 		g.know(l, table)
-		if err := l.captureSays(table, s); err != nil {
+		if err := l.captureSays(table, s, rec.Offset); err != nil {
 			return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 		}
 	}
@@ -166,7 +185,7 @@ func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, 
 		if !ok {
 			return nil, fmt.Errorf("topic %q is no table's", topic)
 		}
-		g.topics[topic] = schema + "." + table
+		g.named(topic, schema+"."+table)
 		for id, next := range offsets {
 			n, err := strconv.ParseInt(id, 10, 32)
 			if err != nil {
@@ -178,19 +197,20 @@ func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, 
 	return out, nil
 }
 
-// captureSays takes over what capture says of a table: its quarantine shows in ClickHouse, too.
-func (l *Loader) captureSays(table string, s progressTable) error {
-	k := quarantineKey{table, legCapture}
+// captureSays takes over what capture says of a table in the progress record at an offset: its quarantine shows in ClickHouse, too.
+func (l *Loader) captureSays(table string, s progressTable, offset int64) error {
+	r := quarantine{version: uint64(offset) + 1, generation: s.Generation} //nolint:gosec // never negative
 	switch s.Phase {
 	case cdc.TableQuarantined:
-		l.quarantines.set(k, stateSkipping, s.Generation, s.Reason)
+		r.state, r.reason = stateSkipping, s.Reason
 	case cdc.TableExcluded:
-		l.quarantines.set(k, stateExcluded, s.Generation, "the configuration no longer names it")
+		r.state, r.reason = stateExcluded, "the configuration no longer names it"
 	case cdc.TableCopying, cdc.TableStreaming:
-		l.quarantines.set(k, stateClosed, 0, "")
+		r.state = stateClosed
 	default:
 		return fmt.Errorf("table %s is in unknown phase %q: written by a newer release? Try: upgrade this one", table, s.Phase)
 	}
+	l.quarantines.set(quarantineKey{table, legCapture}, r)
 	return nil
 }
 

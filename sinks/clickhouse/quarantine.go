@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 )
@@ -25,9 +24,12 @@ type quarantineKey struct{ table, leg string }
 type quarantine struct {
 	reason string
 	state  uint8
-	// version orders the rows of a key: microseconds since 1970, raised above the version before.
+	// version orders the rows of a key. On the load leg it is made of the generation and whether it was lifted, so that a loader
+	// that lifts the quarantine of one generation cannot undo another's of a later one; on the capture leg it is the offset behind
+	// the progress record that says it, so that a replay cannot bring back what was.
 	version uint64
-	// generation is the newest one it concerns: a later one that is complete lifts it.
+	// generation is the newest one it concerns: a later one that is complete lifts it. On the capture leg it is the one that
+	// capture is at: until the view shows it the table is not exact.
 	generation uint32
 }
 
@@ -90,16 +92,28 @@ func (q *quarantines) count() int {
 	return n
 }
 
-// set opens or closes a row; an open one of the same reach keeps its first reason.
-func (q *quarantines) set(k quarantineKey, state uint8, generation uint32, reason string) (changed bool) {
+// set takes a row unless one that is there outranks it, or says the same with another reason.
+func (q *quarantines) set(k quarantineKey, r quarantine) (changed bool) {
 	old := q.rows[k]
-	if state == old.state && (state == stateClosed || generation <= old.generation) {
+	if r.version <= old.version || r.state == old.state && r.generation == old.generation {
 		return false
 	}
-	version := max(uint64(time.Now().UnixMicro()), old.version+1)
-	q.rows[k] = quarantine{reason: reason, state: state, version: version, generation: generation}
+	q.rows[k] = r
 	q.changed[k] = true
 	return true
+}
+
+// open quarantines a table on this leg up to a generation.
+func (q *quarantines) open(table string, generation uint32, reason string) (changed bool) {
+	return q.set(quarantineKey{table, legLoad}, quarantine{reason: reason, state: stateSkipping, version: uint64(generation) << 1, generation: generation})
+}
+
+// lift closes the table's quarantine on this leg if it concerns only generations below the one that the view shows.
+func (q *quarantines) lift(table string, shown uint32) {
+	k := quarantineKey{table, legLoad}
+	if r := q.rows[k]; r.state == stateSkipping && r.generation < shown {
+		q.set(k, quarantine{state: stateClosed, version: r.version | 1, generation: r.generation})
+	}
 }
 
 // write stores the changed rows.
@@ -121,9 +135,10 @@ func (q *quarantines) write(ctx context.Context, l *Loader) error {
 
 // quarantine makes load skip the table's records up to a generation, and drops what the batch holds of them.
 func (l *Loader) quarantine(t *topic, generation uint32, reason string) {
-	if !l.quarantines.set(quarantineKey{t.table, legLoad}, stateSkipping, generation, reason) {
+	if generation < t.shown || !l.quarantines.open(t.table, generation, reason) {
 		return
 	}
+	t.unsettled = true // the view may show a later generation already
 	l.o.Log.Error("table quarantined: its records are skipped until a new copy", zap.String("table", t.table), zap.String("reason", reason), zap.Uint32("generation", generation))
 	for number, g := range t.generations {
 		if g.store != nil && number <= generation {

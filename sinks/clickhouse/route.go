@@ -74,7 +74,7 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 		return l.truncate(ctx, p, c.Leaf, at, w, schemaID)
 	case avro.ControlOpen:
 		p.mustOpen = false
-		p.topic.learn(p.id, c.Generation, kindOpen, endMark{})
+		p.topic.learn(p.id, c.Generation, kindOpen, endMark{offset: rec.Offset, cut: at})
 		l.mark(p, rec, c.Generation, kindOpen, at)
 		if c.Generation < p.newest || c.Generation <= p.topic.shown {
 			return nil // a replay
@@ -115,20 +115,18 @@ func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writ
 	return l.ensureStorage(ctx, g, t, w.table, schemaID)
 }
 
-// targets calls f for each generation that a change goes to: the newest one opened on the partition, and the one that the
-// view shows, unless the change lies below that generation's cut.
+// targets calls f for each generation that a change goes to: the newest one opened on the partition, the one that the view
+// shows, and those between that have ended here, because another loader, or this one behind the batch, may show them; unless the
+// change lies below that generation's cut.
 func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
 	if p.newest == 0 {
 		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.StartAnew, p.id)
 	}
 	shown := p.topic.shown
 	newest := max(p.newest, shown) // shown: it was opened on every partition
-	for i, n := range [2]uint32{newest, shown} {
-		if i == 1 && (n == 0 || n == newest) {
-			continue
-		}
+	for n := newest; n >= max(shown, 1); n-- {
 		g := p.topic.generation(n)
-		if g.below(p.id, at) {
+		if n != newest && n != shown && !g.ended(p.id) || g.below(p.id, at) {
 			continue
 		}
 		s, err := l.store(ctx, p.topic, n, w, schemaID)

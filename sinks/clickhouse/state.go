@@ -38,7 +38,7 @@ type partition struct {
 	id    int32
 	// next is the offset behind the last record taken into the batch, applied what ClickHouse has, stable the last stable offset.
 	next, applied, stable int64
-	// newest is the newest generation opened on this partition.
+	// newest is the newest generation opened on this partition before next.
 	newest uint32
 	// mustOpen says that the log starts behind offset 0, so that its first record must open a generation (rule 21).
 	mustOpen bool
@@ -71,6 +71,22 @@ func (t *topic) generation(n uint32) *generation {
 		t.generations[n] = g
 	}
 	return g
+}
+
+// ended reports whether the generation's end was seen on a partition.
+func (g *generation) ended(partition int32) bool {
+	_, ok := g.ends[partition]
+	return ok
+}
+
+// cut is the version of the generation's first snapshot, the zero position while no end is known; every partition's end says the same.
+func (g *generation) cut() (at cdc.Position) {
+	for _, end := range g.ends {
+		if end.cut.Compare(at) > 0 {
+			at = end.cut
+		}
+	}
+	return at
 }
 
 // below reports whether a position lies below the generation's cut on a partition; before its end nothing does.

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -26,4 +27,23 @@ func TestStatusErrors(t *testing.T) {
 	require.Empty(t, s.now.LastError)
 	require.False(t, s.now.LastErrorAt.IsZero())
 	require.Zero(t, s.since("read"))
+}
+
+// TestKafkaAway: Kafka being away shows, and no longer does once it is back and the work goes on.
+func TestKafkaAway(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "awaited")
+	w.fill(tab, 0, 10, 10)
+	l := w.load()
+	w.wait()
+	require.True(t, l.Status().Connected)
+	require.NoError(t, stack.Kafka.Kill())
+	require.Eventually(t, func() bool { return l.Status().LastError != "" }, 60*time.Second, 20*time.Millisecond)
+	require.False(t, l.Status().Connected)
+	require.NoError(t, stack.Kafka.Restart(w.ctx))
+	w.fill(tab, 10, 20, 10)
+	w.wait()
+	require.Eventually(t, func() bool { return l.Status().LastError == "" }, 30*time.Second, 20*time.Millisecond)
+	require.True(t, l.Status().Connected)
+	require.Equal(t, []string{"20"}, w.query("SELECT count() FROM DB.awaited"))
 }

@@ -33,6 +33,7 @@ type storage struct {
 	// latest knows all rows before this one.
 	indexedSegments, indexedRows int
 	deferred                     []deferred
+	basesAtOnce                  int      // how many bases fill a batch, as far as is known
 	keys                         *segment // one row: the key being looked up
 	scratch                      []byte
 }
@@ -134,7 +135,7 @@ func (l *Loader) ensureStorage(ctx context.Context, g *generation, t *topic, tab
 	if g.store != nil {
 		return g.store, sameContract(g.store, table, schemaID)
 	}
-	s := &storage{topic: t, generation: g.number, table: table, schemaID: schemaID, name: storageName(l.o.Database, t.schema, t.rel, g.number)}
+	s := &storage{topic: t, generation: g.number, table: table, schemaID: schemaID, name: storageName(l.o.Database, t.schema, t.rel, g.number), cuts: map[uint32]cdc.Position{}}
 	err := l.retry(ctx, "create storage of "+t.table, func(ctx context.Context) error {
 		if err := l.conn.Exec(ctx, createStorage(s.name, table, schemaID)); err != nil {
 			return err
@@ -180,7 +181,10 @@ func (l *Loader) describe(ctx context.Context, s *storage) error {
 			return fmt.Errorf("storage %s has column %s of type %q, the schema wants %s: %w", s.name, c.Name, have, schemas.ClickHouseType(c.Type, false), errContract)
 		}
 	}
-	s.cuts, err = l.readCuts(ctx, s.topic.name, s.generation)
+	cuts, err := l.readCuts(ctx, s.topic.name, s.generation)
+	for leaf, at := range cuts {
+		s.cut(leaf, at) // beside those of the batch
+	}
 	return err
 }
 

@@ -70,7 +70,7 @@ func startTLSProxy(t *testing.T) *tlsProxy {
 }
 
 func (p *tlsProxy) hand(c net.Conn, to string) {
-	defer c.Close() //nolint:errcheck // the peers have their errors
+	defer c.Close()
 	if c.(*tls.Conn).Handshake() != nil {
 		return
 	}

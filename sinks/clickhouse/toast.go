@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/ClickHouse/ch-go"
@@ -62,10 +61,11 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 	return ref{seg, seg.rows - 1}, nil
 }
 
-// noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come, or when the row is
-// known to be missing (gone.go).
+// noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come, when a TRUNCATE
+// that came first through another partition hides it anyway, or when the row is known to be missing (gone.go).
 func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
-	if !ended || p.isGone(r.key, r.env.Meta.Position) {
+	at := r.env.Meta
+	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(r.key, at.Position) {
 		return
 	}
 	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.StartAnew,
@@ -129,10 +129,18 @@ const deferredOverhead = 256
 // resolve completes the deferred records, those of a key in their order. Bases are read for some keys at a time, and what is
 // complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack them.
 func (l *Loader) resolve(ctx context.Context, s *storage) error {
-	waiting := s.deferred
+	keys, byKey := groupByKey(s.deferred)
 	s.deferred = nil
-	for _, some := range chunksByKey(waiting) {
-		if err := l.resolveSome(ctx, s, some); err != nil {
+	for len(keys) > 0 {
+		allowed := orDefault(s.basesAtOnce, keysAtFirst)
+		n := min(allowed, len(keys))
+		var some []*deferred
+		for _, k := range keys[:n] {
+			some = append(some, byKey[k]...)
+		}
+		keys = keys[n:]
+		size, err := l.resolveSome(ctx, s, some)
+		if err != nil {
 			return err
 		}
 		if l.quarantines.skips(s.topic.table, s.generation) {
@@ -143,17 +151,26 @@ func (l *Loader) resolve(ctx context.Context, s *storage) error {
 				return err
 			}
 		}
+		s.basesAtOnce = nextKeys(n, allowed, size, l.o.BatchBytes)
 	}
 	return nil
 }
 
-// keysAtOnce bounds the bases that are held at one time.
-const keysAtOnce = 2000
+// The keys whose bases are held at one time: few until it is known how large they are, then as many as fill a batch.
+const (
+	keysAtFirst = 32
+	keysAtMost  = 2000
+)
 
-// chunksByKey groups records by key, and keys into chunks; the records of a key keep their order.
-func chunksByKey(waiting []deferred) [][]*deferred {
-	byKey := map[string][]*deferred{}
-	var keys []string
+// nextKeys gives how many bases to read after n of them, of those that were allowed, had a size.
+func nextKeys(n, allowed int, size, batch int64) int {
+	fit := batch * int64(n) / max(size, 1)
+	return int(max(min(fit, 4*int64(allowed), keysAtMost), 1))
+}
+
+// groupByKey groups records by key, in the order of each key's first; the records of a key keep their order.
+func groupByKey(waiting []deferred) (keys []string, byKey map[string][]*deferred) {
+	byKey = map[string][]*deferred{}
 	for i := range waiting {
 		d := &waiting[i]
 		if byKey[d.key] == nil {
@@ -161,21 +178,14 @@ func chunksByKey(waiting []deferred) [][]*deferred {
 		}
 		byKey[d.key] = append(byKey[d.key], d)
 	}
-	var out [][]*deferred
-	for some := range slices.Chunk(keys, keysAtOnce) {
-		var chunk []*deferred
-		for _, k := range some {
-			chunk = append(chunk, byKey[k]...)
-		}
-		out = append(out, chunk)
-	}
-	return out
+	return keys, byKey
 }
 
-func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) error {
-	bases, err := l.readBases(ctx, s, some)
+// resolveSome completes the records of some keys, and gives the size of their bases.
+func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) (size int64, err error) {
+	bases, size, err := l.readBases(ctx, s, some)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, d := range some {
 		d.row.env = &d.env
@@ -185,10 +195,10 @@ func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) 
 			l.noBase(d.partition, s, &d.row, d.ended)
 		}
 		if err != nil || l.quarantines.skips(s.topic.table, s.generation) {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return size, nil
 }
 
 // insertEarly inserts what a storage has before the rest of its batch. Offsets follow with the batch, so that a crash repeats it.
@@ -207,7 +217,7 @@ func (l *Loader) insertEarly(ctx context.Context, s *storage) error {
 
 // readBases reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record could
 // not be told from one whose base is missing.
-func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred) (map[string]ref, error) {
+func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred) (bases map[string]ref, size int64, err error) {
 	keys := newSegment(s.table)
 	asked := map[string]bool{}
 	for _, d := range waiting {
@@ -217,19 +227,23 @@ func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred)
 		asked[d.key] = true
 		r := row{env: &avro.Envelope{}, key: d.row.key}
 		if err := keys.appendDelete(&r); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	var bases map[string]ref
-	err := l.retry(ctx, "read the rows before", func(ctx context.Context) (err error) {
-		bases, err = l.queryBases(ctx, s, keys)
+	err = l.retry(ctx, "read the rows before", func(ctx context.Context) (err error) {
+		if bases, size, err = l.queryBases(ctx, s, keys); err == nil {
+			return nil
+		}
+		if again := l.describe(ctx, s); again != nil { // another loader may have widened a column
+			return again
+		}
 		return err
 	})
-	return bases, err
+	return bases, size, err
 }
 
-func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (map[string]ref, error) {
-	bases := make(map[string]ref, keys.rows)
+func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (bases map[string]ref, size int64, err error) {
+	bases = make(map[string]ref, keys.rows)
 	into := s.emptyResult()
 	target := results(into)
 	var external []proto.InputColumn
@@ -237,7 +251,7 @@ func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (map
 		external = append(external, proto.InputColumn{Name: c.name, Data: c})
 	}
 	list := columnList(keys.sortingKey())
-	err := l.native.do(ctx, ch.Query{
+	err = l.native.do(ctx, ch.Query{
 		Body: "SELECT " + s.readList(into) + " FROM " + s.name + " WHERE (" + list + ") IN (SELECT " + list + " FROM _keys) ORDER BY " +
 			schemas.ColVersion + " DESC LIMIT 1 BY " + list,
 		ExternalTable: "_keys", ExternalData: external, Result: target,
@@ -246,6 +260,9 @@ func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (map
 			for i := range block.Rows {
 				bases[string(into.appendRowKey(nil, i))] = ref{into, i}
 			}
+			for _, c := range into.columns() {
+				size += int64(c.size())
+			}
 			if block.Rows > 0 { // the next block gets a segment of its own
 				into = s.emptyResult()
 				copy(target, results(into))
@@ -253,7 +270,7 @@ func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (map
 			return nil
 		},
 	})
-	return bases, err
+	return bases, size, err
 }
 
 // emptyResult makes a segment whose columns are as the storage's.

@@ -133,7 +133,7 @@ func TestUnchangedBeforeEnd(t *testing.T) {
 // goneRows re-reads nothing: every row is gone.
 type goneRows struct{}
 
-func (goneRows) Reread(context.Context, uint32, cdc.Tuple, []int) (cdc.Tuple, bool, error) {
+func (goneRows) Reread(context.Context, uint32, uint32, cdc.Tuple, []int) (cdc.Tuple, bool, error) {
 	return nil, false, nil
 }
 

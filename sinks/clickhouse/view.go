@@ -8,12 +8,14 @@ import (
 )
 
 // createView is the view that people query. FINAL is applied before the conditions, so that an outranked row can never show;
-// the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look into.
+// the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look into. Rows below the
+// generation's own cut came between its open and its end: if the snapshot does not have them they were deleted.
 //
 // The constant rows make the cuts' aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
 // would be NULL and hide every row.
 func (l *Loader) createView(s *storage) string {
 	number := strconv.FormatUint(uint64(s.generation), 10)
+	from := bigVersion(s.topic.generation(s.generation).cut()).String()
 	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM " + l.raw("cuts") +
 		" WHERE topic = " + literal(s.topic.name) + " AND generation = " + number + ")"
 	var b strings.Builder
@@ -29,7 +31,7 @@ func (l *Loader) createView(s *storage) string {
 	if needsInexact(s.table) {
 		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
 	}
-	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " > _dirtbike_cut" +
+	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " >= toUInt128('" + from + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
 		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "]) COMMENT " + literal(viewComment+number))
 	return b.String()
 }

@@ -44,12 +44,12 @@ func TestApacheKafkaNodeKilled(t *testing.T) {
 		}
 		_, err := s.Write(t.Context(), chunkOf(topic, fmt.Sprint(next), each))
 		if err == nil {
-			_, err = s.Commit(t.Context(), sinktest.PointAt(cdc.LSN(next))) //nolint:gosec // small
+			_, err = s.Commit(t.Context(), sinktest.PointAt(cdc.LSN(next)))
 		}
 		next++
 		if err != nil {
 			t.Log(err)
-			next = int(recovered(t, s).Point.Position.CommitLSN) + 1 //nolint:gosec // small
+			next = int(recovered(t, s).Point.Position.CommitLSN) + 1
 		}
 	}
 	require.NoError(t, <-killed)

@@ -82,13 +82,13 @@ func (s *Sink) produceState(p cdc.Point, changed []cdc.StateChange) error {
 		records = append(records, &kgo.Record{Topic: s.stateTopic(), Key: key, Value: value})
 	}
 	if !p.Partial {
-		value, err := s.ledger.appendTo(nil, p)
+		value, err := s.ledger.encode(p)
 		if err != nil {
 			return err
 		}
 		records = append(records, &kgo.Record{Topic: s.progressTopic(), Value: value})
 	}
-	records = append(records, &kgo.Record{Topic: s.stateTopic(), Key: []byte(keyPoint), Value: appendPoint(nil, p)})
+	records = append(records, &kgo.Record{Topic: s.stateTopic(), Key: []byte(keyPoint), Value: encodePoint(p)})
 	txn := s.txn
 	for _, r := range records {
 		s.client.Load().Produce(txn.ctx, r, func(r *kgo.Record, err error) {

@@ -113,10 +113,10 @@ func (l *ledger) table(t *cdc.TableState) {
 // dueFull reports whether the next record names everything.
 func (l *ledger) dueFull() bool { return l.full || l.sinceFull >= fullEvery }
 
-// appendTo writes the progress record of point p.
-func (l *ledger) appendTo(dst []byte, p cdc.Point) ([]byte, error) {
+// encode gives the progress record of point p.
+func (l *ledger) encode(p cdc.Point) ([]byte, error) {
 	full := l.dueFull()
-	dst = fmt.Appendf(dst, `{"format":%d,"epoch":%d,"commit_lsn":"%s","ordinal":%d,"lsn":"%s","time_us":%d`,
+	dst := fmt.Appendf(nil, `{"format":%d,"epoch":%d,"commit_lsn":"%s","ordinal":%d,"lsn":"%s","time_us":%d`,
 		cdc.StateFormat, p.Position.Epoch, p.Position.CommitLSN, p.Position.Ordinal, p.Reported, p.Time)
 	if full {
 		dst = append(dst, `,"full":true`...)

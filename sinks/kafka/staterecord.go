@@ -45,9 +45,9 @@ type pointRecord struct {
 	TimeUS    int64   `json:"time_us"`
 }
 
-// appendPoint writes the record of every commit.
-func appendPoint(dst []byte, p cdc.Point) []byte {
-	return fmt.Appendf(dst, `{"format":%d,"epoch":%d,"commit_lsn":"%s","ordinal":%d,"partial":%t,"reported":"%s","time_us":%d}`,
+// encodePoint gives the record of every commit.
+func encodePoint(p cdc.Point) []byte {
+	return fmt.Appendf(nil, `{"format":%d,"epoch":%d,"commit_lsn":"%s","ordinal":%d,"partial":%t,"reported":"%s","time_us":%d}`,
 		cdc.StateFormat, p.Position.Epoch, p.Position.CommitLSN, p.Position.Ordinal, p.Partial, p.Reported, p.Time)
 }
 

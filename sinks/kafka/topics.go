@@ -171,7 +171,7 @@ func (s *Sink) create(ctx context.Context, w wanted) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("list the brokers: %w", err)
 		}
-		replication = int16(min(3, max(1, len(brokers)))) //nolint:gosec // at most 3
+		replication = int16(min(3, max(1, len(brokers)))) // at most 3
 	}
 	settings := make(map[string]*string, len(w.settings)+1)
 	for k, v := range w.settings {

@@ -218,10 +218,16 @@ func (s *Sink) recycle(b *slab) {
 // abandon gives back the chunks of a transaction that will not be committed. The client is closed and fails what it still
 // holds; a chunk that it does not let go of in time is left to the garbage collector.
 func (s *Sink) abandon() {
-	deadline := time.Now().Add(closeGrace)
+	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for _, b := range s.open {
-		for b.pending.Load() != 0 && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
+		for b.pending.Load() != 0 && grace.Err() == nil {
+			select {
+			case <-tick.C:
+			case <-grace.Done():
+			}
 		}
 		if b.pending.Load() == 0 {
 			s.recycle(b)

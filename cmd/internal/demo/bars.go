@@ -13,7 +13,7 @@ type bars struct {
 	screen *screen
 	order  []string
 	tables map[string]*bar
-	// expected is how many rows there will be in all tables, about, before every table is known; 0 if they are.
+	// expected is how many rows there are in all tables, about, before every table has been set.
 	expected int64
 	began    time.Time
 	drawn    time.Time
@@ -25,10 +25,10 @@ type bar struct {
 	began       time.Time // when its first row came
 }
 
-// bars begins a part with a bar for each table that will be set.
-func (s *screen) bars(title string) *bars {
+// bars begins a part with a bar for each table that will be set; expected is about how many rows there are in all.
+func (s *screen) bars(title string, expected int64) *bars {
 	s.heading(title)
-	return &bars{screen: s, tables: map[string]*bar{}, began: time.Now()}
+	return &bars{screen: s, tables: map[string]*bar{}, expected: expected, began: time.Now()}
 }
 
 // drawEvery is the shortest time between two states of the bars.

@@ -19,7 +19,7 @@ source:
   tables: ["public.*"]
 kafka: {brokers: ["%[3]s"], prefix: clinic}
 registry: {url: "%[4]s"}
-clickhouse: {url: "%[5]s", database: %[6]s, load: {flush_interval: 50ms}}
+clickhouse: {url: "%[5]s", database: %[6]s, load: {flush_interval: 10ms}}
 privacy:
   mode: allowlist
   columns:

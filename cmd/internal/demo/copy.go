@@ -17,7 +17,7 @@ const copyTimeout = 5 * time.Minute
 func (d *demo) copy(ctx context.Context) error {
 	copying, cancel := context.WithTimeout(ctx, copyTimeout)
 	defer cancel()
-	bars := d.screen.bars("Copying it into ClickHouse, through Kafka")
+	bars := d.screen.bars("Copying it into ClickHouse, through Kafka", d.filled())
 	defer bars.close()
 	for _, table := range d.order {
 		bars.set(table, 0, d.rows[table])

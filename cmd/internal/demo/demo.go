@@ -179,8 +179,7 @@ func (d *demo) fill(ctx context.Context) error {
 		rows = clinic.DefaultRows
 	}
 	d.rows = map[string]int64{}
-	bars := d.screen.bars("Filling a synthetic clinic's Postgres")
-	bars.expected = int64(rows)
+	bars := d.screen.bars("Filling a synthetic clinic's Postgres", int64(rows))
 	defer bars.close()
 	err := clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Scale{Rows: rows}, seed, func(table string, done, total int64) {
 		table = "public." + table
@@ -234,6 +233,14 @@ func (d *demo) startLegs(ctx context.Context) error {
 func (d *demo) leg(verb string, args ...string) *child {
 	args = append([]string{verb, "--config", d.configFile, "--log-format", "json"}, args...)
 	return &child{self: d.Self, name: verb, log: filepath.Join(d.Dir, verb+".log"), args: args}
+}
+
+// filled is how many rows the clinic was filled with.
+func (d *demo) filled() (rows int64) {
+	for _, n := range d.rows {
+		rows += n
+	}
+	return rows
 }
 
 // healthy gives the error of a leg that has ended by itself.

@@ -37,7 +37,7 @@ func (d *demo) live(ctx context.Context) error {
 	}
 	group.Go(func() error { return show.run(ctx) })
 	err := group.Wait()
-	show.draw()
+	d.screen.plain("%s", show.draw())
 	d.screen.keep()
 	return err
 }
@@ -96,7 +96,8 @@ func (s *liveShow) askLag(ctx context.Context) {
 // labelWidth is the width of the block's first column.
 const labelWidth = 22
 
-func (s *liveShow) draw() {
+// draw shows the figures, and gives them in one line.
+func (s *liveShow) draw() string {
 	changes, rate := s.rate()
 	millis := func(t time.Duration) string { return humanize.Comma(t.Milliseconds()) + " ms" }
 	last, p50, p99 := "–", "–", "–"
@@ -114,8 +115,9 @@ func (s *liveShow) draw() {
 		row("commit → queryable", "%10s   p50 %8s   p99 %8s", last, p50, p99),
 		row("slot lag", "%10s", s.lag),
 	}
-	s.screen.update(append(lines, s.kills.lines()...),
-		fmt.Sprintf("  %.0f s: %s changes committed, %s/s; commit → queryable last %s, p50 %s, p99 %s; slot lag %s", passed, changes, rate, last, p50, p99, s.lag))
+	line := fmt.Sprintf("  %.0f s: %s changes committed, %s/s; commit → queryable last %s, p50 %s, p99 %s; slot lag %s", passed, changes, rate, last, p50, p99, s.lag)
+	s.screen.update(append(lines, s.kills.lines()...), line)
+	return line
 }
 
 // rate gives the changes committed so far, and per second.

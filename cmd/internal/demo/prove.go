@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 
 	"dirtbike/cmd/internal/demo/clinic"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/verify"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -17,15 +20,42 @@ import (
 // prove lets everything arrive, asks both databases the nightly ETL's question, and compares every row.
 func (d *demo) prove(ctx context.Context) error {
 	began := time.Now()
-	if err := errors.Join(pipeline.Wait(ctx, d.config, time.Minute), d.healthy()); err != nil {
+	err := patiently(ctx, func() error { return pipeline.Wait(ctx, d.config, time.Minute) })
+	if err := errors.Join(err, d.healthy()); err != nil {
 		return err
 	}
 	d.screen.heading("The question that the nightly ETL asked of production: paid and denied amount per clinic, month and plan")
 	d.screen.say("  everything committed was in ClickHouse %s ms after the last commit", humanize.Comma(time.Since(began).Milliseconds()))
-	if err := d.compareETL(ctx); err != nil {
+	if err := patiently(ctx, func() error { return d.compareETL(ctx) }); err != nil {
 		return err
 	}
 	return d.verify(ctx)
+}
+
+// patience is how long a server that does not answer is asked again: the embedded ClickHouse is started again when its
+// library aborts.
+const patience = 20 * time.Second
+
+// patiently repeats a step that only asks, as long as a server does not answer.
+func patiently(ctx context.Context, step func() error) error {
+	over := time.Now().Add(patience)
+	for {
+		err := step()
+		if err == nil || !unanswered(err) || time.Now().After(over) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// unanswered reports whether a server was not there, as opposed to an answer that we do not like.
+func unanswered(err error) bool {
+	var broken *net.OpError
+	return errors.Is(err, verify.ErrUnreachable) || errors.As(err, &broken) || errors.Is(err, io.EOF)
 }
 
 // compareETL runs the query that the nightly ETL ran on the production database, there and in ClickHouse.
@@ -41,7 +71,7 @@ func (d *demo) compareETL(ctx context.Context) error {
 	w := table.NewWriter()
 	w.SetStyle(table.StyleLight)
 	right := text.AlignRight
-	w.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}})
+	w.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right, AlignHeader: right}, {Number: 3, Align: right, AlignHeader: right}})
 	w.AppendHeader(table.Row{"", "time", "rows", "digest of the answer"})
 	for _, side := range []struct {
 		name   string
@@ -61,8 +91,12 @@ func (d *demo) compareETL(ctx context.Context) error {
 const digestShown = 12
 
 func (d *demo) verify(ctx context.Context) error {
-	bars := d.screen.bars("Comparing every row of Postgres with ClickHouse")
-	report, err := pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, max(d.rows[name], done)) })
+	bars := d.screen.bars("Comparing every row of Postgres with ClickHouse", d.filled())
+	var report verify.Report
+	err := patiently(ctx, func() (err error) {
+		report, err = pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, max(d.rows[name], done)) })
+		return err
+	})
 	if err == nil {
 		bars.finish()
 	}

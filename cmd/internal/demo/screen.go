@@ -25,7 +25,7 @@ type screen struct {
 }
 
 func newScreen(out io.Writer, terminal bool) *screen {
-	return &screen{out: out, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == ""}
+	return &screen{out: out, terminal: terminal, printed: time.Now(), colour: terminal && os.Getenv("NO_COLOR") == ""}
 }
 
 // say prints lines that stay, above the block if there is one.
@@ -67,7 +67,7 @@ func (s *screen) update(lines []string, line string) {
 func (s *screen) keep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.block, s.printed = nil, time.Time{}
+	s.block, s.printed = nil, time.Now()
 }
 
 // draw overwrites the block by lines, in one write, without clearing first: so nothing flickers.
@@ -99,7 +99,7 @@ func (s *screen) width() int {
 	if !s.terminal || !ok {
 		return 0
 	}
-	width, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	width, _, err := term.GetSize(int(file.Fd()))
 	if err != nil {
 		return 0
 	}

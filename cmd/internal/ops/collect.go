@@ -263,16 +263,6 @@ func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows)
 	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", oneLineError{err})
 }
 
-// ErrRefused says that a server answered, and would not: a password or a right is missing.
-var ErrRefused = errors.New("refused")
-
-// oneLineError keeps an error to one line.
-type oneLineError struct{ error }
-
-func (e oneLineError) Error() string { return oneLine(e.error.Error()) }
-func (e oneLineError) Unwrap() error { return e.error }
-
-
 func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {
 	rows, err := c.ClickHouse.Query(ctx, sql)
 	if err != nil {

@@ -94,6 +94,6 @@ func relations(ctx context.Context, c *config.Config) ([]*schemas.Relation, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: Postgres at %s:%d does not answer. Try: look at source.url", cdc.ErrUnreachable, o.Host, o.Port)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is open on it
+	defer conn.Close(ctx) // nothing is open on it
 	return catalog.Relations(ctx, conn, selection{c}, c.Source.Keys)
 }

@@ -4,3 +4,4 @@
 package rules
 
 //go:generate go run ./gentypes
+//go:generate go run ./genmetrics

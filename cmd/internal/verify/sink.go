@@ -62,7 +62,7 @@ func sinkError(err error) error {
 	case errors.As(err, &exception):
 		return &refusedError{exception.Code}
 	}
-	return fmt.Errorf("%w: ClickHouse: %w", ErrUnreachable, err)
+	return fmt.Errorf("%w: ClickHouse: %w. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, err)
 }
 
 // refusedError is ClickHouse's refusal; its message may quote a value and is dropped.

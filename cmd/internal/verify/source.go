@@ -31,7 +31,7 @@ func connect(ctx context.Context, url string) (*source, error) {
 	config.RuntimeParams["synchronous_commit"] = "local"
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: Postgres: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: Postgres: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
 	}
 	return &source{conn}, nil
 }
@@ -60,7 +60,7 @@ func sourceError(err error) error {
 	if errors.As(err, &pgErr) {
 		return fmt.Errorf("Postgres refused a query of verify (SQLSTATE %s). Try: see Postgres' own log", pgErr.Code)
 	}
-	return fmt.Errorf("%w: Postgres: %w", ErrUnreachable, err)
+	return fmt.Errorf("%w: Postgres: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
 }
 
 // text gives the only value of the only row.

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// demoRun is a demo as a process of its own, in a process group of its own, as a terminal would run it.
+type demoRun struct {
+	*testing.T
+	cmd  *exec.Cmd
+	dir  string // its temporary directory; everything it starts carries the name in its environment
+	out  string // file of what it says
+	done chan struct{}
+}
+
+func startDemo(t *testing.T, args ...string) *demoRun {
+	t.Helper()
+	requireTools(t, "kfake")
+	dir, err := os.MkdirTemp("", "dirtbike-test-demo-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
+	d := &demoRun{T: t, dir: filepath.Join(dir, "tmp"), out: filepath.Join(dir, "out"), done: make(chan struct{})}
+	require.NoError(t, os.Mkdir(d.dir, 0o755)) // as above
+	file, err := os.Create(d.out)
+	require.NoError(t, err)
+	defer file.Close()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	d.cmd = exec.Command(self, append([]string{"demo"}, args...)...)
+	d.cmd.Env = append(os.Environ(), envRun+"=1", "TMPDIR="+d.dir)
+	d.cmd.Stdout, d.cmd.Stderr = file, file
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, d.cmd.Start())
+	go func() {
+		_ = d.cmd.Wait() // its exit code is looked at
+		close(d.done)
+	}()
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill() // it has ended unless the test failed
+		if t.Failed() {
+			t.Logf("---- demo\n%s", tail(d.output(), 6000))
+		}
+	})
+	return d
+}
+
+func (d *demoRun) output() string {
+	b, _ := os.ReadFile(d.out)
+	return string(b)
+}
+
+// says waits until the demo has said something.
+func (d *demoRun) says(what string) {
+	d.Helper()
+	require.Eventually(d, func() bool { return strings.Contains(d.output(), what) }, 2*time.Minute, 20*time.Millisecond, "it never said %q", what)
+}
+
+// ends waits for the demo's end and gives its exit code.
+func (d *demoRun) ends() int {
+	d.Helper()
+	select {
+	case <-d.done:
+	case <-time.After(3 * time.Minute):
+		require.Fail(d, "the demo did not end")
+	}
+	return d.cmd.ProcessState.ExitCode()
+}
+
+// nothingLeft requires that no process of the demo lives.
+func (d *demoRun) nothingLeft() {
+	d.Helper()
+	require.Eventually(d, func() bool { return len(d.processes()) == 0 }, 10*time.Second, 50*time.Millisecond, "%v", d.processes())
+}
+
+// processes are the command lines of all processes that have the demo's directory in their environment.
+func (d *demoRun) processes() (all []string) {
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	require.NoError(d, err)
+	for _, path := range environments {
+		environment, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(environment, []byte(d.dir)) {
+			continue // it has ended, or is somebody else's
+		}
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+		all = append(all, string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+	}
+	return all
+}
+
+func (d *demoRun) temporaryFiles() []string {
+	d.Helper()
+	files, err := filepath.Glob(filepath.Join(d.dir, "*"))
+	require.NoError(d, err)
+	return files
+}
+
+// TestDemo runs the whole product, kills included, and leaves nothing behind.
+func TestDemo(t *testing.T) {
+	d := startDemo(t, "--rows", "20000", "--for", "6s")
+	d.says("The clinic is at work")
+	require.Greater(t, len(d.processes()), 5, "the stack's parts and both legs are found by their environment")
+	require.Zero(t, d.ends())
+	out := d.output()
+	require.Regexp(t, `\n✓ 8 tables, [12]\d,\d{3} rows equal\n`, out)
+	for _, line := range []string{
+		"Postgres     postgres://", "ClickHouse   clickhouse://", "/readyz?verbose", "capture killed (SIGKILL)", "ClickHouse killed (SIGKILL)",
+		"commit → queryable", "slot lag", "equal answers", "the temporary directory removed",
+	} {
+		require.Contains(t, out, line)
+	}
+	require.NotContains(t, out, "\x1b", "no terminal, no escape sequences")
+	require.Empty(t, d.temporaryFiles())
+	d.nothingLeft()
+}
+
+// TestDemoUntilCtrlC interrupts a demo that runs until then, as a terminal does it, with all its processes: the proof is still
+// owed. Its directory is kept, and refused to a second one.
+func TestDemoUntilCtrlC(t *testing.T) {
+	kept := filepath.Join(t.TempDir(), "kept")
+	d := startDemo(t, "--rows", "2000", "--for", "0", "--no-kill", "--dir", kept)
+	d.says("changes committed")
+	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
+	require.Zero(t, d.ends())
+	require.Contains(t, d.output(), "rows equal")
+	d.nothingLeft()
+	require.FileExists(t, filepath.Join(kept, "dirtbike.yaml"))
+
+	second := startDemo(t, "--dir", kept)
+	require.Equal(t, exitWrong, second.ends())
+	require.Regexp(t, "^Error: no demo: .* holds an earlier demo.\nTry: another --dir; .*\n$", second.output())
+}
+
+// TestDemoInterrupted ends a demo in each of its first phases: it stops in order, and says that it proved nothing.
+func TestDemoInterrupted(t *testing.T) {
+	for _, phase := range []string{"Starting Postgres", "Filling", "The clinic is at work"} {
+		t.Run(phase, func(t *testing.T) {
+			d := startDemo(t, "--rows", "100000", "--no-kill")
+			d.says(phase)
+			require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
+			require.Equal(t, exitGood, d.ends())
+			require.Contains(t, d.output(), "Nothing was compared.")
+			require.NotContains(t, d.output(), "Error")
+			require.Empty(t, d.temporaryFiles())
+			d.nothingLeft()
+		})
+	}
+}
+
+// TestDemoKilled leaves the demo no chance to stop its children: they die with it.
+func TestDemoKilled(t *testing.T) {
+	d := startDemo(t, "--rows", "2000", "--for", "0", "--no-kill")
+	d.says("changes committed")
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGKILL))
+	d.ends()
+	d.nothingLeft()
+}
+
+// TestDemoRefusals names what is wrong before anything is started.
+func TestDemoRefusals(t *testing.T) {
+	full := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(full, "letter.txt"), nil, 0o600))
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--dir", full}, "is not empty; nothing was touched.\nTry: "},
+		{[]string{"--rows", "5"}, "a clinic of 5 rows cannot be made.\nTry: "},
+		{[]string{"--for", "-1s"}, "it cannot run for -1s.\nTry: "},
+		{[]string{"--for", "soon"}, "invalid argument"},
+	} {
+		var out, errs bytes.Buffer
+		require.Equal(t, exitWrong, execute(t.Context(), append([]string{"demo"}, c.args...), &out, &errs, nil), "%v", c.args)
+		require.Contains(t, errs.String(), c.says)
+		require.Empty(t, out.String())
+	}
+}

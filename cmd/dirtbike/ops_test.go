@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cmd/internal/ops"
+)
+
+// get asks an ops endpoint.
+func get(t *testing.T, address, path string) (int, string) {
+	t.Helper()
+	client := http.Client{Timeout: 20 * time.Second}
+	response, err := client.Get("http://" + address + path)
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, errors.Join(err, response.Body.Close()))
+	return response.StatusCode, string(body)
+}
+
+// ready waits until /readyz?verbose answers code and every given line.
+func ready(t *testing.T, address string, code int, lines ...string) {
+	t.Helper()
+	var got int
+	var body string
+	require.Eventually(t, func() bool {
+		got, body = get(t, address, "/readyz?verbose")
+		for _, line := range lines {
+			if !strings.Contains(body, line) {
+				return false
+			}
+		}
+		return got == code
+	}, 60*time.Second, 200*time.Millisecond, "want %d and %q", code, lines)
+}
+
+// TestOps looks at a running pipeline as its operators do, and then while its parts are away.
+func TestOps(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	r.start("run")
+	r.wait()
+	at := r.listens("run")
+	t.Run("readyz", func(t *testing.T) {
+		ready(t, at, 200)
+		_, body := get(t, at, "/readyz?verbose")
+		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]kafka ok\n[+]load ok\nreadyz check passed\n", body)
+	})
+	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
+	t.Run("metrics", func(t *testing.T) { metricsContract(t, at) })
+	t.Run("clickhouse away", func(t *testing.T) {
+		require.NoError(t, r.stack.ClickHouse.Kill())
+		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }
+		defer func() { back() }()
+		r.exec(`INSERT INTO things VALUES (500, 'while ClickHouse is away')`)
+		ready(t, at, 503, "[-]clickhouse failed: ", "(Try: see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile)", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
+		code, body := get(t, at, "/livez")
+		require.Equal(t, 200, code, body)
+		require.Eventually(t, func() bool { // an answer from before the kill is used for a moment
+			code, body = get(t, at, "/status")
+			return code == 503
+		}, 10*time.Second, 50*time.Millisecond)
+		require.Regexp(t, "^ask ClickHouse for the status: .* Try: .*\n$", body)
+		require.Zero(t, *scrape(t, at)["dirtbike_status_up"].Metric[0].Gauge.Value)
+		code, _, errs := r.verb("status")
+		require.Equal(t, exitUnreachable, code, errs)
+		back()
+		back = func() {}
+		ready(t, at, 200)
+	})
+	t.Run("kafka away", func(t *testing.T) {
+		require.NoError(t, r.stack.Kafka.Kill())
+		back := func() { require.NoError(t, r.stack.Kafka.Start(context.Background())) }
+		defer func() { back() }()
+		ready(t, at, 503, "[-]kafka failed: ", "(Try: look at the brokers named in kafka.brokers)", "[+]clickhouse ok")
+		code, body := get(t, at, "/livez")
+		require.Equal(t, 200, code, body)
+		back()
+		back = func() {}
+		r.exec(`INSERT INTO things VALUES (501, 'after Kafka came back')`)
+		r.wait()
+		ready(t, at, 200)
+	})
+	r.equalAll()
+}
+
+// statusContract: /status and the verb's --json are the same documented form.
+func statusContract(t *testing.T, r *rig, at string) {
+	code, body := get(t, at, "/status")
+	require.Equal(t, 200, code)
+	exit, printed, errs := r.verb("status", "--json")
+	require.Zero(t, exit, errs)
+	for _, text := range []string{body, printed} {
+		var s ops.Status
+		decoder := json.NewDecoder(strings.NewReader(text))
+		decoder.DisallowUnknownFields()
+		require.NoError(t, decoder.Decode(&s))
+		require.Equal(t, "streaming", s.Phase)
+		require.NotNil(t, s.LagBytes)
+		require.NotNil(t, s.LagSeconds)
+		require.Positive(t, *s.RetainedWALBytes)
+		require.Equal(t, []ops.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, Exact: true}}, s.Tables)
+		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "tables", "table", "rows", "exact", "dead_letters", "reason"} {
+			require.Contains(t, text, `"`+key+`"`)
+		}
+	}
+	exit, printed, errs = r.verb("status")
+	require.Zero(t, exit, errs)
+	require.Regexp(t, `^phase streaming · ClickHouse is .* behind · Postgres keeps .* of log for the slot\n`, printed)
+	require.Regexp(t, `│ public.things │ streaming │  100 │ yes   │ `, printed)
+}
+
+// scrape parses /metrics as Prometheus would.
+func scrape(t *testing.T, at string) map[string]*dto.MetricFamily {
+	t.Helper()
+	code, body := get(t, at, "/metrics")
+	require.Equal(t, 200, code)
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	require.NoError(t, err)
+	return families
+}
+
+// metricsContract: names, base units and help texts; what each means stands in ARCHITECTURE.md, which another test compares.
+func metricsContract(t *testing.T, at string) {
+	families := scrape(t, at)
+	page, err := os.ReadFile("../../ARCHITECTURE.md")
+	require.NoError(t, err)
+	var ours []*dto.MetricFamily
+	for name, family := range families {
+		require.NotEmpty(t, family.GetHelp(), name)
+		if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") {
+			continue
+		}
+		require.True(t, strings.HasPrefix(name, "dirtbike_"), name)
+		require.Contains(t, string(page), "| `"+name+"` |")
+		ours = append(ours, family)
+	}
+	problems, err := promlint.NewWithMetricFamilies(ours).Lint()
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	require.EqualValues(t, 1, *families["dirtbike_status_up"].Metric[0].Gauge.Value)
+	require.EqualValues(t, 1, *families["dirtbike_slot_active"].Metric[0].Gauge.Value)
+	require.EqualValues(t, 1, *families["dirtbike_table_exact"].Metric[0].Gauge.Value)
+	require.Contains(t, families, "dirtbike_capture_records_total")
+	require.Contains(t, families, "dirtbike_kafka_commits_total")
+	require.Contains(t, families, "dirtbike_load_rows_total")
+}
+
+// TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which nobody listens.
+func TestExitCodesWhenPartsAreAway(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	whole, err := os.ReadFile(r.config)
+	require.NoError(t, err)
+	for _, part := range []struct{ name, url string }{{"Postgres", r.url}, {"ClickHouse", r.stack.ClickHouse.URL()}} {
+		dead := filepath.Join(r.dir, part.name+".yaml")
+		at := part.url[strings.Index(part.url, "@")+1:]
+		at = at[:strings.IndexAny(at+"/", "/?")]
+		require.NoError(t, os.WriteFile(dead, []byte(strings.ReplaceAll(string(whole), at, freePort(t))), 0o600))
+		for _, verb := range [][]string{{"status"}, {"wait", "--timeout", "5s"}, {"verify"}} {
+			t.Run(part.name+" "+verb[0], func(t *testing.T) {
+				code, out, errs := verbWith(t, dead, verb...)
+				require.Equal(t, exitUnreachable, code, errs)
+				require.Empty(t, out)
+				require.Regexp(t, "^Error: [^\n]+\nTry: [^\n]+\n$", errs)
+				require.Contains(t, errs, part.name)
+				require.NotContains(t, errs, "password")
+			})
+		}
+	}
+}
+
+// TestStatusBeforeAnything asks before a first start: there is nothing to be exact.
+func TestStatusBeforeAnything(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	code, out, errs := r.verb("status")
+	require.Equal(t, exitNo, code)
+	require.Equal(t, "phase none · ClickHouse is not complete up to anything yet · there is no slot\n", out)
+	require.Equal(t, "Error: ClickHouse has no table yet.\nTry: dirtbike run, then dirtbike wait\n", errs)
+}
+
+// TestVersion prints one line.
+func TestVersion(t *testing.T) {
+	var out strings.Builder
+	require.Zero(t, execute(t.Context(), []string{"version"}, &out, io.Discard, nil))
+	require.Regexp(t, `^dirtbike \S+, commit \S+, go1\.\S+\n$`, out.String())
+}
+
+// verbWith runs one verb with another config file.
+func verbWith(t *testing.T, config string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = execute(t.Context(), append(args, "--config", config), &out, &errs, nil)
+	return code, out.String(), errs.String()
+}
