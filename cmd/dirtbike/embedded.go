@@ -43,6 +43,9 @@ func (a *app) embedded() *cobra.Command {
 
 func (a *app) runEmbedded(ctx context.Context, o embedded.Options) error {
 	stack, err := embedded.Start(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return nil // Ctrl-C while it started: Start has stopped what ran already
+	}
 	if err != nil {
 		return unreachable(err)
 	}

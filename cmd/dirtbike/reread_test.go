@@ -33,12 +33,14 @@ INSERT INTO docs VALUES (1, repeat('one', 1000)), (2, repeat('two', 1000))`)
 		}
 		committed <- err
 	}()
+	watch := r.pg() // its own: a poll may still be under way when the statement behind it runs
 	waiting := func() bool {
 		var n int
-		err := admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%UPDATE docs%' AND pid <> pg_backend_pid()`).Scan(&n)
+		err := watch.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%UPDATE docs%' AND pid <> pg_backend_pid()`).Scan(&n)
 		return err == nil && n == 1
 	}
 	require.Eventually(t, waiting, 20*time.Second, 20*time.Millisecond)
+	watch = r.pg()
 	// the walsender has sent it: give the capture every chance to read too early
 	require.Never(t, func() bool { return !waiting() }, 1500*time.Millisecond, 100*time.Millisecond)
 	for _, sql := range []string{`ALTER SYSTEM RESET synchronous_standby_names`, `SELECT pg_reload_conf()`} {

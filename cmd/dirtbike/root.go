@@ -85,7 +85,14 @@ func (a *app) root() *cobra.Command {
 		Long:          "dirtbike reads Postgres' own change log, publishes each change to Kafka as Avro, and keeps ClickHouse tables equal to Postgres.\n\nFirst look: dirtbike demo",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		// Without a RunE cobra would print the help and succeed, also for a verb that does not exist.
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return wrong(fmt.Errorf("%q is no verb of dirtbike. Try: dirtbike --help", args[0]))
+		},
+		Args: cobra.ArbitraryArgs,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "dirtbike.yaml", "config file")

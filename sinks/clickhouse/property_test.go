@@ -58,7 +58,11 @@ func equalThroughFailures(t *testing.T, seed uint64) {
 	}
 	s.finish()
 	c.calm.Store(true)
-	require.Eventually(t, func() bool { return t.Failed() || s.settled() }, 40*time.Second, 50*time.Millisecond, "not everything becomes complete and exact: %v", s.completes())
+	if !assert.Eventually(t, func() bool { return t.Failed() || s.settled() }, 40*time.Second, 50*time.Millisecond, "not everything becomes complete and exact") {
+		s.tell(t)
+		c.tell(t)
+		return
+	}
 	if !s.lossy {
 		require.Empty(t, w.query("SELECT `table`, reason FROM "+w.rawTable("quarantine")+" WHERE leg = 'load'"), "nothing was lost, so nothing may be quarantined")
 	}
@@ -79,6 +83,19 @@ func (s *source) completes() []Complete {
 		return nil
 	}
 	return rows
+}
+
+// tell logs what ClickHouse has.
+func (s *source) tell(t *testing.T) {
+	for _, sql := range []string{
+		"SELECT * FROM DB.complete_up_to", "SELECT * FROM " + s.rawTable("shown"), "SELECT * FROM " + s.rawTable("quarantine") + " FINAL",
+		"SELECT topic, partition, max(next) FROM " + s.rawTable("applied") + " GROUP BY ALL ORDER BY ALL",
+		"SELECT topic, generation, kind, count() FROM " + s.rawTable("generations") + " FINAL GROUP BY ALL ORDER BY ALL",
+	} {
+		lines, err := s.tryQuery(sql)
+		t.Logf("%s: %v\n%s", sql, err, strings.Join(lines, "\n"))
+	}
+	t.Logf("wanted: %s, offsets %v", s.lsn+commitSize, s.offsets)
 }
 
 // settled says that every table is exact up to the log's end.
@@ -165,6 +182,7 @@ type crew struct {
 	running      sync.WaitGroup
 	hands        sync.RWMutex // held for writing while the offsets are forgotten
 	calm         atomic.Bool  // no more failures
+	loaders      sync.Map     // those that run
 	observations atomic.Int64
 	started      atomic.Int64
 }
@@ -195,6 +213,14 @@ func (c *crew) end() {
 	c.running.Wait()
 }
 
+// tell logs what the loaders are doing.
+func (c *crew) tell(t *testing.T) {
+	c.loaders.Range(func(l, _ any) bool {
+		t.Logf("loader: %+v", l.(*Loader).Status())
+		return true
+	})
+}
+
 // life is one loader from its start until it is given up: at one of its fault points, or at any time.
 func (c *crew) life(t *testing.T, rng *rand.Rand) {
 	c.hands.RLock()
@@ -221,6 +247,8 @@ func (c *crew) life(t *testing.T, rng *rand.Rand) {
 	c.started.Add(1)
 	l, err := New(o)
 	if assert.NoError(t, err) {
+		c.loaders.Store(l, nil)
+		defer c.loaders.Delete(l)
 		assert.NoError(t, l.Run(ctx))
 	}
 }

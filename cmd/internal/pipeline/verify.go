@@ -85,14 +85,17 @@ func choose(all []*schemas.Relation, names []string) ([]*schemas.Relation, error
 func relations(ctx context.Context, c *config.Config) ([]*schemas.Relation, error) {
 	o, err := pgx.ParseConfig(c.Source.URL.Reveal())
 	if err != nil {
-		return nil, errors.New("source.url is no Postgres URL. Try: postgres://user@host:5432/database")
+		return nil, cdc.ConnectError(err)
 	}
 	for name, value := range replication.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
 	conn, err := pgx.ConnectConfig(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("%w: Postgres at %s:%d does not answer. Try: look at source.url", cdc.ErrUnreachable, o.Host, o.Port)
+		if err = cdc.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
+			err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
+		}
+		return nil, err
 	}
 	defer conn.Close(ctx) // nothing is open on it
 	return catalog.Relations(ctx, conn, selection{c}, c.Source.Keys)
