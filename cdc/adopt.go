@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 )
@@ -50,10 +51,10 @@ func (s *session) adopt(t *liveTable) error {
 		s.quarantine(t, errors.New(stored.Reason))
 		return nil
 	case stored.Phase == TableStreaming && stored.OID != t.OID:
-		s.quarantine(t, errors.New("the table was dropped and made again: its changes in between are unknown. Try: exclude it under source.tables, start, and name it again"))
+		s.quarantine(t, errors.New("the table was dropped and made again: its changes in between are unknown. Try: "+CopyAgain))
 		return nil
-	case stored.Phase == TableStreaming && stored.Shape != t.Shape:
-		s.quarantine(t, errors.New("the table's columns have changed since it was copied: its rows may have changed without an event. Try: exclude it under source.tables, start, and name it again"))
+	case stored.Phase == TableStreaming && !SameShape(stored.Shape, t.Shape):
+		s.quarantine(t, errors.New("the table's columns have changed since it was copied: its rows may have changed without an event. Try: "+CopyAgain))
 		return nil
 	}
 	return checkPrints(t.Table, stored)
@@ -108,4 +109,20 @@ func (s *session) uncopied() []*liveTable {
 		return cmp.Or(cmp.Compare(b.EstimatedRows, a.EstimatedRows), cmp.Compare(a.FullName(), b.FullName()))
 	})
 	return out
+}
+
+// SameShape reports whether rows written under the stored shape still mean the same: equal columns, and no enum label renamed.
+func SameShape(stored, now string) bool {
+	columns, labels, _ := strings.Cut(stored, ";")
+	columnsNow, labelsNow, _ := strings.Cut(now, ";")
+	have := map[string]bool{}
+	for label := range strings.SplitSeq(labelsNow, ",") {
+		have[label] = true
+	}
+	for label := range strings.SplitSeq(labels, ",") {
+		if label != "" && !have[label] {
+			return false
+		}
+	}
+	return columns == columnsNow
 }

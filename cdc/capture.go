@@ -35,9 +35,11 @@ type Options struct {
 	CommitInterval time.Duration
 	// IdleInterval is how often an idle source is asked how far its log reaches. Default 250 ms.
 	IdleInterval time.Duration
-	Log          *zap.Logger
-	Metrics      *Metrics
-	Fault        Fault
+	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
+	DriftInterval time.Duration
+	Log           *zap.Logger
+	Metrics       *Metrics
+	Fault         Fault
 }
 
 func (o *Options) defaults() {
@@ -58,6 +60,9 @@ func (o *Options) defaults() {
 	}
 	if o.IdleInterval == 0 {
 		o.IdleInterval = 250 * time.Millisecond
+	}
+	if o.DriftInterval == 0 {
+		o.DriftInterval = 5 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

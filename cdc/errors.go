@@ -14,5 +14,8 @@ var (
 	ErrUnreachable = errors.New("unreachable")
 )
 
+// CopyAgain is the way out for one quarantined table: naming it again begins a new generation.
+const CopyAgain = "exclude the table under source.tables (\"!schema.table\"), restart capture, then name it again and restart: it is copied anew"
+
 // StartAnew is the way out when this release cannot go on with what is there: it has no verb that copies a table again.
 const StartAnew = "start anew with another kafka.prefix, source.slot and clickhouse.database"

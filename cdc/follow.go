@@ -31,6 +31,8 @@ func (s *session) follow(ctx context.Context) error {
 	defer stop()
 	done := s.tick(ctx, stream)
 	defer done()
+	watched := s.watchDrift(ctx, &f.drifts, stream.Wake)
+	defer watched()
 	if f.chunk, err = s.pipe.pool.get(ctx); err != nil {
 		return err
 	}
@@ -75,6 +77,7 @@ func (s *session) tick(ctx context.Context, stream Stream) (done func()) {
 // written again.
 type follower struct {
 	*session
+	drifts drifts
 	stream Stream
 	stored Point // where the last life stopped: what is at or below it is skipped
 	point  Point // the newest point that may be submitted
@@ -365,6 +368,11 @@ const patience = time.Second
 // submit closes the batch and hands it to the sink, if the sink is free and the last commit is not too recent; the sink
 // wakes the loop when it has become free, so that nothing waits longer than needed.
 func (f *follower) submit(ctx context.Context) error {
+	if !f.inside {
+		if err := f.settleDrift(); err != nil {
+			return err
+		}
+	}
 	since := time.Since(f.submitted)
 	if f.inside || !f.dirty && since < heartbeat || !f.pipe.idle() && since < patience {
 		return nil

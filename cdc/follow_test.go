@@ -298,6 +298,6 @@ func TestLargeTransactionIsSplitBySize(t *testing.T) {
 			require.True(t, p.Partial)
 			require.Equal(t, before, p.Reported, "progress moves only after the last part")
 		}
-		require.Less(t, len(parts), 6)
+		require.Less(t, len(parts), 12, "by size, not by row; how many chunks a part has depends on how fast the sink was")
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -241,6 +242,7 @@ type fakeTables struct {
 	list     []*Table
 	err      error
 	mismatch map[uint32]error
+	drift    atomic.Pointer[map[uint32]error]
 }
 
 func table(oid uint32, name string) *Table {
@@ -257,6 +259,13 @@ func (f *fakeTables) Encoder(_ context.Context, t *Table) (TableEncoder, error) 
 }
 
 func (f *fakeTables) Match(t *Table, _ *WireRelation) error { return f.mismatch[t.OID] }
+
+func (f *fakeTables) Drift(context.Context) (map[uint32]error, error) {
+	if found := f.drift.Load(); found != nil {
+		return *found, nil
+	}
+	return nil, nil
+}
 
 // fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means that
 // a server did not answer.

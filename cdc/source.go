@@ -136,8 +136,8 @@ type Table struct {
 	Topic        *Topic
 	// KeyPrint and PolicyPrint fingerprint what a generation depends on (rules 9 and 29).
 	KeyPrint, PolicyPrint string
-	// Shape fingerprints the columns (names, numbers, types): a table whose shape changed may hold rows that changed without
-	// an event (rule 18).
+	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums, "<print>;<oid>=<print>,…": a table
+	// whose shape changed may hold rows that changed without an event (rule 18). A label that was added changes nothing.
 	Shape string
 	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it gives each
 	// column: types without a binary decoder are cast to text.
@@ -162,4 +162,7 @@ type Tables interface {
 	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error says
 	// what changed, and quarantines the table.
 	Match(t *Table, w *WireRelation) error
+	// Drift reads the catalog again and tells, by OID, which tables of the last List are no longer as they were, and why. It may
+	// be called beside the other methods.
+	Drift(ctx context.Context) (map[uint32]error, error)
 }

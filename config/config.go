@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -31,9 +30,13 @@ type Config struct {
 	at *positions
 }
 
-// Load reads and parses the file at path. Relative ${file:…} references and certificate paths start at its folder.
+// maxConfig is the largest config file, in bytes: anything larger is another file, or a device.
+const maxConfig = 1 << 20
+
+// Load reads and parses the file at path, which may be a pipe; it reads at most 1 MiB. Relative ${file:…} references and
+// certificate paths start at its folder.
 func Load(path string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := readAtMost(path, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w. Try: --config FILE; config/sample.yaml shows every key", err)
 	}

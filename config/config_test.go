@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,4 +130,37 @@ func TestReplicationFactor(t *testing.T) {
 		require.Equal(t, want, config.Kafka{}.ReplicationFactor(brokers), brokers)
 	}
 	require.Equal(t, 2, config.Kafka{Replication: 2}.ReplicationFactor(9))
+}
+
+// TestFilesAreReadUpToALimit: a file of another kind, or a device without an end, is refused and not read into memory.
+func TestFilesAreReadUpToALimit(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "dirtbike.yaml")
+	text := with("")
+	fill := func(size int) {
+		padded := text + "#" + strings.Repeat("x", size-len(text)-1)
+		require.NoError(t, os.WriteFile(path, []byte(padded), 0o600))
+	}
+	fill(1 << 20)
+	_, err := config.Load(path)
+	require.NoError(t, err)
+	fill(1<<20 + 1)
+	for _, name := range []string{path, "/dev/zero"} {
+		_, err = config.Load(name)
+		require.EqualError(t, err, "read config: read "+name+": larger than 1024 KiB. Try: --config FILE; config/sample.yaml shows every key")
+	}
+
+	secret := filepath.Join(dir, "secret")
+	text = strings.Replace(text, "postgres://u@h/d", "postgres://u:${file:secret}@h/d", 1)
+	fill(1000)
+	require.NoError(t, os.WriteFile(secret, []byte(strings.Repeat("s", 64<<10)), 0o600))
+	_, err = config.Load(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(secret, []byte(strings.Repeat("s", 64<<10+1)), 0o600))
+	_, err = config.Load(path)
+	require.ErrorContains(t, err, "source.url: file "+secret+": larger than 64 KiB")
+	text = strings.Replace(text, "file:secret", "file:/dev/zero", 1)
+	fill(1000)
+	_, err = config.Load(path)
+	require.ErrorContains(t, err, "source.url: file /dev/zero: not a regular file")
 }

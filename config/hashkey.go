@@ -102,7 +102,7 @@ func readHashKey(path string) ([]byte, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("other users may read or write it, chmod 600 it (mode %o)", info.Mode().Perm())
 	}
-	data, err := readLimited(path)
+	data, err := readLimited(path, maxSecret)
 	if err != nil {
 		return nil, err
 	}

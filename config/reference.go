@@ -9,8 +9,11 @@ import (
 	"strings"
 )
 
-// maxReferenced is the largest file that ${file:…} reads, in bytes: anything larger is not a secret but a mistake.
-const maxReferenced = 1 << 20
+// The largest files that are read, in bytes: anything larger is not what was meant.
+const (
+	maxSecret = 64 << 10 // a ${file:…} or a hash key
+	maxPEM    = 1 << 20  // certificates; a bundle of all authorities has 200 KB
+)
 
 // expand replaces ${env:NAME} and ${file:PATH} in a value; "$${" stands for a literal "${". What comes out of a reference
 // is not expanded again. Errors name the reference, never its content.
@@ -76,7 +79,7 @@ func fromFile(name, dir string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	data, err := readLimited(path)
+	data, err := readLimited(path, maxSecret)
 	if err != nil {
 		return "", fmt.Errorf("file %s: %w", path, cause(err))
 	}
@@ -87,7 +90,8 @@ func fromFile(name, dir string) (string, error) {
 	return value, nil
 }
 
-func readLimited(path string) ([]byte, error) {
+// readLimited reads a regular file of at most limit bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path) // before opening: opening a pipe would wait for a writer
 	if err != nil {
 		return nil, err
@@ -95,16 +99,24 @@ func readLimited(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
+	return readAtMost(path, limit)
+}
+
+// readAtMost reads whatever can be opened, also a pipe or a device, but never more than one byte beyond limit.
+func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxReferenced+1))
-	if err == nil && len(data) > maxReferenced {
-		err = fmt.Errorf("larger than %d bytes", maxReferenced)
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
 	}
-	return data, err
+	if int64(len(data)) > limit {
+		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d KiB", limit>>10)}
+	}
+	return data, nil
 }
 
 // cause strips the operation and the path from an error of package os: the caller names the path once.

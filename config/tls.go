@@ -75,7 +75,7 @@ func (t *TLS) pem(value string) ([]byte, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(t.at.fileName()), path)
 	}
-	data, err := readLimited(path)
+	data, err := readLimited(path, maxPEM)
 	if err != nil {
 		return nil, fmt.Errorf("neither PEM text nor a file that can be read: %w", cause(err))
 	}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
 	"dirtbike/schemas"
@@ -19,6 +20,8 @@ type entry struct {
 	rows   int64
 	// textOnly says that some column has no binary decoder here.
 	textOnly bool
+	// labels are the labels of the columns' enums, "<oid>=<print>".
+	labels []string
 }
 
 // tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks for:
@@ -68,6 +71,9 @@ func read(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, error
 		byOID[e.rel.OID], oids[i] = e, e.rel.OID
 	}
 	if err := readColumns(ctx, conn, oids, byOID); err != nil {
+		return nil, err
+	}
+	if err := readLabels(ctx, conn, oids, byOID); err != nil {
 		return nil, err
 	}
 	for i, e := range entries {
@@ -177,4 +183,31 @@ func resolveKey(e *entry, k indexKey) {
 		e.notKey = "its key holds a generated column, which Postgres does not send. Try: REPLICA IDENTITY USING INDEX with another unique index"
 		e.rel.Key = nil
 	}
+}
+
+// labelsSQL lists the labels of the enums that columns are made of, themselves, beneath domains or as elements of arrays.
+const labelsSQL = `
+SELECT DISTINCT a.attrelid, l.oid, l.enumlabel::text
+FROM pg_attribute a
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_type b ON b.oid = t.typbasetype
+JOIN pg_enum l ON l.enumtypid IN (t.oid, t.typelem, b.oid, b.typelem)
+WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped`
+
+func readLabels(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
+	rows, err := conn.Query(ctx, labelsSQL, oids)
+	if err != nil {
+		return fmt.Errorf("read pg_enum: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var relation, label uint32
+		var text string
+		if err := rows.Scan(&relation, &label, &text); err != nil {
+			return fmt.Errorf("read pg_enum: %w", err)
+		}
+		print := sha256.Sum256([]byte(text))
+		byOID[relation].labels = append(byOID[relation].labels, fmt.Sprintf("%d=%x", label, print[:4]))
+	}
+	return rows.Err()
 }

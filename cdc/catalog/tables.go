@@ -123,7 +123,7 @@ func (t *Tables) describe(e *entry) (*known, error) {
 	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted},
-		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e.rel),
+		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e),
 		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
 	}}, nil
 }
@@ -203,7 +203,7 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 		return err
 	}
 	if why := difference(k.rel, w); why != "" {
-		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.StartAnew, why)
+		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain, why)
 	}
 	return nil
 }
@@ -278,11 +278,17 @@ func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
 }
 
 // shape fingerprints the columns: a table in which one was added, dropped, renamed or retyped must not go on as if nothing were.
-func shape(rel *schemas.Relation) string {
+// The labels of its enums follow, so that a renamed one is seen and an added one does no harm.
+func shape(e *entry) string {
 	h := sha256.New()
-	for i := range rel.Columns {
-		c := &rel.Columns[i]
+	for i := range e.rel.Columns {
+		c := &e.rel.Columns[i]
 		fmt.Fprintf(h, "%d %q %d %d %q\n", c.Attnum, c.Name, c.Type.OID, c.Type.Mod, c.Type.Name)
 	}
-	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+	out := fmt.Sprintf("%x", h.Sum(nil)[:8])
+	if len(e.labels) > 0 {
+		slices.Sort(e.labels)
+		out += ";" + strings.Join(slices.Compact(e.labels), ",")
+	}
+	return out
 }

@@ -27,7 +27,7 @@ INSERT INTO docs VALUES (1, repeat('one', 1000)), (2, repeat('two', 1000))`)
 	go func() {
 		conn, err := pgx.Connect(context.Background(), r.url)
 		if err == nil {
-			defer conn.Close(context.Background()) //nolint:errcheck // the test is over
+			defer conn.Close(context.Background()) // the test is over
 			// key 1 now belongs to the row that was 2, and 3 to the one that was 1
 			_, err = conn.Exec(context.Background(), `BEGIN; SET LOCAL synchronous_commit = on; UPDATE docs SET id = 3 WHERE id = 1; UPDATE docs SET id = 1 WHERE id = 2; COMMIT`)
 		}

@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +39,7 @@ const (
 // Client is a schema registry with a cache in front. It is safe for concurrent use.
 type Client struct {
 	sr       *sr.Client
+	at       string // the URLs, for errors
 	patience time.Duration
 
 	mu    sync.Mutex
@@ -70,7 +73,7 @@ func New(urls []string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
 	return &Client{
-		sr: client, patience: cmp.Or(o.Patience, defaultPatience), ids: map[registered]int{}, texts: map[int]string{},
+		sr: client, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, defaultPatience), ids: map[registered]int{}, texts: map[int]string{},
 	}, nil
 }
 
@@ -109,7 +112,10 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 		return c.sr.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, assigned, assigned)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("register schema under subject %s: %w", subject, explain(err))
+		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.explain(err))
+	}
+	if !usable(id) {
+		return 0, fmt.Errorf("register schema under subject %s: the registry at %s answered without a usable schema id. %s", subject, c.at, tryRegistry)
 	}
 	c.mu.Lock()
 	c.ids[key], c.texts[id] = id, schema
@@ -117,9 +123,15 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	return id, nil
 }
 
+// usable reports whether an id is one that a registry gives and a record can carry: 1 to 2^31−1.
+func usable(id int) bool { return id >= 1 && id <= math.MaxInt32 }
+
 // Schema gives the Avro schema of an id; an error wraps schemas.ErrNoSchema if the registry says that it has
-// none, or has one of another kind.
+// none, or has one of another kind, or if no registry can have the id.
 func (c *Client) Schema(ctx context.Context, id int) (string, error) {
+	if !usable(id) {
+		return "", fmt.Errorf("read schema %d: %w: ids are 1 to %d. Try: look who else writes to the topic", id, schemas.ErrNoSchema, math.MaxInt32)
+	}
 	c.mu.Lock()
 	text, ok := c.texts[id]
 	c.mu.Unlock()
@@ -131,7 +143,10 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 		if isNoSchema(err) {
 			return "", fmt.Errorf("read schema %d: %w. Try: look whether registry.url is that of the registry the topics were written with", id, schemas.ErrNoSchema)
 		}
-		return "", fmt.Errorf("read schema %d: %w", id, explain(err))
+		return "", fmt.Errorf("read schema %d: %w", id, c.explain(err))
+	}
+	if s.Schema == "" {
+		return "", fmt.Errorf("read schema %d: the registry at %s answered without a schema. %s", id, c.at, tryRegistry)
 	}
 	if s.Type != sr.TypeAvro || len(s.References) > 0 {
 		return "", fmt.Errorf("read schema %d: %w: it is of another kind, or refers to others. Try: look who else writes to the topic", id, schemas.ErrNoSchema)

@@ -227,3 +227,44 @@ func TestLongAnswers(t *testing.T) {
 	require.Less(t, len(err.Error()), 500)
 	require.True(t, utf8.ValidString(err.Error()))
 }
+
+// TestUnusableAnswers: what an answer of 200 lacks is no id, and is not kept.
+func TestUnusableAnswers(t *testing.T) {
+	for _, body := range []string{
+		`{}`, `{"id":0}`, `{"id":-1}`, `{"id":2147483648}`, `{"id":null}`, `{"version":1}`, `[]`, `{"id":"7"}`, `<html>welcome</html>`, ``,
+	} {
+		t.Run(body, func(t *testing.T) {
+			fake, _ := newFake(t)
+			fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write([]byte(body)); return true })
+			c := newClient(t, short, fake.URL())
+			for range 2 {
+				_, err := c.Register(context.Background(), subject, schema)
+				require.ErrorContains(t, err, "register schema under subject "+subject+": the registry at "+fake.URL()+" answered without a usable schema id")
+				require.ErrorContains(t, err, "Try: look whether registry.url")
+			}
+			_, err := c.Schema(context.Background(), 7)
+			require.ErrorContains(t, err, "read schema 7: the registry at "+fake.URL()+" answered without")
+			require.NotErrorIs(t, err, schemas.ErrNoSchema)
+		})
+	}
+}
+
+func TestGreatestID(t *testing.T) {
+	fake, _ := newFake(t)
+	fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write([]byte(`{"id":2147483647}`)); return true })
+	id, err := newClient(t, short, fake.URL()).Register(context.Background(), subject, schema)
+	require.NoError(t, err)
+	require.Equal(t, 2147483647, id)
+}
+
+// TestImpossibleIDs come from records of others; the registry is not asked.
+func TestImpossibleIDs(t *testing.T) {
+	fake, requests := newFake(t)
+	c := newClient(t, short, fake.URL())
+	for _, id := range []int{0, -1, 1 << 31, 1<<32 - 1} {
+		_, err := c.Schema(context.Background(), id)
+		require.ErrorIs(t, err, schemas.ErrNoSchema)
+		require.ErrorContains(t, err, "ids are 1 to 2147483647")
+	}
+	require.Zero(t, requests.Load())
+}

@@ -35,11 +35,14 @@ func isNoSchema(err error) bool {
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.ErrorCode == sr.ErrSchemaNotFound.Code
 }
 
+// tryRegistry is the way out where what answers does not speak as a registry does.
+const tryRegistry = "Try: look whether registry.url is that of a schema registry, and not of something in front of it"
+
 // explain makes one line of an error, with what to do.
-func explain(err error) error {
+func (c *Client) explain(err error) error {
 	var answer *sr.ResponseError
 	if !errors.As(err, &answer) {
-		return explainNetwork(err)
+		return c.explainNetwork(err)
 	}
 	said := oneLine(answer.Error())
 	switch answer.StatusCode {
@@ -56,13 +59,15 @@ func explain(err error) error {
 	return fmt.Errorf("the registry answers %d: %s. Try: look at the registry's log", answer.StatusCode, said)
 }
 
-func explainNetwork(err error) error {
+func (c *Client) explainNetwork(err error) error {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &certificate):
 		return fmt.Errorf("%w. Try: registry.tls.ca", err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !passing(err):
 		return err
+	case !passing(err): // its answer was no JSON
+		return fmt.Errorf("the registry at %s answered without a usable schema id or schema: %s. %s", c.at, oneLine(err.Error()), tryRegistry)
 	}
 	return fmt.Errorf("the registry cannot be reached: %w. Try: look whether registry.url is right and the registry runs", err)
 }

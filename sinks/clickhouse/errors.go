@@ -45,15 +45,37 @@ func errorCode(err error) int32 {
 // isHopeless reports whether ClickHouse refused for a reason that will not go away.
 func isHopeless(err error) bool { return hopeless[errorCode(err)] }
 
+// Ways out that several codes share.
+const (
+	tryLogin = "Try: clickhouse.url's user and password"
+	tryLoad  = "Try: look what else ClickHouse is busy with (system.processes)"
+)
+
+// explained has the name and the meaning of the codes that are met most often, and the way out.
+var explained = map[int32]string{
+	81:  "(UNKNOWN_DATABASE): unknown database. Try: look who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing",
+	159: "(TIMEOUT_EXCEEDED): a query took too long. " + tryLoad,
+	192: "(UNKNOWN_USER): authentication failed. " + tryLogin,
+	193: "(WRONG_PASSWORD): authentication failed. " + tryLogin,
+	209: "(SOCKET_TIMEOUT): ClickHouse's network timed out. " + tryLoad,
+	241: "(MEMORY_LIMIT_EXCEEDED): memory limit exceeded. Try: give ClickHouse more memory, or lower clickhouse.load.batch_bytes",
+	243: "(NOT_ENOUGH_SPACE): its disk is full. Try: free disk space on ClickHouse's data volume",
+	252: "(TOO_MANY_PARTS): too many parts. Try: give its merges time and disk, or raise clickhouse.load.flush_interval",
+	497: "(ACCESS_DENIED): access denied. Try: the grants in the README",
+	516: "(AUTHENTICATION_FAILED): authentication failed. " + tryLogin,
+}
+
 // withoutValues names ClickHouse's error without its message, which may quote a row's value.
 func withoutValues(err error) string {
-	if code := errorCode(err); code != 0 {
-		if e, ok := ch.AsException(err); ok {
-			return fmt.Sprintf("ClickHouse error %d (%s)", code, e.Name)
-		}
-		return fmt.Sprintf("ClickHouse error %d", code)
+	code := errorCode(err)
+	if code == 0 {
+		return err.Error()
 	}
-	return err.Error()
+	said := fmt.Sprintf("ClickHouse error %d", code)
+	if meaning := explained[code]; meaning != "" {
+		said += " " + meaning
+	}
+	return said
 }
 
 // isStop reports whether load must stop until somebody has decided what to do.

@@ -14,7 +14,7 @@ import (
 )
 
 // source is a model of Postgres and of a capture that dies and goes on: random transactions over few keys, whose records reach
-// the topics later, and copies. Its history says what each table held at every commit.
+// the topics later, and copies. Its history says what each table held behind every change.
 type source struct {
 	*world
 	rng      *rand.Rand
@@ -28,7 +28,8 @@ type source struct {
 	history []moment
 }
 
-// moment is what the tables held from a commit on; lsn is its end.
+// moment is what the tables held behind a change; lsn is the end of its commit. A view may show any change of a transaction that
+// nobody claims to be complete.
 type moment struct {
 	lsn  cdc.LSN
 	rows []map[int]string // by table, then key: the row as the view gives it
@@ -116,8 +117,8 @@ func (s *source) transact() {
 	x.lsn = x.at.CommitLSN
 	for range 1 + s.rng.IntN(5) {
 		s.change(x, s.tables[s.rng.IntN(len(s.tables))])
+		s.remember(x.lsn + commitSize)
 	}
-	s.remember(x.lsn + commitSize)
 	s.queue = append(s.queue, x)
 }
 

@@ -83,9 +83,7 @@ func readCommitted(t *testing.T, seeds []string, topic string) []sinktest.Record
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	require.NoError(t, err)
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
-	require.NoError(t, err)
-	require.NoError(t, ends.Error())
+	ends := settledEnds(ctx, t, kadm.NewClient(client), topic)
 	missing := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {
@@ -106,6 +104,30 @@ func readCommitted(t *testing.T, seeds []string, topic string) []sinktest.Record
 		})
 	}
 	return got
+}
+
+// settledEnds gives the last stable offsets. Kafka answers EndTxn before it has written the markers, so that it looks again for two
+// seconds where something still seems open; what is open then is meant to be.
+func settledEnds(ctx context.Context, t *testing.T, admin *kadm.Client, topic string) (stable kadm.ListedOffsets) {
+	t.Helper()
+	look := func() bool {
+		var err error
+		stable, err = admin.ListCommittedOffsets(ctx, topic)
+		require.NoError(t, err)
+		require.NoError(t, stable.Error())
+		ends, err := admin.ListEndOffsets(ctx, topic)
+		require.NoError(t, err)
+		open := false
+		ends.Each(func(o kadm.ListedOffset) {
+			s, _ := stable.Lookup(topic, o.Partition)
+			open = open || s.Offset < o.Offset
+		})
+		return !open
+	}
+	for deadline := time.Now().Add(2 * time.Second); !look() && time.Now().Before(deadline); {
+		<-time.After(20 * time.Millisecond)
+	}
+	return stable
 }
 
 func record(r *kgo.Record) sinktest.Record {

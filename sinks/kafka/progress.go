@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -154,11 +155,11 @@ func (s *Sink) deriveTopic(ctx context.Context, r *reader, topic string) error {
 	if err != nil {
 		return fmt.Errorf("list the offsets of topic %s: %w", topic, err)
 	}
-	ends, err := r.adm.ListCommittedOffsets(ctx, topic)
+	ends, err := s.settleTopic(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("list the offsets of topic %s: %w", topic, err)
+		return err
 	}
-	for partition, end := range ends[topic] {
+	for partition, end := range ends {
 		start := starts[topic][partition]
 		err := errors.Join(end.Err, start.Err)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -176,6 +177,37 @@ func (s *Sink) deriveTopic(ctx context.Context, r *reader, topic string) error {
 		}
 	}
 	return nil
+}
+
+// settleTopic waits until no transaction is open on any partition of the topic, and gives their ends. Kafka answers EndTxn before it
+// has written the markers: that the state's partition has its own says nothing of the others, and an end read too early would let
+// complete_up_to claim too much.
+func (s *Sink) settleTopic(ctx context.Context, topic string) (map[int32]kadm.ListedOffset, error) {
+	timeout := s.o.TransactionTimeout + settleGrace
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("a transaction has been open on it for %s. "+
+		"Try: kafka-transactions.sh find-hanging, and stop what else writes to it", timeout))
+	defer cancel()
+	for wait := retryFirst; ; {
+		// the high watermark is read first: what the stable offset has reached then was settled
+		high, err := s.adm.ListEndOffsets(ctx, topic)
+		if err != nil {
+			return nil, fmt.Errorf("list the end of topic %s: %w", topic, err)
+		}
+		stable, err := s.adm.ListCommittedOffsets(ctx, topic)
+		if err != nil {
+			return nil, fmt.Errorf("list the last stable offset of topic %s: %w", topic, err)
+		}
+		open := false
+		for partition, end := range high[topic] {
+			open = open || end.Err == nil && stable[topic][partition].Err == nil && stable[topic][partition].Offset < end.Offset
+		}
+		if !open {
+			return stable[topic], nil
+		}
+		if stop := pause(ctx, &wait); stop != nil {
+			return nil, fmt.Errorf("wait for topic %s: %w", topic, stop)
+		}
+	}
 }
 
 // lastData is the offset behind the last committed data record in [start, end), start if there is none.

@@ -1,0 +1,46 @@
+package cdc
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDriftQuarantines: a table that changed without an event is quarantined within the interval, with and without traffic; the
+// others go on.
+func TestDriftQuarantines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.drift.Store(&map[uint32]error{1: errors.New("the table was dropped")})
+		time.Sleep(2 * r.capture.DriftInterval) // the bubble's clock
+		synctest.Wait()
+		r.server.add(insert(1, "out"), insert(2, "in"))
+		r.caughtUp(t)
+		records, state := r.snapshot()
+		require.Equal(t, TableQuarantined, state.Tables["public.a"].Phase)
+		require.Equal(t, "the table was dropped", state.Tables["public.a"].Reason)
+		require.Equal(t, TableStreaming, state.Tables["public.b"].Phase)
+		require.Len(t, changes(records), 1)
+		require.NoError(t, stop())
+	})
+}
+
+func TestSameShape(t *testing.T) {
+	for _, c := range []struct {
+		stored, now string
+		same        bool
+	}{
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a;1=x", "a;1=x", true},
+		{"a;1=x", "a;1=x,2=y", true},      // a label was added
+		{"a;1=x,2=y", "a;1=z,2=y", false}, // renamed
+		{"a;1=x", "a", false},
+		{"a", "a;1=x", true},
+	} {
+		require.Equal(t, c.same, SameShape(c.stored, c.now), "%s %s", c.stored, c.now)
+	}
+}

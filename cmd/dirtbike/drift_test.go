@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDrift changes tables in ways that send no event: each is quarantined within the polling interval instead of being called
+// exact, the one that nobody touched goes on, and what does no harm (a new label) is left alone.
+func TestDrift(t *testing.T) {
+	names := []string{"unpublished", "remade", "renamed_label", "rekeyed", "defaulted", "dropped"}
+	schema := `CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TYPE fine AS ENUM ('ok'); CREATE TABLE untouched (id int PRIMARY KEY, f fine);`
+	for _, n := range names {
+		schema += fmt.Sprintf(`CREATE TABLE %[1]s (id int PRIMARY KEY, v text, m %[2]s); INSERT INTO %[1]s VALUES (1, 'x');`, n, map[bool]string{true: "mood", false: "text"}[n == "renamed_label"])
+	}
+	r := newRig(t, rigOptions{}, schema+`ALTER TABLE rekeyed REPLICA IDENTITY FULL`)
+	l := r.start("run")
+	r.wait()
+	r.exec(`ALTER PUBLICATION ` + r.name + ` DROP TABLE unpublished`)
+	r.exec(`CREATE TABLE n (LIKE remade INCLUDING ALL); DROP TABLE remade; ALTER TABLE n RENAME TO remade`)
+	r.exec(`ALTER TYPE mood RENAME VALUE 'ok' TO 'okay'; ALTER TYPE fine ADD VALUE 'finer'`)
+	r.exec(`ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey`)
+	r.exec(`ALTER TABLE defaulted ADD COLUMN d int DEFAULT 5`)
+	r.exec(`DROP TABLE dropped`)
+	require.Eventually(t, func() bool {
+		_, out, _ := r.verb("status", "--json")
+		return strings.Count(out, `"quarantined"`) == len(names)
+	}, 30*time.Second, 300*time.Millisecond)
+	r.exec(`INSERT INTO untouched VALUES (1, 'ok')`)
+	var n uint64
+	require.Eventually(t, func() bool {
+		return r.ch().QueryRow(t.Context(), "SELECT count() FROM `"+r.name+"`.untouched WHERE id = 1").Scan(&n) == nil && n == 1
+	}, 15*time.Second, 200*time.Millisecond)
+	var exact []string
+	rows, err := r.ch().Query(t.Context(), "SELECT table FROM `"+r.name+"`.complete_up_to WHERE exact")
+	require.NoError(t, err)
+	for rows.Next() {
+		var name string
+		require.NoError(t, rows.Scan(&name))
+		exact = append(exact, name)
+	}
+	require.NoError(t, rows.Err())
+	require.Equal(t, []string{"public.untouched"}, exact)
+	l.stop()
+}
