@@ -35,7 +35,7 @@ var bookkeeping = []string{
 }
 
 // completeView is the public view of `complete`; see Complete.
-const completeView = "CREATE VIEW IF NOT EXISTS DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
+const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
 	" WITH excluded AS (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3)," +
 	" inexact AS (SELECT `table` FROM RAW.complete FINAL WHERE `table` != '' AND `table` NOT IN (SELECT `table` FROM excluded) AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
 	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN RAW.shown AS s FINAL ON s.`table` = q.`table`" +

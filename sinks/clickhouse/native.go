@@ -56,7 +56,9 @@ func (n *native) do(ctx context.Context, q ch.Query) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Do(ctx, q); err != nil {
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // Do does not see that ctx has ended while it waits for the server
+	err = c.Do(ctx, q)
+	if !stop() || err != nil {
 		_ = c.Close() // the query's error is the one that counts
 		return err
 	}
