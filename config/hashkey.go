@@ -51,6 +51,15 @@ func (c *Config) HashKey() (id string, key []byte, err error) {
 	return madeKeyID, key, nil
 }
 
+// HashKeyMissing reports whether HashKey would make the file.
+func (c *Config) HashKeyMissing() bool {
+	if !c.Privacy.Hashes() || len(c.Privacy.Hash.Keys) > 0 {
+		return false
+	}
+	_, err := os.Stat(c.HashKeyFile())
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // HashKeyFile is where a key made by dirtbike lies: beside the config, "dirtbike.hash.key" for "dirtbike.yaml".
 func (c *Config) HashKeyFile() string {
 	path := c.Path()

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"dirtbike/docker/embedded"
@@ -23,7 +25,7 @@ func (a *app) embedded() *cobra.Command {
 			o.Progress, o.Log = embedded.NewProgress(a.stderr), log
 			switch {
 			case prepare:
-				return embedded.Prepare(c.Context(), o)
+				return stackError(embedded.Prepare(c.Context(), o))
 			case clean:
 				return embedded.Clean(o.Dir)
 			}
@@ -47,10 +49,10 @@ func (a *app) runEmbedded(ctx context.Context, o embedded.Options) error {
 		return nil // Ctrl-C while it started: Start has stopped what ran already
 	}
 	if err != nil {
-		return unreachable(err)
+		return stackError(err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "Postgres    %s\nClickHouse  %s\n            %s\nKafka       %v\nRegistry    %s\nData in %s. Ctrl-C stops everything; it starts again with the same --dir.\n",
-		stack.Postgres.URL(), stack.ClickHouse.URL(), stack.ClickHouse.HTTPURL(), stack.Kafka.Brokers(), stack.Registry.URL(), o.Dir)
+	_, err = fmt.Fprintf(a.stdout, "Postgres    %s\nClickHouse  %s\n            %s\nKafka       %s\nRegistry    %s\nData in %s. Ctrl-C stops everything; it starts again with the same --dir.\n",
+		stack.Postgres.URL(), stack.ClickHouse.URL(), stack.ClickHouse.HTTPURL(), strings.Join(stack.Kafka.Brokers(), ","), stack.Registry.URL(), o.Dir)
 	if err == nil {
 		<-ctx.Done()
 	}
@@ -60,4 +62,15 @@ func (a *app) runEmbedded(ctx context.Context, o embedded.Options) error {
 		return unreachable(stopErr)
 	}
 	return err
+}
+
+// stackError gives the errors of the embedded stack their exit codes.
+func stackError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, embedded.ErrOptions):
+		return wrong(err)
+	}
+	return unreachable(err)
 }

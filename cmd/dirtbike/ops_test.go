@@ -66,7 +66,7 @@ func TestOps(t *testing.T) {
 		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }
 		defer func() { back() }()
 		r.exec(`INSERT INTO things VALUES (500, 'while ClickHouse is away')`)
-		ready(t, at, 503, "[-]clickhouse failed: ", "(Try: see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile)", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
+		ready(t, at, 503, "[-]clickhouse failed: ", ". Try: see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		require.Eventually(t, func() bool { // an answer from before the kill is used for a moment
@@ -85,7 +85,7 @@ func TestOps(t *testing.T) {
 		require.NoError(t, r.stack.Kafka.Kill())
 		back := func() { require.NoError(t, r.stack.Kafka.Start(context.Background())) }
 		defer func() { back() }()
-		ready(t, at, 503, "[-]kafka failed: ", "(Try: look at the brokers named in kafka.brokers)", "[+]clickhouse ok")
+		ready(t, at, 503, "[-]kafka failed: ", ". Try: look at the brokers named in kafka.brokers\n", "[+]clickhouse ok")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		back()

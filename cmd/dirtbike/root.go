@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"regexp"
 	"syscall"
 
 	"dirtbike/cdc"
@@ -75,8 +75,27 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	return exitWrong
 }
 
+// way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
+var way = regexp.MustCompile(` Try(,[^:\n]*)?: `)
+
 // tryOnItsOwnLine puts the way out where the eye finds it.
-func tryOnItsOwnLine(message string) string { return strings.Replace(message, " Try: ", "\nTry: ", 1) }
+func tryOnItsOwnLine(message string) string {
+	at := way.FindStringIndex(message)
+	if at == nil {
+		return message
+	}
+	return message[:at[0]] + "\n" + message[at[0]+1:]
+}
+
+// withWayOut makes a verb's refusal of its arguments say what to do.
+func withWayOut(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
+		}
+		return nil
+	}
+}
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -103,6 +122,11 @@ func (a *app) root() *cobra.Command {
 		return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
 	})
 	root.AddCommand(a.demo(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.version())
+	for _, verb := range root.Commands() {
+		if verb.Args != nil {
+			verb.Args = withWayOut(verb.Args)
+		}
+	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
@@ -132,7 +156,7 @@ func (a *app) logger() (*zap.Logger, error) {
 	switch a.logFormat {
 	case "auto":
 		file, ok := a.stderr.(*os.File)
-		console = ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+		console = ok && term.IsTerminal(int(file.Fd()))
 	case "console":
 		console = true
 	case "json":

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
 )
 
@@ -19,7 +22,10 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"help", "verify"}, exitGood, "Compare every row"},
 		{[]string{"verfy"}, exitWrong, "\"verfy\" is no verb of dirtbike.\nTry: dirtbike --help"},
 		{[]string{"verify", "--nonsense"}, exitWrong, "Try: dirtbike verify --help"},
-		{[]string{"run", "foo"}, exitWrong, "foo"},
+		{[]string{"run", "foo"}, exitWrong, "unknown command \"foo\" for \"dirtbike run\".\nTry: dirtbike run --help\n"},
+		{[]string{"wait", "--timeout", "0s"}, exitWrong, "--timeout 0s leaves no time to wait.\nTry: --timeout 60s\n"},
+		{[]string{"wait", "--timeout", "-5s"}, exitWrong, "--timeout -5s leaves no time to wait.\nTry: --timeout 60s\n"},
+		{[]string{"demo", "--for", "-5s"}, exitWrong, "no demo: it cannot run for -5s.\nTry: --for 30s, or --for 0 until Ctrl-C\n"},
 		{[]string{"run", "--config", "nothing.yaml"}, exitWrong, "no config file nothing.yaml"},
 	} {
 		var out bytes.Buffer
@@ -33,4 +39,52 @@ func TestEmbeddedInterruptedAtStart(t *testing.T) {
 	cancel()
 	var out bytes.Buffer
 	require.Equal(t, exitGood, execute(ctx, []string{"embedded", "--dir", t.TempDir()}, &out, &out, nil), "%s", &out)
+}
+
+// TestEmbeddedRefusals: wrong options exit with 2 and a way out, and leave nothing behind.
+func TestEmbeddedRefusals(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o600))
+	inUse := t.TempDir()
+	lock := flock.New(filepath.Join(inUse, ".lock"))
+	_, err := lock.TryLock()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Unlock() })
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"embedded", "--kafka", "redpanda"}, "Error: unknown Kafka \"redpanda\".\nTry: kfake or apache\n"},
+		{[]string{"embedded", "--postgres", "13"}, "Error: unsupported Postgres version \"13\".\nTry: one of 14, 15, 16, 17, 18\n"},
+		{[]string{"embedded", "--engines", "docker"}, "Error: unknown engines \"docker\".\nTry: npm or path\n"},
+		{[]string{"embedded", "--prepare", "--engines", "docker"}, "Error: unknown engines \"docker\".\nTry: npm or path\n"},
+		{[]string{"embedded", "--dir", file}, " is a file.\nTry: --dir with a new or empty directory\n"},
+		{[]string{"embedded", "--dir", filepath.Dir(file)}, "nothing was touched.\nTry: --dir with a new or empty directory\n"},
+		{[]string{"embedded", "--dir", inUse}, " is in use by another embedded stack.\nTry: stop it, or another directory\n"},
+		{[]string{"embedded", "--clean", "--dir", filepath.Dir(file)}, "nothing was removed.\nTry: --dir with the directory that `dirtbike embedded` was given\n"},
+		{[]string{"demo", "--kafka", "redpanda"}, "Error: no demo: unknown Kafka \"redpanda\".\nTry: kfake or apache\n"},
+		{[]string{"demo", "--engines", "docker"}, "Error: no demo: unknown engines \"docker\".\nTry: npm or path\n"},
+	} {
+		empty := t.TempDir()
+		t.Chdir(empty)
+		t.Setenv("TMPDIR", empty)
+		var out bytes.Buffer
+		require.Equal(t, exitWrong, execute(t.Context(), c.args, &out, &out, nil), "%v: %s", c.args, &out)
+		require.Contains(t, out.String(), c.says, "%v", c.args)
+		left, err := os.ReadDir(empty)
+		require.NoError(t, err)
+		require.Empty(t, left, "%v", c.args)
+	}
+}
+
+func TestTryOnItsOwnLine(t *testing.T) {
+	for message, want := range map[string]string{
+		"no. Try: this":                          "no.\nTry: this",
+		"no. Try, as the tables' owner: ALTER x": "no.\nTry, as the tables' owner: ALTER x",
+		"no. Try: this, or that. Try: the other": "no.\nTry: this, or that. Try: the other",
+		"no way out":                             "no way out",
+		"Try this: or not":                       "Try this: or not",
+	} {
+		require.Equal(t, want, tryOnItsOwnLine(message))
+	}
 }

@@ -18,7 +18,7 @@ const statusTime = 30 * time.Second
 func (a *app) status() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact", Args: cobra.NoArgs,
+		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact or no capture runs", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			status, err := a.askStatus(c.Context())
 			if err != nil {
@@ -61,8 +61,11 @@ func (a *app) askStatus(ctx context.Context) (ops.Status, error) {
 	return status, nil
 }
 
-// good is the answer of the verb: nil if every table is exact, and there is one.
+// good is the answer of the verb: nil if a capture streams and every table is exact, and there is one.
 func good(s ops.Status) error {
+	if err := s.Dead(); err != nil {
+		return answerNo(err)
+	}
 	if len(s.Tables) == 0 {
 		return answerNo(errors.New("ClickHouse has no table yet. Try: dirtbike run, then dirtbike wait"))
 	}

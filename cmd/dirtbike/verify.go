@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"dirtbike/cmd/internal/pipeline"
 
 	"github.com/spf13/cobra"
@@ -32,8 +30,8 @@ func (a *app) verify() *cobra.Command {
 			if err := write(a.stdout); err != nil {
 				return err
 			}
-			if !report.Equal {
-				return answerNo(errors.New("ClickHouse differs from Postgres"))
+			if err := report.Err(); err != nil {
+				return answerNo(err)
 			}
 			return nil
 		},

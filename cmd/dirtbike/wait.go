@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"dirtbike/cdc"
@@ -17,6 +18,9 @@ func (a *app) wait() *cobra.Command {
 	c := &cobra.Command{
 		Use: "wait", Short: "Return once ClickHouse is complete up to now; exit 1 if it is not in time", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return wrong(fmt.Errorf("--timeout %s leaves no time to wait. Try: --timeout 60s", timeout))
+			}
 			cfg, err := a.config()
 			if err != nil {
 				return err

@@ -117,20 +117,20 @@ func (c *ClickHouse) startOnce(ctx context.Context) error {
 		return err
 	}
 	c.child = ch
-	go c.watch(ch)
+	go c.watch(context.WithoutCancel(ctx), ch) // it outlives the call that starts it
 	return nil
 }
 
 // watch starts the library's server again when it ended by itself: it aborts where the program would only log, e.g. when a
 // client is killed in the middle of an insert.
-func (c *ClickHouse) watch(ch *child) {
+func (c *ClickHouse) watch(ctx context.Context, ch *child) {
 	reportExit(ch, c.log)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.engine.lib == "" || !c.wanted || c.child != ch {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lockGoesWithin)
+	ctx, cancel := context.WithTimeout(ctx, lockGoesWithin)
 	defer cancel()
 	if err := c.start(ctx); err != nil {
 		c.log.Error("ClickHouse did not start again", zap.Error(err))

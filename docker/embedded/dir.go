@@ -41,7 +41,7 @@ type workDir struct {
 // openDir creates or opens a directory of ours and locks it against another stack.
 func openDir(path string) (*workDir, error) {
 	if path == "" {
-		return nil, errors.New("open embedded directory: no directory given. Try: --dir DIR")
+		return nil, optionError("no directory given. Try: --dir DIR")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -66,8 +66,14 @@ func openDir(path string) (*workDir, error) {
 
 // createDir makes the directory private; root's may be walked through, to Postgres' folder. One that exists keeps its mode.
 func createDir(path string) error {
-	if _, err := os.Stat(path); err == nil {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
 		return nil
+	case err == nil:
+		return optionError("%s is a file. Try: --dir with a new or empty directory", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return optionError("%w. Try: --dir with a new or empty directory", err)
 	}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
@@ -95,7 +101,7 @@ func refuseForeign(path string) error {
 	}
 	for _, e := range entries {
 		if e.Name() != lockName && e.Name() != markerName+".tmp" {
-			return fmt.Errorf("%s is neither empty nor a directory of the embedded stack; nothing was touched. Try: an empty directory", path)
+			return optionError("%s is neither empty nor a directory of the embedded stack; nothing was touched. Try: --dir with a new or empty directory", path)
 		}
 	}
 	return nil
@@ -108,7 +114,7 @@ func lockDir(path string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("lock embedded directory: %w", err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("%s is in use by another embedded stack. Try: stop it, or another directory", path)
+		return nil, optionError("%s is in use by another embedded stack. Try: stop it, or another directory", path)
 	}
 	return lock, nil
 }
@@ -135,7 +141,7 @@ func readState(path string) (*state, error) {
 		return nil, fmt.Errorf("read marker %s: %w", filepath.Join(path, markerName), err)
 	}
 	if st.Format != stateFormat {
-		return nil, fmt.Errorf("%s has format %d, this release knows %d. Try: the release that made it", path, st.Format, stateFormat)
+		return nil, optionError("%s has format %d, this release knows %d. Try: the release that made it", path, st.Format, stateFormat)
 	}
 	if st.Ports == nil {
 		st.Ports = map[string]int{}
@@ -174,7 +180,7 @@ func Clean(dir string) error {
 		return nil
 	}
 	if _, err := readState(abs); err != nil {
-		return fmt.Errorf("%s is not a directory of the embedded stack; nothing was removed: %w", abs, err)
+		return optionError("%s is not a directory of the embedded stack; nothing was removed. Try: --dir with the directory that `dirtbike embedded` was given", abs)
 	}
 	lock, err := lockDir(abs)
 	if err != nil {

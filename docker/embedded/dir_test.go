@@ -24,9 +24,16 @@ func TestForeignDirectoriesAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	note := filepath.Join(dir, "note.txt")
 	require.NoError(t, os.WriteFile(note, []byte("mine"), 0o600))
-	require.ErrorContains(t, Clean(dir), "nothing was removed")
+	require.ErrorContains(t, Clean(dir), "nothing was removed. Try: --dir ")
 	_, err := Start(testContext(t), Options{Dir: dir})
 	require.ErrorContains(t, err, "nothing was touched")
+	require.ErrorIs(t, err, ErrOptions)
+	for _, path := range []string{note, filepath.Join(note, "below")} {
+		_, err = Start(testContext(t), Options{Dir: path})
+		require.ErrorIs(t, err, ErrOptions, path)
+		require.ErrorContains(t, err, "Try: --dir ", path)
+	}
+	require.ErrorIs(t, Clean(note), ErrOptions)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, markerName), []byte("{}"), 0o600))
 	require.ErrorContains(t, Clean(dir), "nothing was removed", "a marker of another format")
 	require.FileExists(t, note)
@@ -46,6 +53,7 @@ func TestDirectoryKeepsWhatItWasMadeFor(t *testing.T) {
 		o.Dir = d.path
 		_, err := Start(testContext(t), o)
 		require.ErrorContains(t, err, want)
+		require.ErrorIs(t, err, ErrOptions)
 	}
 }
 
@@ -56,7 +64,15 @@ func TestUnknownOptions(t *testing.T) {
 		"Apache Kafka with 2 nodes":         {Kafka: kindApache, ApacheNodes: 2},
 		`unsupported Postgres version "13"`: {PostgresVersion: "13", Parts: Parts{Postgres: true}},
 	} {
-		require.ErrorContains(t, Prepare(testContext(t), o), want)
+		dir := filepath.Join(t.TempDir(), "new")
+		o.Dir = dir
+		_, err := Start(testContext(t), o)
+		for _, err := range []error{err, Prepare(testContext(t), o), o.Check()} {
+			require.ErrorContains(t, err, want)
+			require.ErrorIs(t, err, ErrOptions)
+			require.ErrorContains(t, err, "Try: ")
+		}
+		require.NoDirExists(t, dir, "nothing is left behind")
 	}
 	_, err := Start(testContext(t), Options{})
 	require.ErrorContains(t, err, "no directory given")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -32,7 +34,8 @@ type Options struct {
 	Kafka string
 	// ApacheNodes is the number of nodes of Apache Kafka, 1 or 3. 0 = 1.
 	ApacheNodes int
-	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's.
+	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be right even
+	// if Postgres is not among the parts.
 	PostgresVersion string
 	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already.
 	PostgresSettings map[string]string
@@ -61,6 +64,26 @@ type Stack struct {
 	err  error // of the first Stop
 }
 
+// ErrOptions says that the options are wrong, or that Dir is not one for them; nothing was started, and nothing made or changed.
+var ErrOptions = errors.New("wrong options of the embedded stack")
+
+// optionsError is ErrOptions, but says only what is wrong.
+type optionsError struct{ error }
+
+func (e optionsError) Unwrap() error      { return e.error }
+func (optionsError) Is(target error) bool { return target == ErrOptions }
+
+func optionError(format string, args ...any) error { return optionsError{fmt.Errorf(format, args...)} }
+
+// Check looks at the options alone, not at Dir: an error is ErrOptions.
+func (o Options) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
+// postgresMajors are the versions that can be chosen.
+var postgresMajors = []string{"14", "15", "16", "17", "18"}
+
 func (o Options) withDefaults() (Options, error) {
 	o.Engines = or(o.Engines, enginesNPM)
 	o.Kafka = or(o.Kafka, kindKfake)
@@ -72,13 +95,16 @@ func (o Options) withDefaults() (Options, error) {
 		o.Parts = Parts{Postgres: true, ClickHouse: true, Kafka: true, Registry: true}
 	}
 	if o.Engines != enginesNPM && o.Engines != enginesPath {
-		return o, fmt.Errorf("unknown engines %q. Try: npm or path", o.Engines)
+		return o, optionError("unknown engines %q. Try: npm or path", o.Engines)
 	}
 	if o.Kafka != kindKfake && o.Kafka != kindApache {
-		return o, fmt.Errorf("unknown Kafka %q. Try: kfake or apache", o.Kafka)
+		return o, optionError("unknown Kafka %q. Try: kfake or apache", o.Kafka)
 	}
 	if o.ApacheNodes != 1 && o.ApacheNodes != 3 {
-		return o, fmt.Errorf("Apache Kafka with %d nodes is not supported. Try: 1 or 3", o.ApacheNodes)
+		return o, optionError("Apache Kafka with %d nodes is not supported. Try: 1 or 3", o.ApacheNodes)
+	}
+	if o.PostgresVersion != "" && !slices.Contains(postgresMajors, o.PostgresVersion) {
+		return o, optionError("unsupported Postgres version %q. Try: one of %s", o.PostgresVersion, strings.Join(postgresMajors, ", "))
 	}
 	return o, nil
 }
@@ -90,8 +116,8 @@ func or(s, def string) string {
 	return s
 }
 
-// Start starts the parts, those that can at the same time, and waits until each answers. If one fails, all are stopped.
-// ctx bounds the start only.
+// Start starts the parts, those that can at the same time, and waits until each answers. If one fails, all are stopped;
+// ErrOptions says that none was started. ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -217,13 +243,13 @@ func (s *Stack) startRegistry(ctx context.Context, o Options) (err error) {
 func (d *workDir) remember(o Options) error {
 	st := d.state
 	if o.Parts.Postgres && o.PostgresVersion != "" && st.PostgresMajor != "" && o.PostgresVersion != st.PostgresMajor {
-		return fmt.Errorf("%s holds a cluster of Postgres %s, asked for %s. Try: another directory", d.path, st.PostgresMajor, o.PostgresVersion)
+		return optionError("%s holds a cluster of Postgres %s, asked for %s. Try: another directory", d.path, st.PostgresMajor, o.PostgresVersion)
 	}
 	if !o.Parts.Kafka {
 		return nil
 	}
 	if st.Kafka != "" && (st.Kafka != o.Kafka || st.KafkaNodes != o.ApacheNodes) {
-		return fmt.Errorf("%s holds data of Kafka %s with %d node(s), asked for %s with %d. Try: another directory",
+		return optionError("%s holds data of Kafka %s with %d node(s), asked for %s with %d. Try: another directory",
 			d.path, st.Kafka, st.KafkaNodes, o.Kafka, o.ApacheNodes)
 	}
 	st.Kafka, st.KafkaNodes = o.Kafka, o.ApacheNodes

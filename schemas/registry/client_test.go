@@ -251,7 +251,10 @@ func TestUnusableAnswers(t *testing.T) {
 
 func TestGreatestID(t *testing.T) {
 	fake, _ := newFake(t)
-	fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool { _, _ = w.Write([]byte(`{"id":2147483647}`)); return true })
+	fake.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		_, _ = w.Write([]byte(`{"id":2147483647}`))
+		return true
+	})
 	id, err := newClient(t, short, fake.URL()).Register(context.Background(), subject, schema)
 	require.NoError(t, err)
 	require.Equal(t, 2147483647, id)

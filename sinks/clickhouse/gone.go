@@ -102,7 +102,7 @@ func (l *Loader) loadGone(ctx context.Context, t *topic) error {
 		if err := rows.Scan(&id, &key, &high, &low); err != nil {
 			return fmt.Errorf("read the missing rows of %s: %w", t.table, err)
 		}
-		p := t.parts[int32(id)] //nolint:gosec // a partition's number
+		p := t.parts[int32(id)]
 		if p == nil {
 			continue
 		}

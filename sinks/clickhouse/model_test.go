@@ -108,7 +108,7 @@ func (t *modelTable) leafOf(key int) uint32 {
 	if !t.leaf {
 		return 0
 	}
-	return 100 + uint32(key%2) //nolint:gosec // small
+	return 100 + uint32(key%2)
 }
 
 // transact commits a random transaction at the source; its records are queued.

@@ -31,8 +31,8 @@ func TestEqualThroughFailures(t *testing.T) {
 		equalThroughFailures(t, *seedFlag)
 		return
 	}
-	base := uint64(time.Now().UnixNano()) //nolint:gosec // positive
-	for i := range uint64(*runsFlag) {    //nolint:gosec // small
+	base := uint64(time.Now().UnixNano())
+	for i := range uint64(*runsFlag) {
 		if equalThroughFailures(t, base+i); t.Failed() {
 			return
 		}

@@ -111,6 +111,9 @@ func (o *Options) check() error {
 	if o.For < 0 {
 		return fmt.Errorf("%w: it cannot run for %s. Try: --for 30s, or --for 0 until Ctrl-C", ErrOptions, o.For)
 	}
+	if err := (embedded.Options{Engines: o.Engines, Kafka: o.Kafka}).Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
 	if err := (clinic.Scale{Rows: o.Rows}).Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}

@@ -7,7 +7,11 @@ import (
 	"dirtbike/cdc"
 )
 
-const quarantined = string(cdc.TableQuarantined)
+const (
+	quarantined = string(cdc.TableQuarantined)
+	// notCaptured is the phase of a table that source.tables names and that the running capture has not seen.
+	notCaptured = "new"
+)
 
 // assemble joins what the servers said with what the capture in this process knows.
 func assemble(f facts, capture cdc.Status) Status {
@@ -27,11 +31,38 @@ func assemble(f facts, capture cdc.Status) Status {
 	for _, t := range tableStatuses(f, capture) {
 		out.Tables = append(out.Tables, t)
 	}
-	slices.SortFunc(out.Tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
+	sortTables(out.Tables)
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
+	out.dead, out.try = f.slot.dead(out.Phase, cdc.LSN(all.lsn))
+	if known {
+		out.Tables = withUncaptured(out.Tables, f.named, capture)
+	}
 	return out
+}
+
+// withUncaptured adds the tables that source.tables names and that nobody has spoken of yet, in the order of the names. One that
+// is published already has been taken on by a capture whose word has not reached ClickHouse.
+func withUncaptured(tables []TableStatus, named []Named, capture cdc.Status) []TableStatus {
+	follows := capture.Phase == cdc.PhaseStreaming && len(capture.Tables) > 0 // then it has named all that it captures
+	captured := len(tables)
+	for _, n := range named {
+		if slices.ContainsFunc(tables[:captured], func(t TableStatus) bool { return t.Table == n.Table }) {
+			continue
+		}
+		t := TableStatus{Table: n.Table, Phase: string(cdc.TableCopying)}
+		if follows || !n.Published {
+			t.Phase, t.Reason = notCaptured, "created after capture started: restart capture to copy it"
+		}
+		tables = append(tables, t)
+	}
+	sortTables(tables)
+	return tables
+}
+
+func sortTables(tables []TableStatus) {
+	slices.SortFunc(tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
 }
 
 // phase infers what has come how far: capture has done its part of a copy before load has done its own.

@@ -108,7 +108,7 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
 		case errs[i] != nil:
 			out.ok = false
-			fmt.Fprintf(&b, "[-]%s failed: %s\n", c.Name, reason(errs[i]))
+			fmt.Fprintf(&b, "[-]%s failed: %s\n", c.Name, oneLine(errs[i].Error()))
 		default:
 			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
 		}
@@ -120,15 +120,6 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 	}
 	out.text = b.String()
 	return out
-}
-
-// reason puts what to do in brackets behind what is wrong.
-func reason(err error) string {
-	what, try, ok := strings.Cut(oneLine(err.Error()), " Try: ")
-	if !ok {
-		return what
-	}
-	return strings.TrimRight(what, ".;,") + " (Try: " + try + ")"
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

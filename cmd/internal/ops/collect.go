@@ -21,8 +21,10 @@ import (
 type Sources struct {
 	// Postgres is the source's primary.
 	Postgres Querier
-	// Slot by its name.
-	Slot string
+	// Slot and Publication by their names.
+	Slot, Publication string
+	// Match reports whether source.tables names a table; nil leaves tables out that are not captured yet.
+	Match func(schema, table string) bool
 	// ClickHouse has the views in Database and dirtbike's own tables in "<Database>_raw".
 	ClickHouse driver.Conn
 	Database   string
@@ -55,6 +57,7 @@ const (
 // facts is what both servers said.
 type facts struct {
 	slot     slotFacts
+	named    []Named                // by source.tables, captured or not
 	complete map[string]completeRow // by table, "" for everything
 	reasons  map[string]string      // of quarantined tables
 	counted  map[string]int64       // rows that a view shows, by view; a table is shown once it has a view
@@ -126,6 +129,11 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 	if f.slot, err = readSlot(ctx, c.Postgres, c.Slot); err != nil {
 		return f, err
+	}
+	if c.Match != nil {
+		if f.named, err = ReadNamed(ctx, c.Postgres, c.Publication, c.Match); err != nil {
+			return f, err
+		}
 	}
 	if f.complete, err = c.readComplete(ctx); err != nil {
 		return f, err

@@ -96,19 +96,50 @@ func TestCollector(t *testing.T) {
 		{Table: "public.visits", Phase: "quarantined", DeadLetters: 4, Reason: "load: column note: malformed value"},
 	}, s.Tables)
 	require.NoError(t, c.slotCheck().Func(ctx))
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 3 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status")
-	require.EqualError(t, c.exactHealth(ctx), "not equal to the source yet: billing.lines. Try: dirtbike wait")
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 3 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status, which says what to do for each")
+	require.EqualError(t, c.exactHealth(ctx), "not equal to the source: billing.lines, public.visits (quarantined). Try: dirtbike status")
 
+	requireUncaptured(t, c, fresh)
 	requireMetrics(t, c)
 	requireChecks(t, c, "clickhouse", "slot", "tables", "exact")
 	require.NoError(t, stack.ClickHouse.Kill())
 	fresh()
 	_, err = c.Status(ctx)
 	require.ErrorContains(t, err, "ask ClickHouse for the status")
+	require.NotContains(t, err.Error(), "\n")
 	families := gather(t, c)
 	require.Contains(t, families, "dirtbike_slot_safe_wal_bytes")
 	require.Zero(t, families["dirtbike_status_up"])
 	require.NoError(t, c.slotCheck().Func(ctx), "the slot is watched while ClickHouse is away")
+
+	require.NoError(t, stack.Postgres.Stop(ctx))
+	c.Postgres.(*pgxpool.Pool).Reset() // its connections have been told
+	fresh()
+	for name, check := range map[string]func(context.Context) error{"slot": c.slotCheck().Func, "tables": c.tablesHealth, "exact": c.exactHealth} {
+		require.Regexp(t, `^ask Postgres for slot dirtbike: connect to Postgres at [^\n\t]+\. Try: see that Postgres runs and source\.url is right$`, check(ctx).Error(), name)
+		require.NotErrorIs(t, check(ctx), ErrRefused, name)
+	}
+}
+
+// requireUncaptured: what source.tables names and capture has not published is new; what it has published is on its way.
+func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
+	t.Helper()
+	ctx := t.Context()
+	pg := c.Postgres.(*pgxpool.Pool)
+	for _, sql := range []string{"CREATE TABLE claims (id int PRIMARY KEY)", "CREATE TABLE fresh (id int PRIMARY KEY)", "CREATE TABLE taken (id int PRIMARY KEY)", "CREATE TABLE other (id int)", "CREATE PUBLICATION dirtbike FOR TABLE claims, taken"} {
+		_, err := pg.Exec(ctx, sql)
+		require.NoError(t, err, sql)
+	}
+	c.Publication, c.Match = "dirtbike", func(schema, table string) bool { return schema == "public" && table != "other" }
+	defer func() { c.Match = nil; fresh() }()
+	fresh()
+	s, err := c.Status(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []TableStatus{
+		{Table: "public.fresh", Phase: "new", Reason: "created after capture started: restart capture to copy it"},
+		{Table: "public.taken", Phase: "copying"},
+	}, s.Tables[2:4])
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 5 tables quarantined: public.visits (load: column note: malformed value); created after capture started and not captured yet: public.fresh. Try: dirtbike status, which says what to do for each")
 }
 
 // gather gives the value of each metric by its name and labels.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"dirtbike/cdc"
 )
@@ -31,6 +32,7 @@ func (c *Collector) Checks() []Check {
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
 	var g growth
+	var idle time.Time // when this check first saw nobody stream
 	return Check{Name: "slot", Func: func(ctx context.Context) error {
 		f, err := readSlot(ctx, c.Postgres, c.Slot)
 		if err != nil {
@@ -39,8 +41,44 @@ func (c *Collector) slotCheck() Check {
 		mu.Lock()
 		defer mu.Unlock()
 		perSecond, known := g.rate(f)
-		return f.judge(c.Slot, perSecond, known)
+		if err := f.judge(c.Slot, perSecond, known); err != nil {
+			return err
+		}
+		return c.streamed(ctx, f, &idle)
 	}}
+}
+
+// idleGrace is how long a capture in this process may be between two sessions.
+const idleGrace = 5 * time.Second
+
+// streamed is an error if somebody should stream from the slot and nobody does. Without a capture here only ClickHouse knows how
+// far a first copy is, so that nothing is said while it is away: then another check fails.
+func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) error {
+	if f.active {
+		*idle = time.Time{}
+		return nil
+	}
+	if c.Capture == nil {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // checks clickhouse, tables and exact say it
+		}
+		if why, try := f.dead(s.Phase, 0); why != "" {
+			return fmt.Errorf("%s. Try: %s", why, try)
+		}
+		return nil
+	}
+	if c.Capture().Phase != cdc.PhaseStreaming {
+		*idle = time.Time{}
+		return nil
+	}
+	if idle.IsZero() {
+		*idle = f.at
+	}
+	if f.at.Sub(*idle) < idleGrace {
+		return nil
+	}
+	return fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained))
 }
 
 func captureHealth(s cdc.Status) error {
@@ -60,16 +98,39 @@ func (c *Collector) tablesHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var bad []string
+	return s.tablesHealth()
+}
+
+func (s Status) tablesHealth() error {
+	var bad, uncaptured, what []string
 	for _, t := range s.Tables {
-		if t.Phase == quarantined {
-			bad = append(bad, t.Table+" ("+t.Reason+")")
+		switch t.Phase {
+		case quarantined:
+			bad = append(bad, t.Table+" ("+withoutTry(t.Reason)+")")
+		case notCaptured:
+			uncaptured = append(uncaptured, t.Table)
 		}
 	}
+	try := "dirtbike status, which says what to do for each"
 	if len(bad) > 0 {
-		return fmt.Errorf("%d of %d tables quarantined: %s. Try: dirtbike status", len(bad), len(s.Tables), strings.Join(bad, ", "))
+		what = append(what, fmt.Sprintf("%d of %d tables quarantined: %s", len(bad), len(s.Tables), strings.Join(bad, ", ")))
 	}
-	return nil
+	if len(uncaptured) > 0 {
+		what = append(what, "created after capture started and not captured yet: "+strings.Join(uncaptured, ", "))
+	}
+	if len(what) == 0 {
+		return nil
+	}
+	if len(bad) == 0 {
+		try = "restart capture"
+	}
+	return fmt.Errorf("%s. Try: %s", strings.Join(what, "; "), try)
+}
+
+// withoutTry leaves what to do out of a reason that stands among others.
+func withoutTry(reason string) string {
+	what, _, _ := strings.Cut(oneLine(reason), " Try: ")
+	return strings.TrimRight(what, ".;,")
 }
 
 func (c *Collector) exactHealth(ctx context.Context) error {
@@ -77,9 +138,18 @@ func (c *Collector) exactHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.exactHealth()
+}
+
+func (s Status) exactHealth() error {
 	var bad []string
+	try := "dirtbike wait"
 	for _, t := range s.Tables {
-		if !t.Exact && t.Phase != quarantined {
+		switch {
+		case t.Exact:
+		case t.Phase == quarantined, t.Phase == notCaptured: // waiting mends neither
+			bad, try = append(bad, t.Table+" ("+t.Phase+")"), "dirtbike status"
+		default:
 			bad = append(bad, t.Table)
 		}
 	}
@@ -87,7 +157,7 @@ func (c *Collector) exactHealth(ctx context.Context) error {
 	case s.LagBytes == nil:
 		return errors.New("ClickHouse is not complete up to anything yet. Try: dirtbike wait")
 	case len(bad) > 0:
-		return fmt.Errorf("not equal to the source yet: %s. Try: dirtbike wait", strings.Join(bad, ", "))
+		return fmt.Errorf("not equal to the source: %s. Try: %s", strings.Join(bad, ", "), try)
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	get := serve(t, []Check{{"slot", good}, {"kafka", bad}, Reachable("clickhouse", bad, "x"), Reachable("registry", away, "see its log")}, nil)
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
-	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused (Try: start it)\n"+
-		"[-]clickhouse failed: connection refused (Try: start it)\n[-]registry failed: no answer: EOF (Try: see its log)\nreadyz check failed\n", body)
+	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused. Try: start it\n"+
+		"[-]clickhouse failed: connection refused. Try: start it\n[-]registry failed: no answer: EOF. Try: see its log\nreadyz check failed\n", body)
 	code, body = get("/readyz?verbose&exclude=kafka&exclude=clickhouse&exclude=registry&exclude=typo")
 	require.Equal(t, 200, code)
 	require.Equal(t, "[+]slot ok\n[+]kafka excluded: ok\n[+]clickhouse excluded: ok\n[+]registry excluded: ok\n"+

@@ -2,19 +2,19 @@ package ops
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"dirtbike/cdc"
 )
 
 // slotFacts is what Postgres says of the slot and its log at one moment.
 type slotFacts struct {
-	at time.Time // the server's clock
+	name string
+	at   time.Time // the server's clock
 	// current is the end of the log, bytes since its start.
 	current int64
 	// keep is max_slot_wal_keep_size in bytes, negative without a limit.
@@ -22,6 +22,8 @@ type slotFacts struct {
 	// found says that the slot exists; the fields below are of it.
 	found, active bool
 	walStatus     string
+	// since is when it became inactive; zero if Postgres (before 17) does not say, or while it is active.
+	since time.Time
 	// safe is safe_wal_size: how much more may be written before the slot is lost; negative if Postgres does not say.
 	safe, retained int64
 }
@@ -30,7 +32,7 @@ const slotSQL = `
 SELECT clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
   (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
   s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(s.safe_wal_size, -1),
-  coalesce(w.lsn - s.restart_lsn, 0)::bigint
+  coalesce(w.lsn - s.restart_lsn, 0)::bigint, (to_jsonb(s) ->> 'inactive_since')::timestamptz
 FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
 LEFT JOIN pg_replication_slots s ON s.slot_name = $1`
 
@@ -40,15 +42,13 @@ type Querier interface {
 }
 
 func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
-	var f slotFacts
-	err := pg.QueryRow(ctx, slotSQL, slot).Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained)
-	var refused *pgconn.PgError
-	switch {
-	case errors.As(err, &refused):
-		return f, fmt.Errorf("ask Postgres for slot %s: %w: %s (%s). Try: see the rights under Postgres in the README", slot, ErrRefused, refused.Message, refused.Code)
-	case err != nil:
-		return f, fmt.Errorf("ask Postgres for slot %s: %w. Try: see that Postgres runs and source.url is right", slot, oneLineError{err})
+	f := slotFacts{name: slot}
+	var since pgtype.Timestamptz
+	err := pg.QueryRow(ctx, slotSQL, slot).Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &since)
+	if err != nil {
+		return f, postgresError("ask Postgres for slot "+slot, err)
 	}
+	f.since = since.Time // zero if there is none
 	return f, nil
 }
 
@@ -83,6 +83,24 @@ func (g *growth) rate(now slotFacts) (perSecond float64, ok bool) {
 		return 0, false
 	}
 	return float64(now.retained-first.retained) / elapsed.Seconds(), true
+}
+
+// dead says why nothing can come through the slot any more, or nothing does at present, and what to do; "" if all is well. point
+// is what ClickHouse is complete up to, 0 before there is such a point.
+func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
+	switch {
+	case point > 0 && !f.found:
+		return fmt.Sprintf("slot %s is gone: changes since %s cannot be read", f.name, point), cdc.StartAnew
+	case f.walStatus == "lost":
+		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), cdc.StartAnew + ", and a larger max_slot_wal_keep_size"
+	case f.found && !f.active && phase == string(cdc.PhaseStreaming):
+		since := ""
+		if !f.since.IsZero() {
+			since = " since " + f.since.UTC().Format(time.RFC3339)
+		}
+		return fmt.Sprintf("no capture is running (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "dirtbike run, or dirtbike capture"
+	}
+	return "", ""
 }
 
 // judge says whether the slot is in danger, while there is time to act.

@@ -1,7 +1,9 @@
 package ops
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -24,13 +26,25 @@ type Status struct {
 	RetainedWALBytes *int64 `json:"retained_wal_bytes"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
+	// dead says why nothing comes through the slot, try what to do; "" if all is well. It is for people: in the JSON form
+	// retained_wal_bytes is null without a slot.
+	dead, try string
+}
+
+// Dead is nil if a capture streams, or none need do so yet; otherwise its error says that the slot is gone or nobody reads it.
+func (s Status) Dead() error {
+	if s.dead == "" {
+		return nil
+	}
+	return errors.New(s.dead + ". Try: " + s.try)
 }
 
 // TableStatus is one table of a Status.
 type TableStatus struct {
 	// Table is "schema.table", the source's names.
 	Table string `json:"table"`
-	// Phase is copying, streaming or quarantined.
+	// Phase is copying, streaming, quarantined or new: source.tables names it, but the running capture has not seen it, since it
+	// was created later.
 	Phase string `json:"phase"`
 	// Rows that its view shows; while copying, rows copied so far.
 	Rows int64 `json:"rows"`
@@ -38,7 +52,7 @@ type TableStatus struct {
 	Exact bool `json:"exact"`
 	// DeadLetters are rows that wait to be replayed.
 	DeadLetters int64 `json:"dead_letters"`
-	// Reason says why the table is quarantined, or empty. It holds no row value.
+	// Reason says why the table is quarantined or new, or empty. It holds no row value.
 	Reason string `json:"reason"`
 }
 
@@ -77,11 +91,14 @@ const reasonWidth = 60
 
 // headline says the whole pipeline's state in one line.
 func (s Status) headline() string {
-	line := "phase " + s.Phase
+	line := cmp.Or(s.dead, "phase "+s.Phase)
 	if s.LagBytes == nil {
 		line += " · ClickHouse is not complete up to anything yet"
 	} else {
 		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
+	}
+	if s.dead != "" {
+		return line
 	}
 	if s.RetainedWALBytes == nil {
 		return line + " · there is no slot"

@@ -28,11 +28,15 @@ type Options struct {
 	Fault cdc.Fault
 }
 
-// Policies compiles the config's column policies; the hash key is made at the first use of one.
-func Policies(c *config.Config) (schemas.Policies, map[string]string, error) {
+// Policies compiles the config's column policies; the hash key is made at the first use of one, and log told so.
+func Policies(c *config.Config, log *zap.Logger) (schemas.Policies, map[string]string, error) {
+	missing := c.HashKeyMissing()
 	id, key, err := c.HashKey()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", cdc.ErrRefused, err)
+	}
+	if missing {
+		log.Info("made a key for the policy hash: keep it and back it up, since another key would change every hash", zap.String("file", c.HashKeyFile()))
 	}
 	var prints map[string]string
 	if id != "" {
@@ -50,7 +54,7 @@ func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context),
 	if c.Privacy == nil {
 		o.Log.Warn("there is no privacy section: every column of every captured table is published as it is. Try: privacy: {mode: allowlist, …}")
 	}
-	policies, prints, err := Policies(c)
+	policies, prints, err := Policies(c, o.Log)
 	if err != nil {
 		return nil, nil, err
 	}

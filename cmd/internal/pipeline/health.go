@@ -85,7 +85,8 @@ func ClickHouse(c *config.Config) (driver.Conn, error) {
 // Collector gathers the status from both servers.
 func (h *Health) Collector() *ops.Collector {
 	return ops.NewCollector(ops.Sources{
-		Postgres: h.Postgres, Slot: h.config.Source.Slot, ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Capture: h.Capture,
+		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
+		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Capture: h.Capture,
 	})
 }
 

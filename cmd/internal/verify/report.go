@@ -46,31 +46,77 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return encoder.Encode(r)
 }
 
-// WriteText writes a table for people and a sentence.
+// WriteText writes a table for people, why tables could not be compared, and a sentence.
 func (r Report) WriteText(w io.Writer) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.AppendHeader(table.Row{"TABLE", "ROWS IN POSTGRES", "ROWS IN CLICKHOUSE", "DIFFERING KEYS", "EQUAL"})
 	right := text.AlignRight
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, {Number: 4, Align: right}})
-	var rows int64
+	why := ""
 	for _, row := range r.Tables {
-		rows += row.RowsSource
+		if !row.Equal && row.Reason != "" {
+			t.AppendRow(table.Row{row.Table, "-", "-", "-", "not compared"})
+			why += row.Table + " could not be compared: " + row.Reason + "\n"
+			continue
+		}
 		answer := "yes"
-		switch {
-		case row.Reason != "":
-			answer = "not compared: " + row.Reason
-		case !row.Equal:
+		if !row.Equal {
 			answer = "NO"
 		}
 		t.AppendRow(table.Row{row.Table, humanize.Comma(row.RowsSource), humanize.Comma(row.RowsSink), humanize.Comma(row.DifferingKeys), answer})
 	}
-	verdict := "equal"
-	if !r.Equal {
-		verdict = "compared: NOT equal"
-	}
-	_, err := fmt.Fprintf(w, "%s\n%d tables, %s rows %s (epoch %d, %s)\n", t.Render(), len(r.Tables), humanize.Comma(rows), verdict, r.Epoch, r.LSN)
+	_, err := fmt.Fprintf(w, "%s\n%s%s (epoch %d, %s)\n", t.Render(), why, r.sentence(), r.Epoch, r.LSN)
 	return err
+}
+
+// counts of tables, and of the rows of those that were compared.
+func (r Report) counts() (differ, uncompared int, rows int64) {
+	for _, t := range r.Tables {
+		switch {
+		case t.Reason != "":
+			uncompared++
+			continue
+		case !t.Equal:
+			differ++
+		}
+		rows += t.RowsSource
+	}
+	return differ, uncompared, rows
+}
+
+func (r Report) sentence() string {
+	differ, uncompared, rows := r.counts()
+	compared := fmt.Sprintf("%s, %s rows", tables(len(r.Tables)-uncompared), humanize.Comma(rows))
+	verdict := " equal"
+	if differ > 0 {
+		verdict = fmt.Sprintf(" compared: %d NOT equal", differ)
+	}
+	if uncompared > 0 {
+		verdict += fmt.Sprintf("; %s could not be compared", tables(uncompared))
+	}
+	return compared + verdict
+}
+
+func tables(n int) string {
+	if n == 1 {
+		return "1 table"
+	}
+	return fmt.Sprintf("%d tables", n)
+}
+
+// Err is nil if every table is equal; otherwise it tells a difference from tables that could not be compared.
+func (r Report) Err() error {
+	differ, uncompared, _ := r.counts()
+	switch {
+	case differ > 0 && uncompared > 0:
+		return fmt.Errorf("ClickHouse differs from Postgres in %s, and %s could not be compared", tables(differ), tables(uncompared))
+	case differ > 0:
+		return fmt.Errorf("ClickHouse differs from Postgres in %s", tables(differ))
+	case uncompared > 0:
+		return fmt.Errorf("%s could not be compared. Try: dirtbike status", tables(uncompared))
+	}
+	return nil
 }
 
 // add appends a table's result.

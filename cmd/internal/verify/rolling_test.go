@@ -110,6 +110,8 @@ func TestTablesThatAreNotExactAreNotEqual(t *testing.T) {
 
 	_, err = c.verify(func(o *Options) { o.Tables = nil })
 	require.ErrorIs(t, err, ErrNothingCompared)
+	_, err = c.verify(func(o *Options) { o.Tables, o.Refused = nil, map[string]string{"public.x": "it has no primary key"} })
+	require.EqualError(t, err, "no table was compared: public.x: it has no primary key. Try: dirtbike status")
 }
 
 func TestAViewThatLacksAColumnIsNotCompared(t *testing.T) {
@@ -160,7 +162,7 @@ func TestWait(t *testing.T) {
 	c.complete("public.visits", far, 0)
 	require.ErrorContains(t, wait(), "not exact: public.visits. Try: dirtbike status")
 	c.complete("public.visits", far, 1)
-	o.Tables = []string{"public.visits", "public.claims"}
+	o.Tables = func(context.Context) ([]string, error) { return []string{"public.visits", "public.claims"}, nil }
 	require.ErrorContains(t, wait(), "not exact: public.claims")
 
 	o.Tables, o.Timeout = nil, 20*time.Second
@@ -225,13 +227,31 @@ func TestReportGoldens(t *testing.T) {
 }
 `, json.String())
 	require.NoError(t, r.WriteText(&text))
-	require.Equal(t, `┌───────────────┬──────────────────┬────────────────────┬────────────────┬────────────────────────────────────────────┐
-│ TABLE         │ ROWS IN POSTGRES │ ROWS IN CLICKHOUSE │ DIFFERING KEYS │ EQUAL                                      │
-├───────────────┼──────────────────┼────────────────────┼────────────────┼────────────────────────────────────────────┤
-│ public.claims │        1,234,567 │          1,234,567 │              0 │ yes                                        │
-│ public.visits │               10 │                  9 │              1 │ NO                                         │
-│ public.notes  │                0 │                  0 │              0 │ not compared: its first copy has not ended │
-└───────────────┴──────────────────┴────────────────────┴────────────────┴────────────────────────────────────────────┘
-3 tables, 1,234,577 rows compared: NOT equal (epoch 1, 16/B374D900)
+	require.Equal(t, `┌───────────────┬──────────────────┬────────────────────┬────────────────┬──────────────┐
+│ TABLE         │ ROWS IN POSTGRES │ ROWS IN CLICKHOUSE │ DIFFERING KEYS │ EQUAL        │
+├───────────────┼──────────────────┼────────────────────┼────────────────┼──────────────┤
+│ public.claims │        1,234,567 │          1,234,567 │              0 │ yes          │
+│ public.visits │               10 │                  9 │              1 │ NO           │
+│ public.notes  │                - │                  - │              - │ not compared │
+└───────────────┴──────────────────┴────────────────────┴────────────────┴──────────────┘
+public.notes could not be compared: its first copy has not ended
+2 tables, 1,234,577 rows compared: 1 NOT equal; 1 table could not be compared (epoch 1, 16/B374D900)
 `, text.String())
+	require.EqualError(t, r.Err(), "ClickHouse differs from Postgres in 1 table, and 1 table could not be compared")
+	for _, c := range []struct {
+		tables         []TableReport
+		sentence, says string
+	}{
+		{r.Tables[:1], "1 table, 1,234,567 rows equal", ""},
+		{r.Tables[:2], "2 tables, 1,234,577 rows compared: 1 NOT equal", "ClickHouse differs from Postgres in 1 table"},
+		{[]TableReport{r.Tables[0], r.Tables[2]}, "1 table, 1,234,567 rows equal; 1 table could not be compared", "1 table could not be compared. Try: dirtbike status"},
+	} {
+		part := Report{Tables: c.tables}
+		require.Equal(t, c.sentence, part.sentence())
+		if c.says == "" {
+			require.NoError(t, part.Err())
+			continue
+		}
+		require.EqualError(t, part.Err(), c.says)
+	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -24,6 +27,8 @@ type Options struct {
 	Tables   []*schemas.Relation
 	Policies schemas.Policies
 	Prefix   string
+	// Refused tables cannot be compared: why, by "schema.table". They are reported behind the others, in the order of their names.
+	Refused map[string]string
 	// ChunkRows are compared at once. Default 20,000.
 	ChunkRows int
 	// RowsPerSecond limits what is read from Postgres; 0 means no limit.
@@ -118,11 +123,27 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		}
 		report.add(result, at)
 	}
+	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
+		v.Log.Warn("table not compared", zap.String("table", name), zap.String("reason", v.Refused[name]))
+		report.add(TableReport{Table: name, Reason: v.Refused[name]}, position{})
+	}
 	if !compared {
 		report.Equal = false
-		return report, fmt.Errorf("%w. Try: dirtbike status", ErrNothingCompared)
+		return report, nothing(report)
 	}
 	return report, nil
+}
+
+// nothing says that no table was compared, and why if there is one reason.
+func nothing(r Report) error {
+	if len(r.Tables) != 1 {
+		return fmt.Errorf("%w. Try: dirtbike status", ErrNothingCompared)
+	}
+	err := fmt.Errorf("%w: %s: %s", ErrNothingCompared, r.Tables[0].Table, r.Tables[0].Reason)
+	if !strings.Contains(r.Tables[0].Reason, "Try: ") {
+		err = fmt.Errorf("%w. Try: dirtbike status", err)
+	}
+	return err
 }
 
 // table compares one table.

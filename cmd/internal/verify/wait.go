@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +21,8 @@ var (
 	ErrBehind = errors.New("ClickHouse is not complete in time")
 	// ErrUnreachable says that a server did not answer.
 	ErrUnreachable = errors.New("no answer")
+	// ErrQuarantined says that a table cannot become exact by waiting.
+	ErrQuarantined = errors.New("a table is quarantined")
 )
 
 // pollInterval is how often complete_up_to is read while something waits for it.
@@ -142,86 +143,4 @@ func poll(ctx context.Context, timeout time.Duration, done func() (bool, error))
 		case <-tick.C:
 		}
 	}
-}
-
-// WaitOptions of WaitComplete.
-type WaitOptions struct {
-	// Source is the URL of the primary; it may hold a password and is never printed.
-	Source     string
-	ClickHouse driver.Conn
-	Database   string
-	// Tables that must be exact, "schema.table", besides those that complete_up_to knows. It may be empty.
-	Tables []string
-	// Timeout after which it is ErrBehind; 0 means 60 seconds.
-	Timeout time.Duration
-}
-
-// WaitComplete returns once ClickHouse is complete up to the source's position at the moment of the call and every table is
-// exact (rule 24). On a primary it commits a logical message and waits for its position, since an idle log would never get
-// there; on a standby it waits for what has been replayed.
-func WaitComplete(ctx context.Context, o WaitOptions) error {
-	if o.Timeout == 0 {
-		o.Timeout = time.Minute
-	}
-	s, err := connect(ctx, o.Source)
-	if err != nil {
-		return err
-	}
-	defer s.close(context.WithoutCancel(ctx))
-	target, err := s.target(ctx)
-	if err != nil {
-		return err
-	}
-	complete, lacking := completion{o.ClickHouse, o.Database}, ""
-	ok, err := poll(ctx, o.Timeout, func() (bool, error) {
-		rows, err := complete.read(ctx)
-		lacking = lack(rows, target, o.Tables)
-		return lacking == "", err
-	})
-	if err == nil && !ok {
-		err = fmt.Errorf("%w: after %s %s. Try: dirtbike status", ErrBehind, o.Timeout, lacking)
-	}
-	return err
-}
-
-func (s *source) target(ctx context.Context) (cdc.LSN, error) {
-	standby, err := s.text(ctx, "SELECT pg_is_in_recovery()")
-	if err != nil {
-		return 0, err
-	}
-	if standby == "f" {
-		return s.nudge(ctx, "wait")
-	}
-	at, err := s.text(ctx, "SELECT pg_last_wal_replay_lsn()")
-	if err != nil {
-		return 0, err
-	}
-	return cdc.ParseLSN(at)
-}
-
-// lack says what is missing, "" if nothing is.
-func lack(rows map[string]completeRow, target cdc.LSN, tables []string) string {
-	all, known := rows[""]
-	if !known {
-		return "it is complete up to nothing yet"
-	}
-	if all.lsn < target {
-		return fmt.Sprintf("it is complete up to %s, not yet up to %s", all.lsn, target)
-	}
-	var inexact []string
-	for name, row := range rows {
-		if name != "" && !row.exact {
-			inexact = append(inexact, name)
-		}
-	}
-	for _, name := range tables {
-		if _, known := rows[name]; !known {
-			inexact = append(inexact, name)
-		}
-	}
-	if len(inexact) == 0 {
-		return ""
-	}
-	slices.Sort(inexact)
-	return "not exact: " + strings.Join(inexact, ", ")
 }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestVerbsOfATroubledPipeline: what comes to be, changes or ends while a capture runs is told by status, wait, verify and readyz.
+func TestVerbsOfATroubledPipeline(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema+`; CREATE TABLE keyed (id int PRIMARY KEY)`)
+	l := r.start("run")
+	r.wait()
+	at := r.listens("run")
+	t.Run("a table created later", func(t *testing.T) {
+		r.exec(`CREATE TABLE late (id int PRIMARY KEY)`)
+		code, out, _ := r.verb("status")
+		require.Equal(t, exitNo, code)
+		require.Regexp(t, `│ public.late +│ new +│ +0 │ no `, out)
+		require.Contains(t, out, "created after capture started")
+		began := time.Now()
+		code, _, errs := r.verb("wait", "--timeout", "60s")
+		require.Equal(t, exitNo, code)
+		require.Less(t, time.Since(began), 30*time.Second)
+		require.Equal(t, "Error: new table public.late is not captured yet.\nTry: restart capture\n", errs)
+		code, out, errs = r.verb("verify")
+		require.Equal(t, exitNo, code)
+		require.Contains(t, out, "public.late could not be compared: created after capture started")
+		require.Contains(t, errs, "Error: 1 table could not be compared.\n")
+		ready(t, at, 503, "[-]tables failed: created after capture started and not captured yet: public.late. Try: restart capture\n", "[-]exact failed: ", "[+]slot ok")
+		r.exec(`DROP TABLE late`)
+		r.wait()
+		ready(t, at, 200)
+	})
+	t.Run("a key lost", func(t *testing.T) {
+		r.exec(`ALTER TABLE keyed DROP CONSTRAINT keyed_pkey; INSERT INTO things VALUES (900, 'goes on')`)
+		code, _, errs := r.verb("wait", "--timeout", "60s")
+		require.Equal(t, exitNo, code, errs)
+		require.Contains(t, errs, "public.keyed: ")
+		code, out, errs := r.verb("verify")
+		require.Equal(t, exitNo, code, errs)
+		require.Regexp(t, `│ public.keyed +│ +- │ +- │ +- │ not compared`, out)
+		require.Contains(t, out, "public.keyed could not be compared: it has no primary key")
+		require.Regexp(t, `│ public.things +│ +101 │ +101 │ +0 │ yes`, out)
+		code, _, errs = r.verb("verify", "public.keyed")
+		require.Equal(t, exitNo, code)
+		require.Contains(t, errs, "no table was compared: public.keyed: it has no primary key")
+	})
+	l.stop()
+	t.Run("no capture", func(t *testing.T) {
+		code, out, errs := r.verb("status")
+		require.Equal(t, exitNo, code)
+		require.Contains(t, strings.Split(out, "\n")[0], "no capture is running (slot "+r.name+" is inactive")
+		require.Contains(t, errs, "Try: dirtbike run, or dirtbike capture\n")
+	})
+	t.Run("no slot", func(t *testing.T) {
+		r.exec(`SELECT pg_drop_replication_slot($1)`, r.name)
+		code, out, errs := r.verb("status")
+		require.Equal(t, exitNo, code)
+		require.Regexp(t, "^slot "+r.name+" is gone: changes since [0-9A-F]+/[0-9A-F]+ cannot be read · ", out)
+		require.Contains(t, errs, "Try: start anew")
+		code, out, _ = r.verb("status", "--json")
+		require.Equal(t, exitNo, code)
+		require.Contains(t, out, `"retained_wal_bytes": null`)
+	})
+}

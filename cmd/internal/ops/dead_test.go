@@ -1,0 +1,137 @@
+package ops
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+)
+
+func headline(t *testing.T, s Status) string {
+	t.Helper()
+	var text strings.Builder
+	require.NoError(t, s.WriteText(&text))
+	line, _, _ := strings.Cut(text.String(), "\n")
+	return line
+}
+
+// TestADeadPipelineSaysSo: all tables are exact as of a point that nothing moves on any more.
+func TestADeadPipelineSaysSo(t *testing.T) {
+	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	base := func() facts {
+		return facts{
+			slot:     slotFacts{name: "s", at: now, current: 0x2000, found: true, active: true, walStatus: "reserved", retained: 1 << 20},
+			complete: map[string]completeRow{"": {lsn: 0x1000, commitTime: now.Add(-time.Minute)}, "public.a": {exact: true}},
+			counted:  map[string]int64{"a": 7},
+		}
+	}
+	for name, c := range map[string]struct {
+		change     func(*facts)
+		line, says string
+	}{
+		"alive":    {func(*facts) {}, "phase streaming · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},
+		"gone":     {func(f *facts) { f.slot = slotFacts{name: "s", at: now, current: 0x2000} }, "slot s is gone: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "slot s is gone: changes since 0/1000 cannot be read. Try: " + cdc.StartAnew},
+		"lost":     {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "Try: " + cdc.StartAnew},
+		"inactive": {func(f *facts) { f.slot.active = false }, "no capture is running (slot s is inactive, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "Try: dirtbike run, or dirtbike capture"},
+		"since":    {func(f *facts) { f.slot.active, f.slot.since = false, now }, "no capture is running (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "no capture is running"},
+		"copying":  {func(f *facts) { f.slot.active, f.counted = false, nil }, "phase copying · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := base()
+			c.change(&f)
+			s := assemble(f, cdc.Status{})
+			require.Equal(t, c.line, headline(t, s))
+			if c.says == "" {
+				require.NoError(t, s.Dead())
+				return
+			}
+			require.ErrorContains(t, s.Dead(), c.says)
+		})
+	}
+}
+
+func TestUncapturedTables(t *testing.T) {
+	f := facts{
+		slot:     slotFacts{found: true, active: true},
+		complete: map[string]completeRow{"": {lsn: 1}, "public.b": {exact: true}},
+		counted:  map[string]int64{"b": 1},
+		named:    []Named{{"public.a", false}, {"public.b", true}, {"public.c", true}},
+	}
+	phases := func(capture cdc.Status) (out []string) {
+		s := assemble(f, capture)
+		require.Equal(t, "streaming", s.Phase, "a table that is not captured holds nothing up")
+		for _, table := range s.Tables {
+			out = append(out, table.Table+" "+table.Phase)
+		}
+		return out
+	}
+	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c copying"}, phases(cdc.Status{}))
+	capture := cdc.Status{Phase: cdc.PhaseStreaming, Tables: []cdc.TableStatus{{Table: "public.b", Phase: cdc.TableStreaming}}}
+	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c new"}, phases(capture), "a publication may take in whole schemas")
+	f.complete = nil
+	require.Empty(t, assemble(f, cdc.Status{}).Tables, "nothing is captured before a first start")
+}
+
+func TestHealthOfTables(t *testing.T) {
+	lag := int64(0)
+	s := Status{LagBytes: &lag, Tables: []TableStatus{
+		{Table: "public.a", Phase: "quarantined", Reason: "capture: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…)"},
+		{Table: "public.b", Phase: "quarantined", Reason: "load: malformed value. Try: that"},
+		{Table: "public.c", Phase: "streaming", Exact: true},
+	}}
+	require.EqualError(t, s.tablesHealth(), "2 of 3 tables quarantined: public.a (capture: it has no primary key), public.b (load: malformed value). Try: dirtbike status, which says what to do for each")
+	require.EqualError(t, s.exactHealth(), "not equal to the source: public.a (quarantined), public.b (quarantined). Try: dirtbike status")
+	s.Tables = append(s.Tables[2:], TableStatus{Table: "public.d", Phase: "new"})
+	require.EqualError(t, s.tablesHealth(), "created after capture started and not captured yet: public.d. Try: restart capture")
+	s.Tables = []TableStatus{{Table: "public.e", Phase: "copying"}}
+	require.NoError(t, s.tablesHealth())
+	require.EqualError(t, s.exactHealth(), "not equal to the source: public.e. Try: dirtbike wait")
+}
+
+// TestAnInactiveSlotFailsAfterAGrace: a capture in this process may be between two sessions.
+func TestAnInactiveSlotFailsAfterAGrace(t *testing.T) {
+	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	phase := cdc.PhaseCopying
+	c := NewCollector(Sources{Slot: "s", Capture: func() cdc.Status { return cdc.Status{Phase: phase} }})
+	var idle time.Time
+	at := func(seconds int, active bool) error {
+		return c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, &idle)
+	}
+	require.NoError(t, at(0, false), "nobody streams while the first copy runs")
+	require.NoError(t, at(60, false))
+	phase = cdc.PhaseStreaming
+	require.NoError(t, at(61, false))
+	require.NoError(t, at(65, false))
+	require.EqualError(t, at(67, false), "the capture of this process has not streamed from slot s for 6s; Postgres keeps 2.0 KiB of log for it. Try: see check capture")
+	require.NoError(t, at(68, true))
+	require.NoError(t, at(69, false), "the grace begins anew")
+}
+
+func TestPostgresErrorsAreOneLine(t *testing.T) {
+	_, unreachable := pgx.Connect(t.Context(), "postgres://u:hunter2@127.0.0.1:1/x")
+	require.Error(t, unreachable)
+	for name, c := range map[string]struct {
+		err     error
+		refused bool
+		want    string
+	}{
+		"connect":       {unreachable, false, "ask: connect to Postgres at 127.0.0.1:1: "},
+		"right":         {&pgconn.PgError{Code: "42501", Message: "permission\ndenied"}, true, "refused: permission denied (42501). Try: see the rights"},
+		"shutting down": {&pgconn.PgError{Code: "57P01", Message: "terminating connection"}, false, "Try: see that Postgres runs"},
+		"broken":        {errors.New("unexpected\n\tEOF"), false, "ask: unexpected EOF. Try: see that Postgres runs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := postgresError("ask", c.err)
+			require.ErrorContains(t, err, c.want)
+			require.Regexp(t, `^[^\n\t]+\. Try: [^\n\t]+$`, err.Error())
+			require.NotContains(t, err.Error(), "hunter2")
+			require.Equal(t, c.refused, errors.Is(err, ErrRefused))
+		})
+	}
+}

@@ -1,0 +1,134 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/replication"
+	"dirtbike/cmd/internal/ops"
+	"dirtbike/config"
+	"dirtbike/schemas"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// named is what Postgres' catalog says of the tables that source.tables names.
+type named struct {
+	relations []*schemas.Relation
+	// refused cannot be captured exactly, or not any more: why, by "schema.table".
+	refused map[string]string
+	// uncaptured came to be after capture started, in the order of their names.
+	uncaptured []string
+}
+
+// readNamed reads the named tables from Postgres.
+func readNamed(ctx context.Context, c *config.Config) (named, error) {
+	conn, err := connectSource(ctx, c)
+	if err != nil {
+		return named{}, err
+	}
+	defer conn.Close(ctx) // nothing is open on it
+	var n named
+	n.relations, n.refused, err = catalog.Tolerant(ctx, conn, selection{c}, c.Source.Keys)
+	if err == nil {
+		n.uncaptured, err = uncaptured(ctx, conn, c)
+	}
+	if err != nil && conn.IsClosed() && !errors.Is(err, cdc.ErrRefused) {
+		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
+	}
+	return n, err
+}
+
+func connectSource(ctx context.Context, c *config.Config) (*pgx.Conn, error) {
+	o, err := pgx.ParseConfig(c.Source.URL.Reveal())
+	if err != nil {
+		return nil, cdc.ConnectError(err)
+	}
+	for name, value := range replication.SessionSettings {
+		o.RuntimeParams[name] = value
+	}
+	conn, err := pgx.ConnectConfig(ctx, o)
+	if err != nil {
+		if err = cdc.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
+			err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
+		}
+		return nil, err
+	}
+	return conn, nil
+}
+
+// uncaptured lists the tables that no capture has put into the publication, while one streams: it does so before it streams, so
+// that nothing is said of a capture that is starting.
+func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config) (names []string, err error) {
+	var streams bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)", c.Source.Slot).Scan(&streams); err != nil {
+		return nil, fmt.Errorf("read slot %s: %w", c.Source.Slot, err)
+	}
+	if !streams {
+		return nil, nil
+	}
+	tables, err := ops.ReadNamed(ctx, conn, c.Source.Publication, c.Source.Match)
+	for _, t := range tables {
+		if !t.Published {
+			names = append(names, t.Table)
+		}
+	}
+	return names, err
+}
+
+// uncapturedError names the tables for which waiting is in vain; nil if there are none.
+func (n named) uncapturedError() error {
+	if len(n.uncaptured) == 0 {
+		return nil
+	}
+	for _, name := range n.uncaptured {
+		if why, is := n.refused[name]; is { // a restart would be refused
+			return fmt.Errorf("new table %s is not captured and cannot be: %s", name, why)
+		}
+	}
+	if len(n.uncaptured) == 1 {
+		return fmt.Errorf("new table %s is not captured yet. Try: restart capture", n.uncaptured[0])
+	}
+	return fmt.Errorf("new tables %s are not captured yet. Try: restart capture", strings.Join(n.uncaptured, ", "))
+}
+
+// choose picks the tables of those names, without names all, and says why others cannot be compared.
+func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[string]string, err error) {
+	refused = maps.Clone(n.refused)
+	for _, name := range n.uncaptured {
+		if refused[name] == "" {
+			refused[name] = "created after capture started. Try: restart capture to copy it"
+		}
+	}
+	all := map[string]bool{}
+	for _, rel := range n.relations {
+		all[rel.FullName()] = true
+		if refused[rel.FullName()] == "" && (len(names) == 0 || slices.Contains(names, rel.FullName())) {
+			chosen = append(chosen, rel)
+		}
+	}
+	for _, name := range names {
+		if !all[name] && refused[name] == "" {
+			return nil, nil, fmt.Errorf("%w: %s is not captured. Try: the full name, schema.table, of a table that source.tables names", cdc.ErrRefused, name)
+		}
+	}
+	if len(names) > 0 {
+		maps.DeleteFunc(refused, func(name, _ string) bool { return !slices.Contains(names, name) })
+	}
+	return chosen, refused, nil
+}
+
+// reasons lists refused tables in one line.
+func reasons(refused map[string]string) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		out = append(out, name+": "+refused[name])
+	}
+	return strings.Join(out, "; ")
+}
