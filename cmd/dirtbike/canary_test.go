@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,9 +50,27 @@ func TestCanary(t *testing.T) {
 	require.Eventually(t, func() bool { code, _, _ := r.verb("status"); return code == exitNo }, 20*time.Second, 200*time.Millisecond)
 	_, status, _ := r.verb("status", "--json")
 	_, verify, verifyErrs := r.verb("verify", "--json")
+	endpoints := ""
+	for _, path := range []string{"/metrics", "/status", "/readyz?verbose"} {
+		endpoints += r.get("http://" + r.listens("run") + path)
+	}
+	require.Contains(t, endpoints, "dirtbike_capture_records_total")
 	l.stop()
-	r.requireNone(canaries, map[string][]byte{"status": []byte(status), "verify": []byte(verify + verifyErrs), "logs": []byte(l.output()), "topics": r.topicBytes()})
+	r.requireNone(canaries, map[string][]byte{"endpoints": []byte(endpoints), "status": []byte(status), "verify": []byte(verify + verifyErrs), "logs": []byte(l.output()), "topics": r.topicBytes()})
 	r.requireNoneInFiles(canaries, r.stack.ClickHouse.DataDir(), r.stack.ClickHouse.LogDir(), r.dir)
+}
+
+// get reads a page of the running legs, whatever its status.
+func (r *rig) get(url string) string {
+	r.Helper()
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)
+	require.NoError(r, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(r, err)
+	defer response.Body.Close() //nolint:errcheck // it is read to its end
+	body, err := io.ReadAll(response.Body)
+	require.NoError(r, err)
+	return string(body)
 }
 
 func (r *rig) requireNone(canaries []string, places map[string][]byte) {

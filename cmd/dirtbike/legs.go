@@ -100,7 +100,7 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 	if err != nil {
 		return leg{}, err
 	}
-	health.Checks = append(health.Checks, ops.Check{Name: "load", Func: func(context.Context) error {
+	health.Checks = append(health.Checks, health.Horizon(), ops.Check{Name: "load", Func: func(context.Context) error {
 		if s := loader.Status(); s.LastError != "" {
 			return errors.New(s.LastError)
 		}

@@ -82,6 +82,10 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 	if err != nil {
 		return fmt.Errorf("read the topics' first offsets: %w", err)
 	}
+	young, err := l.readYoung(ctx, names)
+	if err != nil {
+		return err
+	}
 	applied, err := l.readApplied(ctx, names)
 	if err != nil {
 		return err
@@ -96,7 +100,10 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 			return err
 		}
 		for id := range assigned[name] {
-			p, err := startPartition(t, id, applied, starts)
+			p, hadApplied, err := startPartition(t, id, applied, starts)
+			if err == nil && !t.progress {
+				err = l.checkHorizon(p, hadApplied, young)
+			}
 			if err != nil {
 				return err
 			}
@@ -134,8 +141,8 @@ func changedTopic(name string) error {
 }
 
 // startPartition finds the offset: what is applied to this topic, else the log's start.
-func startPartition(t *topic, id int32, applied map[string][]appliedOffset, starts kadm.ListedOffsets) (*partition, error) {
-	p := &partition{topic: t, id: id, applied: -1}
+func startPartition(t *topic, id int32, applied map[string][]appliedOffset, starts kadm.ListedOffsets) (p *partition, hadApplied bool, err error) {
+	p = &partition{topic: t, id: id, applied: -1}
 	others := false
 	for _, a := range applied[t.name] {
 		switch {
@@ -147,18 +154,19 @@ func startPartition(t *topic, id int32, applied map[string][]appliedOffset, star
 	}
 	start, ok := starts.Lookup(t.name, id)
 	if !ok || start.Err != nil {
-		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.name, id, start.Err)
+		return nil, false, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.name, id, start.Err)
 	}
+	hadApplied = p.applied >= 0
 	switch {
 	case p.applied >= 0 && p.applied < start.Offset:
-		return nil, gap(t.name, id, p.applied, start.Offset)
+		return nil, false, gap(t.name, id, p.applied, start.Offset)
 	case p.applied < 0 && others && !hasApplied(applied[t.name], t.id):
-		return nil, changedTopic(t.name)
+		return nil, false, changedTopic(t.name)
 	case p.applied < 0:
 		p.applied, p.mustOpen = start.Offset, start.Offset > 0
 	}
 	p.next = p.applied
-	return p, nil
+	return p, hadApplied, nil
 }
 
 func hasApplied(list []appliedOffset, id uuid.UUID) bool {

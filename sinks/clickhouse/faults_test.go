@@ -148,6 +148,31 @@ func TestLogStart(t *testing.T) {
 	close(l.done)
 }
 
+// TestReplayHorizon: a loader that was away for longer than the horizon refuses to go on (rule 10); one that has nothing to catch
+// up with does not, however long ago that was.
+func TestReplayHorizon(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "late")
+	short := func(o *Options) { o.ReplayHorizon = 300 * time.Millisecond }
+	w.begin().insert(tab, "1", "a").commit()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	<-time.After(400 * time.Millisecond) // the horizon is time
+	l = w.load(short)
+	w.begin().insert(tab, "1", "b").commit()
+	w.wait()
+	w.eventually([]string{"1\tb"}, "SELECT * FROM DB.late")
+	l.stop(t)
+	w.begin().insert(tab, "1", "c").commit()
+	<-time.After(400 * time.Millisecond) // as above
+	l = w.load(short)
+	err := receive(t, l.done)
+	require.ErrorIs(t, err, ErrGap)
+	require.ErrorContains(t, err, "kafka.replay_horizon")
+	close(l.done)
+}
+
 // TestGap: records that Kafka dropped before they were loaded stop the loader.
 func TestGap(t *testing.T) {
 	w := newWorld(t)

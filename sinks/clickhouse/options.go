@@ -42,6 +42,9 @@ type Options struct {
 	MemoryBytes int64
 	// FlushInterval is the longest wait for more rows when the topics are quiet; 0 = 50 ms.
 	FlushInterval time.Duration
+	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses to go on. 0 =
+	// 7 days.
+	ReplayHorizon time.Duration
 	// Log takes what happens, never a row's value; nil = silent.
 	Log *zap.Logger
 	// Metrics takes the metrics `dirtbike_load_…`; nil = none.
@@ -56,6 +59,7 @@ const (
 	defaultMemoryBytes   = 256 << 20
 	leastMemoryBytes     = 16 << 20
 	defaultFlushInterval = 50 * time.Millisecond
+	defaultReplayHorizon = 7 * 24 * time.Hour
 	// The batch's share of the memory: its columns grow by doubling, and the garbage collector lets as much garbage stand.
 	batchShare = 8
 	// The share of one fetch, of which there are concurrentFetches: records arrive compressed, often 20:1, and are taken apart at once.
@@ -74,6 +78,7 @@ func (o *Options) fill() error {
 	o.BatchRows = orDefault(o.BatchRows, defaultBatchRows)
 	o.MemoryBytes = max(orDefault(o.MemoryBytes, defaultMemoryBytes), leastMemoryBytes)
 	o.BatchBytes = min(orDefault(o.BatchBytes, defaultBatchBytes), o.MemoryBytes/batchShare)
+	o.ReplayHorizon = orDefault(o.ReplayHorizon, defaultReplayHorizon)
 	o.FlushInterval = orDefault(o.FlushInterval, defaultFlushInterval)
 	if o.Log == nil {
 		o.Log = zap.NewNop()

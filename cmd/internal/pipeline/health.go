@@ -3,11 +3,13 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/replication"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/config"
+	clickhouseload "dirtbike/sinks/clickhouse"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -95,4 +97,21 @@ func (h *Health) Close() {
 	h.Postgres.Close()
 	_ = h.ClickHouse.Close() // nothing is open on it
 	h.kafka.Close()
+}
+
+// Horizon warns at half of the replay horizon: a loader that is late by the whole of it refuses to go on (rule 10).
+func (h *Health) Horizon() ops.Check {
+	return ops.Check{Name: "horizon", Func: func(ctx context.Context) error {
+		half := h.config.Kafka.ReplayHorizon / 2
+		complete, err := clickhouseload.ReadComplete(ctx, h.ClickHouse, h.config.ClickHouse.Database)
+		if err != nil {
+			return nil //nolint:nilerr // the check clickhouse says so
+		}
+		for _, c := range complete {
+			if late := time.Since(c.CommitTime); c.Table == "" && late > half {
+				return fmt.Errorf("ClickHouse is complete up to %s ago, more than half of kafka.replay_horizon. Try: bring capture and load up before it is over", late.Round(time.Minute))
+			}
+		}
+		return nil
+	}}
 }

@@ -1,0 +1,34 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"dirtbike/cdc"
+)
+
+// Rule 10: compaction keeps tombstones for the replay horizon. A loader that comes back later may never learn of a delete, so it
+// refuses to go on. What it would read next says how late it is: if the first offset that is younger than the horizon lies behind
+// the applied one, then records in between were older (or, compacted away, had been).
+
+// readYoung gives, by topic and partition, the first offset within the horizon; the end where there is none.
+func (l *Loader) readYoung(ctx context.Context, topics []string) (kadm.ListedOffsets, error) {
+	young, err := l.admin.ListOffsetsAfterMilli(ctx, time.Now().Add(-l.o.ReplayHorizon).UnixMilli(), topics...)
+	if err != nil {
+		return nil, fmt.Errorf("read the topics' offsets at the replay horizon: %w", err)
+	}
+	return young, nil
+}
+
+// checkHorizon refuses a partition that was left for longer than the horizon. One with nothing applied is no matter of age.
+func (l *Loader) checkHorizon(p *partition, hadApplied bool, young kadm.ListedOffsets) error {
+	first, ok := young.Lookup(p.topic.name, p.id)
+	if !hadApplied || !ok || first.Err != nil || first.Offset <= p.applied {
+		return nil
+	}
+	return fmt.Errorf("%w: topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
+		ErrGap, p.topic.name, p.id, p.applied, l.o.ReplayHorizon)
+}
