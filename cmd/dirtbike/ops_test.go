@@ -57,7 +57,7 @@ func TestOps(t *testing.T) {
 	t.Run("readyz", func(t *testing.T) {
 		ready(t, at, 200)
 		_, body := get(t, at, "/readyz?verbose")
-		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]kafka ok\n[+]load ok\nreadyz check passed\n", body)
+		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]kafka ok\n[+]horizon ok\n[+]load ok\nreadyz check passed\n", body)
 	})
 	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
 	t.Run("metrics", func(t *testing.T) { metricsContract(t, at) })
