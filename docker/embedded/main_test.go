@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func sharedCache(t *testing.T) string {
 // testContext ends before the test binary's own timeout would.
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -116,6 +117,12 @@ func start(t *testing.T, o Options) *Stack {
 		o.Log = zaptest.NewLogger(t, zaptest.Level(zap.InfoLevel))
 	}
 	s, err := Start(testContext(t), o)
+	if err != nil { // the directory goes with the test, so the logs' ends are shown here
+		logs, _ := filepath.Glob(filepath.Join(o.Dir, "log", "*.log"))
+		for _, log := range logs {
+			t.Logf("---- %s\n%s", log, logTail(log, 4000))
+		}
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Stop(context.Background())) })
 	return s
