@@ -67,7 +67,7 @@ func (r *rig) get(url string) string {
 	require.NoError(r, err)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(r, err)
-	defer response.Body.Close() //nolint:errcheck // it is read to its end
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(r, err)
 	return string(body)
