@@ -103,7 +103,8 @@ type stream struct {
 	once     sync.Once
 	write    struct {
 		sync.Mutex
-		buf []byte
+		buf    []byte
+		failed error
 	}
 	// deadline guards the read deadline: a Wake that comes while Next is not reading must not be lost.
 	deadline struct {
@@ -132,9 +133,7 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 				return nil, err
 			}
 			if reply {
-				if err := s.sendStatus(false); err != nil {
-					return nil, err
-				}
+				_ = s.sendStatus(false) // what is wrong with the connection, reading on tells better
 			}
 			if ok {
 				return &s.event, nil
@@ -200,6 +199,9 @@ func (s *stream) status() {
 func (s *stream) sendStatus(reply bool) error {
 	s.write.Lock()
 	defer s.write.Unlock()
+	if s.write.failed != nil {
+		return s.write.failed // part of a message may be out: nothing can follow it
+	}
 	lsn := s.reported.Load()
 	b := append(s.write.buf[:0], 'd', 0, 0, 0, 4+34, 'r')
 	for range 3 {
@@ -212,11 +214,14 @@ func (s *stream) sendStatus(reply bool) error {
 	if err == nil {
 		_, err = s.conn.Write(b)
 	}
-	if err != nil {
-		_ = s.conn.Close() // part of a message may be out: nothing can follow it, and Next must not wait for more
-		return fmt.Errorf("standby status: %w", err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	s.write.failed = fmt.Errorf("standby status: %w", err)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = s.conn.Close() // a server that does not read: Next must not wait for it. One that is gone has left its reason to be read
+	}
+	return s.write.failed
 }
 
 // epoch2000 is Postgres' epoch in microseconds since 1970.
