@@ -11,8 +11,9 @@ const (
 	pollEvery    = 20 * time.Millisecond
 	startTimeout = 60 * time.Second // crash recovery of a big cluster included
 
-	// clusterTimeout is for several nodes that start at the same time, on a machine with few cores.
-	clusterTimeout = 180 * time.Second
+	// Several nodes start at the same time, on a machine with few cores: each attempt may take registerTimeout.
+	registerTimeout  = 45 * time.Second
+	registerAttempts = 4
 )
 
 // waitReady polls ready until it succeeds, the child ends, or the time is up.
