@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/docker/embedded"
 )
@@ -37,11 +39,25 @@ func TestReadmePython(t *testing.T) {
 		require.NoError(t, os.WriteFile(script, []byte(text), 0o600))
 
 		background(t, exec.Command(binary(t), "capture", "--config", captureConfig(t, stack), "--listen", "127.0.0.1:0"))
+		topicThere(t, stack, "clinic.public.patients") // a reader that comes before its topic ends with an error
 		var log bytes.Buffer
 		if !printsLine(t, exec.Command(python, script), &log, "Ada Example") {
 			t.Fatalf("the consumer showed no row within %s:\n%s", pythonWait, log.String())
 		}
 	}
+}
+
+// topicThere waits until capture has made the topic.
+func topicThere(t *testing.T, stack *embedded.Stack, topic string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(stack.Kafka.Brokers()...))
+	require.NoError(t, err)
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	require.Eventually(t, func() bool {
+		topics, err := admin.ListTopics(t.Context(), topic)
+		return err == nil && topics.Error() == nil && len(topics[topic].Partitions) > 0
+	}, time.Minute, 50*time.Millisecond, "topic %s", topic)
 }
 
 // compilePython checks the syntax.
