@@ -32,7 +32,8 @@ type Options struct {
 	Engines string
 	// Kafka is "kfake" (or "") or "apache", which needs Java 17 and Maven.
 	Kafka string
-	// ApacheNodes is the number of nodes of Apache Kafka, 1 or 3. 0 = 1.
+	// ApacheNodes is the number of nodes of Apache Kafka, 1 or 3. 0 = 1. Three are not offered by any verb and not tested: now and
+	// then one of them does not register with the cluster.
 	ApacheNodes int
 	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be right even
 	// if Postgres is not among the parts.

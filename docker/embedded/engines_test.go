@@ -160,15 +160,3 @@ func TestApacheKafka(t *testing.T) {
 	require.Equal(t, s.Kafka.Brokers(), again.Kafka.Brokers())
 	requireKafka(t, again.Kafka.Brokers())
 }
-
-// TestApacheKafkaThreeNodes kills one of three nodes, brings it back and commits on all three.
-func TestApacheKafkaThreeNodes(t *testing.T) {
-	requireJava(t)
-	s := start(t, Options{Dir: t.TempDir(), Kafka: kindApache, ApacheNodes: 3, Parts: Parts{Kafka: true}})
-	require.Len(t, s.Kafka.Brokers(), 3)
-	require.NoError(t, s.Kafka.KillNode(2))
-	require.ErrorContains(t, s.Kafka.KillNode(3), "there are 3")
-	require.NoError(t, s.Kafka.Start(testContext(t)))
-	useKafka(t, s.Kafka.Brokers())
-	requireKafka(t, s.Kafka.Brokers())
-}

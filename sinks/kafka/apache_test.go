@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -17,7 +16,7 @@ import (
 
 // TestApacheKafka needs Java 17 and Maven; -short leaves it out.
 func TestApacheKafka(t *testing.T) {
-	broker := apache(t, 1)
+	broker := apache(t)
 	seeds := broker.Brokers()
 	sinktest.Exercise(t, func(t *testing.T) sinktest.Pipeline { return pipeline(t, seeds) })
 	t.Run("unknown outcome", func(t *testing.T) { unknownOutcome(t, seeds, "unknown") })
@@ -28,39 +27,6 @@ func TestApacheKafka(t *testing.T) {
 			require.NoError(t, broker.Restart(t.Context()))
 		})
 	})
-}
-
-// One of three nodes is killed while transactions run: each record of each commit is there once, and nothing else.
-func TestApacheKafkaNodeKilled(t *testing.T) {
-	broker := apache(t, 3)
-	topic := claims("nodes", 6)
-	s := started(t, options(broker.Brokers(), "nodes"), topic)
-	const before, after, each = 20, 60, 60
-	var killed chan error
-	for next := 2; next < before+after; {
-		if next == before && killed == nil {
-			killed = make(chan error, 1)
-			go func() { killed <- broker.KillNode(0) }()
-		}
-		_, err := s.Write(t.Context(), chunkOf(topic, fmt.Sprint(next), each))
-		if err == nil {
-			_, err = s.Commit(t.Context(), sinktest.PointAt(cdc.LSN(next)))
-		}
-		next++
-		if err != nil {
-			t.Log(err)
-			next = int(recovered(t, s).Point.Position.CommitLSN) + 1
-		}
-	}
-	require.NoError(t, <-killed)
-	seen := map[string]int{}
-	for _, r := range readCommitted(t, broker.Brokers()[1:], topic.Name) {
-		seen[r.Key]++
-	}
-	require.Len(t, seen, (before+after-2)*each)
-	for key, times := range seen {
-		require.Equal(t, 1, times, key)
-	}
 }
 
 // recovered recovers, as often as it takes while a node is missing.
@@ -77,7 +43,7 @@ func recovered(t *testing.T, s *Sink) (state *cdc.State) {
 }
 
 // apache starts Apache Kafka with one or three nodes.
-func apache(t *testing.T, nodes int) *embedded.Kafka {
+func apache(t *testing.T) *embedded.Kafka {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("Apache Kafka takes too long for -short")
@@ -85,7 +51,7 @@ func apache(t *testing.T, nodes int) *embedded.Kafka {
 	dir, err := os.MkdirTemp("", "dirtbike-kafka-")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	stack, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Kafka: "apache", ApacheNodes: nodes, Parts: embedded.Parts{Kafka: true}})
+	stack, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Kafka: "apache", Parts: embedded.Parts{Kafka: true}})
 	if err != nil && os.Getenv("DIRTBIKE_REQUIRE_ALL") != "1" && (strings.Contains(err.Error(), "java") || strings.Contains(err.Error(), "mvn")) {
 		t.Skipf("Apache Kafka needs Java 17 and Maven (apt-get install openjdk-17-jre-headless maven): %v", err)
 	}
