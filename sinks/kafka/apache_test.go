@@ -5,11 +5,9 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"dirtbike/cdc"
 	"dirtbike/cdc/sinktest"
 	"dirtbike/docker/embedded"
 )
@@ -27,19 +25,6 @@ func TestApacheKafka(t *testing.T) {
 			require.NoError(t, broker.Restart(t.Context()))
 		})
 	})
-}
-
-// recovered recovers, as often as it takes while a node is missing.
-func recovered(t *testing.T, s *Sink) (state *cdc.State) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		var err error
-		if state, err = s.Recover(t.Context()); err != nil {
-			t.Log(err)
-		}
-		return err == nil
-	}, time.Minute, 100*time.Millisecond)
-	return state
 }
 
 // apache starts Apache Kafka with one or three nodes.
