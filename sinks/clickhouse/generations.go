@@ -28,6 +28,9 @@ func (l *Loader) settle(ctx context.Context, t *topic) error {
 		}
 	}
 	if t.shown > 0 {
+		if err := l.outliveGone(ctx, t); err != nil {
+			return err
+		}
 		if err := l.confirmShown(ctx, t); err != nil {
 			return err
 		}

@@ -3,12 +3,14 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"dirtbike/cdc"
 )
 
 // Rule 17: when a key changed and the row was gone before capture could re-read its unchanged columns, the create comes marked
-// `gone`. Load skips it, and the table is not exact until the delete that took the row away arrives.
+// `gone`. Load skips it, and the table is not exact until the delete or TRUNCATE that took the row away arrives, or the view
+// shows a newer generation, whose copy began behind the create.
 //
 // The marks live in `gone`, one row a key, the highest version wins; they are written with the batch, before its applied
 // offsets. In memory a mark that was closed stays until its batch is applied, because records of the key that lie between are
@@ -48,7 +50,7 @@ func (l *Loader) rowDeleted(p *partition, key []byte, at cdc.Position) {
 	}
 }
 
-// goneBelow closes every mark of the partition below a cut: a TRUNCATE, or the end of a newer copy.
+// goneBelow closes every mark of the partition below the cut of a TRUNCATE.
 func (l *Loader) goneBelow(p *partition, cut cdc.Position) {
 	for key, m := range p.gone {
 		if m.open() && m.from.Compare(cut) < 0 {
@@ -63,19 +65,45 @@ func (l *Loader) closeGone(p *partition, key string, m goneMark, at cdc.Position
 	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: key, version: at, open: 0})
 }
 
-// isGone reports whether a record without its unchanged columns belongs to a row that is known to be missing.
-func (p *partition) isGone(key []byte, at cdc.Position) bool {
+// isGone reports whether a record without its unchanged columns belongs to a row that is known to be missing in a generation.
+func (p *partition) isGone(g *generation, key []byte, at cdc.Position) bool {
 	m, ok := p.gone[string(key)]
-	return ok && m.covers(at)
+	return ok && m.covers(at) && !g.below(p.id, m.from)
+}
+
+// outliveGone closes the marks below the cut of the generation that the view shows now. The batch must be empty. It follows
+// the view: a table must not be called exact while the view still lacks a row.
+func (l *Loader) outliveGone(ctx context.Context, t *topic) error {
+	shown := t.generation(t.shown)
+	var rows [][]any
+	for _, p := range t.parts {
+		for key, m := range p.gone {
+			if shown.below(p.id, m.from) {
+				rows = append(rows, goneRow{partition: p, key: key, version: shown.ends[p.id].cut}.columns())
+			}
+		}
+	}
+	if err := l.insertRows(ctx, "gone", rows); err != nil {
+		return err
+	}
+	for _, p := range t.parts {
+		maps.DeleteFunc(p.gone, func(_ string, m goneMark) bool { return shown.below(p.id, m.from) })
+	}
+	return nil
 }
 
 // writeGone stores the batch's marks.
 func (l *Loader) writeGone(ctx context.Context) error {
 	var rows [][]any
 	for _, g := range l.batch.gone {
-		rows = append(rows, []any{g.partition.topic.table, g.partition.topic.id, uint32(g.partition.id), g.key, bigVersion(g.version), g.open}) //nolint:gosec // never negative
+		rows = append(rows, g.columns())
 	}
 	return l.insertRows(ctx, "gone", rows)
+}
+
+func (g goneRow) columns() []any {
+	p := g.partition
+	return []any{p.topic.table, p.topic.id, uint32(p.id), g.key, bigVersion(g.version), g.open} //nolint:gosec // never negative
 }
 
 // forgetGone drops the marks that the applied batch has closed.

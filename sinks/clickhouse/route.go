@@ -87,7 +87,6 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 		}
 		p.topic.learn(p.id, c.Generation, kindEnd, endMark{offset: rec.Offset, cut: at})
 		l.mark(p, rec, c.Generation, kindEnd, at)
-		l.goneBelow(p, at)
 		return nil
 	}
 	return fmt.Errorf("unknown control record %q", c.Kind)

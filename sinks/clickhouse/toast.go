@@ -65,7 +65,7 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 // that came first through another partition hides it anyway, or when the row is known to be missing (gone.go).
 func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
 	at := r.env.Meta
-	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(r.key, at.Position) {
+	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(p.topic.generation(s.generation), r.key, at.Position) {
 		return
 	}
 	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.StartAnew,

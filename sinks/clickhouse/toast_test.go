@@ -180,8 +180,25 @@ func TestGone(t *testing.T) {
 	require.Equal(t, []string{"3\tloaded"}, w.query("SELECT id, doc FROM DB.moved"))
 	require.False(t, w.complete("public.moved").Exact)
 	require.Equal(t, TableLive, l.Status().Tables[0].Phase)
+
+	// The copy that has the row ends on one partition after the other: the old view, which lacks it, is never called exact.
 	x = w.begin().open(tab)
-	x.end(tab, x.snapshot()).commit()
+	cut := x.snapshot()
+	x.read(tab, cut, "2", "0", "copied", "{}", "1").commit()
+	ends := w.begin().end(tab, cut).records()
+	require.Len(t, ends, 3)
+	w.produce(ends[:2], true)
+	w.begin().update(tab, "2", "8", `\U`, `\U`, `\U`).commit() // the old generation has no base, and needs none
+	w.wait()
+	require.False(t, w.complete("public.moved").Exact)
+	require.Equal(t, TableLive, l.Status().Tables[0].Phase)
+	l.stop(t)
+	w.load()
+	w.idle()
+	w.wait()
+	require.False(t, w.complete("public.moved").Exact)
+	w.produce(ends[2:], true)
 	w.wait()
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
+	require.Equal(t, []string{"2\t8\tcopied"}, w.query("SELECT id, n, doc FROM DB.moved"))
 }
