@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -81,8 +80,8 @@ func checkSums(dir, sums string) error {
 	return nil
 }
 
-// openApache describes a cluster of 1 or 3 combined broker and controller nodes and formats what is new.
-func openApache(ctx context.Context, d *workDir, home string, nodes int, log *zap.Logger) (*Kafka, error) {
+// openApache describes one combined broker and controller and formats its storage if that is new.
+func openApache(ctx context.Context, d *workDir, home string, log *zap.Logger) (*Kafka, error) {
 	if err := checkJava("java"); err != nil {
 		return nil, err
 	}
@@ -90,19 +89,34 @@ func openApache(ctx context.Context, d *workDir, home string, nodes int, log *za
 	if err != nil {
 		return nil, err
 	}
+	dir, err := d.sub("kafka", "apache", "node-1")
+	if err != nil {
+		return nil, err
+	}
 	id, err := clusterID(d)
 	if err != nil {
 		return nil, err
 	}
-	k := &Kafka{kind: kindApache, log: log}
-	for i := 1; i <= nodes; i++ {
-		n, err := openApacheNode(ctx, d, filepath.Join(home, "lib", "*"), logs, id, i, nodes)
-		if err != nil {
-			return nil, err
-		}
-		k.nodes = append(k.nodes, n)
+	props, classpath := filepath.Join(dir, "server.properties"), filepath.Join(home, "lib", "*")
+	if err := writeFileSync(props, []byte(apacheProperties(d.state.Ports, dir))); err != nil {
+		return nil, err
 	}
-	return k, nil
+	if err := formatApache(ctx, dir, classpath, props, id); err != nil {
+		return nil, err
+	}
+	return &Kafka{kind: kindApache, port: d.state.Ports[apacheBroker], log: log, spec: func() (spec, error) {
+		java, err := exec.LookPath("java")
+		if err != nil {
+			return spec{}, checkJava("java")
+		}
+		return spec{
+			name: "kafka", path: java, env: os.Environ(), dir: dir, log: filepath.Join(logs, "kafka.log"),
+			args: []string{
+				"-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+				"-cp", classpath, "kafka.Kafka", props,
+			},
+		}, nil
+	}}, nil
 }
 
 // clusterID returns the cluster's id, made once: 16 random bytes in URL-safe base64.
@@ -126,36 +140,6 @@ func clusterID(d *workDir) (string, error) {
 	return id, writeFileSync(path, []byte(id))
 }
 
-func openApacheNode(ctx context.Context, d *workDir, classpath, logs, id string, i, nodes int) (*node, error) {
-	dir, err := d.sub("kafka", "apache", "node-"+strconv.Itoa(i))
-	if err != nil {
-		return nil, err
-	}
-	props := filepath.Join(dir, "server.properties")
-	if err := writeFileSync(props, []byte(apacheProperties(d.state.Ports, dir, i, nodes))); err != nil {
-		return nil, err
-	}
-	if err := formatApache(ctx, dir, classpath, props, id); err != nil {
-		return nil, err
-	}
-	n := &node{port: d.state.Ports[brokerPort(i)]}
-	n.spec = func() (spec, error) {
-		java, err := exec.LookPath("java")
-		if err != nil {
-			return spec{}, checkJava("java")
-		}
-		return spec{
-			name: "kafka-" + strconv.Itoa(i), path: java, env: os.Environ(), dir: dir,
-			log: filepath.Join(logs, "kafka-"+strconv.Itoa(i)+".log"),
-			args: []string{
-				"-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-				"-cp", classpath, "kafka.Kafka", props,
-			},
-		}, nil
-	}
-	return n, nil
-}
-
 // formatApache writes the storage's metadata if there is none.
 func formatApache(ctx context.Context, dir, classpath, props, id string) error {
 	_, err := os.Stat(filepath.Join(dir, "data", "meta.properties"))
@@ -169,21 +153,20 @@ func formatApache(ctx context.Context, dir, classpath, props, id string) error {
 		"-cp", classpath, "kafka.tools.StorageTool", "format", "-t", id, "-c", props)
 }
 
-func brokerPort(i int) string     { return "kafka-" + strconv.Itoa(i) }
-func controllerPort(i int) string { return "kafka-controller-" + strconv.Itoa(i) }
+// The names of its ports.
+const (
+	apacheBroker     = "kafka-1"
+	apacheController = "kafka-controller-1"
+)
 
-// apacheProperties is the configuration of node i.
-func apacheProperties(ports map[string]int, dir string, i, nodes int) string {
-	voters := make([]string, 0, nodes)
-	for v := 1; v <= nodes; v++ {
-		voters = append(voters, fmt.Sprintf("%d@%s", v, loopback(ports[controllerPort(v)])))
-	}
-	minISR := min(2, nodes)
+// apacheProperties is the broker's configuration.
+func apacheProperties(ports map[string]int, dir string) string {
+	controller := loopback(ports[apacheController])
 	lines := []string{
 		"process.roles=broker,controller",
-		"node.id=" + strconv.Itoa(i),
-		"controller.quorum.voters=" + strings.Join(voters, ","),
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s", loopback(ports[brokerPort(i)]), loopback(ports[controllerPort(i)])),
+		"node.id=1",
+		"controller.quorum.voters=1@" + controller,
+		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s", loopback(ports[apacheBroker]), controller),
 		"controller.listener.names=CONTROLLER",
 		"log.dirs=" + filepath.Join(dir, "data"),
 		"auto.create.topics.enable=false",
@@ -191,15 +174,15 @@ func apacheProperties(ports map[string]int, dir string, i, nodes int) string {
 		"message.max.bytes=33554432",
 		"replica.fetch.max.bytes=33554432",
 		"broker.session.timeout.ms=6000",
-		fmt.Sprintf("default.replication.factor=%d", nodes),
-		fmt.Sprintf("min.insync.replicas=%d", minISR),
-		fmt.Sprintf("offsets.topic.replication.factor=%d", nodes),
+		"default.replication.factor=1",
+		"min.insync.replicas=1",
+		"offsets.topic.replication.factor=1",
 		"offsets.topic.num.partitions=10",
-		fmt.Sprintf("transaction.state.log.replication.factor=%d", nodes),
-		fmt.Sprintf("transaction.state.log.min.isr=%d", minISR),
+		"transaction.state.log.replication.factor=1",
+		"transaction.state.log.min.isr=1",
 		"transaction.state.log.num.partitions=10",
-		fmt.Sprintf("share.coordinator.state.topic.replication.factor=%d", nodes),
-		fmt.Sprintf("share.coordinator.state.topic.min.isr=%d", minISR),
+		"share.coordinator.state.topic.replication.factor=1",
+		"share.coordinator.state.topic.min.isr=1",
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -28,7 +28,6 @@ type state struct {
 	PostgresPassword   string         `json:"postgres_password"`
 	ClickHousePassword string         `json:"clickhouse_password"`
 	Kafka              string         `json:"kafka"`
-	KafkaNodes         int            `json:"kafka_nodes"`
 }
 
 // workDir is a locked directory of the stack.

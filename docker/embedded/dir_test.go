@@ -43,7 +43,7 @@ func TestForeignDirectoriesAreLeftAlone(t *testing.T) {
 func TestDirectoryKeepsWhatItWasMadeFor(t *testing.T) {
 	d, err := openDir(t.TempDir())
 	require.NoError(t, err)
-	d.state.PostgresMajor, d.state.Kafka, d.state.KafkaNodes = "17", kindKfake, 1
+	d.state.PostgresMajor, d.state.Kafka = "17", kindKfake
 	require.NoError(t, d.saveState())
 	require.NoError(t, d.close())
 	for want, o := range map[string]Options{
@@ -61,7 +61,6 @@ func TestUnknownOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		`unknown engines "docker"`:          {Engines: "docker"},
 		`unknown Kafka "redpanda"`:          {Kafka: "redpanda"},
-		"Apache Kafka with 2 nodes":         {Kafka: kindApache, ApacheNodes: 2},
 		`unsupported Postgres version "13"`: {PostgresVersion: "13", Parts: Parts{Postgres: true}},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")

@@ -32,9 +32,6 @@ type Options struct {
 	Engines string
 	// Kafka is "kfake" (or "") or "apache", which needs Java 17 and Maven.
 	Kafka string
-	// ApacheNodes is the number of nodes of Apache Kafka, 1 or 3. 0 = 1. Three are not offered by any verb and not tested: now and
-	// then one of them does not register with the cluster.
-	ApacheNodes int
 	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be right even
 	// if Postgres is not among the parts.
 	PostgresVersion string
@@ -88,7 +85,6 @@ var postgresMajors = []string{"14", "15", "16", "17", "18"}
 func (o Options) withDefaults() (Options, error) {
 	o.Engines = or(o.Engines, enginesNPM)
 	o.Kafka = or(o.Kafka, kindKfake)
-	o.ApacheNodes = max(o.ApacheNodes, 1)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -100,9 +96,6 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Kafka != kindKfake && o.Kafka != kindApache {
 		return o, optionError("unknown Kafka %q. Try: kfake or apache", o.Kafka)
-	}
-	if o.ApacheNodes != 1 && o.ApacheNodes != 3 {
-		return o, optionError("Apache Kafka with %d nodes is not supported. Try: 1 or 3", o.ApacheNodes)
 	}
 	if o.PostgresVersion != "" && !slices.Contains(postgresMajors, o.PostgresVersion) {
 		return o, optionError("unsupported Postgres version %q. Try: one of %s", o.PostgresVersion, strings.Join(postgresMajors, ", "))
@@ -223,7 +216,7 @@ func (s *Stack) startClickHouse(ctx context.Context, o Options, e engines) (err 
 
 func (s *Stack) startKafka(ctx context.Context, o Options, e engines) (err error) {
 	if o.Kafka == kindApache {
-		s.Kafka, err = openApache(ctx, s.dir, e.apache, o.ApacheNodes, o.Log)
+		s.Kafka, err = openApache(ctx, s.dir, e.apache, o.Log)
 	} else {
 		s.Kafka, err = openKfake(s.dir, o.Log)
 	}
@@ -249,11 +242,10 @@ func (d *workDir) remember(o Options) error {
 	if !o.Parts.Kafka {
 		return nil
 	}
-	if st.Kafka != "" && (st.Kafka != o.Kafka || st.KafkaNodes != o.ApacheNodes) {
-		return optionError("%s holds data of Kafka %s with %d node(s), asked for %s with %d. Try: another directory",
-			d.path, st.Kafka, st.KafkaNodes, o.Kafka, o.ApacheNodes)
+	if st.Kafka != "" && st.Kafka != o.Kafka {
+		return optionError("%s holds data of Kafka %s, asked for %s. Try: another directory", d.path, st.Kafka, o.Kafka)
 	}
-	st.Kafka, st.KafkaNodes = o.Kafka, o.ApacheNodes
+	st.Kafka = o.Kafka
 	return nil
 }
 
@@ -272,8 +264,8 @@ func (d *workDir) assignPorts(o Options) error {
 	if o.Parts.Kafka && o.Kafka == kindKfake {
 		names = append(names, "kafka")
 	}
-	for i := 1; o.Parts.Kafka && o.Kafka == kindApache && i <= o.ApacheNodes; i++ {
-		names = append(names, brokerPort(i), controllerPort(i))
+	if o.Parts.Kafka && o.Kafka == kindApache {
+		names = append(names, apacheBroker, apacheController)
 	}
 	for _, name := range names {
 		if _, err := d.state.port(name); err != nil {

@@ -22,11 +22,10 @@ func openKfake(d *workDir, log *zap.Logger) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{port: d.state.Ports["kafka"]}
-	n.spec = func() (spec, error) {
-		return selfSpec("kfake", filepath.Join(logs, "kafka.log"), job{Name: "kfake", Port: n.port, Dir: dir})
-	}
-	return &Kafka{kind: kindKfake, nodes: []*node{n}, log: log}, nil
+	port := d.state.Ports["kafka"]
+	return &Kafka{kind: kindKfake, port: port, log: log, spec: func() (spec, error) {
+		return selfSpec("kfake", filepath.Join(logs, "kafka.log"), job{Name: "kfake", Port: port, Dir: dir})
+	}}, nil
 }
 
 // runKfake serves until SIGTERM. kfake has no initial rebalance delay to lower.

@@ -22,31 +22,28 @@ func sleeper(t *testing.T, name string) *child {
 	return c
 }
 
-// TestWaitAllSeesEachChild: whichever node dies, the wait ends at once and names it with its log.
-func TestWaitAllSeesEachChild(t *testing.T) {
-	notYet := errors.New("2 of 3 brokers are up")
-	for dying, name := range []string{"kafka-1", "kafka-2", "kafka-3"} {
-		children := []*child{sleeper(t, "kafka-1"), sleeper(t, "kafka-2"), sleeper(t, "kafka-3")}
-		asked := 0
-		err := waitAll(testContext(t), time.Minute, children, func(context.Context) error {
-			if asked++; asked == 2 {
-				require.NoError(t, children[dying].kill())
-			}
-			return notYet
-		})
-		require.ErrorContains(t, err, name+" ended by itself")
-		require.ErrorContains(t, err, "last words of "+name)
-		require.ErrorContains(t, err, "Try: read "+children[dying].log)
-	}
+// TestWaitSeesTheChildEnd: the wait ends at once and names the part with its log.
+func TestWaitSeesTheChildEnd(t *testing.T) {
+	c, asked := sleeper(t, "kafka"), 0
+	err := waitReady(testContext(t), c, func(context.Context) error {
+		if asked++; asked == 2 {
+			require.NoError(t, c.kill())
+		}
+		return errors.New("not yet")
+	})
+	require.ErrorContains(t, err, "kafka ended by itself")
+	require.ErrorContains(t, err, "last words of kafka")
+	require.ErrorContains(t, err, "Try: read "+c.log)
 }
 
-func TestWaitAllEnds(t *testing.T) {
-	children := []*child{sleeper(t, "kafka-1"), sleeper(t, "kafka-2")}
-	notYet := errors.New("1 of 2 brokers are up")
-	err := waitAll(testContext(t), 50*time.Millisecond, children, func(context.Context) error { return notYet })
+func TestWaitEnds(t *testing.T) {
+	c, notYet := sleeper(t, "kafka"), errors.New("not yet")
+	ctx, cancel := context.WithTimeout(testContext(t), 50*time.Millisecond)
+	defer cancel()
+	err := waitReady(ctx, c, func(context.Context) error { return notYet })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, err, notYet)
-	require.ErrorContains(t, err, "wait for kafka-1, kafka-2: ")
-	require.ErrorContains(t, err, children[1].log)
-	require.NoError(t, waitAll(testContext(t), time.Minute, children, func(context.Context) error { return nil }))
+	require.ErrorContains(t, err, "wait for kafka: ")
+	require.ErrorContains(t, err, c.log)
+	require.NoError(t, waitReady(testContext(t), c, func(context.Context) error { return nil }))
 }

@@ -298,7 +298,7 @@ func TestCompareAll(t *testing.T) {
 // A million narrow rows compare in seconds, and one wrong cell among them is found.
 func TestMillionRows(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a million rows")
+		t.Skip("a million rows take too long for -short")
 	}
 	pg := postgres(t)
 	ch, database := clickHouse(t)

@@ -27,7 +27,7 @@ func TestApacheKafka(t *testing.T) {
 	})
 }
 
-// apache starts Apache Kafka with one or three nodes.
+// apache starts Apache Kafka.
 func apache(t *testing.T) *embedded.Kafka {
 	t.Helper()
 	if testing.Short() {

@@ -7,14 +7,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cmd/internal/rules/section"
 )
 
 func TestArchitectureHasTheMetrics(t *testing.T) {
-	text, err := os.ReadFile("../" + page)
+	text, err := os.ReadFile("../" + section.Page)
 	require.NoError(t, err)
 	all, err := metrics()
 	require.NoError(t, err)
-	want, err := replace(string(text), markdown(all))
+	want, err := section.Replace(string(text), name, markdown(all))
 	require.NoError(t, err)
 	require.Equal(t, want, string(text), "ARCHITECTURE.md is stale. Try: go generate ./cmd/internal/rules")
 }
@@ -49,16 +51,4 @@ func TestKindOf(t *testing.T) {
 	}
 	_, err := kindOf(prometheus.NewSummary(prometheus.SummaryOpts{Name: "a"}))
 	require.ErrorContains(t, err, "kindOf")
-}
-
-func TestReplace(t *testing.T) {
-	got, err := replace("a\n"+begin+"old\n"+end+"b\n", "new\n")
-	require.NoError(t, err)
-	require.Equal(t, "a\n"+begin+"new\n"+end+"b\n", got)
-	for name, text := range map[string]string{"no marks": "a\n", "two": begin + begin + end, "wrong order": end + begin} {
-		t.Run(name, func(t *testing.T) {
-			_, err := replace(text, "new\n")
-			require.Error(t, err)
-		})
-	}
 }
