@@ -24,6 +24,8 @@ func (a *app) embedded() *cobra.Command {
 			}
 			o.Progress, o.Log = embedded.NewProgress(a.stderr), log
 			switch {
+			case prepare && clean:
+				return wrong(errors.New("--prepare and --clean exclude each other. Try: one after the other"))
 			case prepare:
 				return stackError(embedded.Prepare(c.Context(), o))
 			case clean:
@@ -39,7 +41,6 @@ func (a *app) embedded() *cobra.Command {
 	flags.StringVar(&o.PostgresVersion, "postgres", "", "major version of Postgres, 14 to 18 (default 18)")
 	flags.BoolVar(&prepare, "prepare", false, "only download the engines into the cache")
 	flags.BoolVar(&clean, "clean", false, "remove --dir and everything in it")
-	c.MarkFlagsMutuallyExclusive("prepare", "clean")
 	return c
 }
 

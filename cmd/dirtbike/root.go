@@ -65,14 +65,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 		return exitGood
 	}
 	fmt.Fprintln(stderr, "Error: "+tryOnItsOwnLine(err.Error()))
-	var coded *exitError
-	switch {
-	case errors.As(err, &coded):
+	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
-	case errors.Is(err, cdc.ErrRefused), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrFenced):
-		return exitWrong
 	}
-	return exitWrong
+	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: somebody has to decide
 }
 
 // way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".

@@ -58,6 +58,7 @@ func TestEmbeddedRefusals(t *testing.T) {
 		{[]string{"embedded", "--postgres", "13"}, "Error: unsupported Postgres version \"13\".\nTry: one of 14, 15, 16, 17, 18\n"},
 		{[]string{"embedded", "--engines", "docker"}, "Error: unknown engines \"docker\".\nTry: npm or path\n"},
 		{[]string{"embedded", "--prepare", "--engines", "docker"}, "Error: unknown engines \"docker\".\nTry: npm or path\n"},
+		{[]string{"embedded", "--prepare", "--clean"}, "Error: --prepare and --clean exclude each other.\nTry: one after the other\n"},
 		{[]string{"embedded", "--dir", file}, " is a file.\nTry: --dir with a new or empty directory\n"},
 		{[]string{"embedded", "--dir", filepath.Dir(file)}, "nothing was touched.\nTry: --dir with a new or empty directory\n"},
 		{[]string{"embedded", "--dir", inUse}, " is in use by another embedded stack.\nTry: stop it, or another directory\n"},

@@ -139,13 +139,19 @@ func (l *Loader) widen(ctx context.Context, s *storage) error {
 			return err
 		}
 		s.nullable[i] = true
-		if s.topic.shown == s.generation {
-			if err := l.retry(ctx, "renew the view of "+s.topic.table, func(ctx context.Context) error { return l.conn.Exec(ctx, l.createView(s)) }); err != nil {
-				return err
-			}
+		if err := l.retry(ctx, "renew the view of "+s.topic.table, func(ctx context.Context) error { return l.renewView(ctx, s) }); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// renewView makes the view of a storage anew, unless it shows another generation: another loader may have moved it on.
+func (l *Loader) renewView(ctx context.Context, s *storage) error {
+	if err := l.loadShown(ctx, s.topic); err != nil || s.topic.shown != s.generation {
+		return err
+	}
+	return l.conn.Exec(ctx, l.createView(s))
 }
 
 func (s *storage) hasNull(column int) bool {
