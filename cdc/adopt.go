@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"go.uber.org/zap"
 )
 
 // compile lays the stored state beside the tables and makes topics and encoders for those that are not quarantined.
@@ -58,21 +56,6 @@ func (s *session) adopt(t *liveTable) error {
 		return nil
 	}
 	return checkPrints(t.Table, stored)
-}
-
-// copyUnpublished gives tables that had left the publication a new generation: their changes meanwhile were not sent.
-func (s *session) copyUnpublished(missing []*Table) []StateChange {
-	var changed []StateChange
-	for _, m := range missing {
-		t := s.live[m.OID]
-		if t.state.Phase != TableStreaming {
-			continue
-		}
-		s.Log.Warn("table was taken out of the publication, so changes were missed; it is copied again", zap.String("table", t.FullName()))
-		t.state.Phase = TableCopying
-		changed = append(changed, t.state)
-	}
-	return changed
 }
 
 // excludeUnnamed marks tables of the state that the config no longer names, and keeps quarantines found at compile.

@@ -29,12 +29,7 @@ type drifts struct{ found atomic.Pointer[drift] }
 // watchDrift looks every DriftInterval, until done is called.
 func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	tables := make([]*Table, 0, len(s.live))
-	for _, t := range s.live {
-		if !t.quarantined() {
-			tables = append(tables, t.Table)
-		}
-	}
+	watched := s.watched() // the loop changes the states meanwhile
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		tick := time.NewTicker(s.DriftInterval)
@@ -45,7 +40,7 @@ func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (do
 				return
 			case <-tick.C:
 			}
-			found, err := s.look(ctx, tables)
+			found, err := s.look(ctx, watched)
 			if err != nil {
 				s.Log.Debug("could not look for changed tables; it is tried again", zap.Error(err))
 				continue
@@ -59,28 +54,62 @@ func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (do
 	return func() { cancel(); wait.Wait() }
 }
 
-func (s *session) look(ctx context.Context, tables []*Table) (*drift, error) {
+// watched is what a look compares: tables that can still be followed, and what published each of them at the start.
+type watched struct {
+	tables  []*Table
+	members map[uint32]Members
+}
+
+func (s *session) watched() watched {
+	w := watched{members: map[uint32]Members{}}
+	for _, t := range s.live {
+		if !t.quarantined() {
+			w.tables = append(w.tables, t.Table)
+			w.members[t.OID] = t.state.Members
+		}
+	}
+	return w
+}
+
+func (s *session) look(ctx context.Context, w watched) (*drift, error) {
 	changed, err := s.Tables.Drift(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found := &drift{tables: changed}
-	_, missing, err := s.Source.Published(ctx, tables)
+	_, members, err := s.Source.Published(ctx, w.tables)
 	switch {
 	case errors.Is(err, ErrRefused):
 		found.refused = err
+		return found, nil
 	case err != nil:
 		return nil, err
 	}
-	for _, t := range missing {
-		if found.tables == nil {
-			found.tables = map[uint32]error{}
-		}
-		if found.tables[t.OID] == nil {
-			found.tables[t.OID] = errors.New("the table has left the publication: its changes are no longer sent. Try: " + CopyAgain)
+	for _, t := range w.tables {
+		if why := left(w.members[t.OID], members[t.OID]); why != nil && found.tables[t.OID] == nil {
+			found.add(t.OID, why)
 		}
 	}
 	return found, nil
+}
+
+// left says whether a table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over from the
+// one of the start, it is taken for having left: the safe side.
+func left(was, now Members) error {
+	switch {
+	case len(now) == 0:
+		return errors.New("the table has left the publication: its changes are no longer sent. Try: " + CopyAgain)
+	case !was.Share(now):
+		return errors.New("the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent. Try: " + CopyAgain)
+	}
+	return nil
+}
+
+func (d *drift) add(oid uint32, why error) {
+	if d.tables == nil {
+		d.tables = map[uint32]error{}
+	}
+	d.tables[oid] = why
 }
 
 // settleDrift quarantines what has drifted. It is called between transactions.

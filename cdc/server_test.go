@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -14,15 +15,17 @@ type server struct {
 	mu        sync.Mutex
 	identity  Identity
 	slot      *SlotStatus
-	published map[uint32]bool // nil: no publication
-	log       []Event         // of all transactions
-	ends      []LSN           // of the transaction of each
+	published map[uint32]Members // nil: no publication
+	members   int                // made so far: none comes twice
+	log       []Event            // of all transactions
+	ends      []LSN              // of the transaction of each
 	rows      map[uint32][]string
 	broker    *broker // to check what is reported, and for its journal
 	streams   []*fakeStream
 	early     bool                 // something was reported before it was durable
 	copying   func(t *Table) error // asked in the middle of each copy
 	slotErr   error
+	ensured   func() // called within each EnsurePublication
 }
 
 // tx is one committed transaction.
@@ -89,11 +92,30 @@ func (s *server) Slot(context.Context) (SlotStatus, bool, error) {
 	return *s.slot, true, nil
 }
 
-func (s *server) Published(_ context.Context, tables []*Table) (bool, []*Table, error) {
+func (s *server) Published(context.Context, []*Table) (bool, map[uint32]Members, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	missing := slices.DeleteFunc(slices.Clone(tables), func(t *Table) bool { return s.published[t.OID] })
-	return s.published != nil, missing, nil
+	s.broker.journal.add("members")
+	return s.published != nil, maps.Clone(s.published), nil
+}
+
+// publish adds a member for the table.
+func (s *server) publish(oid uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.member(oid)
+}
+
+func (s *server) member(oid uint32) {
+	s.members++
+	s.published[oid] = append(slices.Clone(s.published[oid]), "member "+strconv.Itoa(s.members))
+}
+
+// unpublish takes the table's first member out.
+func (s *server) unpublish(oid uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.published[oid] = s.published[oid][1:]
 }
 
 func (s *server) EnsurePublication(_ context.Context, tables []*Table) error {
@@ -101,10 +123,15 @@ func (s *server) EnsurePublication(_ context.Context, tables []*Table) error {
 	defer s.mu.Unlock()
 	s.broker.journal.add("publication")
 	if s.published == nil {
-		s.published = map[uint32]bool{}
+		s.published = map[uint32]Members{}
 	}
 	for _, t := range tables {
-		s.published[t.OID] = true
+		if len(s.published[t.OID]) == 0 {
+			s.member(t.OID)
+		}
+	}
+	if s.ensured != nil {
+		s.ensured()
 	}
 	return nil
 }

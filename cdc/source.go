@@ -38,10 +38,11 @@ type Source interface {
 	Identify(ctx context.Context) (Identity, error)
 	// Slot reads the slot's status; found is false if there is none.
 	Slot(ctx context.Context) (status SlotStatus, found bool, err error)
-	// Published checks the publication and changes nothing: found is false if there is none, missing lists those of the tables
-	// that it does not publish. It refuses one with row filters, column lists or operations left out.
-	Published(ctx context.Context, tables []*Table) (found bool, missing []*Table, err error)
-	// EnsurePublication creates the publication for the tables, or adds what Published calls missing.
+	// Published checks the publication and changes nothing: found is false if there is none, members says by OID what publishes each
+	// of the tables; one without an entry is not published. It refuses a publication with row filters, column lists or operations
+	// left out.
+	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]Members, err error)
+	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for.
 	EnsurePublication(ctx context.Context, tables []*Table) error
 	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
 	CreateSlot(ctx context.Context) (Snapshot, error)

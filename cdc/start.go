@@ -63,6 +63,9 @@ func (s *session) create(ctx context.Context, tables []*Table) error {
 	if err := s.Source.EnsurePublication(ctx, tables); err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}
+	if err := s.noteMembers(ctx, s.uncopied()); err != nil {
+		return err
+	}
 	snapshot, err := s.Source.CreateSlot(ctx)
 	if err != nil {
 		return fmt.Errorf("create slot %s: %w", s.Slot, err)
@@ -80,14 +83,14 @@ func (s *session) create(ctx context.Context, tables []*Table) error {
 // resume goes on with a slot that is there: tables whose copy did not end, and new ones, get a new generation from a
 // temporary slot's snapshot (rule 13); the main slot streams from where it stood.
 func (s *session) resume(ctx context.Context, identity Identity, tables []*Table) error {
-	found, missing, err := s.Source.Published(ctx, tables)
+	found, members, err := s.Source.Published(ctx, tables)
 	if err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}
 	if err := s.checkPublication(found); err != nil {
 		return err
 	}
-	changed := append(s.excludeUnnamed(), s.copyUnpublished(missing)...)
+	changed := append(s.excludeUnnamed(), s.settleMembers(members)...)
 	s.state.Source.Timeline = identity.Timeline
 	s.state.Source.HashKeys = s.mergedHashKeys()
 	again := s.uncopied()
@@ -104,6 +107,9 @@ func (s *session) resume(ctx context.Context, identity Identity, tables []*Table
 		return s.endCopying(ctx)
 	}
 	if err := s.open(ctx, again, nil); err != nil {
+		return err
+	}
+	if err := s.noteMembers(ctx, again); err != nil {
 		return err
 	}
 	snapshot, err := s.Source.TemporarySnapshot(ctx)

@@ -76,6 +76,9 @@ type TableState struct {
 	PolicyPrint string `json:"policy_print"`
 	// Shape fingerprints the table's columns as they were when the generation was opened.
 	Shape string `json:"shape"`
+	// Members is what published the table before the generation's snapshot was taken, brought up to date at each start; empty in
+	// a state written by a build that did not know it.
+	Members Members `json:"members,omitempty"`
 }
 
 func (SourceState) stateChange() {}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"dirtbike/cdc"
 )
@@ -19,6 +21,13 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
+	listed := t.known // List makes another map
+	t.mu.Unlock()
+	traces, err := readTraces(ctx, conn, slices.Collect(maps.Keys(listed)))
+	if err != nil {
+		return nil, err
+	}
 	byOID := map[uint32]*entry{}
 	for _, e := range now {
 		byOID[e.rel.OID] = e
@@ -26,8 +35,8 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[uint32]error{}
-	for oid, k := range t.known {
-		if why := t.drifted(k, byOID[oid]); why != nil {
+	for oid, k := range listed {
+		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
 			out[oid] = fmt.Errorf("%w. Try: "+cdc.CopyAgain, why)
 		}
 	}
@@ -35,7 +44,7 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 }
 
 // drifted says how a table differs from what the encoder was compiled from, nil if it does not.
-func (t *Tables) drifted(k *known, e *entry) error {
+func (t *Tables) drifted(k *known, e *entry, now trace) error {
 	switch {
 	case e == nil:
 		return errors.New("the table was dropped")
@@ -43,6 +52,8 @@ func (t *Tables) drifted(k *known, e *entry) error {
 		return fmt.Errorf("the table was renamed to %s", e.rel.FullName())
 	case !cdc.SameShape(k.cdc.Shape, shape(e)):
 		return errors.New("the table's columns, or an enum's labels, have changed: rows may have changed without an event")
+	case k.follow(now):
+		return errors.New("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
 	case e.rel.Identity != k.rel.Identity:
 		return errors.New("the table's replica identity has changed")
 	case len(t.options.Keys[k.rel.FullName()]) > 0:

@@ -52,6 +52,7 @@ type known struct {
 	rel   *schemas.Relation
 	table *schemas.Table
 	cdc   *cdc.Table
+	trace trace // as of the last look; the first is List's
 }
 
 var (
@@ -92,10 +93,27 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 	if clash := schemas.Collisions(t.options.Prefix, captured.relations()); len(clash) > 0 {
 		return nil, fmt.Errorf("%w: %s. Try: exclude one of them under source.tables", cdc.ErrRefused, strings.Join(clash, "; "))
 	}
+	now, err := t.describeAll(captured)
+	if err != nil {
+		return nil, err
+	}
+	if err := firstTraces(ctx, conn, now); err != nil {
+		return nil, err
+	}
+	out := make([]*cdc.Table, 0, len(now))
+	for _, k := range now {
+		out = append(out, k.cdc)
+	}
+	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.known = map[uint32]*known{}
-	var out []*cdc.Table
+	inherit(t.known, now)
+	t.known = now
+	return out, nil
+}
+
+func (t *Tables) describeAll(captured entries) (map[uint32]*known, error) {
+	out := map[uint32]*known{}
 	var refused []error
 	for _, e := range captured {
 		k, err := t.describe(e)
@@ -103,13 +121,11 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 			refused = append(refused, err)
 			continue
 		}
-		t.known[k.rel.OID] = k
-		out = append(out, k.cdc)
+		out[k.rel.OID] = k
 	}
 	if len(refused) > 0 {
 		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, cdc.OneLine(refused...))
 	}
-	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
 	return out, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dirtbike/cdc"
@@ -13,7 +14,7 @@ import (
 )
 
 // Published implements cdc.Source.
-func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, missing []*cdc.Table, err error) {
+func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, members map[uint32]cdc.Members, err error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return false, nil, err
@@ -29,7 +30,8 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	found, missing, err := s.published(ctx, conn, tables)
+	found, members, err := s.published(ctx, conn, tables)
+	missing := slices.DeleteFunc(slices.Clone(tables), func(t *cdc.Table) bool { return len(members[t.OID]) > 0 })
 	switch name := quote(s.options.Publication); {
 	case err != nil:
 		return err
@@ -41,7 +43,7 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 	return nil
 }
 
-func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (found bool, missing []*cdc.Table, err error) {
+func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (found bool, members map[uint32]cdc.Members, err error) {
 	name := s.options.Publication
 	var complete, viaRoot, generated bool
 	err = conn.QueryRow(ctx, `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot, coalesce(to_jsonb(p)->>'pubgencols', 'n') <> 'n'
@@ -61,8 +63,8 @@ func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Ta
 	if err := s.refuseFilters(ctx, conn, name); err != nil {
 		return true, nil, err
 	}
-	missing, err = s.missing(ctx, conn, name, tables)
-	return true, missing, err
+	members, err = s.members(ctx, conn, name, tables)
+	return true, members, err
 }
 
 // refuseFilters refuses row filters and column lists (Postgres 15 on): both leave changes out silently.
@@ -83,27 +85,65 @@ func (s *Source) refuseFilters(ctx context.Context, conn *pgx.Conn, name string)
 	return nil
 }
 
-// missing lists the tables that the publication does not publish, be it by name, by schema or as all tables.
-func (s *Source) missing(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) ([]*cdc.Table, error) {
-	rows, err := conn.Query(ctx, `SELECT format('%I.%I', schemaname, tablename)::regclass::oid FROM pg_publication_tables WHERE pubname = $1`, name)
+// membersSQL names what publishes each table: its own row of pg_publication_rel, that of its schema (schemaSQL), or the publication
+// itself if it is for all tables; a partition is published by those of the tables above it, too. Whatever could be undone and done
+// again without giving another row is part of the name: the xmin of the publication (its options), of the rows of pg_inherits on the
+// way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA). None of these is updated by anything else, but for the
+// publication, which a new owner or name updates, too: then every table looks as if it had left, which is the safe side.
+// pg_publication_tables says whether a table that is named is published at all.
+//
+// Not seen: a table made UNLOGGED and LOGGED again between two looks; only one that is published by its schema, or with all tables,
+// can be.
+const membersSQL = `
+WITH RECURSIVE up AS (
+  SELECT c.oid AS relation, c.oid AS of, '' AS way, c.relispartition AS more FROM pg_class c WHERE c.oid = ANY($2)
+  UNION ALL
+  SELECT up.relation, i.inhparent, format('%s below %s %s', up.way, i.inhparent, i.xmin), c.relispartition
+  FROM up JOIN pg_inherits i ON i.inhrelid = up.of JOIN pg_class c ON c.oid = i.inhparent WHERE up.more),
+published AS (SELECT p.oid, p.puballtables, p.xmin FROM pg_publication p WHERE p.pubname = $1)
+SELECT up.relation, format('%s%s of %s %s', m.name, up.way, p.oid, p.xmin)
+FROM published p CROSS JOIN up CROSS JOIN LATERAL (
+  SELECT format('table %s', r.oid) AS name FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = up.of
+  UNION ALL
+  SELECT 'all tables' WHERE p.puballtables AND up.relation = up.of`
+
+// schemaSQL goes on with membersSQL on servers that publish schemas (Postgres 15 on).
+const schemaSQL = `
+  UNION ALL
+  SELECT format('schema %s %s', n.oid, d.xmin) FROM pg_class c JOIN pg_publication_namespace n ON n.pnnspid = c.relnamespace AND n.pnpubid = p.oid
+  LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.refclassid = 'pg_namespace'::regclass
+  WHERE c.oid = up.of`
+
+// publishedSQL ends membersSQL.
+const publishedSQL = `) m
+WHERE up.relation IN (SELECT format('%I.%I', schemaname, tablename)::regclass::oid FROM pg_publication_tables WHERE pubname = $1)
+ORDER BY 1, 2`
+
+// members lists what publishes each of the tables, by OID; a table without an entry is not published.
+func (s *Source) members(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) (map[uint32]cdc.Members, error) {
+	oids := make([]uint32, len(tables))
+	for i, t := range tables {
+		oids[i] = t.OID
+	}
+	sql := membersSQL
+	if serverMajor(conn) >= 15 {
+		sql += schemaSQL
+	}
+	rows, err := conn.Query(ctx, sql+publishedSQL, name, oids)
 	if err != nil {
-		return nil, fmt.Errorf("read pg_publication_tables: %w", err)
+		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
 	}
-	there, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+	out := map[uint32]cdc.Members{}
+	var oid uint32
+	var member string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &member}, func() error {
+		out[oid] = append(out[oid], member)
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read pg_publication_tables: %w", err)
+		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
 	}
-	have := map[uint32]bool{}
-	for _, oid := range there {
-		have[oid] = true
-	}
-	var missing []*cdc.Table
-	for _, t := range tables {
-		if !have[t.OID] {
-			missing = append(missing, t)
-		}
-	}
-	return missing, nil
+	return out, nil
 }
 
 // execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the right.

@@ -12,7 +12,7 @@ import (
 // TestDrift changes tables in ways that send no event: each is quarantined within the polling interval instead of being called
 // exact, the one that nobody touched goes on, and what does no harm (a new label) is left alone.
 func TestDrift(t *testing.T) {
-	names := []string{"unpublished", "remade", "renamed_label", "rekeyed", "defaulted", "dropped"}
+	names := []string{"unpublished", "returned", "remade", "renamed_label", "rekeyed", "defaulted", "rewritten", "dropped"}
 	schema := `CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TYPE fine AS ENUM ('ok'); CREATE TABLE untouched (id int PRIMARY KEY, f fine);`
 	for _, n := range names {
 		schema += fmt.Sprintf(`CREATE TABLE %[1]s (id int PRIMARY KEY, v text, m %[2]s); INSERT INTO %[1]s VALUES (1, 'x');`, n, map[bool]string{true: "mood", false: "text"}[n == "renamed_label"])
@@ -21,6 +21,11 @@ func TestDrift(t *testing.T) {
 	l := r.start("run")
 	r.wait()
 	r.exec(`ALTER PUBLICATION ` + r.name + ` DROP TABLE unpublished`)
+	r.exec(`ALTER PUBLICATION ` + r.name + ` DROP TABLE returned`)
+	r.exec(`INSERT INTO returned VALUES (2, 'not sent')`)
+	r.exec(`ALTER PUBLICATION ` + r.name + ` ADD TABLE returned`)
+	r.exec(`ALTER TABLE rewritten ALTER v TYPE text USING upper(v)`)
+	r.exec(`VACUUM FULL untouched`)
 	r.exec(`CREATE TABLE n (LIKE remade INCLUDING ALL); DROP TABLE remade; ALTER TABLE n RENAME TO remade`)
 	r.exec(`ALTER TYPE mood RENAME VALUE 'ok' TO 'okay'; ALTER TYPE fine ADD VALUE 'finer'`)
 	r.exec(`ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey`)
@@ -46,4 +51,29 @@ func TestDrift(t *testing.T) {
 	require.NoError(t, rows.Err())
 	require.Equal(t, []string{"public.untouched"}, exact)
 	l.stop()
+}
+
+// TestDriftWhileDown: a table that left the publication and came back while nothing ran is copied again, the other is not.
+func TestDriftWhileDown(t *testing.T) {
+	r := newRig(t, rigOptions{}, `CREATE TABLE returned (id int PRIMARY KEY); CREATE TABLE untouched (id int PRIMARY KEY); INSERT INTO returned VALUES (1)`)
+	l := r.start("run")
+	r.wait()
+	l.stop()
+	r.exec(`ALTER PUBLICATION ` + r.name + ` DROP TABLE returned`)
+	r.exec(`INSERT INTO returned VALUES (2)`)
+	r.exec(`ALTER PUBLICATION ` + r.name + ` ADD TABLE returned`)
+	r.exec(`INSERT INTO returned VALUES (3)`)
+	for range 2 { // and only once
+		l = r.start("run")
+		r.wait()
+		l.stop()
+	}
+	var rows []int32
+	require.NoError(t, r.ch().QueryRow(t.Context(), "SELECT groupArray(id) FROM (SELECT id FROM `"+r.name+"`.returned ORDER BY id)").Scan(&rows))
+	require.Equal(t, []int32{1, 2, 3}, rows)
+	for table, generation := range map[string]uint32{"returned": 2, "untouched": 1} {
+		var got uint32
+		require.NoError(t, r.ch().QueryRow(t.Context(), "SELECT max(generation) FROM `"+r.name+"_raw`.generations WHERE topic = ?", r.name+".public."+table).Scan(&got))
+		require.Equal(t, generation, got, table)
+	}
 }

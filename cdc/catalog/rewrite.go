@@ -1,0 +1,87 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ALTER TABLE … ALTER COLUMN … TYPE the_same USING … gives rows other values, sends no event, and leaves names and types as they were.
+// What it cannot leave is its trace in the catalog: in one transaction the table gets another file and the column another
+// description. Each alone is harmless: VACUUM FULL, CLUSTER, TRUNCATE and SET LOGGED change the file; SET DEFAULT, SET STATISTICS,
+// SET NOT NULL and GRANT on columns change the description.
+//
+// Taken for a rewrite although it was none, which is the safe side: one of each kind between two looks (the first look comes behind
+// the first copy); and VACUUM FULL of a table with a column that was added with a default, which since then was dropped.
+// Not seen: what happens while no capture runs, or between its last look and its end, for the trace is kept in memory only.
+
+// trace is what a rewrite by ALTER TABLE changes both parts of.
+type trace struct {
+	// file is pg_class.relfilenode, columns a fingerprint of the descriptions of the columns that are sent.
+	file    uint32
+	columns string
+}
+
+// rewritten reports whether a rewrite lies between the two looks.
+func (t trace) rewritten(now trace) bool { return t.file != now.file && t.columns != now.columns }
+
+// tracesSQL must be one statement: both parts of a trace are of one snapshot. A column with a default counts by that default's OID,
+// which ALTER COLUMN TYPE always makes anew; the others by their row's xmin. (VACUUM FULL writes the row of a column that was added
+// with a default, since from then on each row holds the value itself.)
+const tracesSQL = `
+SELECT c.oid, c.relfilenode, 
+       encode(sha256(convert_to(string_agg(format('%s %s %s', a.attnum, d.oid, CASE WHEN d.oid IS NULL THEN a.xmin END), ',' ORDER BY a.attnum), 'UTF8')), 'hex')
+FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE c.oid = ANY($1)
+GROUP BY c.oid, c.relfilenode`
+
+// readTraces reads the traces of tables, by OID; one that is gone has none.
+func readTraces(ctx context.Context, conn *pgx.Conn, oids []uint32) (map[uint32]trace, error) {
+	rows, err := conn.Query(ctx, tracesSQL, oids)
+	if err != nil {
+		return nil, fmt.Errorf("read pg_attribute: %w", err)
+	}
+	out := make(map[uint32]trace, len(oids))
+	var oid uint32
+	var now trace
+	_, err = pgx.ForEachRow(rows, []any{&oid, &now.file, &now.columns}, func() error {
+		out[oid] = now
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read pg_attribute: %w", err)
+	}
+	return out, nil
+}
+
+// firstTraces gives each of the tables the trace of now.
+func firstTraces(ctx context.Context, conn *pgx.Conn, tables map[uint32]*known) error {
+	traces, err := readTraces(ctx, conn, slices.Collect(maps.Keys(tables)))
+	for oid, k := range tables {
+		k.trace = traces[oid]
+	}
+	return err
+}
+
+// follow moves the table's trace on, unless the table was rewritten: then it stays, and every later look says so again.
+func (k *known) follow(now trace) (rewritten bool) {
+	if k.trace.rewritten(now) {
+		return true
+	}
+	k.trace = now
+	return false
+}
+
+// inherit keeps the traces of the former List, so that a rewrite while the session was interrupted is seen.
+func inherit(from, to map[uint32]*known) {
+	for oid, k := range to {
+		if was, ok := from[oid]; ok {
+			k.trace = was.trace
+		}
+	}
+}
