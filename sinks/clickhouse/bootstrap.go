@@ -34,15 +34,20 @@ var bookkeeping = []string{
 		" ENGINE = ReplacingMergeTree(generation) ORDER BY `table`" + durable,
 }
 
-// completeView is the public view of `complete`; see Complete.
+// completeView is the public view of `complete`; see Complete. A table is not exact before it has a view, while a newer generation
+// than the view's is open (some partition has its open record) or spoken of by capture, while a leg has it quarantined, and while
+// a row of it is known to be missing. A table that capture no longer follows has no row.
+//
+// Sets after IN are read later than the rows of `complete`, so that no new point is called exact by an old finding; "everything"
+// looks at the very findings that its tables show.
 const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
-	" WITH excluded AS (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3)," +
-	" inexact AS (SELECT `table` FROM RAW.complete FINAL WHERE `table` != '' AND `table` NOT IN (SELECT `table` FROM excluded) AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
+	" SELECT `table`, epoch, lsn, time AS commit_time, toUInt8(if(`table` = '', max(inexact) OVER () = 0, inexact = 0)) AS exact, toUInt64(0) AS dead_letters FROM (" +
+	"SELECT `table`, epoch, lsn, time, `table` != '' AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
 	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN RAW.shown AS s FINAL ON s.`table` = q.`table`" +
-	" WHERE q.open = 1 OR q.leg = 'capture' AND q.generation > ifNull(s.generation, 0)) OR `table` IN (SELECT `table` FROM RAW.gone FINAL WHERE open = 1)))" +
-	" SELECT c.`table` AS `table`, c.epoch AS epoch, c.lsn AS lsn, c.time AS commit_time," +
-	" toUInt8(if(c.`table` = '', (SELECT count() FROM inexact) = 0, c.`table` NOT IN (SELECT `table` FROM inexact))) AS exact," +
-	" toUInt64(0) AS dead_letters FROM RAW.complete AS c FINAL WHERE c.`table` NOT IN (SELECT `table` FROM excluded)"
+	" WHERE q.open = 1 OR q.leg = 'capture' AND q.generation > ifNull(s.generation, 0))" +
+	" OR `table` IN (SELECT s.`table` FROM RAW.shown AS s FINAL INNER JOIN (SELECT topic, max(generation) AS newest FROM RAW.generations WHERE kind = 'open' GROUP BY topic) AS g ON g.topic = s.topic WHERE g.newest > s.generation)" +
+	" OR `table` IN (SELECT `table` FROM RAW.gone FINAL WHERE open = 1)) AS inexact" +
+	" FROM RAW.complete FINAL WHERE `table` NOT IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3))"
 
 // Bootstrap makes the databases, the bookkeeping tables and the view complete_up_to. It is idempotent, and several loaders
 // may do it at once.

@@ -16,9 +16,15 @@ import (
 // parallelInserts bounds the inserts into different tables at one time.
 const parallelInserts = 3
 
-// flush applies the batch: rows, then what orders and hides them, then the applied offsets (rules 13 and 21). Each step may be
-// repeated; an error other than a stop means that ctx has ended and nothing of the batch is applied.
+// flush applies the batch: the generations that it opens, rows, then what orders and hides them, then the applied offsets (rules
+// 13 and 21). Each step may be repeated; an error other than a stop means that ctx has ended and nothing of the batch is applied.
+//
+// Opens come before rows: a table is copied anew because changes of it may be missing, so it must not be called exact once the
+// view shows a change behind the open.
 func (l *Loader) flush(ctx context.Context) error {
+	if err := l.retry(ctx, "write opened generations", func(ctx context.Context) error { return l.writeGenerations(ctx, kindOpen) }); err != nil {
+		return err
+	}
 	if err := l.insertStores(ctx); err != nil {
 		return err
 	}
@@ -33,7 +39,7 @@ func (l *Loader) flush(ctx context.Context) error {
 		l.metrics.latency.Observe(time.Since(time.UnixMicro(l.batch.commitTime)).Seconds())
 	}
 	l.batch.reset()
-	l.publish(true)
+	l.publish()
 	return nil
 }
 
@@ -191,11 +197,6 @@ func (l *Loader) count(s *storage) {
 	rows := 0
 	for _, seg := range s.segments {
 		rows += seg.rows
-		if seg.exact != nil {
-			for i := range seg.exact.keys.rows() {
-				s.topic.inexact[string(seg.exact.keys.row(i))]++
-			}
-		}
 	}
 	if rows == 0 {
 		return
@@ -206,7 +207,7 @@ func (l *Loader) count(s *storage) {
 	l.metrics.inserts.WithLabelValues(s.topic.table).Inc()
 }
 
-// writeMarks stores cuts, opens, ends and quarantines of the batch.
+// writeMarks stores cuts, ends and quarantines of the batch.
 func (l *Loader) writeMarks(ctx context.Context) error {
 	if err := l.quarantines.write(ctx, l); err != nil { // first: ends make another loader show what lacks the dropped rows
 		return err
@@ -218,14 +219,21 @@ func (l *Loader) writeMarks(ctx context.Context) error {
 	if err := l.insertRows(ctx, "cuts", rows); err != nil {
 		return err
 	}
-	rows = nil
-	for _, m := range l.batch.marks {
-		rows = append(rows, []any{m.topic.id, m.topic.name, uint32(m.partition), m.generation, m.kind, uint64(m.offset), bigVersion(m.version)}) //nolint:gosec // never negative
-	}
-	if err := l.insertRows(ctx, "generations", rows); err != nil {
+	if err := l.writeGenerations(ctx, kindEnd); err != nil {
 		return err
 	}
 	return l.writeGone(ctx)
+}
+
+// writeGenerations stores the batch's opens or ends.
+func (l *Loader) writeGenerations(ctx context.Context, kind string) error {
+	var rows [][]any
+	for _, m := range l.batch.marks {
+		if m.kind == kind {
+			rows = append(rows, []any{m.topic.id, m.topic.name, uint32(m.partition), m.generation, m.kind, uint64(m.offset), bigVersion(m.version)}) //nolint:gosec // never negative
+		}
+	}
+	return l.insertRows(ctx, "generations", rows)
 }
 
 // writeApplied stores how far each partition of the batch is applied.

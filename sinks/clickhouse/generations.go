@@ -117,24 +117,56 @@ func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) er
 	return err
 }
 
-// loadShown reads from the view's comment which generation it shows.
+// loadShown reads which generation the topic's view shows.
 func (l *Loader) loadShown(ctx context.Context, t *topic) error {
-	rows, err := l.conn.Query(ctx, "SELECT comment FROM system.tables WHERE database = "+literal(l.o.Database)+
-		" AND name = "+literal(schemas.ClickHouseView(t.schema, t.rel))+" AND engine = 'View'")
+	view := schemas.ClickHouseView(t.schema, t.rel)
+	shown, err := l.readViews(ctx, " AND name = "+literal(view))
 	if err != nil {
-		return fmt.Errorf("read the view of %s: %w", t.table, err)
+		return err
+	}
+	t.shown = shown[view]
+	return nil
+}
+
+// readViews reads from the views' comments which generations they show, by view.
+func (l *Loader) readViews(ctx context.Context, condition string) (map[string]uint32, error) {
+	rows, err := l.conn.Query(ctx, "SELECT name, comment FROM system.tables WHERE database = "+literal(l.o.Database)+" AND engine = 'View'"+condition)
+	if err != nil {
+		return nil, fmt.Errorf("read which generations the views show: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // Err tells below
-	t.shown = 0
+	shown := map[string]uint32{}
 	for rows.Next() {
-		var comment string
-		if err := rows.Scan(&comment); err != nil {
-			return fmt.Errorf("read the view of %s: %w", t.table, err)
+		var name, comment string
+		if err := rows.Scan(&name, &comment); err != nil {
+			return nil, fmt.Errorf("read which generations the views show: %w", err)
 		}
-		t.shown = shownBy(comment)
+		shown[name] = shownBy(comment)
 	}
-	return rows.Err()
+	return shown, rows.Err()
 }
+
+// checkViews looks, after batches and while quiet, whether each view still shows what this loader believes: another loader may have
+// moved it on, or have been late and put it back, or somebody has dropped it. What differs is settled anew.
+func (l *Loader) checkViews(ctx context.Context) error {
+	if time.Since(l.viewed) < viewInterval {
+		return nil
+	}
+	l.viewed = time.Now()
+	var shown map[string]uint32
+	err := l.retry(ctx, "look at the views", func(ctx context.Context) (err error) {
+		shown, err = l.readViews(ctx, "")
+		return err
+	})
+	for _, t := range l.topics {
+		if !t.progress && len(t.parts) > 0 && err == nil && shown[schemas.ClickHouseView(t.schema, t.rel)] != t.shown {
+			t.unsettled = true
+		}
+	}
+	return err
+}
+
+const viewInterval = time.Second
 
 // viewComment begins the comment of a view; its generation follows.
 const viewComment = "dirtbike generation "

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,4 +144,35 @@ func TestLeafTruncate(t *testing.T) {
 	w.load()
 	w.wait()
 	require.Equal(t, []string{"2\told"}, w.query("SELECT * FROM DB.leaves"))
+}
+
+// TestLateView: a view of an older generation, put in place by a loader that was late, refuses to answer, and any loader puts the
+// newer one back, as it does with a view that was dropped.
+func TestLateView(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "late")
+	w.begin().insert(tab, "1", "old").commit()
+	l := w.load()
+	w.wait()
+	late := w.query("SELECT create_table_query FROM system.tables WHERE name = 'late' AND database = " + literal(w.database))[0]
+	late = strings.ReplaceAll(strings.Replace(late, "CREATE VIEW", "CREATE OR REPLACE VIEW", 1), `\'`, `'`)
+	x := w.begin().open(tab)
+	cut := x.snapshot()
+	x.read(tab, cut, "1", "new").end(tab, cut).commit()
+	w.wait()
+	w.eventually([]string{"1\tnew"}, "SELECT * FROM DB.late")
+	w.eventually([]string{"late__g2"}, "SELECT name FROM system.tables WHERE database = "+literal(w.database+"_raw")+" AND name LIKE 'late\\_\\_%'")
+	l.stop(t)
+
+	require.NoError(t, w.conn.Exec(w.ctx, "CREATE TABLE "+ident(w.database+"_raw")+".late__g1 AS "+ident(w.database+"_raw")+".late__g2"))
+	require.NoError(t, w.conn.Exec(w.ctx, late))
+	_, err := w.tryQuery("SELECT * FROM DB.late")
+	require.ErrorContains(t, err, "this view is being replaced")
+	l = w.load()
+	w.eventually([]string{"1\tnew"}, "SELECT * FROM DB.late")
+	for _, done := range []string{late, "DROP VIEW " + ident(w.database) + ".late"} {
+		require.NoError(t, w.conn.Exec(w.ctx, done))
+		w.eventually([]string{"1\tnew"}, "SELECT * FROM DB.late")
+	}
+	l.stop(t)
 }

@@ -47,6 +47,7 @@ type Loader struct {
 	noSchema    map[int]error // ids of which the registry has no schema
 	env         avro.Envelope
 	settled     time.Time // when views and topics were last looked after
+	viewed      time.Time // when checkViews last looked
 	checked     time.Time
 	stopped     error // why the loader must stop
 }
@@ -174,13 +175,16 @@ func (l *Loader) work(ctx context.Context, fetches kgo.Fetches) error {
 func (l *Loader) upkeep(ctx context.Context) error {
 	if time.Since(l.settled) > settleInterval {
 		l.settled = time.Now()
+		if err := l.checkViews(ctx); err != nil {
+			return err
+		}
 		if err := l.settleAll(ctx); err != nil {
 			return err
 		}
 		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.write(ctx, l) }); err != nil {
 			return err
 		}
-		l.publish(false)
+		l.publish()
 	}
 	if err := l.checkTopics(ctx); err != nil {
 		return err

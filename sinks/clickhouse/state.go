@@ -29,7 +29,6 @@ type topic struct {
 	// unsettled says that a generation above shown, or storage below it, may exist.
 	unsettled bool
 	rows      int64
-	inexact   map[string]int64
 }
 
 // partition is one assigned partition.
@@ -97,7 +96,7 @@ func (g *generation) below(partition int32, at cdc.Position) bool {
 
 // newTopic reads the table's name from the topic's; ok is false for a topic that is none of this pipeline's.
 func newTopic(name, prefix string) (t *topic, ok bool) {
-	t = &topic{name: name, parts: map[int32]*partition{}, generations: map[uint32]*generation{}, inexact: map[string]int64{}}
+	t = &topic{name: name, parts: map[int32]*partition{}, generations: map[uint32]*generation{}}
 	if name == schemas.ProgressTopic(prefix) {
 		t.progress = true
 		return t, true

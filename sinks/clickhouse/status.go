@@ -10,13 +10,7 @@ type Status struct {
 	// Connected is false until ClickHouse has answered, and while a server does not; the same work is tried again for ever.
 	Connected bool
 	// LastError is the newest failure that has not been got over, without row values; "" if there is none.
-	LastError string
-	// LastErrorAt is when the last failure was, also one that has been got over.
-	LastErrorAt time.Time
-	// Applied is when applied offsets were last written; zero: not yet.
-	Applied time.Time
-	// Buffered is what the batch being built holds, in bytes.
-	Buffered   int64
+	LastError  string
 	Partitions []PartitionStatus
 	// Tables that this loader has partitions of, ordered by name.
 	Tables []TableStatus
@@ -50,8 +44,6 @@ type TableStatus struct {
 	Generation uint32
 	// Rows inserted by this loader since it started, replays and deleted rows included.
 	Rows int64
-	// Inexact counts, by column, the values loaded since the start whose exact text stands in `_inexact`.
-	Inexact map[string]int64
 	// Reason of a quarantine or of not being exact, without row values.
 	Reason string
 }
@@ -77,7 +69,7 @@ func (s *status) failed(what string, err error) {
 	}
 	f := failure{what + ": " + withoutValues(err), time.Now()}
 	s.failing[what] = f
-	s.now.Connected, s.now.LastError, s.now.LastErrorAt = false, f.text, f.at
+	s.now.Connected, s.now.LastError = false, f.text
 }
 
 // recovered forgets the failure of what was tried; the newest of the others shows again.
@@ -113,7 +105,7 @@ func (l *Loader) Status() Status {
 }
 
 // publish renews the snapshot after a batch.
-func (l *Loader) publish(applied bool) {
+func (l *Loader) publish() {
 	var partitions []PartitionStatus
 	var tables []TableStatus
 	for _, name := range sortedKeys(l.topics) {
@@ -137,10 +129,7 @@ func (l *Loader) publish(applied bool) {
 	l.metrics.quarantined.Set(float64(l.quarantines.count()))
 	l.status.Lock()
 	defer l.status.Unlock()
-	l.status.now.Partitions, l.status.now.Tables, l.status.now.Buffered = partitions, tables, l.batch.bytes
-	if applied {
-		l.status.now.Applied = time.Now()
-	}
+	l.status.now.Partitions, l.status.now.Tables = partitions, tables
 }
 
 func (l *Loader) tableStatus(t *topic) TableStatus {
@@ -150,12 +139,6 @@ func (l *Loader) tableStatus(t *topic) TableStatus {
 		s.Phase = TableLive
 	case len(t.generations) > 0:
 		s.Phase = TableCopying
-	}
-	if len(t.inexact) > 0 {
-		s.Inexact = make(map[string]int64, len(t.inexact))
-		for k, v := range t.inexact {
-			s.Inexact[k] = v
-		}
 	}
 	skipping, reason := l.quarantines.state(t.table)
 	if s.Reason = reason; skipping {

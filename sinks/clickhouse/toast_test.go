@@ -92,6 +92,7 @@ func TestMissingBase(t *testing.T) {
 	require.False(t, w.complete("public.lost").Exact)
 	require.True(t, w.complete("public.fine").Exact)
 	require.False(t, w.complete("").Exact)
+	require.Equal(t, []string{"0"}, w.query("SELECT exact FROM DB.complete_up_to WHERE `table` = ''"), "a condition does not hide the other tables")
 	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+ident(w.database+"_raw")+".quarantine FINAL WHERE `table` = 'public.lost'"))
 	for _, s := range l.Status().Tables {
 		require.Equal(t, s.Table == "public.lost", s.Phase == TableQuarantined, s.Table)

@@ -13,6 +13,10 @@ import (
 //
 // The constant rows make the cuts' aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
 // would be NULL and hide every row.
+//
+// Nothing in ClickHouse keeps a loader that was late from putting an older generation's view in place of a newer one's (rule 13:
+// upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called exact; checkViews puts
+// it right.
 func (l *Loader) createView(s *storage) string {
 	number := strconv.FormatUint(uint64(s.generation), 10)
 	from := bigVersion(s.topic.generation(s.generation).cut()).String()
@@ -21,7 +25,8 @@ func (l *Loader) createView(s *storage) string {
 	var b strings.Builder
 	b.WriteString("CREATE OR REPLACE VIEW " + ident(l.o.Database) + "." + ident(schemas.ClickHouseView(s.topic.schema, s.topic.rel)) +
 		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
-		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves SELECT ")
+		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
+		" (SELECT throwIf(count() > 0, 'this view is being replaced: ask again') FROM " + l.raw("shown") + " WHERE topic = " + literal(s.topic.name) + " AND generation > " + number + ") AS _dirtbike_replaced SELECT ")
 	for i := range s.table.Columns {
 		if i > 0 {
 			b.WriteString(", ")
@@ -31,7 +36,7 @@ func (l *Loader) createView(s *storage) string {
 	if needsInexact(s.table) {
 		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
 	}
-	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " >= toUInt128('" + from + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
+	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " >= toUInt128('" + from + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
 		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "]) COMMENT " + literal(viewComment+number))
 	return b.String()
 }

@@ -83,8 +83,8 @@ func tableStatuses(f facts, capture cdc.Status) map[string]TableStatus {
 	at := func(name string) TableStatus {
 		row := f.complete[name]
 		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.exact, DeadLetters: int64(row.deadLetters)} //nolint:gosec // a count
-		var shown bool
-		if t.Rows, shown = f.rows(name); !shown {
+		n, shown := f.count(name)
+		if t.Rows, t.Inexact = n.rows, n.inexact; !shown {
 			t.Phase = string(cdc.TableCopying)
 		}
 		return t
@@ -108,6 +108,12 @@ func tableStatuses(f facts, capture cdc.Status) map[string]TableStatus {
 		t := at(name)
 		t.Phase, t.Reason = quarantined, reason
 		tables[name] = t
+	}
+	for name, reason := range f.excluded {
+		if t := at(name); t.Phase != string(cdc.TableCopying) { // nobody can read one without a view
+			t.Phase, t.Exact, t.Reason = string(cdc.TableExcluded), false, reason
+			tables[name] = t
+		}
 	}
 	return tables
 }

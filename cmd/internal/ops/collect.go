@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,8 +43,15 @@ type Collector struct {
 	facts    facts
 	err      error
 	at       time.Time
-	counted  map[string]int64 // rows of views, by view
+	counted  map[string]counts // by view
 	countsAt time.Time
+}
+
+// counts is what was counted in a view.
+type counts struct {
+	rows int64
+	// inexact has, by column, the values whose exact text stands in `_inexact` (rule 31); nil is none.
+	inexact map[string]int64
 }
 
 // NewCollector makes a collector; it asks nobody yet.
@@ -60,31 +70,34 @@ type facts struct {
 	named    []Named                // by source.tables, captured or not
 	complete map[string]completeRow // by table, "" for everything
 	reasons  map[string]string      // of quarantined tables
-	counted  map[string]int64       // rows that a view shows, by view; a table is shown once it has a view
+	excluded map[string]string      // why capture no longer follows a table
+	counted  map[string]counts      // what a view shows, by view; a table is shown once it has a view
 	stored   map[string]int64       // rows that the newest generation stores, by view, outranked ones included
 }
 
 // ours picks the views of captured tables: people may have views of their own beside them.
 func (f *facts) ours(views map[string]bool) (ours []string) {
-	for table := range f.complete {
-		for _, view := range viewNames(table) {
-			if views[view] {
-				ours = append(ours, view)
+	for _, tables := range []iter.Seq[string]{maps.Keys(f.complete), maps.Keys(f.excluded)} {
+		for table := range tables {
+			for _, view := range viewNames(table) {
+				if _, is := views[view]; is && !slices.Contains(ours, view) {
+					ours = append(ours, view)
+				}
 			}
 		}
 	}
 	return ours
 }
 
-// rows gives a table's rows and whether it has a view: what the view shows, or else what has been copied so far.
-func (f *facts) rows(table string) (rows int64, shown bool) {
+// count gives a table's rows and whether it has a view: what the view shows, or else what has been copied so far.
+func (f *facts) count(table string) (n counts, shown bool) {
 	for _, view := range viewNames(table) {
 		if n, is := f.counted[view]; is {
 			return n, true
 		}
-		rows = max(rows, f.stored[view])
+		n.rows = max(n.rows, f.stored[view])
 	}
-	return rows, false
+	return n, false
 }
 
 // completeRow is a row of complete_up_to.
@@ -138,14 +151,17 @@ func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 	if f.complete, err = c.readComplete(ctx); err != nil {
 		return f, err
 	}
-	if f.reasons, err = c.readQuarantine(ctx); err != nil {
+	if f.reasons, err = c.readReasons(ctx, quarantineOpen); err != nil {
+		return f, err
+	}
+	if f.excluded, err = c.readReasons(ctx, quarantineExcluded); err != nil {
 		return f, err
 	}
 	views, stored, err := c.readTables(ctx)
 	if err != nil {
 		return f, err
 	}
-	if err := c.count(ctx, f.ours(views)); err != nil {
+	if err := c.count(ctx, f.ours(views), views); err != nil {
 		return f, err
 	}
 	f.counted, f.stored = c.counted, stored
@@ -168,9 +184,16 @@ func (c *Collector) readComplete(ctx context.Context) (map[string]completeRow, e
 	return out, err
 }
 
-func (c *Collector) readQuarantine(ctx context.Context) (map[string]string, error) {
+// The values of quarantine.open that are looked for; ARCHITECTURE.md, "Formats".
+const (
+	quarantineOpen     = 1
+	quarantineExcluded = 3
+)
+
+// readReasons gives the reasons of the tables in a state of `quarantine`.
+func (c *Collector) readReasons(ctx context.Context, state int) (map[string]string, error) {
 	out := map[string]string{}
-	sql := "SELECT table, leg, reason FROM " + quote(schemas.StorageDatabase(c.Database), "quarantine") + " FINAL WHERE open = 1 ORDER BY table, leg"
+	sql := "SELECT table, leg, reason FROM " + quote(schemas.StorageDatabase(c.Database), "quarantine") + " FINAL WHERE open = " + strconv.Itoa(state) + " ORDER BY table, leg"
 	err := c.query(ctx, sql, func(rows driver.Rows) error {
 		var table, leg, reason string
 		if err := rows.Scan(&table, &leg, &reason); err != nil {
@@ -186,7 +209,7 @@ func (c *Collector) readQuarantine(ctx context.Context) (map[string]string, erro
 }
 
 // count counts what the views show, again if the counts are old or there is another view.
-func (c *Collector) count(ctx context.Context, views []string) error {
+func (c *Collector) count(ctx context.Context, views []string, exactTexts map[string]bool) error {
 	known := len(views) == len(c.counted)
 	for _, view := range views {
 		_, is := c.counted[view]
@@ -195,16 +218,21 @@ func (c *Collector) count(ctx context.Context, views []string) error {
 	if known && time.Since(c.countsAt) < countsCache {
 		return nil
 	}
-	selects, counted := make([]string, len(views)), map[string]int64{}
-	for i, view := range views {
-		selects[i] = "SELECT " + literal(view) + " AS v, toInt64(count()) AS n FROM " + quote(c.Database, view)
+	var selects []string
+	counted := map[string]counts{}
+	for _, view := range views {
+		name, from := "SELECT "+literal(view)+" AS v, ", " FROM "+quote(c.Database, view)
+		selects = append(selects, name+"'' AS c, toInt64(count()) AS n"+from)
+		if exactTexts[view] {
+			selects = append(selects, name+"arrayJoin(mapKeys("+schemas.ColInexact+")) AS c, toInt64(count()) AS n"+from+" GROUP BY c")
+		}
 	}
 	if len(selects) > 0 {
 		err := c.query(ctx, strings.Join(selects, " UNION ALL "), func(rows driver.Rows) error {
-			var view string
+			var view, column string
 			var n int64
-			err := rows.Scan(&view, &n)
-			counted[view] = n
+			err := rows.Scan(&view, &column, &n)
+			counted[view] = counted[view].with(column, n)
 			return err
 		})
 		if err != nil {
@@ -213,6 +241,19 @@ func (c *Collector) count(ctx context.Context, views []string) error {
 	}
 	c.counted, c.countsAt = counted, time.Now()
 	return nil
+}
+
+// with adds a count: of rows if there is no column.
+func (n counts) with(column string, count int64) counts {
+	if column == "" {
+		n.rows = count
+		return n
+	}
+	if n.inexact == nil {
+		n.inexact = map[string]int64{}
+	}
+	n.inexact[column] = count
+	return n
 }
 
 // viewNames gives the view of "schema.table" for every way to cut the name: a name may hold a dot itself.
@@ -225,20 +266,21 @@ func viewNames(table string) (views []string) {
 	return views
 }
 
-// readTables lists the views, and the rows that the newest generation of each table stores. Neither reads a row.
+// readTables lists the views, each with whether it has exact texts, and the rows that the newest generation of each table stores.
+// Neither reads a row.
 func (c *Collector) readTables(ctx context.Context) (views map[string]bool, stored map[string]int64, err error) {
 	views, stored = map[string]bool{}, map[string]int64{}
 	newest := map[string]uint64{}
-	sql := "SELECT engine = 'View', name, toInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
+	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + literal(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
 	err = c.query(ctx, sql, func(r driver.Rows) error {
-		var view uint8
+		var view, exactTexts uint8
 		var name string
 		var n int64
-		if err := r.Scan(&view, &name, &n); err != nil {
+		if err := r.Scan(&view, &exactTexts, &name, &n); err != nil {
 			return err
 		}
 		if view == 1 {
-			views[name] = true
+			views[name] = exactTexts == 1
 			return nil
 		}
 		at := strings.LastIndex(name, "__g")

@@ -55,7 +55,8 @@ var clickHouseSide = []string{
 	"CREATE DATABASE clinic_raw ENGINE = Atomic",
 	"CREATE TABLE clinic_raw.claims__g1 (id Int64) ENGINE = MergeTree ORDER BY id",
 	"INSERT INTO clinic_raw.claims__g1 SELECT number FROM numbers(5)",
-	"CREATE VIEW clinic.claims AS SELECT id FROM clinic_raw.claims__g1 WHERE id > 0",
+	"CREATE VIEW clinic.claims AS SELECT id, map('due', 'infinity') AS _inexact FROM clinic_raw.claims__g1 WHERE id > 0",
+	"CREATE VIEW clinic.left AS SELECT id FROM clinic_raw.claims__g1 WHERE id > 3",
 	"CREATE TABLE clinic_raw.billing_lines__g2 (id Int64) ENGINE = MergeTree ORDER BY id",
 	"INSERT INTO clinic_raw.billing_lines__g2 SELECT number FROM numbers(3)",
 	"CREATE TABLE clinic_raw.complete (table String, epoch UInt32, lsn UInt64, commit_time DateTime64(6,'UTC'), exact UInt8, dead_letters UInt64) ENGINE = MergeTree ORDER BY table",
@@ -66,6 +67,7 @@ var clickHouseSide = []string{
 	"INSERT INTO clinic_raw.quarantine VALUES ('public.visits', 'load', 'column note: malformed value', 1, 1)",
 	"INSERT INTO clinic_raw.quarantine VALUES ('public.claims', 'load', 'was mended', 1, 1)",
 	"INSERT INTO clinic_raw.quarantine VALUES ('public.claims', 'load', '', 0, 2)",
+	"INSERT INTO clinic_raw.quarantine VALUES ('public.left', 'capture', 'no longer named', 3, 2)",
 }
 
 func TestCollector(t *testing.T) {
@@ -92,11 +94,12 @@ func TestCollector(t *testing.T) {
 	require.NotNil(t, s.RetainedWALBytes)
 	require.Equal(t, []TableStatus{
 		{Table: "billing.lines", Phase: "copying", Rows: 3},
-		{Table: "public.claims", Phase: "streaming", Rows: 4, Exact: true},
+		{Table: "public.claims", Phase: "streaming", Rows: 4, Exact: true, Inexact: map[string]int64{"due": 4}},
+		{Table: "public.left", Phase: "excluded", Rows: 1, Reason: "capture: no longer named"},
 		{Table: "public.visits", Phase: "quarantined", DeadLetters: 4, Reason: "load: column note: malformed value"},
 	}, s.Tables)
 	require.NoError(t, c.slotCheck().Func(ctx))
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 3 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status, which says what to do for each")
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 4 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status, which says what to do for each")
 	require.EqualError(t, c.exactHealth(ctx), "not equal to the source: billing.lines, public.visits (quarantined). Try: dirtbike status")
 
 	requireUncaptured(t, c, fresh)
@@ -137,9 +140,10 @@ func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
 	require.NoError(t, err)
 	require.Equal(t, []TableStatus{
 		{Table: "public.fresh", Phase: "new", Reason: "created after capture started: restart capture to copy it"},
+		{Table: "public.left", Phase: "excluded", Rows: 1, Reason: "capture: no longer named"},
 		{Table: "public.taken", Phase: "copying"},
-	}, s.Tables[2:4])
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 5 tables quarantined: public.visits (load: column note: malformed value); created after capture started and not captured yet: public.fresh. Try: dirtbike status, which says what to do for each")
+	}, s.Tables[2:5])
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 6 tables quarantined: public.visits (load: column note: malformed value); created after capture started and not captured yet: public.fresh. Try: dirtbike status, which says what to do for each")
 }
 
 // gather gives the value of each metric by its name and labels.
@@ -167,7 +171,7 @@ func requireMetrics(t *testing.T, c *Collector) {
 	values := gather(t, c)
 	for name, want := range map[string]float64{
 		"dirtbike_status_up": 1, "dirtbike_slot_active": 0, "dirtbike_table_exact public.claims": 1, "dirtbike_table_exact public.visits": 0,
-		"dirtbike_table_in_quarantine public.visits": 1, "dirtbike_table_dead_letters public.visits": 4,
+		"dirtbike_table_in_quarantine public.visits": 1, "dirtbike_table_inexact_values public.claims": 4, "dirtbike_table_dead_letters public.visits": 4,
 	} {
 		require.Contains(t, values, name)
 		require.Equal(t, want, values[name], name)

@@ -28,7 +28,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		return facts{
 			slot:     slotFacts{name: "s", at: now, current: 0x2000, found: true, active: true, walStatus: "reserved", retained: 1 << 20},
 			complete: map[string]completeRow{"": {lsn: 0x1000, commitTime: now.Add(-time.Minute)}, "public.a": {exact: true}},
-			counted:  map[string]int64{"a": 7},
+			counted:  map[string]counts{"a": {rows: 7}},
 		}
 	}
 	for name, c := range map[string]struct {
@@ -60,7 +60,7 @@ func TestUncapturedTables(t *testing.T) {
 	f := facts{
 		slot:     slotFacts{found: true, active: true},
 		complete: map[string]completeRow{"": {lsn: 1}, "public.b": {exact: true}},
-		counted:  map[string]int64{"b": 1},
+		counted:  map[string]counts{"b": {rows: 1}},
 		named:    []Named{{"public.a", false}, {"public.b", true}, {"public.c", true}},
 	}
 	phases := func(capture cdc.Status) (out []string) {

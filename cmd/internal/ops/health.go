@@ -146,7 +146,7 @@ func (s Status) exactHealth() error {
 	try := "dirtbike wait"
 	for _, t := range s.Tables {
 		switch {
-		case t.Exact:
+		case t.Exact, t.Excluded():
 		case t.Phase == quarantined, t.Phase == notCaptured: // waiting mends neither
 			bad, try = append(bad, t.Table+" ("+t.Phase+")"), "dirtbike status"
 		default:

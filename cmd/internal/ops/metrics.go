@@ -20,6 +20,7 @@ var (
 	metricSafe        = metric("slot_safe_wal_bytes", "Log that may still be written before the slot is lost, in bytes; absent without max_slot_wal_keep_size.")
 	metricActive      = metric("slot_active", "1 while somebody streams from the slot.")
 	metricExact       = metric("table_exact", "1 if the table's view equals the source as of complete_up_to.", "table")
+	metricInexact     = metric("table_inexact_values", "Values that their ClickHouse type does not hold, whose exact text stands in _inexact.", "table")
 	metricQuarantined = metric("table_in_quarantine", "1 while the table is quarantined, on either leg.", "table")
 	metricDeadLetters = metric("table_dead_letters", "Rows that wait to be replayed.", "table")
 )
@@ -29,7 +30,7 @@ var _ prometheus.Collector = (*Collector)(nil)
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		metricUp, metricLagBytes, metricLagSeconds, metricRetained, metricSafe, metricActive, metricExact, metricQuarantined, metricDeadLetters,
+		metricUp, metricLagBytes, metricLagSeconds, metricRetained, metricSafe, metricActive, metricExact, metricInexact, metricQuarantined, metricDeadLetters,
 	} {
 		out <- d
 	}
@@ -60,6 +61,14 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 		gauge(metricLagSeconds, *status.LagSeconds)
 	}
 	for _, t := range status.Tables {
+		if t.Excluded() {
+			continue
+		}
+		inexact := int64(0)
+		for _, n := range t.Inexact {
+			inexact += n
+		}
+		gauge(metricInexact, float64(inexact), t.Table)
 		gauge(metricExact, number(t.Exact), t.Table)
 		gauge(metricQuarantined, number(t.Phase == quarantined), t.Table)
 		gauge(metricDeadLetters, float64(t.DeadLetters), t.Table)

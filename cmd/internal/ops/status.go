@@ -6,8 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"dirtbike/cdc"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -43,8 +48,8 @@ func (s Status) Dead() error {
 type TableStatus struct {
 	// Table is "schema.table", the source's names.
 	Table string `json:"table"`
-	// Phase is copying, streaming, quarantined or new: source.tables names it, but the running capture has not seen it, since it
-	// was created later.
+	// Phase is copying, streaming, quarantined, new (source.tables names it, but the running capture has not seen it, since it was
+	// created later) or excluded (source.tables no longer names it: its view stays as it was).
 	Phase string `json:"phase"`
 	// Rows that its view shows; while copying, rows copied so far.
 	Rows int64 `json:"rows"`
@@ -52,8 +57,25 @@ type TableStatus struct {
 	Exact bool `json:"exact"`
 	// DeadLetters are rows that wait to be replayed.
 	DeadLetters int64 `json:"dead_letters"`
-	// Reason says why the table is quarantined or new, or empty. It holds no row value.
+	// Reason says why the table is quarantined, new or excluded, or empty. It holds no row value.
 	Reason string `json:"reason"`
+	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text stands in `_inexact`.
+	Inexact map[string]int64 `json:"inexact,omitempty"`
+}
+
+// Excluded says that the table is no longer followed, so that it is not expected to be exact.
+func (t *TableStatus) Excluded() bool { return t.Phase == string(cdc.TableExcluded) }
+
+// inexact says in words how many values stand at a bound or as NULL, "" if none.
+func (t *TableStatus) inexact() string {
+	var parts []string
+	for _, column := range slices.Sorted(maps.Keys(t.Inexact)) {
+		parts = append(parts, column+" "+humanize.Comma(t.Inexact[column]))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "exact text in _inexact: " + strings.Join(parts, ", ")
 }
 
 // WriteJSON writes the documented form.
@@ -80,7 +102,7 @@ func (s Status) WriteText(w io.Writer) error {
 		if row.Exact {
 			exact = "yes"
 		}
-		t.AppendRow(table.Row{row.Table, row.Phase, humanize.Comma(row.Rows), exact, row.DeadLetters, row.Reason})
+		t.AppendRow(table.Row{row.Table, row.Phase, humanize.Comma(row.Rows), exact, row.DeadLetters, strings.Trim(row.Reason+"; "+row.inexact(), "; ")})
 	}
 	_, err := fmt.Fprintln(w, t.Render())
 	return err

@@ -92,9 +92,10 @@ func TestAssemble(t *testing.T) {
 		complete: map[string]completeRow{
 			"": {lsn: 4000, commitTime: now.Add(-2 * time.Second)}, "public.a": {exact: true}, "public.b": {}, "public.c": {deadLetters: 2},
 		},
-		reasons: map[string]string{"public.c": "load: broken"},
-		counted: map[string]int64{"a": 7, "c": 0},
-		stored:  map[string]int64{"a": 9, "b": 1, "d": 2},
+		reasons:  map[string]string{"public.c": "load: broken"},
+		excluded: map[string]string{"public.left": "capture: no longer named", "public.never": "it was never copied"},
+		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
+		stored:   map[string]int64{"a": 9, "b": 1, "d": 2},
 	}
 	s := assemble(f, cdc.Status{})
 	require.Equal(t, "copying", s.Phase)
@@ -102,10 +103,12 @@ func TestAssemble(t *testing.T) {
 	require.InDelta(t, 2, *s.LagSeconds, 1e-9)
 	require.EqualValues(t, 900, *s.RetainedWALBytes)
 	require.Equal(t, []TableStatus{
-		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true},
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, Inexact: map[string]int64{"due": 2}},
 		{Table: "public.b", Phase: "copying", Rows: 1},
 		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
+		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
 	}, s.Tables)
+	require.Equal(t, "exact text in _inexact: due 2", s.Tables[0].inexact())
 
 	capture := cdc.Status{Phase: cdc.PhaseCopying, Tables: []cdc.TableStatus{
 		{Table: "public.b", Phase: cdc.TableStreaming, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
@@ -113,15 +116,16 @@ func TestAssemble(t *testing.T) {
 	}}
 	s = assemble(f, capture)
 	require.Equal(t, []TableStatus{
-		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true},
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, Inexact: map[string]int64{"due": 2}},
 		{Table: "public.b", Phase: "copying", Rows: 1},
 		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
 		{Table: "public.d", Phase: "quarantined", Rows: 2, Reason: "dropped"},
+		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
 	}, s.Tables, "capture has sent all of b, ClickHouse does not show it yet")
 	require.Equal(t, "copying", s.Phase)
 	capture.Phase = cdc.PhaseStreaming
 	require.Equal(t, "copying", assemble(f, capture).Phase, "b is still being loaded")
-	f.counted["b"] = 5
+	f.counted["b"] = counts{rows: 5}
 	require.Equal(t, "streaming", assemble(f, capture).Phase)
 
 	f.slot.current = 4000
