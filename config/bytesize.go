@@ -20,9 +20,17 @@ func (b ByteSize) Int() int { return int(b) }
 // String writes the size with a unit, rounded for people.
 func (b ByteSize) String() string { return humanize.Bytes(uint64(max(b, 0))) }
 
+// How numbers are written.
+const (
+	tryByteSize = `a number with a unit, like "16MB" or "64KiB"`
+	tryDuration = `a number with a unit, like "250ms", "60s", "168h" or "7d"`
+	tryInt      = "digits without quotes, like 6"
+)
+
 var (
-	errByteSize = errors.New(`not a size. Try: a number with a unit, like "16MB" or "64KiB"`)
-	errDuration = errors.New(`not a duration. Try: a number with a unit, like "250ms", "60s", "168h" or "7d"`)
+	errByteSize = errors.New("not a size. Try: " + tryByteSize)
+	errDuration = errors.New("not a duration. Try: " + tryDuration)
+	errInt      = errors.New("not a whole number. Try: " + tryInt)
 )
 
 func parseByteSize(text string) (ByteSize, error) {

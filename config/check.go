@@ -117,11 +117,11 @@ func relationsByName(relations []Relation) map[string]Relation {
 }
 
 func noSuchTable(at *positions, path keyPath, table string, known map[string]Relation) *Error {
-	return at.errorf(path, "there is no table %s%s", at.quote(path, table), didYouMean(table, slices.Collect(maps.Keys(known))))
+	return at.errorf(path, "there is no table %s%s", at.quote(path, table), tryNearest(table, slices.Collect(maps.Keys(known)), removeIt))
 }
 
 func noSuchColumn(at *positions, path keyPath, column string, relation Relation) *Error {
-	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), didYouMean(column, relation.Columns))
+	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), tryNearest(column, relation.Columns, removeIt))
 }
 
 // splitTable reads schema.table; a table's name may hold further dots, a schema's may not.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,20 +33,39 @@ func relations() []config.Relation {
 func TestPrivacyCheck(t *testing.T) {
 	cfg, err := config.Parse("a.yaml", []byte(checked))
 	require.NoError(t, err)
-	require.EqualError(t, cfg.Privacy.Check(relations()), `a.yaml:7:33: privacy.columns.public.patients.snn: table public.patients has no column "snn" (did you mean "ssn"?)
+	require.EqualError(t, cfg.Privacy.Check(relations()), `a.yaml:7:33: privacy.columns.public.patients.snn: table public.patients has no column "snn". Try: "ssn"
 a.yaml:7:44: privacy.columns.public.patients.*: column "tenant" belongs to the key of public.patients and has the policy "mask": rows would fall together. Try: keep or hash
-a.yaml:8:5: privacy.columns.public.patient: there is no table "public.patient" (did you mean "public.patients"?)
+a.yaml:8:5: privacy.columns.public.patient: there is no table "public.patient". Try: "public.patients"
 a.yaml:9:5: privacy.columns.public.visits.id: column "id" belongs to the key of public.visits and is not named, so it is withheld: rows would fall together. Try: keep or hash
 a.yaml:9:21: privacy.columns.public.visits.seq: column "seq" belongs to the key of public.visits and has the policy "year": rows would fall together. Try: keep or hash
-a.yaml:11:42: privacy.hash.domains.mrn[1]: table public.visits has no column "mnr" (did you mean "mrn"?)
-a.yaml:11:61: privacy.hash.domains.mrn[2]: there is no table "publik.visits" (did you mean "public.visits"?)`)
+a.yaml:11:42: privacy.hash.domains.mrn[1]: table public.visits has no column "mnr". Try: "mrn"
+a.yaml:11:61: privacy.hash.domains.mrn[2]: there is no table "publik.visits". Try: "public.visits"`)
 }
 
 func TestCheckKeys(t *testing.T) {
 	cfg, err := config.Parse("a.yaml", []byte(checked))
 	require.NoError(t, err)
-	require.EqualError(t, cfg.Source.CheckKeys(relations()), `a.yaml:1:66: source.keys.public.events[1]: table public.events has no column "sek" (did you mean "seq"?)
-a.yaml:1:72: source.keys.public.evens: there is no table "public.evens" (did you mean "public.events"?)`)
+	require.EqualError(t, cfg.Source.CheckKeys(relations()), `a.yaml:1:66: source.keys.public.events[1]: table public.events has no column "sek". Try: "seq"
+a.yaml:1:72: source.keys.public.evens: there is no table "public.evens". Try: "public.events"`)
+}
+
+// TestNamesThatAreNearNothing lists what there is, but not all of a large database.
+func TestNamesThatAreNearNothing(t *testing.T) {
+	source := parse(t, strings.Replace(with(""), "/d\"", "/d\", keys: {sales.orders: [number]}", 1)).Source
+	check := func(relations ...config.Relation) string {
+		err := source.CheckKeys(relations)
+		require.Error(t, err)
+		return requireTry(t, err.Error())[0]
+	}
+	require.Equal(t, "remove it", check())
+	require.Equal(t, "one of public.events, public.patients, public.visits; or remove it", check(relations()...))
+	var many []config.Relation
+	for _, table := range "abcdefghi" {
+		many = append(many, config.Relation{TableName: config.TableName{Schema: "public", Table: string(table)}})
+	}
+	require.Equal(t, "one of public.a, public.b, public.c, public.d, public.e, public.f, public.g, public.h, …; or remove it", check(many...))
+	orders := config.Relation{TableName: config.TableName{Schema: "sales", Table: "orders"}, Columns: []string{"id", "day"}}
+	require.Equal(t, "one of day, id; or remove it", check(orders))
 }
 
 func TestOpenModeNeedsNoNames(t *testing.T) {

@@ -125,13 +125,6 @@ func TestReferencesDoNotNest(t *testing.T) {
 	require.Equal(t, "a${env:INNER}ba${env:INNER}b", cfg.Privacy.Hash.Keys["k1"].Reveal())
 }
 
-func TestReplicationFactor(t *testing.T) {
-	for brokers, want := range map[int]int{0: 1, 1: 1, 2: 2, 3: 3, 9: 3} {
-		require.Equal(t, want, config.Kafka{}.ReplicationFactor(brokers), brokers)
-	}
-	require.Equal(t, 2, config.Kafka{Replication: 2}.ReplicationFactor(9))
-}
-
 // TestFilesAreReadUpToALimit: a file of another kind, or a device without an end, is refused and not read into memory.
 func TestFilesAreReadUpToALimit(t *testing.T) {
 	dir := t.TempDir()

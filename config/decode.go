@@ -42,7 +42,7 @@ func (d *decoder) document(data []byte, into *Config) {
 	case 1:
 		d.value(bodies[0].Body, root, nil, "")
 	default:
-		d.failf(placeOf(bodies[1].Body), nil, "a second YAML document: put everything into one")
+		d.failf(placeOf(bodies[1].Body), nil, "a second YAML document. Try: put everything into one, without ---")
 	}
 }
 
@@ -50,7 +50,7 @@ func (d *decoder) document(data []byte, into *Config) {
 func (d *decoder) syntax(err error) {
 	var syntax yaml.Error
 	if !errors.As(err, &syntax) || syntax.GetToken() == nil {
-		d.failf(place{}, nil, "not valid YAML")
+		d.failf(place{}, nil, "not valid YAML. Try: config/sample.yaml shows every key")
 		return
 	}
 	at := syntax.GetToken().Position
@@ -104,7 +104,7 @@ func (d *decoder) plain(node ast.Node, path keyPath) bool {
 func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failf(placeOf(node), path, "this is %s, but a section with keys belongs here%s", kindOf(node), knownKeys(into.Type()))
+		d.failf(placeOf(node), path, "this is %s, but a section belongs here. Try: one of its keys: %s", kindOf(node), knownKeys(into.Type()))
 		return
 	}
 	given := map[string]bool{}
@@ -136,7 +136,7 @@ func (d *decoder) absent(into reflect.Value, path keyPath, given map[string]bool
 		preset, hasDefault := field.Tag.Lookup("default")
 		switch {
 		case field.Tag.Get("required") == "true":
-			d.failf(d.at.find(path), path.child(name), "this key is missing and has no default%s", holds(field.Type))
+			d.failf(d.at.find(path), path.child(name), "this key is missing and has no default. Try: %s: %s", name, exampleOf(field))
 		case hasDefault:
 			d.preset(preset, target, path.child(name), field.Tag)
 		case target.Kind() == reflect.Struct && field.Type != secretType:
@@ -162,7 +162,7 @@ func (d *decoder) preset(text string, into reflect.Value, path keyPath, tag refl
 func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failf(placeOf(node), path, "this is %s, but a mapping (name: value) belongs here", kindOf(node))
+		d.failf(placeOf(node), path, "this is %s, but a mapping belongs here. Try: %s", kindOf(node), shapeOf(into.Type()))
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
@@ -215,14 +215,14 @@ func (d *decoder) remember(path keyPath, key ast.Node) { d.at.of[path.id()] = pl
 
 // unknown names the nearest right key: of this section, else the same key of another.
 func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key string) {
-	hint := didYouMean(key, keysOf(section))
-	if elsewhere := findKey(configType, nil, key); hint == "" && elsewhere != nil {
-		hint = fmt.Sprintf(" (did you mean %q?)", elsewhere.String())
+	try := nearest(key, keysOf(section))
+	if elsewhere := findKey(configType, nil, key); try == "" && elsewhere != nil {
+		try = elsewhere.String()
 	}
-	if hint == "" {
-		hint = knownKeys(section)
+	if try == "" {
+		try = "one of " + knownKeys(section)
 	}
-	d.failf(placeOf(node), path.child(key), "unknown key%s", hint)
+	d.failf(placeOf(node), path.child(key), "unknown key. Try: %s", try)
 }
 
 func placeOf(node ast.Node) place {

@@ -18,7 +18,7 @@ type Error struct {
 	Line, Column int
 	// Key is the path of the setting ("source.tables[1]"); empty if the file is no YAML at all.
 	Key string
-	// Problem says what is wrong and, where it is known, what would be right.
+	// Problem says what is wrong and, behind "Try: ", what would be right.
 	Problem string
 }
 
@@ -141,8 +141,30 @@ func (p *positions) errorf(path keyPath, format string, args ...any) *Error {
 	return &Error{File: p.fileName(), Line: at.line, Column: at.column, Key: path.String(), Problem: fmt.Sprintf(format, args...)}
 }
 
-// didYouMean is a hint in brackets at the candidate nearest to word, or empty if none is near.
-func didYouMean(word string, candidates []string) string {
+const (
+	// mostListed is how many names an error lists at most: a database can have thousands.
+	mostListed = 8
+	// removeIt is the way out of a name that nothing has.
+	removeIt = "remove it"
+)
+
+// tryNearest is the way out of a name that does not exist: the candidate nearest to it, else a list of them, or what else to do.
+func tryNearest(word string, candidates []string, or string) string {
+	if best := nearest(word, candidates); best != "" {
+		return fmt.Sprintf(". Try: %q", best)
+	}
+	if len(candidates) == 0 {
+		return ". Try: " + or
+	}
+	names, more := slices.Sorted(slices.Values(candidates)), ""
+	if len(names) > mostListed {
+		names, more = names[:mostListed], ", …"
+	}
+	return fmt.Sprintf(". Try: one of %s%s; or %s", strings.Join(names, ", "), more, or)
+}
+
+// nearest is the candidate nearest to word, or empty if none is near.
+func nearest(word string, candidates []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
 		distance := distanceOf(strings.ToLower(word), strings.ToLower(candidate))
@@ -150,10 +172,7 @@ func didYouMean(word string, candidates []string) string {
 			best, least = candidate, distance
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return best
 }
 
 // distanceOf is the number of edits between two words; that one is the beginning of the other counts as a single edit.

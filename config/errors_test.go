@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -42,6 +43,48 @@ func TestWrongFiles(t *testing.T) {
 	}
 }
 
+// tries matches the way out that every error ends with.
+var tries = regexp.MustCompile(`\. Try: (\S.*)$`)
+
+// requireTry fails unless every line of the text says what to do, and gives what it says.
+func requireTry(t *testing.T, text string) []string {
+	t.Helper()
+	var ways []string
+	for line := range strings.Lines(text) {
+		way := tries.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		require.NotNil(t, way, "no way out: %s", line)
+		ways = append(ways, way[1])
+	}
+	return ways
+}
+
+// TestEveryErrorSaysWhatToDo walks the errors of all wrong files.
+func TestEveryErrorSaysWhatToDo(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.error")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		requireTry(t, string(text))
+	}
+}
+
+// TestMissingKeysCanBeCopied makes a file of nothing but what the errors say about the keys that it lacks.
+func TestMissingKeysCanBeCopied(t *testing.T) {
+	for _, variable := range []string{"PGPASSWORD", "KAFKA_PASSWORD", "CLICKHOUSE_PASSWORD"} {
+		t.Setenv(variable, "secret")
+	}
+	_, err := config.Parse("a.yaml", []byte("{}"))
+	require.Error(t, err)
+	sections := strings.Join(requireTry(t, err.Error()), "\n") + "\n"
+	parse(t, sections)
+	_, err = config.Parse("a.yaml", []byte(strings.Replace(sections, "kafka: {", "kafka: {sasl: {}, ", 1)))
+	require.Error(t, err)
+	login := strings.Join(requireTry(t, err.Error()), ", ")
+	parse(t, strings.Replace(sections, "kafka: {", "kafka: {sasl: {"+login+"}, ", 1))
+}
+
 func TestErrorsCanBeTakenApart(t *testing.T) {
 	_, err := config.Parse("a.yaml", []byte(with("opps: {}\nrollups: [{files: x.sql}]")))
 	var all config.Errors
@@ -49,5 +92,5 @@ func TestErrorsCanBeTakenApart(t *testing.T) {
 	require.Len(t, all, 1, "a file is validated only once it is decoded")
 	var one *config.Error
 	require.True(t, errors.As(err, &one))
-	require.Equal(t, config.Error{File: "a.yaml", Line: 5, Column: 1, Key: "opps", Problem: `unknown key (did you mean "ops"?)`}, *one)
+	require.Equal(t, config.Error{File: "a.yaml", Line: 5, Column: 1, Key: "opps", Problem: "unknown key. Try: ops"}, *one)
 }

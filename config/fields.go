@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -46,16 +47,35 @@ func keysOf(section reflect.Type) []string {
 	return keys
 }
 
-func knownKeys(section reflect.Type) string {
-	return " (known here: " + strings.Join(keysOf(section), ", ") + ")"
+func knownKeys(section reflect.Type) string { return strings.Join(keysOf(section), ", ") }
+
+// exampleOf is a value for a setting in YAML: what its tag says, else the keys of a section that must be given.
+func exampleOf(field reflect.StructField) string {
+	if field.Type.Kind() != reflect.Struct || field.Type == secretType {
+		return sampleOf(field.Tag)
+	}
+	var keys []string
+	for _, inner := range fieldsOf(field.Type) {
+		if inner.Tag.Get("required") == "true" {
+			keys = append(keys, inner.Tag.Get("yaml")+": "+exampleOf(inner))
+		}
+	}
+	return "{" + strings.Join(keys, ", ") + "}"
 }
 
-// holds names the keys inside a section that is missing altogether.
-func holds(t reflect.Type) string {
-	if t.Kind() != reflect.Struct || t == secretType {
-		return ""
+// sampleOf is a good value for a scalar or a list: the example of its tag, else its default.
+func sampleOf(tag reflect.StructTag) string { return cmp.Or(tag.Get("example"), tag.Get("default")) }
+
+// shapeOf is how a mapping or a list of that type is written.
+func shapeOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Map:
+		return "{name: " + shapeOf(t.Elem()) + "}"
+	case reflect.Slice:
+		return "[" + shapeOf(t.Elem()) + "]"
+	default:
+		return "value"
 	}
-	return knownKeys(t)
 }
 
 // findKey returns the path of the first setting with that name, in any section.

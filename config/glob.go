@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
@@ -40,7 +39,7 @@ func (s Source) CheckGlobs(all []TableName) error {
 		if !s.matchesAny(entry, all) {
 			path := keyPath{"source", "tables"}.entry(i)
 			errs = append(errs, s.at.errorf(path, "%s matches no table of the database%s",
-				s.at.quote(path, entry), didYouMean(strings.TrimPrefix(entry, "!"), tableNames(all))))
+				s.at.quote(path, entry), tryNearest(entry, tableNames(all, entry), "create the table first, or remove the glob")))
 		}
 	}
 	return errs.asError()
@@ -87,11 +86,17 @@ func wildcard(pattern, name []rune) bool {
 	return p == len(pattern)
 }
 
-func tableNames(all []TableName) []string {
-	names := make([]string, len(all))
-	for i, n := range all {
-		names[i] = n.String()
+// tableNames writes the tables that a glob may match as that glob would: behind "!" if it excludes.
+func tableNames(all []TableName, glob string) []string {
+	sign := ""
+	if strings.HasPrefix(glob, "!") {
+		sign = "!"
 	}
-	slices.SortFunc(names, cmp.Compare[string])
+	var names []string
+	for _, n := range all {
+		if !systemSchema(n.Schema) {
+			names = append(names, sign+n.String())
+		}
+	}
 	return names
 }

@@ -41,12 +41,13 @@ func (c *Config) HashKey() (id string, key []byte, err error) {
 	path := c.HashKeyFile()
 	key, err = readHashKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeHashKey(path); err == nil {
-			key, err = readHashKey(path)
+		if err = makeHashKey(path); err != nil {
+			return "", nil, fmt.Errorf("make hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", path, cause(err))
 		}
+		key, err = readHashKey(path)
 	}
 	if err != nil {
-		return "", nil, fmt.Errorf("hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", path, cause(err))
+		return "", nil, fmt.Errorf("hash key %s: %w", path, err)
 	}
 	return madeKeyID, key, nil
 }
@@ -103,21 +104,22 @@ func decodeHashKey(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
+// readHashKey reads a file that makeHashKey made; its errors say what to do, but leave the path to the caller.
 func readHashKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(path, err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("other users may read or write it, chmod 600 it (mode %o)", info.Mode().Perm())
+		return nil, fmt.Errorf("other users may read or write it (mode %o). Try: chmod 600 %s", info.Mode().Perm(), path)
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(path, err))
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(key) != madeHashKey {
-		return nil, fmt.Errorf("damaged: not %d bytes in hex; restore it from a backup, since another key would change every hash", madeHashKey)
+		return nil, fmt.Errorf("damaged: not %d bytes in hex. Try: restore it from a backup; another key would change every hash", madeHashKey)
 	}
 	return key, nil
 }

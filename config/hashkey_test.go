@@ -62,7 +62,7 @@ func TestKeyFileIsNotTrustedBlindly(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"readable by others": {testHashKey, 0o640, "other users may read or write it"},
+		"readable by others": {testHashKey, 0o640, "other users may read or write it (mode 640). Try: chmod 600 /"},
 		"short":              {"0102", 0o600, "damaged"},
 		"empty":              {"", 0o600, "damaged"},
 		"no hex":             {strings.Repeat("hunter2!", 8), 0o600, "damaged"},
@@ -74,6 +74,7 @@ func TestKeyFileIsNotTrustedBlindly(t *testing.T) {
 			_, key, err := cfg.HashKey()
 			require.ErrorContains(t, err, test.want)
 			require.ErrorContains(t, err, cfg.HashKeyFile())
+			requireTry(t, err.Error())
 			require.NotContains(t, err.Error(), "hunter2")
 			require.Nil(t, key)
 		})

@@ -5,7 +5,7 @@ import "time"
 // Kafka is the cluster that holds the topics, and how they are made and written.
 type Kafka struct {
 	// Bootstrap brokers, each host:port.
-	Brokers []string `yaml:"brokers" required:"true"`
+	Brokers []string `yaml:"brokers" required:"true" example:"[\"kafka:9092\"]"`
 	// First part of every topic's name, <prefix>.<schema>.<table>.
 	Prefix string `yaml:"prefix" default:"dirtbike" pattern:"^[A-Za-z][A-Za-z0-9_]*$"`
 	// Partitions of every topic of the pipeline, chosen once: a difference from the count that was stored at the first start stops capture, since keys would move between partitions.
@@ -48,11 +48,11 @@ func (Compression) Values() []string {
 // SASL is a login at the brokers.
 type SASL struct {
 	// How the password is proved.
-	Mechanism Mechanism `yaml:"mechanism" required:"true"`
+	Mechanism Mechanism `yaml:"mechanism" required:"true" example:"SCRAM-SHA-512"`
 	// Name of the user.
-	User string `yaml:"user" required:"true"`
+	User string `yaml:"user" required:"true" example:"dirtbike"`
 	// Password of the user; never printed.
-	Password Secret `yaml:"password" required:"true"`
+	Password Secret `yaml:"password" required:"true" example:"\"${env:KAFKA_PASSWORD}\""`
 }
 
 // Mechanism is a SASL mechanism.
@@ -68,13 +68,4 @@ const (
 // Values lists every Mechanism.
 func (Mechanism) Values() []string {
 	return enumeration(MechanismPlain, MechanismScramSHA256, MechanismScramSHA512)
-}
-
-// ReplicationFactor is the number of copies a new topic gets in a cluster of that many brokers: what the config says,
-// else min(3, brokers).
-func (k Kafka) ReplicationFactor(brokers int) int {
-	if k.Replication > 0 {
-		return k.Replication
-	}
-	return min(3, max(brokers, 1))
 }

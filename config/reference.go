@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,9 +67,9 @@ func fromEnv(name string) (string, error) {
 	value, ok := os.LookupEnv(name)
 	switch {
 	case !ok:
-		return "", fmt.Errorf("environment variable %s is not set", name)
+		return "", fmt.Errorf("environment variable %[1]s is not set. Try: export %[1]s=VALUE", name)
 	case value == "":
-		return "", fmt.Errorf("environment variable %s is empty", name)
+		return "", fmt.Errorf("environment variable %[1]s is empty. Try: export %[1]s=VALUE", name)
 	default:
 		return value, nil
 	}
@@ -81,13 +82,25 @@ func fromFile(name, dir string) (string, error) {
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return "", fmt.Errorf("file %s: %w", path, cause(err))
+		return "", fmt.Errorf("file %s: %w. Try: %s", path, cause(err), tryFile(path, err))
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if value == "" {
-		return "", fmt.Errorf("file %s is empty", path)
+		return "", fmt.Errorf("file %s is empty. Try: write the value into it", path)
 	}
 	return value, nil
+}
+
+// tryFile is the way out of an error of readLimited; name is what may be said of the path.
+func tryFile(name string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "create it, or mend the path: a relative one starts at the config's folder"
+	case errors.Is(err, fs.ErrPermission):
+		return "chmod u+r " + name + ", or chown it to the user that runs dirtbike"
+	default: // another kind of file, or a larger one
+		return "name a plain file that holds this alone"
+	}
 }
 
 // readLimited reads a regular file of at most limit bytes.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -20,11 +21,11 @@ func (d *decoder) scalar(node ast.Node, into reflect.Value, path keyPath, tag re
 	d.at.referenced[path.id()] = referenced
 	isText := kindOf(node) == aText
 	if !fits(node, into.Type(), referenced) {
-		hint := ""
-		if _, ok := node.(ast.ScalarNode); ok && describe(into.Type()) == aText {
-			hint = ". Try: put it in quotes"
+		wanted, try := describe(into.Type())
+		if _, scalar := node.(ast.ScalarNode); wanted == aText && !scalar {
+			try = "one text, without [ ] and { }"
 		}
-		d.failf(placeOf(node), path, "this is %s, but %s belongs here%s", kindOf(node), describe(into.Type()), hint)
+		d.failf(placeOf(node), path, "this is %s, but %s belongs here. Try: %s", kindOf(node), wanted, try)
 		return
 	}
 	if problem := assign(text, into, tag); problem != "" {
@@ -67,16 +68,17 @@ func wantsText(t reflect.Type) bool {
 	return t == secretType || t == durationType || t == byteSizeType || t.Kind() == reflect.String
 }
 
-func describe(t reflect.Type) string {
+// describe says what a scalar type is, and how to write one.
+func describe(t reflect.Type) (what, try string) {
 	switch {
 	case t == durationType:
-		return `a duration like "60s" or "7d"`
+		return "a duration", tryDuration
 	case t == byteSizeType:
-		return `a size like "16MB"`
+		return "a size", tryByteSize
 	case t.Kind() == reflect.Int:
-		return "a whole number"
+		return "a whole number", tryInt
 	default:
-		return aText
+		return aText, "put it in quotes"
 	}
 }
 
@@ -122,7 +124,7 @@ func assignNumber(text string, into reflect.Value, tag reflect.StructTag, parse 
 			panic(fmt.Sprintf("config: tag %s:%q of a %s: %v", name, limit, into.Type(), err))
 		}
 		if name == "min" && n < bound || name == "max" && n > bound {
-			return "out of range: " + rangeOf(tag)
+			return fmt.Sprintf("out of range: %s. Try: %s", rangeOf(tag), limit)
 		}
 	}
 	into.SetInt(n)
@@ -144,23 +146,23 @@ func rangeOf(tag reflect.StructTag) string {
 func parseInt(text string) (int64, error) {
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("not a whole number") //nolint:err113 // becomes part of an Error; strconv's would repeat the text
+		return 0, errInt // strconv's would repeat the text
 	}
 	return n, nil
 }
 
 func assignText(text string, into reflect.Value, tag reflect.StructTag) string {
 	if text == "" {
-		return "empty"
+		return "empty. Try: a value, or remove it"
 	}
 	if strings.ContainsRune(text, 0) {
-		return "not a text: it holds a zero byte"
+		return "not a text: it holds a zero byte. Try: a value without one"
 	}
 	if one, ok := into.Interface().(choice); ok && !slices.Contains(one.Values(), text) {
-		return "not one of " + strings.Join(one.Values(), ", ") + didYouMean(text, one.Values())
+		return fmt.Sprintf("not one of %s. Try: %s", strings.Join(one.Values(), ", "), cmp.Or(nearest(text, one.Values()), "one of these"))
 	}
 	if pattern, ok := tag.Lookup("pattern"); ok && !regexp.MustCompile(pattern).MatchString(text) {
-		return "not of the form " + pattern
+		return fmt.Sprintf("not of the form %s. Try: %s", pattern, sampleOf(tag))
 	}
 	into.SetString(text)
 	return ""

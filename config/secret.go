@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
-	"strings"
 )
 
 const hidden = "***"
@@ -49,17 +47,3 @@ func (Secret) MarshalYAML() (any, error) { return hidden, nil }
 
 // LogValue returns "***" to log/slog.
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
-
-// Redacted returns what may be shown of a secret that is a URL: scheme, user, host and path. A secret that is no URL,
-// or whose parts cannot be told apart for certain, is "***".
-func (s Secret) Redacted() string {
-	u, err := url.Parse(s.Reveal())
-	if err != nil || u.Scheme == "" || u.Host == "" || strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		return hidden
-	}
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	if name := u.User.Username(); name != "" {
-		shown.User = url.User(name)
-	}
-	return shown.String()
-}

@@ -5,7 +5,7 @@ import "time"
 // Registry is a schema registry that speaks Confluent's API.
 type Registry struct {
 	// Address of the registry, http:// or https://. It may hold a password, so it is never printed.
-	URL Secret `yaml:"url" required:"true"`
+	URL Secret `yaml:"url" required:"true" example:"http://registry:8081"`
 	// User for basic authentication; empty for none.
 	User string `yaml:"user"`
 	// Password for basic authentication; never printed.
@@ -17,7 +17,7 @@ type Registry struct {
 // ClickHouse is the server that holds the tables, and how they are loaded.
 type ClickHouse struct {
 	// Address of the native port, clickhouse://user:password@host:9000. It may hold a password, so it is never printed.
-	URL Secret `yaml:"url" required:"true"`
+	URL Secret `yaml:"url" required:"true" example:"\"clickhouse://dirtbike:${env:CLICKHOUSE_PASSWORD}@ch:9000\""`
 	// Database of the views that people query. The storage is kept in <database>_raw.
 	Database string `yaml:"database" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,127}$"`
 	// How batches are cut.
@@ -41,7 +41,7 @@ type LoadLimits struct {
 // Rollup is a declared aggregate: a name with its SQL, or a glob of files that each hold one.
 type Rollup struct {
 	// Name of the rollup and of its view in ClickHouse.
-	Name string `yaml:"name" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,127}$"`
+	Name string `yaml:"name" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,127}$" example:"daily"`
 	// The SELECT over captured tables whose result is kept.
 	SQL string `yaml:"sql"`
 	// Instead of name and sql: a glob of .sql files, relative to the config; each file's name is the rollup's.

@@ -35,7 +35,7 @@ func (t *TLS) Client() (*tls.Config, error) {
 		}
 		settings.RootCAs = x509.NewCertPool()
 		if !settings.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("tls.ca: no PEM certificate in it")
+			return nil, errors.New("tls.ca: no PEM certificate in it. Try: a file with -----BEGIN CERTIFICATE-----")
 		}
 	}
 	if t.Cert == "" {
@@ -60,7 +60,7 @@ func (t *TLS) pair() (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("tls.cert and tls.key: %w", err)
+		return tls.Certificate{}, fmt.Errorf("tls.cert and tls.key: %w. Try: a certificate and its own key, both as PEM", err)
 	}
 	return pair, nil
 }
@@ -77,7 +77,7 @@ func (t *TLS) pem(value string) ([]byte, error) {
 	}
 	data, err := readLimited(path, maxPEM)
 	if err != nil {
-		return nil, fmt.Errorf("neither PEM text nor a file that can be read: %w", cause(err))
+		return nil, fmt.Errorf("neither PEM text nor a file that can be read: %w. Try: %s", cause(err), tryFile("FILE", err))
 	}
 	return data, nil
 }

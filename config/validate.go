@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -43,7 +44,7 @@ func (v *validator) source(s Source) {
 	for table, columns := range s.Keys {
 		at := path.child("keys").child(table)
 		v.table(at, table)
-		v.distinct(at, columns)
+		v.distinct(at, columns, "[id]")
 	}
 }
 
@@ -63,7 +64,7 @@ func (v *validator) globs(path keyPath, globs []string) {
 
 func (v *validator) table(path keyPath, name string) {
 	if strings.ContainsAny(name, "*?") {
-		v.failf(path, "globs are not supported here: name one table")
+		v.failf(path, "globs are not supported here. Try: one table, like \"public.patients\"")
 		return
 	}
 	if _, ok := splitTable(name); !ok {
@@ -71,15 +72,15 @@ func (v *validator) table(path keyPath, name string) {
 	}
 }
 
-// distinct refuses an empty list and an entry that is there twice.
-func (v *validator) distinct(path keyPath, entries []string) {
+// distinct refuses an empty list, for which it gives an example, and an entry that is there twice.
+func (v *validator) distinct(path keyPath, entries []string, example string) {
 	if len(entries) == 0 {
-		v.failf(path, "the list is empty")
+		v.failf(path, "the list is empty. Try: %s, or remove the key", example)
 	}
 	seen := map[string]bool{}
 	for i, entry := range entries {
 		if seen[entry] {
-			v.failf(path.entry(i), "%s is there twice", v.at.quote(path.entry(i), entry))
+			v.failf(path.entry(i), "%s is there twice. Try: keep one", v.at.quote(path.entry(i), entry))
 		}
 		seen[entry] = true
 	}
@@ -88,7 +89,7 @@ func (v *validator) distinct(path keyPath, entries []string) {
 func (v *validator) kafka(k Kafka) {
 	path := keyPath{"kafka"}
 	if len(k.Brokers) == 0 {
-		v.failf(path.child("brokers"), "the list is empty")
+		v.failf(path.child("brokers"), `the list is empty. Try: ["kafka:9092"]`)
 	}
 	for i, broker := range k.Brokers {
 		if host, port, err := net.SplitHostPort(broker); err != nil || host == "" || !isPort(port, 1) {
@@ -96,8 +97,8 @@ func (v *validator) kafka(k Kafka) {
 		}
 	}
 	if k.MaxTransaction < k.MaxMessageBytes {
-		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record",
-			k.MaxTransaction, k.MaxMessageBytes)
+		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record. Try: %d",
+			k.MaxTransaction, k.MaxMessageBytes, k.MaxMessageBytes)
 	}
 	v.tls(path.child("tls"), k.TLS)
 }
@@ -106,7 +107,7 @@ func (v *validator) registry(r Registry) {
 	path := keyPath{"registry"}
 	v.url(path.child("url"), r.URL, "http", "https")
 	if r.User == "" && !r.Password.IsZero() {
-		v.failf(path.child("password"), "there is a password, but no user")
+		v.failf(path.child("password"), "there is a password, but no user. Try: set registry.user too, or remove the password")
 	}
 	v.tls(path.child("tls"), r.TLS)
 }
@@ -119,7 +120,8 @@ func (v *validator) clickhouse(c ClickHouse) {
 		}
 	}
 	if c.Load.Memory < c.Load.BatchBytes {
-		v.failf(path.child("load").child("memory"), "%s is less than batch_bytes (%s): no batch could fill", c.Load.Memory, c.Load.BatchBytes)
+		v.failf(path.child("load").child("memory"), "%s is less than batch_bytes (%s): no batch could fill. Try: %d",
+			c.Load.Memory, c.Load.BatchBytes, c.Load.BatchBytes)
 	}
 	v.tls(path.child("tls"), c.TLS)
 }
@@ -142,7 +144,7 @@ func (v *validator) url(path keyPath, address Secret, schemes ...string) *url.UR
 
 func (v *validator) tls(path keyPath, t *TLS) {
 	if t != nil && (t.Cert == "") != t.Key.IsZero() {
-		v.failf(path, "cert and key belong together: give both, or neither")
+		v.failf(path, "cert and key belong together. Try: give both, or neither")
 	}
 }
 
@@ -183,24 +185,24 @@ func (v *validator) hashKeys(path keyPath, h Hash) {
 	}
 	if _, known := h.Keys[h.Active]; h.Active != "" && !known {
 		v.failf(path.child("active"), "%s is no key of privacy.hash.keys%s",
-			v.at.quote(path.child("active"), h.Active), didYouMean(h.Active, ids))
+			v.at.quote(path.child("active"), h.Active), tryNearest(h.Active, ids, "add it there"))
 	}
 	if h.Active == "" && len(ids) > 1 {
-		v.failf(path, "there are %d keys: say with active which one is in use", len(ids))
+		v.failf(path, "there are %d keys. Try: say which one is in use, like active: %s", len(ids), slices.Min(ids))
 	}
 }
 
 func (v *validator) domains(path keyPath, domains map[string][]string) {
 	owner := map[string]string{}
 	for _, domain := range sortedKeys(domains) {
-		v.distinct(path.child(domain), domains[domain])
+		v.distinct(path.child(domain), domains[domain], `["public.patients.mrn"]`)
 		for i, column := range domains[domain] {
 			at := path.child(domain).entry(i)
 			if _, _, ok := splitColumn(column); !ok {
-				v.failf(at, "this is not of the form schema.table.column")
+				v.failf(at, `this is not of the form schema.table.column. Try: "public.patients.mrn"`)
 			}
 			if other, taken := owner[column]; taken && other != domain {
-				v.failf(at, "%s is in the domain %s already: a column has one domain", v.at.quote(at, column), other)
+				v.failf(at, "%s is in the domain %s already, and a column has one domain. Try: keep one", v.at.quote(at, column), other)
 			}
 			owner[column] = domain
 		}
@@ -213,7 +215,7 @@ func (v *validator) rollups(rollups []Rollup) {
 	for i, r := range rollups {
 		declared, files := r.Name != "" || r.SQL != "", r.Files != ""
 		if declared == files || declared && (r.Name == "" || r.SQL == "") {
-			v.failf(path.entry(i), "a rollup is either name and sql, or files")
+			v.failf(path.entry(i), "a rollup is either name and sql, or files. Try: {name: daily, sql: SELECT …}")
 		}
 	}
 	if len(rollups) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,15 @@ func TestRefusals(t *testing.T) {
 	l := r.start("run")
 	r.wait()
 	l.stop()
+	config, err := os.ReadFile(r.config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(r.config, []byte(strings.Replace(string(config), "partitions: 3", "partitions: 4", 1)), 0o600))
+	l = r.start("capture")
+	r.ends(l, 15*time.Second)
+	require.Equal(t, exitWrong, l.cmd.ProcessState.ExitCode(), l.output())
+	require.Regexp(t, `(?m)^Error: .*kafka\.partitions is 4, this pipeline's topics were made with 3: .* is safe\.\nTry: set it back to 3, or .*\n\z`, l.output())
+	require.NotContains(t, l.output(), "capture was interrupted", "another try is no help")
+	r.writeConfig()
 	for _, c := range []struct{ name, breakIt, mend, says string }{
 		{"slot gone", `SELECT pg_drop_replication_slot('` + r.name + `')`, ``, "is gone"},
 		{"slot made again", `SELECT pg_create_logical_replication_slot('` + r.name + `', 'pgoutput')`, ``, "dropped and made again"},

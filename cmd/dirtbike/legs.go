@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"time"
 
 	"dirtbike/cmd/internal/ops"
@@ -83,7 +85,20 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 		return wrong(err)
 	}
 	log.Info("health and metrics", zap.String("address", server.Addr()))
+	if err := a.printChosen(cfg.Ops.Listen, server.Addr()); err != nil {
+		log.Warn("print the address of health and metrics", zap.String("address", server.Addr()), zap.Error(err))
+	}
 	return runAll(ctx, legs, server)
+}
+
+// printChosen prints an address whose port nobody knows beforehand, whatever the log's level and form are.
+func (a *app) printChosen(listen, address string) error {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil || strings.HasSuffix(address, ":"+port) {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "Health and metrics at http://%s\n", address)
+	return err
 }
 
 func captureLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"dirtbike/cdc"
@@ -74,13 +75,15 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 // way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
 var way = regexp.MustCompile(` Try(,[^:\n]*)?: `)
 
-// tryOnItsOwnLine puts the way out where the eye finds it.
+// tryOnItsOwnLine puts the way out of each line where the eye finds it.
 func tryOnItsOwnLine(message string) string {
-	at := way.FindStringIndex(message)
-	if at == nil {
-		return message
+	lines := strings.Split(message, "\n")
+	for i, line := range lines {
+		if at := way.FindStringIndex(line); at != nil {
+			lines[i] = line[:at[0]] + "\n" + line[at[0]+1:]
+		}
 	}
-	return message[:at[0]] + "\n" + message[at[0]+1:]
+	return strings.Join(lines, "\n")
 }
 
 // withWayOut makes a verb's refusal of its arguments say what to do.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -75,6 +76,28 @@ func TestEmbeddedRefusals(t *testing.T) {
 		left, err := os.ReadDir(empty)
 		require.NoError(t, err)
 		require.Empty(t, left, "%v", c.args)
+	}
+}
+
+// TestOpsAddressIsPrinted: a port that dirtbike chose is printed whatever the log's level, and stdout holds nothing else.
+func TestOpsAddressIsPrinted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
+	dead := freePort(t)
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `source: {url: "postgres://u@%[1]s/d"}
+kafka: {brokers: ["%[1]s"]}
+registry: {url: "http://%[1]s"}
+clickhouse: {url: "clickhouse://%[1]s"}
+`, dead), 0o600))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct{ listen, says string }{
+		{"127.0.0.1:0", `^Health and metrics at http://127\.0\.0\.1:[1-9][0-9]*\n$`},
+		{freePort(t), `^$`},
+	} {
+		var out, errs bytes.Buffer
+		args := []string{"load", "--config", path, "--log-level", "error", "--log-format", "json", "--listen", c.listen}
+		require.Equal(t, exitGood, execute(ended, args, &out, &errs, nil), "%s", &errs)
+		require.Regexp(t, c.says, out.String())
 	}
 }
 

@@ -117,6 +117,9 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPrograms(ctx, o); err != nil {
+		return nil, err
+	}
 	d, err := openDir(o.Dir)
 	if err != nil {
 		return nil, err
@@ -280,6 +283,24 @@ type engines struct {
 	postgres   postgresEngine
 	clickHouse clickHouseEngine
 	apache     string // folder with lib/*.jar
+}
+
+// checkPrograms fails if a program that PATH must have is not there, or is of a wrong version, before anything is made.
+func checkPrograms(ctx context.Context, o Options) error {
+	if o.Engines != enginesPath {
+		return nil
+	}
+	if o.Parts.Postgres {
+		if _, err := pathPostgres(ctx, o.PostgresVersion); err != nil {
+			return err
+		}
+	}
+	if o.Parts.ClickHouse {
+		if _, err := pathClickHouse(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // findEngines installs or finds what the options ask for.

@@ -61,7 +61,7 @@ func pathPostgres(ctx context.Context, want string) (postgresEngine, error) {
 	}
 	out, err := exec.CommandContext(ctx, program, "--version").Output()
 	if err != nil {
-		return postgresEngine{}, fmt.Errorf("ask %s for its version: %w", program, err)
+		return postgresEngine{}, fmt.Errorf("ask %s for its version: %w. Try: %[1]s --version", program, err)
 	}
 	major, err := parsePostgresVersion(string(out))
 	if err != nil {
@@ -72,11 +72,11 @@ func pathPostgres(ctx context.Context, want string) (postgresEngine, error) {
 	}
 	real, err := filepath.EvalSymlinks(program)
 	if err != nil {
-		return postgresEngine{}, fmt.Errorf("resolve %s: %w", program, err)
+		return postgresEngine{}, fmt.Errorf("resolve %s: %w. Try: another PATH", program, err)
 	}
 	bin := filepath.Dir(real)
 	if _, err := exec.LookPath(filepath.Join(bin, "initdb")); err != nil {
-		return postgresEngine{}, fmt.Errorf("find initdb beside %s: %w", real, err)
+		return postgresEngine{}, fmt.Errorf("find initdb beside %s: %w. Try: a PATH with a whole server, like /usr/lib/postgresql/15/bin", real, err)
 	}
 	return postgresEngine{bin: bin, major: major}, nil
 }
@@ -89,7 +89,7 @@ func pathClickHouse(ctx context.Context) (clickHouseEngine, error) {
 	}
 	out, err := exec.CommandContext(ctx, program, "local", "--version").Output()
 	if err != nil {
-		return clickHouseEngine{}, fmt.Errorf("ask %s for its version: %w", program, err)
+		return clickHouseEngine{}, fmt.Errorf("ask %s for its version: %w. Try: %[1]s local --version", program, err)
 	}
 	if err := checkClickHouseVersion(string(out)); err != nil {
 		return clickHouseEngine{}, fmt.Errorf("%s: %w", program, err)
@@ -106,7 +106,7 @@ var (
 func parsePostgresVersion(out string) (string, error) {
 	m := postgresVersion.FindStringSubmatch(out)
 	if m == nil {
-		return "", fmt.Errorf("cannot read a Postgres version from %q", firstLine(out))
+		return "", fmt.Errorf("cannot read a Postgres version from %q. Try: another PATH", firstLine(out))
 	}
 	major, err := strconv.Atoi(m[1])
 	if err != nil || major < oldestPostgres || major > newestPostgres {
@@ -119,7 +119,7 @@ func parsePostgresVersion(out string) (string, error) {
 func checkClickHouseVersion(out string) error {
 	m := clickHouseVersion.FindStringSubmatch(out)
 	if m == nil {
-		return fmt.Errorf("cannot read a ClickHouse version from %q", firstLine(out))
+		return fmt.Errorf("cannot read a ClickHouse version from %q. Try: another PATH", firstLine(out))
 	}
 	year, errY := strconv.Atoi(m[1])
 	month, errM := strconv.Atoi(m[2])

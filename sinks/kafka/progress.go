@@ -85,12 +85,13 @@ func readProgressRange(ctx context.Context, r *reader, topic string, low, high i
 	return records, err
 }
 
+// decodeProgress reads a record; one that it cannot read is cdc.ErrRefused.
 func decodeProgress(value []byte) (p progressRecord, err error) {
-	if err := checkFormat(value); err != nil {
-		return p, fmt.Errorf("progress record: %w", err)
+	if err = checkFormat(value); err == nil {
+		err = json.Unmarshal(value, &p)
 	}
-	if err := json.Unmarshal(value, &p); err != nil {
-		return p, fmt.Errorf("progress record: %w", err)
+	if err != nil {
+		return p, refuse(unreadable, "progress record: %w", err)
 	}
 	return p, nil
 }
@@ -124,7 +125,7 @@ func (l *ledger) fold(p progressRecord) error {
 		for text, next := range partitions {
 			partition, err := strconv.ParseInt(text, 10, 32)
 			if err != nil || partition < 0 || partition >= maxPartitions || next < 0 {
-				return fmt.Errorf("progress record: topic %s partition %q offset %d make no sense", topic, text, next)
+				return refuse(unreadable, "progress record: topic %s partition %q offset %d make no sense", topic, text, next)
 			}
 			l.known(topic, int32(partition), next)
 		}

@@ -15,11 +15,14 @@ import (
 	"dirtbike/cdc"
 )
 
+// lowerTimeout is the way out of a transaction timeout that the brokers do not allow.
+const lowerTimeout = "lower kafka.transaction_timeout, or raise the brokers' transaction.max.timeout.ms"
+
 // settleGrace is added to the transaction timeout when Recover waits for open transactions to end.
 const settleGrace = 30 * time.Second
 
 // Recover implements cdc.Sink (rule 4). A state without a phase is a first start. It may be called at any time, and again
-// after it failed.
+// after it failed. A configuration, a right or a state that another try cannot mend is cdc.ErrRefused.
 func (s *Sink) Recover(ctx context.Context) (*cdc.State, error) {
 	if errors.Is(s.broken, errClosed) {
 		return nil, fmt.Errorf("kafka sink: recover: %w", errClosed)
@@ -40,7 +43,7 @@ func (s *Sink) Recover(ctx context.Context) (*cdc.State, error) {
 func (s *Sink) recover(ctx context.Context) (*cdc.State, error) {
 	client, err := kgo.NewClient(s.o.clientOptions()...)
 	if err != nil {
-		return nil, fmt.Errorf("make the client: %w", err)
+		return nil, refuse("correct the kafka section", "make the client: %w", err)
 	}
 	s.client.Store(client)
 	s.adm = kadm.NewClient(client)
@@ -83,7 +86,7 @@ func (s *Sink) checkTransactionTimeout(ctx context.Context) error {
 	}
 	most, ok := number(configs[0].Configs, key)
 	if ok && s.o.TransactionTimeout.Milliseconds() > most {
-		return fmt.Errorf("the transaction timeout of %s is above the brokers' %s=%d. Try: lower kafka.transaction_timeout", s.o.TransactionTimeout, key, most)
+		return refuse(lowerTimeout, "the transaction timeout of %s is above the brokers' %s=%d", s.o.TransactionTimeout, key, most)
 	}
 	return nil
 }
@@ -92,7 +95,7 @@ func (s *Sink) checkTransactionTimeout(ctx context.Context) error {
 func (s *Sink) fence(ctx context.Context) error {
 	id, epoch, err := s.client.Load().ProducerID(ctx)
 	if errors.Is(err, kerr.InvalidTransactionTimeout) {
-		return fmt.Errorf("the transaction timeout of %s is above the brokers' transaction.max.timeout.ms. Try: lower kafka.transaction_timeout (%w)", s.o.TransactionTimeout, err)
+		return refuse(lowerTimeout, "the transaction timeout of %s is above the brokers' transaction.max.timeout.ms (%w)", s.o.TransactionTimeout, err)
 	}
 	if err != nil {
 		return fmt.Errorf("take over the transactional id %q: %w", s.o.TransactionalID, err)
@@ -117,7 +120,7 @@ func (s *Sink) settle(ctx context.Context, topics ...string) (map[string]int64, 
 			return nil, err
 		}
 		if stop := pause(ctx, &wait); stop != nil {
-			return nil, errors.Join(err, fmt.Errorf("wait for topic %s: %w", open, stop))
+			return nil, cdc.OneLine(err, fmt.Errorf("wait for topic %s: %w", open, stop))
 		}
 	}
 }
@@ -189,12 +192,11 @@ func (s *Sink) checkState(state *cdc.State) error {
 		if empty {
 			return nil
 		}
-		return fmt.Errorf("topic %s holds tables or a point but no source: part of it is lost. "+
-			"Try: "+cdc.StartAnew, s.stateTopic())
+		return refuse(cdc.StartAnew, "topic %s holds tables or a point but no source: part of it is lost", s.stateTopic())
 	}
 	if s.o.Partitions != 0 && state.Source.Partitions != 0 && s.o.Partitions != state.Source.Partitions {
-		return fmt.Errorf("kafka.partitions is %d, this pipeline's topics were made with %d: another count would move keys between partitions. "+
-			"Try: set it back to %d, or use another prefix", s.o.Partitions, state.Source.Partitions, state.Source.Partitions)
+		return refuse(fmt.Sprintf("set it back to %d, or %s", state.Source.Partitions, cdc.StartAnew),
+			"kafka.partitions is %d, this pipeline's topics were made with %d: another count would move keys between partitions", s.o.Partitions, state.Source.Partitions)
 	}
 	return nil
 }

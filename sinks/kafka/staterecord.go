@@ -71,29 +71,41 @@ func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 	return key, value, nil
 }
 
-// foldState applies one record of the state topic. Errors name the key, never the content.
+// unreadable is the way out of a record that this release cannot read.
+const unreadable = "upgrade dirtbike to the release that wrote it, or " + cdc.StartAnew
+
+// foldState applies one record of the state topic. A record that it cannot read is cdc.ErrRefused; the error names the key, never
+// the content.
 func foldState(state *cdc.State, key, value []byte) error {
-	k := string(key)
+	if err := foldRecord(state, string(key), value); err != nil {
+		return refuse(unreadable, "state record %q: %w", key, err)
+	}
+	return nil
+}
+
+func foldRecord(state *cdc.State, key string, value []byte) error {
 	if err := checkFormat(value); err != nil {
-		return fmt.Errorf("state record %q: %w", k, err)
+		return err
 	}
-	var err error
-	switch name, isTable := strings.CutPrefix(k, tablePrefix); {
+	switch name, isTable := strings.CutPrefix(key, tablePrefix); {
 	case isTable:
-		err = foldTable(state, name, value)
-	case k == keyPoint:
-		err = foldPoint(state, value)
-	case k == keySource:
-		var r sourceRecord
-		err = json.Unmarshal(value, &r)
-		r.SourceState.ConsistentPoint = cdc.LSN(r.ConsistentPoint)
-		state.Source = r.SourceState
+		return foldTable(state, name, value)
+	case key == keyPoint:
+		return foldPoint(state, value)
+	case key == keySource:
+		return foldSource(state, value)
 	default:
-		err = fmt.Errorf("the key is unknown; another release wrote it, or the topic is not dirtbike's. Try: upgrade dirtbike")
+		return fmt.Errorf("the key is unknown; another release wrote it, or the topic is not dirtbike's")
 	}
-	if err != nil {
-		return fmt.Errorf("state record %q: %w", k, err)
+}
+
+func foldSource(state *cdc.State, value []byte) error {
+	var r sourceRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return err
 	}
+	r.SourceState.ConsistentPoint = cdc.LSN(r.ConsistentPoint)
+	state.Source = r.SourceState
 	return nil
 }
 
@@ -132,7 +144,7 @@ func checkFormat(value []byte) error {
 		return err
 	}
 	if r.Format > cdc.StateFormat {
-		return fmt.Errorf("it has format %d, this release reads up to %d. Try: upgrade dirtbike to the release that wrote it", r.Format, cdc.StateFormat)
+		return fmt.Errorf("it has format %d, this release reads up to %d", r.Format, cdc.StateFormat)
 	}
 	if r.Format < 1 {
 		return fmt.Errorf("it has no format")

@@ -22,6 +22,7 @@ type wanted struct {
 	partitions int32
 	settings   map[string]string
 	check      func(have []kadm.Config) error
+	recount    string // the way out of another partition count, before starting anew
 }
 
 // Settings of our own topics: small segments, so that the state stays short to read and retention is exact.
@@ -33,12 +34,12 @@ const (
 )
 
 // EnsureTopic implements cdc.Sink (rules 9 and 10). A new topic is ready to be written when it returns. It never changes an
-// existing topic: what does not fit is an error that names the choice.
+// existing topic: what does not fit is cdc.ErrRefused and names the choice; the sink can be used on.
 func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) error {
 	if err := s.usable("ensure topic " + t.Name); err != nil {
 		return err
 	}
-	w := wanted{name: t.Name, partitions: t.Partitions, settings: s.tableSettings(t)}
+	w := wanted{name: t.Name, partitions: t.Partitions, settings: s.tableSettings(t), recount: "at a first start set kafka.partitions to its count; later "}
 	w.check = func(have []kadm.Config) error { return s.checkTable(t, have) }
 	created, err := s.ensure(ctx, w)
 	if err != nil {
@@ -73,10 +74,10 @@ func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
 	compacts := strings.Contains(policy, "compact")
 	switch {
 	case compacts && !t.Compacted:
-		return fmt.Errorf("its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values. "+
-			"Try: kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=delete", policy, t.Name)
+		return refuse(alter(t.Name, "cleanup.policy=delete"),
+			"its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values", policy)
 	case compacts:
-		return errors.Join(s.checkHorizon(t, have, "min.compaction.lag.ms"), s.checkHorizon(t, have, "delete.retention.ms"))
+		return s.checkHorizon(t, have, "min.compaction.lag.ms", "delete.retention.ms")
 	case t.Compacted && policy != "":
 		s.log.Warn("the topic is not compacted although its records would allow it: a rebuild from Kafka will not find old rows", zap.String("topic", t.Name), zap.String("cleanup_policy", policy))
 	}
@@ -88,18 +89,25 @@ func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
 
 func (s *Sink) checkMessageBytes(have []kadm.Config) error {
 	if most, ok := number(have, "max.message.bytes"); ok && most < int64(s.o.MaxMessageBytes) {
-		return fmt.Errorf("its max.message.bytes is %d, below kafka.max_message_bytes=%d. Try: raise the topic's, or lower the setting", most, s.o.MaxMessageBytes)
+		return refuse("raise the topic's, or lower the setting", "its max.message.bytes is %d, below kafka.max_message_bytes=%d", most, s.o.MaxMessageBytes)
 	}
 	return nil
 }
 
-// checkHorizon keeps deletes readable for as long as a loader may be away.
-func (s *Sink) checkHorizon(t *cdc.Topic, have []kadm.Config, key string) error {
-	if ms, ok := number(have, key); ok && ms < s.o.ReplayHorizon.Milliseconds() {
-		return fmt.Errorf("its %s is %d, below kafka.replay_horizon=%s: a loader could miss deletes. Try: kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s",
-			key, ms, s.o.ReplayHorizon, t.Name, key, milliseconds(s.o.ReplayHorizon))
+// checkHorizon keeps deletes readable for as long as a loader may be away: no setting named by keys may be below it.
+func (s *Sink) checkHorizon(t *cdc.Topic, have []kadm.Config, keys ...string) error {
+	for _, key := range keys {
+		if ms, ok := number(have, key); ok && ms < s.o.ReplayHorizon.Milliseconds() {
+			return refuse(alter(t.Name, key+"="+milliseconds(s.o.ReplayHorizon)),
+				"its %s is %d, below kafka.replay_horizon=%s: a loader could miss deletes", key, ms, s.o.ReplayHorizon)
+		}
 	}
 	return nil
+}
+
+// alter is the command that changes a topic's setting.
+func alter(topic, setting string) string {
+	return fmt.Sprintf("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s", topic, setting)
 }
 
 // ensureOwnTopics makes or checks the state and progress topics.
@@ -111,10 +119,15 @@ func (s *Sink) ensureOwnTopics(ctx context.Context) error {
 		"segment.ms":        milliseconds(ownSegmentTime),
 	}
 	state := wanted{name: s.stateTopic(), partitions: 1, settings: with(common, "cleanup.policy", "compact", "min.cleanable.dirty.ratio", ownDirtyRatio)}
-	state.check = func(have []kadm.Config) error { return checkPolicy(have, "compact", "the state would be lost in time") }
+	state.check = func(have []kadm.Config) error {
+		return checkPolicy(state.name, have, "compact", "the state would be lost in time")
+	}
 	progress := wanted{name: s.progressTopic(), partitions: 1, settings: with(common, "cleanup.policy", "delete", "retention.ms", milliseconds(s.o.ReplayHorizon))}
-	progress.check = func(have []kadm.Config) error { return checkPolicy(have, "delete", "its records have no key") }
+	progress.check = func(have []kadm.Config) error {
+		return checkPolicy(progress.name, have, "delete", "its records have no key")
+	}
 	for _, w := range []wanted{state, progress} {
+		w.recount = "delete it if it is empty; if it is not, "
 		if _, err := s.ensure(ctx, w); err != nil {
 			return fmt.Errorf("ensure topic %s: %w", w.name, err)
 		}
@@ -122,9 +135,9 @@ func (s *Sink) ensureOwnTopics(ctx context.Context) error {
 	return nil
 }
 
-func checkPolicy(have []kadm.Config, policy, why string) error {
+func checkPolicy(topic string, have []kadm.Config, policy, why string) error {
 	if got := text(have, "cleanup.policy"); got != "" && got != policy {
-		return fmt.Errorf("its cleanup.policy is %q, it must be %q: %s. Try: kafka-configs.sh --alter with cleanup.policy=%s", got, policy, why, policy)
+		return refuse(alter(topic, "cleanup.policy="+policy), "its cleanup.policy is %q, it must be %q: %s", got, policy, why)
 	}
 	return nil
 }
@@ -142,8 +155,7 @@ func (s *Sink) ensure(ctx context.Context, w wanted) (created bool, err error) {
 		return false, err
 	}
 	if n := len(detail.Partitions); n != int(w.partitions) {
-		return false, fmt.Errorf("it has %d partitions, wanted %d: another count would move keys between partitions. "+
-			"Try: set kafka.partitions=%d, or delete the topic and copy the table again", n, w.partitions, n)
+		return false, refuse(w.recount+cdc.StartAnew, "it has %d partitions, wanted %d: another count would move keys between partitions", n, w.partitions)
 	}
 	if created {
 		return true, nil
@@ -185,7 +197,9 @@ func (s *Sink) create(ctx context.Context, w wanted) (bool, error) {
 	case errors.Is(err, kerr.TopicAlreadyExists):
 		return false, nil
 	case isDenied(err):
-		return false, fmt.Errorf("create: %w. Try: create it yourself with %d partitions, or grant Create on topic %q", err, w.partitions, w.name)
+		return false, refuse(fmt.Sprintf("create it yourself with %d partitions, or grant Create on topic %q", w.partitions, w.name), "create: %w", err)
+	case isOneOf(err, kerr.PolicyViolation, kerr.InvalidConfig, kerr.InvalidPartitions, kerr.InvalidTopicException):
+		return false, refuse(fmt.Sprintf("change what the brokers allow, or create it yourself with %d partitions", w.partitions), "create: %w %s", err, resp.ErrMessage)
 	case err != nil:
 		return false, fmt.Errorf("create: %w %s", err, resp.ErrMessage)
 	}

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,20 +22,40 @@ const (
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
+	// Try is what to do if Func does not answer in time, or its error does not say it. Empty stands for what is known of
+	// the name: every failed check is shown with a way out.
+	Try string
 }
 
 // Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better.
 func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
-	return Check{Name: name, Func: func(ctx context.Context) error {
+	return Check{Name: name, Try: try, Func: func(ctx context.Context) error {
 		err := ping(ctx)
-		switch {
-		case err == nil:
-			return nil
-		case strings.Contains(err.Error(), "Try: "):
+		if err == nil || saysTry(err) {
 			return err
 		}
-		return fmt.Errorf("no answer: %w. Try: %s", err, try)
+		return fmt.Errorf("no answer: %w", err)
 	}}
+}
+
+func saysTry(err error) bool { return strings.Contains(err.Error(), "Try: ") }
+
+// tries is what to do about a check that does not say it itself, by its name.
+var tries = map[string]string{
+	"slot":    "see that Postgres runs and source.url is right; it keeps the log meanwhile",
+	"capture": "dirtbike status; nothing that Kafka has is lost",
+	"tables":  "see that Postgres and ClickHouse answer, then dirtbike status",
+	"exact":   "see that Postgres and ClickHouse answer, then dirtbike wait",
+	"horizon": "see that ClickHouse runs and clickhouse.url is right",
+	"load":    "see that Kafka and ClickHouse answer; changes wait in Kafka meanwhile",
+}
+
+// withTry makes an error of the check end with what to do.
+func (c Check) withTry(err error) error {
+	if err == nil || saysTry(err) {
+		return err
+	}
+	return fmt.Errorf("%w. Try: %s", err, cmp.Or(c.Try, tries[c.Name], "see the log of this process"))
 }
 
 // runner runs a check at most once at a time and keeps its answer.
@@ -95,7 +116,7 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 	var wg sync.WaitGroup
 	for i, c := range s.checks {
 		if !slices.Contains(exclude, c.Name) {
-			wg.Go(func() { errs[i] = c.result(ctx) })
+			wg.Go(func() { errs[i] = c.withTry(c.result(ctx)) })
 		}
 	}
 	wg.Wait()

@@ -7,8 +7,11 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // serve runs a server for the length of the test and gives a function that asks it.
@@ -43,7 +46,7 @@ func bad(context.Context) error {
 func away(context.Context) error { return io.EOF }
 
 func TestReadyzWhenAllIsGood(t *testing.T) {
-	get := serve(t, []Check{{"slot", good}, {"kafka", good}}, nil)
+	get := serve(t, []Check{{Name: "slot", Func: good}, {Name: "kafka", Func: good}}, nil)
 	code, body := get("/readyz")
 	require.Equal(t, 200, code)
 	require.Equal(t, "ok\n", body)
@@ -52,7 +55,7 @@ func TestReadyzWhenAllIsGood(t *testing.T) {
 }
 
 func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
-	get := serve(t, []Check{{"slot", good}, {"kafka", bad}, Reachable("clickhouse", bad, "x"), Reachable("registry", away, "see its log")}, nil)
+	get := serve(t, []Check{{Name: "slot", Func: good}, {Name: "kafka", Func: bad}, Reachable("clickhouse", bad, "x"), Reachable("registry", away, "see its log")}, nil)
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
 	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused. Try: start it\n"+
@@ -63,15 +66,31 @@ func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		"warn: no check is named \"typo\", nothing excluded for it\nreadyz check passed\n", body)
 }
 
+// TestEveryCheckHasAWayOut: the collector's checks, and those that others add, say more than to look at the log.
+func TestEveryCheckHasAWayOut(t *testing.T) {
+	unused, err := clickhouse.Open(&clickhouse.Options{}) // it connects at the first use
+	require.NoError(t, err)
+	c := NewCollector(Sources{ClickHouse: unused, Capture: func() cdc.Status { return cdc.Status{} }})
+	for _, check := range append(c.Checks(), Check{Name: "horizon"}, Check{Name: "load"}) {
+		require.NotContains(t, check.withTry(io.EOF).Error(), "see the log", check.Name)
+		require.EqualError(t, check.withTry(errors.New("no. Try: this")), "no. Try: this")
+		require.NoError(t, check.withTry(nil))
+	}
+}
+
 func TestLivezStaysGoodWhileEveryCheckFails(t *testing.T) {
 	release := make(chan struct{})
 	hang := func(context.Context) error { <-release; return nil }
 	unknown := func(context.Context) (Status, error) { return Status{}, errors.New("Postgres is away") }
-	get := serve(t, []Check{{"slot", bad}, {"kafka", bad}, {"hangs", hang}}, unknown)
+	checks := []Check{{Name: "slot", Func: hang}, {Name: "kafka", Func: bad}, Reachable("registry", hang, "see its log"), {Name: "own", Func: hang, Try: "wait"}, {Name: "x", Func: hang}}
+	get := serve(t, checks, unknown)
 	defer close(release)
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
-	require.Contains(t, body, "[-]hangs failed: no answer within 3s\n")
+	const late = " failed: no answer within 3s. Try: "
+	require.Equal(t, "[-]slot"+late+"see that Postgres runs and source.url is right; it keeps the log meanwhile\n"+
+		"[-]kafka failed: connection refused. Try: start it\n[-]registry"+late+"see its log\n[-]own"+late+"wait\n"+
+		"[-]x"+late+"see the log of this process\nreadyz check failed\n", body)
 	code, body = get("/status")
 	require.Equal(t, 503, code)
 	require.Equal(t, "Postgres is away\n", body)
@@ -82,7 +101,7 @@ func TestLivezStaysGoodWhileEveryCheckFails(t *testing.T) {
 
 func TestAnswersAreKept(t *testing.T) {
 	runs := 0
-	get := serve(t, []Check{{"counted", func(context.Context) error { runs++; return nil }}}, nil)
+	get := serve(t, []Check{{Name: "counted", Func: func(context.Context) error { runs++; return nil }}}, nil)
 	get("/readyz")
 	get("/readyz")
 	require.Equal(t, 1, runs)

@@ -1,0 +1,209 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/sinktest"
+)
+
+// requireRefused holds a refusal to what an operator needs: one line, what is safe, one way out.
+func requireRefused(t *testing.T, err error, says ...string) {
+	t.Helper()
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.NotErrorIs(t, err, cdc.ErrFenced)
+	require.NotContains(t, err.Error(), "\n")
+	require.Regexp(t, `^kafka sink: .*refused: .*; what is committed to Kafka is safe\. Try: `, err.Error())
+	require.NotRegexp(t, `Try: .*Try: `, err.Error())
+	for _, s := range says {
+		require.ErrorContains(t, err, s)
+	}
+}
+
+func unconnected(t *testing.T) *Sink {
+	t.Helper()
+	return newSink(t, options(nil, "clinic"))
+}
+
+func TestWhatAnotherTryCannotMendIsRefused(t *testing.T) {
+	s := unconnected(t)
+	for _, test := range []struct {
+		err  *kerr.Error
+		says string
+	}{
+		{kerr.TopicAuthorizationFailed, `on topics with prefix "clinic." and on "_dirtbike.clinic.state" and "_dirtbike.clinic.progress"`},
+		{kerr.GroupAuthorizationFailed, "grant Read"},
+		{kerr.ClusterAuthorizationFailed, "grant IdempotentWrite"},
+		{kerr.TransactionalIDAuthorizationFailed, `on transactional id "dirtbike.clinic.slot"`},
+		{kerr.SaslAuthenticationFailed, "kafka.sasl"},
+		{kerr.UnsupportedSaslMechanism, "kafka.sasl"},
+		{kerr.IllegalSaslState, "kafka.sasl"},
+		{kerr.MessageTooLarge, "kafka.max_message_bytes=1048576"},
+		{kerr.RecordListTooLarge, "kafka.max_message_bytes=1048576"},
+		{kerr.UnsupportedCompressionType, "kafka.compression"},
+		{kerr.UnsupportedVersion, "upgrade the brokers"},
+		{kerr.UnsupportedForMessageFormat, "upgrade the brokers"},
+	} {
+		for _, err := range []error{test.err, &kadm.AuthError{Err: test.err}, &produceError{"t", 0, test.err}, fmt.Errorf("%w (%w)", test.err, kerr.OperationNotAttempted)} {
+			requireRefused(t, s.explain("commit", err), test.says)
+		}
+	}
+}
+
+// What passes by itself is worth another try, as is fencing a matter of its own.
+func TestWhatPassesIsNotRefused(t *testing.T) {
+	s := unconnected(t)
+	errs := []error{
+		kerr.ConcurrentTransactions, kerr.OperationNotAttempted, kerr.InvalidTxnState, kerr.InvalidProducerIDMapping, kerr.TransactionCoordinatorFenced,
+		kerr.TransactionAbortable, kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.UnknownServerError, kerr.OffsetOutOfRange,
+		kerr.InvalidRecord, kerr.InvalidReplicationFactor, errTimedOut, errNotRecovered, io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded,
+		kgo.ErrClientClosed, kgo.ErrRecordTimeout,
+	}
+	for code := int16(-1); code < 200; code++ {
+		if err := kerr.ErrorForCode(code); kerr.IsRetriable(err) {
+			errs = append(errs, err)
+		}
+	}
+	require.Contains(t, errs, error(kerr.UnknownTopicOrPartition))
+	require.Contains(t, errs, error(kerr.NotLeaderForPartition))
+	require.Contains(t, errs, error(kerr.CoordinatorNotAvailable))
+	for _, err := range errs {
+		require.NotErrorIs(t, s.explain("commit", err), cdc.ErrRefused)
+		require.NotErrorIs(t, s.explain("commit", err), cdc.ErrFenced)
+	}
+	for _, err := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch} {
+		require.ErrorIs(t, s.explain("commit", err), cdc.ErrFenced)
+		require.NotErrorIs(t, s.explain("commit", err), cdc.ErrRefused)
+	}
+}
+
+func TestBrokersThatAreAwayAreNoRefusal(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := newSink(t, options([]string{fmt.Sprint("127.0.0.1:", freePort(t))}, "clinic")).Recover(ctx)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, cdc.ErrRefused)
+}
+
+func login(o Options, user, password string) Options {
+	o.Client = append(o.Client, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
+	return o
+}
+
+// kfake only hangs up on a wrong password; the answer here is Apache Kafka's.
+func TestWrongPasswordIsRefused(t *testing.T) {
+	cluster := fakeCluster(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "dirtbike", "changed"))
+	var mended atomic.Bool
+	cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, kmsg.StringPtr("Authentication failed: Invalid username or password")
+		return resp, nil, !mended.Load()
+	})
+	s := newSink(t, login(options(cluster.ListenAddrs(), "clinic"), "dirtbike", "changed"))
+	_, err := s.Recover(t.Context())
+	requireRefused(t, err, "SASL_AUTHENTICATION_FAILED", "Invalid username or password", "kafka.sasl")
+	require.NotContains(t, err.Error(), "changed")
+	mended.Store(true)
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err)
+}
+
+// guarded is a cluster with a user that may do everything until something is denied.
+func guarded(t *testing.T) (seeds []string, o Options, admin *kadm.Client) {
+	t.Helper()
+	seeds = fakeCluster(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"), kfake.User("PLAIN", "dirtbike", "secret")).ListenAddrs()
+	root := login(options(seeds, "clinic"), "root", "root")
+	client, err := kgo.NewClient(root.Client...)
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	admin = kadm.NewClient(client)
+	everything := kadm.NewACLs().Allow("User:dirtbike").AllowHosts().Topics("*").TransactionalIDs("*").Clusters().ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpAll)
+	requireACLs(t, admin, everything)
+	return seeds, login(options(seeds, "clinic"), "dirtbike", "secret"), admin
+}
+
+func requireACLs(t *testing.T, admin *kadm.Client, b *kadm.ACLBuilder) {
+	t.Helper()
+	results, err := admin.CreateACLs(t.Context(), b)
+	require.NoError(t, err)
+	for _, r := range results {
+		require.NoError(t, r.Err)
+	}
+}
+
+// A right that is taken away while capture streams stops it at once; what was not committed is nowhere, what was stays.
+func TestRevokedRightStopsTheStream(t *testing.T) {
+	denied := func() *kadm.ACLBuilder {
+		return kadm.NewACLs().Deny("User:dirtbike").DenyHosts().ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite)
+	}
+	for name, acl := range map[string]*kadm.ACLBuilder{
+		"the table's topic":  denied().Topics("clinic.public.claims"),
+		"the state topic":    denied().Topics("_dirtbike.clinic.state"),
+		"the progress topic": denied().Topics("_dirtbike.clinic.progress"),
+		"transactional id":   denied().TransactionalIDs("dirtbike.clinic.slot"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			seeds, o, admin := guarded(t)
+			topic := claims("clinic", 3)
+			s := started(t, o, topic)
+			requireACLs(t, admin, acl)
+			_, err := s.Write(t.Context(), chunkOf(topic, "a", 30))
+			if err == nil {
+				_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+			}
+			requireRefused(t, err, "AUTHORIZATION_FAILED", "grant ")
+			_, err = s.Write(t.Context(), chunkOf(topic, "b", 1))
+			require.ErrorContains(t, err, "only Recover can go on")
+
+			_, err = admin.DeleteACLs(t.Context(), acl)
+			require.NoError(t, err)
+			state, err := s.Recover(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, sinktest.PointAt(1), state.Point)
+			require.Empty(t, readCommitted(t, seeds, topic.Name, login(Options{}, "root", "root").Client...))
+		})
+	}
+}
+
+// A topic that takes smaller records than capture writes, found while it streams.
+func TestRecordThatTheTopicRefuses(t *testing.T) {
+	cluster, topic := fakeCluster(t), claims("clinic", 1)
+	s := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
+	_, err := s.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("100")}}, topic.Name)
+	require.NoError(t, err)
+	_, err = s.Write(t.Context(), chunkOf(topic, "a", 100))
+	if err == nil {
+		_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+	}
+	requireRefused(t, err, "MESSAGE_TOO_LARGE", "topic clinic.public.claims partition 0", "kafka.max_message_bytes")
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err)
+	requireRefused(t, s.EnsureTopic(t.Context(), topic), "its max.message.bytes is 100")
+	require.Empty(t, readCommitted(t, cluster.ListenAddrs(), topic.Name))
+}
+
+// Progress that another release wrote is not guessed at.
+func TestProgressFromTheFutureStopsRecover(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	s := started(t, options(seeds, "clinic"), claims("clinic", 1))
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: s.progressTopic(), Value: []byte(`{"format":9}`)}).FirstErr())
+	_, err = s.Recover(t.Context())
+	requireRefused(t, err, "topic _dirtbike.clinic.progress offset", "it has format 9", "Try: upgrade dirtbike")
+}
