@@ -85,7 +85,9 @@ func npmInstall(ctx context.Context, name, dir string) error {
 			return err
 		}
 	}
-	err := runTool(ctx, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+	err := retryStalled(ctx, dir, stallTime, func(ctx context.Context) error {
+		return runTool(ctx, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+	})
 	if err != nil {
 		return fmt.Errorf("%w. Try: again, with a network that reaches the npm registry", err)
 	}

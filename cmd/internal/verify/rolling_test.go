@@ -150,7 +150,7 @@ func TestWait(t *testing.T) {
 	c := newClinic(t)
 	c.watch()
 	c.fill("visits", shapes["integer"])
-	o := WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 200 * time.Millisecond}
+	o := WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 2 * time.Second}
 	wait := func() error { return WaitComplete(t.Context(), o) }
 
 	require.ErrorContains(t, wait(), "it is complete up to nothing yet")
