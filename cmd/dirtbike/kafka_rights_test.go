@@ -1,0 +1,119 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"dirtbike/docker/oracle"
+)
+
+// TestKafkaRights runs capture and load as two users who have exactly the rights of the README's table; without them capture says
+// what is missing.
+func TestKafkaRights(t *testing.T) {
+	r := newRig(t, rigOptions{}, "CREATE TABLE claims (id int PRIMARY KEY, v text); INSERT INTO claims SELECT g, 'v' || g FROM generate_series(1, 100) g")
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"),
+		kfake.User("PLAIN", "capture", "secret"), kfake.User("PLAIN", "load", "secret"))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	asUser := func(user string) { r.loginToKafka(cluster.ListenAddrs()[0], user) }
+
+	asUser("capture")
+	refused := r.start("capture")
+	require.Eventually(t, func() bool { return !refused.running() }, 15*time.Second, 50*time.Millisecond)
+	require.Equal(t, exitWrong, refused.cmd.ProcessState.ExitCode(), refused.output())
+	require.Contains(t, refused.output(), "Try: grant ")
+
+	r.grantKafkaRights(cluster.ListenAddrs())
+	capture := r.start("capture")
+	asUser("load")
+	load := r.start("load")
+	r.wait()
+	r.exec("UPDATE claims SET v = 'new' WHERE id < 50; DELETE FROM claims WHERE id > 90; TRUNCATE claims; INSERT INTO claims VALUES (1, 'last')")
+	r.wait()
+	r.equal(oracle.Options{})
+	capture.stop()
+	load.stop()
+	require.NotContains(t, capture.output()+load.output(), "AUTHORIZATION_FAILED")
+}
+
+// loginToKafka makes the configuration point to a broker, as a user.
+func (r *rig) loginToKafka(broker, user string) {
+	r.Helper()
+	r.config = filepath.Join(r.dir, "dirtbike.yaml")
+	r.writeConfig()
+	text, err := os.ReadFile(r.config)
+	require.NoError(r, err)
+	login := `brokers: ["` + broker + `"], sasl: {mechanism: PLAIN, user: ` + user + `, password: secret}, `
+	text = regexp.MustCompile(`brokers: \[[^\]]*\], `).ReplaceAllLiteral(text, []byte(login))
+	r.config = filepath.Join(r.dir, user+".yaml")
+	require.NoError(r, os.WriteFile(r.config, text, 0o600))
+}
+
+// aclRow is a row of the README's table: resource, name, rights of capture, rights of load.
+var aclRow = regexp.MustCompile("(?m)^\\| (topics, prefixed|transactional id|group|cluster)(?: `([^`]+)`)? \\| ([\\w, ]*?) ?\\| ([\\w, ]*?) ?\\|$")
+
+// grantKafkaRights gives the users capture and load the rights of the README's table, with the names of this pipeline.
+func (r *rig) grantKafkaRights(seeds []string) {
+	r.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	require.NoError(r, err)
+	rows := aclRow.FindAllStringSubmatch(string(page), -1)
+	require.Len(r, rows, 5, "rows of the README's table of Kafka rights")
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.SASL(plain.Auth{User: "root", Pass: "root"}.AsMechanism()))
+	require.NoError(r, err)
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	names := strings.NewReplacer("clinic.dirtbike", r.name+"."+r.name, "clinic", r.name)
+	for _, row := range rows {
+		for i, user := range []string{"capture", "load"} {
+			if rights := row[3+i]; rights != "" {
+				r.grant(admin, acls(row[1], names.Replace(row[2])).Allow("User:"+user).AllowHosts().Operations(operations(r.T, rights)...))
+			}
+		}
+	}
+}
+
+func (r *rig) grant(admin *kadm.Client, b *kadm.ACLBuilder) {
+	r.Helper()
+	results, err := admin.CreateACLs(r.Context(), b)
+	require.NoError(r, err)
+	require.NotEmpty(r, results)
+	for _, result := range results {
+		require.NoError(r, result.Err)
+	}
+}
+
+// acls begins the rights to a resource of the table.
+func acls(resource, name string) *kadm.ACLBuilder {
+	b := kadm.NewACLs().ResourcePatternType(kadm.ACLPatternLiteral)
+	switch resource {
+	case "topics, prefixed":
+		return b.Topics(name).ResourcePatternType(kadm.ACLPatternPrefixed)
+	case "transactional id":
+		return b.TransactionalIDs(name)
+	case "group":
+		return b.Groups(name)
+	}
+	return b.Clusters()
+}
+
+// operations reads "Describe, DescribeConfigs".
+func operations(t *testing.T, rights string) (out []kadm.ACLOperation) {
+	t.Helper()
+	for right := range strings.SplitSeq(rights, ", ") {
+		var op kadm.ACLOperation
+		require.NoError(t, op.UnmarshalText([]byte(strings.ToUpper(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(right, "${1}_$2")))), right)
+		out = append(out, op)
+	}
+	return out
+}
