@@ -37,8 +37,8 @@ func (year) Apply(dst, text []byte) ([]byte, error) {
 	if string(text) == "infinity" || string(text) == "-infinity" {
 		return append(dst, text...), nil
 	}
-	n := bytes.IndexByte(text, '-')
-	if n < 4 || n > 6 || !digits(text[:n]) || len(text) < n+6 {
+	n := bytes.IndexByte(text, '-') // 7 at most: dates reach the year 5874897
+	if n < 4 || n > 7 || !digits(text[:n]) || len(text) < n+6 {
 		return dst, errDate
 	}
 	var y int64

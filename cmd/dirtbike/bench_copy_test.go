@@ -38,7 +38,7 @@ func BenchmarkCopy(b *testing.B) {
 	for b.Loop() {
 		t.alternate(*alternations, c.reference, c.product)
 	}
-	t.report(b, "copy")
+	t.report(b, "copy", leastCopyRatio)
 }
 
 // reference drains the COPY.

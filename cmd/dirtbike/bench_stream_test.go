@@ -59,7 +59,7 @@ func BenchmarkStream(b *testing.B) {
 	for b.Loop() {
 		t.alternate(*alternations, func() time.Duration { return l.reference(tool) }, l.product)
 	}
-	t.report(b, "stream")
+	t.report(b, "stream", leastStreamRatio)
 }
 
 // pgRecvlogical finds Postgres' own client. Debian's in PATH is a script that looks for the right version, so the program

@@ -34,6 +34,9 @@ var (
 	copyRows     = flag.Int64("copy-rows", 1_000_000, "rows in the table that BenchmarkCopy reads")
 )
 
+// The least that is promised, as a share of the reference's speed.
+const leastStreamRatio, leastCopyRatio = 0.6, 0.4
+
 // claimsSchema is a table of 9 columns whose rows have about 100 bytes, like the clinic's claims.
 const claimsSchema = `
 CREATE TYPE claim_status AS ENUM ('pending', 'paid', 'denied');
@@ -207,9 +210,9 @@ func (t *turns) alternate(n int, reference func() time.Duration, product func(*a
 	}
 }
 
-// report writes metrics and a line to read. All speeds are those of the pair with the median ratio: medians of their own would
+// report writes metrics and a line to read, and fails the benchmark if the ratio lies below the least that is promised. All speeds are those of the pair with the median ratio: medians of their own would
 // come from different minutes of a busy machine, and would not divide to the ratio.
-func (t *turns) report(b *testing.B, name string) {
+func (t *turns) report(b *testing.B, name string, least float64) {
 	b.Helper()
 	slices.SortFunc(t.pairs, func(x, y pair) int { return cmp.Compare(x.ratio(), y.ratio()) })
 	slices.Sort(t.allocations)
@@ -223,6 +226,9 @@ func (t *turns) report(b *testing.B, name string) {
 	b.ReportMetric(allocs, "allocs/row")
 	b.Logf("%s: %.0fk rows/s against %.0fk (%.2f×, of %d pairs %.2f to %.2f), %.2f allocations a row", name,
 		product/1000, reference/1000, middle.ratio(), len(t.pairs), t.pairs[0].ratio(), t.pairs[len(t.pairs)-1].ratio(), allocs)
+	if middle.ratio() < least {
+		b.Errorf("%s: the median ratio is %.2f, below %.2f", name, middle.ratio(), least)
+	}
 }
 
 // TestRowPathsDoNotAllocate holds both row paths to no allocation per row, from the connection to the encoded record. What is

@@ -82,8 +82,11 @@ func (d *demoRun) nothingLeft() {
 	require.Eventually(d, func() bool { return len(d.processes()) == 0 }, 10*time.Second, 50*time.Millisecond, "%v", d.processes())
 }
 
-// processes are the command lines of all processes that have the demo's directory in their environment.
-func (d *demoRun) processes() (all []string) {
+// demoProcess is a process of a demo: what /proc tells of it.
+type demoProcess struct{ pid, command, environment string }
+
+// processes are all that have the demo's directory in their environment.
+func (d *demoRun) processes() (all []demoProcess) {
 	environments, err := filepath.Glob("/proc/[0-9]*/environ")
 	require.NoError(d, err)
 	for _, path := range environments {
@@ -91,10 +94,32 @@ func (d *demoRun) processes() (all []string) {
 		if err != nil || !bytes.Contains(environment, []byte(d.dir)) {
 			continue // it has ended, or is somebody else's
 		}
-		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-		all = append(all, string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+		dir := filepath.Dir(path)
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		all = append(all, demoProcess{filepath.Base(dir), string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})), string(environment)})
 	}
 	return all
+}
+
+// victims are the pids of the parts that a demo kills, by the name it gives them.
+func (d *demoRun) victims() map[string]string {
+	pids := map[string]string{}
+	for _, p := range d.processes() {
+		switch {
+		case strings.Contains(p.command, " capture --config "):
+			pids["capture"] = p.pid
+		case strings.Contains(p.environment, `"Name":"clickhouse"`): // the library, in a child of the embedded stack
+			pids["ClickHouse"] = p.pid
+		}
+	}
+	return pids
+}
+
+// replaces waits until another process stands in for a part.
+func (d *demoRun) replaces(part, former string) {
+	d.Helper()
+	require.NotEmpty(d, former, "no process of %s was found", part)
+	require.Eventually(d, func() bool { now := d.victims()[part]; return now != "" && now != former }, time.Minute, 20*time.Millisecond, "%s was not killed: it still is process %s", part, former)
 }
 
 func (d *demoRun) temporaryFiles() []string {
@@ -104,16 +129,20 @@ func (d *demoRun) temporaryFiles() []string {
 	return files
 }
 
-// TestDemo runs the whole product, kills included, and leaves nothing behind.
+// TestDemo runs the whole product and leaves nothing behind. What it says to have killed is another process afterwards.
 func TestDemo(t *testing.T) {
-	d := startDemo(t, "--rows", "20000", "--for", "6s")
+	d := startDemo(t, "--rows", "20000", "--for", "9s")
 	d.says("The clinic is at work")
 	require.Greater(t, len(d.processes()), 5, "the stack's parts and both legs are found by their environment")
+	former := d.victims()
+	d.replaces("capture", former["capture"])
+	d.replaces("ClickHouse", former["ClickHouse"])
 	require.Zero(t, d.ends())
 	out := d.output()
 	require.Regexp(t, `\n✓ 8 tables, [12]\d,\d{3} rows equal\n`, out)
 	for _, line := range []string{
 		"Postgres     postgres://", "ClickHouse   clickhouse://", "/readyz?verbose", "capture killed (SIGKILL)", "ClickHouse killed (SIGKILL)",
+		"s after capture was killed", "s after ClickHouse was killed", // ClickHouse is fresh again
 		"commit → queryable", "slot lag", "equal answers", "the temporary directory removed",
 	} {
 		require.Contains(t, out, line)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,7 +52,8 @@ func (r *rig) killInCopy(times int) uint64 {
 	for range times {
 		l := r.start("capture", envFault+"="+cdc.FaultInCopy+":1")
 		r.ends(l, 30*time.Second)
-		require.Equal(r, "copy", openAt(l.killedAt()))
+		require.Equal(r, "copy", openAt(l.killedAt(), true))
+		l.diedOfKill()
 	}
 	return r.slotStart()
 }
@@ -75,6 +77,14 @@ func (r *rig) killAt(verb, point string, n int) {
 	l := r.start(verb, fmt.Sprintf("%s=%s:%d", envFault, point, n))
 	r.ends(l, 60*time.Second)
 	require.Equal(r, point, l.killedAt(), "killed elsewhere; output: %s", tail(l.output(), 2000))
+	l.diedOfKill()
+}
+
+// diedOfKill requires that a leg that has ended was ended by SIGKILL: one that ended by itself is no kill.
+func (l *process) diedOfKill() {
+	l.rig.Helper()
+	status, ok := l.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(l.rig, ok && status.Signaled() && status.Signal() == syscall.SIGKILL, "%s ended by itself (%v): %s", l.verb, l.err, tail(l.output(), 2000))
 }
 
 // ends waits for a leg to end by itself.
@@ -118,27 +128,29 @@ func randomKills(t *testing.T, kafka string, kills int) {
 	inside := map[string]int{"copy": 1}
 	start := r.killInCopy(1)
 	done := 1
-	for done < kills || done < 3*kills && !hitAll(inside) {
-		for _, l := range r.killSome(random) {
-			inside[openAt(l.killedAt())]++
+	for done < kills {
+		for _, open := range r.killSome(random) {
+			inside[open]++
+			done++
+		}
+	}
+	for _, thing := range openThings { // what chance has left out
+		if inside[thing.what] == 0 {
+			r.killAt(thing.verb, thing.point, 1)
+			inside[openAt(thing.point, true)]++
 			done++
 		}
 	}
 	t.Logf("%d kills, by what was open: %v", done, inside)
-	require.True(t, hitAll(inside), "%d kills, not inside each of %v: %v", done, openThings, inside)
+	for _, thing := range openThings {
+		require.NotZero(t, inside[thing.what], "%d kills, none inside: %s", done, thing.what)
+	}
 	r.finishAndJudge(w, log, start)
 }
 
-// openThings are what the kills must have interrupted, each at least once.
-var openThings = []string{"copy", "transaction", "insert"}
-
-// hitAll reports whether there was a kill inside each of the open things.
-func hitAll(inside map[string]int) bool {
-	return !slices.ContainsFunc(openThings, func(what string) bool { return inside[what] == 0 })
-}
-
-// killSome runs both legs and kills capture, load or both: half of the time at a named point, otherwise from outside after a random while.
-func (r *rig) killSome(random *rand.Rand) []*process {
+// killSome runs both legs and kills capture, load or both: half of the time at a named point, otherwise from outside after a
+// random while. It gives what each of them had open.
+func (r *rig) killSome(random *rand.Rand) (open []string) {
 	r.Helper()
 	env := map[string][]string{}
 	byPoint := random.IntN(2) == 0
@@ -153,27 +165,22 @@ func (r *rig) killSome(random *rand.Rand) []*process {
 		legs[verb] = r.start(verb, env[verb]...)
 	}
 	while := time.Duration(300+random.IntN(1700)) * time.Millisecond
-	var killed []*process
+	if byPoint {
+		while = 3 * time.Second // to get there
+	}
 	for _, verb := range victims {
+		l := legs[verb]
 		select {
-		case <-legs[verb].done: // at its point, before its time
+		case <-l.done: // at its point, before its time
 		case <-time.After(while):
 		}
-		legs[verb].killedAt()
-		killed = append(killed, legs[verb])
+		byHook := !l.running()
+		open = append(open, openAt(l.killedAt(), byHook))
+		l.diedOfKill()
 	}
 	for verb, l := range legs {
-		require.True(r, len(env[verb]) > 0 || l.running() || contains(killed, l), "%s ended by itself: %s", verb, tail(l.output(), 2000))
+		require.True(r, slices.Contains(victims, verb) || l.running(), "%s ended by itself: %s", verb, tail(l.output(), 2000))
 		l.kill()
 	}
-	return killed
-}
-
-func contains(legs []*process, l *process) bool {
-	for _, k := range legs {
-		if k == l {
-			return true
-		}
-	}
-	return false
+	return open
 }

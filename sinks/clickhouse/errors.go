@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/ClickHouse/ch-go"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -28,7 +29,7 @@ var hopeless = map[int32]bool{
 	321: true, 349: true, 407: true, 432: true, 441: true, 469: true, 524: true,
 }
 
-const codeUnknownTable, codeTypeMismatch = 60, 53
+const codeUnknownTable, codeTypeMismatch, codeDenied = 60, 53, 497
 
 // errorCode gives the code of ClickHouse's own error, 0 if it is none.
 func errorCode(err error) int32 {
@@ -65,6 +66,9 @@ var explained = map[int32]string{
 	516: "(AUTHENTICATION_FAILED): authentication failed. " + tryLogin,
 }
 
+// missingGrant finds in the message of a denied access what it names: a privilege and an object, never a value.
+var missingGrant = regexp.MustCompile("necessary to have the grant ([A-Z][A-Z ]*(?:\\([\\w, `]*\\))? ON [\\w`*]+(?:\\.[\\w`*]+)?)")
+
 // withoutValues names ClickHouse's error without its message, which may quote a row's value.
 func withoutValues(err error) string {
 	code := errorCode(err)
@@ -72,6 +76,9 @@ func withoutValues(err error) string {
 		return err.Error()
 	}
 	said := fmt.Sprintf("ClickHouse error %d", code)
+	if m := missingGrant.FindStringSubmatch(err.Error()); code == codeDenied && m != nil {
+		return said + " (ACCESS_DENIED): the grant " + m[1] + " is missing. Try: GRANT " + m[1] + " TO the user of clickhouse.url; the README has all that are needed"
+	}
 	if meaning := explained[code]; meaning != "" {
 		said += " " + meaning
 	}

@@ -38,3 +38,15 @@ func TestErrorTexts(t *testing.T) {
 	}
 	require.Equal(t, "connection refused", withoutValues(errors.New("connection refused")))
 }
+
+// TestMissingGrantIsNamed: of a denied access the privilege and its object are shown, and nothing that follows.
+func TestMissingGrantIsNamed(t *testing.T) {
+	for said, want := range map[string]string{
+		"load: Not enough privileges. To execute this query, it's necessary to have the grant TABLE ENGINE ON Atomic. ":                          "TABLE ENGINE ON Atomic",
+		"load: Not enough privileges. To execute this query, it's necessary to have the grant INSERT(id, `a b`) ON clinic_raw.applied. canary-1": "INSERT(id, `a b`) ON clinic_raw.applied",
+	} {
+		got := withoutValues(&chgo.Exception{Code: 497, Message: said})
+		require.Equal(t, "ClickHouse error 497 (ACCESS_DENIED): the grant "+want+" is missing. Try: GRANT "+want+" TO the user of clickhouse.url; the README has all that are needed", got)
+		require.NotContains(t, withoutValues(&chgo.Exception{Code: 27, Message: said}), want, "the message of another error may quote a row")
+	}
+}

@@ -81,7 +81,7 @@ func TestReadmeSQL(t *testing.T) {
 }
 
 // TestReadmeClickHouse parses all ClickHouse statements, and runs those that need no user storage, which the embedded
-// server lacks.
+// server lacks. That the rights are enough, and no more than enough for readers, is shown by TestRights of cmd/dirtbike.
 func TestReadmeClickHouse(t *testing.T) {
 	stack := start(t, embedded.Parts{ClickHouse: true})
 	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
