@@ -9,34 +9,66 @@ import (
 	"strings"
 )
 
-// compile lays the stored state beside the tables and makes topics and encoders for those that are not quarantined.
-func (s *session) compile(ctx context.Context, tables []*Table) error {
+// compile lays the stored state beside the tables and makes topics and encoders for those that can be captured, which it gives back.
+func (s *session) compile(ctx context.Context, tables []*Table) (captured []*Table, err error) {
 	if s.state.Tables == nil {
 		s.state.Tables = map[string]TableState{}
 	}
 	s.status.begin()
 	for _, t := range tables {
 		live := &liveTable{Table: t, state: s.state.Tables[t.FullName()]}
+		if why := live.keptOut(); why != nil {
+			s.leaveOut(t, why)
+			continue
+		}
 		if err := s.adopt(live); err != nil {
-			return err
+			return nil, err
+		}
+		if err := s.prepare(ctx, live); err != nil {
+			return nil, err
 		}
 		s.live[t.OID] = live
 		s.status.table(live, live.state.Rows)
-		if live.quarantined() {
-			continue
-		}
-		if err := s.Sink.EnsureTopic(ctx, t.Topic); err != nil {
-			return fmt.Errorf("topic %s: %w", t.Topic.Name, err)
-		}
-		var err error
-		if live.encoder, err = s.Tables.Encoder(ctx, t); err != nil {
-			return fmt.Errorf("table %s: %w", t.FullName(), err)
+		if !live.quarantined() {
+			captured = append(captured, t)
 		}
 	}
+	return captured, nil
+}
+
+// prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it is refused.
+func (s *session) prepare(ctx context.Context, t *liveTable) (err error) {
+	if t.quarantined() {
+		return nil
+	}
+	if err := s.Sink.EnsureTopic(ctx, t.Topic); err != nil {
+		return fmt.Errorf("topic %s: %w", t.Topic.Name, err)
+	}
+	switch t.encoder, err = s.Tables.Encoder(ctx, t.Table); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, ErrSchema):
+		return fmt.Errorf("table %s: %w", t.FullName(), err)
+	case s.state.Source.Phase == PhaseCreating:
+		return fmt.Errorf("%w: table %s: %w", ErrRefused, t.FullName(), err)
+	}
+	if !t.begun() {
+		t.state = t.now(TableQuarantined, t.state.Generation)
+	}
+	s.quarantine(t, fmt.Errorf("%w, then "+CopyAgain, err))
 	return nil
 }
 
-// adopt decides whether the stored state still fits the table.
+// now is the table's state as the catalog describes the table at present.
+func (t *liveTable) now(phase TablePhase, generation uint32) TableState {
+	return TableState{
+		Format: StateFormat, Schema: t.Schema, Table: t.Name, OID: t.OID, Topic: t.Topic.Name, Phase: phase,
+		Generation: generation, KeyPrint: t.KeyPrint, PolicyPrint: t.PolicyPrint, Shape: t.Shape,
+	}
+}
+
+// adopt decides whether the stored state still fits the table. What the table itself has come to quarantines it; what only another
+// config can bring about (the policy, the prefix) is refused: it shows at the start of a process, when nothing runs yet.
 func (s *session) adopt(t *liveTable) error {
 	stored := t.state
 	switch {
@@ -48,17 +80,39 @@ func (s *session) adopt(t *liveTable) error {
 	case stored.Phase == TableQuarantined:
 		s.quarantine(t, errors.New(stored.Reason))
 		return nil
-	case stored.Phase == TableStreaming && stored.OID != t.OID:
-		s.quarantine(t, errors.New("the table was dropped and made again: its changes in between are unknown. Try: "+CopyAgain))
+	case t.Refused != nil:
+		s.quarantine(t, fmt.Errorf("%w; then "+CopyAgain, t.Refused))
 		return nil
-	case stored.Phase == TableStreaming && !SameShape(stored.Shape, t.Shape):
-		s.quarantine(t, errors.New("the table's columns have changed since it was copied: its rows may have changed without an event. Try: "+CopyAgain))
-		return nil
+	case stored.Topic != t.Topic.Name:
+		return fmt.Errorf("%w: %s was written to topic %s, now it would be %s. Try: put kafka.prefix back", ErrRefused, t.FullName(), stored.Topic, t.Topic.Name)
 	}
-	return checkPrints(t.Table, stored)
+	if why := changed(t.Table, stored); why != "" {
+		if stored.Phase == TableStreaming {
+			s.quarantine(t, errors.New(why+". Try: "+CopyAgain))
+		}
+		return nil // a copy that has not ended begins again, with the table as it is now
+	}
+	if stored.PolicyPrint != t.PolicyPrint {
+		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or "+StartAnew, ErrRefused, t.FullName())
+	}
+	return nil
 }
 
-// excludeUnnamed marks tables of the state that the config no longer names, and keeps quarantines found at compile.
+// changed says what has become of the table itself since its generation was opened; "" if nothing has. The policy of a column that
+// came or went changes the policy's fingerprint, too, so that this is asked first.
+func changed(t *Table, stored TableState) string {
+	switch {
+	case stored.OID != t.OID:
+		return "the table was dropped and made again: its changes in between are unknown"
+	case !SameShape(stored.Shape, t.Shape):
+		return "the table's columns have changed since it was copied: its rows may have changed without an event"
+	case stored.KeyPrint != t.KeyPrint && stored.PolicyPrint == t.PolicyPrint: // the fingerprint of a key holds its columns' policies
+		return "the table's key has changed since its rows were written"
+	}
+	return ""
+}
+
+// excludeUnnamed marks tables of the state that the config no longer names, or that are gone, and keeps quarantines found at compile.
 func (s *session) excludeUnnamed() []StateChange {
 	named := map[string]bool{}
 	var changed []StateChange

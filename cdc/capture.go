@@ -79,6 +79,10 @@ const heartbeat = 4 * time.Second
 type Capture struct {
 	Options
 	status status
+	// Sessions come one after the other; these outlive each of them. settled says that one has got through its start, warned what
+	// has been said already.
+	settled bool
+	warned  map[string]bool
 }
 
 // NewCapture makes a capture; Run starts it.
@@ -153,6 +157,7 @@ type session struct {
 	pipe  *pipe
 	state *State
 	live  map[uint32]*liveTable // by relation OID; filled by start
+	first bool                  // it has made the slot: whatever does not fit is refused
 }
 
 // liveTable is a captured table with its encoder.
@@ -168,5 +173,6 @@ func (s *session) work(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
+	s.settled = true
 	return s.follow(ctx)
 }

@@ -100,15 +100,3 @@ func (s *session) checkPublication(found bool) error {
 	}
 	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: drop the slot (SELECT pg_drop_replication_slot('%s')) and "+StartAnew, ErrGap, s.Slot, s.state.Point.Reported, s.Slot)
 }
-
-func checkPrints(t *Table, stored TableState) error {
-	switch {
-	case stored.PolicyPrint != t.PolicyPrint:
-		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or "+StartAnew, ErrRefused, t.FullName())
-	case stored.KeyPrint != t.KeyPrint:
-		return fmt.Errorf("%w: the key of %s has changed since its rows were written. Try: put the former key back, or "+StartAnew, ErrRefused, t.FullName())
-	case stored.Topic != t.Topic.Name:
-		return fmt.Errorf("%w: %s was written to topic %s, now it would be %s. Try: put kafka.prefix back", ErrRefused, t.FullName(), stored.Topic, t.Topic.Name)
-	}
-	return nil
-}

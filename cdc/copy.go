@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,7 +56,11 @@ func (s *session) copyTable(ctx context.Context, snapshot Snapshot, t *liveTable
 	if w.chunk, err = s.pipe.pool.get(ctx); err != nil {
 		return err
 	}
-	if err = snapshot.Copy(ctx, t.Table, w.row); err != nil && w.refused == nil {
+	err = snapshot.Copy(ctx, t.Table, w.row)
+	if w.refused == nil && errors.Is(err, ErrRefused) && !s.first { // nobody gave us the right to read a new table
+		w.refused = fmt.Errorf("%w; then "+CopyAgain, err)
+	}
+	if err != nil && w.refused == nil {
 		return err
 	}
 	if w.refused != nil {

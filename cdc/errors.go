@@ -2,7 +2,7 @@ package cdc
 
 import "errors"
 
-// The reasons for which a pipeline stops as a whole. They are wrapped with where and what to do.
+// What an error means for the pipeline. They are wrapped with where and what to do.
 var (
 	// ErrFenced says that another capture with the same slot and prefix has taken over.
 	ErrFenced = errors.New("another capture has taken over")
@@ -12,6 +12,8 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrUnreachable says that a part did not answer: the session is retried, no table is to blame.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrSchema says that the schema registry will not take a table's schema: that table cannot go on, the others can.
+	ErrSchema = errors.New("the registry refuses the schema")
 )
 
 // CopyAgain is the way out for one quarantined table: naming it again begins a new generation.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,14 +18,13 @@ func (s *session) follow(ctx context.Context) error {
 		return fmt.Errorf("start replication at %s: %w", s.state.Point.Reported, err)
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // the connection ends either way
-	s.pipe.beating.Store(false)
 	s.pipe.listen(func(d Durable) {
 		stream.Report(d)
 		s.status.durable(d)
 	}, stream.Wake)
 	s.status.phase(PhaseStreaming)
 	s.Log.Info("following the log", zap.Stringer("from", s.state.Point.Reported))
-	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point, sentPoint: s.state.Point, submitted: time.Now()}
+	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point, submitted: time.Now()}
 	f.timer = time.AfterFunc(time.Hour, stream.Wake)
 	defer f.timer.Stop()
 	stop := context.AfterFunc(ctx, stream.Wake)
@@ -39,10 +39,10 @@ func (s *session) follow(ctx context.Context) error {
 	return f.run(ctx)
 }
 
-// binary reports whether every captured table can be decoded from binary (rule 30).
+// binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is decoded.
 func (s *session) binary() bool {
 	for _, t := range s.live {
-		if !t.Binary {
+		if !t.Binary && !t.quarantined() {
 			return false
 		}
 	}
@@ -82,8 +82,6 @@ type follower struct {
 	stored Point // where the last life stopped: what is at or below it is skipped
 	point  Point // the newest point that may be submitted
 	dirty  bool  // point or changed moved since the last submit
-	// sentPoint is the one submitted last.
-	sentPoint Point
 
 	chunk     *Chunk
 	changed   []StateChange
@@ -265,20 +263,19 @@ func (f *follower) full(ctx context.Context) error {
 	f.sent += int64(len(f.chunk.Bytes))
 	f.meta.Now = nowMicros()
 	if f.sent < f.MaxTransaction && time.Since(f.submitted) < longestOpen && !f.pipe.starved() {
-		return f.pass(ctx, nil)
+		return f.pass(ctx, job{reached: &commit{point: f.partial(), changed: slices.Clip(f.changed)}})
 	}
-	return f.pass(ctx, &commit{point: f.partial(), changed: f.changed})
+	return f.pass(ctx, job{commit: &commit{point: f.partial(), changed: f.changed}})
 }
 
-// pass sends the chunk, if anything is in it, and the commit, if there is one. The next chunk is taken only then: the sink may
-// give none back before that commit.
-func (f *follower) pass(ctx context.Context, c *commit) error {
-	j := job{commit: c}
+// pass sends the job with the chunk, if anything is in it. The next chunk is taken only then: the sink may give none back before
+// the job's commit.
+func (f *follower) pass(ctx context.Context, j job) error {
 	if len(f.chunk.Records) > 0 {
 		j.chunk, f.chunk = f.chunk, nil
 	}
-	if c != nil {
-		f.changed, f.sent, f.submitted, f.sentPoint = nil, 0, time.Now(), c.point
+	if j.commit != nil {
+		f.changed, f.sent, f.submitted = nil, 0, time.Now()
 	}
 	if err := f.pipe.send(ctx, j); err != nil || f.chunk != nil {
 		return err
@@ -346,19 +343,14 @@ func (f *follower) look(ctx context.Context) error {
 	return f.submit(ctx)
 }
 
-// linger keeps a long transaction's commits coming: with nothing written since the last one, the point is repeated (rule 4);
-// otherwise the transaction is split when Kafka's has been open for too long.
+// linger splits a transaction whose rest does not come, so that what was read of it does not wait (rule 7); the pipe itself keeps
+// the commits coming. A transaction that is stored already has nothing that waits.
 func (f *follower) linger(ctx context.Context) error {
-	open, unwritten := time.Since(f.submitted), f.sent == 0 && len(f.chunk.Records) == 0 && len(f.changed) == 0
-	switch {
-	case f.skip || !f.pipe.idle():
+	unwritten := f.sent == 0 && len(f.chunk.Records) == 0 && len(f.changed) == 0
+	if f.skip || unwritten || !f.pipe.idle() || time.Since(f.submitted) <= longestOpen {
 		return nil
-	case unwritten && open > heartbeat:
-		return f.pass(ctx, &commit{point: f.sentPoint})
-	case open > longestOpen:
-		return f.pass(ctx, &commit{point: f.partial(), changed: f.changed})
 	}
-	return nil
+	return f.pass(ctx, job{commit: &commit{point: f.partial(), changed: f.changed}})
 }
 
 // patience is how long a batch waits for a busy sink before it is closed all the same: under a load that the sink only just
@@ -382,5 +374,5 @@ func (f *follower) submit(ctx context.Context) error {
 		return nil
 	}
 	f.dirty = false
-	return f.pass(ctx, &commit{point: f.point, changed: f.changed})
+	return f.pass(ctx, job{commit: &commit{point: f.point, changed: f.changed}})
 }

@@ -240,9 +240,12 @@ func (s *fakeSink) Close(context.Context) error {
 // fakeTables knows tables by a list and encodes rows as their text.
 type fakeTables struct {
 	list     []*Table
+	misnamed []error
 	err      error
+	unknown  map[uint32]error // of Encoder
 	mismatch map[uint32]error
 	drift    atomic.Pointer[map[uint32]error]
+	reread   func() // what a row "?" waits for
 }
 
 func table(oid uint32, name string) *Table {
@@ -254,8 +257,10 @@ func table(oid uint32, name string) *Table {
 
 func (f *fakeTables) List(context.Context) ([]*Table, error) { return f.list, f.err }
 
+func (f *fakeTables) Misnamed() []error { return f.misnamed }
+
 func (f *fakeTables) Encoder(_ context.Context, t *Table) (TableEncoder, error) {
-	return &fakeEncoder{t}, nil
+	return &fakeEncoder{t, f.reread}, f.unknown[t.OID]
 }
 
 func (f *fakeTables) Match(t *Table, _ *WireRelation) error { return f.mismatch[t.OID] }
@@ -268,8 +273,11 @@ func (f *fakeTables) Drift(context.Context) (map[uint32]error, error) {
 }
 
 // fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means that
-// a server did not answer.
-type fakeEncoder struct{ t *Table }
+// a server did not answer, "?" is re-read.
+type fakeEncoder struct {
+	t      *Table
+	reread func()
+}
 
 var errValue = errors.New("column v cannot be carried")
 
@@ -285,15 +293,19 @@ func (e *fakeEncoder) append(c *Chunk, partition int32, op string, p Position, g
 }
 
 func (e *fakeEncoder) row(c *Chunk, m *Meta, op string, p Position, row Tuple) error {
-	switch body := string(row[0].Data); body {
+	body := string(row[0].Data)
+	switch body {
 	case "!":
 		return errValue
 	case "@":
 		return ErrUnreachable
-	default:
-		e.append(c, int32(len(body)%2), op, p, m.Generation, body)
-		return nil
+	case "?":
+		if e.reread != nil {
+			e.reread()
+		}
 	}
+	e.append(c, int32(len(body)%2), op, p, m.Generation, body)
+	return nil
 }
 
 func (e *fakeEncoder) Insert(c *Chunk, m *Meta, row Tuple) error {

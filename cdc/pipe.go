@@ -10,7 +10,9 @@ import (
 // pipe is the way from the encoders to the sink: a bounded pool of chunks, and one goroutine that is the sink's only user, so
 // that encoding goes on while a Kafka transaction commits. Jobs keep their order.
 //
-// Invariant: a point is committed only after every chunk sent before it, and committed is called only with a Durable.
+// Invariants: a point is committed only after every chunk sent before it, and committed is called only with a Durable. When nobody
+// commits for long the pipe does so itself (rule 4), whatever keeps the reader: the point is then the one that goes with the last
+// chunk written, so that what is in the open Kafka transaction and what the state says stay one.
 type pipe struct {
 	sink     Sink
 	pool     *chunkPool
@@ -19,12 +21,11 @@ type pipe struct {
 	listener atomic.Pointer[listener]
 	metrics  *Metrics
 
-	// beating says that the pipe itself repeats the last point when nobody commits for long (rule 4): so it is while tables
-	// are copied. While the log is followed only the follower knows which point the written records belong to.
-	beating atomic.Bool
-	last    struct {
-		point Point
-		at    time.Time // zero before the first commit
+	// last is what a beat commits.
+	last struct {
+		commit
+		at   time.Time // of the last commit; zero before the first
+		open bool      // chunks with a point of their own were written since then
 	}
 }
 
@@ -38,6 +39,9 @@ type listener struct {
 type job struct {
 	chunk  *Chunk
 	commit *commit
+	// reached is what may be committed once the chunk is written, if it is not what was committed last: without it a beat would
+	// commit records that the point does not cover, and they would come twice.
+	reached *commit
 }
 
 type commit struct {
@@ -49,7 +53,6 @@ type commit struct {
 func newPipe(sink Sink, pool *chunkPool, m *Metrics) *pipe {
 	p := &pipe{sink: sink, pool: pool, jobs: make(chan job, 2), metrics: m}
 	p.listen(func(Durable) {}, func() {})
-	p.beating.Store(true)
 	return p
 }
 
@@ -60,7 +63,7 @@ func (p *pipe) listen(committed func(Durable), wake func()) {
 
 // run works off the jobs until ctx ends or the sink fails; the error is the session's end.
 func (p *pipe) run(ctx context.Context) error {
-	beat := time.NewTicker(heartbeat / 8)
+	beat := time.NewTicker(heartbeat / 16)
 	defer beat.Stop()
 	for {
 		select {
@@ -89,6 +92,9 @@ func (p *pipe) work(ctx context.Context, j job) error {
 		p.metrics.accepted(accepted)
 	}
 	if j.commit == nil {
+		if j.reached != nil {
+			p.last.commit, p.last.open = *j.reached, true
+		}
 		return nil
 	}
 	return p.commit(ctx, j.commit)
@@ -99,7 +105,7 @@ func (p *pipe) commit(ctx context.Context, c *commit) error {
 	if err != nil {
 		return fmt.Errorf("commit to Kafka up to %s: %w", c.point.Position, err)
 	}
-	p.last.point, p.last.at = c.point, time.Now()
+	p.last.commit, p.last.at, p.last.open = commit{point: c.point}, time.Now(), false
 	p.metrics.durable(durable)
 	p.listener.Load().committed(durable)
 	if c.done != nil {
@@ -108,12 +114,22 @@ func (p *pipe) commit(ctx context.Context, c *commit) error {
 	return nil
 }
 
-// beat repeats the last point, so that a capture that was fenced while it copies notices and lets go.
+// lateBeat is when the pipe commits because nobody else did; the follower itself does after a heartbeat, with a newer point.
+const lateBeat = heartbeat + heartbeat/8
+
+// beat commits what is written, or repeats the last point, so that a capture that was fenced notices and lets go, whatever it does:
+// it copies, reads again what is stored already, or waits for a re-read. A Kafka transaction that is open for a source transaction
+// is given its time.
 func (p *pipe) beat(ctx context.Context) error {
-	if !p.beating.Load() || p.last.at.IsZero() || time.Since(p.last.at) < heartbeat {
+	wait := lateBeat
+	if p.last.open {
+		wait = longestOpen
+	}
+	if p.last.at.IsZero() || time.Since(p.last.at) < wait {
 		return nil
 	}
-	return p.commit(ctx, &commit{point: p.last.point})
+	c := p.last.commit
+	return p.commit(ctx, &c)
 }
 
 // idle reports whether the sink has nothing to do, so that a commit would start at once.

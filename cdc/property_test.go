@@ -47,6 +47,8 @@ func exactlyOnce(t *testing.T, seed uint64) {
 		r.server.rows[1] = append(r.server.rows[1], body(i))
 	}
 	r.breaks(rng)
+	waits := rand.New(rand.NewPCG(seed, 3))                                                       // one follower at a time asks
+	r.tables.reread = func() { time.Sleep(time.Duration(waits.IntN(30_000)) * time.Millisecond) } // the bubble's clock
 	var want []record
 	for round := range 6 {
 		stop := r.start(t)
@@ -109,6 +111,9 @@ func (r *rig) transaction(rng *rand.Rand, round int) []record {
 	var events []Event
 	for range rng.IntN(60) {
 		oid, v := []uint32{1, 2, 9}[rng.IntN(3)], strings.Repeat(string(rune('a'+round)), 1+rng.IntN(30))
+		if rng.IntN(80) == 0 {
+			v = "?"
+		}
 		switch rng.IntN(8) {
 		case 0:
 			events = append(events, remove(oid, v))
@@ -133,7 +138,7 @@ func expected(f *fakeTables, t tx) []record {
 	encoder := func(oid uint32) TableEncoder {
 		for _, t := range f.list {
 			if t.OID == oid {
-				return &fakeEncoder{t}
+				return &fakeEncoder{t: t}
 			}
 		}
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -90,4 +91,14 @@ func ofOps(records []record, ops ...string) []record {
 		}
 	}
 	return out
+}
+
+// again waits until the n-th stream of this server's life is followed.
+func (r *rig) again(t *testing.T, n int) {
+	t.Helper()
+	for r.server.opened() < n {
+		time.Sleep(time.Second) // the bubble's clock
+		synctest.Wait()
+	}
+	r.caughtUp(t)
 }

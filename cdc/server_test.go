@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,6 +27,8 @@ type server struct {
 	copying   func(t *Table) error // asked in the middle of each copy
 	slotErr   error
 	ensured   func() // called within each EnsurePublication
+	stall     int    // of each new stream
+	owned     uint32 // a table that only its owner may publish
 }
 
 // tx is one committed transaction.
@@ -122,6 +125,11 @@ func (s *server) EnsurePublication(_ context.Context, tables []*Table) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.broker.journal.add("publication")
+	for _, t := range tables {
+		if t.OID == s.owned && len(s.published[t.OID]) == 0 {
+			return fmt.Errorf("%w: must be owner of table %s. Try, as the tables' owner: ADD TABLE", ErrRefused, t.Name)
+		}
+	}
 	if s.published == nil {
 		s.published = map[uint32]Members{}
 	}
@@ -199,7 +207,7 @@ func (s *server) Stream(_ context.Context, from LSN, _ bool) (Stream, error) {
 	if first < 0 {
 		first = len(s.log)
 	}
-	st := &fakeStream{s: s, at: first, first: first, signal: make(chan struct{}, 1)}
+	st := &fakeStream{s: s, at: first, first: first, signal: make(chan struct{}, 1), stalled: s.stall}
 	s.streams = append(s.streams, st)
 	return st, nil
 }
@@ -321,3 +329,10 @@ func (s *server) newest() (st *fakeStream, ok bool) {
 }
 
 func body(i int) string { return "row " + strconv.Itoa(i) }
+
+// opened counts the streams so far.
+func (s *server) opened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.streams)
+}

@@ -148,6 +148,12 @@ type Table struct {
 	Binary bool
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64
+	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not there), and
+	// what to do; nil if it can. Of a refused table only OID and names are set.
+	Refused error
+	// Doubt says why nobody may begin to capture the table, though one who does already may go on: another table would share a name
+	// with it, or it may be one that privacy names under another name. nil if nothing does.
+	Doubt error
 }
 
 // FullName is "schema.table", real names.
@@ -155,15 +161,19 @@ func (t *Table) FullName() string { return t.Schema + "." + t.Name }
 
 // Tables knows the captured tables and compiles their encoders.
 type Tables interface {
-	// List reads the catalog: every table that the config names, ordered by name. It fails if one of them cannot be captured
-	// (no key, a policy that does not fit, two tables with one topic); the error names table and way out.
+	// List reads the catalog: every table that the config names, ordered by name. One that cannot be captured is there, too, and
+	// says why: an error means that the catalog could not be read.
 	List(ctx context.Context) ([]*Table, error)
-	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one.
+	// Misnamed gives the names in the config (globs, tables, columns) that matched nothing at the last List, one error each with
+	// its place and what to do. Those for which a table was refused are not among them.
+	Misnamed() []error
+	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that wraps ErrSchema
+	// speaks of this table alone.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)
 	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error says
 	// what changed, and quarantines the table.
 	Match(t *Table, w *WireRelation) error
-	// Drift reads the catalog again and tells, by OID, which tables of the last List are no longer as they were, and why. It may
-	// be called beside the other methods.
+	// Drift reads the catalog again and tells, by OID, which captured tables of the last List are no longer as they were, and why.
+	// It may be called beside the other methods.
 	Drift(ctx context.Context) (map[uint32]error, error)
 }

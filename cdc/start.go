@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -27,7 +28,10 @@ func (s *session) start(ctx context.Context) error {
 		return fmt.Errorf("list the captured tables: %w", err)
 	}
 	first := s.firstStart(identity)
-	if err := s.compile(ctx, tables); err != nil {
+	if err := s.admit(identity, tables); err != nil {
+		return err
+	}
+	if tables, err = s.compile(ctx, tables); err != nil {
 		return err
 	}
 	if !found {
@@ -56,6 +60,7 @@ func (s *session) firstStart(identity Identity) bool {
 
 // create is the first start (rule 4): state `creating` and the open markers, publication, slot, consistent point, copies.
 func (s *session) create(ctx context.Context, tables []*Table) error {
+	s.first = true
 	s.Log.Info("first start: creating publication and slot", zap.String("slot", s.Slot), zap.Int("tables", len(tables)))
 	if err := s.open(ctx, s.uncopied(), s.excludeUnnamed()); err != nil {
 		return err
@@ -90,19 +95,20 @@ func (s *session) resume(ctx context.Context, identity Identity, tables []*Table
 	if err := s.checkPublication(found); err != nil {
 		return err
 	}
+	first := s.state.Source.Phase == PhaseCreating
 	changed := append(s.excludeUnnamed(), s.settleMembers(members)...)
 	s.state.Source.Timeline = identity.Timeline
 	s.state.Source.HashKeys = s.mergedHashKeys()
-	again := s.uncopied()
-	if s.state.Source.Phase == PhaseCreating || len(again) > 0 {
+	if first || len(s.uncopied()) > 0 {
 		s.state.Source.Phase = PhaseCopying
 	}
 	if err := s.pipe.commitNow(ctx, nil, s.state.Point, append(changed, s.state.Source)...); err != nil {
 		return err
 	}
-	if err := s.Source.EnsurePublication(ctx, tables); err != nil {
-		return fmt.Errorf("publication: %w", err)
+	if err := s.publish(ctx, tables, members, first); err != nil {
+		return err
 	}
+	again := s.uncopied()
 	if len(again) == 0 {
 		return s.endCopying(ctx)
 	}
@@ -118,6 +124,37 @@ func (s *session) resume(ctx context.Context, identity Identity, tables []*Table
 	}
 	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
 	return s.copyAll(ctx, snapshot, again)
+}
+
+// publish adds the tables to the publication that are not there. Later than at a first start, one that we may not add (its owner has
+// to) costs nothing but itself.
+func (s *session) publish(ctx context.Context, tables []*Table, members map[uint32]Members, first bool) error {
+	err := s.Source.EnsurePublication(ctx, tables)
+	if err != nil && (first || !errors.Is(err, ErrRefused)) {
+		return fmt.Errorf("publication: %w", err)
+	}
+	if err == nil {
+		return nil
+	}
+	var changed []StateChange
+	for _, t := range tables {
+		if len(members[t.OID]) > 0 {
+			continue
+		}
+		err := s.Source.EnsurePublication(ctx, []*Table{t})
+		switch live := s.live[t.OID]; {
+		case err == nil:
+		case !errors.Is(err, ErrRefused):
+			return fmt.Errorf("publication: %w", err)
+		case live.begun():
+			s.quarantine(live, fmt.Errorf("it is not in the publication: %w; then "+CopyAgain, err))
+			changed = append(changed, live.state)
+		default:
+			delete(s.live, t.OID)
+			s.leaveOut(t, fmt.Errorf("it is not in the publication: %w", err))
+		}
+	}
+	return s.pipe.commitNow(ctx, nil, s.state.Point, changed...)
 }
 
 // mergedHashKeys adds the config's keys to those the topics were written with, which stay known.
@@ -141,10 +178,7 @@ func (s *session) open(ctx context.Context, tables []*liveTable, changed []State
 	}
 	changed = append(changed, s.state.Source)
 	for _, t := range tables {
-		t.state = TableState{
-			Format: StateFormat, Schema: t.Schema, Table: t.Name, OID: t.OID, Topic: t.Topic.Name, Phase: TableCopying,
-			Generation: t.state.Generation + 1, KeyPrint: t.KeyPrint, PolicyPrint: t.PolicyPrint, Shape: t.Shape,
-		}
+		t.state = t.now(TableCopying, t.state.Generation+1)
 		meta := Meta{Position: s.state.Point.Position, Generation: t.state.Generation, CommitTime: s.state.Point.Time, Now: nowMicros()}
 		meta.Position.Epoch, meta.Position.Ordinal = s.state.Source.Epoch, 0
 		if err := t.encoder.OpenGeneration(c, &meta); err != nil {

@@ -71,7 +71,6 @@ func TestStartDecisions(t *testing.T) {
 		{"partitions differ", func(r *rig) { r.options.Partitions = 3 }, ErrRefused, "kafka.partitions: 2"},
 		{"slot name differs", func(r *rig) { r.options.Slot = "other" }, ErrRefused, "was written with slot dirtbike"},
 		{"hash key differs", func(r *rig) { r.options.HashKeys = map[string]string{"k1": "f2"} }, ErrRefused, "hash key k1"},
-		{"key differs", func(r *rig) { r.tables.list[0].KeyPrint = "x" }, ErrRefused, "the key of public.a"},
 		{"policy differs", func(r *rig) { r.tables.list[0].PolicyPrint = "x" }, ErrRefused, "privacy policy of public.a"},
 		{"topic differs", func(r *rig) { r.tables.list[0].Topic = &Topic{Name: "q", Partitions: 2} }, ErrRefused, "kafka.prefix"},
 		{"publication gone", func(r *rig) { r.server.published = nil }, ErrGap, "publication was dropped"},
@@ -204,6 +203,7 @@ func TestChangedTablesAreQuarantined(t *testing.T) {
 	}{
 		{"another OID", func(t *Table) { t.OID = 77 }, "dropped and made again"},
 		{"another shape", func(t *Table) { t.Shape = "x"; t.PolicyPrint = "x" }, "columns have changed"},
+		{"another key", func(t *Table) { t.KeyPrint = "x" }, "the table's key has changed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -26,13 +26,17 @@ type Status struct {
 
 // TableStatus is one table of a Status.
 type TableStatus struct {
-	Table      string
+	Table string
+	// Phase is "new" for a table that the config names and that cannot be captured, so that it was never begun.
 	Phase      TablePhase
 	Generation uint32
 	// Rows copied so far, Estimated what Postgres thinks the table has (0 if unknown).
 	Rows, Estimated int64
 	Reason          string
 }
+
+// tableNew is the phase, in a Status only, of a table that was left out.
+const tableNew = "new"
 
 // status is the shared record behind Status.
 type status struct {
@@ -98,5 +102,17 @@ func (s *status) table(t *liveTable, rows int64) {
 	s.tables[t.FullName()] = TableStatus{
 		Table: t.FullName(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows,
 		Estimated: t.EstimatedRows, Reason: t.state.Reason,
+	}
+}
+
+// leftOut shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one is shown.
+func (s *status) leftOut(t *Table, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		s.tables = map[string]TableStatus{}
+	}
+	if was, known := s.tables[t.FullName()]; !known || was.Phase == "" || was.Phase == TableExcluded {
+		s.tables[t.FullName()] = TableStatus{Table: t.FullName(), Phase: tableNew, Estimated: t.EstimatedRows, Reason: why.Error()}
 	}
 }

@@ -53,6 +53,31 @@ func (p *Privacy) Check(relations []Relation) error {
 	return errs.asError()
 }
 
+// CheckRenamed returns an error, with its Table, for each of the relations that may be one that the section names, under another
+// name: in mode open it would be published without its policies. So it is with those of which privacy.columns says nothing, as long
+// as the section names a table that is not among all. In mode allowlist nothing of such a table is published.
+func (p *Privacy) CheckRenamed(relations, all []Relation) error {
+	if p == nil || p.Mode != ModeOpen {
+		return nil
+	}
+	gone := slices.DeleteFunc(append(p.checkColumns(relationsByName(all)), p.checkDomains(relationsByName(all))...),
+		func(e *Error) bool { return e.Table != "" }).sorted()
+	if len(gone) == 0 {
+		return nil
+	}
+	var errs Errors
+	for _, relation := range relations {
+		if _, named := p.Columns[relation.String()]; named {
+			continue
+		}
+		doubt := *gone[0] // its place and key
+		missing, _, _ := strings.Cut(doubt.Problem, ". Try: ")
+		doubt.Problem = fmt.Sprintf("%s, and %s, which privacy.columns does not name, may be that table under a new name. Try: name %s there, if only by \"*\": keep", missing, relation, relation)
+		errs = append(errs, doubt.about(relation))
+	}
+	return errs.asError()
+}
+
 func (p *Privacy) checkColumns(known map[string]Relation) (errs Errors) {
 	for table, columns := range p.Columns {
 		path := keyPath{"privacy", "columns", table}
@@ -103,7 +128,7 @@ func (p *Privacy) checkKey(relation Relation) (errs Errors) {
 			what = "is not named, so it is withheld"
 		}
 		errs = append(errs, p.at.errorf(path, "column %q belongs to the key of %s and %s: rows would fall together. Try: keep or hash",
-			column, relation, what))
+			column, relation, what).about(relation))
 	}
 	return errs
 }
@@ -121,7 +146,12 @@ func noSuchTable(at *positions, path keyPath, table string, known map[string]Rel
 }
 
 func noSuchColumn(at *positions, path keyPath, column string, relation Relation) *Error {
-	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), tryNearest(column, relation.Columns, removeIt))
+	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), tryNearest(column, relation.Columns, removeIt)).about(relation)
+}
+
+func (e *Error) about(relation Relation) *Error {
+	e.Table = relation.String()
+	return e
 }
 
 // splitTable reads schema.table; a table's name may hold further dots, a schema's may not.

@@ -68,6 +68,54 @@ func TestNamesThatAreNearNothing(t *testing.T) {
 	require.Equal(t, "one of day, id; or remove it", check(orders))
 }
 
+// TestProblemsSayTheirTable: what concerns one table that is there can cost that table alone.
+func TestProblemsSayTheirTable(t *testing.T) {
+	cfg, err := config.Parse("a.yaml", []byte(checked))
+	require.NoError(t, err)
+	var errs config.Errors
+	require.ErrorAs(t, cfg.Privacy.Check(relations()), &errs)
+	var tables []string
+	for _, e := range errs {
+		tables = append(tables, e.Table)
+	}
+	require.Equal(t, []string{"public.patients", "public.patients", "", "public.visits", "public.visits", "public.visits", ""}, tables)
+	require.ErrorAs(t, cfg.Source.CheckKeys(relations()), &errs)
+	require.Equal(t, []string{"public.events", ""}, []string{errs[0].Table, errs[1].Table})
+}
+
+// TestCheckRenamed: a table whose policies stand under its former name is not published without them.
+func TestCheckRenamed(t *testing.T) {
+	all := relations()
+	const rules = "columns: {public.events: {source: keep}, public.clients: {ssn: drop}}"
+	for _, test := range []struct {
+		privacy string
+		doubted []string
+	}{
+		{"{mode: open, " + rules + "}", []string{"public.patients", "public.visits"}},
+		{"{mode: open, hash: {domains: {d: [public.clients.ssn]}}}", []string{"public.patients", "public.visits", "public.events"}},
+		{"{mode: open, columns: {public.patients: {ssn: drop}}}", nil},
+		{"{mode: open, columns: {public.patients: {snn: drop}}}", nil}, // it is refused itself
+		{"{mode: allowlist, " + rules + "}", nil},
+	} {
+		err := parse(t, with("privacy: "+test.privacy)).Privacy.CheckRenamed(all, all)
+		if test.doubted == nil {
+			require.NoError(t, err, test.privacy)
+			continue
+		}
+		var errs config.Errors
+		require.ErrorAs(t, err, &errs, test.privacy)
+		var doubted []string
+		for _, e := range errs {
+			doubted = append(doubted, e.Table)
+			require.Contains(t, e.Problem, `there is no table "public.clients", and `+e.Table+`, which privacy.columns does not name, may be that table`)
+			requireTry(t, e.Error())
+		}
+		require.Equal(t, test.doubted, doubted, test.privacy)
+	}
+	var none *config.Privacy
+	require.NoError(t, none.CheckRenamed(all, all))
+}
+
 func TestOpenModeNeedsNoNames(t *testing.T) {
 	require.NoError(t, parse(t, with("")).Privacy.Check(relations()))
 	require.NoError(t, parse(t, with("privacy: {mode: open}")).Privacy.Check(relations()))

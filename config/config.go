@@ -7,7 +7,7 @@ import (
 
 // Config is one whole file: everything a pipeline needs to know. Values are complete (defaults applied, references
 // resolved) and checked against each other, but nothing in it has been compared with a living server yet: see
-// [Source.CheckGlobs], [Source.CheckKeys] and [Privacy.Check]. It is not changed after Parse; reading it is safe
+// [Source.CheckGlobs], [Source.CheckKeys], [Privacy.Check] and [Privacy.CheckRenamed]. It is not changed after Parse; reading it is safe
 // from many goroutines.
 type Config struct {
 	// Where the changes come from: a Postgres database.

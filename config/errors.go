@@ -20,6 +20,8 @@ type Error struct {
 	Key string
 	// Problem says what is wrong and, behind "Try: ", what would be right.
 	Problem string
+	// Table is the table of the source, schema.table, that the problem is about and that is there; empty if there is none.
+	Table string
 }
 
 // Error writes "file:line:column: key: problem".

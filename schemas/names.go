@@ -169,32 +169,36 @@ func ReservedView(view string) bool { return view == "complete_up_to" }
 // maxTopicName is Kafka's limit.
 const maxTopicName = 249
 
+// Collision says that a name cannot be, or that two tables would share one.
+type Collision struct {
+	// Tables are the places of those concerned in the list that Collisions was given: one, or two.
+	Tables []int
+	// Text is one line for people.
+	Text string
+}
+
 // Collisions finds tables that would share a topic, a view or a place in the state (rule 12), or that need a name which cannot
-// be; each is one line for people. Kafka itself refuses topics that are equal after '.' became '_'.
-func Collisions(prefix string, tables []*Relation) []string {
-	names, topics, views := map[string]bool{}, map[string]string{}, map[string]string{}
-	var out []string
-	for _, t := range tables {
-		name := t.FullName()
-		topic := TopicName(prefix, t.Schema, t.Name)
-		folded := strings.ReplaceAll(topic, ".", "_")
-		view := ClickHouseView(t.Schema, t.Name)
-		if names[name] {
-			out = append(out, fmt.Sprintf("two tables are both called %s, by a dot in a name", name))
+// be. Kafka itself refuses topics that are equal after '.' became '_'.
+func Collisions(prefix string, tables []*Relation) []Collision {
+	names, topics, views := map[string]int{}, map[string]int{}, map[string]int{}
+	var out []Collision
+	clash := func(taken map[string]int, by string, i int, format string, args ...any) {
+		if other, ok := taken[by]; ok {
+			out = append(out, Collision{[]int{other, i}, fmt.Sprintf(format, append([]any{tables[other].FullName(), tables[i].FullName()}, args...)...)})
 		}
-		if other, ok := topics[folded]; ok {
-			out = append(out, fmt.Sprintf("%s and %s would share a topic (Kafka takes '.' and '_' for the same)", other, name))
-		}
-		if other, ok := views[view]; ok {
-			out = append(out, fmt.Sprintf("%s and %s would share the ClickHouse view %q", other, name, view))
-		}
+		taken[by] = i
+	}
+	for i, t := range tables {
+		name, topic, view := t.FullName(), TopicName(prefix, t.Schema, t.Name), ClickHouseView(t.Schema, t.Name)
+		clash(names, name, i, "two tables are both called %[1]s, by a dot in a name")
+		clash(topics, strings.ReplaceAll(topic, ".", "_"), i, "%s and %s would share a topic (Kafka takes '.' and '_' for the same)")
+		clash(views, view, i, "%s and %s would share the ClickHouse view %q", view)
 		if ReservedView(view) {
-			out = append(out, fmt.Sprintf("%s would take the name of dirtbike's own view %q", name, view))
+			out = append(out, Collision{[]int{i}, fmt.Sprintf("%s would take the name of dirtbike's own view %q", name, view)})
 		}
 		if len(topic) > maxTopicName {
-			out = append(out, fmt.Sprintf("%s would have a topic name of %d characters, Kafka takes %d", name, len(topic), maxTopicName))
+			out = append(out, Collision{[]int{i}, fmt.Sprintf("%s would have a topic name of %d characters, Kafka takes %d", name, len(topic), maxTopicName)})
 		}
-		names[name], topics[folded], views[view] = true, name, name
 	}
 	return out
 }

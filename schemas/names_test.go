@@ -101,7 +101,15 @@ func TestCollisions(t *testing.T) {
 		"too long":   {[]*Relation{rel(strings.Repeat("é", 10), strings.Repeat("é", 31))}, []string{strings.Repeat("é", 10) + "." + strings.Repeat("é", 31) + " would have a topic name of 295 characters, Kafka takes 249"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, Collisions("clinic", c.tables))
+			var got []string
+			for _, clash := range Collisions("clinic", c.tables) {
+				got = append(got, clash.Text)
+				for _, at := range clash.Tables {
+					require.Contains(t, clash.Text, c.tables[at].FullName())
+				}
+				require.Equal(t, strings.Contains(clash.Text, " share "), len(clash.Tables) == 2 && !strings.Contains(clash.Text, "both called"))
+			}
+			require.Equal(t, c.want, got)
 		})
 	}
 }

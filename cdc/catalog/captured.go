@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,60 +13,102 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-type entries []*entry
+// TableError is what Selection.Check says of one table that is there; the others are not concerned.
+type TableError struct {
+	// Table is "schema.table".
+	Table string
+	// Doubt says that a table which is captured already may go on; without it the table cannot be captured at all.
+	Doubt bool
+	// Err names the place in the config and what to do.
+	Err error
+}
 
-func (e entries) relations() []*schemas.Relation {
-	out := make([]*schemas.Relation, len(e))
-	for i := range e {
-		out[i] = e[i].rel
+// Error is that of Err.
+func (e *TableError) Error() string { return e.Err.Error() }
+
+// Unwrap gives Err.
+func (e *TableError) Unwrap() error { return e.Err }
+
+// findings are what Selection.Check had to say.
+type findings struct {
+	misnamed        []error
+	refused, doubts map[string]error // by "schema.table"
+}
+
+// sorted takes an error of several apart.
+func sorted(err error) findings {
+	f := findings{refused: map[string]error{}, doubts: map[string]error{}}
+	f.add(err)
+	return f
+}
+
+func (f *findings) add(err error) {
+	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand, so that nothing in it is passed over
+	case nil:
+	case *TableError:
+		into := f.refused
+		if e.Doubt {
+			into = f.doubts
+		}
+		into[e.Table] = cdc.OneLine(into[e.Table], e.Err)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			f.add(one)
+		}
+	default:
+		f.misnamed = append(f.misnamed, err)
+	}
+}
+
+func relations(entries []*entry) []*schemas.Relation {
+	out := make([]*schemas.Relation, len(entries))
+	for i := range entries {
+		out[i] = entries[i].rel
 	}
 	return out
 }
 
-// Relations reads the captured tables, for those who need no encoder (verify, status).
-func Relations(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) ([]*schemas.Relation, error) {
-	captured, err := Captured(ctx, conn, sel, keys)
-	return captured.relations(), err
-}
-
-// Captured reads the catalog and picks the tables that the config names; it refuses those that cannot be captured exactly.
-func Captured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) (entries, error) {
+// named reads the catalog and picks the tables that the config names; whether they can be captured is not asked yet.
+func (t *Tables) named(ctx context.Context, conn *pgx.Conn) ([]*entry, findings, error) {
 	var database string
 	if err := conn.QueryRow(ctx, "SELECT current_database()").Scan(&database); err != nil {
-		return nil, fmt.Errorf("ask Postgres for the database's name: %w", err)
+		return nil, findings{}, fmt.Errorf("ask Postgres for the database's name: %w", err)
 	}
 	all, err := read(ctx, conn, database)
 	if err != nil {
-		return nil, err
+		return nil, findings{}, err
 	}
-	if err := sel.Check(entries(all).relations()); err != nil {
-		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, err)
+	found := sorted(t.options.Selection.Check(relations(all)))
+	captured := slices.DeleteFunc(all, func(e *entry) bool { return !t.options.Selection.Match(e.rel.Schema, e.rel.Name) })
+	found.concern(captured)
+	return captured, found, nil
+}
+
+// concern takes what is said of tables that are not captured for misnamed: it can cost none of them.
+func (f *findings) concern(captured []*entry) {
+	names := map[string]bool{}
+	for _, e := range captured {
+		names[e.rel.FullName()] = true
 	}
-	var out entries
-	var refused []error
-	for _, e := range all {
-		if !sel.Match(e.rel.Schema, e.rel.Name) {
-			continue
+	for _, table := range slices.Sorted(maps.Keys(f.refused)) {
+		if !names[table] {
+			f.misnamed = append(f.misnamed, f.refused[table])
 		}
-		if named, ok := keys[e.rel.FullName()]; ok {
-			if err := namedKey(ctx, conn, e, named); err != nil {
-				refused = append(refused, err)
-				continue
-			}
+	}
+}
+
+// capturable says why the table cannot be captured exactly, and gives it the key that the config names, if it does; err means that
+// the catalog could not be read.
+func (t *Tables) capturable(ctx context.Context, conn *pgx.Conn, e *entry) (why, err error) {
+	if named, ok := t.options.Keys[e.rel.FullName()]; ok {
+		if why, err = namedKey(ctx, conn, e, named); why != nil || err != nil {
+			return why, err
 		}
-		if why := refusal(e); why != "" {
-			refused = append(refused, fmt.Errorf("table %s cannot be captured: %s, or exclude it with \"!%s\" under source.tables", e.rel.FullName(), why, e.rel.FullName()))
-			continue
-		}
-		out = append(out, e)
 	}
-	if len(refused) > 0 {
-		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, cdc.OneLine(refused...))
+	if why := refusal(e); why != "" {
+		return fmt.Errorf("table %s cannot be captured: %s, or exclude it with \"!%s\" under source.tables", e.rel.FullName(), why, e.rel.FullName()), nil
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: no table of database %s is named by source.tables. Try: tables: [\"public.*\"]", cdc.ErrRefused, database)
-	}
-	return out, nil
+	return nil, nil
 }
 
 func refusal(e *entry) string {
@@ -80,43 +123,44 @@ func refusal(e *entry) string {
 	return ""
 }
 
-// namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused.
-func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) error {
+// namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused. err means that
+// the catalog could not be read.
+func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why, err error) {
 	if len(e.rel.Key) == 0 {
 		return keyFromConfig(ctx, conn, e, named)
 	}
 	own := keyNames(e.rel)
 	if !slices.Equal(own, named) {
-		return fmt.Errorf("source.keys names (%s) for %s, whose key is (%s). Try: leave it out of source.keys", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", "))
+		why = fmt.Errorf("source.keys names (%s) for %s, whose key is (%s). Try: leave it out of source.keys", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", "))
 	}
-	return nil
+	return why, nil
 }
 
 // keyFromConfig takes the key that the config names, if a unique, immediate index without NULLs backs it (rule 9).
-func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) error {
+func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why, err error) {
 	var backed bool
-	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
 		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality($2::text[])
 		AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
 		AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND a.attnotnull WHERE k.at <= i.indnkeyatts)
 		= (SELECT array_agg(x ORDER BY x) FROM unnest($2::text[]) x))`, e.rel.OID, named).Scan(&backed)
 	if err != nil {
-		return fmt.Errorf("read pg_index: %w", err)
+		return nil, fmt.Errorf("read pg_index: %w", err)
 	}
 	if !backed {
-		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.FullName(), strings.Join(named, ", "))
+		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.FullName(), strings.Join(named, ", ")), nil
 	}
 	if e.rel.Identity != schemas.IdentityFull {
-		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.FullName())
+		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.FullName()), nil
 	}
 	e.rel.Key, e.notKey = nil, ""
 	for _, name := range named {
 		at := slices.IndexFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Name == name })
 		if at < 0 {
-			return fmt.Errorf("source.keys names column %s of %s, which is generated: Postgres does not send it", name, e.rel.FullName())
+			return fmt.Errorf("source.keys names column %s of %s, which is generated: Postgres does not send it", name, e.rel.FullName()), nil
 		}
 		e.rel.Key = append(e.rel.Key, at)
 	}
-	return nil
+	return nil, nil
 }

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -150,16 +151,18 @@ func TestKeys(t *testing.T) {
 					o.Keys = map[string][]string{"public.t": test.keys}
 				}
 				tables := d.tables(o)
-				_, err := tables.List(t.Context())
-				if test.refused != "" {
-					require.ErrorIs(t, err, cdc.ErrRefused)
+				list, err := tables.List(t.Context())
+				require.NoError(t, err)
+				require.Len(t, list, 1)
+				if err := list[0].Refused; test.refused != "" {
 					require.ErrorContains(t, err, test.refused)
 					require.ErrorContains(t, err, "public.t")
 					require.ErrorContains(t, err, "Try: ")
 					require.NotContains(t, err.Error(), "\n")
+					require.Empty(t, tables.known)
 					return
 				}
-				require.NoError(t, err)
+				require.NoError(t, list[0].Refused)
 				for _, k := range tables.known {
 					var key []string
 					for _, i := range k.rel.Key {
@@ -172,17 +175,77 @@ func TestKeys(t *testing.T) {
 	})
 }
 
+// checks says what it holds when asked for names.
+type checks struct {
+	all
+	says error
+}
+
+func (c checks) Check([]*schemas.Relation) error { return c.says }
+
+// TestList: each table that cannot be captured says so itself, what is said of names that match nothing stands apart.
+func TestList(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int PRIMARY KEY)", "CREATE TABLE c (x int PRIMARY KEY)", `CREATE TABLE s_d (x int PRIMARY KEY)`,
+		"CREATE TABLE complete_up_to (x int PRIMARY KEY)", "CREATE TABLE unnamed (x int)", "DROP SCHEMA IF EXISTS s CASCADE", "CREATE SCHEMA s", `CREATE TABLE s.d (x int PRIMARY KEY)`)
+	says := func(text string) error { return errors.New(text) }
+	o := Options{Selection: checks{all{"unnamed"}, errors.Join(says("no table z"), errors.Join(
+		&TableError{Table: "public.b", Err: says("no column x")}, &TableError{Table: "public.b", Err: says("nor y")},
+		&TableError{Table: "public.c", Doubt: true, Err: says("may be another")}, &TableError{Table: "public.unnamed", Err: says("no column u")},
+	), says("no table y"))}}
+	tables := d.tables(o)
+	list, err := tables.List(t.Context())
+	require.NoError(t, err)
+	refused, doubts := map[string]string{}, map[string]string{}
+	for _, table := range list {
+		if table.Refused != nil {
+			refused[table.FullName()] = table.Refused.Error()
+			require.NotZero(t, table.OID)
+			_, err := tables.Encoder(t.Context(), table)
+			require.Error(t, err, "nothing of it can be encoded")
+		}
+		if table.Doubt != nil {
+			doubts[table.FullName()] = table.Doubt.Error()
+		}
+	}
+	require.Len(t, list, 5)
+	require.Equal(t, map[string]string{
+		"public.a":              `table public.a cannot be captured: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…), or exclude it with "!public.a" under source.tables`,
+		"public.b":              "no column x; nor y",
+		"public.complete_up_to": `public.complete_up_to would take the name of dirtbike's own view "complete_up_to". Try: exclude one of them under source.tables`,
+	}, refused)
+	require.Equal(t, map[string]string{"public.c": "may be another"}, doubts)
+	var misnamed []string
+	for _, err := range tables.Misnamed() {
+		misnamed = append(misnamed, err.Error())
+	}
+	require.Equal(t, []string{"no table z", "no table y", "no column u"}, misnamed)
+}
+
+// everywhere selects all schemas.
+type everywhere struct{ all }
+
+func (everywhere) Match(string, string) bool { return true }
+
+// TestClashes: of two tables that would share a name each is in doubt, for one of them may be captured already.
+func TestClashes(t *testing.T) {
+	d := newDatabase(t, "18")
+	d.fresh(t, "CREATE TABLE s_d (x int PRIMARY KEY)", "DROP SCHEMA IF EXISTS s CASCADE", "CREATE SCHEMA s", "CREATE TABLE s.d (x int PRIMARY KEY)")
+	list, err := d.tables(Options{Selection: everywhere{}}).List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	for _, table := range list {
+		require.NoError(t, table.Refused)
+		require.ErrorContains(t, table.Doubt, `public.s_d and s.d would share the ClickHouse view "s_d". Try: exclude one of them`)
+	}
+}
+
 func TestListErrors(t *testing.T) {
 	d := newDatabase(t, "18")
 	d.fresh(t)
-	_, err := d.tables(Options{}).List(t.Context())
-	require.ErrorIs(t, err, cdc.ErrRefused)
-	require.ErrorContains(t, err, "no table of database postgres")
-	d.fresh(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int)", `CREATE TABLE "c.d" (x int PRIMARY KEY)`, `CREATE TABLE c_d (x int PRIMARY KEY)`)
-	_, err = d.tables(Options{}).List(t.Context())
-	require.ErrorContains(t, err, "table public.a cannot")
-	require.ErrorContains(t, err, "table public.b cannot")
-	require.NotContains(t, err.Error(), "\n")
+	list, err := d.tables(Options{}).List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, list)
 	wrong := d.tables(Options{})
 	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunt%zz@h/x"} {
 		wrong.options.URL = url
@@ -191,6 +254,58 @@ func TestListErrors(t *testing.T) {
 		require.NotContains(t, err.Error(), "hunt")
 		require.NotContains(t, err.Error(), "\n")
 	}
+}
+
+// TestLabels: a renamed label is seen however deep the enum lies beneath the column's type, an added one is not taken for a change.
+func TestLabels(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		for column, sql := range map[string]string{
+			"mood": "", "mood[]": "", "d1": "CREATE DOMAIN d1 AS mood", "d2": "CREATE DOMAIN d1 AS mood; CREATE DOMAIN d2 AS d1",
+			"d3[]": "CREATE DOMAIN d1 AS mood; CREATE DOMAIN d2 AS d1; CREATE DOMAIN d3 AS d2", "l2": "CREATE DOMAIN l1 AS mood[]; CREATE DOMAIN l2 AS l1",
+			"pair": "CREATE TYPE pair AS (a int, m mood)", "pair[]": "CREATE TYPE pair AS (a int, m mood)", "span": "CREATE TYPE span AS RANGE (subtype = mood)",
+			"span_multirange": "CREATE TYPE span AS RANGE (subtype = mood, multirange_type_name = span_multirange)",
+		} {
+			d.fresh(t, "CREATE TYPE mood AS ENUM ('ok', 'bad'); "+sql, "CREATE TABLE t (id int PRIMARY KEY, m "+column+", other text, p point, n name)")
+			tables := d.tables(Options{})
+			_, err := tables.List(t.Context())
+			require.NoError(t, err)
+			d.exec(t, "ALTER TYPE mood ADD VALUE 'better'")
+			require.Empty(t, drift(t, tables), column)
+			d.exec(t, "ALTER TYPE mood RENAME VALUE 'ok' TO 'okay'")
+			require.Len(t, drift(t, tables), 1, column)
+		}
+	})
+}
+
+// TestNamedKeyLost: what backs a key of the config is looked at, too.
+func TestNamedKeyLost(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		for _, test := range []struct{ sql, says string }{
+			{"DROP INDEX i", "no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX"},
+			{"ALTER TABLE t ALTER b DROP NOT NULL", "no unique, non-deferrable, NOT NULL index"},
+			{"ALTER TABLE t ADD PRIMARY KEY (id)", "whose key is (id). Try: leave it out of source.keys"},
+			{"ALTER TABLE t REPLICA IDENTITY DEFAULT", "replica identity has changed"},
+			{"DROP INDEX i; CREATE UNIQUE INDEX j ON t (b, a)", ""},
+			{"CREATE INDEX ON t (id)", ""},
+			{"DROP TABLE t", "was dropped"},
+		} {
+			d.fresh(t, "CREATE TABLE t (id int, a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (a, b); ALTER TABLE t REPLICA IDENTITY FULL")
+			tables := d.tables(Options{Keys: map[string][]string{"public.t": {"b", "a"}}})
+			list, err := tables.List(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, list[0].Refused)
+			d.exec(t, test.sql)
+			found := drift(t, tables)
+			if test.says == "" {
+				require.Empty(t, found, test.sql)
+				continue
+			}
+			require.Len(t, found, 1, test.sql)
+			require.ErrorContains(t, found[0], test.says)
+			require.ErrorContains(t, found[0], cdc.CopyAgain)
+			require.Equal(t, 1, strings.Count(found[0].Error(), "Try: "))
+		}
+	})
 }
 
 // TestPrints: what changes which fingerprint decides what a restart refuses, quarantines or lets pass.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"dirtbike/cdc"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Drift implements cdc.Tables.
@@ -32,15 +35,44 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	for _, e := range now {
 		byOID[e.rel.OID] = e
 	}
+	if err := t.nameKeys(ctx, conn, listed, byOID); err != nil {
+		return nil, err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[uint32]error{}
 	for oid, k := range listed {
 		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
-			out[oid] = fmt.Errorf("%w. Try: "+cdc.CopyAgain, why)
+			out[oid] = wayBack(why)
 		}
 	}
 	return out, nil
+}
+
+// wayBack adds to a reason how the table is captured again, behind what must be mended first.
+func wayBack(why error) error {
+	if strings.Contains(why.Error(), "Try: ") {
+		return fmt.Errorf("%w; then "+cdc.CopyAgain, why)
+	}
+	return fmt.Errorf("%w. Try: "+cdc.CopyAgain, why)
+}
+
+// nameKeys gives the tables whose key the config names that key again, or says why it is none any more.
+func (t *Tables) nameKeys(ctx context.Context, conn *pgx.Conn, listed map[uint32]*known, now map[uint32]*entry) error {
+	for oid, k := range listed {
+		named, e := t.options.Keys[k.rel.FullName()], now[oid]
+		if len(named) == 0 || e == nil {
+			continue
+		}
+		why, err := namedKey(ctx, conn, e, named)
+		if err != nil {
+			return err
+		}
+		if why != nil {
+			e.notKey = why.Error()
+		}
+	}
+	return nil
 }
 
 // drifted says how a table differs from what the encoder was compiled from, nil if it does not.
@@ -56,8 +88,6 @@ func (t *Tables) drifted(k *known, e *entry, now trace) error {
 		return errors.New("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
 	case e.rel.Identity != k.rel.Identity:
 		return errors.New("the table's replica identity has changed")
-	case len(t.options.Keys[k.rel.FullName()]) > 0:
-		return nil // its key is the config's; a restart checks the index behind it
 	case e.notKey != "":
 		return errors.New("the table has lost its key: " + e.notKey)
 	}

@@ -120,6 +120,7 @@ func (d *database) list(t *testing.T, o Options) map[string]*cdc.Table {
 	require.True(t, slices.IsSortedFunc(tables, func(a, b *cdc.Table) int { return compare(a.FullName(), b.FullName()) }))
 	out := map[string]*cdc.Table{}
 	for _, table := range tables {
+		require.NoError(t, table.Refused)
 		out[table.Name] = table
 	}
 	return out

@@ -185,14 +185,18 @@ func resolveKey(e *entry, k indexKey) {
 	}
 }
 
-// labelsSQL lists the labels of the enums that columns are made of, themselves, beneath domains or as elements of arrays.
+// labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of arrays, in
+// composites and in ranges, however deep.
 const labelsSQL = `
-SELECT DISTINCT a.attrelid, l.oid, l.enumlabel::text
-FROM pg_attribute a
-JOIN pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_type b ON b.oid = t.typbasetype
-JOIN pg_enum l ON l.enumtypid IN (t.oid, t.typelem, b.oid, b.typelem)
-WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped`
+WITH RECURSIVE part (relation, type) AS (
+  SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped
+  UNION
+  SELECT part.relation, inner_type.oid FROM part JOIN pg_type t ON t.oid = part.type CROSS JOIN LATERAL (
+    SELECT t.typbasetype UNION ALL SELECT t.typelem
+    UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped
+    UNION ALL SELECT rngsubtype FROM pg_range WHERE t.oid IN (rngtypid, rngmultitypid)) AS inner_type (oid)
+  WHERE inner_type.oid <> 0)
+SELECT part.relation, l.oid, l.enumlabel::text FROM part JOIN pg_enum l ON l.enumtypid = part.type`
 
 func readLabels(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
 	rows, err := conn.Query(ctx, labelsSQL, oids)

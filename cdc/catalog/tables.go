@@ -20,8 +20,8 @@ import (
 type Selection interface {
 	// Match reports whether the config names the table.
 	Match(schema, table string) bool
-	// Check is told every table of the database (captured or not) and of the columns of the captured ones; its error names
-	// the place in the config and the nearest right name.
+	// Check is told every table of the database, captured or not. Each of its errors (one of several has Unwrap() []error) names the
+	// place in the config and the nearest right name; one that concerns a table that is there is a *TableError.
 	Check(all []*schemas.Relation) error
 }
 
@@ -44,8 +44,10 @@ type Options struct {
 type Tables struct {
 	options Options
 	mu      sync.Mutex
-	known   map[uint32]*known // by relation OID; filled by List
+	known   map[uint32]*known // by relation OID, those that can be captured; filled by List
 	reread  *pgx.Conn
+	// misnamed is what the last List found.
+	misnamed []error
 }
 
 type known struct {
@@ -86,50 +88,71 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	captured, err := Captured(ctx, conn, t.options.Selection, t.options.Keys)
+	entries, found, err := t.named(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	if clash := schemas.Collisions(t.options.Prefix, captured.relations()); len(clash) > 0 {
-		return nil, fmt.Errorf("%w: %s. Try: exclude one of them under source.tables", cdc.ErrRefused, strings.Join(clash, "; "))
-	}
-	now, err := t.describeAll(captured)
-	if err != nil {
-		return nil, err
+	t.clashes(entries, &found)
+	now, out := map[uint32]*known{}, make([]*cdc.Table, 0, len(entries))
+	for _, e := range entries {
+		k, err := t.describe(ctx, conn, e, found)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, k.cdc); k.cdc.Refused == nil {
+			now[e.rel.OID] = k
+		}
 	}
 	if err := firstTraces(ctx, conn, now); err != nil {
 		return nil, err
-	}
-	out := make([]*cdc.Table, 0, len(now))
-	for _, k := range now {
-		out = append(out, k.cdc)
 	}
 	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	inherit(t.known, now)
-	t.known = now
+	t.known, t.misnamed = now, found.misnamed
 	return out, nil
 }
 
-func (t *Tables) describeAll(captured entries) (map[uint32]*known, error) {
-	out := map[uint32]*known{}
-	var refused []error
-	for _, e := range captured {
-		k, err := t.describe(e)
-		if err != nil {
-			refused = append(refused, err)
-			continue
+// clashes adds the names that cannot be, or that two tables would share.
+func (t *Tables) clashes(entries []*entry, found *findings) {
+	for _, clash := range schemas.Collisions(t.options.Prefix, relations(entries)) {
+		why := fmt.Errorf("%s. Try: exclude one of them under source.tables", clash.Text)
+		for _, at := range clash.Tables {
+			found.add(&TableError{Table: entries[at].rel.FullName(), Doubt: len(clash.Tables) > 1, Err: why})
 		}
-		out[k.rel.OID] = k
 	}
-	if len(refused) > 0 {
-		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, cdc.OneLine(refused...))
-	}
-	return out, nil
 }
 
-func (t *Tables) describe(e *entry) (*known, error) {
+// Misnamed implements cdc.Tables.
+func (t *Tables) Misnamed() []error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.misnamed
+}
+
+// describe says what a table is to the capture loop, or why it cannot be captured; err means that the catalog could not be read.
+func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found findings) (*known, error) {
+	why, err := t.capturable(ctx, conn, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := cdc.OneLine(found.refused[e.rel.FullName()], why); err != nil {
+		return refusedTable(e, err), nil
+	}
+	k, err := t.compile(e)
+	if err != nil {
+		return refusedTable(e, err), nil //nolint:nilerr // it is the table's own
+	}
+	k.cdc.Doubt = found.doubts[e.rel.FullName()]
+	return k, nil
+}
+
+func refusedTable(e *entry, why error) *known {
+	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Refused: why}}
+}
+
+func (t *Tables) compile(e *entry) (*known, error) {
 	topic := schemas.TopicName(t.options.Prefix, e.rel.Schema, e.rel.Name)
 	table, err := schemas.NewTable(e.rel, topic, t.options.Policies)
 	if err != nil {

@@ -29,14 +29,15 @@ func Tolerant(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[strin
 			continue
 		}
 		name := e.rel.FullName()
+		var wrongKey error
 		if named, ok := keys[name]; ok {
-			err = namedKey(ctx, conn, e, named)
+			if wrongKey, err = namedKey(ctx, conn, e, named); err != nil {
+				return nil, nil, err
+			}
 		}
 		switch why := refusal(e); {
-		case err != nil && conn.IsClosed():
-			return nil, nil, err
-		case err != nil:
-			refused[name], err = err.Error(), nil
+		case wrongKey != nil:
+			refused[name] = wrongKey.Error()
 		case why != "":
 			refused[name] = why
 		default:

@@ -57,6 +57,7 @@ func (s *Source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	if err != nil {
 		return nil, cdc.ConnectError(err)
 	}
+	config.DialFunc = dialer(config.ConnectTimeout)
 	config.RuntimeParams["replication"] = "database"
 	// the text form of values depends on these (rule 30), whatever role or database say
 	for name, value := range SessionSettings {

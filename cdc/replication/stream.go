@@ -99,6 +99,7 @@ type stream struct {
 	decoder  cdc.FrameDecoder
 	event    cdc.Event
 	reported atomic.Uint64
+	asked    atomic.Bool // for a keepalive that has not come yet
 	stop     chan struct{}
 	once     sync.Once
 	write    struct {
@@ -136,6 +137,9 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 				_ = s.sendStatus(false) // what is wrong with the connection, reading on tells better
 			}
 			if ok {
+				if s.event.Kind == cdc.EventKeepalive {
+					s.asked.Store(false)
+				}
 				return &s.event, nil
 			}
 		case *pgproto3.ErrorResponse:
@@ -178,8 +182,14 @@ func (s *stream) Report(d cdc.Durable) {
 	_ = s.sendStatus(false) // a broken connection is Next's to report
 }
 
-// Nudge implements cdc.Stream.
-func (s *stream) Nudge() error { return s.sendStatus(true) }
+// Nudge implements cdc.Stream. One request at a time is on the way: a walsender that decodes does not read, and what it does not
+// read would fill its host's buffer until the connection counts as broken (deadPeer).
+func (s *stream) Nudge() error {
+	if s.asked.Swap(true) {
+		return nil
+	}
+	return s.sendStatus(true)
+}
 
 // status repeats the standby status until Close.
 func (s *stream) status() {

@@ -98,7 +98,8 @@ func (o *Options) takeCredentials(urls []string) ([]string, error) {
 	return plain, nil
 }
 
-// Register stores the schema under the subject, or finds it there, and gives its id.
+// Register stores the schema under the subject, or finds it there, and gives its id. An error wraps cdc.ErrSchema if the registry
+// has something against this schema, and cdc.ErrRefused if it will have nothing to do with us.
 func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
 	key := registered{subject, schema}
 	c.mu.Lock()
@@ -112,7 +113,7 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 		return c.sr.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, assigned, assigned)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.explain(err))
+		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.explainRegister(err, subject))
 	}
 	if !usable(id) {
 		return 0, fmt.Errorf("register schema under subject %s: the registry at %s answered without a usable schema id. %s", subject, c.at, tryRegistry)

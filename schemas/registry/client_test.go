@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -129,13 +130,16 @@ func TestRefused(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request) bool
 		wants  []string
 		once   bool
+		is     error // nil: it is tried again for ever
 	}{
-		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), []string{"incompatible with an earlier version: reader type INT not compatible", "Try: start anew with another kafka.prefix"}, true},
-		"unauthorized": {answer(401, "who are you"), []string{"refuses us (401): who are you", "Try: registry.user"}, true},
-		"invalid":      {answer(422, `{"error_code":42201,"message":"bad"}`), []string{"takes it for invalid: bad"}, true},
-		"missing":      {answer(404, `{"error_code":40403,"message":"Schema not found"}`), []string{"does not know it (404): Schema not found", "Try: "}, true},
-		"no registry":  {answer(404, "<html>nothing here</html>"), []string{"does not know it (404)", "Try: "}, true},
-		"broken":       {answer(500, "<html>\n<body>oops</body>"), []string{"answers 500: <html> <body>oops</body>", "Try: look at the registry's log"}, false},
+		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), []string{"(409)", "incompatible with an earlier version: reader type INT not compatible. Try: set the compatibility of subject " + subject + " to NONE"}, true, cdc.ErrSchema},
+		"unauthorized": {answer(401, "who are you"), []string{"refuses us (401): who are you", "Try: registry.user"}, true, cdc.ErrRefused},
+		"forbidden":    {answer(403, "not you"), []string{"refuses us (403): not you", "Try: registry.user"}, true, cdc.ErrRefused},
+		"invalid":      {answer(422, `{"error_code":42201,"message":"bad"}`), []string{"(422)", "takes for invalid: bad. Try: "}, true, cdc.ErrSchema},
+		"read-only":    {answer(422, `{"error_code":42205,"message":"Subject t is in read-only mode"}`), []string{"nobody register anything (422): Subject t is in read-only mode. Try: set its mode"}, true, nil},
+		"missing":      {answer(404, `{"error_code":40403,"message":"Schema not found"}`), []string{"does not know it (404): Schema not found", "Try: "}, true, nil},
+		"no registry":  {answer(404, "<html>nothing here</html>"), []string{"does not know it (404)", "Try: "}, true, nil},
+		"broken":       {answer(500, "<html>\n<body>oops</body>"), []string{"answers 500: <html> <body>oops</body>", "Try: look at the registry's log"}, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake, _ := newFake(t)
@@ -147,6 +151,9 @@ func TestRefused(t *testing.T) {
 				require.ErrorContains(t, err, want)
 			}
 			require.NotContains(t, err.Error(), "\n")
+			for _, sort := range []error{cdc.ErrSchema, cdc.ErrRefused} {
+				require.Equal(t, errors.Is(c.is, sort), errors.Is(err, sort))
+			}
 			if c.once {
 				require.EqualValues(t, 1, asked.Load(), "trying again cannot help")
 			}

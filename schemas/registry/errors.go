@@ -46,17 +46,34 @@ func (c *Client) explain(err error) error {
 	}
 	said := oneLine(answer.Error())
 	switch answer.StatusCode {
-	case http.StatusConflict:
-		return fmt.Errorf("the registry calls it incompatible with an earlier version: %s. "+
-			"Try: "+cdc.StartAnew+", or look at the subject's compatibility level (BACKWARD is enough)", said)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("the registry refuses us (%d): %s. Try: registry.user and registry.password", answer.StatusCode, said)
+		return fmt.Errorf("the registry refuses us (%d): %s. Try: registry.user and registry.password, and the rights of that user", answer.StatusCode, said)
 	case http.StatusNotFound:
 		return fmt.Errorf("the registry does not know it (%d): %s. Try: look whether registry.url is that of the registry the topics were written with", answer.StatusCode, said)
-	case http.StatusUnprocessableEntity:
-		return fmt.Errorf("the registry takes it for invalid: %s. Try: look at the registry's version and mode", said)
 	}
 	return fmt.Errorf("the registry answers %d: %s. Try: look at the registry's log", answer.StatusCode, said)
+}
+
+// explainRegister is explain for a schema that was to be registered: what the registry has against this one schema wraps
+// cdc.ErrSchema, what it has against us cdc.ErrRefused; asking again would mend neither. A registry that is read-only has nothing
+// against the schema, and will not stay so.
+func (c *Client) explainRegister(err error, subject string) error {
+	var answer *sr.ResponseError
+	if !errors.As(err, &answer) {
+		return c.explain(err)
+	}
+	said := oneLine(answer.Error())
+	switch {
+	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("%w: %w", cdc.ErrRefused, c.explain(err))
+	case answer.ErrorCode == sr.ErrOperationNotPermitted.Code:
+		return fmt.Errorf("the registry lets nobody register anything (%d): %s. Try: set its mode, or that of subject %s, back to READWRITE", answer.StatusCode, said, subject)
+	case answer.StatusCode == http.StatusConflict:
+		return fmt.Errorf("%w (409), which it calls incompatible with an earlier version: %s. Try: set the compatibility of subject %s to NONE at the registry", cdc.ErrSchema, said, subject)
+	case answer.StatusCode == http.StatusUnprocessableEntity:
+		return fmt.Errorf("%w (422), which it takes for invalid: %s. Try: look at the registry's version, and at the rules for subject %s", cdc.ErrSchema, said, subject)
+	}
+	return c.explain(err)
 }
 
 func (c *Client) explainNetwork(err error) error {

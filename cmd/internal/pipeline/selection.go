@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"errors"
+	"slices"
 
+	"dirtbike/cdc/catalog"
 	"dirtbike/config"
 	"dirtbike/schemas"
 )
@@ -13,7 +15,8 @@ type selection struct{ config *config.Config }
 // Match implements catalog.Selection.
 func (s selection) Match(schema, table string) bool { return s.config.Source.Match(schema, table) }
 
-// Check implements catalog.Selection: every name in the config must be a name in the database.
+// Check implements catalog.Selection: every name in the config must be a name in the database. A policy whose column is not there
+// costs its table: the column may be there under another name, and would be published as it is.
 func (s selection) Check(all []*schemas.Relation) error {
 	names := make([]config.TableName, len(all))
 	relations := make([]config.Relation, len(all))
@@ -26,7 +29,27 @@ func (s selection) Check(all []*schemas.Relation) error {
 			}
 		}
 	}
-	return errors.Join(s.config.Source.CheckGlobs(names), s.config.Source.CheckKeys(relations), s.config.Privacy.Check(relations))
+	captured := slices.DeleteFunc(slices.Clone(relations), func(r config.Relation) bool { return !s.Match(r.Schema, r.Table) })
+	source, privacy := s.config.Source, s.config.Privacy
+	return errors.Join(s.config.Source.CheckGlobs(names), byTable(source.CheckKeys(relations), false), byTable(privacy.Check(relations), false),
+		byTable(privacy.CheckRenamed(captured, relations), true))
+}
+
+// byTable lets the catalog know which problems are one table's.
+func byTable(err error, doubt bool) error {
+	var problems config.Errors
+	if !errors.As(err, &problems) {
+		return err
+	}
+	var out []error
+	for _, p := range problems {
+		if p.Table == "" {
+			out = append(out, p)
+			continue
+		}
+		out = append(out, &catalog.TableError{Table: p.Table, Doubt: doubt, Err: p})
+	}
+	return errors.Join(out...)
 }
 
 func columnNames(rel *schemas.Relation) []string {

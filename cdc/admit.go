@@ -1,0 +1,87 @@
+package cdc
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+// At a first start somebody is there to mend what does not fit, so everything must. Later nobody may be, and a stopped capture makes
+// Postgres keep its log: what cannot be captured then costs its own table only. One that was captured is quarantined, one that is
+// new is left out, and a name in the config that nothing has any more is warned of.
+
+// admit refuses what a first start must not begin with, and warns of what a later one goes on without.
+func (s *session) admit(identity Identity, tables []*Table) error {
+	misnamed := s.Tables.Misnamed()
+	if s.state.Source.Phase == PhaseCreating {
+		if err := unfit(misnamed, tables); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+	}
+	if len(tables) == 0 && !s.settled { // later the tables may have been dropped; now it is the config that names none
+		return fmt.Errorf("%w: no table of database %s is named by source.tables. Try: tables: [\"public.*\"]", ErrRefused, identity.Database)
+	}
+	for _, why := range misnamed {
+		s.warnOnce("a name in the config matches nothing any more; capture goes on without it", why)
+	}
+	return nil
+}
+
+// unfit is everything that speaks against the tables, each thing once; nil if nothing does. A doubt may come of a misnamed table,
+// which must be mended first.
+func unfit(misnamed []error, tables []*Table) error {
+	all := slices.Clone(misnamed)
+	for _, t := range tables {
+		if all = append(all, t.Refused); len(misnamed) == 0 {
+			all = append(all, t.Doubt)
+		}
+	}
+	var once []error
+	said := map[string]bool{}
+	for _, err := range all {
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			once = append(once, err)
+		}
+	}
+	return OneLine(once...)
+}
+
+// begun reports whether the state says that rows of this table are, or are being, written. (A dot in a name can make two tables'
+// full names equal.)
+func (t *liveTable) begun() bool {
+	switch t.state.Phase {
+	case TableCopying, TableStreaming, TableQuarantined:
+		return t.state.Schema == t.Schema && t.state.Table == t.Name
+	case TableExcluded, "":
+	}
+	return false
+}
+
+// keptOut says why the table must not be begun; nil if it may be, or is already.
+func (t *liveTable) keptOut() error {
+	if t.begun() {
+		return nil
+	}
+	return errors.Join(t.Refused, t.Doubt)
+}
+
+// leaveOut does without a new table: nothing of it is published, and each process says so once.
+func (s *session) leaveOut(t *Table, why error) {
+	why = oneLine{why}
+	s.warnOnce("a new table is not captured, the others go on", why, zap.String("table", t.FullName()))
+	s.status.leftOut(t, why)
+}
+
+// warnOnce logs once in a process what every session finds again.
+func (s *session) warnOnce(message string, why error, fields ...zap.Field) {
+	if s.warned == nil {
+		s.warned = map[string]bool{}
+	}
+	if key := message + why.Error(); !s.warned[key] {
+		s.warned[key] = true
+		s.Log.Warn(message, append(fields, zap.Error(why))...)
+	}
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dirtbike/docker/oracle"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+const blastSchema = smallSchema + `; CREATE TABLE others (id int PRIMARY KEY, v text, w text); INSERT INTO others VALUES (1, 'BLASTSECRET', 'x')`
+
+// cut ends the replication connection and waits until a new one streams.
+func (r *rig) cut(l *process) {
+	r.Helper()
+	var was int
+	admin := r.pg()
+	require.NoError(r, admin.QueryRow(r.Context(), `SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1`, r.name).Scan(&was))
+	_, err := admin.Exec(r.Context(), `SELECT pg_terminate_backend($1)`, was)
+	require.NoError(r, err)
+	require.Eventually(r, func() bool {
+		var again bool
+		err := admin.QueryRow(r.Context(), `SELECT coalesce(active_pid, $2) <> $2 FROM pg_replication_slots WHERE slot_name = $1`, r.name, was).Scan(&again)
+		return !l.running() || err == nil && again
+	}, 30*time.Second, 100*time.Millisecond)
+	require.True(r, l.running(), l.output())
+}
+
+// goesOn writes to things and requires that it comes through, and that the process lives.
+func (r *rig) goesOn(l *process) {
+	r.Helper()
+	r.exec(`INSERT INTO things SELECT max(id) + 1, 'goes on' FROM things`)
+	code, out, errs := r.verb("verify", "public.things")
+	require.Zero(r, code, "%s%s\n%s", out, errs, l.output())
+	require.True(r, l.running(), l.output())
+}
+
+// stands waits until /status shows the table in the phase, for the reason.
+func (r *rig) stands(table, phase, reason string) {
+	r.Helper()
+	require.Eventually(r, func() bool {
+		_, behind, found := strings.Cut(r.status(), `"table": "`+table+`"`)
+		entry, _, _ := strings.Cut(behind, "}")
+		return found && strings.Contains(entry, `"phase": "`+phase+`"`) && strings.Contains(entry, reason)
+	}, 30*time.Second, 200*time.Millisecond, "%s is not %s for %q", table, phase, reason)
+}
+
+// status is what the running process says; it is empty while nobody answers.
+func (r *rig) status() string {
+	q, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://"+r.listens("run")+"/status", http.NoBody)
+	require.NoError(r, err)
+	a, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return ""
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	require.NoError(r, err)
+	return string(body)
+}
+
+// again stops the process and starts another, which must follow the log.
+func (r *rig) again(l *process) *process {
+	r.Helper()
+	l.stop()
+	l = r.start("run")
+	require.Eventually(r, func() bool {
+		var active bool
+		err := r.pg().QueryRow(r.Context(), `SELECT active FROM pg_replication_slots WHERE slot_name = $1`, r.name).Scan(&active)
+		return !l.running() || err == nil && active
+	}, 60*time.Second, 200*time.Millisecond)
+	require.True(r, l.running(), l.output())
+	return l
+}
+
+// nothingOf requires that no topic of the pipeline's tables holds the text.
+func (r *rig) nothingOf(text string, tables ...string) {
+	r.Helper()
+	for _, table := range tables {
+		records, err := oracle.ReadTopics(r.Context(), r.stack.Kafka.Brokers(), r.stack.Registry.URL(), []string{r.name + "." + table})
+		require.NoError(r, err)
+		require.NotContains(r, fmt.Sprintf("%+v", records), text)
+	}
+}
+
+// TestBlastOfATableWithoutAKey: a table that somebody makes, and that cannot be captured, costs the others nothing.
+func TestBlastOfATableWithoutAKey(t *testing.T) {
+	r := newRig(t, rigOptions{}, blastSchema)
+	l := r.start("run")
+	r.wait()
+	r.exec(`CREATE TABLE scratchpad (v text); INSERT INTO scratchpad VALUES ('x')`)
+	r.exec(`ALTER TABLE others DROP CONSTRAINT others_pkey`)
+	r.cut(l)
+	r.goesOn(l)
+	r.stands("public.scratchpad", "new", "it has no primary key")
+	r.stands("public.others", "quarantined", "it has no primary key")
+	require.Equal(t, 1, strings.Count(l.output(), "a new table is not captured"), l.output())
+	require.Contains(t, l.output(), "ADD PRIMARY KEY")
+	r.exec(`UPDATE scratchpad SET v = 'y'`) // it is not in the publication, where it would need a key
+	l = r.again(l)
+	r.goesOn(l)
+	r.exec(`ALTER TABLE scratchpad ADD PRIMARY KEY (v)`)
+	l = r.again(l)
+	r.stands("public.scratchpad", "streaming", "")
+	code, out, errs := r.verb("verify", "public.things", "public.scratchpad")
+	require.Zero(t, code, out+errs)
+	l.stop()
+}
+
+// TestBlastOfAPolicy: a policy whose column is gone costs its table, for the column may be there under another name; whoever takes
+// the table's name away does not get its rows published without the policies either.
+func TestBlastOfAPolicy(t *testing.T) {
+	for name, change := range map[string]string{
+		"dropped": `ALTER TABLE others DROP COLUMN v`,
+		"renamed": `ALTER TABLE others RENAME COLUMN v TO vv`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{privacy: "privacy: {mode: open, columns: {public.others: {v: drop}}}"}, blastSchema)
+			l := r.start("run")
+			r.wait()
+			r.exec(change + `; INSERT INTO others (id, w) VALUES (2, 'x')`)
+			r.stands("public.others", "quarantined", "column")
+			r.cut(l)
+			r.goesOn(l)
+			l = r.again(l)
+			r.goesOn(l)
+			r.stands("public.others", "quarantined", "column")
+			r.nothingOf("BLASTSECRET", "public.others")
+			l.stop()
+		})
+	}
+	t.Run("the table renamed", func(t *testing.T) {
+		r := newRig(t, rigOptions{privacy: "privacy: {mode: open, columns: {public.others: {v: drop}}}"}, blastSchema)
+		l := r.start("run")
+		r.wait()
+		r.exec(`ALTER TABLE others RENAME TO clients`)
+		r.cut(l)
+		r.goesOn(l)
+		l = r.again(l)
+		r.goesOn(l)
+		r.stands("public.clients", "new", "may be that table under a new name")
+		require.Contains(t, l.output(), "public.clients, which privacy.columns does not name, may be that table")
+		r.nothingOf("BLASTSECRET", "public.others")
+		l.stop()
+	})
+}
+
+// TestBlastOfAConfiguredKey: the index behind a key of the config is watched.
+func TestBlastOfAConfiguredKey(t *testing.T) {
+	r := newRig(t, rigOptions{sourceYAML: ", keys: {public.events: [id]}"}, smallSchema+`; CREATE TABLE events (id int NOT NULL, v text);
+CREATE UNIQUE INDEX events_id ON events (id); ALTER TABLE events REPLICA IDENTITY FULL`)
+	l := r.start("run")
+	r.wait()
+	r.exec(`DROP INDEX events_id; INSERT INTO events VALUES (1, 'x'), (1, 'y')`)
+	r.stands("public.events", "quarantined", "no unique, non-deferrable, NOT NULL index")
+	r.goesOn(l)
+	l = r.again(l)
+	r.goesOn(l)
+	r.stands("public.events", "quarantined", "no unique, non-deferrable, NOT NULL index")
+	l.stop()
+}
+
+// TestBlastOfMissingRights: a table that somebody else makes, and gives us no rights on, costs the others nothing.
+func TestBlastOfMissingRights(t *testing.T) {
+	r := newRig(t, rigOptions{}, blastSchema)
+	r.asRole(r.name + "_role")
+	l := r.start("run")
+	r.wait()
+	r.exec(`CREATE TABLE foreigners (id int PRIMARY KEY)`)
+	r.cut(l)
+	r.goesOn(l)
+	r.stands("public.foreigners", "new", "Try, as the tables' owner: ALTER PUBLICATION")
+	r.exec(`ALTER PUBLICATION ` + r.name + ` ADD TABLE foreigners`)
+	l = r.again(l)
+	r.goesOn(l)
+	r.stands("public.foreigners", "quarantined", "GRANT SELECT on the table")
+	l = r.again(l)
+	r.goesOn(l)
+	l.stop()
+}
+
+// asRole lets the pipeline run as a role that may read what there is now, and owns nothing.
+func (r *rig) asRole(role string) {
+	r.Helper()
+	r.exec(`CREATE ROLE ` + role + ` LOGIN REPLICATION PASSWORD 'blast'`)
+	r.T.Cleanup(func() {
+		if conn, err := pgx.Connect(context.Background(), r.url); err == nil {
+			defer conn.Close(context.Background()) // the test is over
+			_, _ = conn.Exec(context.Background(), `DROP OWNED BY `+role+`; DROP ROLE `+role)
+		}
+	})
+	r.exec(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ` + role + `; CREATE PUBLICATION ` + r.name + ` FOR TABLE ONLY things, ONLY others`)
+	own, err := url.Parse(r.url)
+	require.NoError(r, err)
+	own.User = url.UserPassword(role, "blast")
+	config, err := os.ReadFile(r.config)
+	require.NoError(r, err)
+	require.NoError(r, os.WriteFile(r.config, []byte(strings.Replace(string(config), r.url, own.String(), 1)), 0o600))
+}
+
+// TestBlastOfASchema: a schema that the registry will not take costs its table; once it does, the documented way brings it back.
+func TestBlastOfASchema(t *testing.T) {
+	r := newRig(t, rigOptions{}, blastSchema)
+	refuses := r.refusingRegistry("others-value", "fresh-key")
+	l := r.start("run")
+	r.wait()
+	r.exec(`ALTER TABLE others ALTER w TYPE int USING 7; INSERT INTO others VALUES (2, 'y', 8)`)
+	r.stands("public.others", "quarantined", "column")
+	refuses.Store(true)
+	r.exec(`CREATE TABLE fresh (id int PRIMARY KEY)`)
+	l = r.bringBack(l, "others")
+	r.stands("public.others", "quarantined", "(409), which it calls incompatible with an earlier version: ")
+	r.stands("public.fresh", "quarantined", "public.fresh-key: the registry refuses the schema (409)")
+	r.goesOn(l)
+	refuses.Store(false) // the subjects' level is NONE now
+	l = r.bringBack(l, "others", "fresh")
+	r.wait()
+	r.equalAll()
+	l.stop()
+}
+
+// bringBack excludes the tables, starts, and names them again, as a quarantined table's reason says.
+func (r *rig) bringBack(l *process, tables ...string) *process {
+	r.Helper()
+	config, err := os.ReadFile(r.config)
+	require.NoError(r, err)
+	without := strings.Replace(string(config), `["public.*"]`, `["public.*", "!public.`+strings.Join(tables, `", "!public.`)+`"]`, 1)
+	require.NoError(r, os.WriteFile(r.config, []byte(without), 0o600))
+	l = r.again(l)
+	r.goesOn(l)
+	require.NoError(r, os.WriteFile(r.config, config, 0o600))
+	return r.again(l)
+}
+
+// refusingRegistry puts itself before the pipeline's registry; while it is told so it answers as one that finds the subjects' new
+// schemas incompatible.
+func (r *rig) refusingRegistry(subjects ...string) *atomic.Bool {
+	r.Helper()
+	behind, err := url.Parse(r.stack.Registry.URL())
+	require.NoError(r, err)
+	proxy, refuses := httputil.NewSingleHostReverseProxy(behind), &atomic.Bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		refused := slices.ContainsFunc(subjects, func(s string) bool { return strings.Contains(q.URL.Path, s) })
+		if refuses.Load() && q.Method == http.MethodPost && refused {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = w.Write([]byte(`{"error_code":409,"message":"Schema being registered is incompatible with an earlier schema"}`))
+			return
+		}
+		proxy.ServeHTTP(w, q)
+	}))
+	r.T.Cleanup(server.Close)
+	config, err := os.ReadFile(r.config)
+	require.NoError(r, err)
+	require.NoError(r, os.WriteFile(r.config, []byte(strings.Replace(string(config), r.stack.Registry.URL(), server.URL, 1)), 0o600))
+	return refuses
+}
