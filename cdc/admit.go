@@ -3,6 +3,7 @@ package cdc
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.uber.org/zap"
@@ -23,10 +24,25 @@ func (s *session) admit(identity Identity, tables []*Table) error {
 	if len(tables) == 0 && !s.settled { // later the tables may have been dropped; now it is the config that names none
 		return fmt.Errorf("%w: no table of database %s is named by source.tables. Try: tables: [\"public.*\"]", ErrRefused, identity.Database)
 	}
+	if table := s.dropped(); len(misnamed) > 0 && table != "" && !s.settled {
+		return fmt.Errorf("%w: table %s was captured and source.tables no longer names it, while a name in the config matches nothing; nothing was changed: %w; remove it if %s is to be left out", ErrRefused, table, OneLine(misnamed...), table)
+	}
 	for _, why := range misnamed {
 		s.warnOnce("a name in the config matches nothing any more; capture goes on without it", why)
 	}
 	return nil
+}
+
+// dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none. Together with a
+// name that matches nothing it is most likely a slip of the pen, which would cost a new copy.
+func (s *session) dropped() string {
+	unnamed := s.Tables.Unnamed()
+	for _, name := range slices.Sorted(maps.Keys(s.state.Tables)) {
+		if t := s.state.Tables[name]; t.Phase != TableExcluded && slices.Contains(unnamed, t.OID) {
+			return name
+		}
+	}
+	return ""
 }
 
 // unfit is everything that speaks against the tables, each thing once; nil if nothing does. A doubt may come of a misnamed table,

@@ -222,6 +222,35 @@ func TestNamesThatMatchNothing(t *testing.T) {
 	})
 }
 
+// TestASlipOfThePen: a name that matches nothing is refused at the start of a process if a captured table lost its name with it;
+// while it runs, and for a table that is gone, it is not.
+func TestASlipOfThePen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.list, r.tables.unnamed, r.tables.misnamed = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
+		stream, _ := r.server.newest()
+		stream.fail(errLost)
+		r.again(t, 3)
+		require.NoError(t, stop())
+		require.Equal(t, TableExcluded, r.state.Tables["public.a"].Phase)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.tables.list, r.tables.unnamed, r.tables.misnamed = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
+		before := len(r.points)
+		err := r.fails(t)
+		require.ErrorIs(t, err, ErrRefused)
+		require.ErrorContains(t, err, "table public.a was captured and source.tables no longer names it")
+		require.ErrorContains(t, err, errGlob.Error()+"; remove it if public.a is to be left out")
+		require.Len(t, r.points, before, "nothing is committed")
+
+		r.tables.unnamed = []uint32{9} // it is gone, and its name is stale
+		stop := r.start(t)
+		r.again(t, 2)
+		require.NoError(t, stop())
+	})
+}
+
 // TestNoTableAtAll: a config that names none is refused; tables that were dropped while capture runs are not.
 func TestNoTableAtAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

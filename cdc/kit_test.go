@@ -241,6 +241,7 @@ func (s *fakeSink) Close(context.Context) error {
 type fakeTables struct {
 	list     []*Table
 	misnamed []error
+	unnamed  []uint32
 	err      error
 	unknown  map[uint32]error // of Encoder
 	mismatch map[uint32]error
@@ -258,6 +259,8 @@ func table(oid uint32, name string) *Table {
 func (f *fakeTables) List(context.Context) ([]*Table, error) { return f.list, f.err }
 
 func (f *fakeTables) Misnamed() []error { return f.misnamed }
+
+func (f *fakeTables) Unnamed() []uint32 { return f.unnamed }
 
 func (f *fakeTables) Encoder(_ context.Context, t *Table) (TableEncoder, error) {
 	return &fakeEncoder{t, f.reread}, f.unknown[t.OID]

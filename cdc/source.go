@@ -167,6 +167,8 @@ type Tables interface {
 	// Misnamed gives the names in the config (globs, tables, columns) that matched nothing at the last List, one error each with
 	// its place and what to do. Those for which a table was refused are not among them.
 	Misnamed() []error
+	// Unnamed gives the OIDs of the tables that were there at the last List and that the config does not name.
+	Unnamed() []uint32
 	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that wraps ErrSchema
 	// speaks of this table alone.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)

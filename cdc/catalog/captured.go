@@ -32,6 +32,7 @@ func (e *TableError) Unwrap() error { return e.Err }
 // findings are what Selection.Check had to say.
 type findings struct {
 	misnamed        []error
+	unnamed         []uint32         // tables that are there and not captured
 	refused, doubts map[string]error // by "schema.table"
 }
 
@@ -79,7 +80,14 @@ func (t *Tables) named(ctx context.Context, conn *pgx.Conn) ([]*entry, findings,
 		return nil, findings{}, err
 	}
 	found := sorted(t.options.Selection.Check(relations(all)))
-	captured := slices.DeleteFunc(all, func(e *entry) bool { return !t.options.Selection.Match(e.rel.Schema, e.rel.Name) })
+	var captured []*entry
+	for _, e := range all {
+		if t.options.Selection.Match(e.rel.Schema, e.rel.Name) {
+			captured = append(captured, e)
+		} else {
+			found.unnamed = append(found.unnamed, e.rel.OID)
+		}
+	}
 	found.concern(captured)
 	return captured, found, nil
 }

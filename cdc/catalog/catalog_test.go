@@ -220,6 +220,7 @@ func TestList(t *testing.T) {
 		misnamed = append(misnamed, err.Error())
 	}
 	require.Equal(t, []string{"no table z", "no table y", "no column u"}, misnamed)
+	require.Len(t, tables.Unnamed(), 2, "public.unnamed and s.d")
 }
 
 // everywhere selects all schemas.

@@ -46,8 +46,9 @@ type Tables struct {
 	mu      sync.Mutex
 	known   map[uint32]*known // by relation OID, those that can be captured; filled by List
 	reread  *pgx.Conn
-	// misnamed is what the last List found.
+	// misnamed and unnamed are what the last List found.
 	misnamed []error
+	unnamed  []uint32
 }
 
 type known struct {
@@ -110,7 +111,7 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	inherit(t.known, now)
-	t.known, t.misnamed = now, found.misnamed
+	t.known, t.misnamed, t.unnamed = now, found.misnamed, found.unnamed
 	return out, nil
 }
 
@@ -129,6 +130,13 @@ func (t *Tables) Misnamed() []error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.misnamed
+}
+
+// Unnamed implements cdc.Tables.
+func (t *Tables) Unnamed() []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unnamed
 }
 
 // describe says what a table is to the capture loop, or why it cannot be captured; err means that the catalog could not be read.

@@ -53,7 +53,7 @@ func withUncaptured(tables []TableStatus, named []Named, capture cdc.Status) []T
 		}
 		t := TableStatus{Table: n.Table, Phase: string(cdc.TableCopying)}
 		if follows || !n.Published {
-			t.Phase, t.Reason = notCaptured, "created after capture started: restart capture to copy it"
+			t.Phase, t.Reason = notCaptured, "not captured: restart capture to copy it, or see in its log why it cannot be"
 		}
 		tables = append(tables, t)
 	}

@@ -139,11 +139,11 @@ func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
 	s, err := c.Status(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []TableStatus{
-		{Table: "public.fresh", Phase: "new", Reason: "created after capture started: restart capture to copy it"},
+		{Table: "public.fresh", Phase: "new", Reason: "not captured: restart capture to copy it, or see in its log why it cannot be"},
 		{Table: "public.left", Phase: "excluded", Rows: 1, Reason: "capture: no longer named"},
 		{Table: "public.taken", Phase: "copying"},
 	}, s.Tables[2:5])
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 6 tables quarantined: public.visits (load: column note: malformed value); created after capture started and not captured yet: public.fresh. Try: dirtbike status, which says what to do for each")
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 6 tables quarantined: public.visits (load: column note: malformed value); not captured: public.fresh. Try: dirtbike status, which says what to do for each")
 }
 
 // gather gives the value of each metric by its name and labels.

@@ -88,7 +88,7 @@ func TestHealthOfTables(t *testing.T) {
 	require.EqualError(t, s.tablesHealth(), "2 of 3 tables quarantined: public.a (capture: it has no primary key), public.b (load: malformed value). Try: dirtbike status, which says what to do for each")
 	require.EqualError(t, s.exactHealth(), "not equal to the source: public.a (quarantined), public.b (quarantined). Try: dirtbike status")
 	s.Tables = append(s.Tables[2:], TableStatus{Table: "public.d", Phase: "new"})
-	require.EqualError(t, s.tablesHealth(), "created after capture started and not captured yet: public.d. Try: restart capture")
+	require.EqualError(t, s.tablesHealth(), "not captured: public.d. Try: restart capture to copy them, or see in its log why they cannot be captured")
 	s.Tables = []TableStatus{{Table: "public.e", Phase: "copying"}}
 	require.NoError(t, s.tablesHealth())
 	require.EqualError(t, s.exactHealth(), "not equal to the source: public.e. Try: dirtbike wait")

@@ -116,13 +116,13 @@ func (s Status) tablesHealth() error {
 		what = append(what, fmt.Sprintf("%d of %d tables quarantined: %s", len(bad), len(s.Tables), strings.Join(bad, ", ")))
 	}
 	if len(uncaptured) > 0 {
-		what = append(what, "created after capture started and not captured yet: "+strings.Join(uncaptured, ", "))
+		what = append(what, "not captured: "+strings.Join(uncaptured, ", "))
 	}
 	if len(what) == 0 {
 		return nil
 	}
 	if len(bad) == 0 {
-		try = "restart capture"
+		try = "restart capture to copy them, or see in its log why they cannot be captured"
 	}
 	return fmt.Errorf("%s. Try: %s", strings.Join(what, "; "), try)
 }

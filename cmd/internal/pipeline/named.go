@@ -93,9 +93,9 @@ func (n named) uncapturedError() error {
 		}
 	}
 	if len(n.uncaptured) == 1 {
-		return fmt.Errorf("new table %s is not captured yet. Try: restart capture", n.uncaptured[0])
+		return fmt.Errorf("new table %s is not captured. Try: restart capture to copy it, or see in its log why it cannot be", n.uncaptured[0])
 	}
-	return fmt.Errorf("new tables %s are not captured yet. Try: restart capture", strings.Join(n.uncaptured, ", "))
+	return fmt.Errorf("new tables %s are not captured. Try: restart capture to copy them, or see in its log why they cannot be", strings.Join(n.uncaptured, ", "))
 }
 
 // choose picks the tables of those names, without names all, and says why others cannot be compared.
@@ -103,7 +103,7 @@ func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[s
 	refused = maps.Clone(n.refused)
 	for _, name := range n.uncaptured {
 		if refused[name] == "" {
-			refused[name] = "created after capture started. Try: restart capture to copy it"
+			refused[name] = "not captured. Try: restart capture to copy it, or see in its log why it cannot be"
 		}
 	}
 	all := map[string]bool{}
