@@ -160,6 +160,7 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	d.says("changes committed")
 	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
 	require.Zero(t, d.ends())
+	require.Contains(t, d.output(), "\n  stopping the clinic; comparing now; Ctrl-C again skips this\n")
 	require.Contains(t, d.output(), "rows equal")
 	d.nothingLeft()
 	require.FileExists(t, filepath.Join(kept, "dirtbike.yaml"))
@@ -169,6 +170,20 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	require.Regexp(t, "^Error: no demo: .* holds an earlier demo.\nTry: another --dir; .*\n$", second.output())
 }
 
+// TestDemoCtrlCTwice leaves out the comparison as soon as the demo has said that it can be left out.
+func TestDemoCtrlCTwice(t *testing.T) {
+	d := startDemo(t, "--rows", "100000", "--for", "0", "--no-kill")
+	d.says("changes committed")
+	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
+	d.says("Ctrl-C again skips this")
+	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
+	require.Equal(t, exitNo, d.ends())
+	require.NotContains(t, d.output(), "rows equal")
+	require.Regexp(t, "\nError: interrupted: .* compared\\.\nTry: press Ctrl-C once, .*\n$", d.output())
+	require.Empty(t, d.temporaryFiles())
+	d.nothingLeft()
+}
+
 // TestDemoInterrupted ends a demo in each of its first phases: it stops in order, and says that it proved nothing.
 func TestDemoInterrupted(t *testing.T) {
 	for _, phase := range []string{"Starting Postgres", "Filling", "The clinic is at work"} {
@@ -176,9 +191,9 @@ func TestDemoInterrupted(t *testing.T) {
 			d := startDemo(t, "--rows", "100000", "--no-kill")
 			d.says(phase)
 			require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
-			require.Equal(t, exitGood, d.ends())
-			require.Contains(t, d.output(), "Nothing was compared.")
-			require.NotContains(t, d.output(), "Error")
+			require.Equal(t, exitNo, d.ends())
+			require.Regexp(t, "\nError: interrupted: nothing was compared\\.\nTry: let the demo end by itself; .*\n$", d.output())
+			require.NotRegexp(t, `\D0 rows in`, d.output())
 			require.Empty(t, d.temporaryFiles())
 			d.nothingLeft()
 		})
@@ -197,12 +212,17 @@ func TestDemoKilled(t *testing.T) {
 // TestDemoRefusals names what is wrong before anything is started.
 func TestDemoRefusals(t *testing.T) {
 	full := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(full, "letter.txt"), nil, 0o600))
+	letter := filepath.Join(full, "letter.txt")
+	require.NoError(t, os.WriteFile(letter, nil, 0o600))
 	for _, c := range []struct {
 		args []string
 		says string
 	}{
 		{[]string{"--dir", full}, "is not empty; nothing was touched.\nTry: "},
+		{[]string{"--dir", letter}, letter + " cannot be the demo's directory: not a directory.\nTry: --dir "},
+		{[]string{"--dir", filepath.Join(letter, "x")}, "cannot be the demo's directory: not a directory.\nTry: --dir "},
+		{[]string{"--dir", "/proc/x"}, "/proc/x cannot be the demo's directory: no such file or directory.\nTry: --dir "},
+		{[]string{"--dir", "/proc/self/fdinfo/x"}, "cannot be the demo's directory: "},
 		{[]string{"--rows", "5"}, "a clinic of 5 rows cannot be made.\nTry: "},
 		{[]string{"--for", "-1s"}, "it cannot run for -1s.\nTry: "},
 		{[]string{"--for", "soon"}, "invalid argument"},

@@ -22,7 +22,7 @@ import (
 
 // The exit codes of every verb.
 const (
-	exitGood        = 0 // done, also after SIGTERM
+	exitGood        = 0 // done, also after SIGTERM, but for demo
 	exitNo          = 1 // the answer is no: different, unhealthy, timed out
 	exitWrong       = 2 // the command or the config is wrong
 	exitUnreachable = 3 // a part could not be reached

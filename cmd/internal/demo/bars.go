@@ -17,6 +17,8 @@ type bars struct {
 	expected int64
 	began    time.Time
 	drawn    time.Time
+	// complete: nothing is missing; over: nothing will come any more.
+	complete, over bool
 }
 
 // bar is one table's.
@@ -34,7 +36,7 @@ func (s *screen) bars(title string, expected int64) *bars {
 // drawEvery is the shortest time between two states of the bars.
 const drawEvery = 100 * time.Millisecond
 
-// set moves a table's bar.
+// set moves a table's bar; a total that proves too low is raised.
 func (b *bars) set(table string, done, total int64) {
 	t := b.tables[table]
 	if t == nil {
@@ -44,7 +46,7 @@ func (b *bars) set(table string, done, total int64) {
 	if t.done == 0 && done > 0 {
 		t.began = time.Now()
 	}
-	t.done, t.total = min(done, total), total
+	t.done, t.total = done, max(done, total)
 	if time.Since(b.drawn) >= drawEvery {
 		b.draw()
 	}
@@ -67,7 +69,7 @@ func (b *bars) draw() {
 // The columns of a bar's line.
 const (
 	nameWidth  = 12
-	barWidth   = 30
+	barWidth   = 24 // so that all of it fits into 80 columns
 	countWidth = 11
 )
 
@@ -76,9 +78,12 @@ func (b *bars) line(name string, t *bar) string {
 	if t.total > 0 {
 		full = int(barWidth * t.done / t.total)
 	}
-	ends := b.screen.quiet("ETA " + t.left())
-	if t.done == t.total {
+	ends := ""
+	switch {
+	case t.done == t.total:
 		ends = b.screen.good("✓")
+	case !b.over:
+		ends = b.screen.quiet("ETA " + t.left())
 	}
 	return fmt.Sprintf("  %-*s %s%s %*s of %*s   %s", nameWidth, name, b.screen.good(strings.Repeat("█", full)), b.screen.quiet(strings.Repeat("░", barWidth-full)),
 		countWidth, humanize.Comma(t.done), countWidth, humanize.Comma(t.total), ends)
@@ -99,22 +104,26 @@ func (t *bar) left() string {
 
 // finish says that nothing is missing: totals were estimates.
 func (b *bars) finish() {
-	b.expected = 0
+	b.complete, b.expected = true, 0
 	for _, t := range b.tables {
 		t.total = t.done
 	}
 }
 
-// close leaves the last state on the screen, with the rate.
+// close leaves the last state on the screen, with the rate if nothing is missing: that of a part says nothing.
 func (b *bars) close() {
+	b.over = true
 	var rows int64
 	for _, t := range b.tables {
 		rows += t.done
 	}
-	if b.screen.terminal {
+	if b.screen.terminal && (rows > 0 || !b.drawn.IsZero()) {
 		b.draw()
 	}
 	b.screen.keep()
+	if !b.complete {
+		return
+	}
 	elapsed := time.Since(b.began).Seconds()
 	b.screen.say("  %s rows in %.1f s, %s rows/s", humanize.Comma(rows), elapsed, humanize.Comma(int64(float64(rows)/elapsed)))
 }

@@ -38,6 +38,7 @@ func (d *demo) copy(ctx context.Context) error {
 			continue // it does not listen yet
 		}
 		if d.showCopy(bars, status) {
+			bars.finish()
 			return nil
 		}
 	}

@@ -46,9 +46,9 @@ type Options struct {
 // seed makes every demo the same.
 const seed = 20260101
 
-// Run shows the whole product. It returns nil if every table was equal at the end, or if ctx ended before the comparison: then
-// it says that nothing was proved. With For 0 the end of ctx ends the clinic's work, and the comparison follows; it takes
-// another SIGINT or SIGTERM to leave it out. Nothing that was started outlives it.
+// Run shows the whole product. It returns nil if every table was equal at the end, and an error that says so if ctx ended before
+// that was known. With For 0 the end of ctx ends the clinic's work, and the comparison follows; it takes another SIGINT or
+// SIGTERM to leave it out. Nothing that was started outlives it.
 func Run(ctx context.Context, o Options) (err error) {
 	if err := o.check(); err != nil {
 		return err
@@ -70,40 +70,58 @@ func (d *demo) run(ctx context.Context) error {
 			return d.unless(ctx, err)
 		}
 	}
-	busy, stop := ctx, context.CancelFunc(func() {})
-	if d.For > 0 {
-		busy, stop = context.WithTimeout(ctx, d.For)
-	}
+	busy, proof, stop := d.stages(ctx)
 	defer stop()
-	if err := d.live(busy); err != nil {
-		return err
+	if err := d.live(busy); err != nil || proof.Err() != nil {
+		return d.unless(proof, err)
 	}
-	if d.For == 0 {
-		// Ctrl-C has ended the clinic's work; the proof is still owed
-		again, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		ctx = again
-	}
-	if ctx.Err() != nil {
-		return d.unless(ctx, nil)
-	}
-	proving, cancel := context.WithTimeout(ctx, proveTimeout)
+	proving, cancel := context.WithTimeout(proof, proveTimeout)
 	defer cancel()
-	return d.unless(ctx, d.prove(proving))
+	if err := d.prove(proving); err != nil {
+		return d.unless(proof, err)
+	}
+	return nil
 }
 
 // proveTimeout bounds the comparison.
 const proveTimeout = 10 * time.Minute
 
-// unless gives err, unless somebody has interrupted the demo, which explains it.
+// stages gives the contexts of the clinic's work and of the comparison, and what ends both. With For 0 the end of ctx ends only
+// the work: the proof is still owed, until the next signal.
+func (d *demo) stages(ctx context.Context) (busy, proof context.Context, end context.CancelFunc) {
+	if d.For > 0 {
+		busy, end = context.WithTimeout(ctx, d.For)
+		return busy, ctx, end
+	}
+	proof, skip := context.WithCancel(context.WithoutCancel(ctx))
+	busy, rest := context.WithCancel(proof)
+	forget := context.AfterFunc(ctx, func() {
+		defer skip()
+		again, stop := signal.NotifyContext(proof, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		d.screen.note("  stopping the clinic; comparing now; Ctrl-C again skips this")
+		rest()
+		<-again.Done()
+	})
+	return busy, proof, func() { forget(); rest(); skip() }
+}
+
+// unless gives err, or what was compared if somebody has interrupted the demo, which explains err.
 func (d *demo) unless(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	d.interrupted = true
 	d.screen.keep()
-	d.screen.say("\nInterrupted: stopping everything. Nothing was compared.")
-	return nil
+	d.screen.say("\nInterrupted: stopping everything.")
+	what := "nothing was compared"
+	if d.answered {
+		what = "the two answers were equal, but not every row was compared"
+	}
+	try := "let the demo end by itself; --rows 100000 --for 10s is shorter"
+	if d.For == 0 {
+		try = "press Ctrl-C once, when the clinic is at work, and let the comparison end"
+	}
+	return fmt.Errorf("interrupted: %s. Try: %s", what, try)
 }
 
 // check looks for what would come to light only after everything has been started. Its error is ErrOptions.
@@ -125,7 +143,7 @@ type demo struct {
 	began         time.Time
 	screen        *screen
 	temporary     bool
-	interrupted   bool
+	answered      bool // both databases, the nightly ETL's question, and equally
 	stack         *embedded.Stack
 	capture, load *child
 	config        *config.Config
@@ -222,9 +240,10 @@ func (d *demo) startLegs(ctx context.Context) error {
 		}
 	}
 	for _, line := range [][2]string{
-		{"Postgres", d.stack.Postgres.DatabaseURL(database)},
+		{"Postgres", d.screen.fitting(d.stack.Postgres.DatabaseURL(database))},
 		{"ClickHouse", d.stack.ClickHouse.URL() + "/" + database},
-		{"Kafka", strings.Join(d.stack.Kafka.Brokers(), ",") + "   registry " + d.stack.Registry.URL()},
+		{"Kafka", strings.Join(d.stack.Kafka.Brokers(), ",")},
+		{"Registry", d.stack.Registry.URL()},
 		{"Ops", "http://" + d.ops + "/readyz?verbose   /status   /metrics"},
 		{"Config", d.configFile},
 	} {
@@ -277,7 +296,7 @@ func (d *demo) farewell(err error) {
 	if !d.temporary {
 		left = "everything is stopped; the data is in " + d.Dir
 	}
-	if err == nil && !d.interrupted {
+	if err == nil {
 		d.screen.say("  %.0f s in all; %s", time.Since(d.began).Seconds(), left)
 		return
 	}

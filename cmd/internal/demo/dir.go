@@ -17,7 +17,7 @@ func (d *demo) prepareDir() error {
 	if d.Dir == "" {
 		dir, err := os.MkdirTemp("", "dirtbike-demo-")
 		if err != nil {
-			return fmt.Errorf("make a temporary directory: %w", err)
+			return fmt.Errorf("%w: make a temporary directory: %w. Try: --dir with a new directory, or another TMPDIR", ErrOptions, err)
 		}
 		d.Dir, d.temporary = dir, true
 		return os.Chmod(dir, 0o755) // Postgres runs as another user when we are root
@@ -31,9 +31,29 @@ func (d *demo) prepareDir() error {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil { // as above
-		return fmt.Errorf("make the demo's directory: %w", err)
+		return unusable(dir, err)
+	}
+	return tryWriting(dir)
+}
+
+// tryWriting refuses a directory in which nothing can be made, before anything is started.
+func tryWriting(dir string) error {
+	file, err := os.CreateTemp(dir, ".dirtbike-demo-")
+	if err != nil {
+		return unusable(dir, err)
+	}
+	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+		return unusable(dir, err)
 	}
 	return nil
+}
+
+// unusable names the reason alone: the path in err may be another one than the user's.
+func unusable(dir string, err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("%w: %s cannot be the demo's directory: %w. Try: --dir with a new directory", ErrOptions, dir, err)
 }
 
 func refuseUsed(dir string) error {
@@ -42,7 +62,7 @@ func refuseUsed(dir string) error {
 	case errors.Is(err, fs.ErrNotExist), err == nil && len(entries) == 0:
 		return nil
 	case err != nil:
-		return fmt.Errorf("look into the demo's directory: %w. Try: --dir with a new directory", err)
+		return unusable(dir, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
 		return fmt.Errorf("%w: %s holds an earlier demo. Try: another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s",

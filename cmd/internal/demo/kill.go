@@ -15,6 +15,7 @@ type kills struct {
 
 	mu   sync.Mutex
 	done []*killed
+	over bool // the clinic has stopped: what is not fresh again will not be timed
 }
 
 // killed is one SIGKILL.
@@ -97,6 +98,13 @@ func (k *kills) restartClickHouse() error {
 	return nil
 }
 
+// stop says that the clinic has stopped. What was killed is started again by then.
+func (k *kills) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.over = true
+}
+
 // lines are the table of what was killed.
 func (k *kills) lines() []string {
 	k.mu.Lock()
@@ -104,8 +112,11 @@ func (k *kills) lines() []string {
 	var lines []string
 	for _, one := range k.done {
 		fresh := k.screen.quiet("started again, catching up …")
-		if one.fresh > 0 {
-			fresh = k.screen.good(fmt.Sprintf("✓ started again, fresh after %.1f s", one.fresh.Seconds()))
+		switch {
+		case one.fresh > 0:
+			fresh = k.screen.good(fmt.Sprintf("✓ fresh again after %.1f s", one.fresh.Seconds()))
+		case k.over:
+			fresh = k.screen.quiet("started again, not timed")
 		}
 		lines = append(lines, fmt.Sprintf("  %-*s %s at %2.0f s   %s", labelWidth, "killed", k.screen.bad(fmt.Sprintf("✗ %-10s", one.part)), one.at.Seconds(), fresh))
 	}

@@ -37,6 +37,7 @@ func (d *demo) live(ctx context.Context) error {
 	}
 	group.Go(func() error { return show.run(ctx) })
 	err := group.Wait()
+	show.kills.stop()
 	d.screen.plain("%s", show.draw())
 	d.screen.keep()
 	return err

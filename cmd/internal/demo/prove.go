@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"dirtbike/cmd/internal/demo/clinic"
@@ -13,6 +15,7 @@ import (
 	"dirtbike/cmd/internal/verify"
 
 	"github.com/dustin/go-humanize"
+	"github.com/jackc/pgx/v5"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -24,13 +27,16 @@ func (d *demo) prove(ctx context.Context) error {
 	if err := errors.Join(err, d.healthy()); err != nil {
 		return err
 	}
-	d.screen.heading("The question that the nightly ETL asked of production: paid and denied amount per clinic, month and plan")
+	d.screen.heading(etlQuestion)
 	d.screen.say("  everything committed was in ClickHouse %s ms after the last commit", humanize.Comma(time.Since(began).Milliseconds()))
 	if err := patiently(ctx, func() error { return d.compareETL(ctx) }); err != nil {
 		return err
 	}
 	return d.verify(ctx)
 }
+
+// etlQuestion fits into 80 columns.
+const etlQuestion = "The nightly ETL's question: paid and denied amount per clinic, month and plan"
 
 // patience is how long a server that does not answer is asked again: the embedded ClickHouse is started again when its
 // library aborts.
@@ -83,18 +89,38 @@ func (d *demo) compareETL(ctx context.Context) error {
 	if there.Digest != here.Digest {
 		return errors.New("the two answers differ; that is a bug. Try: keep the data with --dir and report it")
 	}
-	d.screen.say("  %s equal answers, %.1f times as fast, and no load on production", d.screen.good("✓"), there.Elapsed.Seconds()/here.Elapsed.Seconds())
+	d.answered = true
+	d.screen.say("  %s equal answers, %.1f times as fast, and no reporting query on production", d.screen.good("✓"), there.Elapsed.Seconds()/here.Elapsed.Seconds())
 	return nil
 }
 
 // digestShown is how much of a digest people see; all of it is compared.
 const digestShown = 12
 
+// count gives how many rows each table has in Postgres now, and all of them: the clinic has been at work since it was filled.
+func (d *demo) count(ctx context.Context) (counts map[string]int64, all int64, err error) {
+	counts = map[string]int64{}
+	for _, name := range append(slices.Clone(d.order), "public.heartbeats") {
+		var rows int64
+		query := "SELECT count(*) FROM " + pgx.Identifier(strings.Split(name, ".")).Sanitize()
+		if err := d.postgres.QueryRow(ctx, query).Scan(&rows); err != nil {
+			return nil, 0, fmt.Errorf("count the rows of %s in Postgres: %w. Try: run the demo with --dir DIR and look into DIR/stack", name, err)
+		}
+		counts[name] = rows
+		all += rows
+	}
+	return counts, all, nil
+}
+
 func (d *demo) verify(ctx context.Context) error {
-	bars := d.screen.bars("Comparing every row of Postgres with ClickHouse", d.filled())
+	counts, all, err := d.count(ctx)
+	if err != nil {
+		return err
+	}
+	bars := d.screen.bars("Comparing every row of Postgres with ClickHouse", all)
 	var report verify.Report
-	err := patiently(ctx, func() (err error) {
-		report, err = pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, max(d.rows[name], done)) })
+	err = patiently(ctx, func() (err error) {
+		report, err = pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, counts[name]) })
 		return err
 	})
 	if err == nil {

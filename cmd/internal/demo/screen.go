@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,21 +19,42 @@ type screen struct {
 	out      io.Writer
 	terminal bool
 	colour   bool
+	columns  func() int // of the terminal, 0 if unknown
 
 	mu      sync.Mutex
 	block   []string // what is updated in place, as it stands on the terminal
+	notes   []string // the block's last lines, whatever it is updated to
 	printed time.Time
 }
 
 func newScreen(out io.Writer, terminal bool) *screen {
-	return &screen{out: out, terminal: terminal, printed: time.Now(), colour: terminal && os.Getenv("NO_COLOR") == ""}
+	s := &screen{out: out, terminal: terminal, printed: time.Now(), colour: terminal && os.Getenv("NO_COLOR") == ""}
+	s.columns = s.askColumns
+	return s
 }
 
-// say prints lines that stay, above the block if there is one.
+// say prints lines that stay, above the block if there is one. On a terminal, what is too long is wrapped between words.
 func (s *screen) say(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.draw(append(strings.Split(fmt.Sprintf(format, args...), "\n"), s.block...))
+	var lines []string
+	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		lines = append(lines, wrapped(line, s.room())...)
+	}
+	s.draw(lines, s.block)
+}
+
+// note adds a line to the end of the block, where it stays while the block is updated.
+func (s *screen) note(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.terminal {
+		fmt.Fprintln(s.out, line)
+		return
+	}
+	lines := wrapped(line, s.room())
+	s.notes = append(s.notes, lines...)
+	s.draw(nil, append(slices.Clone(s.block), lines...))
 }
 
 // heading begins a part.
@@ -53,8 +75,7 @@ func (s *screen) update(lines []string, line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.terminal {
-		s.draw(lines)
-		s.block = lines
+		s.draw(nil, append(slices.Clone(lines), s.notes...))
 		return
 	}
 	if time.Since(s.printed) >= plainEvery {
@@ -67,19 +88,19 @@ func (s *screen) update(lines []string, line string) {
 func (s *screen) keep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.block, s.printed = nil, time.Now()
+	s.block, s.notes, s.printed = nil, nil, time.Now()
 }
 
-// draw overwrites the block by lines, in one write, without clearing first: so nothing flickers.
-func (s *screen) draw(lines []string) {
+// draw overwrites the block by lines that stay and the new block, in one write, without clearing first: so nothing flickers.
+func (s *screen) draw(lines, block []string) {
 	var b strings.Builder
 	if len(s.block) > 0 {
 		b.WriteString("\r" + text.CursorUp.Sprintn(len(s.block)))
 	}
-	width := s.width()
-	for _, l := range lines {
-		if s.terminal && width > 0 && len(s.block) > 0 {
-			l = text.Trim(l, width-1) // a line that wraps would be two, and the block move down
+	room := s.room()
+	for i, l := range slices.Concat(lines, block) {
+		if i >= len(lines) && room > 0 {
+			l = text.Trim(l, room) // a line that wraps would be two, and the block move down
 		}
 		b.WriteString(l)
 		if s.terminal {
@@ -87,14 +108,19 @@ func (s *screen) draw(lines []string) {
 		}
 		b.WriteString("\n")
 	}
-	if len(lines) < len(s.block) {
+	if len(lines)+len(block) < len(s.block) {
 		b.WriteString("\x1b[J")
 	}
+	s.block = block
 	fmt.Fprint(s.out, b.String())
 }
 
-// width of the terminal in columns, 0 if unknown.
-func (s *screen) width() int {
+// room is how many columns a line may take, 0 if that is unknown: one less than the terminal has, since erasing the rest of a
+// full line would take its last character.
+func (s *screen) room() int { return max(s.columns()-1, 0) }
+
+// askColumns gives the width of the terminal, 0 if there is none.
+func (s *screen) askColumns() int {
 	file, ok := s.out.(*os.File)
 	if !s.terminal || !ok {
 		return 0

@@ -50,3 +50,68 @@ func TestTimeLeft(t *testing.T) {
 	require.Equal(t, "17 min", (&bar{done: 1, total: 100, began: begun}).left())
 	require.Equal(t, "–", (&bar{total: 100}).left())
 }
+
+func TestNoteStaysUnderTheBlock(t *testing.T) {
+	s, out := onTerminal(t, 80)
+	s.update([]string{"a 1"}, "plain")
+	s.note("note")
+	s.update([]string{"a 2"}, "plain")
+	s.keep()
+	s.update([]string{"b 1"}, "plain")
+	require.Equal(t, strings.Join([]string{
+		"a 1\x1b[K\n",
+		"\r\x1b[1Aa 1\x1b[K\nnote\x1b[K\n",
+		"\r\x1b[2Aa 2\x1b[K\nnote\x1b[K\n",
+		"b 1\x1b[K\n",
+	}, ""), out.String())
+
+	var plain bytes.Buffer
+	newScreen(&plain, false).note("note")
+	require.Equal(t, "note\n", plain.String(), "at once where nothing is updated in place")
+}
+
+// TestBlockIsCut keeps every line of the block to one line of the terminal, also when it is drawn for the first time.
+func TestBlockIsCut(t *testing.T) {
+	s, out := onTerminal(t, 6)
+	s.update([]string{"1234567"}, "plain")
+	require.Equal(t, "12345\x1b[K\n", out.String())
+}
+
+// TestBarsNeverExceedTheirTotals shows an estimate that was too low as what it has become.
+func TestBarsNeverExceedTheirTotals(t *testing.T) {
+	s, out := onTerminal(t, 80)
+	b := s.bars("title", 900)
+	b.set("public.visits", 600, 500)
+	b.set("public.claims", 400, 500)
+	out.Reset()
+	b.draw()
+	require.Regexp(t, `visits +█{24} +600 of +600 +✓`, out.String())
+	require.Regexp(t, `claims +█+░+ +400 of +500 `, out.String())
+	require.Regexp(t, `all +█+░+ +1,000 of +1,100 `, out.String())
+}
+
+// TestBarsGiveARateOnlyIfComplete leaves out what says nothing after an interrupt.
+func TestBarsGiveARateOnlyIfComplete(t *testing.T) {
+	s, out := onTerminal(t, 80)
+	s.bars("title", 900).close()
+	require.Equal(t, []string{"", "title"}, shown(out.String()))
+
+	b := s.bars("title", 900)
+	b.set("public.visits", 300, 500)
+	b.close()
+	require.NotContains(t, out.String(), "rows/s")
+	require.NotContains(t, out.String()[strings.LastIndex(out.String(), "visits"):], "ETA", "nothing will come any more")
+
+	b.finish()
+	b.close()
+	require.Regexp(t, `\n  300 rows in \d+\.\d s, [\d,]+ rows/s`, out.String())
+}
+
+func TestKilledJustBeforeTheEnd(t *testing.T) {
+	s, _ := onTerminal(t, 80)
+	k := &kills{demo: &demo{screen: s}, done: []*killed{{part: "capture", at: time.Second, fresh: 2 * time.Second}, {part: "ClickHouse", at: 9 * time.Second}}}
+	require.Contains(t, k.lines()[1], "catching up")
+	k.stop()
+	require.Contains(t, k.lines()[0], "✓ fresh again after 2.0 s")
+	require.Contains(t, k.lines()[1], "started again, not timed")
+}
