@@ -10,11 +10,27 @@ import (
 )
 
 // compile lays the stored state beside the tables and makes topics and encoders for those that can be captured, which it gives back.
-func (s *session) compile(ctx context.Context, tables []*Table) (captured []*Table, err error) {
+func (s *session) compile(ctx context.Context, tables []*Table) ([]*Table, error) {
 	if s.state.Tables == nil {
 		s.state.Tables = map[string]TableState{}
 	}
 	s.status.begin()
+	fitting, err := s.fit(tables)
+	if err != nil {
+		return nil, err
+	}
+	for _, live := range fitting {
+		if err := s.prepare(ctx, live); err != nil {
+			return nil, err
+		}
+		s.live[live.OID] = live
+		s.status.table(live, live.state.Rows)
+	}
+	return capturable(fitting), nil
+}
+
+// fit lays the stored state beside the tables, leaves out those that must not be begun, and refuses or quarantines what does not fit.
+func (s *session) fit(tables []*Table) (fitting []*liveTable, err error) {
 	for _, t := range tables {
 		live := &liveTable{Table: t, state: s.state.Tables[t.FullName()]}
 		if why := live.keptOut(); why != nil {
@@ -24,16 +40,19 @@ func (s *session) compile(ctx context.Context, tables []*Table) (captured []*Tab
 		if err := s.adopt(live); err != nil {
 			return nil, err
 		}
-		if err := s.prepare(ctx, live); err != nil {
-			return nil, err
-		}
-		s.live[t.OID] = live
-		s.status.table(live, live.state.Rows)
-		if !live.quarantined() {
-			captured = append(captured, t)
+		fitting = append(fitting, live)
+	}
+	return fitting, nil
+}
+
+// capturable are those that are not quarantined.
+func capturable(tables []*liveTable) (captured []*Table) {
+	for _, t := range tables {
+		if !t.quarantined() {
+			captured = append(captured, t.Table)
 		}
 	}
-	return captured, nil
+	return captured
 }
 
 // prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it is refused.
@@ -68,7 +87,7 @@ func (t *liveTable) now(phase TablePhase, generation uint32) TableState {
 }
 
 // adopt decides whether the stored state still fits the table. What the table itself has come to quarantines it; what only another
-// config can bring about (the policy, the prefix) is refused: it shows at the start of a process, when nothing runs yet.
+// config can bring about (the policy, a name that its columns do not have, the prefix) is refused: it shows at the start of a process, when nothing runs yet.
 func (s *session) adopt(t *liveTable) error {
 	stored := t.state
 	switch {
@@ -80,6 +99,8 @@ func (s *session) adopt(t *liveTable) error {
 	case stored.Phase == TableQuarantined:
 		s.quarantine(t, errors.New(stored.Reason))
 		return nil
+	case t.Refused != nil && t.ByConfig && !s.settled && stored.OID == t.OID && SameShape(stored.Shape, t.Shape):
+		return fmt.Errorf("%w: %s is captured and its columns are as they were, but the config does not fit them any more; nothing was changed: %w", ErrRefused, t.FullName(), t.Refused)
 	case t.Refused != nil:
 		s.quarantine(t, fmt.Errorf("%w; then "+CopyAgain, t.Refused))
 		return nil

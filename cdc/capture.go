@@ -79,10 +79,10 @@ const heartbeat = 4 * time.Second
 type Capture struct {
 	Options
 	status status
-	// Sessions come one after the other; these outlive each of them. settled says that one has got through its start, warned what
-	// has been said already.
-	settled bool
-	warned  map[string]bool
+	// Sessions come one after the other; these outlive each of them. passed says that the preflight has been passed, settled that
+	// one session has got through its start, warned what has been said already.
+	passed, settled bool
+	warned          map[string]bool
 }
 
 // NewCapture makes a capture; Run starts it.
@@ -136,8 +136,11 @@ func (c *Capture) closeSink(ctx context.Context) {
 	}
 }
 
-// session is one life of the connections: recover, start, copy, follow.
+// session is one life of the connections: preflight in the first one, recover, start, copy, follow.
 func (c *Capture) session(ctx context.Context) error {
+	if err := c.preflight(ctx); err != nil {
+		return err
+	}
 	state, err := c.Sink.Recover(ctx)
 	if err != nil {
 		return fmt.Errorf("recover the state from Kafka: %w", err)

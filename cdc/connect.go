@@ -3,6 +3,10 @@ package cdc
 import (
 	"errors"
 	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,10 +19,11 @@ func ConnectError(err error) error {
 	if parse := (*pgconn.ParseConfigError)(nil); errors.As(err, &parse) {
 		return fmt.Errorf("%w: source.url is no Postgres URL. Try: postgres://user@host:5432/database", ErrRefused)
 	}
-	where := "Postgres"
+	where, at := "Postgres", ""
 	connect := (*pgconn.ConnectError)(nil)
 	if errors.As(err, &connect) {
-		where, err = fmt.Sprintf("Postgres at %s:%d", connect.Config.Host, connect.Config.Port), connect.Unwrap()
+		at, err = net.JoinHostPort(connect.Config.Host, strconv.Itoa(int(connect.Config.Port))), connect.Unwrap()
+		where += " at " + at
 	}
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
 		switch pg.Code {
@@ -29,9 +34,37 @@ func ConnectError(err error) error {
 		case "42501": // insufficient_privilege
 			return fmt.Errorf("%w: connect to %s: %s. Try: ALTER ROLE … WITH REPLICATION, and GRANT CONNECT on the database", ErrRefused, where, pg.Message)
 		}
-		return fmt.Errorf("connect to %s: %s (%s)", where, pg.Message, pg.Code)
+		return fmt.Errorf("connect to %s: %s", where, ServerError(pg.Code, pg.Message))
 	}
-	return fmt.Errorf("connect to %s: %w", where, oneLine{err})
+	return fmt.Errorf("connect to %s: %w", where, attempts{err, at})
+}
+
+// attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, whatever ways (TLS, plain) led to it,
+// and the address only where it is not the one that was asked for.
+type attempts struct {
+	error
+	at string
+}
+
+func (e attempts) Unwrap() error { return e.error }
+
+// attempt is one line of pgconn's: "address (name): dial error: dial tcp address: why".
+var attempt = regexp.MustCompile(`^(\S+) \(.*?\): (?:dial error: )?(?:dial \w+ \S+: )?(?:connect: )?(.*)$`)
+
+func (e attempts) Error() string {
+	var out []string
+	for line := range strings.Lines(e.error.Error()) {
+		said := strings.TrimPrefix(strings.TrimSpace(line), "hostname resolving error: ")
+		if m := attempt.FindStringSubmatch(said); m != nil {
+			if said = m[2]; m[1] != e.at {
+				said = m[1] + ": " + said
+			}
+		}
+		if said != "" && !slices.Contains(out, said) {
+			out = append(out, said)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // oneLine writes an error of several lines, as errors.Join makes them, in one.

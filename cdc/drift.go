@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type drifts struct{ found atomic.Pointer[drift] }
 func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	watched := s.watched() // the loop changes the states meanwhile
+	blind := blindness{session: s}
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		tick := time.NewTicker(s.DriftInterval)
@@ -40,9 +42,11 @@ func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (do
 				return
 			case <-tick.C:
 			}
-			found, err := s.look(ctx, watched)
-			if err != nil {
-				s.Log.Debug("could not look for changed tables; it is tried again", zap.Error(err))
+			found, err := s.lookSoon(ctx, watched)
+			if ctx.Err() != nil {
+				return
+			}
+			if blind.count(err); err != nil {
 				continue
 			}
 			if found.refused != nil || len(found.tables) > 0 {
@@ -52,6 +56,39 @@ func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (do
 		}
 	})
 	return func() { cancel(); wait.Wait() }
+}
+
+// lookSoon bounds a look, which may find a lock in its way.
+func (s *session) lookSoon(ctx context.Context, w watched) (*drift, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.DriftInterval)
+	defer cancel()
+	return s.look(ctx, w)
+}
+
+// blindness tells when looks fail one after the other: tables may have changed meanwhile without being seen.
+type blindness struct {
+	session *session
+	failed  int
+}
+
+// blindAfter is how many looks may fail before it is told.
+const blindAfter = 3
+
+func (b *blindness) count(err error) {
+	if err == nil {
+		if b.failed >= blindAfter {
+			b.session.status.sees()
+		}
+		b.failed = 0
+		return
+	}
+	if b.failed++; b.failed < blindAfter {
+		b.session.Log.Debug("could not look for changed tables; it is tried again", zap.Error(err))
+		return
+	}
+	err = oneLine{fmt.Errorf("the catalog could not be looked at %d times, so that tables which changed without an event are not noticed: %w. Try: see in pg_stat_activity what dirtbike waits for", b.failed, err)}
+	b.session.Log.Warn("blind to changed tables", zap.Error(err))
+	b.session.status.failed(err)
 }
 
 // watched is what a look compares: tables that can still be followed, and what published each of them at the start.

@@ -44,3 +44,21 @@ func TestSameShape(t *testing.T) {
 		require.Equal(t, c.same, SameShape(c.stored, c.now), "%s %s", c.stored, c.now)
 	}
 }
+
+// TestBlindness: when the catalog cannot be looked at for three times the capture is not healthy and says why, until it can.
+func TestBlindness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.blind.Store(true)
+		time.Sleep(2*r.capture.DriftInterval + time.Second)
+		require.True(t, r.capture.Status().Healthy, "one or two times happen")
+		time.Sleep(3 * r.capture.DriftInterval)
+		status := r.capture.Status()
+		require.False(t, status.Healthy)
+		require.Regexp(t, "^the catalog could not be looked at [34] times, .*Try: see in pg_stat_activity", status.LastError)
+		r.tables.blind.Store(false)
+		time.Sleep(2 * r.capture.DriftInterval)
+		require.True(t, r.capture.Status().Healthy)
+		require.NoError(t, stop())
+	})
+}

@@ -117,6 +117,19 @@ var errLost = errors.New("the connection broke")
 
 func (b *broker) sink() *fakeSink { return &fakeSink{b: b, broken: errors.New("not recovered")} }
 
+func (s *fakeSink) Peek(context.Context) (*State, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("the sink is closed")
+	}
+	state := s.b.copyState()
+	if state.Source.Phase == PhaseNone {
+		return nil, nil
+	}
+	return &state, nil
+}
+
 func (s *fakeSink) Recover(context.Context) (*State, error) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
@@ -246,7 +259,8 @@ type fakeTables struct {
 	unknown  map[uint32]error // of Encoder
 	mismatch map[uint32]error
 	drift    atomic.Pointer[map[uint32]error]
-	reread   func() // what a row "?" waits for
+	blind    atomic.Bool // Drift hangs
+	reread   func()      // what a row "?" waits for
 }
 
 func table(oid uint32, name string) *Table {
@@ -268,7 +282,11 @@ func (f *fakeTables) Encoder(_ context.Context, t *Table) (TableEncoder, error) 
 
 func (f *fakeTables) Match(t *Table, _ *WireRelation) error { return f.mismatch[t.OID] }
 
-func (f *fakeTables) Drift(context.Context) (map[uint32]error, error) {
+func (f *fakeTables) Drift(ctx context.Context) (map[uint32]error, error) {
+	if f.blind.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if found := f.drift.Load(); found != nil {
 		return *found, nil
 	}

@@ -149,8 +149,11 @@ type Table struct {
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64
 	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not there), and
-	// what to do; nil if it can. Of a refused table only OID and names are set.
+	// what to do; nil if it can. Of a refused table only OID, names and Shape are set.
 	Refused error
+	// ByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or names a column that is
+	// not there), so that where the columns are as they were, it is the config that has changed.
+	ByConfig bool
 	// Doubt says why nobody may begin to capture the table, though one who does already may go on: another table would share a name
 	// with it, or it may be one that privacy names under another name. nil if nothing does.
 	Doubt error

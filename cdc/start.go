@@ -12,23 +12,12 @@ import (
 
 // start brings the session to where it can follow the log: checks, slot, encoders, first copies (rules 1, 2, 4, 9, 13, 29).
 func (s *session) start(ctx context.Context) error {
-	identity, err := s.Source.Identify(ctx)
+	slot, found, err := s.slot(ctx)
 	if err != nil {
-		return fmt.Errorf("ask Postgres who it is: %w", err)
-	}
-	slot, found, err := s.Source.Slot(ctx)
-	if err != nil {
-		return fmt.Errorf("read slot %s: %w", s.Slot, err)
-	}
-	if err := s.check(identity, slot, found); err != nil {
 		return err
 	}
-	tables, err := s.Tables.List(ctx)
+	identity, tables, first, err := s.survey(ctx, slot, found)
 	if err != nil {
-		return fmt.Errorf("list the captured tables: %w", err)
-	}
-	first := s.firstStart(identity)
-	if err := s.admit(identity, tables); err != nil {
 		return err
 	}
 	if tables, err = s.compile(ctx, tables); err != nil {
@@ -43,6 +32,38 @@ func (s *session) start(ctx context.Context) error {
 		s.state.Point = Point{Position: Position{Epoch: s.state.Source.Epoch, CommitLSN: slot.ConfirmedFlush}, Reported: slot.ConfirmedFlush, Time: nowMicros()}
 	}
 	return s.resume(ctx, identity, tables)
+}
+
+func (s *session) slot(ctx context.Context) (slot SlotStatus, found bool, err error) {
+	if slot, found, err = s.Source.Slot(ctx); err != nil {
+		err = fmt.Errorf("read slot %s: %w", s.Slot, err)
+	}
+	return slot, found, err
+}
+
+// survey asks the source who it is and which tables it has, and refuses what does not fit the state; first says that it is a first
+// start, or one that was cut short.
+func (s *session) survey(ctx context.Context, slot SlotStatus, found bool) (identity Identity, tables []*Table, first bool, err error) {
+	if identity, err = s.Source.Identify(ctx); err != nil {
+		return identity, nil, false, fmt.Errorf("ask Postgres who it is: %w", err)
+	}
+	if err := s.check(identity, slot, found); err != nil {
+		return identity, nil, false, err
+	}
+	if tables, err = s.Tables.List(ctx); err != nil {
+		return identity, nil, false, fmt.Errorf("list the captured tables: %w", err)
+	}
+	first = s.firstStart(identity)
+	return identity, tables, first, s.admit(identity, tables)
+}
+
+// published gives what publishes each of the tables; a publication that is gone is refused.
+func (s *session) published(ctx context.Context, tables []*Table) (map[uint32]Members, error) {
+	found, members, err := s.Source.Published(ctx, tables)
+	if err != nil {
+		return nil, fmt.Errorf("publication: %w", err)
+	}
+	return members, s.checkPublication(found)
 }
 
 // firstStart fills the source's state when there is none, or when a first start was cut short, and reports whether it is one.
@@ -88,11 +109,8 @@ func (s *session) create(ctx context.Context, tables []*Table) error {
 // resume goes on with a slot that is there: tables whose copy did not end, and new ones, get a new generation from a
 // temporary slot's snapshot (rule 13); the main slot streams from where it stood.
 func (s *session) resume(ctx context.Context, identity Identity, tables []*Table) error {
-	found, members, err := s.Source.Published(ctx, tables)
+	members, err := s.published(ctx, tables)
 	if err != nil {
-		return fmt.Errorf("publication: %w", err)
-	}
-	if err := s.checkPublication(found); err != nil {
 		return err
 	}
 	first := s.state.Source.Phase == PhaseCreating

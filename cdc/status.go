@@ -65,6 +65,13 @@ func (s *status) failed(err error) {
 	s.now.LastError = err.Error()
 }
 
+// sees takes back that the catalog could not be looked at.
+func (s *status) sees() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Healthy, s.now.LastError = true, ""
+}
+
 // begin forgets the tables of the session before.
 func (s *status) begin() {
 	s.mu.Lock()

@@ -200,6 +200,8 @@ func TestList(t *testing.T) {
 	for _, table := range list {
 		if table.Refused != nil {
 			refused[table.FullName()] = table.Refused.Error()
+			require.Equal(t, table.Name != "a", table.ByConfig, "the lack of a key is no matter of the config")
+			require.NotEmpty(t, table.Shape)
 			require.NotZero(t, table.OID)
 			_, err := tables.Encoder(t.Context(), table)
 			require.Error(t, err, "nothing of it can be encoded")

@@ -186,7 +186,8 @@ func resolveKey(e *entry, k indexKey) {
 }
 
 // labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of arrays, in
-// composites and in ranges, however deep.
+// composites and in ranges, however deep; and the attributes of such composites, all of one in one line, so that one that is added
+// is a change.
 const labelsSQL = `
 WITH RECURSIVE part (relation, type) AS (
   SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped
@@ -196,7 +197,11 @@ WITH RECURSIVE part (relation, type) AS (
     UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped
     UNION ALL SELECT rngsubtype FROM pg_range WHERE t.oid IN (rngtypid, rngmultitypid)) AS inner_type (oid)
   WHERE inner_type.oid <> 0)
-SELECT part.relation, l.oid, l.enumlabel::text FROM part JOIN pg_enum l ON l.enumtypid = part.type`
+SELECT part.relation, l.oid, l.enumlabel::text FROM part JOIN pg_enum l ON l.enumtypid = part.type
+UNION ALL
+SELECT part.relation, t.typrelid, string_agg(format('%s %s %s %s', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+GROUP BY part.relation, t.typrelid`
 
 func readLabels(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
 	rows, err := conn.Query(ctx, labelsSQL, oids)

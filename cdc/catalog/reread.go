@@ -16,9 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// rereadPatience is how long a re-read waits until its transaction can be seen: a commit may wait for a synchronous standby.
-const rereadPatience = 30 * time.Second
-
 // errNotVisible says that the transaction is still in progress for others.
 var errNotVisible = errors.New("the transaction is committed in the log but cannot be seen yet (does its commit wait for a synchronous standby?)")
 
@@ -31,7 +28,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.reread == nil || t.reread.IsClosed() {
-		if t.reread, err = t.connect(ctx); err != nil {
+		if t.reread, err = t.connectToReread(ctx); err != nil {
 			return nil, false, fmt.Errorf("%w: re-read %s: %w", cdc.ErrUnreachable, k.rel.FullName(), err)
 		}
 	}
@@ -39,10 +36,10 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 2*time.Millisecond, 250*time.Millisecond
 	fields, err := backoff.Retry(ctx, func() ([][]byte, error) { return t.rereadOnce(ctx, query, xid) },
-		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(rereadPatience))
+		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(t.options.RereadPatience))
 	if err != nil {
 		_ = t.reread.Close(ctx) // a new one next time
-		return nil, false, rereadError(k.rel.FullName(), err)
+		return nil, false, t.rereadError(k.rel.FullName(), err)
 	}
 	if fields == nil {
 		return nil, false, nil
@@ -55,6 +52,19 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 		}
 	}
 	return out, true, nil
+}
+
+// connectToReread bounds how long a statement may wait: meanwhile no table goes on, and Postgres keeps its log.
+func (t *Tables) connectToReread(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	patience := strconv.FormatInt(t.options.RereadPatience.Milliseconds(), 10)
+	if _, err := conn.Exec(ctx, "SET statement_timeout = "+patience); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	return conn, nil
 }
 
 // rereadOnce gives the row's fields, nil if there is no row; errNotVisible is worth another try, other errors are not.
@@ -111,14 +121,32 @@ func visible(snapshot string, xid uint32) (bool, error) {
 	return true, nil
 }
 
-// rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42).
-func rereadError(table string, err error) error {
+// rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42), a key that
+// cannot be read (class 22), or a lock that somebody holds for longer than all other tables can wait. The server's error is not
+// passed on: it may quote the key, which is the plain value of a column that may be hashed.
+func (t *Tables) rereadError(table string, err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && strings.HasPrefix(pg.Code, "42") {
-		return fmt.Errorf("re-read columns of %s that an update left out: %s (%s). Try: GRANT SELECT on the table, or ALTER TABLE %s REPLICA IDENTITY FULL", table, pg.Message, pg.Code, table)
+	what := "re-read columns of " + table + " that an update left out"
+	if !errors.As(err, &pg) {
+		return fmt.Errorf("%w: %s: %w", cdc.ErrUnreachable, what, err)
 	}
-	return fmt.Errorf("%w: re-read columns of %s that an update left out: %w", cdc.ErrUnreachable, table, err)
+	said := cdc.ServerError(pg.Code, pg.Message)
+	switch {
+	case pg.Code == codeCanceled || pg.Code == codeLocked:
+		return fmt.Errorf("%s: the table was locked, or did not answer, for %s: %s. Try: ALTER TABLE %s REPLICA IDENTITY FULL, so that nothing has to be re-read", what, t.options.RereadPatience, said, table)
+	case strings.HasPrefix(pg.Code, "42"):
+		return fmt.Errorf("%s: %s. Try: GRANT SELECT on the table, or ALTER TABLE %s REPLICA IDENTITY FULL", what, said, table)
+	case cdc.BadValue(pg.Code):
+		return fmt.Errorf("%s: %s. Try: ALTER TABLE %s REPLICA IDENTITY FULL", what, said, table)
+	}
+	return fmt.Errorf("%w: %s: %s", cdc.ErrUnreachable, what, said)
 }
+
+// The SQLSTATEs of a statement that took too long and of a lock that was not to be had.
+const (
+	codeCanceled = "57014"
+	codeLocked   = "55P03"
+)
 
 // statement is a query with its parameters.
 type statement struct {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
@@ -38,6 +39,9 @@ type Options struct {
 	Registry   schemas.Registry
 	// Keys names the key columns of tables without a primary key, by "schema.table" (source.keys).
 	Keys map[string][]string
+	// RereadPatience is how long a re-read waits, for a lock or until its transaction can be seen: a commit may wait for a
+	// synchronous standby. Meanwhile no table goes on. 0 means 30 s.
+	RereadPatience time.Duration
 }
 
 // Tables implements cdc.Tables and cdc.Rereader over Postgres' catalog.
@@ -64,7 +68,10 @@ var (
 )
 
 // New makes Tables; it connects to nothing yet.
-func New(o Options) *Tables { return &Tables{options: o, known: map[uint32]*known{}} }
+func New(o Options) *Tables {
+	o.RereadPatience = cmp.Or(o.RereadPatience, 30*time.Second)
+	return &Tables{options: o, known: map[uint32]*known{}}
+}
 
 // connect opens a connection whose text form of values is fixed.
 func (t *Tables) connect(ctx context.Context) (*pgx.Conn, error) {
@@ -146,18 +153,18 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 		return nil, err
 	}
 	if err := cdc.OneLine(found.refused[e.rel.FullName()], why); err != nil {
-		return refusedTable(e, err), nil
+		return refusedTable(e, err, why == nil), nil
 	}
 	k, err := t.compile(e)
 	if err != nil {
-		return refusedTable(e, err), nil //nolint:nilerr // it is the table's own
+		return refusedTable(e, err, true), nil //nolint:nilerr // it is the table's own
 	}
 	k.cdc.Doubt = found.doubts[e.rel.FullName()]
 	return k, nil
 }
 
-func refusedTable(e *entry, why error) *known {
-	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Refused: why}}
+func refusedTable(e *entry, why error, byConfig bool) *known {
+	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Refused: why, ByConfig: byConfig}}
 }
 
 func (t *Tables) compile(e *entry) (*known, error) {

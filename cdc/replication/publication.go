@@ -90,7 +90,8 @@ func (s *Source) refuseFilters(ctx context.Context, conn *pgx.Conn, name string)
 // again without giving another row is part of the name: the xmin of the publication (its options), of the rows of pg_inherits on the
 // way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA). None of these is updated by anything else, but for the
 // publication, which a new owner or name updates, too: then every table looks as if it had left, which is the safe side.
-// pg_publication_tables says whether a table that is named is published at all.
+// Whether a table that is named is published at all, its kind and persistence say: the view pg_publication_tables opens every table,
+// and so waits for whoever has locked one.
 //
 // Not seen: a table made UNLOGGED and LOGGED again between two looks; only one that is published by its schema, or with all tables,
 // can be.
@@ -116,7 +117,7 @@ const schemaSQL = `
 
 // publishedSQL ends membersSQL.
 const publishedSQL = `) m
-WHERE up.relation IN (SELECT format('%I.%I', schemaname, tablename)::regclass::oid FROM pg_publication_tables WHERE pubname = $1)
+WHERE up.relation IN (SELECT oid FROM pg_class WHERE relkind = 'r' AND relpersistence = 'p')
 ORDER BY 1, 2`
 
 // members lists what publishes each of the tables, by OID; a table without an entry is not published.

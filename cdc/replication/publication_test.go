@@ -1,8 +1,11 @@
 package replication
 
 import (
+	"context"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"dirtbike/cdc"
 
@@ -81,4 +84,31 @@ func statements(sql string) []string {
 		return []string{sql}
 	}
 	return strings.Split(sql, "; ")
+}
+
+// lockedTable: to ask what is published waits for nobody who has locked a table.
+func lockedTable(t *testing.T, r *rig) {
+	r.options.Publication = "locked"
+	r.exec(t, "CREATE PUBLICATION locked FOR TABLE t")
+	holder := connect(t, r.url)
+	_, err := holder.Exec(t.Context(), "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	found, members, err := r.Published(ctx, []*cdc.Table{r.table})
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Len(t, members[r.table.OID], 1)
+}
+
+// encoding: a database whose texts are bytes of unknown meaning is refused.
+func encoding(t *testing.T, r *rig) {
+	r.exec(t, "DROP DATABASE IF EXISTS ascii", "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'")
+	at, err := url.Parse(r.url)
+	require.NoError(t, err)
+	at.Path = "/ascii"
+	_, err = r.source(at.String()).Identify(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, "SQL_ASCII")
+	require.ErrorContains(t, err, "Try: ")
 }

@@ -86,6 +86,9 @@ func (s *Source) Identify(ctx context.Context) (cdc.Identity, error) {
 		return cdc.Identity{}, err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
+		return cdc.Identity{}, fmt.Errorf("%w: the database's encoding is SQL_ASCII, so that its texts are bytes of which nobody knows the meaning; one that is no UTF-8 would stop everything. Try: a database with ENCODING 'UTF8'", cdc.ErrRefused)
+	}
 	system, err := pglogrepl.IdentifySystem(ctx, conn)
 	if err != nil {
 		return cdc.Identity{}, fmt.Errorf("IDENTIFY_SYSTEM: %w", err)
@@ -221,5 +224,5 @@ func slotError(name string, err error) error {
 	case "53400": // configuration_limit_exceeded
 		return fmt.Errorf("%w: %s. Try: raise max_replication_slots, or drop a slot that nobody uses", cdc.ErrRefused, pgErr.Message)
 	}
-	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s (%s)", name, pgErr.Message, pgErr.Code)
+	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s", name, cdc.ServerError(pgErr.Code, pgErr.Message))
 }

@@ -143,7 +143,7 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 				return &s.event, nil
 			}
 		case *pgproto3.ErrorResponse:
-			return nil, fmt.Errorf("replication: %s (%s)", m.Message, m.Code)
+			return nil, errors.New("replication: " + cdc.ServerError(m.Code, m.Message))
 		case *pgproto3.CopyDone, *pgproto3.CommandComplete:
 			return nil, errors.New("replication: the server ended the stream (it is shutting down, or was promoted)")
 		case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:

@@ -25,6 +25,8 @@ type Record struct {
 type Pipeline struct {
 	// Sink makes another sink of the pipeline, as another process would; release may be nil. The suite closes it.
 	Sink func(t *testing.T, release func(*cdc.Chunk)) cdc.Sink
+	// WriteState writes what Commit would, and leaves the transaction open, as a process does that is killed within Commit.
+	WriteState func(t *testing.T, s cdc.Sink, p cdc.Point, changed ...cdc.StateChange)
 	// Topic describes a table topic of the pipeline; it is not created.
 	Topic func(table string, partitions int32, compacted bool) *cdc.Topic
 	// Read gives all committed records of the topic, ordered by offset within each partition.
@@ -43,6 +45,10 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Pipeline) {
 		{"what is not committed is not seen", uncommittedIsNotSeen},
 		{"the newer sink fences the older", newerFences},
 		{"an idle older sink learns that it is fenced", idleIsFenced},
+		{"peek on nothing makes nothing", peekOnNothing},
+		{"peek sees what recover gives", peekSeesWhatRecoverGives},
+		{"peek sees nothing uncommitted", peekSeesNothingUncommitted},
+		{"peek fences nobody", peekFencesNobody},
 		{"a split transaction", splitTransaction},
 		{"order within partitions", orderHolds},
 		{"an idle commit", idleCommit},

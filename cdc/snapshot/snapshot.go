@@ -96,7 +96,10 @@ func copyError(err error) error {
 	if pgErr.Code == "42501" {
 		return fmt.Errorf("%w: COPY: %s. Try: GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS", cdc.ErrRefused, pgErr.Message)
 	}
-	return fmt.Errorf("COPY: %s (%s)", pgErr.Message, pgErr.Code)
+	if cdc.BadValue(pgErr.Code) {
+		return fmt.Errorf("%w: COPY: %s: a row holds what cannot be read. Try: COPY the table with psql, which names the row, and mend it; or exclude the table under source.tables", cdc.ErrRefused, cdc.ServerError(pgErr.Code, pgErr.Message))
+	}
+	return errors.New("COPY: " + cdc.ServerError(pgErr.Code, pgErr.Message))
 }
 
 // rowWriter is where CopyTo writes: chunks in, tuples out.

@@ -32,6 +32,53 @@ func TestSecondCaptureFences(t *testing.T) {
 	load.stop()
 }
 
+// TestSecondCaptureWithAMistakeChangesNothing starts a second pipeline beside a healthy one, each time with a config that it must not go
+// on with: it says what is wrong, and the first one never notices.
+func TestSecondCaptureWithAMistakeChangesNothing(t *testing.T) {
+	const policy = `privacy: {mode: open, columns: {public.people: {ssn: drop}}}`
+	r := newRig(t, rigOptions{privacy: policy}, smallSchema+`; CREATE TABLE people (id int PRIMARY KEY, ssn text); INSERT INTO people VALUES (1, 'x')`)
+	first := r.start("run")
+	r.wait()
+	for i, c := range []struct{ was, is, says string }{
+		{"ssn: drop", "sssn: drop", "sssn"},
+		{"public.people: {ssn: drop}", "public.people: {ssn: mask}", "the privacy policy of public.people has changed"},
+		{"partitions: 3", "partitions: 4", "kafka.partitions is 4"},
+		{"publication: " + r.name, "publication: other", "its publication was dropped"},
+	} {
+		second := r.startMistaken(c.was, c.is)
+		r.ends(second, 15*time.Second)
+		require.Equal(t, exitWrong, second.cmd.ProcessState.ExitCode(), "%s: %s", c.is, second.output())
+		require.Contains(t, second.output(), c.says)
+		require.NotContains(t, second.output(), "took over the transactional id", c.is)
+		r.exec(`INSERT INTO people VALUES ($1, 'y')`, 100+i)
+		r.wait() // many commits of the first one
+		require.True(t, first.running(), "%s: %s", c.is, first.output())
+	}
+	unreachable := r.startMistaken(r.url, "postgres://nobody@"+freePort(t)+"/none")
+	require.Eventually(t, func() bool { return strings.Contains(unreachable.output(), "capture was interrupted") }, 15*time.Second, 50*time.Millisecond)
+	r.exec(`INSERT INTO people VALUES (200, 'z')`)
+	r.wait()
+	require.NotContains(t, unreachable.output(), "took over the transactional id")
+	unreachable.stop()
+	code, out, errs := r.verb("verify")
+	require.Zero(t, code, "%s%s", out, errs)
+	require.NotContains(t, first.output(), "quarantined")
+	first.stop()
+}
+
+// startMistaken starts the verb run with one word of the config replaced; the legs started before keep theirs.
+func (r *rig) startMistaken(was, is string) *process {
+	r.Helper()
+	config, port := r.config, r.ports["load"]
+	defer func() { r.config, r.ports["load"] = config, port }()
+	text, err := os.ReadFile(config)
+	require.NoError(r, err)
+	require.Contains(r, string(text), was)
+	r.config, r.ports["load"] = config+".mistaken", "127.0.0.1:0"
+	require.NoError(r, os.WriteFile(r.config, []byte(strings.ReplaceAll(string(text), was, is)), 0o600))
+	return r.start("run")
+}
+
 // TestIdleAndForeignTrafficAdvance lets the slot follow a database in which nothing captured happens.
 func TestIdleAndForeignTrafficAdvance(t *testing.T) {
 	r := newRig(t, rigOptions{tables: `["public.*", "!public.noise"]`}, smallSchema+`; CREATE TABLE noise (v text)`)

@@ -40,6 +40,12 @@ func pipeline(t *testing.T, seeds []string) sinktest.Pipeline {
 			o.Release = release
 			return newSink(t, o)
 		},
+		WriteState: func(t *testing.T, s cdc.Sink, p cdc.Point, changed ...cdc.StateChange) {
+			sink := s.(*Sink)
+			require.NoError(t, sink.begin())
+			require.NoError(t, sink.produceState(p, changed))
+			require.NoError(t, sink.flush())
+		},
 		Topic: func(table string, partitions int32, compacted bool) *cdc.Topic {
 			return &cdc.Topic{Name: prefix + ".public." + table, Partitions: partitions, Compacted: compacted}
 		},

@@ -114,7 +114,7 @@ func orElse[T comparable](v, other T) T {
 
 // clientOptions are those of the producing client, which also makes all requests.
 func (o *Options) clientOptions() []kgo.Opt {
-	return append(slices.Clone(o.Client),
+	return append(o.readerOptions(),
 		kgo.TransactionalID(o.TransactionalID),
 		kgo.TransactionTimeout(o.TransactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -123,11 +123,17 @@ func (o *Options) clientOptions() []kgo.Opt {
 		kgo.ProducerBatchCompression(codecs[o.Compression]),
 		kgo.ProducerBatchMaxBytes(o.MaxMessageBytes),
 		kgo.BrokerMaxWriteBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
-		kgo.BrokerMaxReadBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
 		kgo.MaxBufferedBytes(int(o.BufferBytes)),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 		kgo.ProducerLinger(linger),
 		kgo.RecordDeliveryTimeout(o.TransactionTimeout),
+	)
+}
+
+// readerOptions are those of a client that only reads.
+func (o *Options) readerOptions() []kgo.Opt {
+	return append(slices.Clone(o.Client),
+		kgo.BrokerMaxReadBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.WithLogger(clientLog{o.Log.Named("client")}),
 	)

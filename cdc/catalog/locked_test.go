@@ -1,0 +1,75 @@
+package catalog
+
+import (
+	"testing"
+	"time"
+
+	"dirtbike/cdc"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// lock holds a table until the function it gives is called.
+func (d *database) lock(t *testing.T, table string) (release func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), d.url)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	return func() { require.NoError(t, conn.Close(t.Context())) }
+}
+
+// TestLockedTable: a table that somebody has locked hinders no look at the others, and a re-read gives up in time and blames the table.
+func TestLockedTable(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY, big text)", "CREATE TABLE other (id int PRIMARY KEY)", "INSERT INTO t VALUES (1, 'x')")
+		tables := d.tables(Options{RereadPatience: 300 * time.Millisecond})
+		list, err := tables.List(t.Context())
+		require.NoError(t, err)
+		defer tables.Close(t.Context())
+		release := d.lock(t, "t")
+		defer release()
+		began := time.Now()
+		d.exec(t, "ALTER TABLE other ADD COLUMN v int")
+		require.Len(t, drift(t, tables), 1)
+		require.Less(t, time.Since(began), 5*time.Second)
+		_, _, err = tables.Reread(t.Context(), list[1].OID, 0, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("1")}, {}}, []int{1})
+		require.ErrorContains(t, err, "the table was locked, or did not answer, for 300ms")
+		require.ErrorContains(t, err, "Try: ALTER TABLE public.t REPLICA IDENTITY FULL")
+		require.NotErrorIs(t, err, cdc.ErrUnreachable, "it is the table's fault")
+	})
+}
+
+// TestRereadTellsNoKey: the server quotes a key that it cannot read; we do not, since its column may be hashed.
+func TestRereadTellsNoKey(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		d.fresh(t, "CREATE TYPE mood AS ENUM ('canary')", "CREATE TABLE t (m mood PRIMARY KEY, big text)")
+		tables := d.tables(Options{})
+		list, err := tables.List(t.Context())
+		require.NoError(t, err)
+		defer tables.Close(t.Context())
+		d.exec(t, "ALTER TYPE mood RENAME VALUE 'canary' TO 'other'")
+		_, _, err = tables.Reread(t.Context(), list[0].OID, 0, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("canary")}, {}}, []int{1})
+		require.ErrorContains(t, err, "22P02")
+		require.NotContains(t, err.Error(), "canary")
+		require.NotErrorIs(t, err, cdc.ErrUnreachable)
+	})
+}
+
+// TestCompositeAttributes: an attribute that comes or goes changes rows without an event.
+func TestCompositeAttributes(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		for _, column := range []string{"pair", "pair[]"} {
+			for _, change := range []string{"ADD ATTRIBUTE z int", "DROP ATTRIBUTE b", "RENAME ATTRIBUTE a TO c"} {
+				d.fresh(t, "CREATE TYPE pair AS (a int, b text)", "CREATE TABLE t (id int PRIMARY KEY, p "+column+")")
+				tables := d.tables(Options{})
+				_, err := tables.List(t.Context())
+				require.NoError(t, err)
+				require.Empty(t, drift(t, tables))
+				d.exec(t, "ALTER TYPE pair "+change)
+				require.Len(t, drift(t, tables), 1, column+" "+change)
+			}
+		}
+	})
+}

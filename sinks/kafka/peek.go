@@ -1,0 +1,82 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+)
+
+// peekGrace is how long Peek waits for a transaction to end that is open on the state topic. A running capture writes there last, so
+// that its transactions end within milliseconds; one that a killed capture left open is not waited for, since only Recover ends it.
+const peekGrace = time.Second
+
+// Peek implements cdc.Sink. It refuses the states that Recover would refuse. Its client is one of its own, without the transactional id.
+func (s *Sink) Peek(ctx context.Context) (*cdc.State, error) {
+	if errors.Is(s.broken, errClosed) {
+		return nil, fmt.Errorf("kafka sink: peek: %w", errClosed)
+	}
+	state, err := s.peek(ctx)
+	if err != nil {
+		return nil, s.explain("peek", err)
+	}
+	return state, nil
+}
+
+func (s *Sink) peek(ctx context.Context) (*cdc.State, error) {
+	client, err := kgo.NewClient(s.o.readerOptions()...)
+	if err != nil {
+		return nil, refuse("correct the kafka section", "make the client: %w", err)
+	}
+	defer client.Close()
+	r := &reader{client: client, adm: kadm.NewClient(client), log: s.log, dec: kgo.DefaultDecompressor()}
+	end, err := s.stableEnd(ctx, r.adm)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil, nil // there is no topic, and so no state
+	}
+	if err != nil {
+		return nil, err
+	}
+	state, err := readState(ctx, r, s.stateTopic(), end)
+	if err != nil {
+		return nil, err
+	}
+	return state, s.checkState(state)
+}
+
+// stableEnd is the last stable offset of the state topic, once it has reached what was written when it was first asked for: Kafka
+// answers EndTxn before it has written the markers, so that what was just committed might be missing.
+func (s *Sink) stableEnd(ctx context.Context, adm *kadm.Client) (int64, error) {
+	written, err := offset(s.stateTopic())(adm.ListEndOffsets(ctx, s.stateTopic()))
+	if err != nil {
+		return 0, err
+	}
+	for wait, since := retryFirst, time.Now(); ; {
+		stable, err := offset(s.stateTopic())(adm.ListCommittedOffsets(ctx, s.stateTopic()))
+		if err != nil || stable >= written || time.Since(since) > peekGrace {
+			return stable, err
+		}
+		if err := pause(ctx, &wait); err != nil {
+			return 0, fmt.Errorf("wait for topic %s: %w", s.stateTopic(), err)
+		}
+	}
+}
+
+// offset takes the offset of the topic's partition 0 out of an answer.
+func offset(topic string) func(kadm.ListedOffsets, error) (int64, error) {
+	return func(listed kadm.ListedOffsets, err error) (int64, error) {
+		if err == nil {
+			err = listed.Error()
+		}
+		if err != nil {
+			return 0, fmt.Errorf("list the end of topic %s: %w", topic, err)
+		}
+		return listed[topic][0].Offset, nil
+	}
+}
