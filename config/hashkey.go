@@ -30,6 +30,17 @@ const (
 // mode 600, if there is none; of two processes that do so at once, both get the same key. A made file is durable before
 // HashKey returns.
 func (c *Config) HashKey() (id string, key []byte, err error) {
+	if c.HashKeyMissing() {
+		if err = makeHashKey(c.HashKeyFile()); err != nil {
+			return "", nil, fmt.Errorf("make hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", c.HashKeyFile(), cause(err))
+		}
+	}
+	return c.ExistingHashKey()
+}
+
+// ExistingHashKey is HashKey for those who only read: a file that is not there is an error that wraps fs.ErrNotExist, since another
+// key than the one that capture uses would make every hash look different.
+func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 	switch {
 	case !c.Privacy.Hashes():
 		return "", nil, nil
@@ -39,18 +50,23 @@ func (c *Config) HashKey() (id string, key []byte, err error) {
 		return id, key, err
 	}
 	path := c.HashKeyFile()
-	key, err = readHashKey(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeHashKey(path); err != nil {
-			return "", nil, fmt.Errorf("make hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", path, cause(err))
-		}
-		key, err = readHashKey(path)
+	if c.HashKeyMissing() {
+		return "", nil, missingKeyError{path}
 	}
-	if err != nil {
+	if key, err = readHashKey(path); err != nil {
 		return "", nil, fmt.Errorf("hash key %s: %w", path, err)
 	}
 	return madeKeyID, key, nil
 }
+
+// missingKeyError is fs.ErrNotExist in the words of this program.
+type missingKeyError struct{ path string }
+
+func (e missingKeyError) Error() string {
+	return "hash key " + e.path + " is missing. Try: copy it from where capture runs, or set privacy.hash.keys"
+}
+
+func (e missingKeyError) Unwrap() error { return fs.ErrNotExist }
 
 // HashKeyMissing reports whether HashKey would make the file.
 func (c *Config) HashKeyMissing() bool {

@@ -45,6 +45,26 @@ func TestKeyIsMadeOnce(t *testing.T) {
 	require.Len(t, entries, 1, "no temporary file is left")
 }
 
+// TestAMissingKeyIsNotMade for those who only read.
+func TestAMissingKeyIsNotMade(t *testing.T) {
+	cfg := parse(t, with(hashing))
+	_, _, err := cfg.ExistingHashKey()
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.EqualError(t, err, "hash key "+cfg.HashKeyFile()+" is missing. Try: copy it from where capture runs, or set privacy.hash.keys")
+	entries, err := os.ReadDir(cfg.Dir())
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	_, made, err := cfg.HashKey()
+	require.NoError(t, err)
+	id, key, err := cfg.ExistingHashKey()
+	require.NoError(t, err)
+	require.Equal(t, "k1", id)
+	require.Equal(t, made, key)
+	id, key, err = parse(t, with("privacy: {mode: open}")).ExistingHashKey()
+	require.NoError(t, err)
+	require.Empty(t, id, key)
+}
+
 func TestNoKeyWithoutHashing(t *testing.T) {
 	for _, section := range []string{"", "privacy: {mode: open}", `privacy: {columns: {public.a: {x: mask}}}`} {
 		cfg := parse(t, with(section))

@@ -54,6 +54,11 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		require.Equal(t, exitNo, code)
 		require.Contains(t, strings.Split(out, "\n")[0], "no capture is running (slot "+r.name+" is inactive")
 		require.Contains(t, errs, "Try: dirtbike run, or dirtbike capture\n")
+		began := time.Now()
+		code, _, errs = r.verb("wait", "--timeout", "120s")
+		require.Equal(t, exitNo, code)
+		require.Less(t, time.Since(began), 60*time.Second)
+		require.Equal(t, "Error: nothing new comes to ClickHouse: nobody reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
 	})
 	t.Run("no slot", func(t *testing.T) {
 		r.exec(`SELECT pg_drop_replication_slot($1)`, r.name)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -163,13 +164,8 @@ func metricsContract(t *testing.T, at string) {
 // TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which nobody listens.
 func TestExitCodesWhenPartsAreAway(t *testing.T) {
 	r := newRig(t, rigOptions{}, smallSchema)
-	whole, err := os.ReadFile(r.config)
-	require.NoError(t, err)
 	for _, part := range []struct{ name, url string }{{"Postgres", r.url}, {"ClickHouse", r.stack.ClickHouse.URL()}} {
-		dead := filepath.Join(r.dir, part.name+".yaml")
-		at := part.url[strings.Index(part.url, "@")+1:]
-		at = at[:strings.IndexAny(at+"/", "/?")]
-		require.NoError(t, os.WriteFile(dead, []byte(strings.ReplaceAll(string(whole), at, freePort(t))), 0o600))
+		dead := r.withPart(part.name, part.url, freePort(t))
 		for _, verb := range [][]string{{"status"}, {"wait", "--timeout", "5s"}, {"verify"}} {
 			t.Run(part.name+" "+verb[0], func(t *testing.T) {
 				code, out, errs := verbWith(t, dead, verb...)
@@ -181,6 +177,85 @@ func TestExitCodesWhenPartsAreAway(t *testing.T) {
 			})
 		}
 	}
+}
+
+// withPart writes the rig's config with another address in the place of a part's.
+func (r *rig) withPart(name, url, address string) string {
+	r.Helper()
+	whole, err := os.ReadFile(r.config)
+	require.NoError(r, err)
+	at := url[strings.Index(url, "@")+1:]
+	at = at[:strings.IndexAny(at+"/", "/?")]
+	path := filepath.Join(r.dir, name+".yaml")
+	require.NoError(r, os.WriteFile(path, []byte(strings.ReplaceAll(string(whole), at, address)), 0o600))
+	return path
+}
+
+// listening takes connections and gives each to answer, which may keep it.
+func listening(t *testing.T, answer func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+			answer(conn)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestVerbsSayThatALoginIsRefused with one answer; a server that only hangs up is away.
+func TestVerbsSayThatALoginIsRefused(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	refuses := listening(t, func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 1))
+		_, _ = conn.Write([]byte("\x02\x04\x02\x00\x00\x0dDB::Exception\x06nobody\x00\x00")) // 516
+		_ = conn.Close()
+	})
+	hangsUp := listening(t, func(conn net.Conn) { _ = conn.Close() })
+	for _, verb := range [][]string{{"status"}, {"wait", "--timeout", "2s"}, {"verify"}} {
+		t.Run(verb[0], func(t *testing.T) {
+			code, out, errs := verbWith(t, r.withPart("refuses", r.stack.ClickHouse.URL(), refuses), verb...)
+			require.Equal(t, exitWrong, code, errs)
+			require.Empty(t, out)
+			require.Equal(t, "Error: ClickHouse refuses the login of clickhouse.url (code 516).\nTry: its user and password\n", errs)
+			code, out, errs = verbWith(t, r.withPart("hangsup", r.stack.ClickHouse.URL(), hangsUp), verb...)
+			require.Equal(t, exitUnreachable, code, errs)
+			require.Empty(t, out)
+			require.Regexp(t, "^Error: [^\n]+\nTry: [^\n]+\n$", errs)
+			require.NotContains(t, errs, "handshake")
+			require.NotContains(t, errs, "conn_id")
+		})
+	}
+}
+
+// TestStatusOfASilentServer: the verb ends in time and names the part.
+func TestStatusOfASilentServer(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	silent := listening(t, func(net.Conn) {})
+	for name, url := range map[string]string{"Postgres": r.url, "ClickHouse": r.stack.ClickHouse.URL()} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			code, out, errs := verbWith(t, r.withPart(name, url, silent), "status")
+			require.Equal(t, exitUnreachable, code, errs)
+			require.Empty(t, out)
+			require.Regexp(t, "^Error: ask "+name+" [^\n]+ "+name+" hangs: nothing within [^\n]+s\\.\nTry: see that "+name+" runs and [a-z]+\\.url is right\n$", errs)
+			require.Less(t, time.Since(began), statusTime+5*time.Second)
+		})
+	}
+}
+
+// TestOpsSaysThatTheRegistryIsAway, in the log and at /readyz, while capture tries again.
+func TestOpsSaysThatTheRegistryIsAway(t *testing.T) {
+	r := newRig(t, rigOptions{}, smallSchema)
+	r.config = r.withPart("noregistry", strings.Replace(r.stack.Registry.URL(), "http://", "@", 1), "127.0.0.1:1")
+	l := r.start("run")
+	at := r.listens("run")
+	says := "the registry cannot be reached: "
+	require.Eventually(t, func() bool { return strings.Contains(l.output(), says) }, 15*time.Second, 50*time.Millisecond)
+	ready(t, at, 503, "[-]capture failed: ", says, "127.0.0.1:1", "Try: look whether registry.url is right and the registry runs")
+	require.True(t, l.running())
 }
 
 // TestStatusBeforeAnything asks before a first start: there is nothing to be exact.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"dirtbike/cmd/internal/ops"
@@ -13,7 +12,7 @@ import (
 )
 
 // statusTime is how long the servers may take to answer.
-const statusTime = 30 * time.Second
+const statusTime = 10 * time.Second
 
 func (a *app) status() *cobra.Command {
 	var asJSON bool
@@ -69,14 +68,8 @@ func good(s ops.Status) error {
 	if len(s.Tables) == 0 {
 		return answerNo(errors.New("ClickHouse has no table yet. Try: dirtbike run, then dirtbike wait"))
 	}
-	inexact := 0
-	for _, t := range s.Tables {
-		if !t.Exact && !t.Excluded() {
-			inexact++
-		}
-	}
-	if inexact > 0 {
-		return answerNo(fmt.Errorf("%d of %d tables are not exact. Try: dirtbike wait, or mend what REASON says", inexact, len(s.Tables)))
+	if err := s.Inexact(); err != nil {
+		return answerNo(err)
 	}
 	return nil
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,4 +81,31 @@ func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 		require.Equal(t, found, differing, c.what)
 	}
 	l.stop()
+}
+
+// TestVerifyNeedsTheHashKeyOfCapture, and no verb that looks makes one.
+func TestVerifyNeedsTheHashKeyOfCapture(t *testing.T) {
+	r := newRig(t, rigOptions{privacy: "privacy: {mode: open, columns: {public.things: {v: hash}}}"}, smallSchema)
+	key := filepath.Join(r.dir, "dirtbike.hash.key")
+	code, _, errs := r.verb("verify")
+	require.Equal(t, exitWrong, code)
+	require.Equal(t, "Error: refused: hash key "+key+" is missing.\nTry: copy it from where capture runs, or set privacy.hash.keys\n", errs)
+	r.verb("status")
+	r.verb("wait", "--timeout", "1s")
+	require.NoFileExists(t, key)
+	r.start("run")
+	r.wait()
+	r.equalByVerb()
+	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("0f", 32)), 0o600))
+	code, out, errs := r.verb("verify")
+	require.Equal(t, exitWrong, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, "hash key k1 is not the one the topics were written with")
+	require.Contains(t, errs, "\nTry: copy "+key+" from where capture runs\n")
+}
+
+func (r *rig) equalByVerb() {
+	r.Helper()
+	code, out, errs := r.verb("verify")
+	require.Zero(r, code, "%s%s", out, errs)
 }

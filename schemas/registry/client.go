@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,13 +28,16 @@ type Options struct {
 	TLS *tls.Config
 	// Timeout of one request; 0 means 10 s.
 	Timeout time.Duration
-	// Patience is how long a request is tried again while the registry cannot be reached or fails itself (5xx, 429); 0 means 30 s.
+	// Patience is how long a request is tried again, without a word, while the registry cannot be reached or fails itself (5xx, 429);
+	// 0 means 3 s. Both legs try again for ever themselves, and say why.
 	Patience time.Duration
 }
 
 const (
 	defaultTimeout  = 10 * time.Second
-	defaultPatience = 30 * time.Second
+	defaultPatience = 3 * time.Second
+	// dialTimeout is how long one connection may take to be made.
+	dialTimeout = 3 * time.Second
 )
 
 // Client is a schema registry with a cache in front. It is safe for concurrent use.
@@ -61,6 +65,7 @@ func New(urls []string, o Options) (*Client, error) {
 	// The transport is this client's own, so that its TLS settings touch nobody else's.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = o.TLS
+	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	opts := []sr.ClientOpt{
 		sr.URLs(plain...), sr.UserAgent("dirtbike"),
 		sr.HTTPClient(&http.Client{Timeout: cmp.Or(o.Timeout, defaultTimeout), Transport: transport}),

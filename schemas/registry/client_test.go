@@ -179,6 +179,17 @@ func TestUnreachable(t *testing.T) {
 	require.True(t, errors.Is(err, context.Canceled), err)
 }
 
+// TestTheFirstWordComesSoon: nobody hears of a registry that is away before the request is given up.
+func TestTheFirstWordComesSoon(t *testing.T) {
+	began := time.Now()
+	_, err := newClient(t, Options{}, "http://somebody:s3cret@127.0.0.1:1").Register(context.Background(), subject, schema)
+	require.ErrorContains(t, err, "the registry cannot be reached: ")
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	require.ErrorContains(t, err, "Try: look whether registry.url is right and the registry runs")
+	require.NotContains(t, err.Error(), "s3cret")
+	require.Less(t, time.Since(began), 4*time.Second)
+}
+
 func TestCredentials(t *testing.T) {
 	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("loader:s3cret"))
 	fake, _ := newFake(t, srfake.WithAuth(want))

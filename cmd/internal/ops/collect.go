@@ -296,21 +296,28 @@ func (c *Collector) readTables(ctx context.Context) (views map[string]bool, stor
 	return views, stored, err
 }
 
-// query runs a query; a table or database that is not there yet has no rows.
+// query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an error: a
+// call that was given up may end later.
 func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows) error) error {
-	err := c.queryRows(ctx, sql, row)
+	began := time.Now()
+	_, err := Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.queryRows(ctx, sql, row) })
 	var exception *clickhouse.Exception
 	const unknownTable, unknownDatabase = 60, 81
 	if errors.As(err, &exception) && (exception.Code == unknownTable || exception.Code == unknownDatabase) {
 		return nil
 	}
+	login := ClickHouseLogin(err)
 	switch {
 	case err == nil:
 		return nil
+	case login != nil:
+		return login
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("ask ClickHouse for the status: %w", hangs("ClickHouse", "clickhouse.url", began))
 	case exception != nil:
 		return fmt.Errorf("ask ClickHouse for the status: %w: %s (code %d). Try: see the rights under clickhouse in the README", ErrRefused, exception.Name, exception.Code)
 	}
-	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", oneLineError{err})
+	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", ClickHouseAway(err))
 }
 
 func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {

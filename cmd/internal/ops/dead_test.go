@@ -127,7 +127,7 @@ func TestPostgresErrorsAreOneLine(t *testing.T) {
 		"broken":        {errors.New("unexpected\n\tEOF"), false, "ask: unexpected EOF. Try: see that Postgres runs"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := postgresError("ask", c.err)
+			err := postgresError(t.Context(), "ask", time.Now(), c.err)
 			require.ErrorContains(t, err, c.want)
 			require.Regexp(t, `^[^\n\t]+\. Try: [^\n\t]+$`, err.Error())
 			require.NotContains(t, err.Error(), "hunter2")

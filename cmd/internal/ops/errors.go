@@ -1,9 +1,12 @@
 package ops
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -13,12 +16,14 @@ import (
 // ErrRefused says that a server answered, and would not: a password or a right is missing.
 var ErrRefused = cdc.ErrRefused
 
-// postgresError makes one line, with what to do, of what Postgres or the way to it said.
-func postgresError(doing string, err error) error {
+// postgresError makes one line, with what to do, of what Postgres or the way to it said; began is when it was asked.
+func postgresError(ctx context.Context, doing string, began time.Time, err error) error {
 	const reach = "%s: %w. Try: see that Postgres runs and source.url is right"
 	var connect *pgconn.ConnectError
 	var said *pgconn.PgError
 	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", doing, hangs("Postgres", "source.url", began))
 	case errors.As(err, &connect):
 		if err = cdc.ConnectError(err); errors.Is(err, ErrRefused) {
 			return fmt.Errorf("%s: %w", doing, err)
@@ -39,3 +44,47 @@ func passing(code string) bool { return strings.HasPrefix(code, "57") || strings
 type oneLineError struct{ error }
 
 func (e oneLineError) Error() string { return oneLine(e.error.Error()) }
+
+// OneTry makes an error end with one way out: its own first one, or else try. It wraps err.
+func OneTry(err error, try string) error { return oneTry{err, try} }
+
+type oneTry struct {
+	error
+	try string
+}
+
+func (e oneTry) Unwrap() error { return e.error }
+
+func (e oneTry) Error() string {
+	text := oneLine(e.error.Error())
+	if ways := way.FindAllStringIndex(text, 2); len(ways) == 2 {
+		return text[:ways[1][0]]
+	} else if len(ways) == 1 {
+		return text
+	}
+	return strings.TrimRight(text, ".;,") + ". Try: " + e.try
+}
+
+// way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
+var way = regexp.MustCompile(` Try(,[^:]*)?: `)
+
+// JoinReasons joins reasons in one line that has at most one way out, the first one's, at its end.
+func JoinReasons(reasons []string) string {
+	var what []string
+	try := ""
+	for _, reason := range reasons {
+		what = append(what, withoutTry(reason))
+		ways := way.FindAllStringIndex(oneLine(reason), 2)
+		switch {
+		case try != "" || len(ways) == 0:
+		case len(ways) == 1:
+			try = oneLine(reason)[ways[0][0]:]
+		default:
+			try = oneLine(reason)[ways[0][0]:ways[1][0]]
+		}
+	}
+	if try != "" {
+		try = "." + try
+	}
+	return strings.Join(what, "; ") + try
+}

@@ -16,7 +16,7 @@ import (
 // their own.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
-		Reachable("clickhouse", c.ClickHouse.Ping, "see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile"),
+		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, "see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile"),
 		c.slotCheck(),
 	}
 	if c.Capture != nil {
@@ -129,7 +129,10 @@ func (s Status) tablesHealth() error {
 
 // withoutTry leaves what to do out of a reason that stands among others.
 func withoutTry(reason string) string {
-	what, _, _ := strings.Cut(oneLine(reason), " Try: ")
+	what := oneLine(reason)
+	if at := way.FindStringIndex(what); at != nil {
+		what = what[:at[0]]
+	}
 	return strings.TrimRight(what, ".;,")
 }
 
@@ -147,7 +150,7 @@ func (s Status) exactHealth() error {
 	for _, t := range s.Tables {
 		switch {
 		case t.Exact, t.Excluded():
-		case t.Phase == quarantined, t.Phase == notCaptured: // waiting mends neither
+		case t.Stuck():
 			bad, try = append(bad, t.Table+" ("+t.Phase+")"), "dirtbike status"
 		default:
 			bad = append(bad, t.Table)

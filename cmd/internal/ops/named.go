@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"time"
 )
 
 // Named is a table of Postgres that source.tables names.
@@ -24,8 +25,9 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
 func ReadNamed(ctx context.Context, pg Querier, publication string, match func(schema, table string) bool) ([]Named, error) {
 	var schemas, tables []string
 	var published []bool
+	began := time.Now()
 	if err := pg.QueryRow(ctx, namedSQL, publication).Scan(&schemas, &tables, &published); err != nil {
-		return nil, postgresError("ask Postgres for its tables", err)
+		return nil, postgresError(ctx, "ask Postgres for its tables", began, err)
 	}
 	var out []Named
 	for i := range tables {

@@ -36,6 +36,10 @@ SELECT clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
 FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
 LEFT JOIN pg_replication_slots s ON s.slot_name = $1`
 
+// VerbName is the application_name of connections to Postgres that look and do not capture: those of capture alone bear that of
+// replication.SessionSettings, by which the verbs see that one is there.
+const VerbName = "dirtbike looks"
+
 // Querier is what ops needs of Postgres; *pgxpool.Pool has it. It must be safe for concurrent use.
 type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -44,9 +48,10 @@ type Querier interface {
 func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
+	began := time.Now()
 	err := pg.QueryRow(ctx, slotSQL, slot).Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &since)
 	if err != nil {
-		return f, postgresError("ask Postgres for slot "+slot, err)
+		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)
 	}
 	f.since = since.Time // zero if there is none
 	return f, nil

@@ -44,6 +44,33 @@ func (s Status) Dead() error {
 	return errors.New(s.dead + ". Try: " + s.try)
 }
 
+// Inexact is nil if every table that is followed is exact; otherwise its error counts them and says what can help.
+func (s Status) Inexact() error {
+	waits, stuck := 0, 0
+	for _, t := range s.Tables {
+		switch {
+		case t.Exact, t.Excluded():
+		case t.Stuck():
+			stuck++
+		default:
+			waits++
+		}
+	}
+	verb, try := "are", "dirtbike wait"
+	switch {
+	case waits+stuck == 0:
+		return nil
+	case waits == 0:
+		try = "mend what NOTE says"
+	case stuck > 0:
+		try += ", and mend what NOTE says"
+	}
+	if waits+stuck == 1 {
+		verb = "is"
+	}
+	return fmt.Errorf("%d of %d tables %s not exact. Try: %s", waits+stuck, len(s.Tables), verb, try)
+}
+
 // TableStatus is one table of a Status.
 type TableStatus struct {
 	// Table is "schema.table", the source's names.
@@ -65,6 +92,9 @@ type TableStatus struct {
 
 // Excluded says that the table is no longer followed, so that it is not expected to be exact.
 func (t *TableStatus) Excluded() bool { return t.Phase == string(cdc.TableExcluded) }
+
+// Stuck says that waiting cannot make the table exact: it is quarantined, or new.
+func (t *TableStatus) Stuck() bool { return t.Phase == quarantined || t.Phase == notCaptured }
 
 // inexact says in words how many values stand at a bound or as NULL, "" if none.
 func (t *TableStatus) inexact() string {
@@ -94,9 +124,9 @@ func (s Status) WriteText(w io.Writer) error {
 	t.SetStyle(table.StyleLight)
 	right := prettytext.AlignRight
 	t.SetColumnConfigs([]table.ColumnConfig{
-		{Number: 3, Align: right}, {Number: 5, Align: right}, {Number: 6, WidthMax: reasonWidth, WidthMaxEnforcer: prettytext.WrapSoft},
+		{Number: 3, Align: right}, {Number: 5, Align: right}, {Number: 6, WidthMax: noteWidth, WidthMaxEnforcer: prettytext.WrapSoft},
 	})
-	t.AppendHeader(table.Row{"TABLE", "PHASE", "ROWS", "EXACT", "DEAD LETTERS", "REASON"})
+	t.AppendHeader(table.Row{"TABLE", "PHASE", "ROWS", "EXACT", "DEAD LETTERS", "NOTE"})
 	for _, row := range s.Tables {
 		exact := "no"
 		if row.Exact {
@@ -108,8 +138,8 @@ func (s Status) WriteText(w io.Writer) error {
 	return err
 }
 
-// reasonWidth is where a reason goes on in the next line.
-const reasonWidth = 60
+// noteWidth is where a note goes on in the next line.
+const noteWidth = 60
 
 // headline says the whole pipeline's state in one line.
 func (s Status) headline() string {

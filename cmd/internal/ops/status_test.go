@@ -49,7 +49,7 @@ const sampleJSON = `{
 
 const sampleText = `phase streaming · ClickHouse is 4.0 KiB, 1.2 s behind · Postgres keeps 16 MiB of log for the slot
 ┌───────────────┬─────────────┬───────────┬───────┬──────────────┬────────────────────────────────────┐
-│ TABLE         │ PHASE       │ ROWS      │ EXACT │ DEAD LETTERS │ REASON                             │
+│ TABLE         │ PHASE       │ ROWS      │ EXACT │ DEAD LETTERS │ NOTE                               │
 ├───────────────┼─────────────┼───────────┼───────┼──────────────┼────────────────────────────────────┤
 │ public.claims │ streaming   │ 1,234,567 │ yes   │            0 │                                    │
 │ public.visits │ quarantined │        12 │ no    │            3 │ load: column note: malformed value │
@@ -184,4 +184,27 @@ func TestCaptureHealth(t *testing.T) {
 	require.ErrorContains(t, captureHealth(cdc.Status{}), "starting")
 	require.ErrorContains(t, captureHealth(cdc.Status{LastError: "no broker"}), "no broker. Try: mend")
 	require.EqualError(t, captureHealth(cdc.Status{LastError: "bad. Try: this"}), "bad. Try: this")
+}
+
+// TestWaitingIsNotAdvisedInVain: a table that is quarantined or new does not become exact by waiting.
+func TestWaitingIsNotAdvisedInVain(t *testing.T) {
+	exact, copying := TableStatus{Phase: "streaming", Exact: true}, TableStatus{Phase: "copying"}
+	stuck, fresh := TableStatus{Phase: "quarantined"}, TableStatus{Phase: "new"}
+	for _, c := range []struct {
+		tables []TableStatus
+		want   string
+	}{
+		{[]TableStatus{exact, {Phase: "excluded"}}, ""},
+		{[]TableStatus{exact, copying}, "1 of 2 tables is not exact. Try: dirtbike wait"},
+		{[]TableStatus{exact, stuck}, "1 of 2 tables is not exact. Try: mend what NOTE says"},
+		{[]TableStatus{exact, fresh, stuck}, "2 of 3 tables are not exact. Try: mend what NOTE says"},
+		{[]TableStatus{copying, stuck}, "2 of 2 tables are not exact. Try: dirtbike wait, and mend what NOTE says"},
+	} {
+		err := Status{Tables: c.tables}.Inexact()
+		if c.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, c.want)
+	}
 }

@@ -28,15 +28,26 @@ type Options struct {
 	Fault cdc.Fault
 }
 
-// Policies compiles the config's column policies; the hash key is made at the first use of one, and log told so.
-func Policies(c *config.Config, log *zap.Logger) (schemas.Policies, map[string]string, error) {
+// Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log told so. prints
+// has the fingerprint of the key in use by its id.
+func Policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, prints map[string]string, err error) {
 	missing := c.HashKeyMissing()
 	id, key, err := c.HashKey()
+	if err == nil && missing {
+		log.Info("made a key for the policy hash: keep it and back it up, since another key would change every hash", zap.String("file", c.HashKeyFile()))
+	}
+	return compile(c, id, key, err)
+}
+
+// ExistingPolicies is Policies for those who only read: a key that is not there is refused.
+func ExistingPolicies(c *config.Config) (schemas.Policies, map[string]string, error) {
+	id, key, err := c.ExistingHashKey()
+	return compile(c, id, key, err)
+}
+
+func compile(c *config.Config, id string, key []byte, err error) (schemas.Policies, map[string]string, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", cdc.ErrRefused, err)
-	}
-	if missing {
-		log.Info("made a key for the policy hash: keep it and back it up, since another key would change every hash", zap.String("file", c.HashKeyFile()))
 	}
 	var prints map[string]string
 	if id != "" {

@@ -63,6 +63,7 @@ func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
 	for name, value := range replication.SessionSettings {
 		o.ConnConfig.RuntimeParams[name] = value
 	}
+	o.ConnConfig.RuntimeParams["application_name"] = ops.VerbName
 	return pgxpool.NewWithConfig(context.Background(), o)
 }
 

@@ -53,6 +53,7 @@ func connectSource(ctx context.Context, c *config.Config) (*pgx.Conn, error) {
 	for name, value := range replication.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
+	o.RuntimeParams["application_name"] = ops.VerbName
 	conn, err := pgx.ConnectConfig(ctx, o)
 	if err != nil {
 		if err = cdc.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
@@ -124,11 +125,11 @@ func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[s
 	return chosen, refused, nil
 }
 
-// reasons lists refused tables in one line.
+// reasons lists refused tables in one line, with one way out.
 func reasons(refused map[string]string) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		out = append(out, name+": "+refused[name])
 	}
-	return strings.Join(out, "; ")
+	return ops.JoinReasons(out)
 }

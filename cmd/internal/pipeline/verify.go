@@ -21,7 +21,7 @@ func Wait(ctx context.Context, c *config.Config, timeout time.Duration) error {
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	var refused map[string]string
 	err = verify.WaitComplete(ctx, verify.WaitOptions{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
 		Tables: func(ctx context.Context) (names []string, err error) {
 			named, err := readNamed(ctx, c)
 			if err != nil {
@@ -40,17 +40,21 @@ func Wait(ctx context.Context, c *config.Config, timeout time.Duration) error {
 	return err
 }
 
-// Verify compares every captured table, or those named, row by row. progress is told rows done and Postgres' estimate.
+// Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one that is not that of the
+// topics. progress is told rows done and Postgres' estimate.
 func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []string, progress func(table string, done int64)) (verify.Report, error) {
+	policies, prints, err := ExistingPolicies(c)
+	if err != nil {
+		return verify.Report{}, err
+	}
 	named, err := readNamed(ctx, c)
 	if err != nil {
 		return verify.Report{}, err
 	}
-	chosen, refused, err := named.choose(only)
-	if err != nil {
+	if err := checkPrints(ctx, c, log, prints); err != nil {
 		return verify.Report{}, err
 	}
-	policies, _, err := Policies(c, log)
+	chosen, refused, err := named.choose(only)
 	if err != nil {
 		return verify.Report{}, err
 	}
@@ -60,7 +64,7 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	return verify.Run(ctx, verify.Options{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies, Slot: c.Source.Slot,
 		Prefix: c.Kafka.Prefix, ChunkRows: c.Verify.ChunkRows, RowsPerSecond: c.Verify.RowsPerSecond, Log: log,
 		OnProgress: func(p verify.Progress) { progress(p.Table, p.Rows) },
 	})

@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -19,7 +21,7 @@ type Report struct {
 	// Epoch and LSN ("16/B374D848") are the source's position when its last chunk was read; ClickHouse was complete up to it.
 	Epoch uint32 `json:"epoch"`
 	LSN   string `json:"lsn"`
-	// Tables in the order in which they were compared; never null.
+	// Tables in the order of their names; never null.
 	Tables []TableReport `json:"tables"`
 }
 
@@ -126,6 +128,11 @@ func (r *Report) add(t TableReport, at position) {
 	if at.lsn > 0 {
 		r.Epoch, r.LSN = at.epoch, at.lsn.String()
 	}
+}
+
+// sort puts the tables into the order of their names, as status does.
+func (r *Report) sort() {
+	slices.SortFunc(r.Tables, func(a, b TableReport) int { return cmp.Compare(a.Table, b.Table) })
 }
 
 // position is a place in the log of one history of the source.

@@ -13,6 +13,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 )
 
@@ -56,13 +57,16 @@ func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows)
 // sinkError keeps ClickHouse's code and the beginning of its message, which names tables and columns but no row.
 func sinkError(err error) error {
 	var exception *clickhouse.Exception
+	login := ops.ClickHouseLogin(err)
 	switch {
 	case err == nil:
 		return nil
+	case login != nil:
+		return login
 	case errors.As(err, &exception):
 		return &refusedError{exception.Code}
 	}
-	return fmt.Errorf("%w: ClickHouse: %w. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, err)
+	return fmt.Errorf("%w: ClickHouse: %w. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, ops.ClickHouseAway(err))
 }
 
 // refusedError is ClickHouse's refusal; its message may quote a value and is dropped.

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/replication"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 )
 
@@ -22,16 +23,20 @@ type source struct{ conn *pgconn.PgConn }
 func connect(ctx context.Context, url string) (*source, error) {
 	config, err := pgconn.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("source.url is no Postgres URL. Try: postgres://user@host:5432/database")
+		return nil, cdc.ConnectError(err)
 	}
 	for name, value := range replication.SessionSettings {
 		config.RuntimeParams[name] = value
 	}
 	config.RuntimeParams["default_transaction_isolation"] = "repeatable read"
 	config.RuntimeParams["synchronous_commit"] = "local"
+	config.RuntimeParams["application_name"] = ops.VerbName
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("%w: Postgres: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
+		if err = cdc.ConnectError(err); errors.Is(err, cdc.ErrRefused) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
 	}
 	return &source{conn}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -27,8 +28,10 @@ type Options struct {
 	Tables   []*schemas.Relation
 	Policies schemas.Policies
 	Prefix   string
-	// Refused tables cannot be compared: why, by "schema.table". They are reported behind the others, in the order of their names.
+	// Refused tables cannot be compared: why, by "schema.table". They are reported, too.
 	Refused map[string]string
+	// Slot from which capture reads, to say so if nobody does; "" looks for none.
+	Slot string
 	// ChunkRows are compared at once. Default 20,000.
 	ChunkRows int
 	// RowsPerSecond limits what is read from Postgres; 0 means no limit.
@@ -73,7 +76,7 @@ type verifier struct {
 }
 
 // Run compares the tables one after the other. The report is complete if the error is nil; ErrNothingCompared if no table
-// could be compared, ErrBehind if ClickHouse did not follow in time, ErrUnreachable if a server went away. Both servers are
+// could be compared, ErrBehind if ClickHouse did not follow in time, ErrNobody if no capture runs, ErrUnreachable if a server went away. Both servers are
 // only read, but for logical messages that dirtbike alone reads.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.defaults()
@@ -118,7 +121,10 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		} else if err == nil {
 			compared = true
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, cdc.ErrRefused): // a login, which is no table's matter
+			return Report{}, err
+		case err != nil:
 			return Report{}, fmt.Errorf("compare %s: %w", rel.FullName(), err)
 		}
 		report.add(result, at)
@@ -127,6 +133,7 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		v.Log.Warn("table not compared", zap.String("table", name), zap.String("reason", v.Refused[name]))
 		report.add(TableReport{Table: name, Reason: v.Refused[name]}, position{})
 	}
+	report.sort()
 	if !compared {
 		report.Equal = false
 		return report, nothing(report)

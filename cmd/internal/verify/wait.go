@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 )
 
@@ -21,6 +21,8 @@ var (
 	ErrBehind = errors.New("ClickHouse is not complete in time")
 	// ErrUnreachable says that a server did not answer.
 	ErrUnreachable = errors.New("no answer")
+	// ErrNobody says that no capture runs.
+	ErrNobody = errors.New("nothing new comes to ClickHouse")
 	// ErrQuarantined says that a table cannot become exact by waiting.
 	ErrQuarantined = errors.New("a table is quarantined")
 )
@@ -75,7 +77,7 @@ func (c completion) reason(ctx context.Context, table string) (string, error) {
 	if gone(err) {
 		err = nil
 	}
-	return strings.Join(out, "; "), err
+	return ops.JoinReasons(out), err
 }
 
 // inexactError says that a table cannot be compared now.
@@ -86,7 +88,7 @@ func (e *inexactError) Error() string { return "the table is not exact: " + e.re
 // passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so that
 // an idle log gets there. A table that is not exact is an *inexactError.
 func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (position, error) {
-	nudged := false
+	watch, nudged := watch{slot: v.Slot}, false
 	var at position
 	ok, err := poll(ctx, v.Timeout, func() (bool, error) {
 		rows, err := v.complete.read(ctx)
@@ -102,9 +104,15 @@ func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (posit
 			nudged = true
 			_, err = v.control.nudge(ctx, "verify")
 		}
+		if err == nil && at.lsn < lsn && v.Slot != "" && watch.due() {
+			err = watch.look(ctx, v.control)
+		}
 		return at.lsn >= lsn, err
 	})
 	if err == nil && !ok {
+		if err := watch.nobody(); err != nil {
+			return at, err
+		}
 		err = fmt.Errorf("%w: table %s is complete up to %s, not yet up to %s, after %s. Try: dirtbike status", ErrBehind, table, at.lsn, lsn, v.Timeout)
 	}
 	return at, err

@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 )
 
 // WaitOptions of WaitComplete.
@@ -22,6 +23,8 @@ type WaitOptions struct {
 	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until it
 	// answers; an error that wraps ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
+	// Slot from which capture reads; "" looks for none.
+	Slot string
 	// Timeout after which it is ErrBehind or ErrUnreachable; 0 means 60 seconds.
 	Timeout time.Duration
 }
@@ -31,14 +34,15 @@ type WaitOptions struct {
 // there; on a standby it waits for what has been replayed.
 //
 // A server that does not answer is asked again until the timeout, which holds whatever a server does. ErrUnreachable says that
-// none did then; ErrQuarantined ends the wait early.
+// none did then; ErrQuarantined ends the wait early, and so does ErrNobody once nobody has captured for 15 seconds.
 func WaitComplete(ctx context.Context, o WaitOptions) error {
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
 	}
 	bounded, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	w := &waiter{WaitOptions: o, complete: completion{o.ClickHouse, o.Database}}
+	w := &waiter{WaitOptions: o, complete: completion{o.ClickHouse, o.Database}, watch: watch{slot: o.Slot}}
+	defer w.close(context.WithoutCancel(ctx))
 	err := w.until(bounded)
 	switch {
 	case ctx.Err() != nil:
@@ -47,6 +51,8 @@ func WaitComplete(ctx context.Context, o WaitOptions) error {
 		return err
 	case w.lacking == "": // no answer yet, or none any more
 		return w.unreachable()
+	case w.watch.nobody() != nil:
+		return w.watch.nobody()
 	}
 	return fmt.Errorf("%w: after %s %s. Try: dirtbike status", ErrBehind, o.Timeout, w.lacking)
 }
@@ -55,6 +61,8 @@ func WaitComplete(ctx context.Context, o WaitOptions) error {
 type waiter struct {
 	WaitOptions
 	complete completion
+	source   *source // nil until it is needed
+	watch    watch
 	asked    bool // tables and target are known
 	tables   []string
 	target   cdc.LSN
@@ -104,22 +112,56 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 	if err := w.askSource(ctx); err != nil {
 		return false, err
 	}
-	rows, err := within(ctx, w.complete.read)
+	rows, err := ops.Within(ctx, w.complete.read)
 	if err != nil {
 		return false, err
 	}
 	lacking, inexact := lack(rows, w.target, w.tables)
 	w.lacking = lacking
 	for _, table := range inexact {
-		reason, err := within(ctx, func(ctx context.Context) (string, error) { return w.complete.reason(ctx, table) })
+		reason, err := ops.Within(ctx, func(ctx context.Context) (string, error) { return w.complete.reason(ctx, table) })
 		if err != nil {
 			return false, err
 		}
 		if reason != "" {
-			return false, fmt.Errorf("%w and cannot become exact by waiting: %s: %s. Try: exclude it under source.tables and restart capture, then name it again and restart: it is copied anew", ErrQuarantined, table, reason)
+			return false, ops.OneTry(fmt.Errorf("%w and cannot become exact by waiting: %s: %s", ErrQuarantined, table, reason),
+				"exclude it under source.tables and restart capture, then name it again and restart: it is copied anew")
 		}
 	}
-	return lacking == "", nil
+	if lacking == "" {
+		return true, nil
+	}
+	return false, w.look(ctx)
+}
+
+// look sees whether somebody captures. A Postgres that is away does not matter here: ClickHouse may still become complete.
+func (w *waiter) look(ctx context.Context) error {
+	if w.Slot == "" || !w.watch.due() {
+		return nil
+	}
+	looking, cancel := context.WithTimeout(ctx, watchInterval)
+	defer cancel()
+	if err := w.connect(looking); err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return w.watch.look(looking, w.source)
+}
+
+// connect opens the connection to Postgres if it is not open.
+func (w *waiter) connect(ctx context.Context) (err error) {
+	if w.source != nil && !w.source.conn.IsClosed() {
+		return nil
+	}
+	w.source, err = connect(ctx, w.Source)
+	return err
+}
+
+func (w *waiter) close(ctx context.Context) {
+	if w.source != nil {
+		closing, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		w.source.close(closing)
+	}
 }
 
 // askSource finds out, once, what to wait for.
@@ -132,43 +174,14 @@ func (w *waiter) askSource(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s, err := connect(ctx, w.Source)
-	if err != nil {
+	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		s.close(closing)
-	}()
-	w.target, err = s.target(ctx)
+	w.target, err = w.source.target(ctx)
 	if err == nil {
 		w.asked, w.away = true, nil
 	}
 	return err
-}
-
-// within gives up a call of ClickHouse's client when ctx ends: the client itself may stay in a read of a server that hangs. It
-// is not told the deadline, since it would report that as the server's failure.
-func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	answers := make(chan answer, 1)
-	go func() {
-		value, err := call(calling)
-		answers <- answer{value, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.value, a.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
 }
 
 func (s *source) target(ctx context.Context) (cdc.LSN, error) {
