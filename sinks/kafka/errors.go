@@ -87,8 +87,8 @@ func (s *Sink) explain(doing string, err error) error {
 	case errors.Is(err, cdc.ErrFenced):
 		return err
 	case isFenced(err):
-		return fmt.Errorf("kafka sink: %s: %w: a newer producer has the transactional id %q; what this one had not committed is not in Kafka. "+
-			"Try: stop one of the two captures, or give this one a slot and prefix of its own (%w)", doing, cdc.ErrFenced, s.o.TransactionalID, err)
+		return fmt.Errorf("kafka sink: %s: %w: a newer producer has the transactional id %q (%w); what this one had not committed is not in Kafka. "+
+			"Try: stop one of the two captures, or give this one a slot and prefix of its own", doing, cdc.ErrFenced, s.o.TransactionalID, err)
 	case errors.Is(err, cdc.ErrRefused):
 		return fmt.Errorf("kafka sink: %s: %w", doing, err)
 	case s.wayOut(err) != "":
