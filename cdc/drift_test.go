@@ -50,14 +50,14 @@ func TestBlindness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
 		r.tables.blind.Store(true)
-		time.Sleep(2*r.capture.DriftInterval + time.Second)
+		time.Sleep(2*r.capture.DriftInterval + time.Second) // the bubble's clock
 		require.True(t, r.capture.Status().Healthy, "one or two times happen")
-		time.Sleep(3 * r.capture.DriftInterval)
+		time.Sleep(3 * r.capture.DriftInterval) // the bubble's clock
 		status := r.capture.Status()
 		require.False(t, status.Healthy)
 		require.Regexp(t, "^the catalog could not be looked at [34] times, .*Try: see in pg_stat_activity", status.LastError)
 		r.tables.blind.Store(false)
-		time.Sleep(2 * r.capture.DriftInterval)
+		time.Sleep(2 * r.capture.DriftInterval) // the bubble's clock
 		require.True(t, r.capture.Status().Healthy)
 		require.NoError(t, stop())
 	})
