@@ -3,8 +3,8 @@ package cdc
 import "strings"
 
 // telling are the classes of SQLSTATE whose messages name objects, rights and conditions, but never a value of a row. (Class 22, data
-// exception, quotes the value; so may 23, and whatever a function of the user's raises.)
-var telling = []string{"08", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"}
+// exception, quotes the value; so may 23, 55P04 an enum's label, and whatever a function of the user's raises.)
+var telling = []string{"08", "25", "28", "3D", "3F", "40", "42", "53", "54", "55000", "55006", "55P03", "57", "58"}
 
 // ServerError gives what a Postgres server said in an error, "message (SQLSTATE)", or the SQLSTATE alone if the message may quote
 // a value.

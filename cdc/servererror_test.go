@@ -9,7 +9,7 @@ import (
 func TestServerErrorsHoldNoValue(t *testing.T) {
 	for code, tells := range map[string]bool{
 		"42501": true, "55P03": true, "57014": true, "53300": true, "08006": true,
-		"22021": false, "22P02": false, "22P05": false, "23505": false, "P0001": false, "XX000": false, "XX001": false, "38000": false, "": false,
+		"22021": false, "22P02": false, "22P05": false, "23505": false, "55P04": false, "P0001": false, "XX000": false, "XX001": false, "38000": false, "": false,
 	} {
 		said := ServerError(code, "canary-1")
 		require.Contains(t, said, code)

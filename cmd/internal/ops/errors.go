@@ -30,9 +30,9 @@ func postgresError(ctx context.Context, doing string, began time.Time, err error
 		}
 		return fmt.Errorf(reach, doing, oneLineError{err})
 	case errors.As(err, &said) && passing(said.Code):
-		return fmt.Errorf("%s: %s (%s). Try: see that Postgres runs and source.url is right", doing, oneLine(said.Message), said.Code)
+		return fmt.Errorf("%s: %s. Try: see that Postgres runs and source.url is right", doing, oneLine(cdc.ServerError(said.Code, said.Message)))
 	case said != nil:
-		return fmt.Errorf("%s: %w: %s (%s). Try: see the rights under Postgres in the README", doing, ErrRefused, oneLine(said.Message), said.Code)
+		return fmt.Errorf("%s: %w: %s. Try: see the rights under Postgres in the README", doing, ErrRefused, oneLine(cdc.ServerError(said.Code, said.Message)))
 	}
 	return fmt.Errorf(reach, doing, oneLineError{err})
 }
