@@ -2,8 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +9,6 @@ import (
 	"dirtbike/config"
 	"dirtbike/schemas"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 )
 
@@ -49,49 +45,15 @@ func comparePrints(c *config.Config, prints, stored map[string]string) error {
 	return nil
 }
 
-// writtenPrints reads the fingerprints, by key id, from the source record of the state topic; ARCHITECTURE.md, "Formats". None where
-// no capture has begun.
+// writtenPrints gives the fingerprints, by key id, that the stored state has. None where no capture has begun.
 func writtenPrints(ctx context.Context, c *config.Config) (map[string]string, error) {
-	client, err := KafkaClient(c)
+	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
 	if err != nil {
 		return nil, err
 	}
-	topic := schemas.StateTopic(c.Kafka.Prefix)
-	kafka, err := kgo.NewClient(append(client, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(200*time.Millisecond),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))...)
-	if err != nil {
+	state, err := sink.Peek(ctx)
+	if err != nil || state == nil {
 		return nil, err
 	}
-	defer kafka.Close()
-	ends, err := kadm.NewClient(kafka).ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	end, known := ends.Lookup(topic, 0)
-	if !known || end.Err != nil {
-		return nil, errors.Join(end.Err, ends.Error())
-	}
-	return readPrints(ctx, kafka, end.Offset)
-}
-
-// readPrints reads the only partition up to end, which is that of a transaction's control record.
-func readPrints(ctx context.Context, kafka *kgo.Client, end int64) (prints map[string]string, err error) {
-	for next := int64(0); next < end; {
-		fetches := kafka.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return nil, err
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			next = r.Offset + 1
-			if r.Attrs.IsControl() || string(r.Key) != "source" {
-				return
-			}
-			var source struct {
-				HashKeys map[string]string `json:"hash_keys"`
-			}
-			err = errors.Join(err, json.Unmarshal(r.Value, &source))
-			prints = source.HashKeys
-		})
-	}
-	return prints, err
+	return state.Source.HashKeys, nil
 }

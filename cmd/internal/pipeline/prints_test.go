@@ -10,13 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"dirtbike/cdc"
 	"dirtbike/config"
-	"dirtbike/schemas"
 )
 
 const hashed = "{mode: open, columns: {public.t: {name: hash}}}"
@@ -44,37 +42,31 @@ func TestVerifyMakesNoHashKey(t *testing.T) {
 	require.NoError(t, err, "nothing is hashed")
 }
 
-// commit writes records to the state topic in one transaction, as capture does.
-func commit(t *testing.T, kafka *kgo.Client, topic string, end kgo.TransactionEndTry, records ...string) {
+// store commits a state as capture does.
+func store(t *testing.T, c *config.Config, prints map[string]string) {
 	t.Helper()
-	require.NoError(t, kafka.BeginTransaction())
-	for i := 0; i < len(records); i += 2 {
-		require.NoError(t, kafka.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte(records[i]), Value: []byte(records[i+1])}).FirstErr())
-	}
-	require.NoError(t, kafka.EndTransaction(t.Context(), end))
+	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
+	require.NoError(t, err)
+	_, err = sink.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = sink.Commit(t.Context(), cdc.Point{Position: cdc.Position{Epoch: 1, CommitLSN: 1}, Reported: 1},
+		cdc.SourceState{Format: cdc.StateFormat, Phase: cdc.PhaseStreaming, Epoch: 1, Partitions: int32(c.Kafka.Partitions), HashKeys: prints}) //nolint:gosec // a count
+	require.NoError(t, err)
+	require.NoError(t, sink.Close(t.Context()))
 }
 
-// TestAnotherHashKeyIsRefused: the fingerprints of the topics are in the state topic; what was not committed does not count.
+// TestAnotherHashKeyIsRefused: the fingerprints of the topics are in the stored state.
 func TestAnotherHashKeyIsRefused(t *testing.T) {
-	topic := schemas.StateTopic("dirtbike")
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
 	broker := cluster.ListenAddrs()[0]
-	kafka, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.TransactionalID("capture"))
-	require.NoError(t, err)
-	t.Cleanup(kafka.Close)
-
 	c := hashing(t, broker, hashed)
-	require.Equal(t, topic, schemas.StateTopic(c.Kafka.Prefix))
 	_, prints, err := Policies(c, zap.NewNop())
 	require.NoError(t, err)
 	check := func(c *config.Config) error { return checkPrints(t.Context(), c, zap.NewNop(), prints) }
 	require.NoError(t, check(c), "no capture has begun")
-	commit(t, kafka, topic, kgo.TryCommit, "source", `{"hash_keys":{"k0":"old"}}`, "point", `{}`)
-	commit(t, kafka, topic, kgo.TryCommit, "source", `{"hash_keys":{"k0":"old","k1":"`+prints["k1"]+`"}}`)
-	commit(t, kafka, topic, kgo.TryCommit, "point", `{}`)
-	commit(t, kafka, topic, kgo.TryAbort, "source", `{"hash_keys":{"k1":"never"}}`)
+	store(t, c, map[string]string{"k0": "old", "k1": prints["k1"]})
 	require.NoError(t, check(c))
 	reading, cancel := context.WithTimeout(t.Context(), printsTime)
 	defer cancel()
@@ -82,7 +74,7 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"k0": "old", "k1": prints["k1"]}, stored)
 
-	commit(t, kafka, topic, kgo.TryCommit, "source", `{"hash_keys":{"k1":"another"}}`)
+	store(t, c, map[string]string{"k1": "another"})
 	err = check(c)
 	require.ErrorIs(t, err, cdc.ErrRefused)
 	require.EqualError(t, err, "refused: hash key k1 is not the one the topics were written with (fingerprint another, here "+prints["k1"]+"): nothing was compared. Try: copy "+c.HashKeyFile()+" from where capture runs")
