@@ -61,18 +61,18 @@ func TestLaterOnlyTheTableStops(t *testing.T) {
 		stored TablePhase
 		gone   int // changes of the table that are not written any more
 	}{
-		{"a captured one", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", TableQuarantined, errKeyless.Error() + "; then exclude", TableQuarantined, 1},
+		{"a captured one", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", TableQuarantined, errKeyless.Error() + "; then dirtbike resnapshot", TableQuarantined, 1},
 		{"a new one", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", tableNew, errKeyless.Error(), "", 0},
 		{"a new one in doubt", func(r *rig) {
 			c := table(3, "c")
 			c.Doubt, r.tables.list[0].Doubt = errKeyless, errKeyless
 			r.tables.list = append(r.tables.list, c)
 		}, "public.c", tableNew, errKeyless.Error(), "", 0},
-		{"a captured one's schema", func(r *rig) { r.tables.unknown = map[uint32]error{1: errRegistry} }, "public.a", TableQuarantined, "(409). Try: set it to NONE, then exclude", TableQuarantined, 1},
+		{"a captured one's schema", func(r *rig) { r.tables.unknown = map[uint32]error{1: errRegistry} }, "public.a", TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", TableQuarantined, 1},
 		{"a new one's schema", func(r *rig) {
 			r.tables.list = append(r.tables.list, table(3, "c"))
 			r.tables.unknown = map[uint32]error{3: errRegistry}
-		}, "public.c", TableQuarantined, "(409). Try: set it to NONE, then exclude", TableQuarantined, 0},
+		}, "public.c", TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", TableQuarantined, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestATableOfAnotherOwner(t *testing.T) {
 		_, state = r.snapshot()
 		require.Equal(t, TableStreaming, state.Tables["public.c"].Phase)
 		require.Equal(t, TableQuarantined, state.Tables["public.a"].Phase)
-		require.Contains(t, state.Tables["public.a"].Reason, "must be owner of table a. Try, as the tables' owner: ADD TABLE; then exclude")
+		require.Contains(t, state.Tables["public.a"].Reason, "must be owner of table a. Try, as the tables' owner: ADD TABLE; then dirtbike resnapshot")
 		require.Equal(t, PhaseStreaming, state.Source.Phase)
 	})
 }
@@ -168,7 +168,7 @@ func TestATableThatWeMayNotRead(t *testing.T) {
 		require.NoError(t, stop())
 		_, state := r.snapshot()
 		require.Equal(t, TableQuarantined, state.Tables["public.c"].Phase)
-		require.Contains(t, state.Tables["public.c"].Reason, "permission denied. Try: GRANT SELECT; then exclude")
+		require.Contains(t, state.Tables["public.c"].Reason, "permission denied. Try: GRANT SELECT; then dirtbike resnapshot")
 		require.Equal(t, TableStreaming, state.Tables["public.a"].Phase)
 	})
 }

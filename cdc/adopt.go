@@ -34,6 +34,9 @@ func (s *session) fit(tables []*Table) (fitting []*liveTable, err error) {
 	for _, t := range tables {
 		live := &liveTable{Table: t, state: s.state.Tables[t.FullName()]}
 		if why := live.keptOut(); why != nil {
+			if s.task.names(t.FullName()) {
+				return nil, fmt.Errorf("%w: %s cannot be copied; nothing was changed: %w", ErrRefused, t.FullName(), why)
+			}
 			s.leaveOut(t, why)
 			continue
 		}
@@ -42,7 +45,7 @@ func (s *session) fit(tables []*Table) (fitting []*liveTable, err error) {
 		}
 		fitting = append(fitting, live)
 	}
-	return fitting, nil
+	return fitting, s.askedFor(fitting)
 }
 
 // capturable are those that are not quarantined.
@@ -68,13 +71,13 @@ func (s *session) prepare(ctx context.Context, t *liveTable) (err error) {
 		return nil
 	case !errors.Is(err, ErrSchema):
 		return fmt.Errorf("table %s: %w", t.FullName(), err)
-	case s.state.Source.Phase == PhaseCreating:
+	case s.state.Source.Phase == PhaseCreating, s.task.names(t.FullName()):
 		return fmt.Errorf("%w: table %s: %w", ErrRefused, t.FullName(), err)
 	}
 	if !t.begun() {
 		t.state = t.now(TableQuarantined, t.state.Generation)
 	}
-	s.quarantine(t, fmt.Errorf("%w, then "+CopyAgain, err))
+	s.quarantine(t, fmt.Errorf("%w, then "+CopyAgain(t.FullName()), err))
 	return nil
 }
 
@@ -94,6 +97,8 @@ func (s *session) adopt(t *liveTable) error {
 	case s.state.Source.Phase == PhaseCreating:
 		t.state = TableState{Generation: stored.Generation} // no row has been written yet
 		return nil
+	case s.task.names(t.FullName()):
+		return s.anew(t)
 	case stored.Phase == "" || stored.Phase == TableExcluded:
 		return nil
 	case stored.Phase == TableQuarantined:
@@ -102,14 +107,14 @@ func (s *session) adopt(t *liveTable) error {
 	case t.Refused != nil && t.ByConfig && !s.settled && stored.OID == t.OID && SameShape(stored.Shape, t.Shape):
 		return fmt.Errorf("%w: %s is captured and its columns are as they were, but the config does not fit them any more; nothing was changed: %w", ErrRefused, t.FullName(), t.Refused)
 	case t.Refused != nil:
-		s.quarantine(t, fmt.Errorf("%w; then "+CopyAgain, t.Refused))
+		s.quarantine(t, fmt.Errorf("%w; then "+CopyAgain(t.FullName()), t.Refused))
 		return nil
 	case stored.Topic != t.Topic.Name:
 		return fmt.Errorf("%w: %s was written to topic %s, now it would be %s. Try: put kafka.prefix back", ErrRefused, t.FullName(), stored.Topic, t.Topic.Name)
 	}
 	if why := changed(t.Table, stored); why != "" {
 		if stored.Phase == TableStreaming {
-			s.quarantine(t, errors.New(why+". Try: "+CopyAgain))
+			s.quarantine(t, errors.New(why+". Try: "+CopyAgain(t.FullName())))
 		}
 		return nil // a copy that has not ended begins again, with the table as it is now
 	}

@@ -83,6 +83,8 @@ type Capture struct {
 	// one session has got through its start, warned what has been said already.
 	passed, settled bool
 	warned          map[string]bool
+	// task is what this capture is to do in place of following the log; nil for Run.
+	task *task
 }
 
 // NewCapture makes a capture; Run starts it.
@@ -146,6 +148,9 @@ func (c *Capture) session(ctx context.Context) error {
 		return fmt.Errorf("recover the state from Kafka: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if c.task != nil {
+		c.task.widen(state)
+	}
 	pipe := newPipe(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), c.Metrics)
 	pipe.listen(c.status.durable, func() {})
 	s := &session{Capture: c, pipe: pipe, state: state, live: map[uint32]*liveTable{}}
@@ -168,6 +173,11 @@ type liveTable struct {
 	*Table
 	encoder TableEncoder
 	state   TableState
+	// cut is the version of the present generation's snapshot; set when following begins.
+	cut Position
+	// past says why the log describes the table otherwise than the encoder knows it; nil if it does not. Only below the cut it may.
+	past error
+	told bool // that changes below the cut are left out
 }
 
 func (t *liveTable) quarantined() bool { return t.state.Phase == TableQuarantined }
@@ -175,6 +185,9 @@ func (t *liveTable) quarantined() bool { return t.state.Phase == TableQuarantine
 func (s *session) work(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return err
+	}
+	if s.task != nil {
+		return errDone
 	}
 	s.settled = true
 	return s.follow(ctx)

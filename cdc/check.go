@@ -8,6 +8,12 @@ import (
 // check compares state, slot and source; any difference that could hide a gap stops capture with the choice.
 func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 	src, point := &s.state.Source, &s.state.Point
+	if s.task != nil && slot.Active {
+		return s.inUse()
+	}
+	if s.task.renews() {
+		return s.checkOwn(identity, slot, found)
+	}
 	if found {
 		if err := s.checkSlot(identity, slot); err != nil {
 			return err
@@ -15,9 +21,11 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 	}
 	switch {
 	case src.Phase == PhaseNone && found:
-		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, drop the slot (SELECT pg_drop_replication_slot('%s')) and start with a new kafka.prefix; if the slot is somebody else's, name another in source.slot", ErrGap, s.Slot, s.Slot)
+		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, "+StartAnew+"; if the slot is somebody else's, name another in source.slot", ErrGap, s.Slot)
 	case src.Phase == PhaseNone:
 		return nil
+	case src.Phase == PhaseRenewing:
+		return fmt.Errorf("%w: the last dirtbike resnapshot --all did not get to its end. What was committed to Kafka before it is safe. Try: "+StartAnew, ErrRefused)
 	case src.Slot != s.Slot:
 		return fmt.Errorf("%w: the state was written with slot %s, the config names %s. Try: name %s in source.slot, or a new kafka.prefix for a second pipeline", ErrRefused, src.Slot, s.Slot, src.Slot)
 	case src.Partitions != s.Partitions:
@@ -35,6 +43,14 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 		return err
 	}
 	return s.checkHashKeys()
+}
+
+// checkOwn refuses to drop a slot that is not ours.
+func (s *session) checkOwn(identity Identity, slot SlotStatus, found bool) error {
+	if !found || slot.Plugin == "pgoutput" && slot.Database == identity.Database {
+		return nil
+	}
+	return s.checkSlot(identity, slot)
 }
 
 func (s *session) checkSlot(identity Identity, slot SlotStatus) error {
@@ -98,5 +114,5 @@ func (s *session) checkPublication(found bool) error {
 	if found {
 		return nil
 	}
-	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: drop the slot (SELECT pg_drop_replication_slot('%s')) and "+StartAnew, ErrGap, s.Slot, s.state.Point.Reported, s.Slot)
+	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: "+StartAnew, ErrGap, s.Slot, s.state.Point.Reported)
 }

@@ -58,7 +58,7 @@ func (s *session) copyTable(ctx context.Context, snapshot Snapshot, t *liveTable
 	}
 	err = snapshot.Copy(ctx, t.Table, w.row)
 	if w.refused == nil && errors.Is(err, ErrRefused) && !s.first { // nobody gave us the right to read a new table
-		w.refused = fmt.Errorf("%w; then "+CopyAgain, err)
+		w.refused = fmt.Errorf("%w; then "+CopyAgain(t.FullName()), err)
 	}
 	if err != nil && w.refused == nil {
 		return err

@@ -123,21 +123,21 @@ func (s *session) look(ctx context.Context, w watched) (*drift, error) {
 		return nil, err
 	}
 	for _, t := range w.tables {
-		if why := left(w.members[t.OID], members[t.OID]); why != nil && found.tables[t.OID] == nil {
+		if why := left(t, w.members[t.OID], members[t.OID]); why != nil && found.tables[t.OID] == nil {
 			found.add(t.OID, why)
 		}
 	}
 	return found, nil
 }
 
-// left says whether a table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over from the
+// left says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over from the
 // one of the start, it is taken for having left: the safe side.
-func left(was, now Members) error {
+func left(t *Table, was, now Members) error {
 	switch {
 	case len(now) == 0:
-		return errors.New("the table has left the publication: its changes are no longer sent. Try: " + CopyAgain)
+		return errors.New("the table has left the publication: its changes are no longer sent. Try: " + CopyAgain(t.FullName()))
 	case !was.Share(now):
-		return errors.New("the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent. Try: " + CopyAgain)
+		return errors.New("the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent. Try: " + CopyAgain(t.FullName()))
 	}
 	return nil
 }

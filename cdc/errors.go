@@ -1,6 +1,9 @@
 package cdc
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // What an error means for the pipeline. They are wrapped with where and what to do.
 var (
@@ -16,8 +19,22 @@ var (
 	ErrSchema = errors.New("the registry refuses the schema")
 )
 
-// CopyAgain is the way out for one quarantined table: naming it again begins a new generation.
-const CopyAgain = "exclude the table under source.tables (\"!schema.table\"), restart capture, then name it again and restart: it is copied anew"
+// CopyAgain is the way out for one quarantined table, "schema.table": a new generation of it.
+func CopyAgain(table string) string {
+	return "dirtbike resnapshot " + shellWord(table) + ", with capture stopped, then start it again"
+}
 
-// StartAnew is the way out when this release cannot go on with what is there: it has no verb that copies a table again.
-const StartAnew = "start anew with another kafka.prefix, source.slot and clickhouse.database"
+// StartAnew is the way out when nobody can go on with what is there: new generations of all tables under the next epoch, from a
+// new slot.
+const StartAnew = "dirtbike resnapshot --all, with dirtbike stopped, then start it again"
+
+// shellWord quotes a name for a shell, if it needs that.
+func shellWord(name string) string {
+	plain := func(r rune) bool {
+		return r == '.' || r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	}
+	if strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 && !strings.HasPrefix(name, "-") {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+}

@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,9 @@ func (s *session) follow(ctx context.Context) error {
 	}, stream.Wake)
 	s.status.phase(PhaseStreaming)
 	s.Log.Info("following the log", zap.Stringer("from", s.state.Point.Reported))
+	if err := s.readCuts(); err != nil {
+		return err
+	}
 	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point, submitted: time.Now()}
 	f.timer = time.AfterFunc(time.Hour, stream.Wake)
 	defer f.timer.Stop()
@@ -37,6 +41,23 @@ func (s *session) follow(ctx context.Context) error {
 		return err
 	}
 	return f.run(ctx)
+}
+
+// readCuts finds out below which positions each table's copy has everything.
+func (s *session) readCuts() error {
+	for _, t := range s.live {
+		if t.state.Cut == "" {
+			continue
+		}
+		packed, err := hex.DecodeString(t.state.Cut)
+		if err == nil {
+			t.cut, err = UnpackPosition(packed)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: the stored cut of %s cannot be read. Try: "+CopyAgain(t.FullName()), ErrRefused, t.FullName())
+		}
+	}
+	return nil
 }
 
 // binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is decoded.
@@ -163,6 +184,9 @@ func (f *follower) wanted(relation uint32) *liveTable {
 		return nil
 	case f.stored.Partial && f.meta.Position.Compare(f.stored.Position) < 0:
 		return nil
+	case t.past != nil:
+		f.unfit(t, t.past)
+		return nil
 	}
 	return t
 }
@@ -184,7 +208,7 @@ func (f *follower) row(ctx context.Context, e *Event) error {
 			if errors.Is(err, ErrUnreachable) {
 				return err // the session is to blame, not the table
 			}
-			f.refuse(t, fmt.Errorf("at %s: %w", f.meta.Position, err))
+			f.unfit(t, fmt.Errorf("at %s: %w", f.meta.Position, err))
 		}
 	}
 	if e.Kind == EventUpdate {
@@ -214,7 +238,7 @@ func (f *follower) truncate(ctx context.Context, e *Event) error {
 		}
 		f.meta.Generation = t.state.Generation
 		if err := t.encoder.Truncate(f.chunk, &f.meta); err != nil {
-			f.refuse(t, fmt.Errorf("TRUNCATE at %s: %w", f.meta.Position, err))
+			f.unfit(t, fmt.Errorf("TRUNCATE at %s: %w", f.meta.Position, err))
 		}
 	}
 	return f.full(ctx)
@@ -230,16 +254,36 @@ func (f *follower) relation(w *WireRelation) {
 	if t.quarantined() {
 		return
 	}
-	if err := f.Tables.Match(t.Table, w); err != nil {
-		f.refuse(t, err)
+	t.past = f.Tables.Match(t.Table, w)
+	if t.past != nil && !f.copied(t) {
+		f.refuse(t, t.past)
+	}
+}
+
+// copied reports whether the copy of the table has what became of the present transaction's changes.
+func (f *follower) copied(t *liveTable) bool {
+	return f.inside && f.meta.Position.Compare(t.cut) < 0
+}
+
+// unfit is a change that cannot be carried. Below the table's cut it is left out, since the copy has what became of it and load
+// would ignore it: the table was copied again for its sake, or for a later one's. Otherwise it quarantines the table.
+func (f *follower) unfit(t *liveTable, reason error) {
+	if !f.copied(t) {
+		f.refuse(t, reason)
+		return
+	}
+	f.Metrics.leftOut.Inc()
+	if !t.told {
+		t.told = true
+		f.Log.Warn("changes from before the table's copy cannot be carried and are left out; the copy has what became of them", zap.String("table", t.FullName()), zap.Error(reason))
 	}
 }
 
 // impostor takes out a captured table in whose name another one sends rows: it was dropped and made again.
 func (f *follower) impostor(w *WireRelation) {
 	for _, t := range f.live {
-		if t.Schema == w.Schema && t.Name == w.Name && !t.quarantined() {
-			f.refuse(t, errors.New("the table was dropped and made again. Try: exclude it under source.tables, start, and name it again"))
+		if t.Schema == w.Schema && t.Name == w.Name && !t.quarantined() && !f.copied(t) {
+			f.refuse(t, errors.New("the table was dropped and made again. Try: "+CopyAgain(t.FullName())))
 		}
 	}
 }

@@ -54,7 +54,7 @@ func TestLeftWhileRunning(t *testing.T) {
 				}
 				require.Equal(t, TableQuarantined, state.Tables["public.a"].Phase)
 				require.Contains(t, state.Tables["public.a"].Reason, test.says)
-				require.Contains(t, state.Tables["public.a"].Reason, "Try: "+CopyAgain)
+				require.Contains(t, state.Tables["public.a"].Reason, "Try: "+CopyAgain("public.a"))
 				require.Len(t, changes(records), 1)
 			})
 		})

@@ -27,7 +27,7 @@ func (c *Capture) preflight(ctx context.Context) error {
 
 // try runs the checks of a start in a session that leaves no trace: no logs, no status, no metrics, and nothing that writes.
 func (c *Capture) try(ctx context.Context) error {
-	trial := &session{Capture: &Capture{Options: c.Options}, live: map[uint32]*liveTable{}}
+	trial := &session{Capture: &Capture{Options: c.Options, task: c.task}, live: map[uint32]*liveTable{}}
 	trial.Log, trial.Metrics = zap.NewNop(), NewMetrics(nil)
 	// The slot never stands behind what is in Kafka, nor the server's log before it: with somebody writing, each is only seen so if
 	// the slot is read before the state, and the log's end after it.
@@ -46,7 +46,7 @@ func (c *Capture) try(ctx context.Context) error {
 		return err
 	}
 	fitting, err := trial.fit(tables)
-	if err != nil || !found {
+	if err != nil || !found || c.task.renews() {
 		return err
 	}
 	_, err = trial.published(ctx, capturable(fitting))

@@ -26,6 +26,7 @@ type server struct {
 	early     bool                 // something was reported before it was durable
 	copying   func(t *Table) error // asked in the middle of each copy
 	slotErr   error
+	dropErr   error
 	ensured   func() // called within each EnsurePublication
 	stall     int    // of each new stream
 	owned     uint32 // a table that only its owner may publish
@@ -142,6 +143,16 @@ func (s *server) EnsurePublication(_ context.Context, tables []*Table) error {
 		s.ensured()
 	}
 	return nil
+}
+
+func (s *server) DropSlot(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broker.journal.add("drop slot")
+	if s.dropErr == nil {
+		s.slot = nil
+	}
+	return s.dropErr
 }
 
 func (s *server) CreateSlot(context.Context) (Snapshot, error) {

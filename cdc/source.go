@@ -44,6 +44,8 @@ type Source interface {
 	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]Members, err error)
 	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for.
 	EnsurePublication(ctx context.Context, tables []*Table) error
+	// DropSlot drops the slot, if it is there and nobody streams from it. It is for Renew alone.
+	DropSlot(ctx context.Context) error
 	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
 	CreateSlot(ctx context.Context) (Snapshot, error)
 	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, by way of a temporary slot.

@@ -23,6 +23,9 @@ func (s *session) start(ctx context.Context) error {
 	if tables, err = s.compile(ctx, tables); err != nil {
 		return err
 	}
+	if s.task.renews() {
+		return s.renew(ctx, tables, found)
+	}
 	if !found {
 		return s.create(ctx, tables)
 	}
@@ -69,11 +72,15 @@ func (s *session) published(ctx context.Context, tables []*Table) (map[uint32]Me
 // firstStart fills the source's state when there is none, or when a first start was cut short, and reports whether it is one.
 func (s *session) firstStart(identity Identity) bool {
 	src := &s.state.Source
-	if src.Phase != PhaseNone && src.Phase != PhaseCreating {
+	epoch := max(src.Epoch, 1) // a renewed pipeline keeps its own
+	switch {
+	case s.task.renews():
+		epoch = s.nextEpoch()
+	case src.Phase != PhaseNone && src.Phase != PhaseCreating:
 		return false
 	}
 	*src = SourceState{
-		Format: StateFormat, Phase: PhaseCreating, Epoch: 1, System: identity.System, Timeline: identity.Timeline,
+		Format: StateFormat, Phase: PhaseCreating, Epoch: epoch, System: identity.System, Timeline: identity.Timeline,
 		Database: identity.Database, Slot: s.Slot, Partitions: s.Partitions, HashKeys: s.HashKeys,
 	}
 	return true
@@ -86,6 +93,11 @@ func (s *session) create(ctx context.Context, tables []*Table) error {
 	if err := s.open(ctx, s.uncopied(), s.excludeUnnamed()); err != nil {
 		return err
 	}
+	return s.build(ctx, tables)
+}
+
+// build makes publication and slot behind the open markers, and copies the tables.
+func (s *session) build(ctx context.Context, tables []*Table) error {
 	if err := s.Source.EnsurePublication(ctx, tables); err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}
@@ -165,7 +177,7 @@ func (s *session) publish(ctx context.Context, tables []*Table, members map[uint
 		case !errors.Is(err, ErrRefused):
 			return fmt.Errorf("publication: %w", err)
 		case live.begun():
-			s.quarantine(live, fmt.Errorf("it is not in the publication: %w; then "+CopyAgain, err))
+			s.quarantine(live, fmt.Errorf("it is not in the publication: %w; then "+CopyAgain(live.FullName()), err))
 			changed = append(changed, live.state)
 		default:
 			delete(s.live, t.OID)

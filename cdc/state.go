@@ -10,6 +10,7 @@ type Phase string
 const (
 	PhaseNone      Phase = ""          // no state: a first start
 	PhaseCreating  Phase = "creating"  // committed before publication and slot are created (rule 4)
+	PhaseRenewing  Phase = "renewing"  // committed under the next epoch, before the former slot is dropped; only Renew goes on from here
 	PhaseCopying   Phase = "copying"   // the slot is there, some first copy has not ended
 	PhaseStreaming Phase = "streaming" // every first copy has ended or its table is quarantined
 )
@@ -31,6 +32,32 @@ type State struct {
 	Point  Point
 	// Tables by "schema.table", real names.
 	Tables map[string]TableState
+	// Past is what else is known of the pipeline's past: it matters only to Renew, where the state itself was lost.
+	Past Past
+}
+
+// Past is the highest epoch and the highest generation of each table that something was ever written under, as far as one place
+// knows. The zero value knows nothing.
+type Past struct {
+	Epoch uint32
+	// Generations by "schema.table", real names.
+	Generations map[string]uint32
+}
+
+// Add takes over what is higher in another place.
+func (p *Past) Add(other Past) {
+	p.Epoch = max(p.Epoch, other.Epoch)
+	for table, generation := range other.Generations {
+		p.See(table, generation)
+	}
+}
+
+// See notes a generation of a table.
+func (p *Past) See(table string, generation uint32) {
+	if p.Generations == nil {
+		p.Generations = map[string]uint32{}
+	}
+	p.Generations[table] = max(p.Generations[table], generation)
 }
 
 // StateChange is one record of the state topic: SourceState or TableState. (The point is written with every commit.)

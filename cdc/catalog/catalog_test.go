@@ -305,7 +305,7 @@ func TestNamedKeyLost(t *testing.T) {
 			}
 			require.Len(t, found, 1, test.sql)
 			require.ErrorContains(t, found[0], test.says)
-			require.ErrorContains(t, found[0], cdc.CopyAgain)
+			require.ErrorContains(t, found[0], "dirtbike resnapshot ")
 			require.Equal(t, 1, strings.Count(found[0].Error(), "Try: "))
 		}
 	})

@@ -43,18 +43,18 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	out := map[uint32]error{}
 	for oid, k := range listed {
 		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
-			out[oid] = wayBack(why)
+			out[oid] = wayBack(k.rel.FullName(), why)
 		}
 	}
 	return out, nil
 }
 
 // wayBack adds to a reason how the table is captured again, behind what must be mended first.
-func wayBack(why error) error {
+func wayBack(table string, why error) error {
 	if strings.Contains(why.Error(), "Try: ") {
-		return fmt.Errorf("%w; then "+cdc.CopyAgain, why)
+		return fmt.Errorf("%w; then "+cdc.CopyAgain(table), why)
 	}
-	return fmt.Errorf("%w. Try: "+cdc.CopyAgain, why)
+	return fmt.Errorf("%w. Try: "+cdc.CopyAgain(table), why)
 }
 
 // nameKeys gives the tables whose key the config names that key again, or says why it is none any more.

@@ -59,7 +59,7 @@ func TestRewrites(t *testing.T) {
 					}
 					require.Len(t, got, 1)
 					require.ErrorContains(t, got[0], "was rewritten by an ALTER TABLE")
-					require.ErrorContains(t, got[0], "Try: "+cdc.CopyAgain)
+					require.ErrorContains(t, got[0], "Try: dirtbike resnapshot ")
 				}
 			})
 		}

@@ -257,7 +257,7 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 		return err
 	}
 	if why := difference(k.rel, w); why != "" {
-		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain, why)
+		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain(table.FullName()), why)
 	}
 	return nil
 }

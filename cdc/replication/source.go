@@ -179,6 +179,27 @@ func serverMajor(conn *pgx.Conn) int {
 	return n
 }
 
+// DropSlot implements cdc.Source. One that somebody streams from is cdc.ErrRefused.
+func (s *Source) DropSlot(ctx context.Context) error {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	_, err = conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", s.options.Slot)
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return err
+	}
+	switch pgErr.Code {
+	case "42704": // undefined_object: somebody was faster
+		return nil
+	case "55006": // object_in_use
+		return fmt.Errorf("%w: somebody streams from it. Try: stop capture, then again", cdc.ErrRefused)
+	}
+	return errors.New(cdc.ServerError(pgErr.Code, pgErr.Message))
+}
+
 // CreateSlot implements cdc.Source.
 func (s *Source) CreateSlot(ctx context.Context) (cdc.Snapshot, error) {
 	return s.createSlot(ctx, s.options.Slot, false)

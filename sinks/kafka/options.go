@@ -32,6 +32,9 @@ type Options struct {
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
+	// Anew says that the stored state is about to be replaced (cdc.Capture.Renew): what does not fit, or cannot be read, is warned of in
+	// place of being refused, and Recover fills State.Past from the progress topic.
+	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
 	Compression string
 	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is raised to

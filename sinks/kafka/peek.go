@@ -43,7 +43,7 @@ func (s *Sink) peek(ctx context.Context) (*cdc.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := readState(ctx, r, s.stateTopic(), end)
+	state, err := s.readState(ctx, r, end)
 	if err != nil {
 		return nil, err
 	}

@@ -154,12 +154,17 @@ func (s *Sink) ends(ctx context.Context, topics []string) (ends map[string]int64
 // load reads the state, and how far every partition reaches.
 func (s *Sink) load(ctx context.Context, ends map[string]int64) (*cdc.State, error) {
 	r := &reader{client: s.client.Load(), adm: s.adm, log: s.log, dec: kgo.DefaultDecompressor()}
-	state, err := readState(ctx, r, s.stateTopic(), ends[s.stateTopic()])
+	state, err := s.readState(ctx, r, ends[s.stateTopic()])
 	if err != nil {
 		return nil, err
 	}
 	if err := s.checkState(state); err != nil {
 		return nil, err
+	}
+	if s.o.Anew {
+		if state.Past, err = s.past(ctx, r, ends[s.progressTopic()]); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.recoverOffsets(ctx, r, state, ends[s.progressTopic()]); err != nil {
 		return nil, err
@@ -170,7 +175,8 @@ func (s *Sink) load(ctx context.Context, ends map[string]int64) (*cdc.State, err
 	return state, nil
 }
 
-func readState(ctx context.Context, r *reader, topic string, end int64) (*cdc.State, error) {
+func (s *Sink) readState(ctx context.Context, r *reader, end int64) (*cdc.State, error) {
+	topic := s.stateTopic()
 	starts, err := r.adm.ListStartOffsets(ctx, topic)
 	if err == nil {
 		err = starts.Error()
@@ -180,13 +186,21 @@ func readState(ctx context.Context, r *reader, topic string, end int64) (*cdc.St
 	}
 	state := &cdc.State{Tables: map[string]cdc.TableState{}}
 	err = r.read(ctx, topic, 0, starts[topic][0].Offset, end, func(k *kgo.Record) error {
-		return foldState(state, k.Key, k.Value)
+		err := foldState(state, k.Key, k.Value)
+		if err != nil && s.o.Anew {
+			s.log.Warn("a record of the state cannot be read; it is about to be replaced", zap.Int64("offset", k.Offset), zap.Error(err))
+			return nil
+		}
+		return err
 	})
 	return state, err
 }
 
 // checkState refuses a state that cannot be gone on from.
 func (s *Sink) checkState(state *cdc.State) error {
+	if s.o.Anew {
+		return nil
+	}
 	empty := state.Point == cdc.Point{} && len(state.Tables) == 0
 	if state.Source.Phase == cdc.PhaseNone {
 		if empty {
