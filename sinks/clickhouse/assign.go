@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
 )
 
 // startOffsets decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
@@ -26,8 +27,12 @@ func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32
 	began := time.Now()
 	err := l.retry(ctx, "find the start offsets", func(ctx context.Context) error {
 		err := l.assign(ctx, assigned)
-		if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(began) > unknownPatience {
+		switch {
+		case time.Since(began) < unknownPatience:
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
 			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrTopicChanged, err)
+		case errors.Is(err, errAhead):
+			return fmt.Errorf("%w: %w", ErrGap, err)
 		}
 		return err
 	})
@@ -37,19 +42,21 @@ func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32
 		}
 		return nil, err
 	}
+	l.hold()
 	return assigned, nil
 }
 
 // unknownPatience is how long a broker may not have heard of a topic that another one names.
 const unknownPatience = 15 * time.Second
 
-// checkTopics looks whether a topic was deleted and made again while it is being loaded.
+// checkTopics looks whether a topic was deleted and made again while it is being loaded, or all of them are gone.
 func (l *Loader) checkTopics(ctx context.Context) error {
-	if len(l.topics) == 0 || time.Since(l.checked) < checkInterval {
+	if time.Since(l.checked) < checkInterval {
 		return nil
 	}
 	l.checked = time.Now()
-	details, err := l.admin.ListTopics(ctx, sortedKeys(l.topics)...)
+	progress := schemas.ProgressTopic(l.o.Prefix)
+	details, err := l.admin.ListTopics(ctx, append(sortedKeys(l.topics), progress)...)
 	if err != nil {
 		l.status.failed(readMetadata, err)
 		return nil //nolint:nilerr // asked again soon
@@ -60,12 +67,32 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 			return changedTopic(name)
 		}
 	}
-	return nil
+	return l.checkProgress(ctx, progress, details[progress].Err)
+}
+
+// checkProgress stops where Kafka has lost a pipeline that was loaded before: there is nothing then to consume, and to fail at.
+func (l *Loader) checkProgress(ctx context.Context, topic string, found error) error {
+	if !errors.Is(found, kerr.UnknownTopicOrPartition) {
+		l.missing = time.Time{}
+		return nil
+	}
+	if l.missing.IsZero() {
+		l.missing = l.checked
+	}
+	if l.checked.Sub(l.missing) < missingPatience {
+		return nil
+	}
+	applied, err := l.readApplied(ctx, []string{topic})
+	if err != nil || len(applied[topic]) == 0 {
+		return nil //nolint:nilerr // asked again soon; without a row it is a first start
+	}
+	return fmt.Errorf("%w: Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt? What is in ClickHouse is safe. Try: connect to the former cluster, or "+cdc.StartAnew, ErrTopicChanged, topic)
 }
 
 const (
-	checkInterval = 5 * time.Second
-	readMetadata  = "read the topics' metadata"
+	checkInterval   = 5 * time.Second
+	missingPatience = 8 * time.Second // a broker that has just started may not know its topics yet
+	readMetadata    = "read the topics' metadata"
 )
 
 // assign fills in the offsets and makes the state of the partitions.
@@ -86,7 +113,7 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 	if err != nil {
 		return err
 	}
-	applied, err := l.readApplied(ctx, names)
+	known, err := l.readKnown(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -100,12 +127,12 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 			return err
 		}
 		for id := range assigned[name] {
-			p, hadApplied, err := startPartition(t, id, applied, starts)
-			if err == nil && !t.progress {
-				err = l.checkHorizon(p, hadApplied, young)
-			}
+			p, err := known.startPartition(t, id, starts)
 			if err != nil {
 				return err
+			}
+			if !t.progress && p.seek == nil {
+				l.checkHorizon(p, known, young)
 			}
 			assigned[name][id] = kgo.NewOffset().At(p.next).WithEpoch(-1)
 			t.parts[id] = p
@@ -140,86 +167,9 @@ func changedTopic(name string) error {
 	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrTopicChanged, name)
 }
 
-// startPartition finds the offset: what is applied to this topic, else the log's start.
-func startPartition(t *topic, id int32, applied map[string][]appliedOffset, starts kadm.ListedOffsets) (p *partition, hadApplied bool, err error) {
-	p = &partition{topic: t, id: id, applied: -1}
-	others := false
-	for _, a := range applied[t.name] {
-		switch {
-		case a.id != t.id:
-			others = true
-		case a.partition == id:
-			p.applied = a.next
-		}
-	}
-	start, ok := starts.Lookup(t.name, id)
-	if !ok || start.Err != nil {
-		return nil, false, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.name, id, start.Err)
-	}
-	hadApplied = p.applied >= 0
-	switch {
-	case p.applied >= 0 && p.applied < start.Offset:
-		return nil, false, gap(t.name, id, p.applied, start.Offset)
-	case p.applied < 0 && others && !hasApplied(applied[t.name], t.id):
-		return nil, false, changedTopic(t.name)
-	case p.applied < 0:
-		p.applied, p.mustOpen = start.Offset, start.Offset > 0
-	}
-	p.next = p.applied
-	return p, hadApplied, nil
-}
-
-func hasApplied(list []appliedOffset, id uuid.UUID) bool {
-	for _, a := range list {
-		if a.id == id {
-			return true
-		}
-	}
-	return false
-}
-
 func gap(topic string, partition int32, have, start int64) error {
 	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
 		ErrGap, topic, partition, have, start)
-}
-
-// appliedOffset is one row of `applied`.
-type appliedOffset struct {
-	id        uuid.UUID
-	partition int32
-	next      int64
-}
-
-func (l *Loader) readApplied(ctx context.Context, topics []string) (map[string][]appliedOffset, error) {
-	rows, err := l.conn.Query(ctx, "SELECT topic, topic_id, partition, max(next) FROM "+l.raw("applied")+" WHERE topic IN ("+literals(topics)+") GROUP BY topic, topic_id, partition")
-	if err != nil {
-		return nil, fmt.Errorf("read applied offsets: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	out := map[string][]appliedOffset{}
-	for rows.Next() {
-		var name string
-		var a appliedOffset
-		var id uint32
-		var next uint64
-		if err := rows.Scan(&name, &a.id, &id, &next); err != nil {
-			return nil, fmt.Errorf("read applied offsets: %w", err)
-		}
-		a.partition, a.next = int32(id), int64(next)
-		out[name] = append(out[name], a)
-	}
-	return out, rows.Err()
-}
-
-func literals(list []string) string {
-	var out []byte
-	for i, s := range list {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, literal(s)...)
-	}
-	return string(out)
 }
 
 // loadTopic reads what ClickHouse knows of the topic: generations on all partitions, and what the view shows.

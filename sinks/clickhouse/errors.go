@@ -93,5 +93,8 @@ func isFinal(err error) bool {
 	return isHopeless(err) || isStop(err) || errors.Is(err, errContract) || errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
 }
 
+// errNoStorage says that a generation has no storage table.
+var errNoStorage = fmt.Errorf("is not there: %w", errContract)
+
 // errContract says that a storage table does not have the columns of the registered schema.
 var errContract = errors.New("somebody changed it by hand? Try: " + cdc.StartAnew)

@@ -97,7 +97,7 @@ func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) er
 	err := l.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+
 		" AND name = "+literal(schemas.ClickHouseStorage(t.schema, t.rel, g.number))).Scan(&comment)
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("storage of %s, generation %d is not there: %w", t.table, g.number, errContract)
+		return fmt.Errorf("storage of %s, generation %d %w", t.table, g.number, errNoStorage)
 	}
 	if err != nil {
 		return fmt.Errorf("storage of %s, generation %d: %w", t.table, g.number, err)
@@ -191,17 +191,42 @@ func (l *Loader) dropOld(ctx context.Context, t *topic) (done bool, err error) {
 	if err != nil || !passed {
 		return false, err
 	}
-	for number := t.shown - 1; number > 0; number-- {
-		g := t.generations[number]
-		if g == nil {
+	stored, err := l.storedGenerations(ctx, t)
+	if err != nil {
+		return false, err
+	}
+	for _, number := range stored {
+		if number >= t.shown {
 			continue
 		}
 		if err := l.conn.Exec(ctx, "DROP TABLE IF EXISTS "+storageName(l.o.Database, t.schema, t.rel, number)); err != nil {
 			return false, fmt.Errorf("drop generation %d of %s: %w", number, t.table, err)
 		}
-		g.dropped = true
+	}
+	for number, g := range t.generations {
+		g.dropped = g.dropped || number < t.shown
 	}
 	return true, nil
+}
+
+// storedGenerations lists the generations that have a storage table, also those of a former topic of that name.
+func (l *Loader) storedGenerations(ctx context.Context, t *topic) (numbers []uint32, err error) {
+	base := strings.TrimSuffix(schemas.ClickHouseStorage(t.schema, t.rel, 0), "0")
+	rows, err := l.conn.Query(ctx, "SELECT name FROM system.tables WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+" AND startsWith(name, "+literal(base)+")")
+	if err != nil {
+		return nil, fmt.Errorf("list the storage of %s: %w", t.table, err)
+	}
+	defer rows.Close() //nolint:errcheck // Err tells below
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("list the storage of %s: %w", t.table, err)
+		}
+		if n, err := strconv.ParseUint(strings.TrimPrefix(name, base), 10, 32); err == nil { // else another table's
+			numbers = append(numbers, uint32(n))
+		}
+	}
+	return numbers, rows.Err()
 }
 
 func (l *Loader) passedEnd(ctx context.Context, t *topic, g *generation) (bool, error) {

@@ -39,6 +39,7 @@ type world struct {
 	known    map[string]map[string]int64 // progress offsets already told
 	offsets  map[string]map[string]int64 // last data offset + 1
 	tables   map[string]progressTable
+	epoch    uint32
 	lsn      cdc.LSN
 	full     bool
 }
@@ -49,14 +50,11 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(cancel)
 	n := worlds.Add(1)
 	w := &world{
-		t: t, ctx: ctx, prefix: fmt.Sprintf("w%d", n), database: fmt.Sprintf("db%d", n), lsn: 0x1000000, full: true,
+		t: t, ctx: ctx, prefix: fmt.Sprintf("w%d", n), database: fmt.Sprintf("db%d", n), epoch: 1, lsn: 0x1000000, full: true,
 		known: map[string]map[string]int64{}, offsets: map[string]map[string]int64{}, tables: map[string]progressTable{},
 	}
 	var err error
-	w.kc, err = kgo.NewClient(kgo.SeedBrokers(stack.Kafka.Brokers()...), kgo.TransactionalID(w.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	require.NoError(t, err)
-	t.Cleanup(w.kc.Close)
-	w.admin = kadm.NewClient(w.kc)
+	w.connect()
 	url, err := chgo.ParseDSN(stack.ClickHouse.URL())
 	require.NoError(t, err)
 	w.conn, err = chgo.Open(url)
@@ -66,6 +64,16 @@ func newWorld(t testing.TB) *world {
 	require.NoError(t, err)
 	w.createTopic(schemas.ProgressTopic(w.prefix), 1, false)
 	return w
+}
+
+// connect makes the producer.
+func (w *world) connect() {
+	w.t.Helper()
+	var err error
+	w.kc, err = kgo.NewClient(kgo.SeedBrokers(stack.Kafka.Brokers()...), kgo.TransactionalID(w.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(w.t, err)
+	w.t.Cleanup(w.kc.Close)
+	w.admin = kadm.NewClient(w.kc)
 }
 
 func (w *world) createTopic(name string, partitions int32, compacted bool) {
@@ -164,7 +172,7 @@ type tx struct {
 // begin starts a transaction at the next LSN.
 func (w *world) begin() *tx {
 	w.lsn += 0x100
-	return &tx{w: w, at: cdc.Position{Epoch: 1, CommitLSN: w.lsn}}
+	return &tx{w: w, at: cdc.Position{Epoch: w.epoch, CommitLSN: w.lsn}}
 }
 
 func (x *tx) meta(t *table) *cdc.Meta {
@@ -201,7 +209,7 @@ func (x *tx) truncate(t *table) *tx {
 
 func (x *tx) open(t *table) *tx {
 	t.gen++
-	require.NoError(x.w.t, t.enc.OpenGeneration(&x.chunk, x.metaAt(t, cdc.Position{Epoch: 1, CommitLSN: x.at.CommitLSN})))
+	require.NoError(x.w.t, t.enc.OpenGeneration(&x.chunk, x.metaAt(t, cdc.Position{Epoch: x.at.Epoch, CommitLSN: x.at.CommitLSN})))
 	return x
 }
 
@@ -217,7 +225,9 @@ func (x *tx) end(t *table, cut cdc.Position) *tx {
 }
 
 // position of a snapshot taken now.
-func (x *tx) snapshot() cdc.Position { return cdc.Position{Epoch: 1, CommitLSN: x.at.CommitLSN} }
+func (x *tx) snapshot() cdc.Position {
+	return cdc.Position{Epoch: x.at.Epoch, CommitLSN: x.at.CommitLSN}
+}
 
 // records turns the chunk into Kafka records.
 func (x *tx) records() []*kgo.Record {
@@ -264,7 +274,7 @@ func (w *world) see(r *kgo.Record) {
 }
 
 func (w *world) progressRecord() *kgo.Record {
-	p := progressRecord{Format: 1, Epoch: 1, CommitLSN: w.lsn.String(), Ordinal: 1, LSN: (w.lsn + 0x20).String(), TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
+	p := progressRecord{Format: 1, Epoch: w.epoch, CommitLSN: w.lsn.String(), Ordinal: 1, LSN: (w.lsn + 0x20).String(), TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
 	p.Offsets = map[string]map[string]int64{}
 	for topic, parts := range w.offsets {
 		for id, next := range parts {

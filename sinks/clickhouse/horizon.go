@@ -23,12 +23,13 @@ func (l *Loader) readYoung(ctx context.Context, topics []string) (kadm.ListedOff
 	return young, nil
 }
 
-// checkHorizon refuses a partition that was left for longer than the horizon. One with nothing applied is no matter of age.
-func (l *Loader) checkHorizon(p *partition, hadApplied bool, young kadm.ListedOffsets) error {
+// checkHorizon makes a partition seek that was left for longer than the horizon. One with nothing applied is no matter of age.
+func (l *Loader) checkHorizon(p *partition, k known, young kadm.ListedOffsets) {
 	first, ok := young.Lookup(p.topic.name, p.id)
-	if !hadApplied || !ok || first.Err != nil || first.Offset <= p.applied {
-		return nil
+	if p.applied == 0 || !ok || first.Err != nil || first.Offset <= p.applied {
+		return
 	}
-	return fmt.Errorf("%w: topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
+	why := fmt.Errorf("%w: topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
 		ErrGap, p.topic.name, p.id, p.applied, l.o.ReplayHorizon)
+	k.seek(p, why, false)
 }

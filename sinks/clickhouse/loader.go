@@ -49,7 +49,9 @@ type Loader struct {
 	settled     time.Time // when views and topics were last looked after
 	viewed      time.Time // when checkViews last looked
 	checked     time.Time
-	stopped     error // why the loader must stop
+	held        []map[string][]int32 // partitions that wait until no other one seeks
+	missing     time.Time            // since when the progress topic is not there; zero while it is
+	stopped     error                // why the loader must stop
 }
 
 // New checks the options and prepares the connections; nothing is asked of any server yet.
@@ -189,6 +191,9 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.checkTopics(ctx); err != nil {
 		return err
 	}
+	if err := l.patience(); err != nil {
+		return err
+	}
 	if err := l.progress.advance(ctx, l); err != nil {
 		return err
 	}
@@ -254,11 +259,7 @@ func (l *Loader) takeOne(ctx context.Context, p *partition, rec *kgo.Record) err
 	if !p.topic.progress {
 		return l.take(ctx, p, rec)
 	}
-	l.batch.take(p, rec.Offset+1)
-	if rec.Attrs.IsControl() {
-		return nil
-	}
-	return l.progress.take(l, rec)
+	return l.progress.takeOne(ctx, l, p, rec)
 }
 
 // fetchErrors stops for what no waiting can mend, and shows the rest.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
@@ -46,11 +47,15 @@ type progress struct {
 	topics map[string]string
 	// written is what `complete` has, by table.
 	written map[string]point
-	// foreign is what other loaders have applied, as last read.
+	// foreign is what other loaders have applied, as last read, to the topics of these ids.
 	foreign map[topicPartition]int64
-	// owned says that this loader has the partition; needFull that it began behind the log's start and has seen no full record.
-	owned, needFull, paused bool
-	looked                  time.Time
+	ids     map[string]uuid.UUID
+	// owned says that this loader has the partition.
+	owned, paused bool
+	// seek says that the log does not continue what is applied: records are passed over until a full one, of a later epoch if the topic
+	// is another one; nil if it does.
+	seek   *seek
+	looked time.Time
 }
 
 // pendingRecord is a progress record: complete once every constraint up to it is met.
@@ -95,10 +100,14 @@ func (g *progress) forget() { *g = progress{paused: g.paused} }
 
 // load begins with what `complete` has.
 func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
-	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}}
-	for _, p := range t.parts {
-		g.needFull = p.mustOpen
-		p.mustOpen = false
+	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}, ids: map[string]uuid.UUID{}}
+	for id, p := range t.parts {
+		g.seek, p.seek = p.seek, nil
+		if p.applied == 0 { // so that a later session knows which topic this was, however early this one ends
+			if err := l.insertRows(ctx, "applied", [][]any{{t.id, t.name, uint32(id), uint64(0)}}); err != nil { //nolint:gosec // it is 0
+				return err
+			}
+		}
 	}
 	rows, err := l.conn.Query(ctx, "SELECT `table`, epoch, commit_lsn, ordinal, lsn, toUnixTimestamp64Micro(time) FROM "+l.raw("complete")+" FINAL")
 	if err != nil {
@@ -116,6 +125,9 @@ func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
 		if g.written[table] = p; table != "" {
 			g.know(l, table)
 		}
+	}
+	if g.seek != nil && g.seek.renewed {
+		g.seek.above = g.written[""].position.Epoch
 	}
 	return rows.Err()
 }
@@ -139,30 +151,43 @@ func (g *progress) named(topic, table string) {
 	g.topics[topic] = table
 }
 
-// take folds one record of the progress topic.
-func (g *progress) take(l *Loader, rec *kgo.Record) error {
+// takeOne takes one record of the progress topic into the batch.
+func (g *progress) takeOne(ctx context.Context, l *Loader, at *partition, rec *kgo.Record) error {
 	var r progressRecord
-	if err := json.Unmarshal(rec.Value, &r); err != nil {
-		return fmt.Errorf("progress topic, offset %d: %w. Try: look who else writes to it", rec.Offset, err)
+	if !rec.Attrs.IsControl() {
+		if err := json.Unmarshal(rec.Value, &r); err != nil {
+			return fmt.Errorf("progress topic, offset %d: %w. Try: look who else writes to it", rec.Offset, err)
+		}
+		if r.Format > progressFormat {
+			return fmt.Errorf("progress topic, offset %d: format %d, this release reads %d. Try: upgrade this one", rec.Offset, r.Format, progressFormat)
+		}
 	}
-	if r.Format > progressFormat {
-		return fmt.Errorf("progress topic, offset %d: format %d, this release reads %d. Try: upgrade this one", rec.Offset, r.Format, progressFormat)
+	if g.seek != nil {
+		if found, err := g.found(ctx, l, rec, &r); err != nil || !found {
+			at.next = rec.Offset + 1
+			return err
+		}
 	}
-	if g.needFull && !r.Full {
-		return nil // without a full record not all constraints are known
+	l.batch.take(at, rec.Offset+1)
+	if rec.Attrs.IsControl() {
+		return nil
 	}
-	g.needFull = false
+	return g.take(l, rec, &r)
+}
+
+// take folds one record of the progress topic.
+func (g *progress) take(l *Loader, rec *kgo.Record, r *progressRecord) error {
 	p := pendingRecord{offset: rec.Offset}
 	var err error
 	if p.at, err = r.point(); err == nil {
-		p.unmet, err = g.constraints(l, &r)
+		p.unmet, err = g.constraints(l, r)
 	}
 	if err != nil {
 		return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 	}
 	for table, s := range r.Tables {
 		g.know(l, table)
-		if err := l.captureSays(table, s, rec.Offset); err != nil {
+		if err := l.captureSays(table, s, r.Epoch, rec.Offset); err != nil {
 			return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 		}
 	}
@@ -198,8 +223,8 @@ func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, 
 }
 
 // captureSays takes over what capture says of a table in the progress record at an offset: its quarantine shows in ClickHouse, too.
-func (l *Loader) captureSays(table string, s progressTable, offset int64) error {
-	r := quarantine{version: uint64(offset) + 1, generation: s.Generation} //nolint:gosec // never negative
+func (l *Loader) captureSays(table string, s progressTable, epoch uint32, offset int64) error {
+	r := quarantine{version: uint64(max(epoch, 1)-1)<<epochShift + uint64(offset) + 1, generation: s.Generation} //nolint:gosec // never negative
 	switch s.Phase {
 	case cdc.TableQuarantined:
 		r.state, r.reason = stateSkipping, s.Reason
@@ -213,6 +238,9 @@ func (l *Loader) captureSays(table string, s progressTable, offset int64) error 
 	l.quarantines.set(quarantineKey{table, legCapture}, r)
 	return nil
 }
+
+// epochShift makes a later epoch outrank every offset of an earlier one: the progress topic may be another then.
+const epochShift = 40
 
 // done says up to which offset the progress partition counts as applied, if next is the one to read.
 func (g *progress) done(next int64) int64 {
@@ -296,6 +324,9 @@ func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
 	if len(topics) == 0 {
 		return nil
 	}
+	if err := g.learnIDs(ctx, l, topics); err != nil {
+		return err
+	}
 	var applied map[string][]appliedOffset
 	err := l.retry(ctx, "read applied offsets", func(ctx context.Context) (err error) {
 		applied, err = l.readApplied(ctx, topics)
@@ -303,12 +334,29 @@ func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
 	})
 	for topic, list := range applied {
 		for _, a := range list {
-			if t := l.topics[topic]; t == nil || t.id == a.id {
+			if g.ids[topic] == a.id {
 				g.foreign[topicPartition{topic, a.partition}] = a.next
 			}
 		}
 	}
 	return err
+}
+
+// learnIDs finds out which topics these are now: what was applied to former ones of their names says nothing.
+func (g *progress) learnIDs(ctx context.Context, l *Loader, topics []string) error {
+	unknown := slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return g.ids[topic] != uuid.Nil })
+	if len(unknown) == 0 {
+		return nil
+	}
+	return l.retry(ctx, "read the topics' metadata", func(ctx context.Context) error {
+		details, err := l.admin.ListTopics(ctx, unknown...)
+		for name, d := range details {
+			if d.Err == nil {
+				g.ids[name] = uuid.UUID(d.ID)
+			}
+		}
+		return err
+	})
 }
 
 // throttle pauses the progress partition while too many records wait.

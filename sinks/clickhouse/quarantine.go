@@ -26,7 +26,7 @@ type quarantine struct {
 	state  uint8
 	// version orders the rows of a key. On the load leg it is made of the generation and whether it was lifted, so that a loader
 	// that lifts the quarantine of one generation cannot undo another's of a later one; on the capture leg it is the offset behind
-	// the progress record that says it, so that a replay cannot bring back what was.
+	// the progress record that says it, below the epochs that came before, so that a replay cannot bring back what was.
 	version uint64
 	// generation is the newest one it concerns: a later one that is complete lifts it. On the capture leg it is the one that
 	// capture is at: until the view shows it the table is not exact.

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,6 +18,11 @@ const positionHeader = "dirtbike.position"
 
 // take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the loader.
 func (l *Loader) take(ctx context.Context, p *partition, rec *kgo.Record) error {
+	if p.seek != nil {
+		if found, err := l.seekOpen(ctx, p, rec); err != nil || !found {
+			return err
+		}
+	}
 	l.batch.take(p, rec.Offset+1)
 	if rec.Attrs.IsControl() {
 		return nil // a transaction's own marker: it counts as applied (rule 21)
@@ -37,9 +43,6 @@ func (l *Loader) dispatch(ctx context.Context, p *partition, rec *kgo.Record) er
 	control, err := l.isControl(ctx, keyID)
 	if err != nil {
 		return err
-	}
-	if p.mustOpen && !control {
-		return gap(p.topic.name, p.id, 0, rec.Offset)
 	}
 	if rec.Value == nil {
 		return l.tombstone(ctx, p, rec, key)
@@ -73,7 +76,6 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 	case avro.ControlTruncate:
 		return l.truncate(ctx, p, c.Leaf, at, w, schemaID)
 	case avro.ControlOpen:
-		p.mustOpen = false
 		p.topic.learn(p.id, c.Generation, kindOpen, endMark{offset: rec.Offset, cut: at})
 		l.mark(p, rec, c.Generation, kindOpen, at)
 		if c.Generation < p.newest || c.Generation <= p.topic.shown {
@@ -82,9 +84,6 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 		_, err := l.store(ctx, p.topic, c.Generation, w, schemaID)
 		return err
 	case avro.ControlEnd:
-		if p.mustOpen {
-			return gap(p.topic.name, p.id, 0, rec.Offset)
-		}
 		p.topic.learn(p.id, c.Generation, kindEnd, endMark{offset: rec.Offset, cut: at})
 		l.mark(p, rec, c.Generation, kindEnd, at)
 		return nil
@@ -111,15 +110,22 @@ func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writ
 		err := l.retry(ctx, "read how the storage is", func(ctx context.Context) error { return l.recoverStorage(ctx, t, g) })
 		return g.store, err
 	}
+	if g.store == nil && generation < t.newest() { // its columns may be others than this record's
+		err := l.retry(ctx, "read how the storage is", func(ctx context.Context) error { return l.recoverStorage(ctx, t, g) })
+		if err != nil && !errors.Is(err, errNoStorage) {
+			return nil, err
+		}
+	}
 	return l.ensureStorage(ctx, g, t, w.table, schemaID)
 }
 
 // targets calls f for each generation that a change goes to: the newest one opened on the partition, the one that the view
 // shows, and those between that have ended here, because another loader, or this one behind the batch, may show them; unless the
-// change lies below that generation's cut.
+// change lies below that generation's cut. One of these older ones whose columns are no longer those of the record is stale from here
+// on: the table is not exact until the newest one is shown.
 func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
 	if p.newest == 0 {
-		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.StartAnew, p.id)
+		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.CopyAgain(p.topic.table), p.id)
 	}
 	shown := p.topic.shown
 	newest := max(p.newest, shown) // shown: it was opened on every partition
@@ -129,6 +135,10 @@ func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *
 			continue
 		}
 		s, err := l.store(ctx, p.topic, n, w, schemaID)
+		if errors.Is(err, errMisfit) && n < newest {
+			l.outgrown(p.topic, g)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -140,6 +150,14 @@ func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *
 		}
 	}
 	return nil
+}
+
+// outgrown says once that a generation gets no more changes.
+func (l *Loader) outgrown(t *topic, g *generation) {
+	if !g.outgrown {
+		g.outgrown = true
+		l.o.Log.Info("the table was copied again with other columns; its view stands still until that copy is complete", zap.String("table", t.table), zap.Uint32("generation", g.number))
+	}
 }
 
 func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc.Position, w *writer, schemaID int) error {
@@ -184,7 +202,7 @@ func (l *Loader) read(ctx context.Context, p *partition, r *row, w *writer, sche
 	case n < p.newest:
 		return nil
 	case n > p.newest:
-		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.StartAnew, n, p.id)
+		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.CopyAgain(p.topic.table), n, p.id)
 	}
 	s, err := l.store(ctx, p.topic, n, w, schemaID)
 	if err != nil || s == nil {

@@ -39,8 +39,8 @@ type partition struct {
 	next, applied, stable int64
 	// newest is the newest generation opened on this partition before next.
 	newest uint32
-	// mustOpen says that the log starts behind offset 0, so that its first record must open a generation (rule 21).
-	mustOpen bool
+	// seek says that the log does not continue what is applied: records are passed over until a generation is opened; nil if it does.
+	seek *seek
 	// gone are the keys whose row is known to be missing; nil is none.
 	gone map[string]goneMark
 }
@@ -54,6 +54,8 @@ type generation struct {
 	store  *storage          // nil until its table is known
 	// dropped says that its storage is gone.
 	dropped bool
+	// outgrown says that changes no longer fit its columns.
+	outgrown bool
 }
 
 // endMark is the end record of a generation on a partition (rule 13).

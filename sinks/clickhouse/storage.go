@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -149,6 +150,8 @@ func (l *Loader) ensureStorage(ctx context.Context, g *generation, t *topic, tab
 	return s, nil
 }
 
+var errMisfit = errors.New("the table's columns changed within generation")
+
 // sameContract compares a record's table with the storage's: following a change is not built yet.
 func sameContract(s *storage, t *schemas.Table, schemaID int) error {
 	if s.schemaID == schemaID {
@@ -158,7 +161,7 @@ func sameContract(s *storage, t *schemas.Table, schemaID int) error {
 		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
 	})
 	if !same || !slices.Equal(s.table.Key, t.Key) {
-		return fmt.Errorf("the table's columns changed within generation %d. Try: "+cdc.StartAnew, s.generation)
+		return fmt.Errorf("%w %d. Try: "+cdc.CopyAgain(s.topic.table), errMisfit, s.generation)
 	}
 	return nil
 }

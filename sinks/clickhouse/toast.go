@@ -68,7 +68,7 @@ func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
 	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(p.topic.generation(s.generation), r.key, at.Position) {
 		return
 	}
-	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.StartAnew,
+	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.CopyAgain(p.topic.table),
 		p.id, p.topic.table))
 }
 

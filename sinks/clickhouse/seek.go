@@ -1,0 +1,152 @@
+package clickhouse
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/schemas/avro"
+)
+
+// A partition's log may not continue what ClickHouse has of it: records were dropped before they were loaded, they are older than the
+// replay horizon, the log no longer starts at its beginning, or the topic is another one of that name. Load goes on only from the open
+// record of a generation that is newer than all it knows of that partition: behind it stands a whole copy, and with it the table is not
+// exact until that is shown. Until then nothing counts as applied. Where there is none, load stops with the choice; `resnapshot` writes one.
+
+// seek is what a partition waits for.
+type seek struct {
+	// above is the newest generation that is known: an open record must be of a later one. For the progress topic, if it is another
+	// topic, it is the epoch.
+	above uint32
+	// renewed says that the topic is another one of that name.
+	renewed bool
+	// until is where the log ended when it began: nothing that is there before continues it, if this is reached.
+	until int64
+	// why is said then.
+	why   error
+	since time.Time
+}
+
+// seekPatience is how long nothing may come to a partition that seeks.
+const seekPatience = 10 * time.Second
+
+// seekOpen passes over a record, unless it is the one that is sought.
+func (l *Loader) seekOpen(ctx context.Context, p *partition, rec *kgo.Record) (found bool, err error) {
+	found, err = l.opens(ctx, p.seek.above, rec)
+	if err != nil {
+		return false, err
+	}
+	if found {
+		l.o.Log.Info("going on from a newer copy", zap.String("topic", rec.Topic), zap.Int32("partition", p.id), zap.Int64("offset", rec.Offset))
+		p.seek = nil
+		return true, nil
+	}
+	p.next = rec.Offset + 1
+	return false, p.seek.pass(p.next)
+}
+
+// opens reports whether the record opens a generation above that one. A record that cannot be read does not.
+func (l *Loader) opens(ctx context.Context, above uint32, rec *kgo.Record) (bool, error) {
+	if rec.Attrs.IsControl() {
+		return false, nil
+	}
+	id, key, err := avro.SplitFrame(rec.Key)
+	if err != nil {
+		return false, nil //nolint:nilerr // somebody else's
+	}
+	control, err := l.isControl(ctx, id)
+	if err != nil && ctx.Err() != nil {
+		return false, err
+	}
+	if err != nil || !control {
+		return false, nil //nolint:nilerr // its schema is gone
+	}
+	c, err := avro.ReadControl(key)
+	return err == nil && c.Kind == avro.ControlOpen && c.Generation > above, nil
+}
+
+// pass notes how far it came.
+func (s *seek) pass(next int64) error {
+	s.since = time.Now()
+	if next >= s.until {
+		return s.why
+	}
+	return nil
+}
+
+// found reports whether a record of the progress topic is the one that is sought, and remembers it.
+func (g *progress) found(ctx context.Context, l *Loader, rec *kgo.Record, r *progressRecord) (bool, error) {
+	switch {
+	case g.seek.renewed && (!r.Full || r.Epoch <= g.seek.above):
+		return false, g.seek.pass(rec.Offset + 1)
+	case !r.Full:
+		return false, nil // without a full record not all constraints are known
+	}
+	if g.seek.renewed { // before `complete` has the later epoch, by which it would be sought again
+		id := l.topics[rec.Topic].id
+		err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error {
+			return l.insertRows(ctx, "applied", [][]any{{id, rec.Topic, uint32(rec.Partition), uint64(rec.Offset)}}) //nolint:gosec // never negative
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	g.seek = nil
+	return true, nil
+}
+
+// seeks lists what is sought on the partitions of this loader.
+func (l *Loader) seeks() (all []*seek) {
+	if l.progress.seek != nil && l.progress.seek.renewed {
+		all = append(all, l.progress.seek)
+	}
+	for _, t := range l.topics {
+		for _, p := range t.parts {
+			if p.seek != nil {
+				all = append(all, p.seek)
+			}
+		}
+	}
+	return all
+}
+
+// hold keeps the other partitions from moving while one seeks: if nothing is found, everything is to be as it was.
+func (l *Loader) hold() {
+	if len(l.seeks()) == 0 {
+		return
+	}
+	held := map[string][]int32{}
+	for name, t := range l.topics {
+		for id, p := range t.parts {
+			if p.seek == nil && (!t.progress || l.progress.seek == nil) {
+				held[name] = append(held[name], id)
+			}
+		}
+	}
+	l.kc.PauseFetchPartitions(held)
+	l.held = append(l.held, held)
+}
+
+// release lets them go on, once nothing is sought any more.
+func (l *Loader) release() {
+	if len(l.held) == 0 || len(l.seeks()) > 0 {
+		return
+	}
+	for _, held := range l.held {
+		l.kc.ResumeFetchPartitions(held)
+	}
+	l.held = nil
+}
+
+// patience stops where nothing comes that could be what is sought.
+func (l *Loader) patience() error {
+	l.release()
+	for _, s := range l.seeks() {
+		if time.Since(s.since) > seekPatience {
+			return s.why
+		}
+	}
+	return nil
+}

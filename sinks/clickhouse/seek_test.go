@@ -1,0 +1,178 @@
+package clickhouse
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// stopsWith runs a loader that must stop by itself.
+func (w *world) stopsWith(t *testing.T, is error) {
+	w.t.Helper()
+	l := w.load()
+	err := receive(t, l.done)
+	require.ErrorIs(w.t, err, is)
+	require.ErrorContains(w.t, err, cdc.StartAnew)
+	require.NotContains(w.t, err.Error(), "\n")
+	close(l.done)
+}
+
+// loseLog drops all records of the table's topic.
+func (w *world) loseLog(tab *table) {
+	w.t.Helper()
+	ends, err := w.admin.ListEndOffsets(w.ctx, tab.topic.Name)
+	require.NoError(w.t, err)
+	_, err = w.admin.DeleteRecords(w.ctx, ends.Offsets())
+	require.NoError(w.t, err)
+}
+
+// TestGapIsHealedByANewCopy: a gap stops the loader, and what lies behind it is not applied; once a newer copy is opened behind it,
+// load goes on from there.
+func TestGapIsHealedByANewCopy(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "healed").live()
+	w.begin().insert(tab, "1", "kept").insert(tab, "2", "deleted in the gap").commit()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	w.begin().delete(tab, "2", `\N`).commit()
+	w.loseLog(tab)
+	before := w.complete("")
+	w.begin().insert(tab, "3", "behind the gap").commit()
+	w.stopsWith(t, ErrGap)
+	require.Equal(t, before.LSN, w.complete("").LSN, "nothing moves")
+	require.Equal(t, []string{"1\tkept", "2\tdeleted in the gap"}, w.query("SELECT * FROM DB.healed ORDER BY id"), "on no partition")
+
+	x := w.begin().open(tab)
+	x.read(tab, x.snapshot(), "1", "kept").read(tab, x.snapshot(), "3", "behind the gap").end(tab, x.snapshot()).commit()
+	w.begin().update(tab, "3", "changed").commit()
+	w.load()
+	w.wait()
+	w.eventually([]string{"1\tkept", "3\tchanged"}, "SELECT * FROM DB.healed ORDER BY id")
+	require.True(t, w.complete("").Exact)
+}
+
+// TestOldCopyDoesNotHealAGap: an open record of a generation that was known before says nothing of the gap.
+func TestOldCopyDoesNotHealAGap(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "older").live()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	w.begin().insert(tab, "1", "lost").commit()
+	w.loseLog(tab)
+	tab.gen = 0
+	x := w.begin().open(tab)
+	x.end(tab, x.snapshot()).commit()
+	w.stopsWith(t, ErrGap)
+}
+
+// TestRenewedTopics: where Kafka was rebuilt, load stops, also while topics are not there at all; under a later epoch it goes on
+// with the new topics of the same names, and the former storage is dropped.
+func TestRenewedTopics(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "renewed").live()
+	w.begin().insert(tab, "1", "former").commit()
+	w.quarantined(tab, "a reason of the former cluster", 5)
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	require.False(t, w.complete("").Exact)
+	all := []string{tab.topic.Name, schemas.ProgressTopic(w.prefix)}
+	_, err := w.admin.DeleteTopics(w.ctx, all...)
+	require.NoError(t, err)
+	w.stopsWith(t, ErrTopicChanged)
+
+	w.createTopic(tab.topic.Name, tab.topic.Partitions, false)
+	w.createTopic(schemas.ProgressTopic(w.prefix), 1, false)
+	w.connect() // the former client knows the former topics
+	w.known, w.offsets, w.full = map[string]map[string]int64{}, map[string]map[string]int64{}, true
+	w.begin().insert(tab, "2", "by somebody who did not choose").commit()
+	w.stopsWith(t, ErrTopicChanged)
+
+	w.epoch, w.lsn, w.full = 2, 0x500, true // the restored source is behind, too
+	x := w.begin().open(tab)
+	w.tables["public.renewed"] = progressTable{Phase: cdc.TableStreaming, Generation: tab.gen}
+	x.commit()
+	w.begin().read(tab, x.snapshot(), "3", "copied").commit()
+	w.begin().end(tab, x.snapshot()).commit()
+	w.begin().insert(tab, "4", "later").commit()
+	l = w.load()
+	w.waitEpoch(2)
+	w.eventually([]string{"3\tcopied", "4\tlater"}, "SELECT * FROM DB.renewed ORDER BY id")
+	require.True(t, w.complete("").Exact, "the former quarantine is outranked")
+	require.Eventually(t, func() bool {
+		return len(w.query("SELECT name FROM system.tables WHERE database = '"+w.database+"_raw' AND startsWith(name, 'renewed__g') AND name != 'renewed__g"+strconv.Itoa(int(tab.gen))+"'")) == 0
+	}, 20*time.Second, 50*time.Millisecond, "the former storage is dropped")
+	l.stop(t)
+	w.begin().insert(tab, "5", "after a restart").commit()
+	w.load()
+	w.waitEpoch(2)
+	w.eventually([]string{"3\tcopied", "4\tlater", "5\tafter a restart"}, "SELECT * FROM DB.renewed ORDER BY id")
+}
+
+// quarantined says that capture has the table in quarantine, behind some progress records.
+func (w *world) quarantined(tab *table, reason string, behind int) {
+	for range behind {
+		w.idle()
+	}
+	w.tables["public."+tab.rel.Name] = progressTable{Phase: cdc.TableQuarantined, Reason: reason, Generation: tab.gen}
+	w.idle()
+}
+
+// waitEpoch waits until everything produced so far is complete under an epoch.
+func (w *world) waitEpoch(epoch uint32) {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		got := w.complete("")
+		return got.Epoch == epoch && got.LSN >= w.lsn+0x20
+	}, 60*time.Second, 20*time.Millisecond)
+}
+
+// TestAheadOfKafka: a Kafka that was restored from an older copy ends before what was loaded.
+func TestAheadOfKafka(t *testing.T) {
+	t.Parallel()
+	k := known{applied: map[string][]appliedOffset{"t": {{partition: 0, next: 9}}}, ends: kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 8}}}}
+	_, err := k.startPartition(&topic{name: "t"}, 0, kadm.ListedOffsets{"t": {0: {Topic: "t"}}})
+	require.ErrorIs(t, err, errAhead)
+	require.ErrorContains(t, err, "Kafka ends at 8")
+}
+
+// TestOtherColumns: while a table is copied again with other columns, its view stands still and is not exact, nothing is quarantined,
+// whichever partition is ahead, also over a restart.
+func TestOtherColumns(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "grown").live()
+	w.begin().insert(tab, "1", "former").commit()
+	l := w.load()
+	w.wait()
+	rel := *tab.rel
+	rel.Columns = append(append([]schemas.Column{}, rel.Columns...), plainColumn("added", schemas.KindText, false))
+	tab.rel = &rel
+	var err error
+	tab.table, err = schemas.NewTable(tab.rel, tab.topic.Name, keepAll{})
+	require.NoError(t, err)
+	tab.compile()
+	x := w.begin().open(tab)
+	x.commit()
+	w.begin().insert(tab, "2", "x", "y").insert(tab, "3", "x", "y").insert(tab, "4", "x", "y").insert(tab, "5", "x", "y").commit()
+	w.wait()
+	require.False(t, w.complete("").Exact)
+	require.Equal(t, []string{"1\tformer"}, w.query("SELECT * FROM DB.grown ORDER BY id"))
+	l.stop(t)
+	l = w.load()
+	w.begin().update(tab, "2", "x", "z").commit()
+	w.wait()
+	w.begin().read(tab, x.snapshot(), "1", "former", `\N`).end(tab, x.snapshot()).commit()
+	w.wait()
+	w.eventually([]string{"1\tformer\t\\N", "2\tx\tz", "3\tx\ty", "4\tx\ty", "5\tx\ty"}, "SELECT * FROM DB.grown ORDER BY id")
+	require.True(t, w.complete("").Exact)
+	require.Empty(t, w.query("SELECT reason FROM "+w.database+"_raw.quarantine FINAL WHERE open = 1"))
+	l.stop(t)
+}
