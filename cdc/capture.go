@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -37,9 +38,12 @@ type Options struct {
 	IdleInterval time.Duration
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
-	Log           *zap.Logger
-	Metrics       *Metrics
-	Fault         Fault
+	// FirstContact is how long a start goes on to ask a source or a sink that does not answer, before anything has been changed: who
+	// started it should hear of it. Later there is no end to it. Default 10 s.
+	FirstContact time.Duration
+	Log          *zap.Logger
+	Metrics      *Metrics
+	Fault        Fault
 }
 
 func (o *Options) defaults() {
@@ -63,6 +67,9 @@ func (o *Options) defaults() {
 	}
 	if o.DriftInterval == 0 {
 		o.DriftInterval = 5 * time.Second
+	}
+	if o.FirstContact == 0 {
+		o.FirstContact = 10 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -96,13 +103,14 @@ func NewCapture(o Options) *Capture {
 // steady is how long a session must have lived for the next interruption to count as the first one again.
 const steady = time.Minute
 
-// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. Anything else (a server that
-// went away) is retried for ever, each time from the state in Kafka; what is durable stays so. It closes the sink, so a
+// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that at the start nobody
+// answered. Anything else (a server that went away) is retried for ever, each time from the state in Kafka; what is durable stays so. It closes the sink, so a
 // Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
 	defer c.closeSink(ctx)
+	began := time.Now()
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 5*time.Second
+	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, time.Second
 	attempt := func() (struct{}, error) {
 		started := time.Now()
 		err := c.session(ctx)
@@ -110,8 +118,14 @@ func (c *Capture) Run(ctx context.Context) error {
 			return struct{}{}, nil
 		}
 		c.status.failed(err)
-		if errors.Is(err, ErrFenced) || errors.Is(err, ErrGap) || errors.Is(err, ErrRefused) {
+		switch {
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrGap), errors.Is(err, ErrRefused):
 			return struct{}{}, backoff.Permanent(err)
+		case !c.passed && time.Since(began) >= c.FirstContact:
+			return struct{}{}, backoff.Permanent(noContact(err))
+		}
+		if c.passed { // nobody waits for it any more
+			wait.MaxInterval = 5 * time.Second
 		}
 		c.Metrics.retries.Inc()
 		if time.Since(started) > steady {
@@ -127,6 +141,14 @@ func (c *Capture) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// noContact says that a start has asked in vain.
+func noContact(err error) error {
+	if strings.Contains(err.Error(), "Try: ") {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return fmt.Errorf("%w: %w. Nothing was changed; what is in Kafka is safe. Try: see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again", ErrUnreachable, err)
 }
 
 // closeSink ends what the last session left open; until then only Recover is the way on after an error.

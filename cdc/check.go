@@ -30,8 +30,8 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 		return fmt.Errorf("%w: the state was written with slot %s, the config names %s. Try: name %s in source.slot, or a new kafka.prefix for a second pipeline", ErrRefused, src.Slot, s.Slot, src.Slot)
 	case src.Partitions != s.Partitions:
 		return fmt.Errorf("%w: the topics were made with %d partitions, the config says %d; a row's changes would move to another partition. Try: kafka.partitions: %d", ErrRefused, src.Partitions, s.Partitions, src.Partitions)
-	case src.System != identity.System || src.Database != identity.Database:
-		return fmt.Errorf("%w: the state was written for database %s of cluster %s, this is %s of %s; the log positions have no meaning here. Try: connect to the former cluster, or "+StartAnew, ErrGap, src.Database, src.System, identity.Database, identity.System)
+	case s.otherSystem(identity) != nil:
+		return s.otherSystem(identity)
 	case src.Phase == PhaseCreating:
 		return s.checkHashKeys()
 	case !found:
@@ -67,6 +67,29 @@ func (s *session) checkSlot(identity Identity, slot SlotStatus) error {
 		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: "+StartAnew+", and a larger max_slot_wal_keep_size", ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
 	}
 	return nil
+}
+
+func (s *session) otherSystem(identity Identity) error {
+	src := &s.state.Source
+	if src.System == identity.System && src.Database == identity.Database {
+		return nil
+	}
+	return fmt.Errorf("%w: the state was written for database %s of cluster %s, this is %s of %s; the log positions have no meaning here. Try: connect to the former cluster, or "+StartAnew, ErrGap, src.Database, src.System, identity.Database, identity.System)
+}
+
+// CheckHistory refuses, with ErrGap, a source whose log is not the one that the state was written from, as a start of capture would.
+// The state must have been read before the source was asked.
+func CheckHistory(state *State, identity Identity) error {
+	switch state.Source.Phase {
+	case PhaseNone, PhaseCreating, PhaseRenewing:
+		return nil // no position of it is believed
+	case PhaseCopying, PhaseStreaming:
+	}
+	s := &session{state: state}
+	if err := s.otherSystem(identity); err != nil {
+		return err
+	}
+	return s.checkHistory(identity)
 }
 
 // reach is how far the changes in Kafka reach: part of a split transaction may lie beyond what is reported.

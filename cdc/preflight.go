@@ -17,6 +17,8 @@ func (c *Capture) preflight(ctx context.Context) error {
 	if c.passed {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.FirstContact)
+	defer cancel()
 	err := c.try(ctx)
 	if errors.Is(err, ErrRefused) || errors.Is(err, ErrGap) {
 		err = c.try(ctx) // a running capture moves slot and state between our looks at them; it does not do so twice

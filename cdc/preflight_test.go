@@ -158,8 +158,8 @@ func (s awaySink) Peek(ctx context.Context) (*State, error) {
 	return s.Sink.Peek(ctx)
 }
 
-// TestAnUnreachableServerFencesNobody: a second start that cannot reach Postgres or Kafka tries on, and says so; once it reaches them
-// it takes over.
+// TestAnUnreachableServerFencesNobody: a second start that cannot reach Postgres or Kafka tries on for a while, and says so; once it
+// reaches them it takes over. If it never does it ends, and says what to do.
 func TestAnUnreachableServerFencesNobody(t *testing.T) {
 	var away atomic.Bool
 	for name, change := range map[string]func(o *Options, _ *fakeTables){
@@ -171,12 +171,19 @@ func TestAnUnreachableServerFencesNobody(t *testing.T) {
 				r, _ := followed(t)
 				first, fences := r.capture, r.fences()
 				away.Store(true)
+				began := time.Now()
+				err := r.second(change).Run(t.Context())
+				require.ErrorIs(t, err, ErrUnreachable)
+				require.ErrorContains(t, err, errLost.Error())
+				require.ErrorContains(t, err, "Try: ")
+				require.GreaterOrEqual(t, time.Since(began), 10*time.Second)
+				require.LessOrEqual(t, time.Since(began), 15*time.Second)
 				c := r.second(change)
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				go func() { done <- c.Run(ctx) }()
-				for range 10 {
-					time.Sleep(10 * time.Second) // the bubble's clock
+				for range 4 {
+					time.Sleep(2 * time.Second) // the bubble's clock
 					synctest.Wait()
 					require.False(t, c.Status().Healthy)
 					require.Contains(t, c.Status().LastError, errLost.Error())

@@ -69,6 +69,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
 	}
+	if errors.Is(err, cdc.ErrUnreachable) && !errors.Is(err, cdc.ErrRefused) {
+		return exitUnreachable
+	}
 	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: somebody has to decide
 }
 
@@ -120,7 +123,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
 	})
-	root.AddCommand(a.demo(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.version())
+	root.AddCommand(a.demo(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.resnapshot(), a.version())
 	for _, verb := range root.Commands() {
 		if verb.Args != nil {
 			verb.Args = withWayOut(verb.Args)

@@ -29,7 +29,7 @@ var hopeless = map[int32]bool{
 	321: true, 349: true, 407: true, 432: true, 441: true, 469: true, 524: true,
 }
 
-const codeUnknownTable, codeTypeMismatch, codeDenied = 60, 53, 497
+const codeUnknownTable, codeUnknownDatabase, codeTypeMismatch, codeDenied = 60, 81, 53, 497
 
 // errorCode gives the code of ClickHouse's own error, 0 if it is none.
 func errorCode(err error) int32 {

@@ -26,6 +26,8 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Fault is set by test binaries only.
 	Fault cdc.Fault
+	// anew says that the stored state is about to be replaced.
+	anew bool
 }
 
 // Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log told so. prints
@@ -115,6 +117,6 @@ func newSink(o Options) (*kafka.Sink, error) {
 		Replication:   int16(k.Replication),                                       //nolint:gosec // at most 32
 		ReplayHorizon: k.ReplayHorizon, MaxMessageBytes: int32(k.MaxMessageBytes), //nolint:gosec // at most 1 GB
 		TransactionTimeout: k.TransactionTimeout, Compression: string(k.Compression),
-		Release: (*cdc.Chunk).Release, Log: o.Log.Named("kafka"), Metrics: o.Metrics, Fault: o.Fault,
+		Anew: o.anew, Release: (*cdc.Chunk).Release, Log: o.Log.Named("kafka"), Metrics: o.Metrics, Fault: o.Fault,
 	})
 }

@@ -19,9 +19,13 @@ func Wait(ctx context.Context, c *config.Config, timeout time.Duration) error {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
+	epoch, err := standing(ctx, c)
+	if err != nil {
+		return err
+	}
 	var refused map[string]string
 	err = verify.WaitComplete(ctx, verify.WaitOptions{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Epoch: epoch, Slot: c.Source.Slot,
 		Tables: func(ctx context.Context) (names []string, err error) {
 			named, err := readNamed(ctx, c)
 			if err != nil {
@@ -54,6 +58,10 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	if err := checkPrints(ctx, c, log, prints); err != nil {
 		return verify.Report{}, err
 	}
+	epoch, err := standing(ctx, c)
+	if err != nil {
+		return verify.Report{}, err
+	}
 	chosen, refused, err := named.choose(only)
 	if err != nil {
 		return verify.Report{}, err
@@ -64,7 +72,7 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	return verify.Run(ctx, verify.Options{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies, Slot: c.Source.Slot,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies, Epoch: epoch, Slot: c.Source.Slot,
 		Prefix: c.Kafka.Prefix, ChunkRows: c.Verify.ChunkRows, RowsPerSecond: c.Verify.RowsPerSecond, Log: log,
 		OnProgress: func(p verify.Progress) { progress(p.Table, p.Rows) },
 	})

@@ -36,6 +36,8 @@ type Options struct {
 	ChunkRows int
 	// RowsPerSecond limits what is read from Postgres; 0 means no limit.
 	RowsPerSecond int
+	// Epoch is the one that capture writes under; what is complete under a former one is not complete. 0: any.
+	Epoch uint32
 	// Timeout is how long to wait for ClickHouse to be complete up to a position. Default 60 s.
 	Timeout time.Duration
 	// OnProgress is told after each chunk; nil is silent. It must not block.

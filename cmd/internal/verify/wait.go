@@ -100,14 +100,15 @@ func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (posit
 			return false, v.inexact(ctx, table, known)
 		}
 		at = row.position
-		if at.lsn < lsn && !nudged {
+		behind := at.lsn < lsn || at.epoch < v.Epoch
+		if behind && !nudged {
 			nudged = true
 			_, err = v.control.nudge(ctx, "verify")
 		}
-		if err == nil && at.lsn < lsn && v.Slot != "" && watch.due() {
+		if err == nil && behind && v.Slot != "" && watch.due() {
 			err = watch.look(ctx, v.control)
 		}
-		return at.lsn >= lsn, err
+		return !behind, err
 	})
 	if err == nil && !ok {
 		if err := watch.nobody(); err != nil {

@@ -23,6 +23,8 @@ type WaitOptions struct {
 	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until it
 	// answers; an error that wraps ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
+	// Epoch is the one that capture writes under; what is complete under a former one is not complete. 0: any.
+	Epoch uint32
 	// Slot from which capture reads; "" looks for none.
 	Slot string
 	// Timeout after which it is ErrBehind or ErrUnreachable; 0 means 60 seconds.
@@ -116,7 +118,7 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	lacking, inexact := lack(rows, w.target, w.tables)
+	lacking, inexact := lack(rows, position{w.Epoch, w.target}, w.tables)
 	w.lacking = lacking
 	for _, table := range inexact {
 		reason, err := ops.Within(ctx, func(ctx context.Context) (string, error) { return w.complete.reason(ctx, table) })
@@ -125,7 +127,7 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 		}
 		if reason != "" {
 			return false, ops.OneTry(fmt.Errorf("%w and cannot become exact by waiting: %s: %s", ErrQuarantined, table, reason),
-				"exclude it under source.tables and restart capture, then name it again and restart: it is copied anew")
+				cdc.CopyAgain(table))
 		}
 	}
 	if lacking == "" {
@@ -201,13 +203,16 @@ func (s *source) target(ctx context.Context) (cdc.LSN, error) {
 
 // lack says what is missing, "" if nothing is. inexact names the tables that are not exact, once everything else is complete:
 // before that a new copy may still be to come.
-func lack(rows map[string]completeRow, target cdc.LSN, tables []string) (what string, inexact []string) {
+func lack(rows map[string]completeRow, target position, tables []string) (what string, inexact []string) {
 	all, known := rows[""]
 	if !known {
 		return "it is complete up to nothing yet", nil
 	}
-	if all.lsn < target {
-		return fmt.Sprintf("it is complete up to %s, not yet up to %s", all.lsn, target), nil
+	if all.epoch < target.epoch {
+		return fmt.Sprintf("it is complete up to epoch %d, capture is at epoch %d", all.epoch, target.epoch), nil
+	}
+	if all.lsn < target.lsn {
+		return fmt.Sprintf("it is complete up to %s, not yet up to %s", all.lsn, target.lsn), nil
 	}
 	for name, row := range rows {
 		if name != "" && !row.exact {
