@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
 )
 

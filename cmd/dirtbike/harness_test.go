@@ -32,11 +32,14 @@ type stackPool struct {
 
 var stacks = stackPool{kinds: map[string]*embedded.Stack{}}
 
-func (p *stackPool) get(t testing.TB, kafka string) (*embedded.Stack, int) {
+func (p *stackPool) get(t testing.TB, o rigOptions) (*embedded.Stack, int) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.next++
+	kafka := o.kafka
+	if p.next++; o.stack != nil {
+		return o.stack, p.next
+	}
 	if s := p.kinds[kafka]; s != nil {
 		return s, p.next
 	}
@@ -132,6 +135,10 @@ type rigOptions struct {
 	sourceYAML string
 	loadYAML   string
 	privacy    string // a whole section
+	// privateClickHouse gives it a ClickHouse of its own.
+	privateClickHouse bool
+	// stack is one of its own; nil: that of its kind
+	stack *embedded.Stack
 }
 
 func newRig(t *testing.T, o rigOptions, schema string) *rig {
@@ -139,7 +146,7 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	if o.kafka == "" {
 		o.kafka = "kfake"
 	}
-	stack, n := stacks.get(t, o.kafka)
+	stack, n := stacks.get(t, o)
 	if o.postgres != "" {
 		stack = &embedded.Stack{Postgres: stacks.postgres(t, o.postgres), ClickHouse: stack.ClickHouse, Kafka: stack.Kafka, Registry: stack.Registry}
 	}
@@ -150,6 +157,9 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	r.url = stack.Postgres.DatabaseURL(r.name)
 	r.exec(schema)
 	r.writeConfig()
+	if o.privateClickHouse {
+		r.privateClickHouse()
+	}
 	t.Cleanup(r.cleanup)
 	return r
 }

@@ -23,8 +23,16 @@ var (
 var writersTables = []string{"public.accounts", "public.entries", "public.full_rows", "public.scratch"}
 
 func newWritersRig(t *testing.T, kafka string) *rig {
-	// small Kafka transactions make split transactions (rule 7) common
-	r := newRig(t, rigOptions{kafka: kafka, tables: `["public.*", "!public.foreign_traffic"]`, kafkaYAML: ", max_transaction: 256KB, max_message_bytes: 128KB"}, writersSchema)
+	return newWritersRigOf(t, writersOptions(kafka))
+}
+
+// writersOptions make split transactions (rule 7) common, by small Kafka transactions.
+func writersOptions(kafka string) rigOptions {
+	return rigOptions{kafka: kafka, tables: `["public.*", "!public.foreign_traffic"]`, kafkaYAML: ", max_transaction: 256KB, max_message_bytes: 128KB"}
+}
+
+func newWritersRigOf(t *testing.T, o rigOptions) *rig {
+	r := newRig(t, o, writersSchema)
 	r.exec(`INSERT INTO accounts SELECT g, 'name ' || g, g, repeat('z', 2200), NULL, NULL, now() FROM generate_series(1, 1000) g`)
 	r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 20000) g, generate_series(1, 3) l`)
 	return r

@@ -17,6 +17,10 @@ type CheckOptions struct {
 	// Since is an LSN: changes and records of transactions whose commit record starts before it count for neither side. Give
 	// the later of ChangeLog.Start and the pipeline's own consistent point; 0 takes everything.
 	Since uint64
+	// Until is an LSN between two transactions: what ends behind it counts for neither side; 0 takes everything.
+	Until uint64
+	// Epoch leaves out the records of all other epochs; 0 takes every one.
+	Epoch uint64
 	// Published reports whether pgoutput delivers a table's changes (the leaf's name for a partition). If set, every ordinal is
 	// checked against rule 1; nil checks only their order.
 	Published func(table string) bool
@@ -119,7 +123,8 @@ func (c *checker) fault(kind FaultKind, format string, args ...any) {
 
 // judged reports whether the record counts: a row change or a truncate, not before Since.
 func (c *checker) judged(r Record) bool {
-	if r.Tombstone || r.Position.CommitLSN < c.options.Since {
+	o := c.options
+	if r.Tombstone || r.Position.CommitLSN < o.Since || o.Until > 0 && r.Position.CommitLSN >= o.Until || o.Epoch > 0 && r.Position.Epoch != o.Epoch {
 		return false
 	}
 	switch r.Op {
@@ -146,7 +151,9 @@ func expectedTransactions(changes []Change, o CheckOptions) []*expectedTx {
 		tx.after = max(tx.after, change.LSN)
 		ordinal = tx.add(change, ordinal, o)
 	}
-	return slices.DeleteFunc(txs, func(tx *expectedTx) bool { return len(tx.items) == 0 || tx.end <= o.Since })
+	return slices.DeleteFunc(txs, func(tx *expectedTx) bool {
+		return len(tx.items) == 0 || tx.end <= o.Since || o.Until > 0 && tx.end > o.Until
+	})
 }
 
 // add appends the change's items, if its table is captured, and gives the last ordinal it takes (rule 1).

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/docker/embedded"
+	"dirtbike/docker/oracle"
+	"dirtbike/schemas"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// guarded is a pipeline that has run and stands still: what breaks it then must stop every start, until the choice is taken.
+type guarded struct {
+	*rig
+	log *oracle.ChangeLog
+	// began is the slot's consistent point, rested an LSN between the transactions before the break and those behind it.
+	began, rested uint64
+}
+
+// guardedRig runs a pipeline on Apache Kafka under writers, and stops it.
+func guardedRig(t *testing.T, change func(o *rigOptions)) *guarded {
+	t.Helper()
+	o := writersOptions("apache")
+	change(&o)
+	g := &guarded{rig: newWritersRigOf(t, o)}
+	g.log = g.changeLog()
+	capture := g.start("capture")
+	require.Eventually(t, func() bool { return g.slots() == 1 }, 30*time.Second, 20*time.Millisecond)
+	g.began = g.slotStart()
+	load := g.start("load")
+	g.wait()
+	w := startWriters(t, g.url, 4, 7)
+	<-time.After(time.Second) // of traffic
+	w.finish(t)
+	g.wait()
+	g.rested = g.lsn()
+	capture.stop()
+	load.stop()
+	return g
+}
+
+func (r *rig) slots() (n int) {
+	r.Helper()
+	require.NoError(r, r.pg().QueryRow(r.Context(), `SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND confirmed_flush_lsn IS NOT NULL`, r.name).Scan(&n))
+	return n
+}
+
+// lsn is where the log ends now.
+func (r *rig) lsn() (lsn uint64) {
+	r.Helper()
+	require.NoError(r, r.pg().QueryRow(r.Context(), `SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint`).Scan(&lsn))
+	return lsn
+}
+
+// stops requires that the verb ends by itself, soon, with the choice, and that no topic gets a record.
+func (g *guarded) stops(verb, says string) {
+	g.Helper()
+	before := g.topicEnds()
+	for range 2 { // nothing that the first one did lets the second one pass
+		l := g.start(verb)
+		g.ends(l, 30*time.Second)
+		require.Equal(g, exitWrong, l.cmd.ProcessState.ExitCode(), l.output())
+		require.Regexp(g, `(?m)^Error: .*`+says+`.*$`, l.output())
+		require.Regexp(g, `(?m)^Try: .*`+regexp.QuoteMeta(cdc.StartAnew), l.output())
+	}
+	require.Equal(g, before, g.topicEnds(), "nothing moves")
+	code, _, errs := g.verb("wait", "--timeout", "2s")
+	require.NotZero(g, code, errs)
+}
+
+// topicEnds gives the ends of all topics of the pipeline.
+func (g *guarded) topicEnds() map[string]int64 {
+	g.Helper()
+	ends := map[string]int64{}
+	admin := g.kafkaAdmin()
+	listed, err := admin.ListEndOffsets(g.Context(), g.topics(admin)...)
+	require.NoError(g, err)
+	listed.Each(func(o kadm.ListedOffset) { ends[o.Topic] += o.Offset })
+	return ends
+}
+
+func (r *rig) kafkaAdmin() *kadm.Client {
+	r.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.stack.Kafka.Brokers()...))
+	require.NoError(r, err)
+	r.T.Cleanup(client.Close)
+	return kadm.NewClient(client)
+}
+
+// topics lists those of the pipeline, its own among them.
+func (r *rig) topics(admin *kadm.Client) (names []string) {
+	r.Helper()
+	details, err := admin.ListTopics(r.Context())
+	require.NoError(r, err)
+	mine := regexp.MustCompile(`^(_dirtbike\.)?` + regexp.QuoteMeta(r.name) + `\.`)
+	for name := range details {
+		if mine.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (r *rig) deleteTopics(names ...string) {
+	r.Helper()
+	admin := r.kafkaAdmin()
+	_, err := admin.DeleteTopics(r.Context(), names...)
+	require.NoError(r, err)
+	require.Eventually(r, func() bool {
+		details, err := admin.ListTopics(r.Context(), names...)
+		if err != nil {
+			return false
+		}
+		for _, d := range details {
+			if d.Err == nil {
+				return false
+			}
+		}
+		return true
+	}, 20*time.Second, 50*time.Millisecond, "the topics do not go away")
+}
+
+// mended takes the choice, goes on under writers, and judges: rows equal, what was published before the break exactly once, and
+// everything behind the new slot's consistent point exactly once under the next epoch.
+func (g *guarded) mended(judgeFormer bool) {
+	g.Helper()
+	code, out, errs := g.verb("resnapshot", "--all")
+	require.Zero(g, code, "%s%s", out, errs)
+	began := g.slotStart()
+	l := g.start("run")
+	w := startWriters(g.T, g.url, 4, 8)
+	<-time.After(time.Second) // of traffic
+	w.finish(g.T)
+	g.wait()
+	g.equal(oracle.Options{Skip: []string{"public.foreign_traffic"}})
+	if judgeFormer {
+		g.judge(oracle.CheckOptions{Since: max(g.log.Start, g.began), Until: g.rested, Epoch: 1})
+	}
+	g.judge(oracle.CheckOptions{Since: began, Epoch: 2})
+	l.stop()
+}
+
+// judge compares the topics with the independent list.
+func (g *guarded) judge(o oracle.CheckOptions) {
+	g.Helper()
+	ctx, cancel := context.WithTimeout(g.Context(), 3*time.Minute)
+	defer cancel()
+	changes, err := g.log.Read(ctx, g.pg())
+	require.NoError(g, err)
+	var topics []string
+	for _, t := range writersTables {
+		topics = append(topics, g.name+"."+t)
+	}
+	records, err := oracle.ReadTopics(ctx, g.stack.Kafka.Brokers(), g.stack.Registry.URL(), topics)
+	require.NoError(g, err)
+	o.Tables, o.Prefix, o.Published = writersTables, g.name, func(table string) bool { return table != "public.foreign_traffic" }
+	require.NoError(g, oracle.CheckExactlyOnce(changes, records, o))
+}
+
+// TestGuards: whatever takes the changes behind the stored position away stops capture with the choice, nothing moves until it is taken,
+// and afterwards both sides are equal and every change is there once.
+func TestGuards(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		break_ func(g *guarded)
+		says   string
+		former bool // the topics of before are still there
+	}{
+		{"slot dropped", func(g *guarded) { g.exec(`SELECT pg_drop_replication_slot($1)`, g.name) }, "slot .* is gone", true},
+		{"slot dropped and made again", func(g *guarded) {
+			g.exec(`SELECT pg_drop_replication_slot($1)`, g.name)
+			g.missed()
+			g.exec(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, g.name)
+		}, "dropped and made again, or advanced by somebody else", true},
+		{"slot advanced", func(g *guarded) {
+			g.missed()
+			g.exec(`SELECT pg_replication_slot_advance($1, pg_current_wal_insert_lsn())`, g.name)
+		}, "dropped and made again, or advanced by somebody else", true},
+		{"state topic deleted", func(g *guarded) { g.deleteTopics(schemas.StateTopic(g.name)) }, "the state topic knows nothing of it", true},
+		{"publication dropped", func(g *guarded) { g.exec(`DROP PUBLICATION ` + g.name) }, "its publication was dropped", true},
+		{"Kafka rebuilt", func(g *guarded) { g.deleteTopics(g.topics(g.kafkaAdmin())...) }, "the state topic knows nothing of it", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			g := guardedRig(t, func(*rigOptions) {})
+			test.break_(g)
+			g.missed()
+			g.stops("capture", test.says)
+			if test.name == "Kafka rebuilt" {
+				g.stops("load", "rebuilt")
+			}
+			g.mended(test.former)
+		})
+	}
+}
+
+// missed writes what nobody captures.
+func (g *guarded) missed() {
+	g.exec(`INSERT INTO entries SELECT 50000 + g, 1, 'missed', 1 FROM generate_series(1, 100) g ON CONFLICT (account, line) DO UPDATE SET code = 'again'`)
+	g.exec(`DELETE FROM accounts WHERE id % 7 = 0`)
+}
+
+// copyDir replaces a folder by a copy of another one.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	require.NoError(t, os.RemoveAll(to))
+	out, err := exec.Command("cp", "-a", from, to).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// TestRestoredPostgres puts an older copy of the whole server in its place: its log positions come again, with other changes.
+func TestRestoredPostgres(t *testing.T) {
+	t.Parallel()
+	g := guardedRig(t, func(o *rigOptions) { o.postgres = "18" })
+	server, backup := g.stack.Postgres, t.TempDir()+"/backup"
+	require.NoError(t, server.Stop(t.Context()))
+	copyDir(t, server.DataDir(), backup)
+	require.NoError(t, server.Start(t.Context()))
+	l := g.start("run")
+	g.exec(`INSERT INTO entries SELECT 60000 + g, 1, repeat('x', 5), 1 FROM generate_series(1, 20000) g; DELETE FROM full_rows`)
+	g.wait()
+	l.stop()
+	require.NoError(t, server.Stop(t.Context()))
+	copyDir(t, backup, server.DataDir())
+	require.NoError(t, server.Start(t.Context()))
+	g.exec(`INSERT INTO entries VALUES (60001, 1, 'other', 2)`) // another history
+	g.stops("capture", "restored from an older copy")
+	code, _, errs := g.verb("verify")
+	require.Equal(t, exitNo, code, errs)
+	require.Contains(t, errs, "restored from an older copy")
+	g.mended(true)
+}
+
+// privateClickHouse gives the rig a ClickHouse of its own.
+func (r *rig) privateClickHouse() *embedded.ClickHouse {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "dirtbike-clickhouse-")
+	require.NoError(r, err)
+	s, err := embedded.Start(ctx, embedded.Options{Dir: dir + "/stack", Parts: embedded.Parts{ClickHouse: true}})
+	require.NoError(r, err)
+	r.T.Cleanup(func() {
+		stopping, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = s.Stop(stopping)
+		_ = os.RemoveAll(dir)
+	})
+	r.stack = &embedded.Stack{Postgres: r.stack.Postgres, ClickHouse: s.ClickHouse, Kafka: r.stack.Kafka, Registry: r.stack.Registry}
+	r.writeConfig()
+	return s.ClickHouse
+}
+
+// TestRestoredClickHouse puts an older copy of ClickHouse in its place: as long as Kafka has the changes since, load goes on from there
+// by itself; where it has not, load stops with the choice.
+func TestRestoredClickHouse(t *testing.T) {
+	t.Parallel()
+	g := guardedRig(t, func(o *rigOptions) { o.privateClickHouse = true })
+	server, backup := g.stack.ClickHouse, t.TempDir()+"/backup"
+	require.NoError(t, server.Stop(t.Context()))
+	copyDir(t, server.DataDir(), backup)
+	require.NoError(t, server.Start(t.Context()))
+	restore := func() {
+		require.NoError(t, server.Stop(t.Context()))
+		copyDir(t, backup, server.DataDir())
+		require.NoError(t, server.Start(t.Context()))
+	}
+	run := func() {
+		l := g.start("run")
+		w := startWriters(t, g.url, 4, 9)
+		<-time.After(time.Second) // of traffic
+		w.finish(t)
+		g.wait()
+		l.stop()
+	}
+	run()
+	restore()
+	run()
+	g.equal(oracle.Options{Skip: []string{"public.foreign_traffic"}})
+	g.rested = g.lsn()
+	restore()
+	admin := g.kafkaAdmin()
+	ends, err := admin.ListEndOffsets(t.Context(), g.name+".public.accounts", g.name+".public.entries")
+	require.NoError(t, err)
+	kept, err := oracle.ReadTopics(t.Context(), g.stack.Kafka.Brokers(), g.stack.Registry.URL(), []string{g.name + ".public.accounts"})
+	require.NoError(t, err)
+	require.NotEmpty(t, kept)
+	_, err = admin.DeleteRecords(t.Context(), ends.Offsets())
+	require.NoError(t, err)
+	g.stops("load", "records are missing")
+	g.mended(false)
+}
