@@ -1,0 +1,43 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"dirtbike/config"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Reloads counts how often the config was read again, by what came of it.
+type Reloads struct{ Applied, Refused prometheus.Counter }
+
+// NewReloads makes the counters and registers them.
+func NewReloads(r prometheus.Registerer) Reloads {
+	all := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "dirtbike", Subsystem: "config", Name: "reloads_total", Help: "SIGHUPs, by result: applied, or refused with nothing changed (the log says why).",
+	}, []string{"result"})
+	r.MustRegister(all)
+	return Reloads{Applied: all.WithLabelValues("applied"), Refused: all.WithLabelValues("refused")}
+}
+
+// CheckRotation returns an error if next is more than another set of credentials for the same pipeline: then only a restart may take
+// it over, which checks whether it fits. It names keys, never values.
+func CheckRotation(c, next *config.Config) error {
+	if keys := c.Fixed(next); len(keys) > 0 {
+		more := ""
+		if len(keys) > 1 {
+			more = fmt.Sprintf(" (and %d more)", len(keys)-1)
+		}
+		return fmt.Errorf("%s: %s%s has changed, and a running process takes over credentials and TLS only. Try: restart dirtbike, or set it back", next.Path(), keys[0], more)
+	}
+	_, was, err := ExistingPolicies(c)
+	if err == nil {
+		var is map[string]string
+		if _, is, err = ExistingPolicies(next); err == nil && !maps.Equal(was, is) {
+			err = errors.New("the hash key is another one: every hash would change. Try: restore it")
+		}
+	}
+	return err
+}
