@@ -37,7 +37,8 @@ func TLSWayOut(err error, keys TLSKeys) string {
 	return ""
 }
 
-// aboutCertificate recognises the alerts with which a server refuses a client's certificate, or that it has none.
+// aboutCertificate recognises the alerts with which a server refuses a client's certificate, or that it has none: with TLS 1.2 some
+// servers then only say that the handshake failed.
 func aboutCertificate(alert string) bool {
-	return strings.Contains(alert, "certificate")
+	return strings.Contains(alert, "certificate") || strings.Contains(alert, "handshake failure")
 }

@@ -136,7 +136,7 @@ func (r *secureRig) ask(path, token string) (int, string) {
 	if err != nil {
 		return 0, err.Error()
 	}
-	defer response.Body.Close() //nolint:errcheck // it is read only
+	defer response.Body.Close() // it is read only
 	body, err := io.ReadAll(response.Body)
 	require.NoError(r, err)
 	return response.StatusCode, string(body)

@@ -89,8 +89,7 @@ func (s *service) guard(c *config.Config) (ops.Guard, error) {
 	if err != nil {
 		return ops.Guard{}, fmt.Errorf("ops.%w", err)
 	}
-	handshakes, err := zap.NewStdLogAt(s.log, zap.DebugLevel) // scanners' failures are no news
-	return ops.Guard{Token: c.Ops.Token.Reveal(), TLS: tls, Log: handshakes}, err
+	return ops.Guard{Token: c.Ops.Token.Reveal(), TLS: tls, Log: s.log.Named("endpoints")}, nil
 }
 
 // listen opens the endpoints, which show the generation from then on.

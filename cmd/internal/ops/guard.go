@@ -5,9 +5,10 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"errors"
-	"log"
 	"net/http"
 	"strings"
+
+	"go.uber.org/zap"
 )
 
 // Guard is who may ask a Server. The zero value lets everybody in, without encryption.
@@ -16,18 +17,25 @@ type Guard struct {
 	Token string
 	// TLS answers over https only; nil is http. With ClientCAs a client has to show a certificate of theirs.
 	TLS *tls.Config
-	// Log gets what becomes of handshakes; nil is the standard logger.
-	Log *log.Logger
+	// Log gets, at level debug, what becomes of handshakes that fail; nil is silent. Only that of the first guard counts.
+	Log *zap.Logger
 }
 
 // Protect replaces the guard; requests under way are not asked again. Before Run it also says whether the server speaks TLS, which
 // stays so: later a guard of the other kind is an error, and nothing is changed.
 func (s *Server) Protect(g Guard) error {
-	if s.http.ErrorLog == nil {
-		s.http.ErrorLog = g.Log
-	}
 	if was := s.guard.Load(); s.running.Load() && (was.TLS == nil) != (g.TLS == nil) {
 		return errors.New("ops.tls cannot come or go while the endpoints are served. Try: restart dirtbike")
+	}
+	if !s.running.Load() {
+		log := g.Log
+		if log == nil {
+			log = zap.NewNop()
+		}
+		var err error
+		if s.http.ErrorLog, err = zap.NewStdLogAt(log, zap.DebugLevel); err != nil {
+			return err
+		}
 	}
 	s.guard.Store(&g)
 	return nil

@@ -10,16 +10,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Reloads counts how often the config was read again, by what came of it.
+// Reloads counts how often the config was read again, by what came of it: it was taken over, or everything went on as before.
 type Reloads struct{ Applied, Refused prometheus.Counter }
 
 // NewReloads makes the counters and registers them.
 func NewReloads(r prometheus.Registerer) Reloads {
-	all := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "dirtbike", Subsystem: "config", Name: "reloads_total", Help: "SIGHUPs, by result: applied, or refused with nothing changed (the log says why).",
-	}, []string{"result"})
-	r.MustRegister(all)
-	return Reloads{Applied: all.WithLabelValues("applied"), Refused: all.WithLabelValues("refused")}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dirtbike", Subsystem: "config", Name: name, Help: help})
+	}
+	all := Reloads{
+		Applied: counter("reloads_total", "Configs that were read again and taken over (SIGHUP)."),
+		Refused: counter("reloads_refused_total", "Configs that were read again and not taken over, so that everything went on as before; the log says why."),
+	}
+	r.MustRegister(all.Applied, all.Refused)
+	return all
 }
 
 // CheckRotation returns an error if next is more than another set of credentials for the same pipeline: then only a restart may take

@@ -2,6 +2,7 @@ package secure
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // ClickHouse is a TLS front of the native protocol with a login of its own: it reads a client's hello, and passes it on under the
@@ -100,11 +102,11 @@ func (c *ClickHouse) hand(client net.Conn) {
 		_, _ = client.Write(refusal())
 		return
 	}
-	server, err := net.Dial("tcp", c.address)
+	server, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", c.address)
 	if err != nil {
 		return
 	}
-	defer server.Close() //nolint:errcheck // nothing is kept in it
+	defer server.Close() // nothing is kept in it
 	secret, _ := c.behind.Password()
 	if _, err := server.Write(text(text(hello, c.behind.Username()), secret)); err != nil {
 		return

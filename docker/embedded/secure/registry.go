@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Registry is an HTTPS front with basic authentication. It is safe for concurrent use.
@@ -31,7 +32,7 @@ func StartRegistry(behind string, certificate Certificate, user, password string
 	}
 	r := &Registry{}
 	r.SetLogin(user, password)
-	quiet := log.New(io.Discard, "", 0) // refused handshakes are part of tests
+	quiet := zap.NewStdLog(zap.NewNop()) // refused handshakes are part of tests
 	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(to)
 		p.Out.Header.Del("Authorization")

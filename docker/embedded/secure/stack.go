@@ -109,7 +109,7 @@ func (s *Stack) securePostgres(ctx context.Context, certificate Certificate, pas
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is open on it
+	defer conn.Close(ctx) // nothing is open on it
 	for _, sql := range []string{
 		"ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()", "CREATE ROLE " + User + " SUPERUSER REPLICATION LOGIN " + passwordSQL(password),
 	} {
@@ -130,7 +130,7 @@ func (s *Stack) SetPostgresPassword(ctx context.Context, password string) error 
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is open on it
+	defer conn.Close(ctx) // nothing is open on it
 	_, err = conn.Exec(ctx, "ALTER ROLE "+User+" "+passwordSQL(password))
 	return err
 }
