@@ -29,6 +29,8 @@ func (r *secureRig) hangup(l *process, token, result string, times int) string {
 
 // reloads gives a counter of reloads; -1 if nobody answers with that token.
 func (r *secureRig) reloads(token, result string) int {
+	code, _ := r.ask("/livez", "")
+	require.Equal(r, 200, code, "the endpoints answer all the time")
 	code, body := r.ask("/metrics", token)
 	_, after, found := strings.Cut(body, "\ndirtbike_config_"+result+" ")
 	n := -1

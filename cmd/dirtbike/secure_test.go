@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,20 +65,24 @@ func TestSecureConnections(t *testing.T) {
 
 func (r *secureRig) mistakes() {
 	r.Helper()
-	stranger, err := secure.NewAuthority("somebody else")
+	other, err := secure.NewAuthority("somebody else")
 	require.NoError(r, err)
-	r.file("stranger.pem", string(stranger.PEM))
+	r.file("stranger.pem", string(other.PEM))
+	stranger := filepath.Join(r.dir, "stranger.pem")
 	r.file("wrong.password", "hunter2wrong")
-	for _, c := range []struct{ was, is, says string }{
-		{"${file:pg.password}", "${file:wrong.password}", "password authentication failed"},
-		{"${file:kafka.password}", "${file:wrong.password}", "SASL_AUTHENTICATION_FAILED"},
-		{"${file:registry.password}", "${file:wrong.password}", "the registry refuses us (401)"},
-		{"${file:clickhouse.password}", "${file:wrong.password}", "ClickHouse refuses the login of clickhouse.url"},
-		{"sslrootcert=" + r.secure.CA, "sslrootcert=" + filepath.Join(r.dir, "stranger.pem"), "Try: give sslrootcert in source.url"},
-		{`partitions: 3, tls: {ca: "` + r.secure.CA, `partitions: 3, tls: {ca: "` + filepath.Join(r.dir, "stranger.pem"), "Try: give kafka.tls.ca"},
-		{"ops: {token", "ops: {listen: \"0.0.0.0:0\", tokens", "ops.tokens: unknown key"},
+	for _, c := range []struct{ verb, was, is, says string }{
+		{"run", "${file:pg.password}", "${file:wrong.password}", "password authentication failed"},
+		{"run", "${file:kafka.password}", "${file:wrong.password}", "SASL_AUTHENTICATION_FAILED"},
+		{"load", "${file:kafka.password}", "${file:wrong.password}", "SASL_AUTHENTICATION_FAILED"},
+		{"capture", "${file:registry.password}", "${file:wrong.password}", "the registry refuses us (401)"},
+		{"load", "${file:registry.password}", "${file:wrong.password}", "the registry refuses us (401)"},
+		{"load", "${file:clickhouse.password}", "${file:wrong.password}", "ClickHouse refuses the login of clickhouse.url"},
+		{"capture", "sslrootcert=" + r.secure.CA, "sslrootcert=" + stranger, "Try: give sslrootcert in source.url"},
+		{"run", `partitions: 3, tls: {ca: "` + r.secure.CA, `partitions: 3, tls: {ca: "` + stranger, "Try: give kafka.tls.ca"},
+		{"load", `registry.password}", tls: {ca: "` + r.secure.CA, `registry.password}", tls: {ca: "` + stranger, "Try: give registry.tls.ca"},
+		{"run", "database: " + r.name + `, tls: {ca: "` + r.secure.CA, "database: " + r.name + `, tls: {ca: "` + stranger, "Try: give clickhouse.tls.ca"},
 	} {
-		second := r.startMistaken(c.was, c.is)
+		second := r.mistaken(c.verb, c.was, c.is)
 		r.ends(second, 15*time.Second)
 		out := second.output()
 		require.Equal(r, exitWrong, second.cmd.ProcessState.ExitCode(), "%s: %s", c.is, out)
@@ -87,5 +92,40 @@ func (r *secureRig) mistakes() {
 		require.Contains(r, said, "\nTry: ")
 		require.NotContains(r, out, "hunter2")
 	}
-	require.NoError(r, os.Remove(filepath.Join(r.dir, "stranger.pem")))
+}
+
+// mistaken starts a verb beside the pipeline that runs, with one thing wrong in its config.
+func (r *secureRig) mistaken(verb, was, is string) *process {
+	r.Helper()
+	beside := *r.rig // the same pipeline, with a config and an address of its own
+	text, err := os.ReadFile(r.rig.config)
+	require.NoError(r, err)
+	require.Contains(r, string(text), was)
+	beside.config = r.rig.config + ".mistaken"
+	beside.ports = map[string]string{}
+	require.NoError(r, os.WriteFile(beside.config, []byte(strings.Replace(string(text), was, is, 1)), 0o600))
+	return beside.start(verb)
+}
+
+// TestListenBeyondLoopback: endpoints that other hosts reach are not served to everybody.
+func TestListenBeyondLoopback(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
+	for _, c := range []struct {
+		ops  string
+		args []string
+	}{{"{}", []string{"--listen", "0.0.0.0:0"}}, {"{}", []string{"--listen", ":0"}}, {`{listen: "0.0.0.0:8085"}`, nil}} {
+		require.NoError(t, os.WriteFile(path, []byte(`source: {url: "postgres://u@127.0.0.1:1/d"}
+kafka: {brokers: ["127.0.0.1:1"]}
+registry: {url: "http://127.0.0.1:1"}
+clickhouse: {url: "clickhouse://127.0.0.1:1"}
+ops: `+c.ops), 0o600))
+		for _, verb := range []string{"run", "capture", "load"} {
+			var out, errs bytes.Buffer
+			require.Equal(t, exitWrong, execute(t.Context(), append([]string{verb, "--config", path}, c.args...), &out, &errs, nil))
+			require.Empty(t, out.String())
+			require.Contains(t, errs.String(), "ops.listen: other hosts reach ")
+			require.Contains(t, errs.String(), "\nTry: ops.token: ")
+			require.Equal(t, 2, strings.Count(errs.String(), "\n"), errs.String())
+		}
+	}
 }

@@ -58,7 +58,40 @@ func TestLogin(t *testing.T) {
 	right := rightSettings(secured(t))
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		right.mechanism = mechanism
-		require.NoError(t, Login(t.Context(), right.config(t), allParts), mechanism)
+		c := right.config(t)
+		require.NoError(t, Login(t.Context(), c, allParts), mechanism)
+		prints, err := writtenPrints(t.Context(), c)
+		require.NoError(t, err, mechanism)
+		require.Empty(t, prints)
+	}
+}
+
+// TestLoginAway: a part that does not answer is told from one that refuses, since waiting may help.
+func TestLoginAway(t *testing.T) {
+	s := secured(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	gone := l.Addr().String()
+	require.NoError(t, l.Close())
+	for name, c := range map[string]struct {
+		spoil func(*settings)
+		says  []string
+	}{
+		"postgres":   {func(s *settings) { s.sourceHost = gone }, []string{"connect to Postgres at " + gone, "source.url"}},
+		"kafka":      {func(s *settings) { s.broker = gone }, []string{"log in to Kafka", "connection refused", "kafka.brokers"}},
+		"registry":   {func(s *settings) { s.registry = gone }, []string{"the registry cannot be reached", "registry.url"}},
+		"clickhouse": {func(s *settings) { s.clickHouse = gone }, []string{"log in to ClickHouse", "connection refused", "clickhouse.url"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoilt := rightSettings(s)
+			c.spoil(&spoilt)
+			began := time.Now()
+			err := Login(t.Context(), spoilt.config(t), allParts)
+			require.ErrorIs(t, err, cdc.ErrUnreachable)
+			require.NotErrorIs(t, err, cdc.ErrRefused)
+			requireLine(t, err, c.says...)
+			require.Less(t, time.Since(began), 15*time.Second)
+		})
 	}
 }
 
