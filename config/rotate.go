@@ -17,17 +17,28 @@ const (
 // Fixed lists the keys, in the order of the file's sections, in which next differs and that a running process cannot take over: all but
 // credentials and what concerns TLS. Values are never part of it.
 func (c *Config) Fixed(next *Config) []string {
-	return fixed(reflect.ValueOf(*c), reflect.ValueOf(*next), nil)
+	return differing(reflect.ValueOf(*c), reflect.ValueOf(*next), nil, false)
 }
 
-func fixed(was, is reflect.Value, path keyPath) (keys []string) {
+// Same reports whether next has the same value for every key, credentials included. Of files that are named, not referred to with
+// ${file:…}, only the names are compared.
+func (c *Config) Same(next *Config) bool {
+	return len(differing(reflect.ValueOf(*c), reflect.ValueOf(*next), nil, true)) == 0
+}
+
+// differing lists the keys of two sections that differ; with credentials if strict.
+func differing(was, is reflect.Value, path keyPath, strict bool) (keys []string) {
 	for _, field := range fieldsOf(was.Type()) {
-		keys = append(keys, fixedField(was.FieldByIndex(field.Index), is.FieldByIndex(field.Index), path.child(field.Tag.Get("yaml")), field.Tag.Get("rotates"))...)
+		rotates := field.Tag.Get("rotates")
+		if strict {
+			rotates = ""
+		}
+		keys = append(keys, differingField(was.FieldByIndex(field.Index), is.FieldByIndex(field.Index), path.child(field.Tag.Get("yaml")), rotates, strict)...)
 	}
 	return keys
 }
 
-func fixedField(was, is reflect.Value, path keyPath, rotates string) []string {
+func differingField(was, is reflect.Value, path keyPath, rotates string, strict bool) []string {
 	if rotates == rotatesAll {
 		return nil
 	}
@@ -40,7 +51,7 @@ func fixedField(was, is reflect.Value, path keyPath, rotates string) []string {
 			return []string{path.String()}
 		}
 	case was.Kind() == reflect.Struct && was.Type() != secretType:
-		return fixed(was, is, path)
+		return differing(was, is, path, strict)
 	case !reflect.DeepEqual(was.Interface(), is.Interface()):
 		return []string{path.String()}
 	}

@@ -141,6 +141,9 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 	for {
 		select {
 		case err := <-ended:
+			if next = s.rescue(ctx, g.config, err); next != nil {
+				return next, nil
+			}
 			return nil, err
 		case <-s.hangups:
 			if next = s.reload(ctx, g.config); next == nil {
@@ -170,6 +173,24 @@ func (s *service) reload(ctx context.Context, was *config.Config) *generation {
 		s.log.Error("SIGHUP: the config was read again and is not taken over; everything goes on as before",
 			zap.String("error", ops.JoinReasons(strings.Split(err.Error(), "\n"))))
 	}
+	return next
+}
+
+// rescue is for the time between a new password at a part and the SIGHUP for it: a leg that was refused would end the process, though
+// the config has other credentials by now. They are taken over if all parts have them; otherwise nil.
+func (s *service) rescue(ctx context.Context, was *config.Config, refused error) *generation {
+	if !errors.Is(refused, cdc.ErrRefused) || ctx.Err() != nil {
+		return nil
+	}
+	c, err := s.app.config()
+	if err != nil || c.Same(was) {
+		return nil
+	}
+	next, err := s.prepare(ctx, was)
+	if err != nil {
+		return nil
+	}
+	s.log.Warn("a leg was refused, and the config has other credentials by now: they are taken over as at SIGHUP", zap.Error(refused))
 	return next
 }
 
