@@ -150,7 +150,8 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 				continue
 			}
 			stop()
-			if err := <-ended; err != nil || ctx.Err() != nil {
+			err := <-ended // of the old login, too, which may have been refused meanwhile
+			if ctx.Err() != nil || err != nil && !errors.Is(err, cdc.ErrRefused) {
 				next.release(ctx)
 				return nil, err
 			}
@@ -171,10 +172,13 @@ func (s *service) reload(ctx context.Context, was *config.Config) *generation {
 	if err != nil {
 		s.reloads.Refused.Inc()
 		s.log.Error("SIGHUP: the config was read again and is not taken over; everything goes on as before",
-			zap.String("error", ops.JoinReasons(strings.Split(err.Error(), "\n"))))
+			zap.String("error", oneLine(err)))
 	}
 	return next
 }
+
+// oneLine folds the problems of a config, one a line, into one line with one way out.
+func oneLine(err error) string { return ops.JoinReasons(strings.Split(err.Error(), "\n")) }
 
 // rescue is for the time between a new password at a part and the SIGHUP for it: a leg that was refused would end the process, though
 // the config has other credentials by now. They are taken over if all parts have them; otherwise nil.
@@ -188,6 +192,7 @@ func (s *service) rescue(ctx context.Context, was *config.Config, refused error)
 	}
 	next, err := s.prepare(ctx, was)
 	if err != nil {
+		s.log.Error("a leg was refused, and what the config says by now cannot be taken over either", zap.String("error", oneLine(err)))
 		return nil
 	}
 	s.log.Warn("a leg was refused, and the config has other credentials by now: they are taken over as at SIGHUP", zap.Error(refused))
