@@ -3,6 +3,7 @@ package cdc
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"regexp"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // another try.
 func ConnectError(err error) error {
 	if parse := (*pgconn.ParseConfigError)(nil); errors.As(err, &parse) {
-		return fmt.Errorf("%w: source.url is no Postgres URL. Try: postgres://user@host:5432/database", ErrRefused)
+		return parseError(parse)
 	}
 	where, at := "Postgres", ""
 	connect := (*pgconn.ConnectError)(nil)
@@ -27,7 +28,12 @@ func ConnectError(err error) error {
 	}
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
 		switch pg.Code {
-		case "28P01", "28000": // invalid_password, invalid_authorization_specification
+		case "28000": // invalid_authorization_specification
+			if strings.HasSuffix(pg.Message, "no encryption") {
+				return fmt.Errorf("%w: connect to %s: %s. Try: sslmode=verify-full in source.url, or see pg_hba.conf", ErrRefused, where, pg.Message)
+			}
+			fallthrough
+		case "28P01": // invalid_password
 			return fmt.Errorf("%w: connect to %s: %s. Try: check user and password in source.url, and pg_hba.conf", ErrRefused, where, pg.Message)
 		case "3D000": // invalid_catalog_name
 			return fmt.Errorf("%w: connect to %s: %s. Try: check the database in source.url", ErrRefused, where, pg.Message)
@@ -36,7 +42,29 @@ func ConnectError(err error) error {
 		}
 		return fmt.Errorf("connect to %s: %s", where, ServerError(pg.Code, pg.Message))
 	}
+	if way := TLSWayOut(err, sourceTLS); way != "" {
+		return fmt.Errorf("%w: connect to %s: %w. Try: %s", ErrRefused, where, attempts{err, at}, way)
+	}
 	return fmt.Errorf("connect to %s: %w", where, attempts{err, at})
+}
+
+var sourceTLS = TLSKeys{Address: "source.url", CA: "sslrootcert in source.url", Cert: "sslcert and sslkey in source.url", Use: "sslmode in source.url"}
+
+// parseError says why an address cannot be used. Of pgconn's own words only those are passed on that hold nothing of the address but
+// a file's name.
+func parseError(err *pgconn.ParseConfigError) error {
+	var file *fs.PathError
+	switch cause := err.Unwrap(); {
+	case errors.As(cause, &file):
+		return fmt.Errorf("%w: a file that source.url names (sslrootcert, sslcert or sslkey): %w. Try: an absolute path that dirtbike's user may read", ErrRefused, file)
+	case cause != nil && strings.HasPrefix(cause.Error(), "unable to add CA"):
+		return fmt.Errorf("%w: sslrootcert in source.url names a file without a PEM certificate. Try: a file with -----BEGIN CERTIFICATE-----", ErrRefused)
+	case cause != nil && strings.Contains(cause.Error(), "sslmode is invalid"):
+		return fmt.Errorf("%w: source.url has an unknown sslmode. Try: sslmode=verify-full", ErrRefused)
+	case cause != nil && (strings.Contains(cause.Error(), "sslkey") || strings.HasPrefix(cause.Error(), "unable to load cert")):
+		return fmt.Errorf("%w: sslcert and sslkey in source.url do not fit together. Try: give both, a certificate and its own key, as PEM", ErrRefused)
+	}
+	return fmt.Errorf("%w: source.url is no Postgres URL. Try: postgres://user@host:5432/database", ErrRefused)
 }
 
 // attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, whatever ways (TLS, plain) led to it,

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/secure"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -27,7 +28,9 @@ type stackPool struct {
 	mu    sync.Mutex
 	dirs  []string
 	kinds map[string]*embedded.Stack
-	next  int
+	// secure is nil until a test needs it
+	secure *secure.Stack
+	next   int
 }
 
 var stacks = stackPool{kinds: map[string]*embedded.Stack{}}
@@ -106,6 +109,9 @@ func (p *stackPool) stop() {
 	defer cancel()
 	for _, s := range p.kinds {
 		_ = s.Stop(ctx)
+	}
+	if p.secure != nil {
+		_ = p.secure.Stop(ctx)
 	}
 	for _, d := range p.dirs {
 		if os.Getenv("DIRTBIKE_TEST_KEEP") == "" {

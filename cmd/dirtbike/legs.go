@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"os/signal"
 	"strings"
-	"time"
+	"syscall"
 
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 )
 
 func (a *app) run() *cobra.Command {
@@ -45,6 +45,9 @@ type leg struct {
 }
 
 func (a *app) runLegs(ctx context.Context, capture, load bool) error {
+	hangups := make(chan os.Signal, 1) // one that comes while another is worked on is not lost
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	cfg, err := a.config()
 	if err != nil {
 		return err
@@ -53,51 +56,33 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	o := pipeline.Options{Config: cfg, Log: log, Metrics: registry, Fault: a.fault}
-	health, err := pipeline.NewHealth(cfg)
+	s := newService(a, log, capture, load, hangups)
+	first, err := s.generation(cfg)
 	if err != nil {
 		return wrong(err)
 	}
-	defer health.Close()
-	var legs []leg
-	if capture {
-		l, err := captureLeg(o, health)
-		if err != nil {
-			return wrong(err)
-		}
-		legs = append(legs, l)
-	}
-	if load {
-		l, err := loadLeg(o, health)
-		if err != nil {
-			return wrong(err)
-		}
-		legs = append(legs, l)
-	}
-	collector := health.Collector()
-	if err := registry.Register(collector); err != nil {
+	first.legs = append(first.legs, s.trial(cfg))
+	if err := s.listen(first); err != nil {
+		first.release(ctx)
 		return wrong(err)
 	}
-	server, err := ops.New(cfg.Ops.Listen, append(collector.Checks(), health.Checks...), collector.Status, registry)
-	if err != nil {
-		return wrong(err)
+	if err := a.printChosen(cfg, s.server.Addr()); err != nil {
+		log.Warn("print the address of health and metrics", zap.String("address", s.server.Addr()), zap.Error(err))
 	}
-	log.Info("health and metrics", zap.String("address", server.Addr()))
-	if err := a.printChosen(cfg.Ops.Listen, server.Addr()); err != nil {
-		log.Warn("print the address of health and metrics", zap.String("address", server.Addr()), zap.Error(err))
-	}
-	return runAll(ctx, legs, server)
+	return s.run(ctx, first)
 }
 
 // printChosen prints an address whose port nobody knows beforehand, whatever the log's level and form are.
-func (a *app) printChosen(listen, address string) error {
-	_, port, err := net.SplitHostPort(listen)
+func (a *app) printChosen(cfg *config.Config, address string) error {
+	_, port, err := net.SplitHostPort(cfg.Ops.Listen)
 	if err != nil || strings.HasSuffix(address, ":"+port) {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "Health and metrics at http://%s\n", address)
+	scheme := "http"
+	if cfg.Ops.TLS != nil {
+		scheme = "https"
+	}
+	_, err = fmt.Fprintf(a.stdout, "Health and metrics at %s://%s\n", scheme, address)
 	return err
 }
 
@@ -122,26 +107,4 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 		return nil
 	}})
 	return leg{"load", loader.Run, func(context.Context) {}}, nil
-}
-
-// runAll runs the legs and the ops server until ctx ends or a leg needs a decision; a leg that stops takes the other along,
-// so that whoever supervises the process sees it.
-func runAll(ctx context.Context, legs []leg, server *ops.Server) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return server.Run(ctx) })
-	for _, l := range legs {
-		group.Go(func() error {
-			if err := l.run(ctx); err != nil {
-				return fmt.Errorf("%s: %w", l.name, err)
-			}
-			return nil
-		})
-	}
-	err := group.Wait()
-	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	for _, l := range legs {
-		l.stop(releasing)
-	}
-	return err
 }

@@ -181,7 +181,7 @@ func (r *rightsRig) configure(prefix string, tables ...string) {
 	r.Setenv("CLICKHOUSE_PASSWORD", r.password("CREATE USER dirtbike IDENTIFIED BY"))
 	server, err := url.Parse(r.stack.Postgres.URL())
 	require.NoError(r, err)
-	text := r.block("yaml", "source:")
+	text := r.block("yaml", "privacy:")
 	for old, now := range map[string]string{
 		"@db:5432": "@" + server.Host, "kafka:9092": strings.Join(r.stack.Kafka.Brokers(), `", "`), "http://registry:8081": r.stack.Registry.URL(),
 		"clickhouse://dirtbike:": "clickhouse://" + rightsPrefix + "dirtbike:", "@ch:9000": fmt.Sprintf("@127.0.0.1:%d", r.stack.ClickHouse.Port()),

@@ -135,15 +135,16 @@ func (a *app) root() *cobra.Command {
 
 // load reads the config file; its errors name file, line and way out.
 func (a *app) config() (*config.Config, error) {
-	c, err := config.Load(a.configFile)
+	c, err := config.Load(a.configFile, func(c *config.Config) {
+		if a.listen != "" {
+			c.Ops.Listen = a.listen
+		}
+	})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; config/sample.yaml shows every key", a.configFile))
 	}
 	if err != nil {
 		return nil, wrong(err)
-	}
-	if a.listen != "" {
-		c.Ops.Listen = a.listen
 	}
 	return c, nil
 }

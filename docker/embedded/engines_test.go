@@ -184,3 +184,11 @@ func TestApacheKafka(t *testing.T) {
 	require.Equal(t, s.Kafka.Brokers(), again.Kafka.Brokers())
 	requireKafka(t, again.Kafka.Brokers())
 }
+
+func TestLoginsNeedApacheKafka(t *testing.T) {
+	login := &KafkaLogin{User: "u", Password: "p", KeyStore: "/none"}
+	require.NoError(t, Options{Kafka: "apache", KafkaLogin: login}.Check())
+	err := Options{KafkaLogin: login}.Check()
+	require.ErrorIs(t, err, ErrOptions)
+	require.ErrorContains(t, err, "kfake has no listener for logins. Try: apache")
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/twmb/franz-go/pkg/sr"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -127,6 +128,20 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	c.ids[key], c.texts[id] = id, schema
 	c.mu.Unlock()
 	return id, nil
+}
+
+// Login asks the registry for something that needs no right of its own, so that it has to look at who asks. An error wraps
+// cdc.ErrRefused if it will have nothing to do with us; otherwise it could not be reached.
+func (c *Client) Login(ctx context.Context) error {
+	_, err := c.sr.SupportedTypes(ctx)
+	var answer *sr.ResponseError
+	switch {
+	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
+		return fmt.Errorf("%w: %w", cdc.ErrRefused, c.explain(err))
+	case err == nil, errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError: // not every registry knows the question
+		return nil
+	}
+	return c.explain(err)
 }
 
 // usable reports whether an id is one that a registry gives and a record can carry: 1 to 2^31−1.

@@ -214,7 +214,7 @@ func TestTLS(t *testing.T) {
 	_, err := newClient(t, trusted, secure.URL).Register(context.Background(), subject, schema)
 	require.NoError(t, err)
 	_, err = newClient(t, Options{Patience: time.Hour}, secure.URL).Register(context.Background(), subject, schema)
-	require.ErrorContains(t, err, "Try: registry.tls.ca")
+	require.ErrorContains(t, err, "Try: give registry.tls.ca the certificate")
 }
 
 func TestForeignSchemas(t *testing.T) {

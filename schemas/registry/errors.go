@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,8 +19,7 @@ func passing(err error) bool {
 	if errors.As(err, &answer) {
 		return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests
 	}
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) || errors.Is(err, context.Canceled) {
+	if cdc.TLSWayOut(err, registryTLS) != "" || errors.Is(err, context.Canceled) {
 		return false
 	}
 	var network *url.Error // a timeout of one request is one too
@@ -76,17 +74,28 @@ func (c *Client) explainRegister(err error, subject string) error {
 	return c.explain(err)
 }
 
+var registryTLS = cdc.TLSKeys{Address: "registry.url", CA: "registry.tls.ca", Cert: "registry.tls.cert", Use: "https in registry.url"}
+
 func (c *Client) explainNetwork(err error) error {
-	var certificate *tls.CertificateVerificationError
+	way := cdc.TLSWayOut(err, registryTLS)
 	switch {
-	case errors.As(err, &certificate):
-		return fmt.Errorf("%w. Try: registry.tls.ca", err)
+	case way != "":
+		return fmt.Errorf("%w: connect to the registry at %s: %w. Try: %s", cdc.ErrRefused, c.at, cause(err), way)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !passing(err):
 		return err
 	case !passing(err): // its answer was no JSON
 		return fmt.Errorf("the registry at %s answered without a usable schema id or schema: %s. %s", c.at, oneLine(err.Error()), tryRegistry)
 	}
 	return fmt.Errorf("the registry cannot be reached: %w. Try: look whether registry.url is right and the registry runs", err)
+}
+
+// cause takes the request, which the caller names shorter, away from an error of it.
+func cause(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err
+	}
+	return err
 }
 
 // oneLine folds an answer, which may be a whole page, into at most 300 bytes of one line.

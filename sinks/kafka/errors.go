@@ -76,9 +76,12 @@ func (s *Sink) wayOut(err error) string {
 	case isOneOf(err, kerr.UnsupportedVersion, kerr.UnsupportedForMessageFormat):
 		return "upgrade the brokers: see the versions in the README"
 	default:
-		return ""
+		return cdc.TLSWayOut(err, TLS)
 	}
 }
+
+// TLS names the keys of the config that decide whether a handshake with a broker succeeds.
+var TLS = cdc.TLSKeys{Address: "kafka.brokers", CA: "kafka.tls.ca", Cert: "kafka.tls.cert", Use: "kafka.tls"}
 
 // explain makes an error of the client one line that says what is safe and what to do. It is cdc.ErrFenced, cdc.ErrRefused, or
 // worth another try.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"dirtbike/cdc"
 )
 
 // loginCodes are ClickHouse's UNKNOWN_USER, WRONG_PASSWORD and AUTHENTICATION_FAILED.
@@ -23,12 +25,18 @@ func (e *loginError) Error() string {
 
 func (e *loginError) Unwrap() error { return ErrRefused }
 
+// clickHouseTLS names the keys that decide whether a handshake with ClickHouse succeeds.
+var clickHouseTLS = cdc.TLSKeys{Address: "clickhouse.url", CA: "clickhouse.tls.ca", Cert: "clickhouse.tls.cert", Use: "clickhouse.tls"}
+
 // ClickHouseLogin gives one error, which is ErrRefused, for every way in which ClickHouse refuses a login, over HTTP or its own
-// protocol; nil if err is something else.
+// protocol, or one of the two the other's certificate; nil if err is something else.
 func ClickHouseLogin(err error) error {
 	var exception *clickhouse.Exception
 	if errors.As(err, &exception) && slices.Contains(loginCodes, exception.Code) {
 		return &loginError{exception.Code}
+	}
+	if way := cdc.TLSWayOut(err, clickHouseTLS); way != "" {
+		return fmt.Errorf("%w: connect to ClickHouse: %w. Try: %s", ErrRefused, ClickHouseAway(err), way)
 	}
 	return nil
 }

@@ -50,14 +50,14 @@ func NewHealth(c *config.Config) (*Health, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
-	h.Checks = []ops.Check{ops.Reachable("kafka", kafka.Ping, "look at the brokers named in kafka.brokers")}
+	h.Checks = []ops.Check{ops.Reachable("kafka", func(ctx context.Context) error { return kafkaError(kafka.Ping(ctx)) }, "look at the brokers named in kafka.brokers")}
 	return h, nil
 }
 
 func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
 	o, err := pgxpool.ParseConfig(c.Source.URL.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("source.url is no Postgres URL. Try: postgres://user@host:5432/database")
+		return nil, cdc.ConnectError(err)
 	}
 	o.MaxConns, o.MinConns = 3, 0
 	for name, value := range replication.SessionSettings {

@@ -1,10 +1,14 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 
+	"dirtbike/cdc"
 	"dirtbike/config"
+	"dirtbike/sinks/kafka"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -26,6 +30,20 @@ func KafkaClient(c *config.Config) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(mechanism(k.SASL)))
 	}
 	return opts, nil
+}
+
+// kafkaError makes a refusal, with what to do, of an error of Kafka's client that another try cannot mend; others stay as they are.
+func kafkaError(err error) error {
+	way := cdc.TLSWayOut(err, kafka.TLS)
+	for _, refusal := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState} {
+		if errors.Is(err, refusal) {
+			way = "check mechanism, user and password under kafka.sasl, and the brokers' listener"
+		}
+	}
+	if way == "" {
+		return err
+	}
+	return fmt.Errorf("%w: log in to Kafka: %w. Try: %s", cdc.ErrRefused, err, way)
 }
 
 func mechanism(s *config.SASL) sasl.Mechanism {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"dirtbike/config"
-	"dirtbike/schemas"
 	"dirtbike/schemas/registry"
 	"dirtbike/sinks/clickhouse"
 
@@ -59,7 +58,7 @@ func instance(listen string) string {
 }
 
 // Registry wires the schema registry's client.
-func Registry(c *config.Config) (schemas.Registry, error) {
+func Registry(c *config.Config) (*registry.Client, error) {
 	tls, err := c.Registry.TLS.Client()
 	if err != nil {
 		return nil, fmt.Errorf("registry.tls: %w", err)

@@ -119,7 +119,12 @@ func TestReadmeYAML(t *testing.T) {
 		for _, m := range regexp.MustCompile(`\$\{env:(\w+)\}`).FindAllStringSubmatch(b.text, -1) {
 			t.Setenv(m[1], "of-the-test")
 		}
-		_, err := config.Parse("README.md", []byte(b.text))
+		dir := t.TempDir()
+		for _, m := range regexp.MustCompile(`\$\{file:([^}]+)\}`).FindAllStringSubmatch(b.text, -1) {
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, m[1])), 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, m[1]), []byte("of-the-test-of-the-README"), 0o600))
+		}
+		_, err := config.Parse(filepath.Join(dir, "README.md"), []byte(b.text))
 		require.NoError(t, err, "README.md:%d", b.line)
 	}
 }

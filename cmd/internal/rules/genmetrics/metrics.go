@@ -51,6 +51,7 @@ func metrics() ([]metric, error) {
 	}
 	defer health.Close()
 	r.MustRegister(health.Collector())
+	pipeline.NewReloads(&r)
 	return describe(r.collectors)
 }
 

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// service is what runs from the start of the process to its end: the endpoints for operators, and one generation of legs after the
+// other, each under a config of its own.
+type service struct {
+	app           *app
+	log           *zap.Logger
+	capture, load bool
+	hangups       <-chan os.Signal
+	metrics       *prometheus.Registry // what no generation owns
+	reloads       pipeline.Reloads
+	server        *ops.Server
+}
+
+func newService(a *app, log *zap.Logger, capture, load bool, hangups <-chan os.Signal) *service {
+	s := &service{app: a, log: log, capture: capture, load: load, hangups: hangups, metrics: prometheus.NewRegistry()}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.reloads = pipeline.NewReloads(s.metrics)
+	return s
+}
+
+// generation is the legs under one config, and what is known of them.
+type generation struct {
+	config    *config.Config
+	guard     ops.Guard
+	legs      []leg
+	health    *pipeline.Health
+	collector *ops.Collector
+	metrics   *prometheus.Registry
+}
+
+// generation wires the legs; nothing is connected yet.
+func (s *service) generation(c *config.Config) (g *generation, err error) {
+	g = &generation{config: c, metrics: prometheus.NewRegistry()}
+	if g.guard, err = s.guard(c); err != nil {
+		return nil, err
+	}
+	if g.health, err = pipeline.NewHealth(c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			g.release(context.Background())
+		}
+	}()
+	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault}
+	if s.capture {
+		if err := g.add(captureLeg(o, g.health)); err != nil {
+			return nil, err
+		}
+	}
+	if s.load {
+		if err := g.add(loadLeg(o, g.health)); err != nil {
+			return nil, err
+		}
+	}
+	g.collector = g.health.Collector()
+	return g, g.metrics.Register(g.collector)
+}
+
+func (g *generation) add(l leg, err error) error {
+	if err == nil {
+		g.legs = append(g.legs, l)
+	}
+	return err
+}
+
+func (s *service) guard(c *config.Config) (ops.Guard, error) {
+	tls, err := c.Ops.TLS.Server()
+	if err != nil {
+		return ops.Guard{}, fmt.Errorf("ops.%w", err)
+	}
+	return ops.Guard{Token: c.Ops.Token.Reveal(), TLS: tls, Log: s.log.Named("endpoints")}, nil
+}
+
+// listen opens the endpoints, which show the generation from then on.
+func (s *service) listen(g *generation) (err error) {
+	if s.server, err = ops.New(g.config.Ops.Listen, nil, nil, s.metrics); err != nil {
+		return err
+	}
+	s.log.Info("health and metrics", zap.String("address", s.server.Addr()))
+	return s.show(g)
+}
+
+// show makes the endpoints answer for the generation, and ask for its token.
+func (s *service) show(g *generation) error {
+	s.server.Show(append(g.collector.Checks(), g.health.Checks...), g.collector.Status, prometheus.Gatherers{s.metrics, g.metrics})
+	return s.server.Protect(g.guard)
+}
+
+// run serves, and runs generations, until ctx ends or a leg needs a decision.
+func (s *service) run(ctx context.Context, first *generation) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.server.Run(ctx) })
+	group.Go(func() error { return s.generations(ctx, first) })
+	return group.Wait()
+}
+
+func (s *service) generations(ctx context.Context, g *generation) error {
+	for {
+		next, err := s.until(ctx, g)
+		if next != nil {
+			err = s.show(next)
+		}
+		g.release(ctx)
+		if next == nil || err != nil {
+			return err
+		}
+		s.log.Info("logged in anew: the legs go on from where they stood", zap.String("config", next.config.Path()))
+		s.reloads.Applied.Inc()
+		g = next
+	}
+}
+
+// until runs a generation until ctx ends, a leg needs a decision, or another generation is to follow: then its legs have come to their
+// end as at SIGTERM.
+func (s *service) until(ctx context.Context, g *generation) (next *generation, err error) {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- g.run(running) }()
+	for {
+		select {
+		case err := <-ended:
+			if next = s.rescue(ctx, g.config, err); next != nil {
+				return next, nil
+			}
+			return nil, err
+		case <-s.hangups:
+			if next = s.reload(ctx, g.config); next == nil {
+				continue
+			}
+			stop()
+			err := <-ended // of the old login, too, which may have been refused meanwhile
+			if ctx.Err() != nil || err != nil && !errors.Is(err, cdc.ErrRefused) {
+				next.release(ctx)
+				return nil, err
+			}
+			return next, nil
+		}
+	}
+}
+
+// reload reads the config again and tries it. What is wrong with it is logged, in one line, and gives nil: nothing is changed then.
+func (s *service) reload(ctx context.Context, was *config.Config) *generation {
+	next, err := s.prepare(ctx, was)
+	if ctx.Err() != nil { // SIGTERM meanwhile
+		if next != nil {
+			next.release(ctx)
+		}
+		return nil
+	}
+	if err != nil {
+		s.reloads.Refused.Inc()
+		s.log.Error("SIGHUP: the config was read again and is not taken over; everything goes on as before",
+			zap.String("error", oneLine(err)))
+	}
+	return next
+}
+
+// oneLine folds the problems of a config, one a line, into one line with one way out.
+func oneLine(err error) string { return ops.JoinReasons(strings.Split(err.Error(), "\n")) }
+
+// rescue is for the time between a new password at a part and the SIGHUP for it: a leg that was refused would end the process, though
+// the config has other credentials by now. They are taken over if all parts have them; otherwise nil.
+func (s *service) rescue(ctx context.Context, was *config.Config, refused error) *generation {
+	if !errors.Is(refused, cdc.ErrRefused) || ctx.Err() != nil {
+		return nil
+	}
+	c, err := s.app.config()
+	if err != nil || c.Same(was) {
+		return nil
+	}
+	next, err := s.prepare(ctx, was)
+	if err != nil {
+		s.log.Error("a leg was refused, and what the config says by now cannot be taken over either", zap.String("error", oneLine(err)))
+		return nil
+	}
+	s.log.Warn("a leg was refused, and the config has other credentials by now: they are taken over as at SIGHUP", zap.Error(refused))
+	return next
+}
+
+func (s *service) prepare(ctx context.Context, was *config.Config) (*generation, error) {
+	c, err := s.app.config()
+	if err != nil {
+		return nil, err
+	}
+	if err := pipeline.CheckRotation(was, c); err != nil {
+		return nil, err
+	}
+	if err := pipeline.Login(ctx, c, s.parts()); err != nil {
+		return nil, err
+	}
+	return s.generation(c)
+}
+
+// parts are those that the legs cannot do without.
+func (s *service) parts() pipeline.Parts {
+	return pipeline.Parts{Postgres: s.capture, Kafka: true, Registry: true, ClickHouse: s.load}
+}
+
+// trial is a leg of the first generation that ends the start if a part refuses the login. Capture's own preflight asks Postgres and
+// Kafka already. A part that is away is waited for.
+func (s *service) trial(c *config.Config) leg {
+	parts := s.parts()
+	parts.Postgres, parts.Kafka = false, !s.capture
+	return leg{"start", func(ctx context.Context) error {
+		if err := pipeline.Login(ctx, c, parts); errors.Is(err, cdc.ErrRefused) {
+			return err
+		}
+		return nil
+	}, func(context.Context) {}}
+}
+
+// run runs the legs until ctx ends or one of them needs a decision; a leg that stops takes the other along, so that whoever supervises
+// the process sees it.
+func (g *generation) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range g.legs {
+		group.Go(func() error {
+			if err := l.run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", l.name, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// release lets go what the legs and the checks hold outside of run.
+func (g *generation) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	for _, l := range g.legs {
+		l.stop(ctx)
+	}
+	g.health.Close()
+}

@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"dirtbike/config"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Reloads counts how often the config was read again, by what came of it: it was taken over, or everything went on as before.
+type Reloads struct{ Applied, Refused prometheus.Counter }
+
+// NewReloads makes the counters and registers them.
+func NewReloads(r prometheus.Registerer) Reloads {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dirtbike", Subsystem: "config", Name: name, Help: help})
+	}
+	all := Reloads{
+		Applied: counter("reloads_total", "Configs that were read again and taken over (SIGHUP)."),
+		Refused: counter("reloads_refused_total", "Configs that were read again and not taken over, so that everything went on as before; the log says why."),
+	}
+	r.MustRegister(all.Applied, all.Refused)
+	return all
+}
+
+// CheckRotation returns an error if next is more than another set of credentials for the same pipeline: then only a restart may take
+// it over, which checks whether it fits. It names keys, never values.
+func CheckRotation(c, next *config.Config) error {
+	if keys := c.Fixed(next); len(keys) > 0 {
+		more := ""
+		if len(keys) > 1 {
+			more = fmt.Sprintf(" (and %d more)", len(keys)-1)
+		}
+		return fmt.Errorf("%s: %s%s has changed, and a running process takes over credentials and TLS only. Try: restart dirtbike, or set it back", next.Path(), keys[0], more)
+	}
+	_, was, err := ExistingPolicies(c)
+	if err == nil {
+		var is map[string]string
+		if _, is, err = ExistingPolicies(next); err == nil && !maps.Equal(was, is) {
+			err = errors.New("the hash key is another one: every hash would change. Try: restore it")
+		}
+	}
+	return err
+}
