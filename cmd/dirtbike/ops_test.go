@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cmd/internal/checks"
 	"dirtbike/cmd/internal/ops"
 )
 
@@ -59,6 +60,9 @@ func TestOps(t *testing.T) {
 		ready(t, at, 200)
 		_, body := get(t, at, "/readyz?verbose")
 		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]kafka ok\n[+]horizon ok\n[+]load ok\nreadyz check passed\n", body)
+		for i, line := range strings.Split(body, "\n")[:len(checks.Ready)] {
+			require.Equal(t, "[+]"+checks.Ready[i].Slug+" ok", line, "every check that is served is explained, in the same order")
+		}
 	})
 	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
 	t.Run("metrics", func(t *testing.T) { metricsContract(t, at) })
@@ -67,7 +71,7 @@ func TestOps(t *testing.T) {
 		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }
 		defer func() { back() }()
 		r.exec(`INSERT INTO things VALUES (500, 'while ClickHouse is away')`)
-		ready(t, at, 503, "[-]clickhouse failed: ", ". Try: see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
+		ready(t, at, 503, "[-]clickhouse failed: ", ". Changes wait in Kafka. Try: see that ClickHouse runs and clickhouse.url is right (README.md#check-clickhouse)\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		require.Eventually(t, func() bool { // an answer from before the kill is used for a moment
@@ -86,7 +90,7 @@ func TestOps(t *testing.T) {
 		require.NoError(t, r.stack.Kafka.Kill())
 		back := func() { require.NoError(t, r.stack.Kafka.Start(context.Background())) }
 		defer func() { back() }()
-		ready(t, at, 503, "[-]kafka failed: ", ". Try: look at the brokers named in kafka.brokers\n", "[+]clickhouse ok")
+		ready(t, at, 503, "[-]kafka failed: ", ". What was committed is safe. Try: look at the brokers named in kafka.brokers (README.md#check-kafka)\n", "[+]clickhouse ok")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		back()

@@ -16,7 +16,7 @@ import (
 // their own.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
-		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, "see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile"),
+		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, ""),
 		c.slotCheck(),
 	}
 	if c.Capture != nil {
