@@ -31,19 +31,17 @@ func (c *Collector) Checks() []Check {
 // slotCheck asks Postgres itself, so that it answers while ClickHouse is away: that is when the log piles up.
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
-	var g growth
 	var idle time.Time // when this check first saw nobody stream
 	return Check{Name: "slot", Func: func(ctx context.Context) error {
-		f, err := readSlot(ctx, c.Postgres, c.Slot)
+		f, err := c.lookAtSlot(ctx)
 		if err != nil {
+			return err
+		}
+		if err := f.judge(c.Slot, c.forecast(f, written{})); err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		perSecond, known := g.rate(f)
-		if err := f.judge(c.Slot, perSecond, known); err != nil {
-			return err
-		}
 		return c.streamed(ctx, f, &idle)
 	}}
 }
