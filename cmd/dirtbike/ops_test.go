@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +55,7 @@ func ready(t *testing.T, address string, code int, lines ...string) {
 
 // TestOps looks at a running pipeline as its operators do, and then while its parts are away.
 func TestOps(t *testing.T) {
-	r := newRig(t, rigOptions{}, smallSchema)
+	r := newRig(t, rigOptions{sourceYAML: ", wal_disk: 100GB"}, smallSchema)
 	r.start("run")
 	r.wait()
 	at := r.listens("run")
@@ -66,6 +69,7 @@ func TestOps(t *testing.T) {
 	})
 	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
 	t.Run("metrics", func(t *testing.T) { metricsContract(t, at) })
+	t.Run("promtool", func(t *testing.T) { promtoolAccepts(t, at) })
 	t.Run("clickhouse away", func(t *testing.T) {
 		require.NoError(t, r.stack.ClickHouse.Kill())
 		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }
@@ -118,13 +122,15 @@ func statusContract(t *testing.T, r *rig, at string) {
 		require.NotNil(t, s.LagSeconds)
 		require.Positive(t, *s.RetainedWALBytes)
 		require.Equal(t, []ops.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, Exact: true}}, s.Tables)
-		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "tables", "table", "rows", "exact", "dead_letters", "reason"} {
+		require.Equal(t, "source.wal_disk", s.WALLimit)
+		require.EqualValues(t, 100_000_000_000-*s.RetainedWALBytes, *s.WALLeftBytes)
+		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "wal_limit", "wal_left_bytes", "wal_left_hours", "tables", "table", "rows", "exact", "dead_letters", "reason"} {
 			require.Contains(t, text, `"`+key+`"`)
 		}
 	}
 	exit, printed, errs = r.verb("status")
 	require.Zero(t, exit, errs)
-	require.Regexp(t, `^phase streaming · ClickHouse is .* behind · Postgres keeps .* of log for the slot\n`, printed)
+	require.Regexp(t, `^phase streaming · ClickHouse is .* behind · Postgres keeps .* of log for the slot · [^\n]+ (below|until) source\.wal_disk\n`, printed)
 	require.Regexp(t, `│ public.things │ streaming │  100 │ yes   │ `, printed)
 }
 
@@ -163,6 +169,33 @@ func metricsContract(t *testing.T, at string) {
 	require.Contains(t, families, "dirtbike_capture_records_total")
 	require.Contains(t, families, "dirtbike_kafka_commits_total")
 	require.Contains(t, families, "dirtbike_load_rows_total")
+}
+
+// rarely are the metrics that a healthy pipeline without max_slot_wal_keep_size does not have.
+var rarely = []string{"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_seconds", "dirtbike_capture_table_quarantined"}
+
+// promtoolAccepts lets Prometheus' own tool look at a scrape that has every documented metric: it must find nothing.
+func promtoolAccepts(t *testing.T, at string) {
+	promtool := requireTool(t, "promtool", "apt-get install prometheus")
+	page, err := os.ReadFile("../../ARCHITECTURE.md")
+	require.NoError(t, err)
+	families := scrape(t, at)
+	named := regexp.MustCompile("(?m)^\\| `(dirtbike_[a-z_]+)` \\|").FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(named), 30)
+	for _, m := range named {
+		if !slices.Contains(rarely, m[1]) {
+			require.Contains(t, families, m[1])
+		}
+	}
+	_, body := get(t, at, "/metrics")
+	check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	check.Stdin = strings.NewReader(body)
+	out, err := check.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, string(out))
+	check = exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	check.Stdin = strings.NewReader(body + "# TYPE dirtbike_bad counter\ndirtbike_bad 1\n")
+	require.Error(t, check.Run(), "it finds what is wrong")
 }
 
 // TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which nobody listens.

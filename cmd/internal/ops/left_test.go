@@ -60,6 +60,10 @@ func TestHoursLeftAreTrue(t *testing.T) {
 	first := measured(t, disk)
 	require.Equal(t, "source.wal_disk", first.WALLimit)
 	diskAt := time.Now()
+	metrics := gather(t, disk)
+	require.InDelta(t, *first.WALLeftHours*3600, metrics["dirtbike_slot_left_seconds"], 2)
+	require.InEpsilon(t, *first.WALLeftBytes, metrics["dirtbike_slot_left_wal_bytes"], 0.5)
+	require.EqualValues(t, disk.WALDisk, metrics["dirtbike_slot_limit_wal_bytes"])
 
 	when := func(met func(slotFacts) bool) (at time.Time) {
 		require.Eventually(t, func() bool {
