@@ -34,23 +34,27 @@ type Config struct {
 const maxConfig = 1 << 20
 
 // Load reads and parses the file at path, which may be a pipe; it reads at most 1 MiB. Relative ${file:…} references and
-// certificate paths start at its folder.
-func Load(path string) (*Config, error) {
+// certificate paths start at its folder. Flags that stand above the file are set by overrides, before the validation.
+func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	data, err := readAtMost(path, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read config: %w. Try: --config FILE; config/sample.yaml shows every key", err)
 	}
-	return Parse(path, data)
+	return Parse(path, data, overrides...)
 }
 
 // Parse decodes data strictly, resolves its references, fills in defaults and validates. The name stands in errors, and
-// its folder is where relative paths start. The error, if any, is an [Errors]: every problem found, in the order of lines.
-func Parse(name string, data []byte) (*Config, error) {
+// its folder is where relative paths start. The overrides change what was decoded, before it is validated. The error, if any, is an
+// [Errors]: every problem found, in the order of lines.
+func Parse(name string, data []byte, overrides ...func(*Config)) (*Config, error) {
 	d := &decoder{dir: filepath.Dir(name), at: newPositions(name)}
 	cfg := &Config{at: d.at}
 	d.document(data, cfg)
 	if len(d.errs) > 0 {
 		return nil, d.errs.sorted()
+	}
+	for _, override := range overrides {
+		override(cfg)
 	}
 	cfg.attach()
 	if errs := cfg.validate(); len(errs) > 0 {
@@ -75,5 +79,8 @@ func (c *Config) attach() {
 		if t != nil {
 			t.at = c.at
 		}
+	}
+	if c.Ops.TLS != nil {
+		c.Ops.TLS.at = c.at
 	}
 }

@@ -17,7 +17,7 @@ const testHashKey = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1
 // inFolder copies a file of this package to a folder of its own, with the secrets that the samples refer to.
 func inFolder(t *testing.T, name string) string {
 	t.Helper()
-	for _, variable := range []string{"PGPASSWORD", "KAFKA_PASSWORD", "REGISTRY_PASSWORD", "CLICKHOUSE_PASSWORD"} {
+	for _, variable := range []string{"PGPASSWORD", "KAFKA_PASSWORD", "REGISTRY_PASSWORD", "CLICKHOUSE_PASSWORD", "OPS_TOKEN"} {
 		t.Setenv(variable, "canary-"+variable)
 	}
 	dir := t.TempDir()

@@ -23,9 +23,9 @@ type Kafka struct {
 	// Compression of record batches.
 	Compression Compression `yaml:"compression" default:"lz4"`
 	// Encrypt connections. `tls: {}` trusts the system's authorities; without the key connections are plain.
-	TLS *TLS `yaml:"tls"`
+	TLS *TLS `yaml:"tls" rotates:"all"`
 	// Log in to the brokers.
-	SASL *SASL `yaml:"sasl"`
+	SASL *SASL `yaml:"sasl" rotates:"all"`
 }
 
 // Compression is a codec for Kafka record batches.

@@ -5,25 +5,25 @@ import "time"
 // Registry is a schema registry that speaks Confluent's API.
 type Registry struct {
 	// Address of the registry, http:// or https://. It may hold a password, so it is never printed.
-	URL Secret `yaml:"url" required:"true" example:"http://registry:8081"`
+	URL Secret `yaml:"url" required:"true" rotates:"login" example:"http://registry:8081"`
 	// User for basic authentication; empty for none.
-	User string `yaml:"user"`
+	User string `yaml:"user" rotates:"all"`
 	// Password for basic authentication; never printed.
-	Password Secret `yaml:"password"`
+	Password Secret `yaml:"password" rotates:"all"`
 	// Authorities and client certificate for https. Without it the system's authorities are trusted.
-	TLS *TLS `yaml:"tls"`
+	TLS *TLS `yaml:"tls" rotates:"all"`
 }
 
 // ClickHouse is the server that holds the tables, and how they are loaded.
 type ClickHouse struct {
 	// Address of the native port, clickhouse://user:password@host:9000. It may hold a password, so it is never printed.
-	URL Secret `yaml:"url" required:"true" example:"\"clickhouse://dirtbike:${env:CLICKHOUSE_PASSWORD}@ch:9000\""`
+	URL Secret `yaml:"url" required:"true" rotates:"login" example:"\"clickhouse://dirtbike:${env:CLICKHOUSE_PASSWORD}@ch:9000\""`
 	// Database of the views that people query. The storage is kept in <database>_raw.
 	Database string `yaml:"database" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,127}$"`
 	// How batches are cut.
 	Load LoadLimits `yaml:"load"`
 	// Encrypt connections. `tls: {}` trusts the system's authorities; without the key connections are plain.
-	TLS *TLS `yaml:"tls"`
+	TLS *TLS `yaml:"tls" rotates:"all"`
 }
 
 // LoadLimits bounds the batches that are written to ClickHouse. A batch ends at whichever limit it meets first.
@@ -50,8 +50,12 @@ type Rollup struct {
 
 // Ops is where operators look.
 type Ops struct {
-	// Address of the health and metrics endpoints, host:port. Port 0 takes a free one and prints it.
+	// Address of the health and metrics endpoints, host:port. Port 0 takes a free one and prints it. One that other hosts reach needs a token, tls, or both.
 	Listen string `yaml:"listen" default:"127.0.0.1:8085"`
+	// What a request has to bring, as "Authorization: Bearer …", but for /livez, since probes cannot send it; never printed. At least 16 letters, digits or any of -._~+/=.
+	Token Secret `yaml:"token" rotates:"all" example:"\"${file:secrets/ops.token}\""`
+	// Answer over https only.
+	TLS *ServerTLS `yaml:"tls"`
 }
 
 // Verify is how the two sides are compared.

@@ -2,8 +2,8 @@ package config
 
 // Source is the Postgres database that is followed, and what of it.
 type Source struct {
-	// Connection to the primary: a postgres:// URL or a libpq "key=value" string. It may hold a password, so it is never printed.
-	URL Secret `yaml:"url" required:"true" example:"\"postgres://dirtbike:${env:PGPASSWORD}@db:5432/clinic\""`
+	// Connection to the primary: a postgres:// URL or a libpq "key=value" string, with libpq's sslmode, sslrootcert, sslcert and sslkey (absolute paths). It may hold a password, so it is never printed.
+	URL Secret `yaml:"url" required:"true" rotates:"login" example:"\"postgres://dirtbike:${env:PGPASSWORD}@db:5432/clinic\""`
 	// Globs of schema.table that are captured; * stands for any run of characters, ? for one. A leading "!" excludes, wherever it stands in the list. System schemas never match.
 	Tables []string `yaml:"tables" default:"[\"public.*\"]"`
 	// Name of the logical replication slot.

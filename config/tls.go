@@ -21,6 +21,19 @@ type TLS struct {
 	at *positions
 }
 
+// ServerTLS is how the endpoints of this process are encrypted. Each value is the path of a PEM file, relative to the config, or the
+// PEM text itself.
+type ServerTLS struct {
+	// Certificate that is shown to clients, with those between it and the authority: a PEM file or text.
+	Cert string `yaml:"cert" required:"true" rotates:"all" example:"ops.pem"`
+	// Key of the certificate: a PEM file or text; never printed.
+	Key Secret `yaml:"key" required:"true" rotates:"all" example:"ops.key"`
+	// Authorities of client certificates. With it a request without such a certificate is refused, but for /livez. A PEM file or text.
+	CA string `yaml:"ca" rotates:"all"`
+
+	at *positions
+}
+
 // Client returns the settings for crypto/tls (TLS 1.2 at least), reading the files anew at each call. A nil TLS gives nil: no
 // encryption. Certificates of servers are always verified. Errors never repeat a value.
 func (t *TLS) Client() (*tls.Config, error) {
@@ -29,13 +42,9 @@ func (t *TLS) Client() (*tls.Config, error) {
 	}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.CA != "" {
-		pem, err := t.pem(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		settings.RootCAs = x509.NewCertPool()
-		if !settings.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("tls.ca: no PEM certificate in it. Try: a file with -----BEGIN CERTIFICATE-----")
+		var err error
+		if settings.RootCAs, err = t.pool(); err != nil {
+			return nil, err
 		}
 	}
 	if t.Cert == "" {
@@ -47,6 +56,38 @@ func (t *TLS) Client() (*tls.Config, error) {
 	}
 	settings.Certificates = []tls.Certificate{pair}
 	return settings, nil
+}
+
+// Server returns the settings for crypto/tls (TLS 1.2 at least), reading the files anew at each call. A client's certificate is
+// verified if it shows one; whether it had to is the caller's to ask (ClientCAs is nil without ca). A nil ServerTLS gives nil: no
+// encryption. Errors never repeat a value.
+func (s *ServerTLS) Server() (*tls.Config, error) {
+	if s == nil {
+		return nil, nil //nolint:nilnil // nil is what servers take for "no TLS"
+	}
+	t := &TLS{CA: s.CA, Cert: s.Cert, Key: s.Key, at: s.at}
+	pair, err := t.pair()
+	if err != nil {
+		return nil, err
+	}
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	if s.CA != "" {
+		settings.ClientAuth = tls.VerifyClientCertIfGiven
+		settings.ClientCAs, err = t.pool()
+	}
+	return settings, err
+}
+
+func (t *TLS) pool() (*x509.CertPool, error) {
+	pem, err := t.pem(t.CA)
+	if err != nil {
+		return nil, fmt.Errorf("tls.ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("tls.ca: no PEM certificate in it. Try: a file with -----BEGIN CERTIFICATE-----")
+	}
+	return pool, nil
 }
 
 func (t *TLS) pair() (tls.Certificate, error) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,7 +24,7 @@ func (c *Config) validate() Errors {
 	v.clickhouse(c.ClickHouse)
 	v.privacy(c.Privacy)
 	v.rollups(c.Rollups)
-	v.listen(keyPath{"ops", "listen"}, c.Ops.Listen)
+	v.ops(c.Ops)
 	return v.errs
 }
 
@@ -148,10 +149,28 @@ func (v *validator) tls(path keyPath, t *TLS) {
 	}
 }
 
-func (v *validator) listen(path keyPath, address string) {
-	if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port, 0) {
-		v.failf(path, `this is not of the form host:port. Try: "127.0.0.1:8085"`)
+// bearer is what the header of a bearer token can hold (RFC 6750), long enough not to be guessed.
+var bearer = regexp.MustCompile(`^[A-Za-z0-9._~+/-]{16,}=*$`)
+
+func (v *validator) ops(o Ops) {
+	path := keyPath{"ops"}
+	host, port, err := net.SplitHostPort(o.Listen)
+	switch {
+	case err != nil || !isPort(port, 0):
+		v.failf(path.child("listen"), `this is not of the form host:port. Try: "127.0.0.1:8085"`)
+	case !isLoopback(host) && o.Token.IsZero() && o.TLS == nil:
+		v.failf(path.child("listen"), "other hosts reach %s, and anybody there could read what is captured and how it goes. "+
+			`Try: ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ops.tls, or both; or 127.0.0.1:%s`, v.at.quote(path.child("listen"), o.Listen), port)
 	}
+	if !o.Token.IsZero() && !bearer.MatchString(o.Token.Reveal()) {
+		v.failf(path.child("token"), "this is no bearer token of at least 16 letters, digits or any of -._~+/=. Try: openssl rand -hex 32")
+	}
+}
+
+// isLoopback reports whether an address with that host is reached from this machine only; a name other than localhost may be anything.
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func isPort(text string, least int) bool {

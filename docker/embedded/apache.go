@@ -81,7 +81,7 @@ func checkSums(dir, sums string) error {
 }
 
 // openApache describes one combined broker and controller and formats its storage if that is new.
-func openApache(ctx context.Context, d *workDir, home string, log *zap.Logger) (*Kafka, error) {
+func openApache(ctx context.Context, d *workDir, home string, login *KafkaLogin, log *zap.Logger) (*Kafka, error) {
 	if err := checkJava("java"); err != nil {
 		return nil, err
 	}
@@ -98,13 +98,13 @@ func openApache(ctx context.Context, d *workDir, home string, log *zap.Logger) (
 		return nil, err
 	}
 	props, classpath := filepath.Join(dir, "server.properties"), filepath.Join(home, "lib", "*")
-	if err := writeFileSync(props, []byte(apacheProperties(d.state.Ports, dir))); err != nil {
+	if err := writeFileSync(props, []byte(apacheProperties(d.state.Ports, dir, login))); err != nil {
 		return nil, err
 	}
-	if err := formatApache(ctx, dir, classpath, props, id); err != nil {
+	if err := formatApache(ctx, dir, classpath, props, id, login); err != nil {
 		return nil, err
 	}
-	return &Kafka{kind: kindApache, port: d.state.Ports[apacheBroker], log: log, spec: func() (spec, error) {
+	return &Kafka{kind: kindApache, port: d.state.Ports[apacheBroker], secure: d.state.Ports[apacheSecure], log: log, spec: func() (spec, error) {
 		java, err := exec.LookPath("java")
 		if err != nil {
 			return spec{}, checkJava("java")
@@ -141,7 +141,7 @@ func clusterID(d *workDir) (string, error) {
 }
 
 // formatApache writes the storage's metadata if there is none.
-func formatApache(ctx context.Context, dir, classpath, props, id string) error {
+func formatApache(ctx context.Context, dir, classpath, props, id string, login *KafkaLogin) error {
 	_, err := os.Stat(filepath.Join(dir, "data", "meta.properties"))
 	if err == nil {
 		return nil
@@ -149,24 +149,33 @@ func formatApache(ctx context.Context, dir, classpath, props, id string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look for Kafka's storage: %w", err)
 	}
-	return runTool(ctx, dir, "java", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-		"-cp", classpath, "kafka.tools.StorageTool", "format", "-t", id, "-c", props)
+	args := []string{
+		"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+		"-cp", classpath, "kafka.tools.StorageTool", "format", "-t", id, "-c", props,
+	}
+	return runTool(ctx, dir, "java", append(args, login.scram()...)...)
 }
 
 // The names of its ports.
 const (
 	apacheBroker     = "kafka-1"
 	apacheController = "kafka-controller-1"
+	apacheSecure     = "kafka-secure-1"
 )
 
 // apacheProperties is the broker's configuration.
-func apacheProperties(ports map[string]int, dir string) string {
+func apacheProperties(ports map[string]int, dir string, login *KafkaLogin) string {
 	controller := loopback(ports[apacheController])
+	listeners := fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://%s", loopback(ports[apacheBroker]), controller)
+	if login != nil {
+		listeners += ",SECURE://" + loopback(ports[apacheSecure])
+	}
 	lines := []string{
 		"process.roles=broker,controller",
 		"node.id=1",
 		"controller.quorum.voters=1@" + controller,
-		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://%s", loopback(ports[apacheBroker]), controller),
+		"listeners=" + listeners,
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
 		"controller.listener.names=CONTROLLER",
 		"log.dirs=" + filepath.Join(dir, "data"),
 		"auto.create.topics.enable=false",
@@ -184,5 +193,5 @@ func apacheProperties(ports map[string]int, dir string) string {
 		"share.coordinator.state.topic.replication.factor=1",
 		"share.coordinator.state.topic.min.isr=1",
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return strings.Join(append(lines, login.properties()...), "\n") + "\n"
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Engines string
 	// Kafka is "kfake" (or "") or "apache", which needs Java 17 and Maven.
 	Kafka string
+	// KafkaLogin gives Apache Kafka one more listener, for TLS and logins. nil = none.
+	KafkaLogin *KafkaLogin
 	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be right even
 	// if Postgres is not among the parts.
 	PostgresVersion string
@@ -96,6 +98,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Kafka != kindKfake && o.Kafka != kindApache {
 		return o, optionError("unknown Kafka %q. Try: kfake or apache", o.Kafka)
+	}
+	if o.KafkaLogin != nil && o.Kafka != kindApache {
+		return o, optionError("%s has no listener for logins. Try: apache", o.Kafka)
 	}
 	if o.PostgresVersion != "" && !slices.Contains(postgresMajors, o.PostgresVersion) {
 		return o, optionError("unsupported Postgres version %q. Try: one of %s", o.PostgresVersion, strings.Join(postgresMajors, ", "))
@@ -219,7 +224,7 @@ func (s *Stack) startClickHouse(ctx context.Context, o Options, e engines) (err 
 
 func (s *Stack) startKafka(ctx context.Context, o Options, e engines) (err error) {
 	if o.Kafka == kindApache {
-		s.Kafka, err = openApache(ctx, s.dir, e.apache, o.Log)
+		s.Kafka, err = openApache(ctx, s.dir, e.apache, o.KafkaLogin, o.Log)
 	} else {
 		s.Kafka, err = openKfake(s.dir, o.Log)
 	}
@@ -269,6 +274,9 @@ func (d *workDir) assignPorts(o Options) error {
 	}
 	if o.Parts.Kafka && o.Kafka == kindApache {
 		names = append(names, apacheBroker, apacheController)
+	}
+	if o.Parts.Kafka && o.KafkaLogin != nil {
+		names = append(names, apacheSecure)
 	}
 	for _, name := range names {
 		if _, err := d.state.port(name); err != nil {

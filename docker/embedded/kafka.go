@@ -21,8 +21,10 @@ const brokerStop = 30 * time.Second
 type Kafka struct {
 	kind string // "kfake" or "apache"
 	port int
-	spec func() (spec, error)
-	log  *zap.Logger
+	// secure is the port for TLS and logins; 0 = none
+	secure int
+	spec   func() (spec, error)
+	log    *zap.Logger
 
 	mu    sync.Mutex
 	child *child
@@ -30,6 +32,14 @@ type Kafka struct {
 
 // Brokers returns the bootstrap address; it stays the same over restarts.
 func (k *Kafka) Brokers() []string { return []string{loopback(k.port)} }
+
+// SecureBrokers returns the bootstrap address for TLS and logins; nil without a KafkaLogin.
+func (k *Kafka) SecureBrokers() []string {
+	if k.secure == 0 {
+		return nil
+	}
+	return []string{loopback(k.secure)}
+}
 
 // Kind returns "kfake" or "apache".
 func (k *Kafka) Kind() string { return k.kind }

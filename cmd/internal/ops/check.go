@@ -130,9 +130,10 @@ type report struct {
 
 // check runs all checks at once, without the excluded ones.
 func (s *Server) check(ctx context.Context, exclude []string) report {
-	errs := make([]error, len(s.checks))
+	checks := s.views.Load().checks
+	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
-	for i, c := range s.checks {
+	for i, c := range checks {
 		if !slices.Contains(exclude, c.Name) {
 			wg.Go(func() { errs[i] = c.withTry(c.result(ctx)) })
 		}
@@ -140,7 +141,7 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 	wg.Wait()
 	out, known := report{ok: true}, map[string]bool{}
 	var b strings.Builder
-	for i, c := range s.checks {
+	for i, c := range checks {
 		known[c.Name] = true
 		switch {
 		case slices.Contains(exclude, c.Name):

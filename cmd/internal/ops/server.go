@@ -2,11 +2,13 @@ package ops
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,15 +20,25 @@ const shutdownTime = 2 * time.Second
 
 // Server answers:
 //
-//	/livez    200 as long as the process answers, whatever the checks say: lag or a dead sink must not restart it
+//	/livez    200 as long as the process answers, whatever the checks say: lag or a dead sink must not restart it; it asks for no login
 //	/readyz   200 if every check is good, else 503 and each check's line; ?verbose lists them always, ?exclude=NAME leaves one out
 //	/status   Status as JSON; 503 and one line of text if a part could not be asked
 //	/metrics  Prometheus text format
+//
+// What it shows and whom it lets in may be replaced while it runs: see Show and Protect.
 type Server struct {
 	listener net.Listener
-	checks   []*runner
-	status   func(context.Context) (Status, error)
+	views    atomic.Pointer[views]
+	guard    atomic.Pointer[Guard]
+	running  atomic.Bool
 	http     *http.Server
+}
+
+// views are what a Server answers from.
+type views struct {
+	checks  []*runner
+	status  func(context.Context) (Status, error)
+	metrics http.Handler
 }
 
 // New listens at once (port 0 takes a free one, see Addr) but answers only while Run runs. If Run is never called, the
@@ -36,17 +48,25 @@ func New(listen string, checks []Check, status func(context.Context) (Status, er
 	if err != nil {
 		return nil, fmt.Errorf("listen at ops.listen %s: %w. Try: --listen 127.0.0.1:0", listen, err)
 	}
-	s := &Server{listener: listener, status: status}
-	for _, c := range checks {
-		s.checks = append(s.checks, &runner{Check: c})
-	}
+	s := &Server{listener: listener}
+	s.Show(checks, status, gatherer)
+	s.guard.Store(&Guard{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.livez)
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("GET /status", s.statusJSON)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /readyz", s.guarded(s.readyz))
+	mux.HandleFunc("GET /status", s.guarded(s.statusJSON))
+	mux.HandleFunc("GET /metrics", s.guarded(func(w http.ResponseWriter, r *http.Request) { s.views.Load().metrics.ServeHTTP(w, r) }))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	return s, nil
+}
+
+// Show replaces what the server answers from; requests under way are answered from what was there.
+func (s *Server) Show(checks []Check, status func(context.Context) (Status, error), gatherer prometheus.Gatherer) {
+	v := &views{status: status, metrics: promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})}
+	for _, c := range checks {
+		v.checks = append(v.checks, &runner{Check: c})
+	}
+	s.views.Store(v)
 }
 
 // Addr is the address in use, host:port.
@@ -58,7 +78,12 @@ func (s *Server) Close() error { return s.listener.Close() }
 // Run answers until ctx ends, which is no error.
 func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.http.Serve(s.listener) }()
+	s.running.Store(true)
+	listener := s.listener
+	if s.guard.Load().TLS != nil {
+		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.settings})
+	}
+	go func() { ended <- s.http.Serve(listener) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve %s: %w", s.Addr(), err)
@@ -92,7 +117,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
-	status, err := s.status(r.Context())
+	status, err := s.views.Load().status(r.Context())
 	if err != nil {
 		text(w, http.StatusServiceUnavailable, oneLine(err.Error())+"\n")
 		return

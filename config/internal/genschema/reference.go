@@ -121,6 +121,12 @@ func limits(field reflect.StructField) string {
 	if pattern, ok := field.Tag.Lookup("pattern"); ok {
 		text += " Form: `" + pattern + "`."
 	}
+	switch field.Tag.Get("rotates") {
+	case "all":
+		text += " *SIGHUP takes another value over.*"
+	case "login":
+		text += " *SIGHUP takes another login over.*"
+	}
 	return text
 }
 
