@@ -76,11 +76,11 @@ func TestRoomInWords(t *testing.T) {
 	require.Equal(t, "no capture is running · ClickHouse is not complete up to anything yet · 12.3 hours until source.wal_disk", s.headline())
 }
 
-// log makes looks at a server that writes a megabyte a second.
-type log struct{ growth }
+// server is looked at: it writes a megabyte of log a second.
+type server struct{ growth }
 
 // at looks at a second: where the slot restarts, and up to where capture has confirmed, in megabytes.
-func (l *log) at(second int, restart, confirmed int64, active bool) pace {
+func (l *server) at(second int, restart, confirmed int64, active bool) pace {
 	const mb = 1_000_000
 	now := int64(second) * mb
 	l.look(slotFacts{
@@ -91,7 +91,7 @@ func (l *log) at(second int, restart, confirmed int64, active bool) pace {
 }
 
 func TestPaceOfASlotThatStandsStill(t *testing.T) {
-	var g log
+	var g server
 	require.False(t, g.at(1000, 900, 950, false).known, "one look has no rate")
 	require.False(t, g.at(1000, 900, 950, false).known, "nor have two at once")
 	require.Equal(t, pace{1e6, true, 2 * time.Second}, g.at(1002, 900, 950, false), "nobody reads")
@@ -104,13 +104,13 @@ func TestPaceOfASlotThatStandsStill(t *testing.T) {
 }
 
 func TestPaceOfASlotThatIsFollowed(t *testing.T) {
-	var g log
+	var g server
 	for second := 1000; second <= 1600; second += 2 { // it moves every 15 seconds, as Postgres logs its running transactions
 		p := g.at(second, int64(second/15*15-20), int64(second-1), true)
 		require.Zero(t, p.perSecond, "at %d", second)
 	}
 	require.True(t, g.pace(written{}).known)
-	var slow log
+	var slow server
 	for second := 1000; second <= 1600; second += 2 { // confirmed at half the speed
 		slow.at(second, int64(900+(second-1000)/30*15), int64(920+(second-1000)/2), true)
 	}
@@ -118,21 +118,21 @@ func TestPaceOfASlotThatIsFollowed(t *testing.T) {
 }
 
 func TestPaceOfASlotThatIsHeld(t *testing.T) {
-	var g log
+	var g server
 	g.at(1000, 990, 999, true)
 	require.Equal(t, pace{0, true, 2 * time.Second}, g.at(1002, 990, 1001, true), "capture follows, and the slot will")
 	require.InDelta(t, 1e6, g.at(1061, 990, 1060, true).perSecond, 1, "a transaction stays open")
-	var once log
+	var once server
 	once.at(1000, 700, 999, true)
 	require.InDelta(t, 1e6, once.at(1002, 700, 1001, true).perSecond, 1, "for minutes, as its distance tells")
-	var stuck log
+	var stuck server
 	stuck.at(1000, 990, 995, true)
 	require.InDelta(t, 1e6, stuck.at(1002, 990, 995, true).perSecond, 1, "capture is connected and confirms nothing")
 }
 
 // TestPaceOfADeadPipeline: what was written since its last commit says more than two looks.
 func TestPaceOfADeadPipeline(t *testing.T) {
-	var g log
+	var g server
 	g.at(1000, 900, 950, false)
 	require.Equal(t, pace{2000, true, time.Hour}, g.pace(written{2000 * 3600, time.Hour}), "at the first look")
 	require.False(t, g.pace(written{2000, time.Second}).known, "too short")
