@@ -97,7 +97,7 @@ func binary(t *testing.T) string {
 func TestTheBinaryIsStatic(t *testing.T) {
 	file, err := elf.Open(binary(t))
 	require.NoError(t, err)
-	defer file.Close()
+	t.Cleanup(func() { require.NoError(t, file.Close()) })
 	for _, segment := range file.Progs {
 		require.NotEqual(t, elf.PT_INTERP, segment.Type, "it needs an interpreter")
 		require.NotEqual(t, elf.PT_DYNAMIC, segment.Type, "it needs shared libraries")
@@ -114,7 +114,7 @@ func TestTheBinaryIsStatic(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	linked, err := elf.Open(whole)
 	require.NoError(t, err)
-	defer linked.Close()
+	t.Cleanup(func() { require.NoError(t, linked.Close()) })
 	interpreters := 0
 	for _, segment := range linked.Progs {
 		if segment.Type == elf.PT_INTERP {
