@@ -187,6 +187,7 @@ func promtoolAccepts(t *testing.T, at string) {
 			require.Contains(t, families, m[1])
 		}
 	}
+	require.NotContains(t, families, "dirtbike_slot_safe_wal_bytes", "without a limit of Postgres'")
 	_, body := get(t, at, "/metrics")
 	check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
 	check.Stdin = strings.NewReader(body)

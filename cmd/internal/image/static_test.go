@@ -78,7 +78,7 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	command := exec.Command("sh", "-c", strings.Replace(buildCommand(all), " -o /dirtbike ", " -o "+binary+" ", 1))
-	command.Dir = source
+	command.Dir, command.Env = source, append(os.Environ(), "REVISION=0123abc")
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", errors.Join(err, errors.New(string(out)))
 	}
@@ -136,7 +136,7 @@ func TestTheBinaryLeavesTheStackOut(t *testing.T) {
 	nowhere := unwritable(t)
 	code, stdout, _ := asNobody(t, nowhere, "version")
 	require.Zero(t, code)
-	require.Regexp(t, `^dirtbike \S+, commit \S+, go1\.\S+\n$`, stdout)
+	require.Regexp(t, `^dirtbike \S+, commit 0123abc, go1\.\S+\n$`, stdout)
 	for _, args := range [][]string{{"demo", "--for", "0"}, {"embedded"}, {"embedded", "--dir", "x"}} {
 		code, stdout, stderr := asNobody(t, nowhere, args...)
 		require.Equal(t, 2, code)

@@ -164,8 +164,8 @@ func (c *Collector) Measured(ctx context.Context) (Status, error) {
 		case <-time.After(lookApart):
 		case <-ctx.Done():
 		}
-		if f.slot, err = c.lookAtSlot(ctx); err != nil {
-			return Status{}, err
+		if again, err := c.lookAtSlot(ctx); err == nil { // else what is known stays true, without a rate
+			f.slot = again
 		}
 	}
 	return c.status(f), nil

@@ -37,12 +37,13 @@ func (c *Collector) slotCheck() Check {
 		if err != nil {
 			return err
 		}
-		if err := f.judge(c.Slot, c.forecast(f, written{})); err != nil {
+		fc := c.forecast(f, written{})
+		if err := f.judge(c.Slot, fc); err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		return c.streamed(ctx, f, &idle)
+		return c.streamed(ctx, f, fc, &idle)
 	}}
 }
 
@@ -51,7 +52,7 @@ const idleGrace = 5 * time.Second
 
 // streamed is an error if somebody should stream from the slot and nobody does. Without a capture here only ClickHouse knows how
 // far a first copy is, so that nothing is said while it is away: then another check fails.
-func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) error {
+func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) error {
 	if f.active {
 		*idle = time.Time{}
 		return nil
@@ -62,7 +63,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) 
 			return nil //nolint:nilerr // checks clickhouse, tables and exact say it
 		}
 		if why, try := f.dead(s.Phase, 0); why != "" {
-			return fmt.Errorf("%s. Try: %s", why, try)
+			return fmt.Errorf("%s%s. Try: %s", why, fc.lasts(), try)
 		}
 		return nil
 	}
@@ -76,7 +77,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) 
 	if f.at.Sub(*idle) < idleGrace {
 		return nil
 	}
-	return fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained))
+	return fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.lasts())
 }
 
 func captureHealth(s cdc.Status) error {

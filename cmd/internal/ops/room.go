@@ -78,6 +78,15 @@ func (f forecast) says() string {
 	return " in " + hours(left)
 }
 
+// lasts goes on with a sentence that says that log is kept; "" if nobody knows for how long.
+func (f forecast) lasts() string {
+	left, ok := f.until()
+	if !ok {
+		return ""
+	}
+	return "; " + f.limit + " is met in " + hours(left)
+}
+
 // hours writes a time as people count it who have to get up for it.
 func hours(d time.Duration) string {
 	switch {

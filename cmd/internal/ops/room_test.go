@@ -64,6 +64,8 @@ func TestRoomInWords(t *testing.T) {
 	require.Equal(t, " · 9.0 hours until max_slot_wal_keep_size", says(gib/3600, true))
 	require.Equal(t, " · 9 seconds until max_slot_wal_keep_size", says(gib, true))
 	require.Empty(t, Status{}.withRoom(forecast{}).room())
+	require.Empty(t, forecast{}.lasts())
+	require.Equal(t, "; max_slot_wal_keep_size is met in 9.0 hours", forecast{f.room(0), pace{perSecond: gib / 3600, known: true}}.lasts())
 	for d, want := range map[time.Duration]string{
 		59 * time.Second: "59 seconds", 90 * time.Minute: "90 minutes", 101 * time.Minute: "1.7 hours", 99 * time.Hour: "99.0 hours", 240 * time.Hour: "10 days",
 	} {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/checks"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -148,9 +149,36 @@ func (s Status) WriteJSON(w io.Writer) error {
 
 // WriteText writes a table for people.
 func (s Status) WriteText(w io.Writer) error {
-	if _, err := fmt.Fprintln(w, s.headline()); err != nil || len(s.Tables) == 0 {
+	if _, err := fmt.Fprintln(w, s.headline()); err != nil {
 		return err
 	}
+	if len(s.Tables) > 0 {
+		if err := s.writeTables(w); err != nil {
+			return err
+		}
+	}
+	return s.writeAnchors(w)
+}
+
+// writeAnchors says where the README explains what is not as it should be.
+func (s Status) writeAnchors(w io.Writer) error {
+	var where []string
+	for _, about := range []struct {
+		slug string
+		is   bool
+	}{{"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
+		if c, known := checks.Find(about.slug); known && about.is {
+			where = append(where, c.Anchor())
+		}
+	}
+	if len(where) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, "see "+strings.Join(where, ", "))
+	return err
+}
+
+func (s Status) writeTables(w io.Writer) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	right := prettytext.AlignRight
