@@ -34,7 +34,7 @@ func part(b *strings.Builder, title string, all []checks.Check) {
 	}
 	fmt.Fprintf(b, "\n### %s\n", title)
 	for _, c := range all {
-		fmt.Fprintf(b, "\n#### check-%s\n\n%s\n\n*Safe:* %s\n\n*Do:* %s\n", c.Slug, c.Meaning, c.Safe, c.Do)
+		fmt.Fprintf(b, "\n#### check-%s\n\n%s *Safe:* %s *Do:* %s\n", c.Slug, c.Meaning, c.Safe, c.Do)
 	}
 	b.WriteString("\n")
 }
