@@ -12,6 +12,8 @@ type Source struct {
 	Publication string `yaml:"publication" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,62}$"`
 	// Key columns per schema.table, only for tables that have neither a primary key nor an identity index.
 	Keys map[string][]string `yaml:"keys"`
+	// How much log Postgres' disk can hold: what is free there and the log it has. Postgres tells nobody, so status and the check slot count the hours until it is full from this; 0 means unknown. max_slot_wal_keep_size, if set, counts too: whichever is met first.
+	WALDisk ByteSize `yaml:"wal_disk" default:"0" example:"200GB"`
 	// The first copy of the tables.
 	Snapshot Snapshot `yaml:"snapshot"`
 

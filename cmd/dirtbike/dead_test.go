@@ -30,7 +30,7 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		require.Equal(t, exitNo, code)
 		require.Contains(t, out, "public.late could not be compared: not captured")
 		require.Contains(t, errs, "Error: 1 table could not be compared.\n")
-		ready(t, at, 503, "[-]tables failed: not captured: public.late. Try: restart capture to copy them, or see in its log why they cannot be captured\n", "[-]exact failed: ", "[+]slot ok")
+		ready(t, at, 503, "[-]tables failed: not captured: public.late. Try: restart capture to copy them, or see in its log why they cannot be captured (README.md#check-tables)\n", "[-]exact failed: ", "[+]slot ok")
 		r.exec(`DROP TABLE late`)
 		r.wait()
 		ready(t, at, 200)

@@ -1,3 +1,5 @@
+//go:build !noembedded
+
 package main
 
 import (
@@ -11,6 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 )
+
+// runChild does the job of a process that the embedded stack started from this very binary; otherwise it returns at once.
+func runChild() { embedded.RunChild() }
 
 func (a *app) embedded() *cobra.Command {
 	var o embedded.Options

@@ -4,11 +4,9 @@ package main
 import (
 	"context"
 	"os"
-
-	"dirtbike/docker/embedded"
 )
 
 func main() {
-	embedded.RunChild()
+	runChild()
 	os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr, nil))
 }

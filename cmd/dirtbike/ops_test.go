@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cmd/internal/checks"
 	"dirtbike/cmd/internal/ops"
 )
 
@@ -51,7 +55,7 @@ func ready(t *testing.T, address string, code int, lines ...string) {
 
 // TestOps looks at a running pipeline as its operators do, and then while its parts are away.
 func TestOps(t *testing.T) {
-	r := newRig(t, rigOptions{}, smallSchema)
+	r := newRig(t, rigOptions{sourceYAML: ", wal_disk: 100GB"}, smallSchema)
 	r.start("run")
 	r.wait()
 	at := r.listens("run")
@@ -59,15 +63,19 @@ func TestOps(t *testing.T) {
 		ready(t, at, 200)
 		_, body := get(t, at, "/readyz?verbose")
 		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]kafka ok\n[+]horizon ok\n[+]load ok\nreadyz check passed\n", body)
+		for i, line := range strings.Split(body, "\n")[:len(checks.Ready)] {
+			require.Equal(t, "[+]"+checks.Ready[i].Slug+" ok", line, "every check that is served is explained, in the same order")
+		}
 	})
 	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
 	t.Run("metrics", func(t *testing.T) { metricsContract(t, at) })
+	t.Run("promtool", func(t *testing.T) { promtoolAccepts(t, at) })
 	t.Run("clickhouse away", func(t *testing.T) {
 		require.NoError(t, r.stack.ClickHouse.Kill())
 		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }
 		defer func() { back() }()
 		r.exec(`INSERT INTO things VALUES (500, 'while ClickHouse is away')`)
-		ready(t, at, 503, "[-]clickhouse failed: ", ". Try: see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
+		ready(t, at, 503, "[-]clickhouse failed: ", ". Changes wait in Kafka. Try: see that ClickHouse runs and clickhouse.url is right (README.md#check-clickhouse)\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		require.Eventually(t, func() bool { // an answer from before the kill is used for a moment
@@ -86,7 +94,7 @@ func TestOps(t *testing.T) {
 		require.NoError(t, r.stack.Kafka.Kill())
 		back := func() { require.NoError(t, r.stack.Kafka.Start(context.Background())) }
 		defer func() { back() }()
-		ready(t, at, 503, "[-]kafka failed: ", ". Try: look at the brokers named in kafka.brokers\n", "[+]clickhouse ok")
+		ready(t, at, 503, "[-]kafka failed: ", ". What was committed is safe. Try: look at the brokers named in kafka.brokers (README.md#check-kafka)\n", "[+]clickhouse ok")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		back()
@@ -114,13 +122,15 @@ func statusContract(t *testing.T, r *rig, at string) {
 		require.NotNil(t, s.LagSeconds)
 		require.Positive(t, *s.RetainedWALBytes)
 		require.Equal(t, []ops.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, Exact: true}}, s.Tables)
-		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "tables", "table", "rows", "exact", "dead_letters", "reason"} {
+		require.Equal(t, "source.wal_disk", s.WALLimit)
+		require.EqualValues(t, 100_000_000_000-*s.RetainedWALBytes, *s.WALLeftBytes)
+		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "wal_limit", "wal_left_bytes", "wal_left_hours", "tables", "table", "rows", "exact", "dead_letters", "reason"} {
 			require.Contains(t, text, `"`+key+`"`)
 		}
 	}
 	exit, printed, errs = r.verb("status")
 	require.Zero(t, exit, errs)
-	require.Regexp(t, `^phase streaming · ClickHouse is .* behind · Postgres keeps .* of log for the slot\n`, printed)
+	require.Regexp(t, `^phase streaming · ClickHouse is .* behind · Postgres keeps .* of log for the slot · [^\n]+ (below|until) source\.wal_disk\n`, printed)
 	require.Regexp(t, `│ public.things │ streaming │  100 │ yes   │ `, printed)
 }
 
@@ -159,6 +169,34 @@ func metricsContract(t *testing.T, at string) {
 	require.Contains(t, families, "dirtbike_capture_records_total")
 	require.Contains(t, families, "dirtbike_kafka_commits_total")
 	require.Contains(t, families, "dirtbike_load_rows_total")
+}
+
+// rarely are the metrics that a healthy pipeline without max_slot_wal_keep_size does not have.
+var rarely = []string{"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_seconds", "dirtbike_capture_table_quarantined"}
+
+// promtoolAccepts lets Prometheus' own tool look at a scrape that has every documented metric: it must find nothing.
+func promtoolAccepts(t *testing.T, at string) {
+	promtool := requireTool(t, "promtool", "apt-get install prometheus")
+	page, err := os.ReadFile("../../ARCHITECTURE.md")
+	require.NoError(t, err)
+	families := scrape(t, at)
+	named := regexp.MustCompile("(?m)^\\| `(dirtbike_[a-z_]+)` \\|").FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(named), 30)
+	for _, m := range named {
+		if !slices.Contains(rarely, m[1]) {
+			require.Contains(t, families, m[1])
+		}
+	}
+	require.NotContains(t, families, "dirtbike_slot_safe_wal_bytes", "without a limit of Postgres'")
+	_, body := get(t, at, "/metrics")
+	check := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	check.Stdin = strings.NewReader(body)
+	out, err := check.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, string(out))
+	check = exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	check.Stdin = strings.NewReader(body + "# TYPE dirtbike_bad counter\ndirtbike_bad 1\n")
+	require.Error(t, check.Run(), "it finds what is wrong")
 }
 
 // TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which nobody listens.

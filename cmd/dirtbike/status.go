@@ -50,7 +50,7 @@ func (a *app) askStatus(ctx context.Context) (ops.Status, error) {
 	defer health.Close()
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	status, err := health.Collector().Status(ctx)
+	status, err := health.Collector().Measured(ctx)
 	switch {
 	case errors.Is(err, ops.ErrRefused):
 		return status, wrong(err)

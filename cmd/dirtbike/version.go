@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
+
+// commit is set by the image's build, which has no history to read it from.
+var commit string
 
 func (a *app) version() *cobra.Command {
 	return &cobra.Command{
@@ -15,7 +19,7 @@ func (a *app) version() *cobra.Command {
 			if !ok {
 				return answerNo(fmt.Errorf("this binary was built without version information"))
 			}
-			revision := "unknown"
+			revision := cmp.Or(commit, "unknown")
 			for _, s := range info.Settings {
 				if s.Key == "vcs.revision" {
 					revision = s.Value

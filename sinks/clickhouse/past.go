@@ -36,7 +36,7 @@ func ReadPast(ctx context.Context, conn driver.Conn, database, prefix string) (c
 			continue
 		}
 		if err != nil {
-			return past, fmt.Errorf("read what ClickHouse knows of the pipeline: %w", plain(err))
+			return past, fmt.Errorf("read what ClickHouse knows of the pipeline: %w", withoutMessage(err))
 		}
 	}
 	return past, nil
@@ -59,8 +59,8 @@ func readPast(ctx context.Context, conn driver.Conn, sql string, row func(name s
 	return rows.Err()
 }
 
-// plain is an error without ClickHouse's own message.
-func plain(err error) error {
+// withoutMessage is an error without ClickHouse's own message.
+func withoutMessage(err error) error {
 	if errorCode(err) == 0 {
 		return err
 	}

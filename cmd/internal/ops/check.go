@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"dirtbike/cmd/internal/checks"
 )
 
 const (
@@ -22,12 +24,12 @@ const (
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
-	// Try is what to do if Func does not answer in time, or its error does not say it. Empty stands for what is known of
-	// the name: every failed check is shown with a way out.
+	// Try is what to do if Func does not answer in time, or its error does not say it. Empty stands for what package checks
+	// says of the name: every failed check is shown with a way out.
 	Try string
 }
 
-// Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better.
+// Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better, as Check.Try.
 func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
 	return Check{Name: name, Try: try, Func: func(ctx context.Context) error {
 		err := ping(ctx)
@@ -40,22 +42,38 @@ func Reachable(name string, ping func(ctx context.Context) error, try string) Ch
 
 func saysTry(err error) bool { return strings.Contains(err.Error(), "Try: ") }
 
-// tries is what to do about a check that does not say it itself, by its name.
-var tries = map[string]string{
-	"slot":    "see that Postgres runs and source.url is right; it keeps the log meanwhile",
-	"capture": "dirtbike status; nothing that Kafka has is lost",
-	"tables":  "see that Postgres and ClickHouse answer, then dirtbike status",
-	"exact":   "see that Postgres and ClickHouse answer, then dirtbike wait",
-	"horizon": "see that ClickHouse runs and clickhouse.url is right",
-	"load":    "see that Kafka and ClickHouse answer; changes wait in Kafka meanwhile",
-}
-
-// withTry makes an error of the check end with what to do.
+// withTry makes an error of the check end with what to do, and say what is safe, as package checks has it under the check's name.
 func (c Check) withTry(err error) error {
 	if err == nil || saysTry(err) {
 		return err
 	}
-	return fmt.Errorf("%w. Try: %s", err, cmp.Or(c.Try, tries[c.Name], "see the log of this process"))
+	said, _ := checks.Find(c.Name) // without an entry there is nothing more to say
+	safe := firstSentence(said.Safe)
+	if safe != "" {
+		safe = " " + safe + "."
+	}
+	return fmt.Errorf("%w.%s Try: %s", err, safe, cmp.Or(c.Try, lowerFirst(firstSentence(said.Do)), "see the log of this process"))
+}
+
+// firstSentence gives the first sentence of Markdown as plain text, without its full stop.
+func firstSentence(markdown string) string {
+	sentence, _, _ := strings.Cut(markdown+" ", ". ")
+	return strings.ReplaceAll(strings.TrimSpace(sentence), "`", "")
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// anchor is where the README explains a check, in brackets; empty for a check that it does not know.
+func anchor(name string) string {
+	if c, known := checks.Find(name); known {
+		return " (" + c.Anchor() + ")"
+	}
+	return ""
 }
 
 // runner runs a check at most once at a time and keeps its answer.
@@ -130,7 +148,7 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
 		case errs[i] != nil:
 			out.ok = false
-			fmt.Fprintf(&b, "[-]%s failed: %s\n", c.Name, oneLine(errs[i].Error()))
+			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, oneLine(errs[i].Error()), anchor(c.Name))
 		default:
 			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
 		}

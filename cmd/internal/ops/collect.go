@@ -33,6 +33,10 @@ type Sources struct {
 	Database   string
 	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both servers.
 	Capture func() cdc.Status
+	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
+	WALDisk int64
+	// Open says that columns which no rule names are published.
+	Open bool
 }
 
 // Collector gathers the status. It is safe for concurrent use and keeps what it reads for a quarter of a second, the row
@@ -45,6 +49,11 @@ type Collector struct {
 	at       time.Time
 	counted  map[string]counts // by view
 	countsAt time.Time
+
+	slot struct {
+		sync.Mutex
+		growth growth // of all looks of this process
+	}
 }
 
 // counts is what was counted in a view.
@@ -72,7 +81,13 @@ type facts struct {
 	reasons  map[string]string      // of quarantined tables
 	excluded map[string]string      // why capture no longer follows a table
 	counted  map[string]counts      // what a view shows, by view; a table is shown once it has a view
-	stored   map[string]int64       // rows that the newest generation stores, by view, outranked ones included
+	stored   map[string]stored      // what the newest generation has, by view
+}
+
+// stored is what system.tables says of a generation's table.
+type stored struct {
+	rows  int64 // outranked ones included
+	parts int64 // that are read
 }
 
 // ours picks the views of captured tables: people may have views of their own beside them.
@@ -95,9 +110,17 @@ func (f *facts) count(table string) (n counts, shown bool) {
 		if n, is := f.counted[view]; is {
 			return n, true
 		}
-		n.rows = max(n.rows, f.stored[view])
+		n.rows = max(n.rows, f.stored[view].rows)
 	}
 	return n, false
+}
+
+// parts gives the number of parts of the table's storage.
+func (f *facts) parts(table string) (n int64) {
+	for _, view := range viewNames(table) {
+		n = max(n, f.stored[view].parts)
+	}
+	return n
 }
 
 // completeRow is a row of complete_up_to.
@@ -122,7 +145,59 @@ func (c *Collector) status(f facts) Status {
 	if c.Capture != nil {
 		capture = c.Capture()
 	}
-	return assemble(f, capture)
+	s := assemble(f, capture)
+	return s.withRoom(c.forecast(f.slot, f.written()))
+}
+
+// lookApart is how far apart two looks are that measure how fast the log grows.
+const lookApart = 2 * time.Second
+
+// Measured is Status for one who asks once: if nobody knows yet how fast the log held back grows, and there is a limit to it, this
+// takes lookApart longer and looks at the slot again. Its error says which part could not be asked.
+func (c *Collector) Measured(ctx context.Context) (Status, error) {
+	f, err := c.read(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
+		select {
+		case <-time.After(lookApart):
+		case <-ctx.Done():
+		}
+		if again, err := c.lookAtSlot(ctx); err == nil { // else what is known stays true, without a rate
+			f.slot = again
+		}
+	}
+	return c.status(f), nil
+}
+
+// lookAtSlot reads the slot, and keeps what it says for the rate.
+func (c *Collector) lookAtSlot(ctx context.Context) (slotFacts, error) {
+	f, err := readSlot(ctx, c.Postgres, c.Slot)
+	if err != nil {
+		return f, err
+	}
+	c.slot.Lock()
+	defer c.slot.Unlock()
+	c.slot.growth.look(f)
+	return f, nil
+}
+
+// forecast says how long the log held back may grow.
+func (c *Collector) forecast(f slotFacts, before written) forecast {
+	c.slot.Lock()
+	defer c.slot.Unlock()
+	return forecast{f.room(c.WALDisk), c.slot.growth.pace(before)}
+}
+
+// written is what Postgres has written since the commit that ClickHouse is complete up to: while a pipeline is down, that is the best
+// measure of how fast it writes.
+func (f *facts) written() written {
+	all, known := f.complete[""]
+	if !known || int64(all.lsn) > f.slot.current { //nolint:gosec // log positions are far below 2^63
+		return written{}
+	}
+	return written{f.slot.current - int64(all.lsn), f.slot.at.Sub(all.commitTime)} //nolint:gosec // as above
 }
 
 func (c *Collector) read(ctx context.Context) (facts, error) {
@@ -140,7 +215,7 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 }
 
 func (c *Collector) ask(ctx context.Context) (f facts, err error) {
-	if f.slot, err = readSlot(ctx, c.Postgres, c.Slot); err != nil {
+	if f.slot, err = c.lookAtSlot(ctx); err != nil {
 		return f, err
 	}
 	if c.Match != nil {
@@ -266,17 +341,17 @@ func viewNames(table string) (views []string) {
 	return views
 }
 
-// readTables lists the views, each with whether it has exact texts, and the rows that the newest generation of each table stores.
+// readTables lists the views, each with whether it has exact texts, and what the newest generation of each table stores.
 // Neither reads a row.
-func (c *Collector) readTables(ctx context.Context) (views map[string]bool, stored map[string]int64, err error) {
-	views, stored = map[string]bool{}, map[string]int64{}
+func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tables map[string]stored, err error) {
+	views, tables = map[string]bool{}, map[string]stored{}
 	newest := map[string]uint64{}
-	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + literal(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
+	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + literal(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
 	err = c.query(ctx, sql, func(r driver.Rows) error {
 		var view, exactTexts uint8
 		var name string
-		var n int64
-		if err := r.Scan(&view, &exactTexts, &name, &n); err != nil {
+		var n stored
+		if err := r.Scan(&view, &exactTexts, &name, &n.rows, &n.parts); err != nil {
 			return err
 		}
 		if view == 1 {
@@ -289,11 +364,11 @@ func (c *Collector) readTables(ctx context.Context) (views map[string]bool, stor
 		}
 		generation, err := strconv.ParseUint(name[at+3:], 10, 32)
 		if err == nil && generation >= newest[name[:at]] {
-			newest[name[:at]], stored[name[:at]] = generation, n
+			newest[name[:at]], tables[name[:at]] = generation, n
 		}
 		return nil // a table of another name is none of ours
 	})
-	return views, stored, err
+	return views, tables, err
 }
 
 // query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an error: a

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// collector starts Postgres and ClickHouse for the length of the test.
-func collector(t *testing.T) (*Collector, *embedded.Stack) {
+// collector starts Postgres, with that much max_slot_wal_keep_size, and ClickHouse for the length of the test.
+func collector(t *testing.T, keep string) (*Collector, *embedded.Stack) {
 	t.Helper()
 	if _, err := exec.LookPath("npm"); err != nil {
 		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
@@ -34,7 +34,7 @@ func collector(t *testing.T) (*Collector, *embedded.Stack) {
 	defer cancel()
 	stack, err := embedded.Start(ctx, embedded.Options{
 		Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true, ClickHouse: true},
-		PostgresSettings: map[string]string{"max_slot_wal_keep_size": "1GB"},
+		PostgresSettings: map[string]string{"max_slot_wal_keep_size": keep},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
@@ -71,7 +71,7 @@ var clickHouseSide = []string{
 }
 
 func TestCollector(t *testing.T) {
-	c, stack := collector(t)
+	c, stack := collector(t, "1GB")
 	fresh := func() { c.at, c.countsAt = time.Time{}, time.Time{} }
 	ctx := t.Context()
 

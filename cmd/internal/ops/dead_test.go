@@ -13,6 +13,26 @@ import (
 	"dirtbike/cdc"
 )
 
+// TestStatusSaysWhereItIsExplained: one line, of what is not as it should be.
+func TestStatusSaysWhereItIsExplained(t *testing.T) {
+	for want, s := range map[string]Status{
+		"":                            {Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
+		"see README.md#check-exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "copying"}}},
+		"see README.md#check-tables, README.md#check-exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "quarantined"}}},
+		"see README.md#check-slot\n":                          {dead: "slot s is gone", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
+	} {
+		var text strings.Builder
+		require.NoError(t, s.WriteText(&text))
+		at := strings.LastIndex(strings.TrimSuffix(text.String(), "\n"), "\n") + 1
+		last := text.String()[at:]
+		if want == "" {
+			require.NotContains(t, last, "see ")
+			continue
+		}
+		require.Equal(t, want, last)
+	}
+}
+
 func headline(t *testing.T, s Status) string {
 	t.Helper()
 	var text strings.Builder
@@ -101,7 +121,7 @@ func TestAnInactiveSlotFailsAfterAGrace(t *testing.T) {
 	c := NewCollector(Sources{Slot: "s", Capture: func() cdc.Status { return cdc.Status{Phase: phase} }})
 	var idle time.Time
 	at := func(seconds int, active bool) error {
-		return c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, &idle)
+		return c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)
 	}
 	require.NoError(t, at(0, false), "nobody streams while the first copy runs")
 	require.NoError(t, at(60, false))

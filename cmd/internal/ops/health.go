@@ -16,7 +16,7 @@ import (
 // their own.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
-		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, "see that ClickHouse runs and clickhouse.url is right; changes wait in Kafka meanwhile"),
+		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, ""),
 		c.slotCheck(),
 	}
 	if c.Capture != nil {
@@ -31,20 +31,19 @@ func (c *Collector) Checks() []Check {
 // slotCheck asks Postgres itself, so that it answers while ClickHouse is away: that is when the log piles up.
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
-	var g growth
 	var idle time.Time // when this check first saw nobody stream
 	return Check{Name: "slot", Func: func(ctx context.Context) error {
-		f, err := readSlot(ctx, c.Postgres, c.Slot)
+		f, err := c.lookAtSlot(ctx)
 		if err != nil {
+			return err
+		}
+		fc := c.forecast(f, written{})
+		if err := f.judge(c.Slot, fc); err != nil {
 			return err
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		perSecond, known := g.rate(f)
-		if err := f.judge(c.Slot, perSecond, known); err != nil {
-			return err
-		}
-		return c.streamed(ctx, f, &idle)
+		return c.streamed(ctx, f, fc, &idle)
 	}}
 }
 
@@ -53,7 +52,7 @@ const idleGrace = 5 * time.Second
 
 // streamed is an error if somebody should stream from the slot and nobody does. Without a capture here only ClickHouse knows how
 // far a first copy is, so that nothing is said while it is away: then another check fails.
-func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) error {
+func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) error {
 	if f.active {
 		*idle = time.Time{}
 		return nil
@@ -64,7 +63,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) 
 			return nil //nolint:nilerr // checks clickhouse, tables and exact say it
 		}
 		if why, try := f.dead(s.Phase, 0); why != "" {
-			return fmt.Errorf("%s. Try: %s", why, try)
+			return fmt.Errorf("%s%s. Try: %s", why, fc.lasts(), try)
 		}
 		return nil
 	}
@@ -78,7 +77,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, idle *time.Time) 
 	if f.at.Sub(*idle) < idleGrace {
 		return nil
 	}
-	return fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained))
+	return fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.lasts())
 }
 
 func captureHealth(s cdc.Status) error {

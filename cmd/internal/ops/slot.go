@@ -26,15 +26,21 @@ type slotFacts struct {
 	since time.Time
 	// safe is safe_wal_size: how much more may be written before the slot is lost; negative if Postgres does not say.
 	safe, retained int64
+	// unconfirmed is how much of the log nobody has confirmed, in bytes.
+	unconfirmed int64
+	// spilled is what decoding has written to disk, since Postgres counts for this slot, in bytes.
+	spilled int64
 }
 
 const slotSQL = `
 SELECT clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
   (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
-  s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(s.safe_wal_size, -1),
-  coalesce(w.lsn - s.restart_lsn, 0)::bigint, (to_jsonb(s) ->> 'inactive_since')::timestamptz
+  s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(CASE WHEN s.safe_wal_size < 0 THEN 0 ELSE s.safe_wal_size END, -1),
+  coalesce(w.lsn - s.restart_lsn, 0)::bigint, coalesce(w.lsn - s.confirmed_flush_lsn, 0)::bigint, coalesce(c.spill_bytes, 0),
+  (to_jsonb(s) ->> 'inactive_since')::timestamptz
 FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
-LEFT JOIN pg_replication_slots s ON s.slot_name = $1`
+LEFT JOIN pg_replication_slots s ON s.slot_name = $1
+LEFT JOIN pg_stat_replication_slots c ON c.slot_name = $1`
 
 // VerbName is the application_name of connections to Postgres that look and do not capture: those of capture alone bear that of
 // replication.SessionSettings, by which the verbs see that one is there.
@@ -49,45 +55,12 @@ func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
 	began := time.Now()
-	err := pg.QueryRow(ctx, slotSQL, slot).Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &since)
+	err := pg.QueryRow(ctx, slotSQL, slot).Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since)
 	if err != nil {
 		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)
 	}
 	f.since = since.Time // zero if there is none
 	return f, nil
-}
-
-const (
-	// hoursAhead is how long before the slot is lost, at the present rate, its check fails.
-	hoursAhead = 4 * time.Hour
-	// growthWindow is over how long the rate is measured.
-	growthWindow = 10 * time.Minute
-	// growthLeast is the shortest time that gives a rate.
-	growthLeast = 30 * time.Second
-	// uncapped is how much log the slot may hold back where Postgres has no limit and would fill its disk.
-	uncapped = 32 << 30
-)
-
-// growth measures how fast the log held back grows; a healthy slot's does not.
-type growth struct {
-	samples []slotFacts // ascending in time, not older than growthWindow
-}
-
-// rate gives bytes per second; ok is false as long as too little has been seen.
-func (g *growth) rate(now slotFacts) (perSecond float64, ok bool) {
-	if n := len(g.samples); n > 0 && now.current < g.samples[n-1].current {
-		g.samples = g.samples[:0] // another server, or one that was restored
-	}
-	for len(g.samples) > 1 && now.at.Sub(g.samples[0].at) > growthWindow {
-		g.samples = g.samples[1:]
-	}
-	g.samples = append(g.samples, now)
-	first := g.samples[0]
-	elapsed := now.at.Sub(first.at)
-	if elapsed < growthLeast {
-		return 0, false
-	}
-	return float64(now.retained-first.retained) / elapsed.Seconds(), true
 }
 
 // dead says why nothing can come through the slot any more, or nothing does at present, and what to do; "" if all is well. point
@@ -106,32 +79,4 @@ func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
 		return fmt.Sprintf("no capture is running (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "dirtbike run, or dirtbike capture"
 	}
 	return "", ""
-}
-
-// judge says whether the slot is in danger, while there is time to act.
-func (f slotFacts) judge(slot string, perSecond float64, known bool) error {
-	switch {
-	case !f.found:
-		return fmt.Errorf("slot %s does not exist: changes from now on would be missed. Try: dirtbike run, which creates it at a first start and otherwise says what is lost", slot)
-	case f.walStatus == "lost":
-		return fmt.Errorf("Postgres has invalidated slot %s: changes are lost. Try: "+cdc.StartAnew+", and a larger max_slot_wal_keep_size", slot)
-	case f.walStatus == "unreserved":
-		return fmt.Errorf("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Try: ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which check fails beside this one", slot, f.retained>>19)
-	case f.keep < 0 && f.retained > uncapped:
-		return fmt.Errorf("slot %s holds back %s of log and Postgres has no limit: its disk fills up. Try: see which check fails beside this one, and set max_slot_wal_keep_size", slot, size(&f.retained))
-	case f.keep < 0 || f.safe < 0:
-		return nil
-	case f.safe < f.keep/5:
-		return fmt.Errorf("slot %s is lost after another %s of log%s. Try: see which check fails beside this one, or raise max_slot_wal_keep_size", slot, size(&f.safe), hoursLeft(f.safe, perSecond, known))
-	case known && perSecond > 0 && float64(f.safe)/perSecond < hoursAhead.Seconds():
-		return fmt.Errorf("slot %s holds back %s and is lost%s at the present rate. Try: see which check fails beside this one, or raise max_slot_wal_keep_size", slot, size(&f.retained), hoursLeft(f.safe, perSecond, known))
-	}
-	return nil
-}
-
-func hoursLeft(safe int64, perSecond float64, known bool) string {
-	if !known || perSecond <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" in %.1f hours", float64(safe)/perSecond/3600)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/checks"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -29,11 +30,42 @@ type Status struct {
 	LagSeconds *float64 `json:"lag_seconds"`
 	// RetainedWALBytes is how much log Postgres keeps for the slot; null without a slot.
 	RetainedWALBytes *int64 `json:"retained_wal_bytes"`
+	// WALLimit is the setting that the log kept for the slot meets first: max_slot_wal_keep_size or source.wal_disk; empty without one.
+	WALLimit string `json:"wal_limit"`
+	// WALLeftBytes is how much more log can be kept; null without a limit.
+	WALLeftBytes *int64 `json:"wal_left_bytes"`
+	// WALLeftHours is in how many hours none is left, at the rate at which the log kept has grown; null without a limit, while it does
+	// not grow (or would last more than a year), or as long as the rate is not known.
+	WALLeftHours *float64 `json:"wal_left_hours"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// dead says why nothing comes through the slot, try what to do; "" if all is well. It is for people: in the JSON form
 	// retained_wal_bytes is null without a slot.
 	dead, try string
+}
+
+// withRoom adds how much log can be kept, and for how long.
+func (s Status) withRoom(f forecast) Status {
+	if f.limit == "" {
+		return s
+	}
+	s.WALLimit, s.WALLeftBytes = f.limit, &f.left
+	if left, ok := f.until(); ok {
+		inHours := left.Hours()
+		s.WALLeftHours = &inHours
+	}
+	return s
+}
+
+// room says in words how much log can be kept, and for how long; "" without a limit.
+func (s Status) room() string {
+	switch {
+	case s.WALLimit == "":
+		return ""
+	case s.WALLeftHours == nil:
+		return " · " + size(s.WALLeftBytes) + " below " + s.WALLimit
+	}
+	return " · " + hours(time.Duration(*s.WALLeftHours*float64(time.Hour))) + " until " + s.WALLimit
 }
 
 // Dead is nil if a capture streams, or none need do so yet; otherwise its error says that the slot is gone or nobody reads it.
@@ -117,9 +149,36 @@ func (s Status) WriteJSON(w io.Writer) error {
 
 // WriteText writes a table for people.
 func (s Status) WriteText(w io.Writer) error {
-	if _, err := fmt.Fprintln(w, s.headline()); err != nil || len(s.Tables) == 0 {
+	if _, err := fmt.Fprintln(w, s.headline()); err != nil {
 		return err
 	}
+	if len(s.Tables) > 0 {
+		if err := s.writeTables(w); err != nil {
+			return err
+		}
+	}
+	return s.writeAnchors(w)
+}
+
+// writeAnchors says where the README explains what is not as it should be.
+func (s Status) writeAnchors(w io.Writer) error {
+	var where []string
+	for _, about := range []struct {
+		slug string
+		is   bool
+	}{{"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
+		if c, known := checks.Find(about.slug); known && about.is {
+			where = append(where, c.Anchor())
+		}
+	}
+	if len(where) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, "see "+strings.Join(where, ", "))
+	return err
+}
+
+func (s Status) writeTables(w io.Writer) error {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	right := prettytext.AlignRight
@@ -150,12 +209,12 @@ func (s Status) headline() string {
 		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
 	}
 	if s.dead != "" {
-		return line
+		return line + s.room()
 	}
 	if s.RetainedWALBytes == nil {
 		return line + " · there is no slot"
 	}
-	return line + " · Postgres keeps " + size(s.RetainedWALBytes) + " of log for the slot"
+	return line + " · Postgres keeps " + size(s.RetainedWALBytes) + " of log for the slot" + s.room()
 }
 
 func size(bytes *int64) string {

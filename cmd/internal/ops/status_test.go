@@ -26,6 +26,9 @@ const sampleJSON = `{
   "lag_bytes": 4096,
   "lag_seconds": 1.25,
   "retained_wal_bytes": 16777216,
+  "wal_limit": "",
+  "wal_left_bytes": null,
+  "wal_left_hours": null,
   "tables": [
     {
       "table": "public.claims",
@@ -54,6 +57,7 @@ const sampleText = `phase streaming · ClickHouse is 4.0 KiB, 1.2 s behind · Po
 │ public.claims │ streaming   │ 1,234,567 │ yes   │            0 │                                    │
 │ public.visits │ quarantined │        12 │ no    │            3 │ load: column note: malformed value │
 └───────────────┴─────────────┴───────────┴───────┴──────────────┴────────────────────────────────────┘
+see README.md#check-tables, README.md#check-exact
 `
 
 func TestStatusGoldens(t *testing.T) {
@@ -73,6 +77,9 @@ func TestStatusBeforeAnythingGolden(t *testing.T) {
   "lag_bytes": null,
   "lag_seconds": null,
   "retained_wal_bytes": null,
+  "wal_limit": "",
+  "wal_left_bytes": null,
+  "wal_left_hours": null,
   "tables": []
 }
 `, json.String())
@@ -95,7 +102,7 @@ func TestAssemble(t *testing.T) {
 		reasons:  map[string]string{"public.c": "load: broken"},
 		excluded: map[string]string{"public.left": "capture: no longer named", "public.never": "it was never copied"},
 		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
-		stored:   map[string]int64{"a": 9, "b": 1, "d": 2},
+		stored:   map[string]stored{"a": {rows: 9}, "b": {rows: 1}, "d": {rows: 2}},
 	}
 	s := assemble(f, cdc.Status{})
 	require.Equal(t, "copying", s.Phase)
@@ -130,53 +137,6 @@ func TestAssemble(t *testing.T) {
 
 	f.slot.current = 4000
 	require.Zero(t, *assemble(f, capture).LagSeconds, "no lag, no age")
-}
-
-func TestSlotIsJudgedBeforeTheDiskIsFull(t *testing.T) {
-	const gb = 1 << 30
-	healthy := slotFacts{found: true, walStatus: "reserved", keep: 10 * gb, safe: 9 * gb, retained: gb}
-	require.NoError(t, healthy.judge("s", 0, true))
-	for name, c := range map[string]struct {
-		change    func(*slotFacts)
-		perSecond float64
-		want      string
-	}{
-		"missing":    {func(f *slotFacts) { f.found = false }, 0, "does not exist"},
-		"lost":       {func(f *slotFacts) { f.walStatus = "lost" }, 0, "changes are lost"},
-		"unreserved": {func(f *slotFacts) { f.walStatus = "unreserved" }, 0, "next checkpoint"},
-		"nearly":     {func(f *slotFacts) { f.safe = gb }, gb / 3600, "after another 1.0 GiB of log in 1.0 hours"},
-		"soon":       {func(f *slotFacts) {}, 3 * gb / 3600, "is lost in 3.0 hours at the present rate"},
-		"no limit":   {func(f *slotFacts) { f.keep, f.safe, f.retained = -1, -1, 33*gb }, 0, "Postgres has no limit"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := healthy
-			c.change(&f)
-			err := f.judge("s", c.perSecond, true)
-			require.ErrorContains(t, err, c.want)
-			require.ErrorContains(t, err, "Try: ")
-		})
-	}
-	unlimited := slotFacts{found: true, keep: -1, safe: -1, retained: gb}
-	require.NoError(t, unlimited.judge("s", gb, true))
-}
-
-func TestGrowth(t *testing.T) {
-	start := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
-	at := func(seconds int, retained int64) slotFacts {
-		return slotFacts{at: start.Add(time.Duration(seconds) * time.Second), current: 1 << 40, retained: retained}
-	}
-	var g growth
-	_, ok := g.rate(at(0, 1000))
-	require.False(t, ok, "one sample has no rate")
-	_, ok = g.rate(at(10, 2000))
-	require.False(t, ok, "too short")
-	perSecond, ok := g.rate(at(100, 11000))
-	require.True(t, ok)
-	require.InDelta(t, 100, perSecond, 1e-9)
-	perSecond, _ = g.rate(at(700, 12200))
-	require.InDelta(t, 2, perSecond, 1e-9, "samples older than the window are forgotten")
-	_, ok = g.rate(slotFacts{at: start.Add(800 * time.Second), current: 5})
-	require.False(t, ok, "another server")
 }
 
 func TestCaptureHealth(t *testing.T) {

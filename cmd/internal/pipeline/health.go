@@ -50,7 +50,7 @@ func NewHealth(c *config.Config) (*Health, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
-	h.Checks = []ops.Check{ops.Reachable("kafka", func(ctx context.Context) error { return kafkaError(kafka.Ping(ctx)) }, "look at the brokers named in kafka.brokers")}
+	h.Checks = []ops.Check{ops.Reachable("kafka", func(ctx context.Context) error { return kafkaError(kafka.Ping(ctx)) }, "")}
 	return h, nil
 }
 
@@ -90,6 +90,7 @@ func (h *Health) Collector() *ops.Collector {
 	return ops.NewCollector(ops.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
 		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Capture: h.Capture,
+		WALDisk: int64(h.config.Source.WALDisk), Open: h.config.Privacy == nil || h.config.Privacy.Mode == config.ModeOpen,
 	})
 }
 

@@ -5,3 +5,4 @@ package rules
 
 //go:generate go run ./gentypes
 //go:generate go run ./genmetrics
+//go:generate go run ./genchecks

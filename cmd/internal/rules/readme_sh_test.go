@@ -71,6 +71,11 @@ var shellChecks = []struct {
 	{"curl -fsS http://127.0.0.1:8085", checkEndpoint},
 	{"python3 -m venv ", func(t *testing.T, rest string) { require.Equal(t, ".venv", rest) }},
 	{".venv/bin/pip install ", checkRequirement},
+	{"sh docker/secrets.sh", func(t *testing.T, rest string) { // what it does is tested in cmd/internal/image
+		require.Empty(t, rest)
+		require.FileExists(t, filepath.Join(root, "docker", "secrets.sh"))
+	}},
+	{"docker compose -f docker/compose.yaml ", checkCompose},
 }
 
 // checkOf finds the check of a command line.
@@ -159,6 +164,24 @@ func checkEndpoint(t *testing.T, target string) {
 	_, err = io.Copy(io.Discard, response.Body)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, response.StatusCode)
+}
+
+// checkCompose checks the subcommand's flags by a list, that a service is there, and what is executed in it. No Docker is needed.
+func checkCompose(t *testing.T, args string) {
+	known := map[string][]string{"up": {"--build", "--wait"}, "down": {"--volumes"}, "logs": {"dirtbike"}, "exec": {"dirtbike"}}
+	fields := strings.Fields(args)
+	require.Contains(t, known, fields[0])
+	if fields[0] == "exec" {
+		require.Equal(t, "dirtbike", fields[2])
+		require.NoError(t, verbError(t.Context(), binary(t), strings.Join(fields[3:], " ")))
+		fields = fields[:2]
+	}
+	for _, field := range fields[1:] {
+		require.Contains(t, known[fields[0]], field)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docker", "compose.yaml"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "\n  dirtbike:\n")
 }
 
 // checkRequirement holds the README to what the CI installs.

@@ -24,7 +24,7 @@ func write() error {
 	if err != nil {
 		return err
 	}
-	return section.Write(name, markdown(all))
+	return section.Write(section.Architecture, name, markdown(all))
 }
 
 // markdown is one line a metric.

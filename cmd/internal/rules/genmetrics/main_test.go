@@ -12,7 +12,7 @@ import (
 )
 
 func TestArchitectureHasTheMetrics(t *testing.T) {
-	text, err := os.ReadFile("../" + section.Page)
+	text, err := os.ReadFile("../" + section.Architecture)
 	require.NoError(t, err)
 	all, err := metrics()
 	require.NoError(t, err)

@@ -67,6 +67,9 @@ func describe(collectors []prometheus.Collector) (all []metric, err error) {
 				return nil, err
 			}
 			m.kind = kind
+			if _, mixed := c.(*ops.Collector); mixed && strings.HasSuffix(m.name, "_total") {
+				m.kind = "counter"
+			}
 			all = append(all, m)
 		}
 	}
@@ -91,7 +94,7 @@ func kindOf(c prometheus.Collector) (string, error) {
 	switch c := c.(type) {
 	case *prometheus.CounterVec:
 		return "counter", nil
-	case *prometheus.GaugeVec, *ops.Collector:
+	case *prometheus.GaugeVec, *ops.Collector: // but for its counters, see describe
 		return "gauge", nil
 	case *prometheus.HistogramVec:
 		return "histogram", nil

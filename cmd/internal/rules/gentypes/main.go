@@ -13,7 +13,7 @@ import (
 const name = "types"
 
 func main() {
-	if err := section.Write(name, schemas.TypeTableMarkdown()); err != nil {
+	if err := section.Write(section.Architecture, name, schemas.TypeTableMarkdown()); err != nil {
 		fmt.Fprintln(os.Stderr, "Error: write the type table:", err)
 		os.Exit(1)
 	}

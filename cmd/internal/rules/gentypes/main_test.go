@@ -11,7 +11,7 @@ import (
 )
 
 func TestArchitectureHasTheTypeTable(t *testing.T) {
-	page, err := os.ReadFile("../" + section.Page)
+	page, err := os.ReadFile("../" + section.Architecture)
 	require.NoError(t, err)
 	want, err := section.Replace(string(page), name, schemas.TypeTableMarkdown())
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-// Package section keeps the generated parts of ARCHITECTURE.md current. Each stands between a begin and an end mark of its name.
+// Package section keeps the generated parts of ARCHITECTURE.md and README.md current. Each stands between a begin and an end mark of its name.
 package section
 
 import (
@@ -7,20 +7,23 @@ import (
 	"strings"
 )
 
-// Page is the file, as seen from the folder of package rules, where the generators are run.
-const Page = "../../../ARCHITECTURE.md"
+// The pages, as seen from the folder of package rules, where the generators are run.
+const (
+	Architecture = "../../../ARCHITECTURE.md"
+	Readme       = "../../../README.md"
+)
 
-// Write puts text between the marks of name in Page; a page that is current is not written.
-func Write(name, text string) error {
-	page, err := os.ReadFile(Page)
+// Write puts text between the marks of name in page; one that is current is not written.
+func Write(page, name, text string) error {
+	was, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	next, err := Replace(string(page), name, text)
-	if err != nil || next == string(page) {
+	next, err := Replace(string(was), name, text)
+	if err != nil || next == string(was) {
 		return err
 	}
-	return os.WriteFile(Page, []byte(next), 0o644)
+	return os.WriteFile(page, []byte(next), 0o644)
 }
 
 // Replace puts text between the marks of name in page. Each mark must stand there once, in order.

@@ -1,0 +1,150 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/stretchr/testify/require"
+)
+
+// instruction is a line of a Dockerfile.
+type instruction struct {
+	name string   // in lower case
+	args []string // of the exec form one each, else the whole text
+	from string   // of COPY --from
+}
+
+// instructions parses a Dockerfile as BuildKit does.
+func instructions(text string) ([]instruction, error) {
+	file, err := parser.Parse(strings.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	var all []instruction
+	for _, node := range file.AST.Children {
+		i := instruction{name: strings.ToLower(node.Value)}
+		for arg := node.Next; arg != nil; arg = arg.Next {
+			i.args = append(i.args, arg.Value)
+		}
+		for _, flag := range node.Flags {
+			if from, ok := strings.CutPrefix(flag, "--from="); ok {
+				i.from = from
+			}
+		}
+		all = append(all, i)
+	}
+	return all, nil
+}
+
+// last gives the arguments of the last instruction of a name.
+func last(all []instruction, name string) []string {
+	for _, i := range slices.Backward(all) {
+		if i.name == name {
+			return i.args
+		}
+	}
+	return nil
+}
+
+// pinned is an image with an exact version, its digest too where it is known.
+var pinned = regexp.MustCompile(`^[a-z0-9./-]+:v?\d+\.\d+(\.\d+)*(-[a-z0-9.]+)?(@sha256:[0-9a-f]{64})?$`)
+
+// imageFault says what is wrong with the name of an image; nil if it stays what it is.
+func imageFault(image string) error {
+	if !pinned.MatchString(image) {
+		return fmt.Errorf("image %q is not pinned. Try: an exact version, and its digest", image)
+	}
+	return nil
+}
+
+// dockerfileFaults lists what the image must not be.
+func dockerfileFaults(all []instruction) []string {
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	stages := 0
+	for _, i := range all {
+		switch i.name {
+		case "from":
+			if stages++; i.args[0] == "scratch" {
+				continue
+			}
+			if err := imageFault(i.args[0]); err != nil {
+				fault("%v", err)
+			}
+		case "copy":
+			if stages > 1 && i.from == "" {
+				fault("the image holds what was not built: %v", i.args)
+			}
+		case "run":
+			if stages > 1 {
+				fault("the image has a shell: %v", i.args)
+			}
+		case "add":
+			fault("ADD fetches and unpacks. Try: COPY")
+		}
+	}
+	user := strings.Join(last(all, "user"), " ")
+	if !regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user) {
+		fault("USER %q is no numeric user that is not root, which is all that Kubernetes can check", user)
+	}
+	if build := buildCommand(all); !strings.Contains(build, "CGO_ENABLED=0 ") || !strings.Contains(build, " -tags noembedded ") || !strings.Contains(build, " -trimpath ") {
+		fault("the build %q makes no static binary", build)
+	}
+	if from := last(all, "from"); len(from) == 0 || from[0] != "scratch" {
+		fault("the image holds more than the binary: FROM %v", from)
+	}
+	return faults
+}
+
+// buildCommand is how the Dockerfile builds the binary.
+func buildCommand(all []instruction) string {
+	for _, i := range all {
+		if i.name == "run" && strings.Contains(i.args[0], "go build") {
+			return i.args[0]
+		}
+	}
+	return ""
+}
+
+func TestDockerfile(t *testing.T) {
+	all, err := instructions(read(t, "Dockerfile"))
+	require.NoError(t, err)
+	require.Empty(t, dockerfileFaults(all))
+	require.Equal(t, []string{"dirtbike"}, last(all, "entrypoint"))
+	require.Equal(t, "run", last(all, "cmd")[0])
+}
+
+func TestDockerfileFaultsAreFound(t *testing.T) {
+	good := read(t, "Dockerfile")
+	for name, c := range map[string]struct{ from, to string }{
+		"floating":    {"golang:1.26.8-bookworm", "golang:latest"},
+		"no version":  {"golang:1.26.8-bookworm", "golang"},
+		"major alone": {"golang:1.26.8-bookworm", "golang:1"},
+		"root":        {"USER 65532:65532", "USER 0:0"},
+		"named user":  {"USER 65532:65532", "USER nobody"},
+		"no user":     {"USER 65532:65532\n", ""},
+		"linked":      {"-tags noembedded ", ""},
+		"cgo":         {"CGO_ENABLED=0 ", ""},
+		"a system":    {"FROM scratch", "FROM debian:12.5"},
+		"a shell":     {"WORKDIR /etc/dirtbike", "RUN true"},
+		"context":     {"COPY --from=build /dirtbike", "COPY dirtbike"},
+		"fetched":     {"COPY --from=build /dirtbike", "ADD https://example.com/dirtbike"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := instructions(strings.Replace(good, c.from, c.to, 1))
+			require.NoError(t, err)
+			require.NotEmpty(t, dockerfileFaults(all))
+		})
+	}
+	_, err := instructions("")
+	require.Error(t, err)
+	require.NoError(t, errors.Join(imageFault("a/b:1.2"), imageFault("a:v3.5.0@sha256:"+strings.Repeat("0", 64))))
+	for _, image := range []string{"a", "a:latest", "a:1", "a:1-alpine", "a:1.2@sha256:00", ""} {
+		require.Error(t, imageFault(image), image)
+	}
+}
