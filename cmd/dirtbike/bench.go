@@ -31,6 +31,7 @@ func (a *app) bench() *cobra.Command {
 	flags.IntVar(&o.Pairs, "pairs", 6, "how often reference and dirtbike take turns")
 	flags.Int64Var(&o.Rows, "rows", 1_000_000, "rows of the claims table; the wide table has an eighth")
 	flags.StringVar(&out, "out", "", "file for the report (default: standard output)")
+	flags.IntVar(&o.Tries, "tries", 5, "settings of ClickHouse's Kafka engine to try before the load measure, which takes the fastest")
 	flags.IntVar(&o.Rate, "rate", 500, "transactions per second of the latency measure")
 	flags.DurationVar(&o.For, "for", 20*time.Second, "how long the latency measure writes")
 	flags.StringVar(&o.Engines, "engines", "npm", "where Postgres and ClickHouse come from: npm or path")
@@ -41,7 +42,7 @@ func (a *app) bench() *cobra.Command {
 // commandLine gives the verb with the flags that were set and matter.
 func commandLine(c *cobra.Command) []string {
 	line := []string{c.CommandPath()}
-	for _, name := range []string{"only", "pairs", "rows", "rate", "for", "engines", "kafka"} {
+	for _, name := range []string{"only", "pairs", "rows", "tries", "rate", "for", "engines", "kafka"} {
 		if f := c.Flags().Lookup(name); f.Changed {
 			line = append(line, "--"+name, strings.Trim(f.Value.String(), "[]"))
 		}

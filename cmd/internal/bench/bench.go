@@ -42,6 +42,8 @@ type Options struct {
 	Pairs int
 	// Rows of the claims table; the wide table has an eighth. At least 1000.
 	Rows int64
+	// Tries is how many settings of ClickHouse's Kafka engine are tried before the load measure, at least 1; more than there are = all.
+	Tries int
 	// Rate and For are the transactions per second of the latency measure, and for how long.
 	Rate int
 	For  time.Duration
@@ -77,6 +79,8 @@ func (o *Options) Check() error {
 		return fmt.Errorf("%w: %d pairs cannot be compared. Try: --pairs 5", ErrOptions, o.Pairs)
 	case o.Rows < leastRows:
 		return fmt.Errorf("%w: %d rows say nothing. Try: --rows 1000000", ErrOptions, o.Rows)
+	case o.Tries < 1:
+		return fmt.Errorf("%w: the Kafka engine cannot run without settings. Try: --tries 5", ErrOptions)
 	case o.Rate < 1 || o.Rate > 100_000:
 		return fmt.Errorf("%w: %d transactions per second cannot be written. Try: --rate 500", ErrOptions, o.Rate)
 	case o.For < time.Second:

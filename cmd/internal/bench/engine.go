@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,14 +31,13 @@ func (s EngineSettings) String() string {
 // engineSettings are tried before the comparison. consumers is the most that are of use: one for each partition, up to the cores.
 func engineSettings(consumers int) []EngineSettings {
 	const second = time.Second
-	list := []EngineSettings{
-		{consumers, true, 65_536, 65_536, second},
-		{consumers, true, 262_144, 65_536, second},
-		{consumers, true, 1_048_576, 65_536, 7 * second},
-		{consumers, false, 262_144, 65_536, second},
-		{1, false, 262_144, 65_536, second},
+	return []EngineSettings{
+		{consumers, true, 65_536, 65_536, second / 2},
+		{consumers, true, 131_072, 131_072, second},
+		{consumers, true, 524_288, 65_536, 2 * second},
+		{consumers, false, 131_072, 65_536, second},
+		{1, false, 131_072, 65_536, second},
 	}
-	return slices.Compact(list)
 }
 
 // storageColumn is a column of the product's storage table.
@@ -118,6 +116,11 @@ func (l *loading) engine(ctx context.Context, s EngineSettings) (took time.Durat
 	if err := l.exec(ctx, view); err != nil {
 		return 0, err
 	}
-	err = l.untilVisible(ctx, uint64(l.rows), database, "target", "SELECT count() FROM "+quoted(database)+".target", func() error { return nil }) //nolint:gosec // a count
-	return time.Since(began), err
+	target := quoted(database) + ".target"
+	err = l.untilVisible(ctx, uint64(l.rows), database, "target", "SELECT count() FROM "+target, func() error { return nil }) //nolint:gosec // a count
+	took = time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	return took, l.same(ctx, target+" FINAL")
 }

@@ -128,7 +128,7 @@ func (f *freshness) write(ctx context.Context, due <-chan int) error {
 }
 
 // askEvery is how often the observer asks, if the answer does not take longer.
-const askEvery = 5 * time.Millisecond
+const askEvery = 20 * time.Millisecond
 
 // observe asks the view for all ids from the first one that it has not shown yet, which are few.
 func (f *freshness) observe(ctx context.Context, both *leg) error {

@@ -143,7 +143,7 @@ func quoted(name string) string { return "`" + name + "`" }
 // lookEvery bounds the error of what is seen in ClickHouse from above.
 const lookEvery = 10 * time.Millisecond
 
-// untilVisible waits until `shown` answers with so many rows. That may be a costly question, so it is asked only once the storage has
+// untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may be a costly question, so it is asked only once the storage has
 // the rows. alive tells that nobody is going to bring them any more.
 func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage, shown string, alive func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
@@ -165,7 +165,7 @@ func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage
 		if last = w.ask(ctx, stored, &have); last != nil || have < rows {
 			continue
 		}
-		if last = w.ask(ctx, shown, &have); last == nil && have == rows { // an error: the view is being made
+		if last = w.ask(ctx, shown, &have); last == nil && have >= rows { // an error: the view is being made
 			return nil
 		}
 	}
