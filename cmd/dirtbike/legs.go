@@ -53,6 +53,7 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	if err != nil {
 		return err
 	}
+	boundMemory(cfg)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o := pipeline.Options{Config: cfg, Log: log, Metrics: registry, Fault: a.fault}
