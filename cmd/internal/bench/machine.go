@@ -43,7 +43,7 @@ func thisMachine() (Machine, error) {
 		return m, fmt.Errorf("look at the machine: %w", err)
 	}
 	total, err := kilobytes(read("/proc/meminfo"), "MemTotal")
-	m.Memory = uint64(max(total, 0)) //nolint:gosec // never negative
+	m.Memory = uint64(max(total, 0))
 	return m, err
 }
 
