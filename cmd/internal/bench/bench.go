@@ -120,12 +120,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if r.report.Machine, err = thisMachine(); err != nil {
 		return nil, err
 	}
-	if o.takes(MeasureStream) || o.takes(MeasureCopy) {
-		err = withEngines(ctx, o, onlyPostgres, r.rowPaths)
-	}
-	if err == nil && (o.takes(MeasureLoad) || o.takes(MeasureLatency)) {
-		err = withEngines(ctx, o, wholeStack, r.wholePaths)
-	}
+	err = r.measure(ctx)
 	if ctx.Err() != nil {
 		return nil, errors.New("interrupted: there is no report; everything that was started has been stopped. Try: fewer --pairs and --rows, or --only one measure")
 	}
@@ -134,6 +129,26 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r.report.Took = time.Since(r.report.Began)
 	return r.report, nil
+}
+
+func (r *run) measure(ctx context.Context) error {
+	inside, whole := r.takes(MeasureStream) || r.takes(MeasureCopy), r.takes(MeasureLoad) || r.takes(MeasureLatency)
+	need := onlyPostgres
+	if whole {
+		need = wholeStack
+	}
+	if err := prepareEngines(ctx, r.Options, need); err != nil {
+		return err
+	}
+	if inside {
+		if err := withEngines(ctx, r.Options, onlyPostgres, r.rowPaths); err != nil {
+			return err
+		}
+	}
+	if whole {
+		return withEngines(ctx, r.Options, wholeStack, r.wholePaths)
+	}
+	return nil
 }
 
 // rowPaths measures the parts that run inside this process, with nothing beside Postgres.

@@ -37,20 +37,26 @@ const (
 // quiet keeps checkpoints and autovacuum out of the passes that are compared.
 var quiet = map[string]string{"autovacuum": "off", "max_wal_size": "16GB", "checkpoint_timeout": "1h"}
 
-// startEngines starts them in a new directory below dir. Its error is ErrOptions if the options name what there is not.
-func startEngines(ctx context.Context, dir string, o Options, n needs) (*engines, error) {
-	options := embedded.Options{
-		Dir: filepath.Join(dir, "stack"), Engines: o.Engines, Kafka: o.Kafka, PostgresSettings: quiet, Progress: embedded.NewProgress(progressOut(o)),
-	}
+func (o *Options) stack(n needs) embedded.Options {
+	options := embedded.Options{Engines: o.Engines, Kafka: o.Kafka, PostgresSettings: quiet, Progress: embedded.NewProgress(o.progress())}
 	if n == onlyPostgres {
 		options.Parts = embedded.Parts{Postgres: true}
 	}
+	return options
+}
+
+// prepareEngines downloads what is missing, or says that it cannot be had, before anything is measured.
+func prepareEngines(ctx context.Context, o Options, n needs) error {
+	return engineError(embedded.Prepare(ctx, o.stack(n)))
+}
+
+// startEngines starts them in a new directory below dir.
+func startEngines(ctx context.Context, dir string, o Options, n needs) (*engines, error) {
+	options := o.stack(n)
+	options.Dir = filepath.Join(dir, "stack")
 	stack, err := embedded.Start(ctx, options)
-	if errors.Is(err, embedded.ErrOptions) {
-		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return nil, engineError(err)
 	}
 	e := &engines{postgres: stack.Postgres.DatabaseURL, createDatabase: stack.Postgres.CreateDatabase, stop: stack.Stop}
 	if n == wholeStack {
@@ -61,13 +67,21 @@ func startEngines(ctx context.Context, dir string, o Options, n needs) (*engines
 
 // checkEngines refuses options that no stack has.
 func checkEngines(o Options) error {
-	if err := (embedded.Options{Engines: o.Engines, Kafka: o.Kafka}).Check(); err != nil {
-		return fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	return nil
+	return engineError(embedded.Options{Engines: o.Engines, Kafka: o.Kafka}.Check())
 }
 
-func progressOut(o Options) io.Writer {
+// engineError gives the errors of the embedded stack this package's names.
+func engineError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, embedded.ErrOptions):
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+func (o *Options) progress() io.Writer {
 	if o.Progress == nil {
 		return io.Discard
 	}
