@@ -60,7 +60,7 @@ func TestMinimalTakesEveryDefault(t *testing.T) {
 		Compression: config.CompressionLZ4,
 	}, cfg.Kafka)
 	require.Equal(t, "dirtbike", cfg.ClickHouse.Database)
-	require.Equal(t, config.LoadLimits{BatchRows: 100_000, BatchBytes: 64_000_000, FlushInterval: 50 * time.Millisecond, Memory: 512_000_000},
+	require.Equal(t, config.LoadLimits{BatchRows: 100_000, BatchBytes: 64_000_000, FlushInterval: 50 * time.Millisecond, Memory: 256_000_000},
 		cfg.ClickHouse.Load)
 	require.Nil(t, cfg.Privacy)
 	require.Empty(t, cfg.Rollups)

@@ -35,7 +35,7 @@ type LoadLimits struct {
 	// Longest time that a change waits for its batch to fill.
 	FlushInterval time.Duration `yaml:"flush_interval" default:"50ms" min:"1ms" max:"1m"`
 	// Most memory for records that are fetched but not yet written; when it is used up, fetching waits. At least batch_bytes.
-	Memory ByteSize `yaml:"memory" default:"512MB" min:"1MB"`
+	Memory ByteSize `yaml:"memory" default:"256MB" min:"1MB"`
 }
 
 // Rollup is a declared aggregate: a name with its SQL, or a glob of files that each hold one.

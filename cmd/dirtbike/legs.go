@@ -56,6 +56,7 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	if err != nil {
 		return err
 	}
+	boundMemory(cfg)
 	s := newService(a, log, capture, load, hangups)
 	first, err := s.generation(cfg)
 	if err != nil {

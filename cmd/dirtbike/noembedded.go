@@ -20,6 +20,10 @@ func (a *app) embedded() *cobra.Command {
 	return withoutStack("embedded", "Not in this build: run the whole stack without Docker")
 }
 
+func (a *app) bench() *cobra.Command {
+	return withoutStack("bench", "Not in this build: measure speed against references")
+}
+
 // withoutStack is a verb that only says where it is to be had, whatever its flags.
 func withoutStack(verb, short string) *cobra.Command {
 	return &cobra.Command{

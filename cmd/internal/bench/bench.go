@@ -1,0 +1,198 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The measures, in the order in which they run.
+const (
+	MeasureStream  = "stream"
+	MeasureCopy    = "copy"
+	MeasureLoad    = "load"
+	MeasureLatency = "latency"
+)
+
+// Measures lists them all.
+func Measures() []string { return []string{MeasureStream, MeasureCopy, MeasureLoad, MeasureLatency} }
+
+// The least that is promised: ratios to the reference's speed.
+const (
+	leastStream = 0.7
+	leastCopy   = 0.5
+	leastLoad   = 2.0
+)
+
+// mostMemory is the most that `dirtbike run` may have resident, in bytes.
+const mostMemory = 300_000_000
+
+// aimedP99 is what the 99th percentile of commit → queryable is to stay below; it is reported, not promised.
+const aimedP99 = 500 * time.Millisecond
+
+// Options of a run.
+type Options struct {
+	// Only names the measures to take; empty = all.
+	Only []string
+	// Pairs is how often reference and product take turns, at least 1.
+	Pairs int
+	// Rows of the claims table; the wide table has an eighth. At least 1000.
+	Rows int64
+	// Tries is how many settings of ClickHouse's Kafka engine are tried before the load measure, at least 1; more than there are = all.
+	Tries int
+	// Rate and For are the transactions per second of the latency measure, and for how long.
+	Rate int
+	For  time.Duration
+	// Engines and Kafka as for the embedded stack.
+	Engines, Kafka string
+	// Self is this program's file: the product's legs are processes of it where they are measured whole.
+	Self string
+	// Progress is told what happens; nil = silent.
+	Progress io.Writer
+	// Command is what was typed, for the report.
+	Command string
+}
+
+var (
+	// ErrOptions says that the options name something that cannot be measured; nothing was measured.
+	ErrOptions = errors.New("no benchmark")
+	// ErrUnreachable says that an engine did not start.
+	ErrUnreachable = errors.New("the engines did not start")
+)
+
+// leastRows are enough for an average per row to mean something.
+const leastRows = 1000
+
+// Check refuses options that no run can have; its error is ErrOptions.
+func (o *Options) Check() error {
+	for _, name := range o.Only {
+		if !slices.Contains(Measures(), name) {
+			return fmt.Errorf("%w: there is no measure %q. Try: --only %s", ErrOptions, name, strings.Join(Measures(), ","))
+		}
+	}
+	switch {
+	case o.Pairs < 1:
+		return fmt.Errorf("%w: %d pairs cannot be compared. Try: --pairs 5", ErrOptions, o.Pairs)
+	case o.Rows < leastRows:
+		return fmt.Errorf("%w: %d rows say nothing. Try: --rows 1000000", ErrOptions, o.Rows)
+	case o.Tries < 1:
+		return fmt.Errorf("%w: the Kafka engine cannot run without settings. Try: --tries 5", ErrOptions)
+	case o.Rate < 1 || o.Rate > 100_000:
+		return fmt.Errorf("%w: %d transactions per second cannot be written. Try: --rate 500", ErrOptions, o.Rate)
+	case o.For < time.Second:
+		return fmt.Errorf("%w: %s is too short for a 99th percentile. Try: --for 20s", ErrOptions, o.For)
+	}
+	if o.takes(MeasureStream) {
+		if _, err := findRecvlogical(); err != nil {
+			return err
+		}
+	}
+	return checkEngines(*o)
+}
+
+func (o *Options) takes(measure string) bool {
+	return len(o.Only) == 0 || slices.Contains(o.Only, measure)
+}
+
+// run is one run.
+type run struct {
+	Options
+	report *Report
+}
+
+func (r *run) say(format string, args ...any) {
+	if r.Progress != nil {
+		fmt.Fprintf(r.Progress, format+"\n", args...)
+	}
+}
+
+// Run takes the measures. What it starts ends with it, also when ctx ends early; that is an error, since there is no report then.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	r := &run{Options: o, report: &Report{Began: time.Now(), Command: o.Command, Kafka: o.Kafka}}
+	var err error
+	if r.report.Machine, err = thisMachine(); err != nil {
+		return nil, err
+	}
+	err = r.measure(ctx)
+	if ctx.Err() != nil {
+		return nil, errors.New("interrupted: there is no report; everything that was started has been stopped. Try: fewer --pairs and --rows, or --only one measure")
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.report.Took = time.Since(r.report.Began)
+	return r.report, nil
+}
+
+func (r *run) measure(ctx context.Context) error {
+	inside, whole := r.takes(MeasureStream) || r.takes(MeasureCopy), r.takes(MeasureLoad) || r.takes(MeasureLatency)
+	need := onlyPostgres
+	if whole {
+		need = wholeStack
+	}
+	if err := prepareEngines(ctx, r.Options, need); err != nil {
+		return err
+	}
+	if inside {
+		if err := withEngines(ctx, r.Options, onlyPostgres, r.rowPaths); err != nil {
+			return err
+		}
+	}
+	if whole {
+		return withEngines(ctx, r.Options, wholeStack, r.wholePaths)
+	}
+	return nil
+}
+
+// rowPaths measures the parts that run inside this process, with nothing beside Postgres.
+func (r *run) rowPaths(ctx context.Context, _ string, e *engines) error {
+	if err := r.versions(ctx, e); err != nil {
+		return err
+	}
+	for _, t := range tables() {
+		if err := r.rowPath(ctx, e, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) rowPath(ctx context.Context, e *engines, t *table) (err error) {
+	r.say("filling table %s with %s rows", t.name, count(t.rows(r.Rows)))
+	p, err := newRowPath(ctx, e, t, t.rows(r.Rows))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.close(ctx)) }()
+	if r.tableFacts(p).CopyBytes, err = p.copiedBytes(ctx); err != nil {
+		return err
+	}
+	if r.takes(MeasureStream) {
+		if err := r.stream(ctx, p); err != nil {
+			return err
+		}
+	}
+	if r.takes(MeasureCopy) {
+		return r.copy(ctx, p)
+	}
+	return nil
+}
+
+// tableFacts gives the report's entry of a table.
+func (r *run) tableFacts(p *rowPath) *TableFacts {
+	for _, f := range r.report.Tables {
+		if f.Name == p.table.name {
+			return f
+		}
+	}
+	f := &TableFacts{Name: p.table.name, Columns: len(p.table.columns), Rows: p.rows}
+	r.report.Tables = append(r.report.Tables, f)
+	return f
+}

@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// allocations counts the process's allocations between two rows of one pass: connecting and the first rows, which make the reused
+// memory, are not part of the row path.
+type allocations struct {
+	first, last  int64 // rows at which to look
+	rows         int64
+	before, seen uint64
+}
+
+// newAllocations looks at all rows but the first hundredth.
+func newAllocations(rows int64) *allocations { return &allocations{first: rows/100 + 1, last: rows} }
+
+// row is called after each row.
+func (a *allocations) row() {
+	a.rows++
+	if a.rows == a.first {
+		a.before = mallocs()
+	}
+	if a.rows == a.last {
+		a.seen = mallocs() - a.before
+	}
+}
+
+// perRow is the average.
+func (a *allocations) perRow() float64 { return float64(a.seen) / float64(max(a.last-a.first, 1)) }
+
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}
+
+// Pair is what one pass of the reference and one of the product took, one right after the other.
+type Pair struct{ Reference, Product time.Duration }
+
+// Ratio is the product's speed as a share of the reference's.
+func (p Pair) Ratio() float64 { return p.Reference.Seconds() / p.Product.Seconds() }
+
+// Comparison is the result of one measure on one table.
+type Comparison struct {
+	Measure, Table     string
+	Form               string // of values on the wire, where the measure has several; else ""
+	Reference, Product string // what they do, with their settings
+	Rows               int64
+	Pairs              []Pair // in the order they ran
+	// Allocations per row, of each of the product's passes; counted only where the product runs in this process.
+	Allocations        []float64
+	AllocationsCounted bool
+	// Least is the ratio that is promised; 0 = none.
+	Least float64
+}
+
+// sorted are the pairs by ratio.
+func (c *Comparison) sorted() []Pair {
+	return slices.SortedFunc(slices.Values(c.Pairs), func(x, y Pair) int { return cmp.Compare(x.Ratio(), y.Ratio()) })
+}
+
+// Median is the pair with the median ratio (of an even number the lower one). All that is said of a comparison is of this pair:
+// medians of their own would come from different minutes of a busy machine, and would not divide to the ratio.
+func (c *Comparison) Median() Pair {
+	pairs := c.sorted()
+	return pairs[(len(pairs)-1)/2]
+}
+
+// Range gives the lowest and the highest ratio.
+func (c *Comparison) Range() (lowest, highest float64) {
+	pairs := c.sorted()
+	return pairs[0].Ratio(), pairs[len(pairs)-1].Ratio()
+}
+
+// perRow is the median of the allocations per row.
+func (c *Comparison) perRow() float64 {
+	sorted := slices.Sorted(slices.Values(c.Allocations))
+	return sorted[len(sorted)/2]
+}
+
+// mostAllocations per row count as none: what happens now and then, a status message or a read buffer that the garbage collector
+// took, is no row's.
+const mostAllocations = 0.01
+
+// faults says what the comparison does not reach.
+func (c *Comparison) faults() []string {
+	var out []string
+	if ratio := c.Median().Ratio(); ratio < c.Least {
+		out = append(out, fmt.Sprintf("%s, %s: the median ratio is %.2f, below %.2f", c.Measure, c.name(), ratio, c.Least))
+	}
+	if c.AllocationsCounted && c.perRow() > mostAllocations {
+		out = append(out, fmt.Sprintf("%s, %s: %.3f allocations per row", c.Measure, c.name(), c.perRow()))
+	}
+	return out
+}
+
+// pass is one run of a reference, productPass one of the product.
+type (
+	pass        func(ctx context.Context) (time.Duration, error)
+	productPass func(ctx context.Context, a *allocations) (time.Duration, error)
+)
+
+// alternate lets reference and product take turns; who begins changes each time. The result joins the report.
+func (r *run) alternate(ctx context.Context, c *Comparison, reference pass, product productPass) error {
+	for i := range r.Pairs {
+		var p Pair
+		var err error
+		a := newAllocations(c.Rows)
+		if i%2 == 0 {
+			if p.Reference, err = reference(ctx); err == nil {
+				p.Product, err = product(ctx, a)
+			}
+		} else {
+			if p.Product, err = product(ctx, a); err == nil {
+				p.Reference, err = reference(ctx)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("measure %s of table %s: %w", c.Measure, c.name(), err)
+		}
+		c.Pairs = append(c.Pairs, p)
+		if c.AllocationsCounted {
+			c.Allocations = append(c.Allocations, a.perRow())
+		}
+		r.say("%s, %s: pair %d of %d: %s against %s rows/s, %.2f×", c.Measure, c.name(), i+1, r.Pairs, speed(c.Rows, p.Product), speed(c.Rows, p.Reference), p.Ratio())
+	}
+	r.report.Comparisons = append(r.report.Comparisons, *c)
+	return nil
+}

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/jackc/pgx/v5"
+
+	"dirtbike/schemas"
+)
+
+// whole is the whole stack, with the product's legs as processes.
+type whole struct {
+	*engines
+	dir string
+	ch  chgo.Conn
+}
+
+// wholePaths measures what takes all parts.
+func (r *run) wholePaths(ctx context.Context, dir string, e *engines) error {
+	conn, err := openClickHouse(e.clickhouse)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // nothing is in flight
+	w := &whole{engines: e, dir: dir, ch: conn}
+	if err := r.serverVersions(ctx, w); err != nil {
+		return err
+	}
+	if r.takes(MeasureLoad) {
+		for _, t := range tables() {
+			if err := r.load(ctx, w, t); err != nil {
+				return err
+			}
+		}
+	}
+	if r.takes(MeasureLatency) {
+		return r.latency(ctx, w)
+	}
+	return nil
+}
+
+// pipeline names one: its database in Postgres is also prefix, slot and publication's place.
+type pipeline struct {
+	name  string // database in Postgres, prefix and slot
+	table *table
+	into  string // database in ClickHouse
+}
+
+func (p pipeline) storage() (database, table string) {
+	return schemas.StorageDatabase(p.into), schemas.ClickHouseStorage("public", p.table.name, 1)
+}
+
+// config writes the pipeline's config file: the product's defaults, but for names and addresses.
+func (w *whole) config(p pipeline) (path string, err error) {
+	path = filepath.Join(w.dir, p.into+".yaml")
+	text := fmt.Sprintf(`source: {url: "%[1]s", tables: ["public.%[2]s"], slot: %[3]s, publication: %[2]s}
+kafka: {brokers: ["%[4]s"], prefix: %[3]s}
+registry: {url: "%[5]s"}
+clickhouse: {url: "%[6]s", database: %[7]s}
+privacy: {mode: open}
+ops: {listen: "127.0.0.1:0"}
+`, w.postgres(p.name), p.table.name, p.name, strings.Join(w.brokers, `", "`), w.registry, w.clickhouse, p.into)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write a config: %w", err)
+	}
+	return path, nil
+}
+
+// fill makes the pipeline's database and its table with so many rows.
+func (w *whole) fill(ctx context.Context, p pipeline, rows int64) error {
+	if err := w.createDatabase(ctx, p.name); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, w.postgres(p.name))
+	if err != nil {
+		return fmt.Errorf("connect to Postgres: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, p.table.create()); err != nil {
+		return fmt.Errorf("create table %s: %w", p.table.name, err)
+	}
+	return p.table.fill(ctx, conn, rows)
+}
+
+// follow starts both legs in one process and waits until the first copy can be queried in ClickHouse.
+func (w *whole) follow(ctx context.Context, self string, p pipeline) (*leg, error) {
+	config, err := w.config(p)
+	if err != nil {
+		return nil, err
+	}
+	both, err := start(ctx, self, "run", config)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := start(ctx, self, "wait", config, "--timeout", passTimeout.String())
+	if err == nil {
+		err = waiting.wait()
+	}
+	if err != nil {
+		_, stopErr := both.stop()
+		return nil, errors.Join(err, stopErr)
+	}
+	return both, nil
+}
+
+// passTimeout bounds everything that is waited for.
+const passTimeout = 15 * time.Minute
+
+// ask reads one value from ClickHouse.
+func (w *whole) ask(ctx context.Context, query string, into any) error {
+	return w.ch.QueryRow(ctx, query).Scan(into)
+}
+
+func (w *whole) exec(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if err := w.ch.Exec(ctx, s); err != nil {
+			return fmt.Errorf("ClickHouse: %w", err)
+		}
+	}
+	return nil
+}
+
+// drop removes databases from ClickHouse, with nothing left to merge.
+func (w *whole) drop(ctx context.Context, databases ...string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	var errs []error
+	for _, d := range databases {
+		errs = append(errs, w.exec(ctx, "DROP DATABASE IF EXISTS "+quoted(d)+" SYNC"))
+	}
+	return errors.Join(errs...)
+}
+
+func quoted(name string) string { return "`" + name + "`" }
+
+// lookEvery bounds the error of what is seen in ClickHouse from above.
+const lookEvery = 10 * time.Millisecond
+
+// untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may be a costly question, so it is asked only once the storage has
+// the rows. alive tells that nobody is going to bring them any more.
+func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage, shown string, alive func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	stored := fmt.Sprintf("SELECT sum(rows) FROM system.parts WHERE active AND database = '%s' AND table = '%s'", database, storage)
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	var have uint64
+	var last error
+	for {
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("%d of %d rows came: %w", have, rows, ctx.Err()), last)
+		case <-ticker.C:
+		}
+		if err := alive(); err != nil {
+			return err
+		}
+		if last = w.ask(ctx, stored, &have); last != nil || have < rows {
+			continue
+		}
+		if last = w.ask(ctx, shown, &have); last == nil && have >= rows { // an error: the view is being made
+			return nil
+		}
+	}
+}
