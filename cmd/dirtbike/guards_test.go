@@ -93,10 +93,15 @@ func (g *guarded) topicEnds() map[string]int64 {
 
 func (r *rig) kafkaAdmin() *kadm.Client {
 	r.Helper()
+	return kadm.NewClient(r.kafkaClient())
+}
+
+func (r *rig) kafkaClient() *kgo.Client {
+	r.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(r.stack.Kafka.Brokers()...))
 	require.NoError(r, err)
 	r.T.Cleanup(client.Close)
-	return kadm.NewClient(client)
+	return client
 }
 
 // topics lists those of the pipeline, its own among them.

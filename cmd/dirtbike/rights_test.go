@@ -62,7 +62,7 @@ func newRightsRig(t *testing.T) *rightsRig {
 	requireTools(t, "kfake")
 	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	require.NoError(t, err)
-	r := &rightsRig{rig: &rig{T: t, stack: rightsStack(t), dir: t.TempDir(), name: "clinic", ports: map[string]string{}}, readme: string(page)}
+	r := &rightsRig{rig: &rig{T: t, stack: ownStack(t, "kfake"), dir: t.TempDir(), name: "clinic", ports: map[string]string{}}, readme: string(page)}
 	require.NoError(t, r.stack.Postgres.CreateDatabase(t.Context(), r.name))
 	r.url = r.stack.Postgres.DatabaseURL(r.name)
 	t.Cleanup(r.cleanup)
@@ -71,7 +71,8 @@ func newRightsRig(t *testing.T) *rightsRig {
 	return r
 }
 
-func rightsStack(t *testing.T) *embedded.Stack {
+// ownStack is for a test that changes what belongs to whole servers.
+func ownStack(t *testing.T, kafka string) *embedded.Stack {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "dirtbike-rights-")
 	require.NoError(t, err)
@@ -79,7 +80,7 @@ func rightsStack(t *testing.T) *embedded.Stack {
 	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	stack, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "stack")})
+	stack, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "stack"), Kafka: kafka})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		stopping, cancel := context.WithTimeout(context.Background(), time.Minute)

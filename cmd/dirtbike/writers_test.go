@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -32,6 +33,8 @@ type writers struct {
 	wait         sync.WaitGroup
 	transactions atomic.Int64
 	errs         chan error
+	// reconnect says that a server that goes away is waited for.
+	reconnect atomic.Bool
 }
 
 func startWriters(t *testing.T, url string, clients int, seed uint64) *writers {
@@ -69,13 +72,31 @@ func (w *writers) client(ctx context.Context, url string, r *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.Background()) // the test is over
+	defer func() { _ = conn.Close(context.Background()) }() // the test is over
 	for ctx.Err() == nil {
-		if err := w.transaction(conn, r); err != nil && !retryable(err) {
+		err := w.transaction(conn, r)
+		switch {
+		case err == nil, retryable(err):
+		case w.reconnect.Load() && conn.IsClosed():
+			if conn, err = reconnected(ctx, url, conn); err != nil {
+				return err
+			}
+		default:
 			return err
 		}
 	}
 	return nil
+}
+
+// reconnected tries until the server is back, or ctx ends.
+func reconnected(ctx context.Context, url string, conn *pgx.Conn) (*pgx.Conn, error) {
+	for ctx.Err() == nil {
+		if again, err := pgx.Connect(context.Background(), url); err == nil {
+			return again, nil
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	return conn, nil
 }
 
 func retryable(err error) bool {

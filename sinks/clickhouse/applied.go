@@ -96,7 +96,7 @@ func (l *Loader) readOpened(ctx context.Context, topics []string) (map[string][]
 		if err := rows.Scan(&name, &g.id, &id, &g.generation); err != nil {
 			return nil, fmt.Errorf("read opened generations: %w", err)
 		}
-		g.partition = int32(id) //nolint:gosec // a partition's number
+		g.partition = int32(id)
 		out[name] = append(out[name], g)
 	}
 	return out, rows.Err()

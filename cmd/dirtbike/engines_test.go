@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dirtbike/docker/oracle"
+
+	"github.com/stretchr/testify/require"
+)
+
+// engine is a part that can be killed and comes back at the same address.
+type engine interface {
+	Kill() error
+	Start(ctx context.Context) error
+}
+
+// TestEnginesKilled kills every part in turn, and some at once, under traffic, on Apache Kafka: nobody has to decide anything, both legs
+// go on by themselves, and in the end both sides are equal and every change is there once. The registry is down at the start, too.
+func TestEnginesKilled(t *testing.T) {
+	requireTools(t, "apache")
+	stack := ownStack(t, "apache")
+	o := writersOptions("apache")
+	o.stack = stack
+	r := newWritersRigOf(t, o)
+	log := r.changeLog()
+	require.NoError(t, stack.Registry.Kill())
+	capture, load := r.start("capture"), r.start("load")
+	require.Never(t, func() bool { return !capture.running() || !load.running() }, 3*time.Second, 100*time.Millisecond, "the registry is waited for")
+	require.NoError(t, stack.Registry.Start(t.Context()))
+	r.wait()
+	start := r.slotStartByState()
+	w := startWriters(t, r.url, 4, 11)
+	w.reconnect.Store(true)
+	for _, parts := range [][]engine{
+		{stack.Kafka}, {stack.ClickHouse}, {stack.Registry}, {stack.Postgres}, {stack.Kafka, stack.ClickHouse}, {stack.Postgres, stack.Kafka},
+	} {
+		<-time.After(time.Second) // of traffic
+		for _, part := range parts {
+			require.NoError(t, part.Kill())
+		}
+		<-time.After(2 * time.Second) // of outage
+		for _, part := range parts {
+			require.NoError(t, part.Start(t.Context()))
+		}
+		require.True(t, capture.running(), capture.output())
+		require.True(t, load.running(), load.output())
+	}
+	<-time.After(time.Second) // of traffic
+	w.finish(t)
+	r.wait()
+	r.equal(oracle.Options{Skip: []string{"public.foreign_traffic"}})
+	r.exactlyOnce(log, max(start, log.Start), writersTables, func(table string) bool { return table != "public.foreign_traffic" })
+	require.NotContains(t, capture.output()+load.output(), "quarantined:")
+	capture.stop()
+	load.stop()
+}
+
+// slotStartByState is the slot's consistent point as the first copy's cut, which every row `r` carries.
+func (r *rig) slotStartByState() uint64 {
+	r.Helper()
+	ctx, cancel := contextFor(r, time.Minute)
+	defer cancel()
+	records, err := oracle.ReadTopics(ctx, r.stack.Kafka.Brokers(), r.stack.Registry.URL(), []string{r.name + ".public.accounts"})
+	require.NoError(r, err)
+	for _, record := range records {
+		if record.Op == oracle.OpRead {
+			return record.Position.CommitLSN
+		}
+	}
+	r.Fatal("no row of a copy")
+	return 0
+}
+
+// lossy forwards connections to a server and, now and then, cuts one behind a whole answer of the server that it keeps: the server has
+// done what was asked, and nobody hears of it.
+type lossy struct {
+	listener net.Listener
+	to       string
+	cuts     atomic.Int64
+	armed    atomic.Bool
+}
+
+func newLossy(t *testing.T, to string) *lossy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &lossy{listener: l, to: to}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(c)
+		}
+	}()
+	return p
+}
+
+func (p *lossy) serve(client net.Conn) {
+	defer client.Close() //nolint:errcheck // it is cut
+	server, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return
+	}
+	defer server.Close() //nolint:errcheck // it is cut
+	go func() {
+		defer server.Close() //nolint:errcheck // it is cut
+		_ = forward(server, client, func() bool { return false })
+	}()
+	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(25) == 0 && p.cuts.Add(1) > 0 })
+}
+
+// forward copies until an error, or until cut says to swallow what was read last.
+func forward(to, from net.Conn, cut func() bool) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 && cut() {
+			return nil
+		}
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// TestLostResponses loses answers of ClickHouse and of Postgres under traffic: what was done and not heard of is done again, and changes
+// nothing. (Kafka's lost answers are tested in sinks/kafka: its clients follow the brokers' own addresses.)
+func TestLostResponses(t *testing.T) {
+	t.Parallel()
+	r := newWritersRig(t, "kfake")
+	log := r.changeLog()
+	house := newLossy(t, hostOf(t, r.stack.ClickHouse.URL()))
+	server := newLossy(t, hostOf(t, r.url))
+	r.replaceInConfig(hostOf(t, r.stack.ClickHouse.URL()), house.listener.Addr().String())
+	r.replaceInConfig(hostOf(t, r.url), server.listener.Addr().String())
+	l := r.start("run")
+	r.wait()
+	start := r.slotStartByState()
+	house.armed.Store(true)
+	server.armed.Store(true)
+	w := startWriters(t, r.url, 4, 12)
+	require.Eventually(t, func() bool { return house.cuts.Load() > 20 && server.cuts.Load() > 5 }, 60*time.Second, 50*time.Millisecond,
+		"%d answers of ClickHouse and %d of Postgres were lost", house.cuts.Load(), server.cuts.Load())
+	w.finish(t)
+	house.armed.Store(false)
+	server.armed.Store(false)
+	r.wait()
+	r.equal(oracle.Options{Skip: []string{"public.foreign_traffic"}})
+	r.exactlyOnce(log, max(start, log.Start), writersTables, func(table string) bool { return table != "public.foreign_traffic" })
+	require.NotContains(t, l.output(), "quarantined:")
+	l.stop()
+}
