@@ -109,7 +109,7 @@ func (r *run) judgeVersion(ctx context.Context, p *part, k *cluster) {
 		oldest = broker.VersionGuess()
 	}
 	if !old && oldest != "" {
-		p.ok("kafka-version", "brokers", "%s", oldest)
+		p.ok("kafka-version", "brokers", "2.8 or newer (they look like %s)", oldest)
 	}
 }
 

@@ -18,6 +18,9 @@ func (r *run) lookAtPipeline(ctx context.Context, p *part) {
 			try = "" // the rights have checks of their own
 		}
 		why, _, _ = strings.Cut(why, "; what is committed to Kafka is safe")
+		if !refused(err) {
+			why = "the stored state cannot be read: " + why
+		}
 		p.add(Check{Slug: "pipeline-state", Level: LevelError, Subject: r.where(partPipeline), Message: why, Command: try, away: !refused(err)})
 		return
 	}

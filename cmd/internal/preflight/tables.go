@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
@@ -98,7 +99,7 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 func (r *run) judgeNames(p *part, listed []*cdc.Table) {
 	misnamed := r.trial.Tables.Misnamed()
 	for _, err := range misnamed {
-		p.error("config-names", r.config.Path(), fmt.Errorf("%w: %w", cdc.ErrRefused, err))
+		r.parts[partConfig].error("config-names", r.config.Path(), fmt.Errorf("%w: %w", cdc.ErrRefused, err))
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
@@ -118,7 +119,7 @@ func (r *run) judgeNames(p *part, listed []*cdc.Table) {
 		p.fail("postgres-names", strings.Join(clashing[why], ", "), without(r.config, clashing[why][len(clashing[why])-1]), "%s", why)
 	}
 	if len(misnamed)+len(order) == 0 && len(listed) > 0 {
-		p.ok("config-names", r.config.Path(), "every table and column that it names is there")
+		r.parts[partConfig].ok("config-names", r.config.Path(), "every table and column that it names is there")
 		p.ok("postgres-names", "source.tables", "every table has a name of its own in Kafka and ClickHouse")
 	}
 }
@@ -134,7 +135,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
 		why, try := splitTry(t.Refused)
 		why = strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: ")
 		if t.ByConfig {
-			p.fail("config-policies", t.FullName(), r.policyCommand(t, try), "%s", why)
+			r.parts[partConfig].fail("config-policies", t.FullName(), r.policyCommand(t, try), "%s", why)
 			continue
 		}
 		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
@@ -153,7 +154,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
 func (r *run) policyCommand(t *cdc.Table, try string) string {
 	if try == "keep or hash" || strings.HasPrefix(try, "name it keep or hash") {
 		if column := keyColumn(t.Refused.Error()); column != "" {
-			return setting("privacy", "columns", "{"+yamlText(t.FullName())+": {"+yamlText(column)+": keep}}")
+			return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": keep}}")
 		}
 	}
 	return without(r.config, t.FullName())

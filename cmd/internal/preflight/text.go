@@ -11,8 +11,8 @@ import (
 
 // Where the columns of the table for people go on in the next line.
 const (
-	subjectWidth = 34
-	messageWidth = 62
+	subjectWidth = 44
+	messageWidth = 60
 )
 
 // marks are what people see of a level.
