@@ -9,7 +9,7 @@ const (
 
 // Preflight are the checks of `dirtbike check`, in the order in which it lists them.
 var Preflight = []Check{
-	{"config-file", "The config was read. (If it cannot be, `check` ends with 2 and says line and key.)", nothingStarted, "Nothing: it never fails."},
+	{"config-file", "The config was read; if it cannot be, `check` ends with 2 and says line and key.", nothingStarted, "Nothing: it never fails."},
 	{"config-privacy", "The config has no `privacy` section: every column of every captured table leaves Postgres as it is.", "What was published before stays as it was.", "Draft an allowlist with `dirtbike init --source URL --out allowlist.yaml`, and take its `privacy` section over."},
 	{"config-names", "A table, column or glob in the config is not in the database. A first start is refused; a later one goes on without it.", nothingStarted, "Mend the name at the place that the message gives; it names the nearest one."},
 	{"config-policies", "A column policy does not fit its table: a key column may only be kept or hashed, a postal code must be a text.", "Nothing of the table is published.", "Set the policy that the command names, or leave the table out."},

@@ -23,14 +23,20 @@ func yamlText(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${
 
 // without is YAML for the config that leaves tables out.
 func without(c *config.Config, tables ...string) string {
-	var all []string
-	for _, glob := range c.Source.Tables {
-		all = append(all, yamlText(glob))
-	}
+	all := slices.Clone(c.Source.Tables)
 	for _, table := range tables {
-		if !slices.Contains(c.Source.Tables, "!"+table) {
-			all = append(all, yamlText("!"+table))
+		if !slices.Contains(all, "!"+table) {
+			all = append(all, "!"+table)
 		}
+	}
+	return tableList(all)
+}
+
+// tableList is YAML for the config that names these tables.
+func tableList(globs []string) string {
+	all := make([]string, len(globs))
+	for i, glob := range globs {
+		all[i] = yamlText(glob)
 	}
 	return setting("source", "tables", "["+strings.Join(all, ", ")+"]")
 }

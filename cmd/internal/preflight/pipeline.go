@@ -14,12 +14,10 @@ func (r *run) lookAtPipeline(ctx context.Context, p *part) {
 	state, err := r.trial.Sink.Peek(ctx)
 	if err != nil {
 		why, try := splitTry(err)
-		if isDenied(err) {
-			try = "" // the rights have checks of their own
-		}
 		why, _, _ = strings.Cut(why, "; what is committed to Kafka is safe")
-		if !refused(err) {
-			why = "the stored state cannot be read: " + why
+		why = "the stored state cannot be read: " + strings.TrimPrefix(strings.TrimPrefix(why, "kafka sink: peek: "), cdc.ErrRefused.Error()+": ")
+		if isDenied(err) {
+			why, try = "the stored state cannot be read, for want of the rights above", ""
 		}
 		p.add(Check{Slug: "pipeline-state", Level: LevelError, Subject: r.where(partPipeline), Message: why, Command: try, away: !refused(err)})
 		return

@@ -36,7 +36,7 @@ type server struct {
 	keepMB                              int64 // max_slot_wal_keep_size, -1 without a limit
 	idleSlotTimeout                     string
 	failover                            bool
-	standbySlots                        string
+	standbySlots, physical              string
 }
 
 const serverSQL = `
@@ -49,7 +49,8 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
   coalesce((SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), '0'),
   coalesce((SELECT (to_jsonb(s) ->> 'failover')::bool FROM pg_replication_slots s WHERE slot_name = $1), false),
-  coalesce(current_setting('synchronized_standby_slots', true), '')
+  coalesce(current_setting('synchronized_standby_slots', true), ''),
+  coalesce((SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY active DESC, slot_name LIMIT 1), 'SLOT_OF_THE_STANDBY')
 FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user`
 
 // lookAtPostgres looks at server, role, slot, publication and tables.
@@ -110,7 +111,7 @@ func (p *part) connectError(subject string, err error) {
 func readServer(ctx context.Context, conn *pgx.Conn, slot, publication string) (s server, err error) {
 	err = conn.QueryRow(ctx, serverSQL, slot, publication).Scan(&s.version, &s.text, &s.encoding, &s.walLevel, &s.recovering, &s.walPending,
 		&s.role, &s.database, &s.publication, &s.super, &s.replication, &s.bypass, &s.creates,
-		&s.slots, &s.slotsUsed, &s.senders, &s.sending, &s.slotThere, &s.clock, &s.keepMB, &s.idleSlotTimeout, &s.failover, &s.standbySlots)
+		&s.slots, &s.slotsUsed, &s.senders, &s.sending, &s.slotThere, &s.clock, &s.keepMB, &s.idleSlotTimeout, &s.failover, &s.standbySlots, &s.physical)
 	s.replication, s.bypass = s.replication || s.super, s.bypass || s.super
 	if err != nil {
 		err = fmt.Errorf("ask Postgres for its settings: %w", serverError(err))
@@ -139,8 +140,12 @@ func (s *server) judge(p *part) {
 	}
 	s.judgeRoom(p)
 	s.judgeKeep(p)
-	if s.failover && s.standbySlots == "" {
-		p.warn("postgres-failover", "synchronized_standby_slots", "ALTER SYSTEM SET synchronized_standby_slots = 'name_of_the_standbys_slot';\nSELECT pg_reload_conf();",
+	switch {
+	case !s.slotThere:
+	case !s.failover || s.standbySlots != "":
+		p.ok("postgres-failover", "synchronized_standby_slots", "%s", map[bool]string{true: "set", false: "not needed: the slot is not kept over a failover"}[s.failover])
+	default:
+		p.warn("postgres-failover", "synchronized_standby_slots", "ALTER SYSTEM SET synchronized_standby_slots = '"+s.physical+"';\nSELECT pg_reload_conf();",
 			"the slot survives a failover, but nothing keeps it behind the standby: a promoted one may lack changes that are in Kafka already, and capture would stop with the choice. Name the physical slot of the standby")
 	}
 	judgeClock(p, s.clock, "Postgres")

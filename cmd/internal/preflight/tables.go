@@ -3,12 +3,14 @@ package preflight
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/config"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -99,7 +101,8 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 func (r *run) judgeNames(p *part, listed []*cdc.Table) {
 	misnamed := r.trial.Tables.Misnamed()
 	for _, err := range misnamed {
-		r.parts[partConfig].error("config-names", r.config.Path(), fmt.Errorf("%w: %w", cdc.ErrRefused, err))
+		why, try := splitTry(err)
+		r.parts[partConfig].fail("config-names", r.config.Path(), cmp.Or(r.globCommand(err, try), try), "%s", why)
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
@@ -124,18 +127,40 @@ func (r *run) judgeNames(p *part, listed []*cdc.Table) {
 	}
 }
 
+// globCommand is source.tables without a glob that nothing matches, or with the nearest name in its place; empty for other names.
+func (r *run) globCommand(err error, try string) string {
+	var problem *config.Error
+	if !errors.As(err, &problem) {
+		return ""
+	}
+	globs := slices.Clone(r.config.Source.Tables)
+	for i := range globs {
+		if problem.Key != fmt.Sprintf("source.tables[%d]", i) {
+			continue
+		}
+		if nearest, err := strconv.Unquote(try); err == nil {
+			globs[i] = nearest
+		} else {
+			globs = slices.Delete(globs, i, i+1)
+		}
+		return tableList(globs)
+	}
+	return ""
+}
+
 // judgeTables says which tables cannot be captured.
 func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
-	good := 0
+	good, unfit := 0, false
 	for _, t := range listed {
 		if t.Refused == nil {
 			good++
 			continue
 		}
-		why, try := splitTry(t.Refused)
+		unfit = unfit || t.ByConfig
+		why, _ := splitTry(t.Refused)
 		why = strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: ")
 		if t.ByConfig {
-			r.parts[partConfig].fail("config-policies", t.FullName(), r.policyCommand(t, try), "%s", why)
+			r.parts[partConfig].fail("config-policies", t.FullName(), r.policyCommand(t), "%s", why)
 			continue
 		}
 		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
@@ -145,28 +170,27 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
 		}
 		p.fail("postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
 	}
+	if !unfit && len(listed) > 0 {
+		r.parts[partConfig].ok("config-policies", "privacy.columns", "every policy fits its column")
+	}
 	if good > 0 {
 		p.ok("postgres-tables", "source.tables", "%s can be captured", count(good, "table"))
 	}
 }
 
-// policyCommand is the config's way out for a policy that its table does not fit.
-func (r *run) policyCommand(t *cdc.Table, try string) string {
-	if try == "keep or hash" || strings.HasPrefix(try, "name it keep or hash") {
-		if column := keyColumn(t.Refused.Error()); column != "" {
-			return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": keep}}")
-		}
+// policyCommand is the config's way out for a policy that its table does not fit: keep for a key column, drop for another.
+func (r *run) policyCommand(t *cdc.Table) string {
+	why, column, policy := t.Refused.Error(), "", "drop"
+	if _, rest, found := strings.Cut(why, "column \""); found && strings.Contains(rest, "\" belongs to the key") {
+		column, _, _ = strings.Cut(rest, "\" belongs to the key")
+		policy = "keep"
+	} else if _, rest, found := strings.Cut(why, "table "+t.FullName()+", column "); found {
+		column, _, _ = strings.Cut(rest, ": policy ")
 	}
-	return without(r.config, t.FullName())
-}
-
-// keyColumn finds the column in what config and schemas say of a key that is not carried.
-func keyColumn(refusal string) string {
-	if _, rest, found := strings.Cut(refusal, "column \""); found {
-		name, _, _ := strings.Cut(rest, "\" belongs to the key")
-		return name
+	if column == "" || strings.Contains(column, ": ") {
+		return without(r.config, t.FullName())
 	}
-	return ""
+	return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": "+policy+"}}")
 }
 
 // mend is the statement after which the table can be captured; empty if there is none that keeps its rows as they are.
