@@ -197,7 +197,7 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 		p.error("kafka-topics", r.config.Kafka.Prefix+".*", err)
 		return
 	}
-	there, bad, unseen := 0, 0, 0
+	there, bad, unseen, small := 0, 0, 0, 0
 	for _, t := range found {
 		switch {
 		case t.Err != nil && isDenied(t.Err):
@@ -219,6 +219,7 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 			try = topicSetting(r.config, value.Topic, value.Key, value.Wants)
 			if value.Key == "max.message.bytes" {
 				slug = "kafka-message-size"
+				small++
 			}
 		case errors.As(t.Err, &partitions):
 			try = setting("kafka", "partitions", strconv.Itoa(partitions.Have))
@@ -227,6 +228,9 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 			}
 		}
 		p.fail(slug, t.Topic, try, "%s", why)
+	}
+	if small == 0 && unseen < len(found) {
+		p.ok("kafka-message-size", r.config.Kafka.Prefix+".*", "no topic takes less than kafka.max_message_bytes")
 	}
 	if bad == 0 && unseen < len(found) {
 		p.ok("kafka-topics", r.config.Kafka.Prefix+".*", "%d are there and fit, %d would be made", there, len(found)-there-unseen)
