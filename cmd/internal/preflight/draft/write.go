@@ -26,7 +26,7 @@ func (f *file) text() string {
 # Every key is explained in config/REFERENCE.md. Next: fill in the addresses marked CHANGE, then run dirtbike check.
 source:
   url: %s
-`, strconv.Quote(f.name), quote(f.source))
+`, strconv.Quote(f.name), strconv.Quote(f.source))
 	for _, note := range f.notes {
 		fmt.Fprintf(&b, "  # %s\n", note)
 	}
@@ -46,7 +46,7 @@ registry:
 clickhouse:
   url: %[2]s # CHANGE
   database: %[1]s
-`, f.prefix, quote(f.clickhouse))
+`, f.prefix, strconv.Quote(f.clickhouse))
 	f.writePrivacy(&b)
 	return b.String()
 }
@@ -73,16 +73,16 @@ func schemaGlobs(schema string, tables []*Table) (out []string) {
 	good := slices.ContainsFunc(tables, func(t *Table) bool { return t.Obstacle == "" })
 	whole := good && globbable(schema) && !slices.ContainsFunc(tables, func(t *Table) bool { return t.Obstacle != "" && !globbable(t.Name) })
 	if whole {
-		out = append(out, quote(schema+".*"))
+		out = append(out, glob(schema+".*"))
 	}
 	for _, t := range tables {
 		switch {
 		case t.Obstacle != "" && whole:
-			out = append(out, quote("!"+t.FullName())+" # "+comment(t.Obstacle))
+			out = append(out, glob("!"+t.FullName())+" # "+comment(t.Obstacle))
 		case t.Obstacle != "":
 			out = append(out, "# left out: "+strconv.Quote(t.FullName())+": "+comment(t.Obstacle))
 		case !whole:
-			out = append(out, quote(t.FullName()))
+			out = append(out, glob(t.FullName()))
 		}
 	}
 	return out
@@ -133,8 +133,8 @@ func (f *file) columns(t *Table) (out []columnLine) {
 	return out
 }
 
-// quote writes a text as YAML; what looks like a reference of ours is meant to be one only in addresses.
-func quote(s string) string { return strconv.Quote(s) }
+// glob writes an entry of source.tables as YAML; "${" is no reference there.
+func glob(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${", "$${") }
 
 // comment keeps a text to one line.
 func comment(s string) string { return strings.Join(strings.Fields(s), " ") }
