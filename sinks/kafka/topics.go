@@ -159,14 +159,15 @@ func checkPolicy(topic string, have []kadm.Config, policy, why string) error {
 
 // ensure creates the topic or checks it, and waits until every partition has a leader.
 func (s *Sink) ensure(ctx context.Context, w wanted) (created bool, err error) {
-	detail, err := s.describe(ctx, w.name)
+	_, err = s.describe(ctx, w.name)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		created, err = s.create(ctx, w)
 	}
 	if err != nil {
 		return false, err
 	}
-	if detail, err = s.awaitLeaders(ctx, w); err != nil {
+	detail, err := s.awaitLeaders(ctx, w)
+	if err != nil {
 		return false, err
 	}
 	if err := w.count(detail); err != nil {

@@ -17,7 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
@@ -52,6 +54,17 @@ func TestKafkaMended(t *testing.T) {
 	require.True(t, is)
 	require.Contains(t, c.Message, "wrong password")
 	require.False(t, c.away)
+}
+
+// TestOldKafka: topics without ids.
+func TestOldKafka(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.MaxVersions(kversion.V2_7_0()))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	r := newRig(t, "postgres://u@127.0.0.1:1/d", cluster.ListenAddrs(), "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
+	c, is := bad(r.check(), "kafka-version")
+	require.True(t, is)
+	require.Contains(t, c.Message, "dirtbike needs 2.8 or newer")
 }
 
 // topicsMended: topics that somebody made otherwise than we would.

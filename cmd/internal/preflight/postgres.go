@@ -31,7 +31,7 @@ type server struct {
 	role, database, publication         string
 	super, replication, bypass, creates bool
 	slots, slotsUsed, senders, sending  int
-	slotThere                           bool
+	slotThere, slotActive               bool
 	clock                               time.Time
 	keepMB                              int64 // max_slot_wal_keep_size, -1 without a limit
 	idleSlotTimeout                     string
@@ -45,7 +45,7 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   quote_ident(current_user), quote_ident(current_database()), quote_ident($2), r.rolsuper, r.rolreplication, r.rolbypassrls, has_database_privilege(d.oid, 'CREATE'),
   current_setting('max_replication_slots')::int, (SELECT count(*) FROM pg_replication_slots)::int,
   current_setting('max_wal_senders')::int, (SELECT count(*) FROM pg_stat_get_wal_senders())::int,
-  EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1), clock_timestamp(),
+  EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1), EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active), clock_timestamp(),
   (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
   coalesce((SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), '0'),
   coalesce((SELECT (to_jsonb(s) ->> 'failover')::bool FROM pg_replication_slots s WHERE slot_name = $1), false),
@@ -111,7 +111,7 @@ func (p *part) connectError(subject string, err error) {
 func readServer(ctx context.Context, conn *pgx.Conn, slot, publication string) (s server, err error) {
 	err = conn.QueryRow(ctx, serverSQL, slot, publication).Scan(&s.version, &s.text, &s.encoding, &s.walLevel, &s.recovering, &s.walPending,
 		&s.role, &s.database, &s.publication, &s.super, &s.replication, &s.bypass, &s.creates,
-		&s.slots, &s.slotsUsed, &s.senders, &s.sending, &s.slotThere, &s.clock, &s.keepMB, &s.idleSlotTimeout, &s.failover, &s.standbySlots, &s.physical)
+		&s.slots, &s.slotsUsed, &s.senders, &s.sending, &s.slotThere, &s.slotActive, &s.clock, &s.keepMB, &s.idleSlotTimeout, &s.failover, &s.standbySlots, &s.physical)
 	s.replication, s.bypass = s.replication || s.super, s.bypass || s.super
 	if err != nil {
 		err = fmt.Errorf("ask Postgres for its settings: %w", serverError(err))
@@ -192,15 +192,18 @@ func (s *server) judgeRoom(p *part) {
 			p.ok(slug, subject, "%d free", free)
 		}
 	}
-	slot := 1
+	slot, stream := 1, 1
 	if s.slotThere {
 		slot = 0
 	}
+	if s.slotActive {
+		stream = 0
+	}
 	room("postgres-slots", "max_replication_slots", s.slots, s.slotsUsed, slot)
-	room("postgres-walsenders", "max_wal_senders", s.senders, s.sending, slot)
+	room("postgres-walsenders", "max_wal_senders", s.senders, s.sending, stream)
 }
 
-// keepLeast is what is proposed for max_slot_wal_keep_size: enough for a night of a busy server.
+// keepProposed is what is proposed for max_slot_wal_keep_size: enough for a night of a busy server.
 const keepProposed = "50GB"
 
 func (s *server) judgeKeep(p *part) {

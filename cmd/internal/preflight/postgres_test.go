@@ -3,7 +3,10 @@ package preflight
 import (
 	"context"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
@@ -54,6 +57,14 @@ func TestPostgresMended(t *testing.T) {
 func settingsMended(r *rig) {
 	r.mended("postgres-wal-level", LevelError, "it is replica and must be logical; it takes a restart of Postgres", r.restartPostgres)
 	r.mended("postgres-wal-keep", LevelWarning, "without a limit")
+
+	r.exec("ALTER SYSTEM SET idle_replication_slot_timeout = '1h'", "SELECT pg_reload_conf()")
+	require.Eventually(r, func() bool { // the server takes a moment to read it again
+		_, is := bad(r.check(), "postgres-wal-keep")
+		return is
+	}, 10*time.Second, 50*time.Millisecond)
+	c := r.mended("postgres-wal-keep", LevelWarning, "Postgres drops the changes for a slot that nobody reads")
+	require.Equal(r, "idle_replication_slot_timeout", c.Subject)
 
 	r.exec("SELECT pg_create_physical_replication_slot('other' || g) FROM generate_series(1, 9) g")
 	r.mended("postgres-slots", LevelWarning, "1 free", r.restartPostgres)
@@ -185,7 +196,7 @@ func (r *rig) grantKafka() {
 	}
 }
 
-// TestOldestPostgres: the questions fit a server of 14, too.
+// TestOldestPostgres: the questions fit a server of 14, too, and one that is no primary.
 func TestOldestPostgres(t *testing.T) {
 	requireTool(t, "npm", "apt-get install npm")
 	s, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: "14"})
@@ -202,5 +213,41 @@ func TestOldestPostgres(t *testing.T) {
 		c, is := bad(report, part+"-connect")
 		require.True(t, is)
 		require.NotEmpty(t, c.Command)
+	}
+	r.stack = s
+	standby := filepath.Join(s.Postgres.DataDir(), "standby.signal")
+	require.NoError(t, os.WriteFile(standby, nil, 0o644))
+	r.restartPostgres()
+	c, is := bad(r.check(), "postgres-primary")
+	require.True(t, is)
+	require.Contains(t, c.Message, "this is a standby")
+	require.False(t, r.check().Unreachable())
+	r.exec("SELECT pg_promote()")
+	r.good(r.check(), "postgres-primary")
+
+	r.exec("CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+	r.inDatabase("bytes", "CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, name text, note text)")
+	r.set("source: {url: '" + s.Postgres.DatabaseURL("bytes") + "'}")
+	c, is = bad(r.check(), "postgres-encoding")
+	require.True(t, is)
+	require.Contains(t, c.Message, "SQL_ASCII")
+}
+
+// TestVersions: what is too old, and what is not known.
+func TestVersions(t *testing.T) {
+	for version, level := range map[string]Level{"26.5.1.1": LevelOK, "27.1": LevelOK, "26.4.9": LevelError, "25.12": LevelError, "head": LevelError} {
+		p := &part{name: partClickHouse}
+		judgeClickHouseVersion(p, version)
+		require.Equal(t, level, p.close()[0].Level, version)
+	}
+	for version, level := range map[int]Level{130022: LevelError, 140000: LevelOK, 180004: LevelOK, 190000: LevelError} {
+		p := &part{name: partPostgres}
+		(&server{version: version, walLevel: "logical"}).judgeServer(p)
+		require.Equal(t, level, p.close()[0].Level, version)
+	}
+	for skew, level := range map[time.Duration]Level{0: LevelOK, -time.Minute: LevelWarning, time.Hour: LevelWarning} {
+		p := &part{name: partPostgres}
+		judgeClock(p, time.Now().Add(skew), "Postgres")
+		require.Equal(t, level, p.close()[0].Level, skew)
 	}
 }

@@ -14,8 +14,8 @@ import (
 
 // How long the parts may take: Postgres less than the others, since these wait for its tables. Together they bound the whole run.
 const (
-	postgresTime = 7 * time.Second
-	partTime     = 11 * time.Second
+	postgresTime = 9 * time.Second
+	partTime     = 12 * time.Second
 	// connectTime is how long one part may take to answer at all.
 	connectTime = 5 * time.Second
 )
@@ -38,11 +38,10 @@ type run struct {
 	// tables is what Postgres says of the captured tables; closed is listed once that is known, or known to stay unknown.
 	tables []*cdc.Table
 	listed chan struct{}
-	// role is Postgres' quoted name of our role.
-	parts map[string]*part
+	parts  map[string]*part
 }
 
-// Run looks at every part, all at the same time, and takes at most about 12 s. An error says that the config cannot be used.
+// Run looks at every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be used.
 func Run(ctx context.Context, c *config.Config) (Report, error) {
 	r := &run{config: c, wanted: &recorder{}, listed: make(chan struct{}), parts: map[string]*part{}}
 	names := []string{partConfig, partPostgres, partKafka, partRegistry, partClickHouse, partPipeline}

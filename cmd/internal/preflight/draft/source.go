@@ -15,8 +15,8 @@ import (
 
 // The references that take the place of secrets in the file.
 const (
-	passwordReference    = "${env:PGPASSWORD}"
-	sslPasswordReference = "${env:PGSSLPASSWORD}"
+	passwordReference    = "${env:PGPASSWORD}"    //nolint:gosec // the name of a variable
+	sslPasswordReference = "${env:PGSSLPASSWORD}" //nolint:gosec // as above
 )
 
 // address is --source, as it may be written, and as it connects.
