@@ -108,6 +108,7 @@ func TestClickHouseMended(t *testing.T) {
 
 // TestClickHouseLogin: a wrong password is an answer. (It ends the embedded library's server, which is started again.)
 func TestClickHouseLogin(t *testing.T) {
+	t.Parallel()
 	requireTool(t, "npm", "apt-get install npm")
 	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(t.TempDir(), "stack"), Parts: embedded.Parts{ClickHouse: true}})
 	require.NoError(t, err)

@@ -98,6 +98,7 @@ func topicsMended(r *rig) {
 // TestApacheKafkaMended: rights, limits and settings on Apache Kafka, whose own tool changes the settings, and nothing is made on a
 // cluster that has no internal topics yet.
 func TestApacheKafkaMended(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("Apache Kafka takes too long for -short")
 	}

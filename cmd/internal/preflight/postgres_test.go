@@ -198,6 +198,7 @@ func (r *rig) grantKafka() {
 
 // TestOldestPostgres: the questions fit a server of 14, too, and one that is no primary.
 func TestOldestPostgres(t *testing.T) {
+	t.Parallel()
 	requireTool(t, "npm", "apt-get install npm")
 	s, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: "14"})
 	require.NoError(t, err)

@@ -13,9 +13,6 @@ import (
 	"dirtbike/cmd/internal/checks"
 )
 
-// seen are the slugs of all reports of this run.
-var seen = map[string]bool{}
-
 func slugs() []string {
 	var out []string
 	for _, c := range checks.Preflight {

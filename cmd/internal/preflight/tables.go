@@ -23,7 +23,7 @@ type table struct {
 	kind, persistence, identity   string
 	toast                         int64
 	mutable                       bool
-	// the key's constraint, if it is deferrable: its quoted name and definition.
+	// the key's constraint, if it is deferrable (then no other table refers to it): its quoted name and definition.
 	constraint, definition string
 	// candidate is an index that could be the identity; quoted, empty if there is none.
 	candidate string

@@ -28,6 +28,7 @@ import (
 // TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these rights, and a
 // check beside it disturbs nobody. Until the run starts, nothing has changed anywhere.
 func TestMendedThenRun(t *testing.T) {
+	t.Parallel()
 	requireTool(t, "npm", "apt-get install npm")
 	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(publicDir(t), "stack"), Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 	require.NoError(t, err)

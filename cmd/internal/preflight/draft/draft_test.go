@@ -221,7 +221,7 @@ func TestSourceErrors(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for from, to := range map[string]string{"clinic": "clinic", "Odd-Clinic": "odd_x002d_clinic", "1st": "db_x0031_st", "": "db", "Ünï": "db_x00dc_n_x00ef_"} {
+	for from, to := range map[string]string{"clinic": "clinic", "Odd-Clinic": "odd_x002d_clinic", "1st": "db_x0031_st", "": "db", "default": "db_default", "Ünï": "db_x00dc_n_x00ef_"} {
 		require.Equal(t, to, nameOf(from))
 	}
 	for from, to := range map[string]string{"homePhone2": "home_phone_2", "SSN": "ssn", "E-Mail": "e_mail", "dateOfBirth": "date_of_birth", "__x__": "x"} {

@@ -149,7 +149,11 @@ func nameOf(database string) string {
 	}
 	const most = 48
 	name := b.String()
-	if name = name[:min(len(name), most)]; name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9' {
+	name = name[:min(len(name), most)]
+	switch {
+	case name == "default", name == "system", name == "information_schema": // ClickHouse's own
+		return "db_" + name
+	case name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9':
 		return "db" + name
 	}
 	return name
