@@ -12,6 +12,10 @@ import (
 // first one of a process is tried before, on the state as it can be read without fencing. What passes here may still be refused
 // behind Recover, by the same checks: the state may have moved in between.
 
+// WouldStart runs the checks of a start and changes nothing anywhere: nil, or what Run would refuse with (ErrRefused, ErrGap), or could
+// not find out. Once passed it does nothing. It must not be called beside Run.
+func (c *Capture) WouldStart(ctx context.Context) error { return c.preflight(ctx) }
+
 // preflight refuses, before anybody is fenced, what the start would refuse. It changes nothing anywhere. Once passed it does nothing.
 func (c *Capture) preflight(ctx context.Context) error {
 	if c.passed {

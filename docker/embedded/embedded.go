@@ -37,7 +37,8 @@ type Options struct {
 	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be right even
 	// if Postgres is not among the parts.
 	PostgresVersion string
-	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already.
+	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already. An empty value
+	// leaves the setting to the server itself, so that ALTER SYSTEM changes it.
 	PostgresSettings map[string]string
 	// Progress is told about downloads. nil = silent.
 	Progress Progress

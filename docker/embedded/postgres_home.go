@@ -99,7 +99,9 @@ func mergeSettings(extra map[string]string) map[string]string {
 		all[k] = v
 	}
 	for k, v := range extra {
-		all[k] = v
+		if all[k] = v; v == "" {
+			delete(all, k)
+		}
 	}
 	return all
 }

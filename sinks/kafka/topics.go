@@ -39,9 +39,7 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) error {
 	if err := s.usable("ensure topic " + t.Name); err != nil {
 		return err
 	}
-	w := wanted{name: t.Name, partitions: t.Partitions, settings: s.tableSettings(t), recount: "at a first start set kafka.partitions to its count; later "}
-	w.check = func(have []kadm.Config) error { return s.checkTable(t, have) }
-	created, err := s.ensure(ctx, w)
+	created, err := s.ensure(ctx, s.tableTopic(t))
 	if err != nil {
 		return s.explain("ensure topic "+t.Name, err)
 	}
@@ -49,6 +47,14 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) error {
 		s.ledger.recreated(t.Name)
 	}
 	return nil
+}
+
+// tableTopic is how the topic of a table must be.
+func (s *Sink) tableTopic(t *cdc.Topic) wanted {
+	return wanted{
+		name: t.Name, partitions: t.Partitions, settings: s.tableSettings(t), recount: "at a first start set kafka.partitions to its count; later ",
+		check: func(have []kadm.Config) error { return s.checkTable(t, have) },
+	}
 }
 
 func (s *Sink) tableSettings(t *cdc.Topic) map[string]string {
@@ -67,15 +73,15 @@ func (s *Sink) tableSettings(t *cdc.Topic) map[string]string {
 
 // checkTable refuses settings under which records would be refused or lost.
 func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
-	if err := s.checkMessageBytes(have); err != nil {
+	if err := s.checkMessageBytes(t.Name, have); err != nil {
 		return err
 	}
 	policy := text(have, "cleanup.policy")
 	compacts := strings.Contains(policy, "compact")
 	switch {
 	case compacts && !t.Compacted:
-		return refuse(alter(t.Name, "cleanup.policy=delete"),
-			"its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values", policy)
+		return wrongSetting(t.Name, "cleanup.policy", "delete", refuse(alter(t.Name, "cleanup.policy=delete"),
+			"its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values", policy))
 	case compacts:
 		return s.checkHorizon(t, have, "min.compaction.lag.ms", "delete.retention.ms")
 	case t.Compacted && policy != "":
@@ -87,9 +93,12 @@ func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
 	return nil
 }
 
-func (s *Sink) checkMessageBytes(have []kadm.Config) error {
-	if most, ok := number(have, "max.message.bytes"); ok && most < int64(s.o.MaxMessageBytes) {
-		return refuse("raise the topic's, or lower the setting", "its max.message.bytes is %d, below kafka.max_message_bytes=%d", most, s.o.MaxMessageBytes)
+func (s *Sink) checkMessageBytes(topic string, have []kadm.Config) error {
+	const key = "max.message.bytes"
+	if most, ok := number(have, key); ok && most < int64(s.o.MaxMessageBytes) {
+		wants := strconv.Itoa(int(s.o.MaxMessageBytes))
+		return wrongSetting(topic, key, wants, refuse(alter(topic, key+"="+wants)+"; or lower kafka.max_message_bytes",
+			"its max.message.bytes is %d, below kafka.max_message_bytes=%d", most, s.o.MaxMessageBytes))
 	}
 	return nil
 }
@@ -98,8 +107,9 @@ func (s *Sink) checkMessageBytes(have []kadm.Config) error {
 func (s *Sink) checkHorizon(t *cdc.Topic, have []kadm.Config, keys ...string) error {
 	for _, key := range keys {
 		if ms, ok := number(have, key); ok && ms < s.o.ReplayHorizon.Milliseconds() {
-			return refuse(alter(t.Name, key+"="+milliseconds(s.o.ReplayHorizon)),
-				"its %s is %d, below kafka.replay_horizon=%s: a loader could miss deletes", key, ms, s.o.ReplayHorizon)
+			wants := milliseconds(s.o.ReplayHorizon)
+			return wrongSetting(t.Name, key, wants, refuse(alter(t.Name, key+"="+wants),
+				"its %s is %d, below kafka.replay_horizon=%s: a loader could miss deletes", key, ms, s.o.ReplayHorizon))
 		}
 	}
 	return nil
@@ -112,6 +122,16 @@ func alter(topic, setting string) string {
 
 // ensureOwnTopics makes or checks the state and progress topics.
 func (s *Sink) ensureOwnTopics(ctx context.Context) error {
+	for _, w := range s.ownTopics() {
+		if _, err := s.ensure(ctx, w); err != nil {
+			return fmt.Errorf("ensure topic %s: %w", w.name, err)
+		}
+	}
+	return nil
+}
+
+// ownTopics are the state and progress topics.
+func (s *Sink) ownTopics() []wanted {
 	common := map[string]string{
 		"compression.type":  "producer",
 		"max.message.bytes": strconv.Itoa(int(s.o.MaxMessageBytes)),
@@ -126,41 +146,47 @@ func (s *Sink) ensureOwnTopics(ctx context.Context) error {
 	progress.check = func(have []kadm.Config) error {
 		return checkPolicy(progress.name, have, "delete", "its records have no key")
 	}
-	for _, w := range []wanted{state, progress} {
-		w.recount = "delete it if it is empty; if it is not, "
-		if _, err := s.ensure(ctx, w); err != nil {
-			return fmt.Errorf("ensure topic %s: %w", w.name, err)
-		}
-	}
-	return nil
+	state.recount, progress.recount = "delete it if it is empty; if it is not, ", "delete it if it is empty; if it is not, "
+	return []wanted{state, progress}
 }
 
 func checkPolicy(topic string, have []kadm.Config, policy, why string) error {
 	if got := text(have, "cleanup.policy"); got != "" && got != policy {
-		return refuse(alter(topic, "cleanup.policy="+policy), "its cleanup.policy is %q, it must be %q: %s", got, policy, why)
+		return wrongSetting(topic, "cleanup.policy", policy, refuse(alter(topic, "cleanup.policy="+policy), "its cleanup.policy is %q, it must be %q: %s", got, policy, why))
 	}
 	return nil
 }
 
 // ensure creates the topic or checks it, and waits until every partition has a leader.
 func (s *Sink) ensure(ctx context.Context, w wanted) (created bool, err error) {
-	detail, err := s.describe(ctx, w.name)
+	_, err = s.describe(ctx, w.name)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		created, err = s.create(ctx, w)
 	}
 	if err != nil {
 		return false, err
 	}
-	if detail, err = s.awaitLeaders(ctx, w); err != nil {
+	detail, err := s.awaitLeaders(ctx, w)
+	if err != nil {
 		return false, err
 	}
-	if n := len(detail.Partitions); n != int(w.partitions) {
-		return false, refuse(w.recount+cdc.StartAnew, "it has %d partitions, wanted %d: another count would move keys between partitions", n, w.partitions)
+	if err := w.count(detail); err != nil {
+		return false, err
 	}
 	if created {
 		return true, nil
 	}
 	return false, s.checkSettings(ctx, w)
+}
+
+// count refuses a topic with another partition count.
+func (w *wanted) count(detail kadm.TopicDetail) error {
+	n := len(detail.Partitions)
+	if n == int(w.partitions) {
+		return nil
+	}
+	return &WrongPartitions{Topic: w.name, Have: n, err: refuse(w.recount+cdc.StartAnew,
+		"it has %d partitions, wanted %d: another count would move keys between partitions", n, w.partitions)}
 }
 
 func (s *Sink) describe(ctx context.Context, topic string) (kadm.TopicDetail, error) {
@@ -177,34 +203,49 @@ func (s *Sink) describe(ctx context.Context, topic string) (kadm.TopicDetail, er
 
 // create reports false if somebody else was faster.
 func (s *Sink) create(ctx context.Context, w wanted) (bool, error) {
-	replication := s.o.Replication
-	if replication == 0 {
+	replication, settings, err := s.creation(ctx, w)
+	if err != nil {
+		return false, err
+	}
+	resp, err := s.adm.CreateTopic(ctx, w.partitions, replication, settings, w.name)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return false, nil
+	}
+	if err != nil {
+		return false, createError(w, err, resp.ErrMessage)
+	}
+	s.log.Info("created a topic", zap.String("topic", w.name), zap.Int32("partitions", w.partitions), zap.Int16("replication", replication))
+	return true, nil
+}
+
+// creation is what the topic is created with.
+func (s *Sink) creation(ctx context.Context, w wanted) (replication int16, settings map[string]*string, err error) {
+	if replication = s.o.Replication; replication == 0 {
 		brokers, err := s.adm.ListBrokers(ctx)
 		if err != nil {
-			return false, fmt.Errorf("list the brokers: %w", err)
+			return 0, nil, fmt.Errorf("list the brokers: %w", err)
 		}
 		replication = int16(min(3, max(1, len(brokers)))) // at most 3
 	}
-	settings := make(map[string]*string, len(w.settings)+1)
+	settings = make(map[string]*string, len(w.settings)+1)
 	for k, v := range w.settings {
 		settings[k] = kadm.StringPtr(v)
 	}
 	if replication >= 3 { // what is reported to Postgres must outlive one broker
 		settings["min.insync.replicas"] = kadm.StringPtr("2")
 	}
-	resp, err := s.adm.CreateTopic(ctx, w.partitions, replication, settings, w.name)
+	return replication, settings, nil
+}
+
+// createError says why the brokers would not create the topic; said is their own message.
+func createError(w wanted, err error, said string) error {
 	switch {
-	case errors.Is(err, kerr.TopicAlreadyExists):
-		return false, nil
 	case isDenied(err):
-		return false, refuse(fmt.Sprintf("create it yourself with %d partitions, or grant Create on topic %q", w.partitions, w.name), "create: %w", err)
+		return refuse(fmt.Sprintf("create it yourself with %d partitions, or grant Create on topic %q", w.partitions, w.name), "create: %w", err)
 	case isOneOf(err, kerr.PolicyViolation, kerr.InvalidConfig, kerr.InvalidPartitions, kerr.InvalidTopicException):
-		return false, refuse(fmt.Sprintf("change what the brokers allow, or create it yourself with %d partitions", w.partitions), "create: %w %s", err, resp.ErrMessage)
-	case err != nil:
-		return false, fmt.Errorf("create: %w %s", err, resp.ErrMessage)
+		return refuse(fmt.Sprintf("change what the brokers allow, or create it yourself with %d partitions", w.partitions), "create: %w %s", err, said)
 	}
-	s.log.Info("created a topic", zap.String("topic", w.name), zap.Int32("partitions", w.partitions), zap.Int16("replication", replication))
-	return true, nil
+	return fmt.Errorf("create: %w %s", err, said)
 }
 
 // awaitLeaders waits until the topic can be written.

@@ -1,0 +1,63 @@
+package pipeline
+
+import (
+	"crypto/rand"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/privacy"
+	"dirtbike/cdc/replication"
+	"dirtbike/config"
+	"dirtbike/schemas"
+	"dirtbike/sinks/kafka"
+
+	"go.uber.org/zap"
+)
+
+// Trial is the capture leg taken apart, for those who look whether it would start: it is wired as NewCapture does it, but makes no
+// hash key. Nothing of it writes anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and Capture.WouldStart are
+// called.
+type Trial struct {
+	Source  *replication.Source
+	Tables  *catalog.Tables
+	Sink    *kafka.Sink
+	Capture *cdc.Capture
+	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own that nobody else
+	// has, so that nothing can be said of a stored state.
+	Keyless bool
+}
+
+// NewTrial wires a trial; nothing is connected yet. registry is told of every schema that a start would register.
+func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
+	t := &Trial{Keyless: c.HashKeyMissing()}
+	policies, prints, err := t.policies(c)
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Config: c, Log: zap.NewNop()}
+	if t.Sink, err = newSink(o); err != nil {
+		return nil, err
+	}
+	partitions := int32(c.Kafka.Partitions) //nolint:gosec // at most 10000
+	t.Source = newSource(o)
+	t.Tables = catalog.New(catalog.Options{
+		URL: c.Source.URL.Reveal(), Settings: replication.SessionSettings, Prefix: c.Kafka.Prefix, Partitions: partitions,
+		Selection: selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
+	})
+	t.Capture = cdc.NewCapture(cdc.Options{
+		Source: t.Source, Sink: t.Sink, Tables: t.Tables, Partitions: partitions, Slot: c.Source.Slot, HashKeys: prints,
+		SnapshotWorkers: c.Source.Snapshot.Workers, MaxTransaction: int64(c.Kafka.MaxTransaction),
+		MaxRecord: kafka.MaxRecord(c.Kafka.MaxMessageBytes.Int()), Log: o.Log, Metrics: cdc.NewMetrics(nil),
+	})
+	return t, nil
+}
+
+func (t *Trial) policies(c *config.Config) (schemas.Policies, map[string]string, error) {
+	if !t.Keyless {
+		return ExistingPolicies(c)
+	}
+	const least = 32
+	key := make([]byte, least)
+	rand.Read(key) // it never returns an error
+	return privacy.New(rules{c}, privacy.HashKeys{ID: "k1", Key: key}), nil, nil
+}

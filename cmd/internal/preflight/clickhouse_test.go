@@ -1,0 +1,122 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded"
+)
+
+// weakUser is a user of ClickHouse who may nothing that matters. (A user without any grant would hold every right.)
+const weakUser = `<weak><password>secret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants><query>GRANT SELECT ON nowhere.*</query></grants></weak>
+`
+
+// addWeakUser gives the server that user, and makes it as strict as a server can be. The embedded library has no writable user storage:
+// its users stand in a file.
+func addWeakUser(t *testing.T, s *embedded.Stack) {
+	t.Helper()
+	home := filepath.Dir(s.ClickHouse.DataDir())
+	insertBefore(t, filepath.Join(home, "users.xml"), "</users>", weakUser)
+	insertBefore(t, filepath.Join(home, "config.xml"), "</clickhouse>", `<access_control_improvements>
+  <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+  <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
+  <table_engines_require_grant>true</table_engines_require_grant>
+</access_control_improvements>
+`)
+	require.NoError(t, s.ClickHouse.Restart(t.Context()))
+}
+
+func insertBefore(t *testing.T, file, mark, text string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, after, found := strings.Cut(string(content), mark)
+	require.True(t, found, "%s in %s", mark, file)
+	require.NoError(t, os.WriteFile(file, []byte(before+text+mark+after), 0o600))
+}
+
+var grantLine = regexp.MustCompile(`^(GRANT .* )TO (\w+);$`)
+
+// mendClickHouse runs SQL as the user who may everything; a GRANT goes where the embedded library keeps its grants.
+func (r *rig) mendClickHouse(sql string) {
+	r.Helper()
+	if m := grantLine.FindStringSubmatch(sql); m != nil {
+		require.Equal(r, "weak", m[2])
+		file := filepath.Join(filepath.Dir(r.stack.ClickHouse.DataDir()), "users.xml")
+		insertBefore(r.T, file, "</grants></weak>", "<query>"+m[1]+"</query>")
+		require.NoError(r, r.stack.ClickHouse.Restart(r.Context()))
+		return
+	}
+	r.sink(strings.TrimSuffix(sql, ";"))
+}
+
+// sink runs SQL on ClickHouse with every right.
+func (r *rig) sink(sql ...string) {
+	r.Helper()
+	o, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
+	require.NoError(r, err)
+	conn, err := clickhouse.Open(o)
+	require.NoError(r, err)
+	defer conn.Close() //nolint:errcheck // nothing is open on it
+	for _, s := range sql {
+		require.NoError(r, conn.Exec(r.Context(), s), s)
+	}
+}
+
+// TestClickHouseMended: the rights of the README one by one, and what others have made in our place.
+func TestClickHouseMended(t *testing.T) {
+	s := engines(t)
+	addWeakUser(t, s)
+	weak, err := url.Parse(s.ClickHouse.URL())
+	require.NoError(t, err)
+	weak.User = url.UserPassword("weak", "secret")
+	// The views' names come of Postgres' tables: a database of this test alone.
+	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "views"))
+	r := newRig(t, s.Postgres.DatabaseURL("views"), []string{"127.0.0.1:1"}, "http://127.0.0.1:1", weak.String())
+	r.stack = s
+	r.set(`source: {tables: ["public.*"]}`)
+	r.inDatabase("views", "CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, name text, note text)")
+
+	for _, subject := range []string{"clinic.*", "clinic_raw.*", "table engines"} {
+		c, is := bad(r.check(), "clickhouse-rights")
+		require.True(t, is)
+		require.Equal(t, subject, c.Subject)
+		r.mend(c)
+	}
+	r.good(r.check(), "clickhouse-rights")
+
+	r.sink("CREATE DATABASE clinic ENGINE = Memory")
+	r.kept()
+	r.mended("clickhouse-databases", LevelError, "its engine is Memory")
+	r.sink("DROP DATABASE clinic")
+	r.set("clickhouse: {database: clinic}")
+
+	r.sink("CREATE DATABASE clinic ENGINE = Atomic", "CREATE TABLE clinic.patients (id Int32) ENGINE = ReplacingMergeTree ORDER BY id", "CREATE TABLE clinic.others (id Int32) ENGINE = ReplacingMergeTree ORDER BY id")
+	c := r.mended("clickhouse-views", LevelError, "somebody else's table")
+	require.Equal(t, "RENAME TABLE clinic.patients TO clinic.patients_before_dirtbike;", c.Command)
+	r.sink("DROP DATABASE clinic")
+}
+
+// TestClickHouseLogin: a wrong password is an answer. (It ends the embedded library's server, which is started again.)
+func TestClickHouseLogin(t *testing.T) {
+	t.Parallel()
+	requireTool(t, "npm", "apt-get install npm")
+	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(t.TempDir(), "stack"), Parts: embedded.Parts{ClickHouse: true}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	r := newRig(t, "postgres://u@127.0.0.1:1/d?sslmode=disable", []string{"127.0.0.1:1"}, "http://127.0.0.1:1", fmt.Sprintf("clickhouse://dirtbike:secretly@127.0.0.1:%d", s.ClickHouse.Port()))
+	report := r.check()
+	c, is := bad(report, "clickhouse-connect")
+	require.True(t, is)
+	require.Equal(t, "it refuses user or password", c.Message)
+	require.False(t, report.Unreachable(), "the server answered")
+}

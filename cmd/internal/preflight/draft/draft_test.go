@@ -1,0 +1,230 @@
+package draft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
+	"dirtbike/docker/embedded"
+	"dirtbike/schemas"
+)
+
+func TestMain(m *testing.M) {
+	embedded.RunChild()
+	os.Exit(m.Run())
+}
+
+// oddSQL makes a database of odd names, and every kind of table that cannot be captured.
+const oddSQL = `
+CREATE SCHEMA billing; CREATE SCHEMA "we.ird"; CREATE SCHEMA "Űber-schéma"; CREATE SCHEMA globs;
+CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, first_name text, "lastName" text, zip text, zip_nr int, dob date, note text, email text,
+  homephone text, fax_no text, ip inet, photo bytea, created_at timestamptz, has_email bool, payload jsonb, lat float8, city text, state text, age int, npi text, "accountNumber" text,
+  device_id uuid, home_page_url text, tags text[], emails text[], paid numeric(12,2), plan_number text, "Gender" text);
+INSERT INTO public.patients SELECT g FROM generate_series(1, 1000) g; ANALYZE public.patients;
+CREATE TABLE billing.claims (mrn text, claim_no bigint, paid numeric(12,2), PRIMARY KEY (mrn, claim_no));
+CREATE TABLE public."o'd.d ""q"" Ünï: # [x] {y} A" ("Col ""q"" : # *" int PRIMARY KEY, "*" text, "a.b" text, "ssn" text, "${env:HOME}" text, "new
+line" text, "yes" text, "1" text, "~" text, "- x" text, "back\slash" text, "tab	x" text);
+CREATE TABLE "we.ird".t (id int PRIMARY KEY); CREATE TABLE "Űber-schéma"."UPPER" ("Id" int PRIMARY KEY, "E-Mail" text);
+CREATE TABLE public."tab	and 'q' \ back" (id int PRIMARY KEY, v text);
+CREATE TABLE public."${env:HOME}" (id int PRIMARY KEY);
+CREATE TABLE globs."st*r" (id int PRIMARY KEY); CREATE TABLE globs.star (id int PRIMARY KEY);
+CREATE TABLE public.billing_claims (id int PRIMARY KEY);
+CREATE TABLE public.complete_up_to (id int PRIMARY KEY);
+CREATE TABLE public.floats (x float8 PRIMARY KEY); CREATE TABLE public.deferred (id int PRIMARY KEY DEFERRABLE);
+CREATE UNLOGGED TABLE public.unlogged (id int PRIMARY KEY); CREATE TABLE public.unkeyed (a int);
+CREATE TABLE public.parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE public.part1 PARTITION OF public.parts FOR VALUES FROM (0) TO (10);
+CREATE TABLE public.nothing (id int PRIMARY KEY); ALTER TABLE public.nothing REPLICA IDENTITY NOTHING;
+CREATE TABLE public.hidden (id int PRIMARY KEY); ALTER TABLE public.hidden ENABLE ROW LEVEL SECURITY;
+CREATE ROLE looker LOGIN REPLICATION PASSWORD 'p@ss/word';
+GRANT SELECT ON public.hidden TO looker;`
+
+func oddDatabase(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
+			t.Fatal("npm is missing. Try: apt-get install npm")
+		}
+		t.Skip("npm is missing. Try: apt-get install npm")
+	}
+	dir, err := os.MkdirTemp("", "draft")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
+	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(dir, "stack"), Parts: embedded.Parts{Postgres: true}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "Odd-Clinic"))
+	conn, err := pgx.Connect(t.Context(), s.Postgres.DatabaseURL("Odd-Clinic"))
+	require.NoError(t, err)
+	defer conn.Close(context.Background()) // nothing is open on it
+	_, err = conn.Exec(t.Context(), oddSQL)
+	require.NoError(t, err)
+	u, err := url.Parse(s.Postgres.DatabaseURL("Odd-Clinic"))
+	require.NoError(t, err)
+	u.User = url.UserPassword("looker", "p@ss/word")
+	return u.String()
+}
+
+// registered says yes to every schema.
+type registered struct{}
+
+func (registered) Register(context.Context, string, string) (int, error) { return 1, nil }
+func (registered) Schema(context.Context, int) (string, error)           { return "", schemas.ErrNoSchema }
+
+// TestDraft: the file loads, names what is there, and passes every check that a start makes of names, keys and policies.
+func TestDraft(t *testing.T) {
+	source := oddDatabase(t)
+	d, err := Make(t.Context(), source)
+	require.NoError(t, err)
+	require.Equal(t, "PGPASSWORD", d.Export)
+	require.True(t, d.Escaped)
+	for _, password := range []string{"p@ss/word", "p%40ss%2Fword"} {
+		require.NotContains(t, d.Text, password)
+	}
+	file := filepath.Join(t.TempDir(), "dirtbike.yaml")
+	require.NoError(t, Write(file, d.Text, false))
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.ErrorIs(t, Write(file, "other", false), os.ErrExist)
+	t.Setenv("PGPASSWORD", "p%40ss%2Fword")
+	t.Setenv("CLICKHOUSE_PASSWORD", "x")
+	c, err := config.Load(file)
+	require.NoError(t, err, d.Text)
+	require.Equal(t, source, c.Source.URL.Reveal())
+	require.Equal(t, config.ModeAllowlist, c.Privacy.Mode)
+
+	trial, err := pipeline.NewTrial(c, registered{})
+	require.NoError(t, err)
+	listed, err := trial.Tables.List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, trial.Tables.Misnamed())
+	captured := map[string]bool{}
+	for _, table := range listed {
+		require.NoError(t, table.Refused, table.FullName())
+		require.NoError(t, table.Doubt, table.FullName())
+		_, err := trial.Tables.Encoder(t.Context(), table)
+		require.NoError(t, err, table.FullName())
+		captured[table.FullName()] = true
+	}
+	require.Equal(t, map[string]bool{
+		"public.patients": true, "billing.claims": true, `public.o'd.d "q" Ünï: # [x] {y} A`: true, "Űber-schéma.UPPER": true, "public.tab\tand 'q' \\ back": true,
+		"globs.star": true, "public.part1": true, "public.hidden": true,
+	}, captured)
+	wouldStart(t, file, d.Text)
+	var shown strings.Builder
+	require.NoError(t, d.WriteText(&shown))
+	for _, table := range d.Tables {
+		require.Equal(t, captured[table.FullName()], table.Obstacle == "", table.FullName())
+		if table.Obstacle != "" {
+			require.Contains(t, d.Text, table.Obstacle, "the reason stands in the file")
+		}
+	}
+	require.Regexp(t, `public.patients +│ +[0-9.]+ KiB │ +1,000 │ patient_id +│ default`, shown.String())
+	require.Contains(t, shown.String(), "row-level security hides rows")
+	require.Contains(t, shown.String(), "no SELECT on it")
+	guessed(t, c)
+	require.NoError(t, Write(file, "other", true))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "other", string(text))
+}
+
+// wouldStart runs capture's own preflight on the draft, with a Kafka in place of the one that is to be filled in.
+func wouldStart(t *testing.T, file, text string) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	c, err := config.Parse(file, []byte(strings.Replace(text, "kafka:9092", cluster.ListenAddrs()[0], 1)))
+	require.NoError(t, err)
+	trial, err := pipeline.NewTrial(c, registered{})
+	require.NoError(t, err)
+	require.NoError(t, trial.Capture.WouldStart(t.Context()))
+}
+
+// guessed: every column of a person is named, and what tells who it is does not leave as it is.
+func guessed(t *testing.T, c *config.Config) {
+	t.Helper()
+	want := map[string]config.Policy{
+		"patient_id": "keep", "mrn": "hash", "ssn": "drop", "first_name": "mask", "lastName": "mask", "zip": "zip3", "zip_nr": "drop", "dob": "year", "note": "drop",
+		"email": "mask", "homephone": "mask", "fax_no": "mask", "ip": "drop", "photo": "drop", "created_at": "keep", "has_email": "keep", "payload": "drop", "lat": "drop",
+		"city": "mask", "state": "keep", "age": "drop", "npi": "hash", "accountNumber": "hash", "device_id": "hash", "home_page_url": "drop", "tags": "keep", "emails": "drop",
+		"paid": "keep", "plan_number": "hash", "Gender": "keep",
+	}
+	require.Equal(t, want, c.Privacy.Columns["public.patients"])
+	require.Equal(t, map[string]config.Policy{"mrn": "hash", "claim_no": "keep", "paid": "keep"}, c.Privacy.Columns["billing.claims"], "a key is kept or hashed")
+	odd := c.Privacy.Columns[`public.o'd.d "q" Ünï: # [x] {y} A`]
+	for _, name := range []string{`Col "q" : # *`, "a.b", "${env:HOME}", "new\nline", "yes", "1", "~", "- x", `back\slash`, "tab\tx"} {
+		require.Contains(t, odd, name)
+	}
+	require.NotContains(t, odd, "*", "it would stand for columns that nobody has named")
+}
+
+// TestAddress: a password is taken out wherever it may stand; the rest stays as it was typed.
+func TestAddress(t *testing.T) {
+	t.Setenv("PW", "x")
+	for source, written := range map[string]string{
+		"postgres://u@h/d":                                 "postgres://u@h/d",
+		"postgres://u:secret@h:1/d?sslmode=require":        "postgres://u:${env:PGPASSWORD}@h:1/d?sslmode=require",
+		"postgresql://u:s%40c@h/d":                         "postgresql://u:${env:PGPASSWORD}@h/d",
+		"postgres://u:${env:PW}@h/d":                       "postgres://u:${env:PW}@h/d",
+		"postgres://h/d?user=u&password=secret&x=1":        "postgres://h/d?user=u&password=${env:PGPASSWORD}&x=1",
+		"postgres://u@h/d?pass%77ord=secret":               "postgres://u@h/d?password=${env:PGPASSWORD}",
+		"postgres://u:secret@h/d?sslpassword=secret":       "postgres://u:${env:PGPASSWORD}@h/d?sslpassword=${env:PGSSLPASSWORD}",
+		"host=h user=u password=secret dbname=d":           "host=h user=u password='${env:PGPASSWORD}' dbname=d",
+		`host=h  password = 'sec\'ret it' dbname='my db'`:  "host=h password='${env:PGPASSWORD}' dbname='my db'",
+		`host=h password=sec\ ret sslpassword='x' user=u`:  "host=h password='${env:PGPASSWORD}' sslpassword='${env:PGSSLPASSWORD}' user=u",
+		"host=h user=u password='${env:PW}' sslmode=allow": "host=h user=u password='${env:PW}' sslmode=allow",
+	} {
+		a, err := parseAddress(source)
+		require.NoError(t, err, source)
+		require.Equal(t, written, a.written)
+		require.NotContains(t, a.written, "secret")
+	}
+	for _, source := range []string{"mysql://h/d", "nothing", "postgres://u:p%zz@h/d", "postgres://u:${env:NOT_SET_ANYWHERE}@h/d"} {
+		_, err := parseAddress(source)
+		require.Error(t, err, source)
+		require.Contains(t, err.Error(), "Try: ")
+	}
+}
+
+// TestSourceErrors end soon, in one line that says what to do.
+func TestSourceErrors(t *testing.T) {
+	_, err := Make(t.Context(), "postgres://u:secret@127.0.0.1:1/d")
+	require.ErrorIs(t, err, cdc.ErrUnreachable)
+	require.Contains(t, err.Error(), "Try: see that Postgres runs and --source is right")
+	require.NotContains(t, err.Error(), "\n")
+	require.NotContains(t, err.Error(), "secret")
+	_, err = Make(t.Context(), "http://u:secret@h/d")
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.NotContains(t, err.Error(), "secret")
+	ended, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("over"))
+	defer cancel()
+	<-ended.Done()
+	_, err = Make(ended, "postgres://u@127.0.0.1:1/d")
+	require.Error(t, err)
+}
+
+func TestNames(t *testing.T) {
+	for from, to := range map[string]string{"clinic": "clinic", "Odd-Clinic": "odd_x002d_clinic", "1st": "db_x0031_st", "": "db", "default": "db_default", "Ünï": "db_x00dc_n_x00ef_"} {
+		require.Equal(t, to, nameOf(from))
+	}
+	for from, to := range map[string]string{"homePhone2": "home_phone_2", "SSN": "ssn", "E-Mail": "e_mail", "dateOfBirth": "date_of_birth", "__x__": "x"} {
+		require.Equal(t, to, split(from), fmt.Sprint(from))
+	}
+}

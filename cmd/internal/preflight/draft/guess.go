@@ -1,0 +1,162 @@
+package draft
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+
+	"dirtbike/schemas"
+)
+
+// guess is what should happen to a column, and why.
+type guess struct {
+	policy string
+	why    string
+}
+
+// rule guesses by words of the column's name. The guesses follow the identifiers of 45 CFR 164.514(b)(2), and err on the private side:
+// whoever reads the file can allow more.
+type rule struct {
+	// words match the name's words, joined by "_": "(^|_)(words)(_|$)".
+	words *regexp.Regexp
+	// kinds limits the rule to columns of these kinds; nil means all.
+	kinds  []schemas.Kind
+	policy string
+	why    string
+}
+
+func words(alternatives string) *regexp.Regexp {
+	return regexp.MustCompile(`(^|_)(?:` + alternatives + `)(_|$)`)
+}
+
+var (
+	textKinds = []schemas.Kind{schemas.KindText, schemas.KindEnum, schemas.KindOther}
+	dateKinds = []schemas.Kind{schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ}
+	blobKinds = []schemas.Kind{schemas.KindBytea}
+	numbers   = []schemas.Kind{schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindNumeric, schemas.KindNumericText, schemas.KindFloat4, schemas.KindFloat8}
+)
+
+// rules in the order in which they are asked; the first that matches counts.
+var rules = []rule{
+	{words("password|passwd|passwort|pwd|secret|token|api_?key|private_?key|credentials?|salt|otp|pin"), nil, "drop", "a secret"},
+	{words("[a-z]*ssn|social_security|social_security_(?:number|no|nr)|sin|tin|itin|ein|tax_?id|tax_number|national_?id|passport(?:_number|_no)?"), nil, "drop", "social security, tax or passport number"},
+	{words("biometrics?|finger_?prints?|retina|iris|voice_?print|face(?:_?(?:id|scan|print))?|dna|genome|genotype"), nil, "drop", "biometrics"},
+	{words("photos?|pictures?|images?|avatar|portrait|selfie|headshot|xray|scan|signature"), nil, "drop", "photo or image"},
+	{words("[a-z]*e_?mails?|mail_?address|email_address"), nil, "mask", "email address"},
+	{words("[a-z]*fax(?:_?(?:number|no|nr))?"), nil, "mask", "fax number"},
+	{words("[a-z]*phones?|telephone|tel|mobile|cell|cellphone|msisdn|pager|phone_?(?:number|no|nr)"), nil, "mask", "phone number"},
+	{words("ip|ips|ipv4|ipv6|ip_?addr(?:ess)?|remote_addr|client_addr|mac_?addr(?:ess)?"), nil, "drop", "IP or hardware address"},
+	{words("urls?|uri|website|web_?site|homepage|link|href|referr?er"), nil, "drop", "URL"},
+	{words("mrn|medical_record(?:_(?:number|no|nr|id))?|chart_(?:number|no)|patient_(?:number|no|nr)"), nil, "hash", "medical record number"},
+	{words("(?:health_?)?plan_(?:number|no|nr)|(?:member|subscriber|beneficiary|insured|policy|medicaid|medicare|insurance|group)_(?:number|no|nr)|(?:member|subscriber|beneficiary|medicaid|medicare|insurance)_id|mbi|hicn"), nil, "hash", "health plan number"},
+	{words("accounts?|account_?(?:number|no|nr)|acct|acct_?(?:number|no|nr)|iban|bic|card_?(?:number|no|nr)|credit_?card|pan|cvv|cvc"), nil, "hash", "account number"},
+	{words("licen[cs]es?|licen[cs]e_?(?:number|no|nr)|certificate(?:_?(?:number|no|nr))?|npi|dea(?:_?(?:number|no))?"), nil, "hash", "licence or certificate number"},
+	{words("vin|license_plate|licence_plate|plate|number_plate|vehicle(?:_?(?:id|number|no|nr|serial))?"), nil, "hash", "vehicle number"},
+	{words("devices?|device_?(?:id|number|no|nr|serial|identifier)|serial(?:_?(?:number|no|nr))?|imei|imsi|udi|udid|android_id|idfa|advertising_id"), nil, "hash", "device number"},
+	{words("zip|zips|zip_?codes?|zip5|zip9|postal|postal_?codes?|post_?codes?|postcode|plz"), nil, "zip3", "postal code"},
+	{words("lat|lon|lng|long|latitude|longitude|geo|geom|geometry|geo_?point|geohash|coordinates?|location"), nil, "drop", "geography below the state"},
+	{words("[a-z]*address|addr|address_?\\d|addr_?\\d|street|streets?_?\\d?|house_?(?:number|no)|apartment|apt|suite|city|town|village|county|parish|precinct|district|neighbou?rhood|birth_?place|place_of_birth"), nil, "mask", "geography below the state"},
+	{words("dob|birth|born|birth_?date|birth_?day|date_of_birth|birthdate"), dateKinds, "year", "date of birth"},
+	{words("dob|birth|born|birth_?date|birth_?day|date_of_birth|birthdate|birth_?year|year_of_birth"), nil, "drop", "birth"},
+	{words("death|died|deceased|death_?date|date_of_death|deceased_at"), dateKinds, "year", "date of death"},
+	{words("admitted|admission|admit|admitted_at|discharged?|discharged_at"), dateKinds, "year", "date of admission or discharge"},
+	{words("age|ages"), numbers, "drop", "ages over 89 tell who it is"},
+	{words("[a-z]*names?|first_?name|last_?name|middle_?(?:name|initial)|full_?name|sur_?name|given_?name|family_?name|maiden_?name|nick_?name|display_?name|user_?name|login|alias|initials|fname|lname|mname|mothers?_maiden_name|next_of_kin|emergency_contact|guardian|spouse|contact"), textKinds, "mask", "may be a person's name"},
+	{words("notes?|comments?|remarks?|descriptions?|narratives?|memos?|messages?|body|text|free_?text|history|summary|details?|reason|complaints?|findings?|transcript|subject|feedback|answers?|observations?|instructions?|content|contents"), nil, "drop", "free text may name anybody"},
+	{words("race|ethnicity|religion|fingerprint_id"), nil, "keep", "not an identifier, but sensitive"},
+}
+
+// byKind guesses by the type alone, where the name tells nothing.
+var byKind = []rule{
+	{nil, blobKinds, "drop", "binary content, which nobody can judge by its name"},
+	{nil, []schemas.Kind{schemas.KindJSON, schemas.KindJSONB}, "drop", "a document may hold anything"},
+}
+
+// byType guesses by Postgres' own name of a type that has no kind of its own.
+var byType = map[string]guess{
+	"inet": {"drop", "IP address"}, "cidr": {"drop", "IP address"}, "macaddr": {"drop", "hardware address"}, "macaddr8": {"drop", "hardware address"},
+	"point": {"drop", "geography below the state"}, "geometry": {"drop", "geography below the state"}, "geography": {"drop", "geography below the state"},
+	"xml": {"drop", "a document may hold anything"}, "hstore": {"drop", "a document may hold anything"}, "tsvector": {"drop", "words of free text"},
+}
+
+// guessColumn guesses what should happen to a column. Key columns are kept or hashed: two rows must stay two.
+func guessColumn(c *schemas.Column, key bool) guess {
+	g := guessFree(c)
+	switch {
+	case !key || g.policy == "keep" || g.policy == "hash":
+		return g
+	case g.why == byKind[0].why:
+		return guess{"keep", "key; " + g.why}
+	}
+	return guess{"hash", "key; " + g.why}
+}
+
+func guessFree(c *schemas.Column) guess {
+	name := split(c.Name)
+	for _, r := range rules {
+		if r.words.MatchString(name) && fits(r.kinds, c.Type) {
+			return r.guess(c)
+		}
+	}
+	base, _, _ := strings.Cut(strings.TrimSuffix(c.Type.Name, "[]"), "(")
+	if g, known := byType[base]; known {
+		return g
+	}
+	for _, r := range byKind {
+		if fits(r.kinds, c.Type) {
+			return r.guess(c)
+		}
+	}
+	return guess{policy: "keep"}
+}
+
+// guess gives the rule's policy where the type can have it, and drop elsewhere.
+func (r rule) guess(c *schemas.Column) guess {
+	is := c.Type.Kind
+	switch {
+	case r.policy == "zip3" && is != schemas.KindText:
+		return guess{"drop", r.why + ", not a text"}
+	case is == schemas.KindBool && r.policy != "keep":
+		return guess{"keep", ""} // has_email, is_deceased: a yes or no
+	case r.policy == "mask" && (is == schemas.KindArray || is == schemas.KindJSON || is == schemas.KindJSONB):
+		return guess{"drop", r.why}
+	}
+	return guess{r.policy, r.why}
+}
+
+func fits(kinds []schemas.Kind, t schemas.Type) bool {
+	if kinds == nil {
+		return true
+	}
+	is := t.Kind
+	if is == schemas.KindArray && t.Elem != nil {
+		is = t.Elem.Kind
+	}
+	for _, k := range kinds {
+		if k == is {
+			return true
+		}
+	}
+	return false
+}
+
+// split writes a name in lower-case words with "_" between them: "homePhone2" is home_phone_2.
+func split(name string) string {
+	var b strings.Builder
+	var before rune
+	for _, c := range name {
+		upper := unicode.IsUpper(c) && unicode.IsLower(before)
+		digit := unicode.IsDigit(c) != unicode.IsDigit(before) && before != 0
+		letter := unicode.IsLetter(c) || unicode.IsDigit(c)
+		if (upper || digit) && letter && b.Len() > 0 && !strings.HasSuffix(b.String(), "_") {
+			b.WriteByte('_')
+		}
+		if letter {
+			b.WriteRune(unicode.ToLower(c))
+		} else if b.Len() > 0 && !strings.HasSuffix(b.String(), "_") {
+			b.WriteByte('_')
+		}
+		before = c
+	}
+	return strings.TrimSuffix(b.String(), "_")
+}

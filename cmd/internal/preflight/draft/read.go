@@ -1,0 +1,186 @@
+package draft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/replication"
+	"dirtbike/cmd/internal/ops"
+	"dirtbike/schemas"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Table is one table of the database, as people see it.
+type Table struct {
+	Schema, Name string
+	// Bytes on disk with indexes and TOAST; -1 if unknown.
+	Bytes int64
+	// Rows is Postgres' own estimate; -1 if it was never analysed.
+	Rows int64
+	// Key are the columns of the table's key; empty if it has none.
+	Key []string
+	// Identity is the replica identity: default, full, nothing or index.
+	Identity string
+	// Obstacle says why the table cannot be captured, "" if it can.
+	Obstacle string
+	// Notes say what has to be mended before a start: a right that is missing.
+	Notes []string
+
+	relation *schemas.Relation // nil if the table has an obstacle
+}
+
+// FullName is "schema.table".
+func (t *Table) FullName() string { return t.Schema + "." + t.Name }
+
+// connectTime and readTime bound what the database may take.
+const (
+	connectTime = 8 * time.Second
+	readTime    = 13 * time.Second
+	// lockTime is how long the size of a table that somebody has locked is waited for.
+	lockTime = "500ms"
+)
+
+// database is what was read.
+type database struct {
+	name   string
+	tables []*Table
+}
+
+const factsSQL = `
+SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::bigint, (c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, c.relreplident::text, c.relkind::text,
+  has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), row_security_active(c.oid), c.relispartition,
+  coalesce((SELECT array_agg(a.attname::text ORDER BY k.at) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n WHERE i.indrelid = c.oid AND k.at <= i.indnkeyatts
+    AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END), '{}')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname, c.relname`
+
+// read lists the tables, and what stands in the way of each.
+func read(ctx context.Context, url string) (database, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	conn, err := connect(ctx, url)
+	if err != nil {
+		return database{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var db database
+	if err := conn.QueryRow(ctx, "SELECT current_database()").Scan(&db.name); err != nil {
+		return db, readError("ask for the database's name", err)
+	}
+	oids, err := db.readFacts(ctx, conn)
+	if err != nil {
+		return db, err
+	}
+	db.readSizes(ctx, conn, oids)
+	relations, refused, err := catalog.Tolerant(ctx, conn, everything{}, nil)
+	if err != nil && !errors.Is(err, cdc.ErrRefused) { // refused: there is no table at all
+		return db, readError("read the tables", err)
+	}
+	for _, t := range db.tables {
+		at := slices.IndexFunc(relations, func(rel *schemas.Relation) bool { return rel.Schema == t.Schema && rel.Name == t.Name })
+		if at >= 0 {
+			t.relation = relations[at]
+			continue
+		}
+		t.Obstacle = refused[t.FullName()]
+		if t.Obstacle == "" {
+			t.Obstacle = "it is gone by now"
+		}
+	}
+	return db, nil
+}
+
+func connect(ctx context.Context, url string) (*pgx.Conn, error) {
+	o, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, cdc.ConnectError(err)
+	}
+	for name, value := range replication.SessionSettings {
+		o.RuntimeParams[name] = value
+	}
+	o.RuntimeParams["application_name"], o.RuntimeParams["lock_timeout"], o.RuntimeParams["default_transaction_read_only"] = ops.VerbName, lockTime, "on"
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, o)
+	if err == nil {
+		return conn, nil
+	}
+	if err = cdc.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
+		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and --source is right", cdc.ErrUnreachable, err)
+	}
+	return nil, err
+}
+
+func readError(doing string, err error) error {
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		return fmt.Errorf("%w: %s: %s. Try: a role that may read the catalog", cdc.ErrRefused, doing, cdc.ServerError(said.Code, said.Message))
+	}
+	return fmt.Errorf("%w: %s: %w. Try: look at Postgres' load, and at the way to it", cdc.ErrUnreachable, doing, err)
+}
+
+var identities = map[string]string{"d": "default", "f": "full", "n": "nothing", "i": "index"}
+
+func (db *database) readFacts(ctx context.Context, conn *pgx.Conn) (oids []uint32, err error) {
+	rows, err := conn.Query(ctx, factsSQL)
+	if err != nil {
+		return nil, readError("read pg_class", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		t := &Table{}
+		var oid uint32
+		var identity, kind string
+		var usage, selects, secured, leaf bool
+		if err := rows.Scan(&oid, &t.Schema, &t.Name, &t.Rows, &t.Bytes, &identity, &kind, &usage, &selects, &secured, &leaf, &t.Key); err != nil {
+			return nil, readError("read pg_class", err)
+		}
+		t.Identity = identities[identity]
+		for note, is := range map[string]bool{"no USAGE on its schema": !usage, "no SELECT on it": !selects, "row-level security hides rows from this role": secured} {
+			if is {
+				t.Notes = append(t.Notes, note)
+			}
+		}
+		slices.Sort(t.Notes)
+		if leaf {
+			t.Notes = append(t.Notes, "a partition")
+		}
+		db.tables, oids = append(db.tables, t), append(oids, oid)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError("read pg_class", err)
+	}
+	return oids, nil
+}
+
+// readSizes asks for exact sizes; where a table is locked, or has been dropped meanwhile, the catalog's pages must do.
+func (db *database) readSizes(ctx context.Context, conn *pgx.Conn, oids []uint32) {
+	var sizes []*int64
+	err := conn.QueryRow(ctx, "SELECT array_agg(pg_total_relation_size(o.oid) ORDER BY o.at) FROM unnest($1::oid[]) WITH ORDINALITY o(oid, at)", oids).Scan(&sizes)
+	if err != nil || len(sizes) != len(db.tables) {
+		return
+	}
+	for i, size := range sizes {
+		if size != nil {
+			db.tables[i].Bytes = *size
+		}
+	}
+}
+
+// everything selects every table.
+type everything struct{}
+
+func (everything) Match(schema, _ string) bool {
+	return !strings.HasPrefix(schema, "pg_") && schema != "information_schema"
+}
+func (everything) Check([]*schemas.Relation) error { return nil }

@@ -1,0 +1,160 @@
+package draft
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dirtbike/schemas"
+)
+
+// file is a configuration to be written.
+type file struct {
+	// source and clickhouse are addresses as they are written.
+	source, clickhouse string
+	// name is the database's, prefix what topics and ClickHouse's database are called after it.
+	name, prefix string
+	notes        []string
+	tables       []*Table
+}
+
+// text writes the whole file.
+func (f *file) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# A first configuration for database %s, drafted by dirtbike init. Read it before you use it: what is private, nobody but you knows.
+# Every key is explained in config/REFERENCE.md. Next: fill in the addresses marked CHANGE, then run dirtbike check.
+source:
+  url: %s
+`, strconv.Quote(f.name), strconv.Quote(f.source))
+	for _, note := range f.notes {
+		fmt.Fprintf(&b, "  # %s\n", note)
+	}
+	b.WriteString("  # Globs of schema.table; \"!\" excludes. A table that is made later is left out until privacy.columns names its key.\n  tables:\n")
+	for _, entry := range f.globs() {
+		if strings.HasPrefix(entry, "#") {
+			b.WriteString("    " + entry + "\n")
+			continue
+		}
+		b.WriteString("    - " + entry + "\n")
+	}
+	fmt.Fprintf(&b, `kafka:
+  brokers: ["kafka:9092"] # CHANGE
+  prefix: %[1]s
+registry:
+  url: "http://registry:8081" # CHANGE
+clickhouse:
+  url: %[2]s # CHANGE
+  database: %[1]s
+`, f.prefix, strconv.Quote(f.clickhouse))
+	f.writePrivacy(&b)
+	return b.String()
+}
+
+// globs are the entries of source.tables, with their comments.
+func (f *file) globs() []string {
+	var out []string
+	bySchema := map[string][]*Table{}
+	var order []string
+	for _, t := range f.tables {
+		if bySchema[t.Schema] == nil {
+			order = append(order, t.Schema)
+		}
+		bySchema[t.Schema] = append(bySchema[t.Schema], t)
+	}
+	for _, schema := range order {
+		out = append(out, schemaGlobs(schema, bySchema[schema])...)
+	}
+	return out
+}
+
+// schemaGlobs names a schema whole, and excludes what cannot be captured; where a glob cannot say it exactly, it names tables one by one.
+func schemaGlobs(schema string, tables []*Table) (out []string) {
+	good := slices.ContainsFunc(tables, func(t *Table) bool { return t.Obstacle == "" })
+	whole := good && globbable(schema) && !slices.ContainsFunc(tables, func(t *Table) bool { return t.Obstacle != "" && !globbable(t.Name) })
+	if whole {
+		out = append(out, glob(schema+".*"))
+	}
+	for _, t := range tables {
+		switch {
+		case t.Obstacle != "" && whole:
+			out = append(out, glob("!"+t.FullName())+" # "+comment(t.Obstacle))
+		case t.Obstacle != "":
+			out = append(out, "# left out: "+strconv.Quote(t.FullName())+": "+comment(t.Obstacle))
+		case !whole:
+			out = append(out, glob(t.FullName()))
+		}
+	}
+	return out
+}
+
+// globbable reports whether a glob can name it and nothing else.
+func globbable(name string) bool { return !strings.ContainsAny(name, "*?") }
+
+// writePrivacy writes every table and column by its name.
+func (f *file) writePrivacy(b *strings.Builder) {
+	b.WriteString(`privacy:
+  # allowlist: a column that nobody named is withheld, also one that is added later. The policies below are guesses from names and types.
+  # keep: as it is; drop: not there; mask: a constant; hash: the same pseudonym for the same value; zip3: three digits; year: the year alone.
+  mode: allowlist
+  columns:
+`)
+	for _, t := range f.tables {
+		if t.Obstacle != "" {
+			continue
+		}
+		fmt.Fprintf(b, "    %s:\n", strconv.Quote(t.FullName()))
+		width := 0
+		for _, line := range f.columns(t) {
+			width = max(width, len([]rune(line.text)))
+		}
+		for _, line := range f.columns(t) {
+			if line.why == "" {
+				b.WriteString(line.text + "\n")
+				continue
+			}
+			b.WriteString(line.text + strings.Repeat(" ", width-len([]rune(line.text))) + " # " + comment(line.why) + "\n")
+		}
+	}
+}
+
+type columnLine struct{ text, why string }
+
+func (f *file) columns(t *Table) (out []columnLine) {
+	for i := range t.relation.Columns {
+		c := &t.relation.Columns[i]
+		g := guessColumn(c, slices.Contains(t.relation.Key, i))
+		if c.Name == "*" {
+			out = append(out, columnLine{"      # the column called * cannot be named here, and is withheld", ""})
+			continue
+		}
+		out = append(out, columnLine{"      " + strconv.Quote(c.Name) + ": " + g.policy, g.why})
+	}
+	return out
+}
+
+// glob writes an entry of source.tables as YAML; "${" is no reference there.
+func glob(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${", "$${") }
+
+// comment keeps a text to one line.
+func comment(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// nameOf makes a name for topics and ClickHouse's database.
+func nameOf(database string) string {
+	var b strings.Builder
+	for _, c := range strings.ToLower(schemas.EscapeName(database)) {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' {
+			b.WriteRune(c)
+		}
+	}
+	const most = 48
+	name := b.String()
+	name = name[:min(len(name), most)]
+	switch {
+	case name == "default", name == "system", name == "information_schema": // ClickHouse's own
+		return "db_" + name
+	case name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9':
+		return "db" + name
+	}
+	return name
+}

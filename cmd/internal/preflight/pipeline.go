@@ -1,0 +1,109 @@
+package preflight
+
+import (
+	"context"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+)
+
+// lookAtPipeline asks what a start would say: the same checks, on the stored state as it can be read without fencing anybody.
+func (r *run) lookAtPipeline(ctx context.Context, p *part) {
+	tables := r.captured(ctx)
+	state, err := r.trial.Sink.Peek(ctx)
+	if err != nil {
+		why, try := splitTry(err)
+		why, _, _ = strings.Cut(why, "; what is committed to Kafka is safe")
+		why = "the stored state cannot be read: " + strings.TrimPrefix(strings.TrimPrefix(why, "kafka sink: peek: "), cdc.ErrRefused.Error()+": ")
+		if isDenied(err) {
+			why, try = "the stored state cannot be read, for want of the rights above", ""
+		}
+		p.add(Check{Slug: "pipeline-state", Level: LevelError, Subject: r.where(partPipeline), Message: why, Command: try, away: !refused(err)})
+		return
+	}
+	r.judgeHashKey(p, state)
+	if state == nil || state.Source.Phase == cdc.PhaseNone {
+		p.ok("pipeline-state", r.where(partPipeline), "nothing is stored: this would be a first start, which copies %s", count(len(tables), "table"))
+	} else {
+		p.ok("pipeline-state", r.where(partPipeline), "phase %s, epoch %d, up to %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported)
+	}
+	if r.trial.Keyless && state != nil && len(state.Source.HashKeys) > 0 {
+		return // without the key every hashed table looks as if its policy had changed
+	}
+	err = r.trial.Capture.WouldStart(ctx)
+	if err == nil {
+		p.ok("pipeline-start", r.where(partPipeline), "a start would not be refused")
+		return
+	}
+	r.judgeRefusal(ctx, p, state, err)
+}
+
+// judgeRefusal says why a start would be refused, and in short if that is said already.
+func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err error) {
+	if !refused(err) {
+		if r.saidAway() {
+			return
+		}
+		p.error("pipeline-start", r.where(partPipeline), err)
+		return
+	}
+	if r.said(err) {
+		p.fail("pipeline-start", r.where(partPipeline), "", "a start would be refused, for what is said above")
+		return
+	}
+	why, try := splitTry(err)
+	slot, found, slotErr := r.trial.Source.Slot(ctx)
+	if first := state == nil || state.Source.Phase == cdc.PhaseNone; slotErr == nil && found && first {
+		try = setting("source", "slot", r.config.Source.Slot+"_2") // whose slot it is, nobody knows
+		if slot.Active {
+			why += " (somebody reads it)"
+		}
+	}
+	p.fail("pipeline-start", r.where(partPipeline), try, "a start would be refused: %s", why)
+}
+
+// said reports whether another failed check says the same.
+func (r *run) said(err error) bool {
+	<-r.listed
+	text := oneLine(err.Error())
+	for _, name := range []string{partConfig, partPostgres} {
+		p := r.parts[name]
+		p.mu.Lock()
+		for _, c := range p.checks {
+			message := strings.TrimPrefix(c.Message, "it cannot be captured: ")
+			if !c.OK && strings.Contains(text, message) {
+				p.mu.Unlock()
+				return true
+			}
+		}
+		p.mu.Unlock()
+	}
+	return false
+}
+
+// saidAway reports whether a part that the start needs is known not to answer.
+func (r *run) saidAway() bool {
+	return r.parts[partPostgres].failed() || r.parts[partKafka].failed()
+}
+
+// judgeHashKey: a key that is not there is made by the first start only.
+func (r *run) judgeHashKey(p *part, state *cdc.State) {
+	c := r.config
+	switch {
+	case !c.Privacy.Hashes():
+	case r.trial.Keyless && state != nil && len(state.Source.HashKeys) > 0:
+		p.fail("pipeline-hash-key", c.HashKeyFile(), hashKeyCommand(c), "the topics were written with a hash key that is not here: another one would change every hash. Copy the file from where capture runs")
+	case r.trial.Keyless:
+		p.ok("pipeline-hash-key", c.HashKeyFile(), "it is not there; the first start makes it")
+	default:
+		p.ok("pipeline-hash-key", hashKeyPlace(c), "it is there")
+	}
+}
+
+func hashKeyPlace(c *config.Config) string {
+	if len(c.Privacy.Hash.Keys) > 0 {
+		return "privacy.hash.keys"
+	}
+	return c.HashKeyFile()
+}

@@ -1,0 +1,254 @@
+package preflight
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"dirtbike/docker/embedded"
+)
+
+// TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command mend it. The server
+// begins as it is after initdb: wal_level is replica.
+func TestPostgresMended(t *testing.T) {
+	s := engines(t)
+	makeClinic(t, s)
+	cluster, admin := kfakeCluster(t, 1)
+	registry := httptest.NewServer(srfake.NewRegistry().Handler())
+	t.Cleanup(registry.Close)
+	base := newRig(t, loginURL(t, s), cluster.ListenAddrs(), registry.URL, s.ClickHouse.URL())
+	base.stack, base.admin = s, admin
+	base.set(saslConfig)
+
+	step := func(name string, f func(r *rig)) {
+		t.Run(name, func(t *testing.T) {
+			r := base.as(t)
+			r.kept()
+			f(r)
+		})
+	}
+	step("settings", settingsMended)
+	step("rights", func(r *rig) {
+		r.exec(`ALTER ROLE "dirt-bike" NOREPLICATION`)
+		r.mended("postgres-role", LevelError, "no right to replicate")
+		r.exec(`REVOKE USAGE ON SCHEMA "Odd Schema" FROM "dirt-bike"`)
+		r.mended("postgres-schemas", LevelError, `"dirt-bike" may not use 1 schema`)
+		r.exec(`REVOKE SELECT ON ALL TABLES IN SCHEMA public, "Odd Schema" FROM "dirt-bike"`)
+		c := r.mended("postgres-select", LevelError, "may not read 2 tables")
+		require.Equal(r, `GRANT SELECT ON TABLE "Odd Schema"."O'Hara ""x""", public.patients TO "dirt-bike";`, c.Command)
+		r.exec(`ALTER TABLE public.patients ENABLE ROW LEVEL SECURITY`)
+		r.mended("postgres-row-security", LevelError, "hides rows of 1 table")
+		r.exec(`ALTER ROLE "dirt-bike" NOBYPASSRLS`, `ALTER TABLE public.patients DISABLE ROW LEVEL SECURITY`)
+	})
+	step("tables", tablesMended)
+	step("policies and names", namesMended)
+	step("publication", publicationMended)
+	step("slot", slotMended)
+}
+
+// settingsMended needs restarts: of the server that was told another setting, nothing less.
+func settingsMended(r *rig) {
+	r.mended("postgres-wal-level", LevelError, "it is replica and must be logical; it takes a restart of Postgres", r.restartPostgres)
+	r.mended("postgres-wal-keep", LevelWarning, "without a limit")
+
+	r.exec("ALTER SYSTEM SET idle_replication_slot_timeout = '1h'", "SELECT pg_reload_conf()")
+	require.Eventually(r, func() bool { // the server takes a moment to read it again
+		_, is := bad(r.check(), "postgres-wal-keep")
+		return is
+	}, 10*time.Second, 50*time.Millisecond)
+	c := r.mended("postgres-wal-keep", LevelWarning, "Postgres drops the changes for a slot that nobody reads")
+	require.Equal(r, "idle_replication_slot_timeout", c.Subject)
+
+	r.exec("SELECT pg_create_physical_replication_slot('other' || g) FROM generate_series(1, 9) g")
+	r.mended("postgres-slots", LevelWarning, "1 free", r.restartPostgres)
+	r.exec("SELECT pg_create_physical_replication_slot('more' || g) FROM generate_series(1, 2) g")
+	r.mended("postgres-slots", LevelError, "all are in use", r.restartPostgres)
+
+	var standbys []*pgconn.PgConn
+	leave := func() {
+		for _, c := range standbys {
+			_ = c.Close(context.Background())
+		}
+		standbys = nil
+	}
+	come := func() {
+		o, err := pgconn.ParseConfig(r.stack.Postgres.URL())
+		require.NoError(r, err)
+		o.RuntimeParams["replication"] = "true"
+		for range 10 {
+			c, err := pgconn.ConnectConfig(r.Context(), o)
+			require.NoError(r, err)
+			standbys = append(standbys, c)
+		}
+	}
+	come()
+	defer leave()
+	r.mended("postgres-walsenders", LevelError, "all are in use", leave, r.restartPostgres, come)
+	r.good(r.check(), "postgres-replication")
+
+	r.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name <> 'other1'",
+		"SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput', false, false, true)")
+	r.mended("postgres-failover", LevelWarning, "nothing keeps it behind the standby")
+	r.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots", "ALTER SYSTEM RESET synchronized_standby_slots", "SELECT pg_reload_conf()")
+}
+
+func tablesMended(r *rig) {
+	for name, c := range map[string]struct{ sql, says, command string }{
+		"index":    {`CREATE TABLE public."No Key" (a int NOT NULL, b text, UNIQUE (a))`, "it has no primary key", `ALTER TABLE public."No Key" REPLICA IDENTITY USING INDEX "No Key_a_key";`},
+		"none":     {`CREATE TABLE public."No Key" (a int)`, "it has no primary key", `source: {tables: ["public.*", "Odd Schema.*", "!public.No Key"]}`},
+		"unlogged": {`CREATE UNLOGGED TABLE public."No Key" (a int PRIMARY KEY)`, "it is UNLOGGED", `ALTER TABLE public."No Key" SET LOGGED;`},
+		"nothing":  {`CREATE TABLE public."No Key" (a int PRIMARY KEY); ALTER TABLE public."No Key" REPLICA IDENTITY NOTHING`, "NOTHING", `ALTER TABLE public."No Key" REPLICA IDENTITY DEFAULT;`},
+		"deferrable": {`CREATE TABLE public."No Key" (a int, b int, CONSTRAINT "the Key" PRIMARY KEY (a, b) DEFERRABLE INITIALLY DEFERRED)`, "DEFERRABLE",
+			`ALTER TABLE public."No Key" DROP CONSTRAINT "the Key", ADD CONSTRAINT "the Key" PRIMARY KEY (a, b);`},
+		"partitioned": {`CREATE TABLE public."No Key" (a int PRIMARY KEY) PARTITION BY RANGE (a)`, "it is partitioned", `source: {tables: ["public.*", "Odd Schema.*", "!public.No Key"]}`},
+	} {
+		r.Run(name, func(t *testing.T) {
+			r := r.as(t)
+			r.kept()
+			r.exec(c.sql)
+			r.set(`privacy: {columns: {public.No Key: {"*": keep}}}`)
+			check := r.mended("postgres-tables", LevelError, c.says)
+			require.Equal(t, c.command, check.Command)
+			require.Equal(t, "public.No Key", check.Subject)
+			r.exec(`DROP TABLE public."No Key"`)
+		})
+	}
+	r.exec("CREATE TABLE public.large (id text PRIMARY KEY, v text)", "ALTER TABLE public.large ALTER v SET STORAGE EXTERNAL", "INSERT INTO public.large VALUES ('a', repeat('x', 100000))", "VACUUM public.large")
+	r.set(`privacy: {columns: {public.large: {"*": keep}}}`)
+	r.mended("postgres-identity", LevelWarning, "a key that may change")
+	r.exec("DROP TABLE public.large")
+}
+
+func namesMended(r *rig) {
+	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.patience"]}`)
+	c := r.mended("config-names", LevelError, "matches no table")
+	require.Equal(r, `source: {tables: ["public.*", "Odd Schema.*", "public.patients"]}`, c.Command)
+	r.set(`source: {tables: ["public.*", "Odd Schema.*", "zzzzzzzzzzz.*"]}`)
+	r.mended("config-names", LevelError, "matches no table")
+
+	r.set(`privacy: {columns: {public.patients: {patient_id: mask}}}`)
+	c = r.mended("config-policies", LevelError, "rows would fall together")
+	require.Equal(r, `privacy: {columns: {"public.patients": {"patient_id": keep}}}`, c.Command)
+	r.exec("CREATE TABLE public.zips (id int PRIMARY KEY, area int)")
+	r.set(`privacy: {columns: {public.zips: {id: keep, area: zip3}}}`)
+	c = r.mended("config-policies", LevelError, "zip3 needs a text column")
+	require.Equal(r, `privacy: {columns: {"public.zips": {"area": drop}}}`, c.Command)
+
+	r.exec("CREATE SCHEMA billing", "CREATE TABLE billing.zips (id int PRIMARY KEY)", "CREATE TABLE public.billing_zips (id int PRIMARY KEY)", `GRANT USAGE ON SCHEMA billing TO "dirt-bike"`)
+	r.set(`{source: {tables: ["public.*", "billing.*"]}, privacy: {columns: {billing.zips: {id: keep}, public.billing_zips: {id: keep}}}}`)
+	r.mended("postgres-names", LevelError, "would share the ClickHouse view")
+	r.exec("DROP SCHEMA billing CASCADE", "DROP TABLE public.billing_zips, public.zips")
+}
+
+func publicationMended(r *rig) {
+	report := r.check()
+	r.good(report, "postgres-publication")
+	for says, sql := range map[string]string{
+		"leaves operations out":      "ALTER PUBLICATION dirtbike SET (publish = 'insert')",
+		"publish_via_partition_root": "ALTER PUBLICATION dirtbike SET (publish_via_partition_root = true)",
+		"generated columns":          "ALTER PUBLICATION dirtbike SET (publish_generated_columns = stored)",
+		"row filter or column list":  `ALTER PUBLICATION dirtbike SET TABLE ONLY public.patients (patient_id), ONLY "Odd Schema"."O'Hara ""x""" WHERE ("Id" > 0)`,
+		"it lacks public.patients":   "ALTER PUBLICATION dirtbike DROP TABLE ONLY public.patients",
+		"cannot make it":             "DROP PUBLICATION dirtbike",
+	} {
+		r.Run(says, func(t *testing.T) {
+			r := r.as(t)
+			r.exec(sql)
+			r.mended("postgres-publication", LevelError, says)
+		})
+	}
+	// what dirtbike may do itself is no failure
+	r.exec("DROP PUBLICATION dirtbike", `GRANT "Clinic Owner" TO "dirt-bike"`, `GRANT CREATE ON DATABASE clinic TO "dirt-bike"`)
+	r.good(r.check(), "postgres-publication")
+	r.exec("CREATE PUBLICATION dirtbike FOR TABLE ONLY public.patients", `ALTER PUBLICATION dirtbike OWNER TO "Clinic Owner"`)
+	r.good(r.check(), "postgres-publication")
+	r.exec(`REVOKE "Clinic Owner" FROM "dirt-bike"`, `REVOKE CREATE ON DATABASE clinic FROM "dirt-bike"`, `ALTER PUBLICATION dirtbike ADD TABLE ONLY "Odd Schema"."O'Hara ""x"""`)
+}
+
+// slotMended: a slot that nobody knows of is somebody else's.
+func slotMended(r *rig) {
+	r.grantKafka()
+	r.exec("SELECT pg_create_logical_replication_slot('dirtbike', 'test_decoding')")
+	c := r.mended("pipeline-start", LevelError, "test_decoding")
+	require.Equal(r, "source: {slot: dirtbike_2}", c.Command)
+	r.exec("SELECT pg_drop_replication_slot('dirtbike')", "SELECT pg_create_logical_replication_slot('dirtbike_2', 'pgoutput')")
+	r.mended("pipeline-start", LevelError, "the state topic knows nothing of it")
+	r.exec("SELECT pg_drop_replication_slot('dirtbike_2')")
+}
+
+// grantKafka runs what check prints of rights, until nothing is missing.
+func (r *rig) grantKafka() {
+	r.Helper()
+	for _, slug := range []string{"kafka-topic-rights", "kafka-transaction-rights", "kafka-group-rights", "kafka-cluster-rights"} {
+		for range 3 { // two prefixes; and some brokers hide what follows
+			if c, is := bad(r.check(), slug); is {
+				r.mend(c)
+			}
+		}
+		r.good(r.check(), slug)
+	}
+}
+
+// TestOldestPostgres: the questions fit a server of 14, too, and one that is no primary.
+func TestOldestPostgres(t *testing.T) {
+	t.Parallel()
+	requireTool(t, "npm", "apt-get install npm")
+	s, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: "14"})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	makeClinic(t, s)
+	r := newRig(t, loginURL(t, s), []string{"127.0.0.1:1"}, "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
+	report := r.check()
+	require.True(t, report.Unreachable(), textOf(report))
+	for _, slug := range []string{"postgres-version", "postgres-publication", "postgres-slot", "postgres-identity", "postgres-replication"} {
+		r.good(report, slug)
+	}
+	for _, part := range []string{partKafka, partRegistry, partClickHouse} {
+		c, is := bad(report, part+"-connect")
+		require.True(t, is)
+		require.NotEmpty(t, c.Command)
+	}
+	r.stack = s
+	standby := filepath.Join(s.Postgres.DataDir(), "standby.signal")
+	require.NoError(t, os.WriteFile(standby, nil, 0o644))
+	r.restartPostgres()
+	c, is := bad(r.check(), "postgres-primary")
+	require.True(t, is)
+	require.Contains(t, c.Message, "this is a standby")
+	require.False(t, r.check().Unreachable())
+	r.exec("SELECT pg_promote()")
+	r.good(r.check(), "postgres-primary")
+
+	r.exec("CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+	r.inDatabase("bytes", "CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, name text, note text)")
+	r.set("source: {url: '" + s.Postgres.DatabaseURL("bytes") + "'}")
+	c, is = bad(r.check(), "postgres-encoding")
+	require.True(t, is)
+	require.Contains(t, c.Message, "SQL_ASCII")
+}
+
+// TestVersions: what is too old, and what is not known.
+func TestVersions(t *testing.T) {
+	for version, level := range map[string]Level{"26.5.1.1": LevelOK, "27.1": LevelOK, "26.4.9": LevelError, "25.12": LevelError, "head": LevelError} {
+		p := &part{name: partClickHouse}
+		judgeClickHouseVersion(p, version)
+		require.Equal(t, level, p.close()[0].Level, version)
+	}
+	for version, level := range map[int]Level{130022: LevelError, 140000: LevelOK, 180004: LevelOK, 190000: LevelError} {
+		p := &part{name: partPostgres}
+		(&server{version: version, walLevel: "logical"}).judgeServer(p)
+		require.Equal(t, level, p.close()[0].Level, version)
+	}
+	for skew, level := range map[time.Duration]Level{0: LevelOK, -time.Minute: LevelWarning, time.Hour: LevelWarning} {
+		p := &part{name: partPostgres}
+		judgeClock(p, time.Now().Add(skew), "Postgres")
+		require.Equal(t, level, p.close()[0].Level, skew)
+	}
+}

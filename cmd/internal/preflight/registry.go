@@ -1,0 +1,110 @@
+package preflight
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas/registry"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// comparers is how many schemas are compared at the same time.
+const comparers = 8
+
+// lookAtRegistry looks whether the registry would take our schemas.
+func (r *run) lookAtRegistry(ctx context.Context, p *part) {
+	c := r.config.Registry
+	settings, err := c.TLS.Client()
+	if err != nil {
+		p.fail("registry-connect", "registry.tls", "", "%v", err)
+		return
+	}
+	client, err := registry.New([]string{c.URL.Reveal()}, registry.Options{User: c.User, Password: c.Password.Reveal(), TLS: settings, Timeout: connectTime, Patience: time.Millisecond})
+	if err != nil {
+		p.fail("registry-connect", "registry.url", "", "%v", err)
+		return
+	}
+	subjects, err := client.Ping(ctx)
+	if err != nil {
+		p.connectError(r.where(partRegistry), err)
+		return
+	}
+	p.ok("registry-connect", r.where(partRegistry), "it answers, and has %s", count(subjects, "subject"))
+	if err := client.Writable(ctx); err != nil {
+		why, _ := splitTry(err)
+		p.fail("registry-mode", r.where(partRegistry), r.put("/mode", "mode", "READWRITE"), "%s", why)
+	} else {
+		p.ok("registry-mode", r.where(partRegistry), "it takes schemas")
+	}
+	r.compareSchemas(ctx, p, client)
+}
+
+// compareSchemas compares what a start would register with what is there.
+func (r *run) compareSchemas(ctx context.Context, p *part, client *registry.Client) {
+	for _, t := range r.captured(ctx) {
+		if _, err := r.trial.Tables.Encoder(ctx, t); err != nil {
+			p.error("registry-schemas", t.FullName(), fmt.Errorf("%w: %w", cdc.ErrRefused, err))
+		}
+	}
+	r.wanted.mu.Lock()
+	wanted := r.wanted.schemas
+	r.wanted.mu.Unlock()
+	errs := make([]error, len(wanted))
+	var group errgroup.Group
+	group.SetLimit(comparers)
+	for i, s := range wanted {
+		group.Go(func() error {
+			errs[i] = client.Fits(ctx, s.subject, s.schema)
+			return nil
+		})
+	}
+	_ = group.Wait() // each has an error of its own
+	bad := 0
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, cdc.ErrSchema):
+			why, _ := splitTry(err)
+			p.fail("registry-schemas", wanted[i].subject, r.put("/config/"+url.PathEscape(wanted[i].subject), "compatibility", "NONE"), "%s", why)
+		default:
+			p.error("registry-schemas", wanted[i].subject, err)
+		}
+		if bad++; !errors.Is(err, cdc.ErrSchema) {
+			return // the next one would hear the same
+		}
+	}
+	if bad == 0 && len(wanted) > 0 {
+		p.ok("registry-schemas", r.config.Kafka.Prefix+".*", "%s would be taken", count(len(wanted), "schema"))
+	}
+}
+
+// put is the command that sets something at the registry; curl asks for the password.
+func (r *run) put(path, key, value string) string {
+	body, _ := json.Marshal(map[string]string{key: value}) // texts can always be written
+	line := "curl -fsS -X PUT -H 'Content-Type: application/vnd.schemaregistry.v1+json' --data " + shell(string(body))
+	user := r.config.Registry.User
+	if u, err := url.Parse(r.config.Registry.URL.Reveal()); user == "" && err == nil && u.User != nil {
+		user = u.User.Username()
+	}
+	if user != "" {
+		line += " --user " + shell(user)
+	}
+	return line + " " + shell(strings.TrimRight(withoutUser(r.config.Registry.URL.Reveal()), "/")+path)
+}
+
+// withoutUser is an address without user, password and whatever else it may hold.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

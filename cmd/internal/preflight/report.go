@@ -1,0 +1,74 @@
+package preflight
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+)
+
+// Level is how bad a finding is.
+type Level string
+
+// The levels.
+const (
+	LevelOK      Level = "ok"
+	LevelWarning Level = "warning" // a start goes on; somebody should know
+	LevelError   Level = "error"   // a start would be refused, or would fail later
+)
+
+// Report is what `dirtbike check --json` prints. Names and order of its fields are a contract.
+type Report struct {
+	// OK says that no check failed; warnings do not count.
+	OK bool `json:"ok"`
+	// Checks in the order of the parts; never null.
+	Checks []Check `json:"checks"`
+}
+
+// Check is one finding.
+type Check struct {
+	// Part is config, postgres, kafka, registry, clickhouse or pipeline.
+	Part string `json:"part"`
+	// Slug names the check; README.md#check-<slug> explains it.
+	Slug string `json:"slug"`
+	// OK is false only at level error.
+	OK    bool  `json:"ok"`
+	Level Level `json:"level"`
+	// Subject is what was looked at: a setting, a table, a topic, a right.
+	Subject string `json:"subject"`
+	// Message says in one line what was found.
+	Message string `json:"message"`
+	// Command mends what is not good, empty if nothing has to be done, or nobody knows what: SQL (each line ends with ";"), a line for
+	// a shell (kafka-….sh, curl, dirtbike, cp), or YAML for the config, which begins with the name of a section.
+	Command string `json:"command"`
+
+	// away says that the part could not be reached.
+	away bool
+}
+
+// Unreachable says that something failed, and only because parts could not be reached.
+func (r Report) Unreachable() bool {
+	failed := slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK })
+	return len(failed) > 0 && !slices.ContainsFunc(failed, func(c Check) bool { return !c.away })
+}
+
+// Counts gives the number of failed checks and of warnings.
+func (r Report) Counts() (failed, warnings int) {
+	for _, c := range r.Checks {
+		switch c.Level {
+		case LevelError:
+			failed++
+		case LevelWarning:
+			warnings++
+		case LevelOK:
+		}
+	}
+	return failed, warnings
+}
+
+// WriteJSON writes the documented form.
+func (r Report) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(r)
+}

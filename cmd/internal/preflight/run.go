@@ -1,0 +1,150 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
+	"dirtbike/schemas"
+)
+
+// How long the parts may take: Postgres less than the others, since these wait for its tables. Together they bound the whole run.
+const (
+	postgresTime = 9 * time.Second
+	partTime     = 12 * time.Second
+	// connectTime is how long one part may take to answer at all.
+	connectTime = 5 * time.Second
+)
+
+// The parts, as reports name them.
+const (
+	partConfig     = "config"
+	partPostgres   = "postgres"
+	partKafka      = "kafka"
+	partRegistry   = "registry"
+	partClickHouse = "clickhouse"
+	partPipeline   = "pipeline"
+)
+
+// run is one preflight.
+type run struct {
+	config *config.Config
+	trial  *pipeline.Trial
+	wanted *recorder
+	// tables is what Postgres says of the captured tables; closed is listed once that is known, or known to stay unknown.
+	tables []*cdc.Table
+	listed chan struct{}
+	parts  map[string]*part
+}
+
+// Run looks at every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be used.
+func Run(ctx context.Context, c *config.Config) (Report, error) {
+	r := &run{config: c, wanted: &recorder{}, listed: make(chan struct{}), parts: map[string]*part{}}
+	names := []string{partConfig, partPostgres, partKafka, partRegistry, partClickHouse, partPipeline}
+	for _, name := range names {
+		r.parts[name] = &part{name: name}
+	}
+	var err error
+	if r.trial, err = pipeline.NewTrial(c, r.wanted); err != nil {
+		return Report{}, err
+	}
+	r.lookAtConfig(r.parts[partConfig])
+	var wg sync.WaitGroup
+	for _, look := range []struct {
+		part      string
+		limit     time.Duration
+		slug, try string
+		look      func(context.Context, *part)
+	}{
+		{partPostgres, postgresTime, "postgres-connect", "look at Postgres' load, and at the way to it", r.lookAtPostgres},
+		{partKafka, partTime, "kafka-connect", "look at the brokers' health, and at the way to each of them", r.lookAtKafka},
+		{partRegistry, partTime, "registry-connect", "look at the registry's log, and at the way to it", r.lookAtRegistry},
+		{partClickHouse, partTime, "clickhouse-connect", "look at ClickHouse's load, and at the way to it", r.lookAtClickHouse},
+		{partPipeline, partTime, "pipeline-state", "see which other part does not answer", r.lookAtPipeline},
+	} {
+		wg.Go(func() {
+			p := r.parts[look.part]
+			p.run(ctx, look.limit, look.slug, r.where(look.part), look.try, func(ctx context.Context) { look.look(ctx, p) })
+			if look.part == partPostgres {
+				r.closeListed()
+			}
+		})
+	}
+	wg.Wait()
+	report := Report{OK: true, Checks: []Check{}}
+	for _, name := range names {
+		report.Checks = append(report.Checks, r.parts[name].close()...)
+	}
+	for _, c := range report.Checks {
+		report.OK = report.OK && c.OK
+	}
+	return report, ctx.Err()
+}
+
+// closeListed lets the other parts go on without the tables, if they are not known by now.
+func (r *run) closeListed() {
+	p := r.parts[partPostgres]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-r.listed:
+	default:
+		close(r.listed)
+	}
+}
+
+// list tells the other parts the tables.
+func (r *run) list(tables []*cdc.Table) {
+	p := r.parts[partPostgres]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-r.listed:
+	default:
+		r.tables = tables
+		close(r.listed)
+	}
+}
+
+// captured waits for the tables that can be captured; none if Postgres does not tell.
+func (r *run) captured(ctx context.Context) []*cdc.Table {
+	select {
+	case <-r.listed:
+	case <-ctx.Done():
+		return nil
+	}
+	var out []*cdc.Table
+	for _, t := range r.tables {
+		if t.Refused == nil && t.Doubt == nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// recorder is a registry that only listens: it keeps what a start would register.
+type recorder struct {
+	mu      sync.Mutex
+	schemas []subjectSchema
+}
+
+type subjectSchema struct{ subject, schema string }
+
+var _ schemas.Registry = (*recorder)(nil)
+
+// Register implements schemas.Registry.
+func (r *recorder) Register(_ context.Context, subject, schema string) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.schemas = append(r.schemas, subjectSchema{subject, schema})
+	return len(r.schemas), nil
+}
+
+// Schema implements schemas.Registry: nobody reads while nothing is started.
+func (r *recorder) Schema(_ context.Context, id int) (string, error) {
+	return "", fmt.Errorf("read schema %d: %w", id, schemas.ErrNoSchema)
+}

@@ -1,0 +1,279 @@
+package preflight
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// table is what Postgres says of one captured table beside what the catalog package reads. Names are quoted.
+type table struct {
+	oid                           uint32
+	name, plain, schema, owner    string
+	usage, selects, secured, owns bool
+	kind, persistence, identity   string
+	toast                         int64
+	mutable                       bool
+	// the key's constraint, if it is deferrable (then no other table refers to it): its quoted name and definition.
+	constraint, definition string
+	// candidate is an index that could be the identity; quoted, empty if there is none.
+	candidate string
+}
+
+// tablesSQL: secured tables hide rows from us; mutable keys are those with a column that no sequence fills; a candidate index is one
+// that REPLICA IDENTITY USING INDEX takes.
+const tablesSQL = `
+SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relname, quote_ident(n.nspname), quote_ident(pg_get_userbyid(c.relowner)),
+  has_schema_privilege(n.oid, 'USAGE'),
+  has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    AND a.attgenerated = '' AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')),
+  row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'), c.relkind::text, c.relpersistence::text, c.relreplident::text,
+  coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0)::bigint,
+  EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid AND i.indisprimary
+    AND a.attidentity = '' AND NOT EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)),
+  coalesce(k.name, ''), coalesce(k.definition, ''),
+  coalesce((SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate
+    AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at)
+      LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
+      WHERE u.at <= i.indnkeyatts AND (a.attnotnull IS NOT TRUE OR a.attgenerated <> ''))
+    AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) o(coll) JOIN pg_collation l ON l.oid = o.coll WHERE NOT l.collisdeterministic)
+    ORDER BY i.indisprimary DESC, i.indnkeyatts, x.relname LIMIT 1), '')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (SELECT quote_ident(o.conname) AS name, pg_get_constraintdef(o.oid) AS definition FROM pg_constraint o
+  WHERE o.conrelid = c.oid AND o.contype = 'p' AND o.condeferrable) k ON true
+WHERE c.oid = ANY ($1) ORDER BY n.nspname, c.relname`
+
+func readTables(ctx context.Context, conn *pgx.Conn, listed []*cdc.Table) ([]table, error) {
+	oids := make([]uint32, len(listed))
+	for i, t := range listed {
+		oids[i] = t.OID
+	}
+	rows, err := conn.Query(ctx, tablesSQL, oids)
+	if err != nil {
+		return nil, fmt.Errorf("read pg_class: %w", serverError(err))
+	}
+	defer rows.Close()
+	var out []table
+	for rows.Next() {
+		var t table
+		if err := rows.Scan(&t.oid, &t.name, &t.plain, &t.schema, &t.owner, &t.usage, &t.selects, &t.secured, &t.owns, &t.kind, &t.persistence,
+			&t.identity, &t.toast, &t.mutable, &t.constraint, &t.definition, &t.candidate); err != nil {
+			return nil, fmt.Errorf("read pg_class: %w", serverError(err))
+		}
+		out = append(out, t)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read pg_class: %w", serverError(err))
+	}
+	return out, nil
+}
+
+// lookAtTables asks the catalog package which tables a start would capture, and looks at our rights to them.
+func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *server) {
+	listed, err := r.trial.Tables.List(ctx)
+	if err != nil {
+		p.error("postgres-tables", "source.tables", serverError(err))
+		return
+	}
+	r.list(listed)
+	r.judgeNames(p, listed)
+	tables, err := readTables(ctx, conn, listed)
+	if err != nil {
+		p.error("postgres-tables", "source.tables", err)
+		return
+	}
+	r.judgeTables(p, listed, tables)
+	judgeRights(p, s, tables)
+	judgeIdentity(p, tables)
+	r.lookAtPublication(ctx, p, conn, s, listed, tables)
+}
+
+// judgeNames: names in the config that nothing has, and names that two tables would share.
+func (r *run) judgeNames(p *part, listed []*cdc.Table) {
+	misnamed := r.trial.Tables.Misnamed()
+	for _, err := range misnamed {
+		why, try := splitTry(err)
+		r.parts[partConfig].fail("config-names", r.config.Path(), cmp.Or(r.globCommand(err, try), try), "%s", why)
+	}
+	if len(listed) == 0 {
+		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
+	}
+	clashing := map[string][]string{}
+	var order []string
+	for _, t := range listed {
+		if t.Refused == nil && t.Doubt != nil && len(misnamed) == 0 { // a doubt may come of a name that nothing has: first things first
+			why, _ := splitTry(t.Doubt)
+			if clashing[why] == nil {
+				order = append(order, why)
+			}
+			clashing[why] = append(clashing[why], t.FullName())
+		}
+	}
+	for _, why := range order {
+		p.fail("postgres-names", strings.Join(clashing[why], ", "), without(r.config, clashing[why][len(clashing[why])-1]), "%s", why)
+	}
+	if len(misnamed)+len(order) == 0 && len(listed) > 0 {
+		r.parts[partConfig].ok("config-names", r.config.Path(), "every table and column that it names is there")
+		p.ok("postgres-names", "source.tables", "every table has a name of its own in Kafka and ClickHouse")
+	}
+}
+
+// globCommand is source.tables without a glob that nothing matches, or with the nearest name in its place; empty for other names.
+func (r *run) globCommand(err error, try string) string {
+	var problem *config.Error
+	if !errors.As(err, &problem) {
+		return ""
+	}
+	globs := slices.Clone(r.config.Source.Tables)
+	for i := range globs {
+		if problem.Key != fmt.Sprintf("source.tables[%d]", i) {
+			continue
+		}
+		if nearest, err := strconv.Unquote(try); err == nil {
+			globs[i] = nearest
+		} else {
+			globs = slices.Delete(globs, i, i+1)
+		}
+		return tableList(globs)
+	}
+	return ""
+}
+
+// judgeTables says which tables cannot be captured.
+func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
+	good, unfit := 0, false
+	for _, t := range listed {
+		if t.Refused == nil {
+			good++
+			continue
+		}
+		unfit = unfit || t.ByConfig
+		why, _ := splitTry(t.Refused)
+		why = strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: ")
+		if t.ByConfig {
+			r.parts[partConfig].fail("config-policies", t.FullName(), r.policyCommand(t), "%s", why)
+			continue
+		}
+		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
+		command := without(r.config, t.FullName())
+		if at >= 0 && r.config.Source.Keys[t.FullName()] == nil {
+			command = cmp.Or(tables[at].mend(), command)
+		}
+		p.fail("postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
+	}
+	if !unfit && len(listed) > 0 {
+		r.parts[partConfig].ok("config-policies", "privacy.columns", "every policy fits its column")
+	}
+	if good > 0 {
+		p.ok("postgres-tables", "source.tables", "%s can be captured", count(good, "table"))
+	}
+}
+
+// policyCommand is the config's way out for a policy that its table does not fit: keep for a key column, drop for another.
+func (r *run) policyCommand(t *cdc.Table) string {
+	why, column, policy := t.Refused.Error(), "", "drop"
+	if _, rest, found := strings.Cut(why, "column \""); found && strings.Contains(rest, "\" belongs to the key") {
+		column, _, _ = strings.Cut(rest, "\" belongs to the key")
+		policy = "keep"
+	} else if _, rest, found := strings.Cut(why, "table "+t.FullName()+", column "); found {
+		column, _, _ = strings.Cut(rest, ": policy ")
+	}
+	if column == "" || strings.Contains(column, ": ") {
+		return without(r.config, t.FullName())
+	}
+	return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": "+policy+"}}")
+}
+
+// mend is the statement after which the table can be captured; empty if there is none that keeps its rows as they are.
+func (t *table) mend() string {
+	alter := "ALTER TABLE " + t.name + " "
+	switch {
+	case t.kind == "p":
+		return ""
+	case t.persistence == "u":
+		return alter + "SET LOGGED;"
+	case t.identity == "n":
+		return alter + "REPLICA IDENTITY DEFAULT;"
+	case t.constraint != "" && t.identity != "i":
+		key, _, _ := strings.Cut(t.definition, " DEFERRABLE")
+		return alter + "DROP CONSTRAINT " + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
+	case t.candidate != "":
+		return alter + "REPLICA IDENTITY USING INDEX " + t.candidate + ";"
+	}
+	return ""
+}
+
+// judgeRights looks at what the copy reads.
+func judgeRights(p *part, s *server, tables []table) {
+	var schemas, unread, secured []string
+	for _, t := range tables {
+		if !t.usage && !slices.Contains(schemas, t.schema) {
+			schemas = append(schemas, t.schema)
+		}
+		if !t.selects {
+			unread = append(unread, t.name)
+		}
+		if t.secured && t.usage {
+			secured = append(secured, t.name)
+		}
+	}
+	if len(schemas) > 0 {
+		p.fail("postgres-schemas", some(schemas), "GRANT USAGE ON SCHEMA "+strings.Join(schemas, ", ")+" TO "+s.role+";", "%s may not use %s", s.role, count(len(schemas), "schema"))
+	} else if len(tables) > 0 {
+		p.ok("postgres-schemas", s.role, "USAGE on every schema")
+	}
+	if len(unread) > 0 {
+		p.fail("postgres-select", some(unread), "GRANT SELECT ON TABLE "+strings.Join(unread, ", ")+" TO "+s.role+";", "%s may not read %s", s.role, count(len(unread), "table"))
+	} else if len(tables) > 0 {
+		p.ok("postgres-select", s.role, "SELECT on every table")
+	}
+	if len(secured) > 0 {
+		p.fail("postgres-row-security", some(secured), "ALTER ROLE "+s.role+" BYPASSRLS;", "row-level security hides rows of %s from %s: the copy would see fewer rows than the log", count(len(secured), "table"), s.role)
+	} else if len(tables) > 0 {
+		p.ok("postgres-row-security", s.role, "no row is hidden")
+	}
+}
+
+// judgeIdentity recommends FULL where it saves re-reading: large columns, and keys that may change.
+func judgeIdentity(p *part, tables []table) {
+	var names, commands []string
+	for _, t := range tables {
+		if t.toast > 0 && t.mutable && (t.identity == "d" || t.identity == "i") && t.kind == "r" {
+			names = append(names, t.name)
+			commands = append(commands, "ALTER TABLE "+t.name+" REPLICA IDENTITY FULL;")
+		}
+	}
+	if len(names) == 0 {
+		if len(tables) > 0 {
+			p.ok("postgres-identity", "replica identity", "fits")
+		}
+		return
+	}
+	p.warn("postgres-identity", some(names), strings.Join(commands, "\n"),
+		"large values and a key that may change: after a change of the key they are read again from the table, and a row that is gone by then leaves its table inexact; FULL writes more log, and avoids it")
+}
+
+// some lists names, the first few.
+func some(names []string) string {
+	const most = 4
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

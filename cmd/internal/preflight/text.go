@@ -1,0 +1,114 @@
+package preflight
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	pretty "github.com/jedib0t/go-pretty/v6/table"
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Where the columns of the table for people go on in the next line.
+const (
+	subjectWidth = 44
+	messageWidth = 60
+)
+
+// marks are what people see of a level.
+var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗"}
+
+// WriteText writes a table for people, part by part, each followed by the commands that mend what is not good: they begin their lines,
+// so that they can be copied.
+func (r Report) WriteText(w io.Writer) error {
+	for start := 0; start < len(r.Checks); {
+		end := start
+		for end < len(r.Checks) && r.Checks[end].Part == r.Checks[start].Part {
+			end++
+		}
+		if err := writePart(w, r.Checks[start:end]); err != nil {
+			return err
+		}
+		start = end
+	}
+	_, err := fmt.Fprintln(w, r.Sentence())
+	return err
+}
+
+func writePart(w io.Writer, checks []Check) error {
+	t := pretty.NewWriter()
+	t.SetStyle(pretty.StyleLight)
+	t.SetColumnConfigs([]pretty.ColumnConfig{
+		{Number: 3, WidthMax: subjectWidth, WidthMaxEnforcer: prettytext.WrapText}, {Number: 4, WidthMax: messageWidth, WidthMaxEnforcer: prettytext.WrapSoft},
+	})
+	t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
+	for _, c := range checks {
+		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, c.Subject, c.Message})
+	}
+	text := t.Render() + "\n"
+	for _, c := range checks {
+		if c.Level != LevelOK {
+			text += c.way()
+		}
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// way is what stands below the table for a check that is not good.
+func (c Check) way() string {
+	head := fmt.Sprintf("%s %s, %s: README.md#check-%s\n", marks[c.Level], c.Slug, oneLine(c.Subject), c.Slug)
+	if c.Command == "" {
+		return head
+	}
+	return head + c.place() + c.Command + "\n"
+}
+
+// place says who runs the command where; a word in front of the next line.
+func (c Check) place() string {
+	switch kind(c.Command) {
+	case "config":
+		return "  in the config:\n"
+	case "sql":
+		if c.Part == partClickHouse {
+			return "  in ClickHouse, as a user who may grant:\n"
+		}
+		return "  in this database, as a superuser or the tables' owner:\n"
+	case "shell":
+		return "  in a shell:\n"
+	}
+	return "  Try: "
+}
+
+// sections are the config's; a command that begins with one is YAML for it.
+var sections = []string{"source", "kafka", "registry", "clickhouse", "privacy", "ops", "verify"}
+
+// kind tells what a command is by its form: config, sql, shell, or words.
+func kind(command string) string {
+	for _, section := range sections {
+		if strings.HasPrefix(command, section+": {") {
+			return "config"
+		}
+	}
+	first, _, _ := strings.Cut(command, " ")
+	switch {
+	case strings.HasSuffix(command, ";"):
+		return "sql"
+	case strings.HasPrefix(first, "kafka-"), first == "curl", first == "scp", first == "dirtbike":
+		return "shell"
+	}
+	return "words"
+}
+
+// Sentence sums the report up in one line.
+func (r Report) Sentence() string {
+	failed, warnings := r.Counts()
+	told := ""
+	if warnings > 0 {
+		told = ", " + count(warnings, "warning")
+	}
+	if failed == 0 {
+		return "A start would go well" + told + ". Next: dirtbike run"
+	}
+	return fmt.Sprintf("%s failed%s", count(failed, "check"), told)
+}

@@ -1,0 +1,222 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/sr"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+	"go.uber.org/zap/zaptest"
+	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
+	"dirtbike/docker/embedded"
+)
+
+// TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these rights, and a
+// check beside it disturbs nobody. Until the run starts, nothing has changed anywhere.
+func TestMendedThenRun(t *testing.T) {
+	t.Parallel()
+	requireTool(t, "npm", "apt-get install npm")
+	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(publicDir(t), "stack"), Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	addWeakUser(t, s)
+	makeClinic(t, s)
+	cluster, admin := kfakeCluster(t, 1)
+	registry := srfake.New(srfake.WithGlobalCompat(sr.CompatBackward))
+	t.Cleanup(registry.Close)
+	weak, err := url.Parse(s.ClickHouse.URL())
+	require.NoError(t, err)
+	weak.User = url.UserPassword("weak", "secret")
+	r := newRig(t, loginURL(t, s), cluster.ListenAddrs(), registry.URL(), weak.String())
+	r.stack, r.admin = s, admin
+	r.set(saslConfig)
+	r.exec(`REVOKE ALL ON ALL TABLES IN SCHEMA public, "Odd Schema" FROM "dirt-bike"`, `REVOKE USAGE ON SCHEMA "Odd Schema" FROM "dirt-bike"`, `ALTER ROLE "dirt-bike" NOREPLICATION`,
+		"DROP PUBLICATION dirtbike", "ALTER TABLE public.patients ENABLE ROW LEVEL SECURITY", `CREATE TABLE public.unkeyed (a int)`)
+
+	before := r.everything()
+	report := r.check()
+	require.Equal(t, before, r.everything(), "a check changes nothing")
+	for range 20 {
+		at := slices.IndexFunc(report.Checks, func(c Check) bool { return c.Level != LevelOK && kind(c.Command) != "words" })
+		if at < 0 {
+			break
+		}
+		t.Logf("%s: %s", report.Checks[at].Slug, report.Checks[at].Command)
+		r.mend(report.Checks[at])
+		report = r.check()
+	}
+	require.True(t, report.OK, textOf(report))
+	_, warnings := report.Counts()
+	require.Zero(t, warnings, textOf(report))
+	before = r.everything()
+	r.check()
+	require.Equal(t, before, r.everything(), "nor does one that has every right")
+
+	stop := r.start()
+	report = r.check()
+	require.True(t, report.OK, textOf(report))
+	require.Contains(t, textOf(report), "a capture reads it")
+	stop()
+	require.True(t, r.check().OK, "what is stored fits")
+	key := filepath.Join(filepath.Dir(r.file), "dirtbike.hash.key")
+	require.NoError(t, os.Rename(key, key+".away"))
+	c, is := bad(r.check(), "pipeline-hash-key")
+	require.True(t, is)
+	require.Contains(t, c.Command, key)
+	require.NoFileExists(t, key)
+	require.NoError(t, os.Rename(key+".away", key))
+	r.exec("SELECT pg_drop_replication_slot('dirtbike')")
+	c, is = bad(r.check(), "pipeline-start")
+	require.True(t, is)
+	require.Contains(t, c.Message, "slot dirtbike is gone")
+	require.NotEmpty(t, c.Command)
+}
+
+// publicDir is a folder that Postgres reads, which runs as another user when we are root.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "preflight-run-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
+
+// start runs both legs until ClickHouse answers with the copied rows; the returned function stops them.
+func (r *rig) start() (stop func()) {
+	r.Helper()
+	c, err := config.Load(r.file)
+	require.NoError(r, err)
+	o := pipeline.Options{Config: c, Log: zaptest.NewLogger(r.T)}
+	capture, release, err := pipeline.NewCapture(o)
+	require.NoError(r, err)
+	load, err := pipeline.NewLoad(o)
+	require.NoError(r, err)
+	ctx, cancel := context.WithCancel(r.Context())
+	var legs errgroup.Group
+	legs.Go(func() error { return capture.Run(ctx) })
+	legs.Go(func() error { return load.Run(ctx) })
+	address, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
+	require.NoError(r, err)
+	conn, err := clickhouse.Open(address)
+	require.NoError(r, err)
+	defer conn.Close() //nolint:errcheck // nothing is open on it
+	require.Eventually(r, func() bool {
+		var rows uint64
+		return conn.QueryRow(ctx, "SELECT count() FROM clinic.patients").Scan(&rows) == nil && rows == 20 && capture.Status().Phase == cdc.PhaseStreaming
+	}, time.Minute, 100*time.Millisecond)
+	return func() {
+		cancel()
+		require.NoError(r, legs.Wait())
+		release(context.Background())
+	}
+}
+
+// everything is what there is, in every part and beside the config.
+func (r *rig) everything() []string {
+	r.Helper()
+	var out []string
+	conn, err := pgx.Connect(r.Context(), r.stack.Postgres.DatabaseURL("clinic"))
+	require.NoError(r, err)
+	defer conn.Close(r.Context()) // nothing is open on it
+	for _, sql := range []string{
+		"SELECT format('relation %s %s %s', oid, relname, xmin) FROM pg_class", "SELECT format('role %s %s', rolname, xmin) FROM pg_authid",
+		"SELECT format('publication %s %s', pubname, xmin) FROM pg_publication", "SELECT format('slot %s %s', slot_name, confirmed_flush_lsn) FROM pg_replication_slots",
+		"SELECT format('setting %s %s', name, setting) FROM pg_settings WHERE source <> 'session'", "SELECT format('database %s %s', datname, xmin) FROM pg_database",
+	} {
+		rows, err := conn.Query(r.Context(), sql)
+		require.NoError(r, err)
+		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(r, err)
+		out = append(out, names...)
+	}
+	out = append(out, inside(r.T, r.admin)...)
+	groups, err := r.admin.ListGroups(r.Context())
+	require.NoError(r, err)
+	out = append(out, groups.Groups()...)
+	address, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
+	require.NoError(r, err)
+	sink, err := clickhouse.Open(address)
+	require.NoError(r, err)
+	defer sink.Close() //nolint:errcheck // nothing is open on it
+	var tables []string
+	require.NoError(r, sink.QueryRow(r.Context(), "SELECT groupArray(concat(database, '.', name)) FROM system.tables WHERE database NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema')").Scan(&tables))
+	out = append(out, tables...)
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(r.file), "*"))
+	require.NoError(r, err)
+	out = append(out, files...)
+	slices.Sort(out)
+	return out
+}
+
+// TestPartsThatHang: whoever accepts and says nothing costs his own part, and not more than the time.
+func TestPartsThatHang(t *testing.T) {
+	t.Parallel()
+	silent := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() }) // connections stay in its queue until then
+		return l.Addr().String()
+	}
+	r := newRig(t, "postgres://u:secret@"+silent()+"/d?sslmode=disable", []string{silent()}, "http://"+silent(), "clickhouse://"+silent())
+	began := time.Now()
+	report := r.check()
+	require.Less(t, time.Since(began), 15*time.Second)
+	require.True(t, report.Unreachable(), textOf(report))
+	for _, part := range []string{partPostgres, partKafka, partRegistry, partClickHouse} {
+		c, is := bad(report, part+"-connect")
+		require.True(t, is, part)
+		require.NotEmpty(t, c.Command, part)
+	}
+}
+
+// TestEncryption warns of what others could read, and only of that. (No name is resolved: .invalid has none.)
+func TestEncryption(t *testing.T) {
+	for _, c := range []struct {
+		part, yaml, says string
+		level            Level
+	}{
+		{partPostgres, `source: {url: "postgres://u@127.0.0.1:1/d?sslmode=disable"}`, "on this machine", LevelOK},
+		{partPostgres, `source: {url: "host=/tmp user=u"}`, "on this machine", LevelOK},
+		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=disable"}`, "sslmode=disable, and db.invalid is another machine", LevelWarning},
+		{partPostgres, `source: {url: "postgres://u@db.invalid/d"}`, "may fall back to no encryption", LevelWarning},
+		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=allow"}`, "may fall back to no encryption", LevelWarning},
+		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=require"}`, "asks nobody for a certificate", LevelWarning},
+		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=verify-full"}`, "encrypted", LevelOK},
+		{partKafka, `kafka: {brokers: ["127.0.0.1:1", "kafka.invalid:1"]}`, "kafka.invalid is another machine", LevelWarning},
+		{partKafka, `kafka: {brokers: ["kafka.invalid:1"], tls: {}}`, "encrypted", LevelOK},
+		{partRegistry, `registry: {url: "http://r.invalid"}`, "use https://", LevelWarning},
+		{partRegistry, `registry: {url: "https://r.invalid"}`, "encrypted", LevelOK},
+		{partClickHouse, `clickhouse: {url: "clickhouse://ch.invalid:9000"}`, "ch.invalid is another machine", LevelWarning},
+		{partClickHouse, `clickhouse: {url: "clickhouse://ch.invalid:9440?secure=true"}`, "encrypted", LevelOK},
+		{partClickHouse, `clickhouse: {url: "clickhouse://ch.invalid:9440", tls: {}}`, "encrypted", LevelOK},
+	} {
+		r := newRig(t, "postgres://u@127.0.0.1:1/d", []string{"127.0.0.1:1"}, "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
+		r.set(c.yaml)
+		cfg, err := config.Load(r.file)
+		require.NoError(t, err)
+		look := &run{config: cfg, parts: map[string]*part{}}
+		for _, name := range []string{partPostgres, partKafka, partRegistry, partClickHouse} {
+			look.parts[name] = &part{name: name}
+		}
+		look.judgeEncryption()
+		found := look.parts[c.part].close()
+		require.Len(t, found, 1, c.yaml)
+		require.Equal(t, c.level, found[0].Level, "%s: %+v", c.yaml, found[0])
+		require.Contains(t, found[0].Message, c.says, fmt.Sprint(c.yaml))
+	}
+}

@@ -1,0 +1,79 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"dirtbike/cdc"
+)
+
+// ReadOnly says that the registry lets nobody register under a subject. It is cdc.ErrRefused.
+type ReadOnly struct {
+	// Subject in this Mode; empty for the whole registry.
+	Subject, Mode string
+}
+
+func (e *ReadOnly) Error() string {
+	if e.Subject == "" {
+		return fmt.Sprintf("%v: the registry is in mode %s and takes no schema", cdc.ErrRefused, e.Mode)
+	}
+	return fmt.Sprintf("%v: subject %s is in mode %s and takes no schema", cdc.ErrRefused, e.Subject, e.Mode)
+}
+
+// Unwrap makes it cdc.ErrRefused.
+func (e *ReadOnly) Unwrap() error { return cdc.ErrRefused }
+
+// Ping asks for the subjects: count says how many there are. An error wraps cdc.ErrRefused if somebody answered, and would not tell. It
+// changes nothing.
+func (c *Client) Ping(ctx context.Context) (count int, err error) {
+	subjects, err := retry(ctx, c.patience, func() ([]string, error) { return c.sr.Subjects(ctx) })
+	var answer *sr.ResponseError
+	if errors.As(err, &answer) && !passing(err) {
+		return 0, fmt.Errorf("%w: list the subjects: %w", cdc.ErrRefused, c.explain(err))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("list the subjects: %w", c.explain(err))
+	}
+	return len(subjects), nil
+}
+
+// Writable is nil if the registry's global mode lets schemas be registered; registries that know no modes are writable. It changes
+// nothing.
+func (c *Client) Writable(ctx context.Context) error {
+	for _, m := range c.sr.Mode(ctx) {
+		if m.Err == nil && m.Mode != sr.ModeReadWrite {
+			return &ReadOnly{Mode: m.Mode.String()}
+		}
+	}
+	return nil
+}
+
+// Fits tells, and changes nothing, whether Register would succeed as far as the subject's earlier versions are concerned: an error
+// wraps cdc.ErrSchema if they do not let this schema in. A subject that is not there, or a schema that is there already, fits.
+func (c *Client) Fits(ctx context.Context, subject, schema string) error {
+	text := sr.Schema{Schema: schema, Type: sr.TypeAvro}
+	if _, err := c.sr.LookupSchema(ctx, subject, text); err == nil {
+		return nil
+	}
+	const latest = -1
+	result, err := retry(ctx, c.patience, func() (sr.CheckCompatibilityResult, error) {
+		return c.sr.CheckCompatibility(sr.WithParams(ctx, sr.Verbose), subject, latest, text)
+	})
+	var answer *sr.ResponseError
+	switch {
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return nil // no such subject, or it has no version
+	case err != nil:
+		return fmt.Errorf("compare the schema with subject %s: %w", subject, c.explainRegister(err, subject))
+	case !result.Is:
+		return fmt.Errorf("%w: it is incompatible with the latest version under subject %s: %s. Try: set the compatibility of subject %s to NONE at the registry",
+			cdc.ErrSchema, subject, cmp.Or(oneLine(strings.Join(result.Messages, "; ")), "no reason given"), subject)
+	}
+	return nil
+}
