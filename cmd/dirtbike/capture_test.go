@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"dirtbike/cdc"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -150,6 +152,26 @@ func TestQuarantine(t *testing.T) {
 	l = r.start("run")
 	code, _, errs = r.verb("wait", "--timeout", "10s")
 	require.Equal(t, exitNo, code, errs)
+	require.Contains(t, errs, "Try: "+cdc.CopyAgain("public.others"))
+	code, _, errs = r.verb("resnapshot", "public.others")
+	require.Equal(t, exitWrong, code, errs)
+	require.Contains(t, errs, "somebody streams from slot")
+	l.stop()
+	for _, wrong := range [][]string{{"public.other"}, {}, {"--all", "public.others"}} {
+		code, _, errs = r.verb(append([]string{"resnapshot"}, wrong...)...)
+		require.Equal(t, exitWrong, code, errs)
+		require.Contains(t, errs, "\nTry: dirtbike ")
+	}
+	r.exec(`INSERT INTO others VALUES (2, 'in the copy', 3); INSERT INTO things VALUES (2001, 'in the log')`)
+	code, out, errs := r.verb("resnapshot", "public.others")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "Copied public.others to Kafka again")
+	r.exec(`INSERT INTO others VALUES (3, 'behind the copy', 4); UPDATE others SET w = w + 1 WHERE id = 1`)
+	l = r.start("run")
+	r.wait()
+	r.equalAll()
+	code, out, errs = r.verb("status")
+	require.Zero(t, code, "%s%s", out, errs)
 	l.stop()
 }
 

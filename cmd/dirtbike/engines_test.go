@@ -114,7 +114,7 @@ func (p *lossy) serve(client net.Conn) {
 		defer server.Close() //nolint:errcheck // it is cut
 		_ = forward(server, client, func() bool { return false })
 	}()
-	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(25) == 0 && p.cuts.Add(1) > 0 })
+	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(12) == 0 && p.cuts.Add(1) > 0 })
 }
 
 // forward copies until an error, or until cut says to swallow what was read last.
@@ -152,8 +152,8 @@ func TestLostResponses(t *testing.T) {
 	house.armed.Store(true)
 	server.armed.Store(true)
 	w := startWriters(t, r.url, 4, 12)
-	require.Eventually(t, func() bool { return house.cuts.Load() > 20 && server.cuts.Load() > 5 }, 60*time.Second, 50*time.Millisecond,
-		"%d answers of ClickHouse and %d of Postgres were lost", house.cuts.Load(), server.cuts.Load())
+	require.Eventually(t, func() bool { return house.cuts.Load() > 8 && server.cuts.Load() > 3 }, 60*time.Second, 50*time.Millisecond, "too few answers were lost")
+	t.Logf("%d answers of ClickHouse and %d of Postgres were lost", house.cuts.Load(), server.cuts.Load())
 	w.finish(t)
 	house.armed.Store(false)
 	server.armed.Store(false)

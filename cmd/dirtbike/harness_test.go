@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -60,13 +61,15 @@ func (p *stackPool) get(t testing.TB, o rigOptions) (*embedded.Stack, int) {
 }
 
 // postgres starts a server of a major version for one test.
-func (p *stackPool) postgres(t testing.TB, major string) *embedded.Postgres {
+func (p *stackPool) postgres(t testing.TB, major string, more map[string]string) *embedded.Postgres {
 	t.Helper()
+	settings := map[string]string{"max_prepared_transactions": "10"}
+	maps.Copy(settings, more)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	s, err := embedded.Start(ctx, embedded.Options{
 		Dir: filepath.Join(t.TempDir(), "stack"), PostgresVersion: major, Parts: embedded.Parts{Postgres: true},
-		PostgresSettings: map[string]string{"max_prepared_transactions": "10"},
+		PostgresSettings: settings,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -134,10 +137,11 @@ type rig struct {
 }
 
 type rigOptions struct {
-	kafka      string // kfake or apache
-	postgres   string // major version; default the embedded stack's own
-	tables     string // YAML list; default ["public.*"]
-	kafkaYAML  string // further keys of the kafka section, ", key: value"
+	kafka      string            // kfake or apache
+	postgres   string            // major version; default the embedded stack's own
+	settings   map[string]string // of that server
+	tables     string            // YAML list; default ["public.*"]
+	kafkaYAML  string            // further keys of the kafka section, ", key: value"
 	sourceYAML string
 	loadYAML   string
 	privacy    string // a whole section
@@ -154,7 +158,7 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	}
 	stack, n := stacks.get(t, o)
 	if o.postgres != "" {
-		stack = &embedded.Stack{Postgres: stacks.postgres(t, o.postgres), ClickHouse: stack.ClickHouse, Kafka: stack.Kafka, Registry: stack.Registry}
+		stack = &embedded.Stack{Postgres: stacks.postgres(t, o.postgres, o.settings), ClickHouse: stack.ClickHouse, Kafka: stack.Kafka, Registry: stack.Registry}
 	}
 	r := &rig{T: t, stack: stack, dir: t.TempDir(), name: fmt.Sprintf("t%d_%s", n, strings.ToLower(strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())))[:min(30, len(fmt.Sprintf("t%d_", n))+len(t.Name()))], extra: o, ports: map[string]string{}}
 	r.config = filepath.Join(r.dir, "dirtbike.yaml")
