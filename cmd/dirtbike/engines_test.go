@@ -104,14 +104,14 @@ func newLossy(t *testing.T, to string) *lossy {
 }
 
 func (p *lossy) serve(client net.Conn) {
-	defer client.Close() //nolint:errcheck // it is cut
+	defer client.Close()
 	server, err := net.Dial("tcp", p.to)
 	if err != nil {
 		return
 	}
-	defer server.Close() //nolint:errcheck // it is cut
+	defer server.Close()
 	go func() {
-		defer server.Close() //nolint:errcheck // it is cut
+		defer server.Close()
 		_ = forward(server, client, func() bool { return false })
 	}()
 	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(12) == 0 && p.cuts.Add(1) > 0 })
