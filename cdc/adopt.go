@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 )
 
 // compile lays the stored state beside the tables and makes topics and encoders for those that can be captured, which it gives back.
@@ -65,6 +67,10 @@ func (s *session) prepare(ctx context.Context, t *liveTable) (err error) {
 	}
 	if err := s.Sink.EnsureTopic(ctx, t.Topic); err != nil {
 		return fmt.Errorf("topic %s: %w", t.Topic.Name, err)
+	}
+	if t.Topic.Made && t.state.Phase == TableStreaming {
+		s.Log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.FullName()), zap.String("topic", t.Topic.Name))
+		t.state.Phase = TableCopying
 	}
 	switch t.encoder, err = s.Tables.Encoder(ctx, t.Table); {
 	case err == nil:

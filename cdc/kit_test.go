@@ -44,6 +44,7 @@ type broker struct {
 	slow time.Duration // what each Write takes
 	// committed is told after every commit.
 	committed chan struct{}
+	made      string // the topic that was deleted
 }
 
 // journal is the order in which sink and source saw things.
@@ -145,6 +146,7 @@ func (s *fakeSink) Recover(context.Context) (*State, error) {
 
 func (s *fakeSink) EnsureTopic(_ context.Context, t *Topic) error {
 	s.b.journal.add("topic %s", t.Name)
+	t.Made = s.b.made == t.Name
 	return nil
 }
 

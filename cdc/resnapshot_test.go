@@ -68,6 +68,21 @@ func TestCopyAgain(t *testing.T) {
 	}
 }
 
+// TestADeletedTopicIsCopiedAgain: what was in it is gone, so that its readers need a copy.
+func TestADeletedTopicIsCopiedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.made = "p.public.a"
+		stop := r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		_, state := r.snapshot()
+		require.EqualValues(t, 2, state.Tables["public.a"].Generation)
+		require.Equal(t, TableStreaming, state.Tables["public.a"].Phase)
+		require.EqualValues(t, 1, state.Tables["public.b"].Generation)
+	})
+}
+
 func TestCopyAgainRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name   string

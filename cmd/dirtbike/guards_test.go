@@ -211,6 +211,20 @@ func TestGuards(t *testing.T) {
 	}
 }
 
+// TestDeletedTopic: a topic that somebody deleted is made again, with a whole copy in it, and load goes on from that; nobody has to
+// choose, since nothing of the source is lost.
+func TestDeletedTopic(t *testing.T) {
+	t.Parallel()
+	g := guardedRig(t, func(*rigOptions) {})
+	g.deleteTopics(g.name + ".public.entries")
+	g.missed()
+	l := g.start("run")
+	g.wait()
+	g.equal(oracle.Options{Skip: []string{"public.foreign_traffic"}})
+	require.Contains(t, l.output(), "the table's topic was deleted; it is copied again")
+	l.stop()
+}
+
 // missed writes what nobody captures.
 func (g *guarded) missed() {
 	g.exec(`INSERT INTO entries SELECT 50000 + g, 1, 'missed', 1 FROM generate_series(1, 100) g ON CONFLICT (account, line) DO UPDATE SET code = 'again'`)

@@ -43,6 +43,7 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) error {
 	if err != nil {
 		return s.explain("ensure topic "+t.Name, err)
 	}
+	t.Made = created
 	if created {
 		s.ledger.recreated(t.Name)
 	}
