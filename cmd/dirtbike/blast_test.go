@@ -98,6 +98,7 @@ func (r *rig) nothingOf(text string, tables ...string) {
 
 // TestBlastOfATableWithoutAKey: a table that somebody makes, and that cannot be captured, costs the others nothing.
 func TestBlastOfATableWithoutAKey(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
 	l := r.start("run")
 	r.wait()
@@ -123,6 +124,7 @@ func TestBlastOfATableWithoutAKey(t *testing.T) {
 // TestBlastOfAPolicy: a policy whose column is gone costs its table, for the column may be there under another name; whoever takes
 // the table's name away does not get its rows published without the policies either.
 func TestBlastOfAPolicy(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]string{
 		"dropped": `ALTER TABLE others DROP COLUMN v`,
 		"renamed": `ALTER TABLE others RENAME COLUMN v TO vv`,
@@ -160,6 +162,7 @@ func TestBlastOfAPolicy(t *testing.T) {
 
 // TestBlastOfAConfiguredKey: the index behind a key of the config is watched.
 func TestBlastOfAConfiguredKey(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{sourceYAML: ", keys: {public.events: [id]}"}, smallSchema+`; CREATE TABLE events (id int NOT NULL, v text);
 CREATE UNIQUE INDEX events_id ON events (id); ALTER TABLE events REPLICA IDENTITY FULL`)
 	l := r.start("run")
@@ -175,6 +178,7 @@ CREATE UNIQUE INDEX events_id ON events (id); ALTER TABLE events REPLICA IDENTIT
 
 // TestBlastOfMissingRights: a table that somebody else makes, and gives us no rights on, costs the others nothing.
 func TestBlastOfMissingRights(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
 	r.asRole(r.name + "_role")
 	l := r.start("run")
@@ -213,6 +217,7 @@ func (r *rig) asRole(role string) {
 
 // TestBlastOfASchema: a schema that the registry will not take costs its table; once it does, the documented way brings it back.
 func TestBlastOfASchema(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
 	refuses := r.refusingRegistry("others-value", "fresh-key")
 	l := r.start("run")

@@ -72,6 +72,7 @@ type canaryRig struct {
 // TestCanary puts a unique value into every private column, through copy, inserts, updates, key changes, deletes, errors and bad
 // input, and then looks for each as bytes in everything dirtbike wrote: topics, ClickHouse's directory, logs, metrics, reports.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ session, schema string }{
 		{"binary", `CREATE TABLE only_text (id int PRIMARY KEY);`}, {"text", `CREATE TABLE only_text (id int PRIMARY KEY, i interval);`},
 	} {

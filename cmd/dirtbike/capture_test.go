@@ -15,6 +15,7 @@ const smallSchema = `CREATE TABLE things (id int PRIMARY KEY, v text); INSERT IN
 
 // TestSecondCaptureFences starts a second capture of the same pipeline: the first one stops and says why, nothing is lost or doubled.
 func TestSecondCaptureFences(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	log := r.changeLog()
 	load := r.start("load")
@@ -37,6 +38,7 @@ func TestSecondCaptureFences(t *testing.T) {
 // TestSecondCaptureWithAMistakeChangesNothing starts a second pipeline beside a healthy one, each time with a config that it must not go
 // on with: it says what is wrong, and the first one never notices.
 func TestSecondCaptureWithAMistakeChangesNothing(t *testing.T) {
+	t.Parallel()
 	const policy = `privacy: {mode: open, columns: {public.people: {ssn: drop}}}`
 	r := newRig(t, rigOptions{privacy: policy}, smallSchema+`; CREATE TABLE people (id int PRIMARY KEY, ssn text); INSERT INTO people VALUES (1, 'x')`)
 	first := r.start("run")
@@ -84,6 +86,7 @@ func (r *rig) startMistaken(was, is string) *process {
 
 // TestIdleAndForeignTrafficAdvance lets the slot follow a database in which nothing captured happens.
 func TestIdleAndForeignTrafficAdvance(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{tables: `["public.*", "!public.noise"]`}, smallSchema+`; CREATE TABLE noise (v text)`)
 	l := r.start("run")
 	r.wait()
@@ -102,6 +105,7 @@ func TestIdleAndForeignTrafficAdvance(t *testing.T) {
 
 // TestRefusals starts a pipeline whose parts do not fit together: each says what to do, exits 2 and changes nothing.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	l := r.start("run")
 	r.wait()
@@ -131,6 +135,7 @@ func TestRefusals(t *testing.T) {
 
 // TestQuarantine breaks one table in three ways that must not touch the other.
 func TestQuarantine(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema+`; CREATE TABLE others (id int PRIMARY KEY, v text)`)
 	l := r.start("run")
 	r.wait()
@@ -177,6 +182,7 @@ func TestQuarantine(t *testing.T) {
 
 // TestBigTransaction is split over many Kafka transactions, and killed in between.
 func TestBigTransaction(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{kafkaYAML: ", max_transaction: 256KB, max_message_bytes: 128KB"}, smallSchema)
 	log := r.changeLog()
 	l := r.start("run")

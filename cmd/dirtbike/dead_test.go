@@ -11,6 +11,7 @@ import (
 
 // TestVerbsOfATroubledPipeline: what comes to be, changes or ends while a capture runs is told by status, wait, verify and readyz.
 func TestVerbsOfATroubledPipeline(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema+`; CREATE TABLE keyed (id int PRIMARY KEY)`)
 	l := r.start("run")
 	r.wait()

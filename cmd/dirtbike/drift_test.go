@@ -12,6 +12,7 @@ import (
 // TestDrift changes tables in ways that send no event: each is quarantined within the polling interval instead of being called
 // exact, the one that nobody touched goes on, and what does no harm (a new label) is left alone.
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	names := []string{"unpublished", "returned", "remade", "renamed_label", "rekeyed", "defaulted", "rewritten", "dropped"}
 	schema := `CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TYPE fine AS ENUM ('ok'); CREATE TABLE untouched (id int PRIMARY KEY, f fine);`
 	for _, n := range names {
@@ -55,6 +56,7 @@ func TestDrift(t *testing.T) {
 
 // TestDriftWhileDown: a table that left the publication and came back while nothing ran is copied again, the other is not.
 func TestDriftWhileDown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, `CREATE TABLE returned (id int PRIMARY KEY); CREATE TABLE untouched (id int PRIMARY KEY); INSERT INTO returned VALUES (1)`)
 	l := r.start("run")
 	r.wait()

@@ -22,6 +22,7 @@ type engine interface {
 // TestEnginesKilled kills every part in turn, and some at once, under traffic, on Apache Kafka: nobody has to decide anything, both legs
 // go on by themselves, and in the end both sides are equal and every change is there once. The registry is down at the start, too.
 func TestEnginesKilled(t *testing.T) {
+	t.Parallel()
 	requireTools(t, "apache")
 	stack := ownStack(t, "apache")
 	o := writersOptions("apache")

@@ -24,6 +24,7 @@ type guarded struct {
 	log *oracle.ChangeLog
 	// began is the slot's consistent point, rested an LSN between the transactions before the break and those behind it.
 	began, rested uint64
+	epoch         uint64 // the newest
 }
 
 // guardedRig runs a pipeline on Apache Kafka under writers, and stops it.
@@ -31,7 +32,7 @@ func guardedRig(t *testing.T, change func(o *rigOptions)) *guarded {
 	t.Helper()
 	o := writersOptions("apache")
 	change(&o)
-	g := &guarded{rig: newWritersRigOf(t, o)}
+	g := &guarded{rig: newWritersRigOf(t, o), epoch: 1}
 	g.log = g.changeLog()
 	capture := g.start("capture")
 	pg := g.pg()
@@ -137,6 +138,22 @@ func (r *rig) deleteTopics(names ...string) {
 	}, 20*time.Second, 50*time.Millisecond, "the topics do not go away")
 }
 
+// cutShort kills the choice at each of its points: nobody takes the old slot for the new one, and the choice can be taken again.
+func (g *guarded) cutShort() {
+	g.Helper()
+	for _, point := range []string{cdc.FaultRenewing, cdc.FaultSlotDropped} {
+		l := g.start("resnapshot --all", envFault+"="+point+":1")
+		g.ends(l, 30*time.Second)
+		l.diedOfKill()
+		g.stops("capture", "did not get to its end")
+		g.epoch++
+	}
+	l := g.start("resnapshot --all", envFault+"="+cdc.FaultInCopy+":1")
+	g.ends(l, 30*time.Second)
+	l.diedOfKill()
+	g.epoch++
+}
+
 // mended takes the choice, goes on under writers, and judges: rows equal, what was published before the break exactly once, and
 // everything behind the new slot's consistent point exactly once under the next epoch.
 func (g *guarded) mended(judgeFormer bool) {
@@ -153,7 +170,7 @@ func (g *guarded) mended(judgeFormer bool) {
 	if judgeFormer {
 		g.judge(oracle.CheckOptions{Since: max(g.log.Start, g.began), Until: g.rested, Epoch: 1})
 	}
-	g.judge(oracle.CheckOptions{Since: began, Epoch: 2})
+	g.judge(oracle.CheckOptions{Since: began, Epoch: g.epoch + 1})
 	l.stop()
 }
 
@@ -205,6 +222,9 @@ func TestGuards(t *testing.T) {
 			g.stops("capture", test.says)
 			if test.name == "Kafka rebuilt" {
 				g.stops("load", "rebuilt")
+			}
+			if test.name == "slot advanced" {
+				g.cutShort()
 			}
 			g.mended(test.former)
 		})

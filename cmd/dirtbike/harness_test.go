@@ -264,7 +264,7 @@ func (r *rig) start(verb string, env ...string) *process {
 	l.out, l.mark = file, file.Name()+".mark"
 	self, err := os.Executable()
 	require.NoError(r, err)
-	l.cmd = exec.Command(self, verb, "--config", r.config, "--log-format", "json", "--listen", r.listens(verb))
+	l.cmd = exec.Command(self, append(strings.Fields(verb), "--config", r.config, "--log-format", "json", "--listen", r.listens(verb))...)
 	l.cmd.Env = append(append(os.Environ(), envRun+"=1", envMark+"="+l.mark), env...)
 	l.cmd.Stdout, l.cmd.Stderr = file, file
 	require.NoError(r, l.cmd.Start())

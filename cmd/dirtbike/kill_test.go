@@ -40,6 +40,7 @@ func newWritersRigOf(t *testing.T, o rigOptions) *rig {
 
 // TestKillPoints kills each leg at each of its named points, with one pipeline going on through all of them.
 func TestKillPoints(t *testing.T) {
+	t.Parallel()
 	r := newWritersRig(t, "kfake")
 	log := r.changeLog()
 	w := startWriters(t, r.url, 4, 1)
@@ -118,10 +119,16 @@ func (r *rig) finishAndJudge(w *writers, log *oracle.ChangeLog, start uint64) {
 }
 
 // TestRandomKills kills capture, load and both at random under 8 writing clients. More: go test ./cmd/dirtbike -run TestRandomKills -kills 200
-func TestRandomKills(t *testing.T) { randomKills(t, "kfake", *killCount) }
+func TestRandomKills(t *testing.T) {
+	t.Parallel()
+	randomKills(t, "kfake", *killCount)
+}
 
 // TestRandomKillsApacheKafka is the same on Apache Kafka.
-func TestRandomKillsApacheKafka(t *testing.T) { randomKills(t, "apache", min(*killCount, 20)) }
+func TestRandomKillsApacheKafka(t *testing.T) {
+	t.Parallel()
+	randomKills(t, "apache", min(*killCount, 20))
+}
 
 func randomKills(t *testing.T, kafka string, kills int) {
 	seed := *killSeed

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"os"
 	"testing"
 
@@ -15,6 +16,10 @@ func TestMain(m *testing.M) {
 	embedded.RunChild()
 	if os.Getenv(envRun) != "" {
 		os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr, faultFromEnvironment()))
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for engines more than they compute
+		panic(err)
 	}
 	code := m.Run()
 	stacks.stop()

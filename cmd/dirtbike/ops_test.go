@@ -201,6 +201,7 @@ func promtoolAccepts(t *testing.T, at string) {
 
 // TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which nobody listens.
 func TestExitCodesWhenPartsAreAway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	for _, part := range []struct{ name, url string }{{"Postgres", r.url}, {"ClickHouse", r.stack.ClickHouse.URL()}} {
 		dead := r.withPart(part.name, part.url, freePort(t))
@@ -245,6 +246,7 @@ func listening(t *testing.T, answer func(net.Conn)) string {
 
 // TestVerbsSayThatALoginIsRefused with one answer; a server that only hangs up is away.
 func TestVerbsSayThatALoginIsRefused(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	refuses := listening(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 1))
@@ -286,6 +288,7 @@ func TestStatusOfASilentServer(t *testing.T) {
 
 // TestOpsSaysThatTheRegistryIsAway, in the log and at /readyz, while capture tries again.
 func TestOpsSaysThatTheRegistryIsAway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	r.config = r.withPart("noregistry", strings.Replace(r.stack.Registry.URL(), "http://", "@", 1), "127.0.0.1:1")
 	l := r.start("run")
@@ -298,6 +301,7 @@ func TestOpsSaysThatTheRegistryIsAway(t *testing.T) {
 
 // TestStatusBeforeAnything asks before a first start: there is nothing to be exact.
 func TestStatusBeforeAnything(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	code, out, errs := r.verb("status")
 	require.Equal(t, exitNo, code)

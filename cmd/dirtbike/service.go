@@ -62,7 +62,7 @@ func (s *service) generation(c *config.Config) (g *generation, err error) {
 			g.release(context.Background())
 		}
 	}()
-	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault}
+	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault, Patient: s.server != nil} // only who starts it is told that nobody answers
 	if s.capture {
 		if err := g.add(captureLeg(o, g.health)); err != nil {
 			return nil, err

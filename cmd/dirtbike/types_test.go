@@ -60,6 +60,7 @@ DELETE FROM worded WHERE n = 2.00;`
 
 // TestTypes carries every kind of the type table, at its edges, through copy and stream, and compares cell by cell.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{tables: `["public.*", "billing.*"]`}, typesSchema)
 	for _, row := range typesRows {
 		r.exec(fmt.Sprintf(row, 1))
@@ -78,6 +79,7 @@ func TestTypes(t *testing.T) {
 
 // TestTextSession captures a type without a binary decoder, so that the whole session runs in text.
 func TestTextSession(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, typesSchema+`
 CREATE TABLE others (id int PRIMARY KEY, i interval, ip inet, p point, r int4range, ts tsvector, ti time, c billing.claims, ii interval[]);`)
 	r.exec(`INSERT INTO others VALUES (1, '1 year 2 days 03:04:05.6', '127.0.0.1', '(1,2)', '[1,5)', 'a b', '12:00', ROW(1,NULL), '{1 day}'), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (3, NULL, '::1/64', NULL, 'empty', '', '24:00', ROW(NULL,NULL), '{}')`)

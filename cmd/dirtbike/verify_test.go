@@ -41,6 +41,7 @@ func (r *rig) verified() (int, verifyReport) {
 
 // TestVerifyFindsWhatIsPlanted damages the storage behind the views of a running pipeline, one way after the other.
 func TestVerifyFindsWhatIsPlanted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, verifySchema)
 	l := r.start("run")
 	r.wait()
@@ -85,6 +86,7 @@ func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 
 // TestVerifyNeedsTheHashKeyOfCapture, and no verb that looks makes one.
 func TestVerifyNeedsTheHashKeyOfCapture(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{privacy: "privacy: {mode: open, columns: {public.things: {v: hash}}}"}, smallSchema)
 	key := filepath.Join(r.dir, "dirtbike.hash.key")
 	code, _, errs := r.verb("verify")

@@ -11,6 +11,7 @@ import (
 // TestPostgresVersions carries every kind of the type table, a killed copy, TRUNCATE, unchanged TOAST and a prepared
 // transaction through each supported major version but the default one, which all other tests use.
 func TestPostgresVersions(t *testing.T) {
+	t.Parallel()
 	for _, major := range []string{"14", "15", "16", "17"} {
 		t.Run(major, func(t *testing.T) {
 			schema := typesSchema + writersSchema

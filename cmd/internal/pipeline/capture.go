@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/catalog"
@@ -26,6 +27,8 @@ type Options struct {
 	Metrics prometheus.Registerer
 	// Fault is set by test binaries only.
 	Fault cdc.Fault
+	// Patient says that a source or sink that does not answer at the start is waited for, however long.
+	Patient bool
 	// anew says that the stored state is about to be replaced.
 	anew bool
 }
@@ -79,18 +82,31 @@ func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context),
 	if err != nil {
 		return nil, nil, err
 	}
-	tables := catalog.New(catalog.Options{
+	tables := newTables(c, policies, reg)
+	co := captureOptions(c, newSource(o), sink, tables, prints)
+	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), cdc.NewMetrics(o.Metrics), o.Fault
+	if o.Patient {
+		co.FirstContact = math.MaxInt64
+	}
+	return cdc.NewCapture(co), tables.Close, nil
+}
+
+func newTables(c *config.Config, policies schemas.Policies, registry schemas.Registry) *catalog.Tables {
+	return catalog.New(catalog.Options{
 		URL: c.Source.URL.Reveal(), Settings: replication.SessionSettings, Prefix: c.Kafka.Prefix,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
-		Selection:  selection{c}, Policies: policies, Registry: reg, Keys: c.Source.Keys,
+		Selection:  selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
 	})
-	capture = cdc.NewCapture(cdc.Options{
-		Source: newSource(o), Sink: sink, Tables: tables,
+}
+
+// captureOptions are what the config says of a capture.
+func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables cdc.Tables, prints map[string]string) cdc.Options {
+	return cdc.Options{
+		Source: source, Sink: sink, Tables: tables,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Slot:       c.Source.Slot, HashKeys: prints, SnapshotWorkers: c.Source.Snapshot.Workers,
-		MaxTransaction: int64(c.Kafka.MaxTransaction), MaxRecord: kafka.MaxRecord(c.Kafka.MaxMessageBytes.Int()), Log: o.Log.Named("capture"), Metrics: cdc.NewMetrics(o.Metrics), Fault: o.Fault,
-	})
-	return capture, tables.Close, nil
+		MaxTransaction: int64(c.Kafka.MaxTransaction), MaxRecord: kafka.MaxRecord(c.Kafka.MaxMessageBytes.Int()),
+	}
 }
 
 func newSource(o Options) *replication.Source {

@@ -38,17 +38,8 @@ func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
 	if t.Sink, err = newSink(o); err != nil {
 		return nil, err
 	}
-	partitions := int32(c.Kafka.Partitions) //nolint:gosec // at most 10000
-	t.Source = newSource(o)
-	t.Tables = catalog.New(catalog.Options{
-		URL: c.Source.URL.Reveal(), Settings: replication.SessionSettings, Prefix: c.Kafka.Prefix, Partitions: partitions,
-		Selection: selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
-	})
-	t.Capture = cdc.NewCapture(cdc.Options{
-		Source: t.Source, Sink: t.Sink, Tables: t.Tables, Partitions: partitions, Slot: c.Source.Slot, HashKeys: prints,
-		SnapshotWorkers: c.Source.Snapshot.Workers, MaxTransaction: int64(c.Kafka.MaxTransaction),
-		MaxRecord: kafka.MaxRecord(c.Kafka.MaxMessageBytes.Int()), Log: o.Log, Metrics: cdc.NewMetrics(nil),
-	})
+	t.Source, t.Tables = newSource(o), newTables(c, policies, registry)
+	t.Capture = cdc.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
 	return t, nil
 }
 
