@@ -193,7 +193,7 @@ ops: {listen: "127.0.0.1:0"}
 // cleanup stops the legs and drops the slot, so that the shared server does not keep this test's log.
 func (r *rig) cleanup() {
 	for _, l := range r.legs {
-		l.kill()
+		l.end()
 		if r.Failed() {
 			r.Logf("---- %s\n%s", l.verb, tail(l.output(), 6000))
 		}
@@ -286,6 +286,16 @@ func (r *rig) listens(verb string) string {
 		r.ports[verb] = freePort(r)
 	}
 	return r.ports[verb]
+}
+
+// end is SIGTERM, and SIGKILL if that does not help: a killed client may abort the ClickHouse that other tests use.
+func (l *process) end() {
+	_ = l.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-l.done:
+	case <-time.After(10 * time.Second):
+		l.kill()
+	}
 }
 
 func (l *process) kill() {

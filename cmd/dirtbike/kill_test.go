@@ -22,8 +22,11 @@ var (
 
 var writersTables = []string{"public.accounts", "public.entries", "public.full_rows", "public.scratch"}
 
+// newWritersRig has a ClickHouse of its own: the embedded one is aborted now and then by a client that is killed.
 func newWritersRig(t *testing.T, kafka string) *rig {
-	return newWritersRigOf(t, writersOptions(kafka))
+	o := writersOptions(kafka)
+	o.privateClickHouse = true
+	return newWritersRigOf(t, o)
 }
 
 // writersOptions make split transactions (rule 7) common, by small Kafka transactions.

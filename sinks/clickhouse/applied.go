@@ -59,11 +59,12 @@ type known struct {
 	stable, ends kadm.ListedOffsets
 }
 
-// openedGeneration is the newest generation that was opened on a partition of a topic.
+// openedGeneration is a generation that was opened on a partition of a topic, by the record at an offset.
 type openedGeneration struct {
 	id         uuid.UUID
 	partition  int32
 	generation uint32
+	offset     int64
 }
 
 func (l *Loader) readKnown(ctx context.Context, topics []string) (k known, err error) {
@@ -83,7 +84,7 @@ func (l *Loader) readKnown(ctx context.Context, topics []string) (k known, err e
 }
 
 func (l *Loader) readOpened(ctx context.Context, topics []string) (map[string][]openedGeneration, error) {
-	rows, err := l.conn.Query(ctx, "SELECT topic, topic_id, partition, max(generation) FROM "+l.raw("generations")+" WHERE topic IN ("+literals(topics)+") GROUP BY topic, topic_id, partition")
+	rows, err := l.conn.Query(ctx, "SELECT topic, topic_id, partition, generation, max(offset) FROM "+l.raw("generations")+" WHERE kind = 'open' AND topic IN ("+literals(topics)+") GROUP BY topic, topic_id, partition, generation")
 	if err != nil {
 		return nil, fmt.Errorf("read opened generations: %w", err)
 	}
@@ -92,20 +93,23 @@ func (l *Loader) readOpened(ctx context.Context, topics []string) (map[string][]
 	for rows.Next() {
 		var name string
 		var id uint32
+		var offset uint64
 		var g openedGeneration
-		if err := rows.Scan(&name, &g.id, &id, &g.generation); err != nil {
+		if err := rows.Scan(&name, &g.id, &id, &g.generation, &offset); err != nil {
 			return nil, fmt.Errorf("read opened generations: %w", err)
 		}
-		g.partition = int32(id)
+		g.partition, g.offset = int32(id), int64(offset)
 		out[name] = append(out[name], g)
 	}
 	return out, rows.Err()
 }
 
-// newest gives the newest generation opened on the partition; for another topic of that name, that on any partition of the former ones.
-func (k known) newest(t *topic, id int32, renewed bool) (newest uint32) {
-	for _, g := range k.opened[t.name] {
-		if renewed && g.id != t.id || !renewed && g.id == t.id && g.partition == id {
+// newest gives the newest generation opened on the partition by a record that is applied (opens are written before their batch is);
+// for another topic of that name, that on any partition of the former ones.
+func (k known) newest(p *partition, renewed bool) (newest uint32) {
+	for _, g := range k.opened[p.topic.name] {
+		here := g.id == p.topic.id && g.partition == p.id && g.offset < p.applied
+		if renewed && g.id != p.topic.id || !renewed && here {
 			newest = max(newest, g.generation)
 		}
 	}
@@ -161,5 +165,5 @@ func (k known) isAnother(t *topic) bool {
 // seek makes the partition wait for a newer copy.
 func (k known) seek(p *partition, why error, renewed bool) {
 	end, _ := k.stable.Lookup(p.topic.name, p.id)
-	p.seek = &seek{above: k.newest(p.topic, p.id, renewed), renewed: renewed, until: end.Offset, why: why, since: time.Now()}
+	p.seek = &seek{above: k.newest(p, renewed), renewed: renewed, until: end.Offset, why: why, since: time.Now()}
 }

@@ -63,11 +63,16 @@ func sinkError(err error) error {
 		return nil
 	case login != nil:
 		return login
+	case errors.As(err, &exception) && exception.Code == codeAborted:
+		return fmt.Errorf("%w: ClickHouse is shutting down. Try: see that ClickHouse runs", ErrUnreachable)
 	case errors.As(err, &exception):
 		return &refusedError{exception.Code}
 	}
 	return fmt.Errorf("%w: ClickHouse: %w. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, ops.ClickHouseAway(err))
 }
+
+// codeAborted is what ClickHouse says to those whom its own end interrupts.
+const codeAborted = 236
 
 // refusedError is ClickHouse's refusal; its message may quote a value and is dropped.
 type refusedError struct{ code int32 }
