@@ -155,6 +155,7 @@ func TestDemo(t *testing.T) {
 // TestDemoUntilCtrlC interrupts a demo that runs until then, as a terminal does it, with all its processes: the proof is still
 // owed. Its directory is kept, and refused to a second one.
 func TestDemoUntilCtrlC(t *testing.T) {
+	t.Parallel()
 	kept := filepath.Join(t.TempDir(), "kept")
 	d := startDemo(t, "--rows", "2000", "--for", "0", "--no-kill", "--dir", kept)
 	d.says("changes committed")
@@ -172,6 +173,7 @@ func TestDemoUntilCtrlC(t *testing.T) {
 
 // TestDemoCtrlCTwice leaves out the comparison as soon as the demo has said that it can be left out.
 func TestDemoCtrlCTwice(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "--rows", "100000", "--for", "0", "--no-kill")
 	d.says("changes committed")
 	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
@@ -186,6 +188,7 @@ func TestDemoCtrlCTwice(t *testing.T) {
 
 // TestDemoInterrupted ends a demo in each of its first phases: it stops in order, and says that it proved nothing.
 func TestDemoInterrupted(t *testing.T) {
+	t.Parallel()
 	for _, phase := range []string{"Starting Postgres", "Filling", "The clinic is at work"} {
 		t.Run(phase, func(t *testing.T) {
 			d := startDemo(t, "--rows", "100000", "--no-kill")
@@ -202,6 +205,7 @@ func TestDemoInterrupted(t *testing.T) {
 
 // TestDemoKilled leaves the demo no chance to stop its children: they die with it.
 func TestDemoKilled(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "--rows", "2000", "--for", "0", "--no-kill")
 	d.says("changes committed")
 	require.NoError(t, d.cmd.Process.Signal(syscall.SIGKILL))

@@ -191,7 +191,26 @@ func (g *progress) take(l *Loader, rec *kgo.Record, r *progressRecord) error {
 			return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 		}
 	}
+	if r.Full {
+		if err := g.unnamed(l, r, rec.Offset); err != nil {
+			return err
+		}
+	}
 	g.pending = append(g.pending, p)
+	return nil
+}
+
+// unnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state since, and does not
+// follow them.
+func (g *progress) unnamed(l *Loader, r *progressRecord, offset int64) error {
+	for table, at := range g.written {
+		if _, named := r.Tables[table]; named || table == "" || at.position.Epoch >= r.Epoch {
+			continue
+		}
+		if err := l.captureSays(table, progressTable{Phase: cdc.TableExcluded}, r.Epoch, offset); err != nil {
+			return fmt.Errorf("progress topic, offset %d: %w", offset, err)
+		}
+	}
 	return nil
 }
 

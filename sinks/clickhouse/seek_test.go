@@ -82,13 +82,14 @@ func TestOldCopyDoesNotHealAGap(t *testing.T) {
 func TestRenewedTopics(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "renewed").live()
-	w.begin().insert(tab, "1", "former").commit()
+	forgotten := twoColumns(w, "forgotten").live()
+	w.begin().insert(tab, "1", "former").insert(forgotten, "1", "former").commit()
 	w.quarantined(tab, "a reason of the former cluster", 5)
 	l := w.load()
 	w.wait()
 	l.stop(t)
 	require.False(t, w.complete("").Exact)
-	all := []string{tab.topic.Name, schemas.ProgressTopic(w.prefix)}
+	all := []string{tab.topic.Name, forgotten.topic.Name, schemas.ProgressTopic(w.prefix)}
 	_, err := w.admin.DeleteTopics(w.ctx, all...)
 	require.NoError(t, err)
 	w.stopsWith(t, ErrTopicChanged)
@@ -111,6 +112,7 @@ func TestRenewedTopics(t *testing.T) {
 	w.waitEpoch(2)
 	w.eventually([]string{"3\tcopied", "4\tlater"}, "SELECT * FROM DB.renewed ORDER BY id")
 	require.True(t, w.complete("").Exact, "the former quarantine is outranked")
+	require.Equal(t, "absent", w.complete("public.forgotten").Table, "capture has lost it")
 	require.Eventually(t, func() bool {
 		return len(w.query("SELECT name FROM system.tables WHERE database = '"+w.database+"_raw' AND startsWith(name, 'renewed__g') AND name != 'renewed__g"+strconv.Itoa(int(tab.gen))+"'")) == 0
 	}, 20*time.Second, 50*time.Millisecond, "the former storage is dropped")
