@@ -71,6 +71,9 @@ func (s *session) prepare(ctx context.Context, t *liveTable) (err error) {
 	if t.Topic.Made && t.state.Phase == TableStreaming {
 		s.Log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.FullName()), zap.String("topic", t.Topic.Name))
 		t.state.Phase = TableCopying
+		if err := s.pipe.commitNow(ctx, nil, s.state.Point, t.state); err != nil { // before anything else can fail: it is made only once
+			return err
+		}
 	}
 	switch t.encoder, err = s.Tables.Encoder(ctx, t.Table); {
 	case err == nil:

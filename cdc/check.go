@@ -21,13 +21,17 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 	}
 	switch {
 	case src.Phase == PhaseNone && found:
-		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, "+StartAnew+"; if the slot is somebody else's, name another in source.slot", ErrGap, s.Slot)
+		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, "+StartAnew+"; if this is a first start and the slot is another pipeline's, name another in source.slot", ErrGap, s.Slot)
+	case src.Phase == PhaseNone && s.state.Past.Epoch > 0:
+		return fmt.Errorf("%w: the state topic knows nothing of this pipeline, but the progress topic does: the state was lost. Nothing was changed; what is in Kafka and ClickHouse is safe. Try: "+StartAnew, ErrGap)
 	case src.Phase == PhaseNone:
 		return nil
 	case src.Phase == PhaseRenewing:
 		return fmt.Errorf("%w: the last dirtbike resnapshot --all did not get to its end. What was committed to Kafka before it is safe. Try: "+StartAnew, ErrRefused)
 	case src.Slot != s.Slot:
-		return fmt.Errorf("%w: the state was written with slot %s, the config names %s. Try: name %s in source.slot, or a new kafka.prefix for a second pipeline", ErrRefused, src.Slot, s.Slot, src.Slot)
+		return fmt.Errorf("%w: the state was written with slot %s, the config names %s. Try: name %s in source.slot; a second pipeline needs its own kafka.prefix and clickhouse.database, too", ErrRefused, src.Slot, s.Slot, src.Slot)
+	case src.Epoch != point.Position.Epoch && src.Phase != PhaseCreating:
+		return fmt.Errorf("%w: the state is of epoch %d, its point of epoch %d: two captures have written it. What is in Kafka is safe. Try: "+StartAnew, ErrGap, src.Epoch, point.Position.Epoch)
 	case src.Partitions != s.Partitions:
 		return fmt.Errorf("%w: the topics were made with %d partitions, the config says %d; a row's changes would move to another partition. Try: kafka.partitions: %d", ErrRefused, src.Partitions, s.Partitions, src.Partitions)
 	case s.otherSystem(identity) != nil:
@@ -47,6 +51,9 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 
 // checkOwn refuses to drop a slot that is not ours.
 func (s *session) checkOwn(identity Identity, slot SlotStatus, found bool) error {
+	if former := s.state.Source.Slot; former != "" && former != s.Slot {
+		return fmt.Errorf("%w: the state was written with slot %s, the config names %s: the former would stay, and hold back Postgres' log. Nothing was changed. Try: name %s in source.slot", ErrRefused, former, s.Slot, former)
+	}
 	if !found || slot.Plugin == "pgoutput" && slot.Database == identity.Database {
 		return nil
 	}
@@ -64,7 +71,7 @@ func (s *session) checkSlot(identity Identity, slot SlotStatus) error {
 	case slot.TwoPhase:
 		return fmt.Errorf("%w: slot %s was made with two_phase on, which loses prepared transactions here (rule 5). Try: another name in source.slot", ErrRefused, s.Slot)
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
-		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: "+StartAnew+", and a larger max_slot_wal_keep_size", ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
+		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: raise max_slot_wal_keep_size, then "+StartAnew, ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
 	}
 	return nil
 }

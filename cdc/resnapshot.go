@@ -108,6 +108,25 @@ func (s *session) nextEpoch() uint32 {
 	return max(s.state.Source.Epoch, s.state.Point.Position.Epoch, s.state.Past.Epoch) + 1
 }
 
+// rememberPast keeps the generations of tables that are not captured now: one that comes back must begin above them.
+func (s *session) rememberPast() (changed []StateChange) {
+	captured := map[string]bool{}
+	for _, t := range s.live {
+		captured[t.FullName()] = true
+	}
+	for name, generation := range s.state.Past.Generations {
+		t := s.state.Tables[name]
+		if captured[name] || t.Generation >= generation {
+			continue
+		}
+		t.Format, t.Phase, t.Reason, t.Generation = StateFormat, TableExcluded, "", generation
+		t.Schema, t.Table, _ = strings.Cut(name, ".")
+		s.state.Tables[name] = t
+		changed = append(changed, t)
+	}
+	return changed
+}
+
 // renew is the way out of every gap; survey has put the next epoch into the state.
 func (s *session) renew(ctx context.Context, tables []*Table, found bool) error {
 	epoch := s.state.Source.Epoch
@@ -118,11 +137,15 @@ func (s *session) renew(ctx context.Context, tables []*Table, found bool) error 
 	for _, t := range s.live {
 		t.state.Generation = max(t.state.Generation, s.state.Past.Generations[t.FullName()])
 	}
-	if err := s.open(ctx, s.uncopied(), s.excludeUnnamed()); err != nil {
+	if err := s.open(ctx, s.uncopied(), append(s.excludeUnnamed(), s.rememberPast()...)); err != nil {
 		return err
 	}
 	s.Fault.At(FaultRenewing)
 	if found {
+		// another that was started meanwhile may have a new slot already: then this one is fenced here
+		if err := s.pipe.commitNow(ctx, nil, s.state.Point, s.state.Source); err != nil {
+			return err
+		}
 		if err := s.Source.DropSlot(ctx); err != nil {
 			return fmt.Errorf("drop the former slot %s: %w", s.Slot, err)
 		}

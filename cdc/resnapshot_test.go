@@ -73,6 +73,11 @@ func TestADeletedTopicIsCopiedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		r.made = "p.public.a"
+		r.tables.unknown = map[uint32]error{1: errLost} // the registry is away at first
+		failed := r.start(t)
+		r.until(t, func(s State, _ []record) bool { return s.Tables["public.a"].Phase == TableCopying })
+		require.NoError(t, failed())
+		r.made, r.tables.unknown = "", nil
 		stop := r.start(t)
 		r.streaming(t)
 		require.NoError(t, stop())
@@ -196,7 +201,6 @@ func TestRenew(t *testing.T) {
 		{"restored older server", func(r *rig) { r.server.identity.Flushed = 900; r.server.slot = nil }, Past{}, 2, 2},
 		{"hash key", func(r *rig) { r.options.HashKeys = map[string]string{"k1": "f2"} }, Past{}, 2, 2},
 		{"policy", func(r *rig) { r.tables.list[0].PolicyPrint = "x" }, Past{}, 2, 2},
-		{"slot name", func(r *rig) { r.options.Slot = "other" }, Past{}, 2, 2},
 		{"quarantined", func(r *rig) {
 			s := r.state.Tables["public.a"]
 			s.Phase = TableQuarantined
@@ -232,6 +236,50 @@ func TestRenew(t *testing.T) {
 	}
 }
 
+// TestRenewRemembersWhatIsNotCaptured: a table that comes back begins above all that was ever written of it.
+func TestRenewRemembersWhatIsNotCaptured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.state = State{Tables: map[string]TableState{}}
+		all := r.tables.list
+		r.tables.list = all[1:]
+		require.NoError(t, r.renew(t, Past{Epoch: 1, Generations: map[string]uint32{"public.a": 7}}))
+		r.tables.list = all
+		stop := r.start(t)
+		r.until(t, func(s State, _ []record) bool { return s.Tables["public.a"].Phase == TableStreaming })
+		require.NoError(t, stop())
+		require.EqualValues(t, 8, r.state.Tables["public.a"].Generation)
+	})
+}
+
+// TestALostStateIsNoFirstStart: neither with another slot nor with none.
+func TestALostStateIsNoFirstStart(t *testing.T) {
+	for name, change := range map[string]func(r *rig){
+		"the slot": func(*rig) {}, "another slot": func(r *rig) { r.server.slot = nil; r.options.Slot = "other" }, "no slot": func(r *rig) { r.server.slot = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := ran(t)
+				r.state = State{Tables: map[string]TableState{}, Past: Past{Epoch: 1}}
+				change(r)
+				err := r.fails(t)
+				require.ErrorIs(t, err, ErrGap)
+				require.ErrorContains(t, err, StartAnew)
+				require.Error(t, r.copyAgain(t, "public.a"))
+			})
+		})
+	}
+}
+
+// TestTwoEpochsAreRefused: a capture that nobody fenced has written into a renewed state.
+func TestTwoEpochsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.state.Source.Epoch = 2
+		require.ErrorContains(t, r.fails(t), "two captures")
+	})
+}
+
 func TestRenewOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
@@ -239,8 +287,8 @@ func TestRenewOrder(t *testing.T) {
 		require.NoError(t, r.renew(t, Past{}))
 		require.Equal(t, []string{
 			"topic p.public.a", "topic p.public.b",
-			"commit 0/0 a=copying/2 b=copying/2 source=renewing 4×open", "drop slot", "commit 0/0 source=creating", "publication", "slot", "commit 0/3E8 source=copying",
-		}, r.since(mark)[:8])
+			"commit 0/0 a=copying/2 b=copying/2 source=renewing 4×open", "commit 0/0 source=renewing", "drop slot", "commit 0/0 source=creating", "publication", "slot", "commit 0/3E8 source=copying",
+		}, r.since(mark)[:9])
 	})
 }
 
@@ -252,6 +300,7 @@ func TestRenewRefusals(t *testing.T) {
 	}{
 		{"capture runs", func(r *rig) { r.server.slot.Active = true }, "streams from slot"},
 		{"somebody else's plugin", func(r *rig) { r.server.slot.Plugin = "wal2json" }, `"wal2json"`},
+		{"another slot's name", func(r *rig) { r.options.Slot = "other" }, "name dirtbike in source.slot"},
 		{"a physical slot", func(r *rig) { r.server.slot.Plugin = "" }, "physical"},
 		{"another database's slot", func(r *rig) { r.server.slot.Database = "x" }, "belongs to database x"},
 		{"a table without a key", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, errKeyless.Error()},

@@ -32,7 +32,8 @@ type State struct {
 	Point  Point
 	// Tables by "schema.table", real names.
 	Tables map[string]TableState
-	// Past is what else is known of the pipeline's past: it matters only to Renew, where the state itself was lost.
+	// Past is what the progress topic knows, where the state itself is empty or about to be replaced: with it an empty state is a lost
+	// one, and no first start.
 	Past Past
 }
 

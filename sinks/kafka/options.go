@@ -33,7 +33,7 @@ type Options struct {
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
 	// Anew says that the stored state is about to be replaced (cdc.Capture.Renew): what does not fit, or cannot be read, is warned of in
-	// place of being refused, and Recover fills State.Past from the progress topic.
+	// place of being refused.
 	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
 	Compression string

@@ -36,34 +36,55 @@ func (s *Sink) peek(ctx context.Context) (*cdc.State, error) {
 	}
 	defer client.Close()
 	r := &reader{client: client, adm: kadm.NewClient(client), log: s.log, dec: kgo.DefaultDecompressor()}
-	end, err := s.stableEnd(ctx, r.adm)
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, nil // there is no topic, and so no state
+	state := &cdc.State{}
+	end, err := s.stableEnd(ctx, r.adm, s.stateTopic())
+	if err == nil {
+		state, err = s.readState(ctx, r, end)
 	}
-	if err != nil {
+	missing := errors.Is(err, kerr.UnknownTopicOrPartition)
+	if err != nil && !missing {
 		return nil, err
 	}
-	state, err := s.readState(ctx, r, end)
-	if err != nil {
+	if state.Source.Phase == cdc.PhaseNone {
+		if state.Past, err = s.peekPast(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkState(state); err != nil {
 		return nil, err
 	}
-	return state, s.checkState(state)
+	if missing && state.Past.Epoch == 0 {
+		return nil, nil // nobody has begun
+	}
+	return state, nil
 }
 
-// stableEnd is the last stable offset of the state topic, once it has reached what was written when it was first asked for: Kafka
+// peekPast is what the progress topic knows, if there is one.
+func (s *Sink) peekPast(ctx context.Context, r *reader) (cdc.Past, error) {
+	end, err := s.stableEnd(ctx, r.adm, s.progressTopic())
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return cdc.Past{}, nil
+	}
+	if err != nil {
+		return cdc.Past{}, err
+	}
+	return s.past(ctx, r, end)
+}
+
+// stableEnd is the last stable offset of one of our own topics, once it has reached what was written when it was first asked for: Kafka
 // answers EndTxn before it has written the markers, so that what was just committed might be missing.
-func (s *Sink) stableEnd(ctx context.Context, adm *kadm.Client) (int64, error) {
-	written, err := offset(s.stateTopic())(adm.ListEndOffsets(ctx, s.stateTopic()))
+func (s *Sink) stableEnd(ctx context.Context, adm *kadm.Client, topic string) (int64, error) {
+	written, err := offset(topic)(adm.ListEndOffsets(ctx, topic))
 	if err != nil {
 		return 0, err
 	}
 	for wait, since := retryFirst, time.Now(); ; {
-		stable, err := offset(s.stateTopic())(adm.ListCommittedOffsets(ctx, s.stateTopic()))
+		stable, err := offset(topic)(adm.ListCommittedOffsets(ctx, topic))
 		if err != nil || stable >= written || time.Since(since) > peekGrace {
 			return stable, err
 		}
 		if err := pause(ctx, &wait); err != nil {
-			return 0, fmt.Errorf("wait for topic %s: %w", s.stateTopic(), err)
+			return 0, fmt.Errorf("wait for topic %s: %w", topic, err)
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (s *Sink) load(ctx context.Context, ends map[string]int64) (*cdc.State, err
 	if err := s.checkState(state); err != nil {
 		return nil, err
 	}
-	if s.o.Anew {
+	if s.o.Anew || state.Source.Phase == cdc.PhaseNone {
 		if state.Past, err = s.past(ctx, r, ends[s.progressTopic()]); err != nil {
 			return nil, err
 		}

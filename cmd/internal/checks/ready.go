@@ -18,7 +18,7 @@ var Ready = []Check{
 		Safe: "Postgres keeps the log until the slot is lost. Everything that was committed to Kafka stays valid, and is not read again.",
 		Do: "See that Postgres runs and `source.url` is right. While capture is down, start it: `dirtbike run`. While it runs, see which check fails beside this one: the log piles up " +
 			"behind it, or behind a transaction that stays open in Postgres. To gain time, raise `max_slot_wal_keep_size` if the disk allows it. " +
-			"If the slot is gone or lost: " + cdc.StartAnew + ".",
+			"If the slot is gone or lost: `" + cdc.StartAnew + "`.",
 	},
 	{
 		Slug:    "capture",

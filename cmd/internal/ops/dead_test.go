@@ -57,7 +57,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 	}{
 		"alive":    {func(*facts) {}, "phase streaming · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},
 		"gone":     {func(f *facts) { f.slot = slotFacts{name: "s", at: now, current: 0x2000} }, "slot s is gone: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "slot s is gone: changes since 0/1000 cannot be read. Try: " + cdc.StartAnew},
-		"lost":     {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "Try: " + cdc.StartAnew},
+		"lost":     {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "Try: raise max_slot_wal_keep_size, then " + cdc.StartAnew},
 		"inactive": {func(f *facts) { f.slot.active = false }, "no capture is running (slot s is inactive, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "Try: dirtbike run, or dirtbike capture"},
 		"since":    {func(f *facts) { f.slot.active, f.slot.since = false, now }, "no capture is running (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "no capture is running"},
 		"copying":  {func(f *facts) { f.slot.active, f.counted = false, nil }, "phase copying · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},

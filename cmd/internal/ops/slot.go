@@ -70,7 +70,7 @@ func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
 	case point > 0 && !f.found:
 		return fmt.Sprintf("slot %s is gone: changes since %s cannot be read", f.name, point), cdc.StartAnew
 	case f.walStatus == "lost":
-		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), cdc.StartAnew + ", and a larger max_slot_wal_keep_size"
+		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), "raise max_slot_wal_keep_size, then " + cdc.StartAnew
 	case f.found && !f.active && phase == string(cdc.PhaseStreaming):
 		since := ""
 		if !f.since.IsZero() {

@@ -64,11 +64,16 @@ func compile(c *config.Config, id string, key []byte, err error) (schemas.Polici
 // Selection says which tables the config captures, for those who read the catalog themselves (verify, status).
 func Selection(c *config.Config) catalog.Selection { return selection{c} }
 
-// NewCapture wires the capture leg; nothing is connected yet. release frees what it holds outside of Run.
+// NewCapture wires the capture leg; nothing is connected yet, but for a look at the stored state before a hash key is made. release frees what it holds outside of Run.
 func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context), err error) {
 	c := o.Config
 	if c.Privacy == nil {
 		o.Log.Warn("there is no privacy section: every column of every captured table is published as it is. Try: privacy: {mode: allowlist, …}")
+	}
+	if !o.anew {
+		if err := keepHashKey(c); err != nil {
+			return nil, nil, err
+		}
 	}
 	policies, prints, err := Policies(c, o.Log)
 	if err != nil {

@@ -45,6 +45,23 @@ func comparePrints(c *config.Config, prints, stored map[string]string) error {
 	return nil
 }
 
+// keepHashKey refuses to make a key where the topics were written with another one, which is lost or lies elsewhere.
+func keepHashKey(c *config.Config) error {
+	if !c.HashKeyMissing() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), printsTime)
+	defer cancel()
+	stored, err := writtenPrints(ctx, c)
+	if err != nil {
+		return fmt.Errorf("%w: no hash key %s, and whether the topics were written with one cannot be seen: %w. Nothing was changed. Try: see that Kafka runs and kafka.brokers is right", cdc.ErrUnreachable, c.HashKeyFile(), err)
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: hash key %s is missing, and the topics were written with one; another key would give other hashes. Nothing was changed. Try: put the file back from your backup, or where it is lost, dirtbike resnapshot --all, which makes a new one", cdc.ErrRefused, c.HashKeyFile())
+}
+
 // writtenPrints gives the fingerprints, by key id, that the stored state has. None where no capture has begun.
 func writtenPrints(ctx context.Context, c *config.Config) (map[string]string, error) {
 	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
