@@ -1,11 +1,13 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -123,4 +125,75 @@ func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
 		}
 	}
 	return err
+}
+
+// A record's constraint on a topic that was deleted before it was loaded can never be met. It counts as met once the topic that has the
+// name now cannot be what the record speaks of, because it ends before the offset, and goes on from a copy that is newer than all of the former one:
+// that copy's open record is in ClickHouse, so that the table is not exact until the view shows the copy, which has everything.
+
+// passFormer drops the constraints on former topics, from time to time while something waits.
+func (g *progress) passFormer(ctx context.Context, l *Loader) error {
+	if time.Since(g.passed) < checkInterval {
+		return nil
+	}
+	g.passed = time.Now()
+	topics := g.awaited(func(constraint) bool { return true })
+	renewed, err := l.renewedTopics(ctx, topics)
+	if err != nil || len(renewed) == 0 {
+		return err
+	}
+	var ends kadm.ListedOffsets
+	err = l.retry(ctx, "read the topics' ends", func(ctx context.Context) (err error) {
+		ends, err = l.admin.ListEndOffsets(ctx, sortedKeys(renewed)...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	now, err := l.topicIDs(ctx, sortedKeys(renewed)) // behind the ends: an id that was left does not come back
+	if err != nil {
+		return err
+	}
+	for i := range g.pending {
+		p := &g.pending[i]
+		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool {
+			former := renewed[c.topic] != uuid.Nil && renewed[c.topic] == now[c.topic] && endsBefore(ends, c)
+			if former {
+				g.passed = time.Time{} // more of them may wait behind the records that are held
+			}
+			return former
+		})
+	}
+	return nil
+}
+
+// endsBefore reports whether the partition ends before the constraint's offset, or is not there.
+func endsBefore(ends kadm.ListedOffsets, c constraint) bool {
+	end, ok := ends.Lookup(c.topic, c.partition)
+	if first, found := ends.Lookup(c.topic, 0); !ok && found && first.Err == nil {
+		return int(c.partition) >= len(ends[c.topic])
+	}
+	return ok && end.Err == nil && end.Offset < c.next
+}
+
+// renewedTopics gives the ids of those topics that have an open record which is newer than all of the former topics of their names.
+func (l *Loader) renewedTopics(ctx context.Context, topics []string) (renewed map[string]uuid.UUID, err error) {
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	var opened map[string][]openedGeneration
+	err = l.retry(ctx, "read opened generations", func(ctx context.Context) (err error) {
+		opened, err = l.readOpened(ctx, topics)
+		return err
+	})
+	renewed = map[string]uuid.UUID{}
+	for topic, list := range opened {
+		newest := slices.MaxFunc(list, func(a, b openedGeneration) int { return cmp.Compare(a.generation, b.generation) })
+		below := func(g openedGeneration) bool { return g.id != newest.id && g.generation < newest.generation }
+		equal := func(g openedGeneration) bool { return g.id != newest.id && g.generation == newest.generation }
+		if slices.ContainsFunc(list, below) && !slices.ContainsFunc(list, equal) {
+			renewed[topic] = newest.id
+		}
+	}
+	return renewed, err
 }

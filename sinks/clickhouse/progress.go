@@ -52,7 +52,8 @@ type progress struct {
 	ids     map[string]uuid.UUID
 	// doubted are the topics whose ids are to be asked for before what was applied to them says anything.
 	doubted map[string]bool
-	asked   time.Time
+	// asked and passed are when identify and passFormer last looked at all that something waits for.
+	asked, passed time.Time
 	// owned says that this loader has the partition.
 	owned, paused bool
 	// seek says that the log does not continue what is applied: records are passed over until a full one, of a later epoch if the topic
@@ -284,6 +285,9 @@ func (g *progress) advance(ctx context.Context, l *Loader) error {
 		return err
 	}
 	if err := g.lookAbroad(ctx, l); err != nil {
+		return err
+	}
+	if err := g.passFormer(ctx, l); err != nil {
 		return err
 	}
 	all, blocked := g.check(l)

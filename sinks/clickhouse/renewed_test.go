@@ -90,3 +90,27 @@ func TestRenewedTopicWithTwoLoaders(t *testing.T) {
 	w.wait()
 	w.eventually([]string{"1\tcopied", "2\tnot loaded yet"}, "SELECT * FROM DB.foreign ORDER BY id")
 }
+
+// TestRenewedTopicWhileBehind: a table's topic is deleted while load is behind, and made again. Records of before, which ask for offsets
+// that the new topic does not have, hold nothing back once the newer copy is opened.
+func TestRenewedTopicWhileBehind(t *testing.T) {
+	for _, epoch := range []uint32{1, 2} { // of a new copy, and of resnapshot --all
+		w := newWorld(t)
+		tab := twoColumns(w, "behind")
+		w.begin().insert(tab, "1", "former").commit()
+		l := w.load()
+		w.wait()
+		l.stop(t)
+		for range 40 {
+			w.begin().insert(tab, "1", "not loaded").commit()
+		}
+		w.epoch = epoch
+		w.renew(tab, []string{"1", "copied"})
+		w.begin().insert(tab, "2", "later").commit()
+		l = w.load()
+		w.waitEpoch(epoch)
+		w.eventually([]string{"1\tcopied", "2\tlater"}, "SELECT * FROM DB.behind ORDER BY id")
+		require.True(t, w.complete("").Exact)
+		l.stop(t)
+	}
+}
