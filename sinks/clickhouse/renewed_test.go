@@ -114,3 +114,20 @@ func TestRenewedTopicWhileBehind(t *testing.T) {
 		l.stop(t)
 	}
 }
+
+// TestGoneOfAFormerTopic: rows that were known to be missing from a former topic's copy do not keep the new one's from being exact.
+func TestGoneOfAFormerTopic(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "goner")
+	w.begin().insert(tab, "1", "former").commit()
+	l := w.load()
+	w.wait()
+	require.NoError(t, w.conn.Exec(w.ctx, "INSERT INTO "+w.database+"_raw.gone SELECT 'public.goner', topic_id, 0, 'key', 5, 1 FROM "+w.database+"_raw.applied WHERE topic = "+literal(tab.topic.Name)+" LIMIT 1"))
+	require.False(t, w.complete("").Exact)
+	l.stop(t)
+	w.renew(tab, []string{"1", "copied"})
+	w.load()
+	w.wait()
+	w.eventually([]string{"1\tcopied"}, "SELECT * FROM DB.goner ORDER BY id")
+	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)
+}
