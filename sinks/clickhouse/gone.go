@@ -10,7 +10,7 @@ import (
 
 // Rule 17: when a key changed and the row was gone before capture could re-read its unchanged columns, the create comes marked
 // `gone`. Load skips it, and the table is not exact until the delete or TRUNCATE that took the row away arrives, or the view
-// shows a newer generation, whose copy began behind the create.
+// shows a newer generation, whose copy began behind the create, or one of another topic of that name.
 //
 // The marks live in `gone`, one row a key, the highest version wins; they are written with the batch, before its applied
 // offsets. In memory a mark that was closed stays until its batch is applied, because records of the key that lie between are
@@ -74,6 +74,9 @@ func (p *partition) isGone(g *generation, key []byte, at cdc.Position) bool {
 // outliveGone closes the marks below the cut of the generation that the view shows now. The batch must be empty. It follows
 // the view: a table must not be called exact while the view still lacks a row.
 func (l *Loader) outliveGone(ctx context.Context, t *topic) error {
+	if err := l.forgetFormer(ctx, t); err != nil {
+		return err
+	}
 	shown := t.generation(t.shown)
 	var rows [][]any
 	for _, p := range t.parts {
@@ -88,6 +91,19 @@ func (l *Loader) outliveGone(ctx context.Context, t *topic) error {
 	}
 	for _, p := range t.parts {
 		maps.DeleteFunc(p.gone, func(_ string, m goneMark) bool { return shown.below(p.id, m.from) })
+	}
+	return nil
+}
+
+// forgetFormer closes the marks of former topics of the name once the view shows a complete copy of this one.
+func (l *Loader) forgetFormer(ctx context.Context, t *topic) error {
+	if shown := t.generations[t.shown]; shown == nil || len(shown.ends) < int(t.partitions) {
+		return nil
+	}
+	gone := l.raw("gone")
+	if err := l.conn.Exec(ctx, "INSERT INTO "+gone+" SELECT `table`, topic_id, partition, key, version + 1, 0 FROM "+gone+" FINAL WHERE `table` = "+literal(t.table)+
+		" AND topic_id != "+literal(t.id.String())+" AND open = 1"); err != nil {
+		return fmt.Errorf("close the missing rows of the former topic of %s: %w", t.table, err)
 	}
 	return nil
 }

@@ -47,9 +47,13 @@ type progress struct {
 	topics map[string]string
 	// written is what `complete` has, by table.
 	written map[string]point
-	// foreign is what other loaders have applied, as last read, to the topics of these ids.
+	// foreign is what other loaders have applied, as last read, to the topics of these ids; see abroad.go.
 	foreign map[topicPartition]int64
 	ids     map[string]uuid.UUID
+	// doubted are the topics whose ids are to be asked for before what was applied to them says anything.
+	doubted map[string]bool
+	// asked and passed are when identify and passFormer last looked at all that something waits for.
+	asked, passed time.Time
 	// owned says that this loader has the partition.
 	owned, paused bool
 	// seek says that the log does not continue what is applied: records are passed over until a full one, of a later epoch if the topic
@@ -100,7 +104,7 @@ func (g *progress) forget() { *g = progress{paused: g.paused} }
 
 // load begins with what `complete` has.
 func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
-	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}, ids: map[string]uuid.UUID{}}
+	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}, ids: map[string]uuid.UUID{}, doubted: map[string]bool{}}
 	for id, p := range t.parts {
 		g.seek, p.seek = p.seek, nil
 		if p.applied == 0 { // so that a later session knows which topic this was, however early this one ends
@@ -235,7 +239,9 @@ func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, 
 			if err != nil {
 				return nil, fmt.Errorf("topic %s: partition %q is no number", topic, id)
 			}
-			out = append(out, constraint{topicPartition{topic, int32(n)}, next})
+			c := constraint{topicPartition{topic, int32(n)}, next}
+			g.doubt(l, c)
+			out = append(out, c)
 		}
 	}
 	return out, nil
@@ -275,7 +281,13 @@ func (g *progress) advance(ctx context.Context, l *Loader) error {
 		return nil
 	}
 	g.looked = time.Now()
+	if err := g.identify(ctx, l); err != nil {
+		return err
+	}
 	if err := g.lookAbroad(ctx, l); err != nil {
+		return err
+	}
+	if err := g.passFormer(ctx, l); err != nil {
 		return err
 	}
 	all, blocked := g.check(l)
@@ -309,7 +321,7 @@ func (g *progress) check(l *Loader) (all int, blocked map[string]int) {
 	all = len(g.pending)
 	for i := range g.pending {
 		p := &g.pending[i]
-		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool { return g.applied(l, c.topicPartition) >= c.next })
+		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool { return !g.doubted[c.topic] && g.applied(l, c.topicPartition) >= c.next })
 		for _, c := range p.unmet {
 			if _, is := blocked[c.topic]; !is {
 				blocked[c.topic] = i
@@ -327,55 +339,6 @@ func (g *progress) applied(l *Loader, at topicPartition) int64 {
 		}
 	}
 	return g.foreign[at]
-}
-
-// lookAbroad reads what is applied to partitions that this loader does not have and something waits for.
-func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
-	var topics []string
-	for i := range g.pending {
-		for _, c := range g.pending[i].unmet {
-			t := l.topics[c.topic]
-			if (t == nil || t.parts[c.partition] == nil) && g.foreign[c.topicPartition] < c.next && !slices.Contains(topics, c.topic) {
-				topics = append(topics, c.topic)
-			}
-		}
-	}
-	if len(topics) == 0 {
-		return nil
-	}
-	if err := g.learnIDs(ctx, l, topics); err != nil {
-		return err
-	}
-	var applied map[string][]appliedOffset
-	err := l.retry(ctx, "read applied offsets", func(ctx context.Context) (err error) {
-		applied, err = l.readApplied(ctx, topics)
-		return err
-	})
-	for topic, list := range applied {
-		for _, a := range list {
-			if g.ids[topic] == a.id {
-				g.foreign[topicPartition{topic, a.partition}] = a.next
-			}
-		}
-	}
-	return err
-}
-
-// learnIDs finds out which topics these are now: what was applied to former ones of their names says nothing.
-func (g *progress) learnIDs(ctx context.Context, l *Loader, topics []string) error {
-	unknown := slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return g.ids[topic] != uuid.Nil })
-	if len(unknown) == 0 {
-		return nil
-	}
-	return l.retry(ctx, "read the topics' metadata", func(ctx context.Context) error {
-		details, err := l.admin.ListTopics(ctx, unknown...)
-		for name, d := range details {
-			if d.Err == nil {
-				g.ids[name] = uuid.UUID(d.ID)
-			}
-		}
-		return err
-	})
 }
 
 // throttle pauses the progress partition while too many records wait.

@@ -121,8 +121,8 @@ func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writ
 
 // targets calls f for each generation that a change goes to: the newest one opened on the partition, the one that the view
 // shows, and those between that have ended here, because another loader, or this one behind the batch, may show them; unless the
-// change lies below that generation's cut. One of these older ones whose columns are no longer those of the record is stale from here
-// on: the table is not exact until the newest one is shown.
+// change lies below that generation's cut. One of these older ones whose columns are no longer those of the record, or that lacks a
+// row which a record builds upon, is stale from here on: the table is not exact until the newest one is shown.
 func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
 	if p.newest == 0 {
 		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.CopyAgain(p.topic.table), p.id)
@@ -131,7 +131,7 @@ func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *
 	newest := max(p.newest, shown) // shown: it was opened on every partition
 	for n := newest; n >= max(shown, 1); n-- {
 		g := p.topic.generation(n)
-		if n != newest && n != shown && !g.ended(p.id) || g.below(p.id, at) {
+		if n != newest && (n != shown && !g.ended(p.id) || g.outgrown) || g.below(p.id, at) {
 			continue
 		}
 		s, err := l.store(ctx, p.topic, n, w, schemaID)
@@ -156,7 +156,7 @@ func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *
 func (l *Loader) outgrown(t *topic, g *generation) {
 	if !g.outgrown {
 		g.outgrown = true
-		l.o.Log.Info("the table was copied again with other columns; its view stands still until that copy is complete", zap.String("table", t.table), zap.Uint32("generation", g.number))
+		l.o.Log.Info("the table is copied again, and its former copy can take no more changes; the view stands still until the new copy is complete", zap.String("table", t.table), zap.Uint32("generation", g.number))
 	}
 }
 

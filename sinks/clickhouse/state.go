@@ -54,7 +54,7 @@ type generation struct {
 	store  *storage          // nil until its table is known
 	// dropped says that its storage is gone.
 	dropped bool
-	// outgrown says that changes no longer fit its columns.
+	// outgrown says that it gets no changes where a newer one is open: they no longer fit its columns, or a row was missing from it.
 	outgrown bool
 }
 

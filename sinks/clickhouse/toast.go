@@ -62,10 +62,15 @@ func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool
 }
 
 // noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come, when a TRUNCATE
-// that came first through another partition hides it anyway, or when the row is known to be missing (gone.go).
+// that came first through another partition hides it anyway, or when the row is known to be missing (gone.go). A generation below one
+// that is open here gets no more changes instead: rows may be missing from it, which is why there is a newer copy.
 func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
 	at := r.env.Meta
 	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(p.topic.generation(s.generation), r.key, at.Position) {
+		return
+	}
+	if s.generation < p.newest {
+		l.outgrown(p.topic, p.topic.generation(s.generation))
 		return
 	}
 	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.CopyAgain(p.topic.table),

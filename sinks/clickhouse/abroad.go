@@ -1,0 +1,199 @@
+package clickhouse
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// What a progress record asks for are offsets of its topics as they were when it was written, but it names topics, not their ids. A
+// topic may have been deleted and made again since; then what was applied to the former one says nothing of the new one's offsets. So
+// the id is asked for behind the record, before the record's constraint on a partition of another loader counts as met, and on
+// one of this loader where it was met before the record came.
+
+// doubt makes the id of the constraint's topic be asked for, unless the partition is this loader's and still behind it.
+func (g *progress) doubt(l *Loader, c constraint) {
+	if !l.has(c.topicPartition) || g.applied(l, c.topicPartition) >= c.next {
+		g.doubted[c.topic] = true
+	}
+}
+
+// has reports whether the partition is this loader's.
+func (l *Loader) has(at topicPartition) bool {
+	t := l.topics[at.topic]
+	return t != nil && t.parts[at.partition] != nil
+}
+
+// identify asks for the ids of the doubted topics, and of all that something waits for from time to time. What was applied to a
+// former topic of the name is forgotten. A topic that is not there, or has no id yet, stays in doubt.
+func (g *progress) identify(ctx context.Context, l *Loader) error {
+	if time.Since(g.asked) > checkInterval {
+		g.asked = time.Now()
+		for _, topic := range g.awaited(func(c constraint) bool { return !l.has(c.topicPartition) }) {
+			g.doubted[topic] = true
+		}
+	}
+	if len(g.doubted) == 0 {
+		return nil
+	}
+	now, err := l.topicIDs(ctx, sortedKeys(g.doubted))
+	if err != nil {
+		return err
+	}
+	for topic, id := range now {
+		if t := l.topics[topic]; t != nil && len(t.parts) > 0 && t.id != id {
+			return changedTopic(topic)
+		}
+		g.meet(topic, id)
+		delete(g.doubted, topic)
+	}
+	return nil
+}
+
+// meet takes the topic's id, and forgets what was applied to a former one.
+func (g *progress) meet(topic string, id uuid.UUID) {
+	if g.ids[topic] == id {
+		return
+	}
+	g.ids[topic] = id
+	for at := range g.foreign {
+		if at.topic == topic {
+			delete(g.foreign, at)
+		}
+	}
+}
+
+// topicIDs asks for topics' ids now: the client's own metadata may be a little old. A topic that has none is left out.
+func (l *Loader) topicIDs(ctx context.Context, topics []string) (map[string]uuid.UUID, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, t)
+	}
+	ids := map[string]uuid.UUID{}
+	err := l.retry(ctx, readMetadata, func(ctx context.Context) error {
+		clear(ids)
+		resp, err := req.RequestWith(ctx, l.kc)
+		if err != nil {
+			return err
+		}
+		for _, t := range resp.Topics {
+			if kerr.ErrorForCode(t.ErrorCode) == nil && t.Topic != nil {
+				ids[*t.Topic] = t.TopicID
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// awaited lists the topics of the constraints that are not met and wanted.
+func (g *progress) awaited(wanted func(constraint) bool) (topics []string) {
+	for i := range g.pending {
+		for _, c := range g.pending[i].unmet {
+			if wanted(c) && !slices.Contains(topics, c.topic) {
+				topics = append(topics, c.topic)
+			}
+		}
+	}
+	return topics
+}
+
+// lookAbroad reads what is applied to partitions that this loader does not have and something waits for.
+func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
+	topics := g.awaited(func(c constraint) bool { return !l.has(c.topicPartition) && g.foreign[c.topicPartition] < c.next })
+	if len(topics) == 0 {
+		return nil
+	}
+	var applied map[string][]appliedOffset
+	err := l.retry(ctx, "read applied offsets", func(ctx context.Context) (err error) {
+		applied, err = l.readApplied(ctx, topics)
+		return err
+	})
+	for topic, list := range applied {
+		for _, a := range list {
+			if g.ids[topic] == a.id {
+				g.foreign[topicPartition{topic, a.partition}] = a.next
+			}
+		}
+	}
+	return err
+}
+
+// A record's constraint on a topic that was deleted before it was loaded can never be met. It counts as met once the topic that has the
+// name now cannot be what the record speaks of, because it ends before the offset, and goes on from a copy that is newer than all of the former one:
+// that copy's open record is in ClickHouse, so that the table is not exact until the view shows the copy, which has everything.
+
+// passFormer drops the constraints on former topics, from time to time while something waits.
+func (g *progress) passFormer(ctx context.Context, l *Loader) error {
+	if time.Since(g.passed) < checkInterval {
+		return nil
+	}
+	g.passed = time.Now()
+	topics := g.awaited(func(constraint) bool { return true })
+	renewed, err := l.renewedTopics(ctx, topics)
+	if err != nil || len(renewed) == 0 {
+		return err
+	}
+	var ends kadm.ListedOffsets
+	err = l.retry(ctx, "read the topics' ends", func(ctx context.Context) (err error) {
+		ends, err = l.admin.ListEndOffsets(ctx, sortedKeys(renewed)...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	now, err := l.topicIDs(ctx, sortedKeys(renewed)) // behind the ends: an id that was left does not come back
+	if err != nil {
+		return err
+	}
+	for i := range g.pending {
+		p := &g.pending[i]
+		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool {
+			former := renewed[c.topic] != uuid.Nil && renewed[c.topic] == now[c.topic] && endsBefore(ends, c)
+			if former {
+				g.passed = time.Time{} // more of them may wait behind the records that are held
+			}
+			return former
+		})
+	}
+	return nil
+}
+
+// endsBefore reports whether the partition ends before the constraint's offset, or is not there.
+func endsBefore(ends kadm.ListedOffsets, c constraint) bool {
+	end, ok := ends.Lookup(c.topic, c.partition)
+	if first, found := ends.Lookup(c.topic, 0); !ok && found && first.Err == nil {
+		return int(c.partition) >= len(ends[c.topic])
+	}
+	return ok && end.Err == nil && end.Offset < c.next
+}
+
+// renewedTopics gives the ids of those topics that have an open record which is newer than all of the former topics of their names.
+func (l *Loader) renewedTopics(ctx context.Context, topics []string) (renewed map[string]uuid.UUID, err error) {
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	var opened map[string][]openedGeneration
+	err = l.retry(ctx, "read opened generations", func(ctx context.Context) (err error) {
+		opened, err = l.readOpened(ctx, topics)
+		return err
+	})
+	renewed = map[string]uuid.UUID{}
+	for topic, list := range opened {
+		newest := slices.MaxFunc(list, func(a, b openedGeneration) int { return cmp.Compare(a.generation, b.generation) })
+		below := func(g openedGeneration) bool { return g.id != newest.id && g.generation < newest.generation }
+		equal := func(g openedGeneration) bool { return g.id != newest.id && g.generation == newest.generation }
+		if slices.ContainsFunc(list, below) && !slices.ContainsFunc(list, equal) {
+			renewed[topic] = newest.id
+		}
+	}
+	return renewed, err
+}
