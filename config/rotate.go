@@ -63,27 +63,45 @@ func sameAddress(was, is string) bool {
 	return was == is || slices.Equal(addressOf(was), addressOf(is))
 }
 
-// addressOf gives what of an address (a URL, or libpq's "key=value" form) is no login, in an order of its own.
+// addressOf gives what of an address (a URL, or libpq's "key=value" form) is no login, in an order of its own. What is malformed is
+// taken for part of the address, so that it has to stay as it is.
 func addressOf(text string) []string {
-	var parts []string
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		for _, m := range keyword.FindAllStringSubmatch(text, -1) {
-			if !isLogin(m[1]) {
-				parts = append(parts, m[1]+"="+m[2])
-			}
-		}
-		slices.Sort(parts)
-		return parts
+	scheme, rest, isURL := strings.Cut(text, "://")
+	if isURL && schemes.MatchString(scheme) {
+		return addressOfURL(scheme, rest)
 	}
-	for name, values := range u.Query() {
+	var parts []string
+	for _, m := range keyword.FindAllStringSubmatch(text, -1) {
+		if !isLogin(m[1]) {
+			parts = append(parts, m[1]+"="+m[2])
+		}
+	}
+	slices.Sort(parts)
+	return parts
+}
+
+// addressOfURL takes a URL apart by hand: net/url does not know several hosts, and one without a host may name it in the query.
+func addressOfURL(scheme, rest string) []string {
+	rest, fragment, _ := strings.Cut(rest, "#")
+	rest, query, _ := strings.Cut(rest, "?")
+	hosts, path, _ := strings.Cut(rest, "/")
+	hosts = hosts[strings.LastIndexByte(hosts, '@')+1:]
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return []string{scheme, rest, query, fragment}
+	}
+	var parts []string
+	for name, values := range values {
 		if !isLogin(name) {
 			parts = append(parts, name+"="+strings.Join(values, "\x00"))
 		}
 	}
 	slices.Sort(parts)
-	return append(parts, u.Scheme, u.Host, strings.Trim(u.Path, "/"))
+	return append(parts, strings.ToLower(scheme), hosts, strings.Trim(path, "/"), fragment)
 }
+
+// schemes are what URLs begin with; in libpq's form "://" can only stand in a value.
+var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 
 // keyword is one setting of libpq's form: a value with spaces is quoted, and a backslash takes the next character as it is.
 var keyword = regexp.MustCompile(`(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s\\])*)`)

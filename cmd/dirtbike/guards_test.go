@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -259,6 +260,23 @@ func copyDir(t *testing.T, from, to string) {
 	require.NoError(t, err, "%s", out)
 }
 
+// knowsNothingWithoutKafka: only the state says which history ClickHouse was filled from.
+func (g *guarded) knowsNothingWithoutKafka() {
+	g.Helper()
+	whole, err := os.ReadFile(g.config)
+	require.NoError(g, err)
+	away := strings.ReplaceAll(string(whole), strings.Join(g.stack.Kafka.Brokers(), `", "`), freePort(g.T))
+	require.NotEqual(g, string(whole), away)
+	path := g.dir + "/kafka-away.yaml"
+	require.NoError(g, os.WriteFile(path, []byte(away), 0o600))
+	for _, verb := range [][]string{{"wait", "--timeout", "5s"}, {"verify"}} {
+		code, out, errs := verbWith(g.T, path, verb...)
+		require.Equal(g, exitUnreachable, code, errs)
+		require.Empty(g, out)
+		require.Regexp(g, "^Error: [^\n]+ask Kafka which history was captured[^\n]+\nTry: [^\n]+\n$", errs)
+	}
+}
+
 // TestRestoredPostgres puts an older copy of the whole server in its place: its log positions come again, with other changes.
 func TestRestoredPostgres(t *testing.T) {
 	t.Parallel()
@@ -279,6 +297,7 @@ func TestRestoredPostgres(t *testing.T) {
 	code, _, errs := g.verb("verify")
 	require.Equal(t, exitNo, code, errs)
 	require.Contains(t, errs, "restored from an older copy")
+	g.knowsNothingWithoutKafka()
 	g.mended(true)
 }
 

@@ -25,7 +25,11 @@ func (a *app) wait() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return verdict(pipeline.Wait(c.Context(), cfg, timeout))
+			log, err := a.logger()
+			if err != nil {
+				return err
+			}
+			return verdict(pipeline.Wait(c.Context(), cfg, log, timeout))
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait")

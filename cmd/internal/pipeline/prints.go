@@ -7,34 +7,17 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/config"
-	"dirtbike/schemas"
 
 	"go.uber.org/zap"
 )
 
-// printsTime is how long Kafka may take to say which hash keys the topics were written with.
-const printsTime = 5 * time.Second
-
-// checkPrints refuses a hash key that is not the one that capture wrote the topics with: every token would look different. A Kafka
-// that does not say so in time costs only the check, since whoever compares needs no Kafka else.
-func checkPrints(ctx context.Context, c *config.Config, log *zap.Logger, prints map[string]string) error {
-	if len(prints) == 0 {
+// comparePrints refuses a hash key that is not the one that capture wrote the topics with: every token would look different.
+func comparePrints(c *config.Config, prints map[string]string, state *cdc.State) error {
+	if state == nil {
 		return nil
 	}
-	asking, cancel := context.WithTimeout(ctx, printsTime)
-	defer cancel()
-	stored, err := writtenPrints(asking, c)
-	if err != nil {
-		log.Warn("could not read from Kafka's state topic which hash key the topics were written with: if it is another one, every hashed column looks different. Try: look at the brokers named in kafka.brokers, and at the right to read the topic",
-			zap.String("topic", schemas.StateTopic(c.Kafka.Prefix)), zap.Error(err))
-		return nil
-	}
-	return comparePrints(c, prints, stored)
-}
-
-func comparePrints(c *config.Config, prints, stored map[string]string) error {
 	for id, print := range prints {
-		if was, known := stored[id]; known && was != print {
+		if was, known := state.Source.HashKeys[id]; known && was != print {
 			try := "set the former one in privacy.hash.keys"
 			if len(c.Privacy.Hash.Keys) == 0 {
 				try = "copy " + c.HashKeyFile() + " from where capture runs"
@@ -45,12 +28,15 @@ func comparePrints(c *config.Config, prints, stored map[string]string) error {
 	return nil
 }
 
+// hashKeyTime bounds the look at the stored state.
+const hashKeyTime = 5 * time.Second
+
 // keepHashKey refuses to make a key where the topics were written with another one, which is lost or lies elsewhere.
 func keepHashKey(c *config.Config) error {
 	if !c.HashKeyMissing() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), printsTime)
+	ctx, cancel := context.WithTimeout(context.Background(), hashKeyTime)
 	defer cancel()
 	stored, err := writtenPrints(ctx, c)
 	if err != nil {

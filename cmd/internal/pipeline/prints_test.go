@@ -1,15 +1,15 @@
 package pipeline
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -64,15 +64,14 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	c := hashing(t, broker, hashed)
 	_, prints, err := Policies(c, zap.NewNop())
 	require.NoError(t, err)
-	check := func(c *config.Config) error { return checkPrints(t.Context(), c, zap.NewNop(), prints) }
+	check := func(c *config.Config) error {
+		state, err := writtenState(t.Context(), c, zap.NewNop())
+		require.NoError(t, err)
+		return comparePrints(c, prints, state)
+	}
 	require.NoError(t, check(c), "no capture has begun")
 	store(t, c, map[string]string{"k0": "old", "k1": prints["k1"]})
 	require.NoError(t, check(c))
-	reading, cancel := context.WithTimeout(t.Context(), printsTime)
-	defer cancel()
-	stored, err := writtenPrints(reading, c)
-	require.NoError(t, err)
-	require.Equal(t, map[string]string{"k0": "old", "k1": prints["k1"]}, stored)
 
 	store(t, c, map[string]string{"k1": "another"})
 	err = check(c)
@@ -83,17 +82,47 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	require.NoFileExists(t, own.HashKeyFile())
 }
 
-// TestAKafkaThatIsAwayCostsOnlyTheCheck, and it is said.
-func TestAKafkaThatIsAwayCostsOnlyTheCheck(t *testing.T) {
+// TestAKafkaThatIsAwayEndsTheVerbs: without the state nobody knows which history ClickHouse was filled from.
+func TestAKafkaThatIsAwayEndsTheVerbs(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	c := hashing(t, "127.0.0.1:1", hashed)
-	require.NoError(t, checkPrints(ctx, c, zap.New(core), map[string]string{"k1": "x"}))
+	c := hashing(t, "127.0.0.1:1", "{mode: open}")
+	_, err := writtenState(t.Context(), c, zap.New(core))
+	require.ErrorIs(t, err, cdc.ErrUnreachable)
+	require.Regexp(t, `ask Kafka which history was captured: .+\. Try: see that the brokers named in kafka\.brokers run$`, err.Error())
+	began := time.Now()
+	err = Wait(t.Context(), c, zap.New(core), time.Second)
+	require.ErrorIs(t, err, cdc.ErrUnreachable)
+	require.Contains(t, err.Error(), "ask Kafka")
+	require.Less(t, time.Since(began), 4*time.Second)
+	require.Zero(t, logged.Len())
+}
+
+// TestAStateThatMayNotBeRead costs only the check, and it is said.
+func TestAStateThatMayNotBeRead(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	c := hashing(t, cluster.ListenAddrs()[0], "{mode: open}")
+	store(t, c, nil)
+	cluster.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		answer := request.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, topic := range request.(*kmsg.ListOffsetsRequest).Topics {
+			of := kmsg.NewListOffsetsResponseTopic()
+			of.Topic = topic.Topic
+			for _, p := range topic.Partitions {
+				partition := kmsg.NewListOffsetsResponseTopicPartition()
+				partition.Partition, partition.ErrorCode = p.Partition, kerr.TopicAuthorizationFailed.Code
+				of.Partitions = append(of.Partitions, partition)
+			}
+			answer.Topics = append(answer.Topics, of)
+		}
+		return answer, nil, true
+	})
+	core, logged := observer.New(zap.WarnLevel)
+	state, err := writtenState(t.Context(), c, zap.New(core))
+	require.NoError(t, err)
+	require.Nil(t, state)
 	require.Equal(t, 1, logged.Len())
-	require.Contains(t, logged.All()[0].Message, "which hash key the topics were written with")
-	require.NoError(t, checkPrints(ctx, c, zap.New(core), nil))
-	require.Equal(t, 1, logged.Len(), "nothing is hashed, nobody is asked")
-	_, err := os.Stat(c.HashKeyFile())
-	require.ErrorIs(t, err, os.ErrNotExist)
+	require.Contains(t, logged.All()[0].Message, "no right to read the state topic")
 }

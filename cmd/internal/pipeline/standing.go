@@ -2,44 +2,74 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/config"
+	"dirtbike/schemas"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
 )
 
-// standingTime bounds the look at the state: whoever waits for a part that is away finds out by itself.
-const standingTime = 3 * time.Second
+// standingTime is how long Kafka, and then Postgres, may take to answer one question about where capture stands.
+const standingTime = 5 * time.Second
 
-// standing gives the epoch under which capture writes, and refuses with cdc.ErrGap a source that is not the one that its state was
-// written from: positions of a restored Postgres would be compared with those of its former history, and called complete. What
-// cannot be asked (Kafka is away, no right to the state topic, no capture has begun) gives epoch 0.
-func standing(ctx context.Context, c *config.Config) (epoch uint32, err error) {
+// writtenState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not read the state
+// topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state nobody knows which history ClickHouse was filled from.
+func writtenState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
+	asking, cancel := context.WithTimeout(ctx, standingTime)
+	defer cancel()
+	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
+	if err != nil {
+		return nil, err
+	}
+	state, err := sink.Peek(asking)
+	switch {
+	case err == nil:
+		return state, nil
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		log.Warn("no right to read the state topic: whether Postgres is the one that was captured, and the hash key the one that was used, is not checked. Try: grant Read and Describe on the topic",
+			zap.String("topic", schemas.StateTopic(c.Kafka.Prefix)))
+		return nil, nil
+	case errors.Is(err, cdc.ErrRefused):
+		return nil, err
+	case asking.Err() != nil:
+		err = fmt.Errorf("no answer within %s (%w)", standingTime, err)
+	}
+	return nil, away(fmt.Errorf("ask Kafka which history was captured: %w", err), "see that the brokers named in kafka.brokers run")
+}
+
+// standing gives the epoch under which capture writes, 0 without a state, and refuses with cdc.ErrGap a source that is not the one that
+// the state was written from: positions of a restored Postgres would be compared with those of its former history, and called complete.
+// A standby may be behind, and is not judged. A Postgres that does not answer is cdc.ErrUnreachable.
+func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch uint32, err error) {
+	if state == nil {
+		return 0, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, standingTime)
 	defer cancel()
-	o := Options{Config: c, Log: zap.NewNop()}
-	sink, err := newSink(o)
+	conn, err := connectSource(ctx, c)
 	if err != nil {
 		return 0, err
 	}
-	state, err := sink.Peek(ctx)
-	if err != nil || state == nil {
-		return 0, nil //nolint:nilerr // see above
-	}
-	conn, err := connectSource(ctx, c)
-	if err != nil {
-		return state.Source.Epoch, nil //nolint:nilerr // whoever asks for more says it
-	}
 	defer conn.Close(ctx) // nothing is open on it
+	const try = "see that Postgres runs and source.url is right"
 	var standby bool
-	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil || standby {
-		return state.Source.Epoch, nil //nolint:nilerr // a standby may be behind
+	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+		return 0, away(fmt.Errorf("ask Postgres whether it is a standby: %w", err), try)
 	}
-	identity, err := newSource(o).Identify(ctx)
+	if standby {
+		return state.Source.Epoch, nil
+	}
+	identity, err := newSource(Options{Config: c, Log: zap.NewNop()}).Identify(ctx)
+	if errors.Is(err, cdc.ErrRefused) {
+		return 0, err
+	}
 	if err != nil {
-		return state.Source.Epoch, nil //nolint:nilerr // as above
+		return 0, away(fmt.Errorf("ask Postgres which server it is: %w", err), try)
 	}
 	return state.Source.Epoch, cdc.CheckHistory(state, identity)
 }

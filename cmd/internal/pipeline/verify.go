@@ -12,20 +12,24 @@ import (
 )
 
 // Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout. A table
-// that came to be after capture started is an error at once; one that can no longer be captured exactly is one in the end.
-func Wait(ctx context.Context, c *config.Config, timeout time.Duration) error {
+// that came to be after capture started is an error at once; one that can no longer be captured exactly is one in the end, and so is a Postgres that is not the one that was captured.
+// Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it.
+func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration) error {
 	conn, err := ClickHouse(c)
 	if err != nil {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
-	epoch, err := standing(ctx, c)
-	if err != nil {
-		return err
-	}
 	var refused map[string]string
 	err = verify.WaitComplete(ctx, verify.WaitOptions{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Epoch: epoch, Slot: c.Source.Slot,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
+		Epoch: func(ctx context.Context) (uint32, error) {
+			state, err := writtenState(ctx, c, log)
+			if err != nil {
+				return 0, err
+			}
+			return standing(ctx, c, state)
+		},
 		Tables: func(ctx context.Context) (names []string, err error) {
 			named, err := readNamed(ctx, c)
 			if err != nil {
@@ -45,7 +49,7 @@ func Wait(ctx context.Context, c *config.Config, timeout time.Duration) error {
 }
 
 // Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one that is not that of the
-// topics. progress is told rows done and Postgres' estimate.
+// topics, and a Postgres that is not the one that was captured. progress is told rows done and Postgres' estimate.
 func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []string, progress func(table string, done int64)) (verify.Report, error) {
 	policies, prints, err := ExistingPolicies(c)
 	if err != nil {
@@ -55,10 +59,14 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	if err != nil {
 		return verify.Report{}, err
 	}
-	if err := checkPrints(ctx, c, log, prints); err != nil {
+	state, err := writtenState(ctx, c, log)
+	if err != nil {
 		return verify.Report{}, err
 	}
-	epoch, err := standing(ctx, c)
+	if err := comparePrints(c, prints, state); err != nil {
+		return verify.Report{}, err
+	}
+	epoch, err := standing(ctx, c, state)
 	if err != nil {
 		return verify.Report{}, err
 	}

@@ -23,8 +23,9 @@ type WaitOptions struct {
 	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until it
 	// answers; an error that wraps ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
-	// Epoch is the one that capture writes under; what is complete under a former one is not complete. 0: any.
-	Epoch uint32
+	// Epoch gives the one that capture writes under: what is complete under a former one is not complete. It is asked like Tables,
+	// before anything else. 0, and nil, mean any.
+	Epoch func(context.Context) (uint32, error)
 	// Slot from which capture reads; "" looks for none.
 	Slot string
 	// Timeout after which it is ErrBehind or ErrUnreachable; 0 means 60 seconds.
@@ -65,6 +66,8 @@ type waiter struct {
 	complete completion
 	source   *source // nil until it is needed
 	watch    watch
+	epoched  bool // epoch is known
+	epoch    uint32
 	asked    bool // tables and target are known
 	tables   []string
 	target   cdc.LSN
@@ -118,7 +121,7 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	lacking, inexact := lack(rows, position{w.Epoch, w.target}, w.tables)
+	lacking, inexact := lack(rows, position{w.epoch, w.target}, w.tables)
 	w.lacking = lacking
 	for _, table := range inexact {
 		reason, err := ops.Within(ctx, func(ctx context.Context) (string, error) { return w.complete.reason(ctx, table) })
@@ -171,6 +174,9 @@ func (w *waiter) askSource(ctx context.Context) (err error) {
 	if w.asked {
 		return nil
 	}
+	if err := w.askEpoch(ctx); err != nil {
+		return err
+	}
 	if w.Tables != nil {
 		if w.tables, err = w.Tables(ctx); err != nil {
 			return err
@@ -183,6 +189,18 @@ func (w *waiter) askSource(ctx context.Context) (err error) {
 	if err == nil {
 		w.asked, w.away = true, nil
 	}
+	return err
+}
+
+// askEpoch finds out, once, whose positions count.
+func (w *waiter) askEpoch(ctx context.Context) (err error) {
+	if w.Epoch == nil || w.epoched {
+		return nil
+	}
+	if w.epoch, err = w.Epoch(ctx); isAway(err) {
+		w.away = err // it names who hangs, also if the time ends with it
+	}
+	w.epoched = err == nil
 	return err
 }
 
