@@ -223,7 +223,15 @@ func (t *topic) learn(partition int32, number uint32, kind string, mark endMark)
 		g.ends[partition] = mark
 		return
 	}
-	if p := t.parts[partition]; p != nil && mark.offset < p.next && number > p.newest { // a replay comes to its opens again
+	p := t.parts[partition]
+	if p == nil {
+		return
+	}
+	if p.opens == nil {
+		p.opens = map[uint32]int64{}
+	}
+	p.opens[number] = mark.offset
+	if mark.offset < p.next && number > p.newest { // a replay comes to its opens again
 		p.newest = number
 	}
 }

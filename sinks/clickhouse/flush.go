@@ -254,10 +254,14 @@ func (l *Loader) writeApplied(ctx context.Context) error {
 	return nil
 }
 
-// appliedNext is how far a partition is applied with this batch; a progress record counts once everything is complete up to it.
+// appliedNext is how far a partition is applied with this batch: a progress record counts once everything is complete up to it, and
+// nothing while the partition seeks.
 func (l *Loader) appliedNext(p *partition) int64 {
 	if p.topic.progress {
 		return l.progress.done(p.next)
+	}
+	if p.seek != nil { // since the batch began
+		return min(p.next, p.seek.from)
 	}
 	return p.next
 }

@@ -30,6 +30,12 @@ func (w *world) renew(tab *table, rows ...[]string) {
 	}, 20*time.Second, 50*time.Millisecond)
 	w.connect() // the former client knows the former topic
 	w.known, w.offsets, w.full = map[string]map[string]int64{}, map[string]map[string]int64{}, true
+	w.copyAgain(tab, rows...)
+}
+
+// copyAgain writes a whole copy, under the table's next generation.
+func (w *world) copyAgain(tab *table, rows ...[]string) {
+	w.t.Helper()
 	x := w.begin().open(tab)
 	w.tables["public."+tab.rel.Name] = progressTable{Phase: cdc.TableStreaming, Generation: tab.gen}
 	for _, row := range rows {

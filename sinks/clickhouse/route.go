@@ -76,6 +76,9 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 	case avro.ControlTruncate:
 		return l.truncate(ctx, p, c.Leaf, at, w, schemaID)
 	case avro.ControlOpen:
+		if c.Generation <= p.opened(rec.Offset) {
+			return l.recount(p, rec, c.Generation)
+		}
 		p.topic.learn(p.id, c.Generation, kindOpen, endMark{offset: rec.Offset, cut: at})
 		l.mark(p, rec, c.Generation, kindOpen, at)
 		if c.Generation < p.newest || c.Generation <= p.topic.shown {

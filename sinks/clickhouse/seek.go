@@ -2,17 +2,19 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
 )
 
 // A partition's log may not continue what ClickHouse has of it: records were dropped before they were loaded, they are older than the
-// replay horizon, the log no longer starts at its beginning, or the topic is another one of that name. Load goes on only from the open
-// record of a generation that is newer than all it knows of that partition: behind it stands a whole copy, and with it the table is not
+// replay horizon, the log no longer starts at its beginning, the topic is another one of that name, or a generation is opened that is not
+// newer than the one before it. Load goes on only from the open record of a generation that is newer than all it knows of that partition: behind it stands a whole copy, and with it the table is not
 // exact until that is shown. Until then nothing counts as applied. Where there is none, load stops with the choice; `resnapshot` writes one.
 
 // seek is what a partition waits for.
@@ -24,6 +26,8 @@ type seek struct {
 	renewed bool
 	// until is where the log ended when it began: nothing that is there before continues it, if this is reached.
 	until int64
+	// from is how far the partition may count as applied meanwhile.
+	from int64
 	// why is said then.
 	why   error
 	since time.Time
@@ -45,6 +49,18 @@ func (l *Loader) seekOpen(ctx context.Context, p *partition, rec *kgo.Record) (f
 	}
 	p.next = rec.Offset + 1
 	return false, p.seek.pass(p.next)
+}
+
+// recount makes the partition seek from an open record on whose generation is not newer than one that was opened before it: whoever
+// wrote it has lost the count of generations, so that nobody could tell its rows from those of the former copies.
+func (l *Loader) recount(p *partition, rec *kgo.Record, generation uint32) error {
+	newest := p.opened(rec.Offset)
+	p.seek = &seek{
+		above: newest, until: p.stable, from: rec.Offset, since: time.Now(),
+		why: fmt.Errorf("%w: topic %s, partition %d, offset %d: generation %d of the table begins behind generation %d: capture has lost its state; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
+			ErrGap, rec.Topic, p.id, rec.Offset, generation, newest),
+	}
+	return p.seek.pass(rec.Offset + 1)
 }
 
 // opens reports whether the record opens a generation above that one. A record that cannot be read does not.

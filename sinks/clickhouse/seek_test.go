@@ -77,6 +77,42 @@ func TestOldCopyDoesNotHealAGap(t *testing.T) {
 	w.stopsWith(t, ErrGap)
 }
 
+// TestLostCount: a capture that has lost its state begins with the first generation again. Load stops there, and goes on once a copy is
+// opened behind it that is newer than all.
+func TestLostCount(t *testing.T) {
+	for _, newest := range []uint32{1, 3} {
+		t.Run(fmt.Sprintf("behind generation %d", newest), func(t *testing.T) {
+			w := newWorld(t)
+			tab := twoColumns(w, "recounted")
+			for tab.gen < newest {
+				x := w.begin().open(tab)
+				x.end(tab, x.snapshot()).commit()
+			}
+			w.begin().insert(tab, "1", "kept").insert(tab, "2", "deleted while nobody captured").commit()
+			l := w.load()
+			w.wait()
+			before := w.complete("")
+
+			tab.gen, w.full, w.lsn = 0, true, w.lsn+0x10000
+			w.copyAgain(tab, []string{"1", "kept"}, []string{"3", "inserted while nobody captured"})
+			w.begin().update(tab, "1", "changed").commit()
+			require.ErrorIs(t, receive(t, l.done), ErrGap)
+			close(l.done)
+			w.stopsWith(t, ErrGap)
+			require.Equal(t, before.LSN, w.complete("").LSN)
+			require.Equal(t, []string{"1\tkept", "2\tdeleted while nobody captured"}, w.query("SELECT * FROM DB.recounted ORDER BY id"))
+
+			tab.gen, w.epoch, w.full = newest, 2, true // as resnapshot --all does
+			w.copyAgain(tab, []string{"1", "changed"}, []string{"3", "inserted while nobody captured"})
+			w.begin().insert(tab, "4", "later").commit()
+			w.load()
+			w.waitEpoch(2)
+			w.eventually([]string{"1\tchanged", "3\tinserted while nobody captured", "4\tlater"}, "SELECT * FROM DB.recounted ORDER BY id")
+			require.True(t, w.complete("").Exact)
+		})
+	}
+}
+
 // TestRenewedTopics: where Kafka was rebuilt, load stops, also while topics are not there at all; under a later epoch it goes on
 // with the new topics of the same names, and the former storage is dropped.
 func TestRenewedTopics(t *testing.T) {

@@ -41,8 +41,20 @@ type partition struct {
 	newest uint32
 	// seek says that the log does not continue what is applied: records are passed over until a generation is opened; nil if it does.
 	seek *seek
+	// opens are the offsets of the open records that are known, by generation; nil is none.
+	opens map[uint32]int64
 	// gone are the keys whose row is known to be missing; nil is none.
 	gone map[string]goneMark
+}
+
+// opened gives the newest generation that is known to be opened before an offset.
+func (p *partition) opened(before int64) (newest uint32) {
+	for number, offset := range p.opens {
+		if offset < before {
+			newest = max(newest, number)
+		}
+	}
+	return newest
 }
 
 func (p *partition) lag() int64 { return max(p.stable-p.applied, 0) }
