@@ -97,7 +97,7 @@ func captureLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 }
 
 func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
-	loader, err := pipeline.NewLoad(o)
+	loader, release, err := pipeline.NewLoad(o)
 	if err != nil {
 		return leg{}, err
 	}
@@ -107,5 +107,5 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 		}
 		return nil
 	}})
-	return leg{"load", loader.Run, func(context.Context) {}}, nil
+	return leg{"load", loader.Run, func(context.Context) { release() }}, nil
 }

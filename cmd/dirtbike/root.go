@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/config"
 
 	"github.com/spf13/cobra"
@@ -65,7 +66,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if err == nil {
 		return exitGood
 	}
-	fmt.Fprintln(stderr, "Error: "+tryOnItsOwnLine(err.Error()))
+	fmt.Fprintln(stderr, ops.PrintableLines("Error: "+tryOnItsOwnLine(err.Error())))
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
 	}

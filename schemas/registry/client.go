@@ -44,6 +44,7 @@ const (
 // Client is a schema registry with a cache in front. It is safe for concurrent use.
 type Client struct {
 	sr       *sr.Client
+	idle     func() // closes connections that nobody uses
 	at       string // the URLs, for errors
 	patience time.Duration
 
@@ -79,7 +80,7 @@ func New(urls []string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
 	return &Client{
-		sr: client, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, defaultPatience), ids: map[registered]int{}, texts: map[int]string{},
+		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, defaultPatience), ids: map[registered]int{}, texts: map[int]string{},
 	}, nil
 }
 
@@ -103,6 +104,9 @@ func (o *Options) takeCredentials(urls []string) ([]string, error) {
 	}
 	return plain, nil
 }
+
+// Close lets the connections go that nobody uses; the client stays usable, and connects anew.
+func (c *Client) Close() { c.idle() }
 
 // Register stores the schema under the subject, or finds it there, and gives its id. An error wraps cdc.ErrSchema if the registry
 // has something against this schema, and cdc.ErrRefused if it will have nothing to do with us.

@@ -149,7 +149,7 @@ func (s Status) WriteJSON(w io.Writer) error {
 
 // WriteText writes a table for people.
 func (s Status) WriteText(w io.Writer) error {
-	if _, err := fmt.Fprintln(w, s.headline()); err != nil {
+	if _, err := fmt.Fprintln(w, Printable(s.headline())); err != nil {
 		return err
 	}
 	if len(s.Tables) > 0 {
@@ -191,7 +191,7 @@ func (s Status) writeTables(w io.Writer) error {
 		if row.Exact {
 			exact = "yes"
 		}
-		t.AppendRow(table.Row{row.Table, row.Phase, humanize.Comma(row.Rows), exact, row.DeadLetters, strings.Trim(row.Reason+"; "+row.inexact(), "; ")})
+		t.AppendRow(table.Row{Printable(row.Table), Printable(row.Phase), humanize.Comma(row.Rows), exact, row.DeadLetters, Printable(strings.Trim(row.Reason+"; "+row.inexact(), "; "))})
 	}
 	_, err := fmt.Fprintln(w, t.Render())
 	return err

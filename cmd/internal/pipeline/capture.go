@@ -93,7 +93,10 @@ func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context),
 	if o.Patient {
 		co.FirstContact = math.MaxInt64
 	}
-	return cdc.NewCapture(co), tables.Close, nil
+	return cdc.NewCapture(co), func(ctx context.Context) {
+		tables.Close(ctx)
+		reg.Close()
+	}, nil
 }
 
 func newTables(c *config.Config, policies schemas.Policies, registry schemas.Registry) *catalog.Tables {

@@ -18,29 +18,30 @@ func Group(c *config.Config) string {
 	return "dirtbike." + c.Kafka.Prefix + ".load." + c.ClickHouse.Database
 }
 
-// NewLoad wires the load leg; nothing is connected yet.
-func NewLoad(o Options) (*clickhouse.Loader, error) {
+// NewLoad wires the load leg; nothing is connected yet. release frees what it holds outside of Run.
+func NewLoad(o Options) (loader *clickhouse.Loader, release func(), err error) {
 	c := o.Config
 	client, err := KafkaClient(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	reg, err := Registry(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	client = append(client, kgo.SessionTimeout(groupSession), kgo.HeartbeatInterval(groupSession/4))
 	tls, err := c.ClickHouse.TLS.Client()
 	if err != nil {
-		return nil, fmt.Errorf("clickhouse.tls: %w", err)
+		return nil, nil, fmt.Errorf("clickhouse.tls: %w", err)
 	}
 	limits := c.ClickHouse.Load
-	return clickhouse.New(clickhouse.Options{
+	loader, err = clickhouse.New(clickhouse.Options{
 		Kafka: client, Group: Group(c), Instance: instance(c.Ops.Listen), Prefix: c.Kafka.Prefix, Registry: reg,
 		URL: c.ClickHouse.URL.Reveal(), TLS: tls, Database: c.ClickHouse.Database,
 		BatchRows: limits.BatchRows, BatchBytes: int64(limits.BatchBytes), MemoryBytes: int64(limits.Memory),
 		FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
 	})
+	return loader, reg.Close, err
 }
 
 // groupSession is how long a loader may be silent before the others take its partitions over.

@@ -98,6 +98,7 @@ func registryLogin(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", cdc.ErrRefused, err)
 	}
+	defer client.Close()
 	if err = client.Login(ctx); err == nil || errors.Is(err, cdc.ErrRefused) {
 		return err
 	}

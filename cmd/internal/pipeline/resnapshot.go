@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/sinks/clickhouse"
 )
 
@@ -33,7 +34,12 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 	if err == nil || errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrFenced) || errors.Is(err, cdc.ErrStillRefused) || errors.Is(err, cdc.ErrUnreachable) || ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w; what is committed to Kafka is safe. Try: the same command again, once that part is back", cdc.ErrUnreachable, err)
+	return notYet(err)
+}
+
+// notYet keeps the error's own way out, if it has one.
+func notYet(err error) error {
+	return fmt.Errorf("%w: what is committed to Kafka is safe: %w", cdc.ErrUnreachable, ops.OneTry(err, "the same command again, once that part is back"))
 }
 
 // readPast asks ClickHouse, which may know of epochs and generations that Kafka has lost.
@@ -43,9 +49,21 @@ func readPast(ctx context.Context, o Options) (cdc.Past, error) {
 		return cdc.Past{}, err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
-	past, err := clickhouse.ReadPast(ctx, conn, o.Config.ClickHouse.Database, o.Config.Kafka.Prefix)
+	asking, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	past, err := ops.Within(asking, func(ctx context.Context) (cdc.Past, error) {
+		return clickhouse.ReadPast(ctx, conn, o.Config.ClickHouse.Database, o.Config.Kafka.Prefix)
+	})
+	if asking.Err() != nil && ctx.Err() == nil {
+		return past, clickHouseHangs(". Nothing was changed")
+	}
 	if err != nil {
-		return past, fmt.Errorf("%w: %w. Nothing was changed. Try: see that ClickHouse runs and clickhouse.url is right", cdc.ErrUnreachable, err)
+		return past, fmt.Errorf("%w: nothing was changed: %w", cdc.ErrUnreachable, ops.OneTry(err, "see that ClickHouse runs and clickhouse.url is right"))
 	}
 	return past, nil
+}
+
+// clickHouseHangs says that ClickHouse took a question and did not answer within loginTime.
+func clickHouseHangs(safe string) error {
+	return fmt.Errorf("%w: ClickHouse hangs: nothing within %s%s. Try: see that ClickHouse runs and clickhouse.url is right", cdc.ErrUnreachable, loginTime, safe)
 }

@@ -25,7 +25,7 @@ func TestClickHouseTLS(t *testing.T) {
 	own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
 	for name, use := range map[string]func(context.Context, *config.Config) error{
 		"loader": func(ctx context.Context, c *config.Config) error {
-			l, err := NewLoad(Options{Config: c, Log: zap.NewNop()})
+			l, _, err := NewLoad(Options{Config: c, Log: zap.NewNop()})
 			if err != nil {
 				return err
 			}

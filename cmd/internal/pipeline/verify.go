@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/verify"
 	"dirtbike/config"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 )
 
@@ -79,9 +81,23 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 		return verify.Report{}, err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
+	if err := clickHouseAnswers(ctx, conn); err != nil {
+		return verify.Report{}, err
+	}
 	return verify.Run(ctx, verify.Options{
 		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies, Epoch: epoch, Slot: c.Source.Slot,
 		Prefix: c.Kafka.Prefix, ChunkRows: c.Verify.ChunkRows, RowsPerSecond: c.Verify.RowsPerSecond, Log: log,
 		OnProgress: func(p verify.Progress) { progress(p.Table, p.Rows) },
 	})
+}
+
+// clickHouseAnswers asks ClickHouse one thing: the client itself waits for a server that hangs as long as a large query may take.
+func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
+	asking, cancel := context.WithTimeout(ctx, loginTime)
+	defer cancel()
+	_, _ = ops.Within(asking, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
+	if asking.Err() != nil && ctx.Err() == nil {
+		return clickHouseHangs("")
+	}
+	return nil // whoever asks next says anything else
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/schemas"
 
@@ -213,7 +214,7 @@ func identifier(name string) string {
 	if plain {
 		return name
 	}
-	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
+	return "`" + ops.Printable(strings.NewReplacer("\\", "\\\\", "`", "\\`", "\n", "\\n", "\r", "\\r", "\t", "\\t").Replace(name)) + "`" // ClickHouse knows \xNN
 }
 
 func literal(s string) string {

@@ -29,6 +29,9 @@ func (p *part) add(c Check) {
 	}
 	c.Part, c.OK = p.name, c.Level != LevelError
 	c.Message = strings.TrimRight(oneLine(c.Message), ".;, ")
+	if plain, ok := plainSQL(c.Command); ok && kind(c.Command) == "sql" {
+		c.Command = plain
+	}
 	p.checks = append(p.checks, c)
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"dirtbike/cmd/internal/ops"
+
 	pretty "github.com/jedib0t/go-pretty/v6/table"
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
 )
@@ -43,7 +45,7 @@ func writePart(w io.Writer, checks []Check) error {
 	})
 	t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
 	for _, c := range checks {
-		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, c.Subject, c.Message})
+		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, ops.Printable(c.Subject), ops.Printable(c.Message)})
 	}
 	text := t.Render() + "\n"
 	for _, c := range checks {
@@ -57,11 +59,15 @@ func writePart(w io.Writer, checks []Check) error {
 
 // way is what stands below the table for a check that is not good.
 func (c Check) way() string {
-	head := fmt.Sprintf("%s %s, %s: README.md#check-%s\n", marks[c.Level], c.Slug, oneLine(c.Subject), c.Slug)
+	head := fmt.Sprintf("%s %s, %s: README.md#check-%s\n", marks[c.Level], c.Slug, ops.Printable(oneLine(c.Subject)), c.Slug)
 	if c.Command == "" {
 		return head
 	}
-	return head + c.place() + c.Command + "\n"
+	command := ops.PrintableLines(c.Command)
+	if command != c.Command && kind(c.Command) != "words" {
+		return head + "  Try: dirtbike check --json, which has the statement: it holds characters that cannot be printed\n"
+	}
+	return head + c.place() + command + "\n"
 }
 
 // place says who runs the command where; a word in front of the next line.

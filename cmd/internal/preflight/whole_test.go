@@ -104,8 +104,9 @@ func (r *rig) start() (stop func()) {
 	o := pipeline.Options{Config: c, Log: zaptest.NewLogger(r.T)}
 	capture, release, err := pipeline.NewCapture(o)
 	require.NoError(r, err)
-	load, err := pipeline.NewLoad(o)
+	load, free, err := pipeline.NewLoad(o)
 	require.NoError(r, err)
+	r.Cleanup(free)
 	ctx, cancel := context.WithCancel(r.Context())
 	var legs errgroup.Group
 	legs.Go(func() error { return capture.Run(ctx) })

@@ -12,6 +12,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 )
 
 // Report is what `dirtbike verify --json` prints. Names and order of its fields are a contract.
@@ -57,16 +58,17 @@ func (r Report) WriteText(w io.Writer) error {
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, {Number: 4, Align: right}})
 	why := ""
 	for _, row := range r.Tables {
+		name := ops.Printable(row.Table)
 		if !row.Equal && row.Reason != "" {
-			t.AppendRow(table.Row{row.Table, "-", "-", "-", "not compared"})
-			why += row.Table + " could not be compared: " + row.Reason + "\n"
+			t.AppendRow(table.Row{name, "-", "-", "-", "not compared"})
+			why += name + " could not be compared: " + ops.Printable(row.Reason) + "\n"
 			continue
 		}
 		answer := "yes"
 		if !row.Equal {
 			answer = "NO"
 		}
-		t.AppendRow(table.Row{row.Table, humanize.Comma(row.RowsSource), humanize.Comma(row.RowsSink), humanize.Comma(row.DifferingKeys), answer})
+		t.AppendRow(table.Row{name, humanize.Comma(row.RowsSource), humanize.Comma(row.RowsSink), humanize.Comma(row.DifferingKeys), answer})
 	}
 	_, err := fmt.Fprintf(w, "%s\n%s%s (epoch %d, %s)\n", t.Render(), why, r.sentence(), r.Epoch, r.LSN)
 	return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
 	"dirtbike/schemas"
@@ -192,7 +193,10 @@ func (d *Draft) WriteText(w io.Writer) error {
 		if table.Obstacle != "" {
 			notes = append([]string{"left out: " + withoutTry(table.Obstacle)}, notes...)
 		}
-		t.AppendRow(pretty.Row{table.FullName(), size(table.Bytes), estimate(table.Rows), strings.Join(table.Key, ", "), table.Identity, strings.Join(notes, "; ")})
+		t.AppendRow(pretty.Row{
+			ops.Printable(table.FullName()), size(table.Bytes), estimate(table.Rows),
+			ops.Printable(strings.Join(table.Key, ", ")), ops.Printable(table.Identity), ops.Printable(strings.Join(notes, "; ")),
+		})
 	}
 	_, err := fmt.Fprintln(w, t.Render())
 	return err

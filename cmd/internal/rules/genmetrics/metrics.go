@@ -42,7 +42,7 @@ func metrics() ([]metric, error) {
 		return nil, err
 	}
 	defer release(context.Background())
-	if _, err := pipeline.NewLoad(o); err != nil {
+	if _, _, err := pipeline.NewLoad(o); err != nil {
 		return nil, err
 	}
 	health, err := pipeline.NewHealth(c)

@@ -1,0 +1,55 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+)
+
+// TestASilentClickHouseIsNotWaitedFor: it takes connections, and never answers.
+func TestASilentClickHouseIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	c, err := config.Parse(t.TempDir()+"/dirtbike.yaml", []byte(`source: {url: "postgres://u@127.0.0.1:1/d"}
+kafka: {brokers: ["127.0.0.1:1"]}
+registry: {url: "http://127.0.0.1:1"}
+clickhouse: {url: "clickhouse://`+l.Addr().String()+`"}
+privacy: {mode: open}`))
+	require.NoError(t, err)
+	for name, ask := range map[string]func(context.Context) error{
+		"resnapshot": func(ctx context.Context) error {
+			return Resnapshot(ctx, Options{Config: c, Log: zap.NewNop()}, nil, true)
+		},
+		"verify": func(ctx context.Context) error {
+			conn, err := ClickHouse(c)
+			require.NoError(t, err)
+			defer conn.Close() //nolint:errcheck // nothing is open on it
+			return clickHouseAnswers(ctx, conn)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			err := ask(t.Context())
+			require.Less(t, time.Since(began), 15*time.Second)
+			require.ErrorIs(t, err, cdc.ErrUnreachable)
+			require.Regexp(t, `ClickHouse hangs: nothing within 10s.*\. Try: see that ClickHouse runs and clickhouse\.url is right$`, err.Error())
+		})
+	}
+}
+
+// TestOneWayOutOfResnapshot: the part's own, or to call it again.
+func TestOneWayOutOfResnapshot(t *testing.T) {
+	require.EqualError(t, notYet(errors.New("bad. Try: this")), cdc.ErrUnreachable.Error()+": what is committed to Kafka is safe: bad. Try: this")
+	require.EqualError(t, notYet(errors.New("bad")), cdc.ErrUnreachable.Error()+": what is committed to Kafka is safe: bad. Try: the same command again, once that part is back")
+}
