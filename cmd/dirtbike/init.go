@@ -15,9 +15,9 @@ func (a *app) init() *cobra.Command {
 	var source, out string
 	var force bool
 	c := &cobra.Command{
-		Use: "init --source URL", Short: "List a database's tables, and draft a config that publishes nothing private", Args: cobra.NoArgs,
+		Use: "init --source URL", Short: "List a database's tables, and draft a config that guesses what is private", Args: cobra.NoArgs,
 		Long: "init connects to the Postgres database, lists its tables with size, key and replica identity, and writes a commented config: an allowlist in which " +
-			"every table and column stands with a guessed policy. It changes nothing in the database. A password in the URL is not written.",
+			"every table and column stands with a guessed policy. The guesses go by names and types alone, and miss what these do not tell: read every line before you use the draft. It changes nothing in the database. A password in the URL is not written.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if source == "" {
 				return wrong(errors.New("--source is missing. Try: dirtbike init --source postgres://user@host:5432/database"))

@@ -55,12 +55,24 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 	why, try := splitTry(err)
 	slot, found, slotErr := r.trial.Source.Slot(ctx)
 	if first := state == nil || state.Source.Phase == cdc.PhaseNone; slotErr == nil && found && first {
-		try = setting("source", "slot", r.config.Source.Slot+"_2") // whose slot it is, nobody knows
+		if r.foreign(ctx, slot) {
+			try = setting("source", "slot", r.config.Source.Slot+"_2")
+		}
 		if slot.Active {
 			why += " (somebody reads it)"
 		}
 	}
 	p.fail("pipeline-start", r.where(partPipeline), try, "a start would be refused: %s", why)
+}
+
+// foreign reports whether the slot cannot be ours. One that could be may be all that is left of a pipeline whose state is lost: another
+// slot, and with it another state, would then freeze what ClickHouse has.
+func (r *run) foreign(ctx context.Context, slot cdc.SlotStatus) bool {
+	if slot.Plugin != "pgoutput" {
+		return true
+	}
+	identity, err := r.trial.Source.Identify(ctx)
+	return err == nil && slot.Database != identity.Database
 }
 
 // said reports whether another failed check says the same.

@@ -172,15 +172,27 @@ func publicationMended(r *rig) {
 	r.exec(`REVOKE "Clinic Owner" FROM "dirt-bike"`, `REVOKE CREATE ON DATABASE clinic FROM "dirt-bike"`, `ALTER PUBLICATION dirtbike ADD TABLE ONLY "Odd Schema"."O'Hara ""x"""`)
 }
 
-// slotMended: a slot that nobody knows of is somebody else's.
+// slotMended: a slot that cannot be ours is somebody else's; one that can may be left of a pipeline whose state is lost, and then no
+// other slot is proposed.
 func slotMended(r *rig) {
 	r.grantKafka()
 	r.exec("SELECT pg_create_logical_replication_slot('dirtbike', 'test_decoding')")
 	c := r.mended("pipeline-start", LevelError, "test_decoding")
 	require.Equal(r, "source: {slot: dirtbike_2}", c.Command)
 	r.exec("SELECT pg_drop_replication_slot('dirtbike')", "SELECT pg_create_logical_replication_slot('dirtbike_2', 'pgoutput')")
-	r.mended("pipeline-start", LevelError, "the state topic knows nothing of it")
+	c, is := bad(r.check(), "pipeline-start")
+	require.True(r, is)
+	require.Contains(r, c.Message, "the state topic knows nothing of it")
+	require.Contains(r, c.Command, "dirtbike resnapshot --all")
+	require.Equal(r, "words", kind(c.Command))
 	r.exec("SELECT pg_drop_replication_slot('dirtbike_2')")
+	r.good(r.check(), "pipeline-start")
+	r.exec("CREATE DATABASE elsewhere")
+	r.inDatabase("elsewhere", "SELECT pg_create_logical_replication_slot('dirtbike_2', 'pgoutput')")
+	c = r.mended("pipeline-start", LevelError, "belongs to database elsewhere")
+	require.Equal(r, "source: {slot: dirtbike_2_2}", c.Command)
+	r.inDatabase("elsewhere", "SELECT pg_drop_replication_slot('dirtbike_2')")
+	r.exec("DROP DATABASE elsewhere")
 }
 
 // grantKafka runs what check prints of rights, until nothing is missing.

@@ -224,7 +224,30 @@ func TestNames(t *testing.T) {
 	for from, to := range map[string]string{"clinic": "clinic", "Odd-Clinic": "odd_x002d_clinic", "1st": "db_x0031_st", "": "db", "default": "db_default", "Ünï": "db_x00dc_n_x00ef_"} {
 		require.Equal(t, to, nameOf(from))
 	}
-	for from, to := range map[string]string{"homePhone2": "home_phone_2", "SSN": "ssn", "E-Mail": "e_mail", "dateOfBirth": "date_of_birth", "__x__": "x"} {
+	for from, to := range map[string]string{"homePhone2": "home_phone_2", "SSN": "ssn", "E-Mail": "e_mail", "SSNNumber": "ssn_number", "MRNCode": "mrn_code", "dateOfBirth": "date_of_birth", "__x__": "x"} {
 		require.Equal(t, to, split(from), fmt.Sprint(from))
 	}
+}
+
+// TestGuesses: names as people write them, run together, abbreviated or in German.
+func TestGuesses(t *testing.T) {
+	text, date := schemas.Type{Kind: schemas.KindText, Name: "text"}, schemas.Type{Kind: schemas.KindDate, Name: "date"}
+	for _, c := range []struct {
+		kind   schemas.Type
+		policy string
+		names  []string
+	}{
+		{text, "drop", []string{"ssn", "SSN", "SSNNumber", "SSNLast4", "ssn_last4", "patientSSN", "socialsecuritynumber", "driverslicense", "drivers_license_number", "ipv4", "ipv6", "IPv4",
+			"dateofbirth", "gebdat"}},
+		{text, "hash", []string{"medicalrecordnumber", "MRNCode", "mrn", "memberid", "memberId", "policynumber", "policy_no", "card_last4", "cardLast4", "accountnumber"}},
+		{text, "mask", []string{"homephonenumber", "homePhoneNumber", "mobilenumber", "mothers_maiden", "mothersmaidenname", "lastname", "ort", "wohnort", "email"}},
+		{date, "year", []string{"dateofbirth", "dob", "gebdat", "geburtsdatum", "service_date", "dateOfService", "visit_date", "admitted_at", "discharge_date", "shipped_on", "date"}},
+		{date, "keep", []string{"created_at", "updatedAt"}},
+	} {
+		for _, name := range c.names {
+			require.Equal(t, c.policy, guessColumn(&schemas.Column{Name: name, Type: c.kind}, false).policy, "%s %s", name, c.kind.Name)
+		}
+	}
+	require.Equal(t, guess{"keep", notJudged}, guessColumn(&schemas.Column{Name: "gender", Type: text}, false))
+	require.Equal(t, guess{policy: "keep"}, guessColumn(&schemas.Column{Name: "paid", Type: schemas.Type{Kind: schemas.KindNumeric, Name: "numeric"}}, false))
 }

@@ -39,32 +39,38 @@ var (
 // rules in the order in which they are asked; the first that matches counts.
 var rules = []rule{
 	{words("password|passwd|passwort|pwd|secret|token|api_?key|private_?key|credentials?|salt|otp|pin"), nil, "drop", "a secret"},
-	{words("[a-z]*ssn|social_security|social_security_(?:number|no|nr)|sin|tin|itin|ein|tax_?id|tax_number|national_?id|passport(?:_number|_no)?"), nil, "drop", "social security, tax or passport number"},
+	{words("[a-z]*ssns?|(?:[a-z]*_)?ssn_?(?:[a-z]+|\\d+)|social_?security(?:_?(?:number|no|nr))?|driver_?s?_?licen[cs]es?(?:_?(?:number|no|nr|id))?|sin|tin|itin|ein|tax_?id|tax_number|national_?id|passport(?:_number|_no)?"), nil, "drop", "social security, tax, licence or passport number"},
 	{words("biometrics?|finger_?prints?|retina|iris|voice_?print|face(?:_?(?:id|scan|print))?|dna|genome|genotype"), nil, "drop", "biometrics"},
 	{words("photos?|pictures?|images?|avatar|portrait|selfie|headshot|xray|scan|signature"), nil, "drop", "photo or image"},
 	{words("[a-z]*e_?mails?|mail_?address|email_address"), nil, "mask", "email address"},
 	{words("[a-z]*fax(?:_?(?:number|no|nr))?"), nil, "mask", "fax number"},
-	{words("[a-z]*phones?|telephone|tel|mobile|cell|cellphone|msisdn|pager|phone_?(?:number|no|nr)"), nil, "mask", "phone number"},
-	{words("ip|ips|ipv4|ipv6|ip_?addr(?:ess)?|remote_addr|client_addr|mac_?addr(?:ess)?"), nil, "drop", "IP or hardware address"},
+	{words("[a-z]*phones?|telephone|tel|mobile|cell|cellphone|msisdn|pager|handy|telefon|[a-z]*phone_?(?:number|no|nr)|(?:mobile|cell|tele?fon|handy)_?(?:number|no|nr|nummer)"), nil, "mask", "phone number"},
+	{words("ip|ips|ip_?v_?[46]|i_pv_[46]|ip_?addr(?:ess)?|remote_addr|client_addr|mac_?addr(?:ess)?"), nil, "drop", "IP or hardware address"},
 	{words("urls?|uri|website|web_?site|homepage|link|href|referr?er"), nil, "drop", "URL"},
-	{words("mrn|medical_record(?:_(?:number|no|nr|id))?|chart_(?:number|no)|patient_(?:number|no|nr)"), nil, "hash", "medical record number"},
-	{words("(?:health_?)?plan_(?:number|no|nr)|(?:member|subscriber|beneficiary|insured|policy|medicaid|medicare|insurance|group)_(?:number|no|nr)|(?:member|subscriber|beneficiary|medicaid|medicare|insurance)_id|mbi|hicn"), nil, "hash", "health plan number"},
-	{words("accounts?|account_?(?:number|no|nr)|acct|acct_?(?:number|no|nr)|iban|bic|card_?(?:number|no|nr)|credit_?card|pan|cvv|cvc"), nil, "hash", "account number"},
+	{words("mrns?|mrn_?(?:code|number|no|nr|id)|medical_?record(?:_?(?:number|no|nr|id))?|chart_?(?:number|no)|patient_?(?:number|no|nr)"), nil, "hash", "medical record number"},
+	{words("(?:health_?)?plan_?(?:number|no|nr)|(?:member|subscriber|beneficiary|insured|policy|medicaid|medicare|insurance|group)_?(?:number|no|nr)|(?:member|subscriber|beneficiary|insured|policy|medicaid|medicare|insurance)_?id|mbi|hicn"), nil, "hash", "health plan number"},
+	{words("accounts?|account_?(?:number|no|nr)|acct|acct_?(?:number|no|nr)|iban|bic|card_?(?:number|no|nr|last_?\\d?)|last_?4|credit_?card|pan|cvv|cvc"), nil, "hash", "account number"},
 	{words("licen[cs]es?|licen[cs]e_?(?:number|no|nr)|certificate(?:_?(?:number|no|nr))?|npi|dea(?:_?(?:number|no))?"), nil, "hash", "licence or certificate number"},
 	{words("vin|license_plate|licence_plate|plate|number_plate|vehicle(?:_?(?:id|number|no|nr|serial))?"), nil, "hash", "vehicle number"},
 	{words("devices?|device_?(?:id|number|no|nr|serial|identifier)|serial(?:_?(?:number|no|nr))?|imei|imsi|udi|udid|android_id|idfa|advertising_id"), nil, "hash", "device number"},
 	{words("zip|zips|zip_?codes?|zip5|zip9|postal|postal_?codes?|post_?codes?|postcode|plz"), nil, "zip3", "postal code"},
 	{words("lat|lon|lng|long|latitude|longitude|geo|geom|geometry|geo_?point|geohash|coordinates?|location"), nil, "drop", "geography below the state"},
-	{words("[a-z]*address|addr|address_?\\d|addr_?\\d|street|streets?_?\\d?|house_?(?:number|no)|apartment|apt|suite|city|town|village|county|parish|precinct|district|neighbou?rhood|birth_?place|place_of_birth"), nil, "mask", "geography below the state"},
-	{words("dob|birth|born|birth_?date|birth_?day|date_of_birth|birthdate"), dateKinds, "year", "date of birth"},
-	{words("dob|birth|born|birth_?date|birth_?day|date_of_birth|birthdate|birth_?year|year_of_birth"), nil, "drop", "birth"},
-	{words("death|died|deceased|death_?date|date_of_death|deceased_at"), dateKinds, "year", "date of death"},
-	{words("admitted|admission|admit|admitted_at|discharged?|discharged_at"), dateKinds, "year", "date of admission or discharge"},
+	{words("ort|wohnort|stadt|strasse|anschrift|adresse|[a-z]*address|addr|address_?\\d|addr_?\\d|street|streets?_?\\d?|house_?(?:number|no)|apartment|apt|suite|city|town|village|county|parish|precinct|district|neighbou?rhood|birth_?place|place_of_birth"), nil, "mask", "geography below the state"},
+	{words("dob|birth|born|birth_?date|birth_?day|date_?of_?birth|geb_?dat(?:um)?|geburts_?(?:datum|tag)|geboren"), dateKinds, "year", "date of birth"},
+	{words("dob|birth|born|birth_?date|birth_?day|date_?of_?birth|geb_?dat(?:um)?|geburts_?(?:datum|tag)|geboren|birth_?year|year_of_birth"), nil, "drop", "birth"},
+	{words("death|died|deceased|death_?date|date_?of_?death|deceased_at"), dateKinds, "year", "date of death"},
+	{words("admitted|admission|admit|discharged?|visit(?:ed)?|encounter|appointment|service|procedure|surgery|treatment|treated|diagnos(?:is|ed)|onset|service_?dates?|date_?of_?(?:service|admission|discharge)|dos"), dateKinds, "year", "date of care: only its year is no identifier"},
 	{words("age|ages"), numbers, "drop", "ages over 89 tell who it is"},
-	{words("[a-z]*names?|first_?name|last_?name|middle_?(?:name|initial)|full_?name|sur_?name|given_?name|family_?name|maiden_?name|nick_?name|display_?name|user_?name|login|alias|initials|fname|lname|mname|mothers?_maiden_name|next_of_kin|emergency_contact|guardian|spouse|contact"), textKinds, "mask", "may be a person's name"},
+	{words("[a-z]*names?|first_?name|last_?name|middle_?(?:name|initial)|full_?name|sur_?name|given_?name|family_?name|maiden_?name|nick_?name|display_?name|user_?name|login|alias|initials|fname|lname|mname|mothers?_?maiden(?:_?name)?|next_of_kin|emergency_contact|guardian|spouse|contact"), textKinds, "mask", "may be a person's name"},
 	{words("notes?|comments?|remarks?|descriptions?|narratives?|memos?|messages?|body|text|free_?text|history|summary|details?|reason|complaints?|findings?|transcript|subject|feedback|answers?|observations?|instructions?|content|contents"), nil, "drop", "free text may name anybody"},
 	{words("race|ethnicity|religion|fingerprint_id"), nil, "keep", "not an identifier, but sensitive"},
 }
+
+// notJudged marks a text that no rule knows: it is kept, and may hold anything.
+const notJudged = "not judged: read it"
+
+// bookkeeping are the times at which software wrote a row, not something that happened to a person.
+var bookkeeping = words("created|updated|modified|inserted|changed|deleted|loaded|imported|synced|expires?|expired|valid")
 
 // byKind guesses by the type alone, where the name tells nothing.
 var byKind = []rule{
@@ -107,6 +113,12 @@ func guessFree(c *schemas.Column) guess {
 			return r.guess(c)
 		}
 	}
+	if fits(dateKinds, c.Type) && !bookkeeping.MatchString(name) {
+		return guess{"year", "a date may tell who it is: only its year is no identifier"}
+	}
+	if fits(textKinds, c.Type) {
+		return guess{"keep", notJudged}
+	}
 	return guess{policy: "keep"}
 }
 
@@ -140,21 +152,20 @@ func fits(kinds []schemas.Kind, t schemas.Type) bool {
 	return false
 }
 
-// split writes a name in lower-case words with "_" between them: "homePhone2" is home_phone_2.
+// split writes a name in lower-case words with "_" between them: "homePhone2" is home_phone_2, "SSNLast4" is ssn_last_4.
 func split(name string) string {
 	var b strings.Builder
 	var before rune
-	for _, c := range name {
-		upper := unicode.IsUpper(c) && unicode.IsLower(before)
+	all := []rune(name)
+	for i, c := range all {
+		upper := unicode.IsUpper(c) && (unicode.IsLower(before) || unicode.IsUpper(before) && i+1 < len(all) && unicode.IsLower(all[i+1]))
 		digit := unicode.IsDigit(c) != unicode.IsDigit(before) && before != 0
 		letter := unicode.IsLetter(c) || unicode.IsDigit(c)
-		if (upper || digit) && letter && b.Len() > 0 && !strings.HasSuffix(b.String(), "_") {
+		if (upper || digit || !letter) && b.Len() > 0 && !strings.HasSuffix(b.String(), "_") {
 			b.WriteByte('_')
 		}
 		if letter {
 			b.WriteRune(unicode.ToLower(c))
-		} else if b.Len() > 0 && !strings.HasSuffix(b.String(), "_") {
-			b.WriteByte('_')
 		}
 		before = c
 	}
