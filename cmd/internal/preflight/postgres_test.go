@@ -295,6 +295,11 @@ func TestVersions(t *testing.T) {
 		(&server{version: version, walLevel: "logical"}).judgeServer(p)
 		require.Equal(t, level, p.close()[0].Level, version)
 	}
+	for keep, level := range map[int64]Level{-1: LevelWarning, 0: LevelWarning, 100: LevelWarning, 1024: LevelOK} {
+		p := &part{name: partPostgres}
+		(&server{keepMB: keep}).judgeKeep(p)
+		require.Equal(t, level, p.close()[0].Level, keep)
+	}
 	for skew, level := range map[time.Duration]Level{0: LevelOK, -time.Minute: LevelWarning, time.Hour: LevelWarning} {
 		p := &part{name: partPostgres}
 		judgeClock(p, time.Now().Add(skew), "Postgres")
