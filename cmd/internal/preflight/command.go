@@ -23,7 +23,12 @@ func yamlText(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${
 
 // without is YAML for the config that leaves tables out.
 func without(c *config.Config, tables ...string) string {
-	all := slices.Clone(c.Source.Tables)
+	var all []string
+	for _, glob := range c.Source.Tables {
+		if !slices.Contains(all, glob) {
+			all = append(all, glob)
+		}
+	}
 	for _, table := range tables {
 		if !slices.Contains(all, "!"+table) {
 			all = append(all, "!"+table)

@@ -206,11 +206,17 @@ func (s *server) judgeRoom(p *part) {
 // keepProposed is what is proposed for max_slot_wal_keep_size: enough for a night of a busy server.
 const keepProposed = "50GB"
 
+// leastKeepMB is Postgres' default for max_wal_size: below it a single checkpoint may already cost the slot.
+const leastKeepMB = 1024
+
 func (s *server) judgeKeep(p *part) {
 	const name = "max_slot_wal_keep_size"
 	if s.keepMB < 0 {
 		p.warn("postgres-wal-keep", name, "ALTER SYSTEM SET "+name+" = '"+keepProposed+"';\nSELECT pg_reload_conf();",
 			"without a limit: while dirtbike is down, Postgres keeps its log until the disk is full. Choose less than the disk's free space")
+	} else if s.keepMB < leastKeepMB {
+		p.warn("postgres-wal-keep", name, "ALTER SYSTEM SET "+name+" = '"+keepProposed+"';\nSELECT pg_reload_conf();",
+			"%d MB is next to nothing: Postgres gives the slot up soon after dirtbike stops or falls behind, and everything has to be copied anew. Choose less than the disk's free space", s.keepMB)
 	} else {
 		p.ok("postgres-wal-keep", name, "%d MB", s.keepMB)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +101,11 @@ func settingsMended(r *rig) {
 }
 
 func tablesMended(r *rig) {
+	r.exec("CREATE TABLE public.nobody (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+	partitioned, is := bad(r.check(), "postgres-tables")
+	require.True(r, is)
+	require.True(r, strings.HasPrefix(partitioned.Message, "it cannot be captured: it is partitioned"), "no policy mends that: %s", partitioned.Message)
+	r.exec("DROP TABLE public.nobody")
 	for name, c := range map[string]struct{ sql, says, command string }{
 		"index":    {`CREATE TABLE public."No Key" (a int NOT NULL, b text, UNIQUE (a))`, "it has no primary key", `ALTER TABLE public."No Key" REPLICA IDENTITY USING INDEX "No Key_a_key";`},
 		"none":     {`CREATE TABLE public."No Key" (a int)`, "it has no primary key", `source: {tables: ["public.*", "Odd Schema.*", "!public.No Key"]}`},
@@ -128,10 +134,24 @@ func tablesMended(r *rig) {
 
 func namesMended(r *rig) {
 	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.patience"]}`)
-	c := r.mended("config-names", LevelError, "matches no table")
-	require.Equal(r, `source: {tables: ["public.*", "Odd Schema.*", "public.patients"]}`, c.Command)
+	c, is := bad(r.check(), "config-names")
+	require.True(r, is)
+	require.Contains(r, c.Message, "matches no table")
+	require.Regexp(r, `^in source.tables\[2\] \(line \d+\) write "public.patients"$`, c.Command)
+	require.Equal(r, "words", kind(c.Command))
 	r.set(`source: {tables: ["public.*", "Odd Schema.*", "zzzzzzzzzzz.*"]}`)
-	r.mended("config-names", LevelError, "matches no table")
+	c, is = bad(r.check(), "config-names")
+	require.True(r, is)
+	require.Contains(r, c.Command, "or remove the glob")
+	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.*"]}`)
+
+	r.exec("CREATE TABLE public.unkeyed1 (a int)", "CREATE TABLE public.unkeyed2 (a int)")
+	c = r.mended("postgres-tables", LevelError, "it has no primary key")
+	require.Equal(r, `source: {tables: ["public.*", "Odd Schema.*", "!public.unkeyed1", "!public.unkeyed2"]}`, c.Command, "one line leaves both out")
+	r.exec("DROP TABLE public.unkeyed1, public.unkeyed2")
+	r.set(`source: {tables: ["public.*", "Odd Schema.*"]}`)
+
+	r.Run("misspelt", func(t *testing.T) { misspeltMended(r.as(t)) })
 
 	r.set(`privacy: {columns: {public.patients: {patient_id: mask}}}`)
 	c = r.mended("config-policies", LevelError, "rows would fall together")
@@ -145,6 +165,23 @@ func namesMended(r *rig) {
 	r.set(`{source: {tables: ["public.*", "billing.*"]}, privacy: {columns: {billing.zips: {id: keep}, public.billing_zips: {id: keep}}}}`)
 	r.mended("postgres-names", LevelError, "would share the ClickHouse view")
 	r.exec("DROP SCHEMA billing CASCADE", "DROP TABLE public.billing_zips, public.zips")
+}
+
+// misspeltMended: a column that is not there has a nearest one; but no policy mends a table that cannot be captured.
+func misspeltMended(r *rig) {
+	r.kept()
+	r.exec("CREATE TABLE public.misspelt (id int PRIMARY KEY, given text)")
+	r.set(`privacy: {columns: {public.misspelt: {idd: keep, given: mask}}}`)
+	c, is := bad(r.check(), "config-policies")
+	require.True(r, is)
+	require.Contains(r, c.Message, `has no column "idd"`)
+	require.Regexp(r, `^in privacy.columns.public.misspelt.idd \(line \d+\) write "id"$`, c.Command)
+	r.exec("DROP TABLE public.misspelt")
+	r.exec("CREATE UNLOGGED TABLE public.misspelt (id int PRIMARY KEY)")
+	r.set(`privacy: {columns: {public.misspelt: {idd: keep}}}`)
+	c = r.mended("postgres-tables", LevelError, "it is UNLOGGED")
+	require.Equal(r, "public.misspelt", c.Subject)
+	r.exec("DROP TABLE public.misspelt")
 }
 
 func publicationMended(r *rig) {
@@ -257,6 +294,11 @@ func TestVersions(t *testing.T) {
 		p := &part{name: partPostgres}
 		(&server{version: version, walLevel: "logical"}).judgeServer(p)
 		require.Equal(t, level, p.close()[0].Level, version)
+	}
+	for keep, level := range map[int64]Level{-1: LevelWarning, 0: LevelWarning, 100: LevelWarning, 1024: LevelOK} {
+		p := &part{name: partPostgres}
+		(&server{keepMB: keep}).judgeKeep(p)
+		require.Equal(t, level, p.close()[0].Level, keep)
 	}
 	for skew, level := range map[time.Duration]Level{0: LevelOK, -time.Minute: LevelWarning, time.Hour: LevelWarning} {
 		p := &part{name: partPostgres}

@@ -85,41 +85,66 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 		return
 	}
 	r.list(listed)
-	r.judgeNames(p, listed)
 	tables, err := readTables(ctx, conn, listed)
 	if err != nil {
 		p.error("postgres-tables", "source.tables", err)
 		return
 	}
-	r.judgeTables(p, listed, tables)
+	clashing, order := r.clashing(listed)
+	left := r.without(listed, tables, clashing, order)
+	r.judgeNames(p, listed, clashing, order, left)
+	r.judgeTables(p, listed, tables, left)
 	judgeRights(p, s, tables)
 	judgeIdentity(p, tables)
 	r.lookAtPublication(ctx, p, conn, s, listed, tables)
 }
 
+// clashing gives the tables that may not be captured for a name that others have, too, by what is said of them.
+func (r *run) clashing(listed []*cdc.Table) (clashing map[string][]string, order []string) {
+	clashing = map[string][]string{}
+	if len(r.trial.Tables.Misnamed()) > 0 {
+		return clashing, nil // a doubt may come of a name that nothing has: first things first
+	}
+	for _, t := range listed {
+		if t.Refused != nil || t.Doubt == nil {
+			continue
+		}
+		why, _ := splitTry(t.Doubt)
+		if clashing[why] == nil {
+			order = append(order, why)
+		}
+		clashing[why] = append(clashing[why], t.FullName())
+	}
+	return clashing, order
+}
+
+// without is the one source.tables that leaves out every table that nothing else mends: all checks print the same, since the line
+// replaces the key, so that one which names a single table would take the others back in.
+func (r *run) without(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) string {
+	var out []string
+	for _, t := range listed {
+		if t.Refused != nil && r.mendOf(t, tables) == "" {
+			out = append(out, t.FullName())
+		}
+	}
+	for _, why := range order {
+		out = append(out, clashing[why][len(clashing[why])-1])
+	}
+	return without(r.config, out...)
+}
+
 // judgeNames: names in the config that nothing has, and names that two tables would share.
-func (r *run) judgeNames(p *part, listed []*cdc.Table) {
+func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]string, order []string, left string) {
 	misnamed := r.trial.Tables.Misnamed()
 	for _, err := range misnamed {
 		why, try := splitTry(err)
-		r.parts[partConfig].fail("config-names", r.config.Path(), cmp.Or(r.globCommand(err, try), try), "%s", why)
+		r.parts[partConfig].fail("config-names", r.config.Path(), nameMend(err, try), "%s", why)
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
 	}
-	clashing := map[string][]string{}
-	var order []string
-	for _, t := range listed {
-		if t.Refused == nil && t.Doubt != nil && len(misnamed) == 0 { // a doubt may come of a name that nothing has: first things first
-			why, _ := splitTry(t.Doubt)
-			if clashing[why] == nil {
-				order = append(order, why)
-			}
-			clashing[why] = append(clashing[why], t.FullName())
-		}
-	}
 	for _, why := range order {
-		p.fail("postgres-names", strings.Join(clashing[why], ", "), without(r.config, clashing[why][len(clashing[why])-1]), "%s", why)
+		p.fail("postgres-names", strings.Join(clashing[why], ", "), left, "%s", why)
 	}
 	if len(misnamed)+len(order) == 0 && len(listed) > 0 {
 		r.parts[partConfig].ok("config-names", r.config.Path(), "every table and column that it names is there")
@@ -127,48 +152,37 @@ func (r *run) judgeNames(p *part, listed []*cdc.Table) {
 	}
 }
 
-// globCommand is source.tables without a glob that nothing matches, or with the nearest name in its place; empty for other names.
-func (r *run) globCommand(err error, try string) string {
+// nameMend says in words what to write in place of a name that nothing has. It is no line for the config: several such names, and
+// tables that are to be left out, would undo each other.
+func nameMend(err error, try string) string {
 	var problem *config.Error
 	if !errors.As(err, &problem) {
-		return ""
+		return try
 	}
-	globs := slices.Clone(r.config.Source.Tables)
-	for i := range globs {
-		if problem.Key != fmt.Sprintf("source.tables[%d]", i) {
-			continue
-		}
-		if nearest, err := strconv.Unquote(try); err == nil {
-			globs[i] = nearest
-		} else {
-			globs = slices.Delete(globs, i, i+1)
-		}
-		return tableList(globs)
+	where := problem.Key + " (line " + strconv.Itoa(problem.Line) + ")"
+	if nearest, err := strconv.Unquote(try); err == nil {
+		return "in " + where + " write " + yamlText(nearest)
 	}
-	return ""
+	return "in " + where + ": " + try
 }
 
 // judgeTables says which tables cannot be captured.
-func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
+func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left string) {
 	good, unfit := 0, false
 	for _, t := range listed {
 		if t.Refused == nil {
 			good++
 			continue
 		}
-		unfit = unfit || t.ByConfig
-		why, _ := splitTry(t.Refused)
-		why = strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: ")
-		if t.ByConfig {
-			r.parts[partConfig].fail("config-policies", t.FullName(), r.policyCommand(t), "%s", why)
-			continue
+		why, _ := splitTry(errors.New(obstacle(t)))
+		command := cmp.Or(r.mendOf(t, tables), left)
+		switch {
+		case t.ByConfig:
+			unfit = true
+			r.parts[partConfig].fail("config-policies", t.FullName(), command, "%s", why)
+		default:
+			p.fail("postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
 		}
-		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
-		command := without(r.config, t.FullName())
-		if at >= 0 && r.config.Source.Keys[t.FullName()] == nil {
-			command = cmp.Or(tables[at].mend(), command)
-		}
-		p.fail("postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
 	}
 	if !unfit && len(listed) > 0 {
 		r.parts[partConfig].ok("config-policies", "privacy.columns", "every policy fits its column")
@@ -178,8 +192,69 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table) {
 	}
 }
 
-// policyCommand is the config's way out for a policy that its table does not fit: keep for a key column, drop for another.
+// obstacle is what is said of a table that cannot be captured. What the catalog says comes before what the config's policies lack, since
+// no policy mends it.
+func obstacle(t *cdc.Table) string {
+	why := oneLine(t.Refused.Error())
+	if t.ByConfig {
+		if problem := misspelt(t.Refused); problem != nil {
+			return problem.Error()
+		}
+		return why
+	}
+	if _, catalog, found := strings.Cut(why, "table "+oneLine(t.FullName())+" cannot be captured: "); found {
+		return catalog
+	}
+	if at := strings.Index(why, "source.keys names ("); at > 0 {
+		return why[at:]
+	}
+	return why
+}
+
+// mendOf is what mends a table that cannot be captured; empty if only leaving it out does.
+func (r *run) mendOf(t *cdc.Table, tables []table) string {
+	if t.ByConfig {
+		return r.policyCommand(t)
+	}
+	at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
+	if at < 0 || r.config.Source.Keys[t.FullName()] != nil {
+		return ""
+	}
+	return tables[at].mend()
+}
+
+// misspelt is the first name of a column that its table does not have; nil if there is none. It comes before a key column that is not
+// named, which may be the one that was meant.
+func misspelt(err error) *config.Error {
+	all := problems(err)
+	if at := slices.IndexFunc(all, func(e *config.Error) bool { return strings.Contains(e.Problem, " has no column ") }); at >= 0 {
+		return all[at]
+	}
+	return nil
+}
+
+// problems finds those of the config in an error of several.
+func problems(err error) (out []*config.Error) {
+	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand, so that nothing in it is passed over
+	case *config.Error:
+		return []*config.Error{e}
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			out = append(out, problems(one)...)
+		}
+	case interface{ Unwrap() error }:
+		return problems(e.Unwrap())
+	}
+	return out
+}
+
+// policyCommand is the config's way out for a policy that its table does not fit: keep for a key column, drop for another; for a column
+// that the table does not have, the nearest one.
 func (r *run) policyCommand(t *cdc.Table) string {
+	if problem := misspelt(t.Refused); problem != nil {
+		_, try := splitTry(problem)
+		return nameMend(problem, try)
+	}
 	why, column, policy := t.Refused.Error(), "", "drop"
 	if _, rest, found := strings.Cut(why, "column \""); found && strings.Contains(rest, "\" belongs to the key") {
 		column, _, _ = strings.Cut(rest, "\" belongs to the key")
@@ -188,7 +263,7 @@ func (r *run) policyCommand(t *cdc.Table) string {
 		column, _, _ = strings.Cut(rest, ": policy ")
 	}
 	if column == "" || strings.Contains(column, ": ") {
-		return without(r.config, t.FullName())
+		return ""
 	}
 	return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": "+policy+"}}")
 }

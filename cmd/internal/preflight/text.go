@@ -79,6 +79,9 @@ func (c Check) place() string {
 		if c.Part == partClickHouse {
 			return "  in ClickHouse, as a user who may grant:\n"
 		}
+		if strings.HasPrefix(c.Command, "ALTER SYSTEM") || strings.HasPrefix(c.Command, "ALTER ROLE") {
+			return "  in this database, as a superuser:\n"
+		}
 		return "  in this database, as a superuser or the tables' owner:\n"
 	case "shell":
 		return "  in a shell:\n"
