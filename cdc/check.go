@@ -7,7 +7,6 @@ import (
 
 // check compares state, slot and source; any difference that could hide a gap stops capture with the choice.
 func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
-	src, point := &s.state.Source, &s.state.Point
 	if s.task != nil && slot.Active {
 		return s.inUse()
 	}
@@ -19,6 +18,12 @@ func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
 			return err
 		}
 	}
+	return s.checkState(identity, slot, found)
+}
+
+// checkState refuses a state that the slot, the source or the config does not continue.
+func (s *session) checkState(identity Identity, slot SlotStatus, found bool) error {
+	src, point := &s.state.Source, &s.state.Point
 	switch {
 	case src.Phase == PhaseNone && found:
 		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, "+StartAnew+"; if this is a first start and the slot is another pipeline's, name another in source.slot", ErrGap, s.Slot)

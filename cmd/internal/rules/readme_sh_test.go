@@ -69,6 +69,7 @@ var shellChecks = []struct {
 	{"./dirtbike ", checkVerb},
 	{"go test ", checkGoTest},
 	{"curl -fsS http://127.0.0.1:8085", checkEndpoint},
+	{"curl -sS 'http://127.0.0.1:8085", checkEndpoint},
 	{"python3 -m venv ", func(t *testing.T, rest string) { require.Equal(t, ".venv", rest) }},
 	{".venv/bin/pip install ", checkRequirement},
 	{"sh docker/secrets.sh", func(t *testing.T, rest string) { // what it does is tested in cmd/internal/image
