@@ -272,7 +272,6 @@ func TestVerbsSayThatALoginIsRefused(t *testing.T) {
 
 // TestStatusOfASilentServer: the verb ends in time and names the part.
 func TestStatusOfASilentServer(t *testing.T) {
-	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	silent := listening(t, func(net.Conn) {})
 	for name, url := range map[string]string{"Postgres": r.url, "ClickHouse": r.stack.ClickHouse.URL()} {

@@ -90,7 +90,7 @@ func isStop(err error) bool { return errors.Is(err, ErrTopicChanged) || errors.I
 
 // isFinal reports whether the same would fail again: it stops load, or quarantines a table.
 func isFinal(err error) bool {
-	return isHopeless(err) || isStop(err) || errors.Is(err, errContract) || errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
+	return isHopeless(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, errContract) || errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
 }
 
 // errNoStorage says that a generation has no storage table.

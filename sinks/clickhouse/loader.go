@@ -88,6 +88,9 @@ func (l *Loader) Run(ctx context.Context) error {
 	l.running, l.halt = ctx, cancel
 	err := l.retry(ctx, "prepare ClickHouse", func(ctx context.Context) error { return Bootstrap(ctx, l.conn, l.o.Database) })
 	if err == nil {
+		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return CheckOwner(ctx, l.conn, l.o.Database, l.o.Prefix) })
+	}
+	if err == nil {
 		err = l.consume(ctx)
 	}
 	if cause := context.Cause(ctx); errors.Is(cause, ErrSameInstance) {

@@ -218,3 +218,23 @@ func TestOtherColumns(t *testing.T) {
 	require.Empty(t, w.query("SELECT reason FROM "+w.database+"_raw.quarantine FINAL WHERE open = 1"))
 	l.stop(t)
 }
+
+// TestAnotherPipelinesDatabase: two pipelines in one database would show one's deleted rows in the other's views.
+func TestAnotherPipelinesDatabase(t *testing.T) {
+	w := newWorld(t)
+	tab := twoColumns(w, "owned").live()
+	w.begin().insert(tab, "1", "a").commit()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	other := newWorld(t)
+	other.database = w.database
+	l = other.load()
+	err := receive(t, l.done)
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, "belongs to the pipeline with prefix "+w.prefix)
+	close(l.done)
+	w.load()
+	w.begin().insert(tab, "2", "b").commit()
+	w.wait()
+}
