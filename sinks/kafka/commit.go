@@ -89,13 +89,20 @@ func (s *Sink) produceState(p cdc.Point, changed []cdc.StateChange) error {
 		records = append(records, &kgo.Record{Topic: s.progressTopic(), Value: value})
 	}
 	records = append(records, &kgo.Record{Topic: s.stateTopic(), Key: []byte(keyPoint), Value: encodePoint(p)})
-	txn := s.txn
+	s.produceOwn(records...)
+	return nil
+}
+
+// produceOwn hands over records of our own topics, and notes how far those of the state topic reach.
+func (s *Sink) produceOwn(records ...*kgo.Record) {
+	txn, state := s.txn, s.stateTopic()
 	for _, r := range records {
 		s.client.Load().Produce(txn.ctx, r, func(r *kgo.Record, err error) {
 			if err != nil {
 				txn.note(r, err)
+			} else if r.Topic == state {
+				s.lastOwn.Store(r.Offset) // of one partition, in order
 			}
 		})
 	}
-	return nil
 }

@@ -34,7 +34,8 @@ func refuse(try, format string, args ...any) error {
 	return fmt.Errorf("%w: %w; what is committed to Kafka is safe. Try: %s", cdc.ErrRefused, fmt.Errorf(format, args...), try)
 }
 
-// isFenced reports whether err is the broker's way of saying that a newer producer has this transactional id.
+// isFenced reports whether err is the broker's refusal of this producer: a newer one has its transactional id, or its transaction was
+// ended (Sink.refused).
 func isFenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }

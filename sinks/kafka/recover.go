@@ -31,8 +31,8 @@ func (s *Sink) Recover(ctx context.Context) (*cdc.State, error) {
 	s.broken = errNotRecovered
 	state, err := s.recover(ctx)
 	if err != nil {
+		err = s.explain("recover", s.refused(err))
 		s.drop()
-		err = s.explain("recover", err)
 		s.metrics.failed(err)
 		return nil, err
 	}
@@ -52,10 +52,16 @@ func (s *Sink) recover(ctx context.Context) (*cdc.State, error) {
 	if err := s.checkTransactionTimeout(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.beforeClaim(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.fence(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.ensureOwnTopics(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.claim(ctx); err != nil {
 		return nil, err
 	}
 	ends, err := s.settle(ctx, s.stateTopic(), s.progressTopic())

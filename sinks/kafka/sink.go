@@ -30,6 +30,9 @@ type Sink struct {
 	open []*slab      // chunks whose records were handed over and not yet collected, oldest first
 	free []*slab
 
+	owner   claim        // of the last takeover
+	lastOwn atomic.Int64 // offset of the last record that this one wrote to the state topic, or of the one before its takeover
+
 	byTopic map[*cdc.Topic]*topicState // saves hashing names on the row path
 	ledger  *ledger
 }
@@ -55,7 +58,7 @@ func (s *Sink) usable(doing string) error {
 
 // poison makes err the reason why only Recover can go on, and gives the error for the caller.
 func (s *Sink) poison(doing string, err error) error {
-	err = s.explain(doing, err)
+	err = s.explain(doing, s.refused(err))
 	if s.broken == nil {
 		s.broken = err
 		s.metrics.failed(err)
