@@ -7,7 +7,7 @@ import (
 
 // check compares state, slot and source; any difference that could hide a gap stops capture with the choice.
 func (s *session) check(identity Identity, slot SlotStatus, found bool) error {
-	if s.task != nil && slot.Active {
+	if s.task != nil && (slot.Active || slot.Copying) {
 		return s.inUse()
 	}
 	if s.task.renews() {

@@ -96,6 +96,7 @@ func TestCopyAgainRefusals(t *testing.T) {
 		says   string
 	}{
 		{"capture runs", func(r *rig) { r.server.slot.Active = true }, "public.a", "streams from slot"},
+		{"capture copies", func(r *rig) { r.server.slot.Copying = true }, "public.a", "or copies tables for it"},
 		{"no such table", func(*rig) {}, "public.c", "public.c cannot be copied"},
 		{"it cannot be captured", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", errKeyless.Error()},
 		{"a new one that cannot be", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", errKeyless.Error()},
@@ -299,6 +300,7 @@ func TestRenewRefusals(t *testing.T) {
 		says   string
 	}{
 		{"capture runs", func(r *rig) { r.server.slot.Active = true }, "streams from slot"},
+		{"capture copies", func(r *rig) { r.server.slot.Copying = true }, "or copies tables for it"},
 		{"somebody else's plugin", func(r *rig) { r.server.slot.Plugin = "wal2json" }, `"wal2json"`},
 		{"another slot's name", func(r *rig) { r.options.Slot = "other" }, "name dirtbike in source.slot"},
 		{"a physical slot", func(r *rig) { r.server.slot.Plugin = "" }, "physical"},

@@ -28,6 +28,8 @@ type SlotStatus struct {
 	Restart        LSN
 	Active         bool
 	TwoPhase       bool
+	// Copying says that a capture of this slot holds a snapshot for a copy; the slot need neither be active nor be there meanwhile.
+	Copying bool
 	// WALStatus is reserved, extended, unreserved or lost; Invalidation says why a slot was invalidated, "" if it was not.
 	WALStatus, Invalidation string
 }

@@ -52,7 +52,7 @@ func (s *Source) connect(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // connectReplication opens a connection that speaks the replication protocol.
-func (s *Source) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
+func (s *Source) connectReplication(ctx context.Context, name string) (*pgconn.PgConn, error) {
 	config, err := pgconn.ParseConfig(s.options.URL)
 	if err != nil {
 		return nil, cdc.ConnectError(err)
@@ -60,9 +60,10 @@ func (s *Source) connectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	config.DialFunc = dialer(config.ConnectTimeout)
 	config.RuntimeParams["replication"] = "database"
 	// the text form of values depends on these (rule 30), whatever role or database say
-	for name, value := range SessionSettings {
-		config.RuntimeParams[name] = value
+	for setting, value := range SessionSettings {
+		config.RuntimeParams[setting] = value
 	}
+	config.RuntimeParams["application_name"] = name
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, cdc.ConnectError(err)
@@ -81,7 +82,7 @@ var SessionSettings = map[string]string{
 
 // Identify implements cdc.Source.
 func (s *Source) Identify(ctx context.Context) (cdc.Identity, error) {
-	conn, err := s.connectReplication(ctx)
+	conn, err := s.connectReplication(ctx, SessionSettings["application_name"])
 	if err != nil {
 		return cdc.Identity{}, err
 	}
@@ -140,10 +141,22 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 		return cdc.SlotStatus{}, false, err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	return ReadSlot(ctx, conn, s.options.Slot)
+	status, found, err := ReadSlot(ctx, conn, s.options.Slot)
+	if err == nil {
+		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1)",
+			CopyName(s.options.Slot)).Scan(&status.Copying)
+	}
+	return status, found, err
 }
 
-// ReadSlot reads a slot's status on any connection; health pages use it, too.
+// CopyName is the application_name of the connection that holds a snapshot for copies of the slot's pipeline.
+func CopyName(slot string) string {
+	const most = 63 // Postgres cuts off the rest
+	name := SessionSettings["application_name"] + " copies for " + slot
+	return name[:min(len(name), most)]
+}
+
+// ReadSlot reads a slot's status on any connection, but for Copying.
 func ReadSlot(ctx context.Context, conn *pgx.Conn, slot string) (cdc.SlotStatus, bool, error) {
 	invalidation := "''"
 	if serverMajor(conn) >= 17 {
@@ -213,7 +226,7 @@ func (s *Source) TemporarySnapshot(ctx context.Context) (cdc.Snapshot, error) {
 
 // createSlot creates a slot and exports its snapshot, which lives while the connection does nothing else.
 func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (cdc.Snapshot, error) {
-	conn, err := s.connectReplication(ctx)
+	conn, err := s.connectReplication(ctx, CopyName(s.options.Slot))
 	if err != nil {
 		return nil, err
 	}

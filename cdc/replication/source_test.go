@@ -53,7 +53,7 @@ func slot(t *testing.T, r *rig) {
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, cdc.SlotStatus{
-		Plugin: "pgoutput", Database: r.conn.Config().Database, ConfirmedFlush: snap.Point(), Restart: got.Restart, WALStatus: "reserved",
+		Plugin: "pgoutput", Database: r.conn.Config().Database, ConfirmedFlush: snap.Point(), Restart: got.Restart, WALStatus: "reserved", Copying: true,
 	}, got)
 	require.Less(t, got.Restart, got.ConfirmedFlush)
 	_, err = r.CreateSlot(t.Context())
@@ -78,6 +78,10 @@ func slot(t *testing.T, r *rig) {
 	require.NoError(t, temporary.Close(t.Context()))
 	require.NoError(t, snap.Close(t.Context()))
 	require.NoError(t, snap.Close(t.Context()), "twice does no harm")
+	require.Eventually(t, func() bool {
+		got, _, err := r.Slot(t.Context())
+		return err == nil && !got.Copying
+	}, 10*time.Second, 10*time.Millisecond)
 	require.Eventually(t, func() bool {
 		var slots int
 		err := r.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()").Scan(&slots)

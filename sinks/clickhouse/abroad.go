@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -42,7 +43,7 @@ func (g *progress) identify(ctx context.Context, l *Loader) error {
 	if len(g.doubted) == 0 {
 		return nil
 	}
-	now, err := l.topicIDs(ctx, sortedKeys(g.doubted))
+	now, _, err := l.topicIDs(ctx, sortedKeys(g.doubted))
 	if err != nil {
 		return err
 	}
@@ -69,29 +70,35 @@ func (g *progress) meet(topic string, id uuid.UUID) {
 	}
 }
 
-// topicIDs asks for topics' ids now: the client's own metadata may be a little old. A topic that has none is left out.
-func (l *Loader) topicIDs(ctx context.Context, topics []string) (map[string]uuid.UUID, error) {
+// topicIDs asks for topics' ids now: the client's own metadata may be a little old. missing are those that Kafka does not know; one
+// that has no id for any other reason is left out of both.
+func (l *Loader) topicIDs(ctx context.Context, topics []string) (ids map[string]uuid.UUID, missing map[string]bool, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, topic := range topics {
 		t := kmsg.NewMetadataRequestTopic()
 		t.Topic = kmsg.StringPtr(topic)
 		req.Topics = append(req.Topics, t)
 	}
-	ids := map[string]uuid.UUID{}
-	err := l.retry(ctx, readMetadata, func(ctx context.Context) error {
+	ids, missing = map[string]uuid.UUID{}, map[string]bool{}
+	err = l.retry(ctx, readMetadata, func(ctx context.Context) error {
 		clear(ids)
+		clear(missing)
 		resp, err := req.RequestWith(ctx, l.kc)
 		if err != nil {
 			return err
 		}
 		for _, t := range resp.Topics {
-			if kerr.ErrorForCode(t.ErrorCode) == nil && t.Topic != nil {
+			switch err := kerr.ErrorForCode(t.ErrorCode); {
+			case t.Topic == nil: // not asked for
+			case err == nil:
 				ids[*t.Topic] = t.TopicID
+			case errors.Is(err, kerr.UnknownTopicOrPartition):
+				missing[*t.Topic] = true
 			}
 		}
 		return nil
 	})
-	return ids, err
+	return ids, missing, err
 }
 
 // awaited lists the topics of the constraints that are not met and wanted.
@@ -130,6 +137,8 @@ func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
 // A record's constraint on a topic that was deleted before it was loaded can never be met. It counts as met once the topic that has the
 // name now cannot be what the record speaks of, because it ends before the offset, and goes on from a copy that is newer than all of the former one:
 // that copy's open record is in ClickHouse, so that the table is not exact until the view shows the copy, which has everything.
+// It counts as met, too, where there is no topic of the name and capture has left the table out since: nothing more comes of it, and
+// ClickHouse says that the table is not kept up.
 
 // passFormer drops the constraints on former topics, from time to time while something waits.
 func (g *progress) passFormer(ctx context.Context, l *Loader) error {
@@ -138,6 +147,9 @@ func (g *progress) passFormer(ctx context.Context, l *Loader) error {
 	}
 	g.passed = time.Now()
 	topics := g.awaited(func(constraint) bool { return true })
+	if err := g.passLeftOut(ctx, l, topics); err != nil {
+		return err
+	}
 	renewed, err := l.renewedTopics(ctx, topics)
 	if err != nil || len(renewed) == 0 {
 		return err
@@ -150,21 +162,43 @@ func (g *progress) passFormer(ctx context.Context, l *Loader) error {
 	if err != nil {
 		return err
 	}
-	now, err := l.topicIDs(ctx, sortedKeys(renewed)) // behind the ends: an id that was left does not come back
+	now, _, err := l.topicIDs(ctx, sortedKeys(renewed)) // behind the ends: an id that was left does not come back
 	if err != nil {
 		return err
 	}
+	g.pass(func(c constraint) bool {
+		return renewed[c.topic] != uuid.Nil && renewed[c.topic] == now[c.topic] && endsBefore(ends, c)
+	})
+	return nil
+}
+
+// passLeftOut drops the constraints on topics that are gone, of tables that capture has left out.
+func (g *progress) passLeftOut(ctx context.Context, l *Loader, topics []string) error {
+	left := slices.DeleteFunc(slices.Clone(topics), func(topic string) bool {
+		return l.quarantines.rows[quarantineKey{g.topics[topic], legCapture}].state != stateExcluded
+	})
+	if len(left) == 0 {
+		return nil
+	}
+	_, missing, err := l.topicIDs(ctx, left)
+	if err == nil {
+		g.pass(func(c constraint) bool { return missing[c.topic] })
+	}
+	return err
+}
+
+// pass drops the constraints that can never be met.
+func (g *progress) pass(never func(constraint) bool) {
 	for i := range g.pending {
 		p := &g.pending[i]
 		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool {
-			former := renewed[c.topic] != uuid.Nil && renewed[c.topic] == now[c.topic] && endsBefore(ends, c)
-			if former {
+			drop := never(c)
+			if drop {
 				g.passed = time.Time{} // more of them may wait behind the records that are held
 			}
-			return former
+			return drop
 		})
 	}
-	return nil
 }
 
 // endsBefore reports whether the partition ends before the constraint's offset, or is not there.

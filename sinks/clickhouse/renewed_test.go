@@ -137,3 +137,29 @@ func TestGoneOfAFormerTopic(t *testing.T) {
 	w.eventually([]string{"1\tcopied"}, "SELECT * FROM DB.goner ORDER BY id")
 	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)
 }
+
+// TestDeletedForGoodWhileBehind: capture leaves a table out and its topic is deleted, while load is behind. It holds nothing back, and
+// ClickHouse does not call the table exact.
+func TestDeletedForGoodWhileBehind(t *testing.T) {
+	w := newWorld(t)
+	tab, other := twoColumns(w, "left"), twoColumns(w, "stays")
+	w.begin().insert(tab, "1", "loaded").insert(other, "1", "a").commit()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	w.begin().insert(tab, "2", "not loaded").commit()
+	w.begin().insert(other, "2", "b").commit()
+	_, err := w.admin.DeleteTopics(w.ctx, tab.topic.Name)
+	require.NoError(t, err)
+	l = w.load()
+	w.eventually([]string{"1\ta", "2\tb"}, "SELECT * FROM DB.stays ORDER BY id")
+	require.Never(t, func() bool { return w.complete("").LSN >= w.lsn }, 3*time.Second, 100*time.Millisecond, "nobody has left the table out yet")
+
+	w.tables["public.left"] = progressTable{Phase: cdc.TableExcluded, Generation: 1}
+	w.begin().insert(other, "3", "c").commit()
+	w.wait()
+	w.eventually([]string{"1\ta", "2\tb", "3\tc"}, "SELECT * FROM DB.stays ORDER BY id")
+	require.False(t, w.complete("public.left").Exact)
+	require.True(t, w.complete("public.stays").Exact)
+	l.stop(t)
+}

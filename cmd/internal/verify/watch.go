@@ -23,12 +23,12 @@ type watch struct {
 	found      bool // the slot exists
 }
 
-// watchSQL: somebody streams from the slot; or a capture, which alone bears this name, is connected for a copy, before it has a slot
+// watchSQL: somebody streams from the slot; or a capture, which alone bears these names, is connected for a copy, before it has a slot
 // or between two sessions. The connections of other pipelines in this database that stream do not count.
 const watchSQL = `
 SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) || ' ' ||
   (EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)
-   OR EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $2
+   OR EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
      AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary)))`
 
 // due says that it is time to look again.
@@ -39,8 +39,8 @@ func (w *watch) look(ctx context.Context, s *source) error {
 	w.last = time.Now()
 	var answer string
 	const nameOID = 19
-	params := [][]byte{[]byte(w.slot), []byte(replication.SessionSettings["application_name"])}
-	err := s.query(ctx, watchSQL, params, []uint32{nameOID, nameOID}, func(values [][]byte) error {
+	params := [][]byte{[]byte(w.slot), []byte(replication.SessionSettings["application_name"]), []byte(replication.CopyName(w.slot))}
+	err := s.query(ctx, watchSQL, params, []uint32{nameOID, nameOID, nameOID}, func(values [][]byte) error {
 		answer = string(values[0])
 		return nil
 	})
