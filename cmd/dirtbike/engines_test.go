@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dirtbike/docker/embedded"
 	"dirtbike/docker/oracle"
 
 	"github.com/stretchr/testify/require"
@@ -19,13 +20,30 @@ type engine interface {
 	Start(ctx context.Context) error
 }
 
-// TestEnginesKilled kills every part in turn, and some at once, under traffic, on Apache Kafka: nobody has to decide anything, both legs
+// TestEnginesKilled kills every part in turn, and some at once, under traffic: nobody has to decide anything, both legs
 // go on by themselves, and in the end both sides are equal and every change is there once. The registry is down at the start, too.
 func TestEnginesKilled(t *testing.T) {
 	t.Parallel()
-	requireTools(t, "apache")
-	stack := ownStack(t, "apache")
-	o := writersOptions("apache")
+	t.Run("Apache Kafka", func(t *testing.T) {
+		t.Parallel()
+		enginesKilled(t, "apache", func(s *embedded.Stack) [][]engine {
+			return [][]engine{{s.Kafka}, {s.ClickHouse}, {s.Registry, s.Postgres}, {s.Postgres, s.Kafka, s.ClickHouse}}
+		})
+	})
+	// it ends the transactions that were open when it was killed, and refuses their producer
+	t.Run("kfake", func(t *testing.T) {
+		t.Parallel()
+		enginesKilled(t, "kfake", func(s *embedded.Stack) [][]engine {
+			return [][]engine{{s.Kafka}, {s.Kafka}, {s.Kafka, s.ClickHouse}}
+		})
+	})
+}
+
+func enginesKilled(t *testing.T, kafka string, rounds func(*embedded.Stack) [][]engine) {
+	t.Helper()
+	requireTools(t, kafka)
+	stack := ownStack(t, kafka)
+	o := writersOptions(kafka)
 	o.stack = stack
 	r := newWritersRigOf(t, o)
 	log := r.changeLog()
@@ -37,9 +55,7 @@ func TestEnginesKilled(t *testing.T) {
 	start := r.slotStartByState()
 	w := startWriters(t, r.url, 4, 11)
 	w.reconnect.Store(true)
-	for _, parts := range [][]engine{
-		{stack.Kafka}, {stack.ClickHouse}, {stack.Registry}, {stack.Postgres}, {stack.Kafka, stack.ClickHouse}, {stack.Postgres, stack.Kafka},
-	} {
+	for _, parts := range rounds(stack) {
 		<-time.After(time.Second) // of traffic
 		for _, part := range parts {
 			require.NoError(t, part.Kill())
@@ -115,7 +131,7 @@ func (p *lossy) serve(client net.Conn) {
 		defer server.Close()
 		_ = forward(server, client, func() bool { return false })
 	}()
-	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(12) == 0 && p.cuts.Add(1) > 0 })
+	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(6) == 0 && p.cuts.Add(1) > 0 })
 }
 
 // forward copies until an error, or until cut says to swallow what was read last.

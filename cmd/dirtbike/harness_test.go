@@ -340,7 +340,7 @@ func (l *process) running() bool {
 
 func (l *process) output() string {
 	b, _ := os.ReadFile(l.out.Name())
-	return string(b)
+	return l.rig.short(string(b))
 }
 
 // verb runs one verb to its end in this process and gives exit code and output.
@@ -348,8 +348,11 @@ func (r *rig) verb(args ...string) (code int, stdout, stderr string) {
 	r.Helper()
 	var out, errs bytes.Buffer
 	code = execute(r.Context(), append(args, "--config", r.config), &out, &errs, nil)
-	return code, out.String(), errs.String()
+	return code, r.short(out.String()), r.short(errs.String())
 }
+
+// short takes the config out of printed commands: tests write them without.
+func (r *rig) short(text string) string { return strings.ReplaceAll(text, " --config "+r.config, "") }
 
 // wait waits until ClickHouse is complete up to now.
 func (r *rig) wait() {

@@ -275,9 +275,11 @@ func TestStatusOfASilentServer(t *testing.T) {
 	r := newRig(t, rigOptions{}, smallSchema)
 	silent := listening(t, func(net.Conn) {})
 	for name, url := range map[string]string{"Postgres": r.url, "ClickHouse": r.stack.ClickHouse.URL()} {
+		config := r.withPart(name, url, silent)
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // with the other one only: its deadline is the verb's own
 			began := time.Now()
-			code, out, errs := verbWith(t, r.withPart(name, url, silent), "status")
+			code, out, errs := verbWith(t, config, "status")
 			require.Equal(t, exitUnreachable, code, errs)
 			require.Empty(t, out)
 			require.Regexp(t, "^Error: ask "+name+" [^\n]+ "+name+" hangs: nothing within [^\n]+s\\.\nTry: see that "+name+" runs and [a-z]+\\.url is right\n$", errs)
@@ -321,5 +323,6 @@ func verbWith(t *testing.T, config string, args ...string) (code int, stdout, st
 	t.Helper()
 	var out, errs strings.Builder
 	code = execute(t.Context(), append(args, "--config", config), &out, &errs, nil)
-	return code, out.String(), errs.String()
+	short := strings.NewReplacer(" --config "+config, "") // printed commands, as in rig.short
+	return code, short.Replace(out.String()), short.Replace(errs.String())
 }

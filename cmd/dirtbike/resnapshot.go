@@ -48,7 +48,7 @@ func (a *app) resnapshot() *cobra.Command {
 			if all {
 				what = "every table"
 			}
-			_, err = fmt.Fprintf(a.stdout, "Copied %s to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait tells when ClickHouse is exact.\n", what)
+			_, err = fmt.Fprintln(a.stdout, a.typable("Copied "+what+" to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait tells when ClickHouse is exact."))
 			return err
 		},
 	}

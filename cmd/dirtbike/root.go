@@ -16,6 +16,7 @@ import (
 	"dirtbike/config"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
@@ -46,6 +47,7 @@ func unreachable(err error) error { return &exitError{exitUnreachable, err} }
 type app struct {
 	stdout, stderr io.Writer
 	configFile     string
+	configFlag     *pflag.Flag
 	logLevel       string
 	logFormat      string
 	listen         string
@@ -66,7 +68,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if err == nil {
 		return exitGood
 	}
-	fmt.Fprintln(stderr, ops.PrintableLines("Error: "+tryOnItsOwnLine(err.Error())))
+	fmt.Fprintln(stderr, ops.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(err.Error()))))
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
 	}
@@ -118,6 +120,7 @@ func (a *app) root() *cobra.Command {
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "dirtbike.yaml", "config file")
+	a.configFlag = flags.Lookup("config")
 	flags.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&a.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal, json elsewhere")
 	flags.StringVar(&a.listen, "listen", "", "address of health and metrics endpoints; overrides ops.listen; port 0 takes a free one and prints it")
@@ -174,5 +177,6 @@ func (a *app) logger() (*zap.Logger, error) {
 		encoding.EncodeLevel = zapcore.CapitalColorLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level)), nil
+	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level)
+	return zap.New(typableCore{core, a}), nil
 }

@@ -97,6 +97,7 @@ func (s *service) listen(g *generation) (err error) {
 	if s.server, err = ops.New(g.config.Ops.Listen, nil, nil, s.metrics); err != nil {
 		return err
 	}
+	s.server.Word = s.app.typable
 	s.log.Info("health and metrics", zap.String("address", s.server.Addr()))
 	return s.show(g)
 }

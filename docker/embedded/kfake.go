@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -32,6 +34,9 @@ func openKfake(d *workDir, log *zap.Logger) (*Kafka, error) {
 func runKfake(j job) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
+	if err := forgetProducers(j.Dir); err != nil {
+		return fmt.Errorf("start kfake: %w", err)
+	}
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1), kfake.Ports(j.Port), kfake.DataDir(j.Dir),
 		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "33554432"}),
@@ -42,5 +47,23 @@ func runKfake(j job) error {
 	}
 	<-stop
 	cluster.Close()
+	return os.WriteFile(filepath.Join(j.Dir, closedMark), nil, 0o600)
+}
+
+// closedMark says that kfake was closed, and not killed.
+const closedMark = "closed"
+
+// forgetProducers makes a kfake that was killed give new ids to its producers. It ends the transactions that were open then without a
+// marker in the log, so that readers would take later records of the same id for aborted ones.
+func forgetProducers(dir string) error {
+	err := os.Remove(filepath.Join(dir, closedMark))
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range []string{"pids.log", "seq_windows.json"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	return nil
 }

@@ -32,6 +32,8 @@ type Server struct {
 	guard    atomic.Pointer[Guard]
 	running  atomic.Bool
 	http     *http.Server
+	// Word is applied to every text that it answers; nil changes nothing. It must be set before Run.
+	Word func(string) string
 }
 
 // views are what a Server answers from.
@@ -108,9 +110,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	report := s.check(r.Context(), query["exclude"])
 	switch {
 	case !report.ok:
-		text(w, http.StatusServiceUnavailable, report.text+"readyz check failed\n")
+		s.text(w, http.StatusServiceUnavailable, report.text+"readyz check failed\n")
 	case query.Has("verbose"):
-		text(w, http.StatusOK, report.text+"readyz check passed\n")
+		s.text(w, http.StatusOK, report.text+"readyz check passed\n")
 	default:
 		text(w, http.StatusOK, "ok\n")
 	}
@@ -119,13 +121,21 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
 	status, err := s.views.Load().status(r.Context())
 	if err != nil {
-		text(w, http.StatusServiceUnavailable, oneLine(err.Error())+"\n")
+		s.text(w, http.StatusServiceUnavailable, oneLine(err.Error())+"\n")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	_ = encoder.Encode(status) // the client has gone
+}
+
+// text answers with what a person reads.
+func (s *Server) text(w http.ResponseWriter, code int, body string) {
+	if s.Word != nil {
+		body = s.Word(body)
+	}
+	text(w, code, body)
 }
 
 func text(w http.ResponseWriter, code int, body string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -15,12 +16,15 @@ import (
 )
 
 // serve runs a server for the length of the test and gives a function that asks it.
-func serve(t *testing.T, checks []Check, status func(context.Context) (Status, error)) func(path string) (int, string) {
+func serve(t *testing.T, checks []Check, status func(context.Context) (Status, error), change ...func(*Server)) func(path string) (int, string) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dirtbike_test_total", Help: "A test."}, func() float64 { return 3 }))
 	s, err := New("127.0.0.1:0", checks, status, registry)
 	require.NoError(t, err)
+	for _, c := range change {
+		c(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -64,6 +68,15 @@ func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	require.Equal(t, 200, code)
 	require.Equal(t, "[+]slot ok\n[+]kafka excluded: ok\n[+]clickhouse excluded: ok\n[+]registry excluded: ok\n"+
 		"warn: no check is named \"typo\", nothing excluded for it\nreadyz check passed\n", body)
+}
+
+// TestWord: what it answers to people is worded as its owner wants.
+func TestWord(t *testing.T) {
+	get := serve(t, []Check{{Name: "slot", Func: bad}}, nil, func(s *Server) {
+		s.Word = func(text string) string { return strings.ReplaceAll(text, "start it", "start it now") }
+	})
+	_, body := get("/readyz")
+	require.Contains(t, body, "Try: start it now")
 }
 
 // TestEveryCheckHasAWayOut: the collector's checks, and those that others add, say more than to look at the log.

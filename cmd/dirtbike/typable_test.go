@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+)
+
+// TestTypable: a printed command can be typed as it is, also where the config has another name.
+func TestTypable(t *testing.T) {
+	a := &app{stdout: io.Discard, stderr: io.Discard}
+	const text = "stop capture (dirtbike run or dirtbike capture). Try: dirtbike resnapshot public.a, or dirtbike check --config mine.yaml; dirtbike --help, dirtbike embedded"
+	root := a.root()
+	root.SetArgs([]string{"version"})
+	require.NoError(t, root.Execute())
+	require.Equal(t, text, a.typable(text), "the default needs no flag")
+	root.SetArgs([]string{"version", "--config", "my conf/it's.yaml"})
+	require.NoError(t, root.Execute())
+	require.Equal(t, `stop capture (dirtbike run --config 'my conf/it'\''s.yaml' or dirtbike capture --config 'my conf/it'\''s.yaml'). `+
+		`Try: dirtbike resnapshot --config 'my conf/it'\''s.yaml' public.a, or dirtbike check --config mine.yaml; dirtbike --help, dirtbike embedded`, a.typable(text))
+
+	var errs bytes.Buffer
+	a = &app{stderr: &errs, logLevel: "info", logFormat: "json"}
+	require.NoError(t, a.root().ParseFlags([]string{"--config", "b.yaml"}))
+	log, err := a.logger()
+	require.NoError(t, err)
+	log.With(zap.String("a", "dirtbike wait")).Info("Try: dirtbike status", zap.Error(errors.New("Try: dirtbike run")), zap.Int("n", 1))
+	require.Contains(t, errs.String(), `"msg":"Try: dirtbike status --config b.yaml","a":"dirtbike wait --config b.yaml","error":"Try: dirtbike run --config b.yaml","n":1}`)
+}
