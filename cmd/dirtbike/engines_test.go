@@ -20,6 +20,18 @@ type engine interface {
 	Start(ctx context.Context) error
 }
 
+// ended is Kafka that is stopped in place of being killed.
+type ended struct {
+	*testing.T
+	*embedded.Kafka
+}
+
+// Kill stops it.
+func (e ended) Kill() error { return e.Stop(e.Context()) }
+
+// Start starts it again.
+func (e ended) Start(ctx context.Context) error { return e.Kafka.Start(ctx) }
+
 // TestEnginesKilled kills every part in turn, and some at once, under traffic: nobody has to decide anything, both legs
 // go on by themselves, and in the end both sides are equal and every change is there once. The registry is down at the start, too.
 func TestEnginesKilled(t *testing.T) {
@@ -30,11 +42,11 @@ func TestEnginesKilled(t *testing.T) {
 			return [][]engine{{s.Kafka}, {s.ClickHouse}, {s.Registry, s.Postgres}, {s.Postgres, s.Kafka, s.ClickHouse}}
 		})
 	})
-	// it ends the transactions that were open when it was killed, and refuses their producer
+	// a kfake that is killed while it ends a transaction may commit it in some partitions only (ARCHITECTURE, "Found otherwise")
 	t.Run("kfake", func(t *testing.T) {
 		t.Parallel()
 		enginesKilled(t, "kfake", func(s *embedded.Stack) [][]engine {
-			return [][]engine{{s.Kafka}, {s.Kafka}, {s.Kafka, s.ClickHouse}}
+			return [][]engine{{ended{t, s.Kafka}}, {s.Postgres, s.ClickHouse}, {ended{t, s.Kafka}, s.ClickHouse}}
 		})
 	})
 }
