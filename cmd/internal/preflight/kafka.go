@@ -206,7 +206,11 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 		p.ok("kafka-message-size", r.config.Kafka.Prefix+".*", "no topic takes less than kafka.max_message_bytes")
 	}
 	if bad == 0 && unseen < len(found) {
-		p.ok("kafka-topics", r.config.Kafka.Prefix+".*", "%d are there and fit, %d would be made", there, len(found)-there-unseen)
+		unknown := ""
+		if why := r.unlisted(); why != "" {
+			unknown = "; those of the tables are not known, since " + why
+		}
+		p.ok("kafka-topics", r.config.Kafka.Prefix+".*", "%d are there and fit, %d would be made%s", there, len(found)-there-unseen, unknown)
 	}
 }
 

@@ -137,12 +137,12 @@ func (r *run) captured(ctx context.Context) []*cdc.Table {
 
 // unlisted says why Postgres did not tell its tables; empty if it did. captured has been called before.
 func (r *run) unlisted() string {
-	if r.tables != nil {
-		return ""
-	}
 	p := r.parts[partPostgres]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if r.tables != nil {
+		return ""
+	}
 	for _, c := range p.checks {
 		if c.away {
 			return "Postgres is not reachable"

@@ -92,8 +92,8 @@ func TestMendedThenRun(t *testing.T) {
 	r.set("source: {url: 'postgres://u@127.0.0.1:1/d'}")
 	report = r.check()
 	for _, c := range report.Checks {
-		if c.Slug == "pipeline-state" {
-			require.Contains(t, c.Message, "it could not be compared with the source, since Postgres is not reachable")
+		if c.Slug == "pipeline-state" || c.Slug == "kafka-topics" {
+			require.Regexp(t, "(it could not be compared with the source|those of the tables are not known), since Postgres is not reachable$", c.Message)
 		}
 	}
 	r.good(report, "pipeline-state")

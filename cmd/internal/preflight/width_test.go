@@ -65,11 +65,11 @@ func TestTableWidth(t *testing.T) {
 	require.Equal(t, mostWidth, tableWidth(&strings.Builder{}))
 	file, err := os.Create(t.TempDir() + "/file")
 	require.NoError(t, err)
-	defer file.Close() //nolint:errcheck // nothing was written
+	defer file.Close()
 	require.Equal(t, mostWidth, tableWidth(file))
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	require.NoError(t, err)
-	defer terminal.Close() //nolint:errcheck // as above
+	defer terminal.Close()
 	require.True(t, term.IsTerminal(int(terminal.Fd())))
 	require.Equal(t, mostWidth, tableWidth(terminal), "it has 0 columns as long as nobody says how many")
 	requireTool(t, "stty", "apt-get install coreutils")
