@@ -30,6 +30,9 @@ var (
 	engineRights = []string{"Atomic", "ReplacingMergeTree"}
 )
 
+// granter may run GRANT.
+const granter = "a user who has these rights WITH GRANT OPTION"
+
 // lookAtClickHouse looks at server, rights, databases and views.
 func (r *run) lookAtClickHouse(ctx context.Context, p *part) {
 	conn, err := pipeline.ClickHouse(r.config)
@@ -88,7 +91,7 @@ func (r *run) judgeGrants(ctx context.Context, p *part, conn driver.Conn, user s
 			return
 		}
 		if len(lacks) > 0 {
-			p.fail(slug, database+".*", "GRANT "+strings.Join(lacks, ", ")+" ON "+identifier(database)+".* TO "+identifier(user)+";", "user %s lacks %s", user, strings.Join(lacks, ", "))
+			p.failAs(granter, slug, database+".*", "GRANT "+strings.Join(lacks, ", ")+" ON "+identifier(database)+".* TO "+identifier(user)+";", "user %s lacks %s", user, strings.Join(lacks, ", "))
 		} else {
 			p.ok(slug, database+".*", "user %s has every right", user)
 		}
@@ -98,7 +101,7 @@ func (r *run) judgeGrants(ctx context.Context, p *part, conn driver.Conn, user s
 	case err != nil:
 		p.error(slug, "table engines", err)
 	case len(lacks) > 0:
-		p.fail(slug, "table engines", "GRANT TABLE ENGINE ON "+strings.Join(lacks, ", TABLE ENGINE ON ")+" TO "+identifier(user)+";", "user %s may not use %s", user, strings.Join(lacks, ", "))
+		p.failAs(granter, slug, "table engines", "GRANT TABLE ENGINE ON "+strings.Join(lacks, ", TABLE ENGINE ON ")+" TO "+identifier(user)+";", "user %s may not use %s", user, strings.Join(lacks, ", "))
 	default:
 		p.ok(slug, "table engines", "user %s may use them", user)
 	}
@@ -116,26 +119,6 @@ func missing(ctx context.Context, conn driver.Conn, rights []string, grant func(
 		}
 	}
 	return lacks, nil
-}
-
-// judgeDatabases: views are replaced and storage is made at once only in an Atomic database.
-func (r *run) judgeDatabases(ctx context.Context, p *part, conn driver.Conn) {
-	const slug = "clickhouse-databases"
-	for _, database := range []string{r.config.ClickHouse.Database, schemas.StorageDatabase(r.config.ClickHouse.Database)} {
-		var engines []string
-		if err := conn.QueryRow(ctx, "SELECT groupArray(engine) FROM system.databases WHERE name = "+literal(database)).Scan(&engines); err != nil {
-			p.error(slug, database, fmt.Errorf("look up database %s: %w", database, clickHouseError(err)))
-			return
-		}
-		switch {
-		case len(engines) == 0:
-			p.ok(slug, database, "it is not there; dirtbike makes it")
-		case engines[0] != "Atomic":
-			p.fail(slug, database, setting("clickhouse", "database", r.config.ClickHouse.Database+"_dirtbike"), "its engine is %s, and must be Atomic: use a database that dirtbike makes itself", engines[0])
-		default:
-			p.ok(slug, database, "Atomic")
-		}
-	}
 }
 
 // viewComment begins the comment of every view that the loader makes.
@@ -172,7 +155,7 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	}
 	slices.Sort(foreign)
 	for _, name := range foreign {
-		p.fail("clickhouse-views", database+"."+name, "RENAME TABLE "+identifier(database)+"."+identifier(name)+" TO "+identifier(database)+"."+identifier(name+"_before_dirtbike")+";",
+		p.failAs("a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on "+identifier(database)+".*", "clickhouse-views", database+"."+name, "RENAME TABLE "+identifier(database)+"."+identifier(name)+" TO "+identifier(database)+"."+identifier(name+"_before_dirtbike")+";",
 			"somebody else's table has the name of a view that dirtbike makes")
 	}
 	if len(foreign) == 0 {

@@ -16,7 +16,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // cluster is what Kafka says of itself.
@@ -85,32 +84,6 @@ func (r *run) kafkaError(err error) error {
 		return fmt.Errorf("%w: the connection ends while logging in, as it does with a wrong password: %w. Try: %s", cdc.ErrRefused, err, login)
 	}
 	return fmt.Errorf("no broker answers: %w. Try: see that Kafka runs and kafka.brokers is right; a listener with TLS needs kafka.tls, one with a login kafka.sasl", err)
-}
-
-// judgeVersion: topics have ids since 2.8, and load remembers its place by them; InitProducerId v3 (2.5) lets a capture go on.
-func (r *run) judgeVersion(ctx context.Context, p *part, k *cluster) {
-	versions, err := k.admin.ApiVersions(ctx)
-	if err != nil {
-		p.error("kafka-version", r.where(partKafka), fmt.Errorf("ask the brokers for their versions: %w", err))
-		return
-	}
-	oldest, old := "", false
-	for _, broker := range versions.Sorted() {
-		if broker.Err != nil {
-			p.warn("kafka-version", fmt.Sprintf("broker %d", broker.NodeID), "", "it does not say what it knows: %v", broker.Err)
-			continue
-		}
-		metadata, _ := broker.KeyMaxVersion(int16(kmsg.Metadata))
-		producer, _ := broker.KeyMaxVersion(int16(kmsg.InitProducerID))
-		if metadata < 10 || producer < 3 {
-			old = true
-			p.fail("kafka-version", fmt.Sprintf("broker %d", broker.NodeID), "", "it is of %s; dirtbike needs 2.8 or newer. Upgrade the brokers", broker.VersionGuess())
-		}
-		oldest = broker.VersionGuess()
-	}
-	if !old && oldest != "" {
-		p.ok("kafka-version", "brokers", "2.8 or newer (they look like %s)", oldest)
-	}
 }
 
 func (r *run) judgeReplication(p *part, k *cluster) {
@@ -233,7 +206,11 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 		p.ok("kafka-message-size", r.config.Kafka.Prefix+".*", "no topic takes less than kafka.max_message_bytes")
 	}
 	if bad == 0 && unseen < len(found) {
-		p.ok("kafka-topics", r.config.Kafka.Prefix+".*", "%d are there and fit, %d would be made", there, len(found)-there-unseen)
+		unknown := ""
+		if why := r.unlisted(); why != "" {
+			unknown = "; those of the tables are not known, since " + why
+		}
+		p.ok("kafka-topics", r.config.Kafka.Prefix+".*", "%d are there and fit, %d would be made%s", there, len(found)-there-unseen, unknown)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// mend runs exactly the command that a check printed, as the person does who reads it.
+// mend runs exactly the command that a check printed, as the person does who reads it: SQL as the very role that it names.
 func (r *rig) mend(c Check) {
 	r.Helper()
 	require.NotEmpty(r, c.Command, "%+v", c)
@@ -19,11 +19,18 @@ func (r *rig) mend(c Check) {
 		r.set(c.Command)
 	case "sql":
 		if c.Part == partClickHouse {
+			require.NotEmpty(r, c.by)
 			r.mendClickHouse(c.Command)
 			return
 		}
 		conn := r.superuser()
 		defer conn.Close(r.Context()) // nothing is open on it
+		if owner, is := strings.CutSuffix(c.by, orSuperuser); is {
+			_, err := conn.Exec(r.Context(), "SET SESSION AUTHORIZATION "+owner)
+			require.NoError(r, err, c.by)
+		} else {
+			require.Empty(r, c.by, "a superuser is the only other one")
+		}
 		for line := range strings.Lines(c.Command) {
 			_, err := conn.Exec(r.Context(), line)
 			require.NoError(r, err, line)

@@ -47,6 +47,11 @@ func (p *part) fail(slug, subject, command, format string, args ...any) {
 	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Command: command, Message: fmt.Sprintf(format, args...)})
 }
 
+// failAs is fail, where the role that the SQL takes is known.
+func (p *part) failAs(by, slug, subject, command, format string, args ...any) {
+	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Command: command, Message: fmt.Sprintf(format, args...), by: by})
+}
+
 // error adds a failed check with the error's own way out.
 func (p *part) error(slug, subject string, err error) {
 	message, try := splitTry(err)

@@ -22,21 +22,37 @@ func (r *run) lookAtPipeline(ctx context.Context, p *part) {
 		p.add(Check{Slug: "pipeline-state", Level: LevelError, Subject: r.where(partPipeline), Message: why, Command: try, away: !refused(err)})
 		return
 	}
-	r.judgeHashKey(p, state)
-	if state == nil || state.Source.Phase == cdc.PhaseNone {
-		p.ok("pipeline-state", r.where(partPipeline), "nothing is stored: this would be a first start, which copies %s", count(len(tables), "table"))
-	} else {
-		p.ok("pipeline-state", r.where(partPipeline), "phase %s, epoch %d, up to %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported)
+	if state == nil {
+		state = &cdc.State{}
 	}
-	if r.trial.Keyless && state != nil && len(state.Source.HashKeys) > 0 {
+	r.look(func(l *outlook) { l.known, l.phase = true, state.Source.Phase })
+	r.judgeHashKey(p, state)
+	r.judgeState(p, state, len(tables))
+	if r.trial.Keyless && len(state.Source.HashKeys) > 0 {
 		return // without the key every hashed table looks as if its policy had changed
 	}
 	err = r.trial.Capture.WouldStart(ctx)
 	if err == nil {
+		r.look(func(l *outlook) { l.passed = true })
 		p.ok("pipeline-start", r.where(partPipeline), "a start would not be refused")
 		return
 	}
 	r.judgeRefusal(ctx, p, state, err)
+}
+
+// judgeState says what is stored, and what it was not compared with.
+func (r *run) judgeState(p *part, state *cdc.State, tables int) {
+	away := r.unlisted()
+	switch first := state.Source.Phase == cdc.PhaseNone; {
+	case first && away != "":
+		p.ok("pipeline-state", r.where(partPipeline), "nothing is stored; what a first start would copy could not be compared with the source, since %s", away)
+	case first:
+		p.ok("pipeline-state", r.where(partPipeline), "nothing is stored: this would be a first start, which copies %s", count(tables, "table"))
+	case away != "":
+		p.ok("pipeline-state", r.where(partPipeline), "phase %s, epoch %d, up to %s; it could not be compared with the source, since %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported, away)
+	default:
+		p.ok("pipeline-state", r.where(partPipeline), "phase %s, epoch %d, up to %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported)
+	}
 }
 
 // judgeRefusal says why a start would be refused, and in short if that is said already.
@@ -54,7 +70,12 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 	}
 	why, try := splitTry(err)
 	slot, found, slotErr := r.trial.Source.Slot(ctx)
-	if first := state == nil || state.Source.Phase == cdc.PhaseNone; slotErr == nil && found && first {
+	if slotErr == nil && wants(state, slot, found, why) {
+		r.look(func(l *outlook) { l.refusal = err })
+		p.fail("pipeline-start", r.where(partPipeline), "", "a start would be refused, for what is said of the slot above")
+		return
+	}
+	if first := state.Source.Phase == cdc.PhaseNone; slotErr == nil && found && first {
 		if r.foreign(ctx, slot) {
 			try = setting("source", "slot", r.config.Source.Slot+"_2")
 		}
@@ -104,7 +125,7 @@ func (r *run) judgeHashKey(p *part, state *cdc.State) {
 	c := r.config
 	switch {
 	case !c.Privacy.Hashes():
-	case r.trial.Keyless && state != nil && len(state.Source.HashKeys) > 0:
+	case r.trial.Keyless && len(state.Source.HashKeys) > 0:
 		p.fail("pipeline-hash-key", c.HashKeyFile(), hashKeyCommand(c), "the topics were written with a hash key that is not here: another one would change every hash. Copy the file from where capture runs")
 	case r.trial.Keyless:
 		p.ok("pipeline-hash-key", c.HashKeyFile(), "it is not there; the first start makes it")

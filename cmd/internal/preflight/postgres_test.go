@@ -51,6 +51,7 @@ func TestPostgresMended(t *testing.T) {
 	step("tables", tablesMended)
 	step("policies and names", namesMended)
 	step("publication", publicationMended)
+	step("all at once", onceMended)
 	step("slot", slotMended)
 }
 

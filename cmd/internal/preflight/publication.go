@@ -12,105 +12,151 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// publication is what Postgres says of ours.
+type publication struct {
+	// owner is quoted; owned reports whether we may do what it may.
+	owner string
+	owned bool
+	// settings are those that have to be changed, as SET takes them.
+	settings []string
+	// filtered are the OIDs of its tables with a row filter or column list, names their quoted names, in the same order.
+	filtered []uint32
+	names    []string
+	// published are the OIDs of those of the asked tables that it has, by whatever way.
+	published []uint32
+}
+
+// publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are.
+const publicationSQL = `
+SELECT quote_ident(pg_get_userbyid(p.pubowner)), pg_has_role(p.pubowner, 'USAGE'),
+  array_remove(ARRAY[CASE WHEN NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate) THEN 'publish = ''insert, update, delete, truncate''' END,
+    CASE WHEN p.pubviaroot THEN 'publish_via_partition_root = false' END,
+    CASE WHEN coalesce(to_jsonb(p) ->> 'pubgencols', 'n') <> 'n' THEN 'publish_generated_columns = none' END], NULL),
+  coalesce(f.oids, '{}'), coalesce(f.names, '{}'),
+  coalesce((SELECT array_agg(c.oid) FROM pg_class c WHERE c.oid = ANY ($2) AND (p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND (r.prrelid = c.oid OR r.prrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))%s)), '{}')
+FROM pg_publication p LEFT JOIN LATERAL (SELECT array_agg(c.oid ORDER BY n.nspname, c.relname) AS oids, array_agg(format('%%I.%%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname) AS names
+  FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE r.prpubid = p.oid AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL)) f ON true
+WHERE p.pubname = $1`
+
+// publishedBySchema goes on with publicationSQL on servers that publish schemas.
+const publishedBySchema = ` OR EXISTS (SELECT FROM pg_publication_namespace s JOIN pg_class o ON o.relnamespace = s.pnnspid
+    WHERE s.pnpubid = p.oid AND (o.oid = c.oid OR o.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))`
+
+// readPublication is empty if there is none.
+func (r *run) readPublication(ctx context.Context, conn *pgx.Conn, s *server, tables []table) (b publication, err error) {
+	oids := make([]uint32, len(tables))
+	for i, t := range tables {
+		oids[i] = t.oid
+	}
+	schemas := ""
+	if s.version >= 150000 {
+		schemas = publishedBySchema
+	}
+	err = conn.QueryRow(ctx, fmt.Sprintf(publicationSQL, schemas), r.config.Source.Publication, oids).
+		Scan(&b.owner, &b.owned, &b.settings, &b.filtered, &b.names, &b.published)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return publication{}, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("read pg_publication: %w", serverError(err))
+	}
+	return b, err
+}
+
 // lookAtPublication asks the product whether the publication fits, and whether it could make or extend it itself: only the owner of
 // publication and tables can.
-func (r *run) lookAtPublication(ctx context.Context, p *part, conn *pgx.Conn, s *server, listed []*cdc.Table, tables []table) {
+func (r *run) lookAtPublication(ctx context.Context, p *part, conn *pgx.Conn, s *server, tables []table) {
 	const slug = "postgres-publication"
-	captured := slices.DeleteFunc(slices.Clone(listed), func(t *cdc.Table) bool { return t.Refused != nil || t.Doubt != nil })
-	found, members, err := r.trial.Source.Published(ctx, captured)
-	if err != nil {
-		p.fail(slug, s.publication, publicationCommand(ctx, conn, s, err), "%s", publicationWhy(err))
+	captured := make([]*cdc.Table, len(tables))
+	for i, t := range tables {
+		captured[i] = t.listed
+	}
+	found, members, refusal := r.trial.Source.Published(ctx, captured)
+	if refusal != nil && !errors.Is(refusal, cdc.ErrRefused) {
+		p.error(slug, s.publication, serverError(refusal))
 		return
 	}
-	var missing, foreign []string
-	for _, t := range captured {
-		if len(members[t.OID]) > 0 {
-			continue
-		}
-		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
-		if at < 0 {
-			continue // it is gone by now
-		}
-		missing = append(missing, tables[at].name)
-		if !tables[at].owns {
-			foreign = append(foreign, tables[at].name)
-		}
-	}
-	ours, err := r.ownsPublication(ctx, conn)
+	b, err := r.readPublication(ctx, conn, s, tables)
 	if err != nil {
 		p.error(slug, s.publication, err)
 		return
 	}
-	list := "ONLY " + strings.Join(missing, ", ONLY ")
+	if refusal != nil {
+		why, _ := splitTry(refusal)
+		command, added := b.mend(s, tables)
+		p.failAs(b.mender(added), slug, s.publication, command, "%s%s", why, firstMend(added))
+		return
+	}
+	missing := slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return len(members[t.oid]) > 0 || slices.Contains(b.published, t.oid) })
+	foreign := slices.DeleteFunc(slices.Clone(missing), func(t table) bool { return t.owns })
 	switch {
-	case len(captured) == 0:
+	case len(tables) == 0:
 	case !found && len(foreign) == 0 && s.creates:
 		p.ok(slug, s.publication, "it is not there; dirtbike makes it at the first start")
 	case !found:
-		why := fmt.Sprintf("%s does not own %s", s.role, some(foreign))
+		why := s.role + " does not own " + some(names(foreign))
 		if len(foreign) == 0 {
 			why = s.role + " has no CREATE on database " + s.database
 		}
-		p.fail(slug, s.publication, "CREATE PUBLICATION "+s.publication+" FOR TABLE "+list+";", "it is not there and dirtbike cannot make it: %s. The tables' owner makes it", why)
+		p.failAs(ownerOf(missing, func(t table) bool { return t.ownerPublishes }), slug, s.publication,
+			"CREATE PUBLICATION "+s.publication+" FOR TABLE "+only(missing)+";", "it is not there and dirtbike cannot make it: %s%s", why, firstMend(missing))
 	case len(missing) == 0:
 		p.ok(slug, s.publication, "it has every captured table, and all their changes")
-	case ours && len(foreign) == 0:
-		p.ok(slug, s.publication, "dirtbike adds %s to it at the next start", some(missing))
+	case b.owned && len(foreign) == 0:
+		p.ok(slug, s.publication, "dirtbike adds %s to it at the next start", some(names(missing)))
 	default:
-		p.fail(slug, s.publication, "ALTER PUBLICATION "+s.publication+" ADD TABLE "+list+";", "it lacks %s, and dirtbike cannot add them: their owner has to", some(missing))
+		p.failAs(b.mender(missing), slug, s.publication, "ALTER PUBLICATION "+s.publication+" ADD TABLE "+only(missing)+";",
+			"it lacks %s, and dirtbike cannot add them: who owns both has to%s", some(names(missing)), firstMend(missing))
 	}
 }
 
-// ownsPublication reports whether we may change the publication; false if there is none.
-func (r *run) ownsPublication(ctx context.Context, conn *pgx.Conn) (ours bool, err error) {
-	err = conn.QueryRow(ctx, "SELECT coalesce((SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $1), false)", r.config.Source.Publication).Scan(&ours)
-	if err != nil {
-		err = fmt.Errorf("read pg_publication: %w", serverError(err))
+// mend are the statements after which the publication fits, and the tables that they add: those whose filter goes, and those that it
+// lacks.
+func (b *publication) mend(s *server, tables []table) (command string, added []table) {
+	alter := "ALTER PUBLICATION " + s.publication
+	var lines []string
+	if len(b.settings) > 0 {
+		lines = append(lines, alter+" SET ("+strings.Join(b.settings, ", ")+");")
 	}
-	return ours, err
+	if len(b.names) > 0 {
+		lines = append(lines, alter+" DROP TABLE "+strings.Join(b.names, ", ")+";")
+	}
+	for _, t := range tables {
+		if slices.Contains(b.filtered, t.oid) || !slices.Contains(b.published, t.oid) {
+			added = append(added, t)
+		}
+	}
+	if len(added) > 0 {
+		lines = append(lines, alter+" ADD TABLE "+only(added)+";")
+	}
+	return strings.Join(lines, "\n"), added
 }
 
-func publicationWhy(err error) string {
-	why, _ := splitTry(err)
-	return why
+// mender is who may run ALTER PUBLICATION: its owner, who must own the tables that are added, too.
+func (b *publication) mender(added []table) string {
+	if b.owner != "" && (len(added) == 0 || ownerOf(added, always) == b.owner+orSuperuser) {
+		return b.owner + orSuperuser
+	}
+	return ""
 }
 
-// publicationCommand is the product's own statement, but for row filters and column lists, which take two.
-func publicationCommand(ctx context.Context, conn *pgx.Conn, s *server, refusal error) string {
-	if !errors.Is(refusal, cdc.ErrRefused) {
-		return ""
+// firstMend says what must be done before the tables are published.
+func firstMend(tables []table) string {
+	if first := unmended(tables); len(first) > 0 {
+		return ". Before, mend " + some(first) + " as said above: Postgres refuses to publish a table without a log, and updates of a published one without a replica identity"
 	}
-	_, try := splitTry(refusal)
-	if !strings.Contains(try, "DROP TABLE") {
-		return try + ";"
-	}
-	var filtered []string
-	err := conn.QueryRow(ctx, `SELECT array_agg(format('%I.%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname) FROM pg_publication_rel r
-		JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE quote_ident(p.pubname) = $1 AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL)`, s.publication).Scan(&filtered)
-	if err != nil || len(filtered) == 0 {
-		return try
-	}
-	return "ALTER PUBLICATION " + s.publication + " DROP TABLE " + strings.Join(filtered, ", ") + ";\n" +
-		"ALTER PUBLICATION " + s.publication + " ADD TABLE ONLY " + strings.Join(filtered, ", ONLY ") + ";"
+	return ""
 }
 
-// lookAtSlot looks whether the slot is ours; whether it fits the stored state, the start's own checks say.
-func (r *run) lookAtSlot(ctx context.Context, p *part) {
-	const slug = "postgres-slot"
-	slot, found, err := r.trial.Source.Slot(ctx)
-	name := r.config.Source.Slot
-	switch {
-	case err != nil:
-		p.error(slug, name, serverError(err))
-	case !found:
-		p.ok(slug, name, "it is not there; dirtbike makes it at the first start")
-	case slot.WALStatus == "unreserved":
-		p.warn(slug, name, "ALTER SYSTEM SET max_slot_wal_keep_size = '"+keepProposed+"';\nSELECT pg_reload_conf();",
-			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
-	case slot.Active:
-		p.ok(slug, name, "a capture reads it, up to %s", slot.ConfirmedFlush)
-	default:
-		p.ok(slug, name, "it is there, at %s, and nobody reads it", slot.ConfirmedFlush)
+func names(tables []table) []string {
+	out := make([]string, len(tables))
+	for i, t := range tables {
+		out[i] = t.name
 	}
+	return out
 }
+
+// only lists tables as a publication takes them, without those that inherit from them.
+func only(tables []table) string { return "ONLY " + strings.Join(names(tables), ", ONLY ") }

@@ -43,6 +43,8 @@ type Check struct {
 
 	// away says that the part could not be reached.
 	away bool
+	// by says who may run the SQL: a role that suffices. Empty is a superuser of Postgres.
+	by string
 }
 
 // Unreachable says that something failed, and only because parts could not be reached.

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -63,6 +64,8 @@ type rig struct {
 	admin *kadm.Client
 	// jars is Apache Kafka's folder, "" for kfake; properties is admin.properties for its tools.
 	jars, properties string
+	// database is where SQL is run, "" for clinic.
+	database string
 }
 
 // exec runs statements as the superuser, each by itself.
@@ -90,7 +93,7 @@ func (r *rig) inDatabase(name string, sql ...string) {
 
 func (r *rig) superuser() *pgx.Conn {
 	r.Helper()
-	conn, err := pgx.Connect(r.Context(), r.stack.Postgres.DatabaseURL("clinic"))
+	conn, err := pgx.Connect(r.Context(), r.stack.Postgres.DatabaseURL(cmp.Or(r.database, "clinic")))
 	require.NoError(r, err)
 	return conn
 }
@@ -219,7 +222,12 @@ func newRig(t *testing.T, postgres string, brokers []string, registry, clickhous
 // loginURL is the URL of the clinic for our role.
 func loginURL(t *testing.T, s *embedded.Stack) string {
 	t.Helper()
-	u, err := url.Parse(s.Postgres.DatabaseURL("clinic"))
+	return loginTo(t, s, "clinic")
+}
+
+func loginTo(t *testing.T, s *embedded.Stack, database string) string {
+	t.Helper()
+	u, err := url.Parse(s.Postgres.DatabaseURL(database))
 	require.NoError(t, err)
 	u.User = url.UserPassword("dirt-bike", "secret")
 	return u.String()

@@ -3,6 +3,7 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,10 +36,14 @@ type run struct {
 	config *config.Config
 	trial  *pipeline.Trial
 	wanted *recorder
-	// tables is what Postgres says of the captured tables; closed is listed once that is known, or known to stay unknown.
+	// tables is what Postgres says of the captured tables, nil as long as it has not; closed is listed once that is known, or known to
+	// stay unknown.
 	tables []*cdc.Table
 	listed chan struct{}
 	parts  map[string]*part
+
+	mu sync.Mutex // guards outlook
+	outlook
 }
 
 // Run looks at every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be used.
@@ -75,6 +80,7 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 		})
 	}
 	wg.Wait()
+	r.judgeMissingSlot(r.parts[partPostgres])
 	report := Report{OK: true, Checks: []Check{}}
 	for _, name := range names {
 		report.Checks = append(report.Checks, r.parts[name].close()...)
@@ -97,7 +103,7 @@ func (r *run) closeListed() {
 	}
 }
 
-// list tells the other parts the tables.
+// list tells the other parts the tables, and that these are all.
 func (r *run) list(tables []*cdc.Table) {
 	p := r.parts[partPostgres]
 	p.mu.Lock()
@@ -105,7 +111,10 @@ func (r *run) list(tables []*cdc.Table) {
 	select {
 	case <-r.listed:
 	default:
-		r.tables = tables
+		r.tables = slices.Clone(tables)
+		if r.tables == nil {
+			r.tables = []*cdc.Table{}
+		}
 		close(r.listed)
 	}
 }
@@ -124,6 +133,22 @@ func (r *run) captured(ctx context.Context) []*cdc.Table {
 		}
 	}
 	return out
+}
+
+// unlisted says why Postgres did not tell its tables; empty if it did. captured has been called before.
+func (r *run) unlisted() string {
+	p := r.parts[partPostgres]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.tables != nil {
+		return ""
+	}
+	for _, c := range p.checks {
+		if c.away {
+			return "Postgres is not reachable"
+		}
+	}
+	return "Postgres did not tell its tables"
 }
 
 // recorder is a registry that only listens: it keeps what a start would register.

@@ -17,20 +17,28 @@ import (
 
 // table is what Postgres says of one captured table beside what the catalog package reads. Names are quoted.
 type table struct {
+	// listed is what the catalog package says of it; set for those that stay.
+	listed                        *cdc.Table
 	oid                           uint32
 	name, plain, schema, owner    string
 	usage, selects, secured, owns bool
 	kind, persistence, identity   string
 	toast                         int64
 	mutable                       bool
+	// keyed: there is a primary key that is not deferrable; indexed: an index is named as the identity, and there.
+	keyed, indexed bool
+	// schemaOwner is a role that somebody can be: the database's owner for pg_database_owner.
+	schemaOwner string
+	// what the table's owner may do: name the table at all, make an index beside it, make a publication.
+	ownerUses, ownerBuilds, ownerPublishes bool
 	// the key's constraint, if it is deferrable (then no other table refers to it): its quoted name and definition.
 	constraint, definition string
-	// candidate is an index that could be the identity; quoted, empty if there is none.
+	// candidate is an index other than the present key's that could be the identity; quoted, empty if there is none.
 	candidate string
 }
 
 // tablesSQL: secured tables hide rows from us; mutable keys are those with a column that no sequence fills; a candidate index is one
-// that REPLICA IDENTITY USING INDEX takes.
+// that REPLICA IDENTITY USING INDEX takes, and that is not the key already.
 const tablesSQL = `
 SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relname, quote_ident(n.nspname), quote_ident(pg_get_userbyid(c.relowner)),
   has_schema_privilege(n.oid, 'USAGE'),
@@ -40,14 +48,17 @@ SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relna
   coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0)::bigint,
   EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid AND i.indisprimary
     AND a.attidentity = '' AND NOT EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)),
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid), EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
+  quote_ident(pg_get_userbyid(CASE WHEN n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'pg_database_owner') THEN d.datdba ELSE n.nspowner END)),
+  has_schema_privilege(c.relowner, n.oid, 'USAGE'), has_schema_privilege(c.relowner, n.oid, 'CREATE'), has_database_privilege(c.relowner, d.oid, 'CREATE'),
   coalesce(k.name, ''), coalesce(k.definition, ''),
   coalesce((SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate
-    AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at)
+    AND NOT CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at)
       LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
       WHERE u.at <= i.indnkeyatts AND (a.attnotnull IS NOT TRUE OR a.attgenerated <> ''))
     AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) o(coll) JOIN pg_collation l ON l.oid = o.coll WHERE NOT l.collisdeterministic)
     ORDER BY i.indisprimary DESC, i.indnkeyatts, x.relname LIMIT 1), '')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = current_database()
 LEFT JOIN LATERAL (SELECT quote_ident(o.conname) AS name, pg_get_constraintdef(o.oid) AS definition FROM pg_constraint o
   WHERE o.conrelid = c.oid AND o.contype = 'p' AND o.condeferrable) k ON true
 WHERE c.oid = ANY ($1) ORDER BY n.nspname, c.relname`
@@ -66,7 +77,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, listed []*cdc.Table) ([]tab
 	for rows.Next() {
 		var t table
 		if err := rows.Scan(&t.oid, &t.name, &t.plain, &t.schema, &t.owner, &t.usage, &t.selects, &t.secured, &t.owns, &t.kind, &t.persistence,
-			&t.identity, &t.toast, &t.mutable, &t.constraint, &t.definition, &t.candidate); err != nil {
+			&t.identity, &t.toast, &t.mutable, &t.keyed, &t.indexed, &t.schemaOwner, &t.ownerUses, &t.ownerBuilds, &t.ownerPublishes, &t.constraint, &t.definition, &t.candidate); err != nil {
 			return nil, fmt.Errorf("read pg_class: %w", serverError(err))
 		}
 		out = append(out, t)
@@ -91,12 +102,14 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 		return
 	}
 	clashing, order := r.clashing(listed)
-	left := r.without(listed, tables, clashing, order)
+	leaving := r.leaving(listed, tables, clashing, order)
+	left := without(r.config, leaving...)
 	r.judgeNames(p, listed, clashing, order, left)
 	r.judgeTables(p, listed, tables, left)
-	judgeRights(p, s, tables)
-	judgeIdentity(p, tables)
-	r.lookAtPublication(ctx, p, conn, s, listed, tables)
+	staying := stay(listed, tables, leaving)
+	judgeRights(p, s, staying)
+	judgeIdentity(p, staying)
+	r.lookAtPublication(ctx, p, conn, s, staying)
 }
 
 // clashing gives the tables that may not be captured for a name that others have, too, by what is said of them.
@@ -116,21 +129,6 @@ func (r *run) clashing(listed []*cdc.Table) (clashing map[string][]string, order
 		clashing[why] = append(clashing[why], t.FullName())
 	}
 	return clashing, order
-}
-
-// without is the one source.tables that leaves out every table that nothing else mends: all checks print the same, since the line
-// replaces the key, so that one which names a single table would take the others back in.
-func (r *run) without(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) string {
-	var out []string
-	for _, t := range listed {
-		if t.Refused != nil && r.mendOf(t, tables) == "" {
-			out = append(out, t.FullName())
-		}
-	}
-	for _, why := range order {
-		out = append(out, clashing[why][len(clashing[why])-1])
-	}
-	return without(r.config, out...)
 }
 
 // judgeNames: names in the config that nothing has, and names that two tables would share.
@@ -181,7 +179,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 			unfit = true
 			r.parts[partConfig].fail("config-policies", t.FullName(), command, "%s", why)
 		default:
-			p.fail("postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
+			p.failAs(mender(t, tables), "postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
 		}
 	}
 	if !unfit && len(listed) > 0 {
@@ -266,75 +264,6 @@ func (r *run) policyCommand(t *cdc.Table) string {
 		return ""
 	}
 	return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": "+policy+"}}")
-}
-
-// mend is the statement after which the table can be captured; empty if there is none that keeps its rows as they are.
-func (t *table) mend() string {
-	alter := "ALTER TABLE " + t.name + " "
-	switch {
-	case t.kind == "p":
-		return ""
-	case t.persistence == "u":
-		return alter + "SET LOGGED;"
-	case t.identity == "n":
-		return alter + "REPLICA IDENTITY DEFAULT;"
-	case t.constraint != "" && t.identity != "i":
-		key, _, _ := strings.Cut(t.definition, " DEFERRABLE")
-		return alter + "DROP CONSTRAINT " + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
-	case t.candidate != "":
-		return alter + "REPLICA IDENTITY USING INDEX " + t.candidate + ";"
-	}
-	return ""
-}
-
-// judgeRights looks at what the copy reads.
-func judgeRights(p *part, s *server, tables []table) {
-	var schemas, unread, secured []string
-	for _, t := range tables {
-		if !t.usage && !slices.Contains(schemas, t.schema) {
-			schemas = append(schemas, t.schema)
-		}
-		if !t.selects {
-			unread = append(unread, t.name)
-		}
-		if t.secured && t.usage {
-			secured = append(secured, t.name)
-		}
-	}
-	if len(schemas) > 0 {
-		p.fail("postgres-schemas", some(schemas), "GRANT USAGE ON SCHEMA "+strings.Join(schemas, ", ")+" TO "+s.role+";", "%s may not use %s", s.role, count(len(schemas), "schema"))
-	} else if len(tables) > 0 {
-		p.ok("postgres-schemas", s.role, "USAGE on every schema")
-	}
-	if len(unread) > 0 {
-		p.fail("postgres-select", some(unread), "GRANT SELECT ON TABLE "+strings.Join(unread, ", ")+" TO "+s.role+";", "%s may not read %s", s.role, count(len(unread), "table"))
-	} else if len(tables) > 0 {
-		p.ok("postgres-select", s.role, "SELECT on every table")
-	}
-	if len(secured) > 0 {
-		p.fail("postgres-row-security", some(secured), "ALTER ROLE "+s.role+" BYPASSRLS;", "row-level security hides rows of %s from %s: the copy would see fewer rows than the log", count(len(secured), "table"), s.role)
-	} else if len(tables) > 0 {
-		p.ok("postgres-row-security", s.role, "no row is hidden")
-	}
-}
-
-// judgeIdentity recommends FULL where it saves re-reading: large columns, and keys that may change.
-func judgeIdentity(p *part, tables []table) {
-	var names, commands []string
-	for _, t := range tables {
-		if t.toast > 0 && t.mutable && (t.identity == "d" || t.identity == "i") && t.kind == "r" {
-			names = append(names, t.name)
-			commands = append(commands, "ALTER TABLE "+t.name+" REPLICA IDENTITY FULL;")
-		}
-	}
-	if len(names) == 0 {
-		if len(tables) > 0 {
-			p.ok("postgres-identity", "replica identity", "fits")
-		}
-		return
-	}
-	p.warn("postgres-identity", some(names), strings.Join(commands, "\n"),
-		"large values and a key that may change: after a change of the key they are read again from the table, and a row that is gone by then leaves its table inexact; FULL writes more log, and avoids it")
 }
 
 // some lists names, the first few.

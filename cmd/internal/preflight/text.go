@@ -1,34 +1,27 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 
 	"dirtbike/cmd/internal/ops"
-
-	pretty "github.com/jedib0t/go-pretty/v6/table"
-	prettytext "github.com/jedib0t/go-pretty/v6/text"
-)
-
-// Where the columns of the table for people go on in the next line.
-const (
-	subjectWidth = 44
-	messageWidth = 60
 )
 
 // marks are what people see of a level.
 var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗"}
 
 // WriteText writes a table for people, part by part, each followed by the commands that mend what is not good: they begin their lines,
-// so that they can be copied.
+// so that they can be copied. The tables are as wide as the terminal has room for, the commands as long as they are.
 func (r Report) WriteText(w io.Writer) error {
+	width := tableWidth(w)
 	for start := 0; start < len(r.Checks); {
 		end := start
 		for end < len(r.Checks) && r.Checks[end].Part == r.Checks[start].Part {
 			end++
 		}
-		if err := writePart(w, r.Checks[start:end]); err != nil {
+		if err := writePart(w, r.Checks[start:end], width); err != nil {
 			return err
 		}
 		start = end
@@ -37,17 +30,8 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-func writePart(w io.Writer, checks []Check) error {
-	t := pretty.NewWriter()
-	t.SetStyle(pretty.StyleLight)
-	t.SetColumnConfigs([]pretty.ColumnConfig{
-		{Number: 3, WidthMax: subjectWidth, WidthMaxEnforcer: prettytext.WrapText}, {Number: 4, WidthMax: messageWidth, WidthMaxEnforcer: prettytext.WrapSoft},
-	})
-	t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
-	for _, c := range checks {
-		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, ops.Printable(c.Subject), ops.Printable(c.Message)})
-	}
-	text := t.Render() + "\n"
+func writePart(w io.Writer, checks []Check, width int) error {
+	text := tableOf(checks, width) + "\n"
 	for _, c := range checks {
 		if c.Level != LevelOK {
 			text += c.way()
@@ -77,12 +61,9 @@ func (c Check) place() string {
 		return "  in the config:\n"
 	case "sql":
 		if c.Part == partClickHouse {
-			return "  in ClickHouse, as a user who may grant:\n"
+			return "  in ClickHouse, as " + ops.Printable(c.by) + ":\n"
 		}
-		if strings.HasPrefix(c.Command, "ALTER SYSTEM") || strings.HasPrefix(c.Command, "ALTER ROLE") {
-			return "  in this database, as a superuser:\n"
-		}
-		return "  in this database, as a superuser or the tables' owner:\n"
+		return "  in this database, as " + ops.Printable(cmp.Or(c.by, "a superuser")) + ":\n"
 	case "shell":
 		return "  in a shell:\n"
 	}

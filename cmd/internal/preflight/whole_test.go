@@ -80,10 +80,39 @@ func TestMendedThenRun(t *testing.T) {
 	require.NoFileExists(t, key)
 	require.NoError(t, os.Rename(key+".away", key))
 	r.exec("SELECT pg_drop_replication_slot('dirtbike')")
-	c, is = bad(r.check(), "pipeline-start")
+	report = r.check()
+	c, is = bad(report, "postgres-slot")
+	require.True(t, is, "a slot that is gone is no slot that would be made: %s", textOf(report))
+	require.Contains(t, c.Message, "slot dirtbike is gone; changes after")
+	require.Equal(t, cdc.StartAnew, c.Command)
+	c, is = bad(report, "pipeline-start")
 	require.True(t, is)
-	require.Contains(t, c.Message, "slot dirtbike is gone")
-	require.NotEmpty(t, c.Command)
+	require.Equal(t, "a start would be refused, for what is said of the slot above", c.Message)
+	r.otherPipeline()
+	r.set("source: {url: 'postgres://u@127.0.0.1:1/d'}")
+	report = r.check()
+	for _, c := range report.Checks {
+		if c.Slug == "pipeline-state" || c.Slug == "kafka-topics" {
+			require.Regexp(t, "(it could not be compared with the source|those of the tables are not known), since Postgres is not reachable$", c.Message)
+		}
+	}
+	r.good(report, "pipeline-state")
+}
+
+// otherPipeline: the database that one pipeline loads into is refused to another one, as load would.
+func (r *rig) otherPipeline() {
+	r.Helper()
+	r.kept()
+	r.set("kafka: {prefix: other}")
+	c, is := bad(r.check(), "clickhouse-databases")
+	require.True(r, is)
+	require.Equal(r, LevelError, c.Level)
+	require.Equal(r, "database clinic belongs to the pipeline with prefix clinic, not other; nothing was changed", c.Message)
+	require.Equal(r, "clickhouse: {database: clinic_2}", c.Command)
+	r.mend(c)
+	r.good(r.check(), "clickhouse-databases")
+	r.set("{kafka: {prefix: clinic}, clickhouse: {database: clinic}}")
+	r.good(r.check(), "clickhouse-databases")
 }
 
 // publicDir is a folder that Postgres reads, which runs as another user when we are root.

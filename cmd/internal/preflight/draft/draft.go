@@ -90,6 +90,8 @@ func (f *file) nameable() {
 		case t.Obstacle != "":
 		case strings.ContainsAny(t.Schema, ".*?"):
 			t.Obstacle = "the config cannot name a schema with . * or ? in its name"
+		case strings.HasPrefix(t.Schema, "!"):
+			t.Obstacle = "the config takes ! in front of a name for an exclusion"
 		case !globbable(t.Name):
 			t.Obstacle = "the config cannot name a table with * or ? in its name"
 		case strings.Contains(t.FullName(), "${"):

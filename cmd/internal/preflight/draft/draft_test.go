@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 
 // oddSQL makes a database of odd names, and every kind of table that cannot be captured.
 const oddSQL = `
-CREATE SCHEMA billing; CREATE SCHEMA "we.ird"; CREATE SCHEMA "Űber-schéma"; CREATE SCHEMA globs;
+CREATE SCHEMA billing; CREATE SCHEMA "we.ird"; CREATE SCHEMA "!not"; CREATE TABLE "!not".t (id int PRIMARY KEY); CREATE SCHEMA "Űber-schéma"; CREATE SCHEMA globs;
 CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, first_name text, "lastName" text, zip text, zip_nr int, dob date, note text, email text,
   homephone text, fax_no text, ip inet, photo bytea, created_at timestamptz, has_email bool, payload jsonb, lat float8, city text, state text, age int, npi text, "accountNumber" text,
   device_id uuid, home_page_url text, tags text[], emails text[], paid numeric(12,2), plan_number text, "Gender" text);
@@ -49,7 +49,7 @@ CREATE UNLOGGED TABLE public.unlogged (id int PRIMARY KEY); CREATE TABLE public.
 CREATE TABLE public.parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE public.part1 PARTITION OF public.parts FOR VALUES FROM (0) TO (10);
 CREATE TABLE public.nothing (id int PRIMARY KEY); ALTER TABLE public.nothing REPLICA IDENTITY NOTHING;
 CREATE TABLE public.hidden (id int PRIMARY KEY); ALTER TABLE public.hidden ENABLE ROW LEVEL SECURITY;
-CREATE ROLE looker LOGIN REPLICATION PASSWORD 'p@ss/word';
+CREATE ROLE looker LOGIN REPLICATION PASSWORD 'p@ss/word'; CREATE ROLE owner LOGIN PASSWORD 'p@ss/word'; GRANT USAGE, CREATE ON SCHEMA billing TO owner;
 GRANT SELECT ON public.hidden TO looker;`
 
 func oddDatabase(t *testing.T) string {
@@ -113,6 +113,10 @@ func TestDraft(t *testing.T) {
 	listed, err := trial.Tables.List(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, trial.Tables.Misnamed())
+	require.Len(t, c.Source.Tables, len(listed), "each table has an entry of its own")
+	for _, entry := range c.Source.Tables {
+		require.NotContains(t, entry, "*", "a glob would take in what nobody has looked at")
+	}
 	captured := map[string]bool{}
 	for _, table := range listed {
 		require.NoError(t, table.Refused, table.FullName())
@@ -125,7 +129,14 @@ func TestDraft(t *testing.T) {
 		"public.patients": true, "billing.claims": true, `public.o'd.d "q" Ünï: # [x] {y} A`: true, "Űber-schéma.UPPER": true, "public.tab\tand 'q' \\ back": true,
 		"globs.star": true, "public.part1": true, "public.hidden": true,
 	}, captured)
+	require.Regexp(t, `\n    - "public.patients" # [0-9.]+ KiB; about 1,000 rows; key patient_id; replica identity default; no SELECT on it\n`, d.Text)
+	require.Contains(t, d.Text, "; rows not counted yet; key mrn, claim_no; replica identity default; no SELECT on it; no USAGE on its schema\n")
+	require.Contains(t, d.Text, "\n    # left out: \"public.unkeyed\": ")
 	wouldStart(t, file, d.Text)
+	createLater(t, source)
+	again, err := trial.Tables.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, again, len(listed), "a table that is made later is not captured")
 	var shown strings.Builder
 	require.NoError(t, d.WriteText(&shown))
 	for _, table := range d.Tables {
@@ -142,6 +153,16 @@ func TestDraft(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "other", string(text))
+}
+
+// createLater makes a table with a key and one without in a schema that the draft names tables of.
+func createLater(t *testing.T, source string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), strings.Replace(source, "looker", "owner", 1))
+	require.NoError(t, err)
+	defer conn.Close(context.Background()) // nothing is open on it
+	_, err = conn.Exec(t.Context(), "CREATE TABLE billing.later (id int PRIMARY KEY, ssn text); CREATE TABLE billing.later_unkeyed (a int)")
+	require.NoError(t, err)
 }
 
 // wouldStart runs capture's own preflight on the draft, with a Kafka in place of the one that is to be filled in.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 )
 
@@ -30,13 +31,9 @@ source:
 	for _, note := range f.notes {
 		fmt.Fprintf(&b, "  # %s\n", note)
 	}
-	b.WriteString("  # Globs of schema.table; \"!\" excludes. A table that is made later is left out until privacy.columns names its key.\n  tables:\n")
-	for _, entry := range f.globs() {
-		if strings.HasPrefix(entry, "#") {
-			b.WriteString("    " + entry + "\n")
-			continue
-		}
-		b.WriteString("    - " + entry + "\n")
+	b.WriteString("  # One table a line. A table that is made later is not captured before it stands here, and its columns under privacy.\n  tables:\n")
+	for _, t := range f.tables {
+		b.WriteString("    " + entry(t) + "\n")
 	}
 	fmt.Fprintf(&b, `kafka:
   brokers: ["kafka:9092"] # CHANGE
@@ -51,41 +48,18 @@ clickhouse:
 	return b.String()
 }
 
-// globs are the entries of source.tables, with their comments.
-func (f *file) globs() []string {
-	var out []string
-	bySchema := map[string][]*Table{}
-	var order []string
-	for _, t := range f.tables {
-		if bySchema[t.Schema] == nil {
-			order = append(order, t.Schema)
-		}
-		bySchema[t.Schema] = append(bySchema[t.Schema], t)
+// entry names one table in source.tables, with what is known of it; one that cannot be captured stands there as a comment, with the
+// reason.
+func entry(t *Table) string {
+	if t.Obstacle != "" {
+		return "# left out: " + strconv.Quote(t.FullName()) + ": " + comment(t.Obstacle)
 	}
-	for _, schema := range order {
-		out = append(out, schemaGlobs(schema, bySchema[schema])...)
+	rows := "rows not counted yet"
+	if t.Rows >= 0 {
+		rows = "about " + estimate(t.Rows) + " rows"
 	}
-	return out
-}
-
-// schemaGlobs names a schema whole, and excludes what cannot be captured; where a glob cannot say it exactly, it names tables one by one.
-func schemaGlobs(schema string, tables []*Table) (out []string) {
-	good := slices.ContainsFunc(tables, func(t *Table) bool { return t.Obstacle == "" })
-	whole := good && globbable(schema) && !slices.ContainsFunc(tables, func(t *Table) bool { return t.Obstacle != "" && !globbable(t.Name) })
-	if whole {
-		out = append(out, glob(schema+".*"))
-	}
-	for _, t := range tables {
-		switch {
-		case t.Obstacle != "" && whole:
-			out = append(out, glob("!"+t.FullName())+" # "+comment(t.Obstacle))
-		case t.Obstacle != "":
-			out = append(out, "# left out: "+strconv.Quote(t.FullName())+": "+comment(t.Obstacle))
-		case !whole:
-			out = append(out, glob(t.FullName()))
-		}
-	}
-	return out
+	facts := []string{size(t.Bytes), rows, "key " + strings.Join(t.Key, ", "), "replica identity " + t.Identity}
+	return "- " + glob(t.FullName()) + " # " + printed(strings.Join(append(facts, t.Notes...), "; "))
 }
 
 // globbable reports whether a glob can name it and nothing else.
@@ -138,6 +112,9 @@ func glob(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${", "
 
 // comment keeps a text to one line.
 func comment(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// printed is a comment of names, which may hold what no file of text does.
+func printed(s string) string { return comment(ops.Printable(s)) }
 
 // nameOf makes a name for topics and ClickHouse's database.
 func nameOf(database string) string {

@@ -1,0 +1,83 @@
+package preflight
+
+import (
+	"context"
+	"strings"
+
+	"dirtbike/cdc"
+)
+
+const slotSlug = "postgres-slot"
+
+// lookAtSlot looks whether the slot is ours; whether it fits the stored state, the start's own checks say.
+func (r *run) lookAtSlot(ctx context.Context, p *part) {
+	slot, found, err := r.trial.Source.Slot(ctx)
+	name := r.config.Source.Slot
+	switch {
+	case err != nil:
+		p.error(slotSlug, name, serverError(err))
+	case !found:
+		r.look(func(l *outlook) { l.slotMissing = true }) // what that means, the stored state says
+	case slot.WALStatus == "lost" || slot.Invalidation != "":
+		r.look(func(l *outlook) { l.slotLost = true })
+	case slot.WALStatus == "unreserved":
+		p.warn(slotSlug, name, "ALTER SYSTEM SET max_slot_wal_keep_size = '"+keepProposed+"';\nSELECT pg_reload_conf();",
+			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
+	case slot.Active:
+		p.ok(slotSlug, name, "a capture reads it, up to %s", slot.ConfirmedFlush)
+	default:
+		p.ok(slotSlug, name, "it is there, at %s, and nobody reads it", slot.ConfirmedFlush)
+	}
+}
+
+// outlook is what only several parts together tell.
+type outlook struct {
+	// slotMissing and slotLost are what Postgres says: there is none, or one whose log is gone.
+	slotMissing, slotLost bool
+	// known says that the stored state could be read; phase is its own.
+	known bool
+	phase cdc.Phase
+	// refusal is why a start would be refused for want of the slot; passed says that it would not be, for whatever reason.
+	refusal error
+	passed  bool
+}
+
+// look changes what is known, or reads it.
+func (r *run) look(at func(*outlook)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at(&r.outlook)
+}
+
+// begun reports whether a state is stored that goes on from a slot: without it changes are missing.
+func begun(phase cdc.Phase) bool { return phase != cdc.PhaseNone && phase != cdc.PhaseCreating }
+
+// wants reports whether the refusal of a start is about a slot that is missing or lost.
+func wants(state *cdc.State, slot cdc.SlotStatus, found bool, why string) bool {
+	about := strings.Contains(why, "slot ") || state.Source.Phase == cdc.PhaseRenewing
+	return about && (!found && begun(state.Source.Phase) || found && (slot.WALStatus == "lost" || slot.Invalidation != ""))
+}
+
+// judgeMissingSlot says what a slot that is not there, or is no use, means, once all parts have been looked at.
+func (r *run) judgeMissingSlot(p *part) {
+	name := r.config.Source.Slot
+	r.look(func(l *outlook) {
+		switch {
+		case l.refusal != nil:
+			why, try := splitTry(l.refusal)
+			p.fail(slotSlug, name, try, "%s", why)
+		case l.slotLost:
+			p.fail(slotSlug, name, "raise max_slot_wal_keep_size, then "+cdc.StartAnew+"; if the slot is another pipeline's, name another in source.slot",
+				"Postgres has given up its log, so that changes are missing")
+		case !l.slotMissing:
+		case l.passed && begun(l.phase):
+			p.ok(slotSlug, name, "it was made while this was looked at")
+		case !l.known:
+			p.ok(slotSlug, name, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read")
+		case begun(l.phase):
+			p.fail(slotSlug, name, cdc.StartAnew, "it is gone, and the stored state (phase %s) goes on from it: what was changed since then cannot be read any more", l.phase)
+		default:
+			p.ok(slotSlug, name, "it is not there; dirtbike makes it at the first start")
+		}
+	})
+}

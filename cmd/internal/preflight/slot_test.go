@@ -1,0 +1,85 @@
+package preflight
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+)
+
+// TestSlotAndState: what a missing slot means, the stored state tells; and what the state was not compared with is said.
+func TestSlotAndState(t *testing.T) {
+	gone := fmt.Errorf("%w: slot dirtbike is gone; changes after 0/1 cannot be read any more. Try: %s", cdc.ErrGap, cdc.StartAnew)
+	for _, c := range []struct {
+		outlook
+		level         Level
+		says, command string
+	}{
+		{outlook{slotMissing: true, known: true}, LevelOK, "it is not there; dirtbike makes it at the first start", ""},
+		{outlook{slotMissing: true, known: true, phase: cdc.PhaseCreating}, LevelOK, "it is not there; dirtbike makes it at the first start", ""},
+		{outlook{slotMissing: true}, LevelOK, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read", ""},
+		{outlook{slotMissing: true, known: true, phase: cdc.PhaseStreaming, refusal: gone}, LevelError, "changes are missing between the stored position and the source: slot dirtbike is gone; changes after 0/1 cannot be read any more", cdc.StartAnew},
+		{outlook{slotMissing: true, known: true, phase: cdc.PhaseCopying}, LevelError, "it is gone, and the stored state (phase copying) goes on from it: what was changed since then cannot be read any more", cdc.StartAnew},
+		{outlook{slotMissing: true, known: true, phase: cdc.PhaseCopying, passed: true}, LevelOK, "it was made while this was looked at", ""},
+		{outlook{slotLost: true}, LevelError, "Postgres has given up its log, so that changes are missing",
+			"raise max_slot_wal_keep_size, then dirtbike resnapshot --all; if the slot is another pipeline's, name another in source.slot"},
+	} {
+		p := &part{name: partPostgres}
+		r := &run{config: &config.Config{}, outlook: c.outlook}
+		r.judgeMissingSlot(p)
+		found := p.close()
+		require.Len(t, found, 1)
+		require.Equal(t, []any{c.level, c.says, c.command}, []any{found[0].Level, found[0].Message, found[0].Command})
+	}
+	p := &part{name: partPostgres}
+	(&run{config: &config.Config{}}).judgeMissingSlot(p)
+	require.Empty(t, p.close(), "a slot that is there has been judged")
+
+	for _, c := range []struct {
+		phase cdc.Phase
+		slot  cdc.SlotStatus
+		found bool
+		why   string
+		wants bool
+	}{
+		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, "slot dirtbike is gone", true},
+		{cdc.PhaseRenewing, cdc.SlotStatus{}, false, "the last dirtbike resnapshot --all did not get to its end", true},
+		{cdc.PhaseNone, cdc.SlotStatus{WALStatus: "lost"}, true, "slot dirtbike was invalidated", true},
+		{cdc.PhaseStreaming, cdc.SlotStatus{Invalidation: "idle_timeout"}, true, "slot dirtbike was invalidated", true},
+		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, "the topics were made with 3 partitions", false},
+		{cdc.PhaseStreaming, cdc.SlotStatus{WALStatus: "reserved"}, true, "slot dirtbike stands at 0/2", false},
+		{cdc.PhaseNone, cdc.SlotStatus{}, false, "slot dirtbike", false},
+	} {
+		require.Equal(t, c.wants, wants(&cdc.State{Source: cdc.SourceState{Phase: c.phase}}, c.slot, c.found, c.why), c.why)
+	}
+}
+
+// TestStateNotCompared: tables that nobody has listed are not none.
+func TestStateNotCompared(t *testing.T) {
+	stored := &cdc.State{Source: cdc.SourceState{Phase: cdc.PhaseStreaming, Epoch: 1}}
+	for _, c := range []struct {
+		tables []*cdc.Table
+		err    error
+		state  *cdc.State
+		says   string
+	}{
+		{[]*cdc.Table{{}, {}}, nil, &cdc.State{}, "nothing is stored: this would be a first start, which copies 2 tables"},
+		{[]*cdc.Table{}, nil, &cdc.State{}, "nothing is stored: this would be a first start, which copies 0 tables"},
+		{nil, errors.New("dial"), &cdc.State{}, "nothing is stored; what a first start would copy could not be compared with the source, since Postgres is not reachable"},
+		{nil, cdc.ErrRefused, &cdc.State{}, "nothing is stored; what a first start would copy could not be compared with the source, since Postgres did not tell its tables"},
+		{nil, errors.New("dial"), stored, "phase streaming, epoch 1, up to 0/0; it could not be compared with the source, since Postgres is not reachable"},
+		{[]*cdc.Table{{}}, nil, stored, "phase streaming, epoch 1, up to 0/0"},
+	} {
+		r := &run{config: &config.Config{}, tables: c.tables, parts: map[string]*part{partPostgres: {name: partPostgres}}}
+		if c.err != nil {
+			r.parts[partPostgres].connectError("h", c.err)
+		}
+		p := &part{name: partPipeline}
+		r.judgeState(p, c.state, len(c.tables))
+		require.Equal(t, c.says, p.close()[0].Message)
+	}
+}

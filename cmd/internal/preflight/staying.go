@@ -1,0 +1,124 @@
+package preflight
+
+import (
+	"slices"
+	"strings"
+
+	"dirtbike/cdc"
+)
+
+// All statements that name tables name the same ones: those that are captured, and those that would be once what is printed before is
+// done. One that only leaving out mends is in none of them: nobody would read it, and without a key Postgres would refuse its updates
+// as soon as it is published. So the printed commands, each run once and in their order, are enough.
+
+// leaving are the tables that nothing else mends than leaving them out: all checks print the same source.tables, since the line
+// replaces the key, so that one which names a single table would take the others back in.
+func (r *run) leaving(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) (out []string) {
+	for _, t := range listed {
+		if t.Refused != nil && r.mendOf(t, tables) == "" {
+			out = append(out, t.FullName())
+		}
+	}
+	for _, why := range order {
+		names := clashing[why]
+		out = append(out, names[min(1, len(names)-1):]...) // the first of those that share a name may keep it
+	}
+	return out
+}
+
+// stay gives what Postgres says of the tables that are not leaving.
+func stay(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
+	for _, t := range listed {
+		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
+		if at < 0 || slices.Contains(leaving, t.FullName()) {
+			continue // gone by now, or to be left out
+		}
+		staying := tables[at]
+		staying.listed = t
+		out = append(out, staying)
+	}
+	slices.SortFunc(out, func(a, b table) int { return strings.Compare(a.plain, b.plain) })
+	return out
+}
+
+// unmended are the names of the tables that cannot be captured yet.
+func unmended(tables []table) (names []string) {
+	for _, t := range tables {
+		if t.listed.Refused != nil && !t.listed.ByConfig {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
+
+// mend are the statements after which the table can be captured; empty if there are none that keep its rows as they are.
+func (t *table) mend() string {
+	alter := "ALTER TABLE " + t.name + " "
+	var lines []string
+	if t.persistence == "u" {
+		lines = append(lines, alter+"SET LOGGED;")
+	}
+	nothing := t.identity == "n" || t.identity == "i" && !t.indexed
+	identified := !nothing && (t.identity == "i" || t.keyed)
+	switch {
+	case t.kind == "p":
+		return ""
+	case identified && t.persistence == "u":
+	case nothing && t.keyed:
+		lines = append(lines, alter+"REPLICA IDENTITY DEFAULT;")
+	case t.constraint != "" && nothing:
+		lines = append(lines, t.undeferred(), alter+"REPLICA IDENTITY DEFAULT;")
+	case t.constraint != "" && t.identity != "i":
+		lines = append(lines, t.undeferred())
+	case t.candidate != "":
+		lines = append(lines, alter+"REPLICA IDENTITY USING INDEX "+t.candidate+";")
+	default:
+		return ""
+	}
+	return strings.Join(lines, "\n")
+}
+
+// undeferred makes the key anew, not deferrable.
+func (t *table) undeferred() string {
+	key, _, _ := strings.Cut(t.definition, " DEFERRABLE")
+	return "ALTER TABLE " + t.name + " DROP CONSTRAINT " + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
+}
+
+// mender is who may run what mend gives: a new key makes an index, for which the owner needs CREATE on the schema.
+func mender(t *cdc.Table, tables []table) string {
+	at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
+	if at < 0 {
+		return ""
+	}
+	return ownerOf(tables[at:at+1], func(t table) bool { return t.constraint == "" || t.ownerBuilds })
+}
+
+// orSuperuser follows the name of a role that suffices.
+const orSuperuser = ", the owner, or a superuser"
+
+// ownerOf names the tables' owner, if they have one, and it may do what else the statement takes; else nobody, which is a superuser.
+func ownerOf(tables []table, may func(table) bool) string {
+	return owner(tables, func(t table) string {
+		if !t.ownerUses || !may(t) {
+			return ""
+		}
+		return t.owner
+	})
+}
+
+// owner is who owns them all; empty if that is not one role.
+func owner(tables []table, of func(table) string) string {
+	name := ""
+	for i, t := range tables {
+		if i > 0 && of(t) != name || of(t) == "" {
+			return ""
+		}
+		name = of(t)
+	}
+	if name == "" {
+		return ""
+	}
+	return name + orSuperuser
+}
+
+func always(table) bool { return true }

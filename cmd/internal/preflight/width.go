@@ -1,0 +1,92 @@
+package preflight
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"dirtbike/cmd/internal/ops"
+
+	pretty "github.com/jedib0t/go-pretty/v6/table"
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
+	"golang.org/x/term"
+)
+
+// How wide a table is, in columns of a terminal.
+const (
+	// mostWidth is also that of a table that goes to no terminal; leastWidth that of one for a terminal that is narrower.
+	mostWidth  = 120
+	leastWidth = 60
+	// stackedWidth is below what the subject stands under the check's name, which leaves more room for what was found.
+	stackedWidth = 100
+	// subjectShare is how much of the room beside the name a subject takes before it goes on in the next line.
+	subjectShare = 0.4
+)
+
+// tableWidth is what fits where the report goes to.
+func tableWidth(w io.Writer) int {
+	file, is := w.(*os.File)
+	if !is {
+		return mostWidth
+	}
+	width, _, err := term.GetSize(int(file.Fd())) // an error, or 0, if nobody knows
+	if err != nil || width <= 0 {
+		return mostWidth
+	}
+	return min(max(width, leastWidth), mostWidth)
+}
+
+// tableOf writes one part's checks, no line wider than width.
+func tableOf(checks []Check, width int) string {
+	name, subject := prettytext.StringWidth(checks[0].Part), 0
+	for _, c := range checks {
+		name = max(name, prettytext.StringWidth(c.Slug))
+		subject = max(subject, prettytext.StringWidth(ops.Printable(c.Subject)))
+	}
+	t := pretty.NewWriter()
+	t.SetStyle(pretty.StyleLight)
+	const mark, edges = 1, 3 // of each column: a line and a space on both sides
+	if width < stackedWidth {
+		found := width - mark - name - 3*edges - 1
+		t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 3, WidthMax: found, WidthMaxEnforcer: softly}})
+		t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "FOUND"})
+		for _, c := range checks {
+			t.AppendRow(pretty.Row{marks[c.Level], c.Slug + "\n" + softly(ops.Printable(c.Subject), name), ops.Printable(c.Message)})
+		}
+		return t.Render()
+	}
+	room := width - mark - name - 4*edges - 1
+	subject = max(min(subject, int(subjectShare*float64(room))), len("WHAT"))
+	t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 3, WidthMax: subject, WidthMaxEnforcer: softly}, {Number: 4, WidthMax: room - subject, WidthMaxEnforcer: softly}})
+	t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
+	for _, c := range checks {
+		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, ops.Printable(c.Subject), ops.Printable(c.Message)})
+	}
+	return t.Render()
+}
+
+// softly breaks a text between words, and within one only if it is wider than a line, which has room for one character at least.
+func softly(text string, width int) string {
+	width = max(width, 2)
+	var lines []string
+	line := ""
+	for _, word := range strings.Split(text, " ") {
+		for {
+			joined := word
+			if line != "" {
+				joined = line + " " + word
+			}
+			if prettytext.StringWidth(joined) <= width {
+				line = joined
+				break
+			}
+			if line != "" {
+				lines, line = append(lines, line), ""
+				continue
+			}
+			head := prettytext.Trim(word, width)
+			lines, word = append(lines, head), strings.TrimPrefix(word, head)
+		}
+	}
+	return strings.Join(append(lines, line), "\n")
+}
