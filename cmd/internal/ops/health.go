@@ -101,29 +101,33 @@ func (c *Collector) tablesHealth(ctx context.Context) error {
 }
 
 func (s Status) tablesHealth() error {
-	var bad, uncaptured, what []string
+	var bad, left, what []string
+	why := ""
 	for _, t := range s.Tables {
 		switch t.Phase {
 		case quarantined:
 			bad = append(bad, t.Table+" ("+withoutTry(t.Reason)+")")
 		case notCaptured:
-			uncaptured = append(uncaptured, t.Table)
+			reason := t.whyNot()
+			if reason != "" {
+				reason = " (" + reason + ")"
+			}
+			left, why = append(left, t.Table+reason), t.Reason
 		}
 	}
-	try := "dirtbike status, which says what to do for each"
 	if len(bad) > 0 {
 		what = append(what, fmt.Sprintf("%d of %d tables quarantined: %s", len(bad), len(s.Tables), strings.Join(bad, ", ")))
 	}
-	if len(uncaptured) > 0 {
-		what = append(what, "not captured: "+strings.Join(uncaptured, ", "))
+	if len(left) > 0 {
+		what = append(what, uncaptured+": "+strings.Join(left, ", "))
 	}
-	if len(what) == 0 {
+	switch at := way.FindStringIndex(oneLine(why)); {
+	case len(what) == 0:
 		return nil
+	case len(bad) == 0 && len(left) == 1 && at != nil:
+		return errors.New(strings.Join(what, "; ") + "." + oneLine(why)[at[0]:])
 	}
-	if len(bad) == 0 {
-		try = "restart capture to copy them, or see in its log why they cannot be captured"
-	}
-	return fmt.Errorf("%s. Try: %s", strings.Join(what, "; "), try)
+	return errors.New(strings.Join(what, "; ") + ". Try: dirtbike status, which says what to do for each")
 }
 
 // withoutTry leaves what to do out of a reason that stands among others.
