@@ -162,7 +162,8 @@ func TestAnInactiveSlotFailsAfterAGrace(t *testing.T) {
 	c := NewCollector(Sources{Slot: "s", Capture: func() cdc.Status { return cdc.Status{Phase: phase} }})
 	var idle time.Time
 	at := func(seconds int, active bool) error {
-		return c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)
+		_, err := c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)
+		return err
 	}
 	require.NoError(t, at(0, false), "nobody streams while the first copy runs")
 	require.NoError(t, at(60, false))
