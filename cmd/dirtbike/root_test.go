@@ -122,7 +122,7 @@ func TestColoursAreForTerminals(t *testing.T) {
 	t.Setenv("NO_COLOR", "")
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	require.NoError(t, err)
-	defer file.Close() //nolint:errcheck // it is read below
+	defer file.Close()
 	for _, to := range []io.Writer{file, new(strings.Builder)} {
 		a := &app{stderr: to, logLevel: "info", logFormat: "console"}
 		log, err := a.logger()

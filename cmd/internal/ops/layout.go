@@ -27,7 +27,7 @@ func Width(w io.Writer) int {
 	if !is {
 		return usualWidth
 	}
-	width, _, err := term.GetSize(int(file.Fd())) //nolint:gosec // a file descriptor
+	width, _, err := term.GetSize(int(file.Fd()))
 	if err != nil || width <= 0 {
 		return usualWidth // it is no terminal, or does not know its size
 	}

@@ -32,7 +32,7 @@ func TestObstacles(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
 	owner, err := pgx.Connect(ctx, stack.Postgres.URL())
 	require.NoError(t, err)
-	defer owner.Close(ctx) //nolint:errcheck // the test is over
+	defer owner.Close(ctx)
 	exec := func(statements ...string) {
 		for _, sql := range statements {
 			_, err := owner.Exec(ctx, sql)
