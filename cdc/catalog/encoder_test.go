@@ -64,18 +64,18 @@ func TestMatch(t *testing.T) {
 	}
 	require.NoError(t, wire(func(*cdc.WireRelation) {}))
 	for says, change := range map[string]func(w *cdc.WireRelation){
-		"now called public.u":                          func(w *cdc.WireRelation) { w.Name = "u" },
-		"replica identity":                             func(w *cdc.WireRelation) { w.Identity = 'f' },
-		"captured: dropped z. Try: ":                   func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
-		"captured: added w. Try: ":                     func(w *cdc.WireRelation) { w.Columns = append(w.Columns, cdc.WireColumn{Name: "w"}) },
-		"captured: column v is now x. Try: ":           func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
-		"captured: dropped v, added x. Try: ":          func(w *cdc.WireRelation) { w.Columns[1].Name, w.Columns[1].TypeOID = "x", 25 },
-		"captured: id is no longer integer. Try: ":     func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
-		"captured: v is no longer numeric(5,2). Try: ": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
-		"captured: z is no longer zip5. Try: ":         func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
-		"captured: column 2 is now z, was v. Try: ":    func(w *cdc.WireRelation) { w.Columns[1], w.Columns[2] = w.Columns[2], w.Columns[1] },
-		"captured: it has 4 columns, had 3. Try: ":     func(w *cdc.WireRelation) { w.Columns = append(w.Columns, w.Columns[0]) },
-		"captured: added w0, added w1, added w2, added w3, added w4 and 2 more. Try: ": func(w *cdc.WireRelation) {
+		"now called public.u": func(w *cdc.WireRelation) { w.Name = "u" },
+		"replica identity":    func(w *cdc.WireRelation) { w.Identity = 'f' },
+		"captured: its columns have changed (dropped z). Try: ":                   func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
+		"captured: its columns have changed (added w). Try: ":                     func(w *cdc.WireRelation) { w.Columns = append(w.Columns, cdc.WireColumn{Name: "w"}) },
+		"captured: its columns have changed (v is now x). Try: ":                  func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
+		"captured: its columns have changed (dropped v, added x). Try: ":          func(w *cdc.WireRelation) { w.Columns[1].Name, w.Columns[1].TypeOID = "x", 25 },
+		"captured: its columns have changed (id is no longer integer). Try: ":     func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
+		"captured: its columns have changed (v is no longer numeric(5,2)). Try: ": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
+		"captured: its columns have changed (z is no longer zip5). Try: ":         func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
+		"captured: column 2 is now z, was v. Try: ":                               func(w *cdc.WireRelation) { w.Columns[1], w.Columns[2] = w.Columns[2], w.Columns[1] },
+		"captured: it has 4 columns, had 3. Try: ":                                func(w *cdc.WireRelation) { w.Columns = append(w.Columns, w.Columns[0]) },
+		"captured: its columns have changed (added w0, added w1, added w2, added w3, added w4 and 2 more). Try: ": func(w *cdc.WireRelation) {
 			for i := range 7 {
 				w.Columns = append(w.Columns, cdc.WireColumn{Name: fmt.Sprintf("w%d", i)})
 			}

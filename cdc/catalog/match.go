@@ -30,7 +30,7 @@ func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
 		return fmt.Sprintf("its replica identity went from %q to %q", byte(rel.Identity), w.Identity)
 	}
 	if changes := columnDifferences(rel, w); len(changes) > 0 {
-		return cdc.Few(changes)
+		return "its columns have changed (" + cdc.Few(changes) + ")"
 	}
 	if len(w.Columns) != len(rel.Columns) {
 		return fmt.Sprintf("it has %d columns, had %d", len(w.Columns), len(rel.Columns))
@@ -64,7 +64,7 @@ func columnDifferences(rel *schemas.Relation, w *cdc.WireRelation) (changes []st
 		switch {
 		case is == nil && len(w.Columns) == len(rel.Columns) && !was[w.Columns[i].Name] && sameType(&c.Type, &w.Columns[i]):
 			renamed[w.Columns[i].Name] = true
-			changes = append(changes, "column "+c.Name+" is now "+w.Columns[i].Name)
+			changes = append(changes, c.Name+" is now "+w.Columns[i].Name)
 		case is == nil:
 			changes = append(changes, "dropped "+c.Name)
 		case !sameType(&c.Type, is):

@@ -96,7 +96,11 @@ func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []
 }
 
 // obstacle is what keeps one table out, and what mends each of it.
-type obstacle struct{ why, mend []string }
+type obstacle struct {
+	why, mend []string
+	// by says who has to, where that is not whoever starts capture.
+	by string
+}
 
 func (o *obstacle) add(why, mend string) {
 	o.why = append(o.why, why)
@@ -108,7 +112,7 @@ func (o *obstacle) add(why, mend string) {
 func (o *obstacle) String() string {
 	text := strings.Join(o.why, "; ")
 	if len(o.mend) > 0 {
-		text += ". Try: " + strings.Join(o.mend, "; ")
+		text += ". Try" + o.by + ": " + strings.Join(o.mend, "; ")
 	}
 	return text
 }
@@ -124,17 +128,24 @@ func obstaclesOf(t *cdc.Table, r right) (o obstacle) {
 	if r.role == "" {
 		return o
 	}
+	if r.hidden {
+		o.by = ", as a superuser"
+		o.add("row-level security hides rows of it from "+r.role, "ALTER ROLE "+r.role+" BYPASSRLS")
+	}
+	if r.usage && r.selects && (r.published || r.joins) {
+		return o
+	}
+	if o.by == "" {
+		o.by = ", as the tables' owner"
+	}
+	if !r.published && !r.joins {
+		o.add("it is not in publication "+r.publication+" and "+r.role+" may not add it", "ALTER PUBLICATION "+r.publication+" ADD TABLE ONLY "+r.table)
+	}
 	if !r.usage {
 		o.add(r.role+" may not use schema "+r.schema, "GRANT USAGE ON SCHEMA "+r.schema+" TO "+r.role)
 	}
 	if !r.selects {
 		o.add(r.role+" may not read it", "GRANT SELECT ON TABLE "+r.table+" TO "+r.role)
-	}
-	if r.hidden {
-		o.add("row-level security hides rows of it from "+r.role, "ALTER ROLE "+r.role+" BYPASSRLS")
-	}
-	if !r.published && !r.joins {
-		o.add("it is not in publication "+r.publication+" and "+r.role+" may not add it: its owner has to", "ALTER PUBLICATION "+r.publication+" ADD TABLE ONLY "+r.table)
 	}
 	return o
 }
