@@ -94,7 +94,7 @@ func (s *session) prepare(ctx context.Context, t *liveTable) (err error) {
 func (t *liveTable) now(phase TablePhase, generation uint32) TableState {
 	return TableState{
 		Format: StateFormat, Schema: t.Schema, Table: t.Name, OID: t.OID, Topic: t.Topic.Name, Phase: phase,
-		Generation: generation, KeyPrint: t.KeyPrint, PolicyPrint: t.PolicyPrint, Shape: t.Shape,
+		Generation: generation, KeyPrint: t.KeyPrint, PolicyPrint: t.PolicyPrint, Shape: t.Shape, Columns: t.Columns,
 	}
 }
 
@@ -140,7 +140,7 @@ func changed(t *Table, stored TableState) string {
 	case stored.OID != t.OID:
 		return "the table was dropped and made again: its changes in between are unknown"
 	case !SameShape(stored.Shape, t.Shape):
-		return "the table's columns have changed since it was copied: its rows may have changed without an event"
+		return ShapeChange(stored.Shape, t.Shape, stored.Columns, t.Columns) + ": its rows may have changed without an event since it was copied"
 	case stored.KeyPrint != t.KeyPrint && stored.PolicyPrint == t.PolicyPrint: // the fingerprint of a key holds its columns' policies
 		return "the table's key has changed since its rows were written"
 	}

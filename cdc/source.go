@@ -144,6 +144,8 @@ type Table struct {
 	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums, "<print>;<oid>=<print>,…": a table
 	// whose shape changed may hold rows that changed without an event (rule 18). A label that was added changes nothing.
 	Shape string
+	// Columns are what Shape is of, in the order of their numbers.
+	Columns []Column
 	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it gives each
 	// column: types without a binary decoder are cast to text.
 	CopySQL   string
@@ -153,7 +155,7 @@ type Table struct {
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64
 	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not there), and
-	// what to do; nil if it can. Of a refused table only OID, names and Shape are set.
+	// what to do; nil if it can. Of a refused table only OID, names, Shape and Columns are set.
 	Refused error
 	// ByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or names a column that is
 	// not there), so that where the columns are as they were, it is the config that has changed.

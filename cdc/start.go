@@ -126,7 +126,7 @@ func (s *session) resume(ctx context.Context, identity Identity, tables []*Table
 		return err
 	}
 	first := s.state.Source.Phase == PhaseCreating
-	changed := append(s.excludeUnnamed(), s.settleMembers(members)...)
+	changed := append(append(s.excludeUnnamed(), s.settleMembers(members)...), s.settleColumns()...)
 	s.state.Source.Timeline = identity.Timeline
 	s.state.Source.HashKeys = s.mergedHashKeys()
 	if first || len(s.uncopied()) > 0 {

@@ -195,6 +195,40 @@ func TestOpenComesBeforeTheSnapshot(t *testing.T) {
 	})
 }
 
+// TestChangedColumnsAreNamed: also those that changed while no capture ran. A state of an older build, which lists none, is brought up
+// to date by a start that finds the columns as they were.
+func TestChangedColumnsAreNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		a := r.tables.list[0]
+		a.Columns = []Column{{1, "id", "bigint"}, {2, "note", "text"}, {3, "zip", "char(5)"}}
+		stop := r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		_, state := r.snapshot()
+		require.Equal(t, a.Columns, state.Tables["public.a"].Columns)
+		a.Shape, a.PolicyPrint, a.Columns = "x", "x", []Column{{1, "id", "bigint"}, {3, "postcode", "char(9)"}, {4, "note", "text"}}
+		stop = r.start(t)
+		r.streaming(t)
+		reason := r.capture.Status().Tables[0].Reason
+		require.NoError(t, stop())
+		require.Contains(t, reason, "the table's columns have changed (dropped note, renamed zip to postcode, postcode is now char(9), was char(5), added note text): its rows may have changed")
+		require.Contains(t, reason, "Try: "+CopyAgain("public.a"))
+	})
+}
+
+func TestShapeChange(t *testing.T) {
+	before := []Column{{1, "id", "bigint"}}
+	after := append([]Column{}, before...)
+	for n := range int16(7) {
+		after = append(after, Column{n + 2, "c" + string('a'+rune(n)), "text"})
+	}
+	require.Empty(t, ShapeChange("p;1=a", "p;1=a,2=b", before, after), "an added label changes nothing")
+	require.Equal(t, "the table's columns have changed (added ca text, added cb text, added cc text, added cd text, added ce text and 2 more)", ShapeChange("p", "q", before, after))
+	require.Equal(t, "the table's columns have changed", ShapeChange("p", "q", nil, after), "a state of an older build")
+	require.Contains(t, ShapeChange("p;1=a", "p;2=b", before, before), "a label of an enum")
+}
+
 func TestChangedTablesAreQuarantined(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -104,6 +104,8 @@ type TableState struct {
 	PolicyPrint string `json:"policy_print"`
 	// Shape fingerprints the table's columns as they were when the generation was opened.
 	Shape string `json:"shape"`
+	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that did not know it.
+	Columns []Column `json:"columns,omitempty"`
 	// Members is what published the table before the generation's snapshot was taken, brought up to date at each start; empty in
 	// a state written by a build that did not know it.
 	Members Members `json:"members,omitempty"`

@@ -83,7 +83,7 @@ func (t *Tables) drifted(k *known, e *entry, now trace) error {
 	case e.rel.FullName() != k.rel.FullName():
 		return fmt.Errorf("the table was renamed to %s", e.rel.FullName())
 	case !cdc.SameShape(k.cdc.Shape, shape(e)):
-		return errors.New("the table's columns, or an enum's labels, have changed: rows may have changed without an event")
+		return errors.New(cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel)) + ": rows may have changed without an event")
 	case k.follow(now):
 		return errors.New("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
 	case e.rel.Identity != k.rel.Identity:

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"testing"
 
 	"dirtbike/cdc"
@@ -65,15 +66,47 @@ func TestMatch(t *testing.T) {
 	for says, change := range map[string]func(w *cdc.WireRelation){
 		"now called public.u": func(w *cdc.WireRelation) { w.Name = "u" },
 		"replica identity":    func(w *cdc.WireRelation) { w.Identity = 'f' },
-		"it has 2 columns":    func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
-		"column 2 is now x":   func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
-		"is of another type":  func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
-		"precision or length": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
-		"than zip5":           func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
-		"no longer (id)":      func(w *cdc.WireRelation) { w.Columns[0].Key = false },
-		"its key":             func(w *cdc.WireRelation) { w.Columns[1].Key = true },
+		"captured: its columns have changed (dropped z). Try: ":                   func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
+		"captured: its columns have changed (added w). Try: ":                     func(w *cdc.WireRelation) { w.Columns = append(w.Columns, cdc.WireColumn{Name: "w"}) },
+		"captured: its columns have changed (v is now x). Try: ":                  func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
+		"captured: its columns have changed (dropped v, added x). Try: ":          func(w *cdc.WireRelation) { w.Columns[1].Name, w.Columns[1].TypeOID = "x", 25 },
+		"captured: its columns have changed (id is no longer integer). Try: ":     func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
+		"captured: its columns have changed (v is no longer numeric(5,2)). Try: ": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
+		"captured: its columns have changed (z is no longer zip5). Try: ":         func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
+		"captured: column 2 is now z, was v. Try: ":                               func(w *cdc.WireRelation) { w.Columns[1], w.Columns[2] = w.Columns[2], w.Columns[1] },
+		"captured: it has 4 columns, had 3. Try: ":                                func(w *cdc.WireRelation) { w.Columns = append(w.Columns, w.Columns[0]) },
+		"captured: its columns have changed (added w0, added w1, added w2, added w3, added w4 and 2 more). Try: ": func(w *cdc.WireRelation) {
+			for i := range 7 {
+				w.Columns = append(w.Columns, cdc.WireColumn{Name: fmt.Sprintf("w%d", i)})
+			}
+		},
+		"no longer (id)": func(w *cdc.WireRelation) { w.Columns[0].Key = false },
+		"its key":        func(w *cdc.WireRelation) { w.Columns[1].Key = true },
 	} {
 		require.ErrorContains(t, wire(change), says)
+	}
+}
+
+// TestDriftNamesColumns: whoever is told that columns have changed is told which.
+func TestDriftNamesColumns(t *testing.T) {
+	d := newDatabase(t, "18")
+	for says, change := range map[string]string{
+		"columns have changed (added note text): rows may":                           "ALTER TABLE t ADD note text",
+		"columns have changed (dropped v): rows may":                                 "ALTER TABLE t DROP v",
+		"columns have changed (dropped v, added v numeric(5,2)): rows may":           "ALTER TABLE t DROP v; ALTER TABLE t ADD v numeric(5,2)",
+		"columns have changed (renamed v to w): rows may":                            "ALTER TABLE t RENAME v TO w",
+		"columns have changed (v is now numeric(7,2), was numeric(5,2)): rows may":   "ALTER TABLE t ALTER v TYPE numeric(7,2)",
+		"a label of an enum, or an attribute of a composite type, that the table's ": "ALTER TYPE mood RENAME VALUE 'ok' TO 'okay'",
+	} {
+		d.fresh(t, "CREATE TYPE mood AS ENUM ('ok', 'bad')", "CREATE TABLE t (id int PRIMARY KEY, v numeric(5,2), m mood)")
+		tables := d.tables(Options{})
+		_, err := tables.List(t.Context())
+		require.NoError(t, err)
+		d.exec(t, change)
+		found := drift(t, tables)
+		require.Len(t, found, 1, change)
+		require.ErrorContains(t, found[0], says)
+		require.ErrorContains(t, found[0], "without an event. Try: dirtbike resnapshot public.t")
 	}
 }
 

@@ -164,7 +164,7 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 }
 
 func refusedTable(e *entry, why error, byConfig bool) *known {
-	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Refused: why, ByConfig: byConfig}}
+	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: why, ByConfig: byConfig}}
 }
 
 func (t *Tables) compile(e *entry) (*known, error) {
@@ -177,7 +177,7 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted},
-		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e),
+		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e), Columns: columns(e.rel),
 		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
 	}}, nil
 }
@@ -248,55 +248,6 @@ func (t *Tables) register(ctx context.Context, table *schemas.Table) (avro.IDs, 
 		}
 	}
 	return ids, nil
-}
-
-// Match implements cdc.Tables.
-func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
-	k, err := t.find(table.OID)
-	if err != nil {
-		return err
-	}
-	if why := difference(k.rel, w); why != "" {
-		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain(table.FullName()), why)
-	}
-	return nil
-}
-
-// difference says how a Relation message differs from the relation the encoder was compiled from; "" if it does not.
-func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
-	switch {
-	case w.Schema != rel.Schema || w.Name != rel.Name:
-		return fmt.Sprintf("it is now called %s.%s", w.Schema, w.Name)
-	case w.Identity != byte(rel.Identity):
-		return fmt.Sprintf("its replica identity went from %q to %q", byte(rel.Identity), w.Identity)
-	case len(w.Columns) != len(rel.Columns):
-		return fmt.Sprintf("it has %d columns, had %d", len(w.Columns), len(rel.Columns))
-	}
-	for i, c := range w.Columns {
-		was := rel.Columns[i]
-		if c.Name != was.Name {
-			return fmt.Sprintf("column %d is now %s, was %s", i+1, c.Name, was.Name)
-		}
-		if c.TypeOID != was.Type.OID {
-			return fmt.Sprintf("column %s is of another type than %s", c.Name, was.Type.Name)
-		}
-		if was.Type.OID == was.Type.Base && c.TypeMod != was.Type.Mod {
-			return fmt.Sprintf("column %s has another precision or length than %s", c.Name, was.Type.Name)
-		}
-		// Under FULL Postgres flags every column, so that the flags say nothing about the key.
-		if rel.Identity != schemas.IdentityFull && c.Key != slices.Contains(rel.Key, i) {
-			return fmt.Sprintf("its key is no longer (%s)", strings.Join(keyNames(rel), ", "))
-		}
-	}
-	return ""
-}
-
-func keyNames(rel *schemas.Relation) []string {
-	names := make([]string, len(rel.Key))
-	for i, k := range rel.Key {
-		names[i] = rel.Columns[k].Name
-	}
-	return names
 }
 
 // keyPrint fingerprints what the record key depends on: names, kinds and policies of the key columns, in order.

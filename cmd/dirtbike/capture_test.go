@@ -143,7 +143,7 @@ func TestQuarantine(t *testing.T) {
 	r.exec(`INSERT INTO things VALUES (2000, 'goes on')`)
 	require.Eventually(t, func() bool {
 		code, out, _ := r.verb("status")
-		return code == exitNo && strings.Contains(out, "quarantined") && strings.Contains(out, "columns")
+		return code == exitNo && strings.Contains(out, "quarantined") && strings.Contains(out, "its columns have changed (added w)")
 	}, 20*time.Second, 200*time.Millisecond)
 	code, _, errs := r.verb("wait", "--timeout", "10s")
 	require.Equal(t, exitNo, code)

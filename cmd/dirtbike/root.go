@@ -153,17 +153,18 @@ func (a *app) config() (*config.Config, error) {
 	return c, nil
 }
 
-// logger logs to stderr: console on a terminal, JSON elsewhere.
+// logger logs to stderr: console on a terminal, JSON elsewhere. Only a terminal gets colours, as levelEncoder says.
 func (a *app) logger() (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(a.logLevel)
 	if err != nil {
 		return nil, wrong(fmt.Errorf("--log-level %q is none of debug, info, warn, error. Try: --log-level info", a.logLevel))
 	}
+	file, isFile := a.stderr.(*os.File)
+	terminal := isFile && term.IsTerminal(int(file.Fd()))
 	console := false
 	switch a.logFormat {
 	case "auto":
-		file, ok := a.stderr.(*os.File)
-		console = ok && term.IsTerminal(int(file.Fd()))
+		console = terminal
 	case "console":
 		console = true
 	case "json":
@@ -174,9 +175,17 @@ func (a *app) logger() (*zap.Logger, error) {
 	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder := zapcore.NewJSONEncoder(encoding)
 	if console {
-		encoding.EncodeLevel = zapcore.CapitalColorLevelEncoder
+		encoding.EncodeLevel = levelEncoder(terminal)
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
 	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level)
 	return zap.New(typableCore{core, a}), nil
+}
+
+// levelEncoder colours levels for people who look on: on a terminal, and unless NO_COLOR says otherwise.
+func levelEncoder(terminal bool) zapcore.LevelEncoder {
+	if terminal && os.Getenv("NO_COLOR") == "" {
+		return zapcore.CapitalColorLevelEncoder
+	}
+	return zapcore.CapitalLevelEncoder
 }

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 func TestCommandLines(t *testing.T) {
@@ -111,4 +115,33 @@ func TestTryOnItsOwnLine(t *testing.T) {
 	} {
 		require.Equal(t, want, tryOnItsOwnLine(message))
 	}
+}
+
+// TestColoursAreForTerminals: a log in a file, or of somebody who wants none, has no escape sequences.
+func TestColoursAreForTerminals(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer file.Close()
+	for _, to := range []io.Writer{file, new(strings.Builder)} {
+		a := &app{stderr: to, logLevel: "info", logFormat: "console"}
+		log, err := a.logger()
+		require.NoError(t, err)
+		log.Info("plain")
+	}
+	written, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	require.Contains(t, string(written), "\tINFO\tplain")
+	require.NotContains(t, string(written), "\x1b")
+	level := func(terminal bool) string {
+		encoding := zap.NewProductionEncoderConfig()
+		encoding.EncodeLevel = levelEncoder(terminal)
+		line, err := zapcore.NewConsoleEncoder(encoding).EncodeEntry(zapcore.Entry{Level: zap.InfoLevel}, nil)
+		require.NoError(t, err)
+		return line.String()
+	}
+	require.Contains(t, level(true), "\x1b[34mINFO\x1b[0m")
+	require.NotContains(t, level(false), "\x1b")
+	t.Setenv("NO_COLOR", "1")
+	require.NotContains(t, level(true), "\x1b")
 }

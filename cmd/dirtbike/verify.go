@@ -2,8 +2,10 @@ package main
 
 import (
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/verify"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 )
 
 func (a *app) verify() *cobra.Command {
@@ -19,7 +21,11 @@ func (a *app) verify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := pipeline.Verify(c.Context(), cfg, log, tables, func(string, int64) {})
+			progress := func(string, int64) {}
+			if log.Core().Enabled(zap.InfoLevel) {
+				progress = verify.ProgressLines(a.stderr)
+			}
+			report, err := pipeline.Verify(c.Context(), cfg, log, tables, progress)
 			if err != nil {
 				return verdict(err)
 			}

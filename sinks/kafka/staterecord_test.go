@@ -24,7 +24,7 @@ func TestStateRecords(t *testing.T) {
 		{source, "source", `{"format":1,"phase":"copying","epoch":1,"system":"7400000000000000001","timeline":1,"database":"clinic","slot":"dirtbike",` +
 			`"partitions":3,"hash_keys":{"k1":"ab"},"consistent_point":"FFFFFFFF/10"}`},
 		{table, "table:public.claims", `{"format":1,"schema":"public","table":"claims","oid":4242,"topic":"clinic.public.claims","phase":"copying","generation":1,` +
-			`"rows":0,"key_print":"k","policy_print":"p","shape":"","members":["table 7","schema 8"]}`},
+			`"rows":0,"key_print":"k","policy_print":"p","shape":"","columns":[{"n":1,"name":"id","type":"bigint"}],"members":["table 7","schema 8"]}`},
 	} {
 		key, value, err := encodeChange(test.change)
 		require.NoError(t, err)

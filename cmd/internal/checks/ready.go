@@ -28,9 +28,9 @@ var Ready = []Check{
 	},
 	{
 		Slug:    "tables",
-		Meaning: "A table is quarantined (its changes are not written any more) or new (`source.tables` names it, but the running capture has not seen it), or that could not be asked.",
+		Meaning: "A table is quarantined (its changes are not written any more) or new (`source.tables` names it, but the running capture has not taken it on), or that could not be asked.",
 		Safe:    "All other tables go on. The table's view stays as it was and is not called exact; the log is not held back.",
-		Do:      "See that Postgres and ClickHouse answer, then `dirtbike status`. Its NOTE says for each table why, and what to do: a quarantined one comes back by `dirtbike resnapshot schema.table`, with capture stopped; a new one by a restart of capture.",
+		Do:      "See that Postgres and ClickHouse answer, then `dirtbike status`. Its NOTE says for each table why, and what to do: a quarantined one comes back by `dirtbike resnapshot schema.table`, with capture stopped; a new one by a restart of capture, once what keeps it out is mended.",
 	},
 	{
 		Slug:    "exact",

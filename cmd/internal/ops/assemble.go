@@ -42,25 +42,6 @@ func assemble(f facts, capture cdc.Status) Status {
 	return out
 }
 
-// withUncaptured adds the tables that source.tables names and that nobody has spoken of yet, in the order of the names. One that
-// is published already has been taken on by a capture whose word has not reached ClickHouse.
-func withUncaptured(tables []TableStatus, named []Named, capture cdc.Status) []TableStatus {
-	follows := capture.Phase == cdc.PhaseStreaming && len(capture.Tables) > 0 // then it has named all that it captures
-	captured := len(tables)
-	for _, n := range named {
-		if slices.ContainsFunc(tables[:captured], func(t TableStatus) bool { return t.Table == n.Table }) {
-			continue
-		}
-		t := TableStatus{Table: n.Table, Phase: string(cdc.TableCopying)}
-		if follows || !n.Published {
-			t.Phase, t.Reason = notCaptured, "not captured: restart capture to copy it, or see in its log why it cannot be"
-		}
-		tables = append(tables, t)
-	}
-	sortTables(tables)
-	return tables
-}
-
 func sortTables(tables []TableStatus) {
 	slices.SortFunc(tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
 }

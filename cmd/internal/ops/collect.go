@@ -35,6 +35,9 @@ type Sources struct {
 	Capture func() cdc.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
 	WALDisk int64
+	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what mends it; it is asked while
+	// there are tables that are not captured. Nil leaves only that they are not.
+	Obstacles func(ctx context.Context) (map[string]string, error)
 	// Open says that columns which no rule names are published.
 	Open bool
 }
@@ -54,6 +57,12 @@ type Collector struct {
 		sync.Mutex
 		growth growth // of all looks of this process
 	}
+	obstacles struct {
+		sync.Mutex
+		found map[string]string
+		known bool
+		at    time.Time
+	}
 }
 
 // counts is what was counted in a view.
@@ -71,6 +80,8 @@ const (
 	factsCache = 250 * time.Millisecond
 	// countsCache is for how long row counts of views are used again: a count reads every key of the table.
 	countsCache = 10 * time.Second
+	// obstaclesCache is for how long what keeps tables out is used again: asking reads the whole catalog.
+	obstaclesCache = 10 * time.Second
 )
 
 // facts is what both servers said.
@@ -137,9 +148,10 @@ func (c *Collector) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return c.status(f), nil
+	return c.explained(ctx, c.status(f)), nil
 }
 
+// status is what Status gives, without the reasons of new tables.
 func (c *Collector) status(f facts) Status {
 	var capture cdc.Status
 	if c.Capture != nil {
@@ -168,7 +180,7 @@ func (c *Collector) Measured(ctx context.Context) (Status, error) {
 			f.slot = again
 		}
 	}
-	return c.status(f), nil
+	return c.explained(ctx, c.status(f)), nil
 }
 
 // lookAtSlot reads the slot, and keeps what it says for the rate.

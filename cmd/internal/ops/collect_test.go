@@ -134,16 +134,19 @@ func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
 		require.NoError(t, err, sql)
 	}
 	c.Publication, c.Match = "dirtbike", func(schema, table string) bool { return schema == "public" && table != "other" }
+	c.Obstacles = func(context.Context) (map[string]string, error) {
+		return map[string]string{"public.fresh": "owner may not. Try: GRANT", "public.claims": "it is captured"}, nil
+	}
 	defer func() { c.Match = nil; fresh() }()
 	fresh()
 	s, err := c.Status(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []TableStatus{
-		{Table: "public.fresh", Phase: "new", Reason: "not captured: restart capture to copy it, or see in its log why it cannot be"},
+		{Table: "public.fresh", Phase: "new", Reason: "not captured: owner may not. Try: GRANT; then restart capture"},
 		{Table: "public.left", Phase: "excluded", Rows: 1, Reason: "capture: no longer named"},
 		{Table: "public.taken", Phase: "copying"},
 	}, s.Tables[2:5])
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 6 tables quarantined: public.visits (load: column note: malformed value); not captured: public.fresh. Try: dirtbike status, which says what to do for each")
+	require.EqualError(t, c.tablesHealth(ctx), "1 of 6 tables quarantined: public.visits (load: column note: malformed value); not captured: public.fresh (owner may not). Try: dirtbike status, which says what to do for each")
 }
 
 // gather gives the value of each metric by its name and labels.

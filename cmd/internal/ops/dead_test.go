@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -98,6 +99,42 @@ func TestUncapturedTables(t *testing.T) {
 	require.Empty(t, assemble(f, cdc.Status{}).Tables, "nothing is captured before a first start")
 }
 
+// TestNewTablesSayWhy: what keeps a table out now comes before what capture said when it started, which may have been mended.
+func TestNewTablesSayWhy(t *testing.T) {
+	const noKey = "table public.a cannot be captured: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…)"
+	reasons := func(c *Collector) (out []string) {
+		s := c.explained(t.Context(), Status{Tables: []TableStatus{
+			{Table: "public.a", Phase: "new", Reason: noKey}, {Table: "public.b", Phase: "new"}, {Table: "public.c", Phase: "quarantined", Reason: "load: broken"},
+		}})
+		for _, table := range s.Tables {
+			out = append(out, table.Reason)
+		}
+		return out
+	}
+	asked := 0
+	obstacles := map[string]string{"public.b": "clerk may not read it. Try: GRANT SELECT ON TABLE public.b TO clerk"}
+	var fails error
+	c := NewCollector(Sources{Obstacles: func(context.Context) (map[string]string, error) { asked++; return obstacles, fails }})
+	for range 2 {
+		require.Equal(t, []string{
+			"not captured: capture has not seen it yet. Try: restart capture to copy it",
+			"not captured: clerk may not read it. Try: GRANT SELECT ON TABLE public.b TO clerk; then restart capture", "load: broken",
+		}, reasons(c))
+	}
+	require.Equal(t, 1, asked, "the catalog is large")
+	c.obstacles.at, fails = time.Time{}, errors.New("no")
+	for _, c := range []*Collector{c, NewCollector(Sources{})} {
+		require.Equal(t, []string{
+			"not captured: " + noKey + "; then restart capture",
+			"not captured. Try: restart capture to copy it, or dirtbike check, which says what keeps it out", "load: broken",
+		}, reasons(c), "the capture in this process has said something")
+	}
+	c.obstacles.at = time.Time{}
+	asked = 0
+	require.Empty(t, c.explained(t.Context(), Status{}).Tables)
+	require.Zero(t, asked, "there is no new table")
+}
+
 func TestHealthOfTables(t *testing.T) {
 	lag := int64(0)
 	s := Status{LagBytes: &lag, Tables: []TableStatus{
@@ -107,8 +144,12 @@ func TestHealthOfTables(t *testing.T) {
 	}}
 	require.EqualError(t, s.tablesHealth(), "2 of 3 tables quarantined: public.a (capture: it has no primary key), public.b (load: malformed value). Try: dirtbike status, which says what to do for each")
 	require.EqualError(t, s.exactHealth(), "not equal to the source: public.a (quarantined), public.b (quarantined). Try: dirtbike status")
-	s.Tables = append(s.Tables[2:], TableStatus{Table: "public.d", Phase: "new"})
-	require.EqualError(t, s.tablesHealth(), "not captured: public.d. Try: restart capture to copy them, or see in its log why they cannot be captured")
+	s.Tables = append(s.Tables[2:], TableStatus{Table: "public.d", Phase: "new", Reason: NotCaptured("", true)})
+	require.EqualError(t, s.tablesHealth(), "not captured: public.d (capture has not seen it yet). Try: restart capture to copy it")
+	s.Tables[1].Reason = NotCaptured("it has no primary key. Try: ALTER TABLE public.d ADD PRIMARY KEY (…)", true)
+	require.EqualError(t, s.tablesHealth(), "not captured: public.d (it has no primary key). Try: ALTER TABLE public.d ADD PRIMARY KEY (…); then restart capture")
+	s.Tables = append(s.Tables, TableStatus{Table: "public.f", Phase: "new", Reason: NotCaptured("", false)})
+	require.EqualError(t, s.tablesHealth(), "not captured: public.d (it has no primary key), public.f. Try: dirtbike status, which says what to do for each")
 	s.Tables = []TableStatus{{Table: "public.e", Phase: "copying"}}
 	require.NoError(t, s.tablesHealth())
 	require.EqualError(t, s.exactHealth(), "not equal to the source: public.e. Try: dirtbike wait")
@@ -121,7 +162,8 @@ func TestAnInactiveSlotFailsAfterAGrace(t *testing.T) {
 	c := NewCollector(Sources{Slot: "s", Capture: func() cdc.Status { return cdc.Status{Phase: phase} }})
 	var idle time.Time
 	at := func(seconds int, active bool) error {
-		return c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)
+		_, err := c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)
+		return err
 	}
 	require.NoError(t, at(0, false), "nobody streams while the first copy runs")
 	require.NoError(t, at(60, false))

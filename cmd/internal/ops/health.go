@@ -32,18 +32,31 @@ func (c *Collector) Checks() []Check {
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
 	var idle time.Time // when this check first saw nobody stream
-	return Check{Name: "slot", Func: func(ctx context.Context) error {
+	look := func(ctx context.Context) (forecast, error) {
 		f, err := c.lookAtSlot(ctx)
 		if err != nil {
-			return err
+			return forecast{}, err
 		}
 		fc := c.forecast(f, written{})
 		if err := f.judge(c.Slot, fc); err != nil {
-			return err
+			return fc, err
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		return c.streamed(ctx, f, fc, &idle)
+	}
+	return Check{Name: "slot", Func: func(ctx context.Context) error {
+		fc, err := look(ctx)
+		if err == nil || fc.limit == "" || fc.known {
+			return err
+		}
+		select { // the first answer of a process, too, says how long there is
+		case <-time.After(leastLook + leastLook/10):
+		case <-ctx.Done():
+			return err
+		}
+		_, err = look(ctx)
+		return err
 	}}
 }
 
@@ -51,33 +64,34 @@ func (c *Collector) slotCheck() Check {
 const idleGrace = 5 * time.Second
 
 // streamed is an error if somebody should stream from the slot and nobody does. Without a capture here only ClickHouse knows how
-// far a first copy is, so that nothing is said while it is away: then another check fails.
-func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) error {
+// far a first copy is, so that nothing is said while it is away: then another check fails. The forecast is the one that was used.
+func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) (forecast, error) {
 	if f.active {
 		*idle = time.Time{}
-		return nil
+		return fc, nil
 	}
 	if c.Capture == nil {
-		s, err := c.Status(ctx)
+		all, err := c.read(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // checks clickhouse, tables and exact say it
+			return fc, nil //nolint:nilerr // checks clickhouse, tables and exact say it
 		}
-		if why, try := f.dead(s.Phase, 0); why != "" {
-			return fmt.Errorf("%s%s. Try: %s", why, fc.lasts(), try)
+		fc = c.forecast(f, all.written())
+		if why, try := f.dead(c.status(all).Phase, 0); why != "" {
+			return fc, fmt.Errorf("%s%s. Try: %s", why, fc.lasts(), try)
 		}
-		return nil
+		return fc, nil
 	}
 	if c.Capture().Phase != cdc.PhaseStreaming {
 		*idle = time.Time{}
-		return nil
+		return fc, nil
 	}
 	if idle.IsZero() {
 		*idle = f.at
 	}
 	if f.at.Sub(*idle) < idleGrace {
-		return nil
+		return fc, nil
 	}
-	return fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.lasts())
+	return fc, fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.lasts())
 }
 
 func captureHealth(s cdc.Status) error {
@@ -101,29 +115,33 @@ func (c *Collector) tablesHealth(ctx context.Context) error {
 }
 
 func (s Status) tablesHealth() error {
-	var bad, uncaptured, what []string
+	var bad, left, what []string
+	why := ""
 	for _, t := range s.Tables {
 		switch t.Phase {
 		case quarantined:
 			bad = append(bad, t.Table+" ("+withoutTry(t.Reason)+")")
 		case notCaptured:
-			uncaptured = append(uncaptured, t.Table)
+			reason := t.whyNot()
+			if reason != "" {
+				reason = " (" + reason + ")"
+			}
+			left, why = append(left, t.Table+reason), t.Reason
 		}
 	}
-	try := "dirtbike status, which says what to do for each"
 	if len(bad) > 0 {
 		what = append(what, fmt.Sprintf("%d of %d tables quarantined: %s", len(bad), len(s.Tables), strings.Join(bad, ", ")))
 	}
-	if len(uncaptured) > 0 {
-		what = append(what, "not captured: "+strings.Join(uncaptured, ", "))
+	if len(left) > 0 {
+		what = append(what, uncaptured+": "+strings.Join(left, ", "))
 	}
-	if len(what) == 0 {
+	switch at := way.FindStringIndex(oneLine(why)); {
+	case len(what) == 0:
 		return nil
+	case len(bad) == 0 && len(left) == 1 && at != nil:
+		return errors.New(strings.Join(what, "; ") + "." + oneLine(why)[at[0]:])
 	}
-	if len(bad) == 0 {
-		try = "restart capture to copy them, or see in its log why they cannot be captured"
-	}
-	return fmt.Errorf("%s. Try: %s", strings.Join(what, "; "), try)
+	return errors.New(strings.Join(what, "; ") + ". Try: dirtbike status, which says what to do for each")
 }
 
 // withoutTry leaves what to do out of a reason that stands among others.

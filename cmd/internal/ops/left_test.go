@@ -33,7 +33,7 @@ func writeLog(t *testing.T, pool *pgxpool.Pool, megabytes int) {
 // TestHoursLeftAreTrue: what one look says is within a factor of two of when the limits are really met, on a server that is asked by
 // a user without any right.
 func TestHoursLeftAreTrue(t *testing.T) {
-	c, stack := collector(t, "64MB")
+	c, stack := collector(t, "96MB")
 	ctx := t.Context()
 	owner := c.Postgres.(*pgxpool.Pool)
 	for _, sql := range []string{
@@ -52,6 +52,7 @@ func TestHoursLeftAreTrue(t *testing.T) {
 	c.Postgres = looker
 
 	writeLog(t, owner, 8)
+	requireLoadAloneSaysHours(t, c)
 	limit := measured(t, c)
 	require.Equal(t, "max_slot_wal_keep_size", limit.WALLimit)
 	limitAt := time.Now()
@@ -81,6 +82,21 @@ func TestHoursLeftAreTrue(t *testing.T) {
 		require.Less(t, ratio, 2.0)
 	}
 	require.Contains(t, limit.room(), " seconds until max_slot_wal_keep_size")
+}
+
+// requireLoadAloneSaysHours: the first answer of /readyz of a process that only loads names the time left while nobody captures.
+func requireLoadAloneSaysHours(t *testing.T, c *Collector) {
+	t.Helper()
+	for _, sql := range []string{
+		"CREATE DATABASE clinic ENGINE = Atomic",
+		"CREATE VIEW clinic.complete_up_to AS SELECT '' AS table, toUInt32(1) AS epoch, toUInt64(100) AS lsn, now64(6) AS commit_time, toUInt8(0) AS exact, toUInt64(0) AS dead_letters",
+	} {
+		require.NoError(t, c.ClickHouse.Exec(t.Context(), sql), sql)
+	}
+	began := time.Now()
+	err := NewCollector(c.Sources).slotCheck().Func(t.Context())
+	require.Less(t, time.Since(began), checkTime)
+	require.Regexp(t, `^no capture is running \(slot dirtbike is inactive.*\); max_slot_wal_keep_size is met in \d+ seconds\. Try: dirtbike run, or dirtbike capture$`, err.Error())
 }
 
 // measured asks once, as the verb does.

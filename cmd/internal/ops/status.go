@@ -16,8 +16,6 @@ import (
 	"dirtbike/cmd/internal/checks"
 
 	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/table"
-	prettytext "github.com/jedib0t/go-pretty/v6/text"
 )
 
 // Status is what `dirtbike status --json` prints and /status answers. Names and order of its fields are a contract.
@@ -147,13 +145,13 @@ func (s Status) WriteJSON(w io.Writer) error {
 	return encoder.Encode(s)
 }
 
-// WriteText writes a table for people.
+// WriteText writes a table for people, as wide as Width.
 func (s Status) WriteText(w io.Writer) error {
 	if _, err := fmt.Fprintln(w, Printable(s.headline())); err != nil {
 		return err
 	}
 	if len(s.Tables) > 0 {
-		if err := s.writeTables(w); err != nil {
+		if err := s.writeTables(w, Width(w)); err != nil {
 			return err
 		}
 	}
@@ -177,28 +175,6 @@ func (s Status) writeAnchors(w io.Writer) error {
 	_, err := fmt.Fprintln(w, "see "+strings.Join(where, ", "))
 	return err
 }
-
-func (s Status) writeTables(w io.Writer) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	right := prettytext.AlignRight
-	t.SetColumnConfigs([]table.ColumnConfig{
-		{Number: 3, Align: right}, {Number: 5, Align: right}, {Number: 6, WidthMax: noteWidth, WidthMaxEnforcer: prettytext.WrapSoft},
-	})
-	t.AppendHeader(table.Row{"TABLE", "PHASE", "ROWS", "EXACT", "DEAD LETTERS", "NOTE"})
-	for _, row := range s.Tables {
-		exact := "no"
-		if row.Exact {
-			exact = "yes"
-		}
-		t.AppendRow(table.Row{Printable(row.Table), Printable(row.Phase), humanize.Comma(row.Rows), exact, row.DeadLetters, Printable(strings.Trim(row.Reason+"; "+row.inexact(), "; "))})
-	}
-	_, err := fmt.Fprintln(w, t.Render())
-	return err
-}
-
-// noteWidth is where a note goes on in the next line.
-const noteWidth = 60
 
 // headline says the whole pipeline's state in one line.
 func (s Status) headline() string {

@@ -100,11 +100,15 @@ func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context),
 }
 
 func newTables(c *config.Config, policies schemas.Policies, registry schemas.Registry) *catalog.Tables {
-	return catalog.New(catalog.Options{
+	return catalog.New(tableOptions(c, policies, registry))
+}
+
+func tableOptions(c *config.Config, policies schemas.Policies, registry schemas.Registry) catalog.Options {
+	return catalog.Options{
 		URL: c.Source.URL.Reveal(), Settings: replication.SessionSettings, Prefix: c.Kafka.Prefix,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Selection:  selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
-	})
+	}
 }
 
 // captureOptions are what the config says of a capture.

@@ -90,7 +90,8 @@ func (h *Health) Collector() *ops.Collector {
 	return ops.NewCollector(ops.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
 		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Capture: h.Capture,
-		WALDisk: int64(h.config.Source.WALDisk), Open: h.config.Privacy == nil || h.config.Privacy.Mode == config.ModeOpen,
+		Obstacles: func(ctx context.Context) (map[string]string, error) { return obstacles(ctx, h.config) },
+		WALDisk:   int64(h.config.Source.WALDisk), Open: h.config.Privacy == nil || h.config.Privacy.Mode == config.ModeOpen,
 	})
 }
 

@@ -25,6 +25,8 @@ type named struct {
 	refused map[string]string
 	// uncaptured came to be after capture started, in the order of their names.
 	uncaptured []string
+	// why says what keeps those out that something keeps out; nil if nobody could tell.
+	why map[string]string
 }
 
 // readNamed reads the named tables from Postgres.
@@ -38,6 +40,9 @@ func readNamed(ctx context.Context, c *config.Config) (named, error) {
 	n.relations, n.refused, err = catalog.Tolerant(ctx, conn, selection{c}, c.Source.Keys)
 	if err == nil {
 		n.uncaptured, err = uncaptured(ctx, conn, c)
+	}
+	if err == nil && len(n.uncaptured) > 0 {
+		n.why, _ = obstacles(ctx, c) // without it less is said
 	}
 	if err != nil && conn.IsClosed() && !errors.Is(err, cdc.ErrRefused) {
 		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
@@ -89,14 +94,19 @@ func (n named) uncapturedError() error {
 		return nil
 	}
 	for _, name := range n.uncaptured {
-		if why, is := n.refused[name]; is { // a restart would be refused
-			return fmt.Errorf("new table %s is not captured and cannot be: %s", name, why)
+		if len(n.uncaptured) == 1 || n.why[name] != "" { // a restart alone would not mend it
+			return fmt.Errorf("new table %s is %s", name, n.notCaptured(name))
 		}
 	}
-	if len(n.uncaptured) == 1 {
-		return fmt.Errorf("new table %s is not captured. Try: restart capture to copy it, or see in its log why it cannot be", n.uncaptured[0])
+	return fmt.Errorf("new tables %s are not captured. Try: restart capture to copy them", strings.Join(n.uncaptured, ", "))
+}
+
+func (n named) notCaptured(name string) string {
+	obstacle := n.why[name]
+	if n.why == nil {
+		obstacle = n.refused[name]
 	}
-	return fmt.Errorf("new tables %s are not captured. Try: restart capture to copy them, or see in its log why they cannot be", strings.Join(n.uncaptured, ", "))
+	return ops.NotCaptured(obstacle, n.why != nil)
 }
 
 // choose picks the tables of those names, without names all, and says why others cannot be compared.
@@ -104,7 +114,7 @@ func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[s
 	refused = maps.Clone(n.refused)
 	for _, name := range n.uncaptured {
 		if refused[name] == "" {
-			refused[name] = "not captured. Try: restart capture to copy it, or see in its log why it cannot be"
+			refused[name] = n.notCaptured(name)
 		}
 	}
 	all := map[string]bool{}

@@ -51,7 +51,8 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 }
 
 // Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one that is not that of the
-// topics, and a Postgres that is not the one that was captured. progress is told rows done and Postgres' estimate.
+// topics, and a Postgres that is not the one that was captured. progress is told the table that is being compared
+// and its rows so far; it must not block.
 func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []string, progress func(table string, done int64)) (verify.Report, error) {
 	policies, prints, err := ExistingPolicies(c)
 	if err != nil {

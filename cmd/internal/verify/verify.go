@@ -164,7 +164,7 @@ func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (TableRepor
 	}
 	err = r.run(ctx)
 	if err == nil {
-		v.Log.Info("table compared", zap.String("table", report.Table), zap.Int64("rows", r.rowsSource), zap.Int64("differing_keys", r.differing))
+		v.Log.Debug("table compared", zap.String("table", report.Table), zap.Int64("rows", r.rowsSource), zap.Int64("differing_keys", r.differing))
 	}
 	report.RowsSource, report.RowsSink, report.DifferingKeys = r.rowsSource, r.rowsSink, r.differing
 	report.Equal = err == nil && r.differing == 0

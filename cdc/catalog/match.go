@@ -1,0 +1,103 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// Match implements cdc.Tables.
+func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
+	k, err := t.find(table.OID)
+	if err != nil {
+		return err
+	}
+	if why := difference(k.rel, w); why != "" {
+		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain(table.FullName()), why)
+	}
+	return nil
+}
+
+// difference says how a Relation message differs from the relation the encoder was compiled from; "" if it does not.
+func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
+	switch {
+	case w.Schema != rel.Schema || w.Name != rel.Name:
+		return fmt.Sprintf("it is now called %s.%s", w.Schema, w.Name)
+	case w.Identity != byte(rel.Identity):
+		return fmt.Sprintf("its replica identity went from %q to %q", byte(rel.Identity), w.Identity)
+	}
+	if changes := columnDifferences(rel, w); len(changes) > 0 {
+		return "its columns have changed (" + cdc.Few(changes) + ")"
+	}
+	if len(w.Columns) != len(rel.Columns) {
+		return fmt.Sprintf("it has %d columns, had %d", len(w.Columns), len(rel.Columns))
+	}
+	for i, c := range w.Columns {
+		if was := rel.Columns[i].Name; c.Name != was {
+			return fmt.Sprintf("column %d is now %s, was %s", i+1, c.Name, was) // one of them was dropped and made again
+		}
+		// Under FULL Postgres flags every column, so that the flags say nothing about the key.
+		if rel.Identity != schemas.IdentityFull && c.Key != slices.Contains(rel.Key, i) {
+			return fmt.Sprintf("its key is no longer (%s)", strings.Join(keyNames(rel), ", "))
+		}
+	}
+	return ""
+}
+
+// columnDifferences names the columns that came, went, or are of another type; a Relation message numbers none, so that they are told
+// apart by their names. None means that both sides have the same names, though perhaps in another order.
+func columnDifferences(rel *schemas.Relation, w *cdc.WireRelation) (changes []string) {
+	now, was := map[string]*cdc.WireColumn{}, map[string]bool{}
+	for i := range w.Columns {
+		now[w.Columns[i].Name] = &w.Columns[i]
+	}
+	for i := range rel.Columns {
+		was[rel.Columns[i].Name] = true
+	}
+	renamed := map[string]bool{}
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		is := now[c.Name]
+		switch {
+		case is == nil && len(w.Columns) == len(rel.Columns) && !was[w.Columns[i].Name] && sameType(&c.Type, &w.Columns[i]):
+			renamed[w.Columns[i].Name] = true
+			changes = append(changes, c.Name+" is now "+w.Columns[i].Name)
+		case is == nil:
+			changes = append(changes, "dropped "+c.Name)
+		case !sameType(&c.Type, is):
+			changes = append(changes, c.Name+" is no longer "+c.Type.Name)
+		}
+	}
+	for i := range w.Columns {
+		if name := w.Columns[i].Name; !was[name] && !renamed[name] {
+			changes = append(changes, "added "+name)
+		}
+	}
+	return changes
+}
+
+// sameType compares types with their precision or length, which a domain has within itself.
+func sameType(was *schemas.Type, now *cdc.WireColumn) bool {
+	return now.TypeOID == was.OID && (was.OID != was.Base || now.TypeMod == was.Mod)
+}
+
+func keyNames(rel *schemas.Relation) []string {
+	names := make([]string, len(rel.Key))
+	for i, k := range rel.Key {
+		names[i] = rel.Columns[k].Name
+	}
+	return names
+}
+
+// columns are those that shape fingerprints.
+func columns(rel *schemas.Relation) []cdc.Column {
+	out := make([]cdc.Column, len(rel.Columns))
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		out[i] = cdc.Column{Number: c.Attnum, Name: c.Name, Type: c.Type.Name}
+	}
+	return out
+}

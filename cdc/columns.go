@@ -1,0 +1,82 @@
+package cdc
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Column is one column of a table as the catalog describes it: enough to tell people what has become of it. JSON field names are a
+// format.
+type Column struct {
+	// Number is pg_attribute.attnum: it stays while the column lives, and no other column of the table ever gets it.
+	Number int16  `json:"n"`
+	Name   string `json:"name"`
+	// Type is format_type's, e.g. "numeric(12,2)".
+	Type string `json:"type"`
+}
+
+// ShapeChange says in words how a table's shape differs from the stored one, with the columns' names as far as both lists of columns
+// tell; "" if SameShape. A list may be nil: builds that stored none exist.
+func ShapeChange(stored, now string, before, after []Column) string {
+	if SameShape(stored, now) {
+		return ""
+	}
+	columns, _, _ := strings.Cut(stored, ";")
+	columnsNow, _, _ := strings.Cut(now, ";")
+	if columns == columnsNow {
+		return "a label of an enum, or an attribute of a composite type, that the table's columns are made of was renamed, dropped or added"
+	}
+	what := "the table's columns have changed"
+	if changes := columnChanges(before, after); len(before) > 0 && len(changes) > 0 {
+		what += " (" + Few(changes) + ")"
+	}
+	return what
+}
+
+// columnChanges tells the columns apart by their numbers, so that one that was dropped and made again is seen.
+func columnChanges(before, after []Column) (changes []string) {
+	now, was := map[int16]Column{}, map[int16]bool{}
+	for _, c := range after {
+		now[c.Number] = c
+	}
+	for _, c := range before {
+		was[c.Number] = true
+		is, there := now[c.Number]
+		switch {
+		case !there:
+			changes = append(changes, "dropped "+c.Name)
+			continue
+		case is.Name != c.Name:
+			changes = append(changes, "renamed "+c.Name+" to "+is.Name)
+		}
+		if is.Type != c.Type {
+			changes = append(changes, fmt.Sprintf("%s is now %s, was %s", is.Name, is.Type, c.Type))
+		}
+	}
+	for _, c := range after {
+		if !was[c.Number] {
+			changes = append(changes, "added "+c.Name+" "+c.Type)
+		}
+	}
+	return changes
+}
+
+// Few lists at most five of the changes.
+func Few(changes []string) string {
+	const most = 5
+	if len(changes) > most {
+		return strings.Join(changes[:most], ", ") + fmt.Sprintf(" and %d more", len(changes)-most)
+	}
+	return strings.Join(changes, ", ")
+}
+
+// settleColumns lists the columns of tables whose state was written by a build that stored none; adopt has found them unchanged.
+func (s *session) settleColumns() (changed []StateChange) {
+	for _, t := range s.live {
+		if t.state.Phase == TableStreaming && len(t.state.Columns) == 0 && len(t.Columns) > 0 {
+			t.state.Columns = t.Columns
+			changed = append(changed, t.state)
+		}
+	}
+	return changed
+}

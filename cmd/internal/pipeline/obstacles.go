@@ -1,0 +1,151 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/catalog"
+	"dirtbike/cmd/internal/ops"
+	"dirtbike/config"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// obstacles says what would keep a capture that starts now from tables that source.tables names, and what mends it, by "schema.table";
+// a table without an entry would be captured. It asks the catalog as capture does, and for the rights of the user that streams from the
+// slot, or else of its own.
+func obstacles(ctx context.Context, c *config.Config) (map[string]string, error) {
+	policies, _, err := (&Trial{Keyless: c.HashKeyMissing()}).policies(c)
+	if err != nil {
+		return nil, err
+	}
+	options := tableOptions(c, policies, nil)
+	options.Settings = maps.Clone(options.Settings)
+	options.Settings["application_name"] = ops.VerbName
+	tables := catalog.New(options)
+	defer tables.Close(ctx)
+	listed, err := tables.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connectSource(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx) // nothing is open on it
+	rights, err := readRights(ctx, conn, c, listed)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, t := range listed {
+		if o := obstaclesOf(t, rights[t.OID]); len(o.why) > 0 {
+			out[t.FullName()] = o.String()
+		}
+	}
+	return out, nil
+}
+
+// right is what a table's reader may not do.
+type right struct {
+	// role, schema, table and publication are quoted.
+	role, schema, table, publication string
+	usage, selects, hidden           bool
+	// published says that the publication has the table, or that there is none yet; joins that the role may put it there.
+	published, joins bool
+}
+
+// rightsSQL asks for the user that streams from the slot: whoever looks may be another one.
+const rightsSQL = `
+WITH who AS (SELECT r.oid, quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
+  (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $1),
+  (SELECT u.oid FROM pg_roles u WHERE u.rolname = current_user)))
+SELECT c.oid, who.name, quote_ident(n.nspname), format('%I.%I', n.nspname, c.relname), quote_ident($2),
+  has_schema_privilege(who.oid, n.oid, 'USAGE'),
+  has_table_privilege(who.oid, c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+    AND NOT a.attisdropped AND a.attgenerated = '' AND NOT has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
+  c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_has_role(who.oid, c.relowner, 'USAGE')),
+  p.oid IS NULL OR EXISTS (SELECT FROM pg_publication_tables m WHERE m.pubname = $2 AND m.schemaname = n.nspname AND m.tablename = c.relname),
+  coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE')
+FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_publication p ON p.pubname = $2
+WHERE c.oid = ANY ($3)`
+
+func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []*cdc.Table) (map[uint32]right, error) {
+	oids := make([]uint32, len(listed))
+	for i, t := range listed {
+		oids[i] = t.OID
+	}
+	out := map[uint32]right{}
+	rows, err := conn.Query(ctx, rightsSQL, c.Source.Slot, c.Source.Publication, oids)
+	if err != nil {
+		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
+	}
+	var oid uint32
+	var r right
+	_, err = pgx.ForEachRow(rows, []any{&oid, &r.role, &r.schema, &r.table, &r.publication, &r.usage, &r.selects, &r.hidden, &r.published, &r.joins}, func() error {
+		out[oid] = r
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
+	}
+	return out, nil
+}
+
+// obstacle is what keeps one table out, and what mends each of it.
+type obstacle struct {
+	why, mend []string
+	// by says who has to, where that is not whoever starts capture.
+	by string
+}
+
+func (o *obstacle) add(why, mend string) {
+	o.why = append(o.why, why)
+	if mend != "" {
+		o.mend = append(o.mend, mend)
+	}
+}
+
+func (o *obstacle) String() string {
+	text := strings.Join(o.why, "; ")
+	if len(o.mend) > 0 {
+		text += ". Try" + o.by + ": " + strings.Join(o.mend, "; ")
+	}
+	return text
+}
+
+// obstaclesOf is the zero value if nothing keeps the table out. r is the zero value for one that is gone by now.
+func obstaclesOf(t *cdc.Table, r right) (o obstacle) {
+	for _, err := range []error{t.Refused, t.Doubt} {
+		if err != nil {
+			why, mend, _ := strings.Cut(ops.JoinReasons([]string{err.Error()}), " Try: ")
+			o.add(strings.TrimSuffix(strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: "), "."), mend)
+		}
+	}
+	if r.role == "" {
+		return o
+	}
+	if r.hidden {
+		o.by = ", as a superuser"
+		o.add("row-level security hides rows of it from "+r.role, "ALTER ROLE "+r.role+" BYPASSRLS")
+	}
+	if r.usage && r.selects && (r.published || r.joins) {
+		return o
+	}
+	if o.by == "" {
+		o.by = ", as the tables' owner"
+	}
+	if !r.published && !r.joins {
+		o.add("it is not in publication "+r.publication+" and "+r.role+" may not add it", "ALTER PUBLICATION "+r.publication+" ADD TABLE ONLY "+r.table)
+	}
+	if !r.usage {
+		o.add(r.role+" may not use schema "+r.schema, "GRANT USAGE ON SCHEMA "+r.schema+" TO "+r.role)
+	}
+	if !r.selects {
+		o.add(r.role+" may not read it", "GRANT SELECT ON TABLE "+r.table+" TO "+r.role)
+	}
+	return o
+}
