@@ -24,11 +24,12 @@ func (a *app) check() *cobra.Command {
 			if err != nil {
 				return verdict(err)
 			}
-			write := report.WriteText
 			if asJSON {
-				write = report.WriteJSON
+				err = report.WriteJSON(a.stdout)
+			} else {
+				err = report.WriteText(typableWriter{a.stdout, a})
 			}
-			if err := write(a.stdout); err != nil {
+			if err != nil {
 				return err
 			}
 			return checked(report)

@@ -23,11 +23,12 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			write := status.WriteText
 			if asJSON {
-				write = status.WriteJSON
+				err = status.WriteJSON(a.stdout)
+			} else {
+				err = status.WriteText(typableWriter{a.stdout, a})
 			}
-			if err := write(a.stdout); err != nil {
+			if err != nil {
 				return err
 			}
 			return good(status)

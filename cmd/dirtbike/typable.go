@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"os"
 	"regexp"
 	"strings"
 
@@ -32,6 +34,32 @@ func quoted(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// typableWriter makes the command lines in what is printed typable, but for those inside the frames of tables, which have their width.
+type typableWriter struct {
+	io.Writer
+	app *app
+}
+
+// Write implements io.Writer; each call gives whole lines.
+func (w typableWriter) Write(b []byte) (int, error) {
+	lines := strings.SplitAfter(string(b), "\n")
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "│") {
+			lines[i] = w.app.typable(line)
+		}
+	}
+	_, err := io.WriteString(w.Writer, strings.Join(lines, ""))
+	return len(b), err
+}
+
+// Fd names the terminal that it writes to, if it is one.
+func (w typableWriter) Fd() uintptr {
+	if file, is := w.Writer.(*os.File); is {
+		return file.Fd()
+	}
+	return ^uintptr(0)
 }
 
 // typableCore makes the command lines in log entries typable.

@@ -23,6 +23,12 @@ func TestTypable(t *testing.T) {
 	require.Equal(t, `stop capture (dirtbike run --config 'my conf/it'\''s.yaml' or dirtbike capture --config 'my conf/it'\''s.yaml'). `+
 		`Try: dirtbike resnapshot --config 'my conf/it'\''s.yaml' public.a, or dirtbike check --config mine.yaml; dirtbike --help, dirtbike embedded`, a.typable(text))
 
+	var out bytes.Buffer
+	n, err := typableWriter{&out, a}.Write([]byte("│ dirtbike run │\nTry: dirtbike run\n"))
+	require.NoError(t, err)
+	require.Equal(t, 39, n)
+	require.Equal(t, "│ dirtbike run │\nTry: dirtbike run --config 'my conf/it'\\''s.yaml'\n", out.String())
+
 	var errs bytes.Buffer
 	a = &app{stderr: &errs, logLevel: "info", logFormat: "json"}
 	require.NoError(t, a.root().ParseFlags([]string{"--config", "b.yaml"}))

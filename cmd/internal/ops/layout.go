@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,9 +20,10 @@ const (
 	leastWidth = 60
 )
 
-// Width is how many columns a text for w may take: the terminal's, or else 120; never less than 60.
+// Width is how many columns a text for w may take: those of the terminal that it is, or that its Fd names, or else 120; never less than
+// 60.
 func Width(w io.Writer) int {
-	file, is := w.(*os.File)
+	file, is := w.(interface{ Fd() uintptr })
 	if !is {
 		return usualWidth
 	}

@@ -15,7 +15,7 @@ var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗
 // WriteText writes a table for people, part by part, each followed by the commands that mend what is not good: they begin their lines,
 // so that they can be copied. The tables are as wide as the terminal has room for, the commands as long as they are.
 func (r Report) WriteText(w io.Writer) error {
-	width := tableWidth(w)
+	width := min(ops.Width(w), mostWidth)
 	for start := 0; start < len(r.Checks); {
 		end := start
 		for end < len(r.Checks) && r.Checks[end].Part == r.Checks[start].Part {

@@ -1,40 +1,23 @@
 package preflight
 
 import (
-	"io"
-	"os"
 	"strings"
 
 	"dirtbike/cmd/internal/ops"
 
 	pretty "github.com/jedib0t/go-pretty/v6/table"
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
-	"golang.org/x/term"
 )
 
 // How wide a table is, in columns of a terminal.
 const (
-	// mostWidth is also that of a table that goes to no terminal; leastWidth that of one for a terminal that is narrower.
-	mostWidth  = 120
-	leastWidth = 60
+	// mostWidth is what a wider terminal is not filled beyond.
+	mostWidth = 120
 	// stackedWidth is below what the subject stands under the check's name, which leaves more room for what was found.
 	stackedWidth = 100
 	// subjectShare is how much of the room beside the name a subject takes before it goes on in the next line.
 	subjectShare = 0.4
 )
-
-// tableWidth is what fits where the report goes to.
-func tableWidth(w io.Writer) int {
-	file, is := w.(*os.File)
-	if !is {
-		return mostWidth
-	}
-	width, _, err := term.GetSize(int(file.Fd())) // an error, or 0, if nobody knows
-	if err != nil || width <= 0 {
-		return mostWidth
-	}
-	return min(max(width, leastWidth), mostWidth)
-}
 
 // tableOf writes one part's checks, no line wider than width.
 func tableOf(checks []Check, width int) string {
