@@ -195,6 +195,7 @@ func (g *guarded) judge(o oracle.CheckOptions) {
 // TestGuards: whatever takes the changes behind the stored position away stops capture with the choice, nothing moves until it is taken,
 // and afterwards both sides are equal and every change is there once.
 func TestGuards(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		break_ func(g *guarded)

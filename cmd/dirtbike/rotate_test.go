@@ -60,6 +60,7 @@ const (
 // TestRotate changes every password, and the endpoints' token, while 4 clients write: SIGHUP takes them over, and every change is in Kafka
 // exactly once. What is wrong with the config then changes nothing.
 func TestRotate(t *testing.T) {
+	t.Parallel()
 	r := newSecureRig(t, `["public.*", "!public.foreign_traffic"]`, writersSchema)
 	r.exec(`INSERT INTO accounts SELECT g, 'name ' || g, g, repeat('z', 2200), NULL, NULL, now() FROM generate_series(1, 200) g`)
 	log := r.changeLog()

@@ -27,6 +27,9 @@ ALTER TABLE full_rows ALTER note SET STORAGE EXTERNAL;
 CREATE TABLE scratch (id int PRIMARY KEY, v text);
 CREATE TABLE foreign_traffic (id int);`
 
+// think is how long a client rests between two transactions, on average.
+const think = 8 * time.Millisecond
+
 // writers run random transactions by several clients until stopped.
 type writers struct {
 	stop         context.CancelFunc
@@ -74,6 +77,7 @@ func (w *writers) client(ctx context.Context, url string, r *rand.Rand) error {
 	}
 	defer func() { _ = conn.Close(context.Background()) }() // the test is over
 	for ctx.Err() == nil {
+		<-time.After(time.Duration(r.IntN(int(2 * think)))) // traffic, and not all that the machine can do
 		err := w.transaction(conn, r)
 		switch {
 		case err == nil, retryable(err):

@@ -40,6 +40,7 @@ func TestKafkaAway(t *testing.T) {
 	require.Eventually(t, func() bool { return l.Status().LastError != "" }, 60*time.Second, 20*time.Millisecond)
 	require.False(t, l.Status().Connected)
 	require.NoError(t, stack.Kafka.Restart(w.ctx))
+	w.connect() // a kfake that was killed does not know its producers any more
 	w.fill(tab, 10, 20, 10)
 	w.wait()
 	require.Eventually(t, func() bool { return l.Status().LastError == "" }, 30*time.Second, 20*time.Millisecond)
