@@ -23,7 +23,7 @@ const (
 	TableCopying     TablePhase = "copying"
 	TableStreaming   TablePhase = "streaming"
 	TableQuarantined TablePhase = "quarantined"
-	TableExcluded    TablePhase = "excluded" // the config no longer names it; naming it again is a new generation
+	TableExcluded    TablePhase = "excluded" // the config no longer names it, or it was dropped; naming it again is a new generation
 )
 
 // State is everything a capture knows about its pipeline, folded from the records of the state topic.

@@ -31,9 +31,9 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	byOID := map[uint32]*entry{}
+	byOID, names := map[uint32]*entry{}, map[string]bool{}
 	for _, e := range now {
-		byOID[e.rel.OID] = e
+		byOID[e.rel.OID], names[e.rel.FullName()] = e, true
 	}
 	if err := t.nameKeys(ctx, conn, listed, byOID); err != nil {
 		return nil, err
@@ -42,8 +42,13 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	defer t.mu.Unlock()
 	out := map[uint32]error{}
 	for oid, k := range listed {
+		name := k.rel.FullName()
+		if byOID[oid] == nil && !names[name] {
+			out[oid] = errors.New("the table was dropped; its view stays as it was. Try: restart capture, which then leaves it out")
+			continue
+		}
 		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
-			out[oid] = wayBack(k.rel.FullName(), why)
+			out[oid] = wayBack(name, why)
 		}
 	}
 	return out, nil
@@ -79,7 +84,7 @@ func (t *Tables) nameKeys(ctx context.Context, conn *pgx.Conn, listed map[uint32
 func (t *Tables) drifted(k *known, e *entry, now trace) error {
 	switch {
 	case e == nil:
-		return errors.New("the table was dropped")
+		return errors.New("the table was dropped and made again")
 	case e.rel.FullName() != k.rel.FullName():
 		return fmt.Errorf("the table was renamed to %s", e.rel.FullName())
 	case !cdc.SameShape(k.cdc.Shape, shape(e)):

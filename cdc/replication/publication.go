@@ -36,9 +36,9 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 	case err != nil:
 		return err
 	case !found:
-		return s.execute(ctx, conn, "CREATE PUBLICATION "+name+" FOR TABLE "+tableList(tables))
+		return s.execute(ctx, conn, "CREATE PUBLICATION "+name+" FOR TABLE "+tableList(tables), tables)
 	case len(missing) > 0:
-		return s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing))
+		return s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing), missing)
 	}
 	return nil
 }
@@ -148,16 +148,34 @@ func (s *Source) members(ctx context.Context, conn *pgx.Conn, name string, table
 }
 
 // execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the right.
-func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string) error {
+func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables []*cdc.Table) error {
 	_, err := conn.Exec(ctx, sql)
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
-		return fmt.Errorf("%w: %s. Try, as the tables' owner: %s", cdc.ErrRefused, pgErr.Message, sql)
+		return fmt.Errorf("%w: %s. Try, as %s: %s", cdc.ErrRefused, pgErr.Message, s.whoMay(ctx, conn, tables), sql)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
 	}
 	return nil
+}
+
+// whoMaySQL: one role owns all the tables, and may make a publication, or owns the one that is there.
+const whoMaySQL = `SELECT count(DISTINCT relowner) = 1 AND bool_and(has_database_privilege(relowner, current_database(), 'CREATE'))
+  AND NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $2 AND NOT pg_has_role((SELECT min(relowner::int8)::oid FROM pg_class WHERE oid = ANY($1)), pubowner, 'USAGE'))
+FROM pg_class WHERE oid = ANY($1)`
+
+// whoMay says who can put the tables into the publication.
+func (s *Source) whoMay(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) string {
+	oids := make([]uint32, len(tables))
+	for i, t := range tables {
+		oids[i] = t.OID
+	}
+	owner := false
+	if err := conn.QueryRow(ctx, whoMaySQL, oids, s.options.Publication).Scan(&owner); err != nil || !owner {
+		return "a superuser" // who always can
+	}
+	return "the tables' owner"
 }
 
 func tableList(tables []*cdc.Table) string {

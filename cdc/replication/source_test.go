@@ -176,7 +176,15 @@ func missingRights(t *testing.T, r *rig) {
 	r.exec(t, "CREATE PUBLICATION "+quote(r.options.Publication))
 	err = weak.EnsurePublication(t.Context(), []*cdc.Table{r.table})
 	require.ErrorIs(t, err, cdc.ErrRefused)
-	require.ErrorContains(t, err, `ALTER PUBLICATION "the ""pub's"" name" ADD TABLE ONLY "public"."t"`)
+	require.ErrorContains(t, err, `Try, as the tables' owner: ALTER PUBLICATION "the ""pub's"" name" ADD TABLE ONLY "public"."t"`)
+	r.exec(t, "CREATE TABLE theirs (id int PRIMARY KEY)", "CREATE ROLE them", "ALTER TABLE theirs OWNER TO them")
+	theirs := r.describe(t, "theirs")
+	for _, tables := range [][]*cdc.Table{{r.table, theirs}, {theirs}} { // nobody owns both, and they do not own the publication
+		err = weak.EnsurePublication(t.Context(), tables)
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		require.ErrorContains(t, err, "Try, as a superuser: ALTER PUBLICATION")
+	}
+	r.exec(t, "DROP TABLE theirs", "DROP ROLE them")
 
 	plain := r.source(r.role(t, "plain", ""))
 	_, err = plain.Identify(t.Context())

@@ -143,7 +143,7 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 				return &s.event, nil
 			}
 		case *pgproto3.ErrorResponse:
-			return nil, errors.New("replication: " + cdc.ServerError(m.Code, m.Message))
+			return nil, s.refused(m)
 		case *pgproto3.CopyDone, *pgproto3.CommandComplete:
 			return nil, errors.New("replication: the server ended the stream (it is shutting down, or was promoted)")
 		case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:
@@ -151,6 +151,18 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 			return nil, fmt.Errorf("replication: unexpected message %T", m)
 		}
 	}
+}
+
+// refused makes an error of the server one line. Before Postgres 18 it cannot decode what was logged while the publication was not there,
+// whether or not there is one of that name again.
+func (s *stream) refused(m *pgproto3.ErrorResponse) error {
+	says := "replication: " + cdc.ServerError(m.Code, m.Message)
+	const undefinedObject = "42704"
+	if m.Code != undefinedObject {
+		return errors.New(says)
+	}
+	return fmt.Errorf("%w: %s: what it names was dropped, and changes after %s cannot be read any more, also where it was made again. Everything up to there is in Kafka. Try: "+cdc.StartAnew,
+		cdc.ErrGap, says, cdc.LSN(s.reported.Load()))
 }
 
 // awake takes the deadline back after Wake.

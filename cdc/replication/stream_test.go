@@ -200,6 +200,8 @@ func publicationDropped(t *testing.T, r *rig) {
 		e, err := st.Next(ctx)
 		if err != nil {
 			require.ErrorContains(t, err, "does not exist")
+			require.ErrorIs(t, err, cdc.ErrGap)
+			require.ErrorContains(t, err, "Try: "+cdc.StartAnew)
 			return
 		}
 		if rows += text(e); strings.Contains(rows, "3,") {

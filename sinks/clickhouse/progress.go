@@ -254,7 +254,7 @@ func (l *Loader) captureSays(table string, s progressTable, epoch uint32, offset
 	case cdc.TableQuarantined:
 		r.state, r.reason = stateSkipping, s.Reason
 	case cdc.TableExcluded:
-		r.state, r.reason = stateExcluded, "the configuration no longer names it"
+		r.state, r.reason = stateExcluded, "source.tables no longer names it, or it was dropped"
 	case cdc.TableCopying, cdc.TableStreaming:
 		r.state = stateClosed
 	default:

@@ -106,7 +106,7 @@ type TableStatus struct {
 	// Table is "schema.table", the source's names.
 	Table string `json:"table"`
 	// Phase is copying, streaming, quarantined, new (source.tables names it, but the running capture has not seen it, since it was
-	// created later) or excluded (source.tables no longer names it: its view stays as it was).
+	// created later) or excluded (source.tables no longer names it, or it was dropped: its view stays as it was).
 	Phase string `json:"phase"`
 	// Rows that its view shows; while copying, rows copied so far.
 	Rows int64 `json:"rows"`
