@@ -103,7 +103,7 @@ func captureHealth(s cdc.Status) error {
 	case strings.Contains(s.LastError, "Try: "):
 		return errors.New(s.LastError)
 	}
-	return fmt.Errorf("%s. Try: mend what it names; capture goes on by itself, nothing is lost", s.LastError)
+	return fmt.Errorf("%s. Try: mend what it names; capture goes on by itself; what is committed to Kafka is safe", s.LastError)
 }
 
 func (c *Collector) tablesHealth(ctx context.Context) error {
