@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
@@ -153,7 +154,10 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 func CopyName(slot string) string {
 	const most = 63 // Postgres cuts off the rest
 	name := SessionSettings["application_name"] + " copies for " + slot
-	return name[:min(len(name), most)]
+	if len(name) > most {
+		name = fmt.Sprintf("%.54s %08x", name, crc32.ChecksumIEEE([]byte(slot)))
+	}
+	return name
 }
 
 // ReadSlot reads a slot's status on any connection, but for Copying.

@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,4 +236,12 @@ func TestParseHistory(t *testing.T) {
 		_, err := parseHistory(bad)
 		require.Error(t, err)
 	}
+}
+
+// TestCopyName: Postgres keeps 63 bytes of it, and slots with long names stay apart.
+func TestCopyName(t *testing.T) {
+	require.Equal(t, "dirtbike copies for clinic", CopyName("clinic"))
+	one, two := CopyName(strings.Repeat("a", 62)+"1"), CopyName(strings.Repeat("a", 62)+"2")
+	require.NotEqual(t, one, two)
+	require.LessOrEqual(t, len(one), 63)
 }

@@ -70,6 +70,18 @@ func TestOps(t *testing.T) {
 	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
 	t.Run("metrics", func(t *testing.T) { metricsContract(t, at) })
 	t.Run("promtool", func(t *testing.T) { promtoolAccepts(t, at) })
+	t.Run("locked table", func(t *testing.T) { // as by ALTER TABLE or VACUUM FULL
+		conn := r.pg()
+		_, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE`)
+		require.NoError(t, err)
+		code, out, errs := r.verb("status")
+		require.Zero(t, code, "%s%s", out, errs)
+		code, out, errs = r.verb("wait", "--timeout", "10s")
+		require.Zero(t, code, "%s%s", out, errs)
+		ready(t, at, 200)
+		_, err = conn.Exec(t.Context(), `ROLLBACK`)
+		require.NoError(t, err)
+	})
 	t.Run("clickhouse away", func(t *testing.T) {
 		require.NoError(t, r.stack.ClickHouse.Kill())
 		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -13,12 +14,23 @@ type Named struct {
 	Published bool
 }
 
+// PublishedSQL is a condition on the pg_class c: the publication of the name that parameter $1 gives publishes it. Unlike the view
+// pg_publication_tables, which opens every table, it waits for no lock. version is the server's, as server_version_num.
+func PublishedSQL(version int) string {
+	schemas := ""
+	if version >= 150000 {
+		schemas = ` OR EXISTS (SELECT FROM pg_publication_namespace s JOIN pg_class o ON o.relnamespace = s.pnnspid
+    WHERE s.pnpubid = p.oid AND (o.oid = c.oid OR o.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))`
+	}
+	return `c.relkind = 'r' AND c.relpersistence = 'p' AND EXISTS (SELECT FROM pg_publication p WHERE p.pubname = $1 AND (p.puballtables OR EXISTS (
+    SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND (r.prrelid = c.oid OR r.prrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))` + schemas + `))`
+}
+
 // namedSQL lists what capture would look at, by name; temporary tables live in schemas of Postgres' own.
 const namedSQL = `
 SELECT coalesce(array_agg(n.nspname::text ORDER BY n.nspname, c.relname), '{}'), coalesce(array_agg(c.relname::text ORDER BY n.nspname, c.relname), '{}'),
-  coalesce(array_agg(p.pubname IS NOT NULL ORDER BY n.nspname, c.relname), '{}')
+  coalesce(array_agg(%s ORDER BY n.nspname, c.relname), '{}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_publication_tables p ON p.pubname = $1 AND p.schemaname = n.nspname AND p.tablename = c.relname
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`
 
 // ReadNamed asks Postgres for the tables that match, ordered by schema and name.
@@ -26,7 +38,12 @@ func ReadNamed(ctx context.Context, pg Querier, publication string, match func(s
 	var schemas, tables []string
 	var published []bool
 	began := time.Now()
-	if err := pg.QueryRow(ctx, namedSQL, publication).Scan(&schemas, &tables, &published); err != nil {
+	version := 0
+	err := pg.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version)
+	if err == nil {
+		err = pg.QueryRow(ctx, fmt.Sprintf(namedSQL, PublishedSQL(version)), publication).Scan(&schemas, &tables, &published)
+	}
+	if err != nil {
 		return nil, postgresError(ctx, "ask Postgres for its tables", began, err)
 	}
 	var out []Named
