@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
 )
 
 // Options say where a Sink writes and how. Only Client, Prefix and TransactionalID are needed.
@@ -57,6 +58,7 @@ const (
 	defaultReplayHorizon      = 7 * 24 * time.Hour
 	defaultMaxMessageBytes    = 16 << 20
 	defaultTransactionTimeout = time.Minute
+	leastOwnMessageBytes      = 4 << 20
 	defaultBufferBytes        = 64 << 20
 )
 
@@ -124,13 +126,25 @@ func (o *Options) clientOptions() []kgo.Opt {
 		kgo.StopProducerOnDataLossDetected(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[o.Compression]),
-		kgo.ProducerBatchMaxBytes(o.MaxMessageBytes),
+		kgo.ProducerBatchMaxBytesFn(o.batchBytes),
 		kgo.BrokerMaxWriteBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
 		kgo.MaxBufferedBytes(int(o.BufferBytes)),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 		kgo.ProducerLinger(linger),
 		kgo.RecordDeliveryTimeout(o.TransactionTimeout),
 	)
+}
+
+// ownMessageBytes is the largest batch of the state and progress topics. Their records grow with the number of tables and columns, and
+// have nothing to do with the size of rows.
+func (o *Options) ownMessageBytes() int32 { return max(o.MaxMessageBytes, leastOwnMessageBytes) }
+
+// batchBytes is the largest batch of a topic.
+func (o *Options) batchBytes(topic string) int32 {
+	if topic == schemas.StateTopic(o.Prefix) || topic == schemas.ProgressTopic(o.Prefix) {
+		return o.ownMessageBytes()
+	}
+	return o.MaxMessageBytes
 }
 
 // readerOptions are those of a client that only reads.

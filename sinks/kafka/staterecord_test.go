@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -120,4 +121,25 @@ func refold(t *testing.T, again, state *cdc.State, key string) {
 	require.NoError(t, err)
 	require.Equal(t, key, string(k))
 	require.NoError(t, foldState(again, k, value))
+}
+
+// TestWideStateBesideSmallMessages: the state of a table with many columns fits, however small the rows' messages have to be.
+func TestWideStateBesideSmallMessages(t *testing.T) {
+	o := options(fakeCluster(t).ListenAddrs(), "clinic")
+	o.MaxMessageBytes, o.Compression = 64_000, "none"
+	topic := claims("clinic", 1)
+	s := started(t, o, topic)
+	wide := sinktest.Table("claims", topic.Name)
+	for i := range 1600 {
+		wide.Columns = append(wide.Columns, cdc.Column{Number: int16(i + 1), Name: strings.Repeat("ü", 30) + strconv.Itoa(i), Type: "timestamp with time zone"})
+	}
+	_, err := s.Commit(t.Context(), sinktest.PointAt(2), wide)
+	require.NoError(t, err)
+	state, err := s.Recover(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, len(wide.Columns), len(state.Tables["public.claims"].Columns))
+	_, err = s.Write(t.Context(), chunkOf(topic, "rows", 2000))
+	require.NoError(t, err)
+	_, err = s.Commit(t.Context(), sinktest.PointAt(3))
+	require.NoError(t, err)
 }

@@ -74,7 +74,7 @@ func (s *Sink) tableSettings(t *cdc.Topic) map[string]string {
 
 // checkTable refuses settings under which records would be refused or lost.
 func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
-	if err := s.checkMessageBytes(t.Name, have); err != nil {
+	if err := checkMessageBytes(t.Name, have, s.o.MaxMessageBytes, "kafka.max_message_bytes"); err != nil {
 		return err
 	}
 	policy := text(have, "cleanup.policy")
@@ -94,12 +94,16 @@ func (s *Sink) checkTable(t *cdc.Topic, have []kadm.Config) error {
 	return nil
 }
 
-func (s *Sink) checkMessageBytes(topic string, have []kadm.Config) error {
+// checkMessageBytes refuses a topic that takes smaller records than least, which setting, if it is not empty, has asked for.
+func checkMessageBytes(topic string, have []kadm.Config, least int32, setting string) error {
 	const key = "max.message.bytes"
-	if most, ok := number(have, key); ok && most < int64(s.o.MaxMessageBytes) {
-		wants := strconv.Itoa(int(s.o.MaxMessageBytes))
-		return wrongSetting(topic, key, wants, refuse(alter(topic, key+"="+wants)+"; or lower kafka.max_message_bytes",
-			"its max.message.bytes is %d, below kafka.max_message_bytes=%d", most, s.o.MaxMessageBytes))
+	if most, ok := number(have, key); ok && most < int64(least) {
+		wants := strconv.Itoa(int(least))
+		try, what := alter(topic, key+"="+wants), "the "+wants+" that a pipeline's own records may have"
+		if setting != "" {
+			try, what = try+"; or lower "+setting, setting+"="+wants
+		}
+		return wrongSetting(topic, key, wants, refuse(try, "its max.message.bytes is %d, below %s", most, what))
 	}
 	return nil
 }
@@ -135,17 +139,23 @@ func (s *Sink) ensureOwnTopics(ctx context.Context) error {
 func (s *Sink) ownTopics() []wanted {
 	common := map[string]string{
 		"compression.type":  "producer",
-		"max.message.bytes": strconv.Itoa(int(s.o.MaxMessageBytes)),
+		"max.message.bytes": strconv.Itoa(int(s.o.ownMessageBytes())),
 		"segment.bytes":     strconv.Itoa(ownSegmentBytes),
 		"segment.ms":        milliseconds(ownSegmentTime),
 	}
 	state := wanted{name: s.stateTopic(), partitions: 1, settings: with(common, "cleanup.policy", "compact", "min.cleanable.dirty.ratio", ownDirtyRatio)}
 	state.check = func(have []kadm.Config) error {
-		return checkPolicy(state.name, have, "compact", "the state would be lost in time")
+		if err := checkPolicy(state.name, have, "compact", "the state would be lost in time"); err != nil {
+			return err
+		}
+		return checkMessageBytes(state.name, have, s.o.ownMessageBytes(), "")
 	}
 	progress := wanted{name: s.progressTopic(), partitions: 1, settings: with(common, "cleanup.policy", "delete", "retention.ms", milliseconds(s.o.ReplayHorizon))}
 	progress.check = func(have []kadm.Config) error {
-		return checkPolicy(progress.name, have, "delete", "its records have no key")
+		if err := checkPolicy(progress.name, have, "delete", "its records have no key"); err != nil {
+			return err
+		}
+		return checkMessageBytes(progress.name, have, s.o.ownMessageBytes(), "")
 	}
 	state.recount, progress.recount = "delete it if it is empty; if it is not, ", "delete it if it is empty; if it is not, "
 	return []wanted{state, progress}
