@@ -75,7 +75,7 @@ func (c *Capture) do(ctx context.Context, t *task) error {
 }
 
 func (s *session) inUse() error {
-	return fmt.Errorf("%w: somebody streams from slot %s, or copies tables for it. Nothing was changed. Try: stop capture (dirtbike run or dirtbike capture), then again; of a killed one Postgres lets go within wal_sender_timeout", ErrRefused, s.Slot)
+	return fmt.Errorf("%w: somebody streams from slot %s, or copies tables for it. Nothing was changed. Try: stop the process that captures, then again; of a killed one Postgres lets go within wal_sender_timeout", ErrRefused, s.Slot)
 }
 
 // askedFor refuses a name that is no table which can be captured.

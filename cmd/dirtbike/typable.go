@@ -11,19 +11,24 @@ import (
 )
 
 // command is a command line in a text, of a verb that reads the config.
-var command = regexp.MustCompile(`\bdirtbike (check|run|capture|load|wait|status|verify|resnapshot)\b( --config)?`)
+var command = regexp.MustCompile("(?:^|[\\s(`])dirtbike (?:check|run|capture|load|wait|status|verify|resnapshot)\\b")
 
 // typable gives the command lines in a text the --config that this one was called with, so that they can be typed as they are.
 func (a *app) typable(text string) string {
 	if a.configFlag == nil || !a.configFlag.Changed {
 		return text
 	}
-	return command.ReplaceAllStringFunc(text, func(line string) string {
-		if strings.HasSuffix(line, " --config") {
-			return line
+	var out strings.Builder
+	done := 0
+	for _, at := range command.FindAllStringIndex(text, -1) {
+		quotes := strings.Count(text[:at[1]], `"`) // between two stands a name
+		if quotes%2 == 1 || strings.HasPrefix(text[at[1]:], " --config") {
+			continue
 		}
-		return line + " --config " + quoted(a.configFile)
-	})
+		out.WriteString(text[done:at[1]] + " --config " + quoted(a.configFile))
+		done = at[1]
+	}
+	return out.String() + text[done:]
 }
 
 // plainWord needs no quoting in a shell.
@@ -90,13 +95,8 @@ func (c typableCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 func (c typableCore) fields(fields []zapcore.Field) []zapcore.Field {
 	out := make([]zapcore.Field, len(fields))
 	for i, f := range fields {
-		switch f.Type { //nolint:exhaustive // other kinds hold no sentences
-		case zapcore.StringType:
-			f.String = c.app.typable(f.String)
-		case zapcore.ErrorType:
-			if err, ok := f.Interface.(error); ok && err != nil {
-				f = zap.String(f.Key, c.app.typable(err.Error()))
-			}
+		if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType && err != nil {
+			f = zap.String(f.Key, c.app.typable(err.Error()))
 		}
 		out[i] = f
 	}

@@ -23,6 +23,9 @@ func TestTypable(t *testing.T) {
 	require.Equal(t, `stop capture (dirtbike run --config 'my conf/it'\''s.yaml' or dirtbike capture --config 'my conf/it'\''s.yaml'). `+
 		`Try: dirtbike resnapshot --config 'my conf/it'\''s.yaml' public.a, or dirtbike check --config mine.yaml; dirtbike --help, dirtbike embedded`, a.typable(text))
 
+	const named = `Try: ALTER TABLE public."dirtbike run" ADD COLUMN x int; "!public.dirtbike run"`
+	require.Equal(t, named, a.typable(named))
+
 	var out bytes.Buffer
 	n, err := typableWriter{&out, a}.Write([]byte("│ dirtbike run │\nTry: dirtbike run\n"))
 	require.NoError(t, err)
@@ -35,5 +38,5 @@ func TestTypable(t *testing.T) {
 	log, err := a.logger()
 	require.NoError(t, err)
 	log.With(zap.String("a", "dirtbike wait")).Info("Try: dirtbike status", zap.Error(errors.New("Try: dirtbike run")), zap.Int("n", 1))
-	require.Contains(t, errs.String(), `"msg":"Try: dirtbike status --config b.yaml","a":"dirtbike wait --config b.yaml","error":"Try: dirtbike run --config b.yaml","n":1}`)
+	require.Contains(t, errs.String(), `"msg":"Try: dirtbike status --config b.yaml","a":"dirtbike wait","error":"Try: dirtbike run --config b.yaml","n":1}`)
 }
