@@ -22,7 +22,7 @@ func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
 		t.Columns = append(t.Columns, carry(col, i, transform, keyed[i]))
 	}
 	if len(rel.Key) == 0 {
-		return nil, fmt.Errorf("table %s has no key. Try: ALTER TABLE %s ADD PRIMARY KEY (…), or exclude it: tables: [\"!%s\"]", rel.FullName(), rel.FullName(), rel.FullName())
+		return nil, fmt.Errorf("table %s has no key. Try: ALTER TABLE %s ADD PRIMARY KEY (…), or exclude it: tables: [\"!%s\"]", rel.FullName(), rel.SQLName(), rel.FullName())
 	}
 	for _, k := range rel.Key {
 		at, ok := carriedAs[k]

@@ -124,7 +124,7 @@ func refusal(e *entry) string {
 	case e.kind == "p":
 		return "it is partitioned, which this release does not capture yet. Try: name its leaves instead"
 	case e.persistence == "u":
-		return "it is UNLOGGED, so Postgres' log does not hold its changes. Try: ALTER TABLE " + e.rel.FullName() + " SET LOGGED"
+		return "it is UNLOGGED, so Postgres' log does not hold its changes. Try: ALTER TABLE " + e.rel.SQLName() + " SET LOGGED"
 	case e.notKey != "":
 		return e.notKey
 	}
@@ -157,10 +157,10 @@ func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string
 		return nil, fmt.Errorf("read pg_index: %w", err)
 	}
 	if !backed {
-		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.FullName(), strings.Join(named, ", ")), nil
+		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.SQLName(), sqlNames(named)), nil
 	}
 	if e.rel.Identity != schemas.IdentityFull {
-		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.FullName()), nil
+		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.SQLName()), nil
 	}
 	e.rel.Key, e.notKey = nil, ""
 	for _, name := range named {
@@ -171,4 +171,13 @@ func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string
 		e.rel.Key = append(e.rel.Key, at)
 	}
 	return nil, nil
+}
+
+// sqlNames are columns as they stand in SQL.
+func sqlNames(columns []string) string {
+	out := make([]string, len(columns))
+	for i, name := range columns {
+		out[i] = schemas.SQLIdentifier(name)
+	}
+	return strings.Join(out, ", ")
 }

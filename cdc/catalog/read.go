@@ -169,7 +169,7 @@ func resolveKey(e *entry, k indexKey) {
 		e.notKey = "its key has a nondeterministic collation: equal keys may have different bytes. Try: give the key columns of %s a deterministic collation"
 	}
 	if e.notKey != "" {
-		e.notKey = fmt.Sprintf(e.notKey, e.rel.FullName())
+		e.notKey = fmt.Sprintf(e.notKey, e.rel.SQLName())
 		return
 	}
 	for _, attnum := range k.attnums[:k.columns] {

@@ -39,7 +39,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(t.options.RereadPatience))
 	if err != nil {
 		_ = t.reread.Close(ctx) // a new one next time
-		return nil, false, t.rereadError(k.rel.FullName(), err)
+		return nil, false, t.rereadError(k.rel, err)
 	}
 	if fields == nil {
 		return nil, false, nil
@@ -124,9 +124,9 @@ func visible(snapshot string, xid uint32) (bool, error) {
 // rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42), a key that
 // cannot be read (class 22), or a lock that somebody holds for longer than all other tables can wait. The server's error is not
 // passed on: it may quote the key, which is the plain value of a column that may be hashed.
-func (t *Tables) rereadError(table string, err error) error {
+func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	var pg *pgconn.PgError
-	what := "re-read columns of " + table + " that an update left out"
+	what, table := "re-read columns of "+rel.FullName()+" that an update left out", rel.SQLName()
 	if !errors.As(err, &pg) {
 		return fmt.Errorf("%w: %s: %w", cdc.ErrUnreachable, what, err)
 	}

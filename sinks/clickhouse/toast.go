@@ -74,7 +74,7 @@ func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
 		return
 	}
 	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.CopyAgain(p.topic.table),
-		p.id, p.topic.table))
+		p.id, sqlName(p.topic.table)))
 }
 
 // recordKey gives the sorting key's bytes of a record key.
@@ -308,4 +308,10 @@ func (s *storage) isLowCardinality(c *column) bool {
 		}
 	}
 	return false
+}
+
+// sqlName is "schema.table" as it stands in Postgres' SQL.
+func sqlName(table string) string {
+	schema, name, _ := strings.Cut(table, ".")
+	return (&schemas.Relation{Schema: schema, Name: name}).SQLName()
 }
