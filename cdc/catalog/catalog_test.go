@@ -212,7 +212,7 @@ func TestList(t *testing.T) {
 	}
 	require.Len(t, list, 5)
 	require.Equal(t, map[string]string{
-		"public.a":              `table public.a cannot be captured: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…), or exclude it with "!public.a" under source.tables`,
+		"public.a":              `table public.a cannot be captured: it has no primary key. Try: give public.a a primary key, or exclude it with "!public.a" under source.tables`,
 		"public.b":              "no column x; nor y",
 		"public.complete_up_to": `public.complete_up_to would take the name of dirtbike's own view "complete_up_to". Try: exclude one of them under source.tables`,
 	}, refused)
