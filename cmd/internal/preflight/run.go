@@ -41,6 +41,8 @@ type run struct {
 	tables []*cdc.Table
 	listed chan struct{}
 	parts  map[string]*part
+	// relations are the captured tables' columns, by OID, with the keys that they have once they are mended. Postgres' part reads them.
+	relations map[uint32]*schemas.Relation
 
 	mu sync.Mutex // guards outlook
 	outlook
