@@ -83,6 +83,7 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 	}
 	wg.Wait()
 	r.judgeMissingSlot(r.parts[partPostgres])
+	r.judgeMisnamed()
 	report := Report{OK: true, Checks: []Check{}}
 	for _, name := range names {
 		report.Checks = append(report.Checks, r.parts[name].close()...)

@@ -40,6 +40,8 @@ type outlook struct {
 	// refusal is why a start would be refused for want of the slot; passed says that it would not be, for whatever reason.
 	refusal error
 	passed  bool
+	// misnamed says that a start would be refused for a name in the config that nothing has.
+	misnamed bool
 }
 
 // look changes what is known, or reads it.

@@ -133,12 +133,14 @@ func (r *run) clashing(listed []*cdc.Table) (clashing map[string][]string, order
 	return clashing, order
 }
 
+const namesSlug = "config-names"
+
 // judgeNames: names in the config that nothing has, and names that two tables would share.
 func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]string, order []string, left string) {
 	misnamed := r.trial.Tables.Misnamed()
 	for _, err := range misnamed {
 		why, try := splitTry(err)
-		r.parts[partConfig].fail("config-names", r.config.Path(), nameMend(err, try), "%s", why)
+		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameMend(err, try), "%s", why)
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
@@ -147,7 +149,7 @@ func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]str
 		p.fail("postgres-names", strings.Join(clashing[why], ", "), left, "%s", why)
 	}
 	if len(misnamed)+len(order) == 0 && len(listed) > 0 {
-		r.parts[partConfig].ok("config-names", r.config.Path(), "every table and column that it names is there")
+		r.parts[partConfig].ok(namesSlug, r.config.Path(), "every table and column that it names is there")
 		p.ok("postgres-names", "source.tables", "every table has a name of its own in Kafka and ClickHouse")
 	}
 }
