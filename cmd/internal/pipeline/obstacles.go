@@ -207,7 +207,7 @@ func parts(err error) (out []error) {
 		return nil
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		several, is := inner.(interface{ Unwrap() []error }) //nolint:errorlint // the chain is walked by hand
+		several, is := inner.(interface{ Unwrap() []error })
 		if !is {
 			continue
 		}
