@@ -107,6 +107,16 @@ func TestLaterOnlyTheTableStops(t *testing.T) {
 	}
 }
 
+// TestQuarantinedAndUnfit: the reason of a table that could not be copied again says what has to be mended before.
+func TestQuarantinedAndUnfit(t *testing.T) {
+	changed := "its columns have changed. Try: dirtbike resnapshot public.a"
+	unfit := refused(1, "a", errKeyless)
+	says := "its columns have changed; as it is now it cannot be copied: " + errKeyless.Error() + "; then dirtbike resnapshot public.a"
+	require.EqualError(t, stillUnfit(&liveTable{Table: unfit}, changed), says)
+	require.EqualError(t, stillUnfit(&liveTable{Table: unfit}, says), says, "it does not grow with every start")
+	require.EqualError(t, stillUnfit(&liveTable{Table: table(1, "a")}, changed), changed)
+}
+
 // TestATableOfAnotherOwner: what we may not publish is left out, or quarantined if it was captured; the owner can mend it.
 func TestATableOfAnotherOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

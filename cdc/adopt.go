@@ -111,7 +111,7 @@ func (s *session) adopt(t *liveTable) error {
 	case stored.Phase == "" || stored.Phase == TableExcluded:
 		return nil
 	case stored.Phase == TableQuarantined:
-		s.quarantine(t, errors.New(stored.Reason))
+		s.quarantine(t, stillUnfit(t, stored.Reason))
 		return nil
 	case t.Refused != nil && t.ByConfig && !s.settled && stored.OID == t.OID && SameShape(stored.Shape, t.Shape):
 		return fmt.Errorf("%w: %s is captured and its columns are as they were, but the config does not fit them any more; nothing was changed: %w", ErrRefused, t.FullName(), t.Refused)
@@ -131,6 +131,15 @@ func (s *session) adopt(t *liveTable) error {
 		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or "+StartAnew, ErrRefused, t.FullName())
 	}
 	return nil
+}
+
+// stillUnfit is a stored reason, with what keeps the table from being copied again if something does.
+func stillUnfit(t *liveTable, reason string) error {
+	if t.Refused == nil || strings.Contains(reason, oneLine{t.Refused}.Error()) {
+		return errors.New(reason)
+	}
+	why, _, _ := strings.Cut(reason, ". Try")
+	return fmt.Errorf("%s; as it is now it cannot be copied: %w; then "+CopyAgain(t.FullName()), why, t.Refused)
 }
 
 // changed says what has become of the table itself since its generation was opened; "" if nothing has. The policy of a column that

@@ -10,20 +10,22 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ConnectError makes one line of what came of connecting to Postgres: where, why, what to do. It holds nothing of the URL but host
-// and port. What only somebody can mend (password, rights, the database's name) is ErrRefused, everything else is worth
+// ConnectError makes one line of what came of connecting to Postgres: where, why, what to do. It holds nothing of the URL but host,
+// port, and where they are to be typed user and database. What only somebody can mend (password, rights, the database's name) is ErrRefused, everything else is worth
 // another try.
 func ConnectError(err error) error {
 	if parse := (*pgconn.ParseConfigError)(nil); errors.As(err, &parse) {
 		return parseError(parse)
 	}
-	where, at := "Postgres", ""
+	where, at, user, database := "Postgres", "", "", ""
 	connect := (*pgconn.ConnectError)(nil)
 	if errors.As(err, &connect) {
 		at, err = net.JoinHostPort(connect.Config.Host, strconv.Itoa(int(connect.Config.Port))), connect.Unwrap()
+		user, database = connect.Config.User, connect.Config.Database
 		where += " at " + at
 	}
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
@@ -38,7 +40,7 @@ func ConnectError(err error) error {
 		case "3D000": // invalid_catalog_name
 			return fmt.Errorf("%w: connect to %s: %s. Try: check the database in source.url", ErrRefused, where, pg.Message)
 		case "42501": // insufficient_privilege
-			return fmt.Errorf("%w: connect to %s: %s. Try: ALTER ROLE … WITH REPLICATION, and GRANT CONNECT on the database", ErrRefused, where, pg.Message)
+			return fmt.Errorf("%w: connect to %s: %s. Try, as a superuser: %s", ErrRefused, where, pg.Message, grant(pg.Message, user, database))
 		}
 		return fmt.Errorf("connect to %s: %s", where, ServerError(pg.Code, pg.Message))
 	}
@@ -47,6 +49,25 @@ func ConnectError(err error) error {
 	}
 	return fmt.Errorf("connect to %s: %w", where, attempts{err, at})
 }
+
+// grant is the statement that lets the user connect, for a stream or at all.
+func grant(message, user, database string) string {
+	if strings.Contains(message, " for database ") && user != "" && database != "" {
+		return "GRANT CONNECT ON DATABASE " + quoted(database) + " TO " + quoted(user)
+	}
+	return LetReplicate(user)
+}
+
+// LetReplicate is the statement that gives a role the right to stream.
+func LetReplicate(user string) string {
+	if user == "" {
+		return "give the role of source.url the attribute REPLICATION"
+	}
+	return "ALTER ROLE " + quoted(user) + " REPLICATION"
+}
+
+// quoted is an identifier as SQL takes it, whatever word it is.
+func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 var sourceTLS = TLSKeys{Address: "source.url", CA: "sslrootcert in source.url", Cert: "sslcert and sslkey in source.url", Use: "sslmode in source.url"}
 

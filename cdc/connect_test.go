@@ -37,3 +37,14 @@ func TestConnectErrorSaysEachAttemptOnce(t *testing.T) {
 		require.Equal(t, config.Host != "nowhere", errors.As(ConnectError(err), &connect), "the cause stays known")
 	}
 }
+
+// TestMissingRightCanBeTyped: what gives the right names role and database.
+func TestMissingRightCanBeTyped(t *testing.T) {
+	const user = "dirt-bike"
+	require.Equal(t, `ALTER ROLE "dirt-bike" REPLICATION`, grant("permission denied to start WAL sender", user, "clinic"))
+	require.Equal(t, `GRANT CONNECT ON DATABASE "clinic" TO "dirt-bike"`, grant(`permission denied for database "clinic"`, user, "clinic"))
+	require.Equal(t, "give the role of source.url the attribute REPLICATION", grant("permission denied to start WAL sender", "", ""))
+	err := ConnectError(&pgconn.PgError{Code: "42501", Message: "must be superuser or replication role to start walsender"})
+	require.ErrorIs(t, err, ErrRefused)
+	require.NotContains(t, err.Error(), "…")
+}

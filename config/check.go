@@ -25,12 +25,12 @@ func (s Source) CheckKeys(relations []Relation) error {
 		path := keyPath{"source", "keys", table}
 		relation, ok := known[table]
 		if !ok {
-			errs = append(errs, noSuchTable(s.at, path, table, known))
+			errs = append(errs, noSuchTable(s.at, path, table, known, sortedKeys(s.Keys)))
 			continue
 		}
 		for i, column := range s.Keys[table] {
 			if !slices.Contains(relation.Columns, column) {
-				errs = append(errs, noSuchColumn(s.at, path.entry(i), column, relation))
+				errs = append(errs, noSuchColumn(s.at, path.entry(i), column, relation, s.Keys[table]))
 			}
 		}
 	}
@@ -83,12 +83,12 @@ func (p *Privacy) checkColumns(known map[string]Relation) (errs Errors) {
 		path := keyPath{"privacy", "columns", table}
 		relation, ok := known[table]
 		if !ok {
-			errs = append(errs, noSuchTable(p.at, path, table, known))
+			errs = append(errs, noSuchTable(p.at, path, table, known, sortedKeys(p.Columns)))
 			continue
 		}
 		for column := range columns {
 			if column != AnyColumn && !slices.Contains(relation.Columns, column) {
-				errs = append(errs, noSuchColumn(p.at, path.child(column), column, relation))
+				errs = append(errs, noSuchColumn(p.at, path.child(column), column, relation, sortedKeys(columns)))
 			}
 		}
 	}
@@ -96,17 +96,22 @@ func (p *Privacy) checkColumns(known map[string]Relation) (errs Errors) {
 }
 
 func (p *Privacy) checkDomains(known map[string]Relation) (errs Errors) {
+	taken := slices.Concat(slices.Collect(maps.Values(p.Hash.Domains))...)
 	for domain, columns := range p.Hash.Domains {
 		for i, full := range columns {
 			path := keyPath{"privacy", "hash", "domains", domain}.entry(i)
 			name, column, _ := splitColumn(full)
 			relation, ok := known[name.String()]
 			if !ok {
-				errs = append(errs, noSuchTable(p.at, path, name.String(), known))
+				errs = append(errs, p.at.errorf(path, "there is no table %s%s", p.at.quote(path, name.String()), tryFree(full, havingColumn(known, column), taken, removeIt)))
 				continue
 			}
 			if !slices.Contains(relation.Columns, column) {
-				errs = append(errs, noSuchColumn(p.at, path, column, relation))
+				all := make([]string, len(relation.Columns))
+				for i, other := range relation.Columns {
+					all[i] = relation.String() + "." + other
+				}
+				errs = append(errs, p.at.errorf(path, "table %s has no column %s%s", relation, p.at.quote(path, column), tryFree(full, all, taken, removeIt)).about(relation))
 			}
 		}
 	}
@@ -133,6 +138,16 @@ func (p *Privacy) checkKey(relation Relation) (errs Errors) {
 	return errs
 }
 
+// havingColumn are the columns of that name, as hash.domains names them.
+func havingColumn(known map[string]Relation, column string) (names []string) {
+	for name, relation := range known {
+		if slices.Contains(relation.Columns, column) {
+			names = append(names, name+"."+column)
+		}
+	}
+	return names
+}
+
 func relationsByName(relations []Relation) map[string]Relation {
 	known := make(map[string]Relation, len(relations))
 	for _, relation := range relations {
@@ -141,12 +156,13 @@ func relationsByName(relations []Relation) map[string]Relation {
 	return known
 }
 
-func noSuchTable(at *positions, path keyPath, table string, known map[string]Relation) *Error {
-	return at.errorf(path, "there is no table %s%s", at.quote(path, table), tryNearest(table, slices.Collect(maps.Keys(known)), removeIt))
+// noSuchTable proposes a name that is not taken: one that stands beside it already.
+func noSuchTable(at *positions, path keyPath, table string, known map[string]Relation, taken []string) *Error {
+	return at.errorf(path, "there is no table %s%s", at.quote(path, table), tryFree(table, slices.Collect(maps.Keys(known)), taken, removeIt))
 }
 
-func noSuchColumn(at *positions, path keyPath, column string, relation Relation) *Error {
-	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), tryNearest(column, relation.Columns, removeIt)).about(relation)
+func noSuchColumn(at *positions, path keyPath, column string, relation Relation, taken []string) *Error {
+	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), tryFree(column, relation.Columns, taken, removeIt)).about(relation)
 }
 
 func (e *Error) about(relation Relation) *Error {

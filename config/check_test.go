@@ -35,18 +35,18 @@ func TestPrivacyCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualError(t, cfg.Privacy.Check(relations()), `a.yaml:7:33: privacy.columns.public.patients.snn: table public.patients has no column "snn". Try: "ssn"
 a.yaml:7:44: privacy.columns.public.patients.*: column "tenant" belongs to the key of public.patients and has the policy "mask": rows would fall together. Try: keep or hash
-a.yaml:8:5: privacy.columns.public.patient: there is no table "public.patient". Try: "public.patients"
+a.yaml:8:5: privacy.columns.public.patient: there is no table "public.patient". Try: remove it
 a.yaml:9:5: privacy.columns.public.visits.id: column "id" belongs to the key of public.visits and is not named, so it is withheld: rows would fall together. Try: keep or hash
 a.yaml:9:21: privacy.columns.public.visits.seq: column "seq" belongs to the key of public.visits and has the policy "year": rows would fall together. Try: keep or hash
-a.yaml:11:42: privacy.hash.domains.mrn[1]: table public.visits has no column "mnr". Try: "mrn"
-a.yaml:11:61: privacy.hash.domains.mrn[2]: there is no table "publik.visits". Try: "public.visits"`)
+a.yaml:11:42: privacy.hash.domains.mrn[1]: table public.visits has no column "mnr". Try: "public.visits.mrn"
+a.yaml:11:61: privacy.hash.domains.mrn[2]: there is no table "publik.visits". Try: "public.visits.mrn"`)
 }
 
 func TestCheckKeys(t *testing.T) {
 	cfg, err := config.Parse("a.yaml", []byte(checked))
 	require.NoError(t, err)
 	require.EqualError(t, cfg.Source.CheckKeys(relations()), `a.yaml:1:66: source.keys.public.events[1]: table public.events has no column "sek". Try: "seq"
-a.yaml:1:72: source.keys.public.evens: there is no table "public.evens". Try: "public.events"`)
+a.yaml:1:72: source.keys.public.evens: there is no table "public.evens". Try: remove it`)
 }
 
 // TestNamesThatAreNearNothing lists what there is, but not all of a large database.
@@ -157,4 +157,34 @@ func TestPolicyLookup(t *testing.T) {
 
 func TestPoliciesAreListed(t *testing.T) {
 	require.Equal(t, []string{"keep", "drop", "mask", "hash", "zip3", "year"}, config.Policy("").Values())
+}
+
+// TestNothingTwice: what is proposed for a name that is gone does not stand in the file already, where it would be there twice.
+func TestNothingTwice(t *testing.T) {
+	c := parse(t, `source: {url: "postgres://u@h/d", tables: [sales.orders, sales.order], keys: {sales.orders: [id, nr], sales.order: [id]}}
+kafka: {brokers: ["k:9092"]}
+registry: {url: "http://r:8081"}
+clickhouse: {url: "clickhouse://c:9000"}
+privacy: {columns: {sales.orders: {id: keep, idd: keep, nr: keep}, sales.order_items: {id: keep}, salez.customers: {id: keep}}, hash: {domains: {d: [sales.orders.nr, sales.order.nr, sales.orders.nrr]}}}`)
+	relations := []config.Relation{
+		{TableName: config.TableName{Schema: "sales", Table: "orders"}, Columns: []string{"id", "nr"}}, {TableName: config.TableName{Schema: "sales", Table: "customers"}, Columns: []string{"id"}},
+	}
+	names := []config.TableName{relations[0].TableName, relations[1].TableName}
+	var said []string
+	for _, err := range []error{c.Source.CheckGlobs(names), c.Source.CheckKeys(relations), c.Privacy.Check(relations)} {
+		var problems config.Errors
+		require.ErrorAs(t, err, &problems)
+		for _, p := range problems {
+			said = append(said, p.Key+": "+p.Problem)
+		}
+	}
+	require.ElementsMatch(t, []string{
+		`source.tables[1]: "sales.order" matches no table of the database. Try: create the table first, or remove the glob`,
+		`source.keys.sales.order: there is no table "sales.order". Try: remove it`,
+		`privacy.columns.sales.orders.idd: table sales.orders has no column "idd". Try: remove it`,
+		`privacy.columns.sales.order_items: there is no table "sales.order_items". Try: remove it`,
+		`privacy.columns.salez.customers: there is no table "salez.customers". Try: "sales.customers"`,
+		`privacy.hash.domains.d[1]: there is no table "sales.order". Try: remove it`,
+		`privacy.hash.domains.d[2]: table sales.orders has no column "nrr". Try: remove it`,
+	}, said)
 }

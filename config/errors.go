@@ -165,6 +165,15 @@ func tryNearest(word string, candidates []string, or string) string {
 	return fmt.Sprintf(". Try: one of %s%s; or %s", strings.Join(names, ", "), more, or)
 }
 
+// tryFree is tryNearest, where a name may stand only once and others are taken: what is nearest to one of these is only to be removed,
+// since it would be there twice, or another's.
+func tryFree(word string, candidates, taken []string, or string) string {
+	if slices.Contains(taken, nearest(word, candidates)) {
+		return ". Try: " + or
+	}
+	return tryNearest(word, slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return slices.Contains(taken, name) }), or)
+}
+
 // nearest is the candidate nearest to word, or empty if none is near.
 func nearest(word string, candidates []string) string {
 	best, least := "", max(2, len(word)/3)+1

@@ -39,7 +39,7 @@ func (s Source) CheckGlobs(all []TableName) error {
 		if !s.matchesAny(entry, all) {
 			path := keyPath{"source", "tables"}.entry(i)
 			errs = append(errs, s.at.errorf(path, "%s matches no table of the database%s",
-				s.at.quote(path, entry), tryNearest(entry, tableNames(all, entry), "create the table first, or remove the glob")))
+				s.at.quote(path, entry), tryFree(entry, tableNames(all, entry), s.Tables, "create the table first, or remove the glob")))
 		}
 	}
 	return errs.asError()

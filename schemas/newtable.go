@@ -1,6 +1,9 @@
 package schemas
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	t := &Table{Topic: topic, Database: rel.Database, Schema: rel.Schema, Name: rel.Name, Compacted: rel.Compactable()}
@@ -22,7 +25,7 @@ func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
 		t.Columns = append(t.Columns, carry(col, i, transform, keyed[i]))
 	}
 	if len(rel.Key) == 0 {
-		return nil, fmt.Errorf("table %s has no key. Try: ALTER TABLE %s ADD PRIMARY KEY (…), or exclude it: tables: [\"!%s\"]", rel.FullName(), rel.SQLName(), rel.FullName())
+		return nil, fmt.Errorf("table %s has no key. Try: add %s to source.tables, or give the table a primary key", rel.FullName(), exclusion(rel))
 	}
 	for _, k := range rel.Key {
 		at, ok := carriedAs[k]
@@ -30,12 +33,15 @@ func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
 			return nil, fmt.Errorf("table %s, key column %s is withheld by the privacy policy. Try: name it keep or hash under privacy.columns", rel.FullName(), rel.Columns[k].Name)
 		}
 		if why := KeyRefusal(t.Columns[at].Type); why != "" {
-			return nil, fmt.Errorf("table %s, key column %s: %s. Try: exclude the table, tables: [\"!%s\"]", rel.FullName(), rel.Columns[k].Name, why, rel.FullName())
+			return nil, fmt.Errorf("table %s, key column %s: %s. Try: add %s to source.tables, or give the column a type that can be a key", rel.FullName(), rel.Columns[k].Name, why, exclusion(rel))
 		}
 		t.Key = append(t.Key, at)
 	}
 	return t, nil
 }
+
+// exclusion is the entry of source.tables that leaves the table out: one more beside those that are there.
+func exclusion(rel *Relation) string { return strconv.Quote("!" + rel.FullName()) }
 
 func carry(col *Column, source int, transform Transform, key bool) TableColumn {
 	c := TableColumn{

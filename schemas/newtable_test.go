@@ -83,3 +83,18 @@ func TestCompactable(t *testing.T) {
 	rel.Identity, rel.Columns[1].Toastable = IdentityDefault, false
 	require.True(t, rel.Compactable())
 }
+
+// TestLeaveOutIsALine: whoever does as told adds a line to source.tables, and keeps what stands there.
+func TestLeaveOutIsALine(t *testing.T) {
+	for says, change := range map[string]func(*Relation){
+		`type numeric: equal values may have different encodings. Try: add "!public.patients" to source.tables, or give the column a type that can be a key`: func(r *Relation) {
+			r.Columns[0].Type = Type{Kind: KindNumericText, Name: "numeric"}
+		},
+		`table public.patients has no key. Try: add "!public.patients" to source.tables, or give the table a primary key`: func(r *Relation) { r.Key = nil },
+	} {
+		rel := patients()
+		change(rel)
+		_, err := NewTable(rel, "t", rules{})
+		require.ErrorContains(t, err, says)
+	}
+}

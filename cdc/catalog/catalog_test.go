@@ -122,7 +122,7 @@ func TestKeys(t *testing.T) {
 			{"using index", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b); ALTER TABLE t REPLICA IDENTITY USING INDEX i", nil, "b", ""},
 			{"index dropped", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b); ALTER TABLE t REPLICA IDENTITY USING INDEX i; DROP INDEX i", nil, "", "names an index that is gone"},
 			{"nothing", "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING", nil, "", "is NOTHING"},
-			{"no key", "CREATE TABLE t (a int)", nil, "", "ADD PRIMARY KEY"},
+			{"no key", "CREATE TABLE t (a int)", nil, "", "give public.t a primary key"},
 			{"deferrable", "CREATE TABLE t (a int PRIMARY KEY DEFERRABLE)", nil, "", "DEFERRABLE"},
 			{"unlogged", "CREATE UNLOGGED TABLE t (a int PRIMARY KEY)", nil, "", "SET LOGGED"},
 			{"partitioned", "CREATE TABLE t (a int PRIMARY KEY) PARTITION BY RANGE (a)", nil, "", "partitioned"},
@@ -212,7 +212,7 @@ func TestList(t *testing.T) {
 	}
 	require.Len(t, list, 5)
 	require.Equal(t, map[string]string{
-		"public.a":              `table public.a cannot be captured: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…), or exclude it with "!public.a" under source.tables`,
+		"public.a":              `table public.a cannot be captured: it has no primary key. Try: give public.a a primary key, or exclude it with "!public.a" under source.tables`,
 		"public.b":              "no column x; nor y",
 		"public.complete_up_to": `public.complete_up_to would take the name of dirtbike's own view "complete_up_to". Try: exclude one of them under source.tables`,
 	}, refused)

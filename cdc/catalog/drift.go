@@ -48,18 +48,34 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 			continue
 		}
 		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
-			out[oid] = wayBack(name, why)
+			out[oid] = t.wayBack(name, why, byOID[oid])
 		}
 	}
 	return out, nil
 }
 
-// wayBack adds to a reason how the table is captured again, behind what must be mended first.
-func wayBack(table string, why error) error {
+// wayBack adds to a reason how the table is captured again, behind what must be mended first. e is what the table is now, nil if it
+// is gone.
+func (t *Tables) wayBack(table string, why error, e *entry) error {
+	if still := t.unfit(table, e); still != nil && !strings.Contains(why.Error(), "Try: ") {
+		why = fmt.Errorf("%w; as it is now it cannot be copied: %w", why, still)
+	}
 	if strings.Contains(why.Error(), "Try: ") {
 		return fmt.Errorf("%w; then "+cdc.CopyAgain(table), why)
 	}
 	return fmt.Errorf("%w. Try: "+cdc.CopyAgain(table), why)
+}
+
+// unfit says why a table of that name, as it is now, would be refused when it is copied again; nil if it would not be.
+func (t *Tables) unfit(table string, e *entry) error {
+	if e == nil || e.rel.FullName() != table {
+		return nil
+	}
+	if why := refusal(e); why != "" {
+		return errors.New(why)
+	}
+	_, err := t.compile(e)
+	return err
 }
 
 // nameKeys gives the tables whose key the config names that key again, or says why it is none any more.

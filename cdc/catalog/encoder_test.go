@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"dirtbike/cdc"
@@ -144,4 +145,42 @@ func TestReread(t *testing.T) {
 	_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "1", "x"), []int{2})
 	require.Error(t, err)
 	require.NotErrorIs(t, err, cdc.ErrUnreachable, "asking again would not help")
+}
+
+// TestKeyTypeLost: whoever is told that a key column has come to a type that no key can have is told what must change first, since the
+// table would not be copied again as it is.
+func TestKeyTypeLost(t *testing.T) {
+	d := newDatabase(t, "18")
+	const mend = `Try: add "!public.t" to source.tables, or give the column a type that can be a key; then dirtbike resnapshot public.t`
+	d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY, v text)")
+	tables := d.tables(Options{})
+	list, err := tables.List(t.Context())
+	require.NoError(t, err)
+	d.exec(t, "ALTER TABLE t ALTER id TYPE numeric")
+	found := drift(t, tables)
+	require.Len(t, found, 1)
+	require.ErrorContains(t, found[0], "rows may have changed without an event; as it is now it cannot be copied: table public.t, key column id: type numeric: ")
+	require.True(t, strings.HasSuffix(found[0].Error(), mend), found[0])
+	require.Equal(t, 1, strings.Count(found[0].Error(), "Try: "))
+
+	wire := func(oid uint32, mod int32) error {
+		return tables.Match(list[0], &cdc.WireRelation{Schema: "public", Name: "t", Identity: 'd', Columns: []cdc.WireColumn{
+			{Name: "id", TypeOID: oid, TypeMod: mod, Key: true}, {Name: "v", TypeOID: 25, TypeMod: -1},
+		}})
+	}
+	require.NoError(t, wire(23, -1))
+	require.ErrorContains(t, wire(1700, -1), "the table changed while captured: its columns have changed (id is no longer integer), and key column id is of type numeric: ")
+	require.True(t, strings.HasSuffix(wire(1700, -1).Error(), mend), wire(1700, -1))
+	for oid, mod := range map[uint32]int32{20: -1, 1700: 10<<16 + 4, 987654: -1} { // bigint, numeric(10,0), and one whose name is not known
+		require.True(t, strings.HasSuffix(wire(oid, mod).Error(), "(id is no longer integer). Try: dirtbike resnapshot public.t"), wire(oid, mod))
+	}
+
+	d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY, v text)")
+	tables = d.tables(Options{})
+	_, err = tables.List(t.Context())
+	require.NoError(t, err)
+	d.exec(t, "ALTER TABLE t DROP id")
+	found = drift(t, tables)
+	require.Len(t, found, 1)
+	require.ErrorContains(t, found[0], "it has no primary key. Try: give public.t a primary key; then dirtbike resnapshot public.t")
 }

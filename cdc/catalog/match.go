@@ -3,10 +3,13 @@ package catalog
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Match implements cdc.Tables.
@@ -16,9 +19,38 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 		return err
 	}
 	if why := difference(k.rel, w); why != "" {
+		if still := keyRefusal(k.rel, w); still != "" {
+			return fmt.Errorf("the table changed while captured: %s, and %s. Try: add %s to source.tables, or give the column a type that can be a key; then "+cdc.CopyAgain(table.FullName()),
+				why, still, strconv.Quote("!"+table.FullName()))
+		}
 		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain(table.FullName()), why)
 	}
 	return nil
+}
+
+// keyRefusal says which column of the key has come to a type that no key can have; "" if none has, or if a Relation message does not
+// tell: of types that are not Postgres' own it has but a number.
+func keyRefusal(rel *schemas.Relation, w *cdc.WireRelation) string {
+	types := pgtype.NewMap()
+	for _, key := range keyNames(rel) {
+		at := slices.IndexFunc(w.Columns, func(c cdc.WireColumn) bool { return c.Name == key })
+		if at < 0 {
+			continue
+		}
+		c := &w.Columns[at]
+		known, found := types.TypeForOID(c.TypeOID)
+		if !found {
+			continue
+		}
+		if _, own := builtinKinds[known.Name]; !own {
+			continue
+		}
+		own := typeName{oid: c.TypeOID, name: known.Name, declared: known.Name, class: "b", builtin: true}
+		if why := schemas.KeyRefusal(resolveType(c.TypeOID, c.TypeMod, known.Name, own, typeName{})); why != "" {
+			return "key column " + key + " is of " + why
+		}
+	}
+	return ""
 }
 
 // difference says how a Relation message differs from the relation the encoder was compiled from; "" if it does not.

@@ -162,7 +162,7 @@ func resolveKey(e *entry, k indexKey) {
 	case k.columns == 0 && e.rel.Identity == schemas.IdentityIndex:
 		e.notKey = "its replica identity names an index that is gone. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
 	case k.columns == 0:
-		e.notKey = "it has no primary key. Try: ALTER TABLE %s ADD PRIMARY KEY (…)"
+		e.notKey = "it has no primary key. Try: give %s a primary key"
 	case !k.immediate:
 		e.notKey = "its key is DEFERRABLE, so that within a transaction two rows may have one key. Try: make the key of %s NOT DEFERRABLE"
 	case k.nondeterministic:

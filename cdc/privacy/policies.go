@@ -77,7 +77,7 @@ func fitsKey(policy string, named bool, t schemas.Type) error {
 	case policy == "hash":
 		// A token is text, which may be a key: whether equal values have equal tokens depends on the column's own type.
 		if why := schemas.KeyRefusal(t); why != "" {
-			return fmt.Errorf("policy hash on a key column: %s. Try: exclude the table", why)
+			return fmt.Errorf("policy hash on a key column: %s. Try: leave the table out, by its name with \"!\" in front in source.tables, or give the column a type that can be a key", why)
 		}
 		return nil
 	case policy == "drop" && !named:

@@ -239,7 +239,7 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 	})
 	if err != nil {
 		_ = conn.Close(ctx) // the error that matters is the other one
-		return nil, slotError(name, err)
+		return nil, slotError(name, s.user(), err)
 	}
 	point, err := cdc.ParseLSN(created.ConsistentPoint)
 	if err != nil {
@@ -249,7 +249,16 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 	return s.options.Snapshot(created.SnapshotName, point, conn.Close), nil
 }
 
-func slotError(name string, err error) error {
+// user is the role that source.url names; empty if it cannot be read.
+func (s *Source) user() string {
+	config, err := pgconn.ParseConfig(s.options.URL)
+	if err != nil {
+		return ""
+	}
+	return config.User
+}
+
+func slotError(name, user string, err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %w", name, err)
@@ -258,7 +267,7 @@ func slotError(name string, err error) error {
 	case "55000": // object_not_in_prerequisite_state
 		return fmt.Errorf("%w: %s. Try: ALTER SYSTEM SET wal_level = logical, then restart Postgres", cdc.ErrRefused, pgErr.Message)
 	case "42501": // insufficient_privilege
-		return fmt.Errorf("%w: %s. Try: ALTER ROLE … WITH REPLICATION", cdc.ErrRefused, pgErr.Message)
+		return fmt.Errorf("%w: %s. Try, as a superuser: %s", cdc.ErrRefused, pgErr.Message, cdc.LetReplicate(user))
 	case "53400": // configuration_limit_exceeded
 		return fmt.Errorf("%w: %s. Try: raise max_replication_slots, or drop a slot that nobody uses", cdc.ErrRefused, pgErr.Message)
 	}

@@ -190,7 +190,7 @@ func missingRights(t *testing.T, r *rig) {
 	plain := r.source(r.role(t, "plain", ""))
 	_, err = plain.Identify(t.Context())
 	require.ErrorIs(t, err, cdc.ErrRefused)
-	require.ErrorContains(t, err, "WITH REPLICATION")
+	require.ErrorContains(t, err, `Try, as a superuser: ALTER ROLE "plain" REPLICATION`)
 	_, err = plain.CreateSlot(t.Context())
 	require.ErrorIs(t, err, cdc.ErrRefused)
 	r.exec(t, "DROP ROLE weak", "DROP ROLE plain")

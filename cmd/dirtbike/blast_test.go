@@ -109,7 +109,7 @@ func TestBlastOfATableWithoutAKey(t *testing.T) {
 	r.stands("public.scratchpad", "new", "it has no primary key")
 	r.stands("public.others", "quarantined", "it has no primary key")
 	require.Equal(t, 1, strings.Count(l.output(), "a new table is not captured"), l.output())
-	require.Contains(t, l.output(), "ADD PRIMARY KEY")
+	require.Contains(t, l.output(), "a primary key")
 	r.exec(`UPDATE scratchpad SET v = 'y'`) // it is not in the publication, where it would need a key
 	l = r.again(l)
 	r.goesOn(l)

@@ -17,8 +17,9 @@ var Ready = []Check{
 			"(or of `source.wal_disk`) is left, or less than 4 hours at the rate at which the log held back has grown.",
 		Safe: "Postgres keeps the log until the slot is lost. Everything that was committed to Kafka stays valid, and is not read again.",
 		Do: "See that Postgres runs and `source.url` is right. While capture is down, start it: `dirtbike run`. While it runs, see which check fails beside this one: the log piles up " +
-			"behind it, or behind a transaction that stays open in Postgres. To gain time, raise `max_slot_wal_keep_size` if the disk allows it. " +
-			"If the slot is gone or lost: `" + cdc.StartAnew + "`.",
+			"behind it, or behind a transaction that stays open in Postgres. To gain time, raise `max_slot_wal_keep_size`, as a superuser and to a size that the disk has room for: " +
+			"`ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf();` " +
+			"If the slot is gone or lost: the same, so that it is not lost again, then `" + cdc.StartAnew + "`.",
 	},
 	{
 		Slug:    "capture",

@@ -101,7 +101,7 @@ func TestUncapturedTables(t *testing.T) {
 
 // TestNewTablesSayWhy: what keeps a table out now comes before what capture said when it started, which may have been mended.
 func TestNewTablesSayWhy(t *testing.T) {
-	const noKey = "table public.a cannot be captured: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…)"
+	const noKey = "table public.a cannot be captured: it has no primary key. Try: give public.a a primary key"
 	reasons := func(c *Collector) (out []string) {
 		s := c.explained(t.Context(), Status{Tables: []TableStatus{
 			{Table: "public.a", Phase: "new", Reason: noKey}, {Table: "public.b", Phase: "new"}, {Table: "public.c", Phase: "quarantined", Reason: "load: broken"},
@@ -138,7 +138,7 @@ func TestNewTablesSayWhy(t *testing.T) {
 func TestHealthOfTables(t *testing.T) {
 	lag := int64(0)
 	s := Status{LagBytes: &lag, Tables: []TableStatus{
-		{Table: "public.a", Phase: "quarantined", Reason: "capture: it has no primary key. Try: ALTER TABLE public.a ADD PRIMARY KEY (…)"},
+		{Table: "public.a", Phase: "quarantined", Reason: "capture: it has no primary key. Try: give public.a a primary key"},
 		{Table: "public.b", Phase: "quarantined", Reason: "load: malformed value. Try: that"},
 		{Table: "public.c", Phase: "streaming", Exact: true},
 	}}
@@ -146,8 +146,8 @@ func TestHealthOfTables(t *testing.T) {
 	require.EqualError(t, s.exactHealth(), "not equal to the source: public.a (quarantined), public.b (quarantined). Try: dirtbike status")
 	s.Tables = append(s.Tables[2:], TableStatus{Table: "public.d", Phase: "new", Reason: NotCaptured("", true)})
 	require.EqualError(t, s.tablesHealth(), "not captured: public.d (capture has not seen it yet). Try: restart capture to copy it")
-	s.Tables[1].Reason = NotCaptured("it has no primary key. Try: ALTER TABLE public.d ADD PRIMARY KEY (…)", true)
-	require.EqualError(t, s.tablesHealth(), "not captured: public.d (it has no primary key). Try: ALTER TABLE public.d ADD PRIMARY KEY (…); then restart capture")
+	s.Tables[1].Reason = NotCaptured("it has no primary key. Try: give public.d a primary key", true)
+	require.EqualError(t, s.tablesHealth(), "not captured: public.d (it has no primary key). Try: give public.d a primary key; then restart capture")
 	s.Tables = append(s.Tables, TableStatus{Table: "public.f", Phase: "new", Reason: NotCaptured("", false)})
 	require.EqualError(t, s.tablesHealth(), "not captured: public.d (it has no primary key), public.f. Try: dirtbike status, which says what to do for each")
 	s.Tables = []TableStatus{{Table: "public.e", Phase: "copying"}}

@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"dirtbike/cdc"
@@ -56,6 +58,10 @@ type right struct {
 	usage, selects, hidden           bool
 	// published says that the publication has the table, or that there is none yet; joins that the role may put it there.
 	published, joins bool
+	// what the table's owner may do besides granting SELECT: put it into the publication, grant the schema.
+	ownerJoins, ownerOpens bool
+	// publisher is the publication's owner, quoted, if it may put the table there and is no superuser.
+	publisher string
 }
 
 // rightsSQL asks for the user that streams from the slot: whoever looks may be another one.
@@ -69,7 +75,9 @@ SELECT c.oid, who.name, quote_ident(n.nspname), format('%I.%I', n.nspname, c.rel
     AND NOT a.attisdropped AND a.attgenerated = '' AND NOT has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
   c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_has_role(who.oid, c.relowner, 'USAGE')),
   p.oid IS NULL OR EXISTS (SELECT FROM pg_publication_tables m WHERE m.pubname = $2 AND m.schemaname = n.nspname AND m.tablename = c.relname),
-  coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE')
+  coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE'),
+  coalesce(pg_has_role(c.relowner, p.pubowner, 'USAGE'), true), pg_has_role(c.relowner, n.nspowner, 'USAGE'),
+  coalesce((SELECT quote_ident(o.rolname) FROM pg_roles o WHERE o.oid = p.pubowner AND NOT o.rolsuper AND pg_has_role(o.oid, c.relowner, 'USAGE')), '')
 FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_publication p ON p.pubname = $2
 WHERE c.oid = ANY ($3)`
 
@@ -85,7 +93,8 @@ func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []
 	}
 	var oid uint32
 	var r right
-	_, err = pgx.ForEachRow(rows, []any{&oid, &r.role, &r.schema, &r.table, &r.publication, &r.usage, &r.selects, &r.hidden, &r.published, &r.joins}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &r.role, &r.schema, &r.table, &r.publication, &r.usage, &r.selects, &r.hidden, &r.published, &r.joins,
+		&r.ownerJoins, &r.ownerOpens, &r.publisher}, func() error {
 		out[oid] = r
 		return nil
 	})
@@ -97,55 +106,118 @@ func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []
 
 // obstacle is what keeps one table out, and what mends each of it.
 type obstacle struct {
-	why, mend []string
-	// by says who has to, where that is not whoever starts capture.
-	by string
+	why  []string
+	ways []way
 }
 
-func (o *obstacle) add(why, mend string) {
+// way is a mend, and who does it where: "in the config", "as …"; empty if the mend says so itself.
+type way struct{ by, mend string }
+
+// Who does it, where the catalog does not name somebody.
+const (
+	inConfig    = "in the config"
+	asOwner     = "as the tables' owner"
+	asSuperuser = "as a superuser"
+)
+
+func (o *obstacle) add(why, by, mend string) {
 	o.why = append(o.why, why)
-	if mend != "" {
-		o.mend = append(o.mend, mend)
+	if w := (way{by, mend}); mend != "" && !slices.Contains(o.ways, w) {
+		o.ways = append(o.ways, w)
 	}
 }
 
+// String names each who once, in front of what is theirs. Statements are a superuser's as soon as one of them is, which may do all.
 func (o *obstacle) String() string {
 	text := strings.Join(o.why, "; ")
-	if len(o.mend) > 0 {
-		text += ". Try" + o.by + ": " + strings.Join(o.mend, "; ")
+	super := slices.ContainsFunc(o.ways, func(w way) bool { return w.by == asSuperuser })
+	var order []string
+	mends := map[string][]string{}
+	for _, w := range o.ways {
+		if super && strings.HasPrefix(w.by, "as ") {
+			w.by = asSuperuser
+		}
+		if mends[w.by] == nil {
+			order = append(order, w.by)
+		}
+		mends[w.by] = append(mends[w.by], w.mend)
+	}
+	slices.SortStableFunc(order, func(a, b string) int { return min(len(a), 1) - min(len(b), 1) }) // what names nobody would look like the former one's
+	for i, by := range order {
+		lead := "; "
+		switch {
+		case i == 0 && by == "":
+			lead = ". Try: "
+		case i == 0:
+			lead = ". Try, " + by + ": "
+		default:
+			lead += by + ": "
+		}
+		text += lead + strings.Join(mends[by], "; ")
 	}
 	return text
 }
 
 // obstaclesOf is the zero value if nothing keeps the table out. r is the zero value for one that is gone by now.
 func obstaclesOf(t *cdc.Table, r right) (o obstacle) {
-	for _, err := range []error{t.Refused, t.Doubt} {
-		if err != nil {
-			why, mend, _ := strings.Cut(ops.JoinReasons([]string{err.Error()}), " Try: ")
-			o.add(strings.TrimSuffix(strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: "), "."), mend)
+	for _, err := range append(parts(t.Refused), parts(t.Doubt)...) {
+		by := ""
+		if problem := (*config.Error)(nil); t.ByConfig || errors.As(err, &problem) {
+			by = inConfig
 		}
+		why, mend, _ := strings.Cut(ops.JoinReasons([]string{err.Error()}), " Try: ")
+		o.add(strings.TrimSuffix(strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: "), "."), by, mend)
 	}
 	if r.role == "" {
 		return o
 	}
 	if r.hidden {
-		o.by = ", as a superuser"
-		o.add("row-level security hides rows of it from "+r.role, "ALTER ROLE "+r.role+" BYPASSRLS")
-	}
-	if r.usage && r.selects && (r.published || r.joins) {
-		return o
-	}
-	if o.by == "" {
-		o.by = ", as the tables' owner"
+		o.add("row-level security hides rows of it from "+r.role, asSuperuser, "ALTER ROLE "+r.role+" BYPASSRLS")
 	}
 	if !r.published && !r.joins {
-		o.add("it is not in publication "+r.publication+" and "+r.role+" may not add it", "ALTER PUBLICATION "+r.publication+" ADD TABLE ONLY "+r.table)
+		o.add("it is not in publication "+r.publication+" and "+r.role+" may not add it", r.joiner(), "ALTER PUBLICATION "+r.publication+" ADD TABLE ONLY "+r.table)
 	}
 	if !r.usage {
-		o.add(r.role+" may not use schema "+r.schema, "GRANT USAGE ON SCHEMA "+r.schema+" TO "+r.role)
+		by := asOwner
+		if !r.ownerOpens {
+			by = "as the schema's owner"
+		}
+		o.add(r.role+" may not use schema "+r.schema, by, "GRANT USAGE ON SCHEMA "+r.schema+" TO "+r.role)
 	}
 	if !r.selects {
-		o.add(r.role+" may not read it", "GRANT SELECT ON TABLE "+r.table+" TO "+r.role)
+		o.add(r.role+" may not read it", asOwner, "GRANT SELECT ON TABLE "+r.table+" TO "+r.role)
 	}
 	return o
+}
+
+// joiner is who may put the table into the publication: it takes the rights of both owners.
+func (r *right) joiner() string {
+	switch {
+	case r.ownerJoins:
+		return asOwner
+	case r.publisher != "":
+		return "as " + r.publisher + ", the publication's owner, or a superuser"
+	}
+	return asSuperuser
+}
+
+// parts takes an error that is nothing but several apart.
+func parts(err error) (out []error) {
+	if err == nil {
+		return nil
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		several, is := inner.(interface{ Unwrap() []error })
+		if !is {
+			continue
+		}
+		for _, one := range several.Unwrap() {
+			out = append(out, parts(one)...)
+		}
+		if cdc.OneLine(out...).Error() == strings.ReplaceAll(err.Error(), "\n", "; ") {
+			return out
+		}
+		break
+	}
+	return []error{err}
 }

@@ -22,6 +22,8 @@ type Trial struct {
 	Tables  *catalog.Tables
 	Sink    *kafka.Sink
 	Capture *cdc.Capture
+	// Policies are what a start would apply.
+	Policies schemas.Policies
 	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own that nobody else
 	// has, so that nothing can be said of a stored state.
 	Keyless bool
@@ -38,7 +40,7 @@ func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
 	if t.Sink, err = newSink(o); err != nil {
 		return nil, err
 	}
-	t.Source, t.Tables = newSource(o), newTables(c, policies, registry)
+	t.Source, t.Tables, t.Policies = newSource(o), newTables(c, policies, registry), policies
 	t.Capture = cdc.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
 	return t, nil
 }

@@ -29,11 +29,14 @@ CREATE TABLE public.out_nokey (a int); CREATE UNLOGGED TABLE public.out_unlogged
 CREATE TABLE public.out_nothing (a int); ALTER TABLE public.out_nothing REPLICA IDENTITY NOTHING;
 CREATE TABLE public.out_parts (a int PRIMARY KEY) PARTITION BY RANGE (a);
 CREATE TABLE public.out_float (x float8 PRIMARY KEY);
+CREATE UNLOGGED TABLE public.out_float_unlogged (x float8 PRIMARY KEY);
+CREATE TABLE public.pair (a int, b int, area int, PRIMARY KEY (a, b));
+CREATE UNLOGGED TABLE public.later (a int, b int, v text, PRIMARY KEY (a, b)); CREATE TABLE public.later_index (a int NOT NULL, b int NOT NULL, v int, UNIQUE (a, b));
 ALTER TABLE public.out_nokey ENABLE ROW LEVEL SECURITY;
 CREATE SCHEMA out; CREATE TABLE out.nokey (a int);
 RESET ROLE;`
 
-// onceConfig names them all; the policy of masked is to be mended.
+// onceConfig names them all but later; the policies of masked, pair, later and later_index are to be mended.
 const onceConfig = `
 source: {tables: ["public.*", "Odd Schema.*", "clash*.*", "out.*"]}
 privacy:
@@ -50,6 +53,9 @@ privacy:
     clash_a.b: {"*": keep}
     public.clash_a_b: {"*": keep}
     public.out_float: {"*": keep}
+    public.out_float_unlogged: {"*": keep}
+    public.pair: {area: zip3}
+    public.later_index: {v: zip3}
 `
 
 // onceMended: of many things that are wrong at once, each printed command is run once, in the printed order and as the role that is
@@ -84,7 +90,7 @@ func onceMended(r *rig) {
 // mendedOnce runs every printed command of config and Postgres once, and sees all of them good.
 func (r *rig) mendedOnce(publisher string) {
 	r.Helper()
-	done := map[string]bool{}
+	done, policies := map[string]bool{}, map[string]string{}
 	for _, c := range r.check().Checks {
 		if c.OK || c.Part != partConfig && c.Part != partPostgres || done[c.Command] {
 			continue
@@ -99,8 +105,18 @@ func (r *rig) mendedOnce(publisher string) {
 			require.Equal(r, publisher, c.by)
 			require.Contains(r, c.Message, "Before, mend public.deferred, public.deferred_nothing,")
 		}
+		if c.Slug == "config-policies" {
+			policies[c.Subject] = c.Command
+		}
 		r.mend(c)
 	}
+	require.Equal(r, map[string]string{
+		"public.masked":      `privacy: {columns: {"public.masked": {"id": keep}}}`,
+		"public.pair":        `privacy: {columns: {"public.pair": {"a": keep, "b": keep, "area": drop}}}`,
+		"public.later":       `privacy: {columns: {"public.later": {"a": keep, "b": keep}}}`,
+		"public.later_index": `privacy: {columns: {"public.later_index": {"a": keep, "b": keep, "v": drop}}}`,
+		"public.out_float":   policies["public.out_float"], // it is left out
+	}, policies)
 	for _, c := range r.check().Checks {
 		require.True(r, c.OK || c.Part != partConfig && c.Part != partPostgres, "%+v", c)
 	}
@@ -110,7 +126,7 @@ func (r *rig) mendedOnce(publisher string) {
 	require.NoError(r, err)
 	updates, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(r, err)
-	require.Len(r, updates, 11)
+	require.Len(r, updates, 14)
 	for _, sql := range updates {
 		_, err := conn.Exec(r.Context(), sql)
 		require.NoError(r, err, sql)

@@ -100,19 +100,48 @@ func (r *run) foreign(ctx context.Context, slot cdc.SlotStatus) bool {
 func (r *run) said(err error) bool {
 	<-r.listed
 	text := oneLine(err.Error())
+	said := false
 	for _, name := range []string{partConfig, partPostgres} {
 		p := r.parts[name]
 		p.mu.Lock()
 		for _, c := range p.checks {
 			message := strings.TrimPrefix(c.Message, "it cannot be captured: ")
-			if !c.OK && strings.Contains(text, message) {
-				p.mu.Unlock()
-				return true
+			if !c.OK && (strings.Contains(text, message) || mends(c.Command, err)) {
+				said = true
+				if c.Slug == namesSlug {
+					r.look(func(l *outlook) { l.misnamed = true })
+				}
 			}
 		}
 		p.mu.Unlock()
 	}
-	return false
+	return said
+}
+
+// mends reports whether a printed statement is the error's own way out, quotes aside.
+func mends(command string, err error) bool {
+	_, try := splitTry(err)
+	plain := func(sql string) string { return strings.TrimSuffix(strings.ReplaceAll(sql, `"`, ""), ";") }
+	return kind(command) == "sql" && plain(command) == plain(try)
+}
+
+// judgeMisnamed makes warnings of names that nothing has, where a start goes on without them: as soon as a state is stored, unless a
+// captured table has lost its name at the same time.
+func (r *run) judgeMisnamed() {
+	goesOn := false
+	r.look(func(l *outlook) { goesOn = l.known && begun(l.phase) && l.phase != cdc.PhaseRenewing && !l.misnamed })
+	if !goesOn {
+		return
+	}
+	p := r.parts[partConfig]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.checks {
+		if c := &p.checks[i]; c.Slug == namesSlug && c.Level == LevelError {
+			c.Level, c.OK = LevelWarning, true
+			c.Message += "; a start goes on without it"
+		}
+	}
 }
 
 // saidAway reports whether a part that the start needs is known not to answer.

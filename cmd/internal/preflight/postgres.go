@@ -34,6 +34,8 @@ type server struct {
 	slotThere, slotActive               bool
 	clock                               time.Time
 	keepMB                              int64 // max_slot_wal_keep_size, -1 without a limit
+	maxWALMB, heldMB                    int64 // max_wal_size; what the slot that stands furthest behind holds back
+	diskMB                              int64 // source.wal_disk, 0 if nobody has said it
 	idleSlotTimeout                     string
 	failover                            bool
 	standbySlots, physical              string
@@ -47,6 +49,8 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   current_setting('max_wal_senders')::int, (SELECT count(*) FROM pg_stat_get_wal_senders())::int,
   EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1), EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active), clock_timestamp(),
   (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
+  (SELECT setting::bigint FROM pg_settings WHERE name = 'max_wal_size'),
+  (SELECT coalesce(max(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)), 0) FROM pg_replication_slots)::bigint >> 20,
   coalesce((SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), '0'),
   coalesce((SELECT (to_jsonb(s) ->> 'failover')::bool FROM pg_replication_slots s WHERE slot_name = $1), false),
   coalesce(current_setting('synchronized_standby_slots', true), ''),
@@ -68,6 +72,7 @@ func (r *run) lookAtPostgres(ctx context.Context, p *part) {
 		p.error("postgres-connect", r.where(partPostgres), err)
 		return
 	}
+	s.diskMB = int64(r.config.Source.WALDisk) >> 20
 	s.judge(p)
 	if s.version/10000 < oldestPostgres {
 		return // the questions below were never asked of such a server
@@ -76,7 +81,7 @@ func (r *run) lookAtPostgres(ctx context.Context, p *part) {
 		r.lookAtIdentity(ctx, p)
 	}
 	r.lookAtTables(ctx, p, conn, &s)
-	r.lookAtSlot(ctx, p)
+	r.lookAtSlot(ctx, p, &s)
 }
 
 // connectPostgres opens a connection that cannot write.
@@ -111,7 +116,7 @@ func (p *part) connectError(subject string, err error) {
 func readServer(ctx context.Context, conn *pgx.Conn, slot, publication string) (s server, err error) {
 	err = conn.QueryRow(ctx, serverSQL, slot, publication).Scan(&s.version, &s.text, &s.encoding, &s.walLevel, &s.recovering, &s.walPending,
 		&s.role, &s.database, &s.publication, &s.super, &s.replication, &s.bypass, &s.creates,
-		&s.slots, &s.slotsUsed, &s.senders, &s.sending, &s.slotThere, &s.slotActive, &s.clock, &s.keepMB, &s.idleSlotTimeout, &s.failover, &s.standbySlots, &s.physical)
+		&s.slots, &s.slotsUsed, &s.senders, &s.sending, &s.slotThere, &s.slotActive, &s.clock, &s.keepMB, &s.maxWALMB, &s.heldMB, &s.idleSlotTimeout, &s.failover, &s.standbySlots, &s.physical)
 	s.replication, s.bypass = s.replication || s.super, s.bypass || s.super
 	if err != nil {
 		err = fmt.Errorf("ask Postgres for its settings: %w", serverError(err))
@@ -167,7 +172,7 @@ func (s *server) judgeServer(p *part) {
 	case s.walLevel == "logical":
 		p.ok("postgres-wal-level", "wal_level", "logical")
 	case s.walPending:
-		p.fail("postgres-wal-level", "wal_level", "", "another value is set, but takes a restart of Postgres; it is still %s", s.walLevel)
+		p.fail("postgres-wal-level", "wal_level", "restart Postgres", "another value is set, but takes a restart of Postgres; it is still %s", s.walLevel)
 	default:
 		p.fail("postgres-wal-level", "wal_level", "ALTER SYSTEM SET wal_level = logical;", "it is %s and must be logical%s", s.walLevel, restart)
 	}
@@ -203,23 +208,8 @@ func (s *server) judgeRoom(p *part) {
 	room("postgres-walsenders", "max_wal_senders", s.senders, s.sending, stream)
 }
 
-// keepProposed is what is proposed for max_slot_wal_keep_size: enough for a night of a busy server.
-const keepProposed = "50GB"
-
-// leastKeepMB is Postgres' default for max_wal_size: below it a single checkpoint may already cost the slot.
-const leastKeepMB = 1024
-
 func (s *server) judgeKeep(p *part) {
-	const name = "max_slot_wal_keep_size"
-	if s.keepMB < 0 {
-		p.warn("postgres-wal-keep", name, "ALTER SYSTEM SET "+name+" = '"+keepProposed+"';\nSELECT pg_reload_conf();",
-			"without a limit: while dirtbike is down, Postgres keeps its log until the disk is full. Choose less than the disk's free space")
-	} else if s.keepMB < leastKeepMB {
-		p.warn("postgres-wal-keep", name, "ALTER SYSTEM SET "+name+" = '"+keepProposed+"';\nSELECT pg_reload_conf();",
-			"%d MB is next to nothing: Postgres gives the slot up soon after dirtbike stops or falls behind, and everything has to be copied anew. Choose less than the disk's free space", s.keepMB)
-	} else {
-		p.ok("postgres-wal-keep", name, "%d MB", s.keepMB)
-	}
+	s.judgeKeepSize(p)
 	if timeout, err := strconv.Atoi(s.idleSlotTimeout); err == nil && timeout > 0 {
 		p.warn("postgres-wal-keep", "idle_replication_slot_timeout", "ALTER SYSTEM SET idle_replication_slot_timeout = 0;\nSELECT pg_reload_conf();",
 			"Postgres drops the changes for a slot that nobody reads for %d s", timeout)

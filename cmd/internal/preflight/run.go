@@ -41,6 +41,8 @@ type run struct {
 	tables []*cdc.Table
 	listed chan struct{}
 	parts  map[string]*part
+	// relations are the captured tables' columns, by OID, with the keys that they have once they are mended. Postgres' part reads them.
+	relations map[uint32]*schemas.Relation
 
 	mu sync.Mutex // guards outlook
 	outlook
@@ -81,6 +83,7 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 	}
 	wg.Wait()
 	r.judgeMissingSlot(r.parts[partPostgres])
+	r.judgeMisnamed()
 	report := Report{OK: true, Checks: []Check{}}
 	for _, name := range names {
 		report.Checks = append(report.Checks, r.parts[name].close()...)

@@ -10,7 +10,7 @@ import (
 const slotSlug = "postgres-slot"
 
 // lookAtSlot looks whether the slot is ours; whether it fits the stored state, the start's own checks say.
-func (r *run) lookAtSlot(ctx context.Context, p *part) {
+func (r *run) lookAtSlot(ctx context.Context, p *part, s *server) {
 	slot, found, err := r.trial.Source.Slot(ctx)
 	name := r.config.Source.Slot
 	switch {
@@ -21,7 +21,7 @@ func (r *run) lookAtSlot(ctx context.Context, p *part) {
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
 		r.look(func(l *outlook) { l.slotLost = true })
 	case slot.WALStatus == "unreserved":
-		p.warn(slotSlug, name, "ALTER SYSTEM SET max_slot_wal_keep_size = '"+keepProposed+"';\nSELECT pg_reload_conf();",
+		p.warn(slotSlug, name, keepSQL(max(s.proposedMB(), 2*s.keepMB)),
 			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
 	case slot.Active:
 		p.ok(slotSlug, name, "a capture reads it, up to %s", slot.ConfirmedFlush)
@@ -40,6 +40,8 @@ type outlook struct {
 	// refusal is why a start would be refused for want of the slot; passed says that it would not be, for whatever reason.
 	refusal error
 	passed  bool
+	// misnamed says that a start would be refused for a name in the config that nothing has.
+	misnamed bool
 }
 
 // look changes what is known, or reads it.

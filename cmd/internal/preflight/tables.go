@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/config"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -101,6 +99,10 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 		p.error("postgres-tables", "source.tables", err)
 		return
 	}
+	if err := r.readRelations(ctx, conn, tables); err != nil {
+		p.error("postgres-tables", "source.tables", err)
+		return
+	}
 	clashing, order := r.clashing(listed)
 	leaving := r.leaving(listed, tables, clashing, order)
 	left := without(r.config, leaving...)
@@ -131,12 +133,14 @@ func (r *run) clashing(listed []*cdc.Table) (clashing map[string][]string, order
 	return clashing, order
 }
 
+const namesSlug = "config-names"
+
 // judgeNames: names in the config that nothing has, and names that two tables would share.
 func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]string, order []string, left string) {
 	misnamed := r.trial.Tables.Misnamed()
 	for _, err := range misnamed {
 		why, try := splitTry(err)
-		r.parts[partConfig].fail("config-names", r.config.Path(), nameMend(err, try), "%s", why)
+		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameMend(err, try), "%s", why)
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
@@ -145,23 +149,9 @@ func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]str
 		p.fail("postgres-names", strings.Join(clashing[why], ", "), left, "%s", why)
 	}
 	if len(misnamed)+len(order) == 0 && len(listed) > 0 {
-		r.parts[partConfig].ok("config-names", r.config.Path(), "every table and column that it names is there")
+		r.parts[partConfig].ok(namesSlug, r.config.Path(), "every table and column that it names is there")
 		p.ok("postgres-names", "source.tables", "every table has a name of its own in Kafka and ClickHouse")
 	}
-}
-
-// nameMend says in words what to write in place of a name that nothing has. It is no line for the config: several such names, and
-// tables that are to be left out, would undo each other.
-func nameMend(err error, try string) string {
-	var problem *config.Error
-	if !errors.As(err, &problem) {
-		return try
-	}
-	where := problem.Key + " (line " + strconv.Itoa(problem.Line) + ")"
-	if nearest, err := strconv.Unquote(try); err == nil {
-		return "in " + where + " write " + yamlText(nearest)
-	}
-	return "in " + where + ": " + try
 }
 
 // judgeTables says which tables cannot be captured.
@@ -180,6 +170,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 			r.parts[partConfig].fail("config-policies", t.FullName(), command, "%s", why)
 		default:
 			p.failAs(mender(t, tables), "postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
+			unfit = r.mendOf(t, tables) != "" && r.judgeLater(t) || unfit
 		}
 	}
 	if !unfit && len(listed) > 0 {
@@ -218,52 +209,10 @@ func (r *run) mendOf(t *cdc.Table, tables []table) string {
 	if at < 0 || r.config.Source.Keys[t.FullName()] != nil {
 		return ""
 	}
+	if rel := r.relations[t.OID]; rel != nil && keyless(rel) {
+		return "" // it could still not be captured
+	}
 	return tables[at].mend()
-}
-
-// misspelt is the first name of a column that its table does not have; nil if there is none. It comes before a key column that is not
-// named, which may be the one that was meant.
-func misspelt(err error) *config.Error {
-	all := problems(err)
-	if at := slices.IndexFunc(all, func(e *config.Error) bool { return strings.Contains(e.Problem, " has no column ") }); at >= 0 {
-		return all[at]
-	}
-	return nil
-}
-
-// problems finds those of the config in an error of several.
-func problems(err error) (out []*config.Error) {
-	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand, so that nothing in it is passed over
-	case *config.Error:
-		return []*config.Error{e}
-	case interface{ Unwrap() []error }:
-		for _, one := range e.Unwrap() {
-			out = append(out, problems(one)...)
-		}
-	case interface{ Unwrap() error }:
-		return problems(e.Unwrap())
-	}
-	return out
-}
-
-// policyCommand is the config's way out for a policy that its table does not fit: keep for a key column, drop for another; for a column
-// that the table does not have, the nearest one.
-func (r *run) policyCommand(t *cdc.Table) string {
-	if problem := misspelt(t.Refused); problem != nil {
-		_, try := splitTry(problem)
-		return nameMend(problem, try)
-	}
-	why, column, policy := t.Refused.Error(), "", "drop"
-	if _, rest, found := strings.Cut(why, "column \""); found && strings.Contains(rest, "\" belongs to the key") {
-		column, _, _ = strings.Cut(rest, "\" belongs to the key")
-		policy = "keep"
-	} else if _, rest, found := strings.Cut(why, "table "+t.FullName()+", column "); found {
-		column, _, _ = strings.Cut(rest, ": policy ")
-	}
-	if column == "" || strings.Contains(column, ": ") {
-		return ""
-	}
-	return setting("privacy", "columns", "{"+strconv.Quote(t.FullName())+": {"+strconv.Quote(column)+": "+policy+"}}")
 }
 
 // some lists names, the first few.

@@ -72,9 +72,15 @@ func TestMendedThenRun(t *testing.T) {
 	require.Contains(t, textOf(report), "a capture reads it")
 	stop()
 	require.True(t, r.check().OK, "what is stored fits")
+	r.namesGone()
+	r.exec(`ALTER ROLE "dirt-bike" NOREPLICATION`)
+	c, is := bad(r.check(), "pipeline-start")
+	require.True(t, is)
+	require.Equal(t, []string{"a start would be refused, for what is said above", ""}, []string{c.Message, c.Command}, "one command is enough")
+	r.mended("postgres-role", LevelError, "no right to replicate")
 	key := filepath.Join(filepath.Dir(r.file), "dirtbike.hash.key")
 	require.NoError(t, os.Rename(key, key+".away"))
-	c, is := bad(r.check(), "pipeline-hash-key")
+	c, is = bad(r.check(), "pipeline-hash-key")
 	require.True(t, is)
 	require.Contains(t, c.Command, key)
 	require.NoFileExists(t, key)
@@ -97,6 +103,31 @@ func TestMendedThenRun(t *testing.T) {
 		}
 	}
 	r.good(report, "pipeline-state")
+}
+
+// namesGone: with a state stored, a start goes on without a name that nothing has, but not if a captured table is named no more.
+func (r *rig) namesGone() {
+	r.Helper()
+	raw, err := os.ReadFile(r.file)
+	require.NoError(r, err)
+	defer func() { require.NoError(r, os.WriteFile(r.file, raw, 0o600)) }()
+	r.set(`privacy: {columns: {public.patient: {id: keep}}}`)
+	report := r.check()
+	c, is := bad(report, "config-names")
+	require.True(r, is)
+	require.True(r, report.OK, textOf(report))
+	require.Equal(r, LevelWarning, c.Level)
+	require.Regexp(r, `there is no table "public.patient"; a start goes on without it$`, c.Message)
+	require.Regexp(r, `^in privacy.columns.public.patient \(line \d+\): remove it$`, c.Command, "public.patients is there already")
+	r.set(`source: {tables: ["public.patience", "Odd Schema.*"]}`)
+	report = r.check()
+	require.False(r, report.OK)
+	for _, c := range report.Checks {
+		require.False(r, c.Slug == namesSlug && c.Level != LevelError, "a slip of the pen: %+v", c)
+	}
+	c, is = bad(report, "pipeline-start")
+	require.True(r, is)
+	require.Equal(r, "a start would be refused, for what is said above", c.Message)
 }
 
 // otherPipeline: the database that one pipeline loads into is refused to another one, as load would.

@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,21 +87,26 @@ func (f *file) settle(ctx context.Context, url string) error {
 // nameable leaves out what a config cannot name.
 func (f *file) nameable() {
 	for _, t := range f.tables {
-		switch {
-		case t.Obstacle != "":
-		case strings.ContainsAny(t.Schema, ".*?"):
-			t.Obstacle = "the config cannot name a schema with . * or ? in its name"
-		case strings.HasPrefix(t.Schema, "!"):
-			t.Obstacle = "the config takes ! in front of a name for an exclusion"
-		case !globbable(t.Name):
-			t.Obstacle = "the config cannot name a table with * or ? in its name"
-		case strings.Contains(t.FullName(), "${"):
-			t.Obstacle = "the config takes ${ in a name for a reference"
-		}
+		t.Obstacle = cmp.Or(t.Obstacle, unnameable(t))
 		if t.Obstacle == "" && !slices.ContainsFunc(t.relation.Columns, func(c schemas.Column) bool { return c.Name != "*" }) {
 			t.Obstacle = "its only column cannot be named in the config"
 		}
 	}
+}
+
+// unnameable says why a config cannot name the table; "" if it can.
+func unnameable(t *Table) string {
+	switch {
+	case strings.ContainsAny(t.Schema, ".*?"):
+		return "the config cannot name a schema with . * or ? in its name"
+	case strings.HasPrefix(t.Schema, "!"):
+		return "the config takes ! in front of a name for an exclusion"
+	case !globbable(t.Name):
+		return "the config cannot name a table with * or ? in its name"
+	case strings.Contains(t.FullName(), "${"):
+		return "the config takes ${ in a name for a reference"
+	}
+	return ""
 }
 
 // refused asks the catalog package what it would say at a start; every answer is by "schema.table".

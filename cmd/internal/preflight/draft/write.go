@@ -48,10 +48,13 @@ clickhouse:
 	return b.String()
 }
 
-// entry names one table in source.tables, with what is known of it; one that cannot be captured stands there as a comment, with the
-// reason.
+// entry names one table in source.tables, with what is known of it; one that cannot be captured is commented out, with the reason, and
+// one that no config can name is only mentioned.
 func entry(t *Table) string {
-	if t.Obstacle != "" {
+	switch {
+	case t.Obstacle != "" && unnameable(t) == "":
+		return "# - " + glob(t.FullName()) + " # left out: " + printed(t.Obstacle)
+	case t.Obstacle != "":
 		return "# left out: " + strconv.Quote(t.FullName()) + ": " + comment(t.Obstacle)
 	}
 	rows := "rows not counted yet"

@@ -1,0 +1,48 @@
+package preflight
+
+import "fmt"
+
+// leastKeepMB is Postgres' default for max_wal_size: below it a single checkpoint may already cost the slot.
+const leastKeepMB = 1024
+
+// proposedMB is what is proposed for max_slot_wal_keep_size: a quarter of the log's disk, if the config says how large that is, else a
+// few times what Postgres keeps anyway. It never costs a slot that is there.
+func (s *server) proposedMB() int64 {
+	const share, times, beyond = 4, 4, 2
+	size := times * s.maxWALMB
+	if s.diskMB > 0 {
+		size = s.diskMB / share
+	}
+	return max(size, beyond*s.heldMB, leastKeepMB)
+}
+
+// keepSQL sets max_slot_wal_keep_size.
+func keepSQL(mb int64) string {
+	const gb = 1024
+	size := fmt.Sprintf("%dMB", mb)
+	if mb%gb == 0 {
+		size = fmt.Sprintf("%dGB", mb/gb)
+	}
+	return "ALTER SYSTEM SET max_slot_wal_keep_size = '" + size + "';\nSELECT pg_reload_conf();"
+}
+
+// howMuch says in words where the proposed value comes from, and how to choose another.
+func (s *server) howMuch() string {
+	if s.diskMB > 0 {
+		return "The printed value is a quarter of source.wal_disk, unless more is held back already"
+	}
+	return "Choose what is written in as many hours as dirtbike may be down, and less than the disk's free space, which Postgres tells nobody (say it as source.wal_disk); the printed value is no more than a few times max_wal_size, or what is held back already"
+}
+
+func (s *server) judgeKeepSize(p *part) {
+	const slug, name = "postgres-wal-keep", "max_slot_wal_keep_size"
+	switch {
+	case s.keepMB < 0:
+		p.warn(slug, name, keepSQL(s.proposedMB()), "without a limit: while dirtbike is down, Postgres keeps its log until the disk is full. %s", s.howMuch())
+	case s.keepMB < leastKeepMB:
+		p.warn(slug, name, keepSQL(s.proposedMB()),
+			"%d MB is next to nothing: Postgres gives the slot up soon after dirtbike stops or falls behind, and everything has to be copied anew. %s", s.keepMB, s.howMuch())
+	default:
+		p.ok(slug, name, "%d MB", s.keepMB)
+	}
+}
