@@ -91,7 +91,7 @@ func (c *Capture) watchSink() (done func()) {
 			case now := <-tick.C:
 				if silent := watched.unanswered(now); silent > 0 && (said.IsZero() || now.Sub(said) >= unansweredAgain) {
 					said = now
-					c.Log.Warn("Kafka has not answered capture for " + silent.Round(time.Second).String() +
+					c.Log.Warn("Kafka has not answered capture for "+silent.Round(time.Second).String()+
 						"; what is committed is safe, Postgres keeps the log for the slot, and capture goes on by itself. Try: look at the brokers named in kafka.brokers",
 						zap.String("slot", c.Slot))
 				}
