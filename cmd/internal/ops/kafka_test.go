@@ -25,14 +25,14 @@ func TestStatusAsksKafka(t *testing.T) {
 		"not asked":  {nil, ""},
 		"away":       {func(context.Context) error { return errors.New("connection\nrefused") }, "Kafka does not answer (connection refused)" + safe},
 		"hangs":      {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "Kafka does not answer (nothing within 3s)" + safe},
-		"is deaf":    {func(context.Context) error { time.Sleep(time.Minute); return nil }, "Kafka does not answer (nothing within 3s)" + safe},
+		"is deaf":    {func(context.Context) error { <-time.After(time.Minute); return nil }, "Kafka does not answer (nothing within 3s)" + safe},
 		"wrong user": {func(context.Context) error { return fmt.Errorf("%w: log in. Try: kafka.sasl", cdc.ErrRefused) }, cdc.ErrRefused.Error() + ": log in. Try: kafka.sasl"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				defer time.Sleep(time.Minute) // what was given up ends, too
+				defer func() { <-time.After(time.Minute) }() // what was given up ends, too
 				c, began := NewCollector(Sources{Kafka: test.kafka}), time.Now()
-				s, err := c.besideKafka(t.Context(), func(context.Context) (Status, error) { time.Sleep(time.Second); return sample(), nil })
+				s, err := c.besideKafka(t.Context(), func(context.Context) (Status, error) { <-time.After(time.Second); return sample(), nil })
 				require.NoError(t, err)
 				require.LessOrEqual(t, time.Since(began), kafkaTime)
 				require.Equal(t, test.line, s.Kafka)
