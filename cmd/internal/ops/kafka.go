@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"dirtbike/cdc"
@@ -20,8 +21,18 @@ func (c *Collector) besideKafka(ctx context.Context, ask func(context.Context) (
 	away := make(chan string, 1)
 	go func() { away <- c.askKafka(ctx) }()
 	s, err := ask(ctx)
-	s.Kafka = <-away // askKafka ends with its time
+	if s.Kafka = <-away; s.Kafka != "" { // askKafka ends with its time
+		s = s.unseen()
+	}
 	return s, err
+}
+
+// unseen takes back that no capture runs: one that waits for Kafka is not connected to Postgres.
+func (s Status) unseen() Status {
+	if rest, idle := strings.CutPrefix(s.dead, nobodyRuns); idle {
+		s.dead, s.try = "no capture streams; one that runs waits for Kafka"+rest, "look at the brokers named in kafka.brokers first"
+	}
+	return s
 }
 
 // askKafka says in one line, with what is safe and what to do, what is wrong with Kafka; "" if it answers.

@@ -14,6 +14,27 @@ import (
 	"dirtbike/cdc"
 )
 
+// TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that nobody can tell.
+func TestACaptureThatWaitsForKafkaMayRun(t *testing.T) {
+	idle := func(context.Context) (Status, error) {
+		f := slotFacts{name: "s", found: true, retained: 1024}
+		s := Status{Phase: "streaming"}
+		s.dead, s.try = f.dead(s.Phase, 1)
+		return s, nil
+	}
+	hangs := func(context.Context) error { return errors.New("EOF") }
+	s, err := NewCollector(Sources{Kafka: hangs}).besideKafka(t.Context(), idle)
+	require.NoError(t, err)
+	require.EqualError(t, s.Dead(), "no capture streams; one that runs waits for Kafka (slot s is inactive, Postgres keeps 1.0 KiB of log for it). Try: look at the brokers named in kafka.brokers first")
+	s, err = NewCollector(Sources{}).besideKafka(t.Context(), idle)
+	require.NoError(t, err)
+	require.EqualError(t, s.Dead(), "no capture is running (slot s is inactive, Postgres keeps 1.0 KiB of log for it). Try: dirtbike run, or dirtbike capture")
+	lost := func(context.Context) (Status, error) { return Status{dead: "slot s is gone", try: "x"}, nil }
+	s, err = NewCollector(Sources{Kafka: hangs}).besideKafka(t.Context(), lost)
+	require.NoError(t, err)
+	require.EqualError(t, s.Dead(), "slot s is gone. Try: x")
+}
+
 // TestStatusAsksKafka: a broker that hangs, is away or refuses shows in text and JSON, and within kafkaTime.
 func TestStatusAsksKafka(t *testing.T) {
 	const safe = ": Postgres keeps the log for the slot, what is in Kafka and ClickHouse is safe, and nothing new comes. Try: look at the brokers named in kafka.brokers; capture and load go on by themselves"

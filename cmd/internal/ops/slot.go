@@ -69,6 +69,9 @@ func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
 	return f, nil
 }
 
+// nobodyRuns begins what is said of a slot that nobody streams from.
+const nobodyRuns = "no capture is running"
+
 // dead says why nothing can come through the slot any more, or nothing does at present, and what to do; "" if all is well. point
 // is what ClickHouse is complete up to, 0 before there is such a point.
 func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
@@ -85,7 +88,7 @@ func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
 		if f.connected {
 			return fmt.Sprintf("a capture is connected to Postgres and does not stream (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "see its log, which says what keeps it, and Kafka's brokers; dirtbike run only if it is another pipeline's"
 		}
-		return fmt.Sprintf("no capture is running (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "dirtbike run, or dirtbike capture"
+		return fmt.Sprintf(nobodyRuns+" (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "dirtbike run, or dirtbike capture"
 	}
 	return "", ""
 }
