@@ -54,7 +54,7 @@ func unfit(misnamed []error, tables []*Table) error {
 			all = append(all, t.Doubt)
 		}
 	}
-	var once []error
+	var once problems
 	said := map[string]bool{}
 	for _, err := range all {
 		if err != nil && !said[err.Error()] {
@@ -62,7 +62,10 @@ func unfit(misnamed []error, tables []*Table) error {
 			once = append(once, err)
 		}
 	}
-	return OneLine(once...)
+	if len(once) == 0 {
+		return nil
+	}
+	return once
 }
 
 // begun reports whether the state says that rows of this table are, or are being, written. (A dot in a name can make two tables'

@@ -107,6 +107,7 @@ const steady = time.Minute
 // answered. Anything else (a server that went away) is retried for ever, each time from the state in Kafka; what is durable stays so. It closes the sink, so a
 // Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
+	defer c.watchSink()()
 	defer c.closeSink(ctx)
 	began := time.Now()
 	wait := backoff.NewExponentialBackOff()

@@ -70,7 +70,11 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	if err := a.printChosen(cfg, s.server.Addr()); err != nil {
 		log.Warn("print the address of health and metrics", zap.String("address", s.server.Addr()), zap.Error(err))
 	}
-	return s.run(ctx, first)
+	err = s.run(ctx, first)
+	if err == nil { // else the error is the last word
+		log.Info("stopped: what is committed is safe, and the next start goes on from there")
+	}
+	return err
 }
 
 // printChosen prints an address whose port nobody knows beforehand, whatever the log's level and form are.

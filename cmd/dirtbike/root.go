@@ -68,7 +68,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if err == nil {
 		return exitGood
 	}
-	fmt.Fprintln(stderr, ops.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(err.Error()))))
+	fmt.Fprintln(stderr, ops.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(cdc.Lines(err)))))
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
 	}

@@ -83,7 +83,8 @@ func TestEmbeddedRefusals(t *testing.T) {
 	}
 }
 
-// TestOpsAddressIsPrinted: a port that dirtbike chose is printed whatever the log's level, and stdout holds nothing else.
+// TestOpsAddressIsPrinted: a port that dirtbike chose is printed whatever the log's level, and stdout holds nothing else; the last line of
+// the log says that it ended as it was told.
 func TestOpsAddressIsPrinted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
 	dead := freePort(t)
@@ -102,6 +103,13 @@ clickhouse: {url: "clickhouse://%[1]s"}
 		args := []string{"load", "--config", path, "--log-level", "error", "--log-format", "json", "--listen", c.listen}
 		require.Equal(t, exitGood, execute(ended, args, &out, &errs, nil), "%s", &errs)
 		require.Regexp(t, c.says, out.String())
+	}
+	for _, verb := range []string{"run", "capture", "load"} { // a log that ends without a word looks like that of a crash
+		var out, errs bytes.Buffer
+		require.Equal(t, exitGood, execute(ended, []string{verb, "--config", path, "--log-format", "json", "--listen", "127.0.0.1:0"}, &out, &errs, nil), "%s", &errs)
+		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
+		require.Contains(t, lines[len(lines)-1], `"level":"info"`)
+		require.Contains(t, lines[len(lines)-1], `"stopped: what is committed is safe`)
 	}
 }
 

@@ -104,7 +104,7 @@ func (s *service) listen(g *generation) (err error) {
 
 // show makes the endpoints answer for the generation, and ask for its token.
 func (s *service) show(g *generation) error {
-	s.server.Show(append(g.collector.Checks(), g.health.Checks...), g.collector.Status, prometheus.Gatherers{s.metrics, g.metrics})
+	s.server.Show(append(g.collector.Checks(), g.health.Checks...), g.collector.Whole, prometheus.Gatherers{s.metrics, g.metrics})
 	return s.server.Protect(g.guard)
 }
 

@@ -17,7 +17,7 @@ const statusTime = 10 * time.Second
 func (a *app) status() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact or no capture runs", Args: cobra.NoArgs,
+		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact, no capture runs or Kafka is away", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			status, err := a.askStatus(c.Context())
 			if err != nil {
@@ -38,7 +38,7 @@ func (a *app) status() *cobra.Command {
 	return c
 }
 
-// askStatus asks both servers; it needs no running capture.
+// askStatus asks Postgres, ClickHouse and Kafka; it needs no running capture.
 func (a *app) askStatus(ctx context.Context) (ops.Status, error) {
 	cfg, err := a.config()
 	if err != nil {
@@ -61,8 +61,11 @@ func (a *app) askStatus(ctx context.Context) (ops.Status, error) {
 	return status, nil
 }
 
-// good is the answer of the verb: nil if a capture streams and every table is exact, and there is one.
+// good is the answer of the verb: nil if Kafka answers, a capture streams and every table is exact, and there is one.
 func good(s ops.Status) error {
+	if err := s.KafkaAway(); err != nil {
+		return answerNo(err)
+	}
 	if err := s.Dead(); err != nil {
 		return answerNo(err)
 	}

@@ -155,7 +155,7 @@ func (g *progress) passFormer(ctx context.Context, l *Loader) error {
 		return err
 	}
 	var ends kadm.ListedOffsets
-	err = l.retry(ctx, "read the topics' ends", func(ctx context.Context) (err error) {
+	err = l.retry(ctx, readEnds, func(ctx context.Context) (err error) {
 		ends, err = l.admin.ListEndOffsets(ctx, sortedKeys(renewed)...)
 		return err
 	})

@@ -58,8 +58,12 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	progress := schemas.ProgressTopic(l.o.Prefix)
 	details, err := l.admin.ListTopics(ctx, append(sortedKeys(l.topics), progress)...)
 	if err != nil {
-		l.status.failed(readMetadata, err)
-		return nil //nolint:nilerr // asked again soon
+		if l.status.since(readMetadata) == 0 {
+			l.complain("cannot "+readMetadata, readMetadata, err)
+		} else {
+			l.status.failed(readMetadata, err)
+		}
+		return nil // asked again soon
 	}
 	l.status.recovered(readMetadata)
 	for name, t := range l.topics {

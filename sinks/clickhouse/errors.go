@@ -31,6 +31,9 @@ var hopeless = map[int32]bool{
 
 const codeUnknownTable, codeUnknownDatabase, codeTypeMismatch, codeDenied = 60, 81, 53, 497
 
+// refusesLogin has UNKNOWN_USER, WRONG_PASSWORD and AUTHENTICATION_FAILED.
+var refusesLogin = map[int32]bool{192: true, 193: true, 516: true}
+
 // errorCode gives the code of ClickHouse's own error, 0 if it is none.
 func errorCode(err error) int32 {
 	var e *chgo.Exception

@@ -291,7 +291,7 @@ func (l *Loader) schema(ctx context.Context, id int) (text string, err error) {
 		return "", err
 	}
 	began := time.Now()
-	err = l.retry(ctx, "read a schema from the registry", func(ctx context.Context) (err error) {
+	err = l.retry(ctx, readSchema, func(ctx context.Context) (err error) {
 		text, err = l.o.Registry.Schema(ctx, id)
 		if errors.Is(err, schemas.ErrNoSchema) && time.Since(began) < schemaPatience {
 			return errors.New(err.Error()) // not final yet

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -52,6 +53,7 @@ type Loader struct {
 	held        []map[string][]int32 // partitions that wait until no other one seeks
 	missing     time.Time            // since when the progress topic is not there; zero while it is
 	stopped     error                // why the loader must stop
+	loggedIn    atomic.Bool          // ClickHouse has let this process in
 }
 
 // New checks the options and prepares the connections; nothing is asked of any server yet.
@@ -71,10 +73,12 @@ func New(o Options) (*Loader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
-	return &Loader{
+	l := &Loader{
 		o: o, conn: conn, native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
 		wait: idleWait, quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{}, noSchema: map[int]error{},
-	}, nil
+	}
+	l.loggedIn.Store(o.LoggedIn)
+	return l, nil
 }
 
 // Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by whoever gets its
@@ -281,8 +285,7 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 			if group := (*kgo.ErrGroupSession)(nil); errors.As(err, &group) {
 				what = beInGroup
 			}
-			l.status.failed(what, err)
-			l.o.Log.Warn(what, zap.String("topic", topic), zap.Int32("partition", partition), zap.Error(err))
+			l.complain("cannot "+what, what, err, zap.String("topic", topic), zap.Int32("partition", partition))
 		}
 	})
 	// The client repeats the error of a partition at every fetch: quiet means that it is over.

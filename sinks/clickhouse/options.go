@@ -45,6 +45,8 @@ type Options struct {
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses to go on. 0 =
 	// 7 days.
 	ReplayHorizon time.Duration
+	// LoggedIn says that ClickHouse has let this process in with the URL's login, so that a refusal is waited for.
+	LoggedIn bool
 	// Log takes what happens, never a row's value; nil = silent.
 	Log *zap.Logger
 	// Metrics takes the metrics `dirtbike_load_…`; nil = none.

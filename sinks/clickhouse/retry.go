@@ -2,10 +2,14 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
 // retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the status.
@@ -17,18 +21,23 @@ func (l *Loader) retry(ctx context.Context, what string, f func(context.Context)
 	for {
 		err := f(ctx)
 		if err == nil {
+			if partOf(what) == partClickHouse {
+				l.loggedIn.Store(true)
+			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if refused := l.refusedLogin(err); refused != nil {
+			return refused
+		}
 		if isFinal(err) {
 			return err
 		}
 		l.metrics.retries.Inc()
-		l.status.failed(what, err)
 		wait := b.NextBackOff()
-		l.o.Log.Warn("trying again", zap.String("what", what), zap.String("error", withoutValues(err)), zap.Duration("in", wait))
+		l.complain("trying again", what, err, zap.Duration("in", wait))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -36,3 +45,58 @@ func (l *Loader) retry(ctx context.Context, what string, f func(context.Context)
 		}
 	}
 }
+
+// refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: somebody has to mend the
+// config. Later a password is being changed, which is waited for.
+func (l *Loader) refusedLogin(err error) error {
+	code := errorCode(err)
+	if !refusesLogin[code] || l.loggedIn.Load() {
+		return nil
+	}
+	return fmt.Errorf("%w: ClickHouse refuses the login of clickhouse.url (code %d); changes wait in Kafka. Try: its user and password", cdc.ErrRefused, code)
+}
+
+// complain shows a failure in the status and the log. The first line of an outage says what is safe and what to do.
+func (l *Loader) complain(message, what string, err error, fields ...zap.Field) {
+	text := withoutValues(err)
+	if l.status.failed(what, err) {
+		message += "; " + outages[partOf(what)].safe
+		if !strings.Contains(text, "Try: ") {
+			message += ". Try: " + outages[partOf(what)].try
+		}
+	}
+	l.o.Log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", text)}, fields...)...)
+}
+
+// part is what load cannot work without.
+type part int
+
+const (
+	partClickHouse part = iota
+	partKafka
+	partRegistry
+)
+
+// partOf says what is asked when something is tried.
+func partOf(what string) part {
+	switch what {
+	case readRecords, beInGroup, readMetadata, readEnds:
+		return partKafka
+	case readSchema:
+		return partRegistry
+	}
+	return partClickHouse
+}
+
+// outages say what is safe while a part is away, and what to do.
+var outages = map[part]struct{ safe, try string }{
+	partClickHouse: {"changes wait in Kafka, and load goes on by itself", "see that ClickHouse runs and clickhouse.url is right"},
+	partKafka:      {"what is loaded is safe, what is not waits in Kafka or in Postgres' log, and load goes on by itself", "look at the brokers named in kafka.brokers"},
+	partRegistry:   {"changes wait in Kafka, and load goes on by itself", "see that the registry runs and registry.url is right"},
+}
+
+// What is tried and asks another part than ClickHouse, besides readRecords, beInGroup and readMetadata.
+const (
+	readEnds   = "read the topics' ends"
+	readSchema = "read a schema from the registry"
+)

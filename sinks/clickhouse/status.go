@@ -54,6 +54,8 @@ type status struct {
 	now Status
 	// failing has, by what was tried, the last failure, until the same succeeds or is tried no more.
 	failing map[string]failure
+	// told are the parts of whose outage somebody has been told, until all is well again.
+	told map[part]bool
 }
 
 type failure struct {
@@ -61,7 +63,8 @@ type failure struct {
 	at   time.Time
 }
 
-func (s *status) failed(what string, err error) {
+// failed notes a failure; first says that it begins an outage of the part.
+func (s *status) failed(what string, err error) (first bool) {
 	s.Lock()
 	defer s.Unlock()
 	if s.failing == nil {
@@ -70,6 +73,12 @@ func (s *status) failed(what string, err error) {
 	f := failure{what + ": " + withoutValues(err), time.Now()}
 	s.failing[what] = f
 	s.now.Connected, s.now.LastError = false, f.text
+	if s.told == nil {
+		s.told = map[part]bool{}
+	}
+	first = !s.told[partOf(what)]
+	s.told[partOf(what)] = true
+	return first
 }
 
 // recovered forgets the failure of what was tried; the newest of the others shows again.
@@ -84,6 +93,9 @@ func (s *status) recovered(what string) {
 		}
 	}
 	s.now.Connected, s.now.LastError = len(s.failing) == 0, newest.text
+	if len(s.failing) == 0 {
+		clear(s.told)
+	}
 }
 
 // since says how long ago something failed; 0 if it does not.

@@ -141,6 +141,32 @@ func TestCompose(t *testing.T) {
 	require.Equal(t, last(all, "workdir")[0]+"/dirtbike.yaml", d.Volumes[0].Target, "the verbs find it without --config")
 }
 
+// TestComposeRunsAnyVerb: what the README runs in a container of its own is the image's entrypoint and a verb, beside or in place of the
+// one that captures: no name and no port of the host stands in the way, and config and secrets are the same.
+func TestComposeRunsAnyVerb(t *testing.T) {
+	d := stack(t).Services["dirtbike"]
+	require.Empty(t, d.Entrypoint)
+	require.Empty(t, d.Command)
+	require.Empty(t, d.ContainerName)
+	require.Empty(t, d.Ports)
+	require.Len(t, d.Volumes, 1)
+	require.Len(t, d.Secrets, 4)
+	all, err := instructions(read(t, "Dockerfile"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"dirtbike"}, last(all, "entrypoint"))
+	require.Equal(t, "run", last(all, "cmd")[0])
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	var verbs []string
+	for _, m := range regexp.MustCompile(`(?m)^docker compose -f docker/compose\.yaml run --rm (?:--no-deps )?dirtbike (.*)$`).FindAllStringSubmatch(string(text), -1) {
+		verbs = append(verbs, m[1])
+		out, err := exec.CommandContext(t.Context(), binary(t), append(strings.Fields(m[1]), "--help")...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "Usage:\n  dirtbike "+strings.Fields(m[1])[0])
+	}
+	require.Equal(t, []string{"check", "resnapshot --all"}, verbs)
+}
+
 func TestComposeFaultsAreFound(t *testing.T) {
 	good := read(t, "compose.yaml")
 	for name, c := range map[string]struct{ from, to string }{

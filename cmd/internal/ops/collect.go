@@ -31,6 +31,8 @@ type Sources struct {
 	// ClickHouse has the views in Database and dirtbike's own tables in "<Database>_raw".
 	ClickHouse driver.Conn
 	Database   string
+	// Kafka asks a broker for anything; nil leaves out whether one answers. An error that is cdc.ErrRefused says what to do.
+	Kafka func(ctx context.Context) error
 	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both servers.
 	Capture func() cdc.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
@@ -165,8 +167,12 @@ func (c *Collector) status(f facts) Status {
 const lookApart = 2 * time.Second
 
 // Measured is Status for one who asks once: if nobody knows yet how fast the log held back grows, and there is a limit to it, this
-// takes lookApart longer and looks at the slot again. Its error says which part could not be asked.
+// takes lookApart longer and looks at the slot again. Its error says which part could not be asked; whether Kafka answers the status says.
 func (c *Collector) Measured(ctx context.Context) (Status, error) {
+	return c.besideKafka(ctx, c.measured)
+}
+
+func (c *Collector) measured(ctx context.Context) (Status, error) {
 	f, err := c.read(ctx)
 	if err != nil {
 		return Status{}, err

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/replication"
 	"dirtbike/docker/embedded"
 )
 
@@ -102,6 +104,7 @@ func TestCollector(t *testing.T) {
 	require.EqualError(t, c.tablesHealth(ctx), "1 of 4 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status, which says what to do for each")
 	require.EqualError(t, c.exactHealth(ctx), "not equal to the source: billing.lines, public.visits (quarantined). Try: dirtbike status")
 
+	requireConnected(t, c, stack.Postgres.URL())
 	requireUncaptured(t, c, fresh)
 	requireMetrics(t, c)
 	requireChecks(t, c, "clickhouse", "slot", "tables", "exact")
@@ -122,6 +125,25 @@ func TestCollector(t *testing.T) {
 		require.Regexp(t, `^ask Postgres for slot dirtbike: connect to Postgres at [^\n\t]+\. Try: see that Postgres runs and source\.url is right$`, check(ctx).Error(), name)
 		require.NotErrorIs(t, check(ctx), ErrRefused, name)
 	}
+}
+
+// requireConnected: a capture is seen that is connected and does not stream, as while Kafka hangs.
+func requireConnected(t *testing.T, c *Collector, url string) {
+	t.Helper()
+	connected := func() bool {
+		f, err := readSlot(t.Context(), c.Postgres, c.Slot)
+		require.NoError(t, err)
+		return f.connected
+	}
+	require.False(t, connected())
+	options, err := pgx.ParseConfig(url)
+	require.NoError(t, err)
+	options.RuntimeParams["application_name"] = replication.SessionSettings["application_name"]
+	capture, err := pgx.ConnectConfig(t.Context(), options)
+	require.NoError(t, err)
+	require.True(t, connected())
+	require.NoError(t, capture.Close(t.Context()))
+	require.Eventually(t, func() bool { return !connected() }, 10*time.Second, 10*time.Millisecond)
 }
 
 // requireUncaptured: what source.tables names and capture has not published is new; what it has published is on its way.

@@ -20,6 +20,7 @@ func TestStatusSaysWhereItIsExplained(t *testing.T) {
 		"":                            {Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
 		"see README.md#check-exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "copying"}}},
 		"see README.md#check-tables, README.md#check-exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "quarantined"}}},
+		"see README.md#check-kafka\n":                         {Kafka: "Kafka does not answer", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
 		"see README.md#check-slot\n":                          {dead: "slot s is gone", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
 	} {
 		var text strings.Builder
@@ -61,7 +62,9 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		"lost":     {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "Try: raise max_slot_wal_keep_size, then " + cdc.StartAnew},
 		"inactive": {func(f *facts) { f.slot.active = false }, "no capture is running (slot s is inactive, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "Try: dirtbike run, or dirtbike capture"},
 		"since":    {func(f *facts) { f.slot.active, f.slot.since = false, now }, "no capture is running (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "no capture is running"},
-		"copying":  {func(f *facts) { f.slot.active, f.counted = false, nil }, "phase copying · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},
+		"connected": {func(f *facts) { f.slot.active, f.slot.connected, f.slot.since = false, true, now }, "a capture is connected to Postgres and does not stream (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind",
+			"for it). Try: see its log, which says what keeps it, and Kafka's brokers"},
+		"copying": {func(f *facts) { f.slot.active, f.counted = false, nil }, "phase copying · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := base()

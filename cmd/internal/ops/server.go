@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,7 +49,11 @@ type views struct {
 func New(listen string, checks []Check, status func(context.Context) (Status, error), gatherer prometheus.Gatherer) (*Server, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen at ops.listen %s: %w. Try: --listen 127.0.0.1:0", listen, err)
+		const try = "--listen 127.0.0.1:0"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("listen at ops.listen %s: %w: is dirtbike running already? A second capture would take over from it. Try: dirtbike status; for another leg, or another pipeline, %s", listen, err, try)
+		}
+		return nil, fmt.Errorf("listen at ops.listen %s: %w. Try: %s", listen, err, try)
 	}
 	s := &Server{listener: listener}
 	s.Show(checks, status, gatherer)

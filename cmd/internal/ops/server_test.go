@@ -137,5 +137,6 @@ func TestAddressInUse(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 	_, err = New(s.Addr(), nil, nil, prometheus.NewRegistry())
-	require.ErrorContains(t, err, "Try: --listen 127.0.0.1:0")
+	require.ErrorContains(t, err, "is dirtbike running already?")
+	require.ErrorContains(t, err, "Try: dirtbike status; for another leg, or another pipeline, --listen 127.0.0.1:0")
 }

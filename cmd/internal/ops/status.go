@@ -35,6 +35,8 @@ type Status struct {
 	// WALLeftHours is in how many hours none is left, at the rate at which the log kept has grown; null without a limit, while it does
 	// not grow (or would last more than a year), or as long as the rate is not known.
 	WALLeftHours *float64 `json:"wal_left_hours"`
+	// Kafka says that no broker answers, or that the brokers refuse the login, what is safe and what to do; absent if one answers.
+	Kafka string `json:"kafka,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// dead says why nothing comes through the slot, try what to do; "" if all is well. It is for people: in the JSON form
@@ -150,6 +152,11 @@ func (s Status) WriteText(w io.Writer) error {
 	if _, err := fmt.Fprintln(w, Printable(s.headline())); err != nil {
 		return err
 	}
+	if s.Kafka != "" {
+		if _, err := fmt.Fprintln(w, Printable(s.Kafka)); err != nil {
+			return err
+		}
+	}
 	if len(s.Tables) > 0 {
 		if err := s.writeTables(w, Width(w)); err != nil {
 			return err
@@ -164,7 +171,7 @@ func (s Status) writeAnchors(w io.Writer) error {
 	for _, about := range []struct {
 		slug string
 		is   bool
-	}{{"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
+	}{{"kafka", s.Kafka != ""}, {"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
 		if c, known := checks.Find(about.slug); known && about.is {
 			where = append(where, c.Anchor())
 		}

@@ -50,9 +50,11 @@ func NewHealth(c *config.Config) (*Health, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
-	h.Checks = []ops.Check{ops.Reachable("kafka", func(ctx context.Context) error { return kafkaError(kafka.Ping(ctx)) }, "")}
+	h.Checks = []ops.Check{ops.Reachable("kafka", h.pingKafka, "")}
 	return h, nil
 }
+
+func (h *Health) pingKafka(ctx context.Context) error { return kafkaError(h.kafka.Ping(ctx)) }
 
 func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
 	o, err := pgxpool.ParseConfig(c.Source.URL.Reveal())
@@ -85,11 +87,11 @@ func ClickHouse(c *config.Config) (driver.Conn, error) {
 	return clickhouse.Open(o)
 }
 
-// Collector gathers the status from both servers.
+// Collector gathers the status from both servers, and asks Kafka whether it answers.
 func (h *Health) Collector() *ops.Collector {
 	return ops.NewCollector(ops.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
-		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Capture: h.Capture,
+		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Capture: h.Capture,
 		Obstacles: func(ctx context.Context) (map[string]string, error) { return obstacles(ctx, h.config) },
 		WALDisk:   int64(h.config.Source.WALDisk), Open: h.config.Privacy == nil || h.config.Privacy.Mode == config.ModeOpen,
 	})

@@ -16,6 +16,7 @@ import (
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
 )
 
 // named is what Postgres' catalog says of the tables that source.tables names.
@@ -29,8 +30,16 @@ type named struct {
 	why map[string]string
 }
 
+// stateReader reads what capture has stored; nil where nobody knows.
+type stateReader func(context.Context) (*cdc.State, error)
+
+// quietState reads it for one who reads it again and has been warned.
+func quietState(c *config.Config) stateReader {
+	return func(ctx context.Context) (*cdc.State, error) { return writtenState(ctx, c, zap.NewNop()) }
+}
+
 // readNamed reads the named tables from Postgres.
-func readNamed(ctx context.Context, c *config.Config) (named, error) {
+func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named, error) {
 	conn, err := connectSource(ctx, c)
 	if err != nil {
 		return named{}, err
@@ -39,7 +48,7 @@ func readNamed(ctx context.Context, c *config.Config) (named, error) {
 	var n named
 	n.relations, n.refused, err = catalog.Tolerant(ctx, conn, selection{c}, c.Source.Keys)
 	if err == nil {
-		n.uncaptured, err = uncaptured(ctx, conn, c)
+		n.uncaptured, err = uncaptured(ctx, conn, c, stored)
 	}
 	if err == nil && len(n.uncaptured) > 0 {
 		n.why, _ = obstacles(ctx, c) // without it less is said
@@ -69,9 +78,10 @@ func connectSource(ctx context.Context, c *config.Config) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// uncaptured lists the tables that no capture has put into the publication, while one streams: it does so before it streams, so
-// that nothing is said of a capture that is starting.
-func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config) (names []string, err error) {
+// uncaptured lists the tables that no capture has taken on, while one streams: it puts them into the publication and the stored state
+// before it streams, so that nothing is said of a capture that is starting. A publication of whole schemas has them without capture,
+// so that the state is asked of those, after it was seen that one streams.
+func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored stateReader) (names []string, err error) {
 	var streams bool
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)", c.Source.Slot).Scan(&streams); err != nil {
 		return nil, fmt.Errorf("read slot %s: %w", c.Source.Slot, err)
@@ -80,25 +90,50 @@ func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config) (names []
 		return nil, nil
 	}
 	tables, err := ops.ReadNamed(ctx, conn, c.Source.Publication, c.Source.Match)
+	if err != nil {
+		return nil, err
+	}
+	state, err := stored(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range tables {
-		if !t.Published {
+		if !t.Published || unknownTo(state, t.Table) {
 			names = append(names, t.Table)
 		}
 	}
-	return names, err
+	return names, nil
 }
 
-// uncapturedError names the tables for which waiting is in vain; nil if there are none.
-func (n named) uncapturedError() error {
-	if len(n.uncaptured) == 0 {
-		return nil
+// unknownTo says that a capture that streams has not begun the table.
+func unknownTo(state *cdc.State, table string) bool {
+	if state == nil || state.Source.Phase != cdc.PhaseStreaming {
+		return false
 	}
+	t, known := state.Tables[table]
+	return !known || t.Phase == cdc.TableExcluded
+}
+
+// uncapturedError names the tables for which waiting is in vain, one a line with its way out, and in one line those that only wait for a
+// restart; nil if there are none.
+func (n named) uncapturedError() error {
+	var lines, rest []string
 	for _, name := range n.uncaptured {
-		if len(n.uncaptured) == 1 || n.why[name] != "" { // a restart alone would not mend it
-			return fmt.Errorf("new table %s is %s", name, n.notCaptured(name))
+		if n.why[name] != "" { // a restart alone would not mend it
+			lines = append(lines, fmt.Sprintf("new table %s is %s", name, n.notCaptured(name)))
+		} else {
+			rest = append(rest, name)
 		}
 	}
-	return fmt.Errorf("new tables %s are not captured. Try: restart capture to copy them", strings.Join(n.uncaptured, ", "))
+	if len(rest) == 1 {
+		lines = append(lines, fmt.Sprintf("new table %s is %s", rest[0], n.notCaptured(rest[0])))
+	} else if len(rest) > 1 {
+		lines = append(lines, fmt.Sprintf("new tables %s are not captured. Try: restart capture to copy them", strings.Join(rest, ", ")))
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 func (n named) notCaptured(name string) string {

@@ -53,3 +53,23 @@ func TestOneWayOutOfResnapshot(t *testing.T) {
 	require.EqualError(t, notYet(errors.New("bad. Try: this")), cdc.ErrUnreachable.Error()+": what is committed to Kafka is safe: bad. Try: this")
 	require.EqualError(t, notYet(errors.New("bad")), cdc.ErrUnreachable.Error()+": what is committed to Kafka is safe: bad. Try: the same command again, once that part is back")
 }
+
+// TestStatusAsksASilentKafka: brokers that take connections and never answer, as those of a stopped process.
+func TestStatusAsksASilentKafka(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	c, err := config.Parse(t.TempDir()+"/dirtbike.yaml", []byte(`source: {url: "postgres://u@127.0.0.1:1/d"}
+kafka: {brokers: ["`+l.Addr().String()+`"]}
+registry: {url: "http://127.0.0.1:1"}
+clickhouse: {url: "clickhouse://127.0.0.1:1"}
+privacy: {mode: open}`))
+	require.NoError(t, err)
+	health, err := NewHealth(c)
+	require.NoError(t, err)
+	defer health.Close()
+	asking, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.ErrorIs(t, health.Collector().Kafka(asking), context.DeadlineExceeded)
+}

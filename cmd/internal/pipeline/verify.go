@@ -14,7 +14,7 @@ import (
 )
 
 // Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout. A table
-// that came to be after capture started is an error at once; one that can no longer be captured exactly is one in the end, and so is a Postgres that is not the one that was captured.
+// that came to be after capture started, or that capture has left out, is an error at once; one that can no longer be captured exactly is one in the end, and so is a Postgres that is not the one that was captured.
 // Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it.
 func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration) error {
 	conn, err := ClickHouse(c)
@@ -33,7 +33,7 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 			return standing(ctx, c, state)
 		},
 		Tables: func(ctx context.Context) (names []string, err error) {
-			named, err := readNamed(ctx, c)
+			named, err := readNamed(ctx, c, quietState(c))
 			if err != nil {
 				return nil, err
 			}
@@ -58,7 +58,7 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	if err != nil {
 		return verify.Report{}, err
 	}
-	named, err := readNamed(ctx, c)
+	named, err := readNamed(ctx, c, quietState(c))
 	if err != nil {
 		return verify.Report{}, err
 	}

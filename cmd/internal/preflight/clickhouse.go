@@ -44,7 +44,9 @@ func (r *run) lookAtClickHouse(ctx context.Context, p *part) {
 	var version, user string
 	var clock time.Time
 	connecting, cancel := context.WithTimeout(ctx, connectTime)
-	err = conn.QueryRow(connecting, "SELECT version(), currentUser(), now64(6, 'UTC')").Scan(&version, &user, &clock)
+	err = untilItSpeaks(connecting, func(ctx context.Context) error {
+		return conn.QueryRow(ctx, "SELECT version(), currentUser(), now64(6, 'UTC')").Scan(&version, &user, &clock)
+	})
 	cancel()
 	if err != nil {
 		p.connectError(r.where(partClickHouse), clickHouseError(err))
@@ -59,12 +61,34 @@ func (r *run) lookAtClickHouse(ctx context.Context, p *part) {
 	judgeDisk(ctx, p, conn)
 }
 
+const (
+	// attempts is how often ClickHouse is asked at first: one that restarts may refuse the login only when it is back.
+	attempts = 4
+	// attemptPause is how long each attempt waits for the next.
+	attemptPause = 500 * time.Millisecond
+)
+
+// untilItSpeaks asks again while no answer of ClickHouse's own comes, so that a refused login behind a broken connection is known as one.
+func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err error) {
+	for n := 1; ; n++ {
+		err = ask(ctx)
+		if said := (*clickhouse.Exception)(nil); err == nil || errors.As(err, &said) || n == attempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(attemptPause):
+		}
+	}
+}
+
 // clickHouseError makes one line of what ClickHouse, or the way to it, said.
 func clickHouseError(err error) error {
 	var said *clickhouse.Exception
-	const authentication, unknownUser = 516, 192
+	const authentication, wrongPassword, unknownUser = 516, 193, 192
 	switch {
-	case errors.As(err, &said) && (said.Code == authentication || said.Code == unknownUser):
+	case errors.As(err, &said) && (said.Code == authentication || said.Code == wrongPassword || said.Code == unknownUser):
 		return fmt.Errorf("%w: it refuses user or password. Try: set user and password in clickhouse.url", cdc.ErrRefused)
 	case errors.As(err, &said):
 		return fmt.Errorf("%w: it answers %d (%s). Try: look at its log", cdc.ErrRefused, said.Code, said.Name)

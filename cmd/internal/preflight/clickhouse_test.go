@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/stretchr/testify/require"
@@ -132,4 +134,33 @@ func TestClickHouseLogin(t *testing.T) {
 	require.True(t, is)
 	require.Equal(t, "it refuses user or password", c.Message)
 	require.False(t, report.Unreachable(), "the server answered")
+}
+
+// TestARefusedLoginBehindABrokenConnection is one: a server that restarts is asked again, and one that speaks is not.
+func TestARefusedLoginBehindABrokenConnection(t *testing.T) {
+	away, refused := errors.New("EOF"), &clickhouse.Exception{Code: 516}
+	for name, test := range map[string]struct {
+		answers []error
+		asked   int
+		says    string
+	}{
+		"refused at once": {[]error{refused}, 1, "it refuses user or password"},
+		"restarts first":  {[]error{away, away, refused}, 3, "it refuses user or password"},
+		"is away":         {[]error{away, away, away, away}, 4, "it does not answer: EOF"},
+		"is back":         {[]error{away, nil}, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				err := untilItSpeaks(t.Context(), func(context.Context) error { asked++; return test.answers[asked-1] })
+				require.Equal(t, test.asked, asked)
+				if test.says == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, clickHouseError(err), test.says)
+			})
+		})
+	}
+	require.ErrorContains(t, clickHouseError(&clickhouse.Exception{Code: 193}), "it refuses user or password")
 }

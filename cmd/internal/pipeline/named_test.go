@@ -1,0 +1,80 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+	"dirtbike/docker/embedded"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// TestUncaptured: whoever waits is told of every new table that waiting does not mend, also where the publication has whole schemas, so
+// that it has the table, too; and of none that a capture has taken on, or one that starts may yet take on.
+func TestUncaptured(t *testing.T) {
+	if _, err := exec.LookPath("npm"); err != nil {
+		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
+			t.Fatal("npm is missing. Try: apt-get install npm")
+		}
+		t.Skip("npm is missing. Try: apt-get install npm")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	stack, err := embedded.Start(ctx, embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
+	conn, err := pgx.Connect(ctx, stack.Postgres.URL())
+	require.NoError(t, err)
+	defer conn.Close(ctx)
+	exec := func(statements ...string) {
+		for _, sql := range statements {
+			_, err := conn.Exec(ctx, sql)
+			require.NoError(t, err, sql)
+		}
+	}
+	exec("CREATE TABLE good (id int PRIMARY KEY)", "CREATE TABLE left_out (code text PRIMARY KEY)", "CREATE TABLE keyless (id int)",
+		"CREATE TABLE back (id int PRIMARY KEY)", "CREATE PUBLICATION dirtbike FOR TABLES IN SCHEMA public")
+	c, err := config.Parse("a.yaml", fmt.Appendf(nil, `source: {url: %q, tables: ["public.*"]}
+kafka: {brokers: ["k:9092"]}
+registry: {url: "http://r:8081"}
+clickhouse: {url: "clickhouse://c:9000"}
+privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*": keep}, public.keyless: {"*": keep}}}
+`, stack.Postgres.URL()))
+	require.NoError(t, err)
+	state := &cdc.State{Source: cdc.SourceState{Phase: cdc.PhaseStreaming}, Tables: map[string]cdc.TableState{
+		"public.good": {Phase: cdc.TableStreaming}, "public.back": {Phase: cdc.TableExcluded},
+	}}
+	read := func() named {
+		n, err := readNamed(ctx, c, func(context.Context) (*cdc.State, error) { return state, nil })
+		require.NoError(t, err)
+		return n
+	}
+	require.Empty(t, read().uncaptured, "nobody streams: a capture that starts may take them on")
+	exec("SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput', true)") // it is active as long as this session lasts
+	n := read()
+	require.Equal(t, []string{"public.back", "public.keyless", "public.left_out"}, n.uncaptured)
+	require.Regexp(t, `^new table public\.keyless is not captured: it has no primary key\. Try: ALTER TABLE public\.keyless ADD PRIMARY KEY [^\n]*
+new table public\.left_out is not captured: [^\n]*code[^\n]*\. Try: [^\n]*
+new table public\.back is not captured: capture has not seen it yet\. Try: restart capture to copy it$`, n.uncapturedError().Error())
+
+	for phase, tables := range map[cdc.Phase]map[string]cdc.TableState{cdc.PhaseCopying: {}, cdc.PhaseStreaming: {"public.good": {}, "public.back": {}, "public.keyless": {}, "public.left_out": {}}} {
+		state.Source.Phase, state.Tables = phase, tables
+		require.Empty(t, read().uncaptured)
+		require.NoError(t, read().uncapturedError())
+	}
+	state = nil
+	require.Empty(t, read().uncaptured, "without a state, or the right to read it, only the publication tells")
+}
+
+// TestUncapturedErrorNamesAll: those that a restart alone mends stand in one line.
+func TestUncapturedErrorNamesAll(t *testing.T) {
+	n := named{uncaptured: []string{"a.a", "a.b", "a.c"}, why: map[string]string{"a.b": "it has no primary key. Try: add one"}}
+	require.EqualError(t, n.uncapturedError(), "new table a.b is not captured: it has no primary key. Try: add one; then restart capture\nnew tables a.a, a.c are not captured. Try: restart capture to copy them")
+}

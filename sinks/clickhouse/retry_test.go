@@ -1,0 +1,88 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas/registry"
+)
+
+// retrier is a loader that asks nobody.
+func retrier(t *testing.T, change ...func(*Options)) (*Loader, *observer.ObservedLogs) {
+	t.Helper()
+	core, logs := observer.New(zapcore.WarnLevel)
+	reg, err := registry.New([]string{"http://127.0.0.1:1"}, registry.Options{})
+	require.NoError(t, err)
+	o := Options{Group: "g", Prefix: "p", Registry: reg, URL: "clickhouse://127.0.0.1:1", Database: "d", Log: zap.New(core)}
+	for _, c := range change {
+		c(&o)
+	}
+	l, err := New(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.conn.Close() })
+	return l, logs
+}
+
+// answers gives a call those answers, one after the other.
+func answers(errs ...error) func(context.Context) error {
+	return func(context.Context) (err error) {
+		err, errs = errs[0], errs[1:]
+		return err
+	}
+}
+
+var errAway = errors.New("connection refused")
+
+// TestARefusedLoginIsFinalUntilTheFirstOneSucceeds, also behind errors of the connection; later it is waited for: passwords rotate.
+func TestARefusedLoginIsFinalUntilTheFirstOneSucceeds(t *testing.T) {
+	for code := range refusesLogin {
+		refused := fmt.Errorf("prepare: %w", &chgo.Exception{Code: code, Message: "canary"})
+		l, _ := retrier(t)
+		err := l.retry(t.Context(), "prepare ClickHouse", answers(errAway, errAway, refused))
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		require.EqualError(t, err, fmt.Sprintf("refused: ClickHouse refuses the login of clickhouse.url (code %d); changes wait in Kafka. Try: its user and password", code))
+		require.NoError(t, l.retry(t.Context(), readMetadata, answers(nil)))
+		require.ErrorIs(t, l.retry(t.Context(), "insert", answers(refused)), cdc.ErrRefused, "Kafka's answer says nothing of ClickHouse")
+		require.NoError(t, l.retry(t.Context(), "prepare ClickHouse", answers(errAway, nil)))
+		require.NoError(t, l.retry(t.Context(), "insert", answers(refused, errAway, refused, nil)))
+
+		l, _ = retrier(t, func(o *Options) { o.LoggedIn = true })
+		require.NoError(t, l.retry(t.Context(), "prepare ClickHouse", answers(refused, nil)), "behind a SIGHUP")
+	}
+}
+
+// TestAnOutageSaysOnceWhatIsSafe and what to do; the lines behind it are short.
+func TestAnOutageSaysOnceWhatIsSafe(t *testing.T) {
+	for name, test := range map[string]struct{ what, first string }{
+		"ClickHouse": {"look at the views", "trying again; changes wait in Kafka, and load goes on by itself. Try: see that ClickHouse runs and clickhouse.url is right"},
+		"Kafka":      {readEnds, "trying again; what is loaded is safe, what is not waits in Kafka or in Postgres' log, and load goes on by itself. Try: look at the brokers named in kafka.brokers"},
+		"registry":   {readSchema, "trying again; changes wait in Kafka, and load goes on by itself. Try: see that the registry runs and registry.url is right"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, logs := retrier(t)
+			for range 2 {
+				require.NoError(t, l.retry(t.Context(), test.what, answers(errAway, errAway, errAway, nil)))
+				var messages []string
+				for _, e := range logs.TakeAll() {
+					messages = append(messages, e.Message)
+					require.Equal(t, "connection refused", e.ContextMap()["error"])
+				}
+				require.Equal(t, []string{test.first, "trying again", "trying again"}, messages)
+			}
+		})
+	}
+	l, logs := retrier(t)
+	full := &chgo.Exception{Code: 243}
+	require.NoError(t, l.retry(t.Context(), "insert", answers(full, nil)))
+	require.Equal(t, "trying again; changes wait in Kafka, and load goes on by itself", logs.All()[0].Message, "the error has its own way out")
+	require.Contains(t, logs.All()[0].ContextMap()["error"], "Try: free disk space")
+}
