@@ -64,21 +64,21 @@ type right struct {
 	publisher string
 }
 
-// rightsSQL asks for the user that streams from the slot: whoever looks may be another one.
+// rightsSQL, around ops.PublishedSQL, asks for the user that streams from the slot: whoever looks may be another one.
 const rightsSQL = `
 WITH who AS (SELECT r.oid, quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
-  (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $1),
+  (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $2),
   (SELECT u.oid FROM pg_roles u WHERE u.rolname = current_user)))
-SELECT c.oid, who.name, quote_ident(n.nspname), format('%I.%I', n.nspname, c.relname), quote_ident($2),
+SELECT c.oid, who.name, quote_ident(n.nspname), format('%%I.%%I', n.nspname, c.relname), quote_ident($1),
   has_schema_privilege(who.oid, n.oid, 'USAGE'),
   has_table_privilege(who.oid, c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
     AND NOT a.attisdropped AND a.attgenerated = '' AND NOT has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
   c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_has_role(who.oid, c.relowner, 'USAGE')),
-  p.oid IS NULL OR EXISTS (SELECT FROM pg_publication_tables m WHERE m.pubname = $2 AND m.schemaname = n.nspname AND m.tablename = c.relname),
+  p.oid IS NULL OR (%s),
   coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE'),
   coalesce(pg_has_role(c.relowner, p.pubowner, 'USAGE'), true), pg_has_role(c.relowner, n.nspowner, 'USAGE'),
   coalesce((SELECT quote_ident(o.rolname) FROM pg_roles o WHERE o.oid = p.pubowner AND NOT o.rolsuper AND pg_has_role(o.oid, c.relowner, 'USAGE')), '')
-FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_publication p ON p.pubname = $2
+FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_publication p ON p.pubname = $1
 WHERE c.oid = ANY ($3)`
 
 func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []*cdc.Table) (map[uint32]right, error) {
@@ -87,7 +87,11 @@ func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []
 		oids[i] = t.OID
 	}
 	out := map[uint32]right{}
-	rows, err := conn.Query(ctx, rightsSQL, c.Source.Slot, c.Source.Publication, oids)
+	version := 0
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
+		return nil, fmt.Errorf("ask Postgres for its version: %w", err)
+	}
+	rows, err := conn.Query(ctx, fmt.Sprintf(rightsSQL, ops.PublishedSQL(version)), c.Source.Publication, c.Source.Slot, oids)
 	if err != nil {
 		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
 	}
