@@ -52,7 +52,7 @@ clickhouse:
 // reason.
 func entry(t *Table) string {
 	if t.Obstacle != "" {
-		return "# left out: " + strconv.Quote(t.FullName()) + ": " + comment(t.Obstacle)
+		return "# left out: " + strconv.Quote(t.FullName()) + ": " + printed(t.Obstacle)
 	}
 	rows := "rows not counted yet"
 	if t.Rows >= 0 {
