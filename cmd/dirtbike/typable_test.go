@@ -23,6 +23,8 @@ func TestTypable(t *testing.T) {
 	require.Equal(t, `stop capture (dirtbike run --config 'my conf/it'\''s.yaml' or dirtbike capture --config 'my conf/it'\''s.yaml'). `+
 		`Try: dirtbike resnapshot --config 'my conf/it'\''s.yaml' public.a, or dirtbike check --config mine.yaml; dirtbike --help, dirtbike embedded`, a.typable(text))
 
+	require.Equal(t, `$'a\x0ab\x27\x1b.yaml'`, quoted("a\nb'\x1b.yaml"))
+
 	var out bytes.Buffer
 	n, err := typableWriter{&out, a}.Write([]byte("│ dirtbike run │\nTry: dirtbike run\n"))
 	require.NoError(t, err)
