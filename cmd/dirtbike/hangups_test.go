@@ -26,7 +26,7 @@ func TestHangupsArePaced(t *testing.T) {
 				default:
 				}
 				last = time.Now()
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(10 * time.Millisecond) // the storm's pace
 			}
 		}()
 		var taken []time.Duration

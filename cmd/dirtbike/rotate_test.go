@@ -115,7 +115,7 @@ func TestRotate(t *testing.T) {
 		began, before := time.Now(), len(l.output())
 		for range 100 {
 			require.NoError(t, l.cmd.Process.Signal(syscall.SIGHUP))
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) // the storm's pace
 		}
 		require.Eventually(t, func() bool { return strings.Contains(l.output()[before:], "nothing has changed") }, 10*time.Second, 10*time.Millisecond)
 		storm := l.output()[before:]
