@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 )
 
@@ -38,6 +40,9 @@ const maxConfig = 1 << 20
 func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	data, err := readAtMost(path, maxConfig)
 	if err != nil {
+		if withPath := (*os.PathError)(nil); errors.As(err, &withPath) {
+			err = &os.PathError{Op: withPath.Op, Path: named(path), Err: withPath.Err}
+		}
 		return nil, fmt.Errorf("read config: %w. Try: --config FILE; config/sample.yaml shows every key", err)
 	}
 	return Parse(path, data, overrides...)

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,22 @@ func TestLoadMissingFile(t *testing.T) {
 	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, "Try: ")
+}
+
+// TestOddPaths: an error stays on its line, and shows what it names, whatever the file's name is.
+func TestOddPaths(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a\nb\x1b.yaml")
+	quoted := strings.Trim(strconv.Quote(path), `"`)
+	_, err := config.Load(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.EqualError(t, err, `read config: open "`+quoted+`": no such file or directory. Try: --config FILE; config/sample.yaml shows every key`)
+	require.NoError(t, os.WriteFile(path, []byte(with(`"op\ns": {}`)), 0o600))
+	_, err = config.Load(path)
+	require.EqualError(t, err, `"`+quoted+`":5:1: "op\ns": unknown key. Try: ops`)
+	require.NoError(t, os.WriteFile(path, []byte(with("privacy: {mode: open, hash: {keys: {k1: \"${file:no\\nne}\"}}}")), 0o600))
+	_, err = config.Load(path)
+	require.ErrorContains(t, err, `no\nne": no such file`)
+	require.NotContains(t, err.Error(), "\n")
 }
 
 func TestReferencesStandForAnyValue(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -29,7 +30,12 @@ func (d *decoder) failf(at place, path keyPath, format string, args ...any) {
 
 // document decodes the only document of data.
 func (d *decoder) document(data []byte, into *Config) {
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // duplicates are found here, with their path
+	tokens := lexer.Tokenize(string(data))
+	if t := tooDeep(tokens); t != nil {
+		d.failf(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels. Try: config/sample.yaml shows every key", maxDepth)
+		return
+	}
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found here, with their path
 	if err != nil {
 		d.syntax(err)
 		return

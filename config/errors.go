@@ -27,13 +27,13 @@ type Error struct {
 // Error writes "file:line:column: key: problem".
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.File)
+	b.WriteString(named(e.File))
 	if e.Line > 0 {
 		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
 	}
 	b.WriteString(": ")
 	if e.Key != "" {
-		b.WriteString(e.Key + ": ")
+		b.WriteString(named(e.Key) + ": ")
 	}
 	b.WriteString(e.Problem)
 	return b.String()

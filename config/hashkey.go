@@ -32,7 +32,7 @@ const (
 func (c *Config) HashKey() (id string, key []byte, err error) {
 	if c.HashKeyMissing() {
 		if err = makeHashKey(c.HashKeyFile()); err != nil {
-			return "", nil, fmt.Errorf("make hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", c.HashKeyFile(), cause(err))
+			return "", nil, fmt.Errorf("make hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", named(c.HashKeyFile()), cause(err))
 		}
 	}
 	return c.ExistingHashKey()
@@ -54,7 +54,7 @@ func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 		return "", nil, missingKeyError{path}
 	}
 	if key, err = readHashKey(path); err != nil {
-		return "", nil, fmt.Errorf("hash key %s: %w", path, err)
+		return "", nil, fmt.Errorf("hash key %s: %w", named(path), err)
 	}
 	return madeKeyID, key, nil
 }
@@ -63,7 +63,7 @@ func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 type missingKeyError struct{ path string }
 
 func (e missingKeyError) Error() string {
-	return "hash key " + e.path + " is missing. Try: copy it from where capture runs, or set privacy.hash.keys"
+	return "hash key " + named(e.path) + " is missing. Try: copy it from where capture runs, or set privacy.hash.keys"
 }
 
 func (e missingKeyError) Unwrap() error { return fs.ErrNotExist }
@@ -124,14 +124,14 @@ func decodeHashKey(text string) ([]byte, error) {
 func readHashKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(path, err))
+		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(named(path), err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("other users may read or write it (mode %o). Try: chmod 600 %s", info.Mode().Perm(), path)
+		return nil, fmt.Errorf("other users may read or write it (mode %o). Try: chmod 600 %s", info.Mode().Perm(), named(path))
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(path, err))
+		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(named(path), err))
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(key) != madeHashKey {

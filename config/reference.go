@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
+	"unicode"
 )
 
 // The largest files that are read, in bytes: anything larger is not what was meant.
@@ -82,11 +85,11 @@ func fromFile(name, dir string) (string, error) {
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return "", fmt.Errorf("file %s: %w. Try: %s", path, cause(err), tryFile(path, err))
+		return "", fmt.Errorf("file %s: %w. Try: %s", named(path), cause(err), tryFile(named(path), err))
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if value == "" {
-		return "", fmt.Errorf("file %s is empty. Try: write the value into it", path)
+		return "", fmt.Errorf("file %s is empty. Try: write the value into it", named(path))
 	}
 	return value, nil
 }
@@ -115,9 +118,10 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	return readAtMost(path, limit)
 }
 
-// readAtMost reads whatever can be opened, also a pipe or a device, but never more than one byte beyond limit.
+// readAtMost reads whatever can be opened, also a pipe or a device, but never more than one byte beyond limit. To open a pipe it waits
+// for nobody; who has it open for writing is waited for.
 func readAtMost(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -126,10 +130,21 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := f.Stat(); err == nil && len(data) == 0 && info.Mode()&os.ModeNamedPipe != 0 {
+		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("a pipe that nothing comes out of")}
+	}
 	if int64(len(data)) > limit {
 		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d KiB", limit>>10)}
 	}
 	return data, nil
+}
+
+// named is a path, or whatever names something, as an error shows it: quoted where it would not stay on its line, or not be seen.
+func named(path string) string {
+	if path == "" || strings.ContainsFunc(path, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+		return strconv.Quote(path)
+	}
+	return path
 }
 
 // cause strips the operation and the path from an error of package os: the caller names the path once.

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/ops"
@@ -51,6 +52,8 @@ type app struct {
 	logLevel       string
 	logFormat      string
 	listen         string
+	// ending is closed at SIGTERM.
+	ending <-chan struct{}
 	// fault is set by the test binary only.
 	fault cdc.Fault
 }
@@ -59,7 +62,7 @@ type app struct {
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault cdc.Fault) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	a := &app{stdout: stdout, stderr: stderr, fault: fault}
+	a := &app{stdout: stdout, stderr: stderr, ending: ctx.Done(), fault: fault}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -137,21 +140,52 @@ func (a *app) root() *cobra.Command {
 	return root
 }
 
-// load reads the config file; its errors name file, line and way out.
+// config reads the config file; its errors name file, line and way out.
 func (a *app) config() (*config.Config, error) {
-	c, err := config.Load(a.configFile, func(c *config.Config) {
-		if a.listen != "" {
-			c.Ops.Listen = a.listen
-		}
-	})
+	if a.configFile == "" {
+		return nil, wrong(errors.New("--config is empty. Try: --config FILE; config/sample.yaml shows every key"))
+	}
+	c, err := a.loadConfig()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; config/sample.yaml shows every key", a.configFile))
+		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; config/sample.yaml shows every key", shown(a.configFile)))
 	}
 	if err != nil {
 		return nil, wrong(err)
 	}
 	return c, nil
 }
+
+// loadConfig loads the config file. It may be a pipe whose writer is slow: SIGTERM ends the waiting.
+func (a *app) loadConfig() (*config.Config, error) {
+	type result struct {
+		c   *config.Config
+		err error
+	}
+	loaded := make(chan result, 1)
+	go func() {
+		c, err := config.Load(a.configFile, func(c *config.Config) {
+			if a.listen != "" {
+				c.Ops.Listen = a.listen
+			}
+		})
+		loaded <- result{c, err}
+	}()
+	ended := a.ending
+	for {
+		select {
+		case r := <-loaded:
+			return r.c, r.err
+		case <-ended:
+			ended = nil
+			time.AfterFunc(endTime, func() { loaded <- result{nil, errEnded} })
+		}
+	}
+}
+
+// endTime is what a config that is read when SIGTERM comes still has.
+const endTime = 500 * time.Millisecond
+
+var errEnded = errors.New("the config did not come out of its pipe until SIGTERM. Try: see what writes it")
 
 // logger logs to stderr: console on a terminal, JSON elsewhere. Only a terminal gets colours, as levelEncoder says.
 func (a *app) logger() (*zap.Logger, error) {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
@@ -32,11 +34,28 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"wait", "--timeout", "-5s"}, exitWrong, "--timeout -5s leaves no time to wait.\nTry: --timeout 60s\n"},
 		{[]string{"demo", "--for", "-5s"}, exitWrong, "no demo: it cannot run for -5s.\nTry: --for 30s, or --for 0 until Ctrl-C\n"},
 		{[]string{"run", "--config", "nothing.yaml"}, exitWrong, "no config file nothing.yaml"},
+		{[]string{"run", "--config", "no\nthing\x1b.yaml"}, exitWrong, "Error: no config file \"no\\nthing\\x1b.yaml\".\nTry: "},
+		{[]string{"check", "--config", ""}, exitWrong, "Error: --config is empty.\nTry: "},
+		{[]string{"check", "--config", "/dev/null"}, exitWrong, "the file is empty"},
 	} {
 		var out bytes.Buffer
 		require.Equal(t, c.code, execute(t.Context(), c.args, &out, &out, nil), "%v: %s", c.args, &out)
 		require.Contains(t, out.String(), c.says, "%v", c.args)
 	}
+}
+
+// TestConfigOfASilentPipe: nothing waits for ever for a config that does not come.
+func TestConfigOfASilentPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	silent, err := os.OpenFile(pipe, os.O_RDWR, 0) // never waits
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	var out bytes.Buffer
+	require.Equal(t, exitWrong, execute(ctx, []string{"run", "--config", pipe}, &out, &out, nil))
+	require.Equal(t, "Error: the config did not come out of its pipe until SIGTERM.\nTry: see what writes it\n", out.String())
 }
 
 func TestEmbeddedInterruptedAtStart(t *testing.T) {

@@ -99,18 +99,41 @@ func TestRotate(t *testing.T) {
 		}
 	})
 	t.Run("taken over before SIGHUP", func(t *testing.T) {
+		time.Sleep(hangupRest + 200*time.Millisecond) // the second of two hangups may be to come
+		before := len(l.output())
 		r.passwords("hunter2-2")
 		r.setPasswords("hunter2-2")
 		r.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dirtbike' AND datname = current_database()`)
-		r.reloaded(firstToken, "reloads_total")
+		require.Eventually(t, func() bool {
+			_, taken, refused := strings.Cut(l.output()[before:], "a leg was refused, and the config has other credentials by now")
+			return refused && strings.Contains(taken, "logged in anew")
+		}, 40*time.Second, 50*time.Millisecond)
 		r.wait()
 		require.True(t, l.running(), l.output())
-		require.Contains(t, l.output(), "a leg was refused, and the config has other credentials by now")
+	})
+	t.Run("unchanged", func(t *testing.T) {
+		began, before := time.Now(), len(l.output())
+		for range 100 {
+			require.NoError(t, l.cmd.Process.Signal(syscall.SIGHUP))
+			time.Sleep(10 * time.Millisecond) // the storm's pace
+		}
+		require.Eventually(t, func() bool { return strings.Contains(l.output()[before:], "nothing has changed") }, 10*time.Second, 10*time.Millisecond)
+		storm := l.output()[before:]
+		require.LessOrEqual(t, strings.Count(storm, "SIGHUP"), 2+int(time.Since(began)/hangupRest))
+		require.NotContains(t, storm, "logged in anew")
+		certificate, err := r.secure.Authority.Issue("127.0.0.1")
+		require.NoError(t, err)
+		r.file("ops.key", string(certificate.Key))
+		r.file("ops.pem", string(certificate.Cert))
+		require.NoError(t, l.cmd.Process.Signal(syscall.SIGHUP))
+		require.Eventually(t, func() bool { return strings.Contains(l.output()[before:], "logged in anew") }, 40*time.Second, 10*time.Millisecond, "a file has changed")
+		r.wait()
 	})
 	r.judgeRotation(l, w)
 	r.equal(oracle.Options{Skip: []string{"public.foreign_traffic"}})
 	r.exactlyOnce(log, log.Start, writersTables, func(table string) bool { return table != "public.foreign_traffic" })
 	t.Run("ended meanwhile", func(t *testing.T) {
+		r.file("ops.token", firstToken)
 		require.NoError(t, l.cmd.Process.Signal(syscall.SIGHUP))
 		l.stop()
 	})

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
+
+	"dirtbike/cmd/internal/ops"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -38,7 +42,26 @@ func quoted(word string) string {
 	if plainWord.MatchString(word) {
 		return word
 	}
+	if ops.Printable(word) != word { // bash's own form
+		var b strings.Builder
+		for _, c := range []byte(word) {
+			if c < ' ' || c > '~' || c == '\'' || c == '\\' {
+				fmt.Fprintf(&b, `\x%02x`, c)
+				continue
+			}
+			b.WriteByte(c)
+		}
+		return "$'" + b.String() + "'"
+	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// shown is a path as a message shows it: quoted where it would not stay on its line, or not be seen.
+func shown(path string) string {
+	if path == "" || ops.Printable(path) != path {
+		return strconv.Quote(path)
+	}
+	return path
 }
 
 // typableWriter makes the command lines in what is printed typable, but for those inside the frames of tables, which have their width.

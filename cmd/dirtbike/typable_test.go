@@ -25,6 +25,7 @@ func TestTypable(t *testing.T) {
 
 	const named = `Try: ALTER TABLE public."dirtbike run" ADD COLUMN x int; "!public.dirtbike run"`
 	require.Equal(t, named, a.typable(named))
+	require.Equal(t, `$'a\x0ab\x27\x1b.yaml'`, quoted("a\nb'\x1b.yaml"))
 
 	var out bytes.Buffer
 	n, err := typableWriter{&out, a}.Write([]byte("│ dirtbike run │\nTry: dirtbike run\n"))

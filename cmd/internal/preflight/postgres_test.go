@@ -114,6 +114,8 @@ func tablesMended(r *rig) {
 		"nothing":  {`CREATE TABLE public."No Key" (a int PRIMARY KEY); ALTER TABLE public."No Key" REPLICA IDENTITY NOTHING`, "NOTHING", `ALTER TABLE public."No Key" REPLICA IDENTITY DEFAULT;`},
 		"deferrable": {`CREATE TABLE public."No Key" (a int, b int, CONSTRAINT "the Key" PRIMARY KEY (a, b) DEFERRABLE INITIALLY DEFERRED)`, "DEFERRABLE",
 			`ALTER TABLE public."No Key" DROP CONSTRAINT "the Key", ADD CONSTRAINT "the Key" PRIMARY KEY (a, b);`},
+		"odd name": {`CREATE TABLE public."No Key" ("a DEFERRABLE b" int, b int, PRIMARY KEY (b, "a DEFERRABLE b") INCLUDE ("b") DEFERRABLE)`, "DEFERRABLE",
+			`ALTER TABLE public."No Key" DROP CONSTRAINT "No Key_pkey", ADD CONSTRAINT "No Key_pkey" PRIMARY KEY (b, "a DEFERRABLE b") INCLUDE (b);`},
 		"partitioned": {`CREATE TABLE public."No Key" (a int PRIMARY KEY) PARTITION BY RANGE (a)`, "it is partitioned", `source: {tables: ["public.*", "Odd Schema.*", "!public.No Key"]}`},
 	} {
 		r.Run(name, func(t *testing.T) {
@@ -124,6 +126,7 @@ func tablesMended(r *rig) {
 			check := r.mended("postgres-tables", LevelError, c.says)
 			require.Equal(t, c.command, check.Command)
 			require.Equal(t, "public.No Key", check.Subject)
+			require.Equal(t, strings.Contains(c.says, "DEFERRABLE") || strings.Contains(c.says, "UNLOGGED"), strings.Contains(check.way(), "do it in a quiet hour:\n"))
 			r.exec(`DROP TABLE public."No Key"`)
 		})
 	}

@@ -56,7 +56,7 @@ func (t *table) mend() string {
 	alter := "ALTER TABLE " + t.name + " "
 	var lines []string
 	if t.persistence == "u" {
-		lines = append(lines, alter+"SET LOGGED;")
+		lines = append(lines, alter+setLogged)
 	}
 	nothing := t.identity == "n" || t.identity == "i" && !t.indexed
 	identified := !nothing && (t.identity == "i" || t.keyed)
@@ -78,10 +78,24 @@ func (t *table) mend() string {
 	return strings.Join(lines, "\n")
 }
 
-// undeferred makes the key anew, not deferrable.
+// undeferred makes the key anew, not deferrable. Postgres writes that last, behind the columns, whose names may hold the word, too.
 func (t *table) undeferred() string {
-	key, _, _ := strings.Cut(t.definition, " DEFERRABLE")
-	return "ALTER TABLE " + t.name + " DROP CONSTRAINT " + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
+	key := t.definition
+	if at := strings.LastIndex(key, " DEFERRABLE"); at >= 0 {
+		key = key[:at]
+	}
+	return "ALTER TABLE " + t.name + dropKey + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
+}
+
+// What takes long, and lets nobody else at the table meanwhile.
+const (
+	dropKey   = " DROP CONSTRAINT "
+	setLogged = "SET LOGGED;"
+)
+
+// heavy reports whether a mend writes the whole table anew, or an index of it.
+func heavy(command string) bool {
+	return strings.Contains(command, dropKey) || strings.Contains(command, " "+setLogged)
 }
 
 // mender is who may run what mend gives: a new key makes an index, for which the owner needs CREATE on the schema.

@@ -63,7 +63,11 @@ func (c Check) place() string {
 		if c.Part == partClickHouse {
 			return "  in ClickHouse, as " + ops.Printable(c.by) + ":\n"
 		}
-		return "  in this database, as " + ops.Printable(cmp.Or(c.by, "a superuser")) + ":\n"
+		who := "  in this database, as " + ops.Printable(cmp.Or(c.by, "a superuser"))
+		if heavy(c.Command) {
+			who += "; it locks the table, for as long as it takes to write it, or its key's index, anew: do it in a quiet hour"
+		}
+		return who + ":\n"
 	case "shell":
 		return "  in a shell:\n"
 	}

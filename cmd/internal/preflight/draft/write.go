@@ -55,7 +55,7 @@ func entry(t *Table) string {
 	case t.Obstacle != "" && unnameable(t) == "":
 		return "# - " + glob(t.FullName()) + " # left out: " + printed(t.Obstacle)
 	case t.Obstacle != "":
-		return "# left out: " + strconv.Quote(t.FullName()) + ": " + comment(t.Obstacle)
+		return "# left out: " + strconv.Quote(t.FullName()) + ": " + printed(t.Obstacle)
 	}
 	rows := "rows not counted yet"
 	if t.Rows >= 0 {

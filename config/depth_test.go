@@ -1,0 +1,51 @@
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/config"
+)
+
+// TestTooDeep: nesting that would take the parser long, or all of its stack, is refused beforehand, with its place.
+func TestTooDeep(t *testing.T) {
+	indented := func(depth int) string {
+		var b strings.Builder
+		for i := range depth {
+			fmt.Fprintf(&b, "%sa:\n", strings.Repeat(" ", i))
+		}
+		return b.String()
+	}
+	for name, c := range map[string]struct{ text, place string }{
+		"lists":     {"source: " + strings.Repeat("[", 100_000), "1:107"},
+		"closed":    {strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "1:100"},
+		"mappings":  {"a:\n  " + strings.Repeat("{a: ", 100_000), "2:395"},
+		"dashes":    {strings.Repeat("- ", 100_000) + "a", "1:201"},
+		"keys":      {strings.Repeat("? ", 100_000) + "a", "1:201"},
+		"tags":      {strings.Repeat("!a ", 100_000) + "a", "1:"},
+		"anchors":   {strings.Repeat("&a ", 100_000) + "a", "1:"},
+		"indented":  {indented(1200), "101:101"},
+		"once more": {"[[]]\n---\n" + strings.Repeat("[", 100_000), "3:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			_, err := config.Parse("a.yaml", []byte(c.text))
+			require.ErrorContains(t, err, "a.yaml:"+c.place)
+			require.ErrorContains(t, err, ": nested deeper than 100 levels")
+			requireTry(t, err.Error())
+			require.Less(t, time.Since(began), 2*time.Second)
+		})
+	}
+	_, err := config.Parse("a.yaml", []byte("source:\n"+strings.Repeat("[", 99)+strings.Repeat("]", 99)))
+	require.NotContains(t, err.Error(), "nested")
+	for _, text := range []string{
+		indented(100), "a: [" + strings.Repeat("[a, {b: c}], ", 10_000) + "]", strings.Repeat("a: {b: c} # d\n"+strings.Repeat(" ", 300)+"# e\n", 300), strings.Repeat("- a: b\n  c:\n  - d\n", 300),
+	} {
+		_, err = config.Parse("a.yaml", []byte(text))
+		require.NotContains(t, err.Error(), "nested", text)
+	}
+}
