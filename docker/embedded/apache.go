@@ -97,6 +97,10 @@ func openApache(ctx context.Context, d *workDir, home string, login *KafkaLogin,
 	if err != nil {
 		return nil, err
 	}
+	temporary, err := d.sub("kafka", "apache", "tmp") // its libraries leave files there
+	if err != nil {
+		return nil, err
+	}
 	props, classpath := filepath.Join(dir, "server.properties"), filepath.Join(home, "lib", "*")
 	if err := writeFileSync(props, []byte(apacheProperties(d.state.Ports, dir, login))); err != nil {
 		return nil, err
@@ -113,6 +117,7 @@ func openApache(ctx context.Context, d *workDir, home string, login *KafkaLogin,
 			name: "kafka", path: java, env: os.Environ(), dir: dir, log: filepath.Join(logs, "kafka.log"),
 			args: []string{
 				"-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+				"-Djava.io.tmpdir=" + temporary, "-XX:-UsePerfData",
 				"-cp", classpath, "kafka.Kafka", props,
 			},
 		}, nil
