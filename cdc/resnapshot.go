@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"go.uber.org/zap"
 )
 
@@ -85,10 +86,21 @@ func (s *session) askedFor(fitting []*liveTable) error {
 	}
 	for _, name := range s.task.tables {
 		if !slices.ContainsFunc(fitting, func(t *liveTable) bool { return t.FullName() == name }) {
-			return fmt.Errorf("%w: %s cannot be copied: it is not there, or source.tables does not name it. Nothing was changed. Try: dirtbike status, which lists the tables, or dirtbike check", ErrRefused, name)
+			return fmt.Errorf("%w: %s cannot be copied: it is not there, or source.tables does not name it. Nothing was changed. Try: %sdirtbike status, which lists the tables, or dirtbike check", ErrRefused, name, nearest(name, fitting))
 		}
 	}
 	return nil
+}
+
+// nearest is the command for the table that was probably meant, with a comma behind it; empty if none is near.
+func nearest(name string, tables []*liveTable) string {
+	best, least := "", max(2, len(name)/6)+1
+	for _, t := range tables {
+		if d := levenshtein.ComputeDistance(name, t.FullName()); d < least {
+			best, least = CopyAgain(t.FullName())+", ", d
+		}
+	}
+	return best
 }
 
 // anew makes a table whose name was asked for one that is still to be copied.

@@ -98,6 +98,8 @@ func TestCopyAgainRefusals(t *testing.T) {
 		{"capture runs", func(r *rig) { r.server.slot.Active = true }, "public.a", "streams from slot"},
 		{"capture copies", func(r *rig) { r.server.slot.Copying = true }, "public.a", "or copies tables for it"},
 		{"no such table", func(*rig) {}, "public.c", "public.c cannot be copied"},
+		{"a name that is nearly one", func(*rig) {}, "publik.a", "Try: dirtbike resnapshot public.a, dirtbike status"},
+		{"a name that is none", func(*rig) {}, "elsewhere.entirely", "Try: dirtbike status"},
 		{"it cannot be captured", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", errKeyless.Error()},
 		{"a new one that cannot be", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", errKeyless.Error()},
 		{"another's policy", func(r *rig) { r.tables.list[1].PolicyPrint = "x" }, "public.a", "privacy policy of public.b"},
