@@ -17,9 +17,10 @@ import (
 )
 
 // Kafka refuses a producer with the same codes whether another one has its transactional id or the coordinator itself ended its
-// transaction, as it does with one that timed out (a process that was stopped for a while). Only the former must end a capture. So whoever takes over
-// commits a claim to the state topic before anything else, and a producer that is refused looks for a claim behind its last record
-// there: without one nobody has taken over, and it may try again. Of two that take over from each other the last claim wins.
+// transaction, as it does with one that timed out (a process that was stopped for a while). Only the former must end a capture. So
+// whoever takes over commits a claim to the state topic before anything else, and a producer that is refused looks for a claim behind
+// its last record there: without one nobody has taken over, and it may try again. Of two that take over from each other the last
+// claim wins.
 
 // keyOwner is the key of the claim.
 const keyOwner = "owner"

@@ -3,42 +3,18 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
-	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/config"
-	"dirtbike/docker/embedded"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
 // TestUncaptured: whoever waits is told of every new table that waiting does not mend, also where the publication has whole schemas, so
 // that it has the table, too; and of none that a capture has taken on, or one that starts may yet take on.
 func TestUncaptured(t *testing.T) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-			t.Fatal("npm is missing. Try: apt-get install npm")
-		}
-		t.Skip("npm is missing. Try: apt-get install npm")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	stack, err := embedded.Start(ctx, embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
-	conn, err := pgx.Connect(ctx, stack.Postgres.URL())
-	require.NoError(t, err)
-	defer conn.Close(ctx)
-	exec := func(statements ...string) {
-		for _, sql := range statements {
-			_, err := conn.Exec(ctx, sql)
-			require.NoError(t, err, sql)
-		}
-	}
+	ctx, stack, exec := postgresAlone(t)
 	exec("CREATE TABLE good (id int PRIMARY KEY)", "CREATE TABLE left_out (code text PRIMARY KEY)", "CREATE TABLE keyless (id int)",
 		"CREATE TABLE back (id int PRIMARY KEY)", "CREATE PUBLICATION dirtbike FOR TABLES IN SCHEMA public")
 	c, err := config.Parse("a.yaml", fmt.Appendf(nil, `source: {url: %q, tables: ["public.*"]}

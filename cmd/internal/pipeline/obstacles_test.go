@@ -1,47 +1,22 @@
 package pipeline
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/config"
-	"dirtbike/docker/embedded"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
 // TestObstacles: whoever asks why a table is not captured is told what capture would say, and the statement that mends it; after
 // it nothing keeps the table out.
 func TestObstacles(t *testing.T) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-			t.Fatal("npm is missing. Try: apt-get install npm")
-		}
-		t.Skip("npm is missing. Try: apt-get install npm")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	stack, err := embedded.Start(ctx, embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
-	owner, err := pgx.Connect(ctx, stack.Postgres.URL())
-	require.NoError(t, err)
-	defer owner.Close(ctx)
-	exec := func(statements ...string) {
-		for _, sql := range statements {
-			_, err := owner.Exec(ctx, sql)
-			require.NoError(t, err, sql)
-		}
-	}
+	ctx, stack, exec := postgresAlone(t)
 	exec("CREATE ROLE clerk LOGIN PASSWORD 'clerk'", "CREATE SCHEMA ward", "CREATE TABLE good (id int PRIMARY KEY)", "GRANT SELECT ON good TO clerk",
 		"CREATE TABLE keyless (id int)", "CREATE TABLE coded (id float8 PRIMARY KEY)", "CREATE TABLE dropped (id int PRIMARY KEY, ssn text)",
 		`CREATE TABLE ward."Unread" (id int PRIMARY KEY)`, "CREATE TABLE secured (id int PRIMARY KEY)", "ALTER TABLE secured ENABLE ROW LEVEL SECURITY",
