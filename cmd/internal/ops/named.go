@@ -14,13 +14,17 @@ type Named struct {
 	Published bool
 }
 
+// PublishedBySchema goes on with a condition on the pg_class c and the pg_publication p: on servers that publish schemas (Postgres 15
+// on), p publishes c's, or that of a table above it.
+const PublishedBySchema = ` OR EXISTS (SELECT FROM pg_publication_namespace s JOIN pg_class o ON o.relnamespace = s.pnnspid
+    WHERE s.pnpubid = p.oid AND (o.oid = c.oid OR o.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))`
+
 // PublishedSQL is a condition on the pg_class c: the publication of the name that parameter $1 gives publishes it. Unlike the view
 // pg_publication_tables, which opens every table, it waits for no lock. version is the server's, as server_version_num.
 func PublishedSQL(version int) string {
 	schemas := ""
 	if version >= 150000 {
-		schemas = ` OR EXISTS (SELECT FROM pg_publication_namespace s JOIN pg_class o ON o.relnamespace = s.pnnspid
-    WHERE s.pnpubid = p.oid AND (o.oid = c.oid OR o.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))`
+		schemas = PublishedBySchema
 	}
 	return `c.relkind = 'r' AND c.relpersistence = 'p' AND EXISTS (SELECT FROM pg_publication p WHERE p.pubname = $1 AND (p.puballtables OR EXISTS (
     SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND (r.prrelid = c.oid OR r.prrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))` + schemas + `))`

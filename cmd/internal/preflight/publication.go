@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/ops"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -40,10 +41,6 @@ FROM pg_publication p LEFT JOIN LATERAL (SELECT array_agg(c.oid ORDER BY n.nspna
   WHERE r.prpubid = p.oid AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL)) f ON true
 WHERE p.pubname = $1`
 
-// publishedBySchema goes on with publicationSQL on servers that publish schemas.
-const publishedBySchema = ` OR EXISTS (SELECT FROM pg_publication_namespace s JOIN pg_class o ON o.relnamespace = s.pnnspid
-    WHERE s.pnpubid = p.oid AND (o.oid = c.oid OR o.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))`
-
 // readPublication is empty if there is none.
 func (r *run) readPublication(ctx context.Context, conn *pgx.Conn, s *server, tables []table) (b publication, err error) {
 	oids := make([]uint32, len(tables))
@@ -52,7 +49,7 @@ func (r *run) readPublication(ctx context.Context, conn *pgx.Conn, s *server, ta
 	}
 	schemas := ""
 	if s.version >= 150000 {
-		schemas = publishedBySchema
+		schemas = ops.PublishedBySchema
 	}
 	err = conn.QueryRow(ctx, fmt.Sprintf(publicationSQL, schemas), r.config.Source.Publication, oids).
 		Scan(&b.owner, &b.owned, &b.settings, &b.filtered, &b.names, &b.published)
