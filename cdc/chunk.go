@@ -30,13 +30,18 @@ type Chunk struct {
 	// Records lists them in the order in which they must be produced.
 	Records []Record
 
-	pool *chunkPool
+	release func(*Chunk)
 }
 
-// Release gives the chunk back to whoever made it; the caller must not touch it afterwards. A chunk of no pool is dropped.
+// NewChunk makes a chunk with room for bytes; Release hands it to release, which may reuse it. nil: Release drops it.
+func NewChunk(bytes int, release func(*Chunk)) *Chunk {
+	return &Chunk{Bytes: make([]byte, 0, bytes), release: release}
+}
+
+// Release gives the chunk back to who made it; the caller must not touch it afterwards.
 func (c *Chunk) Release() {
-	if c.pool != nil {
-		c.pool.put(c)
+	if c.release != nil {
+		c.release(c)
 	}
 }
 

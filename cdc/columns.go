@@ -70,13 +70,18 @@ func Few(changes []string) string {
 	return strings.Join(changes, ", ")
 }
 
-// settleColumns lists the columns of tables whose state was written by a build that stored none; adopt has found them unchanged.
-func (s *session) settleColumns() (changed []StateChange) {
-	for _, t := range s.live {
-		if t.state.Phase == TableStreaming && len(t.state.Columns) == 0 && len(t.Columns) > 0 {
-			t.state.Columns = t.Columns
-			changed = append(changed, t.state)
+// SameShape reports whether rows written under the stored shape still mean the same: equal columns, and no enum label renamed.
+func SameShape(stored, now string) bool {
+	columns, labels, _ := strings.Cut(stored, ";")
+	columnsNow, labelsNow, _ := strings.Cut(now, ";")
+	have := map[string]bool{}
+	for label := range strings.SplitSeq(labelsNow, ",") {
+		have[label] = true
+	}
+	for label := range strings.SplitSeq(labels, ",") {
+		if label != "" && !have[label] {
+			return false
 		}
 	}
-	return changed
+	return columns == columnsNow
 }

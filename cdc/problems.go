@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// problems are several things to mend, each with its own way out. Their text is one line, for logs; Lines gives one line each.
-type problems []error
+// Problems are several things to mend, each with its own way out. Their text is one line, for logs; Lines gives one line each.
+type Problems []error
 
-func (p problems) Error() string { return strings.Join(p.lines(), "; ") }
+func (p Problems) Error() string { return strings.Join(p.lines(), "; ") }
 
-func (p problems) Unwrap() []error { return p }
+func (p Problems) Unwrap() []error { return p }
 
-func (p problems) lines() []string {
+func (p Problems) lines() []string {
 	out := make([]string, len(p))
 	for i, err := range p {
 		out[i] = oneLine{err}.Error()
@@ -24,7 +24,7 @@ func (p problems) lines() []string {
 // are about.
 func Lines(err error) string {
 	text := err.Error()
-	var several problems
+	var several Problems
 	if !errors.As(err, &several) || len(several) < 2 {
 		return text
 	}

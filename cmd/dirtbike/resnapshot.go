@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/pipeline"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,7 @@ func (a *app) resnapshot() *cobra.Command {
 				return answerNo(errors.New("interrupted; what is committed to Kafka is safe. Try: the same command again, before capture starts"))
 			case errors.Is(err, cdc.ErrUnreachable):
 				return unreachable(err)
-			case errors.Is(err, cdc.ErrStillRefused):
+			case errors.Is(err, capture.ErrStillRefused):
 				return answerNo(err)
 			case err != nil:
 				return err

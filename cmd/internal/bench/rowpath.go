@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/catalog"
-	"dirtbike/cdc/pgcopy"
-	"dirtbike/cdc/pgoutput"
-	"dirtbike/cdc/replication"
-	"dirtbike/cdc/snapshot"
+	"dirtbike/cdc/postgres"
+	"dirtbike/cdc/postgres/catalog"
+	"dirtbike/cdc/postgres/pgcopy"
+	"dirtbike/cdc/postgres/pgoutput"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
@@ -77,7 +76,7 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 // compile wires what a capture would.
 func (p *rowPath) compile(ctx context.Context) error {
 	p.tables = catalog.New(catalog.Options{
-		URL: p.url, Settings: replication.SessionSettings, Prefix: "bench", Partitions: partitions,
+		URL: p.url, Settings: postgres.SessionSettings, Prefix: "bench", Partitions: partitions,
 		Selection: everyTable{}, Policies: keepAll{}, Registry: new(countingRegistry),
 	})
 	list, err := p.tables.List(ctx)
@@ -114,13 +113,13 @@ func (p *rowPath) close(ctx context.Context) error {
 }
 
 // reader is the pipeline's own source, over the given slot.
-func (p *rowPath) reader(slot string) *replication.Source {
-	copying := snapshot.Options{URL: p.url, Settings: replication.SessionSettings, Rows: func() cdc.RowDecoder { return new(pgcopy.Reader) }}
-	return replication.New(replication.Options{
+func (p *rowPath) reader(slot string) *postgres.Source {
+	copying := postgres.SnapshotOptions{URL: p.url, Settings: postgres.SessionSettings, Rows: func() cdc.RowDecoder { return new(pgcopy.Reader) }}
+	return postgres.New(postgres.Options{
 		URL: p.url, Slot: slot, Publication: p.table.name,
 		Frames: func() cdc.FrameDecoder { return new(pgoutput.Events) },
 		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
-			return snapshot.New(copying, name, point, release)
+			return postgres.NewSnapshot(copying, name, point, release)
 		},
 	})
 }

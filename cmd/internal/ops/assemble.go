@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 const (
@@ -14,7 +15,7 @@ const (
 )
 
 // assemble joins what the servers said with what the capture in this process knows.
-func assemble(f facts, capture cdc.Status) Status {
+func assemble(f facts, capture capture.Status) Status {
 	out := Status{Phase: string(capture.Phase), Tables: []TableStatus{}}
 	all, known := f.complete[""]
 	if known {
@@ -59,7 +60,7 @@ func phase(f facts, begun bool, tables []TableStatus) string {
 
 // tableStatuses: a table streams once ClickHouse shows it. Until then its rows are those that ClickHouse has stored, for a
 // capture that has read more of them than load has written would be no news to those who wait for them.
-func tableStatuses(f facts, capture cdc.Status) map[string]TableStatus {
+func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 	tables := map[string]TableStatus{}
 	at := func(name string) TableStatus {
 		row := f.complete[name]

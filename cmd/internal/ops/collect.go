@@ -16,7 +16,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/schemas"
 )
 
@@ -34,7 +34,7 @@ type Sources struct {
 	// Kafka asks a broker for anything; nil leaves out whether one answers. An error that is cdc.ErrRefused says what to do.
 	Kafka func(ctx context.Context) error
 	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both servers.
-	Capture func() cdc.Status
+	Capture func() capture.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
 	WALDisk int64
 	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what mends it; it is asked while
@@ -155,7 +155,7 @@ func (c *Collector) Status(ctx context.Context) (Status, error) {
 
 // status is what Status gives, without the reasons of new tables.
 func (c *Collector) status(f facts) Status {
-	var capture cdc.Status
+	var capture capture.Status
 	if c.Capture != nil {
 		capture = c.Capture()
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"dirtbike/cdc"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/capture"
+	"dirtbike/cdc/postgres"
 	"dirtbike/docker/embedded"
 )
 
@@ -138,7 +138,7 @@ func requireConnected(t *testing.T, c *Collector, url string) {
 	require.False(t, connected())
 	options, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
-	options.RuntimeParams["application_name"] = replication.SessionSettings["application_name"]
+	options.RuntimeParams["application_name"] = postgres.SessionSettings["application_name"]
 	capture, err := pgx.ConnectConfig(t.Context(), options)
 	require.NoError(t, err)
 	require.True(t, connected())
@@ -214,6 +214,6 @@ func requireChecks(t *testing.T, c *Collector, names ...string) {
 	}
 	require.Equal(t, names, got)
 	withCapture := NewCollector(c.Sources)
-	withCapture.Capture = func() cdc.Status { return cdc.Status{LastError: "x"} }
+	withCapture.Capture = func() capture.Status { return capture.Status{LastError: "x"} }
 	require.Len(t, withCapture.Checks(), len(names)+1)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 // TestStatusSaysWhereItIsExplained: one line, of what is not as it should be.
@@ -69,7 +70,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := base()
 			c.change(&f)
-			s := assemble(f, cdc.Status{})
+			s := assemble(f, capture.Status{})
 			require.Equal(t, c.line, headline(t, s))
 			if c.says == "" {
 				require.NoError(t, s.Dead())
@@ -87,7 +88,7 @@ func TestUncapturedTables(t *testing.T) {
 		counted:  map[string]counts{"b": {rows: 1}},
 		named:    []Named{{"public.a", false}, {"public.b", true}, {"public.c", true}},
 	}
-	phases := func(capture cdc.Status) (out []string) {
+	phases := func(capture capture.Status) (out []string) {
 		s := assemble(f, capture)
 		require.Equal(t, "streaming", s.Phase, "a table that is not captured holds nothing up")
 		for _, table := range s.Tables {
@@ -95,11 +96,11 @@ func TestUncapturedTables(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c copying"}, phases(cdc.Status{}))
-	capture := cdc.Status{Phase: cdc.PhaseStreaming, Tables: []cdc.TableStatus{{Table: "public.b", Phase: cdc.TableStreaming}}}
-	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c new"}, phases(capture), "a publication may take in whole schemas")
+	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c copying"}, phases(capture.Status{}))
+	following := capture.Status{Phase: cdc.PhaseStreaming, Tables: []capture.TableStatus{{Table: "public.b", Phase: cdc.TableStreaming}}}
+	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c new"}, phases(following), "a publication may take in whole schemas")
 	f.complete = nil
-	require.Empty(t, assemble(f, cdc.Status{}).Tables, "nothing is captured before a first start")
+	require.Empty(t, assemble(f, capture.Status{}).Tables, "nothing is captured before a first start")
 }
 
 // TestNewTablesSayWhy: what keeps a table out now comes before what capture said when it started, which may have been mended.
@@ -162,7 +163,7 @@ func TestHealthOfTables(t *testing.T) {
 func TestAnInactiveSlotFailsAfterAGrace(t *testing.T) {
 	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	phase := cdc.PhaseCopying
-	c := NewCollector(Sources{Slot: "s", Capture: func() cdc.Status { return cdc.Status{Phase: phase} }})
+	c := NewCollector(Sources{Slot: "s", Capture: func() capture.Status { return capture.Status{Phase: phase} }})
 	var idle time.Time
 	at := func(seconds int, active bool) error {
 		_, err := c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)

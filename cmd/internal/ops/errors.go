@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 )
 
 // ErrRefused says that a server answered, and would not: a password or a right is missing.
@@ -25,14 +26,14 @@ func postgresError(ctx context.Context, doing string, began time.Time, err error
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("%s: %w", doing, hangs("Postgres", "source.url", began))
 	case errors.As(err, &connect):
-		if err = cdc.ConnectError(err); errors.Is(err, ErrRefused) {
+		if err = postgres.ConnectError(err); errors.Is(err, ErrRefused) {
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 		return fmt.Errorf(reach, doing, oneLineError{err})
 	case errors.As(err, &said) && passing(said.Code):
-		return fmt.Errorf("%s: %s. Try: see that Postgres runs and source.url is right", doing, oneLine(cdc.ServerError(said.Code, said.Message)))
+		return fmt.Errorf("%s: %s. Try: see that Postgres runs and source.url is right", doing, oneLine(postgres.ServerError(said.Code, said.Message)))
 	case said != nil:
-		return fmt.Errorf("%s: %w: %s. Try: see the rights under Postgres in the README", doing, ErrRefused, oneLine(cdc.ServerError(said.Code, said.Message)))
+		return fmt.Errorf("%s: %w: %s. Try: see the rights under Postgres in the README", doing, ErrRefused, oneLine(postgres.ServerError(said.Code, said.Message)))
 	}
 	return fmt.Errorf(reach, doing, oneLineError{err})
 }

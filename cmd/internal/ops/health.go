@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 // Checks are those that the collector's sources can answer, in the order in which they are read: clickhouse, slot, capture
@@ -94,7 +95,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle
 	return fc, fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.lasts())
 }
 
-func captureHealth(s cdc.Status) error {
+func captureHealth(s capture.Status) error {
 	switch {
 	case s.Healthy:
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 // serve runs a server for the length of the test and gives a function that asks it.
@@ -83,7 +83,7 @@ func TestWord(t *testing.T) {
 func TestEveryCheckHasAWayOut(t *testing.T) {
 	unused, err := clickhouse.Open(&clickhouse.Options{}) // it connects at the first use
 	require.NoError(t, err)
-	c := NewCollector(Sources{ClickHouse: unused, Capture: func() cdc.Status { return cdc.Status{} }})
+	c := NewCollector(Sources{ClickHouse: unused, Capture: func() capture.Status { return capture.Status{} }})
 	for _, check := range append(c.Checks(), Check{Name: "horizon"}, Check{Name: "load"}) {
 		require.NotContains(t, check.withTry(io.EOF).Error(), "see the log", check.Name)
 		require.EqualError(t, check.withTry(errors.New("no. Try: this")), "no. Try: this")

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/postgres"
 )
 
 // slotFacts is what Postgres says of the slot and its log at one moment.
@@ -60,7 +60,7 @@ func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
 	began := time.Now()
-	row := pg.QueryRow(ctx, slotSQL, slot, replication.SessionSettings["application_name"], replication.CopyName(slot))
+	row := pg.QueryRow(ctx, slotSQL, slot, postgres.SessionSettings["application_name"], postgres.CopyName(slot))
 	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.connected)
 	if err != nil {
 		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)

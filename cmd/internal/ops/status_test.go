@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 func sample() Status {
@@ -70,7 +71,7 @@ func TestStatusGoldens(t *testing.T) {
 
 func TestStatusBeforeAnythingGolden(t *testing.T) {
 	var json, text strings.Builder
-	s := assemble(facts{}, cdc.Status{})
+	s := assemble(facts{}, capture.Status{})
 	require.NoError(t, s.WriteJSON(&json))
 	require.Equal(t, `{
   "phase": "none",
@@ -104,7 +105,7 @@ func TestAssemble(t *testing.T) {
 		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
 		stored:   map[string]stored{"a": {rows: 9}, "b": {rows: 1}, "d": {rows: 2}},
 	}
-	s := assemble(f, cdc.Status{})
+	s := assemble(f, capture.Status{})
 	require.Equal(t, "copying", s.Phase)
 	require.EqualValues(t, 1000, *s.LagBytes)
 	require.InDelta(t, 2, *s.LagSeconds, 1e-9)
@@ -117,7 +118,7 @@ func TestAssemble(t *testing.T) {
 	}, s.Tables)
 	require.Equal(t, "exact text in _inexact: due 2", s.Tables[0].inexact())
 
-	capture := cdc.Status{Phase: cdc.PhaseCopying, Tables: []cdc.TableStatus{
+	capture := capture.Status{Phase: cdc.PhaseCopying, Tables: []capture.TableStatus{
 		{Table: "public.b", Phase: cdc.TableStreaming, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
 		{Table: "public.d", Phase: cdc.TableQuarantined, Reason: "dropped"},
 	}}
@@ -140,10 +141,10 @@ func TestAssemble(t *testing.T) {
 }
 
 func TestCaptureHealth(t *testing.T) {
-	require.NoError(t, captureHealth(cdc.Status{Healthy: true}))
-	require.ErrorContains(t, captureHealth(cdc.Status{}), "starting")
-	require.ErrorContains(t, captureHealth(cdc.Status{LastError: "no broker"}), "no broker. Try: mend")
-	require.EqualError(t, captureHealth(cdc.Status{LastError: "bad. Try: this"}), "bad. Try: this")
+	require.NoError(t, captureHealth(capture.Status{Healthy: true}))
+	require.ErrorContains(t, captureHealth(capture.Status{}), "starting")
+	require.ErrorContains(t, captureHealth(capture.Status{LastError: "no broker"}), "no broker. Try: mend")
+	require.EqualError(t, captureHealth(capture.Status{LastError: "bad. Try: this"}), "bad. Try: this")
 }
 
 // TestWaitingIsNotAdvisedInVain: a table that is quarantined or new does not become exact by waiting.

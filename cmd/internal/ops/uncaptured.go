@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 // withUncaptured adds the tables that source.tables names and that nobody has spoken of yet, in the order of the names. One that
 // is published already has been taken on by a capture whose word has not reached ClickHouse.
-func withUncaptured(tables []TableStatus, named []Named, capture cdc.Status) []TableStatus {
+func withUncaptured(tables []TableStatus, named []Named, capture capture.Status) []TableStatus {
 	follows := capture.Phase == cdc.PhaseStreaming && len(capture.Tables) > 0 // then it has named all that it captures
 	captured := len(tables)
 	for _, n := range named {

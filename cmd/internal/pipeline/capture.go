@@ -6,12 +6,12 @@ import (
 	"math"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/catalog"
-	"dirtbike/cdc/pgcopy"
-	"dirtbike/cdc/pgoutput"
+	"dirtbike/cdc/capture"
+	"dirtbike/cdc/postgres"
+	"dirtbike/cdc/postgres/catalog"
+	"dirtbike/cdc/postgres/pgcopy"
+	"dirtbike/cdc/postgres/pgoutput"
 	"dirtbike/cdc/privacy"
-	"dirtbike/cdc/replication"
-	"dirtbike/cdc/snapshot"
 	"dirtbike/config"
 	"dirtbike/schemas"
 	"dirtbike/sinks/kafka"
@@ -65,7 +65,7 @@ func compile(c *config.Config, id string, key []byte, err error) (schemas.Polici
 func Selection(c *config.Config) catalog.Selection { return selection{c} }
 
 // NewCapture wires the capture leg; nothing is connected yet, but for a look at the stored state before a hash key is made. release frees what it holds outside of Run.
-func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context), err error) {
+func NewCapture(o Options) (made *capture.Capture, release func(context.Context), err error) {
 	c := o.Config
 	if c.Privacy == nil {
 		o.Log.Warn("there is no privacy section: every column of every captured table is published as it is. Try: privacy: {mode: allowlist, …}")
@@ -89,11 +89,11 @@ func NewCapture(o Options) (capture *cdc.Capture, release func(context.Context),
 	}
 	tables := newTables(c, policies, reg)
 	co := captureOptions(c, newSource(o), sink, tables, prints)
-	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), cdc.NewMetrics(o.Metrics), o.Fault
+	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), capture.NewMetrics(o.Metrics), o.Fault
 	if o.Patient {
 		co.FirstContact = math.MaxInt64
 	}
-	return cdc.NewCapture(co), func(ctx context.Context) {
+	return capture.NewCapture(co), func(ctx context.Context) {
 		tables.Close(ctx)
 		reg.Close()
 	}, nil
@@ -105,15 +105,15 @@ func newTables(c *config.Config, policies schemas.Policies, registry schemas.Reg
 
 func tableOptions(c *config.Config, policies schemas.Policies, registry schemas.Registry) catalog.Options {
 	return catalog.Options{
-		URL: c.Source.URL.Reveal(), Settings: replication.SessionSettings, Prefix: c.Kafka.Prefix,
+		URL: c.Source.URL.Reveal(), Settings: postgres.SessionSettings, Prefix: c.Kafka.Prefix,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Selection:  selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
 	}
 }
 
 // captureOptions are what the config says of a capture.
-func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables cdc.Tables, prints map[string]string) cdc.Options {
-	return cdc.Options{
+func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables cdc.Tables, prints map[string]string) capture.Options {
+	return capture.Options{
 		Source: source, Sink: sink, Tables: tables,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Slot:       c.Source.Slot, HashKeys: prints, SnapshotWorkers: c.Source.Snapshot.Workers,
@@ -121,14 +121,14 @@ func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables c
 	}
 }
 
-func newSource(o Options) *replication.Source {
+func newSource(o Options) *postgres.Source {
 	url := o.Config.Source.URL.Reveal()
-	copying := snapshot.Options{URL: url, Settings: replication.SessionSettings, Rows: func() cdc.RowDecoder { return &pgcopy.Reader{} }}
-	return replication.New(replication.Options{
+	copying := postgres.SnapshotOptions{URL: url, Settings: postgres.SessionSettings, Rows: func() cdc.RowDecoder { return &pgcopy.Reader{} }}
+	return postgres.New(postgres.Options{
 		URL: url, Slot: o.Config.Source.Slot, Publication: o.Config.Source.Publication, Log: o.Log.Named("replication"),
 		Frames: func() cdc.FrameDecoder { return &pgoutput.Events{} },
 		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
-			return snapshot.New(copying, name, point, release)
+			return postgres.NewSnapshot(copying, name, point, release)
 		},
 	})
 }

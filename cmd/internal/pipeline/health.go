@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/capture"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/config"
 	clickhouseload "dirtbike/sinks/clickhouse"
@@ -26,7 +26,7 @@ type Health struct {
 	ClickHouse driver.Conn
 	kafka      *kgo.Client
 	// Capture gives the status of a capture in this process; nil if there is none.
-	Capture func() cdc.Status
+	Capture func() capture.Status
 	// Checks are those beside the collector's.
 	Checks []ops.Check
 }
@@ -59,10 +59,10 @@ func (h *Health) pingKafka(ctx context.Context) error { return kafkaError(h.kafk
 func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
 	o, err := pgxpool.ParseConfig(c.Source.URL.Reveal())
 	if err != nil {
-		return nil, cdc.ConnectError(err)
+		return nil, postgres.ConnectError(err)
 	}
 	o.MaxConns, o.MinConns = 3, 0
-	for name, value := range replication.SessionSettings {
+	for name, value := range postgres.SessionSettings {
 		o.ConnConfig.RuntimeParams[name] = value
 	}
 	o.ConnConfig.RuntimeParams["application_name"] = ops.VerbName

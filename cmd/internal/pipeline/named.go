@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/catalog"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/postgres"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/config"
 	"dirtbike/schemas"
@@ -62,15 +62,15 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 func connectSource(ctx context.Context, c *config.Config) (*pgx.Conn, error) {
 	o, err := pgx.ParseConfig(c.Source.URL.Reveal())
 	if err != nil {
-		return nil, cdc.ConnectError(err)
+		return nil, postgres.ConnectError(err)
 	}
-	for name, value := range replication.SessionSettings {
+	for name, value := range postgres.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
 	o.RuntimeParams["application_name"] = ops.VerbName
 	conn, err := pgx.ConnectConfig(ctx, o)
 	if err != nil {
-		if err = cdc.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
+		if err = postgres.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
 			err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
 		}
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/config"
 

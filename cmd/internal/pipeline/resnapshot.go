@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/sinks/clickhouse"
 )
@@ -21,17 +22,17 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 			return err
 		}
 	}
-	capture, release, err := NewCapture(o)
+	copier, release, err := NewCapture(o)
 	if err != nil {
 		return err
 	}
 	defer release(context.WithoutCancel(ctx))
 	if all {
-		err = capture.Renew(ctx, past)
+		err = copier.Renew(ctx, past)
 	} else {
-		err = capture.CopyAgain(ctx, tables)
+		err = copier.CopyAgain(ctx, tables)
 	}
-	if err == nil || errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrFenced) || errors.Is(err, cdc.ErrStillRefused) || errors.Is(err, cdc.ErrUnreachable) || ctx.Err() != nil {
+	if err == nil || errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrFenced) || errors.Is(err, capture.ErrStillRefused) || errors.Is(err, cdc.ErrUnreachable) || ctx.Err() != nil {
 		return err
 	}
 	return notYet(err)

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/config"
 	"dirtbike/schemas"
 )

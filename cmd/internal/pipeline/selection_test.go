@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/config"
 	"dirtbike/schemas"
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/config"
 	"dirtbike/schemas"
 
@@ -71,5 +72,5 @@ func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch ui
 	if err != nil {
 		return 0, away(fmt.Errorf("ask Postgres which server it is: %w", err), try)
 	}
-	return state.Source.Epoch, cdc.CheckHistory(state, identity)
+	return state.Source.Epoch, capture.CheckHistory(state, identity)
 }

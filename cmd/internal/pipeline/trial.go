@@ -3,10 +3,10 @@ package pipeline
 import (
 	"crypto/rand"
 
-	"dirtbike/cdc"
-	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/capture"
+	"dirtbike/cdc/postgres"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cdc/privacy"
-	"dirtbike/cdc/replication"
 	"dirtbike/config"
 	"dirtbike/schemas"
 	"dirtbike/sinks/kafka"
@@ -18,10 +18,10 @@ import (
 // hash key. Nothing of it writes anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and Capture.WouldStart are
 // called.
 type Trial struct {
-	Source  *replication.Source
+	Source  *postgres.Source
 	Tables  *catalog.Tables
 	Sink    *kafka.Sink
-	Capture *cdc.Capture
+	Capture *capture.Capture
 	// Policies are what a start would apply.
 	Policies schemas.Policies
 	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own that nobody else
@@ -41,7 +41,7 @@ func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
 		return nil, err
 	}
 	t.Source, t.Tables, t.Policies = newSource(o), newTables(c, policies, registry), policies
-	t.Capture = cdc.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
+	t.Capture = capture.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
 	return t, nil
 }
 

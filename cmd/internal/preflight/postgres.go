@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/ops"
 
 	"github.com/jackc/pgx/v5"
@@ -88,9 +88,9 @@ func (r *run) lookAtPostgres(ctx context.Context, p *part) {
 func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
 	o, err := pgx.ParseConfig(r.config.Source.URL.Reveal())
 	if err != nil {
-		return nil, cdc.ConnectError(err)
+		return nil, postgres.ConnectError(err)
 	}
-	for name, value := range replication.SessionSettings {
+	for name, value := range postgres.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
 	o.RuntimeParams["application_name"] = ops.VerbName
@@ -99,7 +99,7 @@ func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(connecting, o)
 	if err != nil {
-		return nil, cdc.ConnectError(err)
+		return nil, postgres.ConnectError(err)
 	}
 	return conn, nil
 }
@@ -128,7 +128,7 @@ func readServer(ctx context.Context, conn *pgx.Conn, slot, publication string) (
 func serverError(err error) error {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
-		return fmt.Errorf("%w: %s", cdc.ErrRefused, cdc.ServerError(said.Code, said.Message))
+		return fmt.Errorf("%w: %s", cdc.ErrRefused, postgres.ServerError(said.Code, said.Message))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -78,16 +79,20 @@ func TestImportFaultsAreFound(t *testing.T) {
 		ok, test bool // in the package, in its tests
 	}{
 		{"cdc", "schemas", false, false},
-		{"cdc", "cdc/pgoutput", false, false},
-		{"cdc/pgoutput", "cdc", true, true},
-		{"cdc/catalog", "schemas/avro", true, true},
-		{"cdc/catalog", "cdc/pgoutput", false, false},
-		{"cdc/snapshot", "sinks/kafka", false, false},
-		{"cdc/snapshot", "config", false, false},
-		{"cdc/snapshot", "docker/embedded", false, true},
+		{"cdc", "cdc/capture", false, false},
+		{"cdc/capture", "cdc", true, true},
+		{"cdc/capture", "cdc/postgres", false, false},
+		{"cdc/capture", "cdc/sinktest", false, true},
+		{"cdc/postgres/pgoutput", "cdc", true, true},
+		{"cdc/postgres", "cdc/capture", false, false},
+		{"cdc/postgres/catalog", "schemas/avro", true, true},
+		{"cdc/postgres/catalog", "cdc/privacy", false, false},
+		{"cdc/postgres", "sinks/kafka", false, false},
+		{"cdc/postgres", "config", false, false},
+		{"cdc/postgres", "docker/embedded", false, true},
 		{"schemas", "cdc", true, true},
 		{"schemas/avro", "schemas", true, true},
-		{"schemas/avro", "cdc/catalog", false, false},
+		{"schemas/avro", "cdc/postgres/catalog", false, false},
 		{"sinks/kafka", "schemas", true, true},
 		{"sinks/kafka", "sinks/clickhouse", false, false},
 		{"sinks/kafka", "cdc/sinktest", false, true},
@@ -116,5 +121,16 @@ func TestAvroImportersAreFound(t *testing.T) {
 	} {
 		require.Equal(t, ok, len(importFaults([]goPackage{{ImportPath: module + path, Imports: []string{avro}}})) == 0, path)
 		require.Equal(t, ok, len(importFaults([]goPackage{{ImportPath: module + path, TestImports: []string{avro}}})) == 0, path)
+	}
+}
+
+// TestSchemasAreLight: what reads topics (load, the data team's tools) needs no client of Postgres, logger or metrics for it.
+func TestSchemasAreLight(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"schemas/...").Output()
+	require.NoError(t, err)
+	for dep := range strings.Lines(string(out)) {
+		for _, heavy := range []string{"github.com/jackc/", "go.uber.org/zap", "github.com/prometheus/"} {
+			require.False(t, strings.HasPrefix(dep, heavy), dep)
+		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"dirtbike/cdc/catalog"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/docker/embedded"
 	"dirtbike/schemas"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 )
@@ -23,9 +23,9 @@ type source struct{ conn *pgconn.PgConn }
 func connect(ctx context.Context, url string) (*source, error) {
 	config, err := pgconn.ParseConfig(url)
 	if err != nil {
-		return nil, cdc.ConnectError(err)
+		return nil, postgres.ConnectError(err)
 	}
-	for name, value := range replication.SessionSettings {
+	for name, value := range postgres.SessionSettings {
 		config.RuntimeParams[name] = value
 	}
 	config.RuntimeParams["default_transaction_isolation"] = "repeatable read"
@@ -33,7 +33,7 @@ func connect(ctx context.Context, url string) (*source, error) {
 	config.RuntimeParams["application_name"] = ops.VerbName
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		if err = cdc.ConnectError(err); errors.Is(err, cdc.ErrRefused) {
+		if err = postgres.ConnectError(err); errors.Is(err, cdc.ErrRefused) {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/postgres"
 )
 
 const (
@@ -39,7 +39,7 @@ func (w *watch) look(ctx context.Context, s *source) error {
 	w.last = time.Now()
 	var answer string
 	const nameOID = 19
-	params := [][]byte{[]byte(w.slot), []byte(replication.SessionSettings["application_name"]), []byte(replication.CopyName(w.slot))}
+	params := [][]byte{[]byte(w.slot), []byte(postgres.SessionSettings["application_name"]), []byte(postgres.CopyName(w.slot))}
 	err := s.query(ctx, watchSQL, params, []uint32{nameOID, nameOID, nameOID}, func(values [][]byte) error {
 		answer = string(values[0])
 		return nil

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/catalog"
-	"dirtbike/cdc/replication"
+	"dirtbike/cdc/postgres"
+	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 
@@ -103,9 +103,9 @@ func read(ctx context.Context, url string) (database, error) {
 func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	o, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, cdc.ConnectError(err)
+		return nil, postgres.ConnectError(err)
 	}
-	for name, value := range replication.SessionSettings {
+	for name, value := range postgres.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
 	o.RuntimeParams["application_name"], o.RuntimeParams["lock_timeout"], o.RuntimeParams["default_transaction_read_only"] = ops.VerbName, lockTime, "on"
@@ -115,7 +115,7 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	if err == nil {
 		return conn, nil
 	}
-	if err = cdc.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
+	if err = postgres.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
 		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and --source is right", cdc.ErrUnreachable, err)
 	}
 	return nil, err
@@ -124,7 +124,7 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 func readError(doing string, err error) error {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
-		return fmt.Errorf("%w: %s: %s. Try: a role that may read the catalog", cdc.ErrRefused, doing, cdc.ServerError(said.Code, said.Message))
+		return fmt.Errorf("%w: %s: %s. Try: a role that may read the catalog", cdc.ErrRefused, doing, postgres.ServerError(said.Code, said.Message))
 	}
 	return fmt.Errorf("%w: %s: %w. Try: look at Postgres' load, and at the way to it", cdc.ErrUnreachable, doing, err)
 }

@@ -1,0 +1,338 @@
+package capture
+
+import (
+	"dirtbike/cdc"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+var (
+	errKeyless  = errors.New("table public.c has no key. Try: give it one")
+	errGlob     = errors.New("public.d matches no table. Try: remove it")
+	errRegistry = fmt.Errorf("subject p.public.a-value: %w (409). Try: set it to NONE", cdc.ErrSchema)
+)
+
+// refused is what the catalog says of a table that cannot be captured.
+func refused(oid uint32, name string, why error) *cdc.Table {
+	return &cdc.Table{OID: oid, Schema: "public", Name: name, Refused: why}
+}
+
+// TestAFirstStartRefuses: with somebody there, everything must fit.
+func TestAFirstStartRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(f *fakeTables)
+		says   string
+	}{
+		{"a table", func(f *fakeTables) { f.list = append(f.list, refused(3, "c", errKeyless)) }, errKeyless.Error()},
+		{"a doubt", func(f *fakeTables) { f.list[0].Doubt, f.list[1].Doubt = errKeyless, errKeyless }, "refused: " + errKeyless.Error()},
+		{"a name", func(f *fakeTables) { f.misnamed = []error{errGlob} }, errGlob.Error()},
+		{"a schema", func(f *fakeTables) { f.unknown = map[uint32]error{1: errRegistry} }, "table public.a: subject p.public.a-value"},
+		{"nothing to do", func(f *fakeTables) { f.list = nil }, "no table of database clinic"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig()
+				test.change(r.tables)
+				err := r.fails(t)
+				require.ErrorIs(t, err, cdc.ErrRefused)
+				require.ErrorContains(t, err, test.says)
+				require.Empty(t, r.points, "nothing is committed")
+				require.Nil(t, r.server.published)
+			})
+		})
+	}
+}
+
+// TestLaterOnlyTheTableStops: what cannot be captured any more, or not at all, costs no other table anything, neither when the
+// session begins again nor in another process.
+func TestLaterOnlyTheTableStops(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(r *rig)
+		table  string
+		phase  cdc.TablePhase // in Status
+		says   string
+		stored cdc.TablePhase
+		gone   int // changes of the table that are not written any more
+	}{
+		{"a captured one", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", cdc.TableQuarantined, errKeyless.Error() + "; then dirtbike resnapshot", cdc.TableQuarantined, 1},
+		{"a new one", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", tableNew, errKeyless.Error(), "", 0},
+		{"a new one in doubt", func(r *rig) {
+			c := table(3, "c")
+			c.Doubt, r.tables.list[0].Doubt = errKeyless, errKeyless
+			r.tables.list = append(r.tables.list, c)
+		}, "public.c", tableNew, errKeyless.Error(), "", 0},
+		{"a captured one's schema", func(r *rig) { r.tables.unknown = map[uint32]error{1: errRegistry} }, "public.a", cdc.TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", cdc.TableQuarantined, 1},
+		{"a new one's schema", func(r *rig) {
+			r.tables.list = append(r.tables.list, table(3, "c"))
+			r.tables.unknown = map[uint32]error{3: errRegistry}
+		}, "public.c", cdc.TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", cdc.TableQuarantined, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, stop := followed(t)
+				written := 0
+				check := func() {
+					r.server.add(insert(1, "a"), insert(2, "b"), insert(3, "c"))
+					r.caughtUp(t)
+					status := find(t, r.capture.Status().Tables, test.table)
+					require.Equal(t, test.phase, status.Phase)
+					require.Contains(t, status.Reason, test.says)
+					records, state := r.snapshot()
+					require.Equal(t, test.stored, state.Tables[test.table].Phase)
+					require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
+					written += 2 - test.gone
+					require.Len(t, changes(records), written)
+					require.Empty(t, r.server.published[3], "an UPDATE of a published table without a key would fail")
+				}
+				test.change(r)
+				stream, _ := r.server.newest()
+				stream.fail(errLost)
+				r.again(t, 3)
+				check()
+				require.NoError(t, stop())
+				r.server.idle(1)
+				stop = r.start(t)
+				r.again(t, 4)
+				check()
+				require.NoError(t, stop())
+			})
+		})
+	}
+}
+
+// TestQuarantinedAndUnfit: the reason of a table that could not be copied again says what has to be mended before.
+func TestQuarantinedAndUnfit(t *testing.T) {
+	changed := "its columns have changed. Try: dirtbike resnapshot public.a"
+	unfit := refused(1, "a", errKeyless)
+	says := "its columns have changed; as it is now it cannot be copied: " + errKeyless.Error() + "; then dirtbike resnapshot public.a"
+	require.EqualError(t, stillUnfit(&liveTable{Table: unfit}, changed), says)
+	require.EqualError(t, stillUnfit(&liveTable{Table: unfit}, says), says, "it does not grow with every start")
+	require.EqualError(t, stillUnfit(&liveTable{Table: table(1, "a")}, changed), changed)
+}
+
+// TestATableOfAnotherOwner: what we may not publish is left out, or quarantined if it was captured; the owner can mend it.
+func TestATableOfAnotherOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.list = append(r.tables.list, table(3, "c"), table(4, "d"))
+		r.server.mu.Lock()
+		r.server.owned = 3
+		r.server.mu.Unlock()
+		stream, _ := r.server.newest()
+		stream.fail(errLost)
+		r.again(t, 3)
+		require.NoError(t, stop())
+		status := find(t, r.capture.Status().Tables, "public.c")
+		require.Equal(t, cdc.TablePhase(tableNew), status.Phase)
+		require.Contains(t, status.Reason, "it is not in the publication: refused: must be owner of table c. Try, as")
+		_, state := r.snapshot()
+		require.NotContains(t, state.Tables, "public.c")
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.d"].Phase, "the other new one is published")
+
+		r.server.publish(3)
+		r.server.owned = 1
+		delete(r.server.published, 1)
+		r.server.idle(1)
+		stop = r.start(t)
+		r.again(t, 4)
+		require.NoError(t, stop())
+		_, state = r.snapshot()
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.c"].Phase)
+		require.Equal(t, cdc.TableQuarantined, state.Tables["public.a"].Phase)
+		require.Contains(t, state.Tables["public.a"].Reason, "must be owner of table a. Try, as the tables' owner: ADD TABLE; then dirtbike resnapshot")
+		require.Equal(t, cdc.PhaseStreaming, state.Source.Phase)
+	})
+}
+
+// TestATableThatWeMayNotRead: at a first start somebody has to grant it; later it costs itself.
+func TestATableThatWeMayNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.server.rows[1], r.server.rows[2], r.server.rows[3] = []string{"x"}, []string{"y"}, []string{"z"}
+		forbid := func(name string) {
+			r.server.copying = func(t *cdc.Table) error {
+				if t.Name == name {
+					return fmt.Errorf("%w: COPY: permission denied. Try: GRANT SELECT", cdc.ErrRefused)
+				}
+				return nil
+			}
+		}
+		forbid("b")
+		require.ErrorContains(t, r.fails(t), "copy table public.b: refused: COPY")
+		forbid("")
+		stop := r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		forbid("c")
+		r.tables.list = append(r.tables.list, table(3, "c"))
+		r.server.idle(1)
+		stop = r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		_, state := r.snapshot()
+		require.Equal(t, cdc.TableQuarantined, state.Tables["public.c"].Phase)
+		require.Contains(t, state.Tables["public.c"].Reason, "permission denied. Try: GRANT SELECT; then dirtbike resnapshot")
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
+	})
+}
+
+// TestATableThatIsMendedIsCopied: the ways back of a table that was left out, and of one whose schema was refused.
+func TestATableThatIsMendedIsCopied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		run := func(list ...*cdc.Table) cdc.State {
+			r.tables.list = list
+			r.server.idle(1)
+			stop := r.start(t)
+			r.streaming(t)
+			require.NoError(t, stop())
+			_, state := r.snapshot()
+			return state
+		}
+		a, b, c := table(1, "a"), table(2, "b"), table(3, "c")
+		run(a, b, refused(3, "c", errKeyless))
+		require.Equal(t, cdc.TableStreaming, run(a, b, c).Tables["public.c"].Phase, "it is captured from the next start on")
+
+		r.tables.unknown = map[uint32]error{1: errRegistry}
+		require.Equal(t, cdc.TableQuarantined, run(a, b, c).Tables["public.a"].Phase)
+		r.tables.unknown = nil
+		require.Equal(t, cdc.TableQuarantined, run(a, b, c).Tables["public.a"].Phase, "changes were lost meanwhile")
+		require.Equal(t, cdc.TableExcluded, run(b, c).Tables["public.a"].Phase)
+		require.Equal(t, cdc.TableExcluded, run(refused(1, "a", errKeyless), b, c).Tables["public.a"].Phase, "what is not written yet is left out")
+		state := run(a, b, c)
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
+		require.EqualValues(t, 2, state.Tables["public.a"].Generation)
+	})
+}
+
+// TestNamesThatMatchNothing: each is told once in a process, and nothing stops.
+func TestNamesThatMatchNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		core, logs := observer.New(zap.WarnLevel)
+		r.options.Log = zap.New(core)
+		r.tables.misnamed = []error{errGlob}
+		r.tables.list = append(r.tables.list, refused(3, "c", errKeyless))
+		r.server.idle(1)
+		stop := r.start(t)
+		r.again(t, 2)
+		stream, _ := r.server.newest()
+		stream.fail(errLost)
+		r.again(t, 3)
+		require.NoError(t, stop())
+		require.Len(t, logs.FilterField(zap.Error(errGlob)).All(), 1)
+		require.Len(t, logs.FilterField(zap.String("table", "public.c")).All(), 1)
+	})
+}
+
+// TestASlipOfThePen: a name that matches nothing is refused at the start of a process if a captured table lost its name with it;
+// while it runs, and for a table that is gone, it is not.
+func TestASlipOfThePen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.list, r.tables.unnamed, r.tables.misnamed = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
+		stream, _ := r.server.newest()
+		stream.fail(errLost)
+		r.again(t, 3)
+		require.NoError(t, stop())
+		require.Equal(t, cdc.TableExcluded, r.state.Tables["public.a"].Phase)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.tables.list, r.tables.unnamed, r.tables.misnamed = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
+		before := len(r.points)
+		err := r.fails(t)
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		require.ErrorContains(t, err, "table public.a was captured and source.tables no longer names it")
+		require.ErrorContains(t, err, errGlob.Error()+"; remove it if public.a is to be left out")
+		require.Len(t, r.points, before, "nothing is committed")
+
+		r.tables.unnamed = []uint32{9} // it is gone, and its name is stale
+		stop := r.start(t)
+		r.again(t, 2)
+		require.NoError(t, stop())
+	})
+}
+
+// TestNoTableAtAll: a config that names none is refused; tables that were dropped while capture runs are not.
+func TestNoTableAtAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.list = nil
+		stream, _ := r.server.newest()
+		stream.fail(errLost)
+		r.again(t, 3)
+		require.NoError(t, stop())
+		require.ErrorIs(t, r.fails(t), cdc.ErrRefused)
+	})
+}
+
+// TestNamesakes: of two tables whose full names are equal, by a dot, the captured one goes on.
+func TestNamesakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		dotted := table(1, "a.b")
+		r.tables.list = []*cdc.Table{dotted}
+		stop := r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		other := table(3, "b")
+		other.Schema, other.Doubt, dotted.Doubt = "public.a", errKeyless, errKeyless
+		for _, list := range [][]*cdc.Table{{dotted, other}, {other, dotted}} {
+			r.tables.list = list
+			r.server.idle(1)
+			stop = r.start(t)
+			r.streaming(t)
+			tables := r.capture.Status().Tables
+			require.NoError(t, stop())
+			require.Len(t, tables, 1)
+			require.Equal(t, cdc.TableStreaming, tables[0].Phase)
+			_, state := r.snapshot()
+			require.Equal(t, "public", state.Tables["public.a.b"].Schema)
+		}
+	})
+}
+
+// TestAnUnfinishedCopyTakesTheTableAsItIs: its columns' policies change with its columns, under the same config.
+func TestAnUnfinishedCopyTakesTheTableAsItIs(t *testing.T) {
+	for name, change := range map[string]func(t *cdc.Table){
+		"columns": func(t *cdc.Table) { t.Shape, t.PolicyPrint = "x", "x" },
+		"key":     func(t *cdc.Table) { t.KeyPrint = "x" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := ran(t)
+				stored := r.state.Tables["public.a"]
+				stored.Phase = cdc.TableCopying
+				r.state.Tables["public.a"] = stored
+				change(r.tables.list[0])
+				r.server.idle(1)
+				stop := r.start(t)
+				r.streaming(t)
+				require.NoError(t, stop())
+				_, state := r.snapshot()
+				require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
+				require.EqualValues(t, 2, state.Tables["public.a"].Generation)
+			})
+		})
+	}
+}
+
+func find(t *testing.T, tables []TableStatus, name string) TableStatus {
+	t.Helper()
+	for _, s := range tables {
+		if s.Table == name {
+			return s
+		}
+	}
+	t.Fatalf("no status of %s", name)
+	return TableStatus{}
+}

@@ -1,0 +1,65 @@
+package capture
+
+import (
+	"dirtbike/cdc"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDriftQuarantines: a table that changed without an event is quarantined within the interval, with and without traffic; the
+// others go on.
+func TestDriftQuarantines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.drift.Store(&map[uint32]error{1: errors.New("the table was dropped")})
+		time.Sleep(2 * r.capture.DriftInterval) // the bubble's clock
+		synctest.Wait()
+		r.server.add(insert(1, "out"), insert(2, "in"))
+		r.caughtUp(t)
+		records, state := r.snapshot()
+		require.Equal(t, cdc.TableQuarantined, state.Tables["public.a"].Phase)
+		require.Equal(t, "the table was dropped", state.Tables["public.a"].Reason)
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
+		require.Len(t, changes(records), 1)
+		require.NoError(t, stop())
+	})
+}
+
+func TestSameShape(t *testing.T) {
+	for _, c := range []struct {
+		stored, now string
+		same        bool
+	}{
+		{"a", "a", true},
+		{"a", "b", false},
+		{"a;1=x", "a;1=x", true},
+		{"a;1=x", "a;1=x,2=y", true},      // a label was added
+		{"a;1=x,2=y", "a;1=z,2=y", false}, // renamed
+		{"a;1=x", "a", false},
+		{"a", "a;1=x", true},
+	} {
+		require.Equal(t, c.same, cdc.SameShape(c.stored, c.now), "%s %s", c.stored, c.now)
+	}
+}
+
+// TestBlindness: when the catalog cannot be looked at for three times the capture is not healthy and says why, until it can.
+func TestBlindness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		r.tables.blind.Store(true)
+		time.Sleep(2*r.capture.DriftInterval + time.Second) // the bubble's clock
+		require.True(t, r.capture.Status().Healthy, "one or two times happen")
+		time.Sleep(3 * r.capture.DriftInterval) // the bubble's clock
+		status := r.capture.Status()
+		require.False(t, status.Healthy)
+		require.Regexp(t, "^the catalog could not be looked at [34] times, .*Try: see in pg_stat_activity", status.LastError)
+		r.tables.blind.Store(false)
+		time.Sleep(2 * r.capture.DriftInterval) // the bubble's clock
+		require.True(t, r.capture.Status().Healthy)
+		require.NoError(t, stop())
+	})
+}

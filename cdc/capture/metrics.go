@@ -1,0 +1,44 @@
+package capture
+
+import (
+	"dirtbike/cdc"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics of the capture leg. Base units; the only label is a table's name.
+type Metrics struct {
+	records, bytes, commits, transactions, retries, leftOut prometheus.Counter
+	reported                                                prometheus.Gauge
+	quarantined                                             *prometheus.GaugeVec
+}
+
+// NewMetrics makes the metrics and registers them; a nil registerer registers nothing.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dirtbike", Subsystem: "capture", Name: name, Help: help})
+	}
+	m := &Metrics{
+		records:      counter("records_total", "Records accepted by the sink; durable once the commit that follows them has succeeded."),
+		bytes:        counter("bytes_total", "Bytes of keys and values accepted by the sink."),
+		commits:      counter("commits_total", "Commits that became durable."),
+		transactions: counter("transactions_total", "Source transactions read from the log."),
+		retries:      counter("retries_total", "Sessions that ended with an error and were started again."),
+		leftOut:      counter("left_out_total", "Changes from before their table's newest copy that could not be carried; the copy has what became of them."),
+		reported:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "dirtbike", Subsystem: "capture", Name: "reported_lsn_bytes", Help: "Log position that is durable in Kafka and reported to Postgres, in bytes since the start of its log."}),
+		quarantined:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dirtbike", Subsystem: "capture", Name: "table_quarantined", Help: "1 while the capture leg writes no changes of this table."}, []string{"table"}),
+	}
+	if r != nil {
+		r.MustRegister(m.records, m.bytes, m.commits, m.transactions, m.retries, m.leftOut, m.reported, m.quarantined)
+	}
+	return m
+}
+
+func (m *Metrics) accepted(a cdc.Accepted) {
+	m.records.Add(float64(a.Records()))
+	m.bytes.Add(float64(a.Bytes()))
+}
+
+func (m *Metrics) durable(d cdc.Durable) {
+	m.commits.Inc()
+	m.reported.Set(float64(d.Point().Reported))
+}

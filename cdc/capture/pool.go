@@ -1,0 +1,45 @@
+package capture
+
+import (
+	"context"
+	"dirtbike/cdc"
+)
+
+// chunkPool bounds the memory of the way from the encoder to the sink: it has a fixed number of chunks, and get waits for one.
+type chunkPool struct {
+	free  chan *cdc.Chunk
+	bytes int // a chunk's usual size
+}
+
+func newChunkPool(chunks, bytes int) *chunkPool {
+	p := &chunkPool{free: make(chan *cdc.Chunk, chunks), bytes: bytes}
+	for range chunks {
+		p.free <- cdc.NewChunk(p.room(), p.put)
+	}
+	return p
+}
+
+// room is a chunk's size, with room for the record that makes it full.
+func (p *chunkPool) room() int { return p.bytes + p.bytes/8 }
+
+func (p *chunkPool) get(ctx context.Context) (*cdc.Chunk, error) {
+	select {
+	case c := <-p.free:
+		return c, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// put takes a chunk back; one that a huge row has grown does not keep that memory for ever.
+func (p *chunkPool) put(c *cdc.Chunk) {
+	c.Reset()
+	if cap(c.Bytes) > 4*p.bytes {
+		c.Bytes = make([]byte, 0, p.room())
+	}
+	select {
+	case p.free <- c:
+	default:
+		panic("cdc: a chunk was released twice")
+	}
+}

@@ -1,0 +1,126 @@
+package capture
+
+import (
+	"cmp"
+	"dirtbike/cdc"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Status is what a capture says of itself; it costs little and may be asked at any time.
+type Status struct {
+	Phase cdc.Phase
+	// Healthy is true once the capture follows the log, or copies, without error.
+	Healthy bool
+	// LastError is the newest error in one line, "" if the present session had none.
+	LastError string
+	// Durable is the LSN that has been reported to Postgres; Seen how far the server's log reaches, as last heard.
+	Durable, Seen cdc.LSN
+	// DurableTime and SeenTime are the source's clock at these, microseconds since 1970-01-01 UTC; 0 if unknown.
+	DurableTime, SeenTime int64
+	// LastCommit is when Kafka last committed.
+	LastCommit time.Time
+	// Tables, ordered by name.
+	Tables []TableStatus
+}
+
+// TableStatus is one table of a Status.
+type TableStatus struct {
+	Table string
+	// Phase is "new" for a table that the config names and that cannot be captured, so that it was never begun.
+	Phase      cdc.TablePhase
+	Generation uint32
+	// Rows copied so far, Estimated what Postgres thinks the table has (0 if unknown).
+	Rows, Estimated int64
+	Reason          string
+}
+
+// tableNew is the phase, in a Status only, of a table that was left out.
+const tableNew = "new"
+
+// status is the shared record behind Status.
+type status struct {
+	mu     sync.Mutex
+	now    Status
+	tables map[string]TableStatus
+}
+
+// Status gives a copy of the present status.
+func (c *Capture) Status() Status {
+	s := &c.status
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.now
+	for _, t := range s.tables {
+		out.Tables = append(out.Tables, t)
+	}
+	slices.SortFunc(out.Tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
+	return out
+}
+
+func (s *status) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Healthy = false
+	s.now.LastError = err.Error()
+}
+
+// sees takes back that the catalog could not be looked at.
+func (s *status) sees() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Healthy, s.now.LastError = true, ""
+}
+
+// begin forgets the tables of the session before.
+func (s *status) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tables = nil
+}
+
+// phase says that the session has come so far, without error.
+func (s *status) phase(p cdc.Phase) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Phase = p
+	s.now.Healthy, s.now.LastError = true, ""
+}
+
+func (s *status) durable(d cdc.Durable) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Durable, s.now.DurableTime, s.now.LastCommit = d.Point().Reported, d.Point().Time, time.Now()
+	s.now.Seen, s.now.SeenTime = max(s.now.Seen, s.now.Durable), max(s.now.SeenTime, s.now.DurableTime)
+}
+
+func (s *status) seen(end cdc.LSN, at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Seen, s.now.SeenTime = max(s.now.Seen, end), max(s.now.SeenTime, at)
+}
+
+func (s *status) table(t *liveTable, rows int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		s.tables = map[string]TableStatus{}
+	}
+	s.tables[t.FullName()] = TableStatus{
+		Table: t.FullName(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows,
+		Estimated: t.EstimatedRows, Reason: t.state.Reason,
+	}
+}
+
+// leftOut shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one is shown.
+func (s *status) leftOut(t *cdc.Table, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tables == nil {
+		s.tables = map[string]TableStatus{}
+	}
+	if was, known := s.tables[t.FullName()]; !known || was.Phase == "" || was.Phase == cdc.TableExcluded {
+		s.tables[t.FullName()] = TableStatus{Table: t.FullName(), Phase: tableNew, Estimated: t.EstimatedRows, Reason: why.Error()}
+	}
+}

@@ -1,0 +1,103 @@
+package capture
+
+import (
+	"context"
+	"dirtbike/cdc"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// unansweredTime is how long the sink may take for one thing before the log says so: no error comes of it for up to a minute.
+	unansweredTime = 10 * time.Second
+	// unansweredAgain is how often the log says so at most.
+	unansweredAgain = time.Minute
+)
+
+// watchedSink is a sink that is seen to hang. It is asked by one goroutine at a time, as every sink.
+type watchedSink struct {
+	cdc.Sink
+	// asked is when the call that is under way began, since when calls have begun of which none got an answer, in Unix nanoseconds;
+	// 0: there is none.
+	asked, since atomic.Int64
+}
+
+func (w *watchedSink) begins() {
+	now := time.Now().UnixNano()
+	w.asked.Store(now)
+	w.since.CompareAndSwap(0, now)
+}
+
+func (w *watchedSink) ends(ctx context.Context, err error) {
+	w.asked.Store(0)
+	if err == nil || ctx.Err() != nil { // the asker gave up: that is nothing about the sink
+		w.since.Store(0)
+	}
+}
+
+// Peek implements Sink.
+func (w *watchedSink) Peek(ctx context.Context) (state *cdc.State, err error) {
+	w.begins()
+	defer func() { w.ends(ctx, err) }()
+	return w.Sink.Peek(ctx)
+}
+
+// Recover implements Sink.
+func (w *watchedSink) Recover(ctx context.Context) (state *cdc.State, err error) {
+	w.begins()
+	defer func() { w.ends(ctx, err) }()
+	return w.Sink.Recover(ctx)
+}
+
+// Write implements Sink.
+func (w *watchedSink) Write(ctx context.Context, c *cdc.Chunk) (accepted cdc.Accepted, err error) {
+	w.begins()
+	defer func() { w.ends(ctx, err) }()
+	return w.Sink.Write(ctx, c)
+}
+
+// Commit implements Sink.
+func (w *watchedSink) Commit(ctx context.Context, p cdc.Point, changed ...cdc.StateChange) (durable cdc.Durable, err error) {
+	w.begins()
+	defer func() { w.ends(ctx, err) }()
+	return w.Sink.Commit(ctx, p, changed...)
+}
+
+// unanswered says for how long nothing has been answered, 0 unless a call has been under way for unansweredTime.
+func (w *watchedSink) unanswered(now time.Time) time.Duration {
+	asked, since := w.asked.Load(), w.since.Load()
+	if asked == 0 || since == 0 || now.Sub(time.Unix(0, asked)) < unansweredTime {
+		return 0
+	}
+	return now.Sub(time.Unix(0, since))
+}
+
+// watchSink makes a sink that hangs show in the log. The caller ends it with done, which waits for it.
+func (c *Capture) watchSink() (done func()) {
+	watched := &watchedSink{Sink: c.Sink}
+	c.Sink = watched
+	ctx, cancel := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		var said time.Time
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				if silent := watched.unanswered(now); silent > 0 && (said.IsZero() || now.Sub(said) >= unansweredAgain) {
+					said = now
+					c.Log.Warn("Kafka has not answered capture for "+silent.Round(time.Second).String()+
+						"; what is committed is safe, Postgres keeps the log for the slot, and capture goes on by itself. Try: look at the brokers named in kafka.brokers",
+						zap.String("slot", c.Slot))
+				}
+			}
+		}
+	})
+	return func() { cancel(); wait.Wait() }
+}

@@ -1,0 +1,191 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
+	"dirtbike/schemas"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// errNotVisible says that the transaction is still in progress for others.
+var errNotVisible = errors.New("the transaction is committed in the log but cannot be seen yet (does its commit wait for a synchronous standby?)")
+
+// Reread implements cdc.Rereader: it asks for the columns by the row's key. The connection is kept for the next time.
+func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple, columns []int) (cdc.Tuple, bool, error) {
+	k, err := t.find(relation)
+	if err != nil {
+		return nil, false, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reread == nil || t.reread.IsClosed() {
+		if t.reread, err = t.connectToReread(ctx); err != nil {
+			return nil, false, fmt.Errorf("%w: re-read %s: %w", cdc.ErrUnreachable, k.rel.FullName(), err)
+		}
+	}
+	query := rereadQuery(k.rel, row, columns)
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 2*time.Millisecond, 250*time.Millisecond
+	fields, err := backoff.Retry(ctx, func() ([][]byte, error) { return t.rereadOnce(ctx, query, xid) },
+		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(t.options.RereadPatience))
+	if err != nil {
+		_ = t.reread.Close(ctx) // a new one next time
+		return nil, false, t.rereadError(k.rel, err)
+	}
+	if fields == nil {
+		return nil, false, nil
+	}
+	out := make(cdc.Tuple, len(fields))
+	for i, field := range fields {
+		out[i] = cdc.Datum{Kind: cdc.DatumText, Data: field}
+		if field == nil {
+			out[i].Kind = cdc.DatumNull
+		}
+	}
+	return out, true, nil
+}
+
+// connectToReread bounds how long a statement may wait: meanwhile no table goes on, and Postgres keeps its log.
+func (t *Tables) connectToReread(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	patience := strconv.FormatInt(t.options.RereadPatience.Milliseconds(), 10)
+	if _, err := conn.Exec(ctx, "SET statement_timeout = "+patience); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
+	}
+	return conn, nil
+}
+
+// rereadOnce gives the row's fields, nil if there is no row; errNotVisible is worth another try, other errors are not.
+func (t *Tables) rereadOnce(ctx context.Context, q statement, xid uint32) ([][]byte, error) {
+	result := t.reread.PgConn().ExecParams(ctx, q.sql, q.values, q.oids, q.formats, nil).Read()
+	if result.Err != nil {
+		return nil, backoff.Permanent(result.Err)
+	}
+	if len(result.Rows) != 1 {
+		return nil, backoff.Permanent(fmt.Errorf("%d rows have one key", len(result.Rows)))
+	}
+	fields := result.Rows[0]
+	seen, err := visible(string(fields[0]), xid)
+	switch {
+	case err != nil:
+		return nil, backoff.Permanent(err)
+	case !seen:
+		return nil, errNotVisible
+	case fields[1] == nil:
+		return nil, nil
+	}
+	return fields[2:], nil
+}
+
+// visible reports whether a snapshot, in pg_snapshot's text form "xmin:xmax:xip,xip,…" of 64-bit ids, sees a transaction by its
+// 32-bit id, which is taken to lie within two thousand million ids of the snapshot's end.
+func visible(snapshot string, xid uint32) (bool, error) {
+	if xid == 0 {
+		return true, nil
+	}
+	parts := strings.Split(snapshot, ":")
+	if len(parts) != 3 {
+		return false, errors.New("pg_current_snapshot() gave another form than xmin:xmax:xip")
+	}
+	xmax, err := strconv.ParseUint(parts[1], 10, 64)
+	if err != nil {
+		return false, fmt.Errorf("pg_current_snapshot(): %w", err)
+	}
+	if int32(xid-uint32(xmax)) >= 0 { //nolint:gosec // ids are compared modulo 2^32, as Postgres does
+		return false, nil
+	}
+	for running := range strings.SplitSeq(parts[2], ",") {
+		if running == "" {
+			continue
+		}
+		id, err := strconv.ParseUint(running, 10, 64)
+		if err != nil {
+			return false, fmt.Errorf("pg_current_snapshot(): %w", err)
+		}
+		if uint32(id) == xid { //nolint:gosec // as above
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42), a key that
+// cannot be read (class 22), or a lock that somebody holds for longer than all other tables can wait. The server's error is not
+// passed on: it may quote the key, which is the plain value of a column that may be hashed.
+func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
+	var pg *pgconn.PgError
+	what, table := "re-read columns of "+rel.FullName()+" that an update left out", rel.SQLName()
+	if !errors.As(err, &pg) {
+		return fmt.Errorf("%w: %s: %w", cdc.ErrUnreachable, what, err)
+	}
+	said := postgres.ServerError(pg.Code, pg.Message)
+	switch {
+	case pg.Code == codeCanceled || pg.Code == codeLocked:
+		return fmt.Errorf("%s: the table was locked, or did not answer, for %s: %s. Try: ALTER TABLE %s REPLICA IDENTITY FULL, so that nothing has to be re-read", what, t.options.RereadPatience, said, table)
+	case strings.HasPrefix(pg.Code, "42"):
+		return fmt.Errorf("%s: %s. Try: GRANT SELECT on the table, or ALTER TABLE %s REPLICA IDENTITY FULL", what, said, table)
+	case postgres.BadValue(pg.Code):
+		return fmt.Errorf("%s: %s. Try: ALTER TABLE %s REPLICA IDENTITY FULL", what, said, table)
+	}
+	return fmt.Errorf("%w: %s: %s", cdc.ErrUnreachable, what, said)
+}
+
+// The SQLSTATEs of a statement that took too long and of a lock that was not to be had.
+const (
+	codeCanceled = "57014"
+	codeLocked   = "55P03"
+)
+
+// statement is a query with its parameters.
+type statement struct {
+	sql     string
+	values  [][]byte
+	oids    []uint32
+	formats []int16
+}
+
+// rereadQuery selects columns by the key, whose values go in the form in which they came; in front stand the statement's own
+// snapshot and whether there is such a row. The result comes in the protocol's text form, which is the output function's; a cast
+// to text would not always be (char(n), inet).
+func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = pgx.Identifier{rel.Columns[c].Name}.Sanitize()
+	}
+	var q statement
+	wheres := make([]string, len(rel.Key))
+	for i, c := range rel.Key {
+		wheres[i] = fmt.Sprintf("%s = $%d", pgx.Identifier{rel.Columns[c].Name}.Sanitize(), i+1)
+		q.values, q.oids = append(q.values, row[c].Data), append(q.oids, rel.Columns[c].Type.Base)
+		format := int16(0)
+		if row[c].Kind == cdc.DatumBinary {
+			format = 1
+		}
+		q.formats = append(q.formats, format)
+	}
+	q.sql = "SELECT pg_current_snapshot(), r.* FROM (VALUES (1)) AS one LEFT JOIN (SELECT true, " + strings.Join(names, ", ") +
+		" FROM ONLY " + pgx.Identifier{rel.Schema, rel.Name}.Sanitize() + " WHERE " + strings.Join(wheres, " AND ") + ") AS r ON true"
+	return q
+}
+
+// Close lets the re-read connection go.
+func (t *Tables) Close(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reread != nil {
+		_ = t.reread.Close(ctx) // read only: nothing is lost with it
+	}
+}

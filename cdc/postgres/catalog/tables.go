@@ -1,0 +1,300 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Selection decides which tables are captured, and checks names in the config against what there is.
+type Selection interface {
+	// Match reports whether the config names the table.
+	Match(schema, table string) bool
+	// Check is told every table of the database, captured or not. Each of its errors (one of several has Unwrap() []error) names the
+	// place in the config and the nearest right name; one that concerns a table that is there is a *TableError.
+	Check(all []*schemas.Relation) error
+}
+
+// Options of Tables.
+type Options struct {
+	// URL of the database; never printed.
+	URL string
+	// Settings are session settings that fix the text form of values.
+	Settings   map[string]string
+	Prefix     string
+	Partitions int32
+	Selection  Selection
+	Policies   schemas.Policies
+	Registry   schemas.Registry
+	// Keys names the key columns of tables without a primary key, by "schema.table" (source.keys).
+	Keys map[string][]string
+	// RereadPatience is how long a re-read waits, for a lock or until its transaction can be seen: a commit may wait for a
+	// synchronous standby. Meanwhile no table goes on. 0 means 30 s.
+	RereadPatience time.Duration
+}
+
+// Tables implements cdc.Tables and cdc.Rereader over Postgres' catalog.
+type Tables struct {
+	options Options
+	mu      sync.Mutex
+	known   map[uint32]*known // by relation OID, those that can be captured; filled by List
+	reread  *pgx.Conn
+	// misnamed and unnamed are what the last List found.
+	misnamed []error
+	unnamed  []uint32
+}
+
+type known struct {
+	rel   *schemas.Relation
+	table *schemas.Table
+	cdc   *cdc.Table
+	trace trace // as of the last look; the first is List's
+}
+
+var (
+	_ cdc.Tables   = (*Tables)(nil)
+	_ cdc.Rereader = (*Tables)(nil)
+)
+
+// New makes Tables; it connects to nothing yet.
+func New(o Options) *Tables {
+	o.RereadPatience = cmp.Or(o.RereadPatience, 30*time.Second)
+	return &Tables{options: o, known: map[uint32]*known{}}
+}
+
+// connect opens a connection whose text form of values is fixed.
+func (t *Tables) connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(t.options.URL)
+	if err != nil {
+		return nil, postgres.ConnectError(err)
+	}
+	for name, value := range t.options.Settings {
+		config.RuntimeParams[name] = value
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, postgres.ConnectError(err)
+	}
+	return conn, nil
+}
+
+// List implements cdc.Tables.
+func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	entries, found, err := t.named(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	t.clashes(entries, &found)
+	now, out := map[uint32]*known{}, make([]*cdc.Table, 0, len(entries))
+	for _, e := range entries {
+		k, err := t.describe(ctx, conn, e, found)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, k.cdc); k.cdc.Refused == nil {
+			now[e.rel.OID] = k
+		}
+	}
+	if err := firstTraces(ctx, conn, now); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	inherit(t.known, now)
+	t.known, t.misnamed, t.unnamed = now, found.misnamed, found.unnamed
+	return out, nil
+}
+
+// clashes adds the names that cannot be, or that two tables would share.
+func (t *Tables) clashes(entries []*entry, found *findings) {
+	for _, clash := range schemas.Collisions(t.options.Prefix, relations(entries)) {
+		why := fmt.Errorf("%s. Try: exclude one of them under source.tables", clash.Text)
+		for _, at := range clash.Tables {
+			found.add(&TableError{Table: entries[at].rel.FullName(), Doubt: len(clash.Tables) > 1, Err: why})
+		}
+	}
+}
+
+// Misnamed implements cdc.Tables.
+func (t *Tables) Misnamed() []error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.misnamed
+}
+
+// Unnamed implements cdc.Tables.
+func (t *Tables) Unnamed() []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unnamed
+}
+
+// describe says what a table is to the capture loop, or why it cannot be captured; err means that the catalog could not be read.
+func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found findings) (*known, error) {
+	why, err := t.capturable(ctx, conn, e)
+	if err != nil {
+		return nil, err
+	}
+	if err := cdc.OneLine(found.refused[e.rel.FullName()], why); err != nil {
+		return refusedTable(e, err, why == nil), nil
+	}
+	k, err := t.compile(e)
+	if err != nil {
+		return refusedTable(e, err, true), nil //nolint:nilerr // it is the table's own
+	}
+	k.cdc.Doubt = found.doubts[e.rel.FullName()]
+	return k, nil
+}
+
+func refusedTable(e *entry, why error, byConfig bool) *known {
+	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: why, ByConfig: byConfig}}
+}
+
+func (t *Tables) compile(e *entry) (*known, error) {
+	topic := schemas.TopicName(t.options.Prefix, e.rel.Schema, e.rel.Name)
+	table, err := schemas.NewTable(e.rel, topic, t.options.Policies)
+	if err != nil {
+		return nil, err
+	}
+	sql, kinds := copySQL(e.rel)
+	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
+		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
+		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted},
+		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e), Columns: columns(e.rel),
+		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
+	}}, nil
+}
+
+// copySQL reads all columns that are captured or not, in the relation's order: the encoder knows which ones it needs.
+func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
+	names, kinds := make([]string, len(rel.Columns)), make([]cdc.DatumKind, len(rel.Columns))
+	cast := false
+	for i := range rel.Columns {
+		names[i], kinds[i] = pgx.Identifier{rel.Columns[i].Name}.Sanitize(), cdc.DatumBinary
+		if !decodesBinary(rel.Columns[i].Type) {
+			names[i], kinds[i], cast = outputText(names[i]), cdc.DatumText, true
+		}
+	}
+	list, from := strings.Join(names, ", "), pgx.Identifier{rel.Schema, rel.Name}.Sanitize()
+	if cast {
+		return "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)", kinds
+	}
+	return "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)", kinds
+}
+
+// outputText gives the text of a type's output function, as the stream does. A cast to text would not: it writes inet 127.0.0.1 as
+// 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
+func outputText(column string) string {
+	return "CASE WHEN num_nulls(" + column + ") = 0 THEN format('%s', " + column + ") END"
+}
+
+// Encoder implements cdc.Tables.
+func (t *Tables) Encoder(ctx context.Context, table *cdc.Table) (cdc.TableEncoder, error) {
+	k, err := t.find(table.OID)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := t.register(ctx, k.table)
+	if err != nil {
+		return nil, err
+	}
+	return avro.NewEncoder(k.rel, k.table, k.cdc.Topic, ids, t)
+}
+
+func (t *Tables) find(oid uint32) (*known, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, ok := t.known[oid]
+	if !ok {
+		return nil, fmt.Errorf("relation %d is not captured", oid)
+	}
+	return k, nil
+}
+
+func (t *Tables) register(ctx context.Context, table *schemas.Table) (avro.IDs, error) {
+	var ids avro.IDs
+	for _, s := range []struct {
+		subject string
+		id      *int
+		make    func() (string, error)
+	}{
+		{table.Topic + "-key", &ids.Key, func() (string, error) { return avro.KeySchema(table) }},
+		{table.Topic + "-value", &ids.Value, func() (string, error) { return avro.EnvelopeSchema(table) }},
+		{table.Topic + "-control", &ids.Control, func() (string, error) { return avro.ControlSchema(table.Topic) }},
+	} {
+		schema, err := s.make()
+		if err != nil {
+			return ids, fmt.Errorf("schema of %s: %w", s.subject, err)
+		}
+		if *s.id, err = t.options.Registry.Register(ctx, s.subject, schema); err != nil {
+			return ids, err
+		}
+	}
+	return ids, nil
+}
+
+// keyPrint fingerprints what the record key depends on: names, kinds and policies of the key columns, in order.
+func keyPrint(t *schemas.Table) string {
+	h := sha256.New()
+	for _, k := range t.Key {
+		c := &t.Columns[k]
+		fmt.Fprintf(h, "%q %s %d %d %s\n", c.Name, c.Type.Kind, c.Type.Precision, c.Type.Scale, c.Policy)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}
+
+// policyPrint fingerprints what is done to columns: those that are kept do not count, so that it changes with the policy alone.
+func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
+	policies := make([]string, len(rel.Columns))
+	for i := range policies {
+		policies[i] = "drop"
+	}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		policies[c.Source] = c.Policy
+		if c.Transform != nil {
+			policies[c.Source] += " " + c.Transform.Print()
+		}
+	}
+	h := sha256.New()
+	for i, policy := range policies {
+		if policy != "keep" {
+			fmt.Fprintf(h, "%q %s\n", rel.Columns[i].Name, policy)
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}
+
+// shape fingerprints the columns: a table in which one was added, dropped, renamed or retyped must not go on as if nothing were.
+// The labels of its enums follow, so that a renamed one is seen and an added one does no harm.
+func shape(e *entry) string {
+	h := sha256.New()
+	for i := range e.rel.Columns {
+		c := &e.rel.Columns[i]
+		fmt.Fprintf(h, "%d %q %d %d %q\n", c.Attnum, c.Name, c.Type.OID, c.Type.Mod, c.Type.Name)
+	}
+	out := fmt.Sprintf("%x", h.Sum(nil)[:8])
+	if len(e.labels) > 0 {
+		slices.Sort(e.labels)
+		out += ";" + strings.Join(slices.Compact(e.labels), ",")
+	}
+	return out
+}

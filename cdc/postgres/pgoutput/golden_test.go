@@ -1,0 +1,187 @@
+package pgoutput
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// golden is one recorded stream: the messages as they came, and what each is in words.
+type golden struct {
+	scenario scenario
+	messages [][]byte
+	words    []string
+}
+
+func goldenPath(name string) string { return filepath.Join("testdata", name+".golden") }
+
+// hexLines writes bytes as lines "hex …" of 32 bytes.
+func hexLines(b []byte) string {
+	var out strings.Builder
+	for chunk := range slices.Chunk(b, 32) {
+		fmt.Fprintf(&out, "hex %x\n", chunk)
+	}
+	return out.String()
+}
+
+// load reads a golden; one that is missing fails the test.
+func load(t testing.TB, s scenario) golden {
+	t.Helper()
+	text, err := os.ReadFile(goldenPath(s.name))
+	require.NoError(t, err, "a golden is missing. Try: go test ./cdc/postgres/pgoutput -run 'TestRecord/^%s$' -update", s.name)
+	g := golden{scenario: s}
+	for _, block := range strings.Split(string(text), "\n\n")[1:] {
+		var words, digits strings.Builder
+		for line := range strings.Lines(block) {
+			line = strings.TrimSuffix(line, "\n")
+			if rest, ok := strings.CutPrefix(line, "hex "); ok {
+				digits.WriteString(rest)
+			} else {
+				words.WriteString(line + "\n")
+			}
+		}
+		message, err := hex.DecodeString(digits.String())
+		require.NoError(t, err)
+		g.messages, g.words = append(g.messages, message), append(g.words, words.String())
+	}
+	require.NotEmpty(t, g.messages)
+	return g
+}
+
+func loadAll(t testing.TB) []golden {
+	var all []golden
+	for _, s := range scenarios {
+		all = append(all, load(t, s))
+	}
+	return all
+}
+
+func (g golden) decoder() *Decoder {
+	return &Decoder{Parallel: strings.Contains(g.scenario.name, "parallel")}
+}
+
+// each decodes every message of a golden of messages in turn, following the stream's segments.
+func (g golden) each(t testing.TB, visit func(i int, b []byte, streaming bool, m Message)) {
+	t.Helper()
+	d, streaming := g.decoder(), false
+	for i, b := range g.messages {
+		m, err := d.Decode(b, streaming)
+		require.NoError(t, err, "%s, message %d", g.scenario.name, i)
+		visit(i, b, streaming, m)
+		switch m.Kind() {
+		case KindStreamStart:
+			streaming = true
+		case KindStreamStop:
+			streaming = false
+		}
+	}
+	require.False(t, streaming, "the recording ends inside a stream")
+}
+
+// describe writes what each message is.
+func (g golden) describe(t testing.TB) []string {
+	t.Helper()
+	var lines []string
+	if g.scenario.frames {
+		for _, b := range g.messages {
+			f, err := ParseFrame(b)
+			require.NoError(t, err)
+			lines = append(lines, describeFrame(f))
+		}
+		return lines
+	}
+	g.each(t, func(_ int, _ []byte, _ bool, m Message) { lines = append(lines, describe(m)) })
+	return lines
+}
+
+func describeFrame(f Frame) string {
+	return fmt.Sprintf("%s start %s end %s time %s reply %t data %x\n",
+		f.Kind, f.WALStart, f.WALEnd, stamp(f.ServerTime), f.ReplyRequested, f.Data)
+}
+
+func stamp(t Timestamp) string { return t.Time().Format("2006-01-02T15:04:05.000000Z") }
+
+func describe(m Message) string {
+	switch m := m.(type) {
+	case *Insert:
+		return fmt.Sprintf("%s xid %d relation %d\n", m.Kind(), m.XID, m.RelationOID) + tupleLines("new", m.New)
+	case *Update:
+		return fmt.Sprintf("%s xid %d relation %d old %s\n", m.Kind(), m.XID, m.RelationOID, oldName(m.OldKind)) +
+			tupleLines("old", m.Old) + tupleLines("new", m.New)
+	case *Delete:
+		return fmt.Sprintf("%s xid %d relation %d old %s\n", m.Kind(), m.XID, m.RelationOID, oldName(m.OldKind)) + tupleLines("old", m.Old)
+	case *Relation:
+		lines := fmt.Sprintf("%s xid %d oid %d %q.%q identity %c\n", m.Kind(), m.XID, m.OID, m.Namespace, m.Name, m.Identity)
+		for _, c := range m.Columns {
+			lines += fmt.Sprintf("  column %q key %t type %d modifier %d\n", c.Name, c.Key, c.TypeOID, c.TypeMod)
+		}
+		return lines
+	case *Type:
+		return fmt.Sprintf("%s xid %d oid %d %q.%q\n", m.Kind(), m.XID, m.OID, m.Namespace, m.Name)
+	case *Truncate:
+		return fmt.Sprintf("%s xid %d relations %d cascade %t restart identity %t\n", m.Kind(), m.XID, m.RelationOIDs, m.Cascade, m.RestartIdentity)
+	case *LogicalMessage:
+		return fmt.Sprintf("%s xid %d lsn %s transactional %t prefix %q content %q\n", m.Kind(), m.XID, m.LSN, m.Transactional, m.Prefix, m.Content)
+	default:
+		return describeBoundary(m)
+	}
+}
+
+func describeBoundary(m Message) string {
+	switch m := m.(type) {
+	case *Begin:
+		return fmt.Sprintf("%s lsn %s time %s xid %d\n", m.Kind(), m.FinalLSN, stamp(m.CommitTime), m.XID)
+	case *Commit:
+		return fmt.Sprintf("%s lsn %s end %s time %s\n", m.Kind(), m.LSN, m.EndLSN, stamp(m.Time))
+	case *Origin:
+		return fmt.Sprintf("%s lsn %s name %q\n", m.Kind(), m.LSN, m.Name)
+	case *StreamStart:
+		return fmt.Sprintf("%s xid %d first %t\n", m.Kind(), m.XID, m.First)
+	case *StreamStop:
+		return fmt.Sprintf("%s\n", m.Kind())
+	case *StreamCommit:
+		return fmt.Sprintf("%s xid %d lsn %s end %s time %s\n", m.Kind(), m.XID, m.LSN, m.EndLSN, stamp(m.Time))
+	case *StreamAbort:
+		return fmt.Sprintf("%s xid %d sub xid %d lsn %s time %s\n", m.Kind(), m.XID, m.SubXID, m.LSN, stamp(m.Time))
+	case *BeginPrepare:
+		return fmt.Sprintf("%s lsn %s end %s time %s xid %d gid %q\n", m.Kind(), m.PrepareLSN, m.EndLSN, stamp(m.Time), m.XID, m.GID)
+	case *Prepare:
+		return fmt.Sprintf("%s lsn %s end %s time %s xid %d gid %q\n", m.Kind(), m.PrepareLSN, m.EndLSN, stamp(m.Time), m.XID, m.GID)
+	case *StreamPrepare:
+		return fmt.Sprintf("%s lsn %s end %s time %s xid %d gid %q\n", m.Kind(), m.PrepareLSN, m.EndLSN, stamp(m.Time), m.XID, m.GID)
+	case *CommitPrepared:
+		return fmt.Sprintf("%s lsn %s end %s time %s xid %d gid %q\n", m.Kind(), m.LSN, m.EndLSN, stamp(m.Time), m.XID, m.GID)
+	case *RollbackPrepared:
+		return fmt.Sprintf("%s prepare end %s end %s prepare time %s time %s xid %d gid %q\n",
+			m.Kind(), m.PrepareEndLSN, m.EndLSN, stamp(m.PrepareTime), stamp(m.Time), m.XID, m.GID)
+	default:
+		panic(fmt.Sprintf("describe %T", m))
+	}
+}
+
+func oldName(k OldKind) string {
+	return map[OldKind]string{OldNone: "none", OldKey: "key", OldFull: "full"}[k]
+}
+
+func tupleLines(name string, tuple Tuple) string {
+	var b strings.Builder
+	for i, c := range tuple.Columns {
+		switch c.Kind {
+		case ColumnNull:
+			fmt.Fprintf(&b, "  %s %d NULL\n", name, i)
+		case ColumnUnchanged:
+			fmt.Fprintf(&b, "  %s %d unchanged\n", name, i)
+		case ColumnText:
+			fmt.Fprintf(&b, "  %s %d text %q\n", name, i, c.Data)
+		case ColumnBinary:
+			fmt.Fprintf(&b, "  %s %d binary %x\n", name, i, c.Data)
+		}
+	}
+	return b.String()
+}

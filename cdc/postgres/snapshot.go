@@ -1,0 +1,136 @@
+// Package snapshot reads whole tables from an exported snapshot by COPY … (FORMAT binary), several at once.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"dirtbike/cdc"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SnapshotOptions of the snapshots of one source.
+type SnapshotOptions struct {
+	// URL of the database; never printed.
+	URL string
+	// Settings are session settings that fix the text form of values.
+	Settings map[string]string
+	// Rows makes the decoder of one COPY.
+	Rows func() cdc.RowDecoder
+}
+
+// Snapshot implements cdc.Snapshot: each Copy opens a connection of its own and imports the exported snapshot.
+type Snapshot struct {
+	options SnapshotOptions
+	name    string
+	point   cdc.LSN
+	once    sync.Once
+	release func(context.Context) error
+	closed  error
+}
+
+var _ cdc.Snapshot = (*Snapshot)(nil)
+
+// NewSnapshot makes a snapshot of the name that Postgres exported; release lets the exporting connection go.
+func NewSnapshot(o SnapshotOptions, name string, point cdc.LSN, release func(context.Context) error) *Snapshot {
+	return &Snapshot{options: o, name: name, point: point, release: release}
+}
+
+// Point implements cdc.Snapshot.
+func (s *Snapshot) Point() cdc.LSN { return s.point }
+
+// Close implements cdc.Snapshot.
+func (s *Snapshot) Close(ctx context.Context) error {
+	s.once.Do(func() { s.closed = s.release(ctx) })
+	return s.closed
+}
+
+// Copy implements cdc.Snapshot. It allocates nothing per row.
+func (s *Snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) error) error {
+	conn, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing is lost with it
+	w := &rowWriter{decoder: s.options.Rows(), kinds: t.CopyKinds, tuple: make(cdc.Tuple, len(t.CopyKinds)), row: row}
+	w.each = w.fields
+	if _, err = conn.CopyTo(ctx, w, t.CopySQL); err != nil {
+		if w.failed != nil {
+			return w.failed
+		}
+		return copyError(err)
+	}
+	return w.decoder.Close()
+}
+
+func (s *Snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
+	config, err := pgconn.ParseConfig(s.options.URL)
+	if err != nil {
+		return nil, ConnectError(err)
+	}
+	for name, value := range s.options.Settings {
+		config.RuntimeParams[name] = value
+	}
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, ConnectError(err)
+	}
+	// row_security off makes a policy that would hide rows an error instead of a gap
+	begin := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(s.name, "'", "''") + "'; SET LOCAL row_security = off"
+	if _, err := conn.Exec(ctx, begin).ReadAll(); err != nil {
+		_ = conn.Close(ctx) // the error that matters is the other one
+		return nil, fmt.Errorf("import snapshot: %w", err)
+	}
+	return conn, nil
+}
+
+func copyError(err error) error {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return fmt.Errorf("COPY: %w", err)
+	}
+	if pgErr.Code == "42501" {
+		return fmt.Errorf("%w: COPY: %s. Try: GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS", cdc.ErrRefused, pgErr.Message)
+	}
+	if BadValue(pgErr.Code) {
+		return fmt.Errorf("%w: COPY: %s: a row holds what cannot be read. Try: COPY the table with psql, which names the row, and mend it; or exclude the table under source.tables", cdc.ErrRefused, ServerError(pgErr.Code, pgErr.Message))
+	}
+	return errors.New("COPY: " + ServerError(pgErr.Code, pgErr.Message))
+}
+
+// rowWriter is where CopyTo writes: chunks in, tuples out.
+type rowWriter struct {
+	decoder cdc.RowDecoder
+	kinds   []cdc.DatumKind
+	tuple   cdc.Tuple
+	row     func(cdc.Tuple) error
+	each    func([][]byte) error // the method value, made once: making it per chunk would allocate
+	failed  error
+}
+
+// Write implements io.Writer.
+func (w *rowWriter) Write(chunk []byte) (int, error) {
+	if err := w.decoder.Feed(chunk, w.each); err != nil {
+		w.failed = err
+		return 0, err
+	}
+	return len(chunk), nil
+}
+
+func (w *rowWriter) fields(fields [][]byte) error {
+	if len(fields) != len(w.kinds) {
+		return fmt.Errorf("COPY gave %d columns, expected %d", len(fields), len(w.kinds))
+	}
+	for i, f := range fields {
+		if f == nil {
+			w.tuple[i] = cdc.Datum{Kind: cdc.DatumNull}
+			continue
+		}
+		w.tuple[i] = cdc.Datum{Kind: w.kinds[i], Data: f}
+	}
+	return w.row(w.tuple)
+}

@@ -1,0 +1,193 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/docker/embedded"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+)
+
+// wholeRows decodes a COPY of which each chunk holds whole rows, as Postgres sends it.
+type wholeRows struct{ ended, begun bool }
+
+func (w *wholeRows) Feed(chunk []byte, row func([][]byte) error) error {
+	if !w.begun {
+		chunk, w.begun = chunk[19:], true
+	}
+	for len(chunk) > 0 {
+		n := int16(binary.BigEndian.Uint16(chunk)) // -1 ends it
+		if chunk = chunk[2:]; n < 0 {
+			w.ended = true
+			return nil
+		}
+		fields := make([][]byte, n)
+		for i := range fields {
+			size := int32(binary.BigEndian.Uint32(chunk)) // -1 is NULL
+			if chunk = chunk[4:]; size >= 0 {
+				fields[i], chunk = chunk[:size:size], chunk[size:]
+			}
+		}
+		if err := row(fields); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *wholeRows) Close() error {
+	if !w.ended {
+		return errors.New("cut short")
+	}
+	return nil
+}
+
+// export opens a snapshot as a slot does, but by pg_export_snapshot.
+func export(t *testing.T, url, as string) *Snapshot {
+	t.Helper()
+	conn := connect(t, url)
+	var name string
+	_, err := conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ")
+	require.NoError(t, err)
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT pg_export_snapshot()").Scan(&name))
+	o := SnapshotOptions{URL: as, Settings: map[string]string{"TimeZone": "UTC"}, Rows: func() cdc.RowDecoder { return &wholeRows{} }}
+	return NewSnapshot(o, name, 42, conn.Close)
+}
+
+func exec(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), sql)
+	require.NoError(t, err)
+}
+
+func copying(name string) *cdc.Table {
+	return &cdc.Table{
+		Schema: "public", Name: name, CopyKinds: []cdc.DatumKind{cdc.DatumBinary, cdc.DatumText},
+		CopySQL: "COPY (SELECT id, v::text FROM ONLY " + name + ") TO STDOUT (FORMAT binary)",
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	for _, version := range []string{"14", "18"} {
+		t.Run(version, func(t *testing.T) {
+			stack, err := embedded.Start(t.Context(), embedded.Options{
+				Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: version,
+			})
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = stack.Stop(context.Background()) })
+			url := stack.Postgres.URL()
+			conn := connect(t, url)
+			for _, name := range []string{"a", "b", "c"} {
+				exec(t, conn, "CREATE TABLE "+name+" (id bigint PRIMARY KEY, v text)")
+				exec(t, conn, "INSERT INTO "+name+" SELECT i, CASE WHEN i % 7 > 0 THEN repeat('"+name+"', (i % 50)::int) END FROM generate_series(1, 20000) i")
+			}
+			t.Run("parallel copies equal the tables", func(t *testing.T) { parallel(t, url, conn) })
+			t.Run("errors", func(t *testing.T) { failures(t, url, conn) })
+			t.Run("rights", func(t *testing.T) { rights(t, url, conn) })
+		})
+	}
+}
+
+func parallel(t *testing.T, url string, conn *pgx.Conn) {
+	s := export(t, url, url)
+	require.EqualValues(t, 42, s.Point())
+	exec(t, conn, "DELETE FROM a; UPDATE b SET v = 'changed'; INSERT INTO c VALUES (0, 'new')")
+	var group errgroup.Group
+	var mu sync.Mutex
+	seen := map[string]int{}
+	for _, name := range []string{"a", "b", "c"} {
+		group.Go(func() error {
+			rows := 0
+			err := s.Copy(t.Context(), copying(name), func(row cdc.Tuple) error {
+				rows++
+				id := int(binary.BigEndian.Uint64(row[0].Data))
+				want, kind := strings.Repeat(name, id%50), cdc.DatumText
+				if id%7 == 0 {
+					want, kind = "", cdc.DatumNull
+				}
+				if row[0].Kind != cdc.DatumBinary || row[1].Kind != kind || string(row[1].Data) != want {
+					return fmt.Errorf("row %d of %s differs", id, name)
+				}
+				return nil
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			seen[name] = rows
+			return err
+		})
+	}
+	require.NoError(t, group.Wait())
+	require.Equal(t, map[string]int{"a": 20000, "b": 20000, "c": 20000}, seen)
+	require.NoError(t, s.Close(t.Context()))
+	require.NoError(t, s.Close(t.Context()))
+	err := s.Copy(t.Context(), copying("b"), func(cdc.Tuple) error { return nil })
+	require.ErrorContains(t, err, "import snapshot")
+}
+
+func failures(t *testing.T, url string, conn *pgx.Conn) {
+	s := export(t, url, url)
+	defer func() { require.NoError(t, s.Close(t.Context())) }()
+	stop := errors.New("enough")
+	rows := 0
+	err := s.Copy(t.Context(), copying("b"), func(cdc.Tuple) error {
+		if rows++; rows == 5 {
+			return stop
+		}
+		return nil
+	})
+	require.ErrorIs(t, err, stop)
+	require.Equal(t, 5, rows)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	err = s.Copy(ctx, copying("b"), func(cdc.Tuple) error { cancel(); return nil })
+	require.ErrorIs(t, err, context.Canceled)
+
+	wrong := copying("b")
+	wrong.CopyKinds = wrong.CopyKinds[:1]
+	require.ErrorContains(t, s.Copy(t.Context(), wrong, nil), "2 columns, expected 1")
+	require.ErrorContains(t, s.Copy(t.Context(), copying("missing"), nil), "42P01")
+	require.Eventually(t, func() bool { // no connection is left behind
+		var n int
+		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%'").Scan(&n)
+		return err == nil && n == 0
+	}, 10*time.Second, 20*time.Millisecond)
+
+	unreachable := NewSnapshot(SnapshotOptions{URL: "postgres://u:hunter2@127.0.0.1:1/x"}, "x", 1, nil)
+	err = unreachable.Copy(t.Context(), copying("b"), nil)
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	require.NotContains(t, err.Error(), "hunter2")
+	require.NotContains(t, err.Error(), "\n")
+}
+
+// rights: a policy that would hide rows is an error, not a gap.
+func rights(t *testing.T, url string, conn *pgx.Conn) {
+	exec(t, conn, "CREATE ROLE reader LOGIN PASSWORD 'pw'; GRANT SELECT ON b TO reader; ALTER TABLE b ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON b USING (id < 10)")
+	config := conn.Config()
+	as := fmt.Sprintf("postgres://reader:pw@%s:%d/%s?sslmode=disable", config.Host, config.Port, config.Database)
+	s := export(t, url, as)
+	defer func() { require.NoError(t, s.Close(t.Context())) }()
+	for name, says := range map[string]string{"a": "GRANT SELECT", "b": "BYPASSRLS"} {
+		err := s.Copy(t.Context(), copying(name), func(cdc.Tuple) error { return errors.New("a row came") })
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		require.ErrorContains(t, err, says)
+	}
+	exec(t, conn, "ALTER ROLE reader BYPASSRLS")
+	var ids []uint64
+	require.NoError(t, s.Copy(t.Context(), copying("b"), func(row cdc.Tuple) error {
+		ids = append(ids, binary.BigEndian.Uint64(row[0].Data))
+		return nil
+	}))
+	slices.Sort(ids)
+	require.Len(t, slices.Compact(ids), 20000)
+}

@@ -1,0 +1,247 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"dirtbike/cdc"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSource(t *testing.T) {
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			p := postgres(t, version, nil)
+			for name, test := range map[string]func(*testing.T, *rig){
+				"identify": identify, "slot": slot, "other slots": otherSlots, "publication": publication, "members": members,
+				"publication refusals": publicationRefusals, "missing rights": missingRights,
+				"changes": changes, "resume and report": resumeAndReport, "held slot": heldSlot, "wakes under load": wakesUnderLoad,
+				"skipped transactions": skippedTransactions, "rows": rowsInBinary, "long pause": longPause, "publication dropped": publicationDropped,
+				"locked table": lockedTable, "encoding": encoding,
+			} {
+				t.Run(name, func(t *testing.T) { test(t, newRig(t, p)) })
+			}
+		})
+	}
+}
+
+func identify(t *testing.T, r *rig) {
+	got, err := r.Identify(t.Context())
+	require.NoError(t, err)
+	var system, flushed string
+	require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT system_identifier::text, pg_current_wal_flush_lsn()::text FROM pg_control_system()").Scan(&system, &flushed))
+	require.Equal(t, system, got.System)
+	require.Equal(t, r.conn.Config().Database, got.Database)
+	require.EqualValues(t, 1, got.Timeline)
+	require.Empty(t, got.Switches)
+	end, err := cdc.ParseLSN(flushed)
+	require.NoError(t, err)
+	require.LessOrEqual(t, got.Flushed, end)
+	require.NotZero(t, got.Flushed)
+}
+
+func slot(t *testing.T, r *rig) {
+	_, found, err := r.Slot(t.Context())
+	require.NoError(t, err)
+	require.False(t, found)
+	snap, err := r.CreateSlot(t.Context())
+	require.NoError(t, err)
+	got, found, err := r.Slot(t.Context())
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, cdc.SlotStatus{
+		Plugin: "pgoutput", Database: r.conn.Config().Database, ConfirmedFlush: snap.Point(), Restart: got.Restart, WALStatus: "reserved", Copying: true,
+	}, got)
+	require.Less(t, got.Restart, got.ConfirmedFlush)
+	_, err = r.CreateSlot(t.Context())
+	require.ErrorContains(t, err, "already exists")
+	require.NotErrorIs(t, err, cdc.ErrRefused, "the next session finds it")
+
+	// the snapshot can be imported until it is closed, and shows what was there at its point
+	r.exec(t, "INSERT INTO t VALUES (1, 'later')")
+	imported := connect(t, r.url)
+	rows := 0
+	take := "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '" + snap.(*exported).name + "'"
+	_, err = imported.Exec(t.Context(), take)
+	require.NoError(t, err)
+	require.NoError(t, imported.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&rows))
+	require.Zero(t, rows)
+	_, err = imported.Exec(t.Context(), "ROLLBACK")
+	require.NoError(t, err)
+
+	temporary, err := r.TemporarySnapshot(t.Context())
+	require.NoError(t, err)
+	require.Greater(t, temporary.Point(), snap.Point())
+	require.NoError(t, temporary.Close(t.Context()))
+	require.NoError(t, snap.Close(t.Context()))
+	require.NoError(t, snap.Close(t.Context()), "twice does no harm")
+	require.Eventually(t, func() bool {
+		got, _, err := r.Slot(t.Context())
+		return err == nil && !got.Copying
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		var slots int
+		err := r.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()").Scan(&slots)
+		return err == nil && slots == 1
+	}, 10*time.Second, 10*time.Millisecond, "the temporary slot goes with its connection")
+	_, err = imported.Exec(t.Context(), take)
+	require.Error(t, err)
+}
+
+func otherSlots(t *testing.T, r *rig) {
+	name := r.options.Slot
+	r.exec(t, fmt.Sprintf("SELECT pg_create_physical_replication_slot('%s')", name))
+	got, found, err := r.Slot(t.Context())
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Empty(t, got.Plugin)
+	r.exec(t, fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name), fmt.Sprintf("SELECT pg_create_logical_replication_slot('%s', 'test_decoding', false, true)", name))
+	got, _, err = r.Slot(t.Context())
+	require.NoError(t, err)
+	require.True(t, got.TwoPhase)
+	require.Equal(t, "test_decoding", got.Plugin)
+}
+
+func publication(t *testing.T, r *rig) {
+	found, members, err := r.Published(t.Context(), []*cdc.Table{r.table})
+	require.NoError(t, err)
+	require.False(t, found)
+	require.Empty(t, members)
+	r.exec(t, `CREATE TABLE "Odd ""name." (id int PRIMARY KEY)`, "CREATE TABLE child () INHERITS (t)")
+	both := []*cdc.Table{r.table, r.describe(t, `Odd "name.`)}
+	for range 2 {
+		require.NoError(t, r.EnsurePublication(t.Context(), both))
+	}
+	found, members, err = r.Published(t.Context(), both)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Len(t, members, 2)
+	var published []string
+	require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT array_agg(tablename::text ORDER BY tablename) FROM pg_publication_tables WHERE pubname = $1", r.options.Publication).Scan(&published))
+	require.Equal(t, []string{`Odd "name.`, "t"}, published, "ONLY: not the child")
+
+	r.exec(t, "CREATE TABLE later (id int PRIMARY KEY)")
+	all := append(both, r.describe(t, "later"))
+	_, members, err = r.Published(t.Context(), all)
+	require.NoError(t, err)
+	require.Len(t, members, 2)
+	require.NotContains(t, members, all[2].OID)
+	require.NoError(t, r.EnsurePublication(t.Context(), all))
+	_, members, err = r.Published(t.Context(), all)
+	require.NoError(t, err)
+	require.Len(t, members, 3)
+
+	r.exec(t, "DROP PUBLICATION "+quote(r.options.Publication), "CREATE PUBLICATION "+quote(r.options.Publication)+" FOR ALL TABLES")
+	_, members, err = r.Published(t.Context(), all)
+	require.NoError(t, err)
+	require.Len(t, members, 3)
+}
+
+func publicationRefusals(t *testing.T, r *rig) {
+	name := quote(r.options.Publication)
+	major := serverMajor(r.conn)
+	for _, test := range []struct {
+		from      int
+		sql, says string
+	}{
+		{14, "FOR TABLE t WITH (publish = 'insert')", "leaves operations out"},
+		{14, "FOR TABLE t WITH (publish_via_partition_root)", "publish_via_partition_root"},
+		{15, "FOR TABLE t WHERE (id > 5)", "row filter or column list on public.t"},
+		{15, "FOR TABLE t (id)", "row filter or column list on public.t"},
+		{18, "FOR TABLE t WITH (publish_generated_columns = stored)", "publish_generated_columns"},
+	} {
+		if major < test.from {
+			continue
+		}
+		r.exec(t, "CREATE PUBLICATION "+name+" "+test.sql)
+		for _, err := range []error{r.EnsurePublication(t.Context(), []*cdc.Table{r.table}), second(r.Published(t.Context(), []*cdc.Table{r.table}))} {
+			require.ErrorIs(t, err, cdc.ErrRefused)
+			require.ErrorContains(t, err, test.says)
+			require.ErrorContains(t, err, "Try: ALTER PUBLICATION "+name)
+		}
+		r.exec(t, "DROP PUBLICATION "+name)
+	}
+}
+
+func second(_ bool, _ map[uint32]cdc.Members, err error) error { return err }
+
+func missingRights(t *testing.T, r *rig) {
+	weak := r.source(r.role(t, "weak", "REPLICATION"))
+	err := weak.EnsurePublication(t.Context(), []*cdc.Table{r.table})
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, `CREATE PUBLICATION "the ""pub's"" name" FOR TABLE ONLY "public"."t"`)
+	r.exec(t, "CREATE PUBLICATION "+quote(r.options.Publication))
+	err = weak.EnsurePublication(t.Context(), []*cdc.Table{r.table})
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, `Try, as the tables' owner: ALTER PUBLICATION "the ""pub's"" name" ADD TABLE ONLY "public"."t"`)
+	r.exec(t, "CREATE TABLE theirs (id int PRIMARY KEY)", "CREATE ROLE them", "ALTER TABLE theirs OWNER TO them")
+	theirs := r.describe(t, "theirs")
+	for _, tables := range [][]*cdc.Table{{r.table, theirs}, {theirs}} { // nobody owns both, and they do not own the publication
+		err = weak.EnsurePublication(t.Context(), tables)
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		require.ErrorContains(t, err, "Try, as a superuser: ALTER PUBLICATION")
+	}
+	r.exec(t, "DROP TABLE theirs", "DROP ROLE them")
+
+	plain := r.source(r.role(t, "plain", ""))
+	_, err = plain.Identify(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, `Try, as a superuser: ALTER ROLE "plain" REPLICATION`)
+	_, err = plain.CreateSlot(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	r.exec(t, "DROP ROLE weak", "DROP ROLE plain")
+}
+
+func TestConnectErrors(t *testing.T) {
+	p := postgres(t, "18", map[string]string{"wal_level": "replica"})
+	r := newRig(t, p)
+	_, err := r.CreateSlot(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorContains(t, err, "wal_level = logical")
+	config := r.conn.Config()
+	for _, test := range []struct {
+		url, says string
+		refused   bool
+	}{
+		{fmt.Sprintf("postgres://postgres:hunter2@%s:%d/postgres?sslmode=disable", config.Host, config.Port), "authentication failed", true},
+		{fmt.Sprintf("postgres://nobody:hunter2@%s:%d/postgres", config.Host, config.Port), "nobody", true},
+		{"postgres://u:hunter2@127.0.0.1:1/x", "127.0.0.1:1", false},
+		{"postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/x", "127.0.0.1:1", false},
+		{"postgres://u:hunter2@nowhere.invalid/x", "nowhere.invalid", false},
+		{"postgres://u:hunt%zzer2@127.0.0.1:1/x", "no Postgres URL", true},
+		{"postgres://u:hunter2 @127.0.0.1:port/x", "no Postgres URL", true},
+		{"u=x password=hunter2 'host", "no Postgres URL", true},
+	} {
+		s := r.source(test.url)
+		_, identify := s.Identify(t.Context())
+		_, _, slot := s.Slot(t.Context())
+		for _, err := range []error{identify, slot} {
+			require.ErrorContains(t, err, test.says)
+			require.NotContains(t, err.Error(), "hunt")
+			require.NotContains(t, err.Error(), "\n")
+			require.Equal(t, test.refused, errors.Is(err, cdc.ErrRefused), err)
+		}
+	}
+}
+
+func TestParseHistory(t *testing.T) {
+	got, err := parseHistory("1\t0/3000148\tno recovery target specified\n\n# a comment\n2\t1/A0\tbefore 2000-01-01\n")
+	require.NoError(t, err)
+	require.Equal(t, []cdc.TimelineSwitch{{Timeline: 1, At: 0x3000148}, {Timeline: 2, At: 0x1000000A0}}, got)
+	for _, bad := range []string{"1", "x\t0/1", "1\tx"} {
+		_, err := parseHistory(bad)
+		require.Error(t, err)
+	}
+}
+
+// TestCopyName: Postgres keeps 63 bytes of it, and slots with long names stay apart.
+func TestCopyName(t *testing.T) {
+	require.Equal(t, "dirtbike copies for clinic", CopyName("clinic"))
+	one, two := CopyName(strings.Repeat("a", 62)+"1"), CopyName(strings.Repeat("a", 62)+"2")
+	require.NotEqual(t, one, two)
+	require.LessOrEqual(t, len(one), 63)
+}

@@ -1,0 +1,271 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dirtbike/cdc"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+)
+
+// statusInterval is how often the standby status is repeated; well below wal_sender_timeout's default of 60 s.
+const statusInterval = 5 * time.Second
+
+// slotWait is how long Stream waits for a slot that another connection holds: after a crash Postgres notices within
+// wal_sender_timeout.
+const slotWait = 75 * time.Second
+
+// Stream implements cdc.Source.
+func (s *Source) Stream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc.Stream, error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
+	return backoff.Retry(ctx, func() (cdc.Stream, error) {
+		st, err := s.startStream(ctx, from, binaryForm)
+		if err != nil && !slotActive(err) {
+			return nil, backoff.Permanent(err)
+		}
+		if err != nil {
+			s.options.Log.Info("the slot is still held by another connection; waiting", zap.String("slot", s.options.Slot))
+		}
+		return st, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(slotWait))
+}
+
+// slotActive recognises object_in_use: the slot is active for another connection.
+func slotActive(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "55006"
+}
+
+func (s *Source) startStream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc.Stream, error) {
+	conn, err := s.connectReplication(ctx, SessionSettings["application_name"])
+	if err != nil {
+		return nil, err
+	}
+	// streaming stays off: a transaction arrives after its commit, whole, and its size is bounded by chunks on our side
+	arguments := []string{"proto_version '1'", "publication_names '" + quoteLiteralList(s.options.Publication) + "'", "messages 'true'"}
+	if binaryForm {
+		arguments = append(arguments, "binary 'true'")
+	}
+	err = pglogrepl.StartReplication(ctx, conn, s.options.Slot, pglogrepl.LSN(from), pglogrepl.StartReplicationOptions{PluginArgs: arguments})
+	if err != nil {
+		_ = conn.Close(ctx) // the error that matters is the other one
+		return nil, fmt.Errorf("START_REPLICATION: %w", err)
+	}
+	hijacked, err := conn.Hijack()
+	if err != nil {
+		return nil, fmt.Errorf("take over the replication connection: %w", err)
+	}
+	st := &stream{conn: hijacked.Conn, frontend: hijacked.Frontend, decoder: s.options.Frames(), stop: make(chan struct{})}
+	st.reported.Store(uint64(from))
+	go st.status()
+	return st, nil
+}
+
+// quoteLiteralList quotes a publication's name as an identifier inside the option's literal.
+func quoteLiteralList(name string) string {
+	var out []byte
+	out = append(out, '"')
+	for i := range len(name) {
+		switch name[i] {
+		case '"':
+			out = append(out, '"', '"')
+		case '\'':
+			out = append(out, '\'', '\'')
+		default:
+			out = append(out, name[i])
+		}
+	}
+	return string(append(out, '"'))
+}
+
+// stream implements cdc.Stream. One goroutine reads; standby status is written by Report's caller and by the status
+// goroutine, under a lock of its own: the two directions of the connection are independent.
+type stream struct {
+	conn     net.Conn
+	frontend *pgproto3.Frontend
+	decoder  cdc.FrameDecoder
+	event    cdc.Event
+	reported atomic.Uint64
+	asked    atomic.Bool // for a keepalive that has not come yet
+	stop     chan struct{}
+	once     sync.Once
+	write    struct {
+		sync.Mutex
+		buf    []byte
+		failed error
+	}
+	// deadline guards the read deadline: a Wake that comes while Next is not reading must not be lost.
+	deadline struct {
+		sync.Mutex
+		woken bool
+	}
+}
+
+var _ cdc.Stream = (*stream)(nil)
+
+// Next implements cdc.Stream. It allocates nothing for rows.
+func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
+	for {
+		message, err := s.frontend.Receive()
+		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) && s.awake() {
+				s.event = cdc.Event{Kind: cdc.EventWake}
+				return &s.event, ctx.Err()
+			}
+			return nil, fmt.Errorf("replication connection: %w", err)
+		}
+		switch m := message.(type) {
+		case *pgproto3.CopyData:
+			ok, reply, err := s.decoder.Decode(m.Data, &s.event)
+			if err != nil {
+				return nil, err
+			}
+			if reply {
+				_ = s.sendStatus(false) // what is wrong with the connection, reading on tells better
+			}
+			if ok {
+				if s.event.Kind == cdc.EventKeepalive {
+					s.asked.Store(false)
+				}
+				return &s.event, nil
+			}
+		case *pgproto3.ErrorResponse:
+			return nil, s.refused(m)
+		case *pgproto3.CopyDone, *pgproto3.CommandComplete:
+			return nil, errors.New("replication: the server ended the stream (it is shutting down, or was promoted)")
+		case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:
+		default:
+			return nil, fmt.Errorf("replication: unexpected message %T", m)
+		}
+	}
+}
+
+// refused makes an error of the server one line. Before Postgres 18 it cannot decode what was logged while the publication was not there,
+// whether or not there is one of that name again.
+func (s *stream) refused(m *pgproto3.ErrorResponse) error {
+	says := "replication: " + ServerError(m.Code, m.Message)
+	const undefinedObject = "42704"
+	if m.Code != undefinedObject {
+		return errors.New(says)
+	}
+	return fmt.Errorf("%w: %s: what it names was dropped, and changes after %s cannot be read any more, also where it was made again. Everything up to there is in Kafka. Try: "+cdc.StartAnew,
+		cdc.ErrGap, says, cdc.LSN(s.reported.Load()))
+}
+
+// awake takes the deadline back after Wake.
+func (s *stream) awake() bool {
+	s.deadline.Lock()
+	defer s.deadline.Unlock()
+	woken := s.deadline.woken
+	s.deadline.woken = false
+	return woken && s.conn.SetReadDeadline(time.Time{}) == nil
+}
+
+// Wake implements cdc.Stream.
+func (s *stream) Wake() {
+	s.deadline.Lock()
+	defer s.deadline.Unlock()
+	if !s.deadline.woken {
+		s.deadline.woken = s.conn.SetReadDeadline(time.Unix(1, 0)) == nil
+	}
+}
+
+// Report implements cdc.Stream.
+func (s *stream) Report(d cdc.Durable) {
+	for lsn := uint64(d.Point().Reported); ; {
+		was := s.reported.Load()
+		if was >= lsn || s.reported.CompareAndSwap(was, lsn) {
+			break
+		}
+	}
+	_ = s.sendStatus(false) // a broken connection is Next's to report
+}
+
+// Nudge implements cdc.Stream. One request at a time is on the way: a walsender that decodes does not read, and what it does not
+// read would fill its host's buffer until the connection counts as broken (deadPeer).
+func (s *stream) Nudge() error {
+	if s.asked.Swap(true) {
+		return nil
+	}
+	return s.sendStatus(true)
+}
+
+// status repeats the standby status until Close.
+func (s *stream) status() {
+	ticker := time.NewTicker(statusInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-ticker.C:
+			_ = s.sendStatus(false) // a broken connection is Next's to report
+		}
+	}
+}
+
+// sendStatus writes one Standby Status Update: what is durable is written, flushed and applied, and nothing more.
+func (s *stream) sendStatus(reply bool) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	if s.write.failed != nil {
+		return s.write.failed // part of a message may be out: nothing can follow it
+	}
+	lsn := s.reported.Load()
+	b := append(s.write.buf[:0], 'd', 0, 0, 0, 4+34, 'r')
+	for range 3 {
+		b = binary.BigEndian.AppendUint64(b, lsn)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(time.Now().UnixMicro()-epoch2000)) //nolint:gosec // after 2000
+	b = append(b, boolByte(reply))
+	s.write.buf = b
+	err := s.conn.SetWriteDeadline(time.Now().Add(statusInterval * 2))
+	if err == nil {
+		_, err = s.conn.Write(b)
+	}
+	if err == nil {
+		return nil
+	}
+	s.write.failed = fmt.Errorf("standby status: %w", err)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = s.conn.Close() // a server that does not read: Next must not wait for it. One that is gone has left its reason to be read
+	}
+	return s.write.failed
+}
+
+// epoch2000 is Postgres' epoch in microseconds since 1970.
+const epoch2000 = 946_684_800_000_000
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Close implements cdc.Stream. Postgres frees the slot when it sees the connection end.
+func (s *stream) Close(context.Context) error {
+	var err error
+	s.once.Do(func() {
+		close(s.stop)
+		s.write.Lock()
+		defer s.write.Unlock()
+		_ = s.conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = s.conn.Write([]byte{'c', 0, 0, 0, 4, 'X', 0, 0, 0, 4}) // CopyDone and Terminate: politeness only
+		err = s.conn.Close()
+	})
+	return err
+}

@@ -1,0 +1,194 @@
+package cdc
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Problem is an error for the person who must act on it: what failed, where, what is already safe, and what to do. It is written
+// as text in one place, Error; everything else reads its fields. It never holds a row value or a secret.
+//
+// The zero value is not a problem; make one with Failed, Refused or Gap, or as a literal. A Problem is not changed once it has
+// been returned: the methods that add to it are for the place that makes it.
+type Problem struct {
+	// Kind is what the problem means for the pipeline: ErrRefused, ErrGap or another Err… value, found by errors.Is. nil says only
+	// that something failed, so that another try may succeed.
+	Kind error
+	// Where names the object: a table, a topic and offset, an LSN, a host. Empty if What names it.
+	Where string
+	// What failed or does not fit, without a full stop.
+	What string
+	// Cause is the error beneath, nil if there is none. Its ways out are the problem's own, unless Try has some.
+	Cause error
+	// Safe says what is not affected, a sentence without its full stop; empty if there is nothing to say.
+	Safe string
+	// Try are the ways out: any one of them is enough. Empty if nobody can do anything but wait.
+	Try []Remedy
+}
+
+// Remedy is one way out of a problem.
+type Remedy struct {
+	// By says who can do it, e.g. "a superuser" or "the owner of public.claims"; empty for the person who reads it.
+	By string
+	// Command is what to type, or what to do, without a full stop.
+	Command string
+}
+
+// Failed makes a problem of no particular kind.
+func Failed(format string, args ...any) *Problem { return &Problem{What: fmt.Sprintf(format, args...)} }
+
+// Refused makes a problem of kind ErrRefused: somebody has to decide.
+func Refused(format string, args ...any) *Problem { return Failed(format, args...).Of(ErrRefused) }
+
+// Gap makes a problem of kind ErrGap: changes are missing.
+func Gap(format string, args ...any) *Problem { return Failed(format, args...).Of(ErrGap) }
+
+// Of sets the kind.
+func (p *Problem) Of(kind error) *Problem { p.Kind = kind; return p }
+
+// At sets where.
+func (p *Problem) At(where string) *Problem { p.Where = where; return p }
+
+// Because sets the cause; nil is none.
+func (p *Problem) Because(err error) *Problem { p.Cause = err; return p }
+
+// Keeps says what is not affected.
+func (p *Problem) Keeps(format string, args ...any) *Problem {
+	p.Safe = fmt.Sprintf(format, args...)
+	return p
+}
+
+// Fix adds a way out for the person who reads the problem.
+func (p *Problem) Fix(format string, args ...any) *Problem { return p.FixBy("", format, args...) }
+
+// FixBy adds a way out that somebody else has to take; by is e.g. "a superuser".
+func (p *Problem) FixBy(by, format string, args ...any) *Problem {
+	p.Try = append(p.Try, Remedy{By: by, Command: fmt.Sprintf(format, args...)})
+	return p
+}
+
+// Error writes the problem in one line: kind, where, what, cause; what is safe; the ways out.
+func (p *Problem) Error() string {
+	var parts []string
+	if p.Kind != nil {
+		parts = append(parts, p.Kind.Error())
+	}
+	for _, s := range []string{p.Where, p.What, withoutAdvice(p.Cause)} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return foldLines(strings.Join(parts, ": ") + p.advice())
+}
+
+// advice is the part of the text that is for acting on: what is safe, and the ways out.
+func (p *Problem) advice() string {
+	var out strings.Builder
+	if safe := p.safe(); safe != "" {
+		out.WriteString(". " + safe)
+	}
+	if try := WriteRemedies(p.Remedies()); try != "" {
+		out.WriteString(". " + try)
+	}
+	return foldLines(out.String())
+}
+
+func (p *Problem) safe() string {
+	if p.Safe == "" {
+		if cause := (*Problem)(nil); errors.As(p.Cause, &cause) {
+			return cause.safe()
+		}
+	}
+	return p.Safe
+}
+
+// Remedies are the ways out: the problem's own, or else those of its cause.
+func (p *Problem) Remedies() []Remedy {
+	if len(p.Try) == 0 {
+		if cause := (*Problem)(nil); errors.As(p.Cause, &cause) {
+			return cause.Remedies()
+		}
+	}
+	return p.Try
+}
+
+// Unwrap gives errors.Is and errors.As the kind and the cause.
+func (p *Problem) Unwrap() []error {
+	var out []error
+	for _, err := range []error{p.Kind, p.Cause} {
+		if err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+// WriteRemedies writes ways out as every message ends: "Try: A, or B", or "Try, as a superuser: A". Empty for none.
+func WriteRemedies(remedies []Remedy) string {
+	var out strings.Builder
+	for i, r := range remedies {
+		switch {
+		case i == 0 && r.By == "":
+			out.WriteString("Try: ")
+		case i == 0:
+			out.WriteString("Try, as " + r.By + ": ")
+		case r.By != "":
+			out.WriteString(", or as " + r.By + ": ")
+		default:
+			out.WriteString(", or ")
+		}
+		out.WriteString(r.Command)
+	}
+	return out.String()
+}
+
+// Explain gives the fields of whatever error there is. What an error that wraps a Problem says before it becomes part of What; an
+// error without one is What alone. Explain(nil) is nil.
+func Explain(err error) *Problem {
+	if err == nil {
+		return nil
+	}
+	var p *Problem
+	if !errors.As(err, &p) {
+		return ParseProblem(err.Error())
+	}
+	out := &Problem{Kind: p.Kind, Safe: p.safe(), Try: p.Remedies()}
+	out.What = strings.TrimSuffix(foldLines(err.Error()), p.advice())
+	if p.Kind != nil { // it is said by Kind
+		out.What = strings.Replace(out.What, p.Kind.Error()+": ", "", 1)
+	}
+	return out
+}
+
+// ParseProblem reads the text that Error wrote back into What and Try. It is for reasons that are stored as text: in the state topic,
+// in ClickHouse's quarantine table, and in what other programs say. Text without a way out is What alone.
+func ParseProblem(text string) *Problem {
+	text = foldLines(text)
+	at := strings.Index(text, ". Try: ")
+	if as := strings.Index(text, ". Try, as "); at < 0 || as >= 0 && as < at {
+		at = as
+	}
+	if at < 0 {
+		return &Problem{What: text}
+	}
+	way := strings.TrimPrefix(strings.TrimPrefix(text[at:], ". Try"), ", as ")
+	by, command, found := "", strings.TrimPrefix(way, ": "), strings.HasPrefix(way, ": ")
+	if !found {
+		by, command, _ = strings.Cut(way, ": ")
+	}
+	return &Problem{What: text[:at], Try: []Remedy{{By: by, Command: command}}}
+}
+
+// withoutAdvice is the text of an error without its ways out.
+func withoutAdvice(err error) string {
+	if err == nil {
+		return ""
+	}
+	if p := (*Problem)(nil); errors.As(err, &p) {
+		return strings.TrimSuffix(foldLines(err.Error()), p.advice())
+	}
+	return foldLines(err.Error())
+}
+
+func foldLines(s string) string { return strings.ReplaceAll(s, "\n", "; ") }

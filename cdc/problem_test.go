@@ -1,0 +1,49 @@
+package cdc
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestProblemIsOneLine: the text of every message is written in one place, and its fields survive wrapping.
+func TestProblemIsOneLine(t *testing.T) {
+	cause := errors.New("first line\nsecond line")
+	p := Refused("slot %s is a physical slot", "s1").At("database clinic").Because(cause).Keeps("Nothing was read").
+		Fix("another name in source.slot").FixBy("a superuser", "DROP it")
+	require.EqualError(t, p, "refused: database clinic: slot s1 is a physical slot: first line; second line. Nothing was read. Try: another name in source.slot, or as a superuser: DROP it")
+	require.ErrorIs(t, p, ErrRefused)
+	require.ErrorIs(t, p, cause)
+
+	wrapped := fmt.Errorf("capture: %w", p)
+	got := Explain(wrapped)
+	require.Equal(t, "capture: database clinic: slot s1 is a physical slot: first line; second line", got.What)
+	require.Equal(t, p.Try, got.Try)
+	require.Equal(t, "Nothing was read", got.Safe)
+	require.Equal(t, ErrRefused, got.Kind)
+}
+
+// TestAdviceComesLast: a problem that wraps another one says the ways out once, at the end, and its own take the place of the cause's.
+func TestAdviceComesLast(t *testing.T) {
+	cause := fmt.Errorf("publication: %w", Failed("no right").FixBy("the owner", "GRANT x"))
+	require.EqualError(t, Failed("start").Because(cause), "start: publication: no right. Try, as the owner: GRANT x")
+	require.EqualError(t, Failed("start").Because(cause).Fix("y"), "start: publication: no right. Try: y")
+	require.Equal(t, []Remedy{{By: "the owner", Command: "GRANT x"}}, Failed("start").Because(cause).Remedies())
+}
+
+// TestProblemsStoredAsText are read back into what and ways out.
+func TestProblemsStoredAsText(t *testing.T) {
+	for text, want := range map[string]Problem{
+		"no key":                                 {What: "no key"},
+		"no key. Try: add one":                   {What: "no key", Try: []Remedy{{Command: "add one"}}},
+		"no right. Try, as a superuser: GRANT x": {What: "no right", Try: []Remedy{{By: "a superuser", Command: "GRANT x"}}},
+	} {
+		require.Equal(t, &want, ParseProblem(text))
+		require.Equal(t, &want, Explain(errors.New(text)))
+	}
+	require.Nil(t, Explain(nil))
+	again := Refused("a").Fix("b")
+	require.Equal(t, again.Try, ParseProblem(again.Error()).Try)
+}

@@ -1,2 +1,0 @@
-// Package replication is the connection to Postgres: publication, slot, the replication stream and its standby status.
-package replication
