@@ -25,6 +25,16 @@ func TopicName(prefix, schema, table string) string {
 	return prefix + "." + EscapeName(schema) + "." + EscapeName(table)
 }
 
+// SplitTopic gives the table's real names of what TopicName made; ok is false for a topic that is no table's of this prefix.
+func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
+	rest, ok := strings.CutPrefix(topic, prefix+".")
+	parts := strings.Split(rest, ".")
+	if !ok || len(parts) != 2 || parts[0] == "" || parts[1] == "" {
+		return "", "", false
+	}
+	return UnescapeName(parts[0]), UnescapeName(parts[1]), true
+}
+
 // StateTopic and ProgressTopic are this pipeline's own topics.
 func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
 

@@ -1,0 +1,55 @@
+package errcode
+
+import (
+	"regexp"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"dirtbike/cdc"
+)
+
+// meaning is what the person who runs the pipeline needs to know about a code.
+type meaning struct{ what, fix string }
+
+// Ways out that several codes share.
+const (
+	fixLogin = "clickhouse.url's user and password"
+	fixLoad  = "look what else ClickHouse is busy with (system.processes)"
+)
+
+// meanings has the codes that are met most often.
+var meanings = map[proto.Error]meaning{
+	proto.ErrUnknownDatabase: {
+		"unknown database", "find out who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing"},
+	proto.ErrTimeoutExceeded:      {"a query took too long", fixLoad},
+	proto.ErrUnknownUser:          {"authentication failed", fixLogin},
+	proto.ErrWrongPassword:        {"authentication failed", fixLogin},
+	proto.ErrAuthenticationFailed: {"authentication failed", fixLogin},
+	proto.ErrSocketTimeout:        {"ClickHouse's network timed out", fixLoad},
+	proto.ErrMemoryLimitExceeded:  {"memory limit exceeded", "give ClickHouse more memory, or lower clickhouse.load.batch_bytes"},
+	proto.ErrNotEnoughSpace:       {"its disk is full", "free disk space on ClickHouse's data volume"},
+	proto.ErrTooManyParts:         {"too many parts", "give its merges time and disk, or raise clickhouse.load.flush_interval"},
+	proto.ErrAccessDenied:         {"access denied", "the grants in the README"},
+}
+
+// Explain gives ClickHouse's own error as a Problem with its meaning, its code and what to do, without the server's message, but
+// with the missing grant that it names. Any other error is given back as it is. Of finds the code in the result, too.
+func Explain(err error) error {
+	code := Of(err)
+	if code == 0 {
+		return err
+	}
+	p := &cdc.Problem{Where: "ClickHouse", Cause: code}
+	if grant := missingGrant.FindStringSubmatch(err.Error()); code == proto.ErrAccessDenied && grant != nil {
+		p.What = "the grant " + grant[1] + " is missing"
+		return p.Fix("GRANT %s TO the user of clickhouse.url; the README has all that are needed", grant[1])
+	}
+	if m, known := meanings[code]; known {
+		p.What = m.what
+		return p.Fix("%s", m.fix)
+	}
+	return p
+}
+
+// missingGrant finds in the message of a denied access what it names: a privilege and an object, never a value.
+var missingGrant = regexp.MustCompile("necessary to have the grant ([A-Z][A-Z ]*(?:\\([\\w, `]*\\))? ON [\\w`*]+(?:\\.[\\w`*]+)?)")

@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"context"
+	"math/big"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// Point is what a row of `complete` says: every commit up to it is queryable.
+type Point struct {
+	// Table is the real name "schema.table"; "" is everything.
+	Table    string
+	Position cdc.Position
+	// LSN is where the commit ends.
+	LSN cdc.LSN
+	// Time of the commit, microseconds since 1970-01-01 UTC.
+	Time int64
+}
+
+// version orders the points of a table: by epoch, then LSN, then time, so that no loader can turn `complete` back.
+func (p Point) version() *big.Int {
+	v := new(big.Int).SetUint64(uint64(p.Position.Epoch))
+	v.Or(v.Lsh(v, 64), new(big.Int).SetUint64(uint64(p.LSN)))
+	return v.Or(v.Lsh(v, 64), new(big.Int).SetInt64(max(p.Time, 0)))
+}
+
+// Points gives the newest point of each table.
+func (l *Ledger) Points(ctx context.Context) ([]Point, error) {
+	sql := "SELECT `table`, epoch, commit_lsn, ordinal, lsn, toUnixTimestamp64Micro(time) FROM " + l.table("complete") + " FINAL"
+	return query(ctx, l, "what is complete", sql, func(rows driver.Rows) (p Point, err error) {
+		err = rows.Scan(&p.Table, &p.Position.Epoch, (*uint64)(&p.Position.CommitLSN), &p.Position.Ordinal, (*uint64)(&p.LSN), &p.Time)
+		return p, err
+	})
+}
+
+// WritePoints stores points. One that is below the stored one of its table changes nothing.
+func (l *Ledger) WritePoints(ctx context.Context, list []Point) error {
+	now := time.Now().UTC()
+	return insert(ctx, l, "complete", list, func(p Point) []any {
+		return []any{p.Table, p.Position.Epoch, uint64(p.Position.CommitLSN), p.Position.Ordinal, uint64(p.LSN), time.UnixMicro(p.Time).UTC(), now, p.version()}
+	})
+}
+
+// Complete is one row of complete_up_to (rule 24).
+type Complete struct {
+	// Table is the real name "schema.table"; "" is everything.
+	Table string
+	Epoch uint32
+	// LSN: every commit that ends at or before it is queryable.
+	LSN cdc.LSN
+	// CommitTime: no later commit carries an earlier time, within clock skew.
+	CommitTime time.Time
+	// Exact is false while a table is quarantined on either leg or has no complete copy yet; for "" while any table is not.
+	Exact bool
+	// DeadLetters counts the open ones.
+	DeadLetters uint64
+}
+
+// Complete reads complete_up_to, ordered by table; none where a loader has never run.
+func (l *Ledger) Complete(ctx context.Context) ([]Complete, error) {
+	sql := "SELECT `table`, epoch, lsn, commit_time, exact, dead_letters FROM " + schemas.ClickHouseIdent(l.database) + ".complete_up_to ORDER BY `table`"
+	return queryIfThere(ctx, l, l.database+".complete_up_to", sql, func(rows driver.Rows) (c Complete, err error) {
+		var exact uint8
+		err = rows.Scan(&c.Table, &c.Epoch, (*uint64)(&c.LSN), &c.CommitTime, &exact, &c.DeadLetters)
+		c.Exact = exact == 1
+		return c, err
+	})
+}
