@@ -58,7 +58,7 @@ func commands(text string) (all []string) {
 }
 
 func TestChecksAreExplained(t *testing.T) {
-	require.Empty(t, checkFaults(checks.All(), readmeText(t)))
+	require.Empty(t, checkFaults(checks.All(), document(t, "README.md").text))
 	require.NotEmpty(t, checks.Ready)
 }
 

@@ -33,7 +33,7 @@ func start(t *testing.T, parts embedded.Parts) *embedded.Stack {
 	return stack
 }
 
-// clinic makes the database that the README speaks of, and connects to it as its owner.
+// clinic makes the database of the documents' examples, and connects to it as its owner.
 func clinic(t *testing.T, pg *embedded.Postgres) *pgx.Conn {
 	t.Helper()
 	require.NoError(t, pg.CreateDatabase(t.Context(), "clinic"))
@@ -66,12 +66,12 @@ func execute(t *testing.T, conn *pgx.Conn, text string) {
 	}
 }
 
-// TestReadmeSQL runs all Postgres blocks in their order; the last one must leave nothing behind.
-func TestReadmeSQL(t *testing.T) {
+// TestDocumentsSQL runs all Postgres blocks in their order; the last one must leave nothing in the server.
+func TestDocumentsSQL(t *testing.T) {
 	stack := start(t, embedded.Parts{Postgres: true})
 	conn := clinic(t, stack.Postgres)
 	execute(t, conn, "SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput')")
-	for _, b := range readme(t, "sql") {
+	for _, b := range blocksOf(t, "sql") {
 		execute(t, conn, b.text)
 	}
 	var left int
@@ -80,9 +80,9 @@ func TestReadmeSQL(t *testing.T) {
 	require.Zero(t, left)
 }
 
-// TestReadmeClickHouse parses all ClickHouse statements, and runs those that need no user storage, which the embedded
+// TestDocumentsClickHouse parses all ClickHouse statements, and runs those that need no user storage, which the embedded
 // server lacks. That the rights are enough, and no more than enough for readers, is shown by TestRights of cmd/dirtbike.
-func TestReadmeClickHouse(t *testing.T) {
+func TestDocumentsClickHouse(t *testing.T) {
 	stack := start(t, embedded.Parts{ClickHouse: true})
 	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestReadmeClickHouse(t *testing.T) {
 	for _, database := range []string{"clinic", "clinic_raw"} {
 		require.NoError(t, conn.Exec(t.Context(), "CREATE DATABASE "+database+" ENGINE = Atomic"))
 	}
-	for _, b := range readme(t, "sql clickhouse") {
+	for _, b := range blocksOf(t, "sql clickhouse") {
 		for _, s := range statements(b.text) {
 			require.NoError(t, parse(t, conn, s), s)
 			if strings.HasPrefix(s, "DROP DATABASE ") {

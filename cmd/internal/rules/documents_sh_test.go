@@ -41,7 +41,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// buildCommand is the README's own way to build the binary.
+// buildCommand is how the documents build the binary.
 const buildCommand = "go build -o dirtbike ./cmd/dirtbike"
 
 var build = sync.OnceValues(func() (string, error) {
@@ -52,7 +52,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, err
 })
 
-// binary builds dirtbike as the README says, once.
+// binary builds dirtbike as the documents say, once.
 func binary(t *testing.T) string {
 	t.Helper()
 	path, err := build()
@@ -90,13 +90,14 @@ func checkOf(line string) (check func(t *testing.T, rest string), rest string, e
 	return nil, "", fmt.Errorf("nothing checks the command %q", line)
 }
 
-func TestReadmeShell(t *testing.T) {
-	for _, b := range readme(t, "sh") {
+// TestDocumentsShell runs what a command's check says over every line of every shell block.
+func TestDocumentsShell(t *testing.T) {
+	for _, b := range blocksOf(t, "sh") {
 		for line := range strings.Lines(b.text) {
 			line = strings.TrimSpace(line)
 			t.Run(line, func(t *testing.T) {
 				check, rest, err := checkOf(line)
-				require.NoError(t, err, "README.md:%d", b.line)
+				require.NoError(t, err, b.at())
 				check(t, rest)
 			})
 		}
@@ -118,7 +119,7 @@ func checkVerb(t *testing.T, args string) {
 }
 
 // verbError lets the binary parse a command line, verb and flags with their values, without doing what it says: --help is
-// looked at after the flags have been parsed.
+// read after the flags have been parsed.
 func verbError(ctx context.Context, binary, args string) error {
 	fields := append(strings.Fields(args), "--help")
 	out, err := exec.CommandContext(ctx, binary, fields...).CombinedOutput()
@@ -192,7 +193,7 @@ func checkCompose(t *testing.T, args string) {
 	require.Contains(t, string(text), "\n  dirtbike:\n")
 }
 
-// checkRequirement holds the README to what the CI installs.
+// checkRequirement compares what the documents install with what the CI installs.
 func checkRequirement(t *testing.T, requirement string) {
 	ci, err := os.ReadFile(filepath.Join(root, ".ci", "run"))
 	require.NoError(t, err)

@@ -20,12 +20,12 @@ import (
 	"dirtbike/docker/embedded"
 )
 
-// pythonWait is how long the README's consumer may take to show a row.
+// pythonWait is how long the documented consumer may take to show a row.
 const pythonWait = 90 * time.Second
 
-// TestReadmePython runs the README's consumer against a capture of the clinic, with only the addresses replaced.
-func TestReadmePython(t *testing.T) {
-	for _, b := range readme(t, "python") {
+// TestDocumentsPython runs the documented consumer against a capture of the clinic, with only the addresses replaced.
+func TestDocumentsPython(t *testing.T) {
+	for _, b := range blocksOf(t, "python") {
 		script := filepath.Join(t.TempDir(), "consumer.py")
 		require.NoError(t, os.WriteFile(script, []byte(b.text), 0o600))
 		compilePython(t, script)
