@@ -17,28 +17,18 @@ const (
 // Fixed lists the keys, in the order of the file's sections, in which next differs and that a running process cannot take over: all but
 // credentials and what concerns TLS. Values are never part of it.
 func (c *Config) Fixed(next *Config) []string {
-	return differing(reflect.ValueOf(*c), reflect.ValueOf(*next), nil, false)
+	return differing(reflect.ValueOf(*c), reflect.ValueOf(*next), nil)
 }
 
-// Same reports whether next has the same value for every key, credentials included. Of files that are named, not referred to with
-// ${file:…}, only the names are compared.
-func (c *Config) Same(next *Config) bool {
-	return len(differing(reflect.ValueOf(*c), reflect.ValueOf(*next), nil, true)) == 0
-}
-
-// differing lists the keys of two sections that differ; with credentials if strict.
-func differing(was, is reflect.Value, path keyPath, strict bool) (keys []string) {
+// differing lists the keys of two sections that differ, except those that rotate.
+func differing(was, is reflect.Value, path keyPath) (keys []string) {
 	for _, field := range fieldsOf(was.Type()) {
-		rotates := field.Tag.Get("rotates")
-		if strict {
-			rotates = ""
-		}
-		keys = append(keys, differingField(was.FieldByIndex(field.Index), is.FieldByIndex(field.Index), path.child(field.Tag.Get("yaml")), rotates, strict)...)
+		keys = append(keys, differingField(was.FieldByIndex(field.Index), is.FieldByIndex(field.Index), path.child(field.Tag.Get("yaml")), field.Tag.Get("rotates"))...)
 	}
 	return keys
 }
 
-func differingField(was, is reflect.Value, path keyPath, rotates string, strict bool) []string {
+func differingField(was, is reflect.Value, path keyPath, rotates string) []string {
 	if rotates == rotatesAll {
 		return nil
 	}
@@ -51,7 +41,7 @@ func differingField(was, is reflect.Value, path keyPath, rotates string, strict 
 			return []string{path.String()}
 		}
 	case was.Kind() == reflect.Struct && was.Type() != secretType:
-		return differing(was, is, path, strict)
+		return differing(was, is, path)
 	case !reflect.DeepEqual(was.Interface(), is.Interface()):
 		return []string{path.String()}
 	}

@@ -41,7 +41,6 @@ func newService(a *app, log *zap.Logger, capture, load bool, hangups <-chan os.S
 // generation is the legs under one config, and what is known of them.
 type generation struct {
 	config    *config.Config
-	files     pipeline.Credentials // as they were before the legs read them
 	guard     ops.Guard
 	legs      []leg
 	health    *pipeline.Health
@@ -51,7 +50,7 @@ type generation struct {
 
 // generation wires the legs; nothing is connected yet.
 func (s *service) generation(c *config.Config) (g *generation, err error) {
-	g = &generation{config: c, files: pipeline.ReadCredentials(c), metrics: prometheus.NewRegistry()}
+	g = &generation{config: c, metrics: prometheus.NewRegistry()}
 	if g.guard, err = s.guard(c); err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func (s *service) generations(ctx context.Context, g *generation) error {
 		if next == nil || err != nil {
 			return err
 		}
-		s.log.Info("logged in anew: the legs go on from where they stood", zap.String("config", next.config.Path()))
+		s.log.Info("logged in again: the legs go on from where they were", zap.String("config", next.config.Path()))
 		s.reloads.Applied.Inc()
 		g = next
 	}
@@ -144,9 +143,6 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 	for {
 		select {
 		case err := <-ended:
-			if next = s.rescue(ctx, g, err); next != nil {
-				return next, nil
-			}
 			return nil, err
 		case <-s.hangups:
 			if next = s.reload(ctx, g); next == nil {
@@ -163,19 +159,13 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 	}
 }
 
-// reload reads the config again and tries it. What is wrong with it is logged, in one line, and gives nil: nothing is changed then. So
-// does a config that is in force already: no connection is cut for it.
+// reload reads the config again and tries it. What is wrong with it is logged, in one line, and gives nil: nothing is changed then.
 func (s *service) reload(ctx context.Context, was *generation) *generation {
 	next, err := s.prepare(ctx, was)
 	if ctx.Err() != nil { // SIGTERM meanwhile
 		if next != nil {
 			next.release(ctx)
 		}
-		return nil
-	}
-	if errors.Is(err, errUnchanged) {
-		s.log.Info("SIGHUP: the config was read again, and nothing has changed, nor in the files that it names", zap.String("config", was.config.Path()))
-		s.reloads.Applied.Inc()
 		return nil
 	}
 	if err != nil {
@@ -189,35 +179,7 @@ func (s *service) reload(ctx context.Context, was *generation) *generation {
 // oneLine folds the problems of a config, one a line, into one line with one way out.
 func oneLine(err error) string { return ops.JoinReasons(strings.Split(err.Error(), "\n")) }
 
-// rescue is for the time between a new password at a part and the SIGHUP for it: a leg that was refused would end the process, though
-// the config has other credentials by now. They are taken over if all parts have them; otherwise nil.
-func (s *service) rescue(ctx context.Context, was *generation, refused error) *generation {
-	if !errors.Is(refused, cdc.ErrRefused) || ctx.Err() != nil {
-		return nil
-	}
-	if c, err := s.app.config(); err != nil || was.same(c) {
-		return nil
-	}
-	next, err := s.prepare(ctx, was)
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
-	if err != nil {
-		s.log.Error("a leg was refused, and what the config says by now cannot be taken over either", zap.String("error", oneLine(err)))
-		return nil
-	}
-	s.log.Warn("a leg was refused, and the config has other credentials by now: they are taken over as at SIGHUP", zap.Error(refused))
-	return next
-}
-
-// errUnchanged says that a config is the one in force.
-var errUnchanged = errors.New("nothing has changed")
-
-// same reports whether the config is the one in force, and the files that it names hold what they held.
-func (g *generation) same(c *config.Config) bool {
-	return g.config.Same(c) && g.files.Same(pipeline.ReadCredentials(c))
-}
-
+// prepare reads the config, and wires legs with it once every part has let us in.
 func (s *service) prepare(ctx context.Context, was *generation) (*generation, error) {
 	c, err := s.app.config()
 	if err != nil {
@@ -225,9 +187,6 @@ func (s *service) prepare(ctx context.Context, was *generation) (*generation, er
 	}
 	if err := pipeline.CheckRotation(was.config, c); err != nil {
 		return nil, err
-	}
-	if was.same(c) {
-		return nil, errUnchanged
 	}
 	if err := pipeline.Login(ctx, c, s.parts()); err != nil {
 		return nil, err

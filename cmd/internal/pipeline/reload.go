@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Reloads counts how often the config was read again, by what came of it: it was taken over, or in force already, or everything went on as before.
+// Reloads counts how often the config was read again, by what came of it: it was taken over, or everything went on as before.
 type Reloads struct{ Applied, Refused prometheus.Counter }
 
 // NewReloads makes the counters and registers them.
@@ -19,7 +19,7 @@ func NewReloads(r prometheus.Registerer) Reloads {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dirtbike", Subsystem: "config", Name: name, Help: help})
 	}
 	all := Reloads{
-		Applied: counter("reloads_total", "Configs that were read again (SIGHUP) and taken over, or were in force already."),
+		Applied: counter("reloads_total", "Configs that were read again (SIGHUP) and taken over."),
 		Refused: counter("reloads_refused_total", "Configs that were read again and not taken over, so that everything went on as before; the log says why."),
 	}
 	r.MustRegister(all.Applied, all.Refused)
