@@ -1,6 +1,6 @@
 package cdc
 
-// Topic is where a table's records go. It is immutable once made.
+// Topic is where a table's records go. It is never changed.
 type Topic struct {
 	// Name is the Kafka topic, e.g. "clinic.public.claims".
 	Name string
@@ -8,8 +8,6 @@ type Topic struct {
 	Partitions int32
 	// Compacted says that every record carries a whole row and each delete is followed by a tombstone (rules 10 and 17).
 	Compacted bool
-	// Made says that the sink has just made the topic: nothing is in it. Set by EnsureTopic.
-	Made bool
 }
 
 // Record is one encoded record inside a Chunk: its key is Bytes[Key:Value], its value Bytes[Value:End], both with their

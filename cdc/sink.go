@@ -49,8 +49,9 @@ type Sink interface {
 	Peek(ctx context.Context) (*State, error)
 	// Recover fences every older producer of this pipeline, waits until its open transaction has ended, and reads the state.
 	Recover(ctx context.Context) (*State, error)
-	// EnsureTopic creates the table's topic, and notes in t.Made whether it did, or checks that it is as wanted (partition count, clean-up policy).
-	EnsureTopic(ctx context.Context, t *Topic) error
+	// EnsureTopic creates the table's topic, or checks that it is as wanted (partition count, clean-up policy). created says that it was
+	// made by this call and is empty.
+	EnsureTopic(ctx context.Context, t *Topic) (created bool, err error)
 	// Write hands the chunk's records over in order, inside the open transaction (which it begins if needed). It blocks while
 	// the producer's buffer is full. The chunk belongs to the sink, which calls its Release once every record is acknowledged or given up.
 	Write(ctx context.Context, c *Chunk) (Accepted, error)

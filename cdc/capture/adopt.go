@@ -62,14 +62,15 @@ func capturable(tables []*liveTable) (captured []*cdc.Table) {
 }
 
 // prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it is refused.
-func (s *session) prepare(ctx context.Context, t *liveTable) (err error) {
+func (s *session) prepare(ctx context.Context, t *liveTable) error {
 	if t.quarantined() {
 		return nil
 	}
-	if err := s.Sink.EnsureTopic(ctx, t.Topic); err != nil {
+	created, err := s.Sink.EnsureTopic(ctx, t.Topic)
+	if err != nil {
 		return fmt.Errorf("topic %s: %w", t.Topic.Name, err)
 	}
-	if t.Topic.Made && t.state.Phase == cdc.TableStreaming {
+	if created && t.state.Phase == cdc.TableStreaming {
 		s.Log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.FullName()), zap.String("topic", t.Topic.Name))
 		t.state.Phase = cdc.TableCopying
 		if err := s.pipe.commitNow(ctx, nil, s.state.Point, t.state); err != nil { // before anything else can fail: it is made only once

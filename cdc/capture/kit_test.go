@@ -145,10 +145,9 @@ func (s *fakeSink) Recover(context.Context) (*cdc.State, error) {
 	return &state, nil
 }
 
-func (s *fakeSink) EnsureTopic(_ context.Context, t *cdc.Topic) error {
+func (s *fakeSink) EnsureTopic(_ context.Context, t *cdc.Topic) (created bool, err error) {
 	s.b.journal.add("topic %s", t.Name)
-	t.Made = s.b.made == t.Name
-	return nil
+	return s.b.made == t.Name, nil
 }
 
 func (s *fakeSink) usable(point string) error {

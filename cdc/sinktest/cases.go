@@ -24,7 +24,7 @@ func recoverOnNothing(t *testing.T, p Pipeline) {
 func committedIsRecovered(t *testing.T, p Pipeline) {
 	topic := p.Topic("claims", 3, false)
 	s, _ := open(t, p, nil)
-	require.NoError(t, s.EnsureTopic(t.Context(), topic))
+	ensureTopic(t, s, topic)
 	table := Table("claims", topic.Name)
 	commit(t, s, PointAt(10), Source(cdc.PhaseCopying), table)
 	write(t, s, filled(topic, "a", 100))
@@ -116,7 +116,7 @@ func splitTransaction(t *testing.T, p Pipeline) {
 func orderHolds(t *testing.T, p Pipeline) {
 	topics := []*cdc.Topic{p.Topic("claims", 3, false), p.Topic("visits", 2, false)}
 	s := ready(t, p, topics[0])
-	require.NoError(t, s.EnsureTopic(t.Context(), topics[1]))
+	ensureTopic(t, s, topics[1])
 	const commits, chunks, each = 3, 4, 250
 	for i := range commits {
 		for j := range chunks {
@@ -182,7 +182,7 @@ func chunksComeBack(t *testing.T, p Pipeline) {
 	topic := p.Topic("claims", 3, false)
 	back := map[*cdc.Chunk]int{}
 	s, _ := open(t, p, func(c *cdc.Chunk) { back[c]++ })
-	require.NoError(t, s.EnsureTopic(t.Context(), topic))
+	ensureTopic(t, s, topic)
 	given := map[*cdc.Chunk]int{}
 	for i := range 5 {
 		c := filled(topic, fmt.Sprint(i), 20)

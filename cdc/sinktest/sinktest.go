@@ -111,11 +111,17 @@ func open(t *testing.T, p Pipeline, release func(*cdc.Chunk)) (cdc.Sink, *cdc.St
 	return s, state
 }
 
+func ensureTopic(t *testing.T, s cdc.Sink, topic *cdc.Topic) {
+	t.Helper()
+	_, err := s.EnsureTopic(t.Context(), topic)
+	require.NoError(t, err)
+}
+
 // ready gives a sink that has recovered and made the topic, and has committed a source.
 func ready(t *testing.T, p Pipeline, topic *cdc.Topic) cdc.Sink {
 	t.Helper()
 	s, _ := open(t, p, nil)
-	require.NoError(t, s.EnsureTopic(t.Context(), topic))
+	ensureTopic(t, s, topic)
 	commit(t, s, PointAt(1), Source(cdc.PhaseStreaming))
 	return s
 }

@@ -67,7 +67,7 @@ func benchSink(b *testing.B) {
 	defer func() { require.NoError(b, s.Close(context.Background())) }()
 	_, err = s.Recover(b.Context())
 	require.NoError(b, err)
-	require.NoError(b, s.EnsureTopic(b.Context(), topic))
+	ensureTopic(b, s, topic)
 	chunk := benchChunk(topic)
 	b.ReportAllocs()
 	for b.Loop() {

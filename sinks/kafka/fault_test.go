@@ -19,13 +19,21 @@ import (
 	"dirtbike/cdc/sinktest"
 )
 
+// ensureTopic makes the topic, or finds it as wanted.
+func ensureTopic(t testing.TB, s *Sink, topic *cdc.Topic) (created bool) {
+	t.Helper()
+	created, err := s.EnsureTopic(t.Context(), topic)
+	require.NoError(t, err)
+	return created
+}
+
 // started is a sink that has recovered, made the topic and committed a source at point 1.
 func started(t *testing.T, o Options, topic *cdc.Topic) *Sink {
 	t.Helper()
 	s := newSink(t, o)
 	_, err := s.Recover(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, s.EnsureTopic(t.Context(), topic))
+	ensureTopic(t, s, topic)
 	_, err = s.Commit(t.Context(), sinktest.PointAt(1), sinktest.Source(cdc.PhaseStreaming), sinktest.Table("claims", topic.Name))
 	require.NoError(t, err)
 	return s
@@ -173,7 +181,7 @@ func TestFaultPoints(t *testing.T) {
 	s := newSink(t, o)
 	_, err := s.Recover(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, s.EnsureTopic(t.Context(), topic))
+	ensureTopic(t, s, topic)
 	for range 2 {
 		_, err = s.Write(t.Context(), chunkOf(topic, "a", 3))
 		require.NoError(t, err)
@@ -294,7 +302,7 @@ func TestRecoverWithATopicDeleted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, part, state.Point)
 	require.Empty(t, known(s.ledger))
-	require.NoError(t, s.EnsureTopic(t.Context(), topic), "made anew")
+	require.True(t, ensureTopic(t, s, topic))
 	_, err = s.Write(t.Context(), chunkOf(topic, "b", 4))
 	require.NoError(t, err)
 	_, err = s.Commit(t.Context(), sinktest.PointAt(3))

@@ -157,7 +157,7 @@ func TestProgressIsTrueThroughRestarts(t *testing.T) {
 	topics := []*cdc.Topic{claims("clinic", 3), {Name: "clinic.public.sites", Partitions: 2}}
 	o := options(seeds, "clinic")
 	s := started(t, o, topics[0])
-	require.NoError(t, s.EnsureTopic(t.Context(), topics[1]))
+	ensureTopic(t, s, topics[1])
 	_, err := s.Commit(t.Context(), sinktest.PointAt(1), sinktest.Table("sites", topics[1].Name))
 	require.NoError(t, err)
 	write := func() {

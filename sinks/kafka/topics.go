@@ -35,19 +35,18 @@ const (
 
 // EnsureTopic implements cdc.Sink (rules 9 and 10). A new topic is ready to be written when it returns. It never changes an
 // existing topic: what does not fit is cdc.ErrRefused and names the choice; the sink can be used on.
-func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) error {
+func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err error) {
 	if err := s.usable("ensure topic " + t.Name); err != nil {
-		return err
+		return false, err
 	}
-	created, err := s.ensure(ctx, s.tableTopic(t))
+	created, err = s.ensure(ctx, s.tableTopic(t))
 	if err != nil {
-		return s.explain("ensure topic "+t.Name, err)
+		return false, s.explain("ensure topic "+t.Name, err)
 	}
-	t.Made = created
 	if created {
 		s.ledger.recreated(t.Name)
 	}
-	return nil
+	return created, nil
 }
 
 // tableTopic is how the topic of a table must be.

@@ -40,7 +40,7 @@ func TestNewTopicsHaveTheirSettings(t *testing.T) {
 	o := options(seeds, "clinic")
 	o.ReplayHorizon = time.Hour
 	s := started(t, o, claims("clinic", 2))
-	require.NoError(t, s.EnsureTopic(t.Context(), &cdc.Topic{Name: "clinic.public.sites", Partitions: 1, Compacted: true}))
+	ensureTopic(t, s, &cdc.Topic{Name: "clinic.public.sites", Partitions: 1, Compacted: true})
 	for topic, want := range map[string]map[string]string{
 		"clinic.public.claims":      {"cleanup.policy": "delete", "retention.ms": "3600000", "max.message.bytes": "1048576", "compression.type": "producer"},
 		"clinic.public.sites":       {"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": "3600000", "max.message.bytes": "1048576"},
@@ -85,7 +85,7 @@ func TestExistingTopicsMustFit(t *testing.T) {
 			s := newSink(t, o)
 			_, err := s.Recover(t.Context())
 			require.NoError(t, err)
-			err = s.EnsureTopic(t.Context(), topic)
+			_, err = s.EnsureTopic(t.Context(), topic)
 			if test.want == "" {
 				require.NoError(t, err)
 				return
@@ -124,7 +124,7 @@ func TestMissingRightsAreNamed(t *testing.T) {
 	_, err = s.Recover(t.Context())
 	require.NoError(t, err, "Recover may be called again")
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Topic: "clinic.public.claims", Err: kerr.TopicAuthorizationFailed})
-	err = s.EnsureTopic(t.Context(), claims("clinic", 2))
+	_, err = s.EnsureTopic(t.Context(), claims("clinic", 2))
 	requireRefused(t, err, `grant Create on topic "clinic.public.claims"`)
 	_, err = s.Commit(t.Context(), sinktest.PointAt(1), sinktest.Source(cdc.PhaseStreaming))
 	require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestTopicThatCannotBeMade(t *testing.T) {
 		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Topic: topic.Name, Err: code})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		err := s.EnsureTopic(ctx, topic)
+		_, err := s.EnsureTopic(ctx, topic)
 		if !refused {
 			require.Error(t, err)
 			require.NotErrorIs(t, err, cdc.ErrRefused)
