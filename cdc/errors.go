@@ -19,15 +19,15 @@ var (
 	ErrSchema = errors.New("the registry refuses the schema")
 )
 
-// CopyAgain is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed as it is; the verb itself
+// ResnapshotCommand is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed as it is; the verb itself
 // says that capture must be stopped.
-func CopyAgain(table string) string {
+func ResnapshotCommand(table string) string {
 	return "dirtbike resnapshot " + shellWord(table)
 }
 
-// StartAnew is the way out when nobody can go on with what is there: new generations of all tables under the next epoch, from a
+// ResnapshotAllCommand is the way out when nobody can go on with what is there: new generations of all tables under the next epoch, from a
 // new slot.
-const StartAnew = "dirtbike resnapshot --all"
+const ResnapshotAllCommand = "dirtbike resnapshot --all"
 
 // shellWord quotes a name for a shell, if it needs that.
 func shellWord(name string) string {

@@ -43,10 +43,10 @@ type Source interface {
 	// Published checks the publication and changes nothing: found is false if there is none, members says by OID what publishes each
 	// of the tables; one without an entry is not published. It refuses a publication with row filters, column lists or operations
 	// left out.
-	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]Members, err error)
+	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]PublishedBy, err error)
 	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for.
 	EnsurePublication(ctx context.Context, tables []*Table) error
-	// DropSlot drops the slot, if it is there and nobody streams from it. It is for Renew alone.
+	// DropSlot drops the slot, if it is there and nobody streams from it. It is for ResnapshotAll alone.
 	DropSlot(ctx context.Context) error
 	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
 	CreateSlot(ctx context.Context) (Snapshot, error)
@@ -157,12 +157,12 @@ type Table struct {
 	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not there), and
 	// what to do; nil if it can. Of a refused table only OID, names, Shape and Columns are set.
 	Refused error
-	// ByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or names a column that is
+	// RefusedByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or names a column that is
 	// not there), so that where the columns are as they were, it is the config that has changed.
-	ByConfig bool
-	// Doubt says why nobody may begin to capture the table, though one who does already may go on: another table would share a name
+	RefusedByConfig bool
+	// BlocksStart says why nobody may begin to capture the table, though one who does already may go on: another table would share a name
 	// with it, or it may be one that privacy names under another name. nil if nothing does.
-	Doubt error
+	BlocksStart error
 }
 
 // FullName is "schema.table", real names.
@@ -173,11 +173,11 @@ type Tables interface {
 	// List reads the catalog: every table that the config names, ordered by name. One that cannot be captured is there, too, and
 	// says why: an error means that the catalog could not be read.
 	List(ctx context.Context) ([]*Table, error)
-	// Misnamed gives the names in the config (globs, tables, columns) that matched nothing at the last List, one error each with
+	// UnmatchedNames gives the names in the config (globs, tables, columns) that matched nothing at the last List, one error each with
 	// its place and what to do. Those for which a table was refused are not among them.
-	Misnamed() []error
-	// Unnamed gives the OIDs of the tables that were there at the last List and that the config does not name.
-	Unnamed() []uint32
+	UnmatchedNames() []error
+	// UnselectedTables gives the OIDs of the tables that were there at the last List and that the config does not name.
+	UnselectedTables() []uint32
 	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that wraps ErrSchema
 	// speaks of this table alone.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)

@@ -10,7 +10,7 @@ type Phase string
 const (
 	PhaseNone      Phase = ""          // no state: a first start
 	PhaseCreating  Phase = "creating"  // committed before publication and slot are created (rule 4)
-	PhaseRenewing  Phase = "renewing"  // committed under the next epoch, before the former slot is dropped; only Renew goes on from here
+	PhaseRenewing  Phase = "renewing"  // committed under the next epoch, before the former slot is dropped; only ResnapshotAll goes on from here
 	PhaseCopying   Phase = "copying"   // the slot is there, some first copy has not ended
 	PhaseStreaming Phase = "streaming" // every first copy has ended or its table is quarantined
 )
@@ -32,33 +32,33 @@ type State struct {
 	Point  Point
 	// Tables by "schema.table", real names.
 	Tables map[string]TableState
-	// Past is what the progress topic knows, where the state itself is empty or about to be replaced: with it an empty state is a lost
+	// HighWater is what the progress topic knows, where the state itself is empty or about to be replaced: with it an empty state is a lost
 	// one, and no first start.
-	Past Past
+	HighWater HighWater
 }
 
-// Past is the highest epoch and the highest generation of each table that something was ever written under, as far as one place
+// HighWater is the highest epoch and the highest generation of each table that something was ever written under, as far as one place
 // knows. The zero value knows nothing.
-type Past struct {
+type HighWater struct {
 	Epoch uint32
 	// Generations by "schema.table", real names.
 	Generations map[string]uint32
 }
 
 // Add takes over what is higher in another place.
-func (p *Past) Add(other Past) {
-	p.Epoch = max(p.Epoch, other.Epoch)
+func (h *HighWater) Add(other HighWater) {
+	h.Epoch = max(h.Epoch, other.Epoch)
 	for table, generation := range other.Generations {
-		p.See(table, generation)
+		h.Observe(table, generation)
 	}
 }
 
-// See notes a generation of a table.
-func (p *Past) See(table string, generation uint32) {
-	if p.Generations == nil {
-		p.Generations = map[string]uint32{}
+// Observe notes a generation of a table.
+func (h *HighWater) Observe(table string, generation uint32) {
+	if h.Generations == nil {
+		h.Generations = map[string]uint32{}
 	}
-	p.Generations[table] = max(p.Generations[table], generation)
+	h.Generations[table] = max(h.Generations[table], generation)
 }
 
 // StateChange is one record of the state topic: SourceState or TableState. (The point is written with every commit.)
@@ -106,9 +106,9 @@ type TableState struct {
 	Shape string `json:"shape"`
 	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that did not know it.
 	Columns []Column `json:"columns,omitempty"`
-	// Members is what published the table before the generation's snapshot was taken, brought up to date at each start; empty in
+	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each start; empty in
 	// a state written by a build that did not know it.
-	Members Members `json:"members,omitempty"`
+	PublishedBy PublishedBy `json:"members,omitempty"`
 }
 
 func (SourceState) stateChange() {}

@@ -16,7 +16,7 @@ import (
 
 // admit refuses what a first start must not begin with, and warns of what a later one goes on without.
 func (s *session) admit(identity cdc.Identity, tables []*cdc.Table) error {
-	misnamed := s.Tables.Misnamed()
+	misnamed := s.Tables.UnmatchedNames()
 	if s.state.Source.Phase == cdc.PhaseCreating {
 		if err := unfit(misnamed, tables); err != nil {
 			return fmt.Errorf("%w: %w", cdc.ErrRefused, err)
@@ -37,7 +37,7 @@ func (s *session) admit(identity cdc.Identity, tables []*cdc.Table) error {
 // dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none. Together with a
 // name that matches nothing it is most likely a slip of the pen, which would cost a new copy.
 func (s *session) dropped() string {
-	unnamed := s.Tables.Unnamed()
+	unnamed := s.Tables.UnselectedTables()
 	for _, name := range slices.Sorted(maps.Keys(s.state.Tables)) {
 		if t := s.state.Tables[name]; t.Phase != cdc.TableExcluded && slices.Contains(unnamed, t.OID) {
 			return name
@@ -52,7 +52,7 @@ func unfit(misnamed []error, tables []*cdc.Table) error {
 	all := slices.Clone(misnamed)
 	for _, t := range tables {
 		if all = append(all, t.Refused); len(misnamed) == 0 {
-			all = append(all, t.Doubt)
+			all = append(all, t.BlocksStart)
 		}
 	}
 	var once cdc.Problems
@@ -85,7 +85,7 @@ func (t *liveTable) keptOut() error {
 	if t.begun() {
 		return nil
 	}
-	return errors.Join(t.Refused, t.Doubt)
+	return errors.Join(t.Refused, t.BlocksStart)
 }
 
 // leaveOut does without a new table: nothing of it is published, and each process says so once.

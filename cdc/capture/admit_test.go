@@ -31,7 +31,7 @@ func TestAFirstStartRefuses(t *testing.T) {
 		says   string
 	}{
 		{"a table", func(f *fakeTables) { f.list = append(f.list, refused(3, "c", errKeyless)) }, errKeyless.Error()},
-		{"a doubt", func(f *fakeTables) { f.list[0].Doubt, f.list[1].Doubt = errKeyless, errKeyless }, "refused: " + errKeyless.Error()},
+		{"a doubt", func(f *fakeTables) { f.list[0].BlocksStart, f.list[1].BlocksStart = errKeyless, errKeyless }, "refused: " + errKeyless.Error()},
 		{"a name", func(f *fakeTables) { f.misnamed = []error{errGlob} }, errGlob.Error()},
 		{"a schema", func(f *fakeTables) { f.unknown = map[uint32]error{1: errRegistry} }, "table public.a: subject p.public.a-value"},
 		{"nothing to do", func(f *fakeTables) { f.list = nil }, "no table of database clinic"},
@@ -66,7 +66,7 @@ func TestLaterOnlyTheTableStops(t *testing.T) {
 		{"a new one", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", tableNew, errKeyless.Error(), "", 0},
 		{"a new one in doubt", func(r *rig) {
 			c := table(3, "c")
-			c.Doubt, r.tables.list[0].Doubt = errKeyless, errKeyless
+			c.BlocksStart, r.tables.list[0].BlocksStart = errKeyless, errKeyless
 			r.tables.list = append(r.tables.list, c)
 		}, "public.c", tableNew, errKeyless.Error(), "", 0},
 		{"a captured one's schema", func(r *rig) { r.tables.unknown = map[uint32]error{1: errRegistry} }, "public.a", cdc.TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", cdc.TableQuarantined, 1},
@@ -285,7 +285,7 @@ func TestNamesakes(t *testing.T) {
 		r.streaming(t)
 		require.NoError(t, stop())
 		other := table(3, "b")
-		other.Schema, other.Doubt, dotted.Doubt = "public.a", errKeyless, errKeyless
+		other.Schema, other.BlocksStart, dotted.BlocksStart = "public.a", errKeyless, errKeyless
 		for _, list := range [][]*cdc.Table{{dotted, other}, {other, dotted}} {
 			r.tables.list = list
 			r.server.idle(1)

@@ -88,7 +88,7 @@ func (s *session) prepare(ctx context.Context, t *liveTable) error {
 	if !t.begun() {
 		t.state = t.now(cdc.TableQuarantined, t.state.Generation)
 	}
-	s.quarantine(t, fmt.Errorf("%w, then "+cdc.CopyAgain(t.FullName()), err))
+	s.quarantine(t, fmt.Errorf("%w, then "+cdc.ResnapshotCommand(t.FullName()), err))
 	return nil
 }
 
@@ -115,22 +115,22 @@ func (s *session) adopt(t *liveTable) error {
 	case stored.Phase == cdc.TableQuarantined:
 		s.quarantine(t, stillUnfit(t, stored.Reason))
 		return nil
-	case t.Refused != nil && t.ByConfig && !s.settled && stored.OID == t.OID && cdc.SameShape(stored.Shape, t.Shape):
+	case t.Refused != nil && t.RefusedByConfig && !s.settled && stored.OID == t.OID && cdc.SameShape(stored.Shape, t.Shape):
 		return fmt.Errorf("%w: %s is captured and its columns are as they were, but the config does not fit them any more; nothing was changed: %w", cdc.ErrRefused, t.FullName(), t.Refused)
 	case t.Refused != nil:
-		s.quarantine(t, fmt.Errorf("%w; then "+cdc.CopyAgain(t.FullName()), t.Refused))
+		s.quarantine(t, fmt.Errorf("%w; then "+cdc.ResnapshotCommand(t.FullName()), t.Refused))
 		return nil
 	case stored.Topic != t.Topic.Name:
 		return fmt.Errorf("%w: %s was written to topic %s, now it would be %s. Try: put kafka.prefix back", cdc.ErrRefused, t.FullName(), stored.Topic, t.Topic.Name)
 	}
 	if why := changed(t.Table, stored); why != "" {
 		if stored.Phase == cdc.TableStreaming {
-			s.quarantine(t, errors.New(why+". Try: "+cdc.CopyAgain(t.FullName())))
+			s.quarantine(t, errors.New(why+". Try: "+cdc.ResnapshotCommand(t.FullName())))
 		}
 		return nil // a copy that has not ended begins again, with the table as it is now
 	}
 	if stored.PolicyPrint != t.PolicyPrint {
-		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or "+cdc.StartAnew, cdc.ErrRefused, t.FullName())
+		return fmt.Errorf("%w: the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact. Try: put the former policy back, or "+cdc.ResnapshotAllCommand, cdc.ErrRefused, t.FullName())
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func stillUnfit(t *liveTable, reason string) error {
 		return errors.New(reason)
 	}
 	why, _, _ := strings.Cut(reason, ". Try")
-	return fmt.Errorf("%s; as it is now it cannot be copied: %w; then "+cdc.CopyAgain(t.FullName()), why, t.Refused)
+	return fmt.Errorf("%s; as it is now it cannot be copied: %w; then "+cdc.ResnapshotCommand(t.FullName()), why, t.Refused)
 }
 
 // changed says what has become of the table itself since its generation was opened; "" if nothing has. The policy of a column that

@@ -27,17 +27,17 @@ func (s *session) checkState(identity cdc.Identity, slot cdc.SlotStatus, found b
 	src, point := &s.state.Source, &s.state.Point
 	switch {
 	case src.Phase == cdc.PhaseNone && found:
-		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, "+cdc.StartAnew+"; if this is a first start and the slot is another pipeline's, name another in source.slot", cdc.ErrGap, s.Slot)
-	case src.Phase == cdc.PhaseNone && s.state.Past.Epoch > 0:
-		return fmt.Errorf("%w: the state topic knows nothing of this pipeline, but the progress topic does: the state was lost. Nothing was changed; what is in Kafka and ClickHouse is safe. Try: "+cdc.StartAnew, cdc.ErrGap)
+		return fmt.Errorf("%w: slot %s exists but the state topic knows nothing of it. Nothing was read from it. Try: if the state topic was lost, "+cdc.ResnapshotAllCommand+"; if this is a first start and the slot is another pipeline's, name another in source.slot", cdc.ErrGap, s.Slot)
+	case src.Phase == cdc.PhaseNone && s.state.HighWater.Epoch > 0:
+		return fmt.Errorf("%w: the state topic knows nothing of this pipeline, but the progress topic does: the state was lost. Nothing was changed; what is in Kafka and ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap)
 	case src.Phase == cdc.PhaseNone:
 		return nil
 	case src.Phase == cdc.PhaseRenewing:
-		return fmt.Errorf("%w: the last dirtbike resnapshot --all did not get to its end. What was committed to Kafka before it is safe. Try: "+cdc.StartAnew, cdc.ErrRefused)
+		return fmt.Errorf("%w: the last dirtbike resnapshot --all did not get to its end. What was committed to Kafka before it is safe. Try: "+cdc.ResnapshotAllCommand, cdc.ErrRefused)
 	case src.Slot != s.Slot:
 		return fmt.Errorf("%w: the state was written with slot %s, the config names %s. Try: name %s in source.slot; a second pipeline needs its own kafka.prefix and clickhouse.database, too", cdc.ErrRefused, src.Slot, s.Slot, src.Slot)
 	case src.Epoch != point.Position.Epoch && src.Phase != cdc.PhaseCreating:
-		return fmt.Errorf("%w: the state is of epoch %d, its point of epoch %d: two captures have written it. What is in Kafka is safe. Try: "+cdc.StartAnew, cdc.ErrGap, src.Epoch, point.Position.Epoch)
+		return fmt.Errorf("%w: the state is of epoch %d, its point of epoch %d: two captures have written it. What is in Kafka is safe. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, src.Epoch, point.Position.Epoch)
 	case src.Partitions != s.Partitions:
 		return fmt.Errorf("%w: the topics were made with %d partitions, the config says %d; a row's changes would move to another partition. Try: kafka.partitions: %d", cdc.ErrRefused, src.Partitions, s.Partitions, src.Partitions)
 	case s.otherSystem(identity) != nil:
@@ -45,9 +45,9 @@ func (s *session) checkState(identity cdc.Identity, slot cdc.SlotStatus, found b
 	case src.Phase == cdc.PhaseCreating:
 		return s.checkHashKeys()
 	case !found:
-		return fmt.Errorf("%w: slot %s is gone; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: "+cdc.StartAnew, cdc.ErrGap, s.Slot, point.Reported)
+		return fmt.Errorf("%w: slot %s is gone; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, s.Slot, point.Reported)
 	case slot.ConfirmedFlush > point.Reported:
-		return fmt.Errorf("%w: slot %s stands at %s, but only %s is stored: it was dropped and made again, or advanced by somebody else. Everything up to %s is in Kafka. Try: "+cdc.StartAnew, cdc.ErrGap, s.Slot, slot.ConfirmedFlush, point.Reported, point.Reported)
+		return fmt.Errorf("%w: slot %s stands at %s, but only %s is stored: it was dropped and made again, or advanced by somebody else. Everything up to %s is in Kafka. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, s.Slot, slot.ConfirmedFlush, point.Reported, point.Reported)
 	}
 	if err := s.checkHistory(identity); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *session) checkSlot(identity cdc.Identity, slot cdc.SlotStatus) error {
 	case slot.TwoPhase:
 		return fmt.Errorf("%w: slot %s was made with two_phase on, which loses prepared transactions here (rule 5). Try: another name in source.slot", cdc.ErrRefused, s.Slot)
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
-		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: raise max_slot_wal_keep_size, then "+cdc.StartAnew, cdc.ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
+		return fmt.Errorf("%w: slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone. Everything up to there is in Kafka. Try: raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand, cdc.ErrGap, s.Slot, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), s.state.Point.Reported)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (s *session) otherSystem(identity cdc.Identity) error {
 	if src.System == identity.System && src.Database == identity.Database {
 		return nil
 	}
-	return fmt.Errorf("%w: the state was written for database %s of cluster %s, this is %s of %s; the log positions have no meaning here. Try: connect to the former cluster, or "+cdc.StartAnew, cdc.ErrGap, src.Database, src.System, identity.Database, identity.System)
+	return fmt.Errorf("%w: the state was written for database %s of cluster %s, this is %s of %s; the log positions have no meaning here. Try: connect to the former cluster, or "+cdc.ResnapshotAllCommand, cdc.ErrGap, src.Database, src.System, identity.Database, identity.System)
 }
 
 // CheckHistory refuses, with ErrGap, a source whose log is not the one that the state was written from, as a start of capture would.
@@ -122,15 +122,15 @@ func (s *session) checkHistory(identity cdc.Identity) error {
 		for _, sw := range identity.Switches {
 			known = known || sw.Timeline == src.Timeline
 			if sw.Timeline >= src.Timeline && reach > sw.At {
-				return fmt.Errorf("%w: after a failover the server left timeline %d at %s, but %s is already in Kafka: the new primary does not have those changes. Try: "+cdc.StartAnew, cdc.ErrGap, sw.Timeline, sw.At, reach)
+				return fmt.Errorf("%w: after a failover the server left timeline %d at %s, but %s is already in Kafka: the new primary does not have those changes. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, sw.Timeline, sw.At, reach)
 			}
 		}
 		if !known {
-			return fmt.Errorf("%w: the server is on timeline %d, whose history does not hold timeline %d of the stored %s: it was restored or promoted from an older copy. Everything up to there is in Kafka. Try: connect to the former server, or "+cdc.StartAnew, cdc.ErrGap, identity.Timeline, src.Timeline, reach)
+			return fmt.Errorf("%w: the server is on timeline %d, whose history does not hold timeline %d of the stored %s: it was restored or promoted from an older copy. Everything up to there is in Kafka. Try: connect to the former server, or "+cdc.ResnapshotAllCommand, cdc.ErrGap, identity.Timeline, src.Timeline, reach)
 		}
 	}
 	if identity.Flushed < reach {
-		return fmt.Errorf("%w: the server's log ends at %s, before the stored %s: it was restored from an older copy. Try: "+cdc.StartAnew, cdc.ErrGap, identity.Flushed, reach)
+		return fmt.Errorf("%w: the server's log ends at %s, before the stored %s: it was restored from an older copy. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, identity.Flushed, reach)
 	}
 	return nil
 }
@@ -150,5 +150,5 @@ func (s *session) checkPublication(found bool) error {
 	if found {
 		return nil
 	}
-	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: "+cdc.StartAnew, cdc.ErrGap, s.Slot, s.state.Point.Reported)
+	return fmt.Errorf("%w: slot %s is there, but its publication was dropped; changes after %s cannot be read any more. Everything up to there is in Kafka. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, s.Slot, s.state.Point.Reported)
 }

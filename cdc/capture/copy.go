@@ -59,7 +59,7 @@ func (s *session) copyTable(ctx context.Context, snapshot cdc.Snapshot, t *liveT
 	}
 	err = snapshot.Copy(ctx, t.Table, w.row)
 	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !s.first { // nobody gave us the right to read a new table
-		w.refused = fmt.Errorf("%w; then "+cdc.CopyAgain(t.FullName()), err)
+		w.refused = fmt.Errorf("%w; then "+cdc.ResnapshotCommand(t.FullName()), err)
 	}
 	if err != nil && w.refused == nil {
 		return err

@@ -95,15 +95,15 @@ func (b *blindness) count(err error) {
 // watched is what a look compares: tables that can still be followed, and what published each of them at the start.
 type watched struct {
 	tables  []*cdc.Table
-	members map[uint32]cdc.Members
+	members map[uint32]cdc.PublishedBy
 }
 
 func (s *session) watched() watched {
-	w := watched{members: map[uint32]cdc.Members{}}
+	w := watched{members: map[uint32]cdc.PublishedBy{}}
 	for _, t := range s.live {
 		if !t.quarantined() {
 			w.tables = append(w.tables, t.Table)
-			w.members[t.OID] = t.state.Members
+			w.members[t.OID] = t.state.PublishedBy
 		}
 	}
 	return w
@@ -133,12 +133,12 @@ func (s *session) look(ctx context.Context, w watched) (*drift, error) {
 
 // left says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over from the
 // one of the start, it is taken for having left: the safe side.
-func left(t *cdc.Table, was, now cdc.Members) error {
+func left(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:
-		return errors.New("the table has left the publication: its changes are no longer sent. Try: " + cdc.CopyAgain(t.FullName()))
-	case !was.Share(now):
-		return errors.New("the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent. Try: " + cdc.CopyAgain(t.FullName()))
+		return errors.New("the table has left the publication: its changes are no longer sent. Try: " + cdc.ResnapshotCommand(t.FullName()))
+	case !was.SharesWith(now):
+		return errors.New("the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent. Try: " + cdc.ResnapshotCommand(t.FullName()))
 	}
 	return nil
 }

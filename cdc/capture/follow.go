@@ -55,7 +55,7 @@ func (s *session) readCuts() error {
 			t.cut, err = cdc.UnpackPosition(packed)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: the stored cut of %s cannot be read. Try: "+cdc.CopyAgain(t.FullName()), cdc.ErrRefused, t.FullName())
+			return fmt.Errorf("%w: the stored cut of %s cannot be read. Try: "+cdc.ResnapshotCommand(t.FullName()), cdc.ErrRefused, t.FullName())
 		}
 	}
 	return nil
@@ -170,7 +170,7 @@ func (f *follower) begin(e *cdc.Event) error {
 
 // lostRest says that the log went past a transaction of which a part is stored (rule 7).
 func (f *follower) lostRest() error {
-	return fmt.Errorf("%w: of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it. Try: "+cdc.StartAnew, cdc.ErrGap, f.stored.Position.CommitLSN, f.stored.Position.Ordinal)
+	return fmt.Errorf("%w: of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, f.stored.Position.CommitLSN, f.stored.Position.Ordinal)
 }
 
 // wanted reports whether the row at the present ordinal is to be written to the table of the relation.
@@ -284,7 +284,7 @@ func (f *follower) unfit(t *liveTable, reason error) {
 func (f *follower) impostor(w *cdc.WireRelation) {
 	for _, t := range f.live {
 		if t.Schema == w.Schema && t.Name == w.Name && !t.quarantined() && !f.copied(t) {
-			f.refuse(t, errors.New("the table was dropped and made again. Try: "+cdc.CopyAgain(t.FullName())))
+			f.refuse(t, errors.New("the table was dropped and made again. Try: "+cdc.ResnapshotCommand(t.FullName())))
 		}
 	}
 }

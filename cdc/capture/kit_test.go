@@ -274,9 +274,9 @@ func table(oid uint32, name string) *cdc.Table {
 
 func (f *fakeTables) List(context.Context) ([]*cdc.Table, error) { return f.list, f.err }
 
-func (f *fakeTables) Misnamed() []error { return f.misnamed }
+func (f *fakeTables) UnmatchedNames() []error { return f.misnamed }
 
-func (f *fakeTables) Unnamed() []uint32 { return f.unnamed }
+func (f *fakeTables) UnselectedTables() []uint32 { return f.unnamed }
 
 func (f *fakeTables) Encoder(_ context.Context, t *cdc.Table) (cdc.TableEncoder, error) {
 	return &fakeEncoder{t, f.reread}, f.unknown[t.OID]

@@ -13,18 +13,18 @@ import (
 // that left and came back, gets a new generation: its changes meanwhile were not sent. The others keep what publishes them now, so
 // that a member added since then may carry them on; one that is added and takes over between two starts makes a copy that was not
 // needed. A state without members, written by an earlier build, adopts those of now.
-func (s *session) settleMembers(members map[uint32]cdc.Members) []cdc.StateChange {
+func (s *session) settleMembers(members map[uint32]cdc.PublishedBy) []cdc.StateChange {
 	var changed []cdc.StateChange
 	for _, t := range s.live {
-		now, stored := members[t.OID], t.state.Members
+		now, stored := members[t.OID], t.state.PublishedBy
 		switch {
 		case t.state.Phase != cdc.TableStreaming || len(now) > 0 && slices.Equal(stored, now):
 			continue
-		case len(now) == 0 || len(stored) > 0 && !stored.Share(now):
+		case len(now) == 0 || len(stored) > 0 && !stored.SharesWith(now):
 			s.Log.Warn("table was taken out of the publication, or the publication was altered, so changes may have been missed; it is copied again", zap.String("table", t.FullName()))
 			t.state.Phase = cdc.TableCopying
 		default:
-			t.state.Members = now
+			t.state.PublishedBy = now
 		}
 		changed = append(changed, t.state)
 	}
@@ -43,7 +43,7 @@ func (s *session) noteMembers(ctx context.Context, tables []*liveTable) error {
 		return fmt.Errorf("publication: %w", err)
 	}
 	for _, t := range tables {
-		if t.state.Members = members[t.OID]; len(t.state.Members) == 0 {
+		if t.state.PublishedBy = members[t.OID]; len(t.state.PublishedBy) == 0 {
 			return fmt.Errorf("table %s left the publication while its copy was prepared; nothing of it was read, it is tried again. Try: keep it there while capture starts", t.FullName())
 		}
 	}

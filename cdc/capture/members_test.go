@@ -14,14 +14,14 @@ func TestMembersAreWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		_, state := r.snapshot()
-		require.Equal(t, cdc.Members{"member 1"}, state.Tables["public.a"].Members)
-		require.Equal(t, cdc.Members{"member 2"}, state.Tables["public.b"].Members)
+		require.Equal(t, cdc.PublishedBy{"member 1"}, state.Tables["public.a"].PublishedBy)
+		require.Equal(t, cdc.PublishedBy{"member 2"}, state.Tables["public.b"].PublishedBy)
 		r.tables.list = append(r.tables.list, table(3, "c"))
 		stop := r.start(t)
 		r.streaming(t)
 		require.NoError(t, stop())
 		_, state = r.snapshot()
-		require.Equal(t, cdc.Members{"member 3"}, state.Tables["public.c"].Members)
+		require.Equal(t, cdc.PublishedBy{"member 3"}, state.Tables["public.c"].PublishedBy)
 	})
 }
 
@@ -55,7 +55,7 @@ func TestLeftWhileRunning(t *testing.T) {
 				}
 				require.Equal(t, cdc.TableQuarantined, state.Tables["public.a"].Phase)
 				require.Contains(t, state.Tables["public.a"].Reason, test.says)
-				require.Contains(t, state.Tables["public.a"].Reason, "Try: "+cdc.CopyAgain("public.a"))
+				require.Contains(t, state.Tables["public.a"].Reason, "Try: "+cdc.ResnapshotCommand("public.a"))
 				require.Len(t, changes(records), 1)
 			})
 		})
@@ -84,23 +84,23 @@ func TestLeftWhileDown(t *testing.T) {
 		name       string
 		change     func(r *rig)
 		generation uint32
-		members    cdc.Members
+		members    cdc.PublishedBy
 	}{
-		{"nothing", func(*rig) {}, 1, cdc.Members{"member 1"}},
-		{"left", func(r *rig) { r.server.unpublish(1) }, 2, cdc.Members{"member 3"}},
-		{"left and came back", func(r *rig) { r.server.unpublish(1); r.server.publish(1) }, 2, cdc.Members{"member 3"}},
-		{"another member was added", func(r *rig) { r.server.publish(1) }, 1, cdc.Members{"member 1", "member 3"}},
+		{"nothing", func(*rig) {}, 1, cdc.PublishedBy{"member 1"}},
+		{"left", func(r *rig) { r.server.unpublish(1) }, 2, cdc.PublishedBy{"member 3"}},
+		{"left and came back", func(r *rig) { r.server.unpublish(1); r.server.publish(1) }, 2, cdc.PublishedBy{"member 3"}},
+		{"another member was added", func(r *rig) { r.server.publish(1) }, 1, cdc.PublishedBy{"member 1", "member 3"}},
 		{"a state of an earlier build", func(r *rig) {
 			old := r.state.Tables["public.a"]
-			old.Members = nil
+			old.PublishedBy = nil
 			r.state.Tables["public.a"] = old
-		}, 1, cdc.Members{"member 1"}},
+		}, 1, cdc.PublishedBy{"member 1"}},
 		{"left under a state of an earlier build", func(r *rig) {
 			old := r.state.Tables["public.a"]
-			old.Members = nil
+			old.PublishedBy = nil
 			r.state.Tables["public.a"] = old
 			r.server.unpublish(1)
-		}, 2, cdc.Members{"member 3"}},
+		}, 2, cdc.PublishedBy{"member 3"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestLeftWhileDown(t *testing.T) {
 					_, state := r.snapshot()
 					require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
 					require.Equal(t, test.generation, state.Tables["public.a"].Generation)
-					require.Equal(t, test.members, state.Tables["public.a"].Members)
+					require.Equal(t, test.members, state.Tables["public.a"].PublishedBy)
 					require.EqualValues(t, 1, state.Tables["public.b"].Generation)
 				}
 			})
@@ -137,7 +137,7 @@ func TestMembersMoveOn(t *testing.T) {
 		}
 		_, state := r.snapshot()
 		require.EqualValues(t, 1, state.Tables["public.a"].Generation)
-		require.Equal(t, cdc.Members{"member 3"}, state.Tables["public.a"].Members)
+		require.Equal(t, cdc.PublishedBy{"member 3"}, state.Tables["public.a"].PublishedBy)
 	})
 }
 
@@ -154,6 +154,6 @@ func TestLeftBeforeTheSnapshot(t *testing.T) {
 		require.NoError(t, stop())
 		_, state := r.snapshot()
 		require.EqualValues(t, 2, state.Tables["public.a"].Generation)
-		require.Equal(t, cdc.Members{"member 3"}, state.Tables["public.a"].Members)
+		require.Equal(t, cdc.PublishedBy{"member 3"}, state.Tables["public.a"].PublishedBy)
 	})
 }

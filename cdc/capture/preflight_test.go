@@ -67,7 +67,7 @@ func (r *rig) goesOn(t *testing.T) {
 // misfit is a policy that names a column that the table does not have.
 func misfit(t *cdc.Table) *cdc.Table {
 	out := refused(t.OID, t.Name, errKeyless)
-	out.Shape, out.ByConfig = t.Shape, true
+	out.Shape, out.RefusedByConfig = t.Shape, true
 	return out
 }
 
@@ -130,7 +130,7 @@ func (r *rig) left() (tables map[string]cdc.TableState, made []string) {
 
 type unpublished struct{ cdc.Source }
 
-func (unpublished) Published(context.Context, []*cdc.Table) (bool, map[uint32]cdc.Members, error) {
+func (unpublished) Published(context.Context, []*cdc.Table) (bool, map[uint32]cdc.PublishedBy, error) {
 	return false, nil, nil
 }
 
@@ -318,7 +318,7 @@ func TestAMisfitOfTheConfig(t *testing.T) {
 	for name, change := range map[string]func(t *cdc.Table){
 		"columns changed": func(t *cdc.Table) { t.Shape = "x" },
 		"made again":      func(t *cdc.Table) { t.OID = 77 },
-		"the table's own": func(t *cdc.Table) { t.ByConfig = false },
+		"the table's own": func(t *cdc.Table) { t.RefusedByConfig = false },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

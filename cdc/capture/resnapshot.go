@@ -17,14 +17,14 @@ import (
 //
 // Everything is copied again under the next epoch (rule 1), from a new slot. The order is: (1) the state `renewing`, the next epoch
 // and the open markers of all tables are one commit; (2) the former slot is dropped; (3) the state `creating` is committed; (4) from
-// there it is a first start. Cut short before (3), only Renew goes on, so that no slot is taken for the new one that is not;
+// there it is a first start. Cut short before (3), only ResnapshotAll goes on, so that no slot is taken for the new one that is not;
 // cut short behind it, any start does.
 
 // task is what a capture does in place of following the log.
 type task struct {
 	all    bool
-	tables []string // "schema.table", if not all
-	past   cdc.Past // what others than the state know
+	tables []string      // "schema.table", if not all
+	past   cdc.HighWater // what others than the state know
 }
 
 func (t *task) renews() bool { return t != nil && t.all }
@@ -33,7 +33,7 @@ func (t *task) renews() bool { return t != nil && t.all }
 func (t *task) names(table string) bool { return t != nil && slices.Contains(t.tables, table) }
 
 // widen adds to the state what else is known of the past.
-func (t *task) widen(state *cdc.State) { state.Past.Add(t.past) }
+func (t *task) widen(state *cdc.State) { state.HighWater.Add(t.past) }
 
 // errDone ends a session whose task is done.
 var errDone = errors.New("done")
@@ -41,18 +41,18 @@ var errDone = errors.New("done")
 // ErrStillRefused says that a table was copied again and is quarantined again.
 var ErrStillRefused = errors.New("quarantined again")
 
-// CopyAgain makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of those that a
+// Resnapshot makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of those that a
 // start would copy anyway; it returns once their copies are committed. A new policy, key or shape of these tables is taken for
 // acknowledged. It needs the slot to itself. Cut short at any point, the next start or call copies them from their beginning.
 // ErrStillRefused names a table whose rows cannot be carried; the others are copied.
-func (c *Capture) CopyAgain(ctx context.Context, tables []string) error {
+func (c *Capture) Resnapshot(ctx context.Context, tables []string) error {
 	return c.do(ctx, &task{tables: tables})
 }
 
-// Renew copies all tables again under the next epoch, from a new slot; a slot of that name is dropped. past is what others than
+// ResnapshotAll copies all tables again under the next epoch, from a new slot; a slot of that name is dropped. past is what others than
 // Kafka know of the pipeline: epoch and generations become higher than any there. It is the way out of every ErrGap, returns once all
 // copies are committed, and can be called again if it was cut short.
-func (c *Capture) Renew(ctx context.Context, past cdc.Past) error {
+func (c *Capture) ResnapshotAll(ctx context.Context, past cdc.HighWater) error {
 	return c.do(ctx, &task{all: true, past: past})
 }
 
@@ -98,7 +98,7 @@ func nearest(name string, tables []*liveTable) string {
 	best, least := "", max(2, len(name)/6)+1
 	for _, t := range tables {
 		if d := levenshtein.ComputeDistance(name, t.FullName()); d < least {
-			best, least = cdc.CopyAgain(t.FullName())+", ", d
+			best, least = cdc.ResnapshotCommand(t.FullName())+", ", d
 		}
 	}
 	return best
@@ -118,7 +118,7 @@ func (s *session) anew(t *liveTable) error {
 
 // nextEpoch is above every epoch that anybody knows of.
 func (s *session) nextEpoch() uint32 {
-	return max(s.state.Source.Epoch, s.state.Point.Position.Epoch, s.state.Past.Epoch) + 1
+	return max(s.state.Source.Epoch, s.state.Point.Position.Epoch, s.state.HighWater.Epoch) + 1
 }
 
 // rememberPast keeps the generations of tables that are not captured now: one that comes back must begin above them.
@@ -127,7 +127,7 @@ func (s *session) rememberPast() (changed []cdc.StateChange) {
 	for _, t := range s.live {
 		captured[t.FullName()] = true
 	}
-	for name, generation := range s.state.Past.Generations {
+	for name, generation := range s.state.HighWater.Generations {
 		t := s.state.Tables[name]
 		if captured[name] || t.Generation >= generation {
 			continue
@@ -148,7 +148,7 @@ func (s *session) renew(ctx context.Context, tables []*cdc.Table, found bool) er
 	s.state.Point = cdc.Point{Position: cdc.Position{Epoch: epoch}, Time: s.state.Point.Time}
 	s.state.Source.Phase = cdc.PhaseRenewing
 	for _, t := range s.live {
-		t.state.Generation = max(t.state.Generation, s.state.Past.Generations[t.FullName()])
+		t.state.Generation = max(t.state.Generation, s.state.HighWater.Generations[t.FullName()])
 	}
 	if err := s.open(ctx, s.uncopied(), append(s.excludeUnnamed(), s.rememberPast()...)); err != nil {
 		return err

@@ -13,12 +13,12 @@ import (
 // copyAgain runs the task in a process of its own.
 func (r *rig) copyAgain(t *testing.T, tables ...string) error {
 	t.Helper()
-	return r.second(func(*Options, *fakeTables) {}).CopyAgain(t.Context(), tables)
+	return r.second(func(*Options, *fakeTables) {}).Resnapshot(t.Context(), tables)
 }
 
-func (r *rig) renew(t *testing.T, past cdc.Past) error {
+func (r *rig) renew(t *testing.T, past cdc.HighWater) error {
 	t.Helper()
-	return r.second(func(*Options, *fakeTables) {}).Renew(t.Context(), past)
+	return r.second(func(*Options, *fakeTables) {}).ResnapshotAll(t.Context(), past)
 }
 
 // since gives the journal's lines behind a mark, without the looks at the publication.
@@ -104,7 +104,7 @@ func TestCopyAgainRefusals(t *testing.T) {
 		{"it cannot be captured", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", errKeyless.Error()},
 		{"a new one that cannot be", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", errKeyless.Error()},
 		{"another's policy", func(r *rig) { r.tables.list[1].PolicyPrint = "x" }, "public.a", "privacy policy of public.b"},
-		{"the slot is gone", func(r *rig) { r.server.slot = nil }, "public.a", cdc.StartAnew},
+		{"the slot is gone", func(r *rig) { r.server.slot = nil }, "public.a", cdc.ResnapshotAllCommand},
 		{"another prefix", func(r *rig) { r.tables.list[0].Topic = &cdc.Topic{Name: "q", Partitions: 2} }, "public.a", "put kafka.prefix back"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -187,30 +187,32 @@ func TestRenew(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(r *rig)
-		past   cdc.Past
+		past   cdc.HighWater
 		epoch  uint32
 		a      uint32 // generation of public.a
 	}{
-		{"nothing wrong", func(*rig) {}, cdc.Past{}, 2, 2},
-		{"slot gone", func(r *rig) { r.server.slot = nil }, cdc.Past{}, 2, 2},
-		{"slot ahead", func(r *rig) { r.server.slot.ConfirmedFlush = 5000 }, cdc.Past{}, 2, 2},
-		{"slot lost", func(r *rig) { r.server.slot.WALStatus = "lost" }, cdc.Past{}, 2, 2},
-		{"two_phase", func(r *rig) { r.server.slot.TwoPhase = true }, cdc.Past{}, 2, 2},
-		{"publication gone", func(r *rig) { r.server.published = nil }, cdc.Past{}, 2, 2},
-		{"state gone", func(r *rig) { r.state = cdc.State{Tables: map[string]cdc.TableState{}} }, cdc.Past{Epoch: 3, Generations: map[string]uint32{"public.a": 7}}, 4, 8},
-		{"ClickHouse has seen more", func(*rig) {}, cdc.Past{Epoch: 3, Generations: map[string]uint32{"public.a": 7}}, 4, 8},
-		{"progress has seen more", func(r *rig) { r.state.Past = cdc.Past{Epoch: 4, Generations: map[string]uint32{"public.a": 5}} }, cdc.Past{}, 5, 6},
-		{"other system", func(r *rig) { r.server.identity.System = "8" }, cdc.Past{}, 2, 2},
-		{"older timeline", func(r *rig) { r.state.Source.Timeline = 2 }, cdc.Past{}, 2, 2},
-		{"restored older server", func(r *rig) { r.server.identity.Flushed = 900; r.server.slot = nil }, cdc.Past{}, 2, 2},
-		{"hash key", func(r *rig) { r.options.HashKeys = map[string]string{"k1": "f2"} }, cdc.Past{}, 2, 2},
-		{"policy", func(r *rig) { r.tables.list[0].PolicyPrint = "x" }, cdc.Past{}, 2, 2},
+		{"nothing wrong", func(*rig) {}, cdc.HighWater{}, 2, 2},
+		{"slot gone", func(r *rig) { r.server.slot = nil }, cdc.HighWater{}, 2, 2},
+		{"slot ahead", func(r *rig) { r.server.slot.ConfirmedFlush = 5000 }, cdc.HighWater{}, 2, 2},
+		{"slot lost", func(r *rig) { r.server.slot.WALStatus = "lost" }, cdc.HighWater{}, 2, 2},
+		{"two_phase", func(r *rig) { r.server.slot.TwoPhase = true }, cdc.HighWater{}, 2, 2},
+		{"publication gone", func(r *rig) { r.server.published = nil }, cdc.HighWater{}, 2, 2},
+		{"state gone", func(r *rig) { r.state = cdc.State{Tables: map[string]cdc.TableState{}} }, cdc.HighWater{Epoch: 3, Generations: map[string]uint32{"public.a": 7}}, 4, 8},
+		{"ClickHouse has seen more", func(*rig) {}, cdc.HighWater{Epoch: 3, Generations: map[string]uint32{"public.a": 7}}, 4, 8},
+		{"progress has seen more", func(r *rig) {
+			r.state.HighWater = cdc.HighWater{Epoch: 4, Generations: map[string]uint32{"public.a": 5}}
+		}, cdc.HighWater{}, 5, 6},
+		{"other system", func(r *rig) { r.server.identity.System = "8" }, cdc.HighWater{}, 2, 2},
+		{"older timeline", func(r *rig) { r.state.Source.Timeline = 2 }, cdc.HighWater{}, 2, 2},
+		{"restored older server", func(r *rig) { r.server.identity.Flushed = 900; r.server.slot = nil }, cdc.HighWater{}, 2, 2},
+		{"hash key", func(r *rig) { r.options.HashKeys = map[string]string{"k1": "f2"} }, cdc.HighWater{}, 2, 2},
+		{"policy", func(r *rig) { r.tables.list[0].PolicyPrint = "x" }, cdc.HighWater{}, 2, 2},
 		{"quarantined", func(r *rig) {
 			s := r.state.Tables["public.a"]
 			s.Phase = cdc.TableQuarantined
 			r.state.Tables["public.a"] = s
-		}, cdc.Past{}, 2, 2},
-		{"a part of a transaction is stored", func(r *rig) { r.state.Point.Partial, r.state.Point.Position.CommitLSN = true, 1200 }, cdc.Past{}, 2, 2},
+		}, cdc.HighWater{}, 2, 2},
+		{"a part of a transaction is stored", func(r *rig) { r.state.Point.Partial, r.state.Point.Position.CommitLSN = true, 1200 }, cdc.HighWater{}, 2, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -247,7 +249,7 @@ func TestRenewRemembersWhatIsNotCaptured(t *testing.T) {
 		r.state = cdc.State{Tables: map[string]cdc.TableState{}}
 		all := r.tables.list
 		r.tables.list = all[1:]
-		require.NoError(t, r.renew(t, cdc.Past{Epoch: 1, Generations: map[string]uint32{"public.a": 7}}))
+		require.NoError(t, r.renew(t, cdc.HighWater{Epoch: 1, Generations: map[string]uint32{"public.a": 7}}))
 		r.tables.list = all
 		stop := r.start(t)
 		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
@@ -264,11 +266,11 @@ func TestALostStateIsNoFirstStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := ran(t)
-				r.state = cdc.State{Tables: map[string]cdc.TableState{}, Past: cdc.Past{Epoch: 1}}
+				r.state = cdc.State{Tables: map[string]cdc.TableState{}, HighWater: cdc.HighWater{Epoch: 1}}
 				change(r)
 				err := r.fails(t)
 				require.ErrorIs(t, err, cdc.ErrGap)
-				require.ErrorContains(t, err, cdc.StartAnew)
+				require.ErrorContains(t, err, cdc.ResnapshotAllCommand)
 				require.Error(t, r.copyAgain(t, "public.a"))
 			})
 		})
@@ -288,7 +290,7 @@ func TestRenewOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		mark := len(r.journal.all())
-		require.NoError(t, r.renew(t, cdc.Past{}))
+		require.NoError(t, r.renew(t, cdc.HighWater{}))
 		require.Equal(t, []string{
 			"topic p.public.a", "topic p.public.b",
 			"commit 0/0 a=copying/2 b=copying/2 source=renewing 4×open", "commit 0/0 source=renewing", "drop slot", "commit 0/0 source=creating", "publication", "slot", "commit 0/3E8 source=copying",
@@ -315,7 +317,7 @@ func TestRenewRefusals(t *testing.T) {
 				r := ran(t)
 				test.change(r)
 				points := len(r.points)
-				err := r.renew(t, cdc.Past{})
+				err := r.renew(t, cdc.HighWater{})
 				require.ErrorIs(t, err, cdc.ErrRefused)
 				require.ErrorContains(t, err, test.says)
 				require.Len(t, r.points, points, "nothing is committed")
@@ -325,7 +327,7 @@ func TestRenewRefusals(t *testing.T) {
 	}
 }
 
-// TestRenewIsCutShort kills it at each step. Before the state is `creating` only Renew goes on; behind it any start does.
+// TestRenewIsCutShort kills it at each step. Before the state is `creating` only ResnapshotAll goes on; behind it any start does.
 func TestRenewIsCutShort(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -342,13 +344,13 @@ func TestRenewIsCutShort(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := ran(t)
 				test.kill(r)
-				require.Error(t, r.renew(t, cdc.Past{}))
+				require.Error(t, r.renew(t, cdc.HighWater{}))
 				r.fail, r.server.slotErr, r.server.dropErr, r.server.copying = nil, nil, nil, nil
 				lost := r.server.add(insert(1, "meanwhile"))
 				epoch := uint32(2)
 				if !test.anybody {
-					require.ErrorContains(t, r.fails(t), cdc.StartAnew)
-					require.NoError(t, r.renew(t, cdc.Past{}))
+					require.ErrorContains(t, r.fails(t), cdc.ResnapshotAllCommand)
+					require.NoError(t, r.renew(t, cdc.HighWater{}))
 					epoch = 3
 				}
 				stop := r.start(t)

@@ -17,10 +17,10 @@ type server struct {
 	mu        sync.Mutex
 	identity  cdc.Identity
 	slot      *cdc.SlotStatus
-	published map[uint32]cdc.Members // nil: no publication
-	members   int                    // made so far: none comes twice
-	log       []cdc.Event            // of all transactions
-	ends      []cdc.LSN              // of the transaction of each
+	published map[uint32]cdc.PublishedBy // nil: no publication
+	members   int                        // made so far: none comes twice
+	log       []cdc.Event                // of all transactions
+	ends      []cdc.LSN                  // of the transaction of each
 	rows      map[uint32][]string
 	broker    *broker // to check what is reported, and for its journal
 	streams   []*fakeStream
@@ -97,7 +97,7 @@ func (s *server) Slot(context.Context) (cdc.SlotStatus, bool, error) {
 	return *s.slot, true, nil
 }
 
-func (s *server) Published(context.Context, []*cdc.Table) (bool, map[uint32]cdc.Members, error) {
+func (s *server) Published(context.Context, []*cdc.Table) (bool, map[uint32]cdc.PublishedBy, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.broker.journal.add("members")
@@ -133,7 +133,7 @@ func (s *server) EnsurePublication(_ context.Context, tables []*cdc.Table) error
 		}
 	}
 	if s.published == nil {
-		s.published = map[uint32]cdc.Members{}
+		s.published = map[uint32]cdc.PublishedBy{}
 	}
 	for _, t := range tables {
 		if len(s.published[t.OID]) == 0 {

@@ -62,7 +62,7 @@ func (s *session) survey(ctx context.Context, slot cdc.SlotStatus, found bool) (
 }
 
 // published gives what publishes each of the tables; a publication that is gone is refused.
-func (s *session) published(ctx context.Context, tables []*cdc.Table) (map[uint32]cdc.Members, error) {
+func (s *session) published(ctx context.Context, tables []*cdc.Table) (map[uint32]cdc.PublishedBy, error) {
 	found, members, err := s.Source.Published(ctx, tables)
 	if err != nil {
 		return nil, fmt.Errorf("publication: %w", err)
@@ -159,7 +159,7 @@ func (s *session) resume(ctx context.Context, identity cdc.Identity, tables []*c
 
 // publish adds the tables to the publication that are not there. Later than at a first start, one that we may not add (its owner has
 // to) costs nothing but itself.
-func (s *session) publish(ctx context.Context, tables []*cdc.Table, members map[uint32]cdc.Members, first bool) error {
+func (s *session) publish(ctx context.Context, tables []*cdc.Table, members map[uint32]cdc.PublishedBy, first bool) error {
 	err := s.Source.EnsurePublication(ctx, tables)
 	if err != nil && (first || !errors.Is(err, cdc.ErrRefused)) {
 		return fmt.Errorf("publication: %w", err)
@@ -178,7 +178,7 @@ func (s *session) publish(ctx context.Context, tables []*cdc.Table, members map[
 		case !errors.Is(err, cdc.ErrRefused):
 			return fmt.Errorf("publication: %w", err)
 		case live.begun():
-			s.quarantine(live, fmt.Errorf("it is not in the publication: %w; then "+cdc.CopyAgain(live.FullName()), err))
+			s.quarantine(live, fmt.Errorf("it is not in the publication: %w; then "+cdc.ResnapshotCommand(live.FullName()), err))
 			changed = append(changed, live.state)
 		default:
 			delete(s.live, t.OID)

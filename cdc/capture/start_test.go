@@ -214,7 +214,7 @@ func TestChangedColumnsAreNamed(t *testing.T) {
 		reason := r.capture.Status().Tables[0].Reason
 		require.NoError(t, stop())
 		require.Contains(t, reason, "the table's columns have changed (dropped note, renamed zip to postcode, postcode is now char(9), was char(5), added note text): its rows may have changed")
-		require.Contains(t, reason, "Try: "+cdc.CopyAgain("public.a"))
+		require.Contains(t, reason, "Try: "+cdc.ResnapshotCommand("public.a"))
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Published implements cdc.Source.
-func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, members map[uint32]cdc.Members, err error) {
+func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, members map[uint32]cdc.PublishedBy, err error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return false, nil, err
@@ -43,7 +43,7 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 	return nil
 }
 
-func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (found bool, members map[uint32]cdc.Members, err error) {
+func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (found bool, members map[uint32]cdc.PublishedBy, err error) {
 	name := s.options.Publication
 	var complete, viaRoot, generated bool
 	err = conn.QueryRow(ctx, `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot, coalesce(to_jsonb(p)->>'pubgencols', 'n') <> 'n'
@@ -121,7 +121,7 @@ WHERE up.relation IN (SELECT oid FROM pg_class WHERE relkind = 'r' AND relpersis
 ORDER BY 1, 2`
 
 // members lists what publishes each of the tables, by OID; a table without an entry is not published.
-func (s *Source) members(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) (map[uint32]cdc.Members, error) {
+func (s *Source) members(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) (map[uint32]cdc.PublishedBy, error) {
 	oids := make([]uint32, len(tables))
 	for i, t := range tables {
 		oids[i] = t.OID
@@ -134,7 +134,7 @@ func (s *Source) members(ctx context.Context, conn *pgx.Conn, name string, table
 	if err != nil {
 		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
 	}
-	out := map[uint32]cdc.Members{}
+	out := map[uint32]cdc.PublishedBy{}
 	var oid uint32
 	var member string
 	_, err = pgx.ForEachRow(rows, []any{&oid, &member}, func() error {

@@ -65,12 +65,12 @@ func members(t *testing.T, r *rig) {
 			r.exec(t, statements(test.later)...)
 			now := r.membersOf(t, table)
 			require.Len(t, now, test.now, "%s → %s", was, now)
-			require.Equal(t, test.stayed, was.Share(now), "%s → %s", was, now)
+			require.Equal(t, test.stayed, was.SharesWith(now), "%s → %s", was, now)
 		})
 	}
 }
 
-func (r *rig) membersOf(t *testing.T, table *cdc.Table) cdc.Members {
+func (r *rig) membersOf(t *testing.T, table *cdc.Table) cdc.PublishedBy {
 	t.Helper()
 	found, members, err := r.Published(t.Context(), []*cdc.Table{table})
 	require.NoError(t, err)

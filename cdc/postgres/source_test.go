@@ -167,7 +167,7 @@ func publicationRefusals(t *testing.T, r *rig) {
 	}
 }
 
-func second(_ bool, _ map[uint32]cdc.Members, err error) error { return err }
+func second(_ bool, _ map[uint32]cdc.PublishedBy, err error) error { return err }
 
 func missingRights(t *testing.T, r *rig) {
 	weak := r.source(r.role(t, "weak", "REPLICATION"))

@@ -161,7 +161,7 @@ func (s *stream) refused(m *pgproto3.ErrorResponse) error {
 	if m.Code != undefinedObject {
 		return errors.New(says)
 	}
-	return fmt.Errorf("%w: %s: what it names was dropped, and changes after %s cannot be read any more, also where it was made again. Everything up to there is in Kafka. Try: "+cdc.StartAnew,
+	return fmt.Errorf("%w: %s: what it names was dropped, and changes after %s cannot be read any more, also where it was made again. Everything up to there is in Kafka. Try: "+cdc.ResnapshotAllCommand,
 		cdc.ErrGap, says, cdc.LSN(s.reported.Load()))
 }
 

@@ -201,7 +201,7 @@ func publicationDropped(t *testing.T, r *rig) {
 		if err != nil {
 			require.ErrorContains(t, err, "does not exist")
 			require.ErrorIs(t, err, cdc.ErrGap)
-			require.ErrorContains(t, err, "Try: "+cdc.StartAnew)
+			require.ErrorContains(t, err, "Try: "+cdc.ResnapshotAllCommand)
 			return
 		}
 		if rows += text(e); strings.Contains(rows, "3,") {

@@ -73,7 +73,7 @@ func Source(phase cdc.Phase) cdc.SourceState {
 func Table(name, topic string) cdc.TableState {
 	return cdc.TableState{
 		Format: cdc.StateFormat, Schema: "public", Table: name, OID: 4242, Topic: topic, Phase: cdc.TableCopying, Generation: 1, KeyPrint: "k", PolicyPrint: "p",
-		Members: cdc.Members{"table 7", "schema 8"}, Columns: []cdc.Column{{Number: 1, Name: "id", Type: "bigint"}},
+		PublishedBy: cdc.PublishedBy{"table 7", "schema 8"}, Columns: []cdc.Column{{Number: 1, Name: "id", Type: "bigint"}},
 	}
 }
 

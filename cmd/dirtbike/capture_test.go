@@ -157,7 +157,7 @@ func TestQuarantine(t *testing.T) {
 	l = r.start("run")
 	code, _, errs = r.verb("wait", "--timeout", "10s")
 	require.Equal(t, exitNo, code, errs)
-	require.Contains(t, errs, "Try: "+cdc.CopyAgain("public.others"))
+	require.Contains(t, errs, "Try: "+cdc.ResnapshotCommand("public.others"))
 	code, _, errs = r.verb("resnapshot", "public.others")
 	require.Equal(t, exitWrong, code, errs)
 	require.Contains(t, errs, "somebody streams from slot")

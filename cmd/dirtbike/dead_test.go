@@ -72,7 +72,7 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		code, out, errs := r.verb("status")
 		require.Equal(t, exitNo, code)
 		require.Regexp(t, "^slot "+r.name+" is gone: changes since [0-9A-F]+/[0-9A-F]+ cannot be read · ", out)
-		require.Contains(t, errs, "Try: "+cdc.StartAnew)
+		require.Contains(t, errs, "Try: "+cdc.ResnapshotAllCommand)
 		code, out, _ = r.verb("status", "--json")
 		require.Equal(t, exitNo, code)
 		require.Contains(t, out, `"retained_wal_bytes": null`)

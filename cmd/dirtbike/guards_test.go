@@ -71,7 +71,7 @@ func (g *guarded) stops(verb, says string) {
 		g.ends(l, 30*time.Second)
 		require.Equal(g, exitWrong, l.cmd.ProcessState.ExitCode(), l.output())
 		require.Regexp(g, `(?m)^Error: .*`+says+`.*$`, l.output())
-		require.Regexp(g, `(?m)^Try: .*`+regexp.QuoteMeta(cdc.StartAnew), l.output())
+		require.Regexp(g, `(?m)^Try: .*`+regexp.QuoteMeta(cdc.ResnapshotAllCommand), l.output())
 	}
 	require.Equal(g, before, g.topicEnds(), "nothing moves")
 	code, _, errs := g.verb("wait", "--timeout", "2s")

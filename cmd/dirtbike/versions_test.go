@@ -21,7 +21,7 @@ func (r *rig) publicationMadeAgain(compare oracle.Options) {
 	l := r.start("capture")
 	r.ends(l, 30*time.Second)
 	require.Equal(r, exitWrong, l.cmd.ProcessState.ExitCode(), l.output())
-	require.Contains(r, l.output(), "Try: "+cdc.StartAnew)
+	require.Contains(r, l.output(), "Try: "+cdc.ResnapshotAllCommand)
 	code, _, errs := r.verb("resnapshot", "--all")
 	require.Zero(r, code, errs)
 	l = r.start("run")

@@ -30,7 +30,7 @@ func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32
 		switch {
 		case time.Since(began) < unknownPatience:
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrTopicChanged, err)
+			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrTopicChanged, err)
 		case errors.Is(err, errAhead):
 			return fmt.Errorf("%w: %w", ErrGap, err)
 		}
@@ -90,7 +90,7 @@ func (l *Loader) checkProgress(ctx context.Context, topic string, found error) e
 	if err != nil || len(applied[topic]) == 0 {
 		return nil //nolint:nilerr // asked again soon; without a row it is a first start
 	}
-	return fmt.Errorf("%w: Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt? What is in ClickHouse is safe. Try: connect to the former cluster, or "+cdc.StartAnew, ErrTopicChanged, topic)
+	return fmt.Errorf("%w: Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt? What is in ClickHouse is safe. Try: connect to the former cluster, or "+cdc.ResnapshotAllCommand, ErrTopicChanged, topic)
 }
 
 const (
@@ -168,11 +168,11 @@ func (l *Loader) assignTopic(name string, d kadm.TopicDetail) (*topic, error) {
 }
 
 func changedTopic(name string) error {
-	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrTopicChanged, name)
+	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrTopicChanged, name)
 }
 
 func gap(topic string, partition int32, have, start int64) error {
-	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
+	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
 		ErrGap, topic, partition, have, start)
 }
 

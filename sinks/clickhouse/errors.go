@@ -100,4 +100,4 @@ func isFinal(err error) bool {
 var errNoStorage = fmt.Errorf("is not there: %w", errContract)
 
 // errContract says that a storage table does not have the columns of the registered schema.
-var errContract = errors.New("somebody changed it by hand? Try: " + cdc.StartAnew)
+var errContract = errors.New("somebody changed it by hand? Try: " + cdc.ResnapshotAllCommand)

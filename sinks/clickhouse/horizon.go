@@ -29,7 +29,7 @@ func (l *Loader) checkHorizon(p *partition, k known, young kadm.ListedOffsets) {
 	if p.applied == 0 || !ok || first.Err != nil || first.Offset <= p.applied {
 		return
 	}
-	why := fmt.Errorf("%w: topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
+	why := fmt.Errorf("%w: topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
 		ErrGap, p.topic.name, p.id, p.applied, l.o.ReplayHorizon)
 	k.seek(p, why, false)
 }

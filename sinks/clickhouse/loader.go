@@ -302,7 +302,7 @@ func (l *Loader) outOfRange(topic string, partition int32) error {
 	if t := l.topics[topic]; t != nil && t.parts[partition] != nil {
 		have = t.parts[partition].next
 	}
-	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: "+cdc.StartAnew, ErrGap, topic, partition, have)
+	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrGap, topic, partition, have)
 }
 
 // stop remembers why the loader must stop; the poll loop returns it.

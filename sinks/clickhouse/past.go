@@ -10,9 +10,9 @@ import (
 )
 
 // ReadPast gives the highest epoch and generations that ClickHouse has of the pipeline with this prefix. Nothing where load never ran.
-func ReadPast(ctx context.Context, conn driver.Conn, database, prefix string) (cdc.Past, error) {
+func ReadPast(ctx context.Context, conn driver.Conn, database, prefix string) (cdc.HighWater, error) {
 	l := &Loader{o: Options{Database: database}, conn: conn}
-	var past cdc.Past
+	var past cdc.HighWater
 	for _, q := range []struct {
 		sql string
 		// table is the name of the first column's value.
@@ -28,7 +28,7 @@ func ReadPast(ctx context.Context, conn driver.Conn, database, prefix string) (c
 	} {
 		err := readPast(ctx, conn, q.sql, func(name string, epoch, generation uint32) {
 			if past.Epoch = max(past.Epoch, epoch); q.table != nil {
-				past.See(q.table(name), generation)
+				past.Observe(q.table(name), generation)
 			}
 		})
 		switch errorCode(err) {

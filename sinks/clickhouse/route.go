@@ -128,7 +128,7 @@ func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writ
 // row which a record builds upon, is stale from here on: the table is not exact until the newest one is shown.
 func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
 	if p.newest == 0 {
-		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.CopyAgain(p.topic.table), p.id)
+		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.ResnapshotCommand(p.topic.table), p.id)
 	}
 	shown := p.topic.shown
 	newest := max(p.newest, shown) // shown: it was opened on every partition
@@ -205,7 +205,7 @@ func (l *Loader) read(ctx context.Context, p *partition, r *row, w *writer, sche
 	case n < p.newest:
 		return nil
 	case n > p.newest:
-		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.CopyAgain(p.topic.table), n, p.id)
+		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.ResnapshotCommand(p.topic.table), n, p.id)
 	}
 	s, err := l.store(ctx, p.topic, n, w, schemaID)
 	if err != nil || s == nil {

@@ -57,7 +57,7 @@ func (l *Loader) recount(p *partition, rec *kgo.Record, generation uint32) error
 	newest := p.opened(rec.Offset)
 	p.seek = &seek{
 		above: newest, until: p.stable, from: rec.Offset, since: time.Now(),
-		why: fmt.Errorf("%w: topic %s, partition %d, offset %d: generation %d of the table begins behind generation %d: capture has lost its state; what is in ClickHouse is safe. Try: "+cdc.StartAnew,
+		why: fmt.Errorf("%w: topic %s, partition %d, offset %d: generation %d of the table begins behind generation %d: capture has lost its state; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
 			ErrGap, rec.Topic, p.id, rec.Offset, generation, newest),
 	}
 	return p.seek.pass(rec.Offset + 1)

@@ -19,7 +19,7 @@ func (w *world) stopsWith(t *testing.T, is error) {
 	l := w.load()
 	err := receive(t, l.done)
 	require.ErrorIs(w.t, err, is)
-	require.ErrorContains(w.t, err, cdc.StartAnew)
+	require.ErrorContains(w.t, err, cdc.ResnapshotAllCommand)
 	require.NotContains(w.t, err.Error(), "\n")
 	close(l.done)
 }

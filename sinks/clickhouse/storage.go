@@ -161,7 +161,7 @@ func sameContract(s *storage, t *schemas.Table, schemaID int) error {
 		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
 	})
 	if !same || !slices.Equal(s.table.Key, t.Key) {
-		return fmt.Errorf("%w %d. Try: "+cdc.CopyAgain(s.topic.table), errMisfit, s.generation)
+		return fmt.Errorf("%w %d. Try: "+cdc.ResnapshotCommand(s.topic.table), errMisfit, s.generation)
 	}
 	return nil
 }

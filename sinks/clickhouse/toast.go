@@ -73,7 +73,7 @@ func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
 		l.outgrown(p.topic, p.topic.generation(s.generation))
 		return
 	}
-	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.CopyAgain(p.topic.table),
+	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.ResnapshotCommand(p.topic.table),
 		p.id, sqlName(p.topic.table)))
 }
 

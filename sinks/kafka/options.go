@@ -33,7 +33,7 @@ type Options struct {
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
-	// Anew says that the stored state is about to be replaced (cdc.Capture.Renew): what does not fit, or cannot be read, is warned of in
+	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or cannot be read, is warned of in
 	// place of being refused.
 	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.

@@ -57,7 +57,7 @@ func TestPastOutlivesTheState(t *testing.T) {
 			require.NoError(t, err)
 			state, err = anew.Recover(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, cdc.Past{Epoch: 3, Generations: map[string]uint32{"public.claims": 7}}, state.Past)
+			require.Equal(t, cdc.HighWater{Epoch: 3, Generations: map[string]uint32{"public.claims": 7}}, state.HighWater)
 		})
 	}
 }

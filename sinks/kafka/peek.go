@@ -46,27 +46,27 @@ func (s *Sink) peek(ctx context.Context) (*cdc.State, error) {
 		return nil, err
 	}
 	if state.Source.Phase == cdc.PhaseNone {
-		if state.Past, err = s.peekPast(ctx, r); err != nil {
+		if state.HighWater, err = s.peekPast(ctx, r); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.checkState(state); err != nil {
 		return nil, err
 	}
-	if missing && state.Past.Epoch == 0 {
+	if missing && state.HighWater.Epoch == 0 {
 		return nil, nil // nobody has begun
 	}
 	return state, nil
 }
 
 // peekPast is what the progress topic knows, if there is one.
-func (s *Sink) peekPast(ctx context.Context, r *reader) (cdc.Past, error) {
+func (s *Sink) peekPast(ctx context.Context, r *reader) (cdc.HighWater, error) {
 	end, err := s.stableEnd(ctx, r.adm, s.progressTopic())
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return cdc.Past{}, nil
+		return cdc.HighWater{}, nil
 	}
 	if err != nil {
-		return cdc.Past{}, err
+		return cdc.HighWater{}, err
 	}
 	return s.past(ctx, r, end)
 }

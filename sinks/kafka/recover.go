@@ -168,7 +168,7 @@ func (s *Sink) load(ctx context.Context, ends map[string]int64) (*cdc.State, err
 		return nil, err
 	}
 	if s.o.Anew || state.Source.Phase == cdc.PhaseNone {
-		if state.Past, err = s.past(ctx, r, ends[s.progressTopic()]); err != nil {
+		if state.HighWater, err = s.past(ctx, r, ends[s.progressTopic()]); err != nil {
 			return nil, err
 		}
 	}
@@ -212,10 +212,10 @@ func (s *Sink) checkState(state *cdc.State) error {
 		if empty {
 			return nil
 		}
-		return refuse(cdc.StartAnew, "topic %s holds tables or a point but no source: part of it is lost", s.stateTopic())
+		return refuse(cdc.ResnapshotAllCommand, "topic %s holds tables or a point but no source: part of it is lost", s.stateTopic())
 	}
 	if s.o.Partitions != 0 && state.Source.Partitions != 0 && s.o.Partitions != state.Source.Partitions {
-		return refuse(fmt.Sprintf("set it back to %d, or %s", state.Source.Partitions, cdc.StartAnew),
+		return refuse(fmt.Sprintf("set it back to %d, or %s", state.Source.Partitions, cdc.ResnapshotAllCommand),
 			"kafka.partitions is %d, this pipeline's topics were made with %d: another count would move keys between partitions", s.o.Partitions, state.Source.Partitions)
 	}
 	return nil

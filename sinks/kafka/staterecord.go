@@ -72,7 +72,7 @@ func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 }
 
 // unreadable is the way out of a record that this release cannot read.
-const unreadable = "upgrade dirtbike to the release that wrote it, or " + cdc.StartAnew
+const unreadable = "upgrade dirtbike to the release that wrote it, or " + cdc.ResnapshotAllCommand
 
 // foldState applies one record of the state topic. A record that it cannot read is cdc.ErrRefused; the error names the key, never
 // the content.

@@ -195,7 +195,7 @@ func (w *wanted) count(detail kadm.TopicDetail) error {
 	if n == int(w.partitions) {
 		return nil
 	}
-	return &WrongPartitions{Topic: w.name, Have: n, err: refuse(w.recount+cdc.StartAnew,
+	return &WrongPartitions{Topic: w.name, Have: n, err: refuse(w.recount+cdc.ResnapshotAllCommand,
 		"it has %d partitions, wanted %d: another count would move keys between partitions", n, w.partitions)}
 }
 

@@ -200,14 +200,14 @@ func TestList(t *testing.T) {
 	for _, table := range list {
 		if table.Refused != nil {
 			refused[table.FullName()] = table.Refused.Error()
-			require.Equal(t, table.Name != "a", table.ByConfig, "the lack of a key is no matter of the config")
+			require.Equal(t, table.Name != "a", table.RefusedByConfig, "the lack of a key is no matter of the config")
 			require.NotEmpty(t, table.Shape)
 			require.NotZero(t, table.OID)
 			_, err := tables.Encoder(t.Context(), table)
 			require.Error(t, err, "nothing of it can be encoded")
 		}
-		if table.Doubt != nil {
-			doubts[table.FullName()] = table.Doubt.Error()
+		if table.BlocksStart != nil {
+			doubts[table.FullName()] = table.BlocksStart.Error()
 		}
 	}
 	require.Len(t, list, 5)
@@ -218,11 +218,11 @@ func TestList(t *testing.T) {
 	}, refused)
 	require.Equal(t, map[string]string{"public.c": "may be another"}, doubts)
 	var misnamed []string
-	for _, err := range tables.Misnamed() {
+	for _, err := range tables.UnmatchedNames() {
 		misnamed = append(misnamed, err.Error())
 	}
 	require.Equal(t, []string{"no table z", "no table y", "no column u"}, misnamed)
-	require.Len(t, tables.Unnamed(), 2, "public.unnamed and s.d")
+	require.Len(t, tables.UnselectedTables(), 2, "public.unnamed and s.d")
 }
 
 // everywhere selects all schemas.
@@ -239,7 +239,7 @@ func TestClashes(t *testing.T) {
 	require.Len(t, list, 2)
 	for _, table := range list {
 		require.NoError(t, table.Refused)
-		require.ErrorContains(t, table.Doubt, `public.s_d and s.d would share the ClickHouse view "s_d". Try: exclude one of them`)
+		require.ErrorContains(t, table.BlocksStart, `public.s_d and s.d would share the ClickHouse view "s_d". Try: exclude one of them`)
 	}
 }
 

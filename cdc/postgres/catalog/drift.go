@@ -61,9 +61,9 @@ func (t *Tables) wayBack(table string, why error, e *entry) error {
 		why = fmt.Errorf("%w; as it is now it cannot be copied: %w", why, still)
 	}
 	if strings.Contains(why.Error(), "Try: ") {
-		return fmt.Errorf("%w; then "+cdc.CopyAgain(table), why)
+		return fmt.Errorf("%w; then "+cdc.ResnapshotCommand(table), why)
 	}
-	return fmt.Errorf("%w. Try: "+cdc.CopyAgain(table), why)
+	return fmt.Errorf("%w. Try: "+cdc.ResnapshotCommand(table), why)
 }
 
 // unfit says why a table of that name, as it is now, would be refused when it is copied again; nil if it would not be.

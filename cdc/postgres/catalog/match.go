@@ -20,10 +20,10 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 	}
 	if why := difference(k.rel, w); why != "" {
 		if still := keyRefusal(k.rel, w); still != "" {
-			return fmt.Errorf("the table changed while captured: %s, and %s. Try: add %s to source.tables, or give the column a type that can be a key; then "+cdc.CopyAgain(table.FullName()),
+			return fmt.Errorf("the table changed while captured: %s, and %s. Try: add %s to source.tables, or give the column a type that can be a key; then "+cdc.ResnapshotCommand(table.FullName()),
 				why, still, strconv.Quote("!"+table.FullName()))
 		}
-		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.CopyAgain(table.FullName()), why)
+		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.ResnapshotCommand(table.FullName()), why)
 	}
 	return nil
 }

@@ -133,15 +133,15 @@ func (t *Tables) clashes(entries []*entry, found *findings) {
 	}
 }
 
-// Misnamed implements cdc.Tables.
-func (t *Tables) Misnamed() []error {
+// UnmatchedNames implements cdc.Tables.
+func (t *Tables) UnmatchedNames() []error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.misnamed
 }
 
-// Unnamed implements cdc.Tables.
-func (t *Tables) Unnamed() []uint32 {
+// UnselectedTables implements cdc.Tables.
+func (t *Tables) UnselectedTables() []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.unnamed
@@ -160,12 +160,12 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 	if err != nil {
 		return refusedTable(e, err, true), nil //nolint:nilerr // it is the table's own
 	}
-	k.cdc.Doubt = found.doubts[e.rel.FullName()]
+	k.cdc.BlocksStart = found.doubts[e.rel.FullName()]
 	return k, nil
 }
 
 func refusedTable(e *entry, why error, byConfig bool) *known {
-	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: why, ByConfig: byConfig}}
+	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: why, RefusedByConfig: byConfig}}
 }
 
 func (t *Tables) compile(e *entry) (*known, error) {

@@ -19,7 +19,7 @@ var Ready = []Check{
 		Do: "See that Postgres runs and `source.url` is right. While capture is down, start it: `dirtbike run`. While it runs, see which check fails beside this one: the log piles up " +
 			"behind it, or behind a transaction that stays open in Postgres. To gain time, raise `max_slot_wal_keep_size`, as a superuser and to a size that the disk has room for: " +
 			"`ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf();` " +
-			"If the slot is gone or lost: the same, so that it is not lost again, then `" + cdc.StartAnew + "`.",
+			"If the slot is gone or lost: the same, so that it is not lost again, then `" + cdc.ResnapshotAllCommand + "`.",
 	},
 	{
 		Slug:    "capture",

@@ -59,8 +59,8 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		line, says string
 	}{
 		"alive":    {func(*facts) {}, "phase streaming · ClickHouse is 4.0 KiB, 1m0s behind · Postgres keeps 1.0 MiB of log for the slot", ""},
-		"gone":     {func(f *facts) { f.slot = slotFacts{name: "s", at: now, current: 0x2000} }, "slot s is gone: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "slot s is gone: changes since 0/1000 cannot be read. Try: " + cdc.StartAnew},
-		"lost":     {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "Try: raise max_slot_wal_keep_size, then " + cdc.StartAnew},
+		"gone":     {func(f *facts) { f.slot = slotFacts{name: "s", at: now, current: 0x2000} }, "slot s is gone: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "slot s is gone: changes since 0/1000 cannot be read. Try: " + cdc.ResnapshotAllCommand},
+		"lost":     {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read · ClickHouse is 4.0 KiB, 1m0s behind", "Try: raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand},
 		"inactive": {func(f *facts) { f.slot.active = false }, "no capture is running (slot s is inactive, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "Try: dirtbike run, or dirtbike capture"},
 		"since":    {func(f *facts) { f.slot.active, f.slot.since = false, now }, "no capture is running (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind", "no capture is running"},
 		"connected": {func(f *facts) { f.slot.active, f.slot.connected, f.slot.since = false, true, now }, "a capture is connected to Postgres and does not stream (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it) · ClickHouse is 4.0 KiB, 1m0s behind",

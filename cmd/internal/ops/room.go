@@ -113,7 +113,7 @@ func (f slotFacts) judge(slot string, fc forecast) error {
 	case !f.found:
 		return fmt.Errorf("slot %s does not exist: changes from now on would be missed. Try: dirtbike run, which creates it at a first start and otherwise says what is lost", slot)
 	case f.walStatus == "lost":
-		return fmt.Errorf("Postgres has invalidated slot %s: changes are lost. Try: raise max_slot_wal_keep_size, then "+cdc.StartAnew, slot)
+		return fmt.Errorf("Postgres has invalidated slot %s: changes are lost. Try: raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand, slot)
 	case f.walStatus == "unreserved":
 		return fmt.Errorf("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Try: ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which check fails beside this one", slot, f.retained>>19)
 	case fc.limit == "" && f.retained > uncapped:

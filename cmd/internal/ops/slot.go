@@ -77,9 +77,9 @@ const nobodyRuns = "no capture is running"
 func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
 	switch {
 	case point > 0 && !f.found:
-		return fmt.Sprintf("slot %s is gone: changes since %s cannot be read", f.name, point), cdc.StartAnew
+		return fmt.Sprintf("slot %s is gone: changes since %s cannot be read", f.name, point), cdc.ResnapshotAllCommand
 	case f.walStatus == "lost":
-		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), "raise max_slot_wal_keep_size, then " + cdc.StartAnew
+		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), "raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand
 	case f.found && !f.active && phase == string(cdc.PhaseStreaming):
 		since := ""
 		if !f.since.IsZero() {

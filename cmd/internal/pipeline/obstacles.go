@@ -164,9 +164,9 @@ func (o *obstacle) String() string {
 
 // obstaclesOf is the zero value if nothing keeps the table out. r is the zero value for one that is gone by now.
 func obstaclesOf(t *cdc.Table, r right) (o obstacle) {
-	for _, err := range append(parts(t.Refused), parts(t.Doubt)...) {
+	for _, err := range append(parts(t.Refused), parts(t.BlocksStart)...) {
 		by := ""
-		if problem := (*config.Error)(nil); t.ByConfig || errors.As(err, &problem) {
+		if problem := (*config.Error)(nil); t.RefusedByConfig || errors.As(err, &problem) {
 			by = inConfig
 		}
 		why, mend, _ := strings.Cut(ops.JoinReasons([]string{err.Error()}), " Try: ")

@@ -58,7 +58,7 @@ privacy: {mode: open, columns: {public.dropped: {id: drop, ssn: hash}}}
 func TestWhoMends(t *testing.T) {
 	unnamed := &config.Error{Problem: `column "id" belongs to the key of public.t and is not named. Try: keep or hash`}
 	other := &config.Error{Problem: `column "nr" belongs to the key of public.t and is not named. Try: keep or hash`}
-	refused := &cdc.Table{Schema: "public", Name: "t", Refused: cdc.OneLine(unnamed, other), ByConfig: true}
+	refused := &cdc.Table{Schema: "public", Name: "t", Refused: cdc.OneLine(unnamed, other), RefusedByConfig: true}
 	both := &cdc.Table{Schema: "public", Name: "t", Refused: cdc.OneLine(unnamed, errors.New("table public.t cannot be captured: it has no primary key. Try: give public.t a primary key"))}
 	fine := &cdc.Table{Schema: "public", Name: "t"}
 	lacks := right{role: "dirt", schema: "public", table: "public.t", publication: "dirtbike", usage: true}

@@ -12,10 +12,10 @@ import (
 )
 
 // Resnapshot copies the tables again, "schema.table", or all of them under the next epoch, from a new slot. It returns once the copies
-// are committed to Kafka; load needs not run. See cdc.Capture.CopyAgain and Renew.
+// are committed to Kafka; load needs not run. See capture.Capture.Resnapshot and ResnapshotAll.
 func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error {
 	o.anew = all
-	var past cdc.Past
+	var past cdc.HighWater
 	if all {
 		var err error
 		if past, err = readPast(ctx, o); err != nil {
@@ -28,9 +28,9 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 	}
 	defer release(context.WithoutCancel(ctx))
 	if all {
-		err = copier.Renew(ctx, past)
+		err = copier.ResnapshotAll(ctx, past)
 	} else {
-		err = copier.CopyAgain(ctx, tables)
+		err = copier.Resnapshot(ctx, tables)
 	}
 	if err == nil || errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrFenced) || errors.Is(err, capture.ErrStillRefused) || errors.Is(err, cdc.ErrUnreachable) || ctx.Err() != nil {
 		return err
@@ -44,15 +44,15 @@ func notYet(err error) error {
 }
 
 // readPast asks ClickHouse, which may know of epochs and generations that Kafka has lost.
-func readPast(ctx context.Context, o Options) (cdc.Past, error) {
+func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
 	conn, err := ClickHouse(o.Config)
 	if err != nil {
-		return cdc.Past{}, err
+		return cdc.HighWater{}, err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	past, err := ops.Within(asking, func(ctx context.Context) (cdc.Past, error) {
+	past, err := ops.Within(asking, func(ctx context.Context) (cdc.HighWater, error) {
 		return clickhouse.ReadPast(ctx, conn, o.Config.ClickHouse.Database, o.Config.Kafka.Prefix)
 	})
 	if asking.Err() != nil && ctx.Err() == nil {

@@ -131,7 +131,7 @@ func (r *run) captured(ctx context.Context) []*cdc.Table {
 	}
 	var out []*cdc.Table
 	for _, t := range r.tables {
-		if t.Refused == nil && t.Doubt == nil {
+		if t.Refused == nil && t.BlocksStart == nil {
 			out = append(out, t)
 		}
 	}

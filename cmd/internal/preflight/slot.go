@@ -69,7 +69,7 @@ func (r *run) judgeMissingSlot(p *part) {
 			why, try := splitTry(l.refusal)
 			p.fail(slotSlug, name, try, "%s", why)
 		case l.slotLost:
-			p.fail(slotSlug, name, "raise max_slot_wal_keep_size, then "+cdc.StartAnew+"; if the slot is another pipeline's, name another in source.slot",
+			p.fail(slotSlug, name, "raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand+"; if the slot is another pipeline's, name another in source.slot",
 				"Postgres has given up its log, so that changes are missing")
 		case !l.slotMissing:
 		case l.passed && begun(l.phase):
@@ -77,7 +77,7 @@ func (r *run) judgeMissingSlot(p *part) {
 		case !l.known:
 			p.ok(slotSlug, name, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read")
 		case begun(l.phase):
-			p.fail(slotSlug, name, cdc.StartAnew, "it is gone, and the stored state (phase %s) goes on from it: what was changed since then cannot be read any more", l.phase)
+			p.fail(slotSlug, name, cdc.ResnapshotAllCommand, "it is gone, and the stored state (phase %s) goes on from it: what was changed since then cannot be read any more", l.phase)
 		default:
 			p.ok(slotSlug, name, "it is not there; dirtbike makes it at the first start")
 		}

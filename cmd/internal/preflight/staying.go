@@ -44,7 +44,7 @@ func stay(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
 // unmended are the names of the tables that cannot be captured yet.
 func unmended(tables []table) (names []string) {
 	for _, t := range tables {
-		if t.listed.Refused != nil && !t.listed.ByConfig {
+		if t.listed.Refused != nil && !t.listed.RefusedByConfig {
 			names = append(names, t.name)
 		}
 	}

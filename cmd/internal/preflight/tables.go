@@ -117,14 +117,14 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 // clashing gives the tables that may not be captured for a name that others have, too, by what is said of them.
 func (r *run) clashing(listed []*cdc.Table) (clashing map[string][]string, order []string) {
 	clashing = map[string][]string{}
-	if len(r.trial.Tables.Misnamed()) > 0 {
+	if len(r.trial.Tables.UnmatchedNames()) > 0 {
 		return clashing, nil // a doubt may come of a name that nothing has: first things first
 	}
 	for _, t := range listed {
-		if t.Refused != nil || t.Doubt == nil {
+		if t.Refused != nil || t.BlocksStart == nil {
 			continue
 		}
-		why, _ := splitTry(t.Doubt)
+		why, _ := splitTry(t.BlocksStart)
 		if clashing[why] == nil {
 			order = append(order, why)
 		}
@@ -137,7 +137,7 @@ const namesSlug = "config-names"
 
 // judgeNames: names in the config that nothing has, and names that two tables would share.
 func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]string, order []string, left string) {
-	misnamed := r.trial.Tables.Misnamed()
+	misnamed := r.trial.Tables.UnmatchedNames()
 	for _, err := range misnamed {
 		why, try := splitTry(err)
 		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameMend(err, try), "%s", why)
@@ -165,7 +165,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 		why, _ := splitTry(errors.New(obstacle(t)))
 		command := cmp.Or(r.mendOf(t, tables), left)
 		switch {
-		case t.ByConfig:
+		case t.RefusedByConfig:
 			unfit = true
 			r.parts[partConfig].fail("config-policies", t.FullName(), command, "%s", why)
 		default:
@@ -185,7 +185,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 // no policy mends it.
 func obstacle(t *cdc.Table) string {
 	why := oneLine(t.Refused.Error())
-	if t.ByConfig {
+	if t.RefusedByConfig {
 		if problem := misspelt(t.Refused); problem != nil {
 			return problem.Error()
 		}
@@ -202,7 +202,7 @@ func obstacle(t *cdc.Table) string {
 
 // mendOf is what mends a table that cannot be captured; empty if only leaving it out does.
 func (r *run) mendOf(t *cdc.Table, tables []table) string {
-	if t.ByConfig {
+	if t.RefusedByConfig {
 		return r.policyCommand(t)
 	}
 	at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })

@@ -90,7 +90,7 @@ func TestMendedThenRun(t *testing.T) {
 	c, is = bad(report, "postgres-slot")
 	require.True(t, is, "a slot that is gone is no slot that would be made: %s", textOf(report))
 	require.Contains(t, c.Message, "slot dirtbike is gone; changes after")
-	require.Equal(t, cdc.StartAnew, c.Command)
+	require.Equal(t, cdc.ResnapshotAllCommand, c.Command)
 	c, is = bad(report, "pipeline-start")
 	require.True(t, is)
 	require.Equal(t, "a start would be refused, for what is said of the slot above", c.Message)

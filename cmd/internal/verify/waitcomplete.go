@@ -130,7 +130,7 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 		}
 		if reason != "" {
 			return false, ops.OneTry(fmt.Errorf("%w and cannot become exact by waiting: %s: %s", ErrQuarantined, table, reason),
-				cdc.CopyAgain(table))
+				cdc.ResnapshotCommand(table))
 		}
 	}
 	if lacking == "" {

@@ -128,7 +128,7 @@ func (f *file) refused(ctx context.Context, url string) (map[string]string, erro
 	if err != nil {
 		return nil, readError("read the tables", err)
 	}
-	if misnamed := t.Tables.Misnamed(); len(misnamed) > 0 {
+	if misnamed := t.Tables.UnmatchedNames(); len(misnamed) > 0 {
 		return nil, fmt.Errorf("the draft does not fit the database: %w", errors.Join(misnamed...))
 	}
 	out, doubts := map[string]string{}, map[string]bool{}
@@ -136,10 +136,10 @@ func (f *file) refused(ctx context.Context, url string) (map[string]string, erro
 		switch {
 		case table.Refused != nil:
 			out[table.FullName()] = table.Refused.Error()
-		case table.Doubt != nil && (doubts[table.Doubt.Error()] || alone(listed, table)):
-			out[table.FullName()] = table.Doubt.Error()
-		case table.Doubt != nil:
-			doubts[table.Doubt.Error()] = true // the first of those that share a name may keep it
+		case table.BlocksStart != nil && (doubts[table.BlocksStart.Error()] || alone(listed, table)):
+			out[table.FullName()] = table.BlocksStart.Error()
+		case table.BlocksStart != nil:
+			doubts[table.BlocksStart.Error()] = true // the first of those that share a name may keep it
 		}
 	}
 	return out, nil
@@ -148,7 +148,7 @@ func (f *file) refused(ctx context.Context, url string) (map[string]string, erro
 // alone reports whether nobody else has the table's doubt.
 func alone(listed []*cdc.Table, table *cdc.Table) bool {
 	for _, other := range listed {
-		if other != table && other.Doubt != nil && other.Doubt.Error() == table.Doubt.Error() {
+		if other != table && other.BlocksStart != nil && other.BlocksStart.Error() == table.BlocksStart.Error() {
 			return false
 		}
 	}

@@ -112,7 +112,7 @@ func TestDraft(t *testing.T) {
 	require.NoError(t, err)
 	listed, err := trial.Tables.List(t.Context())
 	require.NoError(t, err)
-	require.Empty(t, trial.Tables.Misnamed())
+	require.Empty(t, trial.Tables.UnmatchedNames())
 	require.Len(t, c.Source.Tables, len(listed), "each table has an entry of its own")
 	for _, entry := range c.Source.Tables {
 		require.NotContains(t, entry, "*", "a glob would take in what nobody has looked at")
@@ -120,7 +120,7 @@ func TestDraft(t *testing.T) {
 	captured := map[string]bool{}
 	for _, table := range listed {
 		require.NoError(t, table.Refused, table.FullName())
-		require.NoError(t, table.Doubt, table.FullName())
+		require.NoError(t, table.BlocksStart, table.FullName())
 		_, err := trial.Tables.Encoder(t.Context(), table)
 		require.NoError(t, err, table.FullName())
 		captured[table.FullName()] = true
