@@ -12,8 +12,8 @@ import (
 )
 
 // HighWater gives the highest epoch and generations that ClickHouse has of the pipeline with this prefix; none where a loader has never run.
-func (l *Ledger) HighWater(ctx context.Context, prefix string) (cdc.Past, error) {
-	var past cdc.Past
+func (l *Ledger) HighWater(ctx context.Context, prefix string) (cdc.HighWater, error) {
+	var past cdc.HighWater
 	tableOf := func(topic string) string {
 		schema, table, _ := schemas.SplitTopic(topic, prefix)
 		return schema + "." + table
@@ -33,7 +33,7 @@ func (l *Ledger) HighWater(ctx context.Context, prefix string) (cdc.Past, error)
 			var epoch, generation uint32
 			err = rows.Scan(&name, &epoch, &generation)
 			if past.Epoch = max(past.Epoch, epoch); q.table != nil {
-				past.See(q.table(name), generation)
+				past.Observe(q.table(name), generation)
 			}
 			return none, err
 		})
