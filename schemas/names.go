@@ -38,7 +38,7 @@ func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
 // StateTopic and ProgressTopic are this pipeline's own topics.
 func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
 
-// ProgressTopic holds one record per commit: see ARCHITECTURE.md, "Formats".
+// ProgressTopic holds one record per commit: see cdc/EXACTNESS.md, "Formats".
 func ProgressTopic(prefix string) string { return OwnPrefix + prefix + ".progress" }
 
 // EscapeName maps a Postgres name reversibly to an Avro name (which Kafka accepts too): every character that is not

@@ -3,7 +3,7 @@
 // this module), asks Postgres itself for what is true, and is written to be obviously right rather than fast.
 //
 // Tables: Compare and CompareAll read Postgres in one REPEATABLE READ snapshot and the ClickHouse views, and compare after
-// canonicalising each cell by its Postgres type (rules 30 and 31 of ARCHITECTURE.md, "Formats").
+// canonicalising each cell by its Postgres type (rules 30 and 31 of cdc/EXACTNESS.md, "Formats").
 //
 // Topics: a ChangeLog is the list of changes as Postgres' own plugin test_decoding tells it; ReadTopics reads what stands
 // in Kafka; CheckExactlyOnce judges the one by the other.

@@ -2,7 +2,7 @@ package avro
 
 import "dirtbike/schemas"
 
-// envelopeRecord is the record around two Value records; ARCHITECTURE.md, "Formats", lists its fields.
+// envelopeRecord is the record around two Value records; cdc/EXACTNESS.md, "Formats", lists its fields.
 func envelopeRecord(topic string, value recordJSON) recordJSON {
 	return recordJSON{
 		Type: "record", Name: topic + schemas.EnvelopeSuffix, Doc: "One change of " + value.Table + ", or a cut, or a marker.",

@@ -19,7 +19,7 @@ import (
 // progressFormat is the newest format of progress records that this release reads.
 const progressFormat = 1
 
-// progressRecord is the JSON of a record of the progress topic; ARCHITECTURE.md, "Formats".
+// progressRecord is the JSON of a record of the progress topic; cdc/EXACTNESS.md, "Formats".
 type progressRecord struct {
 	Format    int                         `json:"format"`
 	Epoch     uint32                      `json:"epoch"`

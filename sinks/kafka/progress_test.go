@@ -32,7 +32,7 @@ func random(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 1))
 }
 
-// foldText folds progress records as a reader would who knows only ARCHITECTURE.md.
+// foldText folds progress records as a reader would who knows only cdc/EXACTNESS.md.
 func foldText(t *testing.T, all offsets, value []byte) offsets {
 	t.Helper()
 	var r struct {

@@ -277,7 +277,7 @@ func (c *Collector) readComplete(ctx context.Context) (map[string]completeRow, e
 	return out, err
 }
 
-// The values of quarantine.open that are looked for; ARCHITECTURE.md, "Formats".
+// The values of quarantine.open that are looked for; cdc/EXACTNESS.md, "Formats".
 const (
 	quarantineOpen     = 1
 	quarantineExcluded = 3
