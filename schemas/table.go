@@ -1,5 +1,7 @@
 package schemas
 
+import "slices"
+
 // Table is the contract between the two legs: a source table after its policies. The registered value schema holds all of
 // it (rule: load needs no connection to Postgres); schemas/avro writes and reads it.
 type Table struct {
@@ -49,4 +51,9 @@ func (c *TableColumn) Inexact() bool { return AvroInexact(c.Type) }
 // NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key is not carried.
 func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	return newTable(rel, topic, p)
+}
+
+// NeedsInexact reports whether a column's type may need an exact text beside its value (rule 31).
+func (t *Table) NeedsInexact() bool {
+	return slices.ContainsFunc(t.Columns, func(c TableColumn) bool { return c.Inexact() })
 }

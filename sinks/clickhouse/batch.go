@@ -66,7 +66,7 @@ func (b *batch) grew(s *storage, bytes int64) {
 // drop forgets the rows of a storage.
 func (b *batch) drop(s *storage) {
 	b.bytes -= s.bytes
-	s.discard()
+	s.clear()
 }
 
 func (b *batch) empty() bool { return b.records == 0 }

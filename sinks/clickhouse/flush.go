@@ -162,7 +162,7 @@ func (l *Loader) renewView(ctx context.Context, s *storage) error {
 
 func (s *storage) hasNull(column int) bool {
 	for _, seg := range s.segments {
-		if seg.fields[column].hasNull {
+		if seg.HasNull(column) {
 			return true
 		}
 	}
@@ -174,9 +174,7 @@ func (l *Loader) insert(ctx context.Context, s *storage) error {
 	start, looked := time.Now(), false
 	err := l.retry(ctx, "insert into "+s.topic.table, func(ctx context.Context) error {
 		for _, seg := range s.segments {
-			for i, b := range seg.fields {
-				b.nullable = s.nullable[i]
-			}
+			seg.SetNullable(s.nullable)
 		}
 		err := l.native.insert(ctx, s.name, s.segments, func() { l.o.Fault.At(cdc.FaultInInsert) })
 		if isHopeless(err) && errorCode(err) != codeUnknownTable && !looked {
@@ -196,7 +194,7 @@ func (l *Loader) insert(ctx context.Context, s *storage) error {
 func (l *Loader) count(s *storage) {
 	rows := 0
 	for _, seg := range s.segments {
-		rows += seg.rows
+		rows += seg.Rows()
 	}
 	if rows == 0 {
 		return

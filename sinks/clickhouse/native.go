@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/ClickHouse/ch-go"
-	"github.com/ClickHouse/ch-go/proto"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
+
+	"dirtbike/sinks/clickhouse/block"
 )
 
 // native is a small pool of ch-go connections, over which blocks travel in both directions.
@@ -103,44 +104,33 @@ func (n *native) close() {
 }
 
 // insert sends the segments as the blocks of one INSERT. inside is called while the insert is open: after the first block.
-func (n *native) insert(ctx context.Context, into string, segments []*segment, inside func()) error {
-	input := segments[0].input()
+func (n *native) insert(ctx context.Context, into string, segments []*block.Block, inside func()) error {
+	input := segments[0].Input()
 	next := 1
 	return n.do(ctx, ch.Query{
-		Body: "INSERT INTO " + into + " (" + columnList(segments[0].columns()) + ") VALUES", Input: input,
+		Body: "INSERT INTO " + into + " (" + columnList(segments[0].Columns()) + ") VALUES", Input: input,
 		OnInput: func(context.Context) error {
 			if next == 1 {
 				inside()
 			}
 			if next == len(segments) {
-				for i := range input { // an empty tail: all blocks are sent
-					input[i].Data = &column{wire: string(input[i].Data.Type()), vals: &fixed{width: 1}}
-				}
+				copy(input, block.Empty(input)) // all blocks are sent
 				return io.EOF
 			}
-			copy(input, segments[next].input())
+			copy(input, segments[next].Input())
 			next++
 			return nil
 		},
 	})
 }
 
-func columnList(columns []*column) string {
+func columnList(columns []*block.Column) string {
 	var list []byte
 	for i, c := range columns {
 		if i > 0 {
 			list = append(list, ", "...)
 		}
-		list = append(list, ident(c.name)...)
+		list = append(list, ident(c.Name)...)
 	}
 	return string(list)
-}
-
-// results makes the targets of a query that reads all columns of a storage table, by their order.
-func results(s *segment) proto.Results {
-	var out proto.Results
-	for _, c := range s.columns() {
-		out = append(out, proto.ResultColumn{Data: c})
-	}
-	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/block"
 )
 
 // positionHeader is the header of a tombstone: the packed position of its delete (rule 10).
@@ -61,7 +62,7 @@ func (l *Loader) dispatch(ctx context.Context, p *partition, rec *kgo.Record) er
 	if control {
 		return l.control(ctx, p, rec, key, w, id)
 	}
-	r := row{env: &l.env, key: key, partition: p.id, offset: rec.Offset}
+	r := block.Row{Envelope: &l.env, Key: key, Partition: p.id, Offset: rec.Offset}
 	return l.change(ctx, p, &r, w, id)
 }
 
@@ -175,32 +176,32 @@ func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc
 }
 
 // change handles c, u, d and r records.
-func (l *Loader) change(ctx context.Context, p *partition, r *row, w *writer, schemaID int) error {
-	l.batch.commitTime = max(l.batch.commitTime, r.env.Meta.CommitTime)
-	if r.env.Gone {
+func (l *Loader) change(ctx context.Context, p *partition, r *block.Row, w *writer, schemaID int) error {
+	l.batch.commitTime = max(l.batch.commitTime, r.Envelope.Meta.CommitTime)
+	if r.Envelope.Gone {
 		wanted := false
-		err := l.targets(ctx, p, r.env.Meta.Position, w, schemaID, func(*generation, *storage) error { wanted = true; return nil })
+		err := l.targets(ctx, p, r.Envelope.Meta.Position, w, schemaID, func(*generation, *storage) error { wanted = true; return nil })
 		if wanted {
-			l.rowGone(p, r.key, r.env.Meta.Position)
+			l.rowGone(p, r.Key, r.Envelope.Meta.Position)
 		}
 		return err
 	}
-	switch r.env.Op {
+	switch r.Envelope.Op {
 	case cdc.OpRead:
 		return l.read(ctx, p, r, w, schemaID)
 	case cdc.OpDelete:
-		l.rowDeleted(p, r.key, r.env.Meta.Position)
+		l.rowDeleted(p, r.Key, r.Envelope.Meta.Position)
 		fallthrough
 	case cdc.OpCreate, cdc.OpUpdate:
-		return l.targets(ctx, p, r.env.Meta.Position, w, schemaID, func(g *generation, s *storage) error { return l.apply(p, g, s, r) })
+		return l.targets(ctx, p, r.Envelope.Meta.Position, w, schemaID, func(g *generation, s *storage) error { return l.apply(p, g, s, r) })
 	case cdc.OpTruncate, cdc.OpMarker:
 	}
-	return fmt.Errorf("op %q under a row's key", string(r.env.Op))
+	return fmt.Errorf("op %q under a row's key", string(r.Envelope.Op))
 }
 
 // read handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule 13).
-func (l *Loader) read(ctx context.Context, p *partition, r *row, w *writer, schemaID int) error {
-	n := r.env.Meta.Generation
+func (l *Loader) read(ctx context.Context, p *partition, r *block.Row, w *writer, schemaID int) error {
+	n := r.Envelope.Meta.Generation
 	switch {
 	case n < p.newest:
 		return nil
@@ -215,23 +216,22 @@ func (l *Loader) read(ctx context.Context, p *partition, r *row, w *writer, sche
 }
 
 // apply appends a row to a storage's batch.
-func (l *Loader) apply(p *partition, g *generation, s *storage, r *row) error {
-	if len(r.env.Unchanged) > 0 {
+func (l *Loader) apply(p *partition, g *generation, s *storage, r *block.Row) error {
+	if len(r.Envelope.Unchanged) > 0 {
 		return l.applyUnchanged(p, g, s, r)
 	}
 	seg := s.current()
-	before := seg.bytes
+	before := seg.Bytes()
 	var err error
-	if r.env.Op == cdc.OpDelete {
-		err = seg.appendDelete(r)
+	if r.Envelope.Op == cdc.OpDelete {
+		err = seg.AppendDelete(r)
 	} else {
-		err = seg.append(r, ref{})
+		err = seg.Append(r, block.Ref{})
 	}
 	if err != nil {
-		l.batch.drop(s) // the block is uneven now; the caller quarantines the table
 		return err
 	}
-	l.batch.grew(s, seg.bytes-before)
+	l.batch.grew(s, seg.Bytes()-before)
 	return nil
 }
 
@@ -244,7 +244,7 @@ func (l *Loader) tombstone(ctx context.Context, p *partition, rec *kgo.Record, k
 	}
 	l.env = avro.Envelope{Unchanged: l.env.Unchanged[:0], Reread: l.env.Reread[:0], Inexact: l.env.Inexact[:0], Op: cdc.OpDelete}
 	l.env.Meta.Position = at
-	r := row{env: &l.env, key: key, partition: p.id, offset: rec.Offset}
+	r := block.Row{Envelope: &l.env, Key: key, Partition: p.id, Offset: rec.Offset}
 	return l.targets(ctx, p, at, nil, 0, func(g *generation, s *storage) error { return l.apply(p, g, s, &r) })
 }
 

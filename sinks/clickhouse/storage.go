@@ -10,6 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/block"
 )
 
 // storage is the table of one generation, with the rows of the batch that go into it.
@@ -25,17 +26,17 @@ type storage struct {
 	// cuts are the versions below which rows are gone: by leaf, 0 for the whole table (rule 11).
 	cuts map[uint32]cdc.Position
 
-	segments []*segment // of the batch; the last one grows
-	spare    []*segment
+	segments []*block.Block // of the batch; the last one grows
+	spare    []*block.Block
 	bytes    int64
 	inBatch  bool // it is among the batch's stores
 	// latest finds the newest row of a key in the batch; nil until a record needs a base.
-	latest map[string]ref
+	latest map[string]block.Ref
 	// latest knows all rows before this one.
 	indexedSegments, indexedRows int
 	deferred                     []deferred
-	basesAtOnce                  int      // how many bases fill a batch, as far as is known
-	keys                         *segment // one row: the key being looked up
+	basesAtOnce                  int          // how many bases fill a batch, as far as is known
+	keys                         *block.Block // one row: the key being looked up
 	scratch                      []byte
 }
 
@@ -45,15 +46,15 @@ func storageName(database, schema, table string, generation uint32) string {
 }
 
 // current is the segment to which the next row goes.
-func (s *storage) current() *segment {
-	if n := len(s.segments); n > 0 && !s.segments[n-1].full() {
+func (s *storage) current() *block.Block {
+	if n := len(s.segments); n > 0 && !s.segments[n-1].Full() {
 		return s.segments[n-1]
 	}
-	var seg *segment
+	var seg *block.Block
 	if n := len(s.spare); n > 0 {
 		seg, s.spare = s.spare[n-1], s.spare[:n-1]
 	} else {
-		seg = newSegment(s.table)
+		seg = block.New(s.table)
 	}
 	s.segments = append(s.segments, seg)
 	return seg
@@ -62,21 +63,12 @@ func (s *storage) current() *segment {
 // clear forgets the batch's rows and keeps the segments' memory for the next batch.
 func (s *storage) clear() {
 	for _, seg := range s.segments {
-		seg.reset()
+		seg.Reset()
 		s.spare = append(s.spare, seg)
 	}
 	clear(s.segments)
 	s.segments = s.segments[:0]
-	s.forget()
-}
 
-// discard drops the batch's rows and the segments, which an error may have left uneven.
-func (s *storage) discard() {
-	s.segments, s.spare = nil, nil
-	s.forget()
-}
-
-func (s *storage) forget() {
 	s.bytes, s.latest, s.deferred = 0, nil, nil
 	s.indexedSegments, s.indexedRows = 0, 0
 }
@@ -120,7 +112,7 @@ func createStorage(name string, t *schemas.Table, schemaID int) string {
 		c := &t.Columns[i]
 		fmt.Fprintf(&b, "%s %s, ", ident(schemas.ClickHouseColumn(c.Name)), schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull))
 	}
-	if needsInexact(t) {
+	if t.NeedsInexact() {
 		b.WriteString(schemas.ColInexact + " Map(String, String), ")
 	}
 	fmt.Fprintf(&b, "%s UInt128, %s UInt8, %s UInt32, %s UInt64, %s UInt32) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)",

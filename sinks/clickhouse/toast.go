@@ -11,6 +11,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/block"
 )
 
 // Records with `unchanged` (rule 17) take those columns from their base: the latest earlier row of their key. If the batch has
@@ -23,12 +24,12 @@ type deferred struct {
 	ended     bool // its partition had passed the generation's end
 	key       string
 	env       avro.Envelope
-	row       row
+	row       block.Row
 }
 
 // applyUnchanged completes a row from its base, or defers it.
-func (l *Loader) applyUnchanged(p *partition, g *generation, s *storage, r *row) error {
-	key, err := s.recordKey(r.key)
+func (l *Loader) applyUnchanged(p *partition, g *generation, s *storage, r *block.Row) error {
+	key, err := s.recordKey(r.Key)
 	if err != nil {
 		return err
 	}
@@ -43,30 +44,29 @@ func (l *Loader) applyUnchanged(p *partition, g *generation, s *storage, r *row)
 }
 
 // complete appends a record whose base is known. It gives the row on which the key's next record builds.
-func (l *Loader) complete(p *partition, s *storage, r *row, base ref, ended bool) (ref, error) {
-	if r.env.Meta.Position.Compare(base.version()) <= 0 {
+func (l *Loader) complete(p *partition, s *storage, r *block.Row, base block.Ref, ended bool) (block.Ref, error) {
+	if r.Envelope.Meta.Position.Compare(base.Version()) <= 0 {
 		return base, nil // a replay: what is there is newer, or this very row
 	}
-	if base.deleted() || s.isCut(base.version(), base.leaf()) {
+	if base.Deleted() || s.isCut(base.Version(), base.Leaf()) {
 		l.noBase(p, s, r, ended)
 		return base, nil
 	}
 	seg := s.current()
-	before := seg.bytes
-	if err := seg.append(r, base); err != nil {
-		l.batch.drop(s)
-		return ref{}, err
+	before := seg.Bytes()
+	if err := seg.Append(r, base); err != nil {
+		return block.Ref{}, err
 	}
-	l.batch.grew(s, seg.bytes-before)
-	return ref{seg, seg.rows - 1}, nil
+	l.batch.grew(s, seg.Bytes()-before)
+	return seg.Last(), nil
 }
 
 // noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come, when a TRUNCATE
 // that came first through another partition hides it anyway, or when the row is known to be missing (gone.go). A generation below one
 // that is open here gets no more changes instead: rows may be missing from it, which is why there is a newer copy.
-func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
-	at := r.env.Meta
-	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(p.topic.generation(s.generation), r.key, at.Position) {
+func (l *Loader) noBase(p *partition, s *storage, r *block.Row, ended bool) {
+	at := r.Envelope.Meta
+	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(p.topic.generation(s.generation), r.Key, at.Position) {
 		return
 	}
 	if s.generation < p.newest {
@@ -80,30 +80,30 @@ func (l *Loader) noBase(p *partition, s *storage, r *row, ended bool) {
 // recordKey gives the sorting key's bytes of a record key.
 func (s *storage) recordKey(key []byte) ([]byte, error) {
 	if s.keys == nil {
-		s.keys = newSegment(s.table)
+		s.keys = block.New(s.table)
 	}
-	s.keys.reset()
-	r := row{env: &avro.Envelope{}, key: key}
-	if err := s.keys.appendDelete(&r); err != nil {
+	s.keys.Reset()
+	r := block.Row{Envelope: &avro.Envelope{}, Key: key}
+	if err := s.keys.AppendDelete(&r); err != nil {
 		s.keys = nil
 		return nil, err
 	}
-	s.scratch = s.keys.appendRowKey(s.scratch[:0], 0)
+	s.scratch = s.keys.AppendSortingKey(s.scratch[:0], 0)
 	return s.scratch, nil
 }
 
 // find gives the newest row of a key in the batch. The index is made when the first record needs it, and kept up from there.
-func (s *storage) find(key []byte) (ref, bool) {
+func (s *storage) find(key []byte) (block.Ref, bool) {
 	if s.latest == nil {
-		s.latest = map[string]ref{}
+		s.latest = map[string]block.Ref{}
 	}
 	var k []byte
 	for i := s.indexedSegments; i < len(s.segments); i++ {
 		seg := s.segments[i]
-		for ; s.indexedRows < seg.rows; s.indexedRows++ {
-			k = seg.appendRowKey(k[:0], s.indexedRows)
-			at := ref{seg, s.indexedRows}
-			if old, ok := s.latest[string(k)]; !ok || old.version().Compare(at.version()) <= 0 {
+		for ; s.indexedRows < seg.Rows(); s.indexedRows++ {
+			k = seg.AppendSortingKey(k[:0], s.indexedRows)
+			at := block.Ref{Block: seg, Row: s.indexedRows}
+			if old, ok := s.latest[string(k)]; !ok || old.Version().Compare(at.Version()) <= 0 {
 				s.latest[string(k)] = at
 			}
 		}
@@ -116,17 +116,17 @@ func (s *storage) find(key []byte) (ref, bool) {
 }
 
 // postpone copies a record, which aliases the consumer's memory, and says how many bytes that takes.
-func (s *storage) postpone(p *partition, r *row, key []byte, ended bool) int64 {
+func (s *storage) postpone(p *partition, r *block.Row, key []byte, ended bool) int64 {
 	d := deferred{partition: p, ended: ended, key: string(key)}
 	d.env = avro.Envelope{
-		After: append([]byte(nil), r.env.After...), Meta: r.env.Meta, Op: r.env.Op, Unchanged: append([]int(nil), r.env.Unchanged...),
+		After: append([]byte(nil), r.Envelope.After...), Meta: r.Envelope.Meta, Op: r.Envelope.Op, Unchanged: append([]int(nil), r.Envelope.Unchanged...),
 	}
-	for _, v := range r.env.Inexact {
+	for _, v := range r.Envelope.Inexact {
 		d.env.Inexact = append(d.env.Inexact, avro.InexactValue{Column: v.Column, Text: append([]byte(nil), v.Text...)})
 	}
-	d.row = row{key: append([]byte(nil), r.key...), partition: r.partition, offset: r.offset}
+	d.row = block.Row{Key: append([]byte(nil), r.Key...), Partition: r.Partition, Offset: r.Offset}
 	s.deferred = append(s.deferred, d)
-	return int64(len(d.env.After)+len(d.row.key)+len(key)) + deferredOverhead
+	return int64(len(d.env.After)+len(d.row.Key)+len(key)) + deferredOverhead
 }
 
 const deferredOverhead = 256
@@ -193,7 +193,7 @@ func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) 
 		return 0, err
 	}
 	for _, d := range some {
-		d.row.env = &d.env
+		d.row.Envelope = &d.env
 		if base, ok := bases[d.key]; ok {
 			bases[d.key], err = l.complete(d.partition, s, &d.row, base, d.ended)
 		} else {
@@ -222,16 +222,16 @@ func (l *Loader) insertEarly(ctx context.Context, s *storage) error {
 
 // readBases reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record could
 // not be told from one whose base is missing.
-func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred) (bases map[string]ref, size int64, err error) {
-	keys := newSegment(s.table)
+func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred) (bases map[string]block.Ref, size int64, err error) {
+	keys := block.New(s.table)
 	asked := map[string]bool{}
 	for _, d := range waiting {
 		if asked[d.key] {
 			continue
 		}
 		asked[d.key] = true
-		r := row{env: &avro.Envelope{}, key: d.row.key}
-		if err := keys.appendDelete(&r); err != nil {
+		r := block.Row{Envelope: &avro.Envelope{}, Key: d.row.Key}
+		if err := keys.AppendDelete(&r); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -247,30 +247,28 @@ func (l *Loader) readBases(ctx context.Context, s *storage, waiting []*deferred)
 	return bases, size, err
 }
 
-func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (bases map[string]ref, size int64, err error) {
-	bases = make(map[string]ref, keys.rows)
+func (l *Loader) queryBases(ctx context.Context, s *storage, keys *block.Block) (bases map[string]block.Ref, size int64, err error) {
+	bases = make(map[string]block.Ref, keys.Rows())
 	into := s.emptyResult()
-	target := results(into)
+	target := into.Results()
 	var external []proto.InputColumn
-	for _, c := range keys.sortingKey() {
-		external = append(external, proto.InputColumn{Name: c.name, Data: c})
+	for _, c := range keys.SortingKey() {
+		external = append(external, proto.InputColumn{Name: c.Name, Data: c})
 	}
-	list := columnList(keys.sortingKey())
+	list := columnList(keys.SortingKey())
 	err = l.native.do(ctx, ch.Query{
 		Body: "SELECT " + s.readList(into) + " FROM " + s.name + " WHERE (" + list + ") IN (SELECT " + list + " FROM _keys) ORDER BY " +
 			schemas.ColVersion + " DESC LIMIT 1 BY " + list,
 		ExternalTable: "_keys", ExternalData: external, Result: target,
-		OnResult: func(_ context.Context, block proto.Block) error {
-			into.rows = block.Rows
-			for i := range block.Rows {
-				bases[string(into.appendRowKey(nil, i))] = ref{into, i}
+		OnResult: func(_ context.Context, got proto.Block) error {
+			into.Received(got.Rows)
+			for i := range got.Rows {
+				bases[string(into.AppendSortingKey(nil, i))] = block.Ref{Block: into, Row: i}
 			}
-			for _, c := range into.columns() {
-				size += int64(c.size())
-			}
-			if block.Rows > 0 { // the next block gets a segment of its own
+			size += into.Bytes()
+			if got.Rows > 0 { // the next block gets a segment of its own
 				into = s.emptyResult()
-				copy(target, results(into))
+				copy(target, into.Results())
 			}
 			return nil
 		},
@@ -279,19 +277,17 @@ func (l *Loader) queryBases(ctx context.Context, s *storage, keys *segment) (bas
 }
 
 // emptyResult makes a segment whose columns are as the storage's.
-func (s *storage) emptyResult() *segment {
-	seg := newSegment(s.table)
-	for i, b := range seg.fields {
-		b.nullable = s.nullable[i]
-	}
+func (s *storage) emptyResult() *block.Block {
+	seg := block.New(s.table)
+	seg.SetNullable(s.nullable)
 	return seg
 }
 
 // readList lists the columns in the types in which they travel.
-func (s *storage) readList(seg *segment) string {
+func (s *storage) readList(seg *block.Block) string {
 	var list []string
-	for _, c := range seg.columns() {
-		if name := ident(c.name); s.isLowCardinality(c) {
+	for _, c := range seg.Columns() {
+		if name := ident(c.Name); s.isLowCardinality(c) {
 			list = append(list, "CAST("+name+", "+literal(string(c.Type()))+")")
 		} else {
 			list = append(list, name)
@@ -301,9 +297,9 @@ func (s *storage) readList(seg *segment) string {
 }
 
 // isLowCardinality says that the storage column has another type than travels.
-func (s *storage) isLowCardinality(c *column) bool {
+func (s *storage) isLowCardinality(c *block.Column) bool {
 	for i := range s.table.Columns {
-		if t := &s.table.Columns[i].Type; schemas.ClickHouseColumn(s.table.Columns[i].Name) == c.name {
+		if t := &s.table.Columns[i].Type; schemas.ClickHouseColumn(s.table.Columns[i].Name) == c.Name {
 			return t.Kind == schemas.KindEnum || t.Kind == schemas.KindArray && t.Elem.Kind == schemas.KindEnum
 		}
 	}

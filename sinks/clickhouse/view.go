@@ -33,7 +33,7 @@ func (l *Loader) createView(s *storage) string {
 		}
 		b.WriteString(viewColumn(&s.table.Columns[i]))
 	}
-	if needsInexact(s.table) {
+	if s.table.NeedsInexact() {
 		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
 	}
 	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " >= toUInt128('" + from + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +

@@ -1,8 +1,7 @@
-package clickhouse
+package block
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"dirtbike/schemas"
@@ -11,7 +10,7 @@ import (
 
 // builder appends Avro fields to one column. It is compiled once per block of a storage table; blocks are reused.
 type builder struct {
-	column
+	Column
 	source *schemas.TableColumn
 	// union says that the Avro field is a union [null, T].
 	union bool
@@ -32,7 +31,7 @@ var (
 // newBuilder compiles the builder of a column; exact takes the texts of values that the column cannot hold.
 func newBuilder(c *schemas.TableColumn, exact *texts) *builder {
 	b := &builder{source: c, union: avro.Nullable(c)}
-	b.name = schemas.ClickHouseColumn(c.Name)
+	b.Name = schemas.ClickHouseColumn(c.Name)
 	b.wire = wireType(c.Type)
 	b.absent = func([]byte, bool) { b.null() }
 	b.compile(c.Type, c.Name, exact)
@@ -52,7 +51,7 @@ func wireType(t schemas.Type) string {
 		return schemas.ClickHouseType(t, false)
 	case schemas.KindInvalid:
 	}
-	panic("clickhouse: wire type of " + t.Kind.String())
+	panic("block: wire type of " + t.Kind.String())
 }
 
 func (b *builder) compile(t schemas.Type, name string, exact *texts) {
@@ -88,7 +87,7 @@ func (b *builder) compile(t schemas.Type, name string, exact *texts) {
 	case schemas.KindArray:
 		b.compileArray(*t.Elem, name, exact)
 	case schemas.KindInvalid:
-		panic("clickhouse: builder of " + t.Kind.String())
+		panic("block: builder of " + t.Kind.String())
 	}
 }
 
@@ -108,11 +107,7 @@ func (b *builder) field(in []byte, text []byte, exact bool) (rest []byte, err er
 			return nil, errUnion
 		}
 	}
-	if in, err = b.value(in); err != nil {
-		return nil, err
-	}
-	b.set()
-	return in, nil
+	return b.value(in)
 }
 
 // absentAsNull is for kinds whose inexact values are NULL in ClickHouse: NaN, and infinity as a year.
@@ -297,9 +292,4 @@ func hexDigit(c byte) byte {
 		return c - 'A' + 10
 	}
 	return 0xff
-}
-
-// fieldError says which column could not be read, never its value.
-func fieldError(b *builder, err error) error {
-	return fmt.Errorf("column %s (%s): %w", b.source.Name, b.source.Type.Kind, err)
 }

@@ -1,4 +1,4 @@
-package clickhouse
+package block
 
 import (
 	"encoding/binary"
@@ -11,8 +11,9 @@ import (
 type values interface {
 	rows() int
 	size() int
-	reset()
 	zero()
+	// truncate removes all rows behind the first n, and what was appended for a row that did not end.
+	truncate(n int)
 	copyRow(from values, row int)
 	appendKey(dst []byte, row int) []byte
 	encode(b *proto.Buffer)
@@ -26,9 +27,9 @@ type fixed struct {
 	data  []byte
 }
 
-func (f *fixed) rows() int { return len(f.data) / f.width }
-func (f *fixed) size() int { return len(f.data) }
-func (f *fixed) reset()    { f.data = f.data[:0] }
+func (f *fixed) rows() int      { return len(f.data) / f.width }
+func (f *fixed) size() int      { return len(f.data) }
+func (f *fixed) truncate(n int) { f.data = f.data[:n*f.width] }
 
 func (f *fixed) zero() {
 	for range f.width {
@@ -73,9 +74,17 @@ func (t *text) rows() int { return len(t.ends) }
 func (t *text) size() int { return len(t.data) + 4*len(t.ends) }
 func (t *text) zero()     { t.put(nil) }
 
-func (t *text) reset() {
-	t.data = t.data[:0]
-	t.ends = t.ends[:0]
+func (t *text) truncate(n int) {
+	t.ends = t.ends[:n]
+	t.data = t.data[:t.start(n)]
+}
+
+// start is where row i begins in data.
+func (t *text) start(i int) uint32 {
+	if i == 0 {
+		return 0
+	}
+	return t.ends[i-1]
 }
 
 func (t *text) put(v []byte) {
@@ -85,13 +94,7 @@ func (t *text) put(v []byte) {
 }
 
 // framed gives row i with its length in front, row without.
-func (t *text) framed(i int) []byte {
-	start := uint32(0)
-	if i > 0 {
-		start = t.ends[i-1]
-	}
-	return t.data[start:t.ends[i]]
-}
+func (t *text) framed(i int) []byte { return t.data[t.start(i):t.ends[i]] }
 
 func (t *text) row(i int) []byte {
 	b := t.framed(i)
@@ -128,16 +131,24 @@ func (t *text) decode(r *proto.Reader, rows int) error {
 // list holds arrays of nullable elements: the running end of each row, then the elements.
 type list struct {
 	ends []byte // uint64 each
-	elem *column
+	elem *Column
 }
 
 func (l *list) rows() int { return len(l.ends) / 8 }
 func (l *list) size() int { return len(l.ends) + l.elem.size() }
 func (l *list) zero()     { l.close() }
 
-func (l *list) reset() {
-	l.ends = l.ends[:0]
-	l.elem.Reset()
+func (l *list) truncate(n int) {
+	l.ends = l.ends[:8*n]
+	l.elem.truncate(lastEnd(l.ends))
+}
+
+// lastEnd is the number of items in all rows.
+func lastEnd(ends []byte) int {
+	if len(ends) == 0 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint64(ends[len(ends)-8:])) //nolint:gosec // a count
 }
 
 // close ends a row: all elements appended since the last close belong to it.
@@ -145,12 +156,7 @@ func (l *list) close() {
 	l.ends = binary.LittleEndian.AppendUint64(l.ends, uint64(l.elem.Rows())) //nolint:gosec // a count
 }
 
-func (l *list) span(i int) (from, to int) {
-	if i > 0 {
-		from = int(binary.LittleEndian.Uint64(l.ends[8*i-8:])) //nolint:gosec // a count
-	}
-	return from, int(binary.LittleEndian.Uint64(l.ends[8*i:])) //nolint:gosec // a count
-}
+func (l *list) span(i int) (from, to int) { return lastEnd(l.ends[:8*i]), lastEnd(l.ends[:8*i+8]) }
 
 func (l *list) copyRow(from values, row int) {
 	src := from.(*list)
@@ -161,7 +167,7 @@ func (l *list) copyRow(from values, row int) {
 	l.close()
 }
 
-func (l *list) appendKey([]byte, int) []byte { panic("clickhouse: an array is no key column") }
+func (l *list) appendKey([]byte, int) []byte { panic("block: an array is no key column") }
 
 func (l *list) encode(b *proto.Buffer) {
 	b.PutRaw(l.ends)
@@ -182,8 +188,7 @@ func (l *list) decode(r *proto.Reader, rows int) error {
 	if rows == 0 {
 		return nil
 	}
-	_, total := l.span(rows - 1)
-	return l.elem.DecodeColumn(r, total)
+	return l.elem.DecodeColumn(r, lastEnd(l.ends))
 }
 
 // texts holds `_inexact`: maps from column name to exact text.
@@ -196,10 +201,11 @@ func (m *texts) rows() int { return len(m.ends) / 8 }
 func (m *texts) size() int { return len(m.ends) + m.keys.size() + m.vals.size() }
 func (m *texts) zero()     { m.close() }
 
-func (m *texts) reset() {
-	m.ends = m.ends[:0]
-	m.keys.reset()
-	m.vals.reset()
+func (m *texts) truncate(n int) {
+	m.ends = m.ends[:8*n]
+	entries := lastEnd(m.ends)
+	m.keys.truncate(entries)
+	m.vals.truncate(entries)
 }
 
 // put adds an entry to the row that the next close ends.
@@ -216,11 +222,7 @@ func (m *texts) close() {
 
 // find gives the text that a row holds for a column.
 func (m *texts) find(row int, name string) ([]byte, bool) {
-	from, to := 0, int(binary.LittleEndian.Uint64(m.ends[8*row:])) //nolint:gosec // a count
-	if row > 0 {
-		from = int(binary.LittleEndian.Uint64(m.ends[8*row-8:])) //nolint:gosec // a count
-	}
-	for i := from; i < to; i++ {
+	for i := lastEnd(m.ends[:8*row]); i < lastEnd(m.ends[:8*row+8]); i++ {
 		if string(m.keys.row(i)) == name {
 			return m.vals.row(i), true
 		}
@@ -228,8 +230,8 @@ func (m *texts) find(row int, name string) ([]byte, bool) {
 	return nil, false
 }
 
-func (m *texts) copyRow(values, int)          { panic("clickhouse: _inexact is copied by column") }
-func (m *texts) appendKey([]byte, int) []byte { panic("clickhouse: _inexact is no key column") }
+func (m *texts) copyRow(values, int)          { panic("block: _inexact is copied by column") }
+func (m *texts) appendKey([]byte, int) []byte { panic("block: _inexact is no key column") }
 
 func (m *texts) encode(b *proto.Buffer) {
 	b.PutRaw(m.ends)
@@ -249,7 +251,7 @@ func (m *texts) decode(r *proto.Reader, rows int) error {
 	if err := r.ReadFull(m.ends[n:]); err != nil || rows == 0 {
 		return err
 	}
-	total := int(binary.LittleEndian.Uint64(m.ends[len(m.ends)-8:])) //nolint:gosec // a count
+	total := lastEnd(m.ends)
 	if err := m.keys.decode(r, total); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package clickhouse
+package block
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ func (b *builder) compileArray(elem schemas.Type, name string, exact *texts) {
 	a.elem.wire, a.elem.nullable = wireType(elem), true
 	a.elem.absent = func([]byte, bool) { a.elem.null() }
 	a.elem.compile(elem, "", a.saturated)
-	a.list = &list{elem: &a.elem.column}
+	a.list = &list{elem: &a.elem.Column}
 	b.vals, b.value = a.list, a.value
 	b.absent = func(text []byte, is bool) {
 		if !is {
@@ -36,13 +36,12 @@ func (b *builder) compileArray(elem schemas.Type, name string, exact *texts) {
 		}
 		exact.put(name, text)
 		a.close()
-		b.set()
 	}
 }
 
 func (a *array) value(in []byte) (rest []byte, err error) {
 	first := a.elem.Rows()
-	a.saturated.reset()
+	a.saturated.truncate(0)
 	var marks []int // only arrays with such elements allocate
 	for {
 		var n int64
@@ -82,7 +81,7 @@ func (a *array) text(first int, marks []int) []byte {
 			a.scratch = append(a.scratch, ',')
 		}
 		switch {
-		case a.elem.nulls[i] == 1:
+		case a.elem.isNull(i):
 			a.scratch = append(a.scratch, nullText...)
 		case len(marks) > 0 && marks[0] == i:
 			a.quote(a.saturated.vals.row(a.saturated.vals.rows() - len(marks)))

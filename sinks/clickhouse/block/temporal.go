@@ -1,4 +1,4 @@
-package clickhouse
+package block
 
 import (
 	"bytes"
@@ -31,7 +31,6 @@ func (b *builder) compileDate(name string, exact *texts) {
 		}
 		exact.put(name, text)
 		put(beyond(text))
-		b.set()
 	}
 	b.keyInteger = func(v int64) {
 		switch v {
@@ -40,7 +39,6 @@ func (b *builder) compileDate(name string, exact *texts) {
 		default:
 			put(v + pgEpochDay)
 		}
-		b.set()
 	}
 }
 
@@ -68,14 +66,12 @@ func (b *builder) compileTimestamp(name string, exact *texts, zone bool) {
 		}
 		exact.put(name, text)
 		put(beyond(text))
-		b.set()
 	}
 	b.keyInteger = func(v int64) {
 		if v <= math.MaxInt64-pgEpochMicro {
 			v += pgEpochMicro // the lower extreme stays far below every bound
 		}
 		put(v)
-		b.set()
 	}
 }
 

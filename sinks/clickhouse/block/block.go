@@ -1,0 +1,229 @@
+package block
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+)
+
+// Block is a run of rows of one storage table, column by column. It is built by one goroutine and can be reused.
+//
+// A row is appended whole or not at all: what fails is undone. AppendFields opens a row before it is known whether the record counts;
+// Finish adds it, and Undo takes it back by cutting every column to the rows there are.
+type Block struct {
+	table *schemas.Table
+	// fields has one builder per column of the table, keyInts those of `_key_<col>` in key order (nil where the key column is
+	// its own sorting key).
+	fields  []*builder
+	keyInts []*Column
+	exact   *texts // nil if no kind needs `_inexact`
+	inexact *Column
+
+	version, deleted, partition, offset, leaf *fixed
+	bookkeeping                               []*Column
+	keySkips                                  []func([]byte) ([]byte, error)
+	rows                                      int
+	// bytes is about what the rows take, copied what the open row takes of its base.
+	bytes, copied int64
+	// isUnchanged marks the columns that the row being appended takes from its base.
+	isUnchanged []bool
+}
+
+// Row is what a Block appends: where it comes from and what its envelope says.
+type Row struct {
+	Envelope *avro.Envelope
+	// Key is the payload of the record key.
+	Key       []byte
+	Partition int32
+	Offset    int64
+}
+
+// New makes an empty block for rows of the table.
+func New(t *schemas.Table) *Block {
+	b := &Block{table: t, isUnchanged: make([]bool, len(t.Columns))}
+	exact := &texts{}
+	for i := range t.Columns {
+		b.fields = append(b.fields, newBuilder(&t.Columns[i], exact))
+	}
+	for _, k := range t.Key {
+		b.addKey(&t.Columns[k])
+	}
+	if t.NeedsInexact() {
+		b.exact = exact
+		b.inexact = &Column{Name: schemas.ColInexact, wire: "Map(String, String)", vals: exact}
+	}
+	b.version = b.own(schemas.ColVersion, "UInt128", 16)
+	b.deleted = b.own(schemas.ColDeleted, "UInt8", 1)
+	b.partition = b.own(schemas.ColPartition, "UInt32", 4)
+	b.offset = b.own(schemas.ColOffset, "UInt64", 8)
+	b.leaf = b.own(schemas.ColLeaf, "UInt32", 4)
+	return b
+}
+
+func (b *Block) addKey(c *schemas.TableColumn) {
+	b.keySkips = append(b.keySkips, avro.Skipper(c.Type, false))
+	if !schemas.KeyInteger(c.Type) {
+		b.keyInts = append(b.keyInts, nil)
+		return
+	}
+	k := &Column{Name: schemas.ColKeyPrefix + c.Name, wire: "Int64", vals: &fixed{width: 8}}
+	if c.Type.Kind == schemas.KindDate {
+		k.wire, k.vals = "Int32", &fixed{width: 4}
+	}
+	b.keyInts = append(b.keyInts, k)
+}
+
+func (b *Block) own(name, wire string, width int) *fixed {
+	f := &fixed{width: width}
+	b.bookkeeping = append(b.bookkeeping, &Column{Name: name, wire: wire, vals: f})
+	return f
+}
+
+// Rows counts the rows, an open one not included.
+func (b *Block) Rows() int { return b.rows }
+
+// Bytes is about what the rows take in memory.
+func (b *Block) Bytes() int64 { return b.bytes }
+
+// Full reports whether the block is large enough to be sent.
+func (b *Block) Full() bool { return b.rows >= MaxRows || b.bytes >= maxBytes }
+
+const (
+	// MaxRows is how many rows make a block full.
+	MaxRows  = 16384
+	maxBytes = 8 << 20
+	// rowOverhead is what the bookkeeping columns and the ends of texts take per row, about.
+	rowOverhead = 64
+)
+
+// Reset removes all rows and keeps their memory.
+func (b *Block) Reset() {
+	for _, c := range b.Columns() {
+		c.Reset()
+	}
+	b.rows, b.bytes, b.copied = 0, 0, 0
+}
+
+// Columns lists all columns in the storage table's order.
+func (b *Block) Columns() []*Column {
+	var out []*Column
+	for _, k := range b.keyInts {
+		if k != nil {
+			out = append(out, k)
+		}
+	}
+	for _, f := range b.fields {
+		out = append(out, &f.Column)
+	}
+	if b.inexact != nil {
+		out = append(out, b.inexact)
+	}
+	return append(out, b.bookkeeping...)
+}
+
+// SortingKey lists the columns of the sorting key, in key order.
+func (b *Block) SortingKey() []*Column {
+	out := make([]*Column, len(b.keyInts))
+	for i := range b.keyInts {
+		out[i] = b.keyColumn(i)
+	}
+	return out
+}
+
+func (b *Block) keyColumn(i int) *Column {
+	if k := b.keyInts[i]; k != nil {
+		return k
+	}
+	return &b.fields[b.table.Key[i]].Column
+}
+
+// AppendSortingKey appends the sorting key of a row as bytes that are equal exactly for equal keys.
+func (b *Block) AppendSortingKey(dst []byte, row int) []byte {
+	for i := range b.keyInts {
+		dst = b.keyColumn(i).vals.appendKey(dst, row)
+	}
+	return dst
+}
+
+// SetNullable says, per column of the table, whether the storage column is Nullable now: so its values are sent and read.
+func (b *Block) SetNullable(nullable []bool) {
+	for i, f := range b.fields {
+		f.nullable = nullable[i]
+	}
+}
+
+// HasNull reports whether a row holds NULL in a column of the table. A deleted row's do not count where the column is NOT NULL.
+func (b *Block) HasNull(column int) bool { return len(b.fields[column].nulls) > 0 }
+
+// Input lists the columns for an insert; they must not change until it has ended.
+func (b *Block) Input() proto.Input {
+	var in proto.Input
+	for _, c := range b.Columns() {
+		in = append(in, proto.InputColumn{Name: c.Name, Data: c})
+	}
+	return in
+}
+
+// Empty gives what ends an insert: columns of the same types without rows.
+func Empty(in proto.Input) proto.Input {
+	out := make(proto.Input, len(in))
+	for i, c := range in {
+		out[i] = proto.InputColumn{Name: c.Name, Data: &Column{wire: string(c.Data.Type()), vals: &fixed{width: 1}}}
+	}
+	return out
+}
+
+// Results makes the targets of a query that reads all columns of the storage table, by their order. Received must follow.
+func (b *Block) Results() proto.Results {
+	var out proto.Results
+	for _, c := range b.Columns() {
+		out = append(out, proto.ResultColumn{Data: c})
+	}
+	return out
+}
+
+// Received notes how many rows a query has put into the columns.
+func (b *Block) Received(rows int) {
+	b.rows, b.bytes = rows, 0
+	for _, c := range b.Columns() {
+		b.bytes += int64(c.size())
+	}
+}
+
+// Ref names a row that is built or was read. The zero Ref names none.
+type Ref struct {
+	Block *Block
+	Row   int
+}
+
+// Last names the newest row.
+func (b *Block) Last() Ref { return Ref{b, b.rows - 1} }
+
+// Version is the position of the row's change.
+func (r Ref) Version() cdc.Position {
+	v := r.Block.version.row(r.Row)
+	return cdc.PositionFromHalves(binary.LittleEndian.Uint64(v[8:]), binary.LittleEndian.Uint64(v))
+}
+
+// Deleted reports whether the row says that its key was deleted.
+func (r Ref) Deleted() bool { return r.Block.deleted.data[r.Row] == 1 }
+
+// Leaf is the OID of the row's leaf partition, 0 without one.
+func (r Ref) Leaf() uint32 { return r.Block.leaf.uint32(r.Row) }
+
+var (
+	errNoRow   = errors.New("the record has no row. Try: look who else writes to the topic")
+	errLeft    = errors.New("bytes are left over: the record was written with another schema")
+	errNoPlace = errors.New("an exact text names a column whose type needs none")
+)
+
+// fieldError says which column could not be read, never its value.
+func fieldError(f *builder, err error) error {
+	return fmt.Errorf("column %s (%s): %w", f.source.Name, f.source.Type.Kind, err)
+}
