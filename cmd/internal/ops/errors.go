@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -66,9 +65,6 @@ func (e oneTry) Error() string {
 	return strings.TrimRight(text, ".;,") + ". Try: " + e.try
 }
 
-// way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
-var way = regexp.MustCompile(` Try(,[^:]*)?: `)
-
 // JoinReasons joins reasons in one line that has at most one way out, the first one's, at its end.
 func JoinReasons(reasons []string) string {
 	var what []string
@@ -89,3 +85,5 @@ func JoinReasons(reasons []string) string {
 	}
 	return strings.Join(what, "; ") + try
 }
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

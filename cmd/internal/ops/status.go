@@ -1,19 +1,16 @@
 package ops
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/checks"
 
 	"github.com/dustin/go-humanize"
 )
@@ -145,74 +142,4 @@ func (s Status) WriteJSON(w io.Writer) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(s)
-}
-
-// WriteText writes a table for people, as wide as Width.
-func (s Status) WriteText(w io.Writer) error {
-	if _, err := fmt.Fprintln(w, Printable(s.headline())); err != nil {
-		return err
-	}
-	if s.Kafka != "" {
-		if _, err := fmt.Fprintln(w, Printable(s.Kafka)); err != nil {
-			return err
-		}
-	}
-	if len(s.Tables) > 0 {
-		if err := s.writeTables(w, Width(w)); err != nil {
-			return err
-		}
-	}
-	return s.writeAnchors(w)
-}
-
-// writeAnchors says where the README explains what is not as it should be.
-func (s Status) writeAnchors(w io.Writer) error {
-	var where []string
-	for _, about := range []struct {
-		slug string
-		is   bool
-	}{{"kafka", s.Kafka != ""}, {"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
-		if c, known := checks.Find(about.slug); known && about.is {
-			where = append(where, c.Anchor())
-		}
-	}
-	if len(where) == 0 {
-		return nil
-	}
-	_, err := fmt.Fprintln(w, "see "+strings.Join(where, ", "))
-	return err
-}
-
-// headline says the whole pipeline's state in one line.
-func (s Status) headline() string {
-	line := cmp.Or(s.dead, "phase "+s.Phase)
-	if s.LagBytes == nil {
-		line += " · ClickHouse is not complete up to anything yet"
-	} else {
-		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
-	}
-	if s.dead != "" {
-		return line + s.room()
-	}
-	if s.RetainedWALBytes == nil {
-		return line + " · there is no slot"
-	}
-	return line + " · Postgres keeps " + size(s.RetainedWALBytes) + " of log for the slot" + s.room()
-}
-
-func size(bytes *int64) string {
-	if bytes == nil {
-		return "unknown"
-	}
-	return humanize.IBytes(uint64(max(*bytes, 0)))
-}
-
-func age(seconds *float64) string {
-	switch {
-	case seconds == nil:
-		return "unknown"
-	case *seconds < 60:
-		return strconv.FormatFloat(*seconds, 'f', 1, 64) + " s"
-	}
-	return (time.Duration(*seconds) * time.Second).String()
 }

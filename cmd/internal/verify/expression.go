@@ -117,11 +117,3 @@ func temporalText(kind schemas.Kind, value string) (string, error) {
 	}
 	return string(pgtext.AppendTimestamp(nil, n-pgtext.EpochMicros, kind == schemas.KindTimestampTZ)), nil
 }
-
-func identifier(name string) string {
-	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
-}
-
-func literal(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
-}

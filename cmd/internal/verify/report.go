@@ -11,7 +11,6 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
-	"dirtbike/cdc"
 	"dirtbike/cmd/internal/ops"
 )
 
@@ -135,15 +134,4 @@ func (r *Report) add(t TableReport, at position) {
 // sort puts the tables into the order of their names, as status does.
 func (r *Report) sort() {
 	slices.SortFunc(r.Tables, func(a, b TableReport) int { return cmp.Compare(a.Table, b.Table) })
-}
-
-// position is a place in the log of one history of the source.
-type position struct {
-	epoch uint32
-	lsn   cdc.LSN
-}
-
-// before reports whether p comes before q.
-func (p position) before(q position) bool {
-	return p.epoch < q.epoch || p.epoch == q.epoch && p.lsn < q.lsn
 }

@@ -1,9 +1,7 @@
 package verify
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -13,7 +11,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
 	"dirtbike/schemas"
 )
 
@@ -40,52 +37,8 @@ func newSink(conn driver.Conn, database string, p *plan) *sink {
 }
 
 // query calls row with each row.
-func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows) error) (err error) {
-	rows, err := s.conn.Query(ctx, sql)
-	if err != nil {
-		return sinkError(err)
-	}
-	defer func() { err = cmp.Or(err, sinkError(rows.Close())) }()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return sinkError(rows.Err())
-}
-
-// sinkError keeps ClickHouse's code and the beginning of its message, which names tables and columns but no row.
-func sinkError(err error) error {
-	var exception *clickhouse.Exception
-	login := ops.ClickHouseLogin(err)
-	switch {
-	case err == nil:
-		return nil
-	case login != nil:
-		return login
-	case errors.As(err, &exception) && exception.Code == codeAborted:
-		return fmt.Errorf("%w: ClickHouse is shutting down. Try: see that ClickHouse runs", ErrUnreachable)
-	case errors.As(err, &exception):
-		return &refusedError{exception.Code}
-	}
-	return fmt.Errorf("%w: ClickHouse: %w. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, ops.ClickHouseAway(err))
-}
-
-// codeAborted is what ClickHouse says to those whom its own end interrupts.
-const codeAborted = 236
-
-// refusedError is ClickHouse's refusal; its message may quote a value and is dropped.
-type refusedError struct{ code int32 }
-
-func (e *refusedError) Error() string {
-	return fmt.Sprintf("ClickHouse refused a query of verify (code %d). Try: see system.query_log", e.code)
-}
-
-// gone reports that a table, a column or a database is not there.
-func gone(err error) bool {
-	const unknownIdentifier, unknownTable, unknownDatabase = 47, 60, 81
-	var refused *refusedError
-	return errors.As(err, &refused) && (refused.code == unknownTable || refused.code == unknownDatabase || refused.code == unknownIdentifier)
+func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows) error) error {
+	return queryRows(ctx, s.conn, sql, row)
 }
 
 func (s *sink) from() string { return identifier(s.database) + "." + identifier(s.view) }

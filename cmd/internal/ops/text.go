@@ -1,37 +1,89 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
+
+	"dirtbike/cmd/internal/checks"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
-	"golang.org/x/term"
 )
 
-const (
-	// usualWidth is how wide a text may be where nobody knows how wide the page is: in a file, a pipe or a ticket.
-	usualWidth = 120
-	// leastWidth is as narrow as a text gets, on however narrow a terminal.
-	leastWidth = 60
-)
+// WriteText writes a table for people, as wide as Width.
+func (s Status) WriteText(w io.Writer) error {
+	if _, err := fmt.Fprintln(w, Printable(s.headline())); err != nil {
+		return err
+	}
+	if s.Kafka != "" {
+		if _, err := fmt.Fprintln(w, Printable(s.Kafka)); err != nil {
+			return err
+		}
+	}
+	if len(s.Tables) > 0 {
+		if err := s.writeTables(w, Width(w)); err != nil {
+			return err
+		}
+	}
+	return s.writeAnchors(w)
+}
 
-// Width is how many columns a text for w may take: those of the terminal that it is, or that its Fd names, or else 120; never less than
-// 60.
-func Width(w io.Writer) int {
-	file, is := w.(interface{ Fd() uintptr })
-	if !is {
-		return usualWidth
+// writeAnchors says where the README explains what is not as it should be.
+func (s Status) writeAnchors(w io.Writer) error {
+	var where []string
+	for _, about := range []struct {
+		slug string
+		is   bool
+	}{{"kafka", s.Kafka != ""}, {"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
+		if c, known := checks.Find(about.slug); known && about.is {
+			where = append(where, c.Anchor())
+		}
 	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	if err != nil || width <= 0 {
-		return usualWidth // it is no terminal, or does not know its size
+	if len(where) == 0 {
+		return nil
 	}
-	return max(width, leastWidth)
+	_, err := fmt.Fprintln(w, "see "+strings.Join(where, ", "))
+	return err
+}
+
+// headline says the whole pipeline's state in one line.
+func (s Status) headline() string {
+	line := cmp.Or(s.dead, "phase "+s.Phase)
+	if s.LagBytes == nil {
+		line += " · ClickHouse is not complete up to anything yet"
+	} else {
+		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
+	}
+	if s.dead != "" {
+		return line + s.room()
+	}
+	if s.RetainedWALBytes == nil {
+		return line + " · there is no slot"
+	}
+	return line + " · Postgres keeps " + size(s.RetainedWALBytes) + " of log for the slot" + s.room()
+}
+
+func size(bytes *int64) string {
+	if bytes == nil {
+		return "unknown"
+	}
+	return humanize.IBytes(uint64(max(*bytes, 0)))
+}
+
+func age(seconds *float64) string {
+	switch {
+	case seconds == nil:
+		return "unknown"
+	case *seconds < 60:
+		return strconv.FormatFloat(*seconds, 'f', 1, 64) + " s"
+	}
+	return (time.Duration(*seconds) * time.Second).String()
 }
 
 // writeTables writes the tables with their notes beside them; or with the notes below, where they are too long for that; or as a list,
@@ -128,41 +180,4 @@ func (t *TableStatus) note() (note []string) {
 		}
 	}
 	return note
-}
-
-const indent = "  "
-
-// laidOut writes texts in lines of that width, each way out in a line of its own, which is never broken: it is to be copied.
-func laidOut(texts []string, margin string, width int) string {
-	var out strings.Builder
-	for i, text := range texts {
-		first := margin
-		if i > 0 && margin == "" {
-			first = indent
-		}
-		ways := append(way.FindAllStringIndex(text, -1), []int{len(text)})
-		for _, line := range wrapped(text[:ways[0][0]], first, margin+indent, width) {
-			out.WriteString(line + "\n")
-		}
-		for j, at := range ways[:len(ways)-1] {
-			out.WriteString(margin + indent + text[at[0]+1:ways[j+1][0]] + "\n")
-		}
-	}
-	return out.String()
-}
-
-// wrapped breaks a text between words; one that is wider than a line, as a long name, stays whole.
-func wrapped(text, first, next string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = first + word
-		case prettytext.StringWidthWithoutEscSequences(line+" "+word) <= width:
-			line += " " + word
-		default:
-			lines, line = append(lines, line), next+word
-		}
-	}
-	return append(lines, line)
 }

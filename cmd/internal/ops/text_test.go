@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -61,12 +60,4 @@ func TestTablesFitTheirPage(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestWidthOfWhatIsNoTerminal(t *testing.T) {
-	file, err := os.Create(t.TempDir() + "/out")
-	require.NoError(t, err)
-	defer file.Close()
-	require.Equal(t, 120, Width(file))
-	require.Equal(t, 120, Width(new(strings.Builder)))
 }
