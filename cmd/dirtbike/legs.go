@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 
 	"github.com/spf13/cobra"
@@ -105,7 +105,7 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 	if err != nil {
 		return leg{}, err
 	}
-	health.Checks = append(health.Checks, health.Horizon(), ops.Check{Name: "load", Func: func(context.Context) error {
+	health.Checks = append(health.Checks, health.Horizon(), status.Check{Name: "load", Func: func(context.Context) error {
 		if s := loader.Status(); s.LastError != "" {
 			return errors.New(s.LastError)
 		}

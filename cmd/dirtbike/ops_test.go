@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cmd/internal/checks"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 )
 
 // get asks an ops endpoint.
@@ -125,7 +125,7 @@ func statusContract(t *testing.T, r *rig, at string) {
 	exit, printed, errs := r.verb("status", "--json")
 	require.Zero(t, exit, errs)
 	for _, text := range []string{body, printed} {
-		var s ops.Status
+		var s status.Status
 		decoder := json.NewDecoder(strings.NewReader(text))
 		decoder.DisallowUnknownFields()
 		require.NoError(t, decoder.Decode(&s))
@@ -133,7 +133,7 @@ func statusContract(t *testing.T, r *rig, at string) {
 		require.NotNil(t, s.LagBytes)
 		require.NotNil(t, s.LagSeconds)
 		require.Positive(t, *s.RetainedWALBytes)
-		require.Equal(t, []ops.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, Exact: true}}, s.Tables)
+		require.Equal(t, []status.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, Exact: true}}, s.Tables)
 		require.Equal(t, "source.wal_disk", s.WALLimit)
 		require.EqualValues(t, 100_000_000_000-*s.RetainedWALBytes, *s.WALLeftBytes)
 		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "wal_limit", "wal_left_bytes", "wal_left_hours", "tables", "table", "rows", "exact", "dead_letters", "reason"} {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/config"
 
 	"github.com/spf13/cobra"
@@ -71,7 +71,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if err == nil {
 		return exitGood
 	}
-	fmt.Fprintln(stderr, ops.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(cdc.Lines(err)))))
+	fmt.Fprintln(stderr, console.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(cdc.Lines(err)))))
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
 	}

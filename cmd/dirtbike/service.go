@@ -9,8 +9,9 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/endpoints"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,7 @@ type service struct {
 	hangups       <-chan os.Signal
 	metrics       *prometheus.Registry // what no generation owns
 	reloads       pipeline.Reloads
-	server        *ops.Server
+	server        *endpoints.Server
 }
 
 func newService(a *app, log *zap.Logger, capture, load bool, hangups <-chan os.Signal) *service {
@@ -41,10 +42,10 @@ func newService(a *app, log *zap.Logger, capture, load bool, hangups <-chan os.S
 // generation is the legs under one config, and what is known of them.
 type generation struct {
 	config    *config.Config
-	guard     ops.Guard
+	guard     endpoints.Guard
 	legs      []leg
 	health    *pipeline.Health
-	collector *ops.Collector
+	collector *status.Collector
 	metrics   *prometheus.Registry
 }
 
@@ -84,17 +85,17 @@ func (g *generation) add(l leg, err error) error {
 	return err
 }
 
-func (s *service) guard(c *config.Config) (ops.Guard, error) {
+func (s *service) guard(c *config.Config) (endpoints.Guard, error) {
 	tls, err := c.Ops.TLS.Server()
 	if err != nil {
-		return ops.Guard{}, fmt.Errorf("ops.%w", err)
+		return endpoints.Guard{}, fmt.Errorf("ops.%w", err)
 	}
-	return ops.Guard{Token: c.Ops.Token.Reveal(), TLS: tls, Log: s.log.Named("endpoints")}, nil
+	return endpoints.Guard{Token: c.Ops.Token.Reveal(), TLS: tls, Log: s.log.Named("endpoints")}, nil
 }
 
 // listen opens the endpoints, which show the generation from then on.
 func (s *service) listen(g *generation) (err error) {
-	if s.server, err = ops.New(g.config.Ops.Listen, nil, nil, s.metrics); err != nil {
+	if s.server, err = endpoints.New(g.config.Ops.Listen, nil, nil, s.metrics); err != nil {
 		return err
 	}
 	s.server.Word = s.app.typable
@@ -177,7 +178,7 @@ func (s *service) reload(ctx context.Context, was *generation) *generation {
 }
 
 // oneLine folds the problems of a config, one a line, into one line with one way out.
-func oneLine(err error) string { return ops.JoinReasons(strings.Split(err.Error(), "\n")) }
+func oneLine(err error) string { return status.JoinReasons(strings.Split(err.Error(), "\n")) }
 
 // prepare reads the config, and wires legs with it once every part has let us in.
 func (s *service) prepare(ctx context.Context, was *generation) (*generation, error) {

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/status"
 
 	"github.com/spf13/cobra"
 )
@@ -39,30 +40,30 @@ func (a *app) status() *cobra.Command {
 }
 
 // askStatus asks Postgres, ClickHouse and Kafka; it needs no running capture.
-func (a *app) askStatus(ctx context.Context) (ops.Status, error) {
+func (a *app) askStatus(ctx context.Context) (status.Status, error) {
 	cfg, err := a.config()
 	if err != nil {
-		return ops.Status{}, err
+		return status.Status{}, err
 	}
 	health, err := pipeline.NewHealth(cfg)
 	if err != nil {
-		return ops.Status{}, wrong(err)
+		return status.Status{}, wrong(err)
 	}
 	defer health.Close()
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	status, err := health.Collector().Measured(ctx)
+	answer, err := health.Collector().Measured(ctx)
 	switch {
-	case errors.Is(err, ops.ErrRefused):
-		return status, wrong(err)
+	case errors.Is(err, cdc.ErrRefused):
+		return answer, wrong(err)
 	case err != nil:
-		return status, unreachable(err)
+		return answer, unreachable(err)
 	}
-	return status, nil
+	return answer, nil
 }
 
 // good is the answer of the verb: nil if Kafka answers, a capture streams and every table is exact, and there is one.
-func good(s ops.Status) error {
+func good(s status.Status) error {
 	if err := s.KafkaAway(); err != nil {
 		return answerNo(err)
 	}

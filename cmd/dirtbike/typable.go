@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -42,7 +42,7 @@ func quoted(word string) string {
 	if plainWord.MatchString(word) {
 		return word
 	}
-	if ops.Printable(word) != word { // bash's own form
+	if console.Printable(word) != word { // bash's own form
 		var b strings.Builder
 		for _, c := range []byte(word) {
 			if c < ' ' || c > '~' || c == '\'' || c == '\\' {
@@ -58,7 +58,7 @@ func quoted(word string) string {
 
 // shown is a path as a message shows it: quoted where it would not stay on its line, or not be seen.
 func shown(path string) string {
-	if path == "" || ops.Printable(path) != path {
+	if path == "" || console.Printable(path) != path {
 		return strconv.Quote(path)
 	}
 	return path

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 )
 
 // copyTimeout bounds the first copy: a million rows take seconds, a much slower machine is told to look at the logs.
@@ -45,7 +45,7 @@ func (d *demo) copy(ctx context.Context) error {
 }
 
 // showCopy moves the bars and reports whether every table is exact in ClickHouse.
-func (d *demo) showCopy(bars *bars, status ops.Status) bool {
+func (d *demo) showCopy(bars *bars, status status.Status) bool {
 	exact, rows := 0, int64(0)
 	for _, t := range status.Tables {
 		total, known := d.rows[t.Table]
@@ -64,8 +64,8 @@ func (d *demo) showCopy(bars *bars, status ops.Status) bool {
 }
 
 // status asks the capture leg's ops endpoint.
-func (d *demo) status(ctx context.Context) (ops.Status, error) {
-	var out ops.Status
+func (d *demo) status(ctx context.Context) (status.Status, error) {
+	var out status.Status
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.ops+"/status", nil)
 	if err != nil {
 		return out, err

@@ -7,7 +7,7 @@ import (
 
 	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	clickhouseload "dirtbike/sinks/clickhouse"
 
@@ -28,7 +28,7 @@ type Health struct {
 	// Capture gives the status of a capture in this process; nil if there is none.
 	Capture func() capture.Status
 	// Checks are those beside the collector's.
-	Checks []ops.Check
+	Checks []status.Check
 }
 
 // NewHealth wires the checks; nothing is connected yet.
@@ -50,7 +50,7 @@ func NewHealth(c *config.Config) (*Health, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
-	h.Checks = []ops.Check{ops.Reachable("kafka", h.pingKafka, "")}
+	h.Checks = []status.Check{status.Reachable("kafka", h.pingKafka, "")}
 	return h, nil
 }
 
@@ -65,7 +65,7 @@ func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
 	for name, value := range postgres.SessionSettings {
 		o.ConnConfig.RuntimeParams[name] = value
 	}
-	o.ConnConfig.RuntimeParams["application_name"] = ops.VerbName
+	o.ConnConfig.RuntimeParams["application_name"] = status.MonitorName
 	return pgxpool.NewWithConfig(context.Background(), o)
 }
 
@@ -88,8 +88,8 @@ func ClickHouse(c *config.Config) (driver.Conn, error) {
 }
 
 // Collector gathers the status from both servers, and asks Kafka whether it answers.
-func (h *Health) Collector() *ops.Collector {
-	return ops.NewCollector(ops.Sources{
+func (h *Health) Collector() *status.Collector {
+	return status.NewCollector(status.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
 		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Capture: h.Capture,
 		Obstacles: func(ctx context.Context) (map[string]string, error) { return obstacles(ctx, h.config) },
@@ -105,8 +105,8 @@ func (h *Health) Close() {
 }
 
 // Horizon warns at half of the replay horizon: a loader that is late by the whole of it refuses to go on (rule 10).
-func (h *Health) Horizon() ops.Check {
-	return ops.Check{Name: "horizon", Func: func(ctx context.Context) error {
+func (h *Health) Horizon() status.Check {
+	return status.Check{Name: "horizon", Func: func(ctx context.Context) error {
 		half := h.config.Kafka.ReplayHorizon / 2
 		complete, err := clickhouseload.ReadComplete(ctx, h.ClickHouse, h.config.ClickHouse.Database)
 		if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -71,7 +71,7 @@ func postgresLogin(ctx context.Context, c *config.Config) error {
 }
 
 func away(err error, try string) error {
-	return fmt.Errorf("%w: %w", cdc.ErrUnreachable, ops.OneTry(err, try))
+	return fmt.Errorf("%w: %w", cdc.ErrUnreachable, status.OneTry(err, try))
 }
 
 func kafkaLogin(ctx context.Context, c *config.Config) error {
@@ -111,12 +111,12 @@ func clickHouseLogin(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("%w: %w", cdc.ErrRefused, err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
-	_, err = ops.Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
-	if refused := ops.ClickHouseLogin(err); refused != nil {
+	_, err = status.Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
+	if refused := status.ClickHouseLogin(err); refused != nil {
 		return refused
 	}
 	if err == nil {
 		return nil
 	}
-	return away(fmt.Errorf("log in to ClickHouse: %w", ops.ClickHouseAway(err)), "see that ClickHouse runs and clickhouse.url is right")
+	return away(fmt.Errorf("log in to ClickHouse: %w", status.ClickHouseAway(err)), "see that ClickHouse runs and clickhouse.url is right")
 }

@@ -11,7 +11,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/schemas"
 
@@ -67,7 +67,7 @@ func connectSource(ctx context.Context, c *config.Config) (*pgx.Conn, error) {
 	for name, value := range postgres.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
-	o.RuntimeParams["application_name"] = ops.VerbName
+	o.RuntimeParams["application_name"] = status.MonitorName
 	conn, err := pgx.ConnectConfig(ctx, o)
 	if err != nil {
 		if err = postgres.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
@@ -89,7 +89,7 @@ func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored st
 	if !streams {
 		return nil, nil
 	}
-	tables, err := ops.ReadNamed(ctx, conn, c.Source.Publication, c.Source.Match)
+	tables, err := status.ReadNamed(ctx, conn, c.Source.Publication, c.Source.Match)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (n named) notCaptured(name string) string {
 	if n.why == nil {
 		obstacle = n.refused[name]
 	}
-	return ops.NotCaptured(obstacle, n.why != nil)
+	return status.NotCaptured(obstacle, n.why != nil)
 }
 
 // choose picks the tables of those names, without names all, and says why others cannot be compared.
@@ -176,5 +176,5 @@ func reasons(refused map[string]string) string {
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		out = append(out, name+": "+refused[name])
 	}
-	return ops.JoinReasons(out)
+	return status.JoinReasons(out)
 }

@@ -10,7 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +26,7 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]string, error)
 	}
 	options := tableOptions(c, policies, nil)
 	options.Settings = maps.Clone(options.Settings)
-	options.Settings["application_name"] = ops.VerbName
+	options.Settings["application_name"] = status.MonitorName
 	tables := catalog.New(options)
 	defer tables.Close(ctx)
 	listed, err := tables.List(ctx)
@@ -91,7 +91,7 @@ func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []
 	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		return nil, fmt.Errorf("ask Postgres for its version: %w", err)
 	}
-	rows, err := conn.Query(ctx, fmt.Sprintf(rightsSQL, ops.PublishedSQL(version)), c.Source.Publication, c.Source.Slot, oids)
+	rows, err := conn.Query(ctx, fmt.Sprintf(rightsSQL, status.PublishedSQL(version)), c.Source.Publication, c.Source.Slot, oids)
 	if err != nil {
 		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
 	}
@@ -169,7 +169,7 @@ func obstaclesOf(t *cdc.Table, r right) (o obstacle) {
 		if problem := (*config.Error)(nil); t.RefusedByConfig || errors.As(err, &problem) {
 			by = inConfig
 		}
-		why, mend, _ := strings.Cut(ops.JoinReasons([]string{err.Error()}), " Try: ")
+		why, mend, _ := strings.Cut(status.JoinReasons([]string{err.Error()}), " Try: ")
 		o.add(strings.TrimSuffix(strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: "), "."), by, mend)
 	}
 	if r.role == "" {

@@ -7,7 +7,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/sinks/clickhouse"
 )
 
@@ -40,7 +40,7 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 
 // notYet keeps the error's own way out, if it has one.
 func notYet(err error) error {
-	return fmt.Errorf("%w: what is committed to Kafka is safe: %w", cdc.ErrUnreachable, ops.OneTry(err, "the same command again, once that part is back"))
+	return fmt.Errorf("%w: what is committed to Kafka is safe: %w", cdc.ErrUnreachable, status.OneTry(err, "the same command again, once that part is back"))
 }
 
 // readPast asks ClickHouse, which may know of epochs and generations that Kafka has lost.
@@ -52,14 +52,14 @@ func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	past, err := ops.Within(asking, func(ctx context.Context) (cdc.HighWater, error) {
+	past, err := status.Within(asking, func(ctx context.Context) (cdc.HighWater, error) {
 		return clickhouse.ReadPast(ctx, conn, o.Config.ClickHouse.Database, o.Config.Kafka.Prefix)
 	})
 	if asking.Err() != nil && ctx.Err() == nil {
 		return past, clickHouseHangs(". Nothing was changed")
 	}
 	if err != nil {
-		return past, fmt.Errorf("%w: nothing was changed: %w", cdc.ErrUnreachable, ops.OneTry(err, "see that ClickHouse runs and clickhouse.url is right"))
+		return past, fmt.Errorf("%w: nothing was changed: %w", cdc.ErrUnreachable, status.OneTry(err, "see that ClickHouse runs and clickhouse.url is right"))
 	}
 	return past, nil
 }

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/cmd/internal/verify"
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/config"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -23,7 +24,7 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	var refused map[string]string
-	err = verify.WaitComplete(ctx, verify.WaitOptions{
+	err = wait.Complete(ctx, wait.Options{
 		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
 		Epoch: func(ctx context.Context) (uint32, error) {
 			state, err := writtenState(ctx, c, log)
@@ -96,7 +97,7 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	_, _ = ops.Within(asking, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
+	_, _ = status.Within(asking, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
 	if asking.Err() != nil && ctx.Err() == nil {
 		return clickHouseHangs("")
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/schemas"
 
@@ -221,7 +221,7 @@ func identifier(name string) string {
 	if plain {
 		return name
 	}
-	return "`" + ops.Printable(strings.NewReplacer("\\", "\\\\", "`", "\\`", "\n", "\\n", "\r", "\\r", "\t", "\\t").Replace(name)) + "`" // ClickHouse knows \xNN
+	return "`" + console.Printable(strings.NewReplacer("\\", "\\\\", "`", "\\`", "\n", "\\n", "\r", "\\r", "\t", "\\t").Replace(name)) + "`" // ClickHouse knows \xNN
 }
 
 func literal(s string) string {

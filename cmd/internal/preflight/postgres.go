@@ -11,8 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
-	"dirtbike/cmd/internal/ops"
-
+	"dirtbike/cmd/internal/status"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -93,7 +92,7 @@ func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
 	for name, value := range postgres.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
-	o.RuntimeParams["application_name"] = ops.VerbName
+	o.RuntimeParams["application_name"] = status.MonitorName
 	o.RuntimeParams["default_transaction_read_only"] = "on"
 	connecting, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()

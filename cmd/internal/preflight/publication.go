@@ -8,8 +8,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
-
+	"dirtbike/cmd/internal/status"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -49,7 +48,7 @@ func (r *run) readPublication(ctx context.Context, conn *pgx.Conn, s *server, ta
 	}
 	schemas := ""
 	if s.version >= 150000 {
-		schemas = ops.PublishedBySchema
+		schemas = status.PublishedBySchema
 	}
 	err = conn.QueryRow(ctx, fmt.Sprintf(publicationSQL, schemas), r.config.Source.Publication, oids).
 		Scan(&b.owner, &b.owned, &b.settings, &b.filtered, &b.names, &b.published)

@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 )
 
 // marks are what people see of a level.
@@ -15,7 +15,7 @@ var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗
 // WriteText writes a table for people, part by part, each followed by the commands that mend what is not good: they begin their lines,
 // so that they can be copied. The tables are as wide as the terminal has room for, the commands as long as they are.
 func (r Report) WriteText(w io.Writer) error {
-	width := min(ops.Width(w), mostWidth)
+	width := min(console.Width(w), mostWidth)
 	for start := 0; start < len(r.Checks); {
 		end := start
 		for end < len(r.Checks) && r.Checks[end].Part == r.Checks[start].Part {
@@ -43,11 +43,11 @@ func writePart(w io.Writer, checks []Check, width int) error {
 
 // way is what stands below the table for a check that is not good.
 func (c Check) way() string {
-	head := fmt.Sprintf("%s %s, %s: README.md#check-%s\n", marks[c.Level], c.Slug, ops.Printable(oneLine(c.Subject)), c.Slug)
+	head := fmt.Sprintf("%s %s, %s: README.md#check-%s\n", marks[c.Level], c.Slug, console.Printable(oneLine(c.Subject)), c.Slug)
 	if c.Command == "" {
 		return head
 	}
-	command := ops.PrintableLines(c.Command)
+	command := console.PrintableLines(c.Command)
 	if command != c.Command && kind(c.Command) != "words" {
 		return head + "  Try: dirtbike check --json, which has the statement: it holds characters that cannot be printed\n"
 	}
@@ -61,9 +61,9 @@ func (c Check) place() string {
 		return "  in the config:\n"
 	case "sql":
 		if c.Part == partClickHouse {
-			return "  in ClickHouse, as " + ops.Printable(c.by) + ":\n"
+			return "  in ClickHouse, as " + console.Printable(c.by) + ":\n"
 		}
-		who := "  in this database, as " + ops.Printable(cmp.Or(c.by, "a superuser"))
+		who := "  in this database, as " + console.Printable(cmp.Or(c.by, "a superuser"))
 		if heavy(c.Command) {
 			who += "; it locks the table, for as long as it takes to write it, or its key's index, anew: do it in a quiet hour"
 		}

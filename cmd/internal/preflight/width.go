@@ -3,7 +3,7 @@ package preflight
 import (
 	"strings"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 
 	pretty "github.com/jedib0t/go-pretty/v6/table"
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
@@ -24,7 +24,7 @@ func tableOf(checks []Check, width int) string {
 	name, subject := prettytext.StringWidth(checks[0].Part), 0
 	for _, c := range checks {
 		name = max(name, prettytext.StringWidth(c.Slug))
-		subject = max(subject, prettytext.StringWidth(ops.Printable(c.Subject)))
+		subject = max(subject, prettytext.StringWidth(console.Printable(c.Subject)))
 	}
 	t := pretty.NewWriter()
 	t.SetStyle(pretty.StyleLight)
@@ -34,7 +34,7 @@ func tableOf(checks []Check, width int) string {
 		t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 3, WidthMax: found, WidthMaxEnforcer: softly}})
 		t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "FOUND"})
 		for _, c := range checks {
-			t.AppendRow(pretty.Row{marks[c.Level], c.Slug + "\n" + softly(ops.Printable(c.Subject), name), ops.Printable(c.Message)})
+			t.AppendRow(pretty.Row{marks[c.Level], c.Slug + "\n" + softly(console.Printable(c.Subject), name), console.Printable(c.Message)})
 		}
 		return t.Render()
 	}
@@ -43,7 +43,7 @@ func tableOf(checks []Check, width int) string {
 	t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 3, WidthMax: subject, WidthMaxEnforcer: softly}, {Number: 4, WidthMax: room - subject, WidthMaxEnforcer: softly}})
 	t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
 	for _, c := range checks {
-		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, ops.Printable(c.Subject), ops.Printable(c.Message)})
+		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, console.Printable(c.Subject), console.Printable(c.Message)})
 	}
 	return t.Render()
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/endpoints"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/docker/embedded"
 )
 
@@ -151,8 +152,8 @@ func checkGoTest(t *testing.T, args string) {
 func checkEndpoint(t *testing.T, target string) {
 	_, err := url.Parse(target)
 	require.NoError(t, err)
-	status := func(context.Context) (ops.Status, error) { return ops.Status{}, nil }
-	server, err := ops.New("127.0.0.1:0", nil, status, prometheus.NewRegistry())
+	status := func(context.Context) (status.Status, error) { return status.Status{}, nil }
+	server, err := endpoints.New("127.0.0.1:0", nil, status, prometheus.NewRegistry())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -1,5 +1,4 @@
-// Package verify compares ClickHouse with Postgres while both go on working (rule 25, rolling), and waits until ClickHouse is
-// complete up to a moment of the source (rule 24).
+// Package verify compares ClickHouse with Postgres while both go on working (rule 25, rolling).
 //
 // Both sides write each row as one canonical text: ClickHouse by an expression, this package from what Postgres' output
 // functions give, after the column policies. Equal rows have equal texts and unequal rows unequal ones: NULL is not the empty text,

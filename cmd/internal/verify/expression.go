@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 	"dirtbike/schemas/pgtext"
 )
@@ -42,14 +43,14 @@ func fieldOf(text string) string { return "concat(toString(length(" + text + "))
 
 // columnExpression is column.append in ClickHouse.
 func columnExpression(c *schemas.TableColumn) string {
-	x := identifier(schemas.ClickHouseColumn(c.Name))
+	x := wait.Identifier(schemas.ClickHouseColumn(c.Name))
 	out := "if(isNull(" + x + "), 'N', " + fieldOf(expression(&c.Type, "assumeNotNull("+x+")")) + ")"
 	if c.Type.Kind == schemas.KindArray {
 		out = fieldOf(expression(&c.Type, x))
 	}
 	if c.Inexact() {
-		exact := schemas.ColInexact + "[" + literal(c.Name) + "]"
-		out += ", if(mapContains(" + schemas.ColInexact + ", " + literal(c.Name) + "), concat('!', " + fieldOf(exact) + "), '')"
+		exact := schemas.ColInexact + "[" + wait.Literal(c.Name) + "]"
+		out += ", if(mapContains(" + schemas.ColInexact + ", " + wait.Literal(c.Name) + "), concat('!', " + fieldOf(exact) + "), '')"
 	}
 	return out
 }
@@ -69,7 +70,7 @@ func keyValue(t *schemas.Type, s string) string {
 	case schemas.KindBool:
 		return s + " = '1'"
 	case schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindUUID:
-		return "CAST(" + s + ", " + literal(schemas.ClickHouseType(*t, false)) + ")"
+		return "CAST(" + s + ", " + wait.Literal(schemas.ClickHouseType(*t, false)) + ")"
 	case schemas.KindNumeric:
 		return fmt.Sprintf("CAST(%s, 'Decimal(%d, %d)')", s, t.Precision, t.Scale)
 	case schemas.KindDate:

@@ -6,12 +6,13 @@ import (
 	"slices"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 )
 
 // extras walks ClickHouse's keys and finds those that Postgres does not have. Keys are in no common order, so that this is a
 // pass of its own.
 func (r *run) extras(ctx context.Context) error {
-	ended, err := r.control.insertLSN(ctx)
+	ended, err := r.control.InsertLSN(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (r *run) unseen(ctx context.Context, keys []string, ended cdc.LSN) error {
 		return err
 	}
 	for _, key := range missing {
-		if _, ok := still[key]; ok && versions[key].before(position{at.epoch, r.began}) {
+		if _, ok := still[key]; ok && versions[key].Before(wait.Position{Epoch: at.Epoch, LSN: r.began}) {
 			r.differing++
 		}
 	}

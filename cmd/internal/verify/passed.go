@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 )
 
 // inexactError says that a table cannot be compared now.
@@ -14,34 +15,34 @@ func (e *inexactError) Error() string { return "the table is not exact: " + e.re
 
 // passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so that
 // an idle log gets there. A table that is not exact is an *inexactError.
-func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (position, error) {
-	watch, nudged := watch{slot: v.Slot}, false
-	var at position
-	ok, err := poll(ctx, v.Timeout, func() (bool, error) {
-		rows, err := v.complete.read(ctx)
+func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.Position, error) {
+	watch, nudged := wait.CaptureWatch{Slot: v.Slot}, false
+	var at wait.Position
+	ok, err := wait.Poll(ctx, v.Timeout, func() (bool, error) {
+		rows, err := v.complete.Read(ctx)
 		if err != nil {
 			return false, err
 		}
 		row, known := rows[table]
-		if !known || !row.exact {
+		if !known || !row.Exact {
 			return false, v.inexact(ctx, table, known)
 		}
-		at = row.position
-		behind := at.lsn < lsn || at.epoch < v.Epoch
+		at = row.Position
+		behind := at.LSN < lsn || at.Epoch < v.Epoch
 		if behind && !nudged {
 			nudged = true
-			_, err = v.control.nudge(ctx, "verify")
+			_, err = v.control.EmitMessage(ctx, "verify")
 		}
-		if err == nil && behind && v.Slot != "" && watch.due() {
-			err = watch.look(ctx, v.control)
+		if err == nil && behind && v.Slot != "" && watch.Due() {
+			err = watch.Check(ctx, v.control)
 		}
 		return !behind, err
 	})
 	if err == nil && !ok {
-		if err := watch.nobody(); err != nil {
+		if err := watch.Nobody(); err != nil {
 			return at, err
 		}
-		err = fmt.Errorf("%w: table %s is complete up to %s, not yet up to %s, after %s. Try: dirtbike status", ErrBehind, table, at.lsn, lsn, v.Timeout)
+		err = fmt.Errorf("%w: table %s is complete up to %s, not yet up to %s, after %s. Try: dirtbike status", wait.ErrBehind, table, at.LSN, lsn, v.Timeout)
 	}
 	return at, err
 }
@@ -50,7 +51,7 @@ func (v *verifier) inexact(ctx context.Context, table string, known bool) error 
 	if !known {
 		return &inexactError{"ClickHouse does not know it yet"}
 	}
-	reason, err := v.complete.reason(ctx, table)
+	reason, err := v.complete.QuarantineReason(ctx, table)
 	if err != nil {
 		return err
 	}

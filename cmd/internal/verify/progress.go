@@ -7,7 +7,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 )
 
 // progressInterval is how far apart the lines of ProgressLines are.
@@ -44,5 +44,5 @@ func (p *progress) tell(table string, rows int64) {
 	if p.done > 0 {
 		before = fmt.Sprintf(", after %s with %s rows", tables(p.done), humanize.Comma(p.before))
 	}
-	_, _ = fmt.Fprintf(p.w, "comparing %s: %s rows so far%s\n", ops.Printable(table), humanize.Comma(rows), before) // the comparison goes on without
+	_, _ = fmt.Fprintf(p.w, "comparing %s: %s rows so far%s\n", console.Printable(table), humanize.Comma(rows), before) // the comparison goes on without
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
@@ -13,14 +14,14 @@ import (
 // reader makes the statements that read one table.
 type reader struct {
 	*plan
-	*source
+	*wait.Source
 	list, from, order string
 	// keyTypes are the names of the key columns' types, without typmod and beneath domains.
 	keyTypes []string
 }
 
-func newReader(ctx context.Context, s *source, p *plan) (*reader, error) {
-	r := &reader{plan: p, source: s, from: "ONLY " + pgx.Identifier{p.rel.Schema, p.rel.Name}.Sanitize() + " AS t"}
+func newReader(ctx context.Context, s *wait.Source, p *plan) (*reader, error) {
+	r := &reader{plan: p, Source: s, from: "ONLY " + pgx.Identifier{p.rel.Schema, p.rel.Name}.Sanitize() + " AS t"}
 	var list, order []string
 	for i := range p.columns {
 		list = append(list, r.name(&p.columns[i]))
@@ -29,7 +30,7 @@ func newReader(ctx context.Context, s *source, p *plan) (*reader, error) {
 		c := &p.columns[k]
 		order = append(order, r.name(c))
 		// typmod -1 names char(n) bpchar: a cast to character would cut it
-		typ, err := s.text(ctx, fmt.Sprintf("SELECT format_type(%d, -1)", p.rel.Columns[c.Source].Type.Base))
+		typ, err := s.Text(ctx, fmt.Sprintf("SELECT format_type(%d, -1)", p.rel.Columns[c.Source].Type.Base))
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +58,7 @@ func (r *reader) chunk(ctx context.Context, after [][]byte, limit int, row func(
 		sql += " WHERE (" + r.order + ") > (" + strings.Join(params, ", ") + ")"
 	}
 	sql += fmt.Sprintf(" ORDER BY %s LIMIT %d", r.order, limit)
-	return r.query(ctx, sql, after, oids, row)
+	return r.Query(ctx, sql, after, oids, row)
 }
 
 // lookup reads the rows of these keys, or only their key columns; each key is a list of texts in key order. Keys without a
@@ -84,7 +85,7 @@ func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row
 	}
 	sql := "SELECT " + list + " FROM " + r.from + " WHERE (" + strings.Join(names, ", ") + ") IN (SELECT " + strings.Join(wants, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(aliases, ", ") + "))"
-	return r.query(ctx, sql, params, oids, row)
+	return r.Query(ctx, sql, params, oids, row)
 }
 
 // textArray writes the texts at position i of all keys as a text[].

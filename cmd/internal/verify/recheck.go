@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"dirtbike/cmd/internal/wait"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -10,7 +11,7 @@ import (
 // reread is what both sides say of a key when it is read again; an empty text is no row.
 type reread struct {
 	source, sink string
-	version      position
+	version      wait.Position
 }
 
 // recheck decides about keys that differ at first sight (rule 25):
@@ -24,7 +25,7 @@ type reread struct {
 // Twice, because a commit is in the log, and may be in ClickHouse, a little before Postgres shows it to others.
 func (r *run) recheck(ctx context.Context, keys []candidate) error {
 	before := map[string]reread{}
-	_, err := poll(ctx, r.Timeout, func() (bool, error) {
+	_, err := wait.Poll(ctx, r.Timeout, func() (bool, error) {
 		if len(keys) == 0 {
 			return true, nil
 		}
@@ -38,7 +39,7 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 			last, known := before[k.key]
 			switch {
 			case now.source == now.sink:
-			case known && last == now && now.version.before(from):
+			case known && last == now && now.version.Before(from):
 				r.differing++
 			default:
 				before[k.key] = now
@@ -50,16 +51,16 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 	})
 	if err == nil && len(keys) > 0 {
 		r.Log.Warn("keys changed too often to be compared", zap.String("table", r.name), zap.Int("keys", len(keys)))
-		err = fmt.Errorf("%w: %d keys of %s changed again and again for %s. Try: dirtbike verify when they are quieter", ErrBehind, len(keys), r.name, r.Timeout)
+		err = fmt.Errorf("%w: %d keys of %s changed again and again for %s. Try: dirtbike verify when they are quieter", wait.ErrBehind, len(keys), r.name, r.Timeout)
 	}
 	return err
 }
 
 // readAgain reads the keys on both sides. from is the source's position before its read.
-func (r *run) readAgain(ctx context.Context, candidates []candidate) (map[string]reread, position, error) {
-	from, err := r.control.insertLSN(ctx)
+func (r *run) readAgain(ctx context.Context, candidates []candidate) (map[string]reread, wait.Position, error) {
+	from, err := r.control.InsertLSN(ctx)
 	if err != nil {
-		return nil, position{}, err
+		return nil, wait.Position{}, err
 	}
 	keys, raws := make([]string, len(candidates)), make([]string, len(candidates))
 	for i, c := range candidates {
@@ -67,29 +68,29 @@ func (r *run) readAgain(ctx context.Context, candidates []candidate) (map[string
 	}
 	source, err := r.sourceRows(ctx, raws)
 	if err != nil {
-		return nil, position{}, err
+		return nil, wait.Position{}, err
 	}
-	to, err := r.control.insertLSN(ctx)
+	to, err := r.control.InsertLSN(ctx)
 	if err != nil {
-		return nil, position{}, err
+		return nil, wait.Position{}, err
 	}
 	at, err := r.passed(ctx, r.name, to)
 	if err != nil {
-		return nil, position{}, err
+		return nil, wait.Position{}, err
 	}
 	sink, err := r.sinkRows(ctx, keys)
 	if err != nil {
-		return nil, position{}, err
+		return nil, wait.Position{}, err
 	}
 	versions, err := r.sink.versions(ctx, keys)
-	if gone(err) {
+	if wait.Missing(err) {
 		err = &inexactError{"its storage was replaced while it was compared"}
 	}
 	out := make(map[string]reread, len(keys))
 	for _, key := range keys {
 		out[key] = reread{source[key], sink[key], versions[key]}
 	}
-	return out, position{at.epoch, from}, err
+	return out, wait.Position{Epoch: at.Epoch, LSN: from}, err
 }
 
 // sourceRows reads rows of Postgres by its texts of their keys, and gives them by the canonical ones.

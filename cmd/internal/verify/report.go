@@ -11,7 +11,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
+	"dirtbike/cmd/internal/wait"
 )
 
 // Report is what `dirtbike verify --json` prints. Names and order of its fields are a contract.
@@ -57,10 +58,10 @@ func (r Report) WriteText(w io.Writer) error {
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, {Number: 4, Align: right}})
 	why := ""
 	for _, row := range r.Tables {
-		name := ops.Printable(row.Table)
+		name := console.Printable(row.Table)
 		if !row.Equal && row.Reason != "" {
 			t.AppendRow(table.Row{name, "-", "-", "-", "not compared"})
-			why += name + " could not be compared: " + ops.Printable(row.Reason) + "\n"
+			why += name + " could not be compared: " + console.Printable(row.Reason) + "\n"
 			continue
 		}
 		answer := "yes"
@@ -123,11 +124,11 @@ func (r Report) Err() error {
 }
 
 // add appends a table's result.
-func (r *Report) add(t TableReport, at position) {
+func (r *Report) add(t TableReport, at wait.Position) {
 	r.Tables = append(r.Tables, t)
 	r.Equal = r.Equal && t.Equal
-	if at.lsn > 0 {
-		r.Epoch, r.LSN = at.epoch, at.lsn.String()
+	if at.LSN > 0 {
+		r.Epoch, r.LSN = at.Epoch, at.LSN.String()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 )
 
 // position reads where the log ends.
@@ -104,12 +105,12 @@ func TestTablesThatAreNotExactAreNotEqual(t *testing.T) {
 
 	c.complete("public.visits", far, 0)
 	report, err = c.verify()
-	require.ErrorIs(t, err, ErrNothingCompared)
+	require.ErrorIs(t, err, wait.ErrNothingCompared)
 	require.False(t, report.Equal)
 	require.Equal(t, "its first copy has not ended", report.Tables[2].Reason)
 
 	_, err = c.verify(func(o *Options) { o.Tables = nil })
-	require.ErrorIs(t, err, ErrNothingCompared)
+	require.ErrorIs(t, err, wait.ErrNothingCompared)
 	_, err = c.verify(func(o *Options) { o.Tables, o.Refused = nil, map[string]string{"public.x": "it has no primary key"} })
 	require.EqualError(t, err, "no table was compared: public.x: it has no primary key. Try: dirtbike status")
 }
@@ -131,7 +132,7 @@ func TestClickHouseThatDoesNotFollow(t *testing.T) {
 	c.fill("visits", shapes["integer"])
 	c.complete("public.visits", 101, 1)
 	_, err := c.verify(func(o *Options) { o.Timeout = 300 * time.Millisecond })
-	require.ErrorIs(t, err, ErrBehind)
+	require.ErrorIs(t, err, wait.ErrBehind)
 	require.ErrorContains(t, err, "public.visits is complete up to 0/65, not yet up to")
 }
 
@@ -139,7 +140,7 @@ func TestServersThatAreAway(t *testing.T) {
 	c := newClinic(t)
 	c.fill("visits", shapes["integer"])
 	_, err := c.verify(func(o *Options) { o.Source = "postgres://nobody:secret@127.0.0.1:1/x" })
-	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorIs(t, err, wait.ErrUnreachable)
 	require.NotContains(t, err.Error(), "secret")
 	_, err = c.verify(func(o *Options) { o.Source = "postgres://nobody:secret@%zz" })
 	require.ErrorContains(t, err, "no Postgres URL")
@@ -150,25 +151,25 @@ func TestWait(t *testing.T) {
 	c := newClinic(t)
 	c.watch()
 	c.fill("visits", shapes["integer"])
-	o := WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 2 * time.Second}
-	wait := func() error { return WaitComplete(t.Context(), o) }
+	o := wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 2 * time.Second}
+	complete := func() error { return wait.Complete(t.Context(), o) }
 
-	require.ErrorContains(t, wait(), "it is complete up to nothing yet")
+	require.ErrorContains(t, complete(), "it is complete up to nothing yet")
 	c.complete("", c.position(), 1)
-	require.ErrorIs(t, wait(), ErrBehind, "an LSN of before the call is not enough")
+	require.ErrorIs(t, complete(), wait.ErrBehind, "an LSN of before the call is not enough")
 	require.Equal(t, 2, c.messages("wait"))
 	c.complete("", far, 0)
-	require.NoError(t, wait())
+	require.NoError(t, complete())
 	c.complete("public.visits", far, 0)
-	require.ErrorContains(t, wait(), "not exact: public.visits. Try: dirtbike status")
+	require.ErrorContains(t, complete(), "not exact: public.visits. Try: dirtbike status")
 	c.complete("public.visits", far, 1)
 	o.Tables = func(context.Context) ([]string, error) { return []string{"public.visits", "public.claims"}, nil }
-	require.ErrorContains(t, wait(), "not exact: public.claims")
+	require.ErrorContains(t, complete(), "not exact: public.claims")
 
 	o.Tables, o.Timeout = nil, 20*time.Second
 	c.complete("", 1, 1)
 	done := make(chan error, 1)
-	go func() { done <- wait() }()
+	go func() { done <- complete() }()
 	require.Eventually(t, func() bool { return c.messages("wait") == 6 }, 20*time.Second, 20*time.Millisecond)
 	c.complete("", c.position(), 1)
 	require.NoError(t, <-done)
@@ -192,9 +193,9 @@ func TestCancelled(t *testing.T) {
 
 func TestReportGoldens(t *testing.T) {
 	r := Report{Equal: true, Tables: []TableReport{}}
-	r.add(TableReport{Table: "public.claims", RowsSource: 1234567, RowsSink: 1234567, Equal: true}, position{1, 0x16B374D848})
-	r.add(TableReport{Table: "public.visits", RowsSource: 10, RowsSink: 9, DifferingKeys: 1}, position{1, 0x16B374D900})
-	r.add(TableReport{Table: "public.notes", Reason: "its first copy has not ended"}, position{})
+	r.add(TableReport{Table: "public.claims", RowsSource: 1234567, RowsSink: 1234567, Equal: true}, wait.Position{Epoch: 1, LSN: 0x16B374D848})
+	r.add(TableReport{Table: "public.visits", RowsSource: 10, RowsSink: 9, DifferingKeys: 1}, wait.Position{Epoch: 1, LSN: 0x16B374D900})
+	r.add(TableReport{Table: "public.notes", Reason: "its first copy has not ended"}, wait.Position{})
 	var json, text strings.Builder
 	require.NoError(t, r.WriteJSON(&json))
 	require.Equal(t, `{

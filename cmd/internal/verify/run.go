@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 )
 
@@ -22,7 +23,7 @@ type run struct {
 	// began is the source's position before the first chunk.
 	began cdc.LSN
 	// at is the position at the last chunk compared.
-	at position
+	at wait.Position
 	// seen holds a hash of every key, only where ClickHouse's keys cannot be looked up in Postgres (plan.hashed).
 	seen []uint64
 	seed maphash.Seed
@@ -57,7 +58,7 @@ func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (*run, err
 const ahead = 2
 
 func (r *run) run(ctx context.Context) (err error) {
-	if r.began, err = r.control.insertLSN(ctx); err != nil {
+	if r.began, err = r.control.InsertLSN(ctx); err != nil {
 		return err
 	}
 	if _, err = r.passed(ctx, r.name, 0); err != nil { // is it exact at all?
@@ -112,7 +113,7 @@ func (r *run) read(ctx context.Context, out chan<- *chunk) error {
 			return err
 		}
 		c.last = !c.full && len(c.rows) < limit
-		if c.lsn, err = r.reading.insertLSN(ctx); err != nil {
+		if c.lsn, err = r.reading.InsertLSN(ctx); err != nil {
 			return err
 		}
 		if err := r.pause(ctx, len(c.rows)); err != nil {
@@ -231,14 +232,14 @@ func (r *run) compare(ctx context.Context, c *chunk) error {
 	if err != nil {
 		return err
 	}
-	r.at = position{at.epoch, c.lsn}
+	r.at = wait.Position{Epoch: at.Epoch, LSN: c.lsn}
 	var differ []candidate
 	if r.sink.ordered {
 		differ, err = r.merge(ctx, c)
 	} else {
 		differ, err = r.match(ctx, c)
 	}
-	if gone(err) {
+	if wait.Missing(err) {
 		return &inexactError{fmt.Sprintf("view %s.%s lacks it or a column", r.Database, schemas.ClickHouseView(r.sink.rel.Schema, r.sink.rel.Name))}
 	}
 	if err != nil {

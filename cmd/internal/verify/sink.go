@@ -11,6 +11,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 )
 
@@ -29,7 +30,7 @@ func newSink(conn driver.Conn, database string, p *plan) *sink {
 	s.key, s.row = rowExpression(p.keyColumns()), rowExpression(p.allColumns())
 	var names, values []string
 	for i, c := range p.keyColumns() {
-		names = append(names, identifier(schemas.ClickHouseColumn(c.Name)))
+		names = append(names, wait.Identifier(schemas.ClickHouseColumn(c.Name)))
 		values = append(values, keyValue(&c.Type, fmt.Sprintf("k%d", i)))
 	}
 	s.names, s.values = strings.Join(names, ", "), strings.Join(values, ", ")
@@ -38,10 +39,10 @@ func newSink(conn driver.Conn, database string, p *plan) *sink {
 
 // query calls row with each row.
 func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows) error) error {
-	return queryRows(ctx, s.conn, sql, row)
+	return wait.Query(ctx, s.conn, sql, row)
 }
 
-func (s *sink) from() string { return identifier(s.database) + "." + identifier(s.view) }
+func (s *sink) from() string { return wait.Identifier(s.database) + "." + wait.Identifier(s.view) }
 
 // rows reads keys and rows where the condition holds, in the order of the key if that is the same on both sides.
 func (s *sink) rows(ctx context.Context, where string, row func(key, row string) error) error {
@@ -52,7 +53,7 @@ func (s *sink) rows(ctx context.Context, where string, row func(key, row string)
 	var k, r string
 	return s.query(ctx, sql, func(rows driver.Rows) error {
 		if err := rows.Scan(&k, &r); err != nil {
-			return sinkError(err)
+			return wait.ClickHouseError(err)
 		}
 		return row(k, r)
 	})
@@ -63,7 +64,7 @@ func (s *sink) keys(ctx context.Context, key func(string) error) error {
 	var k string
 	return s.query(ctx, "SELECT "+s.key+" AS dirtbike_key FROM "+s.from(), func(rows driver.Rows) error {
 		if err := rows.Scan(&k); err != nil {
-			return sinkError(err)
+			return wait.ClickHouseError(err)
 		}
 		return key(k)
 	})
@@ -105,7 +106,7 @@ func (s *sink) lookup(ctx context.Context, keys []string, row func(key, row stri
 }
 
 // versions gives the newest version stored for each of these keys, deleted rows included.
-func (s *sink) versions(ctx context.Context, keys []string) (map[string]position, error) {
+func (s *sink) versions(ctx context.Context, keys []string) (map[string]wait.Position, error) {
 	storage, err := s.storage(ctx)
 	if err != nil {
 		return nil, err
@@ -116,15 +117,15 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]position
 	}
 	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(_version), 96)), toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " +
 		storage + " WHERE " + where + " GROUP BY dirtbike_key"
-	out := map[string]position{}
+	out := map[string]wait.Position{}
 	return out, s.query(ctx, sql, func(rows driver.Rows) error {
 		var key string
 		var epoch uint32
 		var lsn uint64
 		if err := rows.Scan(&key, &epoch, &lsn); err != nil {
-			return sinkError(err)
+			return wait.ClickHouseError(err)
 		}
-		out[key] = position{epoch, cdc.LSN(lsn)}
+		out[key] = wait.Position{Epoch: epoch, LSN: cdc.LSN(lsn)}
 		return nil
 	})
 }
@@ -133,17 +134,17 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]position
 func (s *sink) storage(ctx context.Context) (string, error) {
 	var name string
 	generation := regexp.MustCompile(regexp.QuoteMeta(s.view) + `__g[0-9]+\b`)
-	sql := "SELECT as_select FROM system.tables WHERE database = " + literal(s.database) + " AND name = " + literal(s.view)
+	sql := "SELECT as_select FROM system.tables WHERE database = " + wait.Literal(s.database) + " AND name = " + wait.Literal(s.view)
 	err := s.query(ctx, sql, func(rows driver.Rows) error {
 		var definition string
 		err := rows.Scan(&definition)
 		name = generation.FindString(definition)
-		return sinkError(err)
+		return wait.ClickHouseError(err)
 	})
 	if err == nil && name == "" {
 		err = fmt.Errorf("view %s.%s shows none of dirtbike's storage tables. Try: see who has replaced it", s.database, s.view)
 	}
-	return identifier(schemas.StorageDatabase(s.database)) + "." + identifier(name), err
+	return wait.Identifier(schemas.StorageDatabase(s.database)) + "." + wait.Identifier(name), err
 }
 
 // earliestYear is what the view shows instead of an earlier year (rule 29).
@@ -151,6 +152,6 @@ func (s *sink) earliestYear(ctx context.Context) (year int64, err error) {
 	if !s.capped {
 		return 0, nil
 	}
-	err = s.query(ctx, "SELECT toInt64(toYear(now('UTC')) - 90)", func(rows driver.Rows) error { return sinkError(rows.Scan(&year)) })
+	err = s.query(ctx, "SELECT toInt64(toYear(now('UTC')) - 90)", func(rows driver.Rows) error { return wait.ClickHouseError(rows.Scan(&year)) })
 	return year, err
 }

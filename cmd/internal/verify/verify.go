@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 )
 
@@ -72,8 +73,8 @@ func (o *Options) defaults() {
 type verifier struct {
 	Options
 	// reading streams chunks while control asks for positions, writes messages and reads rows again.
-	reading, control *source
-	complete         completion
+	reading, control *wait.Source
+	complete         wait.CompleteUpTo
 	limit            *rate.Limiter
 }
 
@@ -82,7 +83,7 @@ type verifier struct {
 // only read, but for logical messages that dirtbike alone reads.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.defaults()
-	v := &verifier{Options: o, complete: completion{o.ClickHouse, o.Database}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
+	v := &verifier{Options: o, complete: wait.CompleteUpTo{Conn: o.ClickHouse, Database: o.Database}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
 	if o.RowsPerSecond > 0 {
 		v.limit.SetLimit(rate.Limit(o.RowsPerSecond))
 	}
@@ -93,11 +94,11 @@ func Run(ctx context.Context, o Options) (Report, error) {
 // connect opens what is not open: pgconn closes a connection whose query was given up, as when a table turns out not to be
 // exact while its next chunk is being read.
 func (v *verifier) connect(ctx context.Context) (err error) {
-	for _, s := range []**source{&v.reading, &v.control} {
-		if *s != nil && !(*s).conn.IsClosed() {
+	for _, s := range []**wait.Source{&v.reading, &v.control} {
+		if *s != nil && !(*s).Conn.IsClosed() {
 			continue
 		}
-		if *s, err = connect(ctx, v.Source); err != nil {
+		if *s, err = wait.Connect(ctx, v.Source); err != nil {
 			return err
 		}
 	}
@@ -105,9 +106,9 @@ func (v *verifier) connect(ctx context.Context) (err error) {
 }
 
 func (v *verifier) close(ctx context.Context) {
-	for _, s := range []*source{v.reading, v.control} {
+	for _, s := range []*wait.Source{v.reading, v.control} {
 		if s != nil {
-			s.close(ctx)
+			s.Close(ctx)
 		}
 	}
 }
@@ -133,7 +134,7 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
 		v.Log.Warn("table not compared", zap.String("table", name), zap.String("reason", v.Refused[name]))
-		report.add(TableReport{Table: name, Reason: v.Refused[name]}, position{})
+		report.add(TableReport{Table: name, Reason: v.Refused[name]}, wait.Position{})
 	}
 	report.sort()
 	if !compared {
@@ -146,9 +147,9 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 // nothing says that no table was compared, and why if there is one reason.
 func nothing(r Report) error {
 	if len(r.Tables) != 1 {
-		return fmt.Errorf("%w. Try: dirtbike status", ErrNothingCompared)
+		return fmt.Errorf("%w. Try: dirtbike status", wait.ErrNothingCompared)
 	}
-	err := fmt.Errorf("%w: %s: %s", ErrNothingCompared, r.Tables[0].Table, r.Tables[0].Reason)
+	err := fmt.Errorf("%w: %s: %s", wait.ErrNothingCompared, r.Tables[0].Table, r.Tables[0].Reason)
 	if !strings.Contains(r.Tables[0].Reason, "Try: ") {
 		err = fmt.Errorf("%w. Try: dirtbike status", err)
 	}
@@ -156,11 +157,11 @@ func nothing(r Report) error {
 }
 
 // table compares one table.
-func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (TableReport, position, error) {
+func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (TableReport, wait.Position, error) {
 	report := TableReport{Table: rel.FullName()}
 	r, err := v.newRun(ctx, rel)
 	if err != nil {
-		return report, position{}, err
+		return report, wait.Position{}, err
 	}
 	err = r.run(ctx)
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 )
 
 // silent listens and never answers, as a server does that was stopped with SIGSTOP.
@@ -39,18 +40,18 @@ func within10s(t *testing.T, f func() error) error {
 
 // TestWaitOnHungServers: the timeout holds where a server takes the connection and says nothing.
 func TestWaitOnHungServers(t *testing.T) {
-	o := WaitOptions{Source: "postgres://nobody:s3cret@" + silent(t) + "/x?sslmode=disable", Timeout: 300 * time.Millisecond}
-	err := within10s(t, func() error { return WaitComplete(t.Context(), o) })
-	require.ErrorIs(t, err, ErrUnreachable)
+	o := wait.Options{Source: "postgres://nobody:s3cret@" + silent(t) + "/x?sslmode=disable", Timeout: 300 * time.Millisecond}
+	err := within10s(t, func() error { return wait.Complete(t.Context(), o) })
+	require.ErrorIs(t, err, wait.ErrUnreachable)
 	require.ErrorContains(t, err, "Postgres hangs: nothing within 300ms. Try: ")
 
 	c := newClinic(t)
 	hung, err := clickhouse.Open(&clickhouse.Options{Addr: []string{silent(t)}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = hung.Close() })
-	o = WaitOptions{Source: c.url, ClickHouse: hung, Database: c.database, Timeout: 500 * time.Millisecond}
-	err = within10s(t, func() error { return WaitComplete(t.Context(), o) })
-	require.ErrorIs(t, err, ErrUnreachable)
+	o = wait.Options{Source: c.url, ClickHouse: hung, Database: c.database, Timeout: 500 * time.Millisecond}
+	err = within10s(t, func() error { return wait.Complete(t.Context(), o) })
+	require.ErrorIs(t, err, wait.ErrUnreachable)
 	require.ErrorContains(t, err, "ClickHouse hangs: nothing within 500ms. Try: ")
 }
 
@@ -59,26 +60,26 @@ func TestWaitTriesAgain(t *testing.T) {
 	c := newClinic(t)
 	c.complete("", far, 1)
 	asked := 0
-	o := WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 20 * time.Second}
+	o := wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 20 * time.Second}
 	o.Tables = func(context.Context) ([]string, error) {
 		if asked++; asked < 4 {
 			return nil, fmt.Errorf("%w: Postgres starts", cdc.ErrUnreachable)
 		}
 		return nil, nil
 	}
-	require.NoError(t, WaitComplete(t.Context(), o))
+	require.NoError(t, wait.Complete(t.Context(), o))
 	require.Equal(t, 4, asked)
 
 	o.Source, o.Timeout = "postgres://nobody:s3cret@127.0.0.1:1/x", 300*time.Millisecond
 	began := time.Now()
-	err := WaitComplete(t.Context(), o)
-	require.ErrorIs(t, err, ErrUnreachable)
+	err := wait.Complete(t.Context(), o)
+	require.ErrorIs(t, err, wait.ErrUnreachable)
 	require.NotContains(t, err.Error(), "s3cret")
 	require.GreaterOrEqual(t, time.Since(began), o.Timeout)
 
 	refused := errors.New("wrong password")
 	o.Tables = func(context.Context) ([]string, error) { return nil, refused }
-	require.ErrorIs(t, WaitComplete(t.Context(), o), refused, "trying again cannot help")
+	require.ErrorIs(t, wait.Complete(t.Context(), o), refused, "trying again cannot help")
 }
 
 // TestWaitEndsAtQuarantine names the table and the reason, once all else is complete.
@@ -87,17 +88,17 @@ func TestWaitEndsAtQuarantine(t *testing.T) {
 	c.sink("INSERT INTO DB_raw.quarantine VALUES ('public.claims', 'load', 'column note: malformed value', 1, 1)")
 	c.complete("public.claims", 1, 0)
 	c.complete("", 1, 1)
-	o := WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 300 * time.Millisecond}
-	require.ErrorIs(t, WaitComplete(t.Context(), o), ErrBehind, "a new copy may still be to come")
+	o := wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database, Timeout: 300 * time.Millisecond}
+	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind, "a new copy may still be to come")
 	c.complete("", far, 1)
 	o.Timeout = time.Hour
-	err := within10s(t, func() error { return WaitComplete(t.Context(), o) })
-	require.ErrorIs(t, err, ErrQuarantined)
+	err := within10s(t, func() error { return wait.Complete(t.Context(), o) })
+	require.ErrorIs(t, err, wait.ErrQuarantined)
 	require.ErrorContains(t, err, "public.claims: column note: malformed value. Try: ")
 }
 
 func TestWaitCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, WaitComplete(ctx, WaitOptions{Source: "postgres://x@127.0.0.1:1/x"}), context.Canceled)
+	require.ErrorIs(t, wait.Complete(ctx, wait.Options{Source: "postgres://x@127.0.0.1:1/x"}), context.Canceled)
 }

@@ -10,38 +10,39 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/wait"
 )
 
 // TestNobodyCaptures: whoever waits is told so, after a grace at the latest, and not while a capture is there.
 func TestNobodyCaptures(t *testing.T) {
 	c := newClinic(t)
 	c.complete("", 1, 1)
-	o := WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database, Slot: c.database, Timeout: 300 * time.Millisecond}
-	err := WaitComplete(t.Context(), o)
-	require.ErrorIs(t, err, ErrNobody)
+	o := wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database, Slot: c.database, Timeout: 300 * time.Millisecond}
+	err := wait.Complete(t.Context(), o)
+	require.ErrorIs(t, err, wait.ErrNobody)
 	require.ErrorContains(t, err, "nobody reads slot "+c.database+", which does not exist. Try: dirtbike run, or dirtbike capture")
 
-	s, err := connect(t.Context(), c.url)
+	s, err := wait.Connect(t.Context(), c.url)
 	require.NoError(t, err)
-	defer s.close(t.Context())
-	w := watch{slot: c.database, idle: time.Now().Add(time.Second - watchGrace)}
-	require.NoError(t, w.look(t.Context(), s), "a capture may be restarting")
-	require.False(t, w.due())
-	w.idle = time.Now().Add(-watchGrace)
-	require.ErrorIs(t, w.look(t.Context(), s), ErrNobody)
+	defer s.Close(t.Context())
+	w := wait.CaptureWatch{Slot: c.database, Idle: time.Now().Add(time.Second - wait.WatchGrace)}
+	require.NoError(t, w.Check(t.Context(), s), "a capture may be restarting")
+	require.False(t, w.Due())
+	w.Idle = time.Now().Add(-wait.WatchGrace)
+	require.ErrorIs(t, w.Check(t.Context(), s), wait.ErrNobody)
 	c.source("SELECT pg_create_logical_replication_slot('" + c.database + "', 'pgoutput')")
 	defer c.source("SELECT pg_drop_replication_slot('" + c.database + "')")
-	require.ErrorContains(t, w.look(t.Context(), s), "nobody reads slot "+c.database+". Try: ")
+	require.ErrorContains(t, w.Check(t.Context(), s), "nobody reads slot "+c.database+". Try: ")
 
 	copying, err := pgx.Connect(t.Context(), c.url+"&application_name=dirtbike")
 	require.NoError(t, err)
-	require.NoError(t, w.look(t.Context(), s), "nobody streams while the first copy runs")
-	require.True(t, w.idle.IsZero())
-	require.ErrorIs(t, WaitComplete(t.Context(), o), ErrBehind)
+	require.NoError(t, w.Check(t.Context(), s), "nobody streams while the first copy runs")
+	require.True(t, w.Idle.IsZero())
+	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind)
 	require.NoError(t, copying.Close(t.Context()))
-	require.Eventually(t, func() bool { return w.look(t.Context(), s) == nil && !w.idle.IsZero() }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return w.Check(t.Context(), s) == nil && !w.Idle.IsZero() }, 10*time.Second, 10*time.Millisecond)
 	o.Slot = ""
-	require.ErrorIs(t, WaitComplete(t.Context(), o), ErrBehind)
+	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind)
 }
 
 // TestVerifySaysThatNobodyCaptures instead of only that ClickHouse is behind.
@@ -51,7 +52,7 @@ func TestVerifySaysThatNobodyCaptures(t *testing.T) {
 	c.storage("claims")
 	c.complete("public.claims", 1, 1)
 	_, err := c.verify(func(o *Options) { o.Slot, o.Timeout = "none", 300*time.Millisecond })
-	require.ErrorIs(t, err, ErrNobody)
+	require.ErrorIs(t, err, wait.ErrNobody)
 	require.ErrorContains(t, err, "nobody reads slot none, which does not exist. Try: dirtbike run")
 }
 
@@ -61,8 +62,8 @@ func TestQuarantineHasOneWayOut(t *testing.T) {
 	c.complete("public.claims", 1, 0)
 	c.complete("", far, 1)
 	c.sink("INSERT INTO DB_raw.quarantine VALUES ('public.claims', 'capture', 'no key. Try: add one', 1, 1), ('public.claims', 'load', 'malformed. Try: look', 1, 1)")
-	err := WaitComplete(t.Context(), WaitOptions{Source: c.url, ClickHouse: c.ch, Database: c.database})
-	require.ErrorIs(t, err, ErrQuarantined)
+	err := wait.Complete(t.Context(), wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database})
+	require.ErrorIs(t, err, wait.ErrQuarantined)
 	require.Regexp(t, `^a table is quarantined and cannot become exact by waiting: public\.claims: (no key; malformed\. Try: add one|malformed; no key\. Try: look)$`, err.Error())
 }
 
@@ -83,9 +84,9 @@ func TestReportIsInTheOrderOfNames(t *testing.T) {
 
 // TestRefusedLogins end a wait at once: asking again mends nothing.
 func TestRefusedLogins(t *testing.T) {
-	require.EqualError(t, sinkError(&clickhouse.Exception{Code: 516, Message: "canary"}), "ClickHouse refuses the login of clickhouse.url (code 516). Try: its user and password")
-	require.ErrorIs(t, sinkError(&clickhouse.Exception{Code: 193}), cdc.ErrRefused)
-	require.NotErrorIs(t, sinkError(&clickhouse.Exception{Code: 27}), cdc.ErrRefused)
+	require.EqualError(t, wait.ClickHouseError(&clickhouse.Exception{Code: 516, Message: "canary"}), "ClickHouse refuses the login of clickhouse.url (code 516). Try: its user and password")
+	require.ErrorIs(t, wait.ClickHouseError(&clickhouse.Exception{Code: 193}), cdc.ErrRefused)
+	require.NotErrorIs(t, wait.ClickHouseError(&clickhouse.Exception{Code: 27}), cdc.ErrRefused)
 	aborts, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer aborts.Close() //nolint:errcheck // the test is over
@@ -97,10 +98,10 @@ func TestRefusedLogins(t *testing.T) {
 	hungUp, err := clickhouse.Open(&clickhouse.Options{Addr: []string{aborts.Addr().String()}})
 	require.NoError(t, err)
 	defer hungUp.Close() //nolint:errcheck // nothing is open on it
-	_, err = completion{hungUp, "x"}.read(t.Context())
-	require.ErrorIs(t, err, ErrUnreachable)
+	_, err = wait.CompleteUpTo{Conn: hungUp, Database: "x"}.Read(t.Context())
+	require.ErrorIs(t, err, wait.ErrUnreachable)
 	require.NotContains(t, err.Error(), "conn_id")
 	require.NotContains(t, err.Error(), "\n")
-	_, err = connect(t.Context(), "postgres://u:hunter2@127.0.0.1:1/x")
+	_, err = wait.Connect(t.Context(), "postgres://u:hunter2@127.0.0.1:1/x")
 	require.EqualError(t, err, "no answer: connect to Postgres at 127.0.0.1:1: connection refused. Try: see that Postgres runs and source.url is right")
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
 	"dirtbike/schemas"
@@ -202,8 +202,8 @@ func (d *Draft) WriteText(w io.Writer) error {
 			notes = append([]string{"left out: " + withoutTry(table.Obstacle)}, notes...)
 		}
 		t.AppendRow(pretty.Row{
-			ops.Printable(table.FullName()), size(table.Bytes), estimate(table.Rows),
-			ops.Printable(strings.Join(table.Key, ", ")), ops.Printable(table.Identity), ops.Printable(strings.Join(notes, "; ")),
+			console.Printable(table.FullName()), size(table.Bytes), estimate(table.Rows),
+			console.Printable(strings.Join(table.Key, ", ")), console.Printable(table.Identity), console.Printable(strings.Join(notes, "; ")),
 		})
 	}
 	_, err := fmt.Fprintln(w, t.Render())

@@ -11,7 +11,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
@@ -108,7 +108,7 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	for name, value := range postgres.SessionSettings {
 		o.RuntimeParams[name] = value
 	}
-	o.RuntimeParams["application_name"], o.RuntimeParams["lock_timeout"], o.RuntimeParams["default_transaction_read_only"] = ops.VerbName, lockTime, "on"
+	o.RuntimeParams["application_name"], o.RuntimeParams["lock_timeout"], o.RuntimeParams["default_transaction_read_only"] = status.MonitorName, lockTime, "on"
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, o)

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cmd/internal/ops"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/schemas"
 )
 
@@ -117,7 +117,7 @@ func glob(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${", "
 func comment(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // printed is a comment of names, which may hold what no file of text does.
-func printed(s string) string { return comment(ops.Printable(s)) }
+func printed(s string) string { return comment(console.Printable(s)) }
 
 // nameOf makes a name for topics and ClickHouse's database.
 func nameOf(database string) string {

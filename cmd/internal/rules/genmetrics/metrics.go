@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cmd/internal/ops"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -67,7 +67,7 @@ func describe(collectors []prometheus.Collector) (all []metric, err error) {
 				return nil, err
 			}
 			m.kind = kind
-			if _, mixed := c.(*ops.Collector); mixed && strings.HasSuffix(m.name, "_total") {
+			if _, mixed := c.(*status.Collector); mixed && strings.HasSuffix(m.name, "_total") {
 				m.kind = "counter"
 			}
 			all = append(all, m)
@@ -94,7 +94,7 @@ func kindOf(c prometheus.Collector) (string, error) {
 	switch c := c.(type) {
 	case *prometheus.CounterVec:
 		return "counter", nil
-	case *prometheus.GaugeVec, *ops.Collector: // but for its counters, see describe
+	case *prometheus.GaugeVec, *status.Collector: // but for its counters, see describe
 		return "gauge", nil
 	case *prometheus.HistogramVec:
 		return "histogram", nil

@@ -1,0 +1,2 @@
+// Package endpoints answers operators over HTTP: /livez, /readyz, /status and /metrics.
+package endpoints

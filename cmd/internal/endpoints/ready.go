@@ -1,0 +1,107 @@
+package endpoints
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"dirtbike/cmd/internal/checks"
+	"dirtbike/cmd/internal/status"
+)
+
+// anchor is where the README explains a check, in brackets; empty for a check that it does not know.
+func anchor(name string) string {
+	if c, known := checks.Find(name); known {
+		return " (" + c.Anchor() + ")"
+	}
+	return ""
+}
+
+// runner runs a check at most once at a time and keeps its answer.
+type runner struct {
+	status.Check
+	mu   sync.Mutex
+	done chan struct{} // of the run under way; nil if none
+	at   time.Time     // of the answer
+	err  error
+}
+
+// result gives the answer, a kept one if it is fresh. A check that hangs is not started again.
+func (r *runner) result(ctx context.Context) error {
+	r.mu.Lock()
+	if r.done == nil {
+		if !r.at.IsZero() && time.Since(r.at) < status.CheckCache {
+			defer r.mu.Unlock()
+			return r.err
+		}
+		r.done = make(chan struct{})
+		go r.run(context.WithoutCancel(ctx))
+	}
+	done := r.done
+	r.mu.Unlock()
+	timer := time.NewTimer(status.CheckTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.err
+	case <-timer.C:
+		return fmt.Errorf("no answer within %s", status.CheckTime)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *runner) run(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, status.CheckTime)
+	defer cancel()
+	err := r.Func(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.done)
+	r.done, r.at, r.err = nil, time.Now(), err
+}
+
+// report is what all checks say.
+type report struct {
+	ok   bool
+	text string // one line per check, in their order
+}
+
+// check runs all checks at once, without the excluded ones.
+func (s *Server) check(ctx context.Context, exclude []string) report {
+	checks := s.views.Load().checks
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, c := range checks {
+		if !slices.Contains(exclude, c.Name) {
+			wg.Go(func() { errs[i] = c.WithTry(c.result(ctx)) })
+		}
+	}
+	wg.Wait()
+	out, known := report{ok: true}, map[string]bool{}
+	var b strings.Builder
+	for i, c := range checks {
+		known[c.Name] = true
+		switch {
+		case slices.Contains(exclude, c.Name):
+			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
+		case errs[i] != nil:
+			out.ok = false
+			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, status.OneLine(errs[i].Error()), anchor(c.Name))
+		default:
+			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
+		}
+	}
+	for _, name := range exclude {
+		if !known[name] {
+			fmt.Fprintf(&b, "warn: no check is named %q, nothing excluded for it\n", name)
+		}
+	}
+	out.text = b.String()
+	return out
+}

@@ -1,0 +1,101 @@
+package status
+
+import (
+	"cmp"
+	"slices"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
+)
+
+const (
+	quarantined = string(cdc.TableQuarantined)
+	// notCaptured is the phase of a table that source.tables names and that the running capture has not seen.
+	notCaptured = "new"
+)
+
+// assemble joins what the servers said with what the capture in this process knows.
+func assemble(f facts, capture capture.Status) Status {
+	out := Status{Phase: string(capture.Phase), Tables: []TableStatus{}}
+	all, known := f.complete[""]
+	if known {
+		lag := max(0, f.slot.current-int64(all.lsn)) //nolint:gosec // log positions are far below 2^63
+		seconds := 0.0
+		if lag > 0 {
+			seconds = max(0, f.slot.at.Sub(all.commitTime).Seconds())
+		}
+		out.LagBytes, out.LagSeconds = &lag, &seconds
+	}
+	if f.slot.found {
+		out.RetainedWALBytes = &f.slot.retained
+	}
+	for _, t := range tableStatuses(f, capture) {
+		out.Tables = append(out.Tables, t)
+	}
+	sortTables(out.Tables)
+	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
+		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
+	}
+	out.dead, out.try = f.slot.dead(out.Phase, cdc.LSN(all.lsn))
+	if known {
+		out.Tables = withUncaptured(out.Tables, f.named, capture)
+	}
+	return out
+}
+
+func sortTables(tables []TableStatus) {
+	slices.SortFunc(tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
+}
+
+// phase infers what has come how far: capture has done its part of a copy before load has done its own.
+func phase(f facts, begun bool, tables []TableStatus) string {
+	switch {
+	case !f.slot.found && !begun:
+		return "none"
+	case !begun, slices.ContainsFunc(tables, func(t TableStatus) bool { return t.Phase == string(cdc.TableCopying) }):
+		return string(cdc.PhaseCopying)
+	}
+	return string(cdc.PhaseStreaming)
+}
+
+// tableStatuses: a table streams once ClickHouse shows it. Until then its rows are those that ClickHouse has stored, for a
+// capture that has read more of them than load has written would be no news to those who wait for them.
+func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
+	tables := map[string]TableStatus{}
+	at := func(name string) TableStatus {
+		row := f.complete[name]
+		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.exact, DeadLetters: int64(row.deadLetters)} //nolint:gosec // a count
+		n, shown := f.count(name)
+		if t.Rows, t.Inexact = n.rows, n.inexact; !shown {
+			t.Phase = string(cdc.TableCopying)
+		}
+		return t
+	}
+	for name := range f.complete {
+		if name != "" {
+			tables[name] = at(name)
+		}
+	}
+	for _, c := range capture.Tables {
+		if c.Phase == cdc.TableExcluded {
+			continue
+		}
+		t := at(c.Table)
+		if c.Phase != cdc.TableStreaming {
+			t.Phase, t.Reason = string(c.Phase), c.Reason
+		}
+		tables[c.Table] = t
+	}
+	for name, reason := range f.reasons {
+		t := at(name)
+		t.Phase, t.Reason = quarantined, reason
+		tables[name] = t
+	}
+	for name, reason := range f.excluded {
+		if t := at(name); t.Phase != string(cdc.TableCopying) { // nobody can read one without a view
+			t.Phase, t.Exact, t.Reason = string(cdc.TableExcluded), false, reason
+			tables[name] = t
+		}
+	}
+	return tables
+}

@@ -1,0 +1,97 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"dirtbike/cdc"
+)
+
+// loginCodes are ClickHouse's UNKNOWN_USER, WRONG_PASSWORD and AUTHENTICATION_FAILED.
+var loginCodes = []int32{192, 193, 516}
+
+// loginError says that ClickHouse will not have the user or the password; the server's own text names the user and is dropped.
+type loginError struct{ code int32 }
+
+func (e *loginError) Error() string {
+	return fmt.Sprintf("ClickHouse refuses the login of clickhouse.url (code %d). Try: its user and password", e.code)
+}
+
+func (e *loginError) Unwrap() error { return cdc.ErrRefused }
+
+// clickHouseTLS names the keys that decide whether a handshake with ClickHouse succeeds.
+var clickHouseTLS = cdc.TLSKeys{Address: "clickhouse.url", CA: "clickhouse.tls.ca", Cert: "clickhouse.tls.cert", Use: "clickhouse.tls"}
+
+// ClickHouseLogin gives one error, which is cdc.ErrRefused, for every way in which ClickHouse refuses a login, over HTTP or its own
+// protocol, or one of the two the other's certificate; nil if err is something else.
+func ClickHouseLogin(err error) error {
+	var exception *clickhouse.Exception
+	if errors.As(err, &exception) && slices.Contains(loginCodes, exception.Code) {
+		return &loginError{exception.Code}
+	}
+	if way := cdc.TLSWayOut(err, clickHouseTLS); way != "" {
+		return fmt.Errorf("%w: connect to ClickHouse: %w. Try: %s", cdc.ErrRefused, ClickHouseAway(err), way)
+	}
+	return nil
+}
+
+// handshake is how the native client reports a connection that ended before the server had answered the login.
+var handshake = regexp.MustCompile(`handshake: failed to [a-z ]+ (\S+) \(conn_id=[^)]*\): `)
+
+// ClickHouseAway makes one line, without the client's own terms, of an error with which no answer of ClickHouse came. It wraps err.
+func ClickHouseAway(err error) error { return &awayError{err} }
+
+type awayError struct{ error }
+
+func (e *awayError) Error() string {
+	text := OneLine(e.error.Error())
+	return handshake.ReplaceAllString(text, "$1 took the connection and ended it before the login was answered: ")
+}
+
+func (e *awayError) Unwrap() error { return e.error }
+
+// pingError makes of what came of a ping what the verbs say, too.
+func pingError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if login := ClickHouseLogin(err); login != nil {
+		return login
+	}
+	return ClickHouseAway(err)
+}
+
+// Within gives up a call of ClickHouse's client when ctx ends: the client itself may stay in a read of a server that hangs. The call
+// is not told the deadline, since it would report that as the server's failure; it is cancelled when Within returns, and what it
+// shares with others must bear that it ends later.
+func Within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	calling, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := call(calling)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// hangs says that a part took the question and did not answer until the asker's deadline, began being when it was asked.
+func hangs(part, url string, began time.Time) error {
+	return fmt.Errorf("%s hangs: nothing within %s. Try: see that %s runs and %s is right", part, time.Since(began).Round(100*time.Millisecond), part, url)
+}

@@ -1,0 +1,130 @@
+package status
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"dirtbike/cdc"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+)
+
+// native is a server that takes connections of ClickHouse's own protocol and does answer with each, once it has heard the client.
+func native(t *testing.T, answer func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(conn).ReadByte()
+			answer(conn)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// exception is the packet with which ClickHouse refuses.
+func exception(code int32) []byte {
+	out := binary.LittleEndian.AppendUint32([]byte{2}, uint32(code))
+	for _, s := range []string{"DB::Exception", "nobody: Authentication failed", ""} {
+		out = append(append(out, byte(len(s))), s...)
+	}
+	return append(out, 0)
+}
+
+func asked(t *testing.T, ctx context.Context, url string) error { //nolint:revive // the helper's t comes first
+	t.Helper()
+	options, err := clickhouse.ParseDSN(url)
+	require.NoError(t, err)
+	conn, err := clickhouse.Open(options)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = NewCollector(Sources{ClickHouse: conn, Database: "clinic"}).readComplete(ctx)
+	return err
+}
+
+// TestARefusedLoginHasOneAnswer, whatever the protocol and the code; the server's text names the user and is dropped.
+func TestARefusedLoginHasOneAnswer(t *testing.T) {
+	for _, code := range []int32{192, 193, 516} {
+		over := map[string]string{"native": "clickhouse://nobody:hunter2@" + native(t, func(conn net.Conn) {
+			_, _ = conn.Write(exception(code))
+			_ = conn.Close()
+		})}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-ClickHouse-Exception-Code", strconv.Itoa(int(code)))
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte("Code: " + strconv.Itoa(int(code)) + ". DB::Exception: nobody: Authentication failed. (AUTHENTICATION_FAILED)"))
+		}))
+		t.Cleanup(server.Close)
+		over["HTTP"] = "http://nobody:hunter2@" + server.Listener.Addr().String()
+		for name, url := range over {
+			err := asked(t, t.Context(), url)
+			require.EqualError(t, err, "ClickHouse refuses the login of clickhouse.url (code "+strconv.Itoa(int(code))+"). Try: its user and password", name)
+			require.ErrorIs(t, err, cdc.ErrRefused, name)
+			require.Equal(t, err, pingError(ClickHouseAway(&clickhouse.Exception{Code: code})))
+		}
+	}
+	require.NoError(t, pingError(nil))
+	require.NoError(t, ClickHouseLogin(&clickhouse.Exception{Code: 497}), "a right is missing, the login was good")
+}
+
+// TestAServerThatHangsUp: one that aborts at a login is away; the client's own terms are not shown.
+func TestAServerThatHangsUp(t *testing.T) {
+	at := native(t, func(conn net.Conn) { _ = conn.Close() })
+	err := asked(t, t.Context(), "clickhouse://nobody:hunter2@"+at)
+	require.NotErrorIs(t, err, cdc.ErrRefused)
+	require.Regexp(t, `^ask ClickHouse for the status: `+at+` took the connection and ended it before the login was answered: .+\. Try: see that ClickHouse runs and clickhouse\.url is right$`, err.Error())
+	require.NotContains(t, err.Error(), "conn_id")
+	require.NotContains(t, err.Error(), "handshake")
+	require.EqualError(t, ClickHouseAway(errors.New("a\n\tb")), "a b")
+}
+
+// TestAServerThatSaysNothing: the deadline holds, and the part is named.
+func TestAServerThatSaysNothing(t *testing.T) {
+	at := native(t, func(net.Conn) {})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	require.Regexp(t, `^ask ClickHouse for the status: ClickHouse hangs: nothing within \S+s\. Try: see that ClickHouse runs and clickhouse\.url is right$`, asked(t, ctx, "clickhouse://"+at).Error())
+
+	pool, err := pgxpool.New(t.Context(), "postgres://u:hunter2@"+at+"/x?sslmode=disable")
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = NewCollector(Sources{Postgres: pool, Slot: "s"}).Status(ctx)
+	require.Regexp(t, `^ask Postgres for slot s: Postgres hangs: nothing within \S+s\. Try: see that Postgres runs and source\.url is right$`, err.Error())
+}
+
+// TestOneWayOut: a reason that says what to do is not followed by another way.
+func TestOneWayOut(t *testing.T) {
+	for said, want := range map[string]string{
+		"bad":                          "bad. Try: this",
+		"bad.":                         "bad. Try: this",
+		"bad. Try: that":               "bad. Try: that",
+		"bad. Try, as the owner: that": "bad. Try, as the owner: that",
+		"bad. Try: a\nb. Try: c":       "bad. Try: a b.",
+	} {
+		err := OneTry(errors.New(said), "this")
+		require.EqualError(t, err, want)
+	}
+	require.ErrorIs(t, OneTry(cdc.ErrRefused, "this"), cdc.ErrRefused)
+	require.Equal(t, "a; b; c. Try, as x: y", JoinReasons([]string{"a", "b. Try, as x: y", "c. Try: z"}))
+	require.Equal(t, "a; b", JoinReasons([]string{"a", "b"}))
+	require.Equal(t, "a. Try: x.", JoinReasons([]string{"a. Try: x. Try: y"}))
+	require.Empty(t, JoinReasons(nil))
+}

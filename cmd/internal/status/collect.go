@@ -1,0 +1,440 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
+	"dirtbike/schemas"
+)
+
+// Sources are what a status is gathered from. All of it is read, nothing changed.
+type Sources struct {
+	// Postgres is the source's primary.
+	Postgres Querier
+	// Slot and Publication by their names.
+	Slot, Publication string
+	// Match reports whether source.tables names a table; nil leaves tables out that are not captured yet.
+	Match func(schema, table string) bool
+	// ClickHouse has the views in Database and dirtbike's own tables in "<Database>_raw".
+	ClickHouse driver.Conn
+	Database   string
+	// Kafka asks a broker for anything; nil leaves out whether one answers. An error that is cdc.ErrRefused says what to do.
+	Kafka func(ctx context.Context) error
+	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both servers.
+	Capture func() capture.Status
+	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
+	WALDisk int64
+	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what mends it; it is asked while
+	// there are tables that are not captured. Nil leaves only that they are not.
+	Obstacles func(ctx context.Context) (map[string]string, error)
+	// Open says that columns which no rule names are published.
+	Open bool
+}
+
+// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a quarter of a second, the row
+// counts of views for ten.
+type Collector struct {
+	Sources
+	mu       sync.Mutex
+	facts    facts
+	err      error
+	at       time.Time
+	counted  map[string]counts // by view
+	countsAt time.Time
+
+	slot struct {
+		sync.Mutex
+		growth growth // of all looks of this process
+	}
+	obstacles struct {
+		sync.Mutex
+		found map[string]string
+		known bool
+		at    time.Time
+	}
+}
+
+// counts is what was counted in a view.
+type counts struct {
+	rows int64
+	// inexact has, by column, the values whose exact text stands in `_inexact` (rule 31); nil is none.
+	inexact map[string]int64
+}
+
+// NewCollector makes a collector; it asks nobody yet.
+func NewCollector(s Sources) *Collector { return &Collector{Sources: s} }
+
+const (
+	// factsCache is for how long an answer is used again: people watch a copy through it.
+	factsCache = 250 * time.Millisecond
+	// countsCache is for how long row counts of views are used again: a count reads every key of the table.
+	countsCache = 10 * time.Second
+	// obstaclesCache is for how long what keeps tables out is used again: asking reads the whole catalog.
+	obstaclesCache = 10 * time.Second
+)
+
+// facts is what both servers said.
+type facts struct {
+	slot     slotFacts
+	named    []Named                // by source.tables, captured or not
+	complete map[string]completeRow // by table, "" for everything
+	reasons  map[string]string      // of quarantined tables
+	excluded map[string]string      // why capture no longer follows a table
+	counted  map[string]counts      // what a view shows, by view; a table is shown once it has a view
+	stored   map[string]stored      // what the newest generation has, by view
+}
+
+// stored is what system.tables says of a generation's table.
+type stored struct {
+	rows  int64 // outranked ones included
+	parts int64 // that are read
+}
+
+// ours picks the views of captured tables: people may have views of their own beside them.
+func (f *facts) ours(views map[string]bool) (ours []string) {
+	for _, tables := range []iter.Seq[string]{maps.Keys(f.complete), maps.Keys(f.excluded)} {
+		for table := range tables {
+			for _, view := range viewNames(table) {
+				if _, is := views[view]; is && !slices.Contains(ours, view) {
+					ours = append(ours, view)
+				}
+			}
+		}
+	}
+	return ours
+}
+
+// count gives a table's rows and whether it has a view: what the view shows, or else what has been copied so far.
+func (f *facts) count(table string) (n counts, shown bool) {
+	for _, view := range viewNames(table) {
+		if n, is := f.counted[view]; is {
+			return n, true
+		}
+		n.rows = max(n.rows, f.stored[view].rows)
+	}
+	return n, false
+}
+
+// parts gives the number of parts of the table's storage.
+func (f *facts) parts(table string) (n int64) {
+	for _, view := range viewNames(table) {
+		n = max(n, f.stored[view].parts)
+	}
+	return n
+}
+
+// completeRow is a row of complete_up_to.
+type completeRow struct {
+	lsn         uint64
+	commitTime  time.Time
+	exact       bool
+	deadLetters uint64
+}
+
+// Status gathers the status. Its error says which part could not be asked.
+func (c *Collector) Status(ctx context.Context) (Status, error) {
+	f, err := c.read(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	return c.explained(ctx, c.status(f)), nil
+}
+
+// status is what Status gives, without the reasons of new tables.
+func (c *Collector) status(f facts) Status {
+	var capture capture.Status
+	if c.Capture != nil {
+		capture = c.Capture()
+	}
+	s := assemble(f, capture)
+	return s.withHeadroom(c.forecast(f.slot, f.written()))
+}
+
+// lookApart is how far apart two looks are that measure how fast the log grows.
+const lookApart = 2 * time.Second
+
+// Measured is Status for one who asks once: if nobody knows yet how fast the log held back grows, and there is a limit to it, this
+// takes lookApart longer and looks at the slot again. Its error says which part could not be asked; whether Kafka answers the status says.
+func (c *Collector) Measured(ctx context.Context) (Status, error) {
+	return c.besideKafka(ctx, c.measured)
+}
+
+func (c *Collector) measured(ctx context.Context) (Status, error) {
+	f, err := c.read(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
+		select {
+		case <-time.After(lookApart):
+		case <-ctx.Done():
+		}
+		if again, err := c.lookAtSlot(ctx); err == nil { // else what is known stays true, without a rate
+			f.slot = again
+		}
+	}
+	return c.explained(ctx, c.status(f)), nil
+}
+
+// lookAtSlot reads the slot, and keeps what it says for the rate.
+func (c *Collector) lookAtSlot(ctx context.Context) (slotFacts, error) {
+	f, err := readSlot(ctx, c.Postgres, c.Slot)
+	if err != nil {
+		return f, err
+	}
+	c.slot.Lock()
+	defer c.slot.Unlock()
+	c.slot.growth.look(f)
+	return f, nil
+}
+
+// forecast says how long the log held back may grow.
+func (c *Collector) forecast(f slotFacts, before written) forecast {
+	c.slot.Lock()
+	defer c.slot.Unlock()
+	return forecast{f.headroom(c.WALDisk), c.slot.growth.pace(before)}
+}
+
+// written is what Postgres has written since the commit that ClickHouse is complete up to: while a pipeline is down, that is the best
+// measure of how fast it writes.
+func (f *facts) written() written {
+	all, known := f.complete[""]
+	if !known || int64(all.lsn) > f.slot.current { //nolint:gosec // log positions are far below 2^63
+		return written{}
+	}
+	return written{f.slot.current - int64(all.lsn), f.slot.at.Sub(all.commitTime)} //nolint:gosec // as above
+}
+
+func (c *Collector) read(ctx context.Context) (facts, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.at.IsZero() && time.Since(c.at) < factsCache {
+		return c.facts, c.err
+	}
+	c.facts, c.err = c.ask(ctx)
+	c.at = time.Now()
+	if ctx.Err() != nil {
+		c.at = time.Time{} // the asker gave up: that is nothing about the parts
+	}
+	return c.facts, c.err
+}
+
+func (c *Collector) ask(ctx context.Context) (f facts, err error) {
+	if f.slot, err = c.lookAtSlot(ctx); err != nil {
+		return f, err
+	}
+	if c.Match != nil {
+		if f.named, err = ReadNamed(ctx, c.Postgres, c.Publication, c.Match); err != nil {
+			return f, err
+		}
+	}
+	if f.complete, err = c.readComplete(ctx); err != nil {
+		return f, err
+	}
+	if f.reasons, err = c.readReasons(ctx, quarantineOpen); err != nil {
+		return f, err
+	}
+	if f.excluded, err = c.readReasons(ctx, quarantineExcluded); err != nil {
+		return f, err
+	}
+	views, stored, err := c.readTables(ctx)
+	if err != nil {
+		return f, err
+	}
+	if err := c.count(ctx, f.ours(views), views); err != nil {
+		return f, err
+	}
+	f.counted, f.stored = c.counted, stored
+	return f, nil
+}
+
+func (c *Collector) readComplete(ctx context.Context) (map[string]completeRow, error) {
+	out := map[string]completeRow{}
+	err := c.query(ctx, "SELECT table, lsn, commit_time, exact, dead_letters FROM "+quote(c.Database, "complete_up_to"), func(rows driver.Rows) error {
+		var table string
+		var exact uint8
+		var r completeRow
+		if err := rows.Scan(&table, &r.lsn, &r.commitTime, &exact, &r.deadLetters); err != nil {
+			return err
+		}
+		r.exact = exact != 0
+		out[table] = r
+		return nil
+	})
+	return out, err
+}
+
+// The values of quarantine.open that are looked for; cdc/EXACTNESS.md, "Formats".
+const (
+	quarantineOpen     = 1
+	quarantineExcluded = 3
+)
+
+// readReasons gives the reasons of the tables in a state of `quarantine`.
+func (c *Collector) readReasons(ctx context.Context, state int) (map[string]string, error) {
+	out := map[string]string{}
+	sql := "SELECT table, leg, reason FROM " + quote(schemas.StorageDatabase(c.Database), "quarantine") + " FINAL WHERE open = " + strconv.Itoa(state) + " ORDER BY table, leg"
+	err := c.query(ctx, sql, func(rows driver.Rows) error {
+		var table, leg, reason string
+		if err := rows.Scan(&table, &leg, &reason); err != nil {
+			return err
+		}
+		if out[table] != "" {
+			out[table] += "; "
+		}
+		out[table] += leg + ": " + reason
+		return nil
+	})
+	return out, err
+}
+
+// count counts what the views show, again if the counts are old or there is another view.
+func (c *Collector) count(ctx context.Context, views []string, exactTexts map[string]bool) error {
+	known := len(views) == len(c.counted)
+	for _, view := range views {
+		_, is := c.counted[view]
+		known = known && is
+	}
+	if known && time.Since(c.countsAt) < countsCache {
+		return nil
+	}
+	var selects []string
+	counted := map[string]counts{}
+	for _, view := range views {
+		name, from := "SELECT "+literal(view)+" AS v, ", " FROM "+quote(c.Database, view)
+		selects = append(selects, name+"'' AS c, toInt64(count()) AS n"+from)
+		if exactTexts[view] {
+			selects = append(selects, name+"arrayJoin(mapKeys("+schemas.ColInexact+")) AS c, toInt64(count()) AS n"+from+" GROUP BY c")
+		}
+	}
+	if len(selects) > 0 {
+		err := c.query(ctx, strings.Join(selects, " UNION ALL "), func(rows driver.Rows) error {
+			var view, column string
+			var n int64
+			err := rows.Scan(&view, &column, &n)
+			counted[view] = counted[view].with(column, n)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.counted, c.countsAt = counted, time.Now()
+	return nil
+}
+
+// with adds a count: of rows if there is no column.
+func (n counts) with(column string, count int64) counts {
+	if column == "" {
+		n.rows = count
+		return n
+	}
+	if n.inexact == nil {
+		n.inexact = map[string]int64{}
+	}
+	n.inexact[column] = count
+	return n
+}
+
+// viewNames gives the view of "schema.table" for every way to cut the name: a name may hold a dot itself.
+func viewNames(table string) (views []string) {
+	for i := range table {
+		if table[i] == '.' {
+			views = append(views, schemas.ClickHouseView(table[:i], table[i+1:]))
+		}
+	}
+	return views
+}
+
+// readTables lists the views, each with whether it has exact texts, and what the newest generation of each table stores.
+// Neither reads a row.
+func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tables map[string]stored, err error) {
+	views, tables = map[string]bool{}, map[string]stored{}
+	newest := map[string]uint64{}
+	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + literal(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
+	err = c.query(ctx, sql, func(r driver.Rows) error {
+		var view, exactTexts uint8
+		var name string
+		var n stored
+		if err := r.Scan(&view, &exactTexts, &name, &n.rows, &n.parts); err != nil {
+			return err
+		}
+		if view == 1 {
+			views[name] = exactTexts == 1
+			return nil
+		}
+		at := strings.LastIndex(name, "__g")
+		if at < 0 {
+			return nil
+		}
+		generation, err := strconv.ParseUint(name[at+3:], 10, 32)
+		if err == nil && generation >= newest[name[:at]] {
+			newest[name[:at]], tables[name[:at]] = generation, n
+		}
+		return nil // a table of another name is none of ours
+	})
+	return views, tables, err
+}
+
+// query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an error: a
+// call that was given up may end later.
+func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows) error) error {
+	began := time.Now()
+	_, err := Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.queryRows(ctx, sql, row) })
+	var exception *clickhouse.Exception
+	const unknownTable, unknownDatabase = 60, 81
+	if errors.As(err, &exception) && (exception.Code == unknownTable || exception.Code == unknownDatabase) {
+		return nil
+	}
+	login := ClickHouseLogin(err)
+	switch {
+	case err == nil:
+		return nil
+	case login != nil:
+		return login
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("ask ClickHouse for the status: %w", hangs("ClickHouse", "clickhouse.url", began))
+	case exception != nil:
+		return fmt.Errorf("ask ClickHouse for the status: %w: %s (code %d). Try: see the rights under clickhouse in the README", cdc.ErrRefused, exception.Name, exception.Code)
+	}
+	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", ClickHouseAway(err))
+}
+
+func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {
+	rows, err := c.ClickHouse.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, rows.Close()) }()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// quote names a table for ClickHouse.
+func quote(database, table string) string { return identifier(database) + "." + identifier(table) }
+
+func identifier(name string) string {
+	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
+}
+
+func literal(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}

@@ -1,0 +1,234 @@
+package status
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"dirtbike/cdc"
+)
+
+const (
+	// hoursAhead is how long before its room is used up, at the present rate, the check slot fails.
+	hoursAhead = 4 * time.Hour
+	// leastRoom is the part of the limit below which it fails at any rate.
+	leastRoom = 0.2
+	// uncapped is how much log the slot may hold back where nobody has told a limit.
+	uncapped = 32 << 30
+	// never is from when on a forecast is none: growth that slow is noise.
+	never = 10_000 * time.Hour
+)
+
+// headroom is how much more log Postgres can keep for the slot before it is lost or the disk is full.
+type headroom struct {
+	// limit is the setting that is met first: max_slot_wal_keep_size or source.wal_disk; "" if nobody has set one.
+	limit string
+	// size is the limit's and left what of it is not used, in bytes.
+	size, left int64
+}
+
+// headroom compares what Postgres says with the disk that the config speaks of, 0 if it does not.
+func (f slotFacts) headroom(disk int64) headroom {
+	var r headroom
+	if !f.found || f.walStatus == "lost" {
+		return r
+	}
+	if f.keep >= 0 && f.safe >= 0 {
+		r = headroom{"max_slot_wal_keep_size", f.keep, f.safe}
+	}
+	if left := max(0, disk-f.retained); disk > 0 && (r.limit == "" || left < r.left) {
+		r = headroom{"source.wal_disk", disk, left}
+	}
+	return r
+}
+
+// pace is how fast the log held back grows.
+type pace struct {
+	// perSecond is in bytes, never negative; meaningless unless known.
+	perSecond float64
+	known     bool
+	// over is how long that was measured.
+	over time.Duration
+}
+
+// forecast is a room and how fast it is used up.
+type forecast struct {
+	headroom
+	pace
+}
+
+// until is when the room is used up; ok is false if there is no limit, the rate is not known, or nothing grows.
+func (f forecast) until() (left time.Duration, ok bool) {
+	if f.limit == "" || !f.known || f.perSecond <= 0 {
+		return 0, false
+	}
+	seconds := float64(f.left) / f.perSecond
+	if seconds > never.Seconds() {
+		return 0, false
+	}
+	return time.Duration(seconds * float64(time.Second)), true
+}
+
+// inTime gives the time left for a sentence, with a blank before it; "" if there is no such time.
+func (f forecast) inTime() string {
+	left, ok := f.until()
+	if !ok {
+		return ""
+	}
+	return " in " + hours(left)
+}
+
+// timeLeftText goes on with a sentence that says that log is kept; "" if nobody knows for how long.
+func (f forecast) timeLeftText() string {
+	left, ok := f.until()
+	if !ok {
+		return ""
+	}
+	return "; " + f.limit + " is met in " + hours(left)
+}
+
+// hours writes a time as people count it who have to get up for it.
+func hours(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f seconds", d.Seconds())
+	case d < 100*time.Minute:
+		return fmt.Sprintf("%.0f minutes", d.Minutes())
+	case d < 100*time.Hour:
+		return fmt.Sprintf("%.1f hours", d.Hours())
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
+}
+
+// judge says whether the slot is in danger, while there is time to act.
+func (f slotFacts) judge(slot string, fc forecast) error {
+	const beside = "see which check fails beside this one, and "
+	left, growing := fc.until()
+	raise := beside + "raise max_slot_wal_keep_size"
+	ends := "is lost"
+	if fc.limit == "source.wal_disk" {
+		raise, ends = beside+"give Postgres' disk more room (then raise source.wal_disk)", "fills the disk (source.wal_disk)"
+	}
+	switch {
+	case !f.found:
+		return fmt.Errorf("slot %s does not exist: changes from now on would be missed. Try: dirtbike run, which creates it at a first start and otherwise says what is lost", slot)
+	case f.walStatus == "lost":
+		return fmt.Errorf("Postgres has invalidated slot %s: changes are lost. Try: raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand, slot)
+	case f.walStatus == "unreserved":
+		return fmt.Errorf("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Try: ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which check fails beside this one", slot, f.retained>>19)
+	case fc.limit == "" && f.retained > uncapped:
+		return fmt.Errorf("slot %s holds back %s of log and Postgres has no limit: its disk fills up. Try: %sset max_slot_wal_keep_size, or source.wal_disk", slot, size(&f.retained), beside)
+	case fc.limit == "":
+		return nil
+	case float64(fc.left) < leastRoom*float64(fc.size):
+		return fmt.Errorf("slot %s %s after another %s of log%s. Try: %s", slot, ends, size(&fc.left), fc.inTime(), raise)
+	case growing && left < hoursAhead && fc.over >= standstill: // a moment's rate is no reason to wake anybody
+		return fmt.Errorf("slot %s holds back %s and %s%s at the present rate. Try: %s", slot, size(&f.retained), ends, fc.inTime(), raise)
+	}
+	return nil
+}
+
+const (
+	// growthWindow is over how long the rate is measured.
+	growthWindow = 10 * time.Minute
+	// standstill is after how long a slot that has not moved counts as standing still. One that is followed moves at about every
+	// 15 seconds, when Postgres logs its running transactions; until then the log held back grows in every pipeline.
+	standstill = time.Minute
+	// leastLook is the shortest time between two looks that gives a rate.
+	leastLook = time.Second
+)
+
+// growth measures how fast the log held back grows. It tells a slot that stands still, for which everything is kept that is written,
+// from one that is followed, whose log held back goes up and down.
+type growth struct {
+	samples []slotFacts // ascending in time, not older than growthWindow
+}
+
+// look adds what was just read.
+func (g *growth) look(now slotFacts) {
+	if n := len(g.samples); n > 0 && (now.current < g.samples[n-1].current || !now.found) {
+		g.samples = g.samples[:0] // another server, one that was restored, or a slot that is gone
+	}
+	if n := len(g.samples); !now.found || n > 0 && now.at.Sub(g.samples[n-1].at) < leastLook {
+		return
+	}
+	for len(g.samples) > 1 && now.at.Sub(g.samples[0].at) > growthWindow {
+		g.samples = g.samples[1:]
+	}
+	g.samples = append(g.samples, now)
+}
+
+// written is how fast Postgres writes its log, measured otherwise, over a longer time; the zero value is nothing.
+type written struct {
+	bytes int64
+	over  time.Duration
+}
+
+// pace says what the looks tell; before counts where they are not older than standstill.
+func (g *growth) pace(before written) pace {
+	if len(g.samples) == 0 {
+		return pace{}
+	}
+	last := g.samples[len(g.samples)-1]
+	troughs := g.troughs()
+	from := g.samples[0] // since when the slot has not moved
+	if len(troughs) > 0 {
+		from = troughs[len(troughs)-1]
+	}
+	if over := last.at.Sub(from.at); over >= standstill {
+		return slope(from.current, last.current, over)
+	}
+	if n := len(troughs); n > 1 && troughs[n-1].at.Sub(troughs[0].at) >= standstill {
+		return slope(troughs[0].retained, troughs[n-1].retained, troughs[n-1].at.Sub(troughs[0].at))
+	}
+	return g.shortly(len(troughs) > 0, before)
+}
+
+// troughs are the looks that first saw the slot in a new place: between two of them the log held back rises and falls.
+func (g *growth) troughs() (all []slotFacts) {
+	for i := 1; i < len(g.samples); i++ {
+		if g.samples[i].restart() != g.samples[i-1].restart() {
+			all = append(all, g.samples[i])
+		}
+	}
+	return all
+}
+
+// shortly is the pace as far as looks can tell that are not older than standstill.
+func (g *growth) shortly(moved bool, before written) pace {
+	first, last := g.samples[0], g.samples[len(g.samples)-1]
+	elapsed := last.at.Sub(first.at)
+	write, longBefore := slope(first.current, last.current, elapsed), before.over >= standstill
+	if longBefore {
+		write = slope(0, before.bytes, before.over)
+	}
+	switch {
+	case moved:
+		return pace{known: true, over: elapsed}
+	case !first.active && !last.active && longBefore:
+		return write
+	case elapsed < leastLook:
+		return pace{}
+	case !last.active, last.blockedByOpenTransaction(write.perSecond):
+		return write
+	}
+	return slope(first.unconfirmed, last.unconfirmed, elapsed)
+}
+
+// slope is a rise over a time; a fall is none.
+func slope(from, to int64, over time.Duration) pace {
+	if over <= 0 {
+		return pace{}
+	}
+	return pace{perSecond: math.Max(0, float64(to-from)/over.Seconds()), known: true, over: over}
+}
+
+// restart is where reading would begin again.
+func (f slotFacts) restart() int64 { return f.current - f.retained }
+
+// blockedByOpenTransaction says that capture has confirmed much more than the slot lets go: at this rate of writing more than it takes a slot that is
+// free to move. A transaction that stays open holds it.
+func (f slotFacts) blockedByOpenTransaction(perSecond float64) bool {
+	const segments = 4 * 16 << 20 // as much may lie between any two places
+	return float64(f.retained-f.unconfirmed) > perSecond*standstill.Seconds()+segments
+}

@@ -1,0 +1,94 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
+)
+
+// slotFacts is what Postgres says of the slot and its log at one moment.
+type slotFacts struct {
+	name string
+	at   time.Time // the server's clock
+	// current is the end of the log, bytes since its start.
+	current int64
+	// keep is max_slot_wal_keep_size in bytes, negative without a limit.
+	keep int64
+	// found says that the slot exists; the fields below are of it.
+	found, active bool
+	// connected says that a capture of this database is connected to Postgres, whether it streams or not.
+	connected bool
+	walStatus string
+	// since is when it became inactive; zero if Postgres (before 17) does not say, or while it is active.
+	since time.Time
+	// safe is safe_wal_size: how much more may be written before the slot is lost; negative if Postgres does not say.
+	safe, retained int64
+	// unconfirmed is how much of the log nobody has confirmed, in bytes.
+	unconfirmed int64
+	// spilled is what decoding has written to disk, since Postgres counts for this slot, in bytes.
+	spilled int64
+}
+
+const slotSQL = `
+SELECT clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
+  (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
+  s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(CASE WHEN s.safe_wal_size < 0 THEN 0 ELSE s.safe_wal_size END, -1),
+  coalesce(w.lsn - s.restart_lsn, 0)::bigint, coalesce(w.lsn - s.confirmed_flush_lsn, 0)::bigint, coalesce(c.spill_bytes, 0),
+  (to_jsonb(s) ->> 'inactive_since')::timestamptz,
+  EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
+    AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary))
+FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
+LEFT JOIN pg_replication_slots s ON s.slot_name = $1
+LEFT JOIN pg_stat_replication_slots c ON c.slot_name = $1`
+
+// MonitorName is the application_name of connections to Postgres that look and do not capture: those of capture alone bear that of
+// replication.SessionSettings, by which the verbs see that one is there.
+const MonitorName = "dirtbike monitor"
+
+// Querier is what ops needs of Postgres; *pgxpool.Pool has it. It must be safe for concurrent use.
+type Querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
+	f := slotFacts{name: slot}
+	var since pgtype.Timestamptz
+	began := time.Now()
+	row := pg.QueryRow(ctx, slotSQL, slot, postgres.SessionSettings["application_name"], postgres.CopyName(slot))
+	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.connected)
+	if err != nil {
+		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)
+	}
+	f.since = since.Time // zero if there is none
+	return f, nil
+}
+
+// nobodyRuns begins what is said of a slot that nobody streams from.
+const nobodyRuns = "no capture is running"
+
+// dead says why nothing can come through the slot any more, or nothing does at present, and what to do; "" if all is well. point
+// is what ClickHouse is complete up to, 0 before there is such a point.
+func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
+	switch {
+	case point > 0 && !f.found:
+		return fmt.Sprintf("slot %s is gone: changes since %s cannot be read", f.name, point), cdc.ResnapshotAllCommand
+	case f.walStatus == "lost":
+		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), "raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand
+	case f.found && !f.active && phase == string(cdc.PhaseStreaming):
+		since := ""
+		if !f.since.IsZero() {
+			since = " since " + f.since.UTC().Format(time.RFC3339)
+		}
+		if f.connected {
+			return fmt.Sprintf("a capture is connected to Postgres and does not stream (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "see its log, which says what keeps it, and Kafka's brokers; dirtbike run only if it is another pipeline's"
+		}
+		return fmt.Sprintf(nobodyRuns+" (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "dirtbike run, or dirtbike capture"
+	}
+	return "", ""
+}

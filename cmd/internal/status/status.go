@@ -1,0 +1,145 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"dirtbike/cdc"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Status is what `dirtbike status --json` prints and /status answers. Names and order of its fields are a contract.
+type Status struct {
+	// Phase is none (nothing was started yet), creating, copying or streaming.
+	Phase string `json:"phase"`
+	// LagBytes is how far Postgres' log reaches beyond what ClickHouse is complete up to; null before there is such a point.
+	LagBytes *int64 `json:"lag_bytes"`
+	// LagSeconds is the age, by Postgres' clock, of the commit time ClickHouse is complete up to; 0 without lag, null before there is such a point.
+	LagSeconds *float64 `json:"lag_seconds"`
+	// RetainedWALBytes is how much log Postgres keeps for the slot; null without a slot.
+	RetainedWALBytes *int64 `json:"retained_wal_bytes"`
+	// WALLimit is the setting that the log kept for the slot meets first: max_slot_wal_keep_size or source.wal_disk; empty without one.
+	WALLimit string `json:"wal_limit"`
+	// WALLeftBytes is how much more log can be kept; null without a limit.
+	WALLeftBytes *int64 `json:"wal_left_bytes"`
+	// WALLeftHours is in how many hours none is left, at the rate at which the log kept has grown; null without a limit, while it does
+	// not grow (or would last more than a year), or as long as the rate is not known.
+	WALLeftHours *float64 `json:"wal_left_hours"`
+	// Kafka says that no broker answers, or that the brokers refuse the login, what is safe and what to do; absent if one answers.
+	Kafka string `json:"kafka,omitempty"`
+	// Tables in the order of their names; never null.
+	Tables []TableStatus `json:"tables"`
+	// dead says why nothing comes through the slot, try what to do; "" if all is well. It is for people: in the JSON form
+	// retained_wal_bytes is null without a slot.
+	dead, try string
+}
+
+// withHeadroom adds how much log can be kept, and for how long.
+func (s Status) withHeadroom(f forecast) Status {
+	if f.limit == "" {
+		return s
+	}
+	s.WALLimit, s.WALLeftBytes = f.limit, &f.left
+	if left, ok := f.until(); ok {
+		inHours := left.Hours()
+		s.WALLeftHours = &inHours
+	}
+	return s
+}
+
+// headroomText says in words how much log can be kept, and for how long; "" without a limit.
+func (s Status) headroomText() string {
+	switch {
+	case s.WALLimit == "":
+		return ""
+	case s.WALLeftHours == nil:
+		return " · " + size(s.WALLeftBytes) + " below " + s.WALLimit
+	}
+	return " · " + hours(time.Duration(*s.WALLeftHours*float64(time.Hour))) + " until " + s.WALLimit
+}
+
+// Dead is nil if a capture streams, or none need do so yet; otherwise its error says that the slot is gone or nobody reads it.
+func (s Status) Dead() error {
+	if s.dead == "" {
+		return nil
+	}
+	return errors.New(s.dead + ". Try: " + s.try)
+}
+
+// Inexact is nil if every table that is followed is exact; otherwise its error counts them and says what can help.
+func (s Status) Inexact() error {
+	waits, stuck := 0, 0
+	for _, t := range s.Tables {
+		switch {
+		case t.Exact, t.Excluded():
+		case t.Stuck():
+			stuck++
+		default:
+			waits++
+		}
+	}
+	verb, try := "are", "dirtbike wait"
+	switch {
+	case waits+stuck == 0:
+		return nil
+	case waits == 0:
+		try = "mend what NOTE says"
+	case stuck > 0:
+		try += ", and mend what NOTE says"
+	}
+	if waits+stuck == 1 {
+		verb = "is"
+	}
+	return fmt.Errorf("%d of %d tables %s not exact. Try: %s", waits+stuck, len(s.Tables), verb, try)
+}
+
+// TableStatus is one table of a Status.
+type TableStatus struct {
+	// Table is "schema.table", the source's names.
+	Table string `json:"table"`
+	// Phase is copying, streaming, quarantined, new (source.tables names it, but the running capture has not seen it, since it was
+	// created later) or excluded (source.tables no longer names it, or it was dropped: its view stays as it was).
+	Phase string `json:"phase"`
+	// Rows that its view shows; while copying, rows copied so far.
+	Rows int64 `json:"rows"`
+	// Exact says that the view equals the source as of complete_up_to.
+	Exact bool `json:"exact"`
+	// DeadLetters are rows that wait to be replayed.
+	DeadLetters int64 `json:"dead_letters"`
+	// Reason says why the table is quarantined, new or excluded, or empty. It holds no row value.
+	Reason string `json:"reason"`
+	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text stands in `_inexact`.
+	Inexact map[string]int64 `json:"inexact,omitempty"`
+}
+
+// Excluded says that the table is no longer followed, so that it is not expected to be exact.
+func (t *TableStatus) Excluded() bool { return t.Phase == string(cdc.TableExcluded) }
+
+// Stuck says that waiting cannot make the table exact: it is quarantined, or new.
+func (t *TableStatus) Stuck() bool { return t.Phase == quarantined || t.Phase == notCaptured }
+
+// inexact says in words how many values stand at a bound or as NULL, "" if none.
+func (t *TableStatus) inexact() string {
+	var parts []string
+	for _, column := range slices.Sorted(maps.Keys(t.Inexact)) {
+		parts = append(parts, column+" "+humanize.Comma(t.Inexact[column]))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "exact text in _inexact: " + strings.Join(parts, ", ")
+}
+
+// WriteJSON writes the documented form.
+func (s Status) WriteJSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(s)
+}

@@ -1,0 +1,171 @@
+package status
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
+)
+
+func sample() Status {
+	lag, seconds, retained := int64(4096), 1.25, int64(16<<20)
+	return Status{
+		Phase: "streaming", LagBytes: &lag, LagSeconds: &seconds, RetainedWALBytes: &retained,
+		Tables: []TableStatus{
+			{Table: "public.claims", Phase: "streaming", Rows: 1234567, Exact: true},
+			{Table: "public.visits", Phase: "quarantined", Rows: 12, DeadLetters: 3, Reason: "load: column note: malformed value"},
+		},
+	}
+}
+
+const sampleJSON = `{
+  "phase": "streaming",
+  "lag_bytes": 4096,
+  "lag_seconds": 1.25,
+  "retained_wal_bytes": 16777216,
+  "wal_limit": "",
+  "wal_left_bytes": null,
+  "wal_left_hours": null,
+  "tables": [
+    {
+      "table": "public.claims",
+      "phase": "streaming",
+      "rows": 1234567,
+      "exact": true,
+      "dead_letters": 0,
+      "reason": ""
+    },
+    {
+      "table": "public.visits",
+      "phase": "quarantined",
+      "rows": 12,
+      "exact": false,
+      "dead_letters": 3,
+      "reason": "load: column note: malformed value"
+    }
+  ]
+}
+`
+
+const sampleText = `phase streaming · ClickHouse is 4.0 KiB, 1.2 s behind · Postgres keeps 16 MiB of log for the slot
+┌───────────────┬─────────────┬───────────┬───────┬──────────────┬────────────────────────────────────┐
+│ TABLE         │ PHASE       │ ROWS      │ EXACT │ DEAD LETTERS │ NOTE                               │
+├───────────────┼─────────────┼───────────┼───────┼──────────────┼────────────────────────────────────┤
+│ public.claims │ streaming   │ 1,234,567 │ yes   │            0 │                                    │
+│ public.visits │ quarantined │        12 │ no    │            3 │ load: column note: malformed value │
+└───────────────┴─────────────┴───────────┴───────┴──────────────┴────────────────────────────────────┘
+see README.md#check-tables, README.md#check-exact
+`
+
+func TestStatusGoldens(t *testing.T) {
+	var json, text strings.Builder
+	require.NoError(t, sample().WriteJSON(&json))
+	require.Equal(t, sampleJSON, json.String())
+	require.NoError(t, sample().WriteText(&text))
+	require.Equal(t, sampleText, text.String())
+}
+
+func TestStatusBeforeAnythingGolden(t *testing.T) {
+	var json, text strings.Builder
+	s := assemble(facts{}, capture.Status{})
+	require.NoError(t, s.WriteJSON(&json))
+	require.Equal(t, `{
+  "phase": "none",
+  "lag_bytes": null,
+  "lag_seconds": null,
+  "retained_wal_bytes": null,
+  "wal_limit": "",
+  "wal_left_bytes": null,
+  "wal_left_hours": null,
+  "tables": []
+}
+`, json.String())
+	require.NoError(t, s.WriteText(&text))
+	require.Equal(t, "phase none · ClickHouse is not complete up to anything yet · there is no slot\n", text.String())
+	s.LagBytes, s.LagSeconds = new(int64), new(float64)
+	*s.LagSeconds = 3725
+	text.Reset()
+	require.NoError(t, s.WriteText(&text))
+	require.Contains(t, text.String(), "1h2m5s")
+}
+
+func TestAssemble(t *testing.T) {
+	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	f := facts{
+		slot: slotFacts{at: now, current: 5000, found: true, retained: 900},
+		complete: map[string]completeRow{
+			"": {lsn: 4000, commitTime: now.Add(-2 * time.Second)}, "public.a": {exact: true}, "public.b": {}, "public.c": {deadLetters: 2},
+		},
+		reasons:  map[string]string{"public.c": "load: broken"},
+		excluded: map[string]string{"public.left": "capture: no longer named", "public.never": "it was never copied"},
+		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
+		stored:   map[string]stored{"a": {rows: 9}, "b": {rows: 1}, "d": {rows: 2}},
+	}
+	s := assemble(f, capture.Status{})
+	require.Equal(t, "copying", s.Phase)
+	require.EqualValues(t, 1000, *s.LagBytes)
+	require.InDelta(t, 2, *s.LagSeconds, 1e-9)
+	require.EqualValues(t, 900, *s.RetainedWALBytes)
+	require.Equal(t, []TableStatus{
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, Inexact: map[string]int64{"due": 2}},
+		{Table: "public.b", Phase: "copying", Rows: 1},
+		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
+		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
+	}, s.Tables)
+	require.Equal(t, "exact text in _inexact: due 2", s.Tables[0].inexact())
+
+	capture := capture.Status{Phase: cdc.PhaseCopying, Tables: []capture.TableStatus{
+		{Table: "public.b", Phase: cdc.TableStreaming, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
+		{Table: "public.d", Phase: cdc.TableQuarantined, Reason: "dropped"},
+	}}
+	s = assemble(f, capture)
+	require.Equal(t, []TableStatus{
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, Inexact: map[string]int64{"due": 2}},
+		{Table: "public.b", Phase: "copying", Rows: 1},
+		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
+		{Table: "public.d", Phase: "quarantined", Rows: 2, Reason: "dropped"},
+		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
+	}, s.Tables, "capture has sent all of b, ClickHouse does not show it yet")
+	require.Equal(t, "copying", s.Phase)
+	capture.Phase = cdc.PhaseStreaming
+	require.Equal(t, "copying", assemble(f, capture).Phase, "b is still being loaded")
+	f.counted["b"] = counts{rows: 5}
+	require.Equal(t, "streaming", assemble(f, capture).Phase)
+
+	f.slot.current = 4000
+	require.Zero(t, *assemble(f, capture).LagSeconds, "no lag, no age")
+}
+
+func TestCaptureHealth(t *testing.T) {
+	require.NoError(t, captureHealth(capture.Status{Healthy: true}))
+	require.ErrorContains(t, captureHealth(capture.Status{}), "starting")
+	require.ErrorContains(t, captureHealth(capture.Status{LastError: "no broker"}), "no broker. Try: mend")
+	require.EqualError(t, captureHealth(capture.Status{LastError: "bad. Try: this"}), "bad. Try: this")
+}
+
+// TestWaitingIsNotAdvisedInVain: a table that is quarantined or new does not become exact by waiting.
+func TestWaitingIsNotAdvisedInVain(t *testing.T) {
+	exact, copying := TableStatus{Phase: "streaming", Exact: true}, TableStatus{Phase: "copying"}
+	stuck, fresh := TableStatus{Phase: "quarantined"}, TableStatus{Phase: "new"}
+	for _, c := range []struct {
+		tables []TableStatus
+		want   string
+	}{
+		{[]TableStatus{exact, {Phase: "excluded"}}, ""},
+		{[]TableStatus{exact, copying}, "1 of 2 tables is not exact. Try: dirtbike wait"},
+		{[]TableStatus{exact, stuck}, "1 of 2 tables is not exact. Try: mend what NOTE says"},
+		{[]TableStatus{exact, fresh, stuck}, "2 of 3 tables are not exact. Try: mend what NOTE says"},
+		{[]TableStatus{copying, stuck}, "2 of 2 tables are not exact. Try: dirtbike wait, and mend what NOTE says"},
+	} {
+		err := Status{Tables: c.tables}.Inexact()
+		if c.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, c.want)
+	}
+}

@@ -1,0 +1,96 @@
+package wait
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
+	"dirtbike/cmd/internal/status"
+)
+
+// Source is a connection to Postgres. It is not safe for concurrent use.
+type Source struct{ Conn *pgconn.PgConn }
+
+// Connect opens a connection whose text form of values is fixed and whose transactions are REPEATABLE READ. Commits of its
+// own wait for no standby.
+func Connect(ctx context.Context, url string) (*Source, error) {
+	config, err := pgconn.ParseConfig(url)
+	if err != nil {
+		return nil, postgres.ConnectError(err)
+	}
+	for name, value := range postgres.SessionSettings {
+		config.RuntimeParams[name] = value
+	}
+	config.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+	config.RuntimeParams["synchronous_commit"] = "local"
+	config.RuntimeParams["application_name"] = status.MonitorName
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		if err = postgres.ConnectError(err); errors.Is(err, cdc.ErrRefused) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
+	}
+	return &Source{conn}, nil
+}
+
+func (s *Source) Close(ctx context.Context) { _ = s.Conn.Close(ctx) } // nothing is open on it
+
+// Query runs a statement with parameters in text form and calls row with each row's text; a nil value is NULL. The values
+// are valid during the call only.
+func (s *Source) Query(ctx context.Context, sql string, params [][]byte, oids []uint32, row func(values [][]byte) error) error {
+	result := s.Conn.ExecParams(ctx, sql, params, oids, nil, nil)
+	var failed error
+	for result.NextRow() {
+		if failed == nil {
+			failed = row(result.Values())
+		}
+	}
+	if _, err := result.Close(); err != nil {
+		return sourceError(err)
+	}
+	return failed
+}
+
+// sourceError keeps Postgres' code and drops its message, which may quote a value.
+func sourceError(err error) error {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return fmt.Errorf("Postgres refused a query of verify (SQLSTATE %s). Try: see Postgres' own log", pgErr.Code)
+	}
+	return fmt.Errorf("%w: Postgres: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
+}
+
+// Text gives the only value of the only row.
+func (s *Source) Text(ctx context.Context, sql string) (out string, err error) {
+	err = s.Query(ctx, sql, nil, nil, func(values [][]byte) error {
+		out = string(values[0])
+		return nil
+	})
+	return out, err
+}
+
+// InsertLSN is where the next record of the log will stand.
+func (s *Source) InsertLSN(ctx context.Context) (cdc.LSN, error) {
+	at, err := s.Text(ctx, "SELECT pg_current_wal_insert_lsn()")
+	if err != nil {
+		return 0, fmt.Errorf("read the position of the log: %w", err)
+	}
+	return cdc.ParseLSN(at)
+}
+
+// EmitMessage commits a logical message, so that an idle log ends behind every position read before. It gives the message's own.
+func (s *Source) EmitMessage(ctx context.Context, content string) (cdc.LSN, error) {
+	at, err := s.Text(ctx, "SELECT pg_logical_emit_message(true, 'dirtbike', "+quoteText(content)+")")
+	if err != nil {
+		return 0, fmt.Errorf("write a logical message: %w", err)
+	}
+	return cdc.ParseLSN(at)
+}
+
+func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -1,0 +1,71 @@
+package wait
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dirtbike/cdc/postgres"
+)
+
+const (
+	// watchInterval is how often it is looked whether somebody captures.
+	watchInterval = 2 * time.Second
+	// WatchGrace is how long nobody may: a capture that lost its connection, or is restarted, is back earlier.
+	WatchGrace = 15 * time.Second
+)
+
+// CaptureWatch sees whether anybody captures while something waits for what a capture sends. It is not safe for concurrent use.
+type CaptureWatch struct {
+	Slot string
+	// last is when it looked, idle since when it has found nobody, zero while somebody is there.
+	last, Idle time.Time
+	found      bool // the slot exists
+}
+
+// watchSQL: somebody streams from the slot; or a capture, which alone bears these names, is connected for a copy, before it has a slot
+// or between two sessions. The connections of other pipelines in this database that stream do not count.
+const watchSQL = `
+SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) || ' ' ||
+  (EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)
+   OR EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
+     AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary)))`
+
+// Due says that it is time to look again.
+func (w *CaptureWatch) Due() bool { return time.Since(w.last) >= watchInterval }
+
+// Check is an error if nobody has captured for the grace. What Postgres does not answer is no finding.
+func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
+	w.last = time.Now()
+	var answer string
+	const nameOID = 19
+	params := [][]byte{[]byte(w.Slot), []byte(postgres.SessionSettings["application_name"]), []byte(postgres.CopyName(w.Slot))}
+	err := s.Query(ctx, watchSQL, params, []uint32{nameOID, nameOID, nameOID}, func(values [][]byte) error {
+		answer = string(values[0])
+		return nil
+	})
+	switch {
+	case err != nil, answer == "true true", answer == "false true":
+		w.Idle = time.Time{}
+		return nil //nolint:nilerr // whoever waits finds out what is the matter
+	case w.Idle.IsZero():
+		w.Idle = w.last
+	}
+	w.found = answer == "true false"
+	if w.last.Sub(w.Idle) < WatchGrace {
+		return nil
+	}
+	return w.Nobody()
+}
+
+// Nobody is an error if nobody captured when it looked last, and since when it did so first.
+func (w *CaptureWatch) Nobody() error {
+	const try = "Try: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it"
+	switch {
+	case w.Idle.IsZero():
+		return nil
+	case !w.found:
+		return fmt.Errorf("%w: nobody reads slot %s, which does not exist. %s", ErrNobody, w.Slot, try)
+	}
+	return fmt.Errorf("%w: nobody reads slot %s. %s", ErrNobody, w.Slot, try)
+}
