@@ -106,7 +106,7 @@ type Event struct {
 type WireRelation struct {
 	OID          uint32
 	Schema, Name string
-	Identity     byte
+	Identity     ReplicaIdentity
 	Columns      []WireColumn
 }
 

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"dirtbike/cdc"
 	"errors"
 	"testing"
 
@@ -32,7 +33,7 @@ func (into) Print() string                       { return "hash" }
 
 func patients() *Relation {
 	return &Relation{
-		Schema: "public", Name: "patients", Database: "clinic", Identity: IdentityDefault, Key: []int{2, 0},
+		Schema: "public", Name: "patients", Database: "clinic", Identity: cdc.IdentityDefault, Key: []int{2, 0},
 		Columns: []Column{
 			{Name: "id", Attnum: 1, Type: Type{Kind: KindInt4, Name: "integer"}, NotNull: true},
 			{Name: "ssn", Attnum: 2, Type: Type{Kind: KindText, Name: "text"}, Toastable: true},
@@ -78,9 +79,9 @@ func TestNewTableRefuses(t *testing.T) {
 func TestCompactable(t *testing.T) {
 	rel := patients()
 	require.False(t, rel.Compactable())
-	rel.Identity = IdentityFull
+	rel.Identity = cdc.IdentityFull
 	require.True(t, rel.Compactable())
-	rel.Identity, rel.Columns[1].Toastable = IdentityDefault, false
+	rel.Identity, rel.Columns[1].Toastable = cdc.IdentityDefault, false
 	require.True(t, rel.Compactable())
 }
 

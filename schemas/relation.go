@@ -1,15 +1,6 @@
 package schemas
 
-// Identity is a table's replica identity, in pg_class.relreplident's letters.
-type Identity byte
-
-// The replica identities.
-const (
-	IdentityDefault Identity = 'd'
-	IdentityNothing Identity = 'n'
-	IdentityFull    Identity = 'f'
-	IdentityIndex   Identity = 'i'
-)
+import "dirtbike/cdc"
 
 // Relation is a source table as Postgres' catalog and pgoutput's Relation message describe it, before any policy.
 type Relation struct {
@@ -17,7 +8,7 @@ type Relation struct {
 	Schema   string
 	Name     string
 	Database string
-	Identity Identity
+	Identity cdc.ReplicaIdentity
 	// Columns are those that pgoutput sends, in its order (attnum order; no dropped and no stored generated columns).
 	Columns []Column
 	// Key holds the indices into Columns of the table key (rule 9), in key order.
@@ -63,4 +54,4 @@ func (r *Relation) Toastable() bool {
 }
 
 // Compactable reports whether each record carries a whole row, so that the topic may be compacted (rule 17).
-func (r *Relation) Compactable() bool { return r.Identity == IdentityFull || !r.Toastable() }
+func (r *Relation) Compactable() bool { return r.Identity == cdc.IdentityFull || !r.Toastable() }

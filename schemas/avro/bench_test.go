@@ -11,7 +11,7 @@ import (
 )
 
 // claims is a row of ordinary width: 9 columns, about 100 bytes.
-func claims(identity schemas.Identity) *schemas.Relation {
+func claims(identity cdc.ReplicaIdentity) *schemas.Relation {
 	return relation(identity, 1,
 		col("id", schemas.KindInt8), col("patient_id", schemas.KindInt8), col("clinic_id", schemas.KindInt4),
 		col("code", schemas.KindText), col("service_date", schemas.KindDate), col("status", schemas.KindEnum),
@@ -34,7 +34,7 @@ func claimBinary() cdc.Tuple {
 func shapes(t testing.TB) map[string]func() error {
 	out := map[string]func() error{}
 	for form, row := range map[string]cdc.Tuple{"text": claimText(), "binary": claimBinary()} {
-		b := newBench(t, claims(schemas.IdentityFull), nil, nil)
+		b := newBench(t, claims(cdc.IdentityFull), nil, nil)
 		old := append(cdc.Tuple(nil), row...)
 		old[5] = text("open")
 		m, ctx := meta(), context.Background()
@@ -70,7 +70,7 @@ func TestNoAllocationPerRow(t *testing.T) {
 func TestNoAllocationPerKind(t *testing.T) {
 	m := meta()
 	for _, v := range goldenValues(t) {
-		b := newBench(t, relation(schemas.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: v.typ}), nil, nil)
+		b := newBench(t, relation(cdc.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: v.typ}), nil, nil)
 		for _, d := range []cdc.Datum{text(v.text), raw(v.binary)} {
 			row := cdc.Tuple{text("1"), d}
 			insert := func() {

@@ -12,17 +12,17 @@ import (
 )
 
 // notes is a table with a toastable column: id (key), name enum, body text.
-func notes(identity schemas.Identity) *schemas.Relation {
+func notes(identity cdc.ReplicaIdentity) *schemas.Relation {
 	return relation(identity, 1, col("id", schemas.KindInt4), col("name", schemas.KindEnum), col("body", schemas.KindText))
 }
 
 // flat is a table that is always compacted: nothing in it is toastable.
-func flat(identity schemas.Identity) *schemas.Relation {
+func flat(identity cdc.ReplicaIdentity) *schemas.Relation {
 	return relation(identity, 1, col("id", schemas.KindInt4), col("name", schemas.KindEnum))
 }
 
 func TestInsert(t *testing.T) {
-	b := newBench(t, notes(schemas.IdentityDefault), nil, nil)
+	b := newBench(t, notes(cdc.IdentityDefault), nil, nil)
 	m := meta()
 	m.Leaf = 4_294_967_295
 	require.NoError(t, b.enc.Insert(&b.chunk, m, cdc.Tuple{text("5"), null(), text("x")}))
@@ -49,7 +49,7 @@ func TestInsert(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	b := newBench(t, notes(schemas.IdentityDefault), nil, nil)
+	b := newBench(t, notes(cdc.IdentityDefault), nil, nil)
 	m := meta()
 	m.Position.Ordinal = 0
 	require.NoError(t, b.enc.Read(&b.chunk, m, texts("5", "a", "x")))
@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 
 // TestLSNBits: LSNs of the upper half and other unsigned numbers survive Avro's signed long.
 func TestLSNBits(t *testing.T) {
-	b := newBench(t, notes(schemas.IdentityDefault), nil, nil)
+	b := newBench(t, notes(cdc.IdentityDefault), nil, nil)
 	m := meta()
 	m.LSN, m.Position.CommitLSN = 1<<63+5, 1<<64-1
 	m.Position.Epoch, m.Position.Ordinal, m.XID, m.Generation, m.Leaf = 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1
@@ -78,12 +78,12 @@ func TestDelete(t *testing.T) {
 		ops    string
 		before bool
 	}{
-		"key":                {notes(schemas.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
-		"full":               {notes(schemas.IdentityFull), cdc.OldFull, texts("5", "a", "x"), "dT", true},
-		"key, compacted":     {flat(schemas.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null()}, "dT", false},
-		"index":              {notes(schemas.IdentityIndex), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
-		"full, in binary":    {flat(schemas.IdentityFull), cdc.OldFull, cdc.Tuple{raw(int4(5)), raw([]byte("a"))}, "dT", true},
-		"full, null in both": {flat(schemas.IdentityFull), cdc.OldFull, cdc.Tuple{text("5"), null()}, "dT", true},
+		"key":                {notes(cdc.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
+		"full":               {notes(cdc.IdentityFull), cdc.OldFull, texts("5", "a", "x"), "dT", true},
+		"key, compacted":     {flat(cdc.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null()}, "dT", false},
+		"index":              {notes(cdc.IdentityIndex), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
+		"full, in binary":    {flat(cdc.IdentityFull), cdc.OldFull, cdc.Tuple{raw(int4(5)), raw([]byte("a"))}, "dT", true},
+		"full, null in both": {flat(cdc.IdentityFull), cdc.OldFull, cdc.Tuple{text("5"), null()}, "dT", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.rel, nil, nil)
@@ -141,24 +141,24 @@ func TestUpdate(t *testing.T) {
 	}
 	keyTuple := cdc.Tuple{text("4"), null(), null()}
 	for name, c := range map[string]struct {
-		identity schemas.Identity
+		identity cdc.ReplicaIdentity
 		kind     cdc.OldKind
 		old, row cdc.Tuple
 		reread   *rereader
 		want     want
 	}{
-		"plain":                          {schemas.IdentityDefault, cdc.OldNone, nil, texts("5", "b", "y"), nil, want{ops: "u", body: "y"}},
-		"full":                           {schemas.IdentityFull, cdc.OldFull, texts("5", "a", "x"), texts("5", "b", "y"), nil, want{ops: "u", body: "y", before: true}},
-		"unchanged value":                {schemas.IdentityDefault, cdc.OldNone, nil, cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", unchanged: []int{2}}},
-		"unchanged value, full":          {schemas.IdentityFull, cdc.OldFull, texts("5", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", body: "x", before: true}},
-		"unchanged value, key unchanged": {schemas.IdentityDefault, cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", unchanged: []int{2}}},
-		"key in two forms is one key":    {schemas.IdentityDefault, cdc.OldKey, cdc.Tuple{raw(int4(5)), null(), null()}, texts("5", "b", "y"), nil, want{ops: "u", body: "y"}},
-		"unchanged key":                  {schemas.IdentityDefault, cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, cdc.Tuple{unchanged(), text("b"), text("y")}, nil, want{ops: "u", body: "y"}},
-		"key change":                     {schemas.IdentityDefault, cdc.OldKey, keyTuple, texts("5", "b", "y"), nil, want{ops: "dc", body: "y"}},
-		"key change, full":               {schemas.IdentityFull, cdc.OldFull, texts("4", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "dTc", body: "x"}},
-		"key change, value read again":   {schemas.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: texts("z"), found: true}, want{ops: "dc", body: "z", reread: []int{2}, listed: []int{2}}},
-		"key change, NULL read again":    {schemas.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: cdc.Tuple{null()}, found: true}, want{ops: "dc", reread: []int{2}, listed: []int{2}}},
-		"key change, row gone":           {schemas.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{}, want{ops: "dc", unchanged: []int{2}, listed: []int{2}, gone: true}},
+		"plain":                          {cdc.IdentityDefault, cdc.OldNone, nil, texts("5", "b", "y"), nil, want{ops: "u", body: "y"}},
+		"full":                           {cdc.IdentityFull, cdc.OldFull, texts("5", "a", "x"), texts("5", "b", "y"), nil, want{ops: "u", body: "y", before: true}},
+		"unchanged value":                {cdc.IdentityDefault, cdc.OldNone, nil, cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", unchanged: []int{2}}},
+		"unchanged value, full":          {cdc.IdentityFull, cdc.OldFull, texts("5", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", body: "x", before: true}},
+		"unchanged value, key unchanged": {cdc.IdentityDefault, cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "u", unchanged: []int{2}}},
+		"key in two forms is one key":    {cdc.IdentityDefault, cdc.OldKey, cdc.Tuple{raw(int4(5)), null(), null()}, texts("5", "b", "y"), nil, want{ops: "u", body: "y"}},
+		"unchanged key":                  {cdc.IdentityDefault, cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, cdc.Tuple{unchanged(), text("b"), text("y")}, nil, want{ops: "u", body: "y"}},
+		"key change":                     {cdc.IdentityDefault, cdc.OldKey, keyTuple, texts("5", "b", "y"), nil, want{ops: "dc", body: "y"}},
+		"key change, full":               {cdc.IdentityFull, cdc.OldFull, texts("4", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "dTc", body: "x"}},
+		"key change, value read again":   {cdc.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: texts("z"), found: true}, want{ops: "dc", body: "z", reread: []int{2}, listed: []int{2}}},
+		"key change, NULL read again":    {cdc.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: cdc.Tuple{null()}, found: true}, want{ops: "dc", reread: []int{2}, listed: []int{2}}},
+		"key change, row gone":           {cdc.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{}, want{ops: "dc", unchanged: []int{2}, listed: []int{2}, gone: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var again cdc.Rereader
@@ -198,7 +198,7 @@ func TestUpdate(t *testing.T) {
 }
 
 func TestControlRecords(t *testing.T) {
-	b := newBench(t, flat(schemas.IdentityDefault), nil, nil)
+	b := newBench(t, flat(cdc.IdentityDefault), nil, nil)
 	m := meta()
 	m.Leaf = 99
 	for _, c := range []struct {

@@ -6,6 +6,7 @@ import (
 	"github.com/hamba/avro/v2"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -13,20 +14,20 @@ import (
 // Whatever it does not take needs NONE.
 func TestCompatibilityLevels(t *testing.T) {
 	id, v := col("id", schemas.KindInt4), col("v", schemas.KindInt4)
-	before := relation(schemas.IdentityDefault, 1, id, v)
+	before := relation(cdc.IdentityDefault, 1, id, v)
 	for _, test := range []struct {
 		name                                                 string
 		after                                                *schemas.Relation
 		keyBackward, keyForward, valueBackward, valueForward bool
 	}{
-		{"column added", relation(schemas.IdentityDefault, 1, id, v, col("w", schemas.KindText)), true, true, true, true},
-		{"column dropped", relation(schemas.IdentityDefault, 1, id), true, true, true, true},
-		{"column renamed", relation(schemas.IdentityDefault, 1, id, col("w", schemas.KindInt4)), true, true, true, true},
-		{"type grown", relation(schemas.IdentityDefault, 1, id, col("v", schemas.KindInt8)), true, true, true, false},
-		{"type changed", relation(schemas.IdentityDefault, 1, id, col("v", schemas.KindText)), true, true, false, false},
-		{"key grown", relation(schemas.IdentityDefault, 1, col("id", schemas.KindInt8), v), true, false, true, false},
-		{"key changed", relation(schemas.IdentityDefault, 1, col("id", schemas.KindText), v), false, false, false, false},
-		{"key widened", relation(schemas.IdentityDefault, 2, id, v), false, true, false, true},
+		{"column added", relation(cdc.IdentityDefault, 1, id, v, col("w", schemas.KindText)), true, true, true, true},
+		{"column dropped", relation(cdc.IdentityDefault, 1, id), true, true, true, true},
+		{"column renamed", relation(cdc.IdentityDefault, 1, id, col("w", schemas.KindInt4)), true, true, true, true},
+		{"type grown", relation(cdc.IdentityDefault, 1, id, col("v", schemas.KindInt8)), true, true, true, false},
+		{"type changed", relation(cdc.IdentityDefault, 1, id, col("v", schemas.KindText)), true, true, false, false},
+		{"key grown", relation(cdc.IdentityDefault, 1, col("id", schemas.KindInt8), v), true, false, true, false},
+		{"key changed", relation(cdc.IdentityDefault, 1, col("id", schemas.KindText), v), false, false, false, false},
+		{"key widened", relation(cdc.IdentityDefault, 2, id, v), false, true, false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			oldKey, oldValue := evolved(t, before)

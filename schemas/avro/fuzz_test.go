@@ -24,9 +24,9 @@ func FuzzValue(f *testing.F) {
 		typ := golden[int(at)%len(golden)].typ
 		p, ok := benches[typ.Name]
 		if !ok {
-			p.column = newBench(t, relation(schemas.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: typ}), nil, nil)
+			p.column = newBench(t, relation(cdc.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: typ}), nil, nil)
 			if schemas.KeyRefusal(typ) == "" {
-				p.key = newBench(t, relation(schemas.IdentityDefault, 1, schemas.Column{Name: "v", Type: typ}), nil, nil)
+				p.key = newBench(t, relation(cdc.IdentityDefault, 1, schemas.Column{Name: "v", Type: typ}), nil, nil)
 			}
 			benches[typ.Name] = p
 		}

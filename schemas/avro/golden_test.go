@@ -65,7 +65,7 @@ func goldenValues(t testing.TB) (out []goldenValue) {
 // TestGoldenValues: both forms of every value give the same bytes, and hamba reads back the value that Postgres' text says.
 func TestGoldenValues(t *testing.T) {
 	for _, v := range goldenValues(t) {
-		b := newBench(t, relation(schemas.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: v.typ}), nil, nil)
+		b := newBench(t, relation(cdc.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: v.typ}), nil, nil)
 		for _, d := range []cdc.Datum{text(v.text), raw(v.binary)} {
 			require.NoError(t, b.enc.Insert(&b.chunk, meta(), cdc.Tuple{text("1"), d}), "%s %s", v.typ.Name, v.text)
 		}
@@ -185,7 +185,7 @@ func TestGoldenKeys(t *testing.T) {
 		if schemas.KeyRefusal(v.typ) != "" || v.text == "NaN" {
 			continue
 		}
-		b := newBench(t, relation(schemas.IdentityDefault, 1, schemas.Column{Name: "v", Type: v.typ}), nil, nil)
+		b := newBench(t, relation(cdc.IdentityDefault, 1, schemas.Column{Name: "v", Type: v.typ}), nil, nil)
 		for _, d := range []cdc.Datum{text(v.text), raw(v.binary)} {
 			require.NoError(t, b.enc.Insert(&b.chunk, meta(), cdc.Tuple{d}), "%s %s", v.typ.Name, v.text)
 		}

@@ -38,17 +38,17 @@ func (year) Apply(dst, text []byte) ([]byte, error) {
 	return append(dst, text[:4]...), nil
 }
 
-func people(identity schemas.Identity) *schemas.Relation {
+func people(identity cdc.ReplicaIdentity) *schemas.Relation {
 	return relation(identity, 1, col("mrn", schemas.KindInt4), col("born", schemas.KindDate), col("note", schemas.KindJSONB), col("ssn", schemas.KindText))
 }
 
-func withPolicies(t *testing.T, identity schemas.Identity) *bench {
+func withPolicies(t *testing.T, identity cdc.ReplicaIdentity) *bench {
 	return newBench(t, people(identity), policies{"mrn": upper{}, "born": year{}, "note": upper{}, "ssn": nil}, nil)
 }
 
 // TestPolicies: text and binary give the same, key and value agree, and a withheld column is nowhere.
 func TestPolicies(t *testing.T) {
-	b := withPolicies(t, schemas.IdentityFull)
+	b := withPolicies(t, cdc.IdentityFull)
 	note := append([]byte{1}, `{"a": "x"}`...)
 	require.NoError(t, b.enc.Insert(&b.chunk, meta(), texts("77", "2000-01-02", `{"a": "x"}`, secret)))
 	require.NoError(t, b.enc.Insert(&b.chunk, meta(), cdc.Tuple{raw(int4(77)), raw(int4(1)), raw(note), text(secret)}))
@@ -64,7 +64,7 @@ func TestPolicies(t *testing.T) {
 }
 
 func TestPolicyOfNullUnchangedAndInfinity(t *testing.T) {
-	b := withPolicies(t, schemas.IdentityDefault)
+	b := withPolicies(t, cdc.IdentityDefault)
 	require.NoError(t, b.enc.Update(context.Background(), &b.chunk, meta(), cdc.OldNone, nil, cdc.Tuple{text("77"), null(), unchanged(), unchanged()}))
 	require.NoError(t, b.enc.Insert(&b.chunk, meta(), cdc.Tuple{text("77"), text("infinity"), null(), null()}))
 	require.Equal(t, []int{2}, b.envelopeAt(0).Unchanged, "a withheld column is not listed")
@@ -74,7 +74,7 @@ func TestPolicyOfNullUnchangedAndInfinity(t *testing.T) {
 }
 
 func TestPolicyFails(t *testing.T) {
-	b := newBench(t, people(schemas.IdentityFull), policies{"mrn": upper{}, "note": upper{fail: true}}, nil)
+	b := newBench(t, people(cdc.IdentityFull), policies{"mrn": upper{}, "note": upper{fail: true}}, nil)
 	err := b.enc.Insert(&b.chunk, meta(), texts("77", "2000-01-02", secret, ""))
 	require.ErrorContains(t, err, "column note: cannot be made upper case")
 	require.NotContains(t, err.Error(), secret)
@@ -82,7 +82,7 @@ func TestPolicyFails(t *testing.T) {
 
 // TestNoAllocationWithPolicies covers the way through Postgres' text.
 func TestNoAllocationWithPolicies(t *testing.T) {
-	b := newBench(t, people(schemas.IdentityFull), policies{"mrn": plain{}, "note": plain{}}, nil)
+	b := newBench(t, people(cdc.IdentityFull), policies{"mrn": plain{}, "note": plain{}}, nil)
 	row := cdc.Tuple{raw(int4(77)), raw(int4(1)), raw(append([]byte{1}, "{}"...)), text("x")}
 	m := meta()
 	insert := func() {
@@ -102,7 +102,7 @@ func (plain) Apply(dst, text []byte) ([]byte, error) { return append(dst, text..
 
 // TestInexactKeysAndBefore: a date key is Postgres' integer in the key and null in the row; an update tells whose text is whose.
 func TestInexactKeysAndBefore(t *testing.T) {
-	rel := relation(schemas.IdentityFull, 1, col("day", schemas.KindDate), col("until", schemas.KindTimestamp))
+	rel := relation(cdc.IdentityFull, 1, col("day", schemas.KindDate), col("until", schemas.KindTimestamp))
 	b := newBench(t, rel, nil, nil)
 	old, row := texts("infinity", "-infinity"), texts("infinity", "2024-01-01 00:00:00")
 	require.NoError(t, b.enc.Update(context.Background(), &b.chunk, meta(), cdc.OldFull, old, row))

@@ -12,7 +12,7 @@ import (
 
 // kindsBench has a column of every kind, in both nullabilities where there are two, and records of every op.
 func kindsBench(t testing.TB) *bench {
-	rel := relation(schemas.IdentityFull, 4, col("id", schemas.KindInt4), col("day", schemas.KindDate), col("uid", schemas.KindUUID), col("amount", schemas.KindNumeric, decimal(30, 2)),
+	rel := relation(cdc.IdentityFull, 4, col("id", schemas.KindInt4), col("day", schemas.KindDate), col("uid", schemas.KindUUID), col("amount", schemas.KindNumeric, decimal(30, 2)),
 		col("flag", schemas.KindBool), col("f4", schemas.KindFloat4), col("f8", schemas.KindFloat8), col("ts", schemas.KindTimestampTZ),
 		col("bin", schemas.KindBytea), col("txt", schemas.KindText), col("arr", schemas.KindArray, of(schemas.Type{Kind: schemas.KindText})), col("other", schemas.KindOther))
 	b := newBench(t, rel, nil, nil)
@@ -102,7 +102,7 @@ func TestShortEnvelopes(t *testing.T) {
 }
 
 func TestReaderDoesNotAllocate(t *testing.T) {
-	b := newBench(t, relation(schemas.IdentityFull, 1, col("day", schemas.KindDate), col("txt", schemas.KindText)), nil, nil)
+	b := newBench(t, relation(cdc.IdentityFull, 1, col("day", schemas.KindDate), col("txt", schemas.KindText)), nil, nil)
 	require.NoError(t, b.enc.Update(context.Background(), &b.chunk, meta(), cdc.OldFull, texts("infinity", "a"), texts("infinity", "b")))
 	_, payload, err := SplitFrame(b.chunk.Value(0))
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestBlocks(t *testing.T) {
 }
 
 func BenchmarkReader(b *testing.B) {
-	x := newBench(b, claims(schemas.IdentityDefault), nil, nil)
+	x := newBench(b, claims(cdc.IdentityDefault), nil, nil)
 	require.NoError(b, x.enc.Insert(&x.chunk, meta(), claimText()))
 	_, payload, err := SplitFrame(x.chunk.Value(0))
 	require.NoError(b, err)

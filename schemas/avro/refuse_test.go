@@ -17,9 +17,9 @@ const secret = "s3cr3t-row-value"
 // TestRefused: an error names the table and the column, never the value, and the chunk holds what it held.
 func TestRefused(t *testing.T) {
 	ctx := context.Background()
-	numericKey := relation(schemas.IdentityFull, 1, col("id", schemas.KindNumeric, decimal(5, 2)), col("n", schemas.KindNumeric, decimal(5, 2)))
+	numericKey := relation(cdc.IdentityFull, 1, col("id", schemas.KindNumeric, decimal(5, 2)), col("n", schemas.KindNumeric, decimal(5, 2)))
 	year := col("n", schemas.KindOther)
-	other := relation(schemas.IdentityDefault, 1, col("id", schemas.KindInt4), year)
+	other := relation(cdc.IdentityDefault, 1, col("id", schemas.KindInt4), year)
 	for name, c := range map[string]struct {
 		rel    *schemas.Relation
 		reread cdc.Rereader

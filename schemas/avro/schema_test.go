@@ -13,6 +13,7 @@ import (
 	"github.com/hamba/avro/v2"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -20,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden schemas again")
 
 // TestGoldenSchemas: the registered schemas are a format; a change of one shows here.
 func TestGoldenSchemas(t *testing.T) {
-	rel := relation(schemas.IdentityDefault, 2, col("id", schemas.KindInt8), col("valid from", schemas.KindDate),
+	rel := relation(cdc.IdentityDefault, 2, col("id", schemas.KindInt8), col("valid from", schemas.KindDate),
 		col("paid", schemas.KindNumeric, decimal(12, 2)), col("codes", schemas.KindArray, of(schemas.Type{Kind: schemas.KindNumeric, Name: "numeric(5,1)", Precision: 5, Scale: 1})),
 		col("born", schemas.KindDate), col("ssn", schemas.KindText))
 	b := newBench(t, rel, policies{"born": year{}, "ssn": nil}, nil)
@@ -124,7 +125,7 @@ func randomType(r *rand.Rand, k schemas.Kind) schemas.Type {
 // TestEvolution: adding and dropping a column keeps both directions of reading possible.
 func TestEvolution(t *testing.T) {
 	schema := func(columns ...schemas.Column) avro.Schema {
-		return newBench(t, relation(schemas.IdentityFull, 1, columns...), nil, nil).value
+		return newBench(t, relation(cdc.IdentityFull, 1, columns...), nil, nil).value
 	}
 	small := schema(col("id", schemas.KindInt4))
 	large := schema(col("id", schemas.KindInt4), col("d", schemas.KindDate), col("n", schemas.KindNumeric, decimal(5, 2)), col("a", schemas.KindArray, of(schemas.Type{Kind: schemas.KindInt4})))
@@ -165,7 +166,7 @@ func TestNoSchema(t *testing.T) {
 }
 
 func TestParseTableRefuses(t *testing.T) {
-	b := newBench(t, claims(schemas.IdentityFull), nil, nil)
+	b := newBench(t, claims(cdc.IdentityFull), nil, nil)
 	text, err := EnvelopeSchema(b.table)
 	require.NoError(t, err)
 	for name, c := range map[string]struct{ schema, want string }{

@@ -46,7 +46,7 @@ func of(elem schemas.Type) func(*schemas.Column) {
 }
 
 // relation makes public.t with the first `key` columns as its key.
-func relation(identity schemas.Identity, key int, columns ...schemas.Column) *schemas.Relation {
+func relation(identity cdc.ReplicaIdentity, key int, columns ...schemas.Column) *schemas.Relation {
 	r := &schemas.Relation{OID: 4711, Schema: "public", Name: "t", Database: "clinic", Identity: identity, Columns: columns}
 	for i := range columns {
 		columns[i].Attnum = int16(i + 1)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -28,7 +29,7 @@ func BenchmarkLoad(b *testing.B) {
 	for range b.N {
 		b.StopTimer()
 		w := newWorld(b)
-		tab := w.table("claims", 6, schemas.IdentityDefault, []int{0}, claimColumns()...).live()
+		tab := w.table("claims", 6, cdc.IdentityDefault, []int{0}, claimColumns()...).live()
 		for i := 0; i < rows; {
 			x := w.begin()
 			for ; i < rows && len(x.chunk.Records) < 20_000; i++ {
@@ -48,7 +49,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkLatency is the time from a commit to its row being queryable, with one row per transaction.
 func BenchmarkLatency(b *testing.B) {
 	w := newWorld(b)
-	tab := w.table("claims", 6, schemas.IdentityDefault, []int{0}, claimColumns()...).live()
+	tab := w.table("claims", 6, cdc.IdentityDefault, []int{0}, claimColumns()...).live()
 	w.load(func(o *Options) { o.Log = nil })
 	w.wait()
 	b.ResetTimer()

@@ -99,8 +99,8 @@ func TestIdleTables(t *testing.T) {
 // TestTwoLoaders share the partitions; what is complete counts both, and one takes over from the other.
 func TestTwoLoaders(t *testing.T) {
 	w := newWorld(t)
-	one := w.table("one", 6, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
-	two := w.table("two", 6, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+	one := w.table("one", 6, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+	two := w.table("two", 6, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
 	a, b := w.load(), w.load()
 	w.fill(one, 0, 3000, 500)
 	w.fill(two, 0, 3000, 500)
@@ -266,7 +266,7 @@ func TestCaptureQuarantine(t *testing.T) {
 // TestTombstone deletes although the `d` was compacted away.
 func TestTombstone(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("compacted", 1, schemas.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindInt4, false)).live()
+	tab := w.table("compacted", 1, cdc.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindInt4, false)).live()
 	require.True(t, tab.topic.Compacted)
 	w.begin().insert(tab, "1", "10").insert(tab, "2", "20").commit()
 	l := w.load()
@@ -363,7 +363,7 @@ func TestAbandoned(t *testing.T) {
 // TestMemory loads a backlog far larger than the bound: the heap stays below it.
 func TestMemory(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("backlog", 6, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+	tab := w.table("backlog", 6, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
 	const rows, width, bound = 150_000, 2048, 64 << 20
 	pad := strings.Repeat("x", width)
 	for i := 0; i < rows; {

@@ -39,7 +39,7 @@ func equalStrings(a, b []string) bool {
 // changes below its cut are ignored there, and a later copy removes rows that nobody deleted.
 func TestGenerations(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("g", 3, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false))
+	tab := w.table("g", 3, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false))
 	l := w.load()
 	x := w.begin().open(tab)
 	x.read(tab, x.snapshot(), "1", "first").read(tab, x.snapshot(), "2", "first").commit() // killed here
@@ -100,7 +100,7 @@ func TestSwapAfterRestart(t *testing.T) {
 // TestTruncate: rows below the cut are gone whatever partition they come through, and rows behind it stay.
 func TestTruncate(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("cutoff", 4, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+	tab := w.table("cutoff", 4, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
 	x := w.begin()
 	for _, id := range []string{"1", "2", "3", "4", "5", "6"} {
 		x.insert(tab, id, "old")

@@ -100,7 +100,7 @@ type keepAll struct{}
 
 func (keepAll) For(*schemas.Relation, int) (schemas.Transform, bool, error) { return nil, true, nil }
 
-func (w *world) table(name string, partitions int32, identity schemas.Identity, key []int, columns ...schemas.Column) *table {
+func (w *world) table(name string, partitions int32, identity cdc.ReplicaIdentity, key []int, columns ...schemas.Column) *table {
 	w.t.Helper()
 	return w.tableOf(&schemas.Relation{OID: 1, Schema: "public", Name: name, Database: "test", Identity: identity, Columns: columns, Key: key}, partitions, keepAll{})
 }

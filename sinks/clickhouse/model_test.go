@@ -67,9 +67,9 @@ func newSource(w *world, rng *rand.Rand) *source {
 		return []schemas.Column{plainColumn("id", schemas.KindInt4, true), plainColumn("n", schemas.KindInt4, false), doc}
 	}
 	s.tables = []*modelTable{
-		{table: w.table("docs", 3, schemas.IdentityDefault, []int{0}, columns()...), toast: true},
-		{table: w.table("parts", 2, schemas.IdentityDefault, []int{0}, columns()...), toast: true, leaf: true},
-		{table: w.table("full", 2, schemas.IdentityFull, []int{0}, columns()...)},
+		{table: w.table("docs", 3, cdc.IdentityDefault, []int{0}, columns()...), toast: true},
+		{table: w.table("parts", 2, cdc.IdentityDefault, []int{0}, columns()...), toast: true, leaf: true},
+		{table: w.table("full", 2, cdc.IdentityFull, []int{0}, columns()...)},
 	}
 	for _, t := range s.tables {
 		t.rows = map[int]modelRow{}

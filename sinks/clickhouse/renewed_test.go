@@ -48,7 +48,7 @@ func (w *world) copyAgain(tab *table, rows ...[]string) {
 // of the former topic's offsets says nothing of the new one's.
 func TestRenewedTopicWithTwoLoaders(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("foreign", 1, schemas.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+	tab := w.table("foreign", 1, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
 	var slow atomic.Bool
 	finish := make(chan struct{})
 	slowly := func(o *Options) {

@@ -17,7 +17,7 @@ func wide(w *world, name string) *table {
 	big := func(name string, kind schemas.Type) schemas.Column {
 		return schemas.Column{Name: name, Type: kind, Toastable: true}
 	}
-	return w.table(name, 3, schemas.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("n", schemas.KindInt4, false),
+	return w.table(name, 3, cdc.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("n", schemas.KindInt4, false),
 		big("doc", plain(schemas.KindText)), big("tags", arrayOf(plain(schemas.KindEnum))), big("amount", decimalType(30, 2))).live()
 }
 
@@ -211,7 +211,7 @@ func TestFormerCopyLacksARow(t *testing.T) {
 	w := newWorld(t)
 	big := plainColumn("v", schemas.KindText, false)
 	big.Toastable = true
-	tab := w.table("wide", 2, schemas.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("small", schemas.KindInt4, false), big).live()
+	tab := w.table("wide", 2, cdc.IdentityDefault, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("small", schemas.KindInt4, false), big).live()
 	w.begin().insert(tab, "1", "1", "kept").commit()
 	w.load()
 	w.wait()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -71,7 +72,7 @@ func TestTypes(t *testing.T) {
 		columns = append(columns, schemas.Column{Name: c.name, Type: c.kind, NotNull: true}, schemas.Column{Name: c.name + "_null", Type: c.kind})
 		widest = max(widest, len(c.values))
 	}
-	tab := w.table("types", 2, schemas.IdentityFull, []int{0}, columns...).live()
+	tab := w.table("types", 2, cdc.IdentityFull, []int{0}, columns...).live()
 	x := w.begin()
 	for i := range widest {
 		row := []string{string(rune('0' + i))}
@@ -112,7 +113,7 @@ func TestTypes(t *testing.T) {
 // TestNullWidens: a NULL in a NOT NULL column is kept, and NaN in numeric(p,s) is NULL, widens the column, and stands in _inexact.
 func TestNullWidens(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("amounts", 2, schemas.IdentityFull, []int{0},
+	tab := w.table("amounts", 2, cdc.IdentityFull, []int{0},
 		plainColumn("id", schemas.KindInt4, true), schemas.Column{Name: "amount", Type: decimalType(12, 2), NotNull: true},
 		plainColumn("note", schemas.KindText, true), plainColumn("status", schemas.KindEnum, true)).live()
 	w.begin().insert(tab, "1", "1.25", "a", "paid").commit()
@@ -129,7 +130,7 @@ func TestNullWidens(t *testing.T) {
 // TestKeys: dates and timestamps as keys are exact integers in the sorting key; other kinds are themselves (rule 31).
 func TestKeys(t *testing.T) {
 	w := newWorld(t)
-	tab := w.table("keyed", 3, schemas.IdentityDefault, []int{2, 0, 1, 3},
+	tab := w.table("keyed", 3, cdc.IdentityDefault, []int{2, 0, 1, 3},
 		plainColumn("day", schemas.KindDate, true), plainColumn("at", schemas.KindTimestampTZ, true), plainColumn("u", schemas.KindUUID, true),
 		schemas.Column{Name: "n", Type: decimalType(20, 2), NotNull: true}, plainColumn("v", schemas.KindInt4, false)).live()
 	const u = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
@@ -159,7 +160,7 @@ func TestKeys(t *testing.T) {
 // TestYearCap: a year of birth that tells an age over 90 is shown capped; NULL stays NULL (rule 29).
 func TestYearCap(t *testing.T) {
 	w := newWorld(t)
-	rel := &schemas.Relation{OID: 1, Schema: "public", Name: "people", Database: "test", Identity: schemas.IdentityFull, Key: []int{0},
+	rel := &schemas.Relation{OID: 1, Schema: "public", Name: "people", Database: "test", Identity: cdc.IdentityFull, Key: []int{0},
 		Columns: []schemas.Column{plainColumn("id", schemas.KindInt4, true), plainColumn("born", schemas.KindDate, false)}}
 	tab := w.tableOf(rel, 1, yearPolicy{}).live()
 	w.begin().insert(tab, "1", "1900-01-01").insert(tab, "2", "2001-02-03").insert(tab, "3", `\N`).commit()

@@ -159,7 +159,7 @@ func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string
 	if !backed {
 		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.SQLName(), sqlNames(named)), nil
 	}
-	if e.rel.Identity != schemas.IdentityFull {
+	if e.rel.Identity != cdc.IdentityFull {
 		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.SQLName()), nil
 	}
 	e.rel.Key, e.notKey = nil, ""

@@ -58,8 +58,8 @@ func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
 	switch {
 	case w.Schema != rel.Schema || w.Name != rel.Name:
 		return fmt.Sprintf("it is now called %s.%s", w.Schema, w.Name)
-	case w.Identity != byte(rel.Identity):
-		return fmt.Sprintf("its replica identity went from %q to %q", byte(rel.Identity), w.Identity)
+	case w.Identity != rel.Identity:
+		return fmt.Sprintf("its replica identity went from %q to %q", byte(rel.Identity), byte(w.Identity))
 	}
 	if changes := columnDifferences(rel, w); len(changes) > 0 {
 		return "its columns have changed (" + cdc.Few(changes) + ")"
@@ -72,7 +72,7 @@ func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
 			return fmt.Sprintf("column %d is now %s, was %s", i+1, c.Name, was) // one of them was dropped and made again
 		}
 		// Under FULL Postgres flags every column, so that the flags say nothing about the key.
-		if rel.Identity != schemas.IdentityFull && c.Key != slices.Contains(rel.Key, i) {
+		if rel.Identity != cdc.IdentityFull && c.Key != slices.Contains(rel.Key, i) {
 			return fmt.Sprintf("its key is no longer (%s)", strings.Join(keyNames(rel), ", "))
 		}
 	}

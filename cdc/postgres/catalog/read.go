@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
@@ -106,7 +107,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, database string) ([]*entry,
 			&k.attnums, &k.columns, &k.immediate, &k.nondeterministic); err != nil {
 			return nil, nil, fmt.Errorf("read pg_class: %w", err)
 		}
-		e.rel.Identity = schemas.Identity(identity[0])
+		e.rel.Identity = cdc.ReplicaIdentity(identity[0])
 		entries, keys = append(entries, e), append(keys, k)
 	}
 	return entries, keys, rows.Err()
@@ -157,9 +158,9 @@ func decodesBinary(t schemas.Type) bool {
 // resolveKey finds the table key (rule 9), or why there is none.
 func resolveKey(e *entry, k indexKey) {
 	switch {
-	case e.rel.Identity == schemas.IdentityNothing:
+	case e.rel.Identity == cdc.IdentityNothing:
 		e.notKey = "its replica identity is NOTHING, so Postgres would refuse updates once it is published. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
-	case k.columns == 0 && e.rel.Identity == schemas.IdentityIndex:
+	case k.columns == 0 && e.rel.Identity == cdc.IdentityIndex:
 		e.notKey = "its replica identity names an index that is gone. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
 	case k.columns == 0:
 		e.notKey = "it has no primary key. Try: give %s a primary key"

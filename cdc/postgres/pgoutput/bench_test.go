@@ -1,6 +1,7 @@
 package pgoutput
 
 import (
+	"dirtbike/cdc"
 	"encoding/binary"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 func claim() []byte {
 	b := []byte("I\x00\x00\x40\x06N\x00\x09")
 	for _, n := range []int{8, 4, 4, 8, 10, 10, 4, 24, 8} {
-		b = append(b, byte(ColumnBinary))
+		b = append(b, byte(cdc.DatumBinary))
 		b = binary.BigEndian.AppendUint32(b, uint32(n))
 		b = append(b, make([]byte, n)...)
 	}

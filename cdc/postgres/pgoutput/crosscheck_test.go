@@ -38,7 +38,7 @@ func unknownToPglogrepl(m Message) bool {
 	case *BeginPrepare, *Prepare, *CommitPrepared, *RollbackPrepared, *StreamPrepare:
 		return true
 	case *Insert:
-		return len(m.New.Columns) == 0
+		return len(m.New) == 0
 	default:
 		return false
 	}
@@ -91,22 +91,22 @@ func compare(t *testing.T, ours Message, theirs pglogrepl.Message, xid uint32) {
 	case *pglogrepl.InsertMessage:
 		our := ours.(*Insert)
 		require.Equal(t, []uint32{xid, their.RelationID}, []uint32{our.XID, our.RelationOID})
-		require.Equal(t, columnsOf(their.Tuple), our.New.Columns)
+		require.Equal(t, columnsOf(their.Tuple), our.New)
 	case *pglogrepl.UpdateMessage:
 		our := ours.(*Update)
 		require.Equal(t, []uint32{xid, their.RelationID}, []uint32{our.XID, our.RelationOID})
-		require.Equal(t, OldKind(their.OldTupleType), our.OldKind)
-		if our.OldKind == OldNone {
-			require.Empty(t, our.Old.Columns)
+		require.Equal(t, cdc.OldKind(their.OldTupleType), our.OldKind)
+		if our.OldKind == cdc.OldNone {
+			require.Empty(t, our.Old)
 		} else {
-			require.Equal(t, columnsOf(their.OldTuple), our.Old.Columns)
+			require.Equal(t, columnsOf(their.OldTuple), our.Old)
 		}
-		require.Equal(t, columnsOf(their.NewTuple), our.New.Columns)
+		require.Equal(t, columnsOf(their.NewTuple), our.New)
 	case *pglogrepl.DeleteMessage:
 		our := ours.(*Delete)
 		require.Equal(t, []uint32{xid, their.RelationID}, []uint32{our.XID, our.RelationOID})
-		require.Equal(t, OldKind(their.OldTupleType), our.OldKind)
-		require.Equal(t, columnsOf(their.OldTuple), our.Old.Columns)
+		require.Equal(t, cdc.OldKind(their.OldTupleType), our.OldKind)
+		require.Equal(t, columnsOf(their.OldTuple), our.Old)
 	case *pglogrepl.TruncateMessage:
 		require.Equal(t, &Truncate{
 			XID: xid, Cascade: their.Option&pglogrepl.TruncateOptionCascade != 0,
@@ -156,21 +156,21 @@ func compareBoundary(t *testing.T, ours Message, theirs pglogrepl.Message) {
 
 func compareRelation(t *testing.T, our *Relation, their *pglogrepl.RelationMessage, xid uint32) {
 	t.Helper()
-	want := &Relation{
-		XID: xid, OID: their.RelationID, Namespace: their.Namespace, Name: their.RelationName,
-		Identity: Identity(their.ReplicaIdentity), Columns: []RelationColumn{},
-	}
+	want := &Relation{XID: xid, Relation: cdc.WireRelation{
+		OID: their.RelationID, Schema: their.Namespace, Name: their.RelationName,
+		Identity: cdc.ReplicaIdentity(their.ReplicaIdentity), Columns: []cdc.WireColumn{},
+	}}
 	for _, c := range their.Columns {
-		want.Columns = append(want.Columns, RelationColumn{Key: c.Flags == 1, Name: c.Name, TypeOID: c.DataType, TypeMod: c.TypeModifier})
+		want.Relation.Columns = append(want.Relation.Columns, cdc.WireColumn{Key: c.Flags == 1, Name: c.Name, TypeOID: c.DataType, TypeMod: c.TypeModifier})
 	}
 	require.Equal(t, want, our)
 }
 
 // columnsOf turns their tuple into ours; testify tells nil from empty, as the callers of this package do.
-func columnsOf(tuple *pglogrepl.TupleData) []Column {
-	columns := []Column{}
+func columnsOf(tuple *pglogrepl.TupleData) cdc.Tuple {
+	columns := cdc.Tuple{}
 	for _, c := range tuple.Columns {
-		columns = append(columns, Column{Kind: ColumnKind(c.DataType), Data: c.Data})
+		columns = append(columns, cdc.Datum{Kind: cdc.DatumKind(c.DataType), Data: c.Data})
 	}
 	return columns
 }

@@ -9,7 +9,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// cursor walks over one message. The first failure is kept and empties the rest, so that a run of reads needs one look at
+// cursor walks over one message. The first failure is kept and empties the rest, so that a run of reads needs one check at
 // the end; what is read after a failure is zero. (Where an offset is needed, it is taken in a statement of its own: Go
 // does not say whether `at, v := c.at, c.u8(…)` reads c.at before the call.)
 type cursor struct {
@@ -138,31 +138,31 @@ func (c *cursor) counted(wantLength, wantBytes string) []byte {
 	return c.b[from:c.at:c.at]
 }
 
-// tuple reads a row into the memory of columns, growing it if need be.
-func (c *cursor) tuple(columns []Column) []Column {
+// tuple reads a row into the memory of t, growing it if need be.
+func (c *cursor) tuple(t cdc.Tuple) cdc.Tuple {
 	at := c.at
 	n := int(c.u16("column count (2 bytes)"))
 	if n > c.left() {
 		c.failAt(at, "column count that the message can hold")
-		return columns[:0]
+		return t[:0]
 	}
-	columns = slices.Grow(columns[:0], n)[:n]
-	for i := range columns {
-		c.column(&columns[i])
+	t = slices.Grow(t[:0], n)[:n]
+	for i := range t {
+		c.datum(&t[i])
 	}
-	return columns
+	return t
 }
 
-func (c *cursor) column(column *Column) {
+func (c *cursor) datum(d *cdc.Datum) {
 	at := c.at
-	kind := ColumnKind(c.u8("column kind"))
+	kind := cdc.DatumKind(c.u8("column kind"))
 	switch kind {
-	case ColumnText, ColumnBinary:
-		column.Data = c.counted("length of column value (4 bytes)", "length of column value that the message can hold")
-	case ColumnNull, ColumnUnchanged:
-		column.Data = nil
+	case cdc.DatumText, cdc.DatumBinary:
+		d.Data = c.counted("length of column value (4 bytes)", "length of column value that the message can hold")
+	case cdc.DatumNull, cdc.DatumUnchanged:
+		d.Data = nil
 	default:
 		c.failAt(at, "column kind n, u, t or b")
 	}
-	column.Kind = kind
+	d.Kind = kind
 }

@@ -21,15 +21,14 @@ type Decoder struct {
 	streamStop   StreamStop
 	streamCommit StreamCommit
 	streamAbort  StreamAbort
-	oldColumns   []Column
-	newColumns   []Column
+	old, new     cdc.Tuple
 }
 
 // Decode decodes one whole message. streaming must be true between Stream Start and Stream Stop, where messages carry
 // the id of their (sub)transaction, and false elsewhere. Every failure is a *DecodeError; the message is then nil.
 func (d *Decoder) Decode(b []byte, streaming bool) (Message, error) {
-	clear(d.oldColumns)
-	clear(d.newColumns)
+	clear(d.old)
+	clear(d.new)
 	c := cursor{b: b}
 	if len(b) == 0 {
 		return nil, &DecodeError{Subject: "message", Offset: 0, Want: "message kind"}
@@ -84,32 +83,32 @@ func (d *Decoder) decodeInsert(c *cursor, xid uint32) Message {
 	d.insert.XID = xid
 	d.insert.RelationOID = c.u32("relation OID (4 bytes)")
 	c.oneOf("N", "tuple marker N")
-	d.newColumns = c.tuple(d.newColumns)
-	d.insert.New.Columns = d.newColumns
+	d.new = c.tuple(d.new)
+	d.insert.New = d.new
 	return &d.insert
 }
 
 func (d *Decoder) decodeUpdate(c *cursor, xid uint32) Message {
 	d.update.XID = xid
 	d.update.RelationOID = c.u32("relation OID (4 bytes)")
-	d.update.OldKind = OldNone
-	d.oldColumns = d.oldColumns[:0]
+	d.update.OldKind = cdc.OldNone
+	d.old = d.old[:0]
 	if marker := c.oneOf("NKO", "tuple marker N, K or O"); marker != 'N' {
-		d.update.OldKind = OldKind(marker)
-		d.oldColumns = c.tuple(d.oldColumns)
+		d.update.OldKind = cdc.OldKind(marker)
+		d.old = c.tuple(d.old)
 		c.oneOf("N", "tuple marker N")
 	}
-	d.newColumns = c.tuple(d.newColumns)
-	d.update.Old.Columns, d.update.New.Columns = d.oldColumns, d.newColumns
+	d.new = c.tuple(d.new)
+	d.update.Old, d.update.New = d.old, d.new
 	return &d.update
 }
 
 func (d *Decoder) decodeDelete(c *cursor, xid uint32) Message {
 	d.delete.XID = xid
 	d.delete.RelationOID = c.u32("relation OID (4 bytes)")
-	d.delete.OldKind = OldKind(c.oneOf("KO", "tuple marker K or O"))
-	d.oldColumns = c.tuple(d.oldColumns)
-	d.delete.Old.Columns = d.oldColumns
+	d.delete.OldKind = cdc.OldKind(c.oneOf("KO", "tuple marker K or O"))
+	d.old = c.tuple(d.old)
+	d.delete.Old = d.old
 	return &d.delete
 }
 
@@ -133,12 +132,12 @@ func decodeTruncate(c *cursor, xid uint32) *Truncate {
 
 func decodeRelation(c *cursor, xid uint32) *Relation {
 	const columnMinimum = 1 + 1 + 4 + 4 // flags, the zero byte of an empty name, type, type modifier
-	m := &Relation{
-		XID:       xid,
-		OID:       c.u32("relation OID (4 bytes)"),
-		Namespace: c.text("namespace"),
-		Name:      c.text("relation name"),
-		Identity:  Identity(c.oneOf("dnfi", "replica identity d, n, f or i")),
+	m := &Relation{XID: xid}
+	r := &m.Relation
+	r.OID, r.Schema, r.Name = c.u32("relation OID (4 bytes)"), c.text("namespace"), c.text("relation name")
+	r.Identity = cdc.ReplicaIdentity(c.oneOf("dnfi", "replica identity d, n, f or i"))
+	if r.Schema == "" { // how the protocol abbreviates it
+		r.Schema = "pg_catalog"
 	}
 	at := c.at
 	n := int(c.u16("column count (2 bytes)"))
@@ -146,9 +145,9 @@ func decodeRelation(c *cursor, xid uint32) *Relation {
 		c.failAt(at, "column count that the message can hold")
 		return m
 	}
-	m.Columns = make([]RelationColumn, n)
-	for i := range m.Columns {
-		m.Columns[i] = RelationColumn{
+	r.Columns = make([]cdc.WireColumn, n)
+	for i := range r.Columns {
+		r.Columns[i] = cdc.WireColumn{
 			Key:     c.flags(1, "column flags 0 or 1") != 0,
 			Name:    c.text("column name"),
 			TypeOID: c.u32("type OID (4 bytes)"),

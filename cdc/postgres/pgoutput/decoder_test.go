@@ -2,6 +2,7 @@ package pgoutput
 
 import (
 	"bytes"
+	"dirtbike/cdc"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -24,10 +25,10 @@ func TestGoldens(t *testing.T) {
 
 // TestGoldensCoverTheProtocol fails if a recording lost a kind of message or a way to send a value.
 func TestGoldensCoverTheProtocol(t *testing.T) {
-	seen, columns, olds := map[Kind]bool{}, map[ColumnKind]bool{}, map[string]bool{}
-	note := func(tuples ...Tuple) {
+	seen, columns, olds := map[Kind]bool{}, map[cdc.DatumKind]bool{}, map[string]bool{}
+	note := func(tuples ...cdc.Tuple) {
 		for _, tuple := range tuples {
-			for _, c := range tuple.Columns {
+			for _, c := range tuple {
 				columns[c.Kind] = true
 			}
 		}
@@ -154,7 +155,7 @@ func TestTuplesAliasTheInput(t *testing.T) {
 	b := []byte("I\x00\x00\x00\x01N\x00\x03t\x00\x00\x00\x02abt\x00\x00\x00\x00n")
 	m, err := d.Decode(b, false)
 	require.NoError(t, err)
-	columns := m.(*Insert).New.Columns
+	columns := m.(*Insert).New
 	require.Same(t, &b[13], &columns[0].Data[0])
 	require.Equal(t, 2, cap(columns[0].Data))
 	require.NotNil(t, columns[1].Data, "an empty value is not nil")

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // golden is one recorded stream: the messages as they came, and what each is in words.
@@ -117,8 +119,9 @@ func describe(m Message) string {
 	case *Delete:
 		return fmt.Sprintf("%s xid %d relation %d old %s\n", m.Kind(), m.XID, m.RelationOID, oldName(m.OldKind)) + tupleLines("old", m.Old)
 	case *Relation:
-		lines := fmt.Sprintf("%s xid %d oid %d %q.%q identity %c\n", m.Kind(), m.XID, m.OID, m.Namespace, m.Name, m.Identity)
-		for _, c := range m.Columns {
+		r := &m.Relation
+		lines := fmt.Sprintf("%s xid %d oid %d %q.%q identity %c\n", m.Kind(), m.XID, r.OID, r.Schema, r.Name, r.Identity)
+		for _, c := range r.Columns {
 			lines += fmt.Sprintf("  column %q key %t type %d modifier %d\n", c.Name, c.Key, c.TypeOID, c.TypeMod)
 		}
 		return lines
@@ -165,21 +168,21 @@ func describeBoundary(m Message) string {
 	}
 }
 
-func oldName(k OldKind) string {
-	return map[OldKind]string{OldNone: "none", OldKey: "key", OldFull: "full"}[k]
+func oldName(k cdc.OldKind) string {
+	return map[cdc.OldKind]string{cdc.OldNone: "none", cdc.OldKey: "key", cdc.OldFull: "full"}[k]
 }
 
-func tupleLines(name string, tuple Tuple) string {
+func tupleLines(name string, tuple cdc.Tuple) string {
 	var b strings.Builder
-	for i, c := range tuple.Columns {
+	for i, c := range tuple {
 		switch c.Kind {
-		case ColumnNull:
+		case cdc.DatumNull:
 			fmt.Fprintf(&b, "  %s %d NULL\n", name, i)
-		case ColumnUnchanged:
+		case cdc.DatumUnchanged:
 			fmt.Fprintf(&b, "  %s %d unchanged\n", name, i)
-		case ColumnText:
+		case cdc.DatumText:
 			fmt.Fprintf(&b, "  %s %d text %q\n", name, i, c.Data)
-		case ColumnBinary:
+		case cdc.DatumBinary:
 			fmt.Fprintf(&b, "  %s %d binary %x\n", name, i, c.Data)
 		}
 	}

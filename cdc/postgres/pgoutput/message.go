@@ -9,7 +9,8 @@ import (
 // Message is one decoded message: a pointer to one of the structs of this package.
 //
 // Begin, Commit, Insert, Update, Delete, StreamStart, StreamStop, StreamCommit and StreamAbort belong to the Decoder and
-// are overwritten by its next call. All others are fresh, own their bytes and may be kept.
+// are overwritten by its next call; so are the tuples in them, whose values are pieces of the bytes given to it. All others
+// are fresh, own their bytes and may be kept.
 type Message interface {
 	// Kind is the message's kind byte; each kind has exactly one struct.
 	Kind() Kind
@@ -49,39 +50,13 @@ type Origin struct {
 	Name string
 }
 
-// Identity is a table's REPLICA IDENTITY (pg_class.relreplident).
-type Identity byte
-
-// The four replica identities.
-const (
-	IdentityDefault Identity = 'd'
-	IdentityNothing Identity = 'n'
-	IdentityFull    Identity = 'f'
-	IdentityIndex   Identity = 'i'
-)
-
 // Relation describes a table. It comes before the first change of the table in a session and again after its definition
 // changed. One that comes inside a stream counts only for that transaction until it commits.
 type Relation struct {
 	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID uint32
-	OID uint32
-	// Namespace is the schema's name; "" stands for pg_catalog.
-	Namespace string
-	Name      string
-	Identity  Identity
-	// Columns are the published columns in the order of the tuples.
-	Columns []RelationColumn
-}
-
-// RelationColumn is one published column of a Relation.
-type RelationColumn struct {
-	// Key is set if the column is part of the replica identity; for IdentityFull on every column.
-	Key     bool
-	Name    string
-	TypeOID uint32
-	// TypeMod is pg_attribute.atttypmod; -1 if the type has none.
-	TypeMod int32
+	// Relation is fresh and may be kept. Its Columns are the published ones, in the order of the tuples.
+	Relation cdc.WireRelation
 }
 
 // Type names a type that is not built in; it comes before the Relation that uses it.
@@ -94,51 +69,12 @@ type Type struct {
 	Name      string
 }
 
-// ColumnKind says how a Column carries its value.
-type ColumnKind byte
-
-// The four ways in which a value is (not) sent.
-const (
-	// ColumnNull is NULL; in a key tuple also every column that is not part of the key.
-	ColumnNull ColumnKind = 'n'
-	// ColumnUnchanged is a TOASTed value that the UPDATE did not touch; it is not in the message, and it is not NULL.
-	ColumnUnchanged ColumnKind = 'u'
-	// ColumnText is the type's text form in the session's encoding.
-	ColumnText ColumnKind = 't'
-	// ColumnBinary is the form that the type's send function writes.
-	ColumnBinary ColumnKind = 'b'
-)
-
-// Column is one value of a Tuple.
-type Column struct {
-	Kind ColumnKind
-	// Data is the value for ColumnText and ColumnBinary (empty, not nil, if it has no bytes) and nil otherwise. It is a
-	// piece of the bytes given to Decode.
-	Data []byte
-}
-
-// Tuple is one row, in the order of Relation.Columns. It belongs to the Decoder and holds until its next call.
-type Tuple struct{ Columns []Column }
-
-// OldKind says which old row an Update or Delete carries.
-type OldKind byte
-
-// What Postgres sends of an old row.
-const (
-	// OldNone: nothing; the key did not change.
-	OldNone OldKind = 0
-	// OldKey: the columns of the replica identity; the others are ColumnNull.
-	OldKey OldKind = 'K'
-	// OldFull: the whole row, because the replica identity is FULL.
-	OldFull OldKind = 'O'
-)
-
 // Insert is a new row.
 type Insert struct {
 	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID         uint32
 	RelationOID uint32
-	New         Tuple
+	New         cdc.Tuple
 }
 
 // Update is a changed row.
@@ -146,10 +82,9 @@ type Update struct {
 	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID         uint32
 	RelationOID uint32
-	OldKind     OldKind
-	// Old has no columns for OldNone.
-	Old Tuple
-	New Tuple
+	OldKind     cdc.OldKind
+	// Old has no columns for cdc.OldNone.
+	Old, New cdc.Tuple
 }
 
 // Delete is a removed row.
@@ -157,9 +92,9 @@ type Delete struct {
 	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID         uint32
 	RelationOID uint32
-	// OldKind is OldKey or OldFull.
-	OldKind OldKind
-	Old     Tuple
+	// OldKind is cdc.OldKey or cdc.OldFull.
+	OldKind cdc.OldKind
+	Old     cdc.Tuple
 }
 
 // Truncate empties tables, all of one TRUNCATE command that are published.

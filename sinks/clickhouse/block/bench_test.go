@@ -21,7 +21,7 @@ func claimColumns() []schemas.Column {
 }
 
 func claims(tb testing.TB) *source {
-	s := newSource(tb, schemas.IdentityDefault, []int{0}, claimColumns()...)
+	s := newSource(tb, cdc.IdentityDefault, []int{0}, claimColumns()...)
 	for i := range 1000 {
 		s.insert(fmt.Sprint(i), fmt.Sprint(i%5000), fmt.Sprint(i%40), "2024-03-05", "ppo", "paid", fmt.Sprintf("%d.25", i%900), "12.50", "2024-03-06 10:11:12.5+00")
 	}
@@ -35,7 +35,7 @@ func wide(tb testing.TB) *source {
 		columns = append(columns, column(fmt.Sprintf("t%d", i), schemas.KindText), schemas.Column{Name: fmt.Sprintf("d%d", i), Type: decimal(12, 2)})
 		values = append(values, "some words", "123.45")
 	}
-	s := newSource(tb, schemas.IdentityDefault, []int{0}, columns...)
+	s := newSource(tb, cdc.IdentityDefault, []int{0}, columns...)
 	for i := range 1000 {
 		values[0] = fmt.Sprint(i)
 		s.insert(values...)
@@ -90,7 +90,7 @@ type keepAll struct{}
 
 func (keepAll) For(*schemas.Relation, int) (schemas.Transform, bool, error) { return nil, true, nil }
 
-func newSource(tb testing.TB, identity schemas.Identity, key []int, columns ...schemas.Column) *source {
+func newSource(tb testing.TB, identity cdc.ReplicaIdentity, key []int, columns ...schemas.Column) *source {
 	rel := &schemas.Relation{OID: 1, Schema: "public", Name: "t", Database: "test", Identity: identity, Columns: columns, Key: key}
 	s := &source{tb: tb}
 	var err error

@@ -7,6 +7,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -14,7 +15,7 @@ import (
 func everyForm(t *testing.T) *source {
 	dates := column("dates", schemas.KindArray)
 	dates.Type.Elem = &schemas.Type{Kind: schemas.KindDate, Name: "date"}
-	s := newSource(t, schemas.IdentityFull, []int{0, 1}, notNull("id", schemas.KindInt4), notNull("day", schemas.KindDate),
+	s := newSource(t, cdc.IdentityFull, []int{0, 1}, notNull("id", schemas.KindInt4), notNull("day", schemas.KindDate),
 		column("b", schemas.KindBool), column("v", schemas.KindText), schemas.Column{Name: "n", Type: decimal(12, 2)},
 		column("u", schemas.KindUUID), column("at", schemas.KindTimestamp), column("f", schemas.KindFloat8), dates)
 	const u = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
