@@ -142,7 +142,7 @@ func (r *canaryRig) someAreRefused() {
 	r.quarantined("broken", "column")
 	require.NoError(r, r.ch().Exec(r.Context(), "ALTER TABLE `"+r.name+"_raw`.refused__g1 ADD CONSTRAINT no_canary CHECK NOT startsWith(kept, 'CANARYKEPT') AND number != 456780123456789"))
 	r.exec(`INSERT INTO refused VALUES (2, 'CANARYKEPT', 456780123456789, '876543-05-19')`)
-	r.quarantined("refused", "ClickHouse error 469")
+	r.quarantined("refused", "VIOLATED_CONSTRAINT")
 	r.ask("second")
 	l.stop()
 }

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"cmp"
 	"context"
+	"dirtbike/sinks/clickhouse/ledger"
 	"errors"
 	"slices"
 	"time"
@@ -119,16 +120,14 @@ func (g *progress) lookAbroad(ctx context.Context, l *Loader) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	var applied map[string][]appliedOffset
+	var applied []ledger.Applied
 	err := l.retry(ctx, "read applied offsets", func(ctx context.Context) (err error) {
-		applied, err = l.readApplied(ctx, topics)
+		applied, err = l.ledger.Applied(ctx, topics)
 		return err
 	})
-	for topic, list := range applied {
-		for _, a := range list {
-			if g.ids[topic] == a.id {
-				g.foreign[topicPartition{topic, a.partition}] = a.next
-			}
+	for _, a := range applied {
+		if g.ids[a.Topic] == a.TopicID {
+			g.foreign[topicPartition{a.Topic, a.Partition}] = a.Next
 		}
 	}
 	return err
@@ -175,7 +174,7 @@ func (g *progress) passFormer(ctx context.Context, l *Loader) error {
 // passLeftOut drops the constraints on topics that are gone, of tables that capture has left out.
 func (g *progress) passLeftOut(ctx context.Context, l *Loader, topics []string) error {
 	left := slices.DeleteFunc(slices.Clone(topics), func(topic string) bool {
-		return l.quarantines.rows[quarantineKey{g.topics[topic], legCapture}].state != stateExcluded
+		return l.quarantines.rows[quarantineKey{g.topics[topic], ledger.LegCapture}].State != ledger.StateExcluded
 	})
 	if len(left) == 0 {
 		return nil
@@ -215,18 +214,22 @@ func (l *Loader) renewedTopics(ctx context.Context, topics []string) (renewed ma
 	if len(topics) == 0 {
 		return nil, nil
 	}
-	var opened map[string][]openedGeneration
+	var opened []ledger.Mark
 	err = l.retry(ctx, "read opened generations", func(ctx context.Context) (err error) {
-		opened, err = l.readOpened(ctx, topics)
+		opened, err = l.ledger.Opens(ctx, topics)
 		return err
 	})
 	renewed = map[string]uuid.UUID{}
-	for topic, list := range opened {
-		newest := slices.MaxFunc(list, func(a, b openedGeneration) int { return cmp.Compare(a.generation, b.generation) })
-		below := func(g openedGeneration) bool { return g.id != newest.id && g.generation < newest.generation }
-		equal := func(g openedGeneration) bool { return g.id != newest.id && g.generation == newest.generation }
+	byTopic := map[string][]ledger.Mark{}
+	for _, m := range opened {
+		byTopic[m.Topic] = append(byTopic[m.Topic], m)
+	}
+	for topic, list := range byTopic {
+		newest := slices.MaxFunc(list, func(a, b ledger.Mark) int { return cmp.Compare(a.Generation, b.Generation) })
+		below := func(g ledger.Mark) bool { return g.TopicID != newest.TopicID && g.Generation < newest.Generation }
+		equal := func(g ledger.Mark) bool { return g.TopicID != newest.TopicID && g.Generation == newest.Generation }
 		if slices.ContainsFunc(list, below) && !slices.ContainsFunc(list, equal) {
-			renewed[topic] = newest.id
+			renewed[topic] = newest.TopicID
 		}
 	}
 	return renewed, err

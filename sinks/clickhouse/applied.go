@@ -4,74 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/ledger"
 )
-
-// appliedOffset is one row of `applied`.
-type appliedOffset struct {
-	id        uuid.UUID
-	partition int32
-	next      int64
-}
-
-func (l *Loader) readApplied(ctx context.Context, topics []string) (map[string][]appliedOffset, error) {
-	rows, err := l.conn.Query(ctx, "SELECT topic, topic_id, partition, max(next) FROM "+l.raw("applied")+" WHERE topic IN ("+literals(topics)+") GROUP BY topic, topic_id, partition")
-	if err != nil {
-		return nil, fmt.Errorf("read applied offsets: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	out := map[string][]appliedOffset{}
-	for rows.Next() {
-		var name string
-		var a appliedOffset
-		var id uint32
-		var next uint64
-		if err := rows.Scan(&name, &a.id, &id, &next); err != nil {
-			return nil, fmt.Errorf("read applied offsets: %w", err)
-		}
-		a.partition, a.next = int32(id), int64(next)
-		out[name] = append(out[name], a)
-	}
-	return out, rows.Err()
-}
-
-func literals(list []string) string {
-	var out []byte
-	for i, s := range list {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, literal(s)...)
-	}
-	return string(out)
-}
 
 // known is what ClickHouse and Kafka say of topics, to find where their partitions start.
 type known struct {
-	applied map[string][]appliedOffset
-	opened  map[string][]openedGeneration
+	applied []ledger.Applied
+	opened  []ledger.Mark
 	// stable and ends are the last stable offsets and the high watermarks.
 	stable, ends kadm.ListedOffsets
 }
 
-// openedGeneration is a generation that was opened on a partition of a topic, by the record at an offset.
-type openedGeneration struct {
-	id         uuid.UUID
-	partition  int32
-	generation uint32
-	offset     int64
-}
-
 func (l *Loader) readKnown(ctx context.Context, topics []string) (k known, err error) {
-	if k.applied, err = l.readApplied(ctx, topics); err != nil {
+	if k.applied, err = l.ledger.Applied(ctx, topics); err != nil {
 		return k, err
 	}
-	if k.opened, err = l.readOpened(ctx, topics); err != nil {
+	if k.opened, err = l.ledger.Opens(ctx, topics); err != nil {
 		return k, err
 	}
 	if k.stable, err = l.admin.ListCommittedOffsets(ctx, topics...); err != nil {
@@ -83,34 +37,13 @@ func (l *Loader) readKnown(ctx context.Context, topics []string) (k known, err e
 	return k, nil
 }
 
-func (l *Loader) readOpened(ctx context.Context, topics []string) (map[string][]openedGeneration, error) {
-	rows, err := l.conn.Query(ctx, "SELECT topic, topic_id, partition, generation, max(offset) FROM "+l.raw("generations")+" WHERE kind = 'open' AND topic IN ("+literals(topics)+") GROUP BY topic, topic_id, partition, generation")
-	if err != nil {
-		return nil, fmt.Errorf("read opened generations: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	out := map[string][]openedGeneration{}
-	for rows.Next() {
-		var name string
-		var id uint32
-		var offset uint64
-		var g openedGeneration
-		if err := rows.Scan(&name, &g.id, &id, &g.generation, &offset); err != nil {
-			return nil, fmt.Errorf("read opened generations: %w", err)
-		}
-		g.partition, g.offset = int32(id), int64(offset)
-		out[name] = append(out[name], g)
-	}
-	return out, rows.Err()
-}
-
 // newest gives the newest generation opened on the partition by a record that is applied (opens are written before their batch is);
 // for another topic of that name, that on any partition of the former ones.
 func (k known) newest(p *partition, renewed bool) (newest uint32) {
-	for _, g := range k.opened[p.topic.name] {
-		here := g.id == p.topic.id && g.partition == p.id && g.offset < p.applied
-		if renewed && g.id != p.topic.id || !renewed && here {
-			newest = max(newest, g.generation)
+	for _, g := range k.opened {
+		here := g.TopicID == p.topic.id && g.Partition == p.id && g.Offset < p.applied
+		if g.Topic == p.topic.name && (renewed && g.TopicID != p.topic.id || !renewed && here) {
+			newest = max(newest, g.Generation)
 		}
 	}
 	return newest
@@ -123,9 +56,9 @@ var errAhead = errors.New("more was loaded than Kafka has")
 // partition seeks.
 func (k known) startPartition(t *topic, id int32, starts kadm.ListedOffsets) (*partition, error) {
 	p := &partition{topic: t, id: id, applied: -1}
-	for _, a := range k.applied[t.name] {
-		if a.id == t.id && a.partition == id {
-			p.applied = a.next
+	for _, a := range k.applied {
+		if a.TopicID == t.id && a.Partition == id {
+			p.applied = a.Next
 		}
 	}
 	start, ok := starts.Lookup(t.name, id)
@@ -154,12 +87,8 @@ func (k known) startPartition(t *topic, id int32, starts kadm.ListedOffsets) (*p
 
 // isAnother reports whether only another topic of that name was ever loaded.
 func (k known) isAnother(t *topic) bool {
-	for _, a := range k.applied[t.name] {
-		if a.id == t.id {
-			return false
-		}
-	}
-	return len(k.applied[t.name]) > 0
+	return slices.ContainsFunc(k.applied, func(a ledger.Applied) bool { return a.Topic == t.name }) &&
+		!slices.ContainsFunc(k.applied, func(a ledger.Applied) bool { return a.TopicID == t.id })
 }
 
 // seek makes the partition wait for a newer copy.

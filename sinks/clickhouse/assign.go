@@ -14,6 +14,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // startOffsets decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
@@ -86,8 +87,8 @@ func (l *Loader) checkProgress(ctx context.Context, topic string, found error) e
 	if l.checked.Sub(l.missing) < missingPatience {
 		return nil
 	}
-	applied, err := l.readApplied(ctx, []string{topic})
-	if err != nil || len(applied[topic]) == 0 {
+	applied, err := l.ledger.Applied(ctx, []string{topic})
+	if err != nil || len(applied) == 0 {
 		return nil //nolint:nilerr // asked again soon; without a row it is a first start
 	}
 	return fmt.Errorf("%w: Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt? What is in ClickHouse is safe. Try: connect to the former cluster, or "+cdc.ResnapshotAllCommand, ErrTopicChanged, topic)
@@ -145,7 +146,7 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 			return err
 		}
 	}
-	return l.quarantines.load(ctx, l)
+	return l.quarantines.load(ctx, l.ledger)
 }
 
 // assignTopic makes or renews the topic's state.
@@ -190,23 +191,12 @@ func (l *Loader) loadTopic(ctx context.Context, t *topic) error {
 }
 
 func (l *Loader) loadGenerations(ctx context.Context, t *topic) error {
-	rows, err := l.conn.Query(ctx, "SELECT partition, generation, kind, max(offset), toUInt64(bitShiftRight(max(version), 64)), toUInt64(bitAnd(max(version), toUInt128(18446744073709551615))) FROM "+
-		l.raw("generations")+" WHERE topic_id = "+literal(t.id.String())+" GROUP BY partition, generation, kind ORDER BY generation")
+	marks, err := l.ledger.Marks(ctx, t.id)
 	if err != nil {
-		return fmt.Errorf("read generations of %s: %w", t.table, err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	for rows.Next() {
-		var id, number uint32
-		var kind string
-		var offset, high, low uint64
-		if err := rows.Scan(&id, &number, &kind, &offset, &high, &low); err != nil {
-			return fmt.Errorf("read generations of %s: %w", t.table, err)
-		}
-		t.learn(int32(id), number, kind, endMark{offset: int64(offset), cut: cdc.PositionFromHalves(high, low)})
-	}
-	if err := rows.Err(); err != nil {
 		return err
+	}
+	for _, m := range marks {
+		t.learn(m.Partition, m.Generation, m.Kind, endMark{offset: m.Offset, cut: m.Version})
 	}
 	if err := l.loadGone(ctx, t); err != nil {
 		return err
@@ -214,16 +204,10 @@ func (l *Loader) loadGenerations(ctx context.Context, t *topic) error {
 	return l.loadShown(ctx, t)
 }
 
-// The kinds in `generations`.
-const (
-	kindOpen = "open"
-	kindEnd  = "end"
-)
-
 // learn takes an open or end of any partition into the state.
 func (t *topic) learn(partition int32, number uint32, kind string, mark endMark) {
 	g := t.generation(number)
-	if kind == kindEnd {
+	if kind == ledger.KindEnd {
 		g.ends[partition] = mark
 		return
 	}

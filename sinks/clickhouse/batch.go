@@ -1,9 +1,8 @@
 package clickhouse
 
 import (
+	"dirtbike/sinks/clickhouse/ledger"
 	"time"
-
-	"dirtbike/cdc"
 )
 
 // batch is what has been taken from Kafka and is not applied yet. It is guarded by Loader.mu.
@@ -16,28 +15,11 @@ type batch struct {
 	// warm are the storages of the batch before. Only they keep emptied segments, so that what is kept stays below a batch.
 	warm  []*storage
 	moved map[*partition]bool // partitions whose next is ahead of applied
-	cuts  []cutRow
-	marks []markRow
+	cuts  []ledger.Cut
+	marks []ledger.Mark
 	gone  []goneRow
 	// commitTime is that of the last change, microseconds since 1970; 0: none.
 	commitTime int64
-}
-
-// cutRow is a row of `cuts`, markRow one of `generations`.
-type cutRow struct {
-	topic      string
-	generation uint32
-	leaf       uint32
-	version    cdc.Position
-}
-
-type markRow struct {
-	topic      *topic
-	partition  int32
-	generation uint32
-	kind       string
-	offset     int64
-	version    cdc.Position
 }
 
 func newBatch() *batch { return &batch{moved: map[*partition]bool{}} }

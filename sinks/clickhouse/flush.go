@@ -3,14 +3,17 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"math/big"
+	"slices"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // parallelInserts bounds the inserts into different tables at one time.
@@ -22,13 +25,13 @@ const parallelInserts = 3
 // Opens come before rows: a table is copied anew because changes of it may be missing, so it must not be called exact once the
 // view shows a change behind the open.
 func (l *Loader) flush(ctx context.Context) error {
-	if err := l.retry(ctx, "write opened generations", func(ctx context.Context) error { return l.writeGenerations(ctx, kindOpen) }); err != nil {
+	if err := l.retry(ctx, "write opened generations", func(ctx context.Context) error { return l.writeMarks(ctx, ledger.KindOpen) }); err != nil {
 		return err
 	}
 	if err := l.insertStores(ctx); err != nil {
 		return err
 	}
-	if err := l.retry(ctx, "write cuts and generations", l.writeMarks); err != nil {
+	if err := l.retry(ctx, "write cuts and generations", l.writeBookkeeping); err != nil {
 		return err
 	}
 	l.o.Fault.At(cdc.FaultAfterInsert)
@@ -80,7 +83,7 @@ func (l *Loader) insertStores(ctx context.Context) error {
 		l.o.Fault.At(cdc.FaultBeforeInsert)
 		g.Go(func() error {
 			err := l.insert(inserting, s)
-			if isHopeless(err) {
+			if errcode.Permanent(err) {
 				failed[i], err = err, nil
 			}
 			return err
@@ -99,7 +102,7 @@ func (l *Loader) afterInserts(ctx context.Context, stores []*storage, failed []e
 			l.count(s)
 			continue
 		}
-		if errorCode(failed[i]) == codeUnknownTable {
+		if errcode.Of(failed[i]) == proto.ErrUnknownTable {
 			if err := l.retry(ctx, "read generations", func(ctx context.Context) error { return l.loadShown(ctx, s.topic) }); err != nil {
 				return err
 			}
@@ -139,7 +142,7 @@ func (l *Loader) widen(ctx context.Context, s *storage) error {
 		}
 		l.o.Log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", s.topic.table), zap.String("column", c.Name))
 		err := l.retry(ctx, "widen a column of "+s.topic.table, func(ctx context.Context) error {
-			return l.conn.Exec(ctx, "ALTER TABLE "+s.name+" MODIFY COLUMN "+ident(schemas.ClickHouseColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
+			return l.conn.Exec(ctx, "ALTER TABLE "+s.name+" MODIFY COLUMN "+schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
 		})
 		if err != nil {
 			return err
@@ -177,7 +180,7 @@ func (l *Loader) insert(ctx context.Context, s *storage) error {
 			seg.SetNullable(s.nullable)
 		}
 		err := l.native.insert(ctx, s.name, s.segments, func() { l.o.Fault.At(cdc.FaultInInsert) })
-		if isHopeless(err) && errorCode(err) != codeUnknownTable && !looked {
+		if errcode.Permanent(err) && errcode.Of(err) != proto.ErrUnknownTable && !looked {
 			looked = true
 			if err := l.describe(ctx, s); err != nil {
 				return err
@@ -205,45 +208,35 @@ func (l *Loader) count(s *storage) {
 	l.metrics.inserts.WithLabelValues(s.topic.table).Inc()
 }
 
-// writeMarks stores cuts, ends and quarantines of the batch.
-func (l *Loader) writeMarks(ctx context.Context) error {
-	if err := l.quarantines.write(ctx, l); err != nil { // first: ends make another loader show what lacks the dropped rows
+// writeBookkeeping stores quarantines, cuts, ends and missing rows of the batch.
+func (l *Loader) writeBookkeeping(ctx context.Context) error {
+	if err := l.quarantines.write(ctx, l.ledger); err != nil { // first: ends make another loader show what lacks the dropped rows
 		return err
 	}
-	var rows [][]any
-	for _, c := range l.batch.cuts {
-		rows = append(rows, []any{c.topic, c.generation, c.leaf, bigVersion(c.version)})
-	}
-	if err := l.insertRows(ctx, "cuts", rows); err != nil {
+	if err := l.ledger.WriteCuts(ctx, l.batch.cuts); err != nil {
 		return err
 	}
-	if err := l.writeGenerations(ctx, kindEnd); err != nil {
+	if err := l.writeMarks(ctx, ledger.KindEnd); err != nil {
 		return err
 	}
 	return l.writeGone(ctx)
 }
 
-// writeGenerations stores the batch's opens or ends.
-func (l *Loader) writeGenerations(ctx context.Context, kind string) error {
-	var rows [][]any
-	for _, m := range l.batch.marks {
-		if m.kind == kind {
-			rows = append(rows, []any{m.topic.id, m.topic.name, uint32(m.partition), m.generation, m.kind, uint64(m.offset), bigVersion(m.version)}) //nolint:gosec // never negative
-		}
-	}
-	return l.insertRows(ctx, "generations", rows)
+// writeMarks stores the batch's opens or ends.
+func (l *Loader) writeMarks(ctx context.Context, kind string) error {
+	others := func(m ledger.Mark) bool { return m.Kind != kind }
+	return l.ledger.WriteMarks(ctx, slices.DeleteFunc(slices.Clone(l.batch.marks), others))
 }
 
 // writeApplied stores how far each partition of the batch is applied.
 func (l *Loader) writeApplied(ctx context.Context) error {
-	var rows [][]any
+	var rows []ledger.Applied
 	for p := range l.batch.moved {
-		next := l.appliedNext(p)
-		if next > p.applied {
-			rows = append(rows, []any{p.topic.id, p.topic.name, uint32(p.id), uint64(next)}) //nolint:gosec // never negative
+		if next := l.appliedNext(p); next > p.applied {
+			rows = append(rows, ledger.Applied{TopicID: p.topic.id, Topic: p.topic.name, Partition: p.id, Next: next})
 		}
 	}
-	if err := l.insertRows(ctx, "applied", rows); err != nil {
+	if err := l.ledger.WriteApplied(ctx, rows...); err != nil {
 		return err
 	}
 	for p := range l.batch.moved {
@@ -262,37 +255,4 @@ func (l *Loader) appliedNext(p *partition) int64 {
 		return min(p.next, p.seek.from)
 	}
 	return p.next
-}
-
-// insertRows inserts a few rows into a bookkeeping table.
-func (l *Loader) insertRows(ctx context.Context, table string, rows [][]any) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	batch, err := l.conn.PrepareBatch(ctx, "INSERT INTO "+l.raw(table))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", table, err)
-	}
-	defer batch.Close() //nolint:errcheck // Send tells
-	for _, r := range rows {
-		if err := batch.Append(r...); err != nil {
-			return fmt.Errorf("write %s: %w", table, err)
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return fmt.Errorf("write %s: %w", table, err)
-	}
-	return nil
-}
-
-// bigVersion is the position as UInt128.
-func bigVersion(p cdc.Position) *big.Int {
-	high, low := p.Halves()
-	v := new(big.Int).SetUint64(high)
-	return v.Or(v.Lsh(v, 64), new(big.Int).SetUint64(low))
-}
-
-// raw names a bookkeeping table.
-func (l *Loader) raw(table string) string {
-	return ident(schemas.StorageDatabase(l.o.Database)) + "." + ident(table)
 }

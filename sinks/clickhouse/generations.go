@@ -9,10 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"go.uber.org/zap"
 
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // settle brings the view of a topic to its newest complete generation, and drops storage that nobody needs any more
@@ -69,7 +72,7 @@ func (l *Loader) show(ctx context.Context, t *topic, number uint32) error {
 		}
 	}
 	if err := l.conn.Exec(ctx, l.createView(g.store)); err != nil {
-		if errorCode(err) == codeUnknownTable && l.loadShown(ctx, t) == nil && t.shown > number {
+		if errcode.Of(err) == proto.ErrUnknownTable && l.loadShown(ctx, t) == nil && t.shown > number {
 			return nil // another loader was faster, and has dropped this generation
 		}
 		return fmt.Errorf("create the view of %s: %w", t.table, err)
@@ -82,20 +85,20 @@ func (l *Loader) show(ctx context.Context, t *topic, number uint32) error {
 // confirmShown records that the table has a view, and lifts a quarantine that the generation outlived.
 func (l *Loader) confirmShown(ctx context.Context, t *topic) error {
 	if t.recorded < t.shown {
-		if err := l.insertRows(ctx, "shown", [][]any{{t.table, t.name, t.shown}}); err != nil {
+		if err := l.ledger.WriteShown(ctx, ledger.Shown{Table: t.table, Topic: t.name, Generation: t.shown}); err != nil {
 			return err
 		}
 		t.recorded = t.shown
 	}
 	l.quarantines.lift(t.table, t.shown)
-	return l.quarantines.write(ctx, l)
+	return l.quarantines.write(ctx, l.ledger)
 }
 
 // recoverStorage finds the contract of a storage table that an earlier session made.
 func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) error {
 	var comment string
-	err := l.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+
-		" AND name = "+literal(schemas.ClickHouseStorage(t.schema, t.rel, g.number))).Scan(&comment)
+	err := l.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(l.o.Database))+
+		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(t.schema, t.rel, g.number))).Scan(&comment)
 	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("storage of %s, generation %d %w", t.table, g.number, errNoStorage)
 	}
@@ -120,7 +123,7 @@ func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) er
 // loadShown reads which generation the topic's view shows.
 func (l *Loader) loadShown(ctx context.Context, t *topic) error {
 	view := schemas.ClickHouseView(t.schema, t.rel)
-	shown, err := l.readViews(ctx, " AND name = "+literal(view))
+	shown, err := l.readViews(ctx, " AND name = "+schemas.ClickHouseLiteral(view))
 	if err != nil {
 		return err
 	}
@@ -130,7 +133,7 @@ func (l *Loader) loadShown(ctx context.Context, t *topic) error {
 
 // readViews reads from the views' comments which generations they show, by view.
 func (l *Loader) readViews(ctx context.Context, condition string) (map[string]uint32, error) {
-	rows, err := l.conn.Query(ctx, "SELECT name, comment FROM system.tables WHERE database = "+literal(l.o.Database)+" AND engine = 'View'"+condition)
+	rows, err := l.conn.Query(ctx, "SELECT name, comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(l.o.Database)+" AND engine = 'View'"+condition)
 	if err != nil {
 		return nil, fmt.Errorf("read which generations the views show: %w", err)
 	}
@@ -212,7 +215,7 @@ func (l *Loader) dropOld(ctx context.Context, t *topic) (done bool, err error) {
 // storedGenerations lists the generations that have a storage table, also those of a former topic of that name.
 func (l *Loader) storedGenerations(ctx context.Context, t *topic) (numbers []uint32, err error) {
 	base := strings.TrimSuffix(schemas.ClickHouseStorage(t.schema, t.rel, 0), "0")
-	rows, err := l.conn.Query(ctx, "SELECT name FROM system.tables WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+" AND startsWith(name, "+literal(base)+")")
+	rows, err := l.conn.Query(ctx, "SELECT name FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(l.o.Database))+" AND startsWith(name, "+schemas.ClickHouseLiteral(base)+")")
 	if err != nil {
 		return nil, fmt.Errorf("list the storage of %s: %w", t.table, err)
 	}
@@ -230,13 +233,13 @@ func (l *Loader) storedGenerations(ctx context.Context, t *topic) (numbers []uin
 }
 
 func (l *Loader) passedEnd(ctx context.Context, t *topic, g *generation) (bool, error) {
-	applied, err := l.readApplied(ctx, []string{t.name})
+	applied, err := l.ledger.Applied(ctx, []string{t.name})
 	if err != nil {
 		return false, err
 	}
 	past := 0
-	for _, a := range applied[t.name] {
-		if end, ok := g.ends[a.partition]; ok && a.id == t.id && a.next > end.offset {
+	for _, a := range applied {
+		if end, ok := g.ends[a.Partition]; ok && a.TopicID == t.id && a.Next > end.offset {
 			past++
 		}
 	}

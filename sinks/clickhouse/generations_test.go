@@ -10,6 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // eventually waits until a query gives the rows.
@@ -58,9 +59,9 @@ func TestGenerations(t *testing.T) {
 	early.commit() // published after the end, below the cut
 	w.wait()
 	w.eventually([]string{"1\tchanged", "3\tnew"}, "SELECT * FROM DB.g ORDER BY id")
-	w.eventually([]string{"g__g2"}, "SELECT name FROM system.tables WHERE database = "+literal(w.database+"_raw")+" AND name LIKE 'g\\_\\_%'")
+	w.eventually([]string{"g__g2"}, "SELECT name FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(w.database+"_raw")+" AND name LIKE 'g\\_\\_%'")
 	require.True(t, w.complete("public.g").Exact)
-	require.Equal(t, []string{"0"}, w.query("SELECT countIf(_version < "+bigVersion(cut).String()+") FROM "+ident(w.database+"_raw")+".g__g2"))
+	require.Equal(t, []string{"0"}, w.query("SELECT countIf(_version < "+ledger.Version(cut).String()+") FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".g__g2"))
 
 	w.begin().insert(tab, "4", "live").commit()
 	x = w.begin().open(tab)
@@ -72,7 +73,7 @@ func TestGenerations(t *testing.T) {
 	w.begin().end(tab, third).commit()
 	w.wait()
 	w.eventually([]string{"1\tthird", "3\tstill shown", "5\tboth"}, "SELECT * FROM DB.g ORDER BY id")
-	w.eventually([]string{"g__g3"}, "SELECT name FROM system.tables WHERE database = "+literal(w.database+"_raw")+" AND name LIKE 'g\\_\\_%'")
+	w.eventually([]string{"g__g3"}, "SELECT name FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(w.database+"_raw")+" AND name LIKE 'g\\_\\_%'")
 	l.stop(t)
 }
 
@@ -84,16 +85,16 @@ func TestSwapAfterRestart(t *testing.T) {
 	l := w.load()
 	w.wait()
 	l.stop(t)
-	require.NoError(t, w.conn.Exec(w.ctx, "DROP VIEW "+ident(w.database)+".quiet"))
+	require.NoError(t, w.conn.Exec(w.ctx, "DROP VIEW "+schemas.ClickHouseIdent(w.database)+".quiet"))
 	l = w.load()
 	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.quiet")
 	l.stop(t)
 	const made = "SELECT toString(uuid) FROM system.tables WHERE name = 'quiet' AND database = "
-	before := w.query(made + literal(w.database))
+	before := w.query(made + schemas.ClickHouseLiteral(w.database))
 	l = w.load()
 	w.idle()
 	w.wait()
-	require.Equal(t, before, w.query(made+literal(w.database)), "a view that shows the newest generation is left alone")
+	require.Equal(t, before, w.query(made+schemas.ClickHouseLiteral(w.database)), "a view that shows the newest generation is left alone")
 	require.Equal(t, uint32(1), l.Status().Tables[0].Generation)
 }
 
@@ -115,7 +116,7 @@ func TestTruncate(t *testing.T) {
 	require.Equal(t, []string{"8\tnew"}, w.query("SELECT * FROM DB.cutoff WHERE id = 8"))
 	require.NoError(t, w.conn.Exec(w.ctx, "SELECT 1"))
 	ctx := context.Background()
-	rows, err := w.conn.Query(ctx, "SELECT count() FROM "+ident(w.database)+".cutoff SETTINGS aggregate_functions_null_for_empty = 1, join_use_nulls = 1")
+	rows, err := w.conn.Query(ctx, "SELECT count() FROM "+schemas.ClickHouseIdent(w.database)+".cutoff SETTINGS aggregate_functions_null_for_empty = 1, join_use_nulls = 1")
 	require.NoError(t, err)
 	require.True(t, rows.Next())
 	var n uint64
@@ -154,23 +155,23 @@ func TestLateView(t *testing.T) {
 	w.begin().insert(tab, "1", "old").commit()
 	l := w.load()
 	w.wait()
-	late := w.query("SELECT create_table_query FROM system.tables WHERE name = 'late' AND database = " + literal(w.database))[0]
+	late := w.query("SELECT create_table_query FROM system.tables WHERE name = 'late' AND database = " + schemas.ClickHouseLiteral(w.database))[0]
 	late = strings.ReplaceAll(strings.Replace(late, "CREATE VIEW", "CREATE OR REPLACE VIEW", 1), `\'`, `'`)
 	x := w.begin().open(tab)
 	cut := x.snapshot()
 	x.read(tab, cut, "1", "new").end(tab, cut).commit()
 	w.wait()
 	w.eventually([]string{"1\tnew"}, "SELECT * FROM DB.late")
-	w.eventually([]string{"late__g2"}, "SELECT name FROM system.tables WHERE database = "+literal(w.database+"_raw")+" AND name LIKE 'late\\_\\_%'")
+	w.eventually([]string{"late__g2"}, "SELECT name FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(w.database+"_raw")+" AND name LIKE 'late\\_\\_%'")
 	l.stop(t)
 
-	require.NoError(t, w.conn.Exec(w.ctx, "CREATE TABLE "+ident(w.database+"_raw")+".late__g1 AS "+ident(w.database+"_raw")+".late__g2"))
+	require.NoError(t, w.conn.Exec(w.ctx, "CREATE TABLE "+schemas.ClickHouseIdent(w.database+"_raw")+".late__g1 AS "+schemas.ClickHouseIdent(w.database+"_raw")+".late__g2"))
 	require.NoError(t, w.conn.Exec(w.ctx, late))
 	_, err := w.tryQuery("SELECT * FROM DB.late")
 	require.ErrorContains(t, err, "this view is being replaced")
 	l = w.load()
 	w.eventually([]string{"1\tnew"}, "SELECT * FROM DB.late")
-	for _, done := range []string{late, "DROP VIEW " + ident(w.database) + ".late"} {
+	for _, done := range []string{late, "DROP VIEW " + schemas.ClickHouseIdent(w.database) + ".late"} {
 		require.NoError(t, w.conn.Exec(w.ctx, done))
 		w.eventually([]string{"1\tnew"}, "SELECT * FROM DB.late")
 	}

@@ -2,10 +2,10 @@ package clickhouse
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Rule 17: when a key changed and the row was gone before capture could re-read its unchanged columns, the create comes marked
@@ -31,7 +31,7 @@ type goneRow struct {
 	partition *partition
 	key       string
 	version   cdc.Position
-	open      uint8
+	open      bool
 }
 
 // rowGone notes that the row of a key is not there.
@@ -40,7 +40,7 @@ func (l *Loader) rowGone(p *partition, key []byte, at cdc.Position) {
 		p.gone = map[string]goneMark{}
 	}
 	p.gone[string(key)] = goneMark{from: at}
-	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: string(key), version: at, open: 1})
+	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: string(key), version: at, open: true})
 }
 
 // rowDeleted notes that the key's delete has come.
@@ -62,7 +62,7 @@ func (l *Loader) goneBelow(p *partition, cut cdc.Position) {
 func (l *Loader) closeGone(p *partition, key string, m goneMark, at cdc.Position) {
 	m.until = at
 	p.gone[key] = m
-	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: key, version: at, open: 0})
+	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: key, version: at})
 }
 
 // isGone reports whether a record without its unchanged columns belongs to a row that is known to be missing in a generation.
@@ -74,19 +74,21 @@ func (p *partition) isGone(g *generation, key []byte, at cdc.Position) bool {
 // outliveGone closes the marks below the cut of the generation that the view shows now. The batch must be empty. It follows
 // the view: a table must not be called exact while the view still lacks a row.
 func (l *Loader) outliveGone(ctx context.Context, t *topic) error {
-	if err := l.forgetFormer(ctx, t); err != nil {
-		return err
-	}
 	shown := t.generation(t.shown)
-	var rows [][]any
+	if len(shown.ends) >= int(t.partitions) { // the view shows a complete copy of this topic
+		if err := l.ledger.CloseMissingOfOtherTopics(ctx, t.table, t.id); err != nil {
+			return err
+		}
+	}
+	var rows []ledger.MissingRow
 	for _, p := range t.parts {
 		for key, m := range p.gone {
 			if shown.below(p.id, m.from) {
-				rows = append(rows, goneRow{partition: p, key: key, version: shown.ends[p.id].cut}.columns())
+				rows = append(rows, goneRow{partition: p, key: key, version: shown.ends[p.id].cut}.row())
 			}
 		}
 	}
-	if err := l.insertRows(ctx, "gone", rows); err != nil {
+	if err := l.ledger.WriteMissingRows(ctx, rows); err != nil {
 		return err
 	}
 	for _, p := range t.parts {
@@ -95,31 +97,18 @@ func (l *Loader) outliveGone(ctx context.Context, t *topic) error {
 	return nil
 }
 
-// forgetFormer closes the marks of former topics of the name once the view shows a complete copy of this one.
-func (l *Loader) forgetFormer(ctx context.Context, t *topic) error {
-	if shown := t.generations[t.shown]; shown == nil || len(shown.ends) < int(t.partitions) {
-		return nil
-	}
-	gone := l.raw("gone")
-	if err := l.conn.Exec(ctx, "INSERT INTO "+gone+" SELECT `table`, topic_id, partition, key, version + 1, 0 FROM "+gone+" FINAL WHERE `table` = "+literal(t.table)+
-		" AND topic_id != "+literal(t.id.String())+" AND open = 1"); err != nil {
-		return fmt.Errorf("close the missing rows of the former topic of %s: %w", t.table, err)
-	}
-	return nil
-}
-
 // writeGone stores the batch's marks.
 func (l *Loader) writeGone(ctx context.Context) error {
-	var rows [][]any
+	var rows []ledger.MissingRow
 	for _, g := range l.batch.gone {
-		rows = append(rows, g.columns())
+		rows = append(rows, g.row())
 	}
-	return l.insertRows(ctx, "gone", rows)
+	return l.ledger.WriteMissingRows(ctx, rows)
 }
 
-func (g goneRow) columns() []any {
+func (g goneRow) row() ledger.MissingRow {
 	p := g.partition
-	return []any{p.topic.table, p.topic.id, uint32(p.id), g.key, bigVersion(g.version), g.open} //nolint:gosec // never negative
+	return ledger.MissingRow{Table: p.topic.table, TopicID: p.topic.id, Partition: p.id, Key: g.key, Version: g.version, Open: g.open}
 }
 
 // forgetGone drops the marks that the applied batch has closed.
@@ -133,27 +122,16 @@ func (b *batch) forgetGone() {
 
 // loadGone reads the open marks of the topic's partitions that are assigned here.
 func (l *Loader) loadGone(ctx context.Context, t *topic) error {
-	rows, err := l.conn.Query(ctx, "SELECT partition, key, toUInt64(bitShiftRight(version, 64)), toUInt64(bitAnd(version, toUInt128(18446744073709551615))) FROM "+
-		l.raw("gone")+" FINAL WHERE topic_id = "+literal(t.id.String())+" AND open = 1")
-	if err != nil {
-		return fmt.Errorf("read the missing rows of %s: %w", t.table, err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	for rows.Next() {
-		var id uint32
-		var key string
-		var high, low uint64
-		if err := rows.Scan(&id, &key, &high, &low); err != nil {
-			return fmt.Errorf("read the missing rows of %s: %w", t.table, err)
-		}
-		p := t.parts[int32(id)]
+	rows, err := l.ledger.MissingRows(ctx, t.id)
+	for _, row := range rows {
+		p := t.parts[row.Partition]
 		if p == nil {
 			continue
 		}
 		if p.gone == nil {
 			p.gone = map[string]goneMark{}
 		}
-		p.gone[key] = goneMark{from: cdc.PositionFromHalves(high, low)}
+		p.gone[row.Key] = goneMark{from: row.Version}
 	}
-	return rows.Err()
+	return err
 }

@@ -22,6 +22,7 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/schemas/registry"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 var worlds atomic.Int64
@@ -363,25 +364,25 @@ func (r *loader) stopped(t testing.TB) func() {
 func (w *world) wait() {
 	w.t.Helper()
 	want := w.lsn + 0x20
-	var got []Complete
+	var got []ledger.Complete
 	require.Eventually(w.t, func() bool {
 		var err error
-		got, err = ReadComplete(w.ctx, w.conn, w.database)
+		got, err = ledger.New(w.conn, w.database).Complete(w.ctx)
 		return err == nil && len(got) > 0 && got[0].Table == "" && got[0].LSN >= want
 	}, 60*time.Second, 20*time.Millisecond, "complete_up_to does not reach %s", want)
 }
 
 // complete gives the row of a table.
-func (w *world) complete(table string) Complete {
+func (w *world) complete(table string) ledger.Complete {
 	w.t.Helper()
-	rows, err := ReadComplete(w.ctx, w.conn, w.database)
+	rows, err := ledger.New(w.conn, w.database).Complete(w.ctx)
 	require.NoError(w.t, err)
 	for _, r := range rows {
 		if r.Table == table {
 			return r
 		}
 	}
-	return Complete{Table: "absent"}
+	return ledger.Complete{Table: "absent"}
 }
 
 // query gives the rows of a query as lines of tab-separated text.
@@ -393,7 +394,7 @@ func (w *world) query(sql string) []string {
 }
 
 func (w *world) tryQuery(sql string) ([]string, error) {
-	rows, err := w.conn.Query(w.ctx, "SELECT formatRowNoNewline('TSV', *) FROM ("+strings.ReplaceAll(sql, "DB.", ident(w.database)+".")+")")
+	rows, err := w.conn.Query(w.ctx, "SELECT formatRowNoNewline('TSV', *) FROM ("+strings.ReplaceAll(sql, "DB.", schemas.ClickHouseIdent(w.database)+".")+")")
 	if err != nil {
 		return nil, err
 	}

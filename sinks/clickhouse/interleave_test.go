@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // TestCutComesFirst: a TRUNCATE that arrives through one partition before another one's earlier records hides them; one that lacks
@@ -23,8 +25,8 @@ func TestCutComesFirst(t *testing.T) {
 	l.stop(t)
 	w.begin().update(tab, "1", "1", `\U`, `\U`, `\U`).update(tab, "2", "1", `\U`, `\U`, `\U`).update(tab, "3", "1", `\U`, `\U`, `\U`).
 		truncate(tab).insert(tab, "2", "2", "again", "{}", "1").commit()
-	require.NoError(t, w.conn.Exec(w.ctx, "INSERT INTO "+w.rawTable("cuts")+" SELECT "+literal(tab.topic.Name)+", 1, 0, toUInt128('"+
-		bigVersion(cdc.Position{Epoch: 1, CommitLSN: w.lsn, Ordinal: 7}).String()+"')")) // what another loader has written
+	require.NoError(t, w.conn.Exec(w.ctx, "INSERT INTO "+w.rawTable("cuts")+" SELECT "+schemas.ClickHouseLiteral(tab.topic.Name)+", 1, 0, toUInt128('"+
+		ledger.Version(cdc.Position{Epoch: 1, CommitLSN: w.lsn, Ordinal: 7}).String()+"')")) // what another loader has written
 	w.load()
 	w.wait()
 	require.Equal(t, []string{"2\t2\tagain"}, w.query("SELECT id, n, doc FROM DB.early"))
@@ -77,10 +79,10 @@ func TestLiftKeepsLaterQuarantine(t *testing.T) {
 	one, two := newQuarantines(), newQuarantines()
 	require.True(t, one.open("public.a", 1, "bad"))
 	require.True(t, two.open("public.a", 2, "bad, too"))
-	k := quarantineKey{"public.a", legLoad}
+	k := quarantineKey{"public.a", ledger.LegLoad}
 	one.lift("public.a", 2)
-	require.Equal(t, uint8(stateClosed), one.rows[k].state)
-	require.Greater(t, two.rows[k].version, one.rows[k].version)
+	require.Equal(t, ledger.StateClosed, one.rows[k].State)
+	require.Greater(t, two.rows[k].Version, one.rows[k].Version)
 	two.lift("public.a", 2)
 	require.True(t, two.skips("public.a", 2))
 }

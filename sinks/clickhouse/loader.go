@@ -19,6 +19,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Loader is one member of the load leg's consumer group. Any number of loaders may run; Kafka spreads the partitions.
@@ -28,6 +29,7 @@ import (
 type Loader struct {
 	o       Options
 	conn    driver.Conn
+	ledger  *ledger.Ledger
 	native  *native
 	metrics *metrics
 	status  status
@@ -74,7 +76,7 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
+		o: o, conn: conn, ledger: ledger.New(conn, o.Database), native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
 		wait: idleWait, quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{}, noSchema: map[int]error{},
 	}
 	l.loggedIn.Store(o.LoggedIn)
@@ -90,9 +92,9 @@ func (l *Loader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.running, l.halt = ctx, cancel
-	err := l.retry(ctx, "prepare ClickHouse", func(ctx context.Context) error { return Bootstrap(ctx, l.conn, l.o.Database) })
+	err := l.retry(ctx, "prepare ClickHouse", l.ledger.Bootstrap)
 	if err == nil {
-		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return CheckOwner(ctx, l.conn, l.o.Database, l.o.Prefix) })
+		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return l.ledger.CheckOwner(ctx, l.o.Prefix) })
 	}
 	if err == nil {
 		err = l.consume(ctx)
@@ -190,7 +192,7 @@ func (l *Loader) upkeep(ctx context.Context) error {
 		if err := l.settleAll(ctx); err != nil {
 			return err
 		}
-		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.write(ctx, l) }); err != nil {
+		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.write(ctx, l.ledger) }); err != nil {
 			return err
 		}
 		l.publish()

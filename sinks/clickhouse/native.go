@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"dirtbike/schemas"
 	"fmt"
 	"io"
 	"sync"
@@ -130,7 +131,7 @@ func columnList(columns []*block.Column) string {
 		if i > 0 {
 			list = append(list, ", "...)
 		}
-		list = append(list, ident(c.Name)...)
+		list = append(list, schemas.ClickHouseIdent(c.Name)...)
 	}
 	return string(list)
 }

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"dirtbike/sinks/clickhouse/ledger"
 	"strings"
 	"testing"
 
@@ -62,12 +63,12 @@ func TestBootstrapTwice(t *testing.T) {
 	w := newWorld(t)
 	done := make(chan error, 3)
 	for range cap(done) {
-		go func() { done <- Bootstrap(context.Background(), w.conn, w.database) }()
+		go func() { done <- ledger.New(w.conn, w.database).Bootstrap(context.Background()) }()
 	}
 	for range cap(done) {
 		require.NoError(t, <-done)
 	}
-	rows, err := ReadComplete(w.ctx, w.conn, w.database)
+	rows, err := ledger.New(w.conn, w.database).Complete(w.ctx)
 	require.NoError(t, err)
 	require.Empty(t, rows)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/big"
 	"slices"
 	"strconv"
 	"time"
@@ -14,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // progressFormat is the newest format of progress records that this release reads.
@@ -46,7 +47,7 @@ type progress struct {
 	// topics maps the topic of each table that is known to its name.
 	topics map[string]string
 	// written is what `complete` has, by table.
-	written map[string]point
+	written map[string]ledger.Point
 	// foreign is what other loaders have applied, as last read, to the topics of these ids; see abroad.go.
 	foreign map[topicPartition]int64
 	ids     map[string]uuid.UUID
@@ -65,7 +66,7 @@ type progress struct {
 // pendingRecord is a progress record: complete once every constraint up to it is met.
 type pendingRecord struct {
 	offset int64
-	at     point
+	at     ledger.Point
 	unmet  []constraint
 }
 
@@ -80,20 +81,6 @@ type constraint struct {
 	next int64
 }
 
-// point is what a row of `complete` says.
-type point struct {
-	position cdc.Position
-	lsn      cdc.LSN
-	time     int64 // microseconds since 1970-01-01 UTC
-}
-
-// version orders points: by epoch, then LSN, then time, so that no loader can turn `complete` back.
-func (p point) version() *big.Int {
-	v := new(big.Int).SetUint64(uint64(p.position.Epoch))
-	v.Or(v.Lsh(v, 64), new(big.Int).SetUint64(uint64(p.lsn)))
-	return v.Or(v.Lsh(v, 64), new(big.Int).SetInt64(max(p.time, 0)))
-}
-
 const (
 	maxPending   = 20_000                // beyond, the progress partition is paused
 	lookInterval = 20 * time.Millisecond // between looks at what is applied
@@ -104,36 +91,25 @@ func (g *progress) forget() { *g = progress{paused: g.paused} }
 
 // load begins with what `complete` has.
 func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
-	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]point{}, foreign: map[topicPartition]int64{}, ids: map[string]uuid.UUID{}, doubted: map[string]bool{}}
+	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]ledger.Point{}, foreign: map[topicPartition]int64{}, ids: map[string]uuid.UUID{}, doubted: map[string]bool{}}
 	for id, p := range t.parts {
 		g.seek, p.seek = p.seek, nil
 		if p.applied == 0 { // so that a later session knows which topic this was, however early this one ends
-			if err := l.insertRows(ctx, "applied", [][]any{{t.id, t.name, uint32(id), uint64(0)}}); err != nil { //nolint:gosec // it is 0
+			if err := l.ledger.WriteApplied(ctx, ledger.Applied{TopicID: t.id, Topic: t.name, Partition: id}); err != nil {
 				return err
 			}
 		}
 	}
-	rows, err := l.conn.Query(ctx, "SELECT `table`, epoch, commit_lsn, ordinal, lsn, toUnixTimestamp64Micro(time) FROM "+l.raw("complete")+" FINAL")
-	if err != nil {
-		return fmt.Errorf("read what is complete: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	for rows.Next() {
-		var table string
-		var p point
-		var commit, lsn uint64
-		if err := rows.Scan(&table, &p.position.Epoch, &commit, &p.position.Ordinal, &lsn, &p.time); err != nil {
-			return fmt.Errorf("read what is complete: %w", err)
-		}
-		p.position.CommitLSN, p.lsn = cdc.LSN(commit), cdc.LSN(lsn)
-		if g.written[table] = p; table != "" {
-			g.know(l, table)
+	points, err := l.ledger.Points(ctx)
+	for _, p := range points {
+		if g.written[p.Table] = p; p.Table != "" {
+			g.know(l, p.Table)
 		}
 	}
 	if g.seek != nil && g.seek.renewed {
-		g.seek.above = g.written[""].position.Epoch
+		g.seek.above = g.written[""].Position.Epoch
 	}
-	return rows.Err()
+	return err
 }
 
 // know guesses the topic of a table of which no record has named it; a schema with a dot in its name makes the guess wrong.
@@ -208,7 +184,7 @@ func (g *progress) take(l *Loader, rec *kgo.Record, r *progressRecord) error {
 // follow them.
 func (g *progress) unnamed(l *Loader, r *progressRecord, offset int64) error {
 	for table, at := range g.written {
-		if _, named := r.Tables[table]; named || table == "" || at.position.Epoch >= r.Epoch {
+		if _, named := r.Tables[table]; named || table == "" || at.Position.Epoch >= r.Epoch {
 			continue
 		}
 		if err := l.captureSays(table, progressTable{Phase: cdc.TableExcluded}, r.Epoch, offset); err != nil {
@@ -218,18 +194,18 @@ func (g *progress) unnamed(l *Loader, r *progressRecord, offset int64) error {
 	return nil
 }
 
-func (r *progressRecord) point() (p point, err error) {
-	p.position.Epoch, p.position.Ordinal, p.time = r.Epoch, r.Ordinal, r.TimeUS
-	if p.position.CommitLSN, err = cdc.ParseLSN(r.CommitLSN); err != nil {
+func (r *progressRecord) point() (p ledger.Point, err error) {
+	p.Position.Epoch, p.Position.Ordinal, p.Time = r.Epoch, r.Ordinal, r.TimeUS
+	if p.Position.CommitLSN, err = cdc.ParseLSN(r.CommitLSN); err != nil {
 		return p, err
 	}
-	p.lsn, err = cdc.ParseLSN(r.LSN)
+	p.LSN, err = cdc.ParseLSN(r.LSN)
 	return p, err
 }
 
 func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, err error) {
 	for topic, offsets := range r.Offsets {
-		schema, table, ok := splitTopic(topic, l.o.Prefix)
+		schema, table, ok := schemas.SplitTopic(topic, l.o.Prefix)
 		if !ok {
 			return nil, fmt.Errorf("topic %q is no table's", topic)
 		}
@@ -249,18 +225,18 @@ func (g *progress) constraints(l *Loader, r *progressRecord) (out []constraint, 
 
 // captureSays takes over what capture says of a table in the progress record at an offset: its quarantine shows in ClickHouse, too.
 func (l *Loader) captureSays(table string, s progressTable, epoch uint32, offset int64) error {
-	r := quarantine{version: uint64(max(epoch, 1)-1)<<epochShift + uint64(offset) + 1, generation: s.Generation} //nolint:gosec // never negative
+	r := ledger.Quarantine{Version: uint64(max(epoch, 1)-1)<<epochShift + uint64(offset) + 1, Generation: s.Generation} //nolint:gosec // never negative
 	switch s.Phase {
 	case cdc.TableQuarantined:
-		r.state, r.reason = stateSkipping, s.Reason
+		r.State, r.Reason = ledger.StateSkipping, s.Reason
 	case cdc.TableExcluded:
-		r.state, r.reason = stateExcluded, "source.tables no longer names it, or it was dropped"
+		r.State, r.Reason = ledger.StateExcluded, "source.tables no longer names it, or it was dropped"
 	case cdc.TableCopying, cdc.TableStreaming:
-		r.state = stateClosed
+		r.State = ledger.StateClosed
 	default:
 		return fmt.Errorf("table %s is in unknown phase %q: written by a newer release? Try: upgrade this one", table, s.Phase)
 	}
-	l.quarantines.set(quarantineKey{table, legCapture}, r)
+	l.quarantines.set(quarantineKey{table, ledger.LegCapture}, r)
 	return nil
 }
 
@@ -291,10 +267,10 @@ func (g *progress) advance(ctx context.Context, l *Loader) error {
 		return err
 	}
 	all, blocked := g.check(l)
-	rows, now := [][]any{}, time.Now().UTC()
-	add := func(table string, at point) {
-		if at != g.written[table] {
-			rows = append(rows, []any{table, at.position.Epoch, uint64(at.position.CommitLSN), at.position.Ordinal, uint64(at.lsn), time.UnixMicro(at.time).UTC(), now, at.version()})
+	var rows []ledger.Point
+	add := func(table string, at ledger.Point) {
+		if at.Table = table; at != g.written[table] {
+			rows = append(rows, at)
 			g.written[table] = at
 		}
 	}
@@ -311,7 +287,7 @@ func (g *progress) advance(ctx context.Context, l *Loader) error {
 		add("", g.pending[all-1].at)
 	}
 	g.pending = slices.Delete(g.pending, 0, all)
-	return l.retry(ctx, "write what is complete", func(ctx context.Context) error { return l.insertRows(ctx, "complete", rows) })
+	return l.retry(ctx, "write what is complete", func(ctx context.Context) error { return l.ledger.WritePoints(ctx, rows) })
 }
 
 // check drops the constraints that are met. all counts the records that are complete for everything; blocked has, by topic, the

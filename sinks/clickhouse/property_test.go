@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 var (
@@ -78,10 +80,12 @@ func equalThroughFailures(t *testing.T, seed uint64) {
 	t.Logf("seed %d: %d changes, %d observations, %d loaders", seed, len(s.history), c.observations.Load(), c.started.Load())
 }
 
-func (w *world) rawTable(name string) string { return ident(w.database+"_raw") + "." + ident(name) }
+func (w *world) rawTable(name string) string {
+	return schemas.ClickHouseIdent(w.database+"_raw") + "." + schemas.ClickHouseIdent(name)
+}
 
-func (s *source) completes() []Complete {
-	rows, err := ReadComplete(s.ctx, s.conn, s.database)
+func (s *source) completes() []ledger.Complete {
+	rows, err := ledger.New(s.conn, s.database).Complete(s.ctx)
 	if err != nil {
 		return nil
 	}
@@ -131,7 +135,7 @@ func (s *source) view(t *modelTable) (map[int]string, error) {
 func (s *source) observe(t *testing.T) {
 	opened := s.opened()
 	claims := s.completes()
-	var all Complete
+	var all ledger.Complete
 	for _, c := range claims {
 		if c.Table == "" {
 			all = c

@@ -128,7 +128,7 @@ func TestGoneOfAFormerTopic(t *testing.T) {
 	w.begin().insert(tab, "1", "former").commit()
 	l := w.load()
 	w.wait()
-	require.NoError(t, w.conn.Exec(w.ctx, "INSERT INTO "+w.database+"_raw.gone SELECT 'public.goner', topic_id, 0, 'key', 5, 1 FROM "+w.database+"_raw.applied WHERE topic = "+literal(tab.topic.Name)+" LIMIT 1"))
+	require.NoError(t, w.conn.Exec(w.ctx, "INSERT INTO "+w.database+"_raw.gone SELECT 'public.goner', topic_id, 0, 'key', 5, 1 FROM "+w.database+"_raw.applied WHERE topic = "+schemas.ClickHouseLiteral(tab.topic.Name)+" LIMIT 1"))
 	require.False(t, w.complete("").Exact)
 	l.stop(t)
 	w.renew(tab, []string{"1", "copied"})

@@ -2,14 +2,13 @@ package clickhouse
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/errcode"
 )
 
 // retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the status.
@@ -49,23 +48,22 @@ func (l *Loader) retry(ctx context.Context, what string, f func(context.Context)
 // refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: somebody has to mend the
 // config. Later a password is being changed, which is waited for.
 func (l *Loader) refusedLogin(err error) error {
-	code := errorCode(err)
-	if !refusesLogin[code] || l.loggedIn.Load() {
+	if !errcode.RefusesLogin(err) || l.loggedIn.Load() {
 		return nil
 	}
-	return fmt.Errorf("%w: ClickHouse refuses the login of clickhouse.url (code %d); changes wait in Kafka. Try: its user and password", cdc.ErrRefused, code)
+	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("its user and password")
 }
 
 // complain shows a failure in the status and the log. The first line of an outage says what is safe and what to do.
 func (l *Loader) complain(message, what string, err error, fields ...zap.Field) {
-	text := withoutValues(err)
+	explained := errcode.Explain(err)
 	if l.status.failed(what, err) {
 		message += "; " + outages[partOf(what)].safe
-		if !strings.Contains(text, "Try: ") {
+		if len(cdc.Explain(explained).Try) == 0 {
 			message += ". Try: " + outages[partOf(what)].try
 		}
 	}
-	l.o.Log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", text)}, fields...)...)
+	l.o.Log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
 }
 
 // part is what load cannot work without.

@@ -12,6 +12,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // positionHeader is the header of a tombstone: the packed position of its delete (rule 10).
@@ -80,23 +81,25 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 		if c.Generation <= p.opened(rec.Offset) {
 			return l.recount(p, rec, c.Generation)
 		}
-		p.topic.learn(p.id, c.Generation, kindOpen, endMark{offset: rec.Offset, cut: at})
-		l.mark(p, rec, c.Generation, kindOpen, at)
+		p.topic.learn(p.id, c.Generation, ledger.KindOpen, endMark{offset: rec.Offset, cut: at})
+		l.mark(p, rec, c.Generation, ledger.KindOpen, at)
 		if c.Generation < p.newest || c.Generation <= p.topic.shown {
 			return nil // a replay
 		}
 		_, err := l.store(ctx, p.topic, c.Generation, w, schemaID)
 		return err
 	case avro.ControlEnd:
-		p.topic.learn(p.id, c.Generation, kindEnd, endMark{offset: rec.Offset, cut: at})
-		l.mark(p, rec, c.Generation, kindEnd, at)
+		p.topic.learn(p.id, c.Generation, ledger.KindEnd, endMark{offset: rec.Offset, cut: at})
+		l.mark(p, rec, c.Generation, ledger.KindEnd, at)
 		return nil
 	}
 	return fmt.Errorf("unknown control record %q", c.Kind)
 }
 
 func (l *Loader) mark(p *partition, rec *kgo.Record, generation uint32, kind string, at cdc.Position) {
-	l.batch.marks = append(l.batch.marks, markRow{topic: p.topic, partition: p.id, generation: generation, kind: kind, offset: rec.Offset, version: at})
+	l.batch.marks = append(l.batch.marks, ledger.Mark{
+		TopicID: p.topic.id, Topic: p.topic.name, Partition: p.id, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at,
+	})
 	p.topic.unsettled = true
 }
 
@@ -170,7 +173,7 @@ func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc
 	}
 	return l.targets(ctx, p, at, w, schemaID, func(g *generation, s *storage) error {
 		s.cut(leaf, at)
-		l.batch.cuts = append(l.batch.cuts, cutRow{topic: p.topic.name, generation: g.number, leaf: leaf, version: at})
+		l.batch.cuts = append(l.batch.cuts, ledger.Cut{Topic: p.topic.name, Generation: g.number, Leaf: leaf, Version: at})
 		return nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // A partition's log may not continue what ClickHouse has of it: records were dropped before they were loaded, they are older than the
@@ -103,7 +104,7 @@ func (g *progress) found(ctx context.Context, l *Loader, rec *kgo.Record, r *pro
 	if g.seek.renewed { // before `complete` has the later epoch, by which it would be sought again
 		id := l.topics[rec.Topic].id
 		err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error {
-			return l.insertRows(ctx, "applied", [][]any{{id, rec.Topic, uint32(rec.Partition), uint64(rec.Offset)}}) //nolint:gosec // never negative
+			return l.ledger.WriteApplied(ctx, ledger.Applied{TopicID: id, Topic: rec.Topic, Partition: rec.Partition, Next: rec.Offset})
 		})
 		if err != nil {
 			return false, err

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // stopsWith runs a loader that must stop by itself.
@@ -180,7 +181,7 @@ func (w *world) waitEpoch(epoch uint32) {
 // TestAheadOfKafka: a Kafka that was restored from an older copy ends before what was loaded.
 func TestAheadOfKafka(t *testing.T) {
 	t.Parallel()
-	k := known{applied: map[string][]appliedOffset{"t": {{partition: 0, next: 9}}}, ends: kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 8}}}}
+	k := known{applied: []ledger.Applied{{Topic: "t", Next: 9}}, ends: kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 8}}}}
 	_, err := k.startPartition(&topic{name: "t"}, 0, kadm.ListedOffsets{"t": {0: {Topic: "t"}}})
 	require.ErrorIs(t, err, errAhead)
 	require.ErrorContains(t, err, "Kafka ends at 8")

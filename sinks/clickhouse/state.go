@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -115,20 +114,11 @@ func newTopic(name, prefix string) (t *topic, ok bool) {
 		t.progress = true
 		return t, true
 	}
-	if t.schema, t.rel, ok = splitTopic(name, prefix); !ok {
+	if t.schema, t.rel, ok = schemas.SplitTopic(name, prefix); !ok {
 		return nil, false
 	}
 	t.table = t.schema + "." + t.rel
 	return t, true
-}
-
-func splitTopic(name, prefix string) (schema, table string, ok bool) {
-	rest, ok := strings.CutPrefix(name, prefix+".")
-	parts := strings.Split(rest, ".")
-	if !ok || len(parts) != 2 || parts[0] == "" || parts[1] == "" {
-		return "", "", false
-	}
-	return schemas.UnescapeName(parts[0]), schemas.UnescapeName(parts[1]), true
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -11,6 +11,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // storage is the table of one generation, with the rows of the batch that go into it.
@@ -42,7 +43,7 @@ type storage struct {
 
 // storageName gives the quoted name of a generation's table.
 func storageName(database, schema, table string, generation uint32) string {
-	return ident(schemas.StorageDatabase(database)) + "." + ident(schemas.ClickHouseStorage(schema, table, generation))
+	return schemas.ClickHouseIdent(schemas.StorageDatabase(database)) + "." + schemas.ClickHouseIdent(schemas.ClickHouseStorage(schema, table, generation))
 }
 
 // current is the segment to which the next row goes.
@@ -104,13 +105,13 @@ func createStorage(name string, t *schemas.Table, schemaID int) string {
 			if c.Type.Kind == schemas.KindDate {
 				kind = "Int32"
 			}
-			fmt.Fprintf(&b, "%s %s, ", ident(column), kind)
+			fmt.Fprintf(&b, "%s %s, ", schemas.ClickHouseIdent(column), kind)
 		}
-		order = append(order, ident(column))
+		order = append(order, schemas.ClickHouseIdent(column))
 	}
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		fmt.Fprintf(&b, "%s %s, ", ident(schemas.ClickHouseColumn(c.Name)), schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull))
+		fmt.Fprintf(&b, "%s %s, ", schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name)), schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull))
 	}
 	if t.NeedsInexact() {
 		b.WriteString(schemas.ColInexact + " Map(String, String), ")
@@ -118,7 +119,7 @@ func createStorage(name string, t *schemas.Table, schemaID int) string {
 	fmt.Fprintf(&b, "%s UInt128, %s UInt8, %s UInt32, %s UInt64, %s UInt32) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)",
 		schemas.ColVersion, schemas.ColDeleted, schemas.ColPartition, schemas.ColOffset, schemas.ColLeaf,
 		schemas.ColVersion, schemas.ColDeleted, strings.Join(order, ", "))
-	return b.String() + durable + " COMMENT " + literal(commentPrefix+strconv.Itoa(schemaID))
+	return b.String() + ledger.Durable + " COMMENT " + schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(schemaID))
 }
 
 const commentPrefix = "dirtbike schema "
@@ -176,7 +177,7 @@ func (l *Loader) describe(ctx context.Context, s *storage) error {
 			return fmt.Errorf("storage %s has column %s of type %q, the schema wants %s: %w", s.name, c.Name, have, schemas.ClickHouseType(c.Type, false), errContract)
 		}
 	}
-	cuts, err := l.readCuts(ctx, s.topic.name, s.generation)
+	cuts, err := l.ledger.Cuts(ctx, s.topic.name, s.generation)
 	for leaf, at := range cuts {
 		s.cut(leaf, at) // beside those of the batch
 	}
@@ -186,8 +187,8 @@ func (l *Loader) describe(ctx context.Context, s *storage) error {
 func compact(t string) string { return strings.ReplaceAll(t, " ", "") }
 
 func (l *Loader) columnTypes(ctx context.Context, s *storage) (map[string]string, error) {
-	rows, err := l.conn.Query(ctx, "SELECT name, type FROM system.columns WHERE database = "+literal(schemas.StorageDatabase(l.o.Database))+
-		" AND table = "+literal(schemas.ClickHouseStorage(s.topic.schema, s.topic.rel, s.generation)))
+	rows, err := l.conn.Query(ctx, "SELECT name, type FROM system.columns WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(l.o.Database))+
+		" AND table = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(s.topic.schema, s.topic.rel, s.generation)))
 	if err != nil {
 		return nil, err
 	}
@@ -201,23 +202,4 @@ func (l *Loader) columnTypes(ctx context.Context, s *storage) (map[string]string
 		types[name] = kind
 	}
 	return types, rows.Err()
-}
-
-func (l *Loader) readCuts(ctx context.Context, topic string, generation uint32) (map[uint32]cdc.Position, error) {
-	rows, err := l.conn.Query(ctx, "SELECT leaf, toUInt64(bitShiftRight(max(version), 64)), toUInt64(bitAnd(max(version), toUInt128(18446744073709551615))) FROM "+l.raw("cuts")+
-		" WHERE topic = "+literal(topic)+" AND generation = "+strconv.FormatUint(uint64(generation), 10)+" GROUP BY leaf")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // Err tells below
-	cuts := map[uint32]cdc.Position{}
-	for rows.Next() {
-		var leaf uint32
-		var high, low uint64
-		if err := rows.Scan(&leaf, &high, &low); err != nil {
-			return nil, err
-		}
-		cuts[leaf] = cdc.PositionFromHalves(high, low)
-	}
-	return cuts, rows.Err()
 }

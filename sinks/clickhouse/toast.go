@@ -287,8 +287,8 @@ func (s *storage) emptyResult() *block.Block {
 func (s *storage) readList(seg *block.Block) string {
 	var list []string
 	for _, c := range seg.Columns() {
-		if name := ident(c.Name); s.isLowCardinality(c) {
-			list = append(list, "CAST("+name+", "+literal(string(c.Type()))+")")
+		if name := schemas.ClickHouseIdent(c.Name); s.isLowCardinality(c) {
+			list = append(list, "CAST("+name+", "+schemas.ClickHouseLiteral(string(c.Type()))+")")
 		} else {
 			list = append(list, name)
 		}

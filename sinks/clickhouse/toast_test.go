@@ -43,7 +43,7 @@ func TestUnchanged(t *testing.T) {
 	l = w.load()
 	w.wait()
 	l.stop(t)
-	require.NoError(t, w.conn.Exec(w.ctx, "TRUNCATE TABLE "+ident(w.database+"_raw")+".applied"))
+	require.NoError(t, w.conn.Exec(w.ctx, "TRUNCATE TABLE "+schemas.ClickHouseIdent(w.database+"_raw")+".applied"))
 	l = w.load()
 	w.idle()
 	w.wait()
@@ -94,7 +94,7 @@ func TestMissingBase(t *testing.T) {
 	require.True(t, w.complete("public.fine").Exact)
 	require.False(t, w.complete("").Exact)
 	require.Equal(t, []string{"0"}, w.query("SELECT exact FROM DB.complete_up_to WHERE `table` = ''"), "a condition does not hide the other tables")
-	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+ident(w.database+"_raw")+".quarantine FINAL WHERE `table` = 'public.lost'"))
+	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".quarantine FINAL WHERE `table` = 'public.lost'"))
 	for _, s := range l.Status().Tables {
 		require.Equal(t, s.Table == "public.lost", s.Phase == TableQuarantined, s.Table)
 	}

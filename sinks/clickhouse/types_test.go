@@ -147,7 +147,7 @@ func TestKeys(t *testing.T) {
 	w.wait()
 	require.Equal(t, []string{"1", "2", "3", "4", "5"}, w.query("SELECT v FROM DB.keyed ORDER BY v"))
 	require.Equal(t, []string{"infinity"}, w.query("SELECT _inexact['day'] FROM DB.keyed WHERE v = 1"))
-	require.Equal(t, []string{"2147483647"}, w.query("SELECT _key_day FROM "+ident(w.database+"_raw")+".keyed__g1 WHERE v = 1"))
+	require.Equal(t, []string{"2147483647"}, w.query("SELECT _key_day FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".keyed__g1 WHERE v = 1"))
 	x = w.begin()
 	for _, r := range rows[:4] {
 		x.delete(tab, append(append([]string{}, r[:4]...), `\N`)...)

@@ -5,28 +5,25 @@ import (
 	"strings"
 
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // createView is the view that people query. FINAL is applied before the conditions, so that an outranked row can never show;
 // the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look into. Rows below the
 // generation's own cut came between its open and its end: if the snapshot does not have them they were deleted.
 //
-// The constant rows make the cuts' aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
-// would be NULL and hide every row.
-//
 // Nothing in ClickHouse keeps a loader that was late from putting an older generation's view in place of a newer one's (rule 13:
 // upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called exact; checkViews puts
 // it right.
 func (l *Loader) createView(s *storage) string {
 	number := strconv.FormatUint(uint64(s.generation), 10)
-	from := bigVersion(s.topic.generation(s.generation).cut()).String()
-	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM " + l.raw("cuts") +
-		" WHERE topic = " + literal(s.topic.name) + " AND generation = " + number + ")"
+	from := ledger.Version(s.topic.generation(s.generation).cut()).String()
+	cuts := l.ledger.CutsSelect(s.topic.name, s.generation)
 	var b strings.Builder
-	b.WriteString("CREATE OR REPLACE VIEW " + ident(l.o.Database) + "." + ident(schemas.ClickHouseView(s.topic.schema, s.topic.rel)) +
+	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(l.o.Database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(s.topic.schema, s.topic.rel)) +
 		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
-		" (SELECT throwIf(count() > 0, 'this view is being replaced: ask again') FROM " + l.raw("shown") + " WHERE topic = " + literal(s.topic.name) + " AND generation > " + number + ") AS _dirtbike_replaced SELECT ")
+		" " + l.ledger.ReplacedSelect(s.topic.name, s.generation) + " AS _dirtbike_replaced SELECT ")
 	for i := range s.table.Columns {
 		if i > 0 {
 			b.WriteString(", ")
@@ -37,13 +34,13 @@ func (l *Loader) createView(s *storage) string {
 		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
 	}
 	b.WriteString(" FROM " + s.name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0 AND s." + schemas.ColVersion + " >= toUInt128('" + from + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
-		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "]) COMMENT " + literal(viewComment+number))
+		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "]) COMMENT " + schemas.ClickHouseLiteral(viewComment+number))
 	return b.String()
 }
 
 // viewColumn shows a year no earlier than 90 years ago (rule 29): birth years beyond would tell ages over 89.
 func viewColumn(c *schemas.TableColumn) string {
-	name := ident(schemas.ClickHouseColumn(c.Name))
+	name := schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
 	switch c.Type.Kind {
 	case schemas.KindYear:
 		return "if(isNull(s." + name + "), s." + name + ", greatest(s." + name + ", toInt32(toYear(now('UTC')) - 90))) AS " + name

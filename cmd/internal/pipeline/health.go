@@ -9,7 +9,7 @@ import (
 	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
-	clickhouseload "dirtbike/sinks/clickhouse"
+	"dirtbike/sinks/clickhouse/ledger"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -108,7 +108,7 @@ func (h *Health) Close() {
 func (h *Health) Horizon() status.Check {
 	return status.Check{Name: "horizon", Func: func(ctx context.Context) error {
 		half := h.config.Kafka.ReplayHorizon / 2
-		complete, err := clickhouseload.ReadComplete(ctx, h.ClickHouse, h.config.ClickHouse.Database)
+		complete, err := ledger.New(h.ClickHouse, h.config.ClickHouse.Database).Complete(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // the check clickhouse says so
 		}

@@ -8,7 +8,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/status"
-	"dirtbike/sinks/clickhouse"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Resnapshot copies the tables again, "schema.table", or all of them under the next epoch, from a new slot. It returns once the copies
@@ -53,7 +53,7 @@ func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
 	past, err := status.Within(asking, func(ctx context.Context) (cdc.HighWater, error) {
-		return clickhouse.ReadPast(ctx, conn, o.Config.ClickHouse.Database, o.Config.Kafka.Prefix)
+		return ledger.New(conn, o.Config.ClickHouse.Database).HighWater(ctx, o.Config.Kafka.Prefix)
 	})
 	if asking.Err() != nil && ctx.Err() == nil {
 		return past, clickHouseHangs(". Nothing was changed")

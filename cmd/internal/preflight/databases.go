@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	sink "dirtbike/sinks/clickhouse"
+	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -40,15 +41,14 @@ func (r *run) judgeDatabases(ctx context.Context, p *part, conn driver.Conn) {
 // judgeOwner asks the loader whether it would refuse the database for another pipeline that loads into it.
 func (r *run) judgeOwner(ctx context.Context, p *part, conn driver.Conn, names []string) {
 	name := r.config.ClickHouse.Database
-	err := sink.CheckOwner(ctx, conn, name, r.config.Kafka.Prefix)
+	err := ledger.New(conn, name).CheckOwner(ctx, r.config.Kafka.Prefix)
 	switch {
 	case err == nil:
 		p.ok(databasesSlug, name, "no other pipeline loads into it")
 	case errors.Is(err, cdc.ErrRefused):
-		why, _ := splitTry(err)
-		p.fail(databasesSlug, name, setting("clickhouse", "database", free(names, name+"_2")), "%s", why)
-	case strings.Contains(err.Error(), "ACCESS_DENIED"): // the rights have a check of their own
-	case strings.Contains(err.Error(), "ClickHouse error "): // an answer, if none that helps
+		p.fail(databasesSlug, name, setting("clickhouse", "database", free(names, name+"_2")), "%s", cdc.Explain(err).What)
+	case errcode.Of(err) == proto.ErrAccessDenied: // the rights have a check of their own
+	case errcode.Of(err) != 0: // an answer, if none that helps
 		p.error(databasesSlug, name, fmt.Errorf("%w: %w", cdc.ErrRefused, err))
 	default:
 		p.error(databasesSlug, name, err)
