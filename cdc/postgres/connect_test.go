@@ -2,10 +2,11 @@ package postgres
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"net"
 	"testing"
+
+	"dirtbike/cdc"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"

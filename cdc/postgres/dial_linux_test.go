@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/stretchr/testify/require"
 )
 
 // TestDeadPeerIsNoticed: the connection that streams has the kernel watch over the peer's host.
 func TestDeadPeerIsNoticed(t *testing.T) {
-	r := newRig(t, postgres(t, "18", map[string]string{"wal_level": "logical"}))
+	r := newRig(t, embeddedtest.Postgres(t, "18", map[string]string{"wal_level": "logical"}))
 	require.NoError(t, r.EnsurePublication(t.Context(), []*cdc.Table{r.table}))
 	snapshot, err := r.CreateSlot(t.Context())
 	require.NoError(t, err)

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,30 +10,17 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // versions of Postgres that differ in what this package asks of them.
 var versions = []string{"14", "18"}
-
-// postgres starts a cluster of its own.
-func postgres(t *testing.T, version string, settings map[string]string) *embedded.Postgres {
-	t.Helper()
-	stack, err := embedded.Start(t.Context(), embedded.Options{
-		Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: version, PostgresSettings: settings,
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = stack.Stop(context.Background()) })
-	return stack.Postgres
-}
 
 var databases atomic.Int64
 
@@ -51,7 +37,7 @@ func newRig(t *testing.T, p *embedded.Postgres) *rig {
 	name := fmt.Sprintf("clinic%d", databases.Add(1))
 	require.NoError(t, p.CreateDatabase(t.Context(), name))
 	r := &rig{url: p.DatabaseURL(name)}
-	r.conn = connect(t, r.url)
+	r.conn = embeddedtest.Connect(t, r.url)
 	r.exec(t, "CREATE TABLE t (id bigint PRIMARY KEY, v text)")
 	r.table = r.describe(t, "t")
 	r.Source = r.source(r.url)
@@ -68,20 +54,9 @@ func (r *rig) source(url string) *Source {
 	})
 }
 
-func connect(t *testing.T, url string) *pgx.Conn {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
-}
-
 func (r *rig) exec(t *testing.T, sql ...string) {
 	t.Helper()
-	for _, s := range sql {
-		_, err := r.conn.Exec(t.Context(), s)
-		require.NoError(t, err, s)
-	}
+	embeddedtest.ExecOn(t, r.conn, sql...)
 }
 
 func (r *rig) describe(t *testing.T, name string) *cdc.Table {

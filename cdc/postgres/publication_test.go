@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -90,7 +91,7 @@ func statements(sql string) []string {
 func lockedTable(t *testing.T, r *rig) {
 	r.options.Publication = "locked"
 	r.exec(t, "CREATE PUBLICATION locked FOR TABLE t")
-	holder := connect(t, r.url)
+	holder := embeddedtest.Connect(t, r.url)
 	_, err := holder.Exec(t.Context(), "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

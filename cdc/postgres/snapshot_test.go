@@ -13,6 +13,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -56,7 +57,7 @@ func (w *wholeRows) Close() error {
 // export opens a snapshot as a slot does, but by pg_export_snapshot.
 func export(t *testing.T, url, as string) *Snapshot {
 	t.Helper()
-	conn := connect(t, url)
+	conn := embeddedtest.Connect(t, url)
 	var name string
 	_, err := conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ")
 	require.NoError(t, err)
@@ -87,7 +88,7 @@ func TestSnapshot(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = stack.Stop(context.Background()) })
 			url := stack.Postgres.URL()
-			conn := connect(t, url)
+			conn := embeddedtest.Connect(t, url)
 			for _, name := range []string{"a", "b", "c"} {
 				exec(t, conn, "CREATE TABLE "+name+" (id bigint PRIMARY KEY, v text)")
 				exec(t, conn, "INSERT INTO "+name+" SELECT i, CASE WHEN i % 7 > 0 THEN repeat('"+name+"', (i % 50)::int) END FROM generate_series(1, 20000) i")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -15,7 +16,7 @@ import (
 func TestSource(t *testing.T) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
-			p := postgres(t, version, nil)
+			p := embeddedtest.Postgres(t, version, nil)
 			for name, test := range map[string]func(*testing.T, *rig){
 				"identify": identify, "slot": slot, "other slots": otherSlots, "publication": publication, "members": members,
 				"publication refusals": publicationRefusals, "missing rights": missingRights,
@@ -63,7 +64,7 @@ func slot(t *testing.T, r *rig) {
 
 	// the snapshot can be imported until it is closed, and shows what was there at its point
 	r.exec(t, "INSERT INTO t VALUES (1, 'later')")
-	imported := connect(t, r.url)
+	imported := embeddedtest.Connect(t, r.url)
 	rows := 0
 	take := "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '" + snap.(*exported).name + "'"
 	_, err = imported.Exec(t.Context(), take)
@@ -197,7 +198,7 @@ func missingRights(t *testing.T, r *rig) {
 }
 
 func TestConnectErrors(t *testing.T) {
-	p := postgres(t, "18", map[string]string{"wal_level": "replica"})
+	p := embeddedtest.Postgres(t, "18", map[string]string{"wal_level": "replica"})
 	r := newRig(t, p)
 	_, err := r.CreateSlot(t.Context())
 	require.ErrorIs(t, err, cdc.ErrRefused)

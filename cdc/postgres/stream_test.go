@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -213,7 +214,7 @@ func publicationDropped(t *testing.T, r *rig) {
 
 // TestServerGoesAway: each way of ending is an error that says so, and the stream goes on afterwards behind what was reported.
 func TestServerGoesAway(t *testing.T) {
-	p := postgres(t, "18", nil)
+	p := embeddedtest.Postgres(t, "18", nil)
 	r := newRig(t, p)
 	st, from := r.open(t, false)
 	r.exec(t, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
@@ -233,7 +234,7 @@ func TestServerGoesAway(t *testing.T) {
 	_, err = r.Stream(t.Context(), from, false)
 	require.ErrorContains(t, err, "127.0.0.1")
 	require.NoError(t, p.Start(t.Context()))
-	r.conn = connect(t, r.url)
+	r.conn = embeddedtest.Connect(t, r.url)
 	r.exec(t, "INSERT INTO t VALUES (2, 'b')")
 	st = r.stream(t, from, false)
 	require.Equal(t, []string{"B", "I 2,b", "C"}, until(t, st, commits(1)), "what was confirmed does not come again")

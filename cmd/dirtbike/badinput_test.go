@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -45,9 +47,9 @@ func TestBadInput(t *testing.T) {
 			u.User = url.UserPassword(u.User.Username(), secret)
 			r.replaceInConfig(r.url, u.String())
 		}, exitWrong, "password authentication failed", "source.url"},
-		{"unreachable Postgres", func(r *rig) { r.replaceInConfig(hostOf(r.T, r.url), freePort(r)) }, exitUnreachable, "connection refused", "source.url"},
+		{"unreachable Postgres", func(r *rig) { r.replaceInConfig(hostOf(r.T, r.url), embeddedtest.FreeAddress(r)) }, exitUnreachable, "connection refused", "source.url"},
 		{"unreachable Kafka", func(r *rig) {
-			r.replaceInConfig(r.stack.Kafka.Brokers()[0], freePort(r))
+			r.replaceInConfig(r.stack.Kafka.Brokers()[0], embeddedtest.FreeAddress(r))
 		}, exitUnreachable, "kafka", "kafka.brokers"},
 		{"wal_level", func(r *rig) {}, exitWrong, "wal_level", "ALTER SYSTEM SET wal_level = logical"},
 		{"no right to replicate", func(r *rig) { r.role("NOREPLICATION", "SELECT") }, exitWrong, "permission|replication", "REPLICATION"},

@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/stretchr/testify/require"
 )
 
 // TestBench takes every measure once, with few rows: not for the figures, but that each is there.
 func TestBench(t *testing.T) {
-	requireTools(t, "kfake")
-	requireTool(t, "pg_recvlogical", "apt-get install postgresql-client")
+	embeddedtest.Tools(t, "npm")
+	embeddedtest.Tools(t, "pg_recvlogical")
 	t.Setenv(envRun, "1") // the legs are this binary
 	file := filepath.Join(t.TempDir(), "report.md")
 	args := []string{"bench", "--rows", "8000", "--pairs", "1", "--tries", "1", "--rate", "100", "--for", "1s", "--kafka", "kfake", "--out", file}

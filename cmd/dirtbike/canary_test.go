@@ -2,15 +2,11 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -99,7 +95,7 @@ func (r *canaryRig) allPass() {
 	r.insert(1, "90210-7731", "1931-07-04")
 	r.insert(2, "CANARYZIP", "987654-07-13")
 	r.exec(`INSERT INTO broken VALUES (1, 'CANARYPRIVATE', 1); INSERT INTO refused VALUES (1, 'CANARYKEPT', 456780123456789, '876543-05-19')`)
-	l := r.startDebug("first")
+	l := r.startDebug()
 	r.wait()
 	r.insert(3, "90210-7731", "1931-07-04")
 	r.insert(4, "CANARYZIP", "987654-07-13")
@@ -131,7 +127,7 @@ func (r *canaryRig) someAreRefused() {
 	r.exec(fmt.Sprintf(bad, "copied"))
 	r.extra.tables, r.extra.privacy = `["public.*", "!public.loose"]`, canaryPrivacy+canaryLate
 	r.writeConfig()
-	l := r.startDebug("second")
+	l := r.startDebug()
 	tooWide, tooLarge := "more digits than its declared precision", "makes a record of"
 	r.quarantined("odd_copied", tooWide)
 	r.quarantined("big_copied", tooLarge)
@@ -171,36 +167,11 @@ func (r *canaryRig) ask(when string) {
 }
 
 // startDebug starts both legs as chatty as they can be, with a folder for temporary files that is searched, too.
-func (r *canaryRig) startDebug(when string) *process {
+func (r *canaryRig) startDebug() *process {
 	r.Helper()
-	file, err := os.Create(filepath.Join(r.dir, when+".log"))
-	require.NoError(r, err)
 	self, err := os.Executable()
 	require.NoError(r, err)
-	l := &process{rig: r.rig, verb: "run", out: file, done: make(chan struct{})}
-	l.cmd = exec.CommandContext(context.WithoutCancel(r.Context()), self, "run", "--config", r.config, "--log-format", "json", "--log-level", "debug", "--listen", r.listens("run"))
-	l.cmd.Env = append(os.Environ(), envRun+"=1", "TMPDIR="+r.dir)
-	l.cmd.Stdout, l.cmd.Stderr = file, file
-	require.NoError(r, l.cmd.Start())
-	go func() {
-		l.err = l.cmd.Wait()
-		close(l.done)
-	}()
-	r.legs = append(r.legs, l)
-	return l
-}
-
-// get reads a page of the running legs, whatever its status.
-func (r *canaryRig) get(url string) string {
-	r.Helper()
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)
-	require.NoError(r, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(r, err)
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	require.NoError(r, err)
-	return string(body)
+	return r.startBuild(self, "run", []string{"--log-level", "debug"}, "TMPDIR="+r.dir)
 }
 
 // form is one way in which a value could stand somewhere.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -58,7 +59,7 @@ func TestSecondCaptureWithAMistakeChangesNothing(t *testing.T) {
 		r.wait() // many commits of the first one
 		require.True(t, first.running(), "%s: %s", c.is, first.output())
 	}
-	unreachable := r.startMistaken(r.url, "postgres://nobody@"+freePort(t)+"/none")
+	unreachable := r.startMistaken(r.url, "postgres://nobody@"+embeddedtest.FreeAddress(t)+"/none")
 	require.Eventually(t, func() bool { return strings.Contains(unreachable.output(), "capture was interrupted") }, 15*time.Second, 50*time.Millisecond)
 	r.exec(`INSERT INTO people VALUES (200, 'z')`)
 	r.wait()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dirtbike/cmd/internal/preflight"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -31,7 +32,7 @@ func TestCheckVerb(t *testing.T) {
 	require.NoError(t, err)
 	weak.User = url.UserPassword(role, "secret")
 	wrongPassword, nobody := *weak, *weak
-	wrongPassword.User, nobody.Host = url.UserPassword(role, "secretly"), freePort(t)
+	wrongPassword.User, nobody.Host = url.UserPassword(role, "secretly"), embeddedtest.FreeAddress(t)
 	for _, c := range []struct {
 		name, from, to, slug string
 		code                 int
@@ -42,8 +43,8 @@ func TestCheckVerb(t *testing.T) {
 		{"missing privilege", r.url, weak.String(), "postgres-select", exitNo, ""},
 		{"table without key", "", "", "postgres-tables", exitNo, "CREATE TABLE unkeyed (a int)"},
 		{"table not in the publication", r.url, weak.String(), "postgres-publication", exitNo, "DROP TABLE unkeyed; CREATE TABLE late (id int PRIMARY KEY)"},
-		{"broker away", strings.Join(r.stack.Kafka.Brokers(), ""), freePort(t), "kafka-connect", exitUnreachable, ""},
-		{"registry away", r.stack.Registry.URL(), "http://" + freePort(t), "registry-connect", exitUnreachable, ""},
+		{"broker away", strings.Join(r.stack.Kafka.Brokers(), ""), embeddedtest.FreeAddress(t), "kafka-connect", exitUnreachable, ""},
+		{"registry away", r.stack.Registry.URL(), "http://" + embeddedtest.FreeAddress(t), "registry-connect", exitUnreachable, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.sql != "" {
@@ -148,7 +149,7 @@ func TestInitVerb(t *testing.T) {
 	code, _ = run("--source", r.url, "--out", out, "--force")
 	require.Equal(t, exitGood, code)
 	server.User = url.UserPassword("nobody", "secret")
-	server.Host = freePort(t)
+	server.Host = embeddedtest.FreeAddress(t)
 	unreachable := server.String()
 	for _, c := range []struct {
 		args []string

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"dirtbike/cdc"
 	"strings"
 	"testing"
 	"time"
+
+	"dirtbike/cdc"
 
 	"github.com/stretchr/testify/require"
 )

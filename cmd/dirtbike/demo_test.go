@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,7 +26,7 @@ type demoRun struct {
 
 func startDemo(t *testing.T, args ...string) *demoRun {
 	t.Helper()
-	requireTools(t, "kfake")
+	embeddedtest.Tools(t, "npm")
 	dir, err := os.MkdirTemp("", "dirtbike-test-demo-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

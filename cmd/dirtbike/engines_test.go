@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"math/rand/v2"
-	"net"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/oracle"
 
 	"github.com/stretchr/testify/require"
@@ -52,8 +50,7 @@ func TestEnginesKilledOnKfake(t *testing.T) {
 
 func enginesKilled(t *testing.T, kafka string, rounds func(*embedded.Stack) [][]engine) {
 	t.Helper()
-	requireTools(t, kafka)
-	stack := ownStack(t, kafka)
+	stack := embeddedtest.Start(t, embedded.Options{Kafka: kafka})
 	o := writersOptions(kafka)
 	o.stack = stack
 	r := newWritersRigOf(t, o)
@@ -104,76 +101,15 @@ func (r *rig) slotStartByState() uint64 {
 	return 0
 }
 
-// lossy forwards connections to a server and, now and then, cuts one behind a whole answer of the server that it keeps: the server has
-// done what was asked, and nobody hears of it.
-type lossy struct {
-	listener net.Listener
-	to       string
-	cuts     atomic.Int64
-	armed    atomic.Bool
-}
-
-func newLossy(t *testing.T, to string) *lossy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &lossy{listener: l, to: to}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(c)
-		}
-	}()
-	return p
-}
-
-func (p *lossy) serve(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", p.to)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	go func() {
-		defer server.Close()
-		_ = forward(server, client, func() bool { return false })
-	}()
-	_ = forward(client, server, func() bool { return p.armed.Load() && rand.IntN(6) == 0 && p.cuts.Add(1) > 0 })
-}
-
-// forward copies until an error, or until cut says to swallow what was read last.
-func forward(to, from net.Conn, cut func() bool) error {
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 && cut() {
-			return nil
-		}
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // TestLostResponses loses answers of ClickHouse and of Postgres under traffic: what was done and not heard of is done again, and changes
 // nothing. (Kafka's lost answers are tested in sinks/kafka: its clients follow the brokers' own addresses.)
 func TestLostResponses(t *testing.T) {
 	t.Parallel()
 	r := newWritersRig(t, "kfake")
 	log := r.changeLog()
-	house := newLossy(t, hostOf(t, r.stack.ClickHouse.URL()))
-	server := newLossy(t, hostOf(t, r.url))
-	r.replaceInConfig(hostOf(t, r.stack.ClickHouse.URL()), house.listener.Addr().String())
-	r.replaceInConfig(hostOf(t, r.url), server.listener.Addr().String())
+	house, server := &lossy{}, &lossy{}
+	r.relay(r.stack.ClickHouse.URL(), house.loses)
+	r.relay(r.url, server.loses)
 	l := r.start("run")
 	r.wait()
 	start := r.slotStartByState()

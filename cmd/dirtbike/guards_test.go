@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/oracle"
 	"dirtbike/schemas"
 
@@ -266,7 +267,7 @@ func (g *guarded) knowsNothingWithoutKafka() {
 	g.Helper()
 	whole, err := os.ReadFile(g.config)
 	require.NoError(g, err)
-	away := strings.ReplaceAll(string(whole), strings.Join(g.stack.Kafka.Brokers(), `", "`), freePort(g.T))
+	away := strings.ReplaceAll(string(whole), strings.Join(g.stack.Kafka.Brokers(), `", "`), embeddedtest.FreeAddress(g.T))
 	require.NotEqual(g, string(whole), away)
 	path := g.dir + "/kafka-away.yaml"
 	require.NoError(g, os.WriteFile(path, []byte(away), 0o600))
@@ -305,18 +306,7 @@ func TestRestoredPostgres(t *testing.T) {
 // privateClickHouse gives the rig a ClickHouse of its own.
 func (r *rig) privateClickHouse() *embedded.ClickHouse {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "dirtbike-clickhouse-")
-	require.NoError(r, err)
-	s, err := embedded.Start(ctx, embedded.Options{Dir: dir + "/stack", Parts: embedded.Parts{ClickHouse: true}})
-	require.NoError(r, err)
-	r.T.Cleanup(func() {
-		stopping, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_ = s.Stop(stopping)
-		_ = os.RemoveAll(dir)
-	})
+	s := embeddedtest.Start(r, embedded.Options{Parts: embedded.Parts{ClickHouse: true}})
 	r.stack = &embedded.Stack{Postgres: r.stack.Postgres, ClickHouse: s.ClickHouse, Kafka: r.stack.Kafka, Registry: r.stack.Registry}
 	r.writeConfig()
 	return s.ClickHouse

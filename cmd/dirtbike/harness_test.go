@@ -4,124 +4,34 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
-	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"dirtbike/docker/embedded"
-	"dirtbike/docker/embedded/secure"
+	"dirtbike/docker/embedded/embeddedtest"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
-// stackPool starts each kind of embedded stack once for all tests; each test has a database and a prefix of its own.
-type stackPool struct {
-	mu    sync.Mutex
-	dirs  []string
-	kinds map[string]*embedded.Stack
-	// secure is nil until a test needs it
-	secure *secure.Stack
-	next   int
+// stacks are shared by all tests, by their Kafka; each test has a database and a prefix of its own.
+var stacks = map[string]*embeddedtest.Shared[*embedded.Stack]{
+	"kfake":  embeddedtest.ShareEmbedded(embedded.Options{}),
+	"apache": embeddedtest.ShareEmbedded(embedded.Options{Kafka: "apache"}),
 }
 
-var stacks = stackPool{kinds: map[string]*embedded.Stack{}}
-
-func (p *stackPool) get(t testing.TB, o rigOptions) (*embedded.Stack, int) {
-	t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	kafka := o.kafka
-	if p.next++; o.stack != nil {
-		return o.stack, p.next
-	}
-	if s := p.kinds[kafka]; s != nil {
-		return s, p.next
-	}
-	requireTools(t, kafka)
-	dir, err := os.MkdirTemp("", "dirtbike-test-")
-	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
-	p.dirs = append(p.dirs, dir)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	s, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "stack"), Kafka: kafka})
-	require.NoError(t, err)
-	p.kinds[kafka] = s
-	return s, p.next
-}
-
-// postgres starts a server of a major version for one test.
-func (p *stackPool) postgres(t testing.TB, major string, more map[string]string) *embedded.Postgres {
-	t.Helper()
-	settings := map[string]string{"max_prepared_transactions": "10"}
-	maps.Copy(settings, more)
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	s, err := embedded.Start(ctx, embedded.Options{
-		Dir: filepath.Join(t.TempDir(), "stack"), PostgresVersion: major, Parts: embedded.Parts{Postgres: true},
-		PostgresSettings: settings,
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		stopping, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_ = s.Stop(stopping)
-	})
-	return s.Postgres
-}
-
-// requireTools skips a test whose tools are missing, or fails it where everything must run.
-func requireTools(t testing.TB, kafka string) {
-	t.Helper()
-	needs := map[string]string{"npm": "apt-get install npm"}
-	if kafka == "apache" {
-		needs["java"], needs["mvn"] = "apt-get install openjdk-17-jre-headless", "apt-get install maven"
-	}
-	for tool, install := range needs {
-		requireTool(t, tool, install)
-	}
-}
-
-func requireTool(t testing.TB, tool, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(tool)
-	switch {
-	case err == nil:
-	case os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1":
-		t.Fatalf("%s is missing: %s", tool, install)
-	default:
-		t.Skipf("%s is missing: %s", tool, install)
-	}
-	return path
-}
-
-func (p *stackPool) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	for _, s := range p.kinds {
-		_ = s.Stop(ctx)
-	}
-	if p.secure != nil {
-		_ = p.secure.Stop(ctx)
-	}
-	for _, d := range p.dirs {
-		if os.Getenv("DIRTBIKE_TEST_KEEP") == "" {
-			_ = os.RemoveAll(d)
-		}
-	}
-}
+// rigs counts them.
+var rigs atomic.Int64
 
 // rig is one pipeline under test: a database of its own, and the legs as processes.
 type rig struct {
@@ -156,11 +66,17 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	if o.kafka == "" {
 		o.kafka = "kfake"
 	}
-	stack, n := stacks.get(t, o)
-	if o.postgres != "" {
-		stack = &embedded.Stack{Postgres: stacks.postgres(t, o.postgres, o.settings), ClickHouse: stack.ClickHouse, Kafka: stack.Kafka, Registry: stack.Registry}
+	stack := o.stack
+	if stack == nil {
+		stack = stacks[o.kafka].Get(t)
 	}
-	r := &rig{T: t, stack: stack, dir: t.TempDir(), name: fmt.Sprintf("t%d_%s", n, strings.ToLower(strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())))[:min(30, len(fmt.Sprintf("t%d_", n))+len(t.Name()))], extra: o, ports: map[string]string{}}
+	if o.postgres != "" {
+		settings := map[string]string{"max_prepared_transactions": "10"}
+		maps.Copy(settings, o.settings)
+		server := embeddedtest.Postgres(t, o.postgres, settings)
+		stack = &embedded.Stack{Postgres: server, ClickHouse: stack.ClickHouse, Kafka: stack.Kafka, Registry: stack.Registry}
+	}
+	r := &rig{T: t, stack: stack, dir: t.TempDir(), name: rigName(t), extra: o, ports: map[string]string{}}
 	r.config = filepath.Join(r.dir, "dirtbike.yaml")
 	ctx := t.Context()
 	require.NoError(t, stack.Postgres.CreateDatabase(ctx, r.name))
@@ -172,6 +88,12 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	}
 	t.Cleanup(r.cleanup)
 	return r
+}
+
+// rigName begins with a number of its own and fits what Postgres takes for a slot.
+func rigName(t *testing.T) string {
+	name := strings.ToLower(strings.NewReplacer("/", "_", "#", "_", "-", "_").Replace(t.Name()))
+	return fmt.Sprintf("t%d_%.25s", rigs.Add(1), name)
 }
 
 func (r *rig) writeConfig() {
@@ -219,10 +141,7 @@ func tail(s string, n int) string { return s[max(0, len(s)-n):] }
 // pg opens a connection that closes with the test.
 func (r *rig) pg() *pgx.Conn {
 	r.Helper()
-	conn, err := pgx.Connect(r.Context(), r.url)
-	require.NoError(r, err)
-	r.T.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
+	return embeddedtest.Connect(r, r.url)
 }
 
 func (r *rig) exec(sql string, args ...any) {
@@ -236,12 +155,7 @@ func (r *rig) exec(sql string, args ...any) {
 
 func (r *rig) ch() driver.Conn {
 	r.Helper()
-	o, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
-	require.NoError(r, err)
-	conn, err := clickhouse.Open(o)
-	require.NoError(r, err)
-	r.T.Cleanup(func() { _ = conn.Close() })
-	return conn
+	return embeddedtest.ClickHouse(r, r.stack.ClickHouse.URL())
 }
 
 // process is one leg of dirtbike under test.
@@ -258,13 +172,20 @@ type process struct {
 // start runs a verb as a process of its own, with the test binary's fault hooks.
 func (r *rig) start(verb string, env ...string) *process {
 	r.Helper()
+	self, err := os.Executable()
+	require.NoError(r, err)
+	return r.startBuild(self, verb, nil, env...)
+}
+
+// startBuild is start with any build of dirtbike; the test binary is one.
+func (r *rig) startBuild(binary, verb string, flags []string, env ...string) *process {
+	r.Helper()
 	l := &process{rig: r, verb: verb, done: make(chan struct{})}
 	file, err := os.CreateTemp(r.dir, verb+"-*.log")
 	require.NoError(r, err)
 	l.out, l.mark = file, file.Name()+".mark"
-	self, err := os.Executable()
-	require.NoError(r, err)
-	l.cmd = exec.Command(self, append(strings.Fields(verb), "--config", r.config, "--log-format", "json", "--listen", r.listens(verb))...)
+	args := append(strings.Fields(verb), "--config", r.config, "--log-format", "json", "--listen", r.listens(verb))
+	l.cmd = exec.Command(binary, append(args, flags...)...)
 	l.cmd.Env = append(append(os.Environ(), envRun+"=1", envMark+"="+l.mark), env...)
 	l.cmd.Stdout, l.cmd.Stderr = file, file
 	require.NoError(r, l.cmd.Start())
@@ -283,7 +204,7 @@ func (r *rig) listens(verb string) string {
 	}
 	verb = "load" // run is the same loader
 	if r.ports[verb] == "" {
-		r.ports[verb] = freePort(r)
+		r.ports[verb] = embeddedtest.FreeAddress(r)
 	}
 	return r.ports[verb]
 }
@@ -354,20 +275,24 @@ func (r *rig) verb(args ...string) (code int, stdout, stderr string) {
 // short takes the config out of printed commands: tests write them without.
 func (r *rig) short(text string) string { return strings.ReplaceAll(text, " --config "+r.config, "") }
 
+// get reads a page of a server, whatever its status.
+func (r *rig) get(url string) string {
+	r.Helper()
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)
+	require.NoError(r, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(r, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(r, err)
+	return string(body)
+}
+
 // wait waits until ClickHouse is complete up to now.
 func (r *rig) wait() {
 	r.Helper()
 	code, out, errs := r.verb("wait", "--timeout", "90s")
 	require.Zero(r, code, "wait: %s%s", out, errs)
-}
-
-// freePort finds a loopback port.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // given back
-	return l.Addr().String()
 }
 
 func contextFor(r *rig, d time.Duration) (context.Context, context.CancelFunc) {

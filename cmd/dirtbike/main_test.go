@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // envRun makes a re-executed test binary be dirtbike itself, with the fault hooks of fault_test.go.
@@ -21,7 +22,5 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for engines more than they compute
 		panic(err)
 	}
-	code := m.Run()
-	stacks.stop()
-	os.Exit(code)
+	embeddedtest.Main(m, stacks["kfake"], stacks["apache"], secureStack)
 }

@@ -24,6 +24,7 @@ import (
 
 	"dirtbike/cmd/internal/checks"
 	"dirtbike/cmd/internal/status"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // get asks an ops endpoint.
@@ -188,7 +189,7 @@ var rarely = []string{"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_second
 
 // promtoolAccepts lets Prometheus' own tool look at a scrape that has every documented metric: it must find nothing.
 func promtoolAccepts(t *testing.T, at string) {
-	promtool := requireTool(t, "promtool", "apt-get install prometheus")
+	promtool := embeddedtest.Tool(t, "promtool")
 	page, err := os.ReadFile("../../ARCHITECTURE.md")
 	require.NoError(t, err)
 	families := scrape(t, at)
@@ -216,7 +217,7 @@ func TestExitCodesWhenPartsAreAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
 	for _, part := range []struct{ name, url string }{{"Postgres", r.url}, {"ClickHouse", r.stack.ClickHouse.URL()}} {
-		dead := r.withPart(part.name, part.url, freePort(t))
+		dead := r.withPart(part.name, part.url, embeddedtest.FreeAddress(t))
 		for _, verb := range [][]string{{"status"}, {"wait", "--timeout", "5s"}, {"verify"}} {
 			t.Run(part.name+" "+verb[0], func(t *testing.T) {
 				code, out, errs := verbWith(t, dead, verb...)

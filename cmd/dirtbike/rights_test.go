@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,9 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -59,35 +58,16 @@ type rightsRig struct {
 
 func newRightsRig(t *testing.T) *rightsRig {
 	t.Helper()
-	requireTools(t, "kfake")
+	embeddedtest.Tools(t, "npm")
 	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	require.NoError(t, err)
-	r := &rightsRig{rig: &rig{T: t, stack: ownStack(t, "kfake"), dir: t.TempDir(), name: "clinic", ports: map[string]string{}}, readme: string(page)}
+	r := &rightsRig{rig: &rig{T: t, stack: embeddedtest.Start(t, embedded.Options{}), dir: t.TempDir(), name: "clinic", ports: map[string]string{}}, readme: string(page)}
 	require.NoError(t, r.stack.Postgres.CreateDatabase(t.Context(), r.name))
 	r.url = r.stack.Postgres.DatabaseURL(r.name)
 	t.Cleanup(r.cleanup)
 	r.exec(rightsSchema)
 	r.makeClickHouseUsers()
 	return r
-}
-
-// ownStack is for a test that changes what belongs to whole servers.
-func ownStack(t *testing.T, kafka string) *embedded.Stack {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "dirtbike-rights-")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	stack, err := embedded.Start(ctx, embedded.Options{Dir: filepath.Join(dir, "stack"), Kafka: kafka})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		stopping, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_ = stack.Stop(stopping)
-	})
-	return stack
 }
 
 // block gives the README's one block of a kind that holds a text.

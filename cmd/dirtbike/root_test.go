@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -106,7 +108,7 @@ func TestEmbeddedRefusals(t *testing.T) {
 // the log says that it ended as it was told.
 func TestOpsAddressIsPrinted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
-	dead := freePort(t)
+	dead := embeddedtest.FreeAddress(t)
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `source: {url: "postgres://u@%[1]s/d"}
 kafka: {brokers: ["%[1]s"]}
 registry: {url: "http://%[1]s"}
@@ -116,7 +118,7 @@ clickhouse: {url: "clickhouse://%[1]s"}
 	cancel()
 	for _, c := range []struct{ listen, says string }{
 		{"127.0.0.1:0", `^Health and metrics at http://127\.0\.0\.1:[1-9][0-9]*\n$`},
-		{freePort(t), `^$`},
+		{embeddedtest.FreeAddress(t), `^$`},
 	} {
 		var out, errs bytes.Buffer
 		args := []string{"load", "--config", path, "--log-level", "error", "--log-format", "json", "--listen", c.listen}

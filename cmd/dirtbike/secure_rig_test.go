@@ -9,10 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/embedded/secure"
 
 	"github.com/stretchr/testify/require"
@@ -24,29 +24,9 @@ import (
 const firstPassword = "hunter2first"
 
 // secureStack is one for all tests: Kafka takes its password with it when it is made. Each test sets the passwords it begins with.
-var secureStack = sync.OnceValues(func() (*secure.Stack, error) {
-	dir, err := os.MkdirTemp("", "dirtbike-test-")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Postgres runs as another user when we are root
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	s, err := secure.Start(ctx, dir, firstPassword)
-	if err == nil {
-		stacks.secured(s, dir)
-	}
-	return s, err
+var secureStack = embeddedtest.Share(true, func(ctx context.Context, dir string) (*secure.Stack, error) {
+	return secure.Start(ctx, dir, firstPassword)
 })
-
-// secured makes stop end the secured stack, too.
-func (p *stackPool) secured(s *secure.Stack, dir string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.secure, p.dirs = s, append(p.dirs, dir)
-}
 
 // secureRig is a pipeline all of whose connections are encrypted and log in. Its credentials are in files beside the config.
 type secureRig struct {
@@ -59,13 +39,7 @@ type secureRig struct {
 
 func newSecureRig(t *testing.T, tables, schema string) *secureRig {
 	t.Helper()
-	requireTools(t, "apache")
-	s, err := secureStack()
-	require.NoError(t, err)
-	stacks.mu.Lock()
-	stacks.next++
-	name := fmt.Sprintf("s%d", stacks.next)
-	stacks.mu.Unlock()
+	s, name := secureStack.Get(t), fmt.Sprintf("s%d", rigs.Add(1))
 	r := &secureRig{secure: s, counted: map[string]int{}, rig: &rig{T: t, stack: s.Stack, dir: t.TempDir(), name: name, ports: map[string]string{}}}
 	r.rig.config = filepath.Join(r.dir, "dirtbike.yaml")
 	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), name))

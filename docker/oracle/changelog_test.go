@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
@@ -23,7 +25,7 @@ type summary struct {
 // startLog begins a change log that is dropped with the test.
 func startLog(t *testing.T, url, slot string) *ChangeLog {
 	t.Helper()
-	pg := connect(t, url)
+	pg := embeddedtest.Connect(t, url)
 	log, err := StartChangeLog(t.Context(), pg, slot)
 	require.NoError(t, err)
 	require.NotZero(t, log.Start)
@@ -35,26 +37,26 @@ func startLog(t *testing.T, url, slot string) *ChangeLog {
 // partitions, sub-transactions that aborted, transactions that rolled back.
 func TestChangeLog(t *testing.T) {
 	url := freshDatabase(t)
-	pg := connect(t, url)
-	execPG(t, pg, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE full_id (id int PRIMARY KEY, v text); ALTER TABLE full_id REPLICA IDENTITY FULL;
+	pg := embeddedtest.Connect(t, url)
+	embeddedtest.ExecOn(t, pg, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE full_id (id int PRIMARY KEY, v text); ALTER TABLE full_id REPLICA IDENTITY FULL;
 		CREATE TABLE "B c" ("K 1" text, k2 char(3), v int, PRIMARY KEY ("K 1", k2));
 		CREATE TABLE idx (u uuid NOT NULL, v text); CREATE UNIQUE INDEX idx_u ON idx (u); ALTER TABLE idx REPLICA IDENTITY USING INDEX idx_u;
 		CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
 		CREATE TABLE keyless (v int); CREATE TABLE nothing (id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
 		INSERT INTO a VALUES (0, 'before the slot'); INSERT INTO nothing VALUES (1)`)
 	log := startLog(t, url, "oracle_changelog")
-	execPG(t, pg, `INSERT INTO a VALUES (1, 'x'), (2, NULL)`)
-	execPG(t, pg, `UPDATE a SET v = 'y' WHERE id = 1`)
-	execPG(t, pg, `UPDATE a SET id = 3 WHERE id = 2`)
-	execPG(t, pg, `BEGIN; INSERT INTO a VALUES (9); SAVEPOINT s; INSERT INTO a VALUES (10); ROLLBACK TO s; DELETE FROM a WHERE id = 9; COMMIT`)
-	execPG(t, pg, `BEGIN; INSERT INTO a VALUES (11); ROLLBACK`)
-	execPG(t, pg, `INSERT INTO "B c" VALUES (E'it''s [text]:''x''\n new-tuple: \\', 'é')`)
-	execPG(t, pg, `BEGIN; INSERT INTO full_id VALUES (1, repeat('x', 10)); UPDATE full_id SET v = 'y'; UPDATE full_id SET id = 2; DELETE FROM full_id; COMMIT`)
-	execPG(t, pg, `INSERT INTO idx VALUES ('00112233-4455-6677-8899-aabbccddeeff')`)
-	execPG(t, pg, `INSERT INTO p VALUES (1), (11)`)
-	execPG(t, pg, `TRUNCATE a, idx, p`)
-	execPG(t, pg, `INSERT INTO keyless VALUES (1); DELETE FROM nothing`)
-	execPG(t, pg, `SELECT pg_logical_emit_message(true, 'x', E'table public.a: DELETE: id[integer]:1\nCOMMIT 1')`)
+	embeddedtest.ExecOn(t, pg, `INSERT INTO a VALUES (1, 'x'), (2, NULL)`)
+	embeddedtest.ExecOn(t, pg, `UPDATE a SET v = 'y' WHERE id = 1`)
+	embeddedtest.ExecOn(t, pg, `UPDATE a SET id = 3 WHERE id = 2`)
+	embeddedtest.ExecOn(t, pg, `BEGIN; INSERT INTO a VALUES (9); SAVEPOINT s; INSERT INTO a VALUES (10); ROLLBACK TO s; DELETE FROM a WHERE id = 9; COMMIT`)
+	embeddedtest.ExecOn(t, pg, `BEGIN; INSERT INTO a VALUES (11); ROLLBACK`)
+	embeddedtest.ExecOn(t, pg, `INSERT INTO "B c" VALUES (E'it''s [text]:''x''\n new-tuple: \\', 'é')`)
+	embeddedtest.ExecOn(t, pg, `BEGIN; INSERT INTO full_id VALUES (1, repeat('x', 10)); UPDATE full_id SET v = 'y'; UPDATE full_id SET id = 2; DELETE FROM full_id; COMMIT`)
+	embeddedtest.ExecOn(t, pg, `INSERT INTO idx VALUES ('00112233-4455-6677-8899-aabbccddeeff')`)
+	embeddedtest.ExecOn(t, pg, `INSERT INTO p VALUES (1), (11)`)
+	embeddedtest.ExecOn(t, pg, `TRUNCATE a, idx, p`)
+	embeddedtest.ExecOn(t, pg, `INSERT INTO keyless VALUES (1); DELETE FROM nothing`)
+	embeddedtest.ExecOn(t, pg, `SELECT pg_logical_emit_message(true, 'x', E'table public.a: DELETE: id[integer]:1\nCOMMIT 1')`)
 
 	want := []summary{
 		{commit: 0, table: "public.a", op: OpCreate, new: kv{"id": "1"}},
@@ -97,19 +99,19 @@ func TestChangeLog(t *testing.T) {
 // a transaction takes as many ordinals as pgoutput delivers rows, an UPDATE counting twice and each table of a TRUNCATE once.
 func TestCommitLSN(t *testing.T) {
 	url := freshDatabase(t)
-	pg := connect(t, url)
-	execPG(t, pg, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY); CREATE PUBLICATION everything FOR ALL TABLES;
+	pg := embeddedtest.Connect(t, url)
+	embeddedtest.ExecOn(t, pg, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY); CREATE PUBLICATION everything FOR ALL TABLES;
 		CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)`)
-	execPG(t, pg, `SELECT pg_create_logical_replication_slot('oracle_pgoutput', 'pgoutput')`)
+	embeddedtest.ExecOn(t, pg, `SELECT pg_create_logical_replication_slot('oracle_pgoutput', 'pgoutput')`)
 	t.Cleanup(func() {
 		_, err := pg.Exec(context.Background(), `SELECT pg_drop_replication_slot('oracle_pgoutput')`)
 		require.NoError(t, err)
 	})
 	log := startLog(t, url, "oracle_commit_lsn")
-	execPG(t, pg, `INSERT INTO a SELECT i, 'x' FROM generate_series(1, 3) i`)
-	execPG(t, pg, `BEGIN; UPDATE a SET v = 'y'; UPDATE a SET id = 10 WHERE id = 1; SAVEPOINT s; INSERT INTO a VALUES (11); ROLLBACK TO s; DELETE FROM a WHERE id = 2; COMMIT`)
-	execPG(t, pg, `BEGIN; INSERT INTO p VALUES (1), (11); INSERT INTO b VALUES (1); TRUNCATE a, p, b; INSERT INTO b VALUES (2); COMMIT`)
-	execPG(t, pg, `UPDATE b SET id = 3`)
+	embeddedtest.ExecOn(t, pg, `INSERT INTO a SELECT i, 'x' FROM generate_series(1, 3) i`)
+	embeddedtest.ExecOn(t, pg, `BEGIN; UPDATE a SET v = 'y'; UPDATE a SET id = 10 WHERE id = 1; SAVEPOINT s; INSERT INTO a VALUES (11); ROLLBACK TO s; DELETE FROM a WHERE id = 2; COMMIT`)
+	embeddedtest.ExecOn(t, pg, `BEGIN; INSERT INTO p VALUES (1), (11); INSERT INTO b VALUES (1); TRUNCATE a, p, b; INSERT INTO b VALUES (2); COMMIT`)
+	embeddedtest.ExecOn(t, pg, `UPDATE b SET id = 3`)
 	changes, err := log.Read(t.Context(), pg)
 	require.NoError(t, err)
 

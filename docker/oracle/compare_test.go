@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -105,13 +107,13 @@ func (c typeCase) inexactDDL() string {
 func TestEveryTypeCanFail(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, "CREATE TYPE mood AS ENUM ('good', 'so so'); CREATE DOMAIN positive AS numeric(8,3) CHECK (VALUE > 0)")
+	embeddedtest.ExecOn(t, pg, "CREATE TYPE mood AS ENUM ('good', 'so so'); CREATE DOMAIN positive AS numeric(8,3) CHECK (VALUE > 0)")
 	for i, c := range typeCases {
 		t.Run(c.name, func(t *testing.T) {
 			table := Table{Schema: "public", Name: fmt.Sprintf("t%d", i), CHDatabase: database}
-			execPG(t, pg, fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, v %s); INSERT INTO %s VALUES (1, %s)", table.Name, c.pgType, table.Name, c.pg))
+			embeddedtest.ExecOn(t, pg, fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, v %s); INSERT INTO %s VALUES (1, %s)", table.Name, c.pgType, table.Name, c.pg))
 			view := database + "." + table.Name
-			execCH(t, ch, fmt.Sprintf("CREATE TABLE %s (id Int32, v %s%s) ENGINE = Memory", view, c.chType, c.inexactDDL()))
+			embeddedtest.ExecClickHouse(t, ch, fmt.Sprintf("CREATE TABLE %s (id Int32, v %s%s) ENGINE = Memory", view, c.chType, c.inexactDDL()))
 			compare := func() Diff {
 				diff, err := Compare(t.Context(), pg, ch, table)
 				require.NoError(t, err)
@@ -122,20 +124,20 @@ func TestEveryTypeCanFail(t *testing.T) {
 			require.Equal(t, 1, diff.Missing)
 			require.Equal(t, []Sample{{Kind: Missing, Key: `id="1"`}}, diff.Samples)
 
-			execCH(t, ch, c.insertCH(view, 1, c.ch))
+			embeddedtest.ExecClickHouse(t, ch, c.insertCH(view, 1, c.ch))
 			diff = compare()
 			require.True(t, diff.Equal(), diff.String())
 
-			execCH(t, ch, c.insertCH(view, 1, c.ch))
+			embeddedtest.ExecClickHouse(t, ch, c.insertCH(view, 1, c.ch))
 			require.Equal(t, 1, compare().Duplicate)
 
-			execCH(t, ch, "TRUNCATE TABLE "+view, c.insertCH(view, 2, c.ch))
+			embeddedtest.ExecClickHouse(t, ch, "TRUNCATE TABLE "+view, c.insertCH(view, 2, c.ch))
 			diff = compare()
 			require.Equal(t, 1, diff.Missing)
 			require.Equal(t, 1, diff.Extra)
 
 			for _, wrong := range c.wrong {
-				execCH(t, ch, "TRUNCATE TABLE "+view, c.insertCH(view, 1, wrong))
+				embeddedtest.ExecClickHouse(t, ch, "TRUNCATE TABLE "+view, c.insertCH(view, 1, wrong))
 				diff = compare()
 				require.False(t, diff.Equal(), wrong)
 				require.Equal(t, 1, diff.Differing, wrong)
@@ -149,13 +151,13 @@ func TestEveryTypeCanFail(t *testing.T) {
 func TestInexactText(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, "CREATE TABLE t (id int PRIMARY KEY, d date, e date); INSERT INTO t VALUES (1, '9999-12-31', '2024-01-01')")
-	execCH(t, ch, "CREATE TABLE "+database+".t (id Int32, d Nullable(Date32), e Nullable(Date32), _inexact Map(String, String)) ENGINE = Memory")
+	embeddedtest.ExecOn(t, pg, "CREATE TABLE t (id int PRIMARY KEY, d date, e date); INSERT INTO t VALUES (1, '9999-12-31', '2024-01-01')")
+	embeddedtest.ExecClickHouse(t, ch, "CREATE TABLE "+database+".t (id Int32, d Nullable(Date32), e Nullable(Date32), _inexact Map(String, String)) ENGINE = Memory")
 	for exact, equal := range map[string]bool{
 		"map('d', '9999-12-31')": true, "map()": false, "map('d', 'infinity')": false, "map('e', '9999-12-31')": false,
 		"map('d', '9999-12-31', 'e', '2024-01-01')": false, "map('d', '9999-12-31', 'x', '')": false,
 	} {
-		execCH(t, ch, "TRUNCATE TABLE "+database+".t", "INSERT INTO "+database+".t SELECT 1, '2299-12-31', '2024-01-01', CAST("+exact+" AS Map(String, String))")
+		embeddedtest.ExecClickHouse(t, ch, "TRUNCATE TABLE "+database+".t", "INSERT INTO "+database+".t SELECT 1, '2299-12-31', '2024-01-01', CAST("+exact+" AS Map(String, String))")
 		diff, err := Compare(t.Context(), pg, ch, Table{Schema: "public", Name: "t", CHDatabase: database})
 		require.NoError(t, err)
 		require.Equal(t, equal, diff.Equal(), "%s: %s", exact, diff)
@@ -169,15 +171,15 @@ func TestInexactText(t *testing.T) {
 func TestSaturatedKey(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, "CREATE TABLE t (d date PRIMARY KEY); INSERT INTO t VALUES ('9999-12-31'), ('infinity'), ('2299-12-31')")
-	execCH(t, ch, "CREATE TABLE "+database+".t (d Date32, _inexact Map(String, String)) ENGINE = Memory",
+	embeddedtest.ExecOn(t, pg, "CREATE TABLE t (d date PRIMARY KEY); INSERT INTO t VALUES ('9999-12-31'), ('infinity'), ('2299-12-31')")
+	embeddedtest.ExecClickHouse(t, ch, "CREATE TABLE "+database+".t (d Date32, _inexact Map(String, String)) ENGINE = Memory",
 		"INSERT INTO "+database+".t VALUES ('2299-12-31', map('d', '9999-12-31')), ('2299-12-31', map('d', 'infinity'))")
 	table := Table{Schema: "public", Name: "t", CHDatabase: database}
 	diff, err := Compare(t.Context(), pg, ch, table)
 	require.NoError(t, err)
 	require.Equal(t, 1, diff.Missing, diff.String())
 	require.Equal(t, `d="2299-12-31"`, diff.Samples[0].Key)
-	execCH(t, ch, "INSERT INTO "+database+".t VALUES ('2299-12-31', map())")
+	embeddedtest.ExecClickHouse(t, ch, "INSERT INTO "+database+".t VALUES ('2299-12-31', map())")
 	diff, err = Compare(t.Context(), pg, ch, table)
 	require.NoError(t, err)
 	require.True(t, diff.Equal(), diff.String())
@@ -187,7 +189,7 @@ func TestSaturatedKey(t *testing.T) {
 func TestColumns(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, `CREATE TABLE t (id int PRIMARY KEY, gone int, a text, "b`+"`"+`\c" int, n numeric(5,1), g int GENERATED ALWAYS AS (id + 1) STORED); ALTER TABLE t DROP COLUMN gone;
+	embeddedtest.ExecOn(t, pg, `CREATE TABLE t (id int PRIMARY KEY, gone int, a text, "b`+"`"+`\c" int, n numeric(5,1), g int GENERATED ALWAYS AS (id + 1) STORED); ALTER TABLE t DROP COLUMN gone;
 		INSERT INTO t VALUES (1, 'a', 2, 3)`)
 	const odd = "`b\\`\\\\c` Nullable(Int32)"
 	for ddl, problem := range map[string]string{
@@ -203,7 +205,7 @@ func TestColumns(t *testing.T) {
 		"id Int32, a Nullable(String), " + odd + ", n Nullable(Decimal(5, 1)), g Nullable(Int32), _inexact Map(String, String)":    "want",
 		"id Int32, gone Nullable(Int32), a Nullable(String), " + odd + ", n Nullable(Decimal(5, 1)), _inexact Map(String, String)": "want",
 	} {
-		execCH(t, ch, "CREATE OR REPLACE TABLE "+database+".t ("+ddl+") ENGINE = Memory")
+		embeddedtest.ExecClickHouse(t, ch, "CREATE OR REPLACE TABLE "+database+".t ("+ddl+") ENGINE = Memory")
 		diff, err := Compare(t.Context(), pg, ch, Table{Schema: "public", Name: "t", CHDatabase: database})
 		require.NoError(t, err)
 		require.False(t, diff.Equal(), "the row is missing")
@@ -211,7 +213,7 @@ func TestColumns(t *testing.T) {
 		require.Equal(t, problem == "", len(diff.Columns) == 0, "%s: %q", ddl, diff.Columns)
 	}
 	chosen := Table{Schema: "public", Name: "t", CHDatabase: database, AsString: []string{"n"}}
-	execCH(t, ch, "CREATE OR REPLACE TABLE "+database+".t (id Int32, a Nullable(String), "+odd+", n Nullable(String)) ENGINE = Memory", "INSERT INTO "+database+".t VALUES (1, 'a', 2, '3.0')")
+	embeddedtest.ExecClickHouse(t, ch, "CREATE OR REPLACE TABLE "+database+".t (id Int32, a Nullable(String), "+odd+", n Nullable(String)) ENGINE = Memory", "INSERT INTO "+database+".t VALUES (1, 'a', 2, '3.0')")
 	diff, err := Compare(t.Context(), pg, ch, chosen)
 	require.NoError(t, err)
 	require.True(t, diff.Equal(), diff.String())
@@ -225,12 +227,12 @@ func TestColumns(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, "CREATE TABLE p (mrn text PRIMARY KEY, name text, ssn text, born date, paid numeric(8,2)); INSERT INTO p VALUES ('m1', 'Ann', '1-2', '1950-03-04', 5)")
+	embeddedtest.ExecOn(t, pg, "CREATE TABLE p (mrn text PRIMARY KEY, name text, ssn text, born date, paid numeric(8,2)); INSERT INTO p VALUES ('m1', 'Ann', '1-2', '1950-03-04', 5)")
 	table := Table{Schema: "public", Name: "p", CHDatabase: database, Drop: []string{"ssn"}, Expr: map[string]string{
 		"mrn": "'k1:' || encode(sha256(mrn::bytea), 'hex')", "name": "CASE WHEN name IS NOT NULL THEN '***' END",
 		"born": "extract(year FROM born)::int", "paid": "0::numeric(8,2)",
 	}}
-	execCH(t, ch, "CREATE TABLE "+database+".p (mrn String, name Nullable(String), born Nullable(Int32), paid Nullable(Decimal(8, 2)), _inexact Map(String, String)) ENGINE = Memory")
+	embeddedtest.ExecClickHouse(t, ch, "CREATE TABLE "+database+".p (mrn String, name Nullable(String), born Nullable(Int32), paid Nullable(Decimal(8, 2)), _inexact Map(String, String)) ENGINE = Memory")
 	for row, equal := range map[string]bool{
 		"'k1:' || lower(hex(SHA256('m1'))), '***', 1950, 0": true,
 		"'k1:' || lower(hex(SHA256('m1'))), 'Ann', 1950, 0": false,
@@ -239,7 +241,7 @@ func TestPolicies(t *testing.T) {
 		"'k1:' || lower(hex(SHA256('m1'))), '***', 1950, 5": false,
 		"'m1', '***', 1950, 0":                              false,
 	} {
-		execCH(t, ch, "TRUNCATE TABLE "+database+".p", "INSERT INTO "+database+".p SELECT "+row+", CAST(map() AS Map(String, String))")
+		embeddedtest.ExecClickHouse(t, ch, "TRUNCATE TABLE "+database+".p", "INSERT INTO "+database+".p SELECT "+row+", CAST(map() AS Map(String, String))")
 		diff, err := Compare(t.Context(), pg, ch, table)
 		require.NoError(t, err)
 		require.Equal(t, equal, diff.Equal(), "%s: %s", row, diff)
@@ -250,13 +252,13 @@ func TestPolicies(t *testing.T) {
 func TestExact(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, "CREATE TABLE p (id int PRIMARY KEY, born date); INSERT INTO p VALUES (1, 'infinity'), (2, '1950-03-04')")
+	embeddedtest.ExecOn(t, pg, "CREATE TABLE p (id int PRIMARY KEY, born date); INSERT INTO p VALUES (1, 'infinity'), (2, '1950-03-04')")
 	table := Table{Schema: "public", Name: "p", CHDatabase: database,
 		Expr:  map[string]string{"born": "CASE WHEN isfinite(born) THEN extract(year FROM born)::int END"},
 		Exact: map[string]string{"born": "CASE WHEN NOT isfinite(born) THEN born::text END"}}
-	execCH(t, ch, "CREATE TABLE "+database+".p (id Int32, born Nullable(Int32), _inexact Map(String, String)) ENGINE = Memory")
+	embeddedtest.ExecClickHouse(t, ch, "CREATE TABLE "+database+".p (id Int32, born Nullable(Int32), _inexact Map(String, String)) ENGINE = Memory")
 	for exact, equal := range map[string]bool{"map('born', 'infinity')": true, "map()": false, "map('born', '')": false} {
-		execCH(t, ch, "TRUNCATE TABLE "+database+".p", "INSERT INTO "+database+".p SELECT 1, NULL, CAST("+exact+" AS Map(String, String))",
+		embeddedtest.ExecClickHouse(t, ch, "TRUNCATE TABLE "+database+".p", "INSERT INTO "+database+".p SELECT 1, NULL, CAST("+exact+" AS Map(String, String))",
 			"INSERT INTO "+database+".p VALUES (2, 1950, map())")
 		diff, err := Compare(t.Context(), pg, ch, table)
 		require.NoError(t, err)
@@ -267,30 +269,30 @@ func TestExact(t *testing.T) {
 // CompareAll finds the tables itself, maps schemas to view names, and refuses options that name nothing.
 func TestCompareAll(t *testing.T) {
 	url := freshDatabase(t)
-	pg := connect(t, url)
+	pg := embeddedtest.Connect(t, url)
 	ch, database := clickHouse(t)
-	execPG(t, pg, `CREATE TABLE a (id int PRIMARY KEY); CREATE SCHEMA billing; CREATE TABLE billing.claims (x text, y int, PRIMARY KEY (y, x)); CREATE VIEW v AS SELECT 1;
+	embeddedtest.ExecOn(t, pg, `CREATE TABLE a (id int PRIMARY KEY); CREATE SCHEMA billing; CREATE TABLE billing.claims (x text, y int, PRIMARY KEY (y, x)); CREATE VIEW v AS SELECT 1;
 		CREATE TABLE noise (x int); CREATE TABLE events (source text NOT NULL, seq int NOT NULL);
 		CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
 		INSERT INTO a VALUES (1), (2); INSERT INTO billing.claims VALUES ('a', 1), ('', 2); INSERT INTO events VALUES ('s', 1); INSERT INTO parts VALUES (5)`)
-	execCH(t, ch, "CREATE TABLE "+database+".a (id Int32) ENGINE = Memory", "INSERT INTO "+database+".a VALUES (1), (2)",
+	embeddedtest.ExecClickHouse(t, ch, "CREATE TABLE "+database+".a (id Int32) ENGINE = Memory", "INSERT INTO "+database+".a VALUES (1), (2)",
 		"CREATE TABLE "+database+".billing_claims (x String, y Int32) ENGINE = Memory", "INSERT INTO "+database+".billing_claims VALUES ('a', 1), ('', 2)",
 		"CREATE TABLE "+database+".events (source String, seq Int32) ENGINE = Memory", "INSERT INTO "+database+".events VALUES ('s', 1)",
 		"CREATE TABLE "+database+".parts (id Int32) ENGINE = Memory", "INSERT INTO "+database+".parts VALUES (5)")
 	options := Options{Schemas: []string{"public", "billing"}, Skip: []string{"public.noise"}, Tables: map[string]Table{"public.events": {Key: []string{"source", "seq"}}}}
-	report, err := CompareAll(t.Context(), url, running(t).ClickHouse.URL(), database, options)
+	report, err := CompareAll(t.Context(), url, stack.Get(t).ClickHouse.URL(), database, options)
 	require.NoError(t, err)
 	require.True(t, report.Equal(), report.String())
 	require.Len(t, report.Diffs, 4)
 	require.Equal(t, 6, report.Rows())
 
-	execCH(t, ch, "INSERT INTO "+database+".parts VALUES (6)")
-	report, err = CompareAll(t.Context(), url, running(t).ClickHouse.URL(), database, options)
+	embeddedtest.ExecClickHouse(t, ch, "INSERT INTO "+database+".parts VALUES (6)")
+	report, err = CompareAll(t.Context(), url, stack.Get(t).ClickHouse.URL(), database, options)
 	require.NoError(t, err)
 	require.False(t, report.Equal())
 	require.Contains(t, report.String(), `extra id="6"`)
 
-	_, err = CompareAll(t.Context(), url, running(t).ClickHouse.URL(), database, Options{Skip: []string{"public.nose"}})
+	_, err = CompareAll(t.Context(), url, stack.Get(t).ClickHouse.URL(), database, Options{Skip: []string{"public.nose"}})
 	require.ErrorContains(t, err, "public.nose")
 	require.False(t, Report{}.Equal(), "nothing compared is not equal")
 }
@@ -302,8 +304,8 @@ func TestMillionRows(t *testing.T) {
 	}
 	pg := postgres(t)
 	ch, database := clickHouse(t)
-	execPG(t, pg, "CREATE TABLE m (id int8 PRIMARY KEY, v numeric(10,2), s text); INSERT INTO m SELECT i, i * 0.01, 's' || i FROM generate_series(1, 1000000::int8) i")
-	execCH(t, ch, "CREATE TABLE "+database+".m (id Int64, v Nullable(Decimal(10, 2)), s Nullable(String), _inexact Map(String, String)) ENGINE = MergeTree ORDER BY id",
+	embeddedtest.ExecOn(t, pg, "CREATE TABLE m (id int8 PRIMARY KEY, v numeric(10,2), s text); INSERT INTO m SELECT i, i * 0.01, 's' || i FROM generate_series(1, 1000000::int8) i")
+	embeddedtest.ExecClickHouse(t, ch, "CREATE TABLE "+database+".m (id Int64, v Nullable(Decimal(10, 2)), s Nullable(String), _inexact Map(String, String)) ENGINE = MergeTree ORDER BY id",
 		"INSERT INTO "+database+".m SELECT number + 1, toDecimal64(number + 1 + if(number = 777777, 1, 0), 2) / 100, concat('s', toString(number + 1)), CAST(map() AS Map(String, String)) FROM numbers(1000000)")
 	start := time.Now()
 	diff, err := Compare(t.Context(), pg, ch, Table{Schema: "public", Name: "m", CHDatabase: database})

@@ -2,21 +2,15 @@ package pgtext
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"testing"
-	"time"
+
+	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
-
-	"dirtbike/docker/embedded"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // settings are those of every session of this module.
 const settings = "SET extra_float_digits = 1; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET bytea_output = hex; SET IntervalStyle = postgres"
@@ -24,20 +18,11 @@ const settings = "SET extra_float_digits = 1; SET TimeZone = 'UTC'; SET DateStyl
 // connect starts a Postgres for the test.
 func connect(t *testing.T) *pgconn.PgConn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
-	defer cancel()
-	if err := embedded.Prepare(ctx, embedded.Options{}); err != nil {
-		if _, missing := exec.LookPath("npm"); missing != nil && os.Getenv("DIRTBIKE_REQUIRE_ALL") != "1" {
-			t.Skipf("npm is missing, so there is no Postgres to compare with. Try: apt-get install npm")
-		}
-		require.NoError(t, err)
-	}
-	s, err := embedded.Start(ctx, embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}})
+	ctx := t.Context()
+	server := embeddedtest.Postgres(t, "", nil)
+	conn, err := pgconn.Connect(ctx, server.URL())
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Stop(context.Background())) })
-	conn, err := pgconn.Connect(ctx, s.Postgres.URL())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	_, err = conn.Exec(ctx, settings).ReadAll()
 	require.NoError(t, err)
 	return conn

@@ -296,12 +296,12 @@ func TestClickHouseKilled(t *testing.T) {
 			if _, done := kills.LoadOrStore(point, true); done {
 				return
 			}
-			if err := stack.ClickHouse.Kill(); err != nil {
+			if err := stack.Get(t).ClickHouse.Kill(); err != nil {
 				panic(err)
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			if err := stack.ClickHouse.Restart(ctx); err != nil {
+			if err := stack.Get(t).ClickHouse.Restart(ctx); err != nil {
 				panic(err)
 			}
 		}

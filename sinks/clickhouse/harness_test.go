@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/schemas/registry"
@@ -56,12 +56,8 @@ func newWorld(t testing.TB) *world {
 	}
 	var err error
 	w.connect()
-	url, err := chgo.ParseDSN(stack.ClickHouse.URL())
-	require.NoError(t, err)
-	w.conn, err = chgo.Open(url)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = w.conn.Close() })
-	w.registry, err = registry.New([]string{stack.Registry.URL()}, registry.Options{})
+	w.conn = embeddedtest.ClickHouse(t, stack.Get(t).ClickHouse.URL())
+	w.registry, err = registry.New([]string{stack.Get(w.t).Registry.URL()}, registry.Options{})
 	require.NoError(t, err)
 	w.createTopic(schemas.ProgressTopic(w.prefix), 1, false)
 	return w
@@ -71,7 +67,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) connect() {
 	w.t.Helper()
 	var err error
-	w.kc, err = kgo.NewClient(kgo.SeedBrokers(stack.Kafka.Brokers()...), kgo.TransactionalID(w.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	w.kc, err = kgo.NewClient(kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...), kgo.TransactionalID(w.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	require.NoError(w.t, err)
 	w.t.Cleanup(w.kc.Close)
 	w.admin = kadm.NewClient(w.kc)
@@ -319,8 +315,8 @@ type loader struct {
 
 func (w *world) options() Options {
 	return Options{
-		Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
-		URL: stack.ClickHouse.URL(), Database: w.database, Log: zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)),
+		Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
+		URL: stack.Get(w.t).ClickHouse.URL(), Database: w.database, Log: zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)),
 	}
 }
 

@@ -151,7 +151,7 @@ func TestSilentServer(t *testing.T) {
 }
 
 func clickHouseAddr(t *testing.T) string {
-	o := Options{URL: stack.ClickHouse.URL()}
+	o := Options{URL: stack.Get(t).ClickHouse.URL()}
 	url, err := o.parseURL()
 	require.NoError(t, err)
 	return url.Addr[0]

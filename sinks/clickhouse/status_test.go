@@ -36,10 +36,10 @@ func TestKafkaAway(t *testing.T) {
 	l := w.load()
 	w.wait()
 	require.True(t, l.Status().Connected)
-	require.NoError(t, stack.Kafka.Kill())
+	require.NoError(t, stack.Get(t).Kafka.Kill())
 	require.Eventually(t, func() bool { return l.Status().LastError != "" }, 60*time.Second, 20*time.Millisecond)
 	require.False(t, l.Status().Connected)
-	require.NoError(t, stack.Kafka.Restart(w.ctx))
+	require.NoError(t, stack.Get(t).Kafka.Restart(w.ctx))
 	w.connect() // a kfake that was killed does not know its producers any more
 	w.fill(tab, 10, 20, 10)
 	w.wait()

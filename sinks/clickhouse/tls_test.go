@@ -50,11 +50,11 @@ func startTLSProxy(t *testing.T) *tlsProxy {
 	t.Cleanup(certified.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(certified.Certificate())
-	url, err := chgo.ParseDSN(stack.ClickHouse.URL())
+	url, err := chgo.ParseDSN(stack.Get(t).ClickHouse.URL())
 	require.NoError(t, err)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12})
 	require.NoError(t, err)
-	p := &tlsProxy{url: strings.Replace(stack.ClickHouse.URL(), url.Addr[0], l.Addr().String(), 1), client: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	p := &tlsProxy{url: strings.Replace(stack.Get(t).ClickHouse.URL(), url.Addr[0], l.Addr().String(), 1), client: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	var open sync.WaitGroup
 	open.Go(func() {
 		for {

@@ -1,15 +1,13 @@
 package kafka
 
 import (
-	"context"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc/sinktest"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // TestApacheKafka needs Java 17 and Maven; -short leaves it out.
@@ -34,14 +32,6 @@ func apache(t *testing.T) *embedded.Kafka {
 	if testing.Short() {
 		t.Skip("Apache Kafka takes too long for -short")
 	}
-	dir, err := os.MkdirTemp("", "dirtbike-kafka-")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	stack, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Kafka: "apache", Parts: embedded.Parts{Kafka: true}})
-	if err != nil && os.Getenv("DIRTBIKE_REQUIRE_ALL") != "1" && (strings.Contains(err.Error(), "java") || strings.Contains(err.Error(), "mvn")) {
-		t.Skipf("Apache Kafka needs Java 17 and Maven (apt-get install openjdk-17-jre-headless maven): %v", err)
-	}
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
+	stack := embeddedtest.Start(t, embedded.Options{Kafka: "apache", Parts: embedded.Parts{Kafka: true}})
 	return stack.Kafka
 }

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,13 +14,10 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/sinktest"
-	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 func TestConformanceOnKfake(t *testing.T) {
 	seeds := fakeCluster(t).ListenAddrs()

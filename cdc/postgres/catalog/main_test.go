@@ -3,22 +3,18 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 
 	"dirtbike/cdc"
-	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // versions of Postgres between which the catalog differs.
 var versions = []string{"14", "18"}
@@ -38,13 +34,8 @@ type database struct {
 
 func newDatabase(t *testing.T, version string) *database {
 	t.Helper()
-	stack, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: version})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = stack.Stop(context.Background()) })
-	d := &database{url: stack.Postgres.URL()}
-	d.conn, err = pgx.Connect(t.Context(), d.url)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = d.conn.Close(context.Background()) })
+	d := &database{url: embeddedtest.Postgres(t, version, nil).URL()}
+	d.conn = embeddedtest.Connect(t, d.url)
 	require.NoError(t, d.conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&d.major))
 	return d
 }
@@ -58,10 +49,7 @@ func (d *database) fresh(t *testing.T, sql ...string) {
 
 func (d *database) exec(t *testing.T, sql ...string) {
 	t.Helper()
-	for _, s := range sql {
-		_, err := d.conn.Exec(t.Context(), s)
-		require.NoError(t, err, s)
-	}
+	embeddedtest.ExecOn(t, d.conn, sql...)
 }
 
 // all selects every table of schema public but those named.

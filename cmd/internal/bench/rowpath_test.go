@@ -10,13 +10,15 @@ import (
 	"sync"
 	"testing"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/stretchr/testify/require"
 )
 
 // TestRowPathsDoNotAllocate holds both row paths, of both tables and in both forms, to no allocation per row, from the connection to
 // the encoded record.
 func TestRowPathsDoNotAllocate(t *testing.T) {
-	requireTools(t, map[string]string{"npm": "apt-get install npm", "pg_recvlogical": "apt-get install postgresql-client"})
+	embeddedtest.Tools(t, "npm", "pg_recvlogical")
 	o := small()
 	o.Only = []string{MeasureStream, MeasureCopy}
 	o.Rows = 160_000
@@ -64,7 +66,7 @@ func (c *cancelling) Write(b []byte) (int, error) {
 
 // TestInterrupted: Ctrl-C leaves nothing behind.
 func TestInterrupted(t *testing.T) {
-	requireTools(t, map[string]string{"npm": "apt-get install npm"})
+	embeddedtest.Tools(t, "npm")
 	temporary := t.TempDir()
 	require.NoError(t, os.Chmod(temporary, 0o755)) // Postgres runs as another user when we are root
 	require.NoError(t, os.Chmod(filepath.Dir(temporary), 0o755))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
@@ -248,7 +250,7 @@ func makeSecrets(t *testing.T, script string) map[string]string {
 
 // TestPrometheusConfig: Prometheus' own tool reads the config, with the token where compose.yaml puts it.
 func TestPrometheusConfig(t *testing.T) {
-	promtool := tool(t, "promtool", "apt-get install prometheus")
+	promtool := embeddedtest.Tool(t, "promtool")
 	dir := t.TempDir()
 	token := filepath.Join(dir, "ops_token")
 	require.NoError(t, os.WriteFile(token, []byte("0123456789abcdef"), 0o600))

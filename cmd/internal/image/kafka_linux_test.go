@@ -2,8 +2,6 @@ package image
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,13 +17,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // kafkaJars gives the class path of the Apache Kafka that the image of compose.yaml holds.
 func kafkaJars(t *testing.T, s types.ServiceConfig) string {
 	t.Helper()
-	tool(t, "java", "apt-get install openjdk-17-jre-headless")
-	tool(t, "mvn", "apt-get install maven")
+	embeddedtest.Tools(t, "java", "mvn")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	require.NoError(t, embedded.Prepare(ctx, embedded.Options{Kafka: "apache", Parts: embedded.Parts{Kafka: true}}))
@@ -51,26 +49,16 @@ func cache(t *testing.T) string {
 	return filepath.Join(dir, "dirtbike")
 }
 
-// freePort finds a loopback port.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
-	return port
-}
-
 // startKafka starts Apache Kafka from the environment of compose.yaml, by the image's own code that makes the broker's config of it,
 // and gives the address that stands for kafka:9092. Only addresses and the data's folder are others.
 func startKafka(t *testing.T, s types.ServiceConfig) string {
 	t.Helper()
 	jars, dir := kafkaJars(t, s), t.TempDir()
-	internal := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	internal := embeddedtest.FreeAddress(t)
 	addresses := strings.NewReplacer(
-		"INTERNAL://:9092", "INTERNAL://"+internal, "kafka:9092", internal, "HOST://:29092", fmt.Sprintf("HOST://127.0.0.1:%d", freePort(t)),
+		"INTERNAL://:9092", "INTERNAL://"+internal, "kafka:9092", internal, "HOST://:29092", "HOST://"+embeddedtest.FreeAddress(t),
 		"CONTROLLER://:9093", "CONTROLLER://127.0.0.1:19093", "kafka:9093", "127.0.0.1:19093")
-	controller := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	controller := embeddedtest.FreeAddress(t)
 	env := append(os.Environ(), "CLUSTER_ID=5L6g3nShT-eMCtK--X86sw") // the image's own, where compose.yaml names none
 	for key, value := range s.Environment {
 		text := strings.ReplaceAll(addresses.Replace(*value), "127.0.0.1:19093", controller)

@@ -3,7 +3,6 @@ package image
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -35,20 +34,6 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(built) }()
 	return m.Run()
-}
-
-// tool finds a program, or skips the test, or fails it where everything must be there.
-func tool(t *testing.T, name, install string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-	case os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1":
-		t.Fatalf("%s is missing. Try: %s", name, install)
-	default:
-		t.Skipf("%s is missing. Try: %s", name, install)
-	}
-	return path
 }
 
 // read reads a file of docker/.

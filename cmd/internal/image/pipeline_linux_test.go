@@ -24,6 +24,7 @@ import (
 
 	"dirtbike/config"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/oracle"
 )
 
@@ -53,7 +54,7 @@ func (l *lockedBuffer) String() string {
 // dirtbike.yaml. The registry alone is another one. Rows that are there, and rows that come, must be equal; the health check must
 // pass, and Prometheus' token open /metrics.
 func TestTheStackOfComposeIsAPipeline(t *testing.T) {
-	tool(t, "npm", "apt-get install npm")
+	embeddedtest.Tools(t, "npm")
 	p := stack(t)
 	engines := startEngines(t, p)
 	secrets := secretFiles(t, engines)

@@ -56,7 +56,7 @@ var allParts = Parts{Postgres: true, Kafka: true, Registry: true, ClickHouse: tr
 // TestLogin logs in to real listeners over TLS: Postgres, Apache Kafka with every mechanism, and fronts of the registry and of
 // ClickHouse.
 func TestLogin(t *testing.T) {
-	right := rightSettings(secured(t))
+	right := rightSettings(stack.Get(t))
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		right.mechanism = mechanism
 		c := right.config(t)
@@ -69,7 +69,7 @@ func TestLogin(t *testing.T) {
 
 // TestLoginAway: a part that does not answer is told from one that refuses, since waiting may help.
 func TestLoginAway(t *testing.T) {
-	s := secured(t)
+	s := stack.Get(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	gone := l.Addr().String()
@@ -101,7 +101,7 @@ func localhost(address string) string { return strings.Replace(address, "127.0.0
 
 // TestLoginRefused: what only somebody can mend is said in one line, with the part, what to do, and no secret, within seconds.
 func TestLoginRefused(t *testing.T) {
-	s := secured(t)
+	s := stack.Get(t)
 	other, err := secure.NewAuthority("somebody else")
 	require.NoError(t, err)
 	stranger := filepath.Join(t.TempDir(), "stranger.pem")

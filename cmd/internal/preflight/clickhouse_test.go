@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // weakUser is a user of ClickHouse who may nothing that matters. (A user without any grant would hold every right.)
@@ -78,19 +79,12 @@ func (r *rig) sink(sql ...string) {
 
 func (r *rig) sinkAs(address string, sql ...string) {
 	r.Helper()
-	o, err := clickhouse.ParseDSN(address)
-	require.NoError(r, err)
-	conn, err := clickhouse.Open(o)
-	require.NoError(r, err)
-	defer conn.Close() //nolint:errcheck // nothing is open on it
-	for _, s := range sql {
-		require.NoError(r, conn.Exec(r.Context(), s), s)
-	}
+	embeddedtest.ExecClickHouse(r, embeddedtest.ClickHouse(r, address), sql...)
 }
 
 // TestClickHouseMended: the rights of the README one by one, and what others have made in our place.
 func TestClickHouseMended(t *testing.T) {
-	s := engines(t)
+	s := stack.Get(t)
 	addWeakUser(t, s)
 	weak := (&rig{T: t, stack: s}).weakURL()
 	// The views' names come of Postgres' tables: a database of this test alone.
@@ -124,10 +118,7 @@ func TestClickHouseMended(t *testing.T) {
 // TestClickHouseLogin: a wrong password is an answer. (It ends the embedded library's server, which is started again.)
 func TestClickHouseLogin(t *testing.T) {
 	t.Parallel()
-	requireTool(t, "npm", "apt-get install npm")
-	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(t.TempDir(), "stack"), Parts: embedded.Parts{ClickHouse: true}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{ClickHouse: true}})
 	r := newRig(t, "postgres://u@127.0.0.1:1/d?sslmode=disable", []string{"127.0.0.1:1"}, "http://127.0.0.1:1", fmt.Sprintf("clickhouse://dirtbike:secretly@127.0.0.1:%d", s.ClickHouse.Port()))
 	report := r.check()
 	c, is := bad(report, "clickhouse-connect")

@@ -3,7 +3,6 @@ package preflight
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // topicsDatabase is a database with one table, whose records do not always carry whole rows.
@@ -38,7 +38,7 @@ func topicsDatabase(t *testing.T, s *embedded.Stack, name string) string {
 
 // TestKafkaMended builds on kfake what it does as Apache Kafka does.
 func TestKafkaMended(t *testing.T) {
-	s := engines(t)
+	s := stack.Get(t)
 	cluster, admin := kfakeCluster(t, 1)
 	r := newRig(t, topicsDatabase(t, s, "kfake"), cluster.ListenAddrs(), "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
 	r.stack, r.admin = s, admin
@@ -102,7 +102,7 @@ func TestApacheKafkaMended(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Apache Kafka takes too long for -short")
 	}
-	s := engines(t)
+	s := stack.Get(t)
 	broker, jars, properties := startApache(t)
 	r := newRig(t, topicsDatabase(t, s, "apache"), []string{broker}, "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
 	r.stack, r.admin, r.jars, r.properties = s, adminClient(t, broker), jars, properties
@@ -173,11 +173,10 @@ sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule require
 // startApache starts Apache Kafka with logins and ACLs; the folder has admin.properties.
 func startApache(t *testing.T) (broker, jars, properties string) {
 	t.Helper()
-	requireTool(t, "java", "apt-get install openjdk-17-jre-headless")
-	requireTool(t, "mvn", "apt-get install maven")
+	embeddedtest.Tools(t, "java", "mvn")
 	dir := t.TempDir()
 	jars = apacheJars(t)
-	addresses := strings.NewReplacer("BROKER", freeAddress(t), "CONTROLLER", freeAddress(t), "DATA", filepath.Join(dir, "data"))
+	addresses := strings.NewReplacer("BROKER", embeddedtest.FreeAddress(t), "CONTROLLER", embeddedtest.FreeAddress(t), "DATA", filepath.Join(dir, "data"))
 	text := strings.ReplaceAll(apacheServer, "CONTROLLER://CONTROLLER", "CONTROL_LISTENER")
 	for _, keep := range []string{"listener.names=CONTROLLER", "map=CONTROLLER:"} {
 		text = strings.ReplaceAll(text, keep, strings.ReplaceAll(keep, "CONTROLLER", "Controller"))
@@ -237,18 +236,10 @@ func apacheJars(t *testing.T) string {
 	return found[len(found)-1]
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close() //nolint:errcheck // given back
-	return l.Addr().String()
-}
-
 // TestRegistryMended: a schema that does not fit, and a registry that takes none. The fake answers whether schemas fit as a registry
 // does: by the subject's level.
 func TestRegistryMended(t *testing.T) {
-	s := engines(t)
+	s := stack.Get(t)
 	fake := srfake.New(srfake.WithGlobalCompat(sr.CompatBackward))
 	t.Cleanup(fake.Close)
 	levels := map[string]string{}

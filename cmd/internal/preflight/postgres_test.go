@@ -14,12 +14,13 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command mend it. The server
 // begins as it is after initdb: wal_level is replica.
 func TestPostgresMended(t *testing.T) {
-	s := engines(t)
+	s := stack.Get(t)
 	makeClinic(t, s)
 	cluster, admin := kfakeCluster(t, 1)
 	registry := httptest.NewServer(srfake.NewRegistry().Handler())
@@ -252,10 +253,7 @@ func (r *rig) grantKafka() {
 // TestOldestPostgres: the questions fit a server of 14, too, and one that is no primary.
 func TestOldestPostgres(t *testing.T) {
 	t.Parallel()
-	requireTool(t, "npm", "apt-get install npm")
-	s, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: "14"})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true}, PostgresVersion: "14"})
 	makeClinic(t, s)
 	r := newRig(t, loginURL(t, s), []string{"127.0.0.1:1"}, "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
 	report := r.check()

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -20,6 +19,7 @@ import (
 
 	"dirtbike/config"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // The clinic that the tests look at belongs to a role that is no superuser and not ours; odd names are everyday names here.
@@ -71,24 +71,13 @@ type rig struct {
 // exec runs statements as the superuser, each by itself.
 func (r *rig) exec(sql ...string) {
 	r.Helper()
-	conn := r.superuser()
-	for _, s := range sql {
-		_, err := conn.Exec(r.Context(), s)
-		require.NoError(r, err, s)
-	}
-	require.NoError(r, conn.Close(r.Context()))
+	r.inDatabase(cmp.Or(r.database, "clinic"), sql...)
 }
 
 // inDatabase runs statements as the superuser in another database than the clinic's.
 func (r *rig) inDatabase(name string, sql ...string) {
 	r.Helper()
-	conn, err := pgx.Connect(r.Context(), r.stack.Postgres.DatabaseURL(name))
-	require.NoError(r, err)
-	defer conn.Close(r.Context()) // nothing is open on it
-	for _, s := range sql {
-		_, err := conn.Exec(r.Context(), s)
-		require.NoError(r, err, s)
-	}
+	embeddedtest.Exec(r, r.stack.Postgres.DatabaseURL(name), sql...)
 }
 
 func (r *rig) superuser() *pgx.Conn {
@@ -236,15 +225,6 @@ func loginTo(t *testing.T, s *embedded.Stack, database string) string {
 // makeClinic makes the database anew.
 func makeClinic(t *testing.T, s *embedded.Stack) {
 	t.Helper()
-	ctx := context.Background()
-	admin, err := pgx.Connect(ctx, s.Postgres.URL())
-	require.NoError(t, err)
-	defer admin.Close(ctx) // nothing is open on it
-	_, err = admin.Exec(ctx, "CREATE DATABASE clinic")
-	require.NoError(t, err)
-	conn, err := pgx.Connect(ctx, s.Postgres.DatabaseURL("clinic"))
-	require.NoError(t, err)
-	defer conn.Close(ctx) // as above
-	_, err = conn.Exec(ctx, clinicSQL)
-	require.NoError(t, err)
+	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "clinic"))
+	embeddedtest.Exec(t, s.Postgres.DatabaseURL("clinic"), clinicSQL)
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/sr"
@@ -23,16 +22,14 @@ import (
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these rights, and a
 // check beside it disturbs nobody. Until the run starts, nothing has changed anywhere.
 func TestMendedThenRun(t *testing.T) {
 	t.Parallel()
-	requireTool(t, "npm", "apt-get install npm")
-	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(publicDir(t), "stack"), Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Stop(context.Background()) })
+	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 	addWeakUser(t, s)
 	makeClinic(t, s)
 	cluster, admin := kfakeCluster(t, 1)
@@ -171,11 +168,7 @@ func (r *rig) start() (stop func()) {
 	var legs errgroup.Group
 	legs.Go(func() error { return capture.Run(ctx) })
 	legs.Go(func() error { return load.Run(ctx) })
-	address, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
-	require.NoError(r, err)
-	conn, err := clickhouse.Open(address)
-	require.NoError(r, err)
-	defer conn.Close() //nolint:errcheck // nothing is open on it
+	conn := embeddedtest.ClickHouse(r, r.stack.ClickHouse.URL())
 	require.Eventually(r, func() bool {
 		var rows uint64
 		return conn.QueryRow(ctx, "SELECT count() FROM clinic.patients").Scan(&rows) == nil && rows == 20 && capture.Status().Phase == cdc.PhaseStreaming
@@ -191,9 +184,7 @@ func (r *rig) start() (stop func()) {
 func (r *rig) everything() []string {
 	r.Helper()
 	var out []string
-	conn, err := pgx.Connect(r.Context(), r.stack.Postgres.DatabaseURL("clinic"))
-	require.NoError(r, err)
-	defer conn.Close(r.Context()) // nothing is open on it
+	conn := embeddedtest.Connect(r, r.stack.Postgres.DatabaseURL("clinic"))
 	for _, sql := range []string{
 		"SELECT format('relation %s %s %s', oid, relname, xmin) FROM pg_class", "SELECT format('role %s %s', rolname, xmin) FROM pg_authid",
 		"SELECT format('publication %s %s', pubname, xmin) FROM pg_publication", "SELECT format('slot %s %s', slot_name, confirmed_flush_lsn) FROM pg_replication_slots",
@@ -209,11 +200,7 @@ func (r *rig) everything() []string {
 	groups, err := r.admin.ListGroups(r.Context())
 	require.NoError(r, err)
 	out = append(out, groups.Groups()...)
-	address, err := clickhouse.ParseDSN(r.stack.ClickHouse.URL())
-	require.NoError(r, err)
-	sink, err := clickhouse.Open(address)
-	require.NoError(r, err)
-	defer sink.Close() //nolint:errcheck // nothing is open on it
+	sink := embeddedtest.ClickHouse(r, r.stack.ClickHouse.URL())
 	var tables []string
 	require.NoError(r, sink.QueryRow(r.Context(), "SELECT groupArray(concat(database, '.', name)) FROM system.tables WHERE database NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema')").Scan(&tables))
 	out = append(out, tables...)

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // pythonWait is how long the documented consumer may take to show a row.
@@ -63,9 +64,7 @@ func topicThere(t *testing.T, stack *embedded.Stack, topic string) {
 // compilePython checks the syntax.
 func compilePython(t *testing.T, script string) {
 	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		missing(t, "python3", "apt-get install python3")
-	}
+	embeddedtest.Tools(t, "python3")
 	out, err := exec.CommandContext(t.Context(), "python3", "-m", "py_compile", script).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
@@ -78,7 +77,7 @@ func clientPython(t *testing.T) string {
 		python = "python3"
 	}
 	if err := exec.CommandContext(t.Context(), python, "-c", "import confluent_kafka.schema_registry.avro").Run(); err != nil {
-		missing(t, "confluent-kafka for Python", ".ci/run python, or python3 -m pip install 'confluent-kafka[avro,schemaregistry]', with DIRTBIKE_PYTHON naming the interpreter")
+		embeddedtest.Missing(t, "confluent-kafka for Python", ".ci/run python, or python3 -m pip install 'confluent-kafka[avro,schemaregistry]', with DIRTBIKE_PYTHON naming the interpreter")
 	}
 	return python
 }

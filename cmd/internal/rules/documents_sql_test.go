@@ -1,45 +1,28 @@
 package rules
 
 import (
-	"context"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // start starts these parts of the embedded stack for the length of the test.
 func start(t *testing.T, parts embedded.Parts) *embedded.Stack {
 	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		missing(t, "npm", "apt-get install npm")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	stack, err := embedded.Start(ctx, embedded.Options{Dir: t.TempDir(), Parts: parts})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		require.NoError(t, stack.Stop(ctx))
-	})
-	return stack
+	return embeddedtest.Start(t, embedded.Options{Parts: parts})
 }
 
 // clinic makes the database of the documents' examples, and connects to it as its owner.
 func clinic(t *testing.T, pg *embedded.Postgres) *pgx.Conn {
 	t.Helper()
 	require.NoError(t, pg.CreateDatabase(t.Context(), "clinic"))
-	conn, err := pgx.Connect(t.Context(), pg.DatabaseURL("clinic"))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := embeddedtest.Connect(t, pg.DatabaseURL("clinic"))
 	execute(t, conn, `CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, name text NOT NULL, born date);
 CREATE SCHEMA billing;
 CREATE TABLE billing.claims (claim_id bigint PRIMARY KEY, paid numeric(12,2));
@@ -84,11 +67,7 @@ func TestDocumentsSQL(t *testing.T) {
 // server lacks. That the rights are enough, and no more than enough for readers, is shown by TestRights of cmd/dirtbike.
 func TestDocumentsClickHouse(t *testing.T) {
 	stack := start(t, embedded.Parts{ClickHouse: true})
-	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
-	require.NoError(t, err)
-	conn, err := clickhouse.Open(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
+	conn := embeddedtest.ClickHouse(t, stack.ClickHouse.URL())
 	for _, database := range []string{"clinic", "clinic_raw"} {
 		require.NoError(t, conn.Exec(t.Context(), "CREATE DATABASE "+database+" ENGINE = Atomic"))
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"dirtbike/docker/embedded/embeddedtest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -47,9 +49,7 @@ var files = sync.OnceValues(func() ([]source, error) {
 // tree is files for tests.
 func tree(t *testing.T) []source {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		missing(t, "git", "apt-get install git")
-	}
+	embeddedtest.Tools(t, "git")
 	all, err := files()
 	require.NoError(t, err)
 	require.NotEmpty(t, all)
@@ -91,13 +91,4 @@ func output(name string, args ...string) (string, error) {
 		return "", errors.Join(err, errors.New(stderr.String()))
 	}
 	return stdout.String(), nil
-}
-
-// missing skips the test, or fails it where everything must be there.
-func missing(t *testing.T, tool, install string) {
-	t.Helper()
-	if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-		t.Fatalf("%s is missing. Try: %s", tool, install)
-	}
-	t.Skipf("%s is missing. Try: %s", tool, install)
 }

@@ -2,12 +2,9 @@ package status
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,38 +14,21 @@ import (
 	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // collector starts Postgres, with that much max_slot_wal_keep_size, and ClickHouse for the length of the test.
 func collector(t *testing.T, keep string) (*Collector, *embedded.Stack) {
 	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-			t.Fatal("npm is missing. Try: apt-get install npm")
-		}
-		t.Skip("npm is missing. Try: apt-get install npm")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	stack, err := embedded.Start(ctx, embedded.Options{
-		Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true, ClickHouse: true},
-		PostgresSettings: map[string]string{"max_slot_wal_keep_size": keep},
+	stack := embeddedtest.Start(t, embedded.Options{
+		Parts: embedded.Parts{Postgres: true, ClickHouse: true}, PostgresSettings: map[string]string{"max_slot_wal_keep_size": keep},
 	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, stack.Stop(context.Background())) })
-	pool, err := pgxpool.New(ctx, stack.Postgres.URL())
+	pool, err := pgxpool.New(t.Context(), stack.Postgres.URL())
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
-	require.NoError(t, err)
-	ch, err := clickhouse.Open(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = ch.Close() })
+	ch := embeddedtest.ClickHouse(t, stack.ClickHouse.URL())
 	return NewCollector(Sources{Postgres: pool, Slot: "dirtbike", ClickHouse: ch, Database: "clinic"}), stack
 }
 

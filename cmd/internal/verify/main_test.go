@@ -1,17 +1,12 @@
 package verify
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -19,40 +14,14 @@ import (
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
 )
 
-var stackDir string
-
 // stack is the tests' Postgres and ClickHouse, started by the first test that needs them.
-var stack = sync.OnceValues(func() (*embedded.Stack, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	return embedded.Start(ctx, embedded.Options{Dir: stackDir, Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
-})
+var stack = embeddedtest.ShareEmbedded(embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 
-var stackUsed bool
-
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(runTests(m))
-}
-
-func runTests(m *testing.M) (code int) {
-	var err error
-	if stackDir, err = os.MkdirTemp("", "verify"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(stackDir) }()
-	code = m.Run()
-	if stackUsed {
-		if s, err := stack(); err == nil {
-			_ = s.Stop(context.Background()) // the tests are over
-		}
-	}
-	return code
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m, stack) }
 
 // clinic is a Postgres database and its ClickHouse side, as load would have made it.
 type clinic struct {
@@ -64,35 +33,13 @@ type clinic struct {
 	policies schemas.Policies
 }
 
-var databases int
-
 func newClinic(t testing.TB) *clinic {
 	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-			t.Fatal("npm is missing. Try: apt-get install npm")
-		}
-		t.Skip("npm is missing. Try: apt-get install npm")
-	}
-	stackUsed = true
-	s, err := stack()
-	require.NoError(t, err)
-	databases++
-	c := &clinic{t: t, database: fmt.Sprintf("clinic%d", databases), policies: keepAll{}}
-	admin, err := pgx.Connect(t.Context(), s.Postgres.URL())
-	require.NoError(t, err)
-	_, err = admin.Exec(t.Context(), "CREATE DATABASE "+c.database)
-	require.NoError(t, err)
-	require.NoError(t, admin.Close(t.Context()))
+	s := stack.Get(t)
+	c := &clinic{t: t, database: embeddedtest.Name(), policies: keepAll{}}
+	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), c.database))
 	c.url = s.Postgres.DatabaseURL(c.database)
-	c.pg, err = pgx.Connect(t.Context(), c.url)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = c.pg.Close(context.Background()) })
-	options, err := clickhouse.ParseDSN(s.ClickHouse.URL())
-	require.NoError(t, err)
-	c.ch, err = clickhouse.Open(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = c.ch.Close() })
+	c.pg, c.ch = embeddedtest.Connect(t, c.url), embeddedtest.ClickHouse(t, s.ClickHouse.URL())
 	c.ddl()
 	return c
 }

@@ -2,57 +2,27 @@ package clinic
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // testScale is the clinic of the engine tests.
 var testScale = Scale{Rows: 20_000}
-
-// startEngines starts Postgres and ClickHouse for the length of the test.
-func startEngines(t *testing.T) *embedded.Stack {
-	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		const missing = "npm is not installed. Try: apt-get install npm"
-		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	stack, err := embedded.Start(t.Context(), embedded.Options{
-		Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true, ClickHouse: true},
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		require.NoError(t, stack.Stop(ctx))
-	})
-	return stack
-}
 
 // newDatabase creates a database and returns its URL and a connection.
 func newDatabase(t *testing.T, pg *embedded.Postgres, name string) (string, *pgx.Conn) {
 	t.Helper()
 	require.NoError(t, pg.CreateDatabase(t.Context(), name))
-	conn, err := pgx.Connect(t.Context(), pg.DatabaseURL(name))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
-	return pg.DatabaseURL(name), conn
+	return pg.DatabaseURL(name), embeddedtest.Connect(t, pg.DatabaseURL(name))
 }
 
 // one asks Postgres for one value.
@@ -66,7 +36,7 @@ func one[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 }
 
 func TestClinicOnEngines(t *testing.T) {
-	stack := startEngines(t)
+	stack := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 	url, conn := newDatabase(t, stack.Postgres, "clinic")
 	t.Run("fill", func(t *testing.T) { testFill(t, url, conn) })
 	t.Run("refuses", func(t *testing.T) { testRefusals(t, stack.Postgres, url) })
@@ -194,11 +164,7 @@ func testRetry(t *testing.T, url string) {
 
 // testAnswers copies the tables to ClickHouse and asks both the ETL question.
 func testAnswers(t *testing.T, conn *pgx.Conn, server *embedded.ClickHouse, database string) {
-	options, err := clickhouse.ParseDSN(server.URL())
-	require.NoError(t, err)
-	house, err := clickhouse.Open(options)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, house.Close()) }()
+	house := embeddedtest.ClickHouse(t, server.URL())
 	require.NoError(t, house.Exec(t.Context(), "CREATE DATABASE "+database))
 	for _, c := range etlTables {
 		c.copy(t, conn, house, database)

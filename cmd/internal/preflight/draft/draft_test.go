@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,14 +18,11 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
-	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
 )
 
-func TestMain(m *testing.M) {
-	embedded.RunChild()
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
 // oddSQL makes a database of odd names, and every kind of table that cannot be captured.
 const oddSQL = `
@@ -54,26 +50,10 @@ GRANT SELECT ON public.hidden TO looker;`
 
 func oddDatabase(t *testing.T) string {
 	t.Helper()
-	if _, err := exec.LookPath("npm"); err != nil {
-		if os.Getenv("DIRTBIKE_REQUIRE_ALL") == "1" {
-			t.Fatal("npm is missing. Try: apt-get install npm")
-		}
-		t.Skip("npm is missing. Try: apt-get install npm")
-	}
-	dir, err := os.MkdirTemp("", "draft")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755)) // Postgres runs as another user when we are root
-	s, err := embedded.Start(t.Context(), embedded.Options{Dir: filepath.Join(dir, "stack"), Parts: embedded.Parts{Postgres: true}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.Stop(context.Background()) })
-	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "Odd-Clinic"))
-	conn, err := pgx.Connect(t.Context(), s.Postgres.DatabaseURL("Odd-Clinic"))
-	require.NoError(t, err)
-	defer conn.Close(context.Background()) // nothing is open on it
-	_, err = conn.Exec(t.Context(), oddSQL)
-	require.NoError(t, err)
-	u, err := url.Parse(s.Postgres.DatabaseURL("Odd-Clinic"))
+	p := embeddedtest.Postgres(t, "", nil)
+	require.NoError(t, p.CreateDatabase(t.Context(), "Odd-Clinic"))
+	embeddedtest.Exec(t, p.DatabaseURL("Odd-Clinic"), oddSQL)
+	u, err := url.Parse(p.DatabaseURL("Odd-Clinic"))
 	require.NoError(t, err)
 	u.User = url.UserPassword("looker", "p@ss/word")
 	return u.String()
