@@ -74,7 +74,11 @@ func (p *Problem) Error() string {
 	if p.Kind != nil {
 		parts = append(parts, p.Kind.Error())
 	}
-	for _, s := range []string{p.Where, p.What, withoutAdvice(p.Cause)} {
+	cause := withoutAdvice(p.Cause)
+	if p.Kind != nil { // it is said once
+		cause = strings.TrimPrefix(cause, p.Kind.Error()+": ")
+	}
+	for _, s := range []string{p.Where, p.What, cause} {
 		if s != "" {
 			parts = append(parts, s)
 		}

@@ -5,7 +5,6 @@ import (
 	"dirtbike/cdc"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -147,10 +146,11 @@ func (c *Capture) Run(ctx context.Context) error {
 
 // noContact says that a start has asked in vain.
 func noContact(err error) error {
-	if strings.Contains(err.Error(), "Try: ") {
-		return fmt.Errorf("%w: %w", cdc.ErrUnreachable, err)
+	p := (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed; what is in Kafka is safe")
+	if len(p.Remedies()) == 0 {
+		p.Fix("see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again")
 	}
-	return fmt.Errorf("%w: %w. Nothing was changed; what is in Kafka is safe. Try: see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again", cdc.ErrUnreachable, err)
+	return p
 }
 
 // closeSink ends what the last session left open; until then only Recover is the way on after an error.

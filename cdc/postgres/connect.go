@@ -1,60 +1,187 @@
 package postgres
 
 import (
-	"dirtbike/cdc"
+	"cmp"
+	"context"
 	"errors"
-	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"dirtbike/cdc"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// ConnectError makes one line of what came of connecting to Postgres: where, why, what to do. It holds nothing of the URL but host,
-// port, and where they are to be typed user and database. What only somebody can mend (password, rights, the database's name) is ErrRefused, everything else is worth
-// another try.
-func ConnectError(err error) error {
+// How a connection names itself in pg_stat_activity. Only those of capture have CaptureName or CopyName, so that others can see
+// whether a capture is there.
+const (
+	CaptureName = "dirtbike"
+	MonitorName = "dirtbike monitor"
+)
+
+// SessionSettings make Postgres' text output independent of role, database and server settings (rule 30).
+var SessionSettings = map[string]string{
+	"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "1",
+	"bytea_output": "hex", "client_encoding": "UTF8", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
+	"lock_timeout": "0", "application_name": CaptureName,
+	// a row-level security policy that would hide rows is an error, not a gap
+	"row_security": "off",
+}
+
+// Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if only somebody can help
+// (password, rights, the database's name), ErrUnreachable if another try may do.
+type Login struct {
+	// URL of the database in one of libpq's forms; it may hold a password and is never printed.
+	URL string
+	// Name is the application_name; empty is CaptureName.
+	Name string
+	// Settings go beyond SessionSettings, or replace some of them.
+	Settings map[string]string
+	// Key is what messages call the place that the URL comes from; empty is source.url.
+	Key string
+}
+
+// ReadOnly is the login with sessions that cannot write.
+func (l Login) ReadOnly() Login {
+	settings := maps.Clone(l.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	settings["default_transaction_read_only"] = "on"
+	l.Settings = settings
+	return l
+}
+
+// Connect opens a connection.
+func (l Login) Connect(ctx context.Context) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(l.URL)
+	if err != nil {
+		return nil, l.problem(err)
+	}
+	l.set(config.RuntimeParams)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, l.problem(err)
+	}
+	return conn, nil
+}
+
+// ConnectPlain opens a connection for those who read the wire's bytes themselves.
+func (l Login) ConnectPlain(ctx context.Context) (*pgconn.PgConn, error) {
+	return l.connectPlain(ctx, func(*pgconn.Config) {})
+}
+
+// connectReplication opens a connection that speaks the replication protocol, and notices a host that is gone.
+func (l Login) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
+	return l.connectPlain(ctx, func(config *pgconn.Config) {
+		config.DialFunc = dialer(config.ConnectTimeout)
+		config.RuntimeParams["replication"] = "database"
+	})
+}
+
+func (l Login) connectPlain(ctx context.Context, change func(*pgconn.Config)) (*pgconn.PgConn, error) {
+	config, err := pgconn.ParseConfig(l.URL)
+	if err != nil {
+		return nil, l.problem(err)
+	}
+	l.set(config.RuntimeParams)
+	change(config)
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, l.problem(err)
+	}
+	return conn, nil
+}
+
+// Pool opens at most so many connections, each at its first use; until then nothing is asked.
+func (l Login) Pool(most int32) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(l.URL)
+	if err != nil {
+		return nil, l.problem(err)
+	}
+	config.MaxConns, config.MinConns = most, 0
+	l.set(config.ConnConfig.RuntimeParams)
+	return pgxpool.NewWithConfig(context.Background(), config)
+}
+
+// User is the role that logs in; empty if the URL cannot be read.
+func (l Login) User() string {
+	config, err := pgconn.ParseConfig(l.URL)
+	if err != nil {
+		return ""
+	}
+	return config.User
+}
+
+func (l Login) set(parameters map[string]string) {
+	maps.Copy(parameters, SessionSettings)
+	if l.Name != "" {
+		parameters["application_name"] = l.Name
+	}
+	maps.Copy(parameters, l.Settings)
+}
+
+// ConnectError is what came of connecting as source.url says: where, why, what to do. It holds nothing of the URL but host, port, and
+// where they are to be typed user and database.
+func ConnectError(err error) error { return Login{}.problem(err) }
+
+func (l Login) problem(err error) error {
 	if parse := (*pgconn.ParseConfigError)(nil); errors.As(err, &parse) {
-		return parseError(parse)
+		return l.parseProblem(parse)
 	}
 	where, at, user, database := "Postgres", "", "", ""
-	connect := (*pgconn.ConnectError)(nil)
-	if errors.As(err, &connect) {
+	if connect := (*pgconn.ConnectError)(nil); errors.As(err, &connect) {
 		at, err = net.JoinHostPort(connect.Config.Host, strconv.Itoa(int(connect.Config.Port))), connect.Unwrap()
 		user, database = connect.Config.User, connect.Config.Database
 		where += " at " + at
 	}
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
-		switch pg.Code {
-		case "28000": // invalid_authorization_specification
-			if strings.HasSuffix(pg.Message, "no encryption") {
-				return fmt.Errorf("%w: connect to %s: %s. Try: sslmode=verify-full in source.url, or see pg_hba.conf", cdc.ErrRefused, where, pg.Message)
-			}
-			fallthrough
-		case "28P01": // invalid_password
-			return fmt.Errorf("%w: connect to %s: %s. Try: check user and password in source.url, and pg_hba.conf", cdc.ErrRefused, where, pg.Message)
-		case "3D000": // invalid_catalog_name
-			return fmt.Errorf("%w: connect to %s: %s. Try: check the database in source.url", cdc.ErrRefused, where, pg.Message)
-		case "42501": // insufficient_privilege
-			return fmt.Errorf("%w: connect to %s: %s. Try, as a superuser: %s", cdc.ErrRefused, where, pg.Message, grant(pg.Message, user, database))
+	where = "connect to " + where
+	if said := (*pgconn.PgError)(nil); errors.As(err, &said) {
+		return l.serverProblem(said, where, user, database)
+	}
+	if way := cdc.TLSWayOut(err, l.tls()); way != "" {
+		return cdc.Refused("%s", where).Because(attempts{err, at}).Fix("%s", way)
+	}
+	return cdc.Failed("%s", where).Of(cdc.ErrUnreachable).Because(attempts{err, at}).Fix("see that Postgres runs and %s is right", l.key())
+}
+
+// serverProblem is what the server said to one who would log in.
+func (l Login) serverProblem(said *pgconn.PgError, where, user, database string) error {
+	refused := cdc.Refused("%s: %s", where, said.Message)
+	switch said.Code {
+	case "28000": // invalid_authorization_specification
+		if strings.HasSuffix(said.Message, "no encryption") {
+			return refused.Fix("sslmode=verify-full in %s, or see pg_hba.conf", l.key())
 		}
-		return fmt.Errorf("connect to %s: %s", where, ServerError(pg.Code, pg.Message))
+		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
+	case "28P01": // invalid_password
+		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
+	case "3D000": // invalid_catalog_name
+		return refused.Fix("check the database in %s", l.key())
+	case "42501": // insufficient_privilege
+		return refused.FixBy("a superuser", "%s", grant(said.Message, user, database))
 	}
-	if way := cdc.TLSWayOut(err, sourceTLS); way != "" {
-		return fmt.Errorf("%w: connect to %s: %w. Try: %s", cdc.ErrRefused, where, attempts{err, at}, way)
-	}
-	return fmt.Errorf("connect to %s: %w", where, attempts{err, at})
+	return cdc.Failed("%s: %s", where, ServerError(said.Code, said.Message)).Of(cdc.ErrUnreachable).Fix("see that Postgres runs and %s is right", l.key())
+}
+
+func (l Login) key() string { return cmp.Or(l.Key, "source.url") }
+
+func (l Login) tls() cdc.TLSKeys {
+	key := l.key()
+	return cdc.TLSKeys{Address: key, CA: "sslrootcert in " + key, Cert: "sslcert and sslkey in " + key, Use: "sslmode in " + key}
 }
 
 // grant is the statement that lets the user connect, for a stream or at all.
 func grant(message, user, database string) string {
 	if strings.Contains(message, " for database ") && user != "" && database != "" {
-		return "GRANT CONNECT ON DATABASE " + quoted(database) + " TO " + quoted(user)
+		return "GRANT CONNECT ON DATABASE " + quote(database) + " TO " + quote(user)
 	}
 	return LetReplicate(user)
 }
@@ -64,29 +191,27 @@ func LetReplicate(user string) string {
 	if user == "" {
 		return "give the role of source.url the attribute REPLICATION"
 	}
-	return "ALTER ROLE " + quoted(user) + " REPLICATION"
+	return "ALTER ROLE " + quote(user) + " REPLICATION"
 }
 
-// quoted is an identifier as SQL takes it, whatever word it is.
-func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
+// quote is an identifier as SQL takes it, whatever word it is.
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-var sourceTLS = cdc.TLSKeys{Address: "source.url", CA: "sslrootcert in source.url", Cert: "sslcert and sslkey in source.url", Use: "sslmode in source.url"}
-
-// parseError says why an address cannot be used. Of pgconn's own words only those are passed on that hold nothing of the address but
+// parseProblem says why an address cannot be used. Of pgconn's own words only those are passed on that hold nothing of the address but
 // a file's name.
-func parseError(err *pgconn.ParseConfigError) error {
+func (l Login) parseProblem(err *pgconn.ParseConfigError) error {
 	var file *fs.PathError
 	switch cause := err.Unwrap(); {
 	case errors.As(cause, &file):
-		return fmt.Errorf("%w: a file that source.url names (sslrootcert, sslcert or sslkey): %w. Try: an absolute path that dirtbike's user may read", cdc.ErrRefused, file)
+		return cdc.Refused("a file that %s names (sslrootcert, sslcert or sslkey)", l.key()).Because(file).Fix("an absolute path that dirtbike's user may read")
 	case cause != nil && strings.HasPrefix(cause.Error(), "unable to add CA"):
-		return fmt.Errorf("%w: sslrootcert in source.url names a file without a PEM certificate. Try: a file with -----BEGIN CERTIFICATE-----", cdc.ErrRefused)
+		return cdc.Refused("sslrootcert in %s names a file without a PEM certificate", l.key()).Fix("a file with -----BEGIN CERTIFICATE-----")
 	case cause != nil && strings.Contains(cause.Error(), "sslmode is invalid"):
-		return fmt.Errorf("%w: source.url has an unknown sslmode. Try: sslmode=verify-full", cdc.ErrRefused)
+		return cdc.Refused("%s has an unknown sslmode", l.key()).Fix("sslmode=verify-full")
 	case cause != nil && (strings.Contains(cause.Error(), "sslkey") || strings.HasPrefix(cause.Error(), "unable to load cert")):
-		return fmt.Errorf("%w: sslcert and sslkey in source.url do not fit together. Try: give both, a certificate and its own key, as PEM", cdc.ErrRefused)
+		return cdc.Refused("sslcert and sslkey in %s do not fit together", l.key()).Fix("give both, a certificate and its own key, as PEM")
 	}
-	return fmt.Errorf("%w: source.url is no Postgres URL. Try: postgres://user@host:5432/database", cdc.ErrRefused)
+	return cdc.Refused("%s is no Postgres URL", l.key()).Fix("postgres://user@host:5432/database")
 }
 
 // attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, whatever ways (TLS, plain) led to it,

@@ -34,7 +34,11 @@ func TestConnectErrorSaysEachAttemptOnce(t *testing.T) {
 			config.LookupFunc = lookup
 		}
 		_, err = pgconn.ConnectConfig(t.Context(), config)
-		require.EqualError(t, ConnectError(err), want, url)
+		var problem *cdc.Problem
+		require.ErrorAs(t, ConnectError(err), &problem)
+		require.ErrorIs(t, problem, cdc.ErrUnreachable)
+		require.NotEmpty(t, problem.Remedies())
+		require.Equal(t, want, problem.What+": "+problem.Cause.Error(), url)
 		var connect *net.OpError
 		require.Equal(t, config.Host != "nowhere", errors.As(ConnectError(err), &connect), "the cause stays known")
 	}

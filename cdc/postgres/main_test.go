@@ -46,7 +46,7 @@ func newRig(t *testing.T, p *embedded.Postgres) *rig {
 
 func (r *rig) source(url string) *Source {
 	return New(Options{
-		URL: url, Slot: "slot_" + r.conn.Config().Database, Publication: `the "pub's" name`,
+		Login: Login{URL: url}, Slot: "slot_" + r.conn.Config().Database, Publication: `the "pub's" name`,
 		Frames: func() cdc.FrameDecoder { return frames{} },
 		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
 			return &exported{name: name, point: point, release: release}

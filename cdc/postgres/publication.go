@@ -15,7 +15,7 @@ import (
 
 // Published implements cdc.Source.
 func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, members map[uint32]cdc.PublishedBy, err error) {
-	conn, err := s.connect(ctx)
+	conn, err := s.options.Login.Connect(ctx)
 	if err != nil {
 		return false, nil, err
 	}
@@ -25,7 +25,7 @@ func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool
 
 // EnsurePublication implements cdc.Source. What it may not change itself it refuses with the statement that does.
 func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) error {
-	conn, err := s.connect(ctx)
+	conn, err := s.options.Login.Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,5 +185,3 @@ func tableList(tables []*cdc.Table) string {
 	}
 	return strings.Join(names, ", ")
 }
-
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -15,10 +15,8 @@ import (
 
 // SnapshotOptions of the snapshots of one source.
 type SnapshotOptions struct {
-	// URL of the database; never printed.
-	URL string
-	// Settings are session settings that fix the text form of values.
-	Settings map[string]string
+	// Login to the database, a connection for each Copy.
+	Login Login
 	// Rows makes the decoder of one COPY.
 	Rows func() cdc.RowDecoder
 }
@@ -68,16 +66,9 @@ func (s *Snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) e
 }
 
 func (s *Snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
-	config, err := pgconn.ParseConfig(s.options.URL)
+	conn, err := s.options.Login.ConnectPlain(ctx)
 	if err != nil {
-		return nil, ConnectError(err)
-	}
-	for name, value := range s.options.Settings {
-		config.RuntimeParams[name] = value
-	}
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, ConnectError(err)
+		return nil, err
 	}
 	// row_security off makes a policy that would hide rows an error instead of a gap
 	begin := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '" + strings.ReplaceAll(s.name, "'", "''") + "'; SET LOCAL row_security = off"

@@ -62,7 +62,7 @@ func export(t *testing.T, url, as string) *Snapshot {
 	_, err := conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ")
 	require.NoError(t, err)
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT pg_export_snapshot()").Scan(&name))
-	o := SnapshotOptions{URL: as, Settings: map[string]string{"TimeZone": "UTC"}, Rows: func() cdc.RowDecoder { return &wholeRows{} }}
+	o := SnapshotOptions{Login: Login{URL: as}, Rows: func() cdc.RowDecoder { return &wholeRows{} }}
 	return NewSnapshot(o, name, 42, conn.Close)
 }
 
@@ -164,7 +164,7 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 		return err == nil && n == 0
 	}, 10*time.Second, 20*time.Millisecond)
 
-	unreachable := NewSnapshot(SnapshotOptions{URL: "postgres://u:hunter2@127.0.0.1:1/x"}, "x", 1, nil)
+	unreachable := NewSnapshot(SnapshotOptions{Login: Login{URL: "postgres://u:hunter2@127.0.0.1:1/x"}}, "x", 1, nil)
 	err = unreachable.Copy(t.Context(), copying("b"), nil)
 	require.ErrorContains(t, err, "127.0.0.1:1")
 	require.NotContains(t, err.Error(), "hunter2")

@@ -19,8 +19,8 @@ import (
 
 // Options of a Source.
 type Options struct {
-	// URL of the database; it may hold a password and is never printed.
-	URL string
+	// Login to the database.
+	Login Login
 	// Slot and Publication by their names in Postgres.
 	Slot, Publication string
 	// Frames makes the decoder of one stream.
@@ -43,47 +43,9 @@ func New(o Options) *Source {
 	return &Source{options: o}
 }
 
-// connect opens an ordinary connection.
-func (s *Source) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := pgx.Connect(ctx, s.options.URL)
-	if err != nil {
-		return nil, ConnectError(err)
-	}
-	return conn, nil
-}
-
-// connectReplication opens a connection that speaks the replication protocol.
-func (s *Source) connectReplication(ctx context.Context, name string) (*pgconn.PgConn, error) {
-	config, err := pgconn.ParseConfig(s.options.URL)
-	if err != nil {
-		return nil, ConnectError(err)
-	}
-	config.DialFunc = dialer(config.ConnectTimeout)
-	config.RuntimeParams["replication"] = "database"
-	// the text form of values depends on these (rule 30), whatever role or database say
-	for setting, value := range SessionSettings {
-		config.RuntimeParams[setting] = value
-	}
-	config.RuntimeParams["application_name"] = name
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, ConnectError(err)
-	}
-	return conn, nil
-}
-
-// SessionSettings make Postgres' text output independent of role, database and server settings.
-var SessionSettings = map[string]string{
-	"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "1",
-	"bytea_output": "hex", "client_encoding": "UTF8", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
-	"lock_timeout": "0", "application_name": "dirtbike",
-	// a row-level security policy that would hide rows is an error, not a gap
-	"row_security": "off",
-}
-
 // Identify implements cdc.Source.
 func (s *Source) Identify(ctx context.Context) (cdc.Identity, error) {
-	conn, err := s.connectReplication(ctx, SessionSettings["application_name"])
+	conn, err := s.options.Login.connectReplication(ctx)
 	if err != nil {
 		return cdc.Identity{}, err
 	}
@@ -137,7 +99,7 @@ func parseHistory(content string) ([]cdc.TimelineSwitch, error) {
 
 // Slot implements cdc.Source.
 func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
-	conn, err := s.connect(ctx)
+	conn, err := s.options.Login.Connect(ctx)
 	if err != nil {
 		return cdc.SlotStatus{}, false, err
 	}
@@ -153,7 +115,7 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 // CopyName is the application_name of the connection that holds a snapshot for copies of the slot's pipeline.
 func CopyName(slot string) string {
 	const most = 63 // Postgres cuts off the rest
-	name := SessionSettings["application_name"] + " copies for " + slot
+	name := CaptureName + " copies for " + slot
 	if len(name) > most {
 		name = fmt.Sprintf("%.54s %08x", name, crc32.ChecksumIEEE([]byte(slot)))
 	}
@@ -198,7 +160,7 @@ func serverMajor(conn *pgx.Conn) int {
 
 // DropSlot implements cdc.Source. One that somebody streams from is cdc.ErrRefused.
 func (s *Source) DropSlot(ctx context.Context) error {
-	conn, err := s.connect(ctx)
+	conn, err := s.options.Login.Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -230,7 +192,9 @@ func (s *Source) TemporarySnapshot(ctx context.Context) (cdc.Snapshot, error) {
 
 // createSlot creates a slot and exports its snapshot, which lives while the connection does nothing else.
 func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (cdc.Snapshot, error) {
-	conn, err := s.connectReplication(ctx, CopyName(s.options.Slot))
+	login := s.options.Login
+	login.Name = CopyName(s.options.Slot)
+	conn, err := login.connectReplication(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +203,7 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 	})
 	if err != nil {
 		_ = conn.Close(ctx) // the error that matters is the other one
-		return nil, slotError(name, s.user(), err)
+		return nil, slotError(name, login.User(), err)
 	}
 	point, err := cdc.ParseLSN(created.ConsistentPoint)
 	if err != nil {
@@ -247,15 +211,6 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 		return nil, err
 	}
 	return s.options.Snapshot(created.SnapshotName, point, conn.Close), nil
-}
-
-// user is the role that source.url names; empty if it cannot be read.
-func (s *Source) user() string {
-	config, err := pgconn.ParseConfig(s.options.URL)
-	if err != nil {
-		return ""
-	}
-	return config.User
 }
 
 func slotError(name, user string, err error) error {

@@ -50,7 +50,7 @@ func slotActive(err error) bool {
 }
 
 func (s *Source) startStream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc.Stream, error) {
-	conn, err := s.connectReplication(ctx, SessionSettings["application_name"])
+	conn, err := s.options.Login.connectReplication(ctx)
 	if err != nil {
 		return nil, err
 	}

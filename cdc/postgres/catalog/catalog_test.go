@@ -251,7 +251,7 @@ func TestListErrors(t *testing.T) {
 	require.Empty(t, list)
 	wrong := d.tables(Options{})
 	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunt%zz@h/x"} {
-		wrong.options.URL = url
+		wrong.options.Login.URL = url
 		_, err = wrong.List(t.Context())
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "hunt")

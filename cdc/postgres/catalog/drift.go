@@ -15,7 +15,7 @@ import (
 
 // Drift implements cdc.Tables.
 func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
-	conn, err := t.connect(ctx)
+	conn, err := t.options.Login.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

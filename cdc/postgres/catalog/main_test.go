@@ -87,7 +87,7 @@ func (r *ids) Register(_ context.Context, subject, _ string) (int, error) {
 func (*ids) Schema(context.Context, int) (string, error) { return "", fmt.Errorf("not asked for") }
 
 func (d *database) tables(o Options) *Tables {
-	o.URL, o.Prefix, o.Partitions = d.url, "clinic", 3
+	o.Login.URL, o.Prefix, o.Partitions = d.url, "clinic", 3
 	if o.Selection == nil {
 		o.Selection = all{}
 	}

@@ -57,7 +57,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 
 // connectToReread bounds how long a statement may wait: meanwhile no table goes on, and Postgres keeps its log.
 func (t *Tables) connectToReread(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := t.connect(ctx)
+	conn, err := t.options.Login.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -29,10 +29,8 @@ type Selection interface {
 
 // Options of Tables.
 type Options struct {
-	// URL of the database; never printed.
-	URL string
-	// Settings are session settings that fix the text form of values.
-	Settings   map[string]string
+	// Login to the database.
+	Login      postgres.Login
 	Prefix     string
 	Partitions int32
 	Selection  Selection
@@ -74,25 +72,9 @@ func New(o Options) *Tables {
 	return &Tables{options: o, known: map[uint32]*known{}}
 }
 
-// connect opens a connection whose text form of values is fixed.
-func (t *Tables) connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(t.options.URL)
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	for name, value := range t.options.Settings {
-		config.RuntimeParams[name] = value
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	return conn, nil
-}
-
 // List implements cdc.Tables.
 func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
-	conn, err := t.connect(ctx)
+	conn, err := t.options.Login.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

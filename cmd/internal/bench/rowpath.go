@@ -76,7 +76,7 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 // compile wires what a capture would.
 func (p *rowPath) compile(ctx context.Context) error {
 	p.tables = catalog.New(catalog.Options{
-		URL: p.url, Settings: postgres.SessionSettings, Prefix: "bench", Partitions: partitions,
+		Login: postgres.Login{URL: p.url}, Prefix: "bench", Partitions: partitions,
 		Selection: everyTable{}, Policies: keepAll{}, Registry: new(countingRegistry),
 	})
 	list, err := p.tables.List(ctx)
@@ -114,9 +114,9 @@ func (p *rowPath) close(ctx context.Context) error {
 
 // reader is the pipeline's own source, over the given slot.
 func (p *rowPath) reader(slot string) *postgres.Source {
-	copying := postgres.SnapshotOptions{URL: p.url, Settings: postgres.SessionSettings, Rows: func() cdc.RowDecoder { return new(pgcopy.Reader) }}
+	copying := postgres.SnapshotOptions{Login: postgres.Login{URL: p.url}, Rows: func() cdc.RowDecoder { return new(pgcopy.Reader) }}
 	return postgres.New(postgres.Options{
-		URL: p.url, Slot: slot, Publication: p.table.name,
+		Login: postgres.Login{URL: p.url}, Slot: slot, Publication: p.table.name,
 		Frames: func() cdc.FrameDecoder { return new(pgoutput.Events) },
 		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
 			return postgres.NewSnapshot(copying, name, point, release)

@@ -87,8 +87,8 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	if err != nil {
 		return nil, nil, err
 	}
-	tables := newTables(c, policies, reg)
-	co := captureOptions(c, newSource(o), sink, tables, prints)
+	tables := catalog.New(tableOptions(c, captureLogin(c), policies, reg))
+	co := captureOptions(c, newSource(o, captureLogin(o.Config)), sink, tables, prints)
 	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), capture.NewMetrics(o.Metrics), o.Fault
 	if o.Patient {
 		co.FirstContact = math.MaxInt64
@@ -99,13 +99,9 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	}, nil
 }
 
-func newTables(c *config.Config, policies schemas.Policies, registry schemas.Registry) *catalog.Tables {
-	return catalog.New(tableOptions(c, policies, registry))
-}
-
-func tableOptions(c *config.Config, policies schemas.Policies, registry schemas.Registry) catalog.Options {
+func tableOptions(c *config.Config, login postgres.Login, policies schemas.Policies, registry schemas.Registry) catalog.Options {
 	return catalog.Options{
-		URL: c.Source.URL.Reveal(), Settings: postgres.SessionSettings, Prefix: c.Kafka.Prefix,
+		Login: login, Prefix: c.Kafka.Prefix,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Selection:  selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
 	}
@@ -121,11 +117,18 @@ func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables c
 	}
 }
 
-func newSource(o Options) *postgres.Source {
-	url := o.Config.Source.URL.Reveal()
-	copying := postgres.SnapshotOptions{URL: url, Settings: postgres.SessionSettings, Rows: func() cdc.RowDecoder { return &pgcopy.Reader{} }}
+// captureLogin is how capture logs in to Postgres, MonitorLogin how everybody does who asks and does not capture.
+func captureLogin(c *config.Config) postgres.Login { return postgres.Login{URL: c.Source.URL.Reveal()} }
+
+// MonitorLogin is the login of those who ask Postgres and do not capture.
+func MonitorLogin(c *config.Config) postgres.Login {
+	return postgres.Login{URL: c.Source.URL.Reveal(), Name: postgres.MonitorName}
+}
+
+func newSource(o Options, login postgres.Login) *postgres.Source {
+	copying := postgres.SnapshotOptions{Login: login, Rows: func() cdc.RowDecoder { return &pgcopy.Reader{} }}
 	return postgres.New(postgres.Options{
-		URL: url, Slot: o.Config.Source.Slot, Publication: o.Config.Source.Publication, Log: o.Log.Named("replication"),
+		Login: login, Slot: o.Config.Source.Slot, Publication: o.Config.Source.Publication, Log: o.Log.Named("replication"),
 		Frames: func() cdc.FrameDecoder { return &pgoutput.Events{} },
 		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
 			return postgres.NewSnapshot(copying, name, point, release)

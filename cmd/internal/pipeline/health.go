@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"dirtbike/cdc/capture"
-	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/sinks/clickhouse/ledger"
@@ -33,7 +32,7 @@ type Health struct {
 
 // NewHealth wires the checks; nothing is connected yet.
 func NewHealth(c *config.Config) (*Health, error) {
-	pg, err := postgresPool(c)
+	pg, err := MonitorLogin(c).Pool(3)
 	if err != nil {
 		return nil, err
 	}
@@ -55,19 +54,6 @@ func NewHealth(c *config.Config) (*Health, error) {
 }
 
 func (h *Health) pingKafka(ctx context.Context) error { return kafkaError(h.kafka.Ping(ctx)) }
-
-func postgresPool(c *config.Config) (*pgxpool.Pool, error) {
-	o, err := pgxpool.ParseConfig(c.Source.URL.Reveal())
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	o.MaxConns, o.MinConns = 3, 0
-	for name, value := range postgres.SessionSettings {
-		o.ConnConfig.RuntimeParams[name] = value
-	}
-	o.ConnConfig.RuntimeParams["application_name"] = status.MonitorName
-	return pgxpool.NewWithConfig(context.Background(), o)
-}
 
 // ClickHouse opens the config's ClickHouse; it connects at the first use.
 func ClickHouse(c *config.Config) (driver.Conn, error) {

@@ -58,12 +58,12 @@ func worst(errs []error) (first error) {
 
 // postgresLogin logs in as the catalog's readers do, and as the stream does.
 func postgresLogin(ctx context.Context, c *config.Config) error {
-	conn, err := connectSource(ctx, c)
+	conn, err := MonitorLogin(c).Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx) // nothing is open on it
-	_, err = newSource(Options{Config: c, Log: zap.NewNop()}).Identify(ctx)
+	_, err = newSource(Options{Config: c, Log: zap.NewNop()}, MonitorLogin(c)).Identify(ctx)
 	if err == nil || errors.Is(err, cdc.ErrRefused) {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
@@ -40,7 +39,7 @@ func quietState(c *config.Config) stateReader {
 
 // readNamed reads the named tables from Postgres.
 func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named, error) {
-	conn, err := connectSource(ctx, c)
+	conn, err := MonitorLogin(c).Connect(ctx)
 	if err != nil {
 		return named{}, err
 	}
@@ -57,25 +56,6 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
 	}
 	return n, err
-}
-
-func connectSource(ctx context.Context, c *config.Config) (*pgx.Conn, error) {
-	o, err := pgx.ParseConfig(c.Source.URL.Reveal())
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	for name, value := range postgres.SessionSettings {
-		o.RuntimeParams[name] = value
-	}
-	o.RuntimeParams["application_name"] = status.MonitorName
-	conn, err := pgx.ConnectConfig(ctx, o)
-	if err != nil {
-		if err = postgres.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
-			err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
-		}
-		return nil, err
-	}
-	return conn, nil
 }
 
 // uncaptured lists the tables that no capture has taken on, while one streams: it puts them into the publication and the stored state

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -24,16 +23,13 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	options := tableOptions(c, policies, nil)
-	options.Settings = maps.Clone(options.Settings)
-	options.Settings["application_name"] = status.MonitorName
-	tables := catalog.New(options)
+	tables := catalog.New(tableOptions(c, MonitorLogin(c), policies, nil))
 	defer tables.Close(ctx)
 	listed, err := tables.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connectSource(ctx, c)
+	conn, err := MonitorLogin(c).Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

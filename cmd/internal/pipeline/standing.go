@@ -52,7 +52,7 @@ func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch ui
 	}
 	ctx, cancel := context.WithTimeout(ctx, standingTime)
 	defer cancel()
-	conn, err := connectSource(ctx, c)
+	conn, err := MonitorLogin(c).Connect(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +65,7 @@ func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch ui
 	if standby {
 		return state.Source.Epoch, nil
 	}
-	identity, err := newSource(Options{Config: c, Log: zap.NewNop()}).Identify(ctx)
+	identity, err := newSource(Options{Config: c, Log: zap.NewNop()}, MonitorLogin(c)).Identify(ctx)
 	if errors.Is(err, cdc.ErrRefused) {
 		return 0, err
 	}

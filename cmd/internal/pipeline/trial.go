@@ -40,7 +40,7 @@ func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
 	if t.Sink, err = newSink(o); err != nil {
 		return nil, err
 	}
-	t.Source, t.Tables, t.Policies = newSource(o), newTables(c, policies, registry), policies
+	t.Source, t.Tables, t.Policies = newSource(o, MonitorLogin(c)), catalog.New(tableOptions(c, MonitorLogin(c), policies, registry)), policies
 	t.Capture = capture.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
 	return t, nil
 }

@@ -11,7 +11,8 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
-	"dirtbike/cmd/internal/status"
+	"dirtbike/cmd/internal/pipeline"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -85,22 +86,9 @@ func (r *run) lookAtPostgres(ctx context.Context, p *part) {
 
 // connectPostgres opens a connection that cannot write.
 func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
-	o, err := pgx.ParseConfig(r.config.Source.URL.Reveal())
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	for name, value := range postgres.SessionSettings {
-		o.RuntimeParams[name] = value
-	}
-	o.RuntimeParams["application_name"] = status.MonitorName
-	o.RuntimeParams["default_transaction_read_only"] = "on"
-	connecting, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(connecting, o)
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	return conn, nil
+	return pipeline.MonitorLogin(r.config).ReadOnly().Connect(ctx)
 }
 
 // connectError says why nobody answers, or lets us in.

@@ -47,10 +47,6 @@ FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg
 LEFT JOIN pg_replication_slots s ON s.slot_name = $1
 LEFT JOIN pg_stat_replication_slots c ON c.slot_name = $1`
 
-// MonitorName is the application_name of connections to Postgres that look and do not capture: those of capture alone bear that of
-// replication.SessionSettings, by which the verbs see that one is there.
-const MonitorName = "dirtbike monitor"
-
 // Querier is what ops needs of Postgres; *pgxpool.Pool has it. It must be safe for concurrent use.
 type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -60,7 +56,7 @@ func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
 	began := time.Now()
-	row := pg.QueryRow(ctx, slotSQL, slot, postgres.SessionSettings["application_name"], postgres.CopyName(slot))
+	row := pg.QueryRow(ctx, slotSQL, slot, postgres.CaptureName, postgres.CopyName(slot))
 	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.connected)
 	if err != nil {
 		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)

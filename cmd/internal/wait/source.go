@@ -10,7 +10,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
-	"dirtbike/cmd/internal/status"
 )
 
 // Source is a connection to Postgres. It is not safe for concurrent use.
@@ -19,22 +18,14 @@ type Source struct{ Conn *pgconn.PgConn }
 // Connect opens a connection whose text form of values is fixed and whose transactions are REPEATABLE READ. Commits of its
 // own wait for no standby.
 func Connect(ctx context.Context, url string) (*Source, error) {
-	config, err := pgconn.ParseConfig(url)
-	if err != nil {
-		return nil, postgres.ConnectError(err)
+	conn, err := postgres.Login{URL: url, Name: postgres.MonitorName, Settings: map[string]string{
+		"default_transaction_isolation": "repeatable read", "synchronous_commit": "local",
+	}}.ConnectPlain(ctx)
+	if errors.Is(err, cdc.ErrUnreachable) {
+		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	for name, value := range postgres.SessionSettings {
-		config.RuntimeParams[name] = value
-	}
-	config.RuntimeParams["default_transaction_isolation"] = "repeatable read"
-	config.RuntimeParams["synchronous_commit"] = "local"
-	config.RuntimeParams["application_name"] = status.MonitorName
-	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		if err = postgres.ConnectError(err); errors.Is(err, cdc.ErrRefused) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
+		return nil, err
 	}
 	return &Source{conn}, nil
 }

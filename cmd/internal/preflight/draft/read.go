@@ -11,7 +11,6 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cmd/internal/status"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
@@ -101,24 +100,10 @@ func read(ctx context.Context, url string) (database, error) {
 }
 
 func connect(ctx context.Context, url string) (*pgx.Conn, error) {
-	o, err := pgx.ParseConfig(url)
-	if err != nil {
-		return nil, postgres.ConnectError(err)
-	}
-	for name, value := range postgres.SessionSettings {
-		o.RuntimeParams[name] = value
-	}
-	o.RuntimeParams["application_name"], o.RuntimeParams["lock_timeout"], o.RuntimeParams["default_transaction_read_only"] = status.MonitorName, lockTime, "on"
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, o)
-	if err == nil {
-		return conn, nil
-	}
-	if err = postgres.ConnectError(err); !errors.Is(err, cdc.ErrRefused) {
-		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and --source is right", cdc.ErrUnreachable, err)
-	}
-	return nil, err
+	login := postgres.Login{URL: url, Name: postgres.MonitorName, Settings: map[string]string{"lock_timeout": lockTime}, Key: "--source"}
+	return login.ReadOnly().Connect(ctx)
 }
 
 func readError(doing string, err error) error {
