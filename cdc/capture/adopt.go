@@ -73,7 +73,7 @@ func (s *session) prepare(ctx context.Context, t *liveTable) error {
 	if created && t.state.Phase == cdc.TableStreaming {
 		s.Log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.FullName()), zap.String("topic", t.Topic.Name))
 		t.state.Phase = cdc.TableCopying
-		if err := s.pipe.commitNow(ctx, nil, s.state.Point, t.state); err != nil { // before anything else can fail: it is made only once
+		if err := s.commitNow(ctx, t.state); err != nil { // before anything else can fail: it is made only once
 			return err
 		}
 	}

@@ -79,9 +79,6 @@ func (o *Options) defaults() {
 	}
 }
 
-// heartbeat is how often the state is committed even when nothing changes, so that a fenced capture notices (rule 4).
-const heartbeat = 4 * time.Second
-
 // Capture moves changes from a Source to a Sink: it recovers, copies what is not yet copied, and follows the log.
 type Capture struct {
 	Options
@@ -175,10 +172,11 @@ func (c *Capture) session(ctx context.Context) error {
 	if c.task != nil {
 		c.task.widen(state)
 	}
-	pipe := newPipe(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), c.Metrics)
-	pipe.listen(c.status.durable, func() {})
-	s := &session{Capture: c, pipe: pipe, state: state, live: map[uint32]*liveTable{}}
-	group.Go(func() error { return pipe.run(ctx) })
+	clocks := clocks{maxTransaction: c.MaxTransaction, commitInterval: c.CommitInterval}
+	committer := newCommitter(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), clocks, c.Metrics, state.Point)
+	committer.listen(c.status.durable, func() {})
+	s := &session{Capture: c, committer: committer, state: state, live: map[uint32]*liveTable{}}
+	group.Go(func() error { return committer.run(ctx) })
 	group.Go(func() error { return s.work(ctx) })
 	return group.Wait()
 }
@@ -186,10 +184,10 @@ func (c *Capture) session(ctx context.Context) error {
 // session is what one life knows.
 type session struct {
 	*Capture
-	pipe  *pipe
-	state *cdc.State
-	live  map[uint32]*liveTable // by relation OID; filled by start
-	first bool                  // it has made the slot: whatever does not fit is refused
+	committer *committer
+	state     *cdc.State
+	live      map[uint32]*liveTable // by relation OID; filled by start
+	first     bool                  // it has made the slot: whatever does not fit is refused
 }
 
 // liveTable is a captured table with its encoder.
@@ -205,6 +203,12 @@ type liveTable struct {
 }
 
 func (t *liveTable) quarantined() bool { return t.state.Phase == cdc.TableQuarantined }
+
+// commitNow commits changes of the state with the session's point, and waits until they are durable.
+func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) error {
+	point := s.state.Point
+	return s.committer.commitNow(ctx, part{reached: &point, changed: changed})
+}
 
 func (s *session) work(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {

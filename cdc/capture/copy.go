@@ -5,7 +5,6 @@ import (
 	"dirtbike/cdc"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -40,21 +39,18 @@ func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*
 
 func (s *session) endCopying(ctx context.Context) error {
 	s.state.Source.Phase = cdc.PhaseStreaming
-	return s.pipe.commitNow(ctx, nil, s.state.Point, s.state.Source)
+	return s.commitNow(ctx, s.state.Source)
 }
-
-// copyCommitEvery bounds how much a Kafka transaction of a copy holds in time; MaxTransaction bounds it in bytes.
-const copyCommitEvery = time.Second
 
 // copyTable writes all rows of one table, then its end markers together with "ended" in the state.
 func (s *session) copyTable(ctx context.Context, snapshot cdc.Snapshot, t *liveTable) error {
-	w := &copyWriter{session: s, ctx: ctx, table: t, committed: time.Now()}
+	w := &copyWriter{session: s, ctx: ctx, table: t}
 	w.meta = cdc.Meta{
 		Position: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: snapshot.Point()}, LSN: snapshot.Point(),
 		CommitTime: nowMicros(), Generation: t.state.Generation, Now: nowMicros(),
 	}
 	var err error
-	if w.chunk, err = s.pipe.pool.get(ctx); err != nil {
+	if w.chunk, err = s.committer.pool.get(ctx); err != nil {
 		return err
 	}
 	err = snapshot.Copy(ctx, t.Table, w.row)
@@ -73,14 +69,12 @@ func (s *session) copyTable(ctx context.Context, snapshot cdc.Snapshot, t *liveT
 // copyWriter fills chunks with one table's rows.
 type copyWriter struct {
 	*session
-	ctx       context.Context //nolint:containedctx // the row callback has no other way to it
-	table     *liveTable
-	chunk     *cdc.Chunk
-	meta      cdc.Meta
-	rows      int64
-	committed time.Time
-	bytes     int64
-	refused   error // the row that could not be carried
+	ctx     context.Context //nolint:containedctx // the row callback has no other way to it
+	table   *liveTable
+	chunk   *cdc.Chunk
+	meta    cdc.Meta
+	rows    int64
+	refused error // the row that could not be carried
 }
 
 func (w *copyWriter) row(row cdc.Tuple) error {
@@ -101,20 +95,14 @@ func (w *copyWriter) row(row cdc.Tuple) error {
 	return w.flush()
 }
 
-// flush sends the full chunk, with a commit when the transaction is large or old enough.
+// flush sends the full chunk.
 func (w *copyWriter) flush() error {
-	j := job{chunk: w.chunk}
-	w.bytes += int64(len(w.chunk.Bytes))
-	if w.bytes >= w.MaxTransaction/int64(w.SnapshotWorkers) || time.Since(w.committed) > copyCommitEvery || w.pipe.starved() {
-		j.commit = &commit{point: w.state.Point}
-		w.bytes, w.committed = 0, time.Now()
-	}
-	if err := w.pipe.send(w.ctx, j); err != nil {
+	if err := w.committer.send(w.ctx, part{chunk: w.chunk}); err != nil {
 		return err
 	}
 	w.status.table(w.table, w.rows)
 	var err error
-	w.chunk, err = w.pipe.pool.get(w.ctx)
+	w.chunk, err = w.committer.pool.get(w.ctx)
 	w.meta.Now = nowMicros()
 	return err
 }
@@ -126,7 +114,7 @@ func (w *copyWriter) end() error {
 	}
 	t.state.Phase, t.state.Rows = cdc.TableStreaming, w.rows
 	t.state.Cut = fmt.Sprintf("%x", w.meta.Position.AppendTo(nil))
-	if err := w.pipe.commitNow(w.ctx, w.chunk, w.state.Point, t.state); err != nil {
+	if err := w.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{t.state}}); err != nil {
 		return err
 	}
 	w.status.table(t, w.rows)
@@ -137,7 +125,7 @@ func (w *copyWriter) end() error {
 func (w *copyWriter) quarantine() error {
 	w.session.quarantine(w.table, w.refused)
 	w.table.state.Rows = w.rows
-	return w.pipe.commitNow(w.ctx, w.chunk, w.state.Point, w.table.state)
+	return w.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{w.table.state}})
 }
 
 // quarantine takes one table out (rule: failure has three scopes): its changes are no longer written, the others go on. The

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +19,7 @@ func (s *session) follow(ctx context.Context) error {
 		return fmt.Errorf("start replication at %s: %w", s.state.Point.Reported, err)
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // the connection ends either way
-	s.pipe.listen(func(d cdc.Durable) {
+	s.committer.listen(func(d cdc.Durable) {
 		stream.Report(d)
 		s.status.durable(d)
 	}, stream.Wake)
@@ -29,18 +28,13 @@ func (s *session) follow(ctx context.Context) error {
 	if err := s.readCuts(); err != nil {
 		return err
 	}
-	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point, submitted: time.Now()}
-	f.timer = time.AfterFunc(time.Hour, stream.Wake)
-	defer f.timer.Stop()
+	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point}
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
 	done := s.tick(ctx, stream)
 	defer done()
 	watched := s.watchDrift(ctx, &f.drifts, stream.Wake)
 	defer watched()
-	if f.chunk, err = s.pipe.pool.get(ctx); err != nil {
-		return err
-	}
 	return f.run(ctx)
 }
 
@@ -71,7 +65,7 @@ func (s *session) binary() bool {
 	return true
 }
 
-// tick keeps an idle stream moving: the server answers with how far its log reaches, and the loop gets to look at the clock.
+// tick keeps an idle stream moving: the server answers with how far its log reaches.
 // The caller ends it with done, which waits for it.
 func (s *session) tick(ctx context.Context, stream cdc.Stream) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -85,7 +79,6 @@ func (s *session) tick(ctx context.Context, stream cdc.Stream) (done func()) {
 				return
 			case <-idle.C:
 				_ = stream.Nudge() // Next reports why the connection is gone
-				stream.Wake()
 			}
 		}
 	})
@@ -103,13 +96,10 @@ type follower struct {
 	stream cdc.Stream
 	stored cdc.Point // where the last life stopped: what is at or below it is skipped
 	point  cdc.Point // the newest point that may be submitted
-	dirty  bool      // point or changed moved since the last submit
+	dirty  bool      // point or changed moved since the last answer
 
-	chunk     *cdc.Chunk
-	changed   []cdc.StateChange
-	sent      int64 // bytes sent since the last commit
-	submitted time.Time
-	timer     *time.Timer
+	chunk   *cdc.Chunk        // what was read and not sent; nil if nothing was
+	changed []cdc.StateChange // that belong to it
 
 	inside bool       // between Begin and Commit
 	skip   bool       // the transaction is stored already
@@ -148,7 +138,10 @@ func (f *follower) event(ctx context.Context, e *cdc.Event) error {
 	case cdc.EventKeepalive:
 		return f.keepalive(ctx, e)
 	case cdc.EventWake:
-		return f.look(ctx)
+		if f.inside {
+			return f.answer(ctx)
+		}
+		return f.between(ctx)
 	case cdc.EventNone:
 	}
 	return fmt.Errorf("the stream delivered an event of unknown kind %d at %s", e.Kind, e.LSN)
@@ -196,6 +189,9 @@ func (f *follower) row(ctx context.Context, e *cdc.Event) error {
 	f.meta.Position.Ordinal++
 	f.meta.LSN = e.LSN
 	if t := f.wanted(e.Relation); t != nil {
+		if err := f.room(ctx); err != nil {
+			return err
+		}
 		f.meta.Generation = t.state.Generation
 		m := markOf(f.chunk)
 		err := f.encode(ctx, t, e)
@@ -236,6 +232,9 @@ func (f *follower) truncate(ctx context.Context, e *cdc.Event) error {
 		t := f.wanted(relation)
 		if t == nil {
 			continue
+		}
+		if err := f.room(ctx); err != nil {
+			return err
 		}
 		f.meta.Generation = t.state.Generation
 		if err := t.encoder.Truncate(f.chunk, &f.meta); err != nil {
@@ -295,38 +294,30 @@ func (f *follower) refuse(t *liveTable, reason error) {
 	f.dirty = true
 }
 
-// longestOpen is how long a Kafka transaction is held open for the rest of a source transaction: readers wait for it, and
-// the broker ends it after kafka.transaction_timeout.
-const longestOpen = 10 * time.Second
-
-// full sends a full chunk on. When the Kafka transaction has grown too large or too old, or no chunk is left, it is committed
-// with a partial point.
+// full sends a full chunk on, with the point inside the present transaction.
 func (f *follower) full(ctx context.Context) error {
-	if len(f.chunk.Bytes) < f.ChunkBytes {
+	if f.chunk == nil || len(f.chunk.Bytes) < f.ChunkBytes {
 		return nil
 	}
-	f.sent += int64(len(f.chunk.Bytes))
 	f.meta.Now = nowMicros()
-	if f.sent < f.MaxTransaction && time.Since(f.submitted) < longestOpen && !f.pipe.starved() {
-		return f.pass(ctx, job{reached: &commit{point: f.partial(), changed: slices.Clip(f.changed)}})
-	}
-	return f.pass(ctx, job{commit: &commit{point: f.partial(), changed: f.changed}})
+	return f.committer.send(ctx, f.part(f.partial()))
 }
 
-// pass sends the job with the chunk, if anything is in it. The next chunk is taken only then: the sink may give none back before
-// the job's commit.
-func (f *follower) pass(ctx context.Context, j job) error {
-	if len(f.chunk.Records) > 0 {
-		j.chunk, f.chunk = f.chunk, nil
+// part takes what was read since the last part, up to the point.
+func (f *follower) part(point cdc.Point) part {
+	p := part{reached: &point, changed: f.changed}
+	f.changed = nil
+	if f.chunk != nil && len(f.chunk.Records) > 0 {
+		p.chunk, f.chunk = f.chunk, nil
 	}
-	if j.commit != nil {
-		f.changed, f.sent, f.submitted = nil, 0, time.Now()
+	return p
+}
+
+// room takes a chunk to write to. None is held without a row in it: other writers may wait for it.
+func (f *follower) room(ctx context.Context) (err error) {
+	if f.chunk == nil {
+		f.chunk, err = f.committer.pool.get(ctx)
 	}
-	if err := f.pipe.send(ctx, j); err != nil || f.chunk != nil {
-		return err
-	}
-	var err error
-	f.chunk, err = f.pipe.pool.get(ctx)
 	return err
 }
 
@@ -352,7 +343,7 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 		f.point.Partial = false
 	}
 	f.advance(e.EndLSN, e.CommitTime)
-	return f.submit(ctx)
+	return f.between(ctx)
 }
 
 // keepalive advances an idle source: with no transaction open, everything up to walEnd has been delivered (rule 8).
@@ -368,7 +359,7 @@ func (f *follower) keepalive(ctx context.Context, e *cdc.Event) error {
 	if e.WALEnd == f.point.Reported {
 		f.point.Time = max(f.point.Time, e.ServerTime) // goes out with the next commit
 	}
-	return f.submit(ctx)
+	return f.between(ctx)
 }
 
 func (f *follower) advance(end cdc.LSN, at int64) {
@@ -380,44 +371,28 @@ func (f *follower) advance(end cdc.LSN, at int64) {
 	f.dirty = true
 }
 
-// look is what the loop does when it was woken: a batch may be due.
-func (f *follower) look(ctx context.Context) error {
-	if f.inside {
-		return f.linger(ctx)
-	}
-	return f.submit(ctx)
-}
-
-// linger splits a transaction whose rest does not come, so that what was read of it does not wait (rule 7); the pipe itself keeps
-// the commits coming. A transaction that is stored already has nothing that waits.
-func (f *follower) linger(ctx context.Context) error {
-	unwritten := f.sent == 0 && len(f.chunk.Records) == 0 && len(f.changed) == 0
-	if f.skip || unwritten || !f.pipe.idle() || time.Since(f.submitted) <= longestOpen {
+// answer gives the committer what it asks for. Between transactions that is the point reached; inside one only to split it, so that what
+// was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing waits.
+func (f *follower) answer(ctx context.Context) error {
+	asked := f.committer.request()
+	switch {
+	case asked == askNothing, asked == answered:
 		return nil
-	}
-	return f.pass(ctx, job{commit: &commit{point: f.partial(), changed: f.changed}})
-}
-
-// patience is how long a batch waits for a busy sink before it is closed all the same: under a load that the sink only just
-// carries it is never idle.
-const patience = time.Second
-
-// submit closes the batch and hands it to the sink, if the sink is free and the last commit is not too recent; the sink
-// wakes the loop when it has become free, so that nothing waits longer than needed.
-func (f *follower) submit(ctx context.Context) error {
-	if !f.inside {
-		if err := f.settleDrift(); err != nil {
-			return err
-		}
-	}
-	since := time.Since(f.submitted)
-	if f.inside || !f.dirty && since < heartbeat || !f.pipe.idle() && since < patience {
+	case f.inside && (asked < askSplit || f.skip || f.chunk == nil && len(f.changed) == 0):
 		return nil
-	}
-	if wait := f.CommitInterval - since; wait > 0 {
-		f.timer.Reset(wait)
+	case f.inside:
+		return f.committer.answer(ctx, f.part(f.partial()))
+	case asked < askPoint && !f.dirty:
 		return nil
 	}
 	f.dirty = false
-	return f.pass(ctx, job{commit: &commit{point: f.point, changed: f.changed}})
+	return f.committer.answer(ctx, f.part(f.point))
+}
+
+// between is what the loop does between transactions.
+func (f *follower) between(ctx context.Context) error {
+	if err := f.settleDrift(); err != nil {
+		return err
+	}
+	return f.answer(ctx)
 }

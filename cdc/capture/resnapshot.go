@@ -156,7 +156,7 @@ func (s *session) renew(ctx context.Context, tables []*cdc.Table, found bool) er
 	s.Fault.At(cdc.FaultRenewing)
 	if found {
 		// another that was started meanwhile may have a new slot already: then this one is fenced here
-		if err := s.pipe.commitNow(ctx, nil, s.state.Point, s.state.Source); err != nil {
+		if err := s.commitNow(ctx, s.state.Source); err != nil {
 			return err
 		}
 		if err := s.Source.DropSlot(ctx); err != nil {
@@ -165,7 +165,7 @@ func (s *session) renew(ctx context.Context, tables []*cdc.Table, found bool) er
 	}
 	s.Fault.At(cdc.FaultSlotDropped)
 	s.state.Source.Phase = cdc.PhaseCreating
-	if err := s.pipe.commitNow(ctx, nil, s.state.Point, s.state.Source); err != nil {
+	if err := s.commitNow(ctx, s.state.Source); err != nil {
 		return err
 	}
 	return s.build(ctx, tables)

@@ -113,7 +113,7 @@ func (s *session) build(ctx context.Context, tables []*cdc.Table) error {
 	point := snapshot.Point()
 	s.state.Source.ConsistentPoint, s.state.Source.Phase = point, cdc.PhaseCopying
 	s.state.Point = cdc.Point{Position: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: point}, Reported: point, Time: nowMicros()}
-	if err := s.pipe.commitNow(ctx, nil, s.state.Point, s.state.Source); err != nil {
+	if err := s.commitNow(ctx, s.state.Source); err != nil {
 		return err
 	}
 	return s.copyAll(ctx, snapshot, s.uncopied())
@@ -133,7 +133,7 @@ func (s *session) resume(ctx context.Context, identity cdc.Identity, tables []*c
 	if first || len(s.uncopied()) > 0 {
 		s.state.Source.Phase = cdc.PhaseCopying
 	}
-	if err := s.pipe.commitNow(ctx, nil, s.state.Point, append(changed, s.state.Source)...); err != nil {
+	if err := s.commitNow(ctx, append(changed, s.state.Source)...); err != nil {
 		return err
 	}
 	if err := s.publish(ctx, tables, members, first); err != nil {
@@ -185,7 +185,7 @@ func (s *session) publish(ctx context.Context, tables []*cdc.Table, members map[
 			s.leaveOut(t, fmt.Errorf("it is not in the publication: %w", err))
 		}
 	}
-	return s.pipe.commitNow(ctx, nil, s.state.Point, changed...)
+	return s.commitNow(ctx, changed...)
 }
 
 // mergedHashKeys adds the config's keys to those the topics were written with, which stay known.
@@ -203,7 +203,7 @@ func (s *session) mergedHashKeys() map[string]string {
 // open begins a new generation of each table: its open markers and its state are one transaction, committed before the snapshot
 // is taken. Other changes of the state go with it.
 func (s *session) open(ctx context.Context, tables []*liveTable, changed []cdc.StateChange) error {
-	c, err := s.pipe.pool.get(ctx)
+	c, err := s.committer.pool.get(ctx)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,8 @@ func (s *session) open(ctx context.Context, tables []*liveTable, changed []cdc.S
 		changed = append(changed, t.state)
 		s.status.table(t, 0)
 	}
-	return s.pipe.commitNow(ctx, c, s.state.Point, changed...)
+	point := s.state.Point
+	return s.committer.commitNow(ctx, part{chunk: c, reached: &point, changed: changed})
 }
 
 func nowMicros() int64 { return time.Now().UnixMicro() }

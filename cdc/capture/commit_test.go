@@ -1,0 +1,209 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+)
+
+// writers are a committer over a broker's sink, with the pool that its writers share.
+type writers struct {
+	broker *broker
+	*committer
+	table *cdc.Table
+	wakes chan struct{}
+}
+
+func newWriters(t *testing.T, chunks int, maxTransaction int64) *writers {
+	t.Helper()
+	w := &writers{broker: newBroker(), table: table(1, "a"), wakes: make(chan struct{}, 1)}
+	sink := w.broker.sink()
+	_, err := sink.Recover(t.Context())
+	require.NoError(t, err)
+	c := clocks{maxTransaction: maxTransaction, commitInterval: 20 * time.Millisecond}
+	w.committer = newCommitter(sink, newChunkPool(chunks, 100), c, NewMetrics(nil), cdc.Point{})
+	w.listen(func(cdc.Durable) {}, func() {
+		select {
+		case w.wakes <- struct{}{}:
+		default:
+		}
+	})
+	return w
+}
+
+// chunk takes one and fills it with n records of an operation, counted from a number.
+func (w *writers) chunk(ctx context.Context, op string, from uint32, n int) (*cdc.Chunk, error) {
+	c, err := w.pool.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &fakeEncoder{t: w.table}
+	for i := range uint32(n) {
+		e.append(c, 0, op, cdc.Position{Epoch: 1, CommitLSN: 1, Ordinal: from + i}, 1, fmt.Sprint(op, from+i))
+	}
+	return c, nil
+}
+
+func at(ordinal uint32, partial bool) *cdc.Point {
+	return &cdc.Point{Position: cdc.Position{Epoch: 1, CommitLSN: 1, Ordinal: ordinal}, Partial: partial}
+}
+
+// follow writes rows up to a number as the follower does: full chunks with the point inside, and a point when it is asked for.
+func (w *writers) follow(ctx context.Context, rng *rand.Rand, rows uint32) error {
+	next := uint32(1)
+	for next <= rows {
+		n := min(1+rng.IntN(5), int(rows-next)+1)
+		c, err := w.chunk(ctx, "c", next, n)
+		if err != nil {
+			return err
+		}
+		next += uint32(n)
+		p := part{chunk: c, reached: at(next, true)}
+		if rng.IntN(2) == 0 {
+			p.reached = at(next, false)
+		}
+		send := w.send
+		if r := w.request(); r != answered && (r >= askSplit || r > askNothing && !p.reached.Partial) {
+			send = w.answer
+		}
+		if err := send(ctx, p); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond) // the bubble's clock
+	}
+	return w.commitNow(ctx, part{reached: at(next, false)})
+}
+
+// copyRows writes chunks without a point, and ends with its state.
+func (w *writers) copyRows(ctx context.Context, rng *rand.Rand, name string, chunks int) error {
+	rows := int64(0)
+	for range chunks {
+		n := 1 + rng.IntN(5)
+		c, err := w.chunk(ctx, name, 0, n)
+		if err != nil {
+			return err
+		}
+		rows += int64(n)
+		if err := w.send(ctx, part{chunk: c}); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(rng.IntN(100)) * time.Millisecond) // the bubble's clock
+	}
+	return w.commitNow(ctx, part{changed: []cdc.StateChange{cdc.TableState{Table: name, Rows: rows}}})
+}
+
+// TestCopiesBesideTheFollower: whatever the order, each commit holds exactly the follower's rows up to its point, an ended copy's state
+// comes with all its rows, no two commits are too far apart, and nothing waits for ever, even if the sink keeps chunks until Commit.
+func TestCopiesBesideTheFollower(t *testing.T) {
+	base := uint64(time.Now().UnixNano())
+	if *seedFlag != 0 {
+		synctest.Test(t, func(t *testing.T) { copiesBesideTheFollower(t, *seedFlag) })
+		return
+	}
+	for i := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) { copiesBesideTheFollower(t, base+i) })
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func copiesBesideTheFollower(t *testing.T, seed uint64) {
+	defer func() {
+		if t.Failed() {
+			t.Logf("run again with -run %s -seed %d", t.Name(), seed)
+		}
+	}()
+	rng := rand.New(rand.NewPCG(seed, 5))
+	w := newWriters(t, 1+rng.IntN(4), int64(50+rng.IntN(500)))
+	w.broker.late, w.broker.slow = rng.IntN(2) == 0, time.Duration(rng.IntN(50))*time.Millisecond
+	w.watchCommits(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := errors.New("ended")
+	var run, all sync.WaitGroup
+	run.Go(func() {
+		if err := w.run(ctx); !errors.Is(err, ended) {
+			cancel(err)
+		}
+	})
+	require.NoError(t, w.commitNow(ctx, part{reached: at(1, false)}))
+	for i, work := range []func(rng *rand.Rand) error{
+		func(rng *rand.Rand) error { return w.follow(ctx, rng, 100) },
+		func(rng *rand.Rand) error { return w.copyRows(ctx, rng, "x", 30) },
+		func(rng *rand.Rand) error { return w.copyRows(ctx, rng, "y", 60) },
+	} {
+		own := rand.New(rand.NewPCG(seed, uint64(10+i)))
+		all.Go(func() {
+			if err := work(own); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	cancel(ended)
+	run.Wait()
+	require.ErrorIs(t, context.Cause(ctx), ended)
+	require.Len(t, w.broker.records, 100+int(w.broker.state.Tables[".x"].Rows+w.broker.state.Tables[".y"].Rows))
+	for i := 1; i < len(w.broker.times); i++ {
+		require.Less(t, w.broker.times[i].Sub(w.broker.times[i-1]), 2*time.Second)
+	}
+}
+
+// watchCommits judges the records and the state right after each commit.
+func (w *writers) watchCommits(t *testing.T) {
+	w.broker.fail = func(point string) error {
+		if point != "after" {
+			return nil
+		}
+		follower, copied := uint32(1), map[string]int64{}
+		for _, r := range w.broker.records {
+			if r.Op != "c" {
+				copied[r.Op]++
+				continue
+			}
+			require.Equal(t, follower, r.Position.Ordinal, "in order, and once")
+			follower++
+		}
+		require.Equal(t, follower, w.broker.state.Point.Position.Ordinal, "all that was sent up to the point, and no more")
+		for name, state := range w.broker.state.Tables {
+			require.Equal(t, state.Rows, copied[name[1:]])
+		}
+		return nil
+	}
+}
+
+// TestTheFollowerIsAskedForTheChunkThatOthersWaitFor: it is idle with the only chunk, and nothing is written that could be committed.
+func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriters(t, 1, 1000)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = w.run(ctx) }()
+		require.NoError(t, w.commitNow(ctx, part{reached: at(1, false)}))
+		held, err := w.chunk(ctx, "c", 1, 1)
+		require.NoError(t, err)
+		copied := make(chan error, 1)
+		go func() {
+			c, err := w.chunk(ctx, "r", 0, 1)
+			if err == nil {
+				err = w.commitNow(ctx, part{chunk: c})
+			}
+			copied <- err
+		}()
+		for w.request() != askSplit {
+			<-w.wakes
+		}
+		require.NoError(t, w.answer(ctx, part{chunk: held, reached: at(2, true)}))
+		require.NoError(t, <-copied)
+		require.Less(t, time.Since(w.broker.times[0]), time.Second)
+	})
+}
