@@ -68,6 +68,20 @@ func (p *Problem) FixBy(by, format string, args ...any) *Problem {
 	return p
 }
 
+// Then adds to every way out what must follow it, e.g. the copy of a table whose rights have been granted. It is the way out where
+// there is no other.
+func (p *Problem) Then(format string, args ...any) *Problem {
+	command, before := fmt.Sprintf(format, args...), p.Remedies()
+	p.Try = nil
+	for _, r := range before {
+		p.FixBy(r.By, "%s; then %s", r.Command, command)
+	}
+	if len(before) == 0 {
+		p.Fix("%s", command)
+	}
+	return p
+}
+
 // Error writes the problem in one line: kind, where, what, cause; what is safe; the ways out.
 func (p *Problem) Error() string {
 	var parts []string
@@ -99,20 +113,16 @@ func (p *Problem) advice() string {
 }
 
 func (p *Problem) safe() string {
-	if p.Safe == "" {
-		if cause := (*Problem)(nil); errors.As(p.Cause, &cause) {
-			return cause.safe()
-		}
+	if p.Safe == "" && p.Cause != nil {
+		return fieldsOf(p.Cause).safe()
 	}
 	return p.Safe
 }
 
 // Remedies are the ways out: the problem's own, or else those of its cause.
 func (p *Problem) Remedies() []Remedy {
-	if len(p.Try) == 0 {
-		if cause := (*Problem)(nil); errors.As(p.Cause, &cause) {
-			return cause.Remedies()
-		}
+	if len(p.Try) == 0 && p.Cause != nil {
+		return fieldsOf(p.Cause).Remedies()
 	}
 	return p.Try
 }
@@ -153,6 +163,9 @@ func Explain(err error) *Problem {
 	if err == nil {
 		return nil
 	}
+	if several := (Problems)(nil); errors.As(err, &several) && len(several) > 1 {
+		return &Problem{What: foldLines(err.Error())} // each says its own way out
+	}
 	var p *Problem
 	if !errors.As(err, &p) {
 		return ParseProblem(err.Error())
@@ -184,15 +197,66 @@ func ParseProblem(text string) *Problem {
 	return &Problem{What: text[:at], Try: []Remedy{{By: by, Command: command}}}
 }
 
+// fieldsOf gives the Problem in an error, or what its text says.
+func fieldsOf(err error) *Problem {
+	if p := (*Problem)(nil); errors.As(err, &p) {
+		return p
+	}
+	return ParseProblem(err.Error())
+}
+
 // withoutAdvice is the text of an error without its ways out.
 func withoutAdvice(err error) string {
 	if err == nil {
 		return ""
 	}
-	if p := (*Problem)(nil); errors.As(err, &p) {
-		return strings.TrimSuffix(foldLines(err.Error()), p.advice())
-	}
-	return foldLines(err.Error())
+	return strings.TrimSuffix(foldLines(err.Error()), fieldsOf(err).advice())
 }
 
 func foldLines(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
+
+// OneLine joins errors in one line; nil if there are none. It is for errors that are one problem together.
+func OneLine(errs ...error) error {
+	if err := errors.Join(errs...); err != nil {
+		return oneLine{err}
+	}
+	return nil
+}
+
+// oneLine writes an error of several lines, as errors.Join makes them, in one.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return foldLines(e.error.Error()) }
+func (e oneLine) Unwrap() error { return e.error }
+
+// Problems are several independent things to fix, each with its own ways out. Their text is one line, for logs; Lines gives one line
+// each.
+type Problems []error
+
+func (p Problems) Error() string { return strings.Join(p.lines(), "; ") }
+
+// Unwrap gives errors.Is and errors.As each of them.
+func (p Problems) Unwrap() []error { return p }
+
+func (p Problems) lines() []string {
+	out := make([]string, len(p))
+	for i, err := range p {
+		out[i] = foldLines(err.Error())
+	}
+	return out
+}
+
+// Lines gives the text of err for people: where it is about several things to fix, each is on a line of its own below what they are
+// about.
+func Lines(err error) string {
+	text := err.Error()
+	var several Problems
+	if !errors.As(err, &several) || len(several) < 2 {
+		return text
+	}
+	before, after, found := strings.Cut(text, several.Error())
+	if !found {
+		return text
+	}
+	return strings.TrimRight(before, " ") + "\n" + strings.Join(several.lines(), "\n") + after
+}

@@ -47,3 +47,20 @@ func TestProblemsStoredAsText(t *testing.T) {
 	again := Refused("a").Fix("b")
 	require.Equal(t, again.Try, ParseProblem(again.Error()).Try)
 }
+
+// TestCausesWithoutFields: what the text of a cause says to do is the problem's way out, once.
+func TestCausesWithoutFields(t *testing.T) {
+	cause := errors.New("no right. Try, as the owner: GRANT x")
+	require.EqualError(t, Failed("start").Because(cause), "start: no right. Try, as the owner: GRANT x")
+	require.EqualError(t, Failed("start").Because(cause).Fix("y"), "start: no right. Try: y")
+	require.EqualError(t, Failed("start").Because(errors.New("two\nlines")), "start: two; lines")
+}
+
+// TestThen: what must follow every way out.
+func TestThen(t *testing.T) {
+	require.Equal(t, []Remedy{{Command: "c"}}, Failed("a").Then("c").Remedies())
+	two := Failed("a").Fix("x").FixBy("the owner", "y")
+	again := Failed("b").Because(two).Then("c")
+	require.Equal(t, []Remedy{{Command: "x; then c"}, {By: "the owner", Command: "y; then c"}}, again.Remedies())
+	require.Equal(t, []Remedy{{Command: "x"}, {By: "the owner", Command: "y"}}, two.Remedies())
+}
