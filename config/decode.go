@@ -221,7 +221,7 @@ func (d *decoder) remember(path keyPath, key ast.Node) { d.at.of[path.id()] = pl
 
 // unknown names the nearest right key: of this section, else the same key of another.
 func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key string) {
-	try := nearest(key, keysOf(section))
+	try := Nearest(key, keysOf(section))
 	if elsewhere := findKey(configType, nil, key); try == "" && elsewhere != nil {
 		try = elsewhere.String()
 	}

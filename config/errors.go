@@ -152,7 +152,7 @@ const (
 
 // tryNearest is the way out of a name that does not exist: the candidate nearest to it, else a list of them, or what else to do.
 func tryNearest(word string, candidates []string, or string) string {
-	if best := nearest(word, candidates); best != "" {
+	if best := Nearest(word, candidates); best != "" {
 		return fmt.Sprintf(". Try: %q", best)
 	}
 	if len(candidates) == 0 {
@@ -168,14 +168,14 @@ func tryNearest(word string, candidates []string, or string) string {
 // tryFree is tryNearest, where a name may stand only once and others are taken: what is nearest to one of these is only to be removed,
 // since it would be there twice, or another's.
 func tryFree(word string, candidates, taken []string, or string) string {
-	if slices.Contains(taken, nearest(word, candidates)) {
+	if slices.Contains(taken, Nearest(word, candidates)) {
 		return ". Try: " + or
 	}
 	return tryNearest(word, slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return slices.Contains(taken, name) }), or)
 }
 
-// nearest is the candidate nearest to word, or empty if none is near.
-func nearest(word string, candidates []string) string {
+// Nearest is the candidate nearest to word, by edits and without regard to case; empty if none is near.
+func Nearest(word string, candidates []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
 		distance := distanceOf(strings.ToLower(word), strings.ToLower(candidate))

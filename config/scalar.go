@@ -159,7 +159,7 @@ func assignText(text string, into reflect.Value, tag reflect.StructTag) string {
 		return "not a text: it holds a zero byte. Try: a value without one"
 	}
 	if one, ok := into.Interface().(choice); ok && !slices.Contains(one.Values(), text) {
-		return fmt.Sprintf("not one of %s. Try: %s", strings.Join(one.Values(), ", "), cmp.Or(nearest(text, one.Values()), "one of these"))
+		return fmt.Sprintf("not one of %s. Try: %s", strings.Join(one.Values(), ", "), cmp.Or(Nearest(text, one.Values()), "one of these"))
 	}
 	if pattern, ok := tag.Lookup("pattern"); ok && !regexp.MustCompile(pattern).MatchString(text) {
 		return fmt.Sprintf("not of the form %s. Try: %s", pattern, sampleOf(tag))

@@ -2,7 +2,6 @@ package schemas
 
 import (
 	"fmt"
-	"strings"
 )
 
 // TypeRow is one row of the type table: how a kind travels, and what is lost on the way.
@@ -20,7 +19,7 @@ type TypeRow struct {
 	Lossy string
 }
 
-// TypeTable is the one type table (rule 30). It is exhaustive over Kind; ARCHITECTURE.md's copy is generated from it.
+// TypeTable is the one type table (rule 30). It is exhaustive over Kind; TYPES.md is generated from it.
 var TypeTable = [...]TypeRow{
 	{KindBool, "boolean", `"boolean"`, "Bool", true, true, ""},
 	{KindInt2, "smallint", `"int"`, "Int16", true, true, ""},
@@ -102,18 +101,4 @@ func ClickHouseType(t Type, nullable bool) string {
 		return "Nullable(" + base + ")"
 	}
 	return base
-}
-
-// TypeTableMarkdown renders the type table for the documentation.
-func TypeTableMarkdown() string {
-	var b strings.Builder
-	b.WriteString("| Postgres | Avro | ClickHouse | key | not held exactly |\n|---|---|---|---|---|\n")
-	for _, r := range TypeTable {
-		key := "no"
-		if r.Key {
-			key = "yes"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Postgres, r.Avro, r.ClickHouse, key, r.Lossy)
-	}
-	return b.String()
 }

@@ -1,15 +1,11 @@
 package schemas
 
 import (
-	"flag"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-var update = flag.Bool("update", false, "write the type table into ARCHITECTURE.md")
 
 // kinds are all kinds but KindInvalid.
 func kinds() (out []Kind) {
@@ -91,20 +87,4 @@ func TestClickHouseType(t *testing.T) {
 	} {
 		require.Equal(t, want, ClickHouseType(c.typ, c.nullable))
 	}
-}
-
-// TestTypeTableIsDocumented: ARCHITECTURE.md's copy is the table's own text.
-func TestTypeTableIsDocumented(t *testing.T) {
-	const page, begin, end = "../ARCHITECTURE.md", "<!-- types:begin -->\n", "<!-- types:end -->"
-	text, err := os.ReadFile(page)
-	require.NoError(t, err)
-	before, rest, ok := strings.Cut(string(text), begin)
-	require.True(t, ok)
-	copied, after, ok := strings.Cut(rest, end)
-	require.True(t, ok)
-	if *update {
-		copied = TypeTableMarkdown()
-		require.NoError(t, os.WriteFile(page, []byte(before+begin+copied+end+after), 0o644))
-	}
-	require.Equal(t, TypeTableMarkdown(), copied, "Try: go test ./schemas -update")
 }

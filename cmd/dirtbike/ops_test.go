@@ -64,8 +64,8 @@ func TestOps(t *testing.T) {
 		ready(t, at, 200)
 		_, body := get(t, at, "/readyz?verbose")
 		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]kafka ok\n[+]horizon ok\n[+]load ok\nreadyz check passed\n", body)
-		for i, line := range strings.Split(body, "\n")[:len(checks.Ready)] {
-			require.Equal(t, "[+]"+checks.Ready[i].Slug+" ok", line, "every check that is served is explained, in the same order")
+		for i, line := range strings.Split(body, "\n")[:len(checks.Ready())] {
+			require.Equal(t, "[+]"+checks.Ready()[i].Slug+" ok", line, "every check that is served is explained, in the same order")
 		}
 	})
 	t.Run("status", func(t *testing.T) { statusContract(t, r, at) })
@@ -88,7 +88,7 @@ func TestOps(t *testing.T) {
 		back := func() { require.NoError(t, r.stack.ClickHouse.Start(context.Background())) }
 		defer func() { back() }()
 		r.exec(`INSERT INTO things VALUES (500, 'while ClickHouse is away')`)
-		ready(t, at, 503, "[-]clickhouse failed: ", ". Changes wait in Kafka. Try: see that ClickHouse runs and clickhouse.url is right (README.md#check-clickhouse)\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
+		ready(t, at, 503, "[-]clickhouse failed: ", ". Changes wait in Kafka. Try: see that ClickHouse runs and clickhouse.url is right (dirtbike explain clickhouse)\n", "[+]slot ok", "[+]capture ok", "[+]kafka ok", "readyz check failed")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		require.Eventually(t, func() bool { // an answer from before the kill is used for a moment
@@ -107,7 +107,7 @@ func TestOps(t *testing.T) {
 		require.NoError(t, r.stack.Kafka.Kill())
 		back := func() { require.NoError(t, r.stack.Kafka.Start(context.Background())) }
 		defer func() { back() }()
-		ready(t, at, 503, "[-]kafka failed: ", ". What was committed is safe. Try: look at the brokers named in kafka.brokers (README.md#check-kafka)\n", "[+]clickhouse ok")
+		ready(t, at, 503, "[-]kafka failed: ", ". What was committed is safe. Try: look at the brokers named in kafka.brokers (dirtbike explain kafka)\n", "[+]clickhouse ok")
 		code, body := get(t, at, "/livez")
 		require.Equal(t, 200, code, body)
 		back()
@@ -158,10 +158,10 @@ func scrape(t *testing.T, at string) map[string]*dto.MetricFamily {
 	return families
 }
 
-// metricsContract: names, base units and help texts; what each means stands in ARCHITECTURE.md, which another test compares.
+// metricsContract: names, base units and help texts; what each means is in METRICS.md, which another test compares.
 func metricsContract(t *testing.T, at string) {
 	families := scrape(t, at)
-	page, err := os.ReadFile("../../ARCHITECTURE.md")
+	page, err := os.ReadFile("../internal/endpoints/METRICS.md")
 	require.NoError(t, err)
 	var ours []*dto.MetricFamily
 	for name, family := range families {
@@ -190,7 +190,7 @@ var rarely = []string{"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_second
 // promtoolAccepts lets Prometheus' own tool look at a scrape that has every documented metric: it must find nothing.
 func promtoolAccepts(t *testing.T, at string) {
 	promtool := embeddedtest.Tool(t, "promtool")
-	page, err := os.ReadFile("../../ARCHITECTURE.md")
+	page, err := os.ReadFile("../internal/endpoints/METRICS.md")
 	require.NoError(t, err)
 	families := scrape(t, at)
 	named := regexp.MustCompile("(?m)^\\| `(dirtbike_[a-z_]+)` \\|").FindAllStringSubmatch(string(page), -1)

@@ -130,7 +130,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
 	})
-	root.AddCommand(a.demo(), a.init(), a.check(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.resnapshot(), a.bench(), a.version())
+	root.AddCommand(a.demo(), a.init(), a.check(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.resnapshot(), a.explain(), a.bench(), a.version())
 	for _, verb := range root.Commands() {
 		if verb.Args != nil {
 			verb.Args = withWayOut(verb.Args)

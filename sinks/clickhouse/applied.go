@@ -66,7 +66,7 @@ func (k known) startPartition(t *topic, id int32, starts kadm.ListedOffsets) (*p
 		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.name, id, start.Err)
 	}
 	if end, ok := k.ends.Lookup(t.name, id); ok && end.Err == nil && p.applied > end.Offset {
-		return nil, fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy; what is in ClickHouse is safe. Try: delete the pipeline's topics (README, \"What is written where\"), then "+cdc.ResnapshotAllCommand, errAhead, t.name, id, p.applied, end.Offset)
+		return nil, fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy; what is in ClickHouse is safe. Try: delete the pipeline's topics (dirtbike explain pipeline-topics), then "+cdc.ResnapshotAllCommand, errAhead, t.name, id, p.applied, end.Offset)
 	}
 	switch {
 	case p.applied >= start.Offset:

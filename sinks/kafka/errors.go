@@ -75,7 +75,7 @@ func (s *Sink) wayOut(err error) string {
 	case errors.Is(err, kerr.UnsupportedCompressionType):
 		return "choose another kafka.compression, one that the brokers know"
 	case isOneOf(err, kerr.UnsupportedVersion, kerr.UnsupportedForMessageFormat):
-		return "upgrade the brokers: see the versions in the README"
+		return "upgrade the brokers: dirtbike explain kafka-version"
 	default:
 		return cdc.TLSWayOut(err, TLS)
 	}

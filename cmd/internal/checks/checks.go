@@ -1,21 +1,80 @@
-// Package checks holds what is said of every named check: of the readiness endpoint (Ready) and of `dirtbike check` (Preflight). The
-// README's section on checks is generated from it, so that each slug has an anchor there.
+// Package checks explains every named check, those of the readiness endpoint and those of `dirtbike check`, and the topics to which
+// other messages refer. CHECKS.md is its data; `dirtbike explain` prints it.
 package checks
 
-// Check is what somebody who is woken by a check wants to know. Every field is one or two sentences of plain Markdown.
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed CHECKS.md
+var page string
+
+// Check is what the person who is woken by a check wants to know. Meaning, Safe and Do are one or more sentences of plain Markdown,
+// each in one line.
 type Check struct {
-	// Slug names the check in outputs and in the README's anchor: lower-case letters and dashes, unique among all checks.
+	// Slug names the check in outputs: lower-case letters, digits and dashes, unique among all.
 	Slug string
-	// Meaning says what is wrong when it fails.
+	// Meaning says what is wrong when the check fails.
 	Meaning string
 	// Safe says what is not lost or wrong meanwhile.
 	Safe string
-	// Do is the command, or what else, that mends it.
+	// Do is the command, or what else, that fixes it.
 	Do string
 }
 
-// All are those of Ready, then those of Preflight.
-func All() []Check { return append(append([]Check(nil), Ready...), Preflight...) }
+// Reference is the command that prints the check's explanation.
+func (c Check) Reference() string { return "dirtbike explain " + c.Slug }
 
-// Anchor is where the README explains the check, a path relative to the project's root.
-func (c Check) Anchor() string { return "README.md#check-" + c.Slug }
+// Group is the checks under one heading.
+type Group struct {
+	Title  string
+	Checks []Check
+}
+
+// Groups are all checks in the order of the page; nobody may change them.
+var Groups = sync.OnceValue(func() []Group { return parse(page) })
+
+// Ready are the checks of /readyz, in the order in which it lists them. Where an error does not say what is safe or what to do, /readyz
+// takes the first sentence of Safe and of Do.
+func Ready() []Check { return Groups()[0].Checks }
+
+// Preflight are the checks of `dirtbike check`, in the order in which it lists them.
+func Preflight() []Check { return Groups()[1].Checks }
+
+// All are the checks of all groups.
+func All() (all []Check) {
+	for _, g := range Groups() {
+		all = append(all, g.Checks...)
+	}
+	return all
+}
+
+// Find gives the check of a slug; ok is false if there is none.
+func Find(slug string) (c Check, ok bool) {
+	all := All()
+	if i := slices.IndexFunc(all, func(c Check) bool { return c.Slug == slug }); i >= 0 {
+		return all[i], true
+	}
+	return Check{}, false
+}
+
+// parse reads the page: a heading of the second level for each group, one of the third for each check.
+func parse(page string) (groups []Group) {
+	for _, part := range strings.Split(page, "\n## ")[1:] {
+		entries := strings.Split(part, "\n### ")
+		g := Group{Title: strings.TrimSpace(entries[0])}
+		for _, entry := range entries[1:] {
+			slug, text, _ := strings.Cut(entry, "\n")
+			meaning, rest, _ := strings.Cut(text, "*Safe:*")
+			safe, do, _ := strings.Cut(rest, "*Do:*")
+			g.Checks = append(g.Checks, Check{slug, oneLine(meaning), oneLine(safe), oneLine(do)})
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+func oneLine(paragraph string) string { return strings.Join(strings.Fields(paragraph), " ") }

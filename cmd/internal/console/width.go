@@ -41,7 +41,7 @@ func Lay(texts []string, margin string, width int) string {
 			first = Indent
 		}
 		ways := append(Way.FindAllStringIndex(text, -1), []int{len(text)})
-		for _, line := range wrapped(text[:ways[0][0]], first, margin+Indent, width) {
+		for _, line := range Wrap(text[:ways[0][0]], first, margin+Indent, width) {
 			out.WriteString(line + "\n")
 		}
 		for j, at := range ways[:len(ways)-1] {
@@ -51,8 +51,9 @@ func Lay(texts []string, margin string, width int) string {
 	return out.String()
 }
 
-// wrapped breaks a text between words; one that is wider than a line, as a long name, stays whole.
-func wrapped(text, first, next string, width int) (lines []string) {
+// Wrap breaks a text between words into lines of at most width columns, the first after one margin, the others after another. A word that
+// is wider than a line, as a long name or a URL, stays whole.
+func Wrap(text, first, next string, width int) (lines []string) {
 	line := ""
 	for _, word := range strings.Fields(text) {
 		switch {

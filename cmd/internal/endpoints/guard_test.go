@@ -147,7 +147,7 @@ func TestShow(t *testing.T) {
 	s.Show([]status.Check{{Name: "kafka", Func: bad}}, func(context.Context) (status.Status, error) { return status.Status{}, errors.New("it is away") }, prometheus.NewRegistry())
 	_, body, _, err := ask(t, "http://"+s.Addr()+"/readyz", "", nil)
 	require.NoError(t, err)
-	require.Equal(t, "[-]kafka failed: connection refused. Try: start it (README.md#check-kafka)\nreadyz check failed\n", body)
+	require.Equal(t, "[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\nreadyz check failed\n", body)
 	code, body, _, err := ask(t, "http://"+s.Addr()+"/status", "", nil)
 	require.NoError(t, err)
 	require.Equal(t, 503, code)

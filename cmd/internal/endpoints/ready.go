@@ -12,10 +12,10 @@ import (
 	"dirtbike/cmd/internal/status"
 )
 
-// anchor is where the README explains a check, in brackets; empty for a check that it does not know.
-func anchor(name string) string {
+// reference is the command that explains a check, in brackets; empty for a check without an explanation.
+func reference(name string) string {
 	if c, known := checks.Find(name); known {
-		return " (" + c.Anchor() + ")"
+		return " (" + c.Reference() + ")"
 	}
 	return ""
 }
@@ -92,7 +92,7 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
 		case errs[i] != nil:
 			out.ok = false
-			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, status.OneLine(errs[i].Error()), anchor(c.Name))
+			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, status.OneLine(errs[i].Error()), reference(c.Name))
 		default:
 			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
 		}

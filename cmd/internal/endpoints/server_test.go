@@ -63,8 +63,8 @@ func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	get := serve(t, []status.Check{{Name: "slot", Func: good}, {Name: "kafka", Func: bad}, status.Reachable("clickhouse", bad, "x"), status.Reachable("registry", away, "see its log")}, nil)
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
-	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused. Try: start it (README.md#check-kafka)\n"+
-		"[-]clickhouse failed: connection refused. Try: start it (README.md#check-clickhouse)\n[-]registry failed: no answer: EOF. Try: see its log\nreadyz check failed\n", body)
+	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\n"+
+		"[-]clickhouse failed: connection refused. Try: start it (dirtbike explain clickhouse)\n[-]registry failed: no answer: EOF. Try: see its log\nreadyz check failed\n", body)
 	code, body = get("/readyz?verbose&exclude=kafka&exclude=clickhouse&exclude=registry&exclude=typo")
 	require.Equal(t, 200, code)
 	require.Equal(t, "[+]slot ok\n[+]kafka excluded: ok\n[+]clickhouse excluded: ok\n[+]registry excluded: ok\n"+
@@ -102,8 +102,8 @@ func TestLivezStaysGoodWhileEveryCheckFails(t *testing.T) {
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
 	const late = " failed: no answer within 3s. Try: "
-	require.Equal(t, "[-]slot failed: no answer within 3s. Postgres keeps the log until the slot is lost. Try: see that Postgres runs and source.url is right (README.md#check-slot)\n"+
-		"[-]kafka failed: connection refused. Try: start it (README.md#check-kafka)\n[-]registry"+late+"see its log\n[-]own"+late+"wait\n"+
+	require.Equal(t, "[-]slot failed: no answer within 3s. Postgres keeps the log until the slot is lost. Try: see that Postgres runs and source.url is right (dirtbike explain slot)\n"+
+		"[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\n[-]registry"+late+"see its log\n[-]own"+late+"wait\n"+
 		"[-]x"+late+"see the log of this process\nreadyz check failed\n", body)
 	code, body = get("/status")
 	require.Equal(t, 503, code)

@@ -28,7 +28,7 @@ type Report struct {
 type Check struct {
 	// Part is config, postgres, kafka, registry, clickhouse or pipeline.
 	Part string `json:"part"`
-	// Slug names the check; README.md#check-<slug> explains it.
+	// Slug names the check; dirtbike explain <slug> explains it.
 	Slug string `json:"slug"`
 	// OK is false only at level error.
 	OK    bool  `json:"ok"`

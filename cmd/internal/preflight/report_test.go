@@ -15,7 +15,7 @@ import (
 
 func slugs() []string {
 	var out []string
-	for _, c := range checks.Preflight {
+	for _, c := range checks.Preflight() {
 		out = append(out, c.Slug)
 	}
 	return out

@@ -43,7 +43,7 @@ func writePart(w io.Writer, checks []Check, width int) error {
 
 // way is what stands below the table for a check that is not good.
 func (c Check) way() string {
-	head := fmt.Sprintf("%s %s, %s: README.md#check-%s\n", marks[c.Level], c.Slug, console.Printable(oneLine(c.Subject)), c.Slug)
+	head := fmt.Sprintf("%s %s, %s: dirtbike explain %s\n", marks[c.Level], c.Slug, console.Printable(oneLine(c.Subject)), c.Slug)
 	if c.Command == "" {
 		return head
 	}

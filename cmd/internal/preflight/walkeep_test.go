@@ -40,5 +40,5 @@ func TestRestartIsSaid(t *testing.T) {
 	c, is := bad(report, "postgres-wal-level")
 	require.True(t, is)
 	require.Equal(t, "restart Postgres", c.Command)
-	require.Contains(t, textOf(report), "README.md#check-postgres-wal-level\n  Try: restart Postgres\n")
+	require.Contains(t, textOf(report), "dirtbike explain postgres-wal-level\n  Try: restart Postgres\n")
 }

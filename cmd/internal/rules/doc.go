@@ -2,7 +2,3 @@
 // that the README and the generated parts of the documentation are true. Each rule is a function over plain input, so that
 // a second test shows that it can fail.
 package rules
-
-//go:generate go run ./gentypes
-//go:generate go run ./genmetrics
-//go:generate go run ./genchecks

@@ -50,6 +50,16 @@ func hasAnchor(docs []source, name, anchor string) bool {
 	return at >= 0 && anchors(docs[at].text)[anchor] > 0
 }
 
+// anchors counts the anchors that a page's headings have on GitHub: lower case, without punctuation, dashes for spaces.
+func anchors(page string) map[string]int {
+	all := map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		text := regexp.MustCompile(`[^\p{L}\p{N}\-_ ]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all[strings.ReplaceAll(text, " ", "-")]++
+	}
+	return all
+}
+
 // mention matches the name of a document in text that is no link, as `cdc/EXACTNESS.md, "Formats"` or `README.md#limits`.
 var mention = regexp.MustCompile(`([\w./-]*\b[A-Z]{4,}\.md)(?:#([\w-]*\w)(?:[^\w-]|$)|, "([^"]+)")?`)
 
@@ -112,4 +122,8 @@ func TestLinksThatLeadNowhereAreFound(t *testing.T) {
 	all := append(slices.Clone(docs), source{"cdc/B.md", "x"}, source{"cdc/x.go", `// BBBB.md, cdc/BBBB.md and CCCC.md and BBBB.md, "Two"`})
 	require.Len(t, linkFaults(docs, all), 3)
 	require.Len(t, mentionFaults(docs, all), 2)
+}
+
+func TestAnchors(t *testing.T) {
+	require.Equal(t, map[string]int{"ones-two-three": 1, "check-slot": 1}, anchors("## One's two: three\n#### check-slot\n"))
 }

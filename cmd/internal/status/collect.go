@@ -409,7 +409,7 @@ func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("ask ClickHouse for the status: %w", hangs("ClickHouse", "clickhouse.url", began))
 	case exception != nil:
-		return fmt.Errorf("ask ClickHouse for the status: %w: %s (code %d). Try: see the rights under clickhouse in the README", cdc.ErrRefused, exception.Name, exception.Code)
+		return fmt.Errorf("ask ClickHouse for the status: %w: %s (code %d). Try: dirtbike explain clickhouse-grants", cdc.ErrRefused, exception.Name, exception.Code)
 	}
 	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", ClickHouseAway(err))
 }

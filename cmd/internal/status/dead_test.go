@@ -18,11 +18,11 @@ import (
 // TestStatusSaysWhereItIsExplained: one line, of what is not as it should be.
 func TestStatusSaysWhereItIsExplained(t *testing.T) {
 	for want, s := range map[string]Status{
-		"":                            {Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
-		"see README.md#check-exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "copying"}}},
-		"see README.md#check-tables, README.md#check-exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "quarantined"}}},
-		"see README.md#check-kafka\n":                         {Kafka: "Kafka does not answer", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
-		"see README.md#check-slot\n":                          {dead: "slot s is gone", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
+		"":                             {Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
+		"see dirtbike explain exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "copying"}}},
+		"see dirtbike explain tables, dirtbike explain exact\n": {Tables: []TableStatus{{Table: "a.b", Phase: "quarantined"}}},
+		"see dirtbike explain kafka\n":                          {Kafka: "Kafka does not answer", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
+		"see dirtbike explain slot\n":                           {dead: "slot s is gone", Tables: []TableStatus{{Table: "a.b", Phase: "streaming", Exact: true}}},
 	} {
 		var text strings.Builder
 		require.NoError(t, s.WriteText(&text))
@@ -188,7 +188,7 @@ func TestPostgresErrorsAreOneLine(t *testing.T) {
 		want    string
 	}{
 		"connect":       {unreachable, false, "ask: connect to Postgres at 127.0.0.1:1: "},
-		"right":         {&pgconn.PgError{Code: "42501", Message: "permission\ndenied"}, true, "refused: permission denied (42501). Try: see the rights"},
+		"right":         {&pgconn.PgError{Code: "42501", Message: "permission\ndenied"}, true, "refused: permission denied (42501). Try: dirtbike explain postgres-rights"},
 		"shutting down": {&pgconn.PgError{Code: "57P01", Message: "terminating connection"}, false, "Try: see that Postgres runs"},
 		"broken":        {errors.New("unexpected\n\tEOF"), false, "ask: unexpected EOF. Try: see that Postgres runs"},
 	} {

@@ -30,7 +30,7 @@ func postgresError(ctx context.Context, doing string, began time.Time, err error
 	case errors.As(err, &said) && passing(said.Code):
 		return fmt.Errorf("%s: %s. Try: see that Postgres runs and source.url is right", doing, OneLine(postgres.ServerError(said.Code, said.Message)))
 	case said != nil:
-		return fmt.Errorf("%s: %w: %s. Try: see the rights under Postgres in the README", doing, cdc.ErrRefused, OneLine(postgres.ServerError(said.Code, said.Message)))
+		return fmt.Errorf("%s: %w: %s. Try: dirtbike explain postgres-rights", doing, cdc.ErrRefused, OneLine(postgres.ServerError(said.Code, said.Message)))
 	}
 	return fmt.Errorf(reach, doing, oneLineError{err})
 }

@@ -67,7 +67,7 @@ func TestStatusAsksKafka(t *testing.T) {
 				}
 				require.EqualError(t, s.KafkaAway(), test.line)
 				require.Contains(t, text.String(), "\n"+test.line+"\n")
-				require.Contains(t, text.String(), "README.md#check-kafka")
+				require.Contains(t, text.String(), "dirtbike explain kafka")
 				require.Contains(t, json.String(), `  "kafka": "`+test.line+`",`)
 			})
 		})

@@ -58,7 +58,7 @@ const sampleText = `phase streaming · ClickHouse is 4.0 KiB, 1.2 s behind · Po
 │ public.claims │ streaming   │ 1,234,567 │ yes   │            0 │                                    │
 │ public.visits │ quarantined │        12 │ no    │            3 │ load: column note: malformed value │
 └───────────────┴─────────────┴───────────┴───────┴──────────────┴────────────────────────────────────┘
-see README.md#check-tables, README.md#check-exact
+see dirtbike explain tables, dirtbike explain exact
 `
 
 func TestStatusGoldens(t *testing.T) {

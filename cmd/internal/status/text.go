@@ -32,18 +32,18 @@ func (s Status) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	return s.writeAnchors(w)
+	return s.writeReferences(w)
 }
 
-// writeAnchors says where the README explains what is not as it should be.
-func (s Status) writeAnchors(w io.Writer) error {
+// writeReferences names the commands that explain what is not as it should be.
+func (s Status) writeReferences(w io.Writer) error {
 	var where []string
 	for _, about := range []struct {
 		slug string
 		is   bool
 	}{{"kafka", s.Kafka != ""}, {"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
 		if c, known := checks.Find(about.slug); known && about.is {
-			where = append(where, c.Anchor())
+			where = append(where, c.Reference())
 		}
 	}
 	if len(where) == 0 {

@@ -29,7 +29,7 @@ var meanings = map[proto.Error]meaning{
 	proto.ErrMemoryLimitExceeded:  {"memory limit exceeded", "give ClickHouse more memory, or lower clickhouse.load.batch_bytes"},
 	proto.ErrNotEnoughSpace:       {"its disk is full", "free disk space on ClickHouse's data volume"},
 	proto.ErrTooManyParts:         {"too many parts", "give its merges time and disk, or raise clickhouse.load.flush_interval"},
-	proto.ErrAccessDenied:         {"access denied", "the grants in the README"},
+	proto.ErrAccessDenied:         {"access denied", "dirtbike explain clickhouse-grants"},
 }
 
 // Explain gives ClickHouse's own error as a Problem with its meaning, its code and what to do, without the server's message, but
@@ -42,7 +42,7 @@ func Explain(err error) error {
 	p := &cdc.Problem{Where: "ClickHouse", Cause: code}
 	if grant := missingGrant.FindStringSubmatch(err.Error()); code == proto.ErrAccessDenied && grant != nil {
 		p.What = "the grant " + grant[1] + " is missing"
-		return p.Fix("GRANT %s TO the user of clickhouse.url; the README has all that are needed", grant[1])
+		return p.Fix("GRANT %s TO the user of clickhouse.url; dirtbike explain clickhouse-grants lists all that are needed", grant[1])
 	}
 	if m, known := meanings[code]; known {
 		p.What = m.what
