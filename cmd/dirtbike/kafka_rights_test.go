@@ -17,7 +17,7 @@ import (
 	"dirtbike/docker/oracle"
 )
 
-// TestKafkaRights runs capture and load as two users who have exactly the rights of the README's table; without them capture says
+// TestKafkaRights runs capture and load as two users who have exactly the rights of OPERATIONS.md; without them capture says
 // what is missing.
 func TestKafkaRights(t *testing.T) {
 	r := newRig(t, rigOptions{}, "CREATE TABLE claims (id int PRIMARY KEY, v text); INSERT INTO claims SELECT g, 'v' || g FROM generate_series(1, 100) g")
@@ -59,16 +59,14 @@ func (r *rig) loginToKafka(broker, user string) {
 	require.NoError(r, os.WriteFile(r.config, text, 0o600))
 }
 
-// aclRow is a row of the README's table: resource, name, rights of capture, rights of load.
+// aclRow is a row of the table of OPERATIONS.md: resource, name, rights of capture, rights of load.
 var aclRow = regexp.MustCompile("(?m)^\\| (topics, prefixed|transactional id|group|cluster)(?: `([^`]+)`)? \\| ([\\w, ]*?) ?\\| ([\\w, ]*?) ?\\|$")
 
-// grantKafkaRights gives the users capture and load the rights of the README's table, with the names of this pipeline.
+// grantKafkaRights gives the users capture and load the rights of OPERATIONS.md, with the names of this pipeline.
 func (r *rig) grantKafkaRights(seeds []string) {
 	r.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	require.NoError(r, err)
-	rows := aclRow.FindAllStringSubmatch(string(page), -1)
-	require.Len(r, rows, 5, "rows of the README's table of Kafka rights")
+	rows := aclRow.FindAllStringSubmatch(documentText(r, operationsFile), -1)
+	require.Len(r, rows, 5, "rows of the table of Kafka rights")
 	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.SASL(plain.Auth{User: "root", Pass: "root"}.AsMechanism()))
 	require.NoError(r, err)
 	defer client.Close()

@@ -32,8 +32,8 @@ CREATE TABLE billing.claims (claim_id bigint PRIMARY KEY, paid numeric(12,2) NOT
 INSERT INTO billing.claims SELECT g, g FROM generate_series(1, 50) g;
 ALTER TABLE billing.claims ENABLE ROW LEVEL SECURITY;`
 
-// TestRights runs the pipeline with the rights that the README asks for and no others, once with a publication that the tables'
-// owner makes, and once, after everything has been removed as the README says, as a member of the owner.
+// TestRights runs the pipeline with the rights of OPERATIONS.md and no others, once with a publication that the tables'
+// owner makes, and once, after everything has been removed as OPERATIONS.md says, as a member of the owner.
 func TestRights(t *testing.T) {
 	r := newRightsRig(t)
 	r.run(r.block("sql", "CREATE ROLE dirtbike"), r.block("sql", "ALTER ROLE dirtbike BYPASSRLS"))
@@ -53,15 +53,16 @@ func TestRights(t *testing.T) {
 // rightsRig is a pipeline on a stack of its own, since roles and users belong to whole servers.
 type rightsRig struct {
 	*rig
-	readme string
+	documents string // that have the statements and the config
 }
 
 func newRightsRig(t *testing.T) *rightsRig {
 	t.Helper()
 	embeddedtest.Tools(t, "npm")
-	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	require.NoError(t, err)
-	r := &rightsRig{rig: &rig{T: t, stack: embeddedtest.Start(t, embedded.Options{}), dir: t.TempDir(), name: "clinic", ports: map[string]string{}}, readme: string(page)}
+	r := &rightsRig{
+		rig:       &rig{T: t, stack: embeddedtest.Start(t, embedded.Options{}), dir: t.TempDir(), name: "clinic", ports: map[string]string{}},
+		documents: documentText(t, readmeFile) + documentText(t, operationsFile),
+	}
 	require.NoError(t, r.stack.Postgres.CreateDatabase(t.Context(), r.name))
 	r.url = r.stack.Postgres.DatabaseURL(r.name)
 	t.Cleanup(r.cleanup)
@@ -70,17 +71,10 @@ func newRightsRig(t *testing.T) *rightsRig {
 	return r
 }
 
-// block gives the README's one block of a kind that holds a text.
+// block gives the documents' one block of a kind that holds a text.
 func (r *rightsRig) block(kind, holds string) string {
 	r.Helper()
-	var found []string
-	for _, m := range regexp.MustCompile("(?ms)^```"+kind+"\n(.*?)^```$").FindAllStringSubmatch(r.readme, -1) {
-		if strings.Contains(m[1], holds) {
-			found = append(found, m[1])
-		}
-	}
-	require.Len(r, found, 1, "blocks of kind %s with %q", kind, holds)
-	return found[0]
+	return documentBlock(r, r.documents, kind, holds)
 }
 
 // rightsStatements splits a block; each statement ends with its line.
@@ -100,15 +94,15 @@ func (r *rightsRig) run(blocks ...string) {
 	}
 }
 
-// The statements that make users. The embedded server's own user is called dirtbike, too, so the README's get a prefix.
+// The statements that make users. The embedded server's own user is called dirtbike, too, so those of OPERATIONS.md get a prefix.
 var (
 	createUser = regexp.MustCompile(`^CREATE USER (\w+) IDENTIFIED BY '([\w-]+)'$`)
 	grantRight = regexp.MustCompile(`^GRANT ([\w .,*]+) TO (\w+)$`)
 )
 
-const rightsPrefix = "readme_"
+const rightsPrefix = "documents_"
 
-// makeClickHouseUsers gives the README's users to ClickHouse. The embedded library has no writable user storage (CREATE USER is
+// makeClickHouseUsers gives the users of OPERATIONS.md to ClickHouse. The embedded library has no writable user storage (CREATE USER is
 // refused with ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND), but takes the same GRANT statements from its users file. It is told to be as
 // strict as a server can be.
 func (r *rightsRig) makeClickHouseUsers() {
@@ -147,10 +141,10 @@ func insertBefore(r *rightsRig, file, mark, text string) {
 	require.NoError(r, os.WriteFile(file, []byte(before+text+mark+after), 0o600))
 }
 
-// password gives what a statement of the README sets.
+// password gives what a statement of the documents sets.
 func (r *rightsRig) password(statement string) string {
 	r.Helper()
-	m := regexp.MustCompile(regexp.QuoteMeta(statement) + ` '([^']+)'`).FindStringSubmatch(r.readme)
+	m := regexp.MustCompile(regexp.QuoteMeta(statement) + ` '([^']+)'`).FindStringSubmatch(r.documents)
 	require.NotNil(r, m, statement)
 	return m[1]
 }
@@ -229,9 +223,15 @@ func (r *rightsRig) login() {
 	require.Equal(r, "off", super)
 }
 
-// readerSeesOnlyViews asks as the README's user for people.
+// readerSeesOnlyViews asks as the user for people: also what VIEWS.md asks.
 func (r *rightsRig) readerSeesOnlyViews() {
 	r.Helper()
+	for _, block := range documentBlocks(documentText(r, viewsFile), "sql clickhouse") {
+		for _, statement := range rightsStatements(block) {
+			code, answer := r.asReader(statement)
+			require.Equal(r, http.StatusOK, code, "%s: %s", statement, answer)
+		}
+	}
 	for sql, allowed := range map[string]bool{
 		"SELECT patient_id FROM clinic.patients WHERE patient_id = 2":               true,
 		"SELECT claim_id FROM clinic.billing_claims":                                true,

@@ -143,7 +143,7 @@ func TestCompose(t *testing.T) {
 	require.Equal(t, last(all, "workdir")[0]+"/dirtbike.yaml", d.Volumes[0].Target, "the verbs find it without --config")
 }
 
-// TestComposeRunsAnyVerb: what the README runs in a container of its own is the image's entrypoint and a verb, beside or in place of the
+// TestComposeRunsAnyVerb: what docker/README.md runs in a container of its own is the image's entrypoint and a verb, beside or in place of the
 // one that captures: no name and no port of the host stands in the way, and config and secrets are the same.
 func TestComposeRunsAnyVerb(t *testing.T) {
 	d := stack(t).Services["dirtbike"]
@@ -157,7 +157,7 @@ func TestComposeRunsAnyVerb(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"dirtbike"}, last(all, "entrypoint"))
 	require.Equal(t, "run", last(all, "cmd")[0])
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docker", "README.md"))
 	require.NoError(t, err)
 	var verbs []string
 	for _, m := range regexp.MustCompile(`(?m)^docker compose -f docker/compose\.yaml run --rm (?:--no-deps )?dirtbike (.*)$`).FindAllStringSubmatch(string(text), -1) {

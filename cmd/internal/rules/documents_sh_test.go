@@ -137,7 +137,7 @@ func verbError(ctx context.Context, binary, args string) error {
 func checkGoTest(t *testing.T, args string) {
 	for fields := strings.Fields(args); len(fields) > 0; {
 		switch fields[0] {
-		case "-run", "-bench":
+		case "-run", "-bench", "-kills", "-timeout", "-runs":
 			fields = fields[2:]
 		default:
 			out, err := output("go", "list", fields[0])
