@@ -68,6 +68,14 @@ func (p *Problem) FixBy(by, format string, args ...any) *Problem {
 	return p
 }
 
+// OrFix adds a way out if there is none, not even the cause's.
+func (p *Problem) OrFix(format string, args ...any) *Problem {
+	if len(p.Remedies()) > 0 {
+		return p
+	}
+	return p.Fix(format, args...)
+}
+
 // Then adds to every way out what must follow it, e.g. the copy of a table whose rights have been granted. It is the way out where
 // there is no other.
 func (p *Problem) Then(format string, args ...any) *Problem {
@@ -174,6 +182,24 @@ func Explain(err error) *Problem {
 	out.What = strings.TrimSuffix(foldLines(err.Error()), p.advice())
 	if p.Kind != nil { // it is said by Kind
 		out.What = strings.Replace(out.What, p.Kind.Error()+": ", "", 1)
+	}
+	return out
+}
+
+// Together makes one problem of several, in one line: what each says, and the ways out of the first that has some. nil for none.
+func Together(errs ...error) *Problem {
+	var what []string
+	out := &Problem{}
+	for _, err := range errs {
+		p := Explain(err)
+		if len(out.Try) == 0 {
+			out.Try = p.Try
+		}
+		p.Try = nil
+		what = append(what, p.Error())
+	}
+	if out.What = strings.Join(what, "; "); out.What == "" {
+		return nil
 	}
 	return out
 }

@@ -64,3 +64,16 @@ func TestThen(t *testing.T) {
 	require.Equal(t, []Remedy{{Command: "x; then c"}, {By: "the owner", Command: "y; then c"}}, again.Remedies())
 	require.Equal(t, []Remedy{{Command: "x"}, {By: "the owner", Command: "y"}}, two.Remedies())
 }
+
+func TestOrFix(t *testing.T) {
+	require.Equal(t, []Remedy{{Command: "b"}}, Failed("a").OrFix("b").Remedies())
+	require.Equal(t, []Remedy{{Command: "b"}}, Failed("a").Because(Failed("a").Fix("b")).OrFix("c").Remedies())
+}
+
+// TestTogether: one line says what all say, and at most one of them what to do.
+func TestTogether(t *testing.T) {
+	require.Equal(t, &Problem{What: "a; b; c", Try: []Remedy{{By: "x", Command: "y"}}},
+		Together(errors.New("a"), errors.New("b. Try, as x: y"), Failed("c").Fix("z")))
+	require.Equal(t, &Problem{What: "a; b"}, Together(errors.New("a"), errors.New("b")))
+	require.Nil(t, Together())
+}
