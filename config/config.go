@@ -43,7 +43,7 @@ func Load(path string, overrides ...func(*Config)) (*Config, error) {
 		if withPath := (*os.PathError)(nil); errors.As(err, &withPath) {
 			err = &os.PathError{Op: withPath.Op, Path: named(path), Err: withPath.Err}
 		}
-		return nil, fmt.Errorf("read config: %w. Try: --config FILE; config/sample.yaml shows every key", err)
+		return nil, fmt.Errorf("read config: %w. Try: --config FILE; dirtbike explain config shows every key", err)
 	}
 	return Parse(path, data, overrides...)
 }

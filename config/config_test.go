@@ -107,7 +107,7 @@ func TestOddPaths(t *testing.T) {
 	quoted := strings.Trim(strconv.Quote(path), `"`)
 	_, err := config.Load(path)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.EqualError(t, err, `read config: open "`+quoted+`": no such file or directory. Try: --config FILE; config/sample.yaml shows every key`)
+	require.EqualError(t, err, `read config: open "`+quoted+`": no such file or directory. Try: --config FILE; dirtbike explain config shows every key`)
 	require.NoError(t, os.WriteFile(path, []byte(with(`"op\ns": {}`)), 0o600))
 	_, err = config.Load(path)
 	require.EqualError(t, err, `"`+quoted+`":5:1: "op\ns": unknown key. Try: ops`)
@@ -157,7 +157,7 @@ func TestFilesAreReadUpToALimit(t *testing.T) {
 	fill(1<<20 + 1)
 	for _, name := range []string{path, "/dev/zero"} {
 		_, err = config.Load(name)
-		require.EqualError(t, err, "read config: read "+name+": larger than 1024 KiB. Try: --config FILE; config/sample.yaml shows every key")
+		require.EqualError(t, err, "read config: read "+name+": larger than 1024 KiB. Try: --config FILE; dirtbike explain config shows every key")
 	}
 
 	secret := filepath.Join(dir, "secret")

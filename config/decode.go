@@ -32,7 +32,7 @@ func (d *decoder) failf(at place, path keyPath, format string, args ...any) {
 func (d *decoder) document(data []byte, into *Config) {
 	tokens := lexer.Tokenize(string(data))
 	if t := tooDeep(tokens); t != nil {
-		d.failf(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels. Try: config/sample.yaml shows every key", maxDepth)
+		d.failf(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels. Try: dirtbike explain config shows every key", maxDepth)
 		return
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found here, with their path
@@ -44,7 +44,7 @@ func (d *decoder) document(data []byte, into *Config) {
 	bodies := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
 	switch len(bodies) {
 	case 0:
-		d.failf(place{1, 1}, nil, "the file is empty. Try: config/sample.yaml shows every key")
+		d.failf(place{1, 1}, nil, "the file is empty. Try: dirtbike explain config shows every key")
 	case 1:
 		d.value(bodies[0].Body, root, nil, "")
 	default:
@@ -56,7 +56,7 @@ func (d *decoder) document(data []byte, into *Config) {
 func (d *decoder) syntax(err error) {
 	var syntax yaml.Error
 	if !errors.As(err, &syntax) || syntax.GetToken() == nil {
-		d.failf(place{}, nil, "not valid YAML. Try: config/sample.yaml shows every key")
+		d.failf(place{}, nil, "not valid YAML. Try: dirtbike explain config shows every key")
 		return
 	}
 	at := syntax.GetToken().Position

@@ -18,7 +18,7 @@ func TestPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
 	_, err := config.Load(path)
-	require.EqualError(t, err, "read config: read "+path+": a pipe that nothing comes out of. Try: --config FILE; config/sample.yaml shows every key")
+	require.EqualError(t, err, "read config: read "+path+": a pipe that nothing comes out of. Try: --config FILE; dirtbike explain config shows every key")
 
 	written := make(chan error, 1)
 	go func() { written <- os.WriteFile(path, []byte(with("")), 0o600) }()

@@ -14,10 +14,14 @@ import (
 
 func (a *app) explain() *cobra.Command {
 	return &cobra.Command{
-		Use: "explain SLUG|all", Short: "Explain a check that a message names: what it means, what is safe, what to do", Args: cobra.ExactArgs(1),
+		Use: "explain SLUG|all|config", Short: "Explain a check that a message names, or show every key of the config", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if args[0] == "all" {
+			switch args[0] {
+			case "all":
 				return explainAll(a.stdout)
+			case "config":
+				_, err := io.WriteString(a.stdout, config.Sample)
+				return err
 			}
 			c, known := checks.Find(args[0])
 			if !known {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cmd/internal/checks"
+	"dirtbike/config"
 )
 
 // TestExplain: every reference that messages can print is known, and what it prints fits a page.
@@ -20,6 +21,13 @@ func TestExplain(t *testing.T) {
 		require.True(t, strings.HasPrefix(out.String(), c.Slug+"\n"))
 		require.Contains(t, everything.String(), out.String())
 	}
+}
+
+// TestExplainConfig: who has the binary alone can see every key.
+func TestExplainConfig(t *testing.T) {
+	var out bytes.Buffer
+	require.Equal(t, exitGood, execute(t.Context(), []string{"explain", "config"}, &out, &out, nil))
+	require.Equal(t, config.Sample, out.String())
 }
 
 func TestExplainProposesTheNearest(t *testing.T) {

@@ -143,11 +143,11 @@ func (a *app) root() *cobra.Command {
 // config reads the config file; its errors name file, line and way out.
 func (a *app) config() (*config.Config, error) {
 	if a.configFile == "" {
-		return nil, wrong(errors.New("--config is empty. Try: --config FILE; config/sample.yaml shows every key"))
+		return nil, wrong(errors.New("--config is empty. Try: --config FILE; dirtbike explain config shows every key"))
 	}
 	c, err := a.loadConfig()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; config/sample.yaml shows every key", shown(a.configFile)))
+		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; dirtbike explain config shows every key", shown(a.configFile)))
 	}
 	if err != nil {
 		return nil, wrong(err)

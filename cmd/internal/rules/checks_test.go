@@ -14,7 +14,7 @@ import (
 var explainCommand = regexp.MustCompile(`dirtbike explain ([a-z0-9-]+)`)
 
 // printedDocument matches a string that sends the person who reads a message to a document, which not everybody has who has the binary.
-var printedDocument = regexp.MustCompile(`"[^"]*\b(README|ARCHITECTURE)\b[^"]*"`)
+var printedDocument = regexp.MustCompile(`"[^"]*(?:\bREADME|\bARCHITECTURE|[A-Z]{4,}\.md|config/\w+\.yaml)\b[^"]*"`)
 
 // referenceFaults lists the explanations that a text refers to and that there are not, and for Go the documents that it prints.
 func referenceFaults(all []source) []string {
@@ -24,11 +24,11 @@ func referenceFaults(all []source) []string {
 			return ""
 		}
 		for _, m := range explainCommand.FindAllStringSubmatch(line, -1) {
-			if _, known := checks.Find(m[1]); !known && m[1] != "all" && m[1] != "name" {
+			if _, known := checks.Find(m[1]); !known && m[1] != "all" && m[1] != "config" {
 				return m[0]
 			}
 		}
-		if program && !strings.HasPrefix(strings.TrimSpace(line), "//") {
+		if program && !strings.Contains(f.path, "/gen") && !strings.HasPrefix(strings.TrimSpace(line), "//") {
 			return printedDocument.FindString(line)
 		}
 		return ""

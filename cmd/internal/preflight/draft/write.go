@@ -24,7 +24,7 @@ type file struct {
 func (f *file) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# A first configuration for database %s, drafted by dirtbike init. Read it before you use it: what is private, nobody but you knows.
-# Every key is explained in config/REFERENCE.md. Next: fill in the addresses marked CHANGE, then run dirtbike check.
+# dirtbike explain config shows every key. Next: fill in the addresses marked CHANGE, then run dirtbike check.
 source:
   url: %s
 `, strconv.Quote(f.name), strconv.Quote(f.source))
