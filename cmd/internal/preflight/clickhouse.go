@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,8 +11,8 @@ import (
 	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/errcode"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/dustin/go-humanize"
 )
@@ -72,7 +71,7 @@ const (
 func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err error) {
 	for n := 1; ; n++ {
 		err = ask(ctx)
-		if said := (*clickhouse.Exception)(nil); err == nil || errors.As(err, &said) || n == attempts {
+		if err == nil || errcode.Of(err) != 0 || n == attempts {
 			return err
 		}
 		select {
@@ -85,13 +84,11 @@ func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err er
 
 // clickHouseError makes one line of what ClickHouse, or the way to it, said.
 func clickHouseError(err error) error {
-	var said *clickhouse.Exception
-	const authentication, wrongPassword, unknownUser = 516, 193, 192
-	switch {
-	case errors.As(err, &said) && (said.Code == authentication || said.Code == wrongPassword || said.Code == unknownUser):
-		return fmt.Errorf("%w: it refuses user or password. Try: set user and password in clickhouse.url", cdc.ErrRefused)
-	case errors.As(err, &said):
-		return fmt.Errorf("%w: it answers %d (%s). Try: look at its log", cdc.ErrRefused, said.Code, said.Name)
+	switch code := errcode.Of(err); {
+	case errcode.RefusesLogin(err):
+		return cdc.Refused("it refuses user or password").Fix("set user and password in clickhouse.url")
+	case code != 0:
+		return cdc.Refused("it answers with an error").Because(code).Fix("look at its log")
 	}
 	return fmt.Errorf("it does not answer: %w. Try: see that ClickHouse runs and clickhouse.url names its native port; one with TLS needs clickhouse.tls", err)
 }
@@ -155,7 +152,7 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	for _, t := range r.captured(ctx) {
 		ours[schemas.ClickHouseView(t.Schema, t.Name)] = t.FullName()
 	}
-	rows, err := conn.Query(ctx, "SELECT name, engine, comment FROM system.tables WHERE database = "+literal(database)+" ORDER BY name")
+	rows, err := conn.Query(ctx, "SELECT name, engine, comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(database)+" ORDER BY name")
 	if err != nil {
 		p.error("clickhouse-views", database, fmt.Errorf("list the tables: %w", clickHouseError(err)))
 		return
@@ -222,8 +219,4 @@ func identifier(name string) string {
 		return name
 	}
 	return "`" + console.Printable(strings.NewReplacer("\\", "\\\\", "`", "\\`", "\n", "\\n", "\r", "\\r", "\t", "\\t").Replace(name)) + "`" // ClickHouse knows \xNN
-}
-
-func literal(s string) string {
-	return "'" + strings.NewReplacer("\\", "\\\\", "'", "\\'").Replace(s) + "'"
 }

@@ -19,10 +19,10 @@ func assemble(f facts, capture capture.Status) Status {
 	out := Status{Phase: string(capture.Phase), Tables: []TableStatus{}}
 	all, known := f.complete[""]
 	if known {
-		lag := max(0, f.slot.current-int64(all.lsn)) //nolint:gosec // log positions are far below 2^63
+		lag := max(0, f.slot.current-int64(all.LSN)) //nolint:gosec // log positions are far below 2^63
 		seconds := 0.0
 		if lag > 0 {
-			seconds = max(0, f.slot.at.Sub(all.commitTime).Seconds())
+			seconds = max(0, f.slot.at.Sub(all.CommitTime).Seconds())
 		}
 		out.LagBytes, out.LagSeconds = &lag, &seconds
 	}
@@ -36,7 +36,7 @@ func assemble(f facts, capture capture.Status) Status {
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
-	out.dead, out.try = f.slot.dead(out.Phase, cdc.LSN(all.lsn))
+	out.dead, out.try = f.slot.dead(out.Phase, cdc.LSN(all.LSN))
 	if known {
 		out.Tables = withUncaptured(out.Tables, f.named, capture)
 	}
@@ -64,7 +64,7 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 	tables := map[string]TableStatus{}
 	at := func(name string) TableStatus {
 		row := f.complete[name]
-		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.exact, DeadLetters: int64(row.deadLetters)} //nolint:gosec // a count
+		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.Exact, DeadLetters: int64(row.DeadLetters)} //nolint:gosec // a count
 		n, shown := f.count(name)
 		if t.Rows, t.Inexact = n.rows, n.inexact; !shown {
 			t.Phase = string(cdc.TableCopying)

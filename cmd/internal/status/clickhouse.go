@@ -2,28 +2,13 @@ package status
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/errcode"
 )
-
-// loginCodes are ClickHouse's UNKNOWN_USER, WRONG_PASSWORD and AUTHENTICATION_FAILED.
-var loginCodes = []int32{192, 193, 516}
-
-// loginError says that ClickHouse will not have the user or the password; the server's own text names the user and is dropped.
-type loginError struct{ code int32 }
-
-func (e *loginError) Error() string {
-	return fmt.Sprintf("ClickHouse refuses the login of clickhouse.url (code %d). Try: its user and password", e.code)
-}
-
-func (e *loginError) Unwrap() error { return cdc.ErrRefused }
 
 // clickHouseTLS names the keys that decide whether a handshake with ClickHouse succeeds.
 var clickHouseTLS = cdc.TLSKeys{Address: "clickhouse.url", CA: "clickhouse.tls.ca", Cert: "clickhouse.tls.cert", Use: "clickhouse.tls"}
@@ -31,9 +16,8 @@ var clickHouseTLS = cdc.TLSKeys{Address: "clickhouse.url", CA: "clickhouse.tls.c
 // ClickHouseLogin gives one error, which is cdc.ErrRefused, for every way in which ClickHouse refuses a login, over HTTP or its own
 // protocol, or one of the two the other's certificate; nil if err is something else.
 func ClickHouseLogin(err error) error {
-	var exception *clickhouse.Exception
-	if errors.As(err, &exception) && slices.Contains(loginCodes, exception.Code) {
-		return &loginError{exception.Code}
+	if errcode.RefusesLogin(err) { // the server's own text names the user and is dropped
+		return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Fix("its user and password")
 	}
 	if way := cdc.TLSWayOut(err, clickHouseTLS); way != "" {
 		return fmt.Errorf("%w: connect to ClickHouse: %w. Try: %s", cdc.ErrRefused, ClickHouseAway(err), way)

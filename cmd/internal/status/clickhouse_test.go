@@ -17,6 +17,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 )
 
 // native is a server that takes connections of ClickHouse's own protocol and does answer with each, once it has heard the client.
@@ -74,7 +75,9 @@ func TestARefusedLoginHasOneAnswer(t *testing.T) {
 		over["HTTP"] = "http://nobody:hunter2@" + server.Listener.Addr().String()
 		for name, url := range over {
 			err := asked(t, t.Context(), url)
-			require.EqualError(t, err, "ClickHouse refuses the login of clickhouse.url (code "+strconv.Itoa(int(code))+"). Try: its user and password", name)
+			require.ErrorIs(t, err, proto.Error(code), name)
+			require.NotContains(t, err.Error(), "nobody", name)
+			require.Len(t, cdc.Explain(err).Try, 1, name)
 			require.ErrorIs(t, err, cdc.ErrRefused, name)
 			require.Equal(t, err, pingError(ClickHouseAway(&clickhouse.Exception{Code: code})))
 		}
@@ -88,7 +91,8 @@ func TestAServerThatHangsUp(t *testing.T) {
 	at := native(t, func(conn net.Conn) { _ = conn.Close() })
 	err := asked(t, t.Context(), "clickhouse://nobody:hunter2@"+at)
 	require.NotErrorIs(t, err, cdc.ErrRefused)
-	require.Regexp(t, `^ask ClickHouse for the status: `+at+` took the connection and ended it before the login was answered: .+\. Try: see that ClickHouse runs and clickhouse\.url is right$`, err.Error())
+	require.ErrorContains(t, err, at+" took the connection and ended it before the login was answered: ")
+	require.Len(t, cdc.Explain(err).Try, 1)
 	require.NotContains(t, err.Error(), "conn_id")
 	require.NotContains(t, err.Error(), "handshake")
 	require.EqualError(t, ClickHouseAway(errors.New("a\n\tb")), "a b")

@@ -13,12 +13,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Sources are what a status is gathered from. All of it is read, nothing changed.
@@ -90,12 +91,12 @@ const (
 // facts is what both servers said.
 type facts struct {
 	slot     slotFacts
-	named    []Named                // by source.tables, captured or not
-	complete map[string]completeRow // by table, "" for everything
-	reasons  map[string]string      // of quarantined tables
-	excluded map[string]string      // why capture no longer follows a table
-	counted  map[string]counts      // what a view shows, by view; a table is shown once it has a view
-	stored   map[string]stored      // what the newest generation has, by view
+	named    []Named                    // by source.tables, captured or not
+	complete map[string]ledger.Complete // by table, "" for everything
+	reasons  map[string]string          // of quarantined tables
+	excluded map[string]string          // why capture no longer follows a table
+	counted  map[string]counts          // what a view shows, by view; a table is shown once it has a view
+	stored   map[string]stored          // what the newest generation has, by view
 }
 
 // stored is what system.tables says of a generation's table.
@@ -135,14 +136,6 @@ func (f *facts) parts(table string) (n int64) {
 		n = max(n, f.stored[view].parts)
 	}
 	return n
-}
-
-// completeRow is a row of complete_up_to.
-type completeRow struct {
-	lsn         uint64
-	commitTime  time.Time
-	exact       bool
-	deadLetters uint64
 }
 
 // Status gathers the status. Its error says which part could not be asked.
@@ -213,10 +206,10 @@ func (c *Collector) forecast(f slotFacts, before written) forecast {
 // measure of how fast it writes.
 func (f *facts) written() written {
 	all, known := f.complete[""]
-	if !known || int64(all.lsn) > f.slot.current { //nolint:gosec // log positions are far below 2^63
+	if !known || int64(all.LSN) > f.slot.current { //nolint:gosec // log positions are far below 2^63
 		return written{}
 	}
-	return written{f.slot.current - int64(all.lsn), f.slot.at.Sub(all.commitTime)} //nolint:gosec // as above
+	return written{f.slot.current - int64(all.LSN), f.slot.at.Sub(all.CommitTime)} //nolint:gosec // as above
 }
 
 func (c *Collector) read(ctx context.Context) (facts, error) {
@@ -245,10 +238,7 @@ func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 	if f.complete, err = c.readComplete(ctx); err != nil {
 		return f, err
 	}
-	if f.reasons, err = c.readReasons(ctx, quarantineOpen); err != nil {
-		return f, err
-	}
-	if f.excluded, err = c.readReasons(ctx, quarantineExcluded); err != nil {
+	if f.reasons, f.excluded, err = c.readReasons(ctx); err != nil {
 		return f, err
 	}
 	views, stored, err := c.readTables(ctx)
@@ -262,44 +252,38 @@ func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 	return f, nil
 }
 
-func (c *Collector) readComplete(ctx context.Context) (map[string]completeRow, error) {
-	out := map[string]completeRow{}
-	err := c.query(ctx, "SELECT table, lsn, commit_time, exact, dead_letters FROM "+quote(c.Database, "complete_up_to"), func(rows driver.Rows) error {
-		var table string
-		var exact uint8
-		var r completeRow
-		if err := rows.Scan(&table, &r.lsn, &r.commitTime, &exact, &r.deadLetters); err != nil {
-			return err
-		}
-		r.exact = exact != 0
-		out[table] = r
-		return nil
-	})
-	return out, err
+func (c *Collector) ledger() *ledger.Ledger { return ledger.New(c.ClickHouse, c.Database) }
+
+func (c *Collector) readComplete(ctx context.Context) (map[string]ledger.Complete, error) {
+	rows, err := askClickHouse(ctx, c.ledger().Complete)
+	complete := make(map[string]ledger.Complete, len(rows))
+	for _, row := range rows {
+		complete[row.Table] = row
+	}
+	return complete, err
 }
 
-// The values of quarantine.open that are looked for; cdc/EXACTNESS.md, "Formats".
-const (
-	quarantineOpen     = 1
-	quarantineExcluded = 3
-)
+// readReasons gives the reasons of the quarantined tables, and of those that capture no longer follows, by table.
+func (c *Collector) readReasons(ctx context.Context) (quarantined, excluded map[string]string, err error) {
+	rows, err := askClickHouse(ctx, c.ledger().Quarantines)
+	quarantined, excluded = map[string]string{}, map[string]string{}
+	for _, q := range rows {
+		switch reason := q.Leg + ": " + q.Reason; q.State {
+		case ledger.StateSkipping:
+			quarantined[q.Table] = joinReason(quarantined[q.Table], reason)
+		case ledger.StateExcluded:
+			excluded[q.Table] = joinReason(excluded[q.Table], reason)
+		case ledger.StateClosed:
+		}
+	}
+	return quarantined, excluded, err
+}
 
-// readReasons gives the reasons of the tables in a state of `quarantine`.
-func (c *Collector) readReasons(ctx context.Context, state int) (map[string]string, error) {
-	out := map[string]string{}
-	sql := "SELECT table, leg, reason FROM " + quote(schemas.StorageDatabase(c.Database), "quarantine") + " FINAL WHERE open = " + strconv.Itoa(state) + " ORDER BY table, leg"
-	err := c.query(ctx, sql, func(rows driver.Rows) error {
-		var table, leg, reason string
-		if err := rows.Scan(&table, &leg, &reason); err != nil {
-			return err
-		}
-		if out[table] != "" {
-			out[table] += "; "
-		}
-		out[table] += leg + ": " + reason
-		return nil
-	})
-	return out, err
+func joinReason(before, reason string) string {
+	if before == "" {
+		return reason
+	}
+	return before + "; " + reason
 }
 
 // count counts what the views show, again if the counts are old or there is another view.
@@ -315,7 +299,7 @@ func (c *Collector) count(ctx context.Context, views []string, exactTexts map[st
 	var selects []string
 	counted := map[string]counts{}
 	for _, view := range views {
-		name, from := "SELECT "+literal(view)+" AS v, ", " FROM "+quote(c.Database, view)
+		name, from := "SELECT "+schemas.ClickHouseLiteral(view)+" AS v, ", " FROM "+schemas.ClickHouseIdent(c.Database)+"."+schemas.ClickHouseIdent(view)
 		selects = append(selects, name+"'' AS c, toInt64(count()) AS n"+from)
 		if exactTexts[view] {
 			selects = append(selects, name+"arrayJoin(mapKeys("+schemas.ColInexact+")) AS c, toInt64(count()) AS n"+from+" GROUP BY c")
@@ -365,7 +349,7 @@ func viewNames(table string) (views []string) {
 func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tables map[string]stored, err error) {
 	views, tables = map[string]bool{}, map[string]stored{}
 	newest := map[string]uint64{}
-	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + literal(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " + literal(c.Database) + " AND engine = 'View' OR database = " + literal(schemas.StorageDatabase(c.Database))
+	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + schemas.ClickHouseLiteral(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " + schemas.ClickHouseLiteral(c.Database) + " AND engine = 'View' OR database = " + schemas.ClickHouseLiteral(schemas.StorageDatabase(c.Database))
 	err = c.query(ctx, sql, func(r driver.Rows) error {
 		var view, exactTexts uint8
 		var name string
@@ -393,25 +377,33 @@ func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tabl
 // query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an error: a
 // call that was given up may end later.
 func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows) error) error {
+	_, err := askClickHouse(ctx, func(ctx context.Context) (none struct{}, err error) {
+		if err = c.queryRows(ctx, sql, row); errcode.Missing(err) {
+			err = nil
+		}
+		return none, err
+	})
+	return err
+}
+
+// askClickHouse gives up a question when ctx ends, and says what became of it.
+func askClickHouse[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	began := time.Now()
-	_, err := Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.queryRows(ctx, sql, row) })
-	var exception *clickhouse.Exception
-	const unknownTable, unknownDatabase = 60, 81
-	if errors.As(err, &exception) && (exception.Code == unknownTable || exception.Code == unknownDatabase) {
-		return nil
+	answer, err := Within(ctx, ask)
+	if err == nil {
+		return answer, nil
 	}
-	login := ClickHouseLogin(err)
+	const asking = "ask ClickHouse for the status"
+	login, code := ClickHouseLogin(err), errcode.Of(err)
 	switch {
-	case err == nil:
-		return nil
 	case login != nil:
-		return login
+		return answer, login
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("ask ClickHouse for the status: %w", hangs("ClickHouse", "clickhouse.url", began))
-	case exception != nil:
-		return fmt.Errorf("ask ClickHouse for the status: %w: %s (code %d). Try: dirtbike explain clickhouse-grants", cdc.ErrRefused, exception.Name, exception.Code)
+		return answer, fmt.Errorf(asking+": %w", hangs("ClickHouse", "clickhouse.url", began))
+	case code != 0:
+		return answer, cdc.Refused(asking).Because(code).Fix("dirtbike explain clickhouse-grants")
 	}
-	return fmt.Errorf("ask ClickHouse for the status: %w. Try: see that ClickHouse runs and clickhouse.url is right", ClickHouseAway(err))
+	return answer, cdc.Failed(asking).Because(ClickHouseAway(err)).Fix("see that ClickHouse runs and clickhouse.url is right")
 }
 
 func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {
@@ -426,15 +418,4 @@ func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.R
 		}
 	}
 	return rows.Err()
-}
-
-// quote names a table for ClickHouse.
-func quote(database, table string) string { return identifier(database) + "." + identifier(table) }
-
-func identifier(name string) string {
-	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
-}
-
-func literal(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }

@@ -46,11 +46,11 @@ var clickHouseSide = []string{
 	"CREATE VIEW clinic.complete_up_to AS SELECT * FROM clinic_raw.complete",
 	`INSERT INTO clinic_raw.complete VALUES ('', 1, 100, now64(6), 0, 0), ('public.claims', 1, 100, now64(6), 1, 0),
 		('billing.lines', 1, 100, now64(6), 0, 0), ('public.visits', 1, 100, now64(6), 0, 4)`,
-	"CREATE TABLE clinic_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)",
-	"INSERT INTO clinic_raw.quarantine VALUES ('public.visits', 'load', 'column note: malformed value', 1, 1)",
-	"INSERT INTO clinic_raw.quarantine VALUES ('public.claims', 'load', 'was mended', 1, 1)",
-	"INSERT INTO clinic_raw.quarantine VALUES ('public.claims', 'load', '', 0, 2)",
-	"INSERT INTO clinic_raw.quarantine VALUES ('public.left', 'capture', 'no longer named', 3, 2)",
+	"CREATE TABLE clinic_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64, generation UInt32 DEFAULT 1) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)",
+	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.visits', 'load', 'column note: malformed value', 1, 1)",
+	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.claims', 'load', 'was mended', 1, 1)",
+	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.claims', 'load', '', 0, 2)",
+	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.left', 'capture', 'no longer named', 3, 2)",
 }
 
 func TestCollector(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // TestStatusSaysWhereItIsExplained: one line, of what is not as it should be.
@@ -50,7 +51,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 	base := func() facts {
 		return facts{
 			slot:     slotFacts{name: "s", at: now, current: 0x2000, found: true, active: true, walStatus: "reserved", retained: 1 << 20},
-			complete: map[string]completeRow{"": {lsn: 0x1000, commitTime: now.Add(-time.Minute)}, "public.a": {exact: true}},
+			complete: map[string]ledger.Complete{"": {LSN: 0x1000, CommitTime: now.Add(-time.Minute)}, "public.a": {Exact: true}},
 			counted:  map[string]counts{"a": {rows: 7}},
 		}
 	}
@@ -84,7 +85,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 func TestUncapturedTables(t *testing.T) {
 	f := facts{
 		slot:     slotFacts{found: true, active: true},
-		complete: map[string]completeRow{"": {lsn: 1}, "public.b": {exact: true}},
+		complete: map[string]ledger.Complete{"": {LSN: 1}, "public.b": {Exact: true}},
 		counted:  map[string]counts{"b": {rows: 1}},
 		named:    []Named{{"public.a", false}, {"public.b", true}, {"public.c", true}},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 func sample() Status {
@@ -97,8 +98,8 @@ func TestAssemble(t *testing.T) {
 	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	f := facts{
 		slot: slotFacts{at: now, current: 5000, found: true, retained: 900},
-		complete: map[string]completeRow{
-			"": {lsn: 4000, commitTime: now.Add(-2 * time.Second)}, "public.a": {exact: true}, "public.b": {}, "public.c": {deadLetters: 2},
+		complete: map[string]ledger.Complete{
+			"": {LSN: 4000, CommitTime: now.Add(-2 * time.Second)}, "public.a": {Exact: true}, "public.b": {}, "public.c": {DeadLetters: 2},
 		},
 		reasons:  map[string]string{"public.c": "load: broken"},
 		excluded: map[string]string{"public.left": "capture: no longer named", "public.never": "it was never copied"},

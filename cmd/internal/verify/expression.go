@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 	"dirtbike/schemas/pgtext"
 )
@@ -43,14 +42,14 @@ func fieldOf(text string) string { return "concat(toString(length(" + text + "))
 
 // columnExpression is column.append in ClickHouse.
 func columnExpression(c *schemas.TableColumn) string {
-	x := wait.Identifier(schemas.ClickHouseColumn(c.Name))
+	x := schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
 	out := "if(isNull(" + x + "), 'N', " + fieldOf(expression(&c.Type, "assumeNotNull("+x+")")) + ")"
 	if c.Type.Kind == schemas.KindArray {
 		out = fieldOf(expression(&c.Type, x))
 	}
 	if c.Inexact() {
-		exact := schemas.ColInexact + "[" + wait.Literal(c.Name) + "]"
-		out += ", if(mapContains(" + schemas.ColInexact + ", " + wait.Literal(c.Name) + "), concat('!', " + fieldOf(exact) + "), '')"
+		exact := schemas.ColInexact + "[" + schemas.ClickHouseLiteral(c.Name) + "]"
+		out += ", if(mapContains(" + schemas.ColInexact + ", " + schemas.ClickHouseLiteral(c.Name) + "), concat('!', " + fieldOf(exact) + "), '')"
 	}
 	return out
 }
@@ -70,7 +69,7 @@ func keyValue(t *schemas.Type, s string) string {
 	case schemas.KindBool:
 		return s + " = '1'"
 	case schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindUUID:
-		return "CAST(" + s + ", " + wait.Literal(schemas.ClickHouseType(*t, false)) + ")"
+		return "CAST(" + s + ", " + schemas.ClickHouseLiteral(schemas.ClickHouseType(*t, false)) + ")"
 	case schemas.KindNumeric:
 		return fmt.Sprintf("CAST(%s, 'Decimal(%d, %d)')", s, t.Precision, t.Scale)
 	case schemas.KindDate:

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cmd/internal/wait"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
@@ -111,7 +110,7 @@ func (c *clinic) storage(name string) *schemas.Relation {
 	inexact := false
 	for i := range table.Columns {
 		col := &table.Columns[i]
-		shown = append(shown, wait.Identifier(schemas.ClickHouseColumn(col.Name)))
+		shown = append(shown, schemas.ClickHouseIdent(schemas.ClickHouseColumn(col.Name)))
 		columns = append(columns, shown[i]+" "+schemas.ClickHouseType(col.Type, !col.Key && !col.NotNull))
 		inexact = inexact || col.Inexact()
 	}
@@ -127,7 +126,7 @@ func (c *clinic) storage(name string) *schemas.Relation {
 		shown, columns = append(shown, "_inexact"), append(columns, "_inexact Map(String, String)")
 	}
 	c.sink("CREATE TABLE DB_raw." + view + "__g2 (" + strings.Join(columns, ", ") + ", _version UInt128, _deleted UInt8, _leaf UInt32 ALIAS 0) ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY (" + strings.Join(order, ", ") + ")")
-	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM DB_raw.cuts WHERE topic = " + wait.Literal(table.Topic) + " AND generation = 2)"
+	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM DB_raw.cuts WHERE topic = " + schemas.ClickHouseLiteral(table.Topic) + " AND generation = 2)"
 	c.sink("CREATE VIEW DB." + view + " DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves SELECT " + strings.Join(shown, ", ") + " FROM DB_raw." + view + "__g2 AS s FINAL" +
 		" WHERE s._deleted = 0 AND s._version > _dirtbike_cut AND (s._leaf = 0 OR s._version > _dirtbike_leaves[s._leaf])")

@@ -30,7 +30,7 @@ func newSink(conn driver.Conn, database string, p *plan) *sink {
 	s.key, s.row = rowExpression(p.keyColumns()), rowExpression(p.allColumns())
 	var names, values []string
 	for i, c := range p.keyColumns() {
-		names = append(names, wait.Identifier(schemas.ClickHouseColumn(c.Name)))
+		names = append(names, schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name)))
 		values = append(values, keyValue(&c.Type, fmt.Sprintf("k%d", i)))
 	}
 	s.names, s.values = strings.Join(names, ", "), strings.Join(values, ", ")
@@ -42,7 +42,9 @@ func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows)
 	return wait.Query(ctx, s.conn, sql, row)
 }
 
-func (s *sink) from() string { return wait.Identifier(s.database) + "." + wait.Identifier(s.view) }
+func (s *sink) from() string {
+	return schemas.ClickHouseIdent(s.database) + "." + schemas.ClickHouseIdent(s.view)
+}
 
 // rows reads keys and rows where the condition holds, in the order of the key if that is the same on both sides.
 func (s *sink) rows(ctx context.Context, where string, row func(key, row string) error) error {
@@ -134,7 +136,7 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]wait.Pos
 func (s *sink) storage(ctx context.Context) (string, error) {
 	var name string
 	generation := regexp.MustCompile(regexp.QuoteMeta(s.view) + `__g[0-9]+\b`)
-	sql := "SELECT as_select FROM system.tables WHERE database = " + wait.Literal(s.database) + " AND name = " + wait.Literal(s.view)
+	sql := "SELECT as_select FROM system.tables WHERE database = " + schemas.ClickHouseLiteral(s.database) + " AND name = " + schemas.ClickHouseLiteral(s.view)
 	err := s.query(ctx, sql, func(rows driver.Rows) error {
 		var definition string
 		err := rows.Scan(&definition)
@@ -144,7 +146,7 @@ func (s *sink) storage(ctx context.Context) (string, error) {
 	if err == nil && name == "" {
 		err = fmt.Errorf("view %s.%s shows none of dirtbike's storage tables. Try: see who has replaced it", s.database, s.view)
 	}
-	return wait.Identifier(schemas.StorageDatabase(s.database)) + "." + wait.Identifier(name), err
+	return schemas.ClickHouseIdent(schemas.StorageDatabase(s.database)) + "." + schemas.ClickHouseIdent(name), err
 }
 
 // earliestYear is what the view shows instead of an earlier year (rule 29).

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc/privacy"
-	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
 )
 
@@ -75,7 +74,7 @@ func TestEveryTypeIsComparedExactly(t *testing.T) {
 			id := string(rune('1' + i))
 			exact := ", map()"
 			if v[2] != "" {
-				exact = ", map('v', " + wait.Literal(v[2]) + ")"
+				exact = ", map('v', " + schemas.ClickHouseLiteral(v[2]) + ")"
 			}
 			if !schemas.AvroInexact(rel.Columns[1].Type) {
 				exact = ""

@@ -16,6 +16,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Options of Run. Zero values take the defaults named.
@@ -83,7 +84,7 @@ type verifier struct {
 // only read, but for logical messages that dirtbike alone reads.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.defaults()
-	v := &verifier{Options: o, complete: wait.CompleteUpTo{Conn: o.ClickHouse, Database: o.Database}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
+	v := &verifier{Options: o, complete: wait.CompleteUpTo{Ledger: ledger.New(o.ClickHouse, o.Database)}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
 	if o.RowsPerSecond > 0 {
 		v.limit.SetLimit(rate.Limit(o.RowsPerSecond))
 	}

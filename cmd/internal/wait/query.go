@@ -3,12 +3,12 @@ package wait
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
+	"dirtbike/sinks/clickhouse/errcode"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -27,36 +27,23 @@ func Query(ctx context.Context, conn driver.Conn, sql string, row func(rows driv
 	return ClickHouseError(rows.Err())
 }
 
-// ClickHouseError keeps ClickHouse's code and the beginning of its message, which names tables and columns but no row.
+// ClickHouseError keeps what ClickHouse's code means, without its message, which may quote a value.
 func ClickHouseError(err error) error {
-	var exception *clickhouse.Exception
 	login := status.ClickHouseLogin(err)
-	switch {
+	switch code := errcode.Of(err); {
 	case err == nil:
 		return nil
 	case login != nil:
 		return login
-	case errors.As(err, &exception) && exception.Code == codeAborted:
-		return fmt.Errorf("%w: ClickHouse is shutting down. Try: see that ClickHouse runs", ErrUnreachable)
-	case errors.As(err, &exception):
-		return &refusedError{exception.Code}
+	case code == proto.ErrAborted: // its own end interrupts the query
+		return cdc.Failed("ClickHouse is shutting down").Of(ErrUnreachable).Fix("see that ClickHouse runs")
+	case code != 0:
+		return cdc.Failed("ClickHouse refused a query").Because(code).Fix("see system.query_log")
 	}
-	return fmt.Errorf("%w: ClickHouse: %w. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, status.ClickHouseAway(err))
-}
-
-// codeAborted is what ClickHouse says to those whom its own end interrupts.
-const codeAborted = 236
-
-// refusedError is ClickHouse's refusal; its message may quote a value and is dropped.
-type refusedError struct{ code int32 }
-
-func (e *refusedError) Error() string {
-	return fmt.Sprintf("ClickHouse refused a query of verify (code %d). Try: see system.query_log", e.code)
+	return cdc.Failed("ClickHouse").Of(ErrUnreachable).Because(status.ClickHouseAway(err)).Fix("see that ClickHouse runs and clickhouse.url is right")
 }
 
 // Missing reports that a table, a column or a database is not there.
 func Missing(err error) bool {
-	const unknownIdentifier, unknownTable, unknownDatabase = 47, 60, 81
-	var refused *refusedError
-	return errors.As(err, &refused) && (refused.code == unknownTable || refused.code == unknownDatabase || refused.code == unknownIdentifier)
+	return errcode.Missing(err) || errcode.Of(err) == proto.ErrUnknownIdentifier
 }

@@ -12,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Options of WaitComplete.
@@ -44,7 +45,7 @@ func Complete(ctx context.Context, o Options) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	w := &waiter{Options: o, complete: CompleteUpTo{o.ClickHouse, o.Database}, watch: CaptureWatch{Slot: o.Slot}}
+	w := &waiter{Options: o, complete: CompleteUpTo{ledger.New(o.ClickHouse, o.Database)}, watch: CaptureWatch{Slot: o.Slot}}
 	defer w.close(context.WithoutCancel(ctx))
 	err := w.until(bounded)
 	switch {
