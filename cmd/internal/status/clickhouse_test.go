@@ -17,7 +17,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
+	"github.com/ClickHouse/ch-go/proto"
 )
 
 // native is a server that takes connections of ClickHouse's own protocol and does answer with each, once it has heard the client.
