@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"cmp"
 	"context"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 	"errors"
 	"slices"
@@ -29,7 +30,7 @@ func (g *progress) doubt(l *Loader, c constraint) {
 // has reports whether the partition is this loader's.
 func (l *Loader) has(at topicPartition) bool {
 	t := l.topics[at.topic]
-	return t != nil && t.parts[at.partition] != nil
+	return t != nil && t.Parts[at.partition] != nil
 }
 
 // identify asks for the ids of the doubted topics, and of all that something waits for from time to time. What was applied to a
@@ -44,12 +45,12 @@ func (g *progress) identify(ctx context.Context, l *Loader) error {
 	if len(g.doubted) == 0 {
 		return nil
 	}
-	now, _, err := l.topicIDs(ctx, sortedKeys(g.doubted))
+	now, _, err := l.topicIDs(ctx, apply.SortedKeys(g.doubted))
 	if err != nil {
 		return err
 	}
 	for topic, id := range now {
-		if t := l.topics[topic]; t != nil && len(t.parts) > 0 && t.id != id {
+		if t := l.topics[topic]; t != nil && len(t.Parts) > 0 && t.ID != id {
 			return changedTopic(topic)
 		}
 		g.meet(topic, id)
@@ -155,13 +156,13 @@ func (g *progress) passFormer(ctx context.Context, l *Loader) error {
 	}
 	var ends kadm.ListedOffsets
 	err = l.retry(ctx, readEnds, func(ctx context.Context) (err error) {
-		ends, err = l.admin.ListEndOffsets(ctx, sortedKeys(renewed)...)
+		ends, err = l.admin.ListEndOffsets(ctx, apply.SortedKeys(renewed)...)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	now, _, err := l.topicIDs(ctx, sortedKeys(renewed)) // behind the ends: an id that was left does not come back
+	now, _, err := l.topicIDs(ctx, apply.SortedKeys(renewed)) // behind the ends: an id that was left does not come back
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (g *progress) passFormer(ctx context.Context, l *Loader) error {
 // passLeftOut drops the constraints on topics that are gone, of tables that capture has left out.
 func (g *progress) passLeftOut(ctx context.Context, l *Loader, topics []string) error {
 	left := slices.DeleteFunc(slices.Clone(topics), func(topic string) bool {
-		return l.quarantines.rows[quarantineKey{g.topics[topic], ledger.LegCapture}].State != ledger.StateExcluded
+		return l.quarantines.Rows[apply.QuarantineKey{Table: g.topics[topic], Leg: ledger.LegCapture}].State != ledger.StateExcluded
 	})
 	if len(left) == 0 {
 		return nil

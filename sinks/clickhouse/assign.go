@@ -14,7 +14,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/apply"
 )
 
 // startOffsets decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
@@ -57,7 +57,7 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	}
 	l.checked = time.Now()
 	progress := schemas.ProgressTopic(l.o.Prefix)
-	details, err := l.admin.ListTopics(ctx, append(sortedKeys(l.topics), progress)...)
+	details, err := l.admin.ListTopics(ctx, append(apply.SortedKeys(l.topics), progress)...)
 	if err != nil {
 		if l.status.since(readMetadata) == 0 {
 			l.complain("cannot "+readMetadata, readMetadata, err)
@@ -68,7 +68,7 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	}
 	l.status.recovered(readMetadata)
 	for name, t := range l.topics {
-		if d, ok := details[name]; ok && d.Err == nil && len(t.parts) > 0 && uuid.UUID(d.ID) != t.id {
+		if d, ok := details[name]; ok && d.Err == nil && len(t.Parts) > 0 && uuid.UUID(d.ID) != t.ID {
 			return changedTopic(name)
 		}
 	}
@@ -102,7 +102,7 @@ const (
 
 // assign fills in the offsets and makes the state of the partitions.
 func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.Offset) error {
-	names := sortedKeys(assigned)
+	names := apply.SortedKeys(assigned)
 	if len(names) == 0 {
 		return nil
 	}
@@ -136,35 +136,35 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 			if err != nil {
 				return err
 			}
-			if !t.progress && p.seek == nil {
+			if !t.Progress && p.Seek == nil {
 				l.checkHorizon(p, known, young)
 			}
-			assigned[name][id] = kgo.NewOffset().At(p.next).WithEpoch(-1)
-			t.parts[id] = p
+			assigned[name][id] = kgo.NewOffset().At(p.Next).WithEpoch(-1)
+			t.Parts[id] = p
 		}
 		if err := l.loadTopic(ctx, t); err != nil {
 			return err
 		}
 	}
-	return l.quarantines.load(ctx, l.ledger)
+	return l.quarantines.Load(ctx, l.ledger)
 }
 
 // assignTopic makes or renews the topic's state.
-func (l *Loader) assignTopic(name string, d kadm.TopicDetail) (*topic, error) {
+func (l *Loader) assignTopic(name string, d kadm.TopicDetail) (*apply.Topic, error) {
 	t := l.topics[name]
 	if t == nil {
-		made, ok := newTopic(name, l.o.Prefix)
+		made, ok := apply.NewTopic(name, l.o.Prefix)
 		if !ok {
 			return nil, fmt.Errorf("%w: topic %s has the pipeline's prefix but no name that capture gives. Try: another kafka.prefix, or delete the topic", ErrTopicChanged, name)
 		}
-		made.id = uuid.UUID(d.ID)
+		made.ID = uuid.UUID(d.ID)
 		t = made
 		l.topics[name] = t
 	}
-	if t.id != uuid.UUID(d.ID) {
+	if t.ID != uuid.UUID(d.ID) {
 		return nil, changedTopic(name)
 	}
-	t.partitions = int32(len(d.Partitions)) //nolint:gosec // a count
+	t.Partitions = int32(len(d.Partitions)) //nolint:gosec // a count
 	return t, nil
 }
 
@@ -178,48 +178,28 @@ func gap(topic string, partition int32, have, start int64) error {
 }
 
 // loadTopic reads what ClickHouse knows of the topic: generations on all partitions, and what the view shows.
-func (l *Loader) loadTopic(ctx context.Context, t *topic) error {
-	if t.progress {
+func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic) error {
+	if t.Progress {
 		return l.progress.load(ctx, l, t)
 	}
 	if err := l.loadGenerations(ctx, t); err != nil {
 		return err
 	}
-	t.unsettled = len(t.generations) > 0
-	l.o.Log.Info("partitions assigned", zap.String("topic", t.name), zap.Int("partitions", len(t.parts)), zap.Uint32("generation_shown", t.shown))
+	t.Unsettled = len(t.Generations) > 0
+	l.o.Log.Info("partitions assigned", zap.String("topic", t.Name), zap.Int("partitions", len(t.Parts)), zap.Uint32("generation_shown", t.Shown))
 	return nil
 }
 
-func (l *Loader) loadGenerations(ctx context.Context, t *topic) error {
-	marks, err := l.ledger.Marks(ctx, t.id)
+func (l *Loader) loadGenerations(ctx context.Context, t *apply.Topic) error {
+	marks, err := l.ledger.Marks(ctx, t.ID)
 	if err != nil {
 		return err
 	}
 	for _, m := range marks {
-		t.learn(m.Partition, m.Generation, m.Kind, endMark{offset: m.Offset, cut: m.Version})
+		t.Learn(m.Partition, m.Generation, m.Kind, apply.End{Offset: m.Offset, Cut: m.Version})
 	}
 	if err := l.loadGone(ctx, t); err != nil {
 		return err
 	}
 	return l.loadShown(ctx, t)
-}
-
-// learn takes an open or end of any partition into the state.
-func (t *topic) learn(partition int32, number uint32, kind string, mark endMark) {
-	g := t.generation(number)
-	if kind == ledger.KindEnd {
-		g.ends[partition] = mark
-		return
-	}
-	p := t.parts[partition]
-	if p == nil {
-		return
-	}
-	if p.opens == nil {
-		p.opens = map[uint32]int64{}
-	}
-	p.opens[number] = mark.offset
-	if mark.offset < p.next && number > p.newest { // a replay comes to its opens again
-		p.newest = number
-	}
 }

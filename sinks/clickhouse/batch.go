@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 	"time"
 )
@@ -14,7 +15,7 @@ type batch struct {
 	stores        []*storage
 	// warm are the storages of the batch before. Only they keep emptied segments, so that what is kept stays below a batch.
 	warm  []*storage
-	moved map[*partition]bool // partitions whose next is ahead of applied
+	moved map[*apply.Partition]bool // partitions whose next is ahead of applied
 	cuts  []ledger.Cut
 	marks []ledger.Mark
 	gone  []goneRow
@@ -22,15 +23,15 @@ type batch struct {
 	commitTime int64
 }
 
-func newBatch() *batch { return &batch{moved: map[*partition]bool{}} }
+func newBatch() *batch { return &batch{moved: map[*apply.Partition]bool{}} }
 
 // take notes that a partition's record was taken into the batch.
-func (b *batch) take(p *partition, next int64) {
+func (b *batch) take(p *apply.Partition, next int64) {
 	if b.records == 0 {
 		b.since = time.Now()
 	}
 	b.records++
-	p.next = next
+	p.Next = next
 	b.moved[p] = true
 }
 

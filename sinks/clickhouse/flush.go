@@ -12,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -48,19 +49,19 @@ func (l *Loader) flush(ctx context.Context) error {
 
 // settleAll looks after every topic whose view or storage may have to move.
 func (l *Loader) settleAll(ctx context.Context) error {
-	for _, name := range sortedKeys(l.topics) {
+	for _, name := range apply.SortedKeys(l.topics) {
 		t := l.topics[name]
-		if t.progress || !t.unsettled || len(t.parts) == 0 {
+		if t.Progress || !t.Unsettled || len(t.Parts) == 0 {
 			continue
 		}
-		err := l.retry(ctx, "settle the generations of "+t.table, func(ctx context.Context) error { return l.settle(ctx, t) })
+		err := l.retry(ctx, "settle the generations of "+t.Table, func(ctx context.Context) error { return l.settle(ctx, t) })
 		switch {
 		case err == nil:
 		case ctx.Err() != nil || isStop(err):
 			return err
 		default:
-			l.quarantine(t, t.newest(), "generations: "+withoutValues(err))
-			t.unsettled = false
+			l.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
+			t.Unsettled = false
 		}
 	}
 	return nil
@@ -106,8 +107,8 @@ func (l *Loader) afterInserts(ctx context.Context, stores []*storage, failed []e
 			if err := l.retry(ctx, "read generations", func(ctx context.Context) error { return l.loadShown(ctx, s.topic) }); err != nil {
 				return err
 			}
-			if s.generation < s.topic.shown {
-				s.topic.generation(s.generation).dropped = true
+			if s.generation < s.topic.Shown {
+				s.topic.Generation(s.generation).Dropped = true
 				continue
 			}
 		}
@@ -140,15 +141,15 @@ func (l *Loader) widen(ctx context.Context, s *storage) error {
 		if c.Key {
 			return fmt.Errorf("key column %s is NULL", c.Name)
 		}
-		l.o.Log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", s.topic.table), zap.String("column", c.Name))
-		err := l.retry(ctx, "widen a column of "+s.topic.table, func(ctx context.Context) error {
+		l.o.Log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", s.topic.Table), zap.String("column", c.Name))
+		err := l.retry(ctx, "widen a column of "+s.topic.Table, func(ctx context.Context) error {
 			return l.conn.Exec(ctx, "ALTER TABLE "+s.name+" MODIFY COLUMN "+schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
 		})
 		if err != nil {
 			return err
 		}
 		s.nullable[i] = true
-		if err := l.retry(ctx, "renew the view of "+s.topic.table, func(ctx context.Context) error { return l.renewView(ctx, s) }); err != nil {
+		if err := l.retry(ctx, "renew the view of "+s.topic.Table, func(ctx context.Context) error { return l.renewView(ctx, s) }); err != nil {
 			return err
 		}
 	}
@@ -157,7 +158,7 @@ func (l *Loader) widen(ctx context.Context, s *storage) error {
 
 // renewView makes the view of a storage anew, unless it shows another generation: another loader may have moved it on.
 func (l *Loader) renewView(ctx context.Context, s *storage) error {
-	if err := l.loadShown(ctx, s.topic); err != nil || s.topic.shown != s.generation {
+	if err := l.loadShown(ctx, s.topic); err != nil || s.topic.Shown != s.generation {
 		return err
 	}
 	return l.conn.Exec(ctx, l.createView(s))
@@ -175,7 +176,7 @@ func (s *storage) hasNull(column int) bool {
 // insert sends the storage's rows as one INSERT. After a mismatch of types it looks once whether another loader has widened a column.
 func (l *Loader) insert(ctx context.Context, s *storage) error {
 	start, looked := time.Now(), false
-	err := l.retry(ctx, "insert into "+s.topic.table, func(ctx context.Context) error {
+	err := l.retry(ctx, "insert into "+s.topic.Table, func(ctx context.Context) error {
 		for _, seg := range s.segments {
 			seg.SetNullable(s.nullable)
 		}
@@ -202,15 +203,15 @@ func (l *Loader) count(s *storage) {
 	if rows == 0 {
 		return
 	}
-	s.topic.rows += int64(rows)
-	l.metrics.rows.WithLabelValues(s.topic.table).Add(float64(rows))
-	l.metrics.bytes.WithLabelValues(s.topic.table).Add(float64(s.bytes))
-	l.metrics.inserts.WithLabelValues(s.topic.table).Inc()
+	s.topic.Rows += int64(rows)
+	l.metrics.rows.WithLabelValues(s.topic.Table).Add(float64(rows))
+	l.metrics.bytes.WithLabelValues(s.topic.Table).Add(float64(s.bytes))
+	l.metrics.inserts.WithLabelValues(s.topic.Table).Inc()
 }
 
 // writeBookkeeping stores quarantines, cuts, ends and missing rows of the batch.
 func (l *Loader) writeBookkeeping(ctx context.Context) error {
-	if err := l.quarantines.write(ctx, l.ledger); err != nil { // first: ends make another loader show what lacks the dropped rows
+	if err := l.quarantines.Write(ctx, l.ledger); err != nil { // first: ends make another loader show what lacks the dropped rows
 		return err
 	}
 	if err := l.ledger.WriteCuts(ctx, l.batch.cuts); err != nil {
@@ -232,27 +233,27 @@ func (l *Loader) writeMarks(ctx context.Context, kind string) error {
 func (l *Loader) writeApplied(ctx context.Context) error {
 	var rows []ledger.Applied
 	for p := range l.batch.moved {
-		if next := l.appliedNext(p); next > p.applied {
-			rows = append(rows, ledger.Applied{TopicID: p.topic.id, Topic: p.topic.name, Partition: p.id, Next: next})
+		if next := l.appliedNext(p); next > p.Applied {
+			rows = append(rows, ledger.Applied{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Next: next})
 		}
 	}
 	if err := l.ledger.WriteApplied(ctx, rows...); err != nil {
 		return err
 	}
 	for p := range l.batch.moved {
-		p.applied = max(p.applied, l.appliedNext(p))
+		p.Applied = max(p.Applied, l.appliedNext(p))
 	}
 	return nil
 }
 
 // appliedNext is how far a partition is applied with this batch: a progress record counts once everything is complete up to it, and
 // nothing while the partition seeks.
-func (l *Loader) appliedNext(p *partition) int64 {
-	if p.topic.progress {
-		return l.progress.done(p.next)
+func (l *Loader) appliedNext(p *apply.Partition) int64 {
+	if p.Topic.Progress {
+		return l.progress.done(p.Next)
 	}
-	if p.seek != nil { // since the batch began
-		return min(p.next, p.seek.from)
+	if p.Seek != nil { // since the batch began
+		return min(p.Next, p.Seek.From)
 	}
-	return p.next
+	return p.Next
 }

@@ -14,23 +14,24 @@ import (
 
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // settle brings the view of a topic to its newest complete generation, and drops storage that nobody needs any more
 // (rule 13). Any loader may do it at any time: it only ever goes up, and is checked again with each batch.
-func (l *Loader) settle(ctx context.Context, t *topic) error {
+func (l *Loader) settle(ctx context.Context, t *apply.Topic) error {
 	if err := l.loadGenerations(ctx, t); err != nil {
 		return err
 	}
-	newest := t.newestComplete()
-	if newest > t.shown {
+	newest := t.NewestComplete()
+	if newest > t.Shown {
 		if err := l.show(ctx, t, newest); err != nil {
 			return err
 		}
 	}
-	if t.shown > 0 {
+	if t.Shown > 0 {
 		if err := l.outliveGone(ctx, t); err != nil {
 			return err
 		}
@@ -42,75 +43,58 @@ func (l *Loader) settle(ctx context.Context, t *topic) error {
 	if err != nil {
 		return err
 	}
-	t.unsettled = !done || t.newest() > t.shown
+	t.Unsettled = !done || t.NewestGeneration() > t.Shown
 	return nil
 }
 
-func (t *topic) newest() (n uint32) {
-	for g := range t.generations {
-		n = max(n, g)
-	}
-	return n
-}
-
-// newestComplete is the newest generation that has ended on every partition.
-func (t *topic) newestComplete() (n uint32) {
-	for number, g := range t.generations {
-		if t.partitions > 0 && len(g.ends) >= int(t.partitions) {
-			n = max(n, number)
-		}
-	}
-	return n
-}
-
 // show makes the view read a generation.
-func (l *Loader) show(ctx context.Context, t *topic, number uint32) error {
-	g := t.generation(number)
-	if g.store == nil {
+func (l *Loader) show(ctx context.Context, t *apply.Topic, number uint32) error {
+	g := t.Generation(number)
+	if l.stores[g] == nil {
 		if err := l.recoverStorage(ctx, t, g); err != nil {
 			return err
 		}
 	}
-	if err := l.conn.Exec(ctx, l.createView(g.store)); err != nil {
-		if errcode.Of(err) == proto.ErrUnknownTable && l.loadShown(ctx, t) == nil && t.shown > number {
+	if err := l.conn.Exec(ctx, l.createView(l.stores[g])); err != nil {
+		if errcode.Of(err) == proto.ErrUnknownTable && l.loadShown(ctx, t) == nil && t.Shown > number {
 			return nil // another loader was faster, and has dropped this generation
 		}
-		return fmt.Errorf("create the view of %s: %w", t.table, err)
+		return fmt.Errorf("create the view of %s: %w", t.Table, err)
 	}
-	l.o.Log.Info("generation complete: the view shows it", zap.String("table", t.table), zap.Uint32("generation", number), zap.Uint32("before", t.shown))
-	t.shown = number
+	l.o.Log.Info("generation complete: the view shows it", zap.String("table", t.Table), zap.Uint32("generation", number), zap.Uint32("before", t.Shown))
+	t.Shown = number
 	return nil
 }
 
 // confirmShown records that the table has a view, and lifts a quarantine that the generation outlived.
-func (l *Loader) confirmShown(ctx context.Context, t *topic) error {
-	if t.recorded < t.shown {
-		if err := l.ledger.WriteShown(ctx, ledger.Shown{Table: t.table, Topic: t.name, Generation: t.shown}); err != nil {
+func (l *Loader) confirmShown(ctx context.Context, t *apply.Topic) error {
+	if t.Recorded < t.Shown {
+		if err := l.ledger.WriteShown(ctx, ledger.Shown{Table: t.Table, Topic: t.Name, Generation: t.Shown}); err != nil {
 			return err
 		}
-		t.recorded = t.shown
+		t.Recorded = t.Shown
 	}
-	l.quarantines.lift(t.table, t.shown)
-	return l.quarantines.write(ctx, l.ledger)
+	l.quarantines.Lift(t.Table, t.Shown)
+	return l.quarantines.Write(ctx, l.ledger)
 }
 
 // recoverStorage finds the contract of a storage table that an earlier session made.
-func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) error {
+func (l *Loader) recoverStorage(ctx context.Context, t *apply.Topic, g *apply.Generation) error {
 	var comment string
 	err := l.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(l.o.Database))+
-		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(t.schema, t.rel, g.number))).Scan(&comment)
+		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(t.Schema, t.Rel, g.Number))).Scan(&comment)
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("storage of %s, generation %d %w", t.table, g.number, errNoStorage)
+		return fmt.Errorf("storage of %s, generation %d %w", t.Table, g.Number, errNoStorage)
 	}
 	if err != nil {
-		return fmt.Errorf("storage of %s, generation %d: %w", t.table, g.number, err)
+		return fmt.Errorf("storage of %s, generation %d: %w", t.Table, g.Number, err)
 	}
 	if len(comment) < len(commentPrefix) {
-		return fmt.Errorf("storage of %s, generation %d has no schema in its comment: %w", t.table, g.number, errContract)
+		return fmt.Errorf("storage of %s, generation %d has no schema in its comment: %w", t.Table, g.Number, errContract)
 	}
 	id, err := strconv.Atoi(comment[len(commentPrefix):])
 	if err != nil {
-		return fmt.Errorf("storage of %s, generation %d has no schema in its comment: %w", t.table, g.number, errContract)
+		return fmt.Errorf("storage of %s, generation %d has no schema in its comment: %w", t.Table, g.Number, errContract)
 	}
 	w, err := l.writer(ctx, id)
 	if err != nil {
@@ -121,13 +105,13 @@ func (l *Loader) recoverStorage(ctx context.Context, t *topic, g *generation) er
 }
 
 // loadShown reads which generation the topic's view shows.
-func (l *Loader) loadShown(ctx context.Context, t *topic) error {
-	view := schemas.ClickHouseView(t.schema, t.rel)
+func (l *Loader) loadShown(ctx context.Context, t *apply.Topic) error {
+	view := schemas.ClickHouseView(t.Schema, t.Rel)
 	shown, err := l.readViews(ctx, " AND name = "+schemas.ClickHouseLiteral(view))
 	if err != nil {
 		return err
 	}
-	t.shown = shown[view]
+	t.Shown = shown[view]
 	return nil
 }
 
@@ -162,8 +146,8 @@ func (l *Loader) checkViews(ctx context.Context) error {
 		return err
 	})
 	for _, t := range l.topics {
-		if !t.progress && len(t.parts) > 0 && err == nil && shown[schemas.ClickHouseView(t.schema, t.rel)] != t.shown {
-			t.unsettled = true
+		if !t.Progress && len(t.Parts) > 0 && err == nil && shown[schemas.ClickHouseView(t.Schema, t.Rel)] != t.Shown {
+			t.Unsettled = true
 		}
 	}
 	return err
@@ -185,9 +169,9 @@ func shownBy(comment string) uint32 {
 }
 
 // dropOld drops the storage of generations below the shown one, once every partition has been applied past its end.
-func (l *Loader) dropOld(ctx context.Context, t *topic) (done bool, err error) {
-	shown := t.generations[t.shown]
-	if shown == nil || t.shown == 1 && len(t.generations) == 1 {
+func (l *Loader) dropOld(ctx context.Context, t *apply.Topic) (done bool, err error) {
+	shown := t.Generations[t.Shown]
+	if shown == nil || t.Shown == 1 && len(t.Generations) == 1 {
 		return true, nil
 	}
 	passed, err := l.passedEnd(ctx, t, shown)
@@ -199,31 +183,31 @@ func (l *Loader) dropOld(ctx context.Context, t *topic) (done bool, err error) {
 		return false, err
 	}
 	for _, number := range stored {
-		if number >= t.shown {
+		if number >= t.Shown {
 			continue
 		}
-		if err := l.conn.Exec(ctx, "DROP TABLE IF EXISTS "+storageName(l.o.Database, t.schema, t.rel, number)); err != nil {
-			return false, fmt.Errorf("drop generation %d of %s: %w", number, t.table, err)
+		if err := l.conn.Exec(ctx, "DROP TABLE IF EXISTS "+storageName(l.o.Database, t.Schema, t.Rel, number)); err != nil {
+			return false, fmt.Errorf("drop generation %d of %s: %w", number, t.Table, err)
 		}
 	}
-	for number, g := range t.generations {
-		g.dropped = g.dropped || number < t.shown
+	for number, g := range t.Generations {
+		g.Dropped = g.Dropped || number < t.Shown
 	}
 	return true, nil
 }
 
 // storedGenerations lists the generations that have a storage table, also those of a former topic of that name.
-func (l *Loader) storedGenerations(ctx context.Context, t *topic) (numbers []uint32, err error) {
-	base := strings.TrimSuffix(schemas.ClickHouseStorage(t.schema, t.rel, 0), "0")
+func (l *Loader) storedGenerations(ctx context.Context, t *apply.Topic) (numbers []uint32, err error) {
+	base := strings.TrimSuffix(schemas.ClickHouseStorage(t.Schema, t.Rel, 0), "0")
 	rows, err := l.conn.Query(ctx, "SELECT name FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(l.o.Database))+" AND startsWith(name, "+schemas.ClickHouseLiteral(base)+")")
 	if err != nil {
-		return nil, fmt.Errorf("list the storage of %s: %w", t.table, err)
+		return nil, fmt.Errorf("list the storage of %s: %w", t.Table, err)
 	}
 	defer rows.Close() //nolint:errcheck // Err tells below
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("list the storage of %s: %w", t.table, err)
+			return nil, fmt.Errorf("list the storage of %s: %w", t.Table, err)
 		}
 		if n, err := strconv.ParseUint(strings.TrimPrefix(name, base), 10, 32); err == nil { // else another table's
 			numbers = append(numbers, uint32(n))
@@ -232,18 +216,18 @@ func (l *Loader) storedGenerations(ctx context.Context, t *topic) (numbers []uin
 	return numbers, rows.Err()
 }
 
-func (l *Loader) passedEnd(ctx context.Context, t *topic, g *generation) (bool, error) {
-	applied, err := l.ledger.Applied(ctx, []string{t.name})
+func (l *Loader) passedEnd(ctx context.Context, t *apply.Topic, g *apply.Generation) (bool, error) {
+	applied, err := l.ledger.Applied(ctx, []string{t.Name})
 	if err != nil {
 		return false, err
 	}
 	past := 0
 	for _, a := range applied {
-		if end, ok := g.ends[a.Partition]; ok && a.TopicID == t.id && a.Next > end.offset {
+		if end, ok := g.Ends[a.Partition]; ok && a.TopicID == t.ID && a.Next > end.Offset {
 			past++
 		}
 	}
-	return past >= int(t.partitions), nil
+	return past >= int(t.Partitions), nil
 }
 
 // writer is what a schema id says: a table's contract, or a control record's.

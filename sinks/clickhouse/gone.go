@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -16,83 +17,67 @@ import (
 // offsets. In memory a mark that was closed stays until its batch is applied, because records of the key that lie between are
 // completed only then.
 
-// goneMark is one key of a partition whose row is missing from `from` until `until`; a zero `until` means still.
-type goneMark struct{ from, until cdc.Position }
-
-func (m goneMark) open() bool { return m.until.IsZero() }
-
-// covers reports whether a record of the key at this position belongs to the missing row.
-func (m goneMark) covers(at cdc.Position) bool {
-	return m.from.Compare(at) < 0 && (m.open() || at.Compare(m.until) < 0)
-}
-
 // goneRow is a row of `gone`.
 type goneRow struct {
-	partition *partition
+	partition *apply.Partition
 	key       string
 	version   cdc.Position
 	open      bool
 }
 
 // rowGone notes that the row of a key is not there.
-func (l *Loader) rowGone(p *partition, key []byte, at cdc.Position) {
-	if p.gone == nil {
-		p.gone = map[string]goneMark{}
+func (l *Loader) rowGone(p *apply.Partition, key []byte, at cdc.Position) {
+	if p.Missing == nil {
+		p.Missing = map[string]apply.Missing{}
 	}
-	p.gone[string(key)] = goneMark{from: at}
+	p.Missing[string(key)] = apply.Missing{From: at}
 	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: string(key), version: at, open: true})
 }
 
 // rowDeleted notes that the key's delete has come.
-func (l *Loader) rowDeleted(p *partition, key []byte, at cdc.Position) {
-	if m, ok := p.gone[string(key)]; ok && m.open() && m.from.Compare(at) < 0 {
+func (l *Loader) rowDeleted(p *apply.Partition, key []byte, at cdc.Position) {
+	if m, ok := p.Missing[string(key)]; ok && m.Open() && m.From.Compare(at) < 0 {
 		l.closeGone(p, string(key), m, at)
 	}
 }
 
 // goneBelow closes every mark of the partition below the cut of a TRUNCATE.
-func (l *Loader) goneBelow(p *partition, cut cdc.Position) {
-	for key, m := range p.gone {
-		if m.open() && m.from.Compare(cut) < 0 {
+func (l *Loader) goneBelow(p *apply.Partition, cut cdc.Position) {
+	for key, m := range p.Missing {
+		if m.Open() && m.From.Compare(cut) < 0 {
 			l.closeGone(p, key, m, cut)
 		}
 	}
 }
 
-func (l *Loader) closeGone(p *partition, key string, m goneMark, at cdc.Position) {
-	m.until = at
-	p.gone[key] = m
+func (l *Loader) closeGone(p *apply.Partition, key string, m apply.Missing, at cdc.Position) {
+	m.Until = at
+	p.Missing[key] = m
 	l.batch.gone = append(l.batch.gone, goneRow{partition: p, key: key, version: at})
-}
-
-// isGone reports whether a record without its unchanged columns belongs to a row that is known to be missing in a generation.
-func (p *partition) isGone(g *generation, key []byte, at cdc.Position) bool {
-	m, ok := p.gone[string(key)]
-	return ok && m.covers(at) && !g.below(p.id, m.from)
 }
 
 // outliveGone closes the marks below the cut of the generation that the view shows now. The batch must be empty. It follows
 // the view: a table must not be called exact while the view still lacks a row.
-func (l *Loader) outliveGone(ctx context.Context, t *topic) error {
-	shown := t.generation(t.shown)
-	if len(shown.ends) >= int(t.partitions) { // the view shows a complete copy of this topic
-		if err := l.ledger.CloseMissingOfOtherTopics(ctx, t.table, t.id); err != nil {
+func (l *Loader) outliveGone(ctx context.Context, t *apply.Topic) error {
+	shown := t.Generation(t.Shown)
+	if len(shown.Ends) >= int(t.Partitions) { // the view shows a complete copy of this topic
+		if err := l.ledger.CloseMissingOfOtherTopics(ctx, t.Table, t.ID); err != nil {
 			return err
 		}
 	}
 	var rows []ledger.MissingRow
-	for _, p := range t.parts {
-		for key, m := range p.gone {
-			if shown.below(p.id, m.from) {
-				rows = append(rows, goneRow{partition: p, key: key, version: shown.ends[p.id].cut}.row())
+	for _, p := range t.Parts {
+		for key, m := range p.Missing {
+			if shown.Below(p.ID, m.From) {
+				rows = append(rows, goneRow{partition: p, key: key, version: shown.Ends[p.ID].Cut}.row())
 			}
 		}
 	}
 	if err := l.ledger.WriteMissingRows(ctx, rows); err != nil {
 		return err
 	}
-	for _, p := range t.parts {
-		maps.DeleteFunc(p.gone, func(_ string, m goneMark) bool { return shown.below(p.id, m.from) })
+	for _, p := range t.Parts {
+		maps.DeleteFunc(p.Missing, func(_ string, m apply.Missing) bool { return shown.Below(p.ID, m.From) })
 	}
 	return nil
 }
@@ -108,30 +93,30 @@ func (l *Loader) writeGone(ctx context.Context) error {
 
 func (g goneRow) row() ledger.MissingRow {
 	p := g.partition
-	return ledger.MissingRow{Table: p.topic.table, TopicID: p.topic.id, Partition: p.id, Key: g.key, Version: g.version, Open: g.open}
+	return ledger.MissingRow{Table: p.Topic.Table, TopicID: p.Topic.ID, Partition: p.ID, Key: g.key, Version: g.version, Open: g.open}
 }
 
 // forgetGone drops the marks that the applied batch has closed.
 func (b *batch) forgetGone() {
 	for _, g := range b.gone {
-		if m, ok := g.partition.gone[g.key]; ok && !m.open() {
-			delete(g.partition.gone, g.key)
+		if m, ok := g.partition.Missing[g.key]; ok && !m.Open() {
+			delete(g.partition.Missing, g.key)
 		}
 	}
 }
 
 // loadGone reads the open marks of the topic's partitions that are assigned here.
-func (l *Loader) loadGone(ctx context.Context, t *topic) error {
-	rows, err := l.ledger.MissingRows(ctx, t.id)
+func (l *Loader) loadGone(ctx context.Context, t *apply.Topic) error {
+	rows, err := l.ledger.MissingRows(ctx, t.ID)
 	for _, row := range rows {
-		p := t.parts[row.Partition]
+		p := t.Parts[row.Partition]
 		if p == nil {
 			continue
 		}
-		if p.gone == nil {
-			p.gone = map[string]goneMark{}
+		if p.Missing == nil {
+			p.Missing = map[string]apply.Missing{}
 		}
-		p.gone[row.Key] = goneMark{from: row.Version}
+		p.Missing[row.Key] = apply.Missing{From: row.Version}
 	}
 	return err
 }

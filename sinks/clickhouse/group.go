@@ -60,9 +60,9 @@ func (l *Loader) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int
 			continue
 		}
 		for _, id := range ids {
-			delete(t.parts, id)
+			delete(t.Parts, id)
 		}
-		if t.progress {
+		if t.Progress {
 			l.progress.forget()
 		}
 	}

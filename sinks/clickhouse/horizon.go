@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/apply"
 )
 
 // Rule 10: compaction keeps tombstones for the replay horizon. A loader that comes back later may never learn of a delete, so it
@@ -24,12 +25,12 @@ func (l *Loader) readYoung(ctx context.Context, topics []string) (kadm.ListedOff
 }
 
 // checkHorizon makes a partition seek that was left for longer than the horizon. One with nothing applied is no matter of age.
-func (l *Loader) checkHorizon(p *partition, k known, young kadm.ListedOffsets) {
-	first, ok := young.Lookup(p.topic.name, p.id)
-	if p.applied == 0 || !ok || first.Err != nil || first.Offset <= p.applied {
+func (l *Loader) checkHorizon(p *apply.Partition, k known, young kadm.ListedOffsets) {
+	first, ok := young.Lookup(p.Topic.Name, p.ID)
+	if p.Applied == 0 || !ok || first.Err != nil || first.Offset <= p.Applied {
 		return
 	}
 	why := fmt.Errorf("%w: topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
-		ErrGap, p.topic.name, p.id, p.applied, l.o.ReplayHorizon)
+		ErrGap, p.Topic.Name, p.ID, p.Applied, l.o.ReplayHorizon)
 	k.seek(p, why, false)
 }

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -76,27 +77,27 @@ func TestNotExactWhileCopiedAgain(t *testing.T) {
 
 // TestLiftKeepsLaterQuarantine: a loader that lifts the quarantine of a generation does not undo another's of the next one.
 func TestLiftKeepsLaterQuarantine(t *testing.T) {
-	one, two := newQuarantines(), newQuarantines()
-	require.True(t, one.open("public.a", 1, "bad"))
-	require.True(t, two.open("public.a", 2, "bad, too"))
-	k := quarantineKey{"public.a", ledger.LegLoad}
-	one.lift("public.a", 2)
-	require.Equal(t, ledger.StateClosed, one.rows[k].State)
-	require.Greater(t, two.rows[k].Version, one.rows[k].Version)
-	two.lift("public.a", 2)
-	require.True(t, two.skips("public.a", 2))
+	one, two := apply.NewQuarantines(), apply.NewQuarantines()
+	require.True(t, one.Open("public.a", 1, "bad"))
+	require.True(t, two.Open("public.a", 2, "bad, too"))
+	k := apply.QuarantineKey{Table: "public.a", Leg: ledger.LegLoad}
+	one.Lift("public.a", 2)
+	require.Equal(t, ledger.StateClosed, one.Rows[k].State)
+	require.Greater(t, two.Rows[k].Version, one.Rows[k].Version)
+	two.Lift("public.a", 2)
+	require.True(t, two.Skips("public.a", 2))
 }
 
 // TestDotInSchema: the topic's own name says which table it is; a guess from the name with its dot must not let the table pass.
 func TestDotInSchema(t *testing.T) {
-	l := &Loader{o: Options{Prefix: "p"}, topics: map[string]*topic{}}
+	l := &Loader{o: Options{Prefix: "p"}, topics: map[string]*apply.Topic{}}
 	g := &progress{topics: map[string]string{}}
 	g.know(l, "a.b.c")
 	topics := []string{"p.a_x002E_b.c"}
 	g.named(topics[0], "a.b.c")
-	require.Equal(t, topics, sortedKeys(g.topics))
+	require.Equal(t, topics, apply.SortedKeys(g.topics))
 	g.know(l, "a.b.c")
-	require.Equal(t, topics, sortedKeys(g.topics))
+	require.Equal(t, topics, apply.SortedKeys(g.topics))
 }
 
 // TestPausedOutlivesOwnership: the client stays paused when the partition goes and comes back, so that must not be forgotten.

@@ -19,6 +19,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -41,10 +42,11 @@ type Loader struct {
 
 	// mu guards what follows: the poll loop holds it while it works, the group's callbacks while they assign.
 	mu          sync.Mutex
-	topics      map[string]*topic
+	topics      map[string]*apply.Topic
+	stores      map[*apply.Generation]*storage
 	batch       *batch
 	progress    *progress
-	quarantines *quarantines
+	quarantines *apply.Quarantines
 	writers     map[int]*writer
 	controls    map[int]bool
 	noSchema    map[int]error // ids of which the registry has no schema
@@ -76,8 +78,8 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, ledger: ledger.New(conn, o.Database), native: newNative(url), metrics: m, topics: map[string]*topic{}, batch: newBatch(), progress: &progress{},
-		wait: idleWait, quarantines: newQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{}, noSchema: map[int]error{},
+		o: o, conn: conn, ledger: ledger.New(conn, o.Database), native: newNative(url), metrics: m, topics: map[string]*apply.Topic{}, stores: map[*apply.Generation]*storage{}, batch: newBatch(), progress: &progress{},
+		wait: idleWait, quarantines: apply.NewQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{}, noSchema: map[int]error{},
 	}
 	l.loggedIn.Store(o.LoggedIn)
 	return l, nil
@@ -192,7 +194,7 @@ func (l *Loader) upkeep(ctx context.Context) error {
 		if err := l.settleAll(ctx); err != nil {
 			return err
 		}
-		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.write(ctx, l.ledger) }); err != nil {
+		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.ledger) }); err != nil {
 			return err
 		}
 		l.publish()
@@ -235,7 +237,7 @@ const behindFactor = 10
 // behind says whether a partition of the batch has more to give.
 func (l *Loader) behind() bool {
 	for p := range l.batch.moved {
-		if p.next < p.stable {
+		if p.Next < p.Stable {
 			return true
 		}
 	}
@@ -248,15 +250,15 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (taken int, e
 		if t == nil || err != nil {
 			return
 		}
-		p := t.parts[f.Partition]
+		p := t.Parts[f.Partition]
 		if p == nil {
 			return
 		}
 		if f.LastStableOffset > 0 {
-			p.stable = f.LastStableOffset
+			p.Stable = f.LastStableOffset
 		}
 		for _, rec := range f.Records {
-			if taken++; err == nil && rec.Offset >= p.next {
+			if taken++; err == nil && rec.Offset >= p.Next {
 				err = l.takeOne(ctx, p, rec)
 			}
 		}
@@ -264,8 +266,8 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (taken int, e
 	return taken, err
 }
 
-func (l *Loader) takeOne(ctx context.Context, p *partition, rec *kgo.Record) error {
-	if !p.topic.progress {
+func (l *Loader) takeOne(ctx context.Context, p *apply.Partition, rec *kgo.Record) error {
+	if !p.Topic.Progress {
 		return l.take(ctx, p, rec)
 	}
 	return l.progress.takeOne(ctx, l, p, rec)
@@ -301,8 +303,8 @@ const readRecords = "read from Kafka"
 
 func (l *Loader) outOfRange(topic string, partition int32) error {
 	have := int64(-1)
-	if t := l.topics[topic]; t != nil && t.parts[partition] != nil {
-		have = t.parts[partition].next
+	if t := l.topics[topic]; t != nil && t.Parts[partition] != nil {
+		have = t.Parts[partition].Next
 	}
 	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrGap, topic, partition, have)
 }
@@ -317,7 +319,7 @@ func (l *Loader) stop(err error) {
 // topicOf is the topic of a table's real name; a schema's name may hold a dot only if it is known from a topic.
 func (l *Loader) topicOf(table string) string {
 	for name, t := range l.topics {
-		if t.table == table {
+		if t.Table == table {
 			return name
 		}
 	}

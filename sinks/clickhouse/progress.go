@@ -14,6 +14,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -59,7 +60,7 @@ type progress struct {
 	owned, paused bool
 	// seek says that the log does not continue what is applied: records are passed over until a full one, of a later epoch if the topic
 	// is another one; nil if it does.
-	seek   *seek
+	seek   *apply.Seek
 	looked time.Time
 }
 
@@ -90,12 +91,12 @@ const (
 func (g *progress) forget() { *g = progress{paused: g.paused} }
 
 // load begins with what `complete` has.
-func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
+func (g *progress) load(ctx context.Context, l *Loader, t *apply.Topic) error {
 	*g = progress{owned: true, paused: g.paused, topics: map[string]string{}, written: map[string]ledger.Point{}, foreign: map[topicPartition]int64{}, ids: map[string]uuid.UUID{}, doubted: map[string]bool{}}
-	for id, p := range t.parts {
-		g.seek, p.seek = p.seek, nil
-		if p.applied == 0 { // so that a later session knows which topic this was, however early this one ends
-			if err := l.ledger.WriteApplied(ctx, ledger.Applied{TopicID: t.id, Topic: t.name, Partition: id}); err != nil {
+	for id, p := range t.Parts {
+		g.seek, p.Seek = p.Seek, nil
+		if p.Applied == 0 { // so that a later session knows which topic this was, however early this one ends
+			if err := l.ledger.WriteApplied(ctx, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id}); err != nil {
 				return err
 			}
 		}
@@ -106,8 +107,8 @@ func (g *progress) load(ctx context.Context, l *Loader, t *topic) error {
 			g.know(l, p.Table)
 		}
 	}
-	if g.seek != nil && g.seek.renewed {
-		g.seek.above = g.written[""].Position.Epoch
+	if g.seek != nil && g.seek.Renewed {
+		g.seek.Above = g.written[""].Position.Epoch
 	}
 	return err
 }
@@ -132,7 +133,7 @@ func (g *progress) named(topic, table string) {
 }
 
 // takeOne takes one record of the progress topic into the batch.
-func (g *progress) takeOne(ctx context.Context, l *Loader, at *partition, rec *kgo.Record) error {
+func (g *progress) takeOne(ctx context.Context, l *Loader, at *apply.Partition, rec *kgo.Record) error {
 	var r progressRecord
 	if !rec.Attrs.IsControl() {
 		if err := json.Unmarshal(rec.Value, &r); err != nil {
@@ -144,7 +145,7 @@ func (g *progress) takeOne(ctx context.Context, l *Loader, at *partition, rec *k
 	}
 	if g.seek != nil {
 		if found, err := g.found(ctx, l, rec, &r); err != nil || !found {
-			at.next = rec.Offset + 1
+			at.Next = rec.Offset + 1
 			return err
 		}
 	}
@@ -236,7 +237,7 @@ func (l *Loader) captureSays(table string, s progressTable, epoch uint32, offset
 	default:
 		return fmt.Errorf("table %s is in unknown phase %q: written by a newer release? Try: upgrade this one", table, s.Phase)
 	}
-	l.quarantines.set(quarantineKey{table, ledger.LegCapture}, r)
+	l.quarantines.Set(apply.QuarantineKey{Table: table, Leg: ledger.LegCapture}, r)
 	return nil
 }
 
@@ -310,8 +311,8 @@ func (g *progress) check(l *Loader) (all int, blocked map[string]int) {
 
 func (g *progress) applied(l *Loader, at topicPartition) int64 {
 	if t := l.topics[at.topic]; t != nil {
-		if p := t.parts[at.partition]; p != nil {
-			return p.applied
+		if p := t.Parts[at.partition]; p != nil {
+			return p.Applied
 		}
 	}
 	return g.foreign[at]

@@ -16,7 +16,7 @@ func (r *loader) hasTopic(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.topics[name]
-	return t != nil && len(t.parts) > 0
+	return t != nil && len(t.Parts) > 0
 }
 
 // renew deletes the table's topic and makes it again, as capture then does: with a whole copy in it.

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -19,8 +20,8 @@ import (
 const positionHeader = "dirtbike.position"
 
 // take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the loader.
-func (l *Loader) take(ctx context.Context, p *partition, rec *kgo.Record) error {
-	if p.seek != nil {
+func (l *Loader) take(ctx context.Context, p *apply.Partition, rec *kgo.Record) error {
+	if p.Seek != nil {
 		if found, err := l.seekOpen(ctx, p, rec); err != nil || !found {
 			return err
 		}
@@ -33,11 +34,11 @@ func (l *Loader) take(ctx context.Context, p *partition, rec *kgo.Record) error 
 	if err == nil || ctx.Err() != nil || isStop(err) {
 		return err
 	}
-	l.quarantine(p.topic, max(p.newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.id, rec.Offset, withoutValues(err)))
+	l.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, rec.Offset, withoutValues(err)))
 	return nil
 }
 
-func (l *Loader) dispatch(ctx context.Context, p *partition, rec *kgo.Record) error {
+func (l *Loader) dispatch(ctx context.Context, p *apply.Partition, rec *kgo.Record) error {
 	keyID, key, err := avro.SplitFrame(rec.Key)
 	if err != nil {
 		return fmt.Errorf("record key: %w", err)
@@ -63,12 +64,12 @@ func (l *Loader) dispatch(ctx context.Context, p *partition, rec *kgo.Record) er
 	if control {
 		return l.control(ctx, p, rec, key, w, id)
 	}
-	r := block.Row{Envelope: &l.env, Key: key, Partition: p.id, Offset: rec.Offset}
+	r := block.Row{Envelope: &l.env, Key: key, Partition: p.ID, Offset: rec.Offset}
 	return l.change(ctx, p, &r, w, id)
 }
 
 // control handles truncate, open and end (rules 11 and 13).
-func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key []byte, w *writer, schemaID int) error {
+func (l *Loader) control(ctx context.Context, p *apply.Partition, rec *kgo.Record, key []byte, w *writer, schemaID int) error {
 	c, err := avro.ReadControl(key)
 	if err != nil {
 		return err
@@ -78,46 +79,46 @@ func (l *Loader) control(ctx context.Context, p *partition, rec *kgo.Record, key
 	case avro.ControlTruncate:
 		return l.truncate(ctx, p, c.Leaf, at, w, schemaID)
 	case avro.ControlOpen:
-		if c.Generation <= p.opened(rec.Offset) {
+		if c.Generation <= p.Opened(rec.Offset) {
 			return l.recount(p, rec, c.Generation)
 		}
-		p.topic.learn(p.id, c.Generation, ledger.KindOpen, endMark{offset: rec.Offset, cut: at})
+		p.Topic.Learn(p.ID, c.Generation, ledger.KindOpen, apply.End{Offset: rec.Offset, Cut: at})
 		l.mark(p, rec, c.Generation, ledger.KindOpen, at)
-		if c.Generation < p.newest || c.Generation <= p.topic.shown {
+		if c.Generation < p.Newest || c.Generation <= p.Topic.Shown {
 			return nil // a replay
 		}
-		_, err := l.store(ctx, p.topic, c.Generation, w, schemaID)
+		_, err := l.store(ctx, p.Topic, c.Generation, w, schemaID)
 		return err
 	case avro.ControlEnd:
-		p.topic.learn(p.id, c.Generation, ledger.KindEnd, endMark{offset: rec.Offset, cut: at})
+		p.Topic.Learn(p.ID, c.Generation, ledger.KindEnd, apply.End{Offset: rec.Offset, Cut: at})
 		l.mark(p, rec, c.Generation, ledger.KindEnd, at)
 		return nil
 	}
 	return fmt.Errorf("unknown control record %q", c.Kind)
 }
 
-func (l *Loader) mark(p *partition, rec *kgo.Record, generation uint32, kind string, at cdc.Position) {
+func (l *Loader) mark(p *apply.Partition, rec *kgo.Record, generation uint32, kind string, at cdc.Position) {
 	l.batch.marks = append(l.batch.marks, ledger.Mark{
-		TopicID: p.topic.id, Topic: p.topic.name, Partition: p.id, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at,
+		TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at,
 	})
-	p.topic.unsettled = true
+	p.Topic.Unsettled = true
 }
 
 // store gives the storage of a generation, nil if it was dropped or its records are skipped. A tombstone has no schema (w is
 // nil): the storage tells.
-func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writer, schemaID int) (*storage, error) {
-	g := t.generation(generation)
-	if g.dropped || generation < t.shown || l.quarantines.skips(t.table, generation) {
+func (l *Loader) store(ctx context.Context, t *apply.Topic, generation uint32, w *writer, schemaID int) (*storage, error) {
+	g := t.Generation(generation)
+	if g.Dropped || generation < t.Shown || l.quarantines.Skips(t.Table, generation) {
 		return nil, nil
 	}
-	if g.store != nil && (w == nil || g.store.schemaID == schemaID) {
-		return g.store, nil
+	if l.stores[g] != nil && (w == nil || l.stores[g].schemaID == schemaID) {
+		return l.stores[g], nil
 	}
 	if w == nil {
 		err := l.retry(ctx, "read how the storage is", func(ctx context.Context) error { return l.recoverStorage(ctx, t, g) })
-		return g.store, err
+		return l.stores[g], err
 	}
-	if g.store == nil && generation < t.newest() { // its columns may be others than this record's
+	if l.stores[g] == nil && generation < t.NewestGeneration() { // its columns may be others than this record's
 		err := l.retry(ctx, "read how the storage is", func(ctx context.Context) error { return l.recoverStorage(ctx, t, g) })
 		if err != nil && !errors.Is(err, errNoStorage) {
 			return nil, err
@@ -130,20 +131,20 @@ func (l *Loader) store(ctx context.Context, t *topic, generation uint32, w *writ
 // shows, and those between that have ended here, because another loader, or this one behind the batch, may show them; unless the
 // change lies below that generation's cut. One of these older ones whose columns are no longer those of the record, or that lacks a
 // row which a record builds upon, is stale from here on: the table is not exact until the newest one is shown.
-func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *writer, schemaID int, f func(*generation, *storage) error) error {
-	if p.newest == 0 {
-		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.ResnapshotCommand(p.topic.table), p.id)
+func (l *Loader) targets(ctx context.Context, p *apply.Partition, at cdc.Position, w *writer, schemaID int, f func(*apply.Generation, *storage) error) error {
+	if p.Newest == 0 {
+		return fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.ResnapshotCommand(p.Topic.Table), p.ID)
 	}
-	shown := p.topic.shown
-	newest := max(p.newest, shown) // shown: it was opened on every partition
+	shown := p.Topic.Shown
+	newest := max(p.Newest, shown) // shown: it was opened on every partition
 	for n := newest; n >= max(shown, 1); n-- {
-		g := p.topic.generation(n)
-		if n != newest && (n != shown && !g.ended(p.id) || g.outgrown) || g.below(p.id, at) {
+		g := p.Topic.Generation(n)
+		if n != newest && (n != shown && !g.Ended(p.ID) || g.Outgrown) || g.Below(p.ID, at) {
 			continue
 		}
-		s, err := l.store(ctx, p.topic, n, w, schemaID)
+		s, err := l.store(ctx, p.Topic, n, w, schemaID)
 		if errors.Is(err, errMisfit) && n < newest {
-			l.outgrown(p.topic, g)
+			l.outgrown(p.Topic, g)
 			continue
 		}
 		if err != nil {
@@ -160,30 +161,30 @@ func (l *Loader) targets(ctx context.Context, p *partition, at cdc.Position, w *
 }
 
 // outgrown says once that a generation gets no more changes.
-func (l *Loader) outgrown(t *topic, g *generation) {
-	if !g.outgrown {
-		g.outgrown = true
-		l.o.Log.Info("the table is copied again, and its former copy can take no more changes; the view stands still until the new copy is complete", zap.String("table", t.table), zap.Uint32("generation", g.number))
+func (l *Loader) outgrown(t *apply.Topic, g *apply.Generation) {
+	if !g.Outgrown {
+		g.Outgrown = true
+		l.o.Log.Info("the table is copied again, and its former copy can take no more changes; the view stands still until the new copy is complete", zap.String("table", t.Table), zap.Uint32("generation", g.Number))
 	}
 }
 
-func (l *Loader) truncate(ctx context.Context, p *partition, leaf uint32, at cdc.Position, w *writer, schemaID int) error {
+func (l *Loader) truncate(ctx context.Context, p *apply.Partition, leaf uint32, at cdc.Position, w *writer, schemaID int) error {
 	if leaf == 0 {
 		l.goneBelow(p, at)
 	}
-	return l.targets(ctx, p, at, w, schemaID, func(g *generation, s *storage) error {
+	return l.targets(ctx, p, at, w, schemaID, func(g *apply.Generation, s *storage) error {
 		s.cut(leaf, at)
-		l.batch.cuts = append(l.batch.cuts, ledger.Cut{Topic: p.topic.name, Generation: g.number, Leaf: leaf, Version: at})
+		l.batch.cuts = append(l.batch.cuts, ledger.Cut{Topic: p.Topic.Name, Generation: g.Number, Leaf: leaf, Version: at})
 		return nil
 	})
 }
 
 // change handles c, u, d and r records.
-func (l *Loader) change(ctx context.Context, p *partition, r *block.Row, w *writer, schemaID int) error {
+func (l *Loader) change(ctx context.Context, p *apply.Partition, r *block.Row, w *writer, schemaID int) error {
 	l.batch.commitTime = max(l.batch.commitTime, r.Envelope.Meta.CommitTime)
 	if r.Envelope.Gone {
 		wanted := false
-		err := l.targets(ctx, p, r.Envelope.Meta.Position, w, schemaID, func(*generation, *storage) error { wanted = true; return nil })
+		err := l.targets(ctx, p, r.Envelope.Meta.Position, w, schemaID, func(*apply.Generation, *storage) error { wanted = true; return nil })
 		if wanted {
 			l.rowGone(p, r.Key, r.Envelope.Meta.Position)
 		}
@@ -196,30 +197,30 @@ func (l *Loader) change(ctx context.Context, p *partition, r *block.Row, w *writ
 		l.rowDeleted(p, r.Key, r.Envelope.Meta.Position)
 		fallthrough
 	case cdc.OpCreate, cdc.OpUpdate:
-		return l.targets(ctx, p, r.Envelope.Meta.Position, w, schemaID, func(g *generation, s *storage) error { return l.apply(p, g, s, r) })
+		return l.targets(ctx, p, r.Envelope.Meta.Position, w, schemaID, func(g *apply.Generation, s *storage) error { return l.apply(p, g, s, r) })
 	case cdc.OpTruncate, cdc.OpMarker:
 	}
 	return fmt.Errorf("op %q under a row's key", string(r.Envelope.Op))
 }
 
 // read handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule 13).
-func (l *Loader) read(ctx context.Context, p *partition, r *block.Row, w *writer, schemaID int) error {
+func (l *Loader) read(ctx context.Context, p *apply.Partition, r *block.Row, w *writer, schemaID int) error {
 	n := r.Envelope.Meta.Generation
 	switch {
-	case n < p.newest:
+	case n < p.Newest:
 		return nil
-	case n > p.newest:
-		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.ResnapshotCommand(p.topic.table), n, p.id)
+	case n > p.Newest:
+		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.ResnapshotCommand(p.Topic.Table), n, p.ID)
 	}
-	s, err := l.store(ctx, p.topic, n, w, schemaID)
+	s, err := l.store(ctx, p.Topic, n, w, schemaID)
 	if err != nil || s == nil {
 		return err
 	}
-	return l.apply(p, p.topic.generation(n), s, r)
+	return l.apply(p, p.Topic.Generation(n), s, r)
 }
 
 // apply appends a row to a storage's batch.
-func (l *Loader) apply(p *partition, g *generation, s *storage, r *block.Row) error {
+func (l *Loader) apply(p *apply.Partition, g *apply.Generation, s *storage, r *block.Row) error {
 	if len(r.Envelope.Unchanged) > 0 {
 		return l.applyUnchanged(p, g, s, r)
 	}
@@ -239,7 +240,7 @@ func (l *Loader) apply(p *partition, g *generation, s *storage, r *block.Row) er
 }
 
 // tombstone deletes the key again: its `d` may have been compacted away. One without our header is nobody's of ours.
-func (l *Loader) tombstone(ctx context.Context, p *partition, rec *kgo.Record, key []byte) error {
+func (l *Loader) tombstone(ctx context.Context, p *apply.Partition, rec *kgo.Record, key []byte) error {
 	at, ok, err := tombstonePosition(rec)
 	if err != nil || !ok {
 		l.o.Log.Warn("tombstone without a position skipped", zap.String("topic", rec.Topic), zap.Int64("offset", rec.Offset), zap.Error(err))
@@ -247,8 +248,8 @@ func (l *Loader) tombstone(ctx context.Context, p *partition, rec *kgo.Record, k
 	}
 	l.env = avro.Envelope{Unchanged: l.env.Unchanged[:0], Reread: l.env.Reread[:0], Inexact: l.env.Inexact[:0], Op: cdc.OpDelete}
 	l.env.Meta.Position = at
-	r := block.Row{Envelope: &l.env, Key: key, Partition: p.id, Offset: rec.Offset}
-	return l.targets(ctx, p, at, nil, 0, func(g *generation, s *storage) error { return l.apply(p, g, s, &r) })
+	r := block.Row{Envelope: &l.env, Key: key, Partition: p.ID, Offset: rec.Offset}
+	return l.targets(ctx, p, at, nil, 0, func(g *apply.Generation, s *storage) error { return l.apply(p, g, s, &r) })
 }
 
 func tombstonePosition(rec *kgo.Record) (at cdc.Position, ok bool, err error) {
@@ -259,4 +260,18 @@ func tombstonePosition(rec *kgo.Record) (at cdc.Position, ok bool, err error) {
 		}
 	}
 	return cdc.Position{}, false, nil
+}
+
+// quarantine makes load skip the table's records up to a generation, and drops what the batch holds of them.
+func (l *Loader) quarantine(t *apply.Topic, generation uint32, reason string) {
+	if generation < t.Shown || !l.quarantines.Open(t.Table, generation, reason) {
+		return
+	}
+	t.Unsettled = true // the view may show a later generation already
+	l.o.Log.Error("table quarantined: its records are skipped until a new copy", zap.String("table", t.Table), zap.String("reason", reason), zap.Uint32("generation", generation))
+	for number, g := range t.Generations {
+		if s := l.stores[g]; s != nil && number <= generation {
+			l.batch.drop(s)
+		}
+	}
 }

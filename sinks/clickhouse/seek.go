@@ -10,58 +10,38 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
-
-// A partition's log may not continue what ClickHouse has of it: records were dropped before they were loaded, they are older than the
-// replay horizon, the log no longer starts at its beginning, the topic is another one of that name, or a generation is opened that is not
-// newer than the one before it. Load goes on only from the open record of a generation that is newer than all it knows of that partition: behind it stands a whole copy, and with it the table is not
-// exact until that is shown. Until then nothing counts as applied. Where there is none, load stops with the choice; `resnapshot` writes one.
-
-// seek is what a partition waits for.
-type seek struct {
-	// above is the newest generation that is known: an open record must be of a later one. For the progress topic, if it is another
-	// topic, it is the epoch.
-	above uint32
-	// renewed says that the topic is another one of that name.
-	renewed bool
-	// until is where the log ended when it began: nothing that is there before continues it, if this is reached.
-	until int64
-	// from is how far the partition may count as applied meanwhile.
-	from int64
-	// why is said then.
-	why   error
-	since time.Time
-}
 
 // seekPatience is how long nothing may come to a partition that seeks.
 const seekPatience = 10 * time.Second
 
 // seekOpen passes over a record, unless it is the one that is sought.
-func (l *Loader) seekOpen(ctx context.Context, p *partition, rec *kgo.Record) (found bool, err error) {
-	found, err = l.opens(ctx, p.seek.above, rec)
+func (l *Loader) seekOpen(ctx context.Context, p *apply.Partition, rec *kgo.Record) (found bool, err error) {
+	found, err = l.opens(ctx, p.Seek.Above, rec)
 	if err != nil {
 		return false, err
 	}
 	if found {
-		l.o.Log.Info("going on from a newer copy", zap.String("topic", rec.Topic), zap.Int32("partition", p.id), zap.Int64("offset", rec.Offset))
-		p.seek = nil
+		l.o.Log.Info("going on from a newer copy", zap.String("topic", rec.Topic), zap.Int32("partition", p.ID), zap.Int64("offset", rec.Offset))
+		p.Seek = nil
 		return true, nil
 	}
-	p.next = rec.Offset + 1
-	return false, p.seek.pass(p.next)
+	p.Next = rec.Offset + 1
+	return false, p.Seek.Passed(p.Next)
 }
 
 // recount makes the partition seek from an open record on whose generation is not newer than one that was opened before it: whoever
 // wrote it has lost the count of generations, so that nobody could tell its rows from those of the former copies.
-func (l *Loader) recount(p *partition, rec *kgo.Record, generation uint32) error {
-	newest := p.opened(rec.Offset)
-	p.seek = &seek{
-		above: newest, until: p.stable, from: rec.Offset, since: time.Now(),
-		why: fmt.Errorf("%w: topic %s, partition %d, offset %d: generation %d of the table begins behind generation %d: capture has lost its state; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
-			ErrGap, rec.Topic, p.id, rec.Offset, generation, newest),
+func (l *Loader) recount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
+	newest := p.Opened(rec.Offset)
+	p.Seek = &apply.Seek{
+		Above: newest, Until: p.Stable, From: rec.Offset, Since: time.Now(),
+		Why: fmt.Errorf("%w: topic %s, partition %d, offset %d: generation %d of the table begins behind generation %d: capture has lost its state; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
+			ErrGap, rec.Topic, p.ID, rec.Offset, generation, newest),
 	}
-	return p.seek.pass(rec.Offset + 1)
+	return p.Seek.Passed(rec.Offset + 1)
 }
 
 // opens reports whether the record opens a generation above that one. A record that cannot be read does not.
@@ -84,25 +64,16 @@ func (l *Loader) opens(ctx context.Context, above uint32, rec *kgo.Record) (bool
 	return err == nil && c.Kind == avro.ControlOpen && c.Generation > above, nil
 }
 
-// pass notes how far it came.
-func (s *seek) pass(next int64) error {
-	s.since = time.Now()
-	if next >= s.until {
-		return s.why
-	}
-	return nil
-}
-
 // found reports whether a record of the progress topic is the one that is sought, and remembers it.
 func (g *progress) found(ctx context.Context, l *Loader, rec *kgo.Record, r *progressRecord) (bool, error) {
 	switch {
-	case g.seek.renewed && (!r.Full || r.Epoch <= g.seek.above):
-		return false, g.seek.pass(rec.Offset + 1)
+	case g.seek.Renewed && (!r.Full || r.Epoch <= g.seek.Above):
+		return false, g.seek.Passed(rec.Offset + 1)
 	case !r.Full:
 		return false, nil // without a full record not all constraints are known
 	}
-	if g.seek.renewed { // before `complete` has the later epoch, by which it would be sought again
-		id := l.topics[rec.Topic].id
+	if g.seek.Renewed { // before `complete` has the later epoch, by which it would be sought again
+		id := l.topics[rec.Topic].ID
 		err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error {
 			return l.ledger.WriteApplied(ctx, ledger.Applied{TopicID: id, Topic: rec.Topic, Partition: rec.Partition, Next: rec.Offset})
 		})
@@ -115,14 +86,14 @@ func (g *progress) found(ctx context.Context, l *Loader, rec *kgo.Record, r *pro
 }
 
 // seeks lists what is sought on the partitions of this loader.
-func (l *Loader) seeks() (all []*seek) {
-	if l.progress.seek != nil && l.progress.seek.renewed {
+func (l *Loader) seeks() (all []*apply.Seek) {
+	if l.progress.seek != nil && l.progress.seek.Renewed {
 		all = append(all, l.progress.seek)
 	}
 	for _, t := range l.topics {
-		for _, p := range t.parts {
-			if p.seek != nil {
-				all = append(all, p.seek)
+		for _, p := range t.Parts {
+			if p.Seek != nil {
+				all = append(all, p.Seek)
 			}
 		}
 	}
@@ -136,8 +107,8 @@ func (l *Loader) hold() {
 	}
 	held := map[string][]int32{}
 	for name, t := range l.topics {
-		for id, p := range t.parts {
-			if p.seek == nil && (!t.progress || l.progress.seek == nil) {
+		for id, p := range t.Parts {
+			if p.Seek == nil && (!t.Progress || l.progress.seek == nil) {
 				held[name] = append(held[name], id)
 			}
 		}
@@ -161,8 +132,8 @@ func (l *Loader) release() {
 func (l *Loader) patience() error {
 	l.release()
 	for _, s := range l.seeks() {
-		if time.Since(s.since) > seekPatience {
-			return s.why
+		if time.Since(s.Since) > seekPatience {
+			return s.Why
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -182,7 +183,7 @@ func (w *world) waitEpoch(epoch uint32) {
 func TestAheadOfKafka(t *testing.T) {
 	t.Parallel()
 	k := known{applied: []ledger.Applied{{Topic: "t", Next: 9}}, ends: kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 8}}}}
-	_, err := k.startPartition(&topic{name: "t"}, 0, kadm.ListedOffsets{"t": {0: {Topic: "t"}}})
+	_, err := k.startPartition(&apply.Topic{Name: "t"}, 0, kadm.ListedOffsets{"t": {0: {Topic: "t"}}})
 	require.ErrorIs(t, err, errAhead)
 	require.ErrorContains(t, err, "Kafka ends at 8")
 }

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"dirtbike/sinks/clickhouse/apply"
 	"sync"
 	"time"
 )
@@ -120,39 +121,39 @@ func (l *Loader) Status() Status {
 func (l *Loader) publish() {
 	var partitions []PartitionStatus
 	var tables []TableStatus
-	for _, name := range sortedKeys(l.topics) {
+	for _, name := range apply.SortedKeys(l.topics) {
 		t := l.topics[name]
 		lag := int64(0)
-		for _, id := range sortedKeys(t.parts) {
-			p := t.parts[id]
-			partitions = append(partitions, PartitionStatus{Topic: name, Partition: id, Applied: p.applied, Lag: p.lag()})
-			lag += p.lag()
+		for _, id := range apply.SortedKeys(t.Parts) {
+			p := t.Parts[id]
+			partitions = append(partitions, PartitionStatus{Topic: name, Partition: id, Applied: p.Applied, Lag: p.Lag()})
+			lag += p.Lag()
 		}
-		if t.progress {
+		if t.Progress {
 			continue
 		}
-		if len(t.parts) == 0 {
-			l.metrics.lag.DeleteLabelValues(t.table) // another loader tells
+		if len(t.Parts) == 0 {
+			l.metrics.lag.DeleteLabelValues(t.Table) // another loader tells
 			continue
 		}
-		l.metrics.lag.WithLabelValues(t.table).Set(float64(lag))
+		l.metrics.lag.WithLabelValues(t.Table).Set(float64(lag))
 		tables = append(tables, l.tableStatus(t))
 	}
-	l.metrics.quarantined.Set(float64(l.quarantines.count()))
+	l.metrics.quarantined.Set(float64(l.quarantines.Count()))
 	l.status.Lock()
 	defer l.status.Unlock()
 	l.status.now.Partitions, l.status.now.Tables = partitions, tables
 }
 
-func (l *Loader) tableStatus(t *topic) TableStatus {
-	s := TableStatus{Table: t.table, Generation: t.shown, Rows: t.rows, Phase: TableWaiting}
+func (l *Loader) tableStatus(t *apply.Topic) TableStatus {
+	s := TableStatus{Table: t.Table, Generation: t.Shown, Rows: t.Rows, Phase: TableWaiting}
 	switch {
-	case t.shown > 0:
+	case t.Shown > 0:
 		s.Phase = TableLive
-	case len(t.generations) > 0:
+	case len(t.Generations) > 0:
 		s.Phase = TableCopying
 	}
-	skipping, reason := l.quarantines.state(t.table)
+	skipping, reason := l.quarantines.State(t.Table)
 	if s.Reason = reason; skipping {
 		s.Phase = TableQuarantined
 	}

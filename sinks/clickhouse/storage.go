@@ -10,13 +10,14 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // storage is the table of one generation, with the rows of the batch that go into it.
 type storage struct {
-	topic      *topic
+	topic      *apply.Topic
 	generation uint32
 	table      *schemas.Table
 	schemaID   int
@@ -125,12 +126,12 @@ func createStorage(name string, t *schemas.Table, schemaID int) string {
 const commentPrefix = "dirtbike schema "
 
 // ensureStorage makes the generation's table if needed and learns how it is.
-func (l *Loader) ensureStorage(ctx context.Context, g *generation, t *topic, table *schemas.Table, schemaID int) (*storage, error) {
-	if g.store != nil {
-		return g.store, sameContract(g.store, table, schemaID)
+func (l *Loader) ensureStorage(ctx context.Context, g *apply.Generation, t *apply.Topic, table *schemas.Table, schemaID int) (*storage, error) {
+	if l.stores[g] != nil {
+		return l.stores[g], sameContract(l.stores[g], table, schemaID)
 	}
-	s := &storage{topic: t, generation: g.number, table: table, schemaID: schemaID, name: storageName(l.o.Database, t.schema, t.rel, g.number), cuts: map[uint32]cdc.Position{}}
-	err := l.retry(ctx, "create storage of "+t.table, func(ctx context.Context) error {
+	s := &storage{topic: t, generation: g.Number, table: table, schemaID: schemaID, name: storageName(l.o.Database, t.Schema, t.Rel, g.Number), cuts: map[uint32]cdc.Position{}}
+	err := l.retry(ctx, "create storage of "+t.Table, func(ctx context.Context) error {
 		if err := l.conn.Exec(ctx, createStorage(s.name, table, schemaID)); err != nil {
 			return err
 		}
@@ -139,7 +140,7 @@ func (l *Loader) ensureStorage(ctx context.Context, g *generation, t *topic, tab
 	if err != nil {
 		return nil, err
 	}
-	g.store = s
+	l.stores[g] = s
 	return s, nil
 }
 
@@ -154,7 +155,7 @@ func sameContract(s *storage, t *schemas.Table, schemaID int) error {
 		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
 	})
 	if !same || !slices.Equal(s.table.Key, t.Key) {
-		return fmt.Errorf("%w %d. Try: "+cdc.ResnapshotCommand(s.topic.table), errMisfit, s.generation)
+		return fmt.Errorf("%w %d. Try: "+cdc.ResnapshotCommand(s.topic.Table), errMisfit, s.generation)
 	}
 	return nil
 }
@@ -177,7 +178,7 @@ func (l *Loader) describe(ctx context.Context, s *storage) error {
 			return fmt.Errorf("storage %s has column %s of type %q, the schema wants %s: %w", s.name, c.Name, have, schemas.ClickHouseType(c.Type, false), errContract)
 		}
 	}
-	cuts, err := l.ledger.Cuts(ctx, s.topic.name, s.generation)
+	cuts, err := l.ledger.Cuts(ctx, s.topic.Name, s.generation)
 	for leaf, at := range cuts {
 		s.cut(leaf, at) // beside those of the batch
 	}
@@ -188,7 +189,7 @@ func compact(t string) string { return strings.ReplaceAll(t, " ", "") }
 
 func (l *Loader) columnTypes(ctx context.Context, s *storage) (map[string]string, error) {
 	rows, err := l.conn.Query(ctx, "SELECT name, type FROM system.columns WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(l.o.Database))+
-		" AND table = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(s.topic.schema, s.topic.rel, s.generation)))
+		" AND table = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(s.topic.Schema, s.topic.Rel, s.generation)))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
 )
 
@@ -20,7 +21,7 @@ import (
 
 // deferred is a record that waits for its base. It owns its bytes.
 type deferred struct {
-	partition *partition
+	partition *apply.Partition
 	ended     bool // its partition had passed the generation's end
 	key       string
 	env       avro.Envelope
@@ -28,12 +29,12 @@ type deferred struct {
 }
 
 // applyUnchanged completes a row from its base, or defers it.
-func (l *Loader) applyUnchanged(p *partition, g *generation, s *storage, r *block.Row) error {
+func (l *Loader) applyUnchanged(p *apply.Partition, g *apply.Generation, s *storage, r *block.Row) error {
 	key, err := s.recordKey(r.Key)
 	if err != nil {
 		return err
 	}
-	_, ended := g.ends[p.id]
+	_, ended := g.Ends[p.ID]
 	base, ok := s.find(key)
 	if !ok {
 		l.batch.grew(s, s.postpone(p, r, key, ended))
@@ -44,7 +45,7 @@ func (l *Loader) applyUnchanged(p *partition, g *generation, s *storage, r *bloc
 }
 
 // complete appends a record whose base is known. It gives the row on which the key's next record builds.
-func (l *Loader) complete(p *partition, s *storage, r *block.Row, base block.Ref, ended bool) (block.Ref, error) {
+func (l *Loader) complete(p *apply.Partition, s *storage, r *block.Row, base block.Ref, ended bool) (block.Ref, error) {
 	if r.Envelope.Meta.Position.Compare(base.Version()) <= 0 {
 		return base, nil // a replay: what is there is newer, or this very row
 	}
@@ -64,17 +65,17 @@ func (l *Loader) complete(p *partition, s *storage, r *block.Row, base block.Ref
 // noBase quarantines the table, or drops the record while the generation's own copy of the row is still to come, when a TRUNCATE
 // that came first through another partition hides it anyway, or when the row is known to be missing (gone.go). A generation below one
 // that is open here gets no more changes instead: rows may be missing from it, which is why there is a newer copy.
-func (l *Loader) noBase(p *partition, s *storage, r *block.Row, ended bool) {
+func (l *Loader) noBase(p *apply.Partition, s *storage, r *block.Row, ended bool) {
 	at := r.Envelope.Meta
-	if !ended || s.isCut(at.Position, at.Leaf) || p.isGone(p.topic.generation(s.generation), r.Key, at.Position) {
+	if !ended || s.isCut(at.Position, at.Leaf) || p.IsMissing(p.Topic.Generation(s.generation), r.Key, at.Position) {
 		return
 	}
-	if s.generation < p.newest {
-		l.outgrown(p.topic, p.topic.generation(s.generation))
+	if s.generation < p.Newest {
+		l.outgrown(p.Topic, p.Topic.Generation(s.generation))
 		return
 	}
-	l.quarantine(p.topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.ResnapshotCommand(p.topic.table),
-		p.id, sqlName(p.topic.table)))
+	l.quarantine(p.Topic, s.generation, fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.ResnapshotCommand(p.Topic.Table),
+		p.ID, sqlName(p.Topic.Table)))
 }
 
 // recordKey gives the sorting key's bytes of a record key.
@@ -116,7 +117,7 @@ func (s *storage) find(key []byte) (block.Ref, bool) {
 }
 
 // postpone copies a record, which aliases the consumer's memory, and says how many bytes that takes.
-func (s *storage) postpone(p *partition, r *block.Row, key []byte, ended bool) int64 {
+func (s *storage) postpone(p *apply.Partition, r *block.Row, key []byte, ended bool) int64 {
 	d := deferred{partition: p, ended: ended, key: string(key)}
 	d.env = avro.Envelope{
 		After: append([]byte(nil), r.Envelope.After...), Meta: r.Envelope.Meta, Op: r.Envelope.Op, Unchanged: append([]int(nil), r.Envelope.Unchanged...),
@@ -148,7 +149,7 @@ func (l *Loader) resolve(ctx context.Context, s *storage) error {
 		if err != nil {
 			return err
 		}
-		if l.quarantines.skips(s.topic.table, s.generation) {
+		if l.quarantines.Skips(s.topic.Table, s.generation) {
 			return nil // all rows are dropped
 		}
 		if l.batch.bytes >= l.o.BatchBytes && len(s.segments) > 0 {
@@ -199,7 +200,7 @@ func (l *Loader) resolveSome(ctx context.Context, s *storage, some []*deferred) 
 		} else {
 			l.noBase(d.partition, s, &d.row, d.ended)
 		}
-		if err != nil || l.quarantines.skips(s.topic.table, s.generation) {
+		if err != nil || l.quarantines.Skips(s.topic.Table, s.generation) {
 			return 0, err
 		}
 	}

@@ -17,13 +17,13 @@ import (
 // it right.
 func (l *Loader) createView(s *storage) string {
 	number := strconv.FormatUint(uint64(s.generation), 10)
-	from := ledger.Version(s.topic.generation(s.generation).cut()).String()
-	cuts := l.ledger.CutsSelect(s.topic.name, s.generation)
+	from := ledger.Version(s.topic.Generation(s.generation).Cut()).String()
+	cuts := l.ledger.CutsSelect(s.topic.Name, s.generation)
 	var b strings.Builder
-	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(l.o.Database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(s.topic.schema, s.topic.rel)) +
+	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(l.o.Database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(s.topic.Schema, s.topic.Rel)) +
 		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
-		" " + l.ledger.ReplacedSelect(s.topic.name, s.generation) + " AS _dirtbike_replaced SELECT ")
+		" " + l.ledger.ReplacedSelect(s.topic.Name, s.generation) + " AS _dirtbike_replaced SELECT ")
 	for i := range s.table.Columns {
 		if i > 0 {
 			b.WriteString(", ")

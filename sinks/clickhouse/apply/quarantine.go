@@ -1,0 +1,98 @@
+package apply
+
+import (
+	"context"
+
+	"dirtbike/sinks/clickhouse/ledger"
+)
+
+// Quarantines are the open and closed rows of `quarantine`, which all loaders share. It is guarded by Loader.mu.
+type Quarantines struct {
+	Rows    map[QuarantineKey]ledger.Quarantine
+	changed map[QuarantineKey]bool // to be written before the applied offsets
+}
+
+type QuarantineKey struct{ Table, Leg string }
+
+func NewQuarantines() *Quarantines {
+	return &Quarantines{Rows: map[QuarantineKey]ledger.Quarantine{}, changed: map[QuarantineKey]bool{}}
+}
+
+// Load reads what other loaders and earlier sessions wrote.
+func (q *Quarantines) Load(ctx context.Context, from *ledger.Ledger) error {
+	rows, err := from.Quarantines(ctx)
+	for _, r := range rows {
+		if k := (QuarantineKey{r.Table, r.Leg}); r.Version > q.Rows[k].Version {
+			q.Rows[k] = r
+		}
+	}
+	return err
+}
+
+// Skips reports whether records of a generation of the table are skipped.
+func (q *Quarantines) Skips(table string, generation uint32) bool {
+	r := q.Rows[QuarantineKey{table, ledger.LegLoad}]
+	return r.State == ledger.StateSkipping && generation <= r.Generation
+}
+
+// State says whether the table's newest records are skipped on this leg, and any leg's reason.
+func (q *Quarantines) State(table string) (skipping bool, reason string) {
+	load, capture := q.Rows[QuarantineKey{table, ledger.LegLoad}], q.Rows[QuarantineKey{table, ledger.LegCapture}]
+	switch {
+	case load.State != ledger.StateClosed:
+		return load.State == ledger.StateSkipping, load.Reason
+	case capture.State == ledger.StateSkipping:
+		return true, capture.Reason
+	}
+	return false, ""
+}
+
+func (q *Quarantines) Count() int {
+	n := 0
+	for _, r := range q.Rows {
+		if r.State == ledger.StateSkipping {
+			n++
+		}
+	}
+	return n
+}
+
+// Set takes a row unless one that is there outranks it, or says the same with another reason.
+func (q *Quarantines) Set(k QuarantineKey, r ledger.Quarantine) (changed bool) {
+	old := q.Rows[k]
+	if r.Version <= old.Version || r.State == old.State && r.Generation == old.Generation {
+		return false
+	}
+	r.Table, r.Leg = k.Table, k.Leg
+	q.Rows[k] = r
+	q.changed[k] = true
+	return true
+}
+
+// Open quarantines a table on this leg up to a generation.
+func (q *Quarantines) Open(table string, generation uint32, reason string) (changed bool) {
+	return q.Set(QuarantineKey{table, ledger.LegLoad}, ledger.Quarantine{
+		Reason: reason, State: ledger.StateSkipping, Version: uint64(generation) << 1, Generation: generation,
+	})
+}
+
+// Lift closes the table's quarantine on this leg if it concerns only generations below the one that the view shows.
+func (q *Quarantines) Lift(table string, shown uint32) {
+	k := QuarantineKey{table, ledger.LegLoad}
+	if r := q.Rows[k]; r.State == ledger.StateSkipping && r.Generation < shown {
+		q.Set(k, ledger.Quarantine{State: ledger.StateClosed, Version: r.Version | 1, Generation: r.Generation})
+	}
+}
+
+// Write stores the changed rows.
+func (q *Quarantines) Write(ctx context.Context, to *ledger.Ledger) error {
+	var rows []ledger.Quarantine
+	for k := range q.changed {
+		rows = append(rows, q.Rows[k])
+	}
+	if err := to.WriteQuarantines(ctx, rows); err != nil {
+		return err
+	}
+	clear(q.changed)
+	return nil
+}

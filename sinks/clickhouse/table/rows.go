@@ -1,0 +1,108 @@
+package table
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/ClickHouse/ch-go"
+	"github.com/ClickHouse/ch-go/proto"
+
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/block"
+)
+
+// Insert sends the blocks, of which there is one at least, as one INSERT. inside is called while the insert is open: after the first block.
+// After an error it is not known whether ClickHouse has the rows; inserting them again is harmless.
+func (d *DB) Insert(ctx context.Context, t *Table, blocks []*block.Block, inside func()) error {
+	for _, b := range blocks {
+		b.SetNullable(t.nullable)
+	}
+	input := blocks[0].Input()
+	next := 1
+	return d.pool.Do(ctx, ch.Query{
+		Body: "INSERT INTO " + t.Name + " (" + columnList(blocks[0].Columns()) + ") VALUES", Input: input,
+		OnInput: func(context.Context) error {
+			if next == 1 {
+				inside()
+			}
+			if next == len(blocks) {
+				copy(input, block.Empty(input)) // all blocks are sent
+				return io.EOF
+			}
+			copy(input, blocks[next].Input())
+			next++
+			return nil
+		},
+	})
+}
+
+func columnList(columns []*block.Column) string {
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = schemas.ClickHouseIdent(c.Name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// Newest reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record could not be
+// told from one whose base is missing. keys has one row per key, of which only the sorting key counts. The rows are found by their
+// sorting key; size is about what they take in memory.
+func (d *DB) Newest(ctx context.Context, t *Table, keys *block.Block) (rows map[string]block.Ref, size int64, err error) {
+	rows = make(map[string]block.Ref, keys.Rows())
+	into := t.emptyBlock()
+	target := into.Results()
+	var external []proto.InputColumn
+	for _, c := range keys.SortingKey() {
+		external = append(external, proto.InputColumn{Name: c.Name, Data: c})
+	}
+	list := columnList(keys.SortingKey())
+	err = d.pool.Do(ctx, ch.Query{
+		Body: "SELECT " + t.readList(into) + " FROM " + t.Name + " WHERE (" + list + ") IN (SELECT " + list + " FROM _keys) ORDER BY " +
+			schemas.ColVersion + " DESC LIMIT 1 BY " + list,
+		ExternalTable: "_keys", ExternalData: external, Result: target,
+		OnResult: func(_ context.Context, got proto.Block) error {
+			into.Received(got.Rows)
+			for i := range got.Rows {
+				rows[string(into.AppendSortingKey(nil, i))] = block.Ref{Block: into, Row: i}
+			}
+			size += into.Bytes()
+			if got.Rows > 0 { // the next block gets one of its own
+				into = t.emptyBlock()
+				copy(target, into.Results())
+			}
+			return nil
+		},
+	})
+	return rows, size, err
+}
+
+// emptyBlock makes a block whose columns are as the storage's.
+func (t *Table) emptyBlock() *block.Block {
+	b := block.New(t.Contract)
+	b.SetNullable(t.nullable)
+	return b
+}
+
+// readList lists the columns in the types in which they travel.
+func (t *Table) readList(b *block.Block) string {
+	var list []string
+	for _, c := range b.Columns() {
+		if name := schemas.ClickHouseIdent(c.Name); t.isLowCardinality(c) {
+			list = append(list, "CAST("+name+", "+schemas.ClickHouseLiteral(string(c.Type()))+")")
+		} else {
+			list = append(list, name)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// isLowCardinality says that the storage column has another type than travels.
+func (t *Table) isLowCardinality(c *block.Column) bool {
+	for i := range t.Contract.Columns {
+		if kind := &t.Contract.Columns[i].Type; schemas.ClickHouseColumn(t.Contract.Columns[i].Name) == c.Name {
+			return kind.Kind == schemas.KindEnum || kind.Kind == schemas.KindArray && kind.Elem.Kind == schemas.KindEnum
+		}
+	}
+	return false
+}

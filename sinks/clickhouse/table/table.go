@@ -1,0 +1,182 @@
+package table
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
+)
+
+// ErrContract says that a storage table does not have the columns of the registered schema.
+var ErrContract = errors.New("somebody changed it by hand? Try: " + cdc.ResnapshotAllCommand)
+
+// ErrNoStorage says that a generation has no storage table.
+var ErrNoStorage = fmt.Errorf("is not there: %w", ErrContract)
+
+// ErrMisfit says that a record has other columns than the storage of its generation: following a change is not built yet.
+var ErrMisfit = errors.New("the table's columns changed within generation")
+
+// Table is the storage of one generation of a source table. It does not change, except which columns are Nullable: that is for the one
+// goroutine that inserts.
+type Table struct {
+	// Name is quoted and has its database.
+	Name string
+	// Generation of the source table.
+	Generation uint32
+	// Contract is what the table was made from, and SchemaID the registered schema that holds it.
+	Contract *schemas.Table
+	SchemaID int
+	// nullable says per column of the contract whether the storage column is Nullable now.
+	nullable []bool
+}
+
+// DB makes, reads and removes storage and views in one database. It is safe for concurrent use as far as each Table has one user. Its
+// methods ask ClickHouse once, and may be called again after any error.
+type DB struct {
+	conn     driver.Conn
+	pool     *Pool
+	ledger   *ledger.Ledger
+	database string
+}
+
+// NewDB is for the database that people query; storage is in its twin "<database>_raw". Connection and pool remain the caller's.
+func NewDB(conn driver.Conn, pool *Pool, database string) *DB {
+	return &DB{conn: conn, pool: pool, ledger: ledger.New(conn, database), database: database}
+}
+
+// Create makes the storage of a generation unless it is there, and learns how it is.
+func (d *DB) Create(ctx context.Context, contract *schemas.Table, schemaID int, generation uint32) (*Table, error) {
+	t := &Table{Name: d.storage(contract.Schema, contract.Name, generation), Generation: generation, Contract: contract, SchemaID: schemaID}
+	if err := d.conn.Exec(ctx, createStatement(t)); err != nil {
+		return nil, fmt.Errorf("create storage: %w", err)
+	}
+	return t, d.Describe(ctx, t)
+}
+
+// storage gives the quoted name of a generation's table.
+func (d *DB) storage(schema, table string, generation uint32) string {
+	return schemas.ClickHouseIdent(schemas.StorageDatabase(d.database)) + "." + schemas.ClickHouseIdent(schemas.ClickHouseStorage(schema, table, generation))
+}
+
+// createStatement is the DDL of the storage; the comment lets a later session find the schema again.
+func createStatement(t *Table) string {
+	var b strings.Builder
+	b.WriteString("CREATE TABLE IF NOT EXISTS " + t.Name + " (")
+	order := writeKey(&b, t.Contract)
+	for i := range t.Contract.Columns {
+		c := &t.Contract.Columns[i]
+		fmt.Fprintf(&b, "%s %s, ", schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name)), schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull))
+	}
+	if t.Contract.NeedsInexact() {
+		b.WriteString(schemas.ColInexact + " Map(String, String), ")
+	}
+	fmt.Fprintf(&b, "%s UInt128, %s UInt8, %s UInt32, %s UInt64, %s UInt32) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)",
+		schemas.ColVersion, schemas.ColDeleted, schemas.ColPartition, schemas.ColOffset, schemas.ColLeaf,
+		schemas.ColVersion, schemas.ColDeleted, strings.Join(order, ", "))
+	return b.String() + ledger.Durable + " COMMENT " + schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID))
+}
+
+// writeKey writes the columns of exact key integers (rule 31), and gives the sorting key.
+func writeKey(b *strings.Builder, t *schemas.Table) (order []string) {
+	for _, k := range t.Key {
+		c := &t.Columns[k]
+		column := schemas.ClickHouseColumn(c.Name)
+		if schemas.KeyInteger(c.Type) {
+			column = schemas.ColKeyPrefix + c.Name
+			kind := "Int64"
+			if c.Type.Kind == schemas.KindDate {
+				kind = "Int32"
+			}
+			fmt.Fprintf(b, "%s %s, ", schemas.ClickHouseIdent(column), kind)
+		}
+		order = append(order, schemas.ClickHouseIdent(column))
+	}
+	return order
+}
+
+const commentPrefix = "dirtbike schema "
+
+// SchemaID reads from the storage of a generation which schema it was made from; ErrNoStorage if there is none.
+func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint32) (int, error) {
+	what := fmt.Sprintf("storage of %s.%s, generation %d", schema, table, generation)
+	var comment string
+	err := d.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(d.database))+
+		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(schema, table, generation))).Scan(&comment)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("%s %w", what, ErrNoStorage)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
+	number, _ := strings.CutPrefix(comment, commentPrefix)
+	id, err := strconv.Atoi(number)
+	if err != nil {
+		return 0, fmt.Errorf("%s has no schema in its comment: %w", what, ErrContract)
+	}
+	return id, nil
+}
+
+// Fits compares a record's table with the storage's; the error is an ErrMisfit.
+func (t *Table) Fits(contract *schemas.Table, schemaID int) error {
+	if t.SchemaID == schemaID {
+		return nil
+	}
+	same := slices.EqualFunc(t.Contract.Columns, contract.Columns, func(a, b schemas.TableColumn) bool {
+		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
+	})
+	if !same || !slices.Equal(t.Contract.Key, contract.Key) {
+		return fmt.Errorf("%w %d. Try: "+cdc.ResnapshotCommand(contract.FullName()), ErrMisfit, t.Generation)
+	}
+	return nil
+}
+
+// Stored lists the generations of a source table that have storage, also those of a former topic of its name.
+func (d *DB) Stored(ctx context.Context, schema, table string) (generations []uint32, err error) {
+	base := strings.TrimSuffix(schemas.ClickHouseStorage(schema, table, 0), "0")
+	names, err := d.strings(ctx, "SELECT name, '' FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(d.database))+
+		" AND startsWith(name, "+schemas.ClickHouseLiteral(base)+")")
+	if err != nil {
+		return nil, fmt.Errorf("list the storage of %s.%s: %w", schema, table, err)
+	}
+	for name := range names {
+		if n, err := strconv.ParseUint(strings.TrimPrefix(name, base), 10, 32); err == nil { // else another table's
+			generations = append(generations, uint32(n))
+		}
+	}
+	return generations, nil
+}
+
+// Drop removes the storage of a generation, if it is there.
+func (d *DB) Drop(ctx context.Context, schema, table string, generation uint32) error {
+	if err := d.conn.Exec(ctx, "DROP TABLE IF EXISTS "+d.storage(schema, table, generation)); err != nil {
+		return fmt.Errorf("drop generation %d of %s.%s: %w", generation, schema, table, err)
+	}
+	return nil
+}
+
+// strings reads pairs of strings.
+func (d *DB) strings(ctx context.Context, query string) (map[string]string, error) {
+	rows, err := d.conn.Query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err has it
+	out := map[string]string{}
+	for rows.Next() {
+		var key, value string
+		if err := rows.Scan(&key, &value); err != nil {
+			return nil, err
+		}
+		out[key] = value
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,88 @@
+package table
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
+)
+
+// Show makes the view read this generation, in place of any other; cut is the version of its first snapshot.
+func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
+	return d.conn.Exec(ctx, d.viewStatement(t, cut))
+}
+
+// viewStatement is the view that people query. FINAL is applied before the conditions, so that an outranked row can never show;
+// the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look into. Rows below the
+// generation's own cut came between its open and its end: if the snapshot does not have them they were deleted.
+//
+// Nothing in ClickHouse keeps a loader that was late from putting an older generation's view in place of a newer one's (rule 13:
+// upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called exact; loaders check
+// what the views show, and put it right.
+func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
+	cuts := d.ledger.CutsSelect(t.Contract.Topic, t.Generation)
+	var b strings.Builder
+	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
+		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
+		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
+		" " + d.ledger.ReplacedSelect(t.Contract.Topic, t.Generation) + " AS _dirtbike_replaced SELECT ")
+	for i := range t.Contract.Columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(viewColumn(&t.Contract.Columns[i]))
+	}
+	if t.Contract.NeedsInexact() {
+		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
+	}
+	b.WriteString(" FROM " + t.Name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0" +
+		" AND s." + schemas.ColVersion + " >= toUInt128('" + ledger.Version(cut).String() + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
+		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "])" +
+		" COMMENT " + schemas.ClickHouseLiteral(viewComment+strconv.FormatUint(uint64(t.Generation), 10)))
+	return b.String()
+}
+
+// viewComment begins the comment of a view; its generation follows.
+const viewComment = "dirtbike generation "
+
+// viewColumn shows a year no earlier than 90 years ago (rule 29): birth years beyond would tell ages over 89.
+func viewColumn(c *schemas.TableColumn) string {
+	name := schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
+	switch c.Type.Kind {
+	case schemas.KindYear:
+		return "if(isNull(s." + name + "), s." + name + ", greatest(s." + name + ", toInt32(toYear(now('UTC')) - 90))) AS " + name
+	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
+		schemas.KindNumeric, schemas.KindNumericText, schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ, schemas.KindUUID,
+		schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther:
+		return "s." + name + " AS " + name
+	case schemas.KindInvalid:
+	}
+	panic("table: view of " + c.Type.Kind.String())
+}
+
+// Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view that somebody else
+// made shows 0, and is replaced by the next Show.
+func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
+	comments, err := d.strings(ctx, "SELECT name, comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(d.database)+" AND engine = 'View'")
+	if err != nil {
+		return nil, fmt.Errorf("read which generations the views show: %w", err)
+	}
+	shown := make(map[string]uint32, len(comments))
+	for name, comment := range comments {
+		number, ok := strings.CutPrefix(comment, viewComment)
+		if n, err := strconv.ParseUint(number, 10, 32); ok && err == nil {
+			shown[name] = uint32(n)
+		}
+	}
+	return shown, nil
+}
+
+// ShownOf reads which generation the view of a source table shows; 0 if there is none.
+func (d *DB) ShownOf(ctx context.Context, schema, table string) (uint32, error) {
+	shown, err := d.Shown(ctx)
+	return shown[schemas.ClickHouseView(schema, table)], err
+}
