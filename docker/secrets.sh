@@ -1,7 +1,6 @@
 #!/bin/sh
 # Makes the secrets of compose.yaml in docker/secrets, those that are not there yet. Each file is one random value.
-# They are mounted into containers as they are, whose users are not this one: so every user may read a file, but only this one
-# the folder they lie in.
+# They are mounted into containers that run as other users: so every user may read a file, but only this user the folder.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p -m 700 secrets

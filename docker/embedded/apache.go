@@ -152,7 +152,7 @@ func formatApache(ctx context.Context, dir, classpath, props, id string, login *
 		return nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for Kafka's storage: %w", err)
+		return fmt.Errorf("find Kafka's storage: %w", err)
 	}
 	args := []string{
 		"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

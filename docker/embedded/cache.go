@@ -27,7 +27,7 @@ type cache struct {
 }
 
 // pkg is something installed into a folder of its own in the cache. The folder's name carries the digest of what is
-// pinned, so an upgrade installs beside the old one and two releases never fight over a folder.
+// pinned, so an upgrade keeps the old one, and two releases never use the same folder.
 type pkg struct {
 	name   string
 	digest string // hex SHA-256 of the lock file
@@ -147,7 +147,7 @@ func (c *cache) build(ctx context.Context, p pkg, final string) error {
 	return os.Rename(tmp, final)
 }
 
-// removeLeftovers removes what an interrupted installation left. The lock says that nobody is working on it.
+// removeLeftovers removes what an interrupted installation left. The lock is held, so no other process is working on it.
 func (c *cache) removeLeftovers(prefix, final string) error {
 	left, err := filepath.Glob(filepath.Join(c.dir, prefix+"*"))
 	if err != nil {
@@ -161,7 +161,7 @@ func (c *cache) removeLeftovers(prefix, final string) error {
 	return nil
 }
 
-// makeReadable lets every user read (and run what is executable), whatever the umask was.
+// makeReadable lets every user read (and run what is executable), under any umask.
 func makeReadable(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Type()&fs.ModeSymlink != 0 {
@@ -175,7 +175,7 @@ func makeReadable(root string) error {
 		if mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode) //nolint:gosec // nobody else writes there: it is the folder being built, under its lock
+		return os.Chmod(path, mode) //nolint:gosec // no other process writes there: it is the folder being built, under its lock
 	})
 }
 

@@ -167,8 +167,8 @@ func (c *ClickHouse) query(ctx context.Context, sql string) error {
 	return nil
 }
 
-// Stop ends the server gracefully; what a client was told is stored is stored. The program gets SIGTERM. The library is
-// told to end the query that keeps it alive; it would then wait five seconds for clients that are merely connected, which
+// Stop ends the server gracefully; what it has confirmed to a client is stored. The program gets SIGTERM. The library gets
+// a request to end the query that keeps it alive; it would then wait five seconds for clients that are merely connected, which
 // no setting shortens, so it is killed after a shorter wait: its parts on disk are complete at any moment.
 func (c *ClickHouse) Stop(ctx context.Context) error {
 	c.mu.Lock()

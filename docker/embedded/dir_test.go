@@ -71,7 +71,7 @@ func TestUnknownOptions(t *testing.T) {
 			require.ErrorIs(t, err, ErrOptions)
 			require.ErrorContains(t, err, "Try: ")
 		}
-		require.NoDirExists(t, dir, "nothing is left behind")
+		require.NoDirExists(t, dir, "nothing remains")
 	}
 	_, err := Start(testContext(t), Options{})
 	require.ErrorContains(t, err, "no directory given")

@@ -40,7 +40,7 @@ type Options struct {
 	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already. An empty value
 	// leaves the setting to the server itself, so that ALTER SYSTEM changes it.
 	PostgresSettings map[string]string
-	// Progress is told about downloads. nil = silent.
+	// Progress is called during downloads. nil = silent.
 	Progress Progress
 	// Log takes what happens. nil = silent.
 	Log *zap.Logger
@@ -76,7 +76,7 @@ func (optionsError) Is(target error) bool { return target == ErrOptions }
 
 func optionError(format string, args ...any) error { return optionsError{fmt.Errorf(format, args...)} }
 
-// Check looks at the options alone, not at Dir: an error is ErrOptions.
+// Check checks the options alone, not Dir: an error is ErrOptions.
 func (o Options) Check() error {
 	_, err := o.withDefaults()
 	return err
@@ -242,7 +242,7 @@ func (s *Stack) startRegistry(ctx context.Context, o Options) (err error) {
 	return s.Registry.Start(ctx)
 }
 
-// remember fails if the directory was made for something else, for which starting empty would look like a loss of data.
+// remember fails if the directory was made for something else, because an empty start would look like a loss of data.
 func (d *workDir) remember(o Options) error {
 	st := d.state
 	if o.Parts.Postgres && o.PostgresVersion != "" && st.PostgresMajor != "" && o.PostgresVersion != st.PostgresMajor {

@@ -116,7 +116,7 @@ func TestOrdinaryUser(t *testing.T) {
 		startParent(t, t.TempDir(), nil)
 		return
 	}
-	dir, err := os.MkdirTemp("", "embedded-nobody-") // t.TempDir lies below a private folder of root's
+	dir, err := os.MkdirTemp("", "embedded-nobody-") // t.TempDir is in a private folder of root's
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chown(dir, nobody, nobody))

@@ -53,7 +53,7 @@ func (c *cache) npmClickHouse(ctx context.Context) (clickHouseEngine, error) {
 	return clickHouseEngine{lib: filepath.Join(dir, clickHousePackage, "libchdb.so")}, err
 }
 
-// pathPostgres finds postgres on PATH; initdb must lie beside it. want is a major or "".
+// pathPostgres finds postgres on PATH; initdb must be in the same folder. want is a major or "".
 func pathPostgres(ctx context.Context, want string) (postgresEngine, error) {
 	program, err := exec.LookPath("postgres")
 	if err != nil {
@@ -76,7 +76,7 @@ func pathPostgres(ctx context.Context, want string) (postgresEngine, error) {
 	}
 	bin := filepath.Dir(real)
 	if _, err := exec.LookPath(filepath.Join(bin, "initdb")); err != nil {
-		return postgresEngine{}, fmt.Errorf("find initdb beside %s: %w. Try: a PATH with a whole server, like /usr/lib/postgresql/15/bin", real, err)
+		return postgresEngine{}, fmt.Errorf("find initdb in the folder of %s: %w. Try: a PATH with a whole server, like /usr/lib/postgresql/15/bin", real, err)
 	}
 	return postgresEngine{bin: bin, major: major}, nil
 }

@@ -120,7 +120,7 @@ func TestOtherPlatformsNameThreeWays(t *testing.T) {
 	}
 }
 
-// TestMissingProgramsLeaveNoDirectory: they are looked for before anything is made.
+// TestMissingProgramsLeaveNoDirectory: they are searched before anything is made.
 func TestMissingProgramsLeaveNoDirectory(t *testing.T) {
 	t.Setenv("PATH", "")
 	for _, parts := range []Parts{{}, {Postgres: true}, {ClickHouse: true}} {

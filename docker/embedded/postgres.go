@@ -157,7 +157,7 @@ func (p *Postgres) ping(ctx context.Context) error {
 	return err
 }
 
-// removeStalePid removes a postmaster.pid whose process number belongs to somebody else by now: Postgres would take any
+// removeStalePid removes a postmaster.pid whose process number another process has by now: Postgres would take any
 // living process of its user for its former self.
 func (p *Postgres) removeStalePid() error {
 	path := filepath.Join(p.DataDir(), "postmaster.pid")

@@ -21,7 +21,7 @@ const homeFD = "/proc/self/fd/3"
 // home is the folder that holds the data directory, named so that the user Postgres runs as can reach it.
 type home struct {
 	ref string   // path for the command line
-	dir *os.File // inherited, if ref goes through it
+	dir *os.File // inherited, if ref is a path through it
 }
 
 // openHome returns dir by name if the user can walk to it. Otherwise (root's folder below a private one, such as a

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Progress is told about downloads. Its methods may be called concurrently.
+// Progress is called during downloads. Its methods may be called concurrently.
 type Progress interface {
 	// Start begins a task of the given size in bytes.
 	Start(name string, total int64) Task

@@ -50,7 +50,7 @@ func TestWatchSize(t *testing.T) {
 	watchSize(nil, "x", dir, 50)(nil)
 }
 
-// recorder is a Progress that keeps what it is told.
+// recorder is a Progress that keeps its calls.
 type recorder struct {
 	set  chan int64
 	done bool

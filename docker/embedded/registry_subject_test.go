@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 )
 
-// TestSchemaByIDUnderAnySubject: an id is answered whatever subject the client guesses, as by Confluent's registry; what else
+// TestSchemaByIDUnderAnySubject: an id is answered with any subject that the client guesses, as by Confluent's registry; what else
 // the subject restricts stays as it is.
 func TestSchemaByIDUnderAnySubject(t *testing.T) {
 	fake := srfake.NewRegistry()

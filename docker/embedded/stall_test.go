@@ -29,7 +29,7 @@ func TestStalledDownloadBeginsAgain(t *testing.T) {
 	require.Equal(t, 1, tries)
 }
 
-// TestSlowDownloadGoesOn: one that brings a little now and then is left alone, and its own error is told.
+// TestSlowDownloadGoesOn: one that brings a little now and then is not ended, and its own error is reported.
 func TestSlowDownloadGoesOn(t *testing.T) {
 	const patience = 400 * time.Millisecond
 	dir, broken := t.TempDir(), errors.New("checksum differs")

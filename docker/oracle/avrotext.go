@@ -42,7 +42,7 @@ func (a *avroReader) decode(ctx context.Context, framed []byte) (*avro.RecordSch
 	return schema, fields, payload, nil
 }
 
-// schema fetches and parses a schema once. Each has a cache of its own: versions of one name must not meet.
+// schema fetches and parses a schema once. Each has a cache of its own, because two versions of a schema have one name.
 func (a *avroReader) schema(ctx context.Context, id int) (*avro.RecordSchema, error) {
 	if s := a.schemas[id]; s != nil {
 		return s, nil

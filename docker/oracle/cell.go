@@ -11,7 +11,7 @@ import (
 type cell struct {
 	null    bool
 	text    string // canonical; empty if null
-	inexact bool   // the value could not be held and exact stands in `_inexact`
+	inexact bool   // the type could not hold the value, and `_inexact` has exact
 	exact   string
 }
 

@@ -29,7 +29,7 @@ type Change struct {
 	// Commit numbers the transactions of the list in commit order, from 0.
 	Commit int
 	// LSN is the change's own record's; CommitEnd is where the transaction's commit record ends, so that the record's start
-	// (rule 1's commit LSN) lies between LSN and CommitEnd.
+	// (rule 1's commit LSN) is between LSN and CommitEnd.
 	LSN, CommitEnd uint64
 	// XID is the top-level transaction's.
 	XID uint32
@@ -100,7 +100,7 @@ type slotLine struct {
 	Data string
 }
 
-// read peeks at the slot, then looks up tables as it meets them.
+// read peeks at the slot and looks each table up when its first change comes.
 func (r *changeReader) read(ctx context.Context, pg *pgx.Conn) error {
 	rows, err := pg.Query(ctx, `SELECT lsn::text, xid::text::int8, data FROM pg_logical_slot_peek_changes($1, NULL, NULL,
 		'include-xids', '1', 'include-timestamp', '0', 'skip-empty-xacts', '1')`, r.log.Slot)
@@ -121,7 +121,7 @@ func (r *changeReader) read(ctx context.Context, pg *pgx.Conn) error {
 	return nil
 }
 
-// line adds what one line tells.
+// line adds the changes of one line.
 func (r *changeReader) line(ctx context.Context, pg *pgx.Conn, line slotLine) error {
 	parsed, err := parseDecoded(line.Data)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *changeReader) line(ctx context.Context, pg *pgx.Conn, line slotLine) er
 			return err
 		}
 		change := Change{Commit: r.commit, LSN: lsn, XID: line.XID, Schema: table.root.schema, Table: table.root.name, Leaf: table.leaf}
-		if table.partitioned { // a root is named in TRUNCATE beside its leaves, which are what is published (rule 19)
+		if table.partitioned { // TRUNCATE names the root and its leaves; the leaves are published (rule 19)
 			continue
 		}
 		if err := table.fill(&change, parsed); err != nil {

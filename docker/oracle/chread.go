@@ -125,7 +125,7 @@ func (t pgType) shownValue(c chType, scalar *string, array []*string) (cell, err
 	return cell{text: *scalar}, nil
 }
 
-// withScale adds the trailing zeros that ClickHouse leaves away.
+// withScale adds the trailing zeros that ClickHouse does not print.
 func withScale(s string, scale int) string {
 	whole, fraction, _ := strings.Cut(s, ".")
 	if missing := scale - len(fraction); missing > 0 {

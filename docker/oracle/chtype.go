@@ -25,7 +25,7 @@ func parseCHType(name string) chType {
 	return chType{name: name}
 }
 
-// mayBeInexact reports whether rule 31 lets a value of the type stand in `_inexact`.
+// mayBeInexact reports whether `_inexact` may have a value of the type (rule 31).
 func (c chType) mayBeInexact() bool {
 	return c.elem != nil || c.name == "Date32" || strings.HasPrefix(c.name, "DateTime64(") || strings.HasPrefix(c.name, "Decimal(")
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// typeCase is a column with what Postgres holds, what ClickHouse must then show, and wrong things to show.
+// typeCase is a column with what Postgres holds, what ClickHouse must then show, and wrong values.
 type typeCase struct {
 	name, pgType, chType string
 	pg                   string   // SQL literal
@@ -248,7 +248,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// An expression may say what stands in _inexact: the year of an infinite date has no number.
+// An expression may give the text in _inexact: the year of an infinite date has no number.
 func TestExact(t *testing.T) {
 	pg := postgres(t)
 	ch, database := clickHouse(t)

@@ -12,7 +12,7 @@ type SampleKind string
 const (
 	Missing   SampleKind = "missing"   // in Postgres, not in ClickHouse
 	Extra     SampleKind = "extra"     // in ClickHouse, not in Postgres
-	Duplicate SampleKind = "duplicate" // its key stands in ClickHouse more than once
+	Duplicate SampleKind = "duplicate" // its key is in ClickHouse more than once
 	Differing SampleKind = "differing" // a cell is not what it should be
 )
 
@@ -53,7 +53,7 @@ func (d Diff) Equal() bool {
 	return d.Compared && d.Missing+d.Extra+d.Duplicate+d.Differing+len(d.Columns) == 0
 }
 
-// String tells what was found, samples included, over several lines.
+// String writes what was found, samples included, in several lines.
 func (d Diff) String() string {
 	if d.Equal() {
 		return fmt.Sprintf("%s = %s: %d rows equal", d.Table, d.View, d.RowsPostgres)

@@ -12,12 +12,12 @@ import (
 type CheckOptions struct {
 	// Tables ("schema.table") whose changes are expected in topics; empty: all of the list.
 	Tables []string
-	// Prefix of the topics: a record of schema.table must stand in Prefix.schema.table. Empty: not checked.
+	// Prefix of the topics: a record of schema.table must be in Prefix.schema.table. Empty: not checked.
 	Prefix string
 	// Since is an LSN: changes and records of transactions whose commit record starts before it count for neither side. Give
 	// the later of ChangeLog.Start and the pipeline's own consistent point; 0 takes everything.
 	Since uint64
-	// Until is an LSN between two transactions: what ends behind it counts for neither side; 0 takes everything.
+	// Until is an LSN between two transactions: what ends after it counts for neither side; 0 takes everything.
 	Until uint64
 	// Epoch leaves out the records of all other epochs; 0 takes every one.
 	Epoch uint64
@@ -43,7 +43,7 @@ const (
 	FaultControl   FaultKind = "control"   // a control record that contradicts itself
 )
 
-// Fault is one thing found. Its text names keys: synthetic data only.
+// Fault is one finding. Its text names keys: synthetic data only.
 type Fault struct {
 	Kind FaultKind
 	Text string
@@ -52,7 +52,7 @@ type Fault struct {
 // Faults is the error of CheckExactlyOnce.
 type Faults []Fault
 
-// Error counts the faults by kind and tells the first twenty.
+// Error counts the faults by kind and lists the first twenty.
 func (f Faults) Error() string {
 	counts := map[FaultKind]int{}
 	var lines []string
@@ -70,10 +70,10 @@ func (f Faults) Has(kind FaultKind) bool {
 	return slices.ContainsFunc(f, func(x Fault) bool { return x.Kind == kind })
 }
 
-// CheckExactlyOnce judges records (of ReadTopics) by the expected changes (of ChangeLog.Read). Every c, u and d must stand
+// CheckExactlyOnce compares records (of ReadTopics) with the expected changes (of ChangeLog.Read). Every c, u and d must be
 // there exactly once, an UPDATE that changed the key as d and c, a truncate once on each partition of its topic, and nothing
 // else; all of a transaction in its order by ordinal, each key's records in commit order and in the partition that the
-// key's hash names; positions are unique; tombstones follow a delete of their key. Records r, open and end are not judged.
+// key's hash names; positions are unique; tombstones follow a delete of their key. Records r, open and end are not checked.
 // The error is Faults, or says that nothing was expected, which would prove nothing.
 func CheckExactlyOnce(expected []Change, records []Record, o CheckOptions) error {
 	c := checker{options: o, txs: expectedTransactions(expected, o)}

@@ -52,7 +52,7 @@ func countFrom(text string, low, high int64, count func(time.Time) int64) (strin
 	if bc {
 		year = 1 - year // 1 BC is year 0
 	}
-	// A leap year stands in for the year, so that the 29th of February parses.
+	// A leap year replaces the year, so that the 29th of February parses.
 	t, err := time.Parse("2006-01-02 15:04:05.999999", withTime("2000-"+rest))
 	if err != nil {
 		return "", fmt.Errorf("parse date: %w", err)

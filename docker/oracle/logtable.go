@@ -18,7 +18,7 @@ type logTable struct {
 	types       map[string]pgType // of the key columns
 }
 
-// table looks a table up, once.
+// table gives a table, which it looks up in the catalog once.
 func (r *changeReader) table(ctx context.Context, pg *pgx.Conn, name relName) (*logTable, error) {
 	if t := r.tables[name]; t != nil {
 		return t, nil

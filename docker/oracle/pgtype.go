@@ -10,7 +10,7 @@ import (
 // kind is a class of Postgres types whose text is canonicalised alike.
 type kind string
 
-// The kinds of rule 30. Whatever is not named there is kindOther: Postgres' text.
+// The kinds of rule 30. What is not named there is kindOther: Postgres' text.
 const (
 	kindBool        kind = "bool"
 	kindInt2        kind = "int2"

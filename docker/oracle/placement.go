@@ -14,7 +14,7 @@ type lastSeen struct {
 	streamed bool
 }
 
-// placement judges each record where it stands: topic, partition, order within its key, tombstones, control records.
+// placement checks the place of each record: topic, partition, order within its key, tombstones, control records.
 func (c *checker) placement(sorted []Record) {
 	seen := map[keyPlace]lastSeen{}
 	for _, r := range sorted {
@@ -34,7 +34,7 @@ func (c *checker) placement(sorted []Record) {
 	}
 }
 
-// topic checks that the record stands in its table's topic.
+// topic checks that the record is in its table's topic.
 func (c *checker) topic(r Record) {
 	if c.options.Prefix == "" || r.Tombstone {
 		return
@@ -73,7 +73,7 @@ func (c *checker) afterLast(r Record, last lastSeen) lastSeen {
 	return lastSeen{op: r.Op, position: r.Position, streamed: true}
 }
 
-// unique drops what is not judged and what stands there again, and reports positions that two records share.
+// unique drops what is not checked and what is there again, and reports positions that two records share.
 func (c *checker) unique(sorted []Record) []Record {
 	type truncated struct {
 		topic     string

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// decodedOp is what a test_decoding line tells.
+// decodedOp is the operation of a test_decoding line.
 type decodedOp string
 
 // The operations as test_decoding spells them; begin, commit and message lines carry no row.
@@ -23,7 +23,7 @@ const (
 // decodedLine is one line of test_decoding, taken apart.
 type decodedLine struct {
 	op     decodedOp
-	tables []relName       // one, but for TRUNCATE
+	tables []relName       // one, except for TRUNCATE
 	old    []decodedColumn // old-key of an UPDATE, all there is of a DELETE
 	new    []decodedColumn // INSERT and UPDATE
 }
@@ -171,7 +171,7 @@ func (p *lineParser) identifier() (string, error) {
 	return name, nil
 }
 
-// quoted reads up to the closing quote; a doubled one stands for itself.
+// quoted reads up to the closing quote; a doubled one is one quote.
 func (p *lineParser) quoted(quote byte) (string, error) {
 	var out strings.Builder
 	for i := 0; i < len(p.rest); i++ {

@@ -90,7 +90,7 @@ func TestParseDecodedRefuses(t *testing.T) {
 	}
 }
 
-// No prefix of a line panics or tells more than the whole line.
+// No prefix of a line panics or gives more than the whole line.
 func TestParseDecodedPrefixes(t *testing.T) {
 	for _, c := range decodedCases {
 		for i := range len(c.line) {

@@ -59,7 +59,7 @@ type Record struct {
 	Schema, Table string
 }
 
-// String says where the record stands and what it is.
+// String says where the record is and what it is.
 func (r Record) String() string {
 	what := fmt.Sprintf("%s %v", r.Op, r.Key)
 	switch {
@@ -94,7 +94,7 @@ func ReadTopics(ctx context.Context, brokers []string, registryURL string, topic
 	return r.records, nil
 }
 
-// byOffset orders records as they stand in the log.
+// byOffset orders records as the log has them.
 func byOffset(a, b Record) int {
 	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }

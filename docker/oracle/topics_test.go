@@ -44,7 +44,7 @@ type sent struct {
 	tx        int // number, from 1
 	ordinal   int
 	partition int32 // of a control record; -1: the key's own
-	shift     int32 // how many partitions a row's record is put beside its own
+	shift     int32 // how many partitions away from its own a row's record is put
 }
 
 // key is the id's key as canonical text.
@@ -239,7 +239,7 @@ func TestReadTopics(t *testing.T) {
 	require.Error(t, err)
 }
 
-// remove takes the nth record of right away; at gives it.
+// remove removes the nth record of right; at gives it.
 func remove(s []sent, n int) []sent { return slices.Delete(s, n, n+1) }
 
 // index of the record with table, op, tx and ordinal.

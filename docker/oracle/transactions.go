@@ -114,7 +114,7 @@ func (c *checker) order(tx *expectedTx, records []Record) {
 	for n, r := range records {
 		switch {
 		case itemOf(r) != tx.items[n]:
-			c.fault(FaultReordered, "%s stands where transaction %d has %s", r, tx.xid, tx.items[n])
+			c.fault(FaultReordered, "%s is where transaction %d has %s", r, tx.xid, tx.items[n])
 		case c.options.Published != nil && r.Position.Ordinal != tx.ordinals[n]:
 			c.fault(FaultPosition, "%s has not the ordinal %d", r, tx.ordinals[n])
 		}

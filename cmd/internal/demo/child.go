@@ -124,5 +124,5 @@ func (c *child) ended() error {
 	if err == nil {
 		err = errors.New("exit code 0")
 	}
-	return fmt.Errorf("%s has ended by itself (%w). Try: run the demo with --dir DIR and look into DIR/%s.log", c.name, err, c.name)
+	return fmt.Errorf("%s has ended by itself (%w). Try: run the demo with --dir DIR and read DIR/%s.log", c.name, err, c.name)
 }

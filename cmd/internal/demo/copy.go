@@ -10,7 +10,7 @@ import (
 	"dirtbike/cmd/internal/status"
 )
 
-// copyTimeout bounds the first copy: a million rows take seconds, a much slower machine is told to look at the logs.
+// copyTimeout bounds the first copy: a million rows take seconds, on a much slower machine the error names the logs.
 const copyTimeout = 5 * time.Minute
 
 // copy shows the first copy until every table can be queried in ClickHouse.
@@ -27,7 +27,7 @@ func (d *demo) copy(ctx context.Context) error {
 	for {
 		select {
 		case <-copying.Done():
-			return fmt.Errorf("the first copy has not ended after %s: %w. Try: run the demo with --dir DIR and look into DIR/capture.log and DIR/load.log", copyTimeout, copying.Err())
+			return fmt.Errorf("the first copy has not ended after %s: %w. Try: run the demo with --dir DIR and read DIR/capture.log and DIR/load.log", copyTimeout, copying.Err())
 		case <-ticker.C:
 		}
 		if err := d.healthy(); err != nil {

@@ -87,7 +87,7 @@ func (d *demo) run(ctx context.Context) error {
 const proveTimeout = 10 * time.Minute
 
 // stages gives the contexts of the clinic's work and of the comparison, and what ends both. With For 0 the end of ctx ends only
-// the work: the proof is still owed, until the next signal.
+// the work: the comparison still follows, unless another signal comes.
 func (d *demo) stages(ctx context.Context) (busy, proof context.Context, end context.CancelFunc) {
 	if d.For > 0 {
 		busy, end = context.WithTimeout(ctx, d.For)
@@ -106,7 +106,7 @@ func (d *demo) stages(ctx context.Context) (busy, proof context.Context, end con
 	return busy, proof, func() { forget(); rest(); skip() }
 }
 
-// unless gives err, or what was compared if somebody has interrupted the demo, which explains err.
+// unless gives err, or the result of the comparison if the demo was interrupted, which explains err.
 func (d *demo) unless(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -124,7 +124,7 @@ func (d *demo) unless(ctx context.Context, err error) error {
 	return fmt.Errorf("interrupted: %s. Try: %s", what, try)
 }
 
-// check looks for what would come to light only after everything has been started. Its error is ErrOptions.
+// check finds early what would otherwise fail only after everything has been started. Its error is ErrOptions.
 func (o *Options) check() error {
 	if o.For < 0 {
 		return fmt.Errorf("%w: it cannot run for %s. Try: --for 30s, or --for 0 until Ctrl-C", ErrOptions, o.For)
@@ -150,7 +150,7 @@ type demo struct {
 	configFile    string
 	ops           string
 	postgres      *pgx.Conn
-	lagConn       *pgx.Conn // only for the slot's lag, beside the clinic's work
+	lagConn       *pgx.Conn // only for the slot's lag, at the same time as the clinic's work
 	clickhouse    driver.Conn
 	order         []string         // of the tables, "public.x"
 	rows          map[string]int64 // filled per table

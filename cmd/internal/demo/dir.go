@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// configName is the file beside which everything else lies.
+// configName is the config file; everything else is in the same folder.
 const configName = "dirtbike.yaml"
 
 // prepareDir makes the directory: a temporary one, or the one that was named, which must be new or empty, since a clinic is

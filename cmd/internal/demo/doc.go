@@ -1,2 +1,2 @@
-// Package demo is `dirtbike demo`: the whole product on one machine, before the user's eyes.
+// Package demo is `dirtbike demo`: the whole product on one machine, shown as it runs.
 package demo

@@ -59,7 +59,7 @@ func patiently(ctx context.Context, step func() error) error {
 	}
 }
 
-// unanswered reports whether a server was not there, as opposed to an answer that we do not like.
+// unanswered reports whether a server was not there, as opposed to one that answers with an error.
 func unanswered(err error) bool {
 	var broken *net.OpError
 	return errors.Is(err, wait.ErrUnreachable) || errors.As(err, &broken) || errors.Is(err, io.EOF)
@@ -105,7 +105,7 @@ func (d *demo) count(ctx context.Context) (counts map[string]int64, all int64, e
 		var rows int64
 		query := "SELECT count(*) FROM " + pgx.Identifier(strings.Split(name, ".")).Sanitize()
 		if err := d.postgres.QueryRow(ctx, query).Scan(&rows); err != nil {
-			return nil, 0, fmt.Errorf("count the rows of %s in Postgres: %w. Try: run the demo with --dir DIR and look into DIR/stack", name, err)
+			return nil, 0, fmt.Errorf("count the rows of %s in Postgres: %w. Try: run the demo with --dir DIR and read the logs in DIR/stack", name, err)
 		}
 		counts[name] = rows
 		all += rows
@@ -136,7 +136,7 @@ func (d *demo) verify(ctx context.Context) error {
 		rows, differing = rows+t.RowsSource, differing+t.DifferingKeys
 	}
 	if !report.Equal {
-		return fmt.Errorf("ClickHouse differs from Postgres in %d keys; that is a bug. Try: keep the data with --dir, look with dirtbike verify, and report it", differing)
+		return fmt.Errorf("ClickHouse differs from Postgres in %d keys; that is a bug. Try: keep the data with --dir, run dirtbike verify, and report it", differing)
 	}
 	d.screen.say("\n%s", d.screen.paint(fmt.Sprintf("✓ %d tables, %s rows equal", len(report.Tables), humanize.Comma(rows)), text.Bold, text.FgGreen))
 	return nil

@@ -22,8 +22,8 @@ type screen struct {
 	columns  func() int // of the terminal, 0 if unknown
 
 	mu      sync.Mutex
-	block   []string // what is updated in place, as it stands on the terminal
-	notes   []string // the block's last lines, whatever it is updated to
+	block   []string // what is updated in place, as the terminal shows it
+	notes   []string // the block's last lines, which updates keep
 	printed time.Time
 }
 
@@ -84,7 +84,7 @@ func (s *screen) update(lines []string, line string) {
 	}
 }
 
-// keep lets the block stand as it is: what follows is written behind it.
+// keep ends the updates of the block: what follows is written after it.
 func (s *screen) keep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -75,7 +75,7 @@ func ExecClickHouse(t testing.TB, conn driver.Conn, statements ...string) {
 	}
 }
 
-// FreeAddress gives an address of the loopback interface that nobody listens on.
+// FreeAddress gives an address of the loopback interface on which no process listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

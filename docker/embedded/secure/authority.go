@@ -28,7 +28,7 @@ type Authority struct {
 // Certificate is an issued certificate with its key (PKCS #8), both as PEM.
 type Certificate struct{ Cert, Key []byte }
 
-// NewAuthority makes an authority whose certificate bears the name.
+// NewAuthority makes an authority whose certificate has the name.
 func NewAuthority(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -16,7 +16,7 @@ func (l *login) SetLogin(user, password string) {
 	l.user, l.password = user, password
 }
 
-// Refused is how often somebody came with another login.
+// Refused is how often another login was tried.
 func (l *login) Refused() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -19,7 +19,7 @@ const User = "dirtbike"
 
 // Stack is an embedded stack with Apache Kafka, each part of which has a way in that is encrypted and asks for a login. Certificates
 // name 127.0.0.1 and nothing else. Postgres does not take User without TLS; the embedded stack's own addresses stay as they are, for
-// those who judge.
+// the comparison.
 type Stack struct {
 	*embedded.Stack
 	// CA is the file of the authority that issued all certificates.

@@ -29,7 +29,7 @@ func TestWeightedKeepsItsWeights(t *testing.T) {
 	}
 }
 
-// A claim's amounts are the sums of its lines and of its payments, whatever its status.
+// A claim's amounts are the sums of its lines and of its payments, with any status.
 func TestClaimsAddUp(t *testing.T) {
 	w, c := smallWorld(t, 3), claim{}
 	for i := range w.n.claims {

@@ -46,7 +46,7 @@ func TestClinicOnEngines(t *testing.T) {
 	t.Run("answers are equal after changes", func(t *testing.T) { testAnswers(t, conn, stack.ClickHouse, "after") })
 }
 
-// testFill loads the clinic and looks at it with Postgres' eyes.
+// testFill fills the clinic and checks it by queries.
 func testFill(t *testing.T, url string, conn *pgx.Conn) {
 	type report struct{ done, total int64 }
 	reports := map[string][]report{}
@@ -86,7 +86,7 @@ func requireBooksBalance(t *testing.T, conn *pgx.Conn) {
 		   OR (c.status = 'denied') <> (c.denied_at IS NOT NULL)`))
 }
 
-// testRefusals checks the errors that people meet.
+// testRefusals checks the errors that people may see.
 func testRefusals(t *testing.T, pg *embedded.Postgres, url string) {
 	require.ErrorContains(t, Fill(t.Context(), url, testScale, 1, nil), "Try: an empty database")
 	require.ErrorContains(t, Fill(t.Context(), url, Scale{Rows: 3}, 1, nil), "Try: 1000 to")
@@ -134,7 +134,7 @@ func testWorkload(t *testing.T, url string, conn *pgx.Conn) {
 	requireBooksBalance(t, conn)
 }
 
-// testRetry lets an action meet a deadlock twice before it succeeds: it is rolled back, counted and run again.
+// testRetry lets an action fail with a deadlock twice before it succeeds: it is rolled back, counted and run again.
 func testRetry(t *testing.T, url string) {
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)

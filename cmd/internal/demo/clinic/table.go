@@ -11,7 +11,7 @@ type table struct {
 	write func(i int64)
 
 	next int64
-	// every is told the number of rows made, each progressRows rows; nil for nobody.
+	// every is called with the number of rows made, each progressRows rows; nil for none.
 	every func(done int64)
 }
 

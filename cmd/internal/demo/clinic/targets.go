@@ -13,7 +13,7 @@ type targets struct {
 	pools
 	patients, claims int64 // highest ids
 	providers        int64
-	// salt is where the claims' sequence stands: it has moved on since any earlier run that inserted something.
+	// salt is the claims' sequence: it has moved on since any earlier run that inserted something.
 	salt      uint64
 	scanned   []pgtype.UUID // some visits whose notes are stored out of line
 	planOf    weighted

@@ -20,7 +20,7 @@ type Options struct {
 	// RatePerSecond is the number of transactions per second of all clients together; zero means as many as they can.
 	RatePerSecond float64
 	// Seed starts the clients' choices, together with what was done to the database before, so that a second run makes
-	// new visits. What they change also depends on how they meet in the database.
+	// new visits. What they change also depends on the order in which they run.
 	Seed uint64
 }
 
@@ -104,7 +104,7 @@ type client struct {
 // changes are the rows of one transaction.
 type changes struct{ inserted, updated, deleted int64 }
 
-// transactionTimeout bounds a transaction that goes on after the workload was told to stop.
+// transactionTimeout bounds a transaction that goes on after the workload was stopped.
 const transactionTimeout = 30 * time.Second
 
 // maxRetries bounds the retries of one transaction; more than a few in a row means something holds a lock for good.
