@@ -47,7 +47,7 @@ func Exec(t testing.TB, url string, statements ...string) {
 	ExecOn(t, conn, statements...)
 }
 
-// ExecOn is Exec on a connection that there is.
+// ExecOn is Exec on an open connection.
 func ExecOn(t testing.TB, conn *pgx.Conn, statements ...string) {
 	t.Helper()
 	for _, s := range statements {

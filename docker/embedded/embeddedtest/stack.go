@@ -33,7 +33,7 @@ func Start(t testing.TB, o embedded.Options) *embedded.Stack {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 		defer cancel()
-		if err := s.Stop(ctx); err != nil { // the test has given its verdict
+		if err := s.Stop(ctx); err != nil { // the test is over
 			t.Logf("stop the stack: %v", err)
 		}
 	})

@@ -62,7 +62,7 @@ func (c *ClickHouse) Close() {
 	c.open.Wait()
 }
 
-// Cut ends every connection; clients may come again.
+// Cut ends every connection; clients may connect again.
 func (c *ClickHouse) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

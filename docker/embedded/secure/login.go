@@ -9,7 +9,7 @@ type login struct {
 	refused        int
 }
 
-// SetLogin replaces the user; who is in stays in.
+// SetLogin replaces the user; open connections stay open.
 func (l *login) SetLogin(user, password string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 // User is the only one that the parts of a Stack let in over TLS.
 const User = "dirtbike"
 
-// Stack is an embedded stack with Apache Kafka, each part of which has a way in that is encrypted and asks for a login. Certificates
+// Stack is an embedded stack with Apache Kafka, each part of which has a listener with TLS and a login. Certificates
 // name 127.0.0.1 and nothing else. Postgres does not take User without TLS; the embedded stack's own addresses stay as they are, for
 // the comparison.
 type Stack struct {
@@ -79,7 +79,7 @@ func (s *Stack) Stop(ctx context.Context) error {
 	return s.Stack.Stop(ctx)
 }
 
-// securePostgres gives the server its certificate and the role of User, which may do everything but come without TLS.
+// securePostgres gives the server its certificate and the role of User, which has every right, but can connect with TLS only.
 func (s *Stack) securePostgres(ctx context.Context, certificate Certificate, password string) error {
 	data := s.Postgres.DataDir()
 	info, err := os.Stat(data)
@@ -124,7 +124,7 @@ func passwordSQL(password string) string {
 	return "PASSWORD '" + strings.ReplaceAll(password, "'", "''") + "'"
 }
 
-// SetPostgresPassword replaces the password of User; who is in stays in.
+// SetPostgresPassword replaces the password of User; open connections stay open.
 func (s *Stack) SetPostgresPassword(ctx context.Context, password string) error {
 	conn, err := pgx.Connect(ctx, s.Postgres.URL())
 	if err != nil {
