@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +9,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
 )
 
 // Options of a Capture. Zero values take the defaults named.
@@ -81,142 +82,163 @@ func (o *Options) defaults() {
 
 // Capture moves changes from a Source to a Sink: it recovers, copies what is not yet copied, and follows the log.
 type Capture struct {
-	Options
-	status status
-	// Sessions come one after the other; these outlive each of them. passed says that the preflight has been passed, settled that
-	// one session has got through its start, warned what has been said already.
-	passed, settled bool
-	warned          map[string]bool
-	// task is what this capture is to do in place of following the log; nil for Run.
-	task *task
+	o      Options
+	sink   *watchedSink // o.Sink
+	report *reporter
+	// Sessions come one after the other; the stage outlives each of them.
+	stage stage
 }
+
+// stage is how far a process has come; it never goes back.
+type stage uint8
+
+const (
+	unchecked stage = iota
+	checked         // the checks of a start have been passed once, without changing anything
+	started         // one session has got through its start
+)
 
 // NewCapture makes a capture; Run starts it.
 func NewCapture(o Options) *Capture {
 	o.defaults()
-	return &Capture{Options: o}
+	sink := &watchedSink{Sink: o.Sink}
+	o.Sink = sink
+	return &Capture{o: o, sink: sink, report: &reporter{log: o.Log, metrics: o.Metrics, status: &status{}, warned: map[string]bool{}}}
 }
+
+// Status gives a copy of the present status.
+func (c *Capture) Status() Status { return c.report.status.copy() }
 
 // steady is how long a session must have lived for the next interruption to count as the first one again.
 const steady = time.Minute
 
-// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that at the start nobody
-// answered. Anything else (a server that went away) is retried for ever, each time from the state in Kafka; what is durable stays so. It closes the sink, so a
-// Capture runs once.
+// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that at the start
+// nobody answered. Anything else (a server that went away) is retried for ever, each time from the state in Kafka; what is durable
+// stays so. It closes the sink, so a Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
-	defer c.watchSink()()
+	defer logHangs(c.sink, c.o.Log, c.o.Slot)()
 	defer c.closeSink(ctx)
 	began := time.Now()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, time.Second
-	attempt := func() (struct{}, error) {
-		started := time.Now()
-		err := c.session(ctx)
+	attempt := func() (none struct{}, err error) {
+		sessionBegan := time.Now()
+		err = c.session(ctx, nil)
 		if ctx.Err() != nil {
-			return struct{}{}, nil
+			return none, nil
 		}
-		c.status.failed(err)
-		switch {
-		case errors.Is(err, cdc.ErrFenced), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrRefused):
-			return struct{}{}, backoff.Permanent(err)
-		case !c.passed && time.Since(began) >= c.FirstContact:
-			return struct{}{}, backoff.Permanent(noContact(err))
+		c.report.status.failed(err)
+		if err := c.permanent(err, time.Since(began)); err != nil {
+			return none, backoff.Permanent(err)
 		}
-		if c.passed { // nobody waits for it any more
+		if c.stage >= checked { // nobody waits for it any more
 			wait.MaxInterval = 5 * time.Second
 		}
-		c.Metrics.retries.Inc()
-		if time.Since(started) > steady {
+		c.o.Metrics.retries.Inc()
+		if time.Since(sessionBegan) > steady {
 			wait.Reset()
 		}
-		return struct{}{}, err
+		return none, err
 	}
-	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0),
-		backoff.WithNotify(func(err error, next time.Duration) {
-			c.Log.Warn("capture was interrupted; everything committed to Kafka is safe, it goes on from there", zap.Error(err), zap.Duration("retry_in", next))
-		}))
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0), backoff.WithNotify(c.logRetry))
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
 
+// permanent gives the error that another try cannot help against; nil if there may be one.
+func (c *Capture) permanent(err error, trying time.Duration) error {
+	switch {
+	case errors.Is(err, cdc.ErrFenced), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrRefused):
+		return err
+	case c.stage < checked && trying >= c.o.FirstContact:
+		return noContact(err)
+	}
+	return nil
+}
+
+func (c *Capture) logRetry(err error, next time.Duration) {
+	c.o.Log.Warn("capture was interrupted; everything committed to Kafka is safe, it goes on from there", zap.Error(err), zap.Duration("retry_in", next))
+}
+
 // noContact says that a start has asked in vain.
 func noContact(err error) error {
-	p := (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed; what is in Kafka is safe")
-	if len(p.Remedies()) == 0 {
-		p.Fix("see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again")
-	}
-	return p
+	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed; what is in Kafka is safe").
+		OrFix("see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again")
 }
 
 // closeSink ends what the last session left open; until then only Recover is the way on after an error.
 func (c *Capture) closeSink(ctx context.Context) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := c.Sink.Close(closing); err != nil {
-		c.Log.Warn("closing the sink; what is committed is safe", zap.Error(err))
+	if err := c.o.Sink.Close(closing); err != nil {
+		c.o.Log.Warn("closing the sink; what is committed is safe", zap.Error(err))
 	}
 }
 
-// session is one life of the connections: preflight in the first one, recover, start, copy, follow.
-func (c *Capture) session(ctx context.Context) error {
-	if err := c.preflight(ctx); err != nil {
+func (c *Capture) planner(r *resnapshotRequest) *planner {
+	return &planner{o: &c.o, request: r, started: c.stage >= started}
+}
+
+// session is one life of the connections: the start is tried in the first one; then recover, start, copy, follow.
+func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
+	if err := c.tryStart(ctx, r); err != nil {
 		return err
 	}
-	state, err := c.Sink.Recover(ctx)
+	state, err := c.o.Sink.Recover(ctx)
 	if err != nil {
 		return fmt.Errorf("recover the state from Kafka: %w", err)
 	}
+	r.mergeHighWater(state)
+	clocks := clocks{maxTransaction: c.o.MaxTransaction, commitInterval: c.o.CommitInterval}
+	committer := newCommitter(c.o.Sink, newChunkPool(c.o.Chunks, c.o.ChunkBytes), clocks, c.o.Metrics, state.Point)
+	committer.listen(c.report.status.durable, func() {})
+	s := &session{o: &c.o, request: r, report: c.report, committer: committer, state: state, relations: relations{}}
 	group, ctx := errgroup.WithContext(ctx)
-	if c.task != nil {
-		c.task.widen(state)
-	}
-	clocks := clocks{maxTransaction: c.MaxTransaction, commitInterval: c.CommitInterval}
-	committer := newCommitter(c.Sink, newChunkPool(c.Chunks, c.ChunkBytes), clocks, c.Metrics, state.Point)
-	committer.listen(c.status.durable, func() {})
-	s := &session{Capture: c, committer: committer, state: state, live: map[uint32]*liveTable{}}
 	group.Go(func() error { return committer.run(ctx) })
-	group.Go(func() error { return s.work(ctx) })
+	group.Go(func() error { return s.run(ctx, c.planner(r), func() { c.stage = started }) })
 	return group.Wait()
 }
 
-// session is what one life knows.
-type session struct {
-	*Capture
-	committer *committer
-	state     *cdc.State
-	live      map[uint32]*liveTable // by relation OID; filled by start
-	first     bool                  // it has made the slot: whatever does not fit is refused
+// WouldStart runs the checks of a start and changes nothing anywhere: nil, or what Run would refuse with (ErrRefused, ErrGap), or could
+// not find out. Once passed it does nothing. It must not be called beside Run.
+func (c *Capture) WouldStart(ctx context.Context) error { return c.tryStart(ctx, nil) }
+
+// tryStart refuses, before anybody is fenced, what the start would refuse. Recover takes a pipeline over from the capture that runs
+// it, and a start that is refused right after it would leave nobody to capture; so the first one of a process is planned before, on the
+// state as it can be read without fencing. What passes here may still be refused after Recover, by the same checks: the state may have
+// moved in between. Once passed it does nothing.
+func (c *Capture) tryStart(ctx context.Context, r *resnapshotRequest) error {
+	if c.stage >= checked {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.o.FirstContact)
+	defer cancel()
+	err := c.tryPlan(ctx, r)
+	if errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) {
+		err = c.tryPlan(ctx, r) // a running capture moves slot and state while both are read; it does not do so twice
+	}
+	if err == nil {
+		c.stage = checked
+	}
+	return err
 }
 
-// liveTable is a captured table with its encoder.
-type liveTable struct {
-	*cdc.Table
-	encoder cdc.TableEncoder
-	state   cdc.TableState
-	// cut is the version of the present generation's snapshot; set when following begins.
-	cut cdc.Position
-	// past says why the log describes the table otherwise than the encoder knows it; nil if it does not. Only below the cut it may.
-	past error
-	told bool // that changes below the cut are left out
-}
-
-func (t *liveTable) quarantined() bool { return t.state.Phase == cdc.TableQuarantined }
-
-// commitNow commits changes of the state with the session's point, and waits until they are durable.
-func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) error {
-	point := s.state.Point
-	return s.committer.commitNow(ctx, part{reached: &point, changed: changed})
-}
-
-func (s *session) work(ctx context.Context) error {
-	if err := s.start(ctx); err != nil {
+// tryPlan makes the plan of a start from the state as last committed.
+func (c *Capture) tryPlan(ctx context.Context, r *resnapshotRequest) error {
+	planner := c.planner(r)
+	slot, found, err := planner.slot(ctx)
+	if err != nil {
 		return err
 	}
-	if s.task != nil {
-		return errDone
+	state, err := c.o.Sink.Peek(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the state in Kafka: %w", err)
 	}
-	s.settled = true
-	return s.follow(ctx)
+	if state == nil {
+		state = &cdc.State{}
+	}
+	_, err = planner.plan(ctx, state, slot, found)
+	return err
 }

@@ -36,7 +36,7 @@ type committer struct {
 	metrics  *Metrics
 	parts    chan part
 	behind   atomic.Int32 // parts with a point that are sent and not written
-	asked    atomic.Int32 // a request
+	asked    atomic.Int32 // an asked
 	listener atomic.Pointer[listener]
 
 	// What follows is of run alone.
@@ -111,8 +111,8 @@ func (c *committer) commitNow(ctx context.Context, p part) error {
 	}
 }
 
-// request is what the follower is asked for now; answered if it has answered already.
-func (c *committer) request() request { return request(c.asked.Load()) }
+// wants is what the follower is asked for now; answered if it has answered already.
+func (c *committer) wants() asked { return asked(c.asked.Load()) }
 
 // answer sends the point that was asked for.
 func (c *committer) answer(ctx context.Context, p part) error {
@@ -209,15 +209,15 @@ func (c *committer) commit(ctx context.Context) error {
 		close(done)
 	}
 	c.batch = batch{}
-	if asked := c.asked.Load(); request(asked) != answered {
-		c.asked.CompareAndSwap(asked, int32(askNothing))
+	if now := c.asked.Load(); asked(now) != answered {
+		c.asked.CompareAndSwap(now, int32(askNothing))
 	}
 	return nil
 }
 
 // ask raises what the follower is asked for, and wakes it; what it is asked for already, or has answered, stays.
-func (c *committer) ask(r request) {
-	if asked := c.asked.Load(); asked < int32(r) && c.asked.CompareAndSwap(asked, int32(r)) {
+func (c *committer) ask(a asked) {
+	if now := c.asked.Load(); asked(now) < a && c.asked.CompareAndSwap(now, int32(a)) {
 		c.listener.Load().wake()
 	}
 }

@@ -25,7 +25,7 @@ type writers struct {
 
 func newWriters(t *testing.T, chunks int, maxTransaction int64) *writers {
 	t.Helper()
-	w := &writers{broker: newBroker(), table: table(1, "a"), wakes: make(chan struct{}, 1)}
+	w := &writers{broker: newBroker(), table: newTable(1, "a"), wakes: make(chan struct{}, 1)}
 	sink := w.broker.sink()
 	_, err := sink.Recover(t.Context())
 	require.NoError(t, err)
@@ -72,7 +72,7 @@ func (w *writers) follow(ctx context.Context, rng *rand.Rand, rows uint32) error
 			p.reached = at(next, false)
 		}
 		send := w.send
-		if r := w.request(); r != answered && (r >= askSplit || r > askNothing && !p.reached.Partial) {
+		if r := w.wants(); r != answered && (r >= askSplit || r > askNothing && !p.reached.Partial) {
 			send = w.answer
 		}
 		if err := send(ctx, p); err != nil {
@@ -154,7 +154,7 @@ func copiesBesideTheFollower(t *testing.T, seed uint64) {
 	require.ErrorIs(t, context.Cause(ctx), ended)
 	require.Len(t, w.broker.records, 100+int(w.broker.state.Tables[".x"].Rows+w.broker.state.Tables[".y"].Rows))
 	for i := 1; i < len(w.broker.times); i++ {
-		require.Less(t, w.broker.times[i].Sub(w.broker.times[i-1]), 2*time.Second)
+		require.Less(t, w.broker.times[i].Sub(w.broker.times[i-1]), longestOpen+time.Second)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
 			}
 			copied <- err
 		}()
-		for w.request() != askSplit {
+		for w.wants() != askSplit {
 			<-w.wakes
 		}
 		require.NoError(t, w.answer(ctx, part{chunk: held, reached: at(2, true)}))

@@ -2,30 +2,35 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
 )
 
 // copyAll copies the tables from one snapshot, several at once, and then ends the copying phase (rule 13). A table with a row
 // that cannot be carried is quarantined, the others go on.
-func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*liveTable) error {
-	s.Log.Info("first copy", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
-	s.status.phase(cdc.PhaseCopying)
-	queue := make(chan *liveTable, len(tables))
+func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*table) error {
+	s.report.log.Info("first copy", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
+	s.report.status.phase(cdc.PhaseCopying)
+	c := &copier{
+		committer: s.committer, report: s.report, snapshot: snapshot, fault: s.o.Fault, chunkBytes: s.o.ChunkBytes, maxRecord: s.o.MaxRecord,
+		cut: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: snapshot.Point()}, refusalStops: s.plan.makesSlot(),
+	}
+	queue := make(chan *table, len(tables))
 	for _, t := range tables {
 		queue <- t
 	}
 	close(queue)
-	group, copying := errgroup.WithContext(ctx)
-	for range min(s.SnapshotWorkers, len(tables)) {
+	group, ctx2 := errgroup.WithContext(ctx)
+	for range min(s.o.SnapshotWorkers, len(tables)) {
 		group.Go(func() error {
 			for t := range queue {
-				if err := s.copyTable(copying, snapshot, t); err != nil {
-					return fmt.Errorf("copy table %s: %w", t.FullName(), err)
+				if err := c.copy(ctx2, t); err != nil {
+					return fmt.Errorf("copy table %s: %w", t.name(), err)
 				}
 			}
 			return nil
@@ -42,35 +47,45 @@ func (s *session) endCopying(ctx context.Context) error {
 	return s.commitNow(ctx, s.state.Source)
 }
 
-// copyTable writes all rows of one table, then its end markers together with "ended" in the state.
-func (s *session) copyTable(ctx context.Context, snapshot cdc.Snapshot, t *liveTable) error {
-	w := &copyWriter{session: s, ctx: ctx, table: t}
+// copier copies tables from one snapshot; its method copy may run for several of them at once. It sends chunks without a point, so that
+// its rows are committed with whatever point the follower has reached.
+type copier struct {
+	committer             *committer
+	report                *reporter
+	snapshot              cdc.Snapshot
+	cut                   cdc.Position // the snapshot's version
+	fault                 cdc.Fault
+	chunkBytes, maxRecord int
+	refusalStops          bool // a table that may not be read stops the copy: it is a first start
+}
+
+// copy writes all rows of one table, then its end markers together with "ended" in the state.
+func (c *copier) copy(ctx context.Context, t *table) (err error) {
+	w := &copyWriter{copier: c, ctx: ctx, table: t}
 	w.meta = cdc.Meta{
-		Position: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: snapshot.Point()}, LSN: snapshot.Point(),
-		CommitTime: nowMicros(), Generation: t.state.Generation, Now: nowMicros(),
+		Position: c.cut, LSN: c.cut.CommitLSN, CommitTime: nowMicros(), Generation: t.state.Generation, Leaf: t.relation.leaf, Now: nowMicros(),
 	}
-	var err error
-	if w.chunk, err = s.committer.pool.get(ctx); err != nil {
+	if w.chunk, err = c.committer.pool.get(ctx); err != nil {
 		return err
 	}
-	err = snapshot.Copy(ctx, t.Table, w.row)
-	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !s.first { // nobody gave us the right to read a new table
-		w.refused = fmt.Errorf("%w; then "+cdc.ResnapshotCommand(t.FullName()), err)
+	err = c.snapshot.Copy(ctx, t.listed, w.row)
+	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !c.refusalStops { // nobody gave us the right to read a new table
+		w.refused = cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name()))
 	}
-	if err != nil && w.refused == nil {
-		return err
-	}
-	if w.refused != nil {
+	switch {
+	case w.refused != nil:
 		return w.quarantine()
+	case err != nil:
+		return err
 	}
 	return w.end()
 }
 
 // copyWriter fills chunks with one table's rows.
 type copyWriter struct {
-	*session
+	copier  *copier
 	ctx     context.Context //nolint:containedctx // the row callback has no other way to it
-	table   *liveTable
+	table   *table
 	chunk   *cdc.Chunk
 	meta    cdc.Meta
 	rows    int64
@@ -79,62 +94,63 @@ type copyWriter struct {
 
 func (w *copyWriter) row(row cdc.Tuple) error {
 	m := markOf(w.chunk)
-	err := w.table.encoder.Read(w.chunk, &w.meta, row)
+	err := w.table.relation.encoder.Read(w.chunk, &w.meta, row)
 	if err == nil {
-		err = w.oversize(w.chunk, m)
+		err = m.checkSize(w.chunk, w.copier.maxRecord)
 	}
 	if err != nil {
 		w.refused = err
 		return err
 	}
 	w.rows++
-	if len(w.chunk.Bytes) < w.ChunkBytes {
+	if len(w.chunk.Bytes) < w.copier.chunkBytes {
 		return nil
 	}
-	w.Fault.At(cdc.FaultInCopy)
+	w.copier.fault.At(cdc.FaultInCopy)
 	return w.flush()
 }
 
 // flush sends the full chunk.
 func (w *copyWriter) flush() error {
-	if err := w.committer.send(w.ctx, part{chunk: w.chunk}); err != nil {
+	committer := w.copier.committer
+	if err := committer.send(w.ctx, part{chunk: w.chunk}); err != nil {
 		return err
 	}
-	w.status.table(w.table, w.rows)
+	w.copier.report.status.table(w.table, w.rows)
 	var err error
-	w.chunk, err = w.committer.pool.get(w.ctx)
+	w.chunk, err = committer.pool.get(w.ctx)
 	w.meta.Now = nowMicros()
 	return err
 }
 
 func (w *copyWriter) end() error {
 	t := w.table
-	if err := t.encoder.EndGeneration(w.chunk, &w.meta); err != nil {
+	if err := t.relation.encoder.EndGeneration(w.chunk, &w.meta); err != nil {
 		return fmt.Errorf("end generation %d: %w", t.state.Generation, err)
 	}
-	t.state.Phase, t.state.Rows = cdc.TableStreaming, w.rows
-	t.state.Cut = fmt.Sprintf("%x", w.meta.Position.AppendTo(nil))
-	if err := w.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{t.state}}); err != nil {
+	if err := t.ended(w.rows, w.copier.cut); err != nil {
 		return err
 	}
-	w.status.table(t, w.rows)
-	w.Log.Info("table copied", zap.String("table", t.FullName()), zap.Int64("rows", w.rows), zap.Uint32("generation", t.state.Generation))
+	if err := w.commit(); err != nil {
+		return err
+	}
+	w.copier.report.status.table(t, w.rows)
+	w.copier.report.log.Info("table copied", zap.String("table", t.name()), zap.Int64("rows", w.rows), zap.Uint32("generation", t.state.Generation))
 	return nil
 }
 
 func (w *copyWriter) quarantine() error {
-	w.session.quarantine(w.table, w.refused)
 	w.table.state.Rows = w.rows
-	return w.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{w.table.state}})
+	if err := w.table.quarantine(w.refused); err != nil {
+		return err
+	}
+	w.copier.report.quarantined(w.table)
+	return w.commit()
 }
 
-// quarantine takes one table out (rule: failure has three scopes): its changes are no longer written, the others go on. The
-// caller commits the table's state.
-func (s *session) quarantine(t *liveTable, reason error) {
-	t.state.Phase, t.state.Reason = cdc.TableQuarantined, cdc.OneLine(reason).Error()
-	s.status.table(t, t.state.Rows)
-	s.Metrics.quarantined.WithLabelValues(t.FullName()).Set(1)
-	s.Log.Error("table quarantined: its changes are no longer written, the other tables go on", zap.String("table", t.FullName()), zap.Error(reason))
+// commit commits the last chunk together with the table's state.
+func (w *copyWriter) commit() error {
+	return w.copier.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{w.table.state}})
 }
 
 // mark is a place in a chunk to which it can be taken back.
@@ -142,15 +158,16 @@ type mark struct{ records, bytes int }
 
 func markOf(c *cdc.Chunk) mark { return mark{len(c.Records), len(c.Bytes)} }
 
-// oversize takes back what was appended behind the mark if a record of it is larger than the sink takes.
-func (o *Options) oversize(c *cdc.Chunk, m mark) error {
-	if o.MaxRecord == 0 || len(c.Bytes)-m.bytes <= o.MaxRecord {
+// checkSize takes back what was appended after the mark if a record of it is larger than the sink takes, in bytes; 0 is no limit.
+func (m mark) checkSize(c *cdc.Chunk, most int) error {
+	if most == 0 || len(c.Bytes)-m.bytes <= most {
 		return nil
 	}
 	for i := m.records; i < len(c.Records); i++ {
-		if size := c.Records[i].End - c.Records[i].Key; size > o.MaxRecord {
+		if size := c.Records[i].End - c.Records[i].Key; size > most {
 			c.Records, c.Bytes = c.Records[:m.records], c.Bytes[:m.bytes]
-			return fmt.Errorf("a row makes a record of %d bytes, at most %d fit. Try: raise kafka.max_message_bytes, or withhold the column", size, o.MaxRecord)
+			return cdc.Failed("a row makes a record of %d bytes, at most %d fit", size, most).
+				Fix("raise kafka.max_message_bytes").Fix("withhold the column")
 		}
 	}
 	return nil

@@ -2,22 +2,33 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
-// Some changes of a table send no event at all (rule 18): it leaves the publication, is dropped and made again, gets a column with
-// a default, loses its key, an enum's label is renamed. So the catalog is asked now and then; a table that drifted is quarantined
-// instead of being called exact. When the change happened in the log's order is not known, which does not matter: everything
-// behind it is unknown.
+// driftWatch looks for changes of tables that send no event at all (rule 18): a table leaves the publication, is dropped and made
+// again, gets a column with a default, loses its key, an enum's label is renamed. So the catalog is read now and then; a table that
+// drifted is quarantined instead of being called exact. When the change happened in the log's order is not known, which does not
+// matter: everything after it is unknown.
+type driftWatch struct {
+	source   cdc.Source
+	catalog  cdc.Tables
+	interval time.Duration
+	report   *reporter
+	// tables can still be followed; publishedBy says, by OID, what published each of them at the start.
+	tables      []*cdc.Table
+	publishedBy map[uint32]cdc.PublishedBy
+	failed      failedReads
+	found       atomic.Pointer[drift] // the newest finding, until the follower takes it
+}
 
-// drift is what the last look found.
+// drift is what one reading of the catalog found.
 type drift struct {
 	// tables that can no longer be followed, with the reason, by OID.
 	tables map[uint32]error
@@ -25,141 +36,113 @@ type drift struct {
 	refused error
 }
 
-// drifts holds the newest finding until the loop takes it.
-type drifts struct{ found atomic.Pointer[drift] }
+func (s *session) newDriftWatch() *driftWatch {
+	w := &driftWatch{
+		source: s.o.Source, catalog: s.o.Tables, interval: s.o.DriftInterval, report: s.report,
+		publishedBy: map[uint32]cdc.PublishedBy{}, failed: failedReads{report: s.report},
+	}
+	for _, t := range s.tables {
+		if !t.quarantined() {
+			w.tables = append(w.tables, t.listed)
+			w.publishedBy[t.listed.OID] = t.state.PublishedBy
+		}
+	}
+	return w
+}
 
-// watchDrift looks every DriftInterval, until done is called.
-func (s *session) watchDrift(ctx context.Context, into *drifts, wake func()) (done func()) {
+// start reads the catalog every interval, until done is called; found is called when there is something to take.
+func (w *driftWatch) start(ctx context.Context, found func()) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	watched := s.watched() // the loop changes the states meanwhile
-	blind := blindness{session: s}
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		tick := time.NewTicker(s.DriftInterval)
+		tick := time.NewTicker(w.interval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-			}
-			found, err := s.lookSoon(ctx, watched)
-			if ctx.Err() != nil {
-				return
-			}
-			if blind.count(err); err != nil {
-				continue
-			}
-			if found.refused != nil || len(found.tables) > 0 {
-				into.found.Store(found)
-				wake()
+				w.check(ctx, found)
 			}
 		}
 	})
 	return func() { cancel(); wait.Wait() }
 }
 
-// lookSoon bounds a look, which may find a lock in its way.
-func (s *session) lookSoon(ctx context.Context, w watched) (*drift, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.DriftInterval)
+func (w *driftWatch) check(ctx context.Context, found func()) {
+	reading, cancel := context.WithTimeout(ctx, w.interval) // a lock may be in its way
 	defer cancel()
-	return s.look(ctx, w)
-}
-
-// blindness tells when looks fail one after the other: tables may have changed meanwhile without being seen.
-type blindness struct {
-	session *session
-	failed  int
-}
-
-// blindAfter is how many looks may fail before it is told.
-const blindAfter = 3
-
-func (b *blindness) count(err error) {
-	if err == nil {
-		if b.failed >= blindAfter {
-			b.session.status.sees()
-		}
-		b.failed = 0
+	drift, err := w.read(reading)
+	if ctx.Err() != nil {
 		return
 	}
-	if b.failed++; b.failed < blindAfter {
-		b.session.Log.Debug("could not look for changed tables; it is tried again", zap.Error(err))
+	if w.failed.count(err); err != nil {
 		return
 	}
-	err = cdc.OneLine(fmt.Errorf("the catalog could not be looked at %d times, so that tables which changed without an event are not noticed: %w. Try: see in pg_stat_activity what dirtbike waits for", b.failed, err))
-	b.session.Log.Warn("blind to changed tables", zap.Error(err))
-	b.session.status.failed(err)
-}
-
-// watched is what a look compares: tables that can still be followed, and what published each of them at the start.
-type watched struct {
-	tables  []*cdc.Table
-	members map[uint32]cdc.PublishedBy
-}
-
-func (s *session) watched() watched {
-	w := watched{members: map[uint32]cdc.PublishedBy{}}
-	for _, t := range s.live {
-		if !t.quarantined() {
-			w.tables = append(w.tables, t.Table)
-			w.members[t.OID] = t.state.PublishedBy
-		}
+	if drift.refused != nil || len(drift.tables) > 0 {
+		w.found.Store(drift)
+		found()
 	}
-	return w
 }
 
-func (s *session) look(ctx context.Context, w watched) (*drift, error) {
-	changed, err := s.Tables.Drift(ctx)
+func (w *driftWatch) read(ctx context.Context) (*drift, error) {
+	changed, err := w.catalog.Drift(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := &drift{tables: changed}
-	_, members, err := s.Source.Published(ctx, w.tables)
+	_, published, err := w.source.Published(ctx, w.tables)
 	switch {
 	case errors.Is(err, cdc.ErrRefused):
-		found.refused = err
-		return found, nil
+		return &drift{tables: changed, refused: err}, nil
 	case err != nil:
 		return nil, err
 	}
+	if changed == nil {
+		changed = map[uint32]error{}
+	}
 	for _, t := range w.tables {
-		if why := left(t, w.members[t.OID], members[t.OID]); why != nil && found.tables[t.OID] == nil {
-			found.add(t.OID, why)
+		if why := leftPublication(t, w.publishedBy[t.OID], published[t.OID]); why != nil && changed[t.OID] == nil {
+			changed[t.OID] = why
 		}
 	}
-	return found, nil
+	return &drift{tables: changed}, nil
 }
 
-// left says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over from the
-// one of the start, it is taken for having left: the safe side.
-func left(t *cdc.Table, was, now cdc.PublishedBy) error {
+// leftPublication says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over
+// from the one of the start, it is taken for having left: the safe side.
+func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:
-		return errors.New("the table has left the publication: its changes are no longer sent. Try: " + cdc.ResnapshotCommand(t.FullName()))
+		return copyToFix(t, "the table has left the publication: its changes are no longer sent")
 	case !was.SharesWith(now):
-		return errors.New("the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent. Try: " + cdc.ResnapshotCommand(t.FullName()))
+		return copyToFix(t, "the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent")
 	}
 	return nil
 }
 
-func (d *drift) add(oid uint32, why error) {
-	if d.tables == nil {
-		d.tables = map[uint32]error{}
-	}
-	d.tables[oid] = why
+// failedReads says when the catalog could not be read several times in a row: tables may have changed meanwhile without being seen.
+type failedReads struct {
+	report *reporter
+	inARow int
 }
 
-// settleDrift quarantines what has drifted. It is called between transactions.
-func (f *follower) settleDrift() error {
-	found := f.drifts.found.Swap(nil)
-	if found == nil {
-		return nil
-	}
-	for oid, reason := range found.tables {
-		if t := f.live[oid]; t != nil && !t.quarantined() {
-			f.refuse(t, reason)
+// mostFailedReads is how many readings may fail before capture is unhealthy.
+const mostFailedReads = 3
+
+func (f *failedReads) count(err error) {
+	if err == nil {
+		if f.inARow >= mostFailedReads {
+			f.report.status.healthyAgain()
 		}
+		f.inARow = 0
+		return
 	}
-	return found.refused
+	if f.inARow++; f.inARow < mostFailedReads {
+		f.report.log.Debug("cannot read the catalog; it is tried again", zap.Error(err))
+		return
+	}
+	why := cdc.Failed("the catalog could not be read %d times, so that tables which changed without an event are not noticed", f.inARow).
+		Because(err).Fix("see in pg_stat_activity what dirtbike waits for")
+	f.report.log.Warn("cannot read the catalog: schema changes without events are not detected", zap.Error(why))
+	f.report.status.failed(why)
 }

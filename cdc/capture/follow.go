@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,37 +9,42 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
 // follow streams the log from the stored point until something fails or ctx ends.
 func (s *session) follow(ctx context.Context) error {
-	stream, err := s.Source.Stream(ctx, s.state.Point.Reported, s.binary())
+	from := s.state.Point.Reported
+	stream, err := s.o.Source.Stream(ctx, from, s.binary())
 	if err != nil {
-		return fmt.Errorf("start replication at %s: %w", s.state.Point.Reported, err)
+		return fmt.Errorf("start replication at %s: %w", from, err)
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // the connection ends either way
 	s.committer.listen(func(d cdc.Durable) {
 		stream.Report(d)
-		s.status.durable(d)
+		s.report.status.durable(d)
 	}, stream.Wake)
-	s.status.phase(cdc.PhaseStreaming)
-	s.Log.Info("following the log", zap.Stringer("from", s.state.Point.Reported))
+	s.report.status.phase(cdc.PhaseStreaming)
+	s.report.log.Info("following the log", zap.Stringer("from", from))
 	if err := s.readCuts(); err != nil {
 		return err
 	}
-	f := &follower{session: s, stream: stream, stored: s.state.Point, point: s.state.Point}
+	drift := s.newDriftWatch()
+	f := &follower{
+		stream: stream, committer: s.committer, catalog: s.o.Tables, report: s.report, drift: drift, tables: s.tables, relations: s.relations,
+		epoch: s.state.Source.Epoch, chunkBytes: s.o.ChunkBytes, maxRecord: s.o.MaxRecord, stored: s.state.Point, point: s.state.Point,
+	}
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
-	done := s.tick(ctx, stream)
-	defer done()
-	watched := s.watchDrift(ctx, &f.drifts, stream.Wake)
-	defer watched()
+	defer nudgeEvery(ctx, s.o.IdleInterval, stream)()
+	defer drift.start(ctx, stream.Wake)()
 	return f.run(ctx)
 }
 
 // readCuts finds out below which positions each table's copy has everything.
 func (s *session) readCuts() error {
-	for _, t := range s.live {
+	for _, t := range s.tables {
 		if t.state.Cut == "" {
 			continue
 		}
@@ -49,7 +53,7 @@ func (s *session) readCuts() error {
 			t.cut, err = cdc.UnpackPosition(packed)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: the stored cut of %s cannot be read. Try: "+cdc.ResnapshotCommand(t.FullName()), cdc.ErrRefused, t.FullName())
+			return cdc.Refused("the stored cut of %s cannot be read", t.name()).Because(err).Fix("%s", cdc.ResnapshotCommand(t.name()))
 		}
 	}
 	return nil
@@ -57,21 +61,21 @@ func (s *session) readCuts() error {
 
 // binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is decoded.
 func (s *session) binary() bool {
-	for _, t := range s.live {
-		if !t.Binary && !t.quarantined() {
+	for _, t := range s.tables {
+		if !t.listed.Binary && !t.quarantined() {
 			return false
 		}
 	}
 	return true
 }
 
-// tick keeps an idle stream moving: the server answers with how far its log reaches.
-// The caller ends it with done, which waits for it.
-func (s *session) tick(ctx context.Context, stream cdc.Stream) (done func()) {
+// nudgeEvery keeps an idle stream moving: the server answers with how far its log reaches. The caller ends it with done, which waits
+// for it.
+func nudgeEvery(ctx context.Context, interval time.Duration, stream cdc.Stream) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		idle := time.NewTicker(s.IdleInterval)
+		idle := time.NewTicker(interval)
 		defer idle.Stop()
 		for {
 			select {
@@ -85,33 +89,58 @@ func (s *session) tick(ctx context.Context, stream cdc.Stream) (done func()) {
 	return func() { cancel(); wait.Wait() }
 }
 
-// follower is the loop over the stream's events.
+// follower turns the stream's events into parts for the committer.
 //
-// Invariants: ordinals count every row pgoutput delivers, before any filter (rule 1); a point is submitted only at a
-// transaction's end, or as Partial inside one that is too large (rule 7); a transaction at or below the stored point is not
-// written again.
+//	for each event:
+//	    Begin       note the transaction; is it stored already?
+//	    Relation    compare it with what its encoder was compiled from
+//	    row         count its ordinal; encode it, if it is wanted; send the chunk if it is full, with the point inside the transaction
+//	    Commit      the point moves to the transaction's end; answer the committer
+//	    keepalive   between transactions: the point moves to the server's walEnd; answer the committer
+//	    Wake        answer the committer
+//
+// Invariants:
+//   - Ordinals count every row that pgoutput delivers, before any filter (rule 1): also those of other tables, and of transactions that
+//     are stored already.
+//   - A part's point covers the rows of the part and of all before it, and no others. It is between transactions, or Partial inside one
+//     (rule 7); then Reported stays where it was.
+//   - A change at or before the stored point is not written again: a whole transaction is passed over, of a split one the rows
+//     before the next ordinal.
+//   - What cannot be carried costs its table only; before the table's cut it costs nothing.
+//
+// The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks. It holds no chunk that
+// is empty, since copies may wait for one. Rejected: a part for each transaction, which makes commits of single rows; a timer
+// here, which was a second clock beside the committer's.
 type follower struct {
-	*session
-	drifts drifts
-	stream cdc.Stream
-	stored cdc.Point // where the last life stopped: what is at or below it is skipped
-	point  cdc.Point // the newest point that may be submitted
+	stream                cdc.Stream
+	committer             *committer
+	catalog               cdc.Tables
+	report                *reporter
+	drift                 *driftWatch
+	tables                []*table
+	relations             relations
+	epoch                 uint32
+	chunkBytes, maxRecord int
+
+	stored cdc.Point // where the last session stopped
+	point  cdc.Point // the newest one between transactions
 	dirty  bool      // point or changed moved since the last answer
 
 	chunk   *cdc.Chunk        // what was read and not sent; nil if nothing was
 	changed []cdc.StateChange // that belong to it
 
-	inside bool       // between Begin and Commit
-	skip   bool       // the transaction is stored already
-	meta   cdc.Meta   // of the present transaction; Position.Ordinal is the last ordinal used
-	last   *liveTable // of the row before: rows of one table come in runs
+	inside bool      // between Begin and Commit
+	skip   bool      // the transaction is stored already
+	meta   cdc.Meta  // of the present transaction; Position.Ordinal is the last ordinal used
+	last   *relation // of the row before: rows of one table come in runs
+	oid    uint32    // of last
 }
 
 func (f *follower) run(ctx context.Context) error {
 	for {
 		e, err := f.stream.Next(ctx)
 		if err != nil {
-			return fmt.Errorf("read the log behind %s: %w", f.point.Reported, err)
+			return fmt.Errorf("read the replication stream after %s: %w", f.point.Reported, err)
 		}
 		if err := f.event(ctx, e); err != nil {
 			return err
@@ -133,8 +162,7 @@ func (f *follower) event(ctx context.Context, e *cdc.Event) error {
 	case cdc.EventCommit:
 		return f.commit(ctx, e)
 	case cdc.EventRelation:
-		f.relation(e.Described)
-		return nil
+		return f.relation(e.Described)
 	case cdc.EventKeepalive:
 		return f.keepalive(ctx, e)
 	case cdc.EventWake:
@@ -156,57 +184,45 @@ func (f *follower) begin(e *cdc.Event) error {
 		return f.lostRest()
 	}
 	f.inside = true
-	f.meta = cdc.Meta{Position: cdc.Position{Epoch: f.state.Source.Epoch, CommitLSN: e.CommitLSN}, XID: e.XID, CommitTime: e.CommitTime, Now: nowMicros()}
+	f.meta = cdc.Meta{Position: cdc.Position{Epoch: f.epoch, CommitLSN: e.CommitLSN}, XID: e.XID, CommitTime: e.CommitTime, Now: nowMicros()}
 	f.skip = e.CommitLSN < stored.CommitLSN || e.CommitLSN == stored.CommitLSN && !f.stored.Partial && stored.Ordinal > 0
 	return nil
 }
 
 // lostRest says that the log went past a transaction of which a part is stored (rule 7).
 func (f *follower) lostRest() error {
-	return fmt.Errorf("%w: of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it. Try: "+cdc.ResnapshotAllCommand, cdc.ErrGap, f.stored.Position.CommitLSN, f.stored.Position.Ordinal)
+	at := f.stored.Position
+	return cdc.Gap("of the transaction at %s only the changes before number %d are in Kafka, and Postgres no longer sends it", at.CommitLSN, at.Ordinal).
+		Fix(cdc.ResnapshotAllCommand)
 }
 
-// wanted reports whether the row at the present ordinal is to be written to the table of the relation.
-func (f *follower) wanted(relation uint32) *liveTable {
-	t := f.last
-	if t == nil || t.OID != relation {
-		t = f.live[relation]
-		f.last = t
+// wanted gives the relation if its row at the present ordinal is to be written.
+func (f *follower) wanted(oid uint32) (*relation, error) {
+	r := f.last
+	if r == nil || f.oid != oid {
+		r = f.relations[oid]
+		f.last, f.oid = r, oid
 	}
 	switch {
-	case t == nil, t.quarantined(), f.skip:
-		return nil
+	case r == nil, r.table.quarantined(), f.skip:
+		return nil, nil
 	case f.stored.Partial && f.meta.Position.Compare(f.stored.Position) < 0:
-		return nil
-	case t.past != nil:
-		f.unfit(t, t.past)
-		return nil
+		return nil, nil
+	case r.mismatch != nil:
+		return nil, f.unfit(r.table, r.mismatch)
 	}
-	return t
+	return r, nil
 }
 
 func (f *follower) row(ctx context.Context, e *cdc.Event) error {
 	f.meta.Position.Ordinal++
 	f.meta.LSN = e.LSN
-	if t := f.wanted(e.Relation); t != nil {
-		if err := f.room(ctx); err != nil {
-			return err
-		}
-		f.meta.Generation = t.state.Generation
-		m := markOf(f.chunk)
-		err := f.encode(ctx, t, e)
-		if err == nil {
-			err = f.oversize(f.chunk, m)
-		}
-		if err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if errors.Is(err, cdc.ErrUnreachable) {
-				return err // the session is to blame, not the table
-			}
-			f.unfit(t, fmt.Errorf("at %s: %w", f.meta.Position, err))
-		}
+	r, err := f.wanted(e.Relation)
+	if r != nil {
+		err = f.write(ctx, r, e)
+	}
+	if err != nil {
+		return err
 	}
 	if e.Kind == cdc.EventUpdate {
 		f.meta.Position.Ordinal++ // every UPDATE takes two
@@ -214,89 +230,128 @@ func (f *follower) row(ctx context.Context, e *cdc.Event) error {
 	return f.full(ctx)
 }
 
-func (f *follower) encode(ctx context.Context, t *liveTable, e *cdc.Event) error {
+// write encodes a row into the chunk. One that cannot be carried is its table's trouble, unless a server did not answer.
+func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
+	if err := f.room(ctx); err != nil {
+		return err
+	}
+	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
+	m := markOf(f.chunk)
+	err := f.encode(ctx, r.encoder, e)
+	if err == nil {
+		err = m.checkSize(f.chunk, f.maxRecord)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, cdc.ErrUnreachable):
+		return err
+	}
+	return f.unfit(r.table, fmt.Errorf("at %s: %w", f.meta.Position, err))
+}
+
+func (f *follower) encode(ctx context.Context, encoder cdc.TableEncoder, e *cdc.Event) error {
 	switch e.Kind { //nolint:exhaustive // row is called for these three only
 	case cdc.EventInsert:
-		return t.encoder.Insert(f.chunk, &f.meta, e.New)
+		return encoder.Insert(f.chunk, &f.meta, e.New)
 	case cdc.EventUpdate:
-		return t.encoder.Update(ctx, f.chunk, &f.meta, e.OldKind, e.Old, e.New)
+		return encoder.Update(ctx, f.chunk, &f.meta, e.OldKind, e.Old, e.New)
 	default:
-		return t.encoder.Delete(f.chunk, &f.meta, e.OldKind, e.Old)
+		return encoder.Delete(f.chunk, &f.meta, e.OldKind, e.Old)
 	}
 }
 
 func (f *follower) truncate(ctx context.Context, e *cdc.Event) error {
 	f.meta.LSN = e.LSN
-	for _, relation := range e.Relations {
+	for _, oid := range e.Relations {
 		f.meta.Position.Ordinal++
-		t := f.wanted(relation)
-		if t == nil {
-			continue
+		r, err := f.wanted(oid)
+		if err == nil && r != nil {
+			err = f.writeTruncate(ctx, r)
 		}
-		if err := f.room(ctx); err != nil {
+		if err != nil {
 			return err
-		}
-		f.meta.Generation = t.state.Generation
-		if err := t.encoder.Truncate(f.chunk, &f.meta); err != nil {
-			f.unfit(t, fmt.Errorf("TRUNCATE at %s: %w", f.meta.Position, err))
 		}
 	}
 	return f.full(ctx)
 }
 
-// relation compares the description of a table with the one its encoder was compiled from, before its first row comes.
-func (f *follower) relation(w *cdc.WireRelation) {
-	t := f.live[w.OID]
-	if t == nil {
-		f.impostor(w)
-		return
+func (f *follower) writeTruncate(ctx context.Context, r *relation) error {
+	if err := f.room(ctx); err != nil {
+		return err
 	}
-	if t.quarantined() {
-		return
+	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
+	if err := r.encoder.Truncate(f.chunk, &f.meta); err != nil {
+		return f.unfit(r.table, fmt.Errorf("TRUNCATE at %s: %w", f.meta.Position, err))
 	}
-	t.past = f.Tables.Match(t.Table, w)
-	if t.past != nil && !f.copied(t) {
-		f.refuse(t, t.past)
+	return nil
+}
+
+// relation compares the description of a relation with the one its encoder was compiled from, before its first row comes.
+func (f *follower) relation(w *cdc.WireRelation) error {
+	r := f.relations[w.OID]
+	if r == nil {
+		return f.tableReplaced(w)
 	}
+	if r.table.quarantined() {
+		return nil
+	}
+	r = r.describedAgain(f.catalog.Match(r.table.listed, w))
+	f.relations[w.OID], f.last = r, nil
+	if r.mismatch != nil && !f.copied(r.table) {
+		return f.quarantine(r.table, r.mismatch)
+	}
+	return nil
 }
 
 // copied reports whether the copy of the table has what became of the present transaction's changes.
-func (f *follower) copied(t *liveTable) bool {
+func (f *follower) copied(t *table) bool {
 	return f.inside && f.meta.Position.Compare(t.cut) < 0
 }
 
-// unfit is a change that cannot be carried. Below the table's cut it is left out, since the copy has what became of it and load
+// unfit is a change that cannot be carried. Before the table's cut it is skipped, since the copy has what became of it and load
 // would ignore it: the table was copied again for its sake, or for a later one's. Otherwise it quarantines the table.
-func (f *follower) unfit(t *liveTable, reason error) {
+func (f *follower) unfit(t *table, reason error) error {
 	if !f.copied(t) {
-		f.refuse(t, reason)
-		return
+		return f.quarantine(t, reason)
 	}
-	f.Metrics.leftOut.Inc()
-	if !t.told {
-		t.told = true
-		f.Log.Warn("changes from before the table's copy cannot be carried and are left out; the copy has what became of them", zap.String("table", t.FullName()), zap.Error(reason))
+	f.report.metrics.leftOut.Inc()
+	if !t.warnedSkipped {
+		t.warnedSkipped = true
+		f.report.log.Warn("changes from before the table's copy cannot be carried and are skipped; the copy has what became of them",
+			zap.String("table", t.name()), zap.Error(reason))
 	}
+	return nil
 }
 
-// impostor takes out a captured table in whose name another one sends rows: it was dropped and made again.
-func (f *follower) impostor(w *cdc.WireRelation) {
-	for _, t := range f.live {
-		if t.Schema == w.Schema && t.Name == w.Name && !t.quarantined() && !f.copied(t) {
-			f.refuse(t, errors.New("the table was dropped and made again. Try: "+cdc.ResnapshotCommand(t.FullName())))
+// tableReplaced takes out a captured table in whose name another one sends rows: it was dropped and made again.
+func (f *follower) tableReplaced(w *cdc.WireRelation) error {
+	for _, t := range f.tables {
+		if t.listed.Schema == w.Schema && t.listed.Name == w.Name && !t.quarantined() && !f.copied(t) {
+			if err := f.quarantine(t, copyToFix(t.listed, "the table was dropped and made again")); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
-func (f *follower) refuse(t *liveTable, reason error) {
-	f.quarantine(t, reason)
+// quarantine takes a table out; its state is committed with the rows that were read before.
+func (f *follower) quarantine(t *table, reason error) error {
+	if err := t.quarantine(reason); err != nil {
+		return err
+	}
+	f.report.quarantined(t)
 	f.changed = append(f.changed, t.state)
 	f.dirty = true
+	return nil
 }
 
 // full sends a full chunk on, with the point inside the present transaction.
 func (f *follower) full(ctx context.Context) error {
-	if f.chunk == nil || len(f.chunk.Bytes) < f.ChunkBytes {
+	if f.chunk == nil || len(f.chunk.Bytes) < f.chunkBytes {
 		return nil
 	}
 	f.meta.Now = nowMicros()
@@ -336,7 +391,7 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 		return fmt.Errorf("commit of %s at %s without its begin", e.CommitLSN, e.LSN)
 	}
 	f.inside = false
-	f.Metrics.transactions.Inc()
+	f.report.metrics.transactions.Inc()
 	if !f.skip {
 		f.point.Position = f.meta.Position
 		f.point.Position.Ordinal = max(f.point.Position.Ordinal, 1) // an empty transaction is whole, too
@@ -348,7 +403,7 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 
 // keepalive advances an idle source: with no transaction open, everything up to walEnd has been delivered (rule 8).
 func (f *follower) keepalive(ctx context.Context, e *cdc.Event) error {
-	f.status.seen(e.WALEnd, e.ServerTime)
+	f.report.status.seen(e.WALEnd, e.ServerTime)
 	if f.inside {
 		return nil
 	}
@@ -367,14 +422,14 @@ func (f *follower) advance(end cdc.LSN, at int64) {
 		return
 	}
 	f.point.Reported, f.point.Time = end, max(f.point.Time, at)
-	f.status.seen(end, at)
+	f.report.status.seen(end, at)
 	f.dirty = true
 }
 
 // answer gives the committer what it asks for. Between transactions that is the point reached; inside one only to split it, so that what
 // was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing waits.
 func (f *follower) answer(ctx context.Context) error {
-	asked := f.committer.request()
+	asked := f.committer.wants()
 	switch {
 	case asked == askNothing, asked == answered:
 		return nil
@@ -391,8 +446,24 @@ func (f *follower) answer(ctx context.Context) error {
 
 // between is what the loop does between transactions.
 func (f *follower) between(ctx context.Context) error {
-	if err := f.settleDrift(); err != nil {
+	if err := f.takeDrift(); err != nil {
 		return err
 	}
 	return f.answer(ctx)
+}
+
+// takeDrift quarantines what has drifted. The order of the log does not say when it did, so that it is done between transactions.
+func (f *follower) takeDrift() error {
+	found := f.drift.found.Swap(nil)
+	if found == nil {
+		return nil
+	}
+	for oid, reason := range found.tables {
+		if r := f.relations[oid]; r != nil && !r.table.quarantined() {
+			if err := f.quarantine(r.table, reason); err != nil {
+				return err
+			}
+		}
+	}
+	return found.refused
 }

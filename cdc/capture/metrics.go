@@ -1,8 +1,9 @@
 package capture
 
 import (
-	"dirtbike/cdc"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"dirtbike/cdc"
 )
 
 // Metrics of the capture leg. Base units; the only label is a table's name.

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"flag"
 	"math/rand/v2"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "run the property test with this seed only")

@@ -2,12 +2,13 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // rig is a server, a broker and tables "a" (1) and "b" (2); relation 9 is not captured.
@@ -21,7 +22,7 @@ type rig struct {
 
 func newRig() *rig {
 	b := newBroker()
-	r := &rig{broker: b, server: newServer(b), tables: &fakeTables{list: []*cdc.Table{table(1, "a"), table(2, "b")}, mismatch: map[uint32]error{}}}
+	r := &rig{broker: b, server: newServer(b), tables: &fakeTables{list: []*cdc.Table{newTable(1, "a"), newTable(2, "b")}, mismatch: map[uint32]error{}}}
 	r.options = Options{Partitions: 2, Slot: "dirtbike", HashKeys: map[string]string{"k1": "f1"}, ChunkBytes: 256, Chunks: 4}
 	return r
 }
@@ -51,6 +52,20 @@ func (r *rig) fails(t *testing.T) error {
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "\n")
 	return err
+}
+
+// requireFix requires that a way out of the problem contains the command.
+func requireFix(t *testing.T, err error, command string) {
+	t.Helper()
+	require.Error(t, err)
+	require.Contains(t, cdc.WriteRemedies(cdc.Explain(err).Remedies()), command, err.Error())
+}
+
+// requireReason requires the same of a reason that is stored as text, and that it is one line.
+func requireReason(t *testing.T, reason, command string) {
+	t.Helper()
+	require.NotContains(t, reason, "\n")
+	requireFix(t, cdc.ParseProblem(reason), command)
 }
 
 // streaming waits until the newest capture follows the log and everything in it is committed.

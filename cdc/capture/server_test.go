@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"dirtbike/cdc"
 )
 
 // server is a Postgres: a log of transactions, a slot, a publication, tables. It outlives captures.

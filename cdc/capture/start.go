@@ -2,221 +2,260 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
+// session is one life of the connections: it carries out the plan of its start, copies and follows.
+type session struct {
+	o         *Options
+	request   *resnapshotRequest // nil to follow the log
+	report    *reporter
+	committer *committer
+	state     *cdc.State
+	plan      *plan
+	tables    []*table
+	relations relations
+}
+
+// run works until ctx ends or something fails; started is called when the start is through. errDone says that what was asked for is
+// done.
+func (s *session) run(ctx context.Context, planner *planner, started func()) error {
+	if err := s.start(ctx, planner); err != nil {
+		return err
+	}
+	if s.request != nil {
+		return errDone
+	}
+	started()
+	return s.follow(ctx)
+}
+
 // start brings the session to where it can follow the log: checks, slot, encoders, first copies (rules 1, 2, 4, 9, 13, 29).
-func (s *session) start(ctx context.Context) error {
-	slot, found, err := s.slot(ctx)
+func (s *session) start(ctx context.Context, planner *planner) error {
+	slot, found, err := planner.slot(ctx)
 	if err != nil {
 		return err
 	}
-	identity, tables, first, err := s.survey(ctx, slot, found)
-	if err != nil {
+	if s.plan, err = planner.plan(ctx, s.state, slot, found); err != nil {
 		return err
 	}
-	if tables, err = s.compile(ctx, tables); err != nil {
+	if s.state.Tables == nil {
+		s.state.Tables = map[string]cdc.TableState{}
+	}
+	s.state.Source, s.state.Point = s.plan.source, s.plan.point
+	s.report.status.begin()
+	s.plan.show(s.report)
+	if err := s.compile(ctx); err != nil {
 		return err
 	}
-	if s.task.renews() {
-		return s.renew(ctx, tables, found)
+	switch s.plan.mode {
+	case firstStart:
+		return s.create(ctx)
+	case resnapshotAll:
+		return s.resnapshotAll(ctx)
+	case resume, slotWithout:
 	}
-	if !found {
-		return s.create(ctx, tables)
-	}
-	if first {
-		// state `creating` and a slot: the kill fell between the slot's creation and its consistent point's commit
-		s.state.Source.ConsistentPoint = slot.ConfirmedFlush
-		s.state.Point = cdc.Point{Position: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: slot.ConfirmedFlush}, Reported: slot.ConfirmedFlush, Time: nowMicros()}
-	}
-	return s.resume(ctx, identity, tables)
+	return s.resume(ctx)
 }
 
-func (s *session) slot(ctx context.Context) (slot cdc.SlotStatus, found bool, err error) {
-	if slot, found, err = s.Source.Slot(ctx); err != nil {
-		err = fmt.Errorf("read slot %s: %w", s.Slot, err)
+// compile makes the tables of the plan, and topics and encoders of those that can be captured.
+func (s *session) compile(ctx context.Context) error {
+	for _, p := range s.plan.tables {
+		t := &table{listed: p.listed, state: p.stored}
+		t.relation = &relation{table: t, version: 1}
+		if err := s.carryOut(t, p); err != nil {
+			return err
+		}
+		if err := s.prepare(ctx, t); err != nil {
+			return err
+		}
+		s.tables = append(s.tables, t)
+		s.relations[t.listed.OID] = t.relation
+		s.report.status.table(t, t.state.Rows)
 	}
-	return slot, found, err
+	return nil
 }
 
-// survey asks the source who it is and which tables it has, and refuses what does not fit the state; first says that it is a first
-// start, or one that was cut short.
-func (s *session) survey(ctx context.Context, slot cdc.SlotStatus, found bool) (identity cdc.Identity, tables []*cdc.Table, first bool, err error) {
-	if identity, err = s.Source.Identify(ctx); err != nil {
-		return identity, nil, false, fmt.Errorf("ask Postgres who it is: %w", err)
+func (s *session) carryOut(t *table, p tablePlan) error {
+	switch p.do {
+	case goOn:
+	case startAgain:
+		return t.restart()
+	case copyAgain:
+		return t.on(copyNeeded)
+	case quarantine:
+		return s.quarantine(t, p.why)
 	}
-	if err := s.check(identity, slot, found); err != nil {
-		return identity, nil, false, err
-	}
-	if tables, err = s.Tables.List(ctx); err != nil {
-		return identity, nil, false, fmt.Errorf("list the captured tables: %w", err)
-	}
-	first = s.firstStart(identity)
-	return identity, tables, first, s.admit(identity, tables)
+	return nil
 }
 
-// published gives what publishes each of the tables; a publication that is gone is refused.
-func (s *session) published(ctx context.Context, tables []*cdc.Table) (map[uint32]cdc.PublishedBy, error) {
-	found, members, err := s.Source.Published(ctx, tables)
+// quarantine takes one table out. The caller commits its state.
+func (s *session) quarantine(t *table, reason error) error {
+	if err := t.quarantine(reason); err != nil {
+		return err
+	}
+	s.report.quarantined(t)
+	return nil
+}
+
+// prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it is refused.
+func (s *session) prepare(ctx context.Context, t *table) error {
+	if t.quarantined() {
+		return nil
+	}
+	topic := t.listed.Topic
+	created, err := s.o.Sink.EnsureTopic(ctx, topic)
 	if err != nil {
-		return nil, fmt.Errorf("publication: %w", err)
+		return fmt.Errorf("topic %s: %w", topic.Name, err)
 	}
-	return members, s.checkPublication(found)
-}
-
-// firstStart fills the source's state when there is none, or when a first start was cut short, and reports whether it is one.
-func (s *session) firstStart(identity cdc.Identity) bool {
-	src := &s.state.Source
-	epoch := max(src.Epoch, 1) // a renewed pipeline keeps its own
+	if created && t.state.Phase == cdc.TableStreaming {
+		s.report.log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.name()), zap.String("topic", topic.Name))
+		if err := t.on(copyNeeded); err != nil {
+			return err
+		}
+		if err := s.commitNow(ctx, t.state); err != nil { // before anything else can fail: it is created only once
+			return err
+		}
+	}
+	t.relation.encoder, err = s.o.Tables.Encoder(ctx, t.listed)
 	switch {
-	case s.task.renews():
-		epoch = s.nextEpoch()
-	case src.Phase != cdc.PhaseNone && src.Phase != cdc.PhaseCreating:
-		return false
+	case err == nil:
+		return nil
+	case !errors.Is(err, cdc.ErrSchema):
+		return fmt.Errorf("table %s: %w", t.name(), err)
+	case s.plan.mode != resume, s.request.names(t.name()):
+		return (&cdc.Problem{Kind: cdc.ErrRefused}).At("table " + t.name()).Because(err)
 	}
-	*src = cdc.SourceState{
-		Format: cdc.StateFormat, Phase: cdc.PhaseCreating, Epoch: epoch, System: identity.System, Timeline: identity.Timeline,
-		Database: identity.Database, Slot: s.Slot, Partitions: s.Partitions, HashKeys: s.HashKeys,
-	}
-	return true
+	return s.quarantine(t, cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name())))
+}
+
+// commitNow commits changes of the state with the session's point, and waits until they are durable.
+func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) error {
+	point := s.state.Point
+	return s.committer.commitNow(ctx, part{reached: &point, changed: changed})
 }
 
 // create is the first start (rule 4): state `creating` and the open markers, publication, slot, consistent point, copies.
-func (s *session) create(ctx context.Context, tables []*cdc.Table) error {
-	s.first = true
-	s.Log.Info("first start: creating publication and slot", zap.String("slot", s.Slot), zap.Int("tables", len(tables)))
-	if err := s.open(ctx, s.uncopied(), s.excludeUnnamed()); err != nil {
+func (s *session) create(ctx context.Context) error {
+	s.report.log.Info("first start: creating publication and slot", zap.String("slot", s.o.Slot), zap.Int("tables", len(s.plan.tables)))
+	changed, err := s.deselect()
+	if err != nil {
 		return err
 	}
-	return s.build(ctx, tables)
+	if err := s.open(ctx, s.copiesDue(), changed); err != nil {
+		return err
+	}
+	return s.makeSlot(ctx)
 }
 
-// build makes publication and slot behind the open markers, and copies the tables.
-func (s *session) build(ctx context.Context, tables []*cdc.Table) error {
-	if err := s.Source.EnsurePublication(ctx, tables); err != nil {
+// makeSlot makes publication and slot after the open markers, and copies the tables.
+func (s *session) makeSlot(ctx context.Context) error {
+	if err := s.o.Source.EnsurePublication(ctx, s.capturable()); err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}
-	if err := s.noteMembers(ctx, s.uncopied()); err != nil {
+	if err := s.notePublished(ctx, s.copiesDue()); err != nil {
 		return err
 	}
-	snapshot, err := s.Source.CreateSlot(ctx)
+	snapshot, err := s.o.Source.CreateSlot(ctx)
 	if err != nil {
-		return fmt.Errorf("create slot %s: %w", s.Slot, err)
+		return fmt.Errorf("create slot %s: %w", s.o.Slot, err)
 	}
 	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
-	point := snapshot.Point()
-	s.state.Source.ConsistentPoint, s.state.Source.Phase = point, cdc.PhaseCopying
-	s.state.Point = cdc.Point{Position: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: point}, Reported: point, Time: nowMicros()}
+	s.state.Source.ConsistentPoint, s.state.Source.Phase = snapshot.Point(), cdc.PhaseCopying
+	s.state.Point = pointAt(s.state.Source.Epoch, snapshot.Point())
 	if err := s.commitNow(ctx, s.state.Source); err != nil {
 		return err
 	}
-	return s.copyAll(ctx, snapshot, s.uncopied())
+	return s.copyAll(ctx, snapshot, s.copiesDue())
 }
 
 // resume goes on with a slot that is there: tables whose copy did not end, and new ones, get a new generation from a
-// temporary slot's snapshot (rule 13); the main slot streams from where it stood.
-func (s *session) resume(ctx context.Context, identity cdc.Identity, tables []*cdc.Table) error {
-	members, err := s.published(ctx, tables)
+// temporary slot's snapshot (rule 13); the main slot streams from where it stopped.
+func (s *session) resume(ctx context.Context) error {
+	changed, err := s.deselect()
 	if err != nil {
 		return err
 	}
-	first := s.state.Source.Phase == cdc.PhaseCreating
-	changed := append(append(s.excludeUnnamed(), s.settleMembers(members)...), s.settleColumns()...)
-	s.state.Source.Timeline = identity.Timeline
-	s.state.Source.HashKeys = s.mergedHashKeys()
-	if first || len(s.uncopied()) > 0 {
+	if s.plan.mode == slotWithout || len(s.copiesDue()) > 0 {
 		s.state.Source.Phase = cdc.PhaseCopying
 	}
-	if err := s.commitNow(ctx, append(changed, s.state.Source)...); err != nil {
+	if err := s.commitNow(ctx, append(append(changed, s.compared()...), s.state.Source)...); err != nil {
 		return err
 	}
-	if err := s.publish(ctx, tables, members, first); err != nil {
+	if err := s.publish(ctx); err != nil {
 		return err
 	}
-	again := s.uncopied()
-	if len(again) == 0 {
+	due := s.copiesDue()
+	if len(due) == 0 {
 		return s.endCopying(ctx)
 	}
-	if err := s.open(ctx, again, nil); err != nil {
+	if err := s.open(ctx, due, nil); err != nil {
 		return err
 	}
-	if err := s.noteMembers(ctx, again); err != nil {
+	if err := s.notePublished(ctx, due); err != nil {
 		return err
 	}
-	snapshot, err := s.Source.TemporarySnapshot(ctx)
+	snapshot, err := s.o.Source.TemporarySnapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("take a snapshot: %w", err)
 	}
 	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
-	return s.copyAll(ctx, snapshot, again)
+	return s.copyAll(ctx, snapshot, due)
 }
 
-// publish adds the tables to the publication that are not there. Later than at a first start, one that we may not add (its owner has
-// to) costs nothing but itself.
-func (s *session) publish(ctx context.Context, tables []*cdc.Table, members map[uint32]cdc.PublishedBy, first bool) error {
-	err := s.Source.EnsurePublication(ctx, tables)
-	if err != nil && (first || !errors.Is(err, cdc.ErrRefused)) {
-		return fmt.Errorf("publication: %w", err)
-	}
-	if err == nil {
-		return nil
-	}
-	var changed []cdc.StateChange
-	for _, t := range tables {
-		if len(members[t.OID]) > 0 {
-			continue
-		}
-		err := s.Source.EnsurePublication(ctx, []*cdc.Table{t})
-		switch live := s.live[t.OID]; {
-		case err == nil:
-		case !errors.Is(err, cdc.ErrRefused):
-			return fmt.Errorf("publication: %w", err)
-		case live.begun():
-			s.quarantine(live, fmt.Errorf("it is not in the publication: %w; then "+cdc.ResnapshotCommand(live.FullName()), err))
-			changed = append(changed, live.state)
-		default:
-			delete(s.live, t.OID)
-			s.leaveOut(t, fmt.Errorf("it is not in the publication: %w", err))
+// deselect marks tables of the state that are not captured any more, and gives the quarantines found so far, too.
+func (s *session) deselect() (changed []cdc.StateChange, err error) {
+	for _, t := range s.tables {
+		if t.quarantined() && s.state.Tables[t.name()].Phase != cdc.TableQuarantined {
+			changed = append(changed, t.state)
 		}
 	}
-	return s.commitNow(ctx, changed...)
+	for _, name := range s.plan.deselected {
+		excluded, err := deselect(s.state.Tables[name])
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", name, err)
+		}
+		s.state.Tables[name] = excluded
+		changed = append(changed, excluded)
+	}
+	return changed, nil
 }
 
-// mergedHashKeys adds the config's keys to those the topics were written with, which stay known.
-func (s *session) mergedHashKeys() map[string]string {
-	merged := maps.Clone(s.HashKeys)
-	for id, print := range s.state.Source.HashKeys {
-		if merged == nil {
-			merged = map[string]string{}
+// compared are the states that the plan brought up to date.
+func (s *session) compared() (changed []cdc.StateChange) {
+	for i, p := range s.plan.tables {
+		if t := s.tables[i]; p.write && !t.quarantined() {
+			changed = append(changed, t.state)
 		}
-		merged[id] = print
 	}
-	return merged
+	return changed
 }
 
 // open begins a new generation of each table: its open markers and its state are one transaction, committed before the snapshot
 // is taken. Other changes of the state go with it.
-func (s *session) open(ctx context.Context, tables []*liveTable, changed []cdc.StateChange) error {
+func (s *session) open(ctx context.Context, tables []*table, changed []cdc.StateChange) error {
 	c, err := s.committer.pool.get(ctx)
 	if err != nil {
 		return err
 	}
 	changed = append(changed, s.state.Source)
 	for _, t := range tables {
-		t.state = t.now(cdc.TableCopying, t.state.Generation+1)
+		if err := t.open(); err != nil {
+			return err
+		}
 		meta := cdc.Meta{Position: s.state.Point.Position, Generation: t.state.Generation, CommitTime: s.state.Point.Time, Now: nowMicros()}
 		meta.Position.Epoch, meta.Position.Ordinal = s.state.Source.Epoch, 0
-		if err := t.encoder.OpenGeneration(c, &meta); err != nil {
-			return fmt.Errorf("open generation %d of %s: %w", t.state.Generation, t.FullName(), err)
+		if err := t.relation.encoder.OpenGeneration(c, &meta); err != nil {
+			return fmt.Errorf("open generation %d of %s: %w", t.state.Generation, t.name(), err)
 		}
 		changed = append(changed, t.state)
-		s.status.table(t, 0)
+		s.report.status.table(t, 0)
 	}
 	point := s.state.Point
 	return s.committer.commitNow(ctx, part{chunk: c, reached: &point, changed: changed})

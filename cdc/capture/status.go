@@ -2,10 +2,11 @@ package capture
 
 import (
 	"cmp"
-	"dirtbike/cdc"
 	"slices"
 	"sync"
 	"time"
+
+	"dirtbike/cdc"
 )
 
 // Status is what a capture says of itself; it costs little and may be asked at any time.
@@ -36,8 +37,8 @@ type TableStatus struct {
 	Reason          string
 }
 
-// tableNew is the phase, in a Status only, of a table that was left out.
-const tableNew = "new"
+// tableSkipped is the phase, in a Status only, of a table that was skipped.
+const tableSkipped = "new"
 
 // status is the shared record behind Status.
 type status struct {
@@ -46,9 +47,7 @@ type status struct {
 	tables map[string]TableStatus
 }
 
-// Status gives a copy of the present status.
-func (c *Capture) Status() Status {
-	s := &c.status
+func (s *status) copy() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.now
@@ -66,8 +65,8 @@ func (s *status) failed(err error) {
 	s.now.LastError = err.Error()
 }
 
-// sees takes back that the catalog could not be looked at.
-func (s *status) sees() {
+// healthyAgain takes back that the catalog could not be read.
+func (s *status) healthyAgain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.Healthy, s.now.LastError = true, ""
@@ -77,7 +76,7 @@ func (s *status) sees() {
 func (s *status) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tables = nil
+	s.tables = map[string]TableStatus{}
 }
 
 // phase says that the session has come so far, without error.
@@ -101,26 +100,21 @@ func (s *status) seen(end cdc.LSN, at int64) {
 	s.now.Seen, s.now.SeenTime = max(s.now.Seen, end), max(s.now.SeenTime, at)
 }
 
-func (s *status) table(t *liveTable, rows int64) {
+// table shows a table that is captured, or quarantined.
+func (s *status) table(t *table, rows int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tables == nil {
-		s.tables = map[string]TableStatus{}
-	}
-	s.tables[t.FullName()] = TableStatus{
-		Table: t.FullName(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows,
-		Estimated: t.EstimatedRows, Reason: t.state.Reason,
+	s.tables[t.name()] = TableStatus{
+		Table: t.name(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows,
+		Estimated: t.listed.EstimatedRows, Reason: t.state.Reason,
 	}
 }
 
-// leftOut shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one is shown.
-func (s *status) leftOut(t *cdc.Table, why error) {
+// skipped shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one is shown.
+func (s *status) skipped(t *cdc.Table, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tables == nil {
-		s.tables = map[string]TableStatus{}
-	}
-	if was, known := s.tables[t.FullName()]; !known || was.Phase == "" || was.Phase == cdc.TableExcluded {
-		s.tables[t.FullName()] = TableStatus{Table: t.FullName(), Phase: tableNew, Estimated: t.EstimatedRows, Reason: why.Error()}
+	if was, known := s.tables[t.FullName()]; !known || was.Phase == tableNew || was.Phase == cdc.TableExcluded {
+		s.tables[t.FullName()] = TableStatus{Table: t.FullName(), Phase: tableSkipped, Estimated: t.EstimatedRows, Reason: why.Error()}
 	}
 }

@@ -51,7 +51,7 @@ func TestSlotAndState(t *testing.T) {
 		{cdc.PhaseNone, cdc.SlotStatus{WALStatus: "lost"}, true, "slot dirtbike was invalidated", true},
 		{cdc.PhaseStreaming, cdc.SlotStatus{Invalidation: "idle_timeout"}, true, "slot dirtbike was invalidated", true},
 		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, "the topics were made with 3 partitions", false},
-		{cdc.PhaseStreaming, cdc.SlotStatus{WALStatus: "reserved"}, true, "slot dirtbike stands at 0/2", false},
+		{cdc.PhaseStreaming, cdc.SlotStatus{WALStatus: "reserved"}, true, "slot dirtbike is at 0/2", false},
 		{cdc.PhaseNone, cdc.SlotStatus{}, false, "slot dirtbike", false},
 	} {
 		require.Equal(t, c.wants, wants(&cdc.State{Source: cdc.SourceState{Phase: c.phase}}, c.slot, c.found, c.why), c.why)

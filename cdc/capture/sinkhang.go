@@ -2,12 +2,13 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
 const (
@@ -75,10 +76,8 @@ func (w *watchedSink) unanswered(now time.Time) time.Duration {
 	return now.Sub(time.Unix(0, since))
 }
 
-// watchSink makes a sink that hangs show in the log. The caller ends it with done, which waits for it.
-func (c *Capture) watchSink() (done func()) {
-	watched := &watchedSink{Sink: c.Sink}
-	c.Sink = watched
+// logHangs makes a sink that hangs show in the log. The caller ends it with done, which waits for it.
+func logHangs(w *watchedSink, log *zap.Logger, slot string) (done func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
 	wait.Go(func() {
@@ -90,14 +89,18 @@ func (c *Capture) watchSink() (done func()) {
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				if silent := watched.unanswered(now); silent > 0 && (said.IsZero() || now.Sub(said) >= unansweredAgain) {
+				if silent := w.unanswered(now); silent > 0 && (said.IsZero() || now.Sub(said) >= unansweredAgain) {
 					said = now
-					c.Log.Warn("Kafka has not answered capture for "+silent.Round(time.Second).String()+
-						"; what is committed is safe, Postgres keeps the log for the slot, and capture goes on by itself. Try: look at the brokers named in kafka.brokers",
-						zap.String("slot", c.Slot))
+					log.Warn(hangs(silent).Error(), zap.String("slot", slot))
 				}
 			}
 		}
 	})
 	return func() { cancel(); wait.Wait() }
+}
+
+func hangs(silent time.Duration) *cdc.Problem {
+	return cdc.Failed("Kafka has not answered capture for %s", silent.Round(time.Second)).
+		Keeps("What is committed is safe, Postgres keeps the log for the slot, and capture goes on by itself").
+		Fix("look at the brokers named in kafka.brokers")
 }

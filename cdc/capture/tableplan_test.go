@@ -1,21 +1,22 @@
 package capture
 
 import (
-	"dirtbike/cdc"
-	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"dirtbike/cdc"
 )
 
 var (
-	errKeyless  = errors.New("table public.c has no key. Try: give it one")
-	errGlob     = errors.New("public.d matches no table. Try: remove it")
-	errRegistry = fmt.Errorf("subject p.public.a-value: %w (409). Try: set it to NONE", cdc.ErrSchema)
+	errKeyless  = cdc.Failed("table public.c has no key").Fix("give it a key")
+	errGlob     = cdc.Failed("public.d matches no table").Fix("correct the name")
+	errRegistry = cdc.Failed("the registry answered 409").Of(cdc.ErrSchema).At("subject p.public.a-value").Fix("set it to NONE")
 )
 
 // refused is what the catalog says of a table that cannot be captured.
@@ -28,13 +29,13 @@ func TestAFirstStartRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(f *fakeTables)
-		says   string
+		fix    string
 	}{
-		{"a table", func(f *fakeTables) { f.list = append(f.list, refused(3, "c", errKeyless)) }, errKeyless.Error()},
-		{"a doubt", func(f *fakeTables) { f.list[0].BlocksStart, f.list[1].BlocksStart = errKeyless, errKeyless }, "refused: " + errKeyless.Error()},
-		{"a name", func(f *fakeTables) { f.misnamed = []error{errGlob} }, errGlob.Error()},
-		{"a schema", func(f *fakeTables) { f.unknown = map[uint32]error{1: errRegistry} }, "table public.a: subject p.public.a-value"},
-		{"nothing to do", func(f *fakeTables) { f.list = nil }, "no table of database clinic"},
+		{"a table", func(f *fakeTables) { f.list = append(f.list, refused(3, "c", errKeyless)) }, "give it a key"},
+		{"a doubt", func(f *fakeTables) { f.list[0].BlocksStart, f.list[1].BlocksStart = errKeyless, errKeyless }, "give it a key"},
+		{"a name", func(f *fakeTables) { f.misnamed = []error{errGlob} }, "correct the name"},
+		{"a schema", func(f *fakeTables) { f.unknown = map[uint32]error{1: errRegistry} }, "set it to NONE"},
+		{"nothing to do", func(f *fakeTables) { f.list = nil }, "tables: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -42,7 +43,7 @@ func TestAFirstStartRefuses(t *testing.T) {
 				test.change(r.tables)
 				err := r.fails(t)
 				require.ErrorIs(t, err, cdc.ErrRefused)
-				require.ErrorContains(t, err, test.says)
+				requireFix(t, err, test.fix)
 				require.Empty(t, r.points, "nothing is committed")
 				require.Nil(t, r.server.published)
 			})
@@ -58,22 +59,22 @@ func TestLaterOnlyTheTableStops(t *testing.T) {
 		change func(r *rig)
 		table  string
 		phase  cdc.TablePhase // in Status
-		says   string
+		fix    string
 		stored cdc.TablePhase
 		gone   int // changes of the table that are not written any more
 	}{
-		{"a captured one", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", cdc.TableQuarantined, errKeyless.Error() + "; then dirtbike resnapshot", cdc.TableQuarantined, 1},
-		{"a new one", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", tableNew, errKeyless.Error(), "", 0},
+		{"a captured one", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", cdc.TableQuarantined, "give it a key; then dirtbike resnapshot", cdc.TableQuarantined, 1},
+		{"a new one", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", tableSkipped, "give it a key", "", 0},
 		{"a new one in doubt", func(r *rig) {
-			c := table(3, "c")
+			c := newTable(3, "c")
 			c.BlocksStart, r.tables.list[0].BlocksStart = errKeyless, errKeyless
 			r.tables.list = append(r.tables.list, c)
-		}, "public.c", tableNew, errKeyless.Error(), "", 0},
-		{"a captured one's schema", func(r *rig) { r.tables.unknown = map[uint32]error{1: errRegistry} }, "public.a", cdc.TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", cdc.TableQuarantined, 1},
+		}, "public.c", tableSkipped, "give it a key", "", 0},
+		{"a captured one's schema", func(r *rig) { r.tables.unknown = map[uint32]error{1: errRegistry} }, "public.a", cdc.TableQuarantined, "set it to NONE; then dirtbike resnapshot", cdc.TableQuarantined, 1},
 		{"a new one's schema", func(r *rig) {
-			r.tables.list = append(r.tables.list, table(3, "c"))
+			r.tables.list = append(r.tables.list, newTable(3, "c"))
 			r.tables.unknown = map[uint32]error{3: errRegistry}
-		}, "public.c", cdc.TableQuarantined, "(409). Try: set it to NONE, then dirtbike resnapshot", cdc.TableQuarantined, 0},
+		}, "public.c", cdc.TableQuarantined, "set it to NONE; then dirtbike resnapshot", cdc.TableQuarantined, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -84,7 +85,7 @@ func TestLaterOnlyTheTableStops(t *testing.T) {
 					r.caughtUp(t)
 					status := find(t, r.capture.Status().Tables, test.table)
 					require.Equal(t, test.phase, status.Phase)
-					require.Contains(t, status.Reason, test.says)
+					requireReason(t, status.Reason, test.fix)
 					records, state := r.snapshot()
 					require.Equal(t, test.stored, state.Tables[test.table].Phase)
 					require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
@@ -108,21 +109,24 @@ func TestLaterOnlyTheTableStops(t *testing.T) {
 	}
 }
 
-// TestQuarantinedAndUnfit: the reason of a table that could not be copied again says what has to be mended before.
+// TestQuarantinedAndUnfit: the reason of a table that could not be copied again says what has to be fixed before.
 func TestQuarantinedAndUnfit(t *testing.T) {
-	changed := "its columns have changed. Try: dirtbike resnapshot public.a"
+	a := newTable(1, "a")
+	stored := copyToFix(a, "its columns have changed").Error()
+	require.EqualError(t, stillUnfit(a, stored), stored)
 	unfit := refused(1, "a", errKeyless)
-	says := "its columns have changed; as it is now it cannot be copied: " + errKeyless.Error() + "; then dirtbike resnapshot public.a"
-	require.EqualError(t, stillUnfit(&liveTable{Table: unfit}, changed), says)
-	require.EqualError(t, stillUnfit(&liveTable{Table: unfit}, says), says, "it does not grow with every start")
-	require.EqualError(t, stillUnfit(&liveTable{Table: table(1, "a")}, changed), changed)
+	now := stillUnfit(unfit, stored)
+	require.Contains(t, now.Error(), "its columns have changed")
+	require.Contains(t, now.Error(), errKeyless.What)
+	requireFix(t, now, "give it a key; then dirtbike resnapshot public.a")
+	require.EqualError(t, stillUnfit(unfit, now.Error()), now.Error(), "it does not grow with every start")
 }
 
 // TestATableOfAnotherOwner: what we may not publish is left out, or quarantined if it was captured; the owner can mend it.
 func TestATableOfAnotherOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
-		r.tables.list = append(r.tables.list, table(3, "c"), table(4, "d"))
+		r.tables.list = append(r.tables.list, newTable(3, "c"), newTable(4, "d"))
 		r.server.mu.Lock()
 		r.server.owned = 3
 		r.server.mu.Unlock()
@@ -131,7 +135,7 @@ func TestATableOfAnotherOwner(t *testing.T) {
 		r.again(t, 3)
 		require.NoError(t, stop())
 		status := find(t, r.capture.Status().Tables, "public.c")
-		require.Equal(t, cdc.TablePhase(tableNew), status.Phase)
+		require.Equal(t, cdc.TablePhase(tableSkipped), status.Phase)
 		require.Contains(t, status.Reason, "it is not in the publication: refused: must be owner of table c. Try, as")
 		_, state := r.snapshot()
 		require.NotContains(t, state.Tables, "public.c")
@@ -147,7 +151,7 @@ func TestATableOfAnotherOwner(t *testing.T) {
 		_, state = r.snapshot()
 		require.Equal(t, cdc.TableStreaming, state.Tables["public.c"].Phase)
 		require.Equal(t, cdc.TableQuarantined, state.Tables["public.a"].Phase)
-		require.Contains(t, state.Tables["public.a"].Reason, "must be owner of table a. Try, as the tables' owner: ADD TABLE; then dirtbike resnapshot")
+		requireReason(t, state.Tables["public.a"].Reason, "as the tables' owner: ADD TABLE; then dirtbike resnapshot")
 		require.Equal(t, cdc.PhaseStreaming, state.Source.Phase)
 	})
 }
@@ -166,20 +170,22 @@ func TestATableThatWeMayNotRead(t *testing.T) {
 			}
 		}
 		forbid("b")
-		require.ErrorContains(t, r.fails(t), "copy table public.b: refused: COPY")
+		err := r.fails(t)
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		requireFix(t, err, "GRANT SELECT")
 		forbid("")
 		stop := r.start(t)
 		r.streaming(t)
 		require.NoError(t, stop())
 		forbid("c")
-		r.tables.list = append(r.tables.list, table(3, "c"))
+		r.tables.list = append(r.tables.list, newTable(3, "c"))
 		r.server.idle(1)
 		stop = r.start(t)
 		r.streaming(t)
 		require.NoError(t, stop())
 		_, state := r.snapshot()
 		require.Equal(t, cdc.TableQuarantined, state.Tables["public.c"].Phase)
-		require.Contains(t, state.Tables["public.c"].Reason, "permission denied. Try: GRANT SELECT; then dirtbike resnapshot")
+		requireReason(t, state.Tables["public.c"].Reason, "GRANT SELECT; then dirtbike resnapshot")
 		require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
 	})
 }
@@ -197,7 +203,7 @@ func TestATableThatIsMendedIsCopied(t *testing.T) {
 			_, state := r.snapshot()
 			return state
 		}
-		a, b, c := table(1, "a"), table(2, "b"), table(3, "c")
+		a, b, c := newTable(1, "a"), newTable(2, "b"), newTable(3, "c")
 		run(a, b, refused(3, "c", errKeyless))
 		require.Equal(t, cdc.TableStreaming, run(a, b, c).Tables["public.c"].Phase, "it is captured from the next start on")
 
@@ -251,8 +257,7 @@ func TestASlipOfThePen(t *testing.T) {
 		before := len(r.points)
 		err := r.fails(t)
 		require.ErrorIs(t, err, cdc.ErrRefused)
-		require.ErrorContains(t, err, "table public.a was captured and source.tables no longer names it")
-		require.ErrorContains(t, err, errGlob.Error()+"; remove it if public.a is to be left out")
+		requireFix(t, err, "correct the name, or if public.a is to be left out")
 		require.Len(t, r.points, before, "nothing is committed")
 
 		r.tables.unnamed = []uint32{9} // it is gone, and its name is stale
@@ -279,12 +284,12 @@ func TestNoTableAtAll(t *testing.T) {
 func TestNamesakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		dotted := table(1, "a.b")
+		dotted := newTable(1, "a.b")
 		r.tables.list = []*cdc.Table{dotted}
 		stop := r.start(t)
 		r.streaming(t)
 		require.NoError(t, stop())
-		other := table(3, "b")
+		other := newTable(3, "b")
 		other.Schema, other.BlocksStart, dotted.BlocksStart = "public.a", errKeyless, errKeyless
 		for _, list := range [][]*cdc.Table{{dotted, other}, {other, dotted}} {
 			r.tables.list = list
@@ -335,4 +340,15 @@ func find(t *testing.T, tables []TableStatus, name string) TableStatus {
 	}
 	t.Fatalf("no status of %s", name)
 	return TableStatus{}
+}
+
+// TestSeveralProblems of a start are one line in a log, and one line each for people.
+func TestSeveralProblems(t *testing.T) {
+	err := fmt.Errorf("capture: %w", unfit([]error{errGlob, errGlob}, []*cdc.Table{{Refused: errKeyless}}))
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.ErrorIs(t, err, errGlob)
+	require.NotContains(t, err.Error(), "\n")
+	require.Equal(t, []string{"capture: refused:", errGlob.Error(), errKeyless.Error()}, strings.Split(cdc.Lines(err), "\n"), "each once")
+	require.ErrorIs(t, unfit([]error{errGlob}, nil), cdc.ErrRefused)
+	require.NoError(t, unfit(nil, []*cdc.Table{{}}))
 }

@@ -1,12 +1,13 @@
 package capture
 
 import (
-	"dirtbike/cdc"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // beats requires that, from the n-th commit on, no two were further apart, the first one behind a transaction of Kafka's that was
@@ -51,7 +52,7 @@ func TestARereadBeats(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := ran(t)
-				r.tables.list = append(r.tables.list, table(3, "c"))
+				r.tables.list = append(r.tables.list, newTable(3, "c"))
 				waiting := make(chan struct{})
 				r.tables.reread = func() { close(waiting); time.Sleep(time.Minute) } // the bubble's clock
 				r.server.idle(1)

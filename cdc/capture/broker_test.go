@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"dirtbike/cdc"
 )
 
 // record is one committed record as a reader sees it.
@@ -265,7 +266,7 @@ type fakeTables struct {
 	reread   func()      // what a row "?" waits for
 }
 
-func table(oid uint32, name string) *cdc.Table {
+func newTable(oid uint32, name string) *cdc.Table {
 	return &cdc.Table{
 		OID: oid, Schema: "public", Name: name, Topic: &cdc.Topic{Name: "p.public." + name, Partitions: 2},
 		KeyPrint: "k", PolicyPrint: "p", Shape: "s", Binary: true,

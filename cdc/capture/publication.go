@@ -1,0 +1,98 @@
+package capture
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"dirtbike/cdc"
+)
+
+// capturable are the tables that are not quarantined.
+func (s *session) capturable() (out []*cdc.Table) {
+	for _, t := range s.tables {
+		if !t.quarantined() {
+			out = append(out, t.listed)
+		}
+	}
+	return out
+}
+
+// copiesDue lists the tables whose present generation has not ended, the largest first.
+func (s *session) copiesDue() (out []*table) {
+	for _, t := range s.tables {
+		if t.copyDue() {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(a, b *table) int {
+		return cmp.Or(cmp.Compare(b.listed.EstimatedRows, a.listed.EstimatedRows), cmp.Compare(a.name(), b.name()))
+	})
+	return out
+}
+
+// publish adds the tables to the publication that are not in it. Later than at a first start, one that we may not add (its owner has
+// to) costs nothing but itself.
+func (s *session) publish(ctx context.Context) error {
+	err := s.o.Source.EnsurePublication(ctx, s.capturable())
+	switch {
+	case err == nil:
+		return nil
+	case s.plan.mode == slotWithout, !errors.Is(err, cdc.ErrRefused):
+		return fmt.Errorf("publication: %w", err)
+	}
+	var changed []cdc.StateChange
+	for _, t := range slices.Clone(s.tables) {
+		if t.quarantined() || len(s.plan.published[t.listed.OID]) > 0 {
+			continue
+		}
+		if err := s.publishOne(ctx, t); err != nil {
+			return err
+		}
+		if t.quarantined() {
+			changed = append(changed, t.state)
+		}
+	}
+	return s.commitNow(ctx, changed...)
+}
+
+// publishOne adds one table; where that is refused one that was captured is quarantined, a new one skipped.
+func (s *session) publishOne(ctx context.Context, t *table) error {
+	err := s.o.Source.EnsurePublication(ctx, []*cdc.Table{t.listed})
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, cdc.ErrRefused) {
+		return fmt.Errorf("publication: %w", err)
+	}
+	why := cdc.Failed("it is not in the publication").Because(err)
+	if begun(t.listed, t.state) {
+		return s.quarantine(t, why.Then("%s", cdc.ResnapshotCommand(t.name())))
+	}
+	delete(s.relations, t.listed.OID)
+	s.tables = slices.DeleteFunc(s.tables, func(other *table) bool { return other == t })
+	s.report.skipped(t.listed, why)
+	return nil
+}
+
+// notePublished keeps what publishes the tables that are about to be copied; the end of the copy writes it. It comes after
+// EnsurePublication and before the snapshot, so that as long as one of these members stays, everything after the snapshot is sent.
+func (s *session) notePublished(ctx context.Context, tables []*table) error {
+	listed := make([]*cdc.Table, len(tables))
+	for i, t := range tables {
+		listed[i] = t.listed
+	}
+	_, published, err := s.o.Source.Published(ctx, listed)
+	if err != nil {
+		return fmt.Errorf("publication: %w", err)
+	}
+	for _, t := range tables {
+		if t.state.PublishedBy = published[t.listed.OID]; len(t.state.PublishedBy) == 0 {
+			return cdc.Failed("table %s left the publication while its copy was prepared", t.name()).
+				Keeps("Nothing of it was read, it is tried again").Fix("keep it there while capture starts")
+		}
+	}
+	return nil
+}

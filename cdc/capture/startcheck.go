@@ -1,0 +1,162 @@
+package capture
+
+import (
+	"cmp"
+
+	"dirtbike/cdc"
+)
+
+// startCheck compares the stored state with slot, source and config; any difference that could hide a gap stops the start with a choice.
+// It changes nothing.
+type startCheck struct {
+	slotName   string
+	partitions int32
+	hashKeys   map[string]string // fingerprints by key id
+	request    *resnapshotRequest
+	state      *cdc.State
+	identity   cdc.Identity
+	slot       cdc.SlotStatus
+	slotFound  bool
+}
+
+func (c *startCheck) check() error {
+	switch {
+	case c.request != nil && (c.slot.Active || c.slot.Copying):
+		return c.inUse()
+	case c.request.isForAll():
+		return c.droppable()
+	case c.slotFound:
+		if err := c.slotFits(); err != nil {
+			return err
+		}
+	}
+	return c.stateFits()
+}
+
+func (c *startCheck) inUse() error {
+	return cdc.Refused("somebody streams from slot %s, or copies tables for it", c.slotName).Keeps("Nothing was changed").
+		Fix("stop the process that captures, then again; after a kill the slot stays active for up to wal_sender_timeout")
+}
+
+// stateFits refuses a state that the slot, the source or the config does not continue.
+func (c *startCheck) stateFits() error {
+	src, history := c.state.Source, history{c.state.Source, c.state.Point}
+	if src.Phase == cdc.PhaseNone {
+		return c.nothingLost()
+	}
+	if err := c.sameConfig(); err != nil {
+		return err
+	}
+	if err := history.sameSource(c.identity); err != nil {
+		return err
+	}
+	if src.Phase != cdc.PhaseCreating {
+		if err := c.slotContinues(); err != nil {
+			return err
+		}
+		if err := history.contained(c.identity); err != nil {
+			return err
+		}
+	}
+	return c.sameHashKeys()
+}
+
+// nothingLost refuses an empty state where others know of the pipeline.
+func (c *startCheck) nothingLost() error {
+	switch {
+	case c.slotFound:
+		return cdc.Gap("slot %s exists but the state topic knows nothing of it", c.slotName).Keeps("Nothing was read from it").
+			Fix("if the state topic was lost, " + cdc.ResnapshotAllCommand).
+			Fix("if this is a first start and the slot is another pipeline's, name another in source.slot")
+	case c.state.HighWater.Epoch > 0:
+		return cdc.Gap("the state topic knows nothing of this pipeline, but the progress topic does: the state was lost").
+			Keeps("Nothing was changed; what is in Kafka and ClickHouse is safe").Fix(cdc.ResnapshotAllCommand)
+	}
+	return nil
+}
+
+// sameConfig refuses a state of another config, and one that two captures wrote.
+func (c *startCheck) sameConfig() error {
+	src, point := c.state.Source, c.state.Point
+	switch {
+	case src.Phase == cdc.PhaseRenewing:
+		return cdc.Refused("the last %s did not get to its end", cdc.ResnapshotAllCommand).
+			Keeps("What was committed to Kafka before it is safe").Fix(cdc.ResnapshotAllCommand)
+	case src.Slot != c.slotName:
+		return cdc.Refused("the state was written with slot %s, the config names %s", src.Slot, c.slotName).
+			Fix("name %s in source.slot; a second pipeline needs its own kafka.prefix and clickhouse.database, too", src.Slot)
+	case src.Epoch != point.Position.Epoch && src.Phase != cdc.PhaseCreating:
+		return cdc.Gap("the state is of epoch %d, its point of epoch %d: two captures have written it", src.Epoch, point.Position.Epoch).
+			Keeps("What is in Kafka is safe").Fix(cdc.ResnapshotAllCommand)
+	case src.Partitions != c.partitions:
+		return cdc.Refused("the topics were made with %d partitions, the config says %d; a row's changes would move to another partition",
+			src.Partitions, c.partitions).Fix("kafka.partitions: %d", src.Partitions)
+	}
+	return nil
+}
+
+// slotContinues refuses a slot that no longer has every change after the stored point.
+func (c *startCheck) slotContinues() error {
+	reported := c.state.Point.Reported
+	switch {
+	case !c.slotFound:
+		return cdc.Gap("slot %s is gone; changes after %s cannot be read any more", c.slotName, reported).
+			Keeps("Everything up to there is in Kafka").Fix(cdc.ResnapshotAllCommand)
+	case c.slot.ConfirmedFlush > reported:
+		return cdc.Gap("slot %s is at %s, but only %s is stored: it was dropped and made again, or advanced by somebody else",
+			c.slotName, c.slot.ConfirmedFlush, reported).Keeps("Everything up to %s is in Kafka", reported).Fix(cdc.ResnapshotAllCommand)
+	}
+	return nil
+}
+
+// droppable refuses to drop a slot that is not this pipeline's.
+func (c *startCheck) droppable() error {
+	if former := c.state.Source.Slot; former != "" && former != c.slotName {
+		return cdc.Refused("the state was written with slot %s, the config names %s: the former would stay, and hold back Postgres' log", former, c.slotName).
+			Keeps("Nothing was changed").Fix("name %s in source.slot", former)
+	}
+	if !c.slotFound || c.slot.Plugin == "pgoutput" && c.slot.Database == c.identity.Database {
+		return nil
+	}
+	return c.slotFits()
+}
+
+func (c *startCheck) slotFits() error {
+	slot := c.slot
+	other := func(p *cdc.Problem) error { return p.Fix("another name in source.slot") }
+	switch {
+	case slot.Plugin == "":
+		return other(cdc.Refused("slot %s is a physical slot", c.slotName))
+	case slot.Plugin != "pgoutput":
+		return other(cdc.Refused("slot %s uses plugin %q, not pgoutput", c.slotName, slot.Plugin))
+	case slot.Database != c.identity.Database:
+		return other(cdc.Refused("slot %s belongs to database %s, not %s", c.slotName, slot.Database, c.identity.Database))
+	case slot.TwoPhase:
+		return other(cdc.Refused("slot %s was made with two_phase on, which loses prepared transactions here (rule 5)", c.slotName))
+	case slot.WALStatus == "lost" || slot.Invalidation != "":
+		return cdc.Gap("slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone",
+			c.slotName, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).
+			Keeps("Everything up to there is in Kafka").Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
+	}
+	return nil
+}
+
+func (c *startCheck) sameHashKeys() error {
+	for id, stored := range c.state.Source.HashKeys {
+		if now, ok := c.hashKeys[id]; ok && now != stored {
+			return cdc.Refused("hash key %s is not the one the topics were written with (fingerprint %s, now %s); equal values would get different tokens", id, stored, now).
+				Fix("put the former key back").Fix("give the new one another id under privacy.hash.keys")
+		}
+	}
+	return nil
+}
+
+// published refuses to go on where the publication is gone: what was changed meanwhile cannot be read through a new one,
+// and from Postgres 18 on the server says nothing of it.
+func (c *startCheck) published(found bool) error {
+	if found {
+		return nil
+	}
+	return cdc.Gap("slot %s is there, but its publication was dropped; changes after %s cannot be read any more", c.slotName, c.state.Point.Reported).
+		Keeps("Everything up to there is in Kafka").Fix(cdc.ResnapshotAllCommand)
+}

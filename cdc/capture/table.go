@@ -1,0 +1,69 @@
+package capture
+
+import (
+	"dirtbike/cdc"
+)
+
+// table is one captured table: what the catalog says of it, and its state. Its rows come through relations.
+type table struct {
+	// listed is the table as the catalog described it at the session's start.
+	listed *cdc.Table
+	// state is what is stored of it; only the transitions of tablestate.go change its phase.
+	state cdc.TableState
+	// relation is the one whose rows are copied, and by which the table's markers are encoded.
+	relation *relation
+	// cut is the version of the present generation's snapshot: the copy has what became of every change before it. Zero: none is known.
+	cut cdc.Position
+	// warnedSkipped says that the log has been told of changes before the cut that are skipped.
+	warnedSkipped bool
+}
+
+// relation is one description of a relation of the source, and what encodes rows of that description. It is immutable: another
+// description is another relation with the same OID. A table has one; the leaves of a partitioned table would each have their own.
+type relation struct {
+	table *table
+	// encoder is nil of a quarantined table.
+	encoder cdc.TableEncoder
+	// version counts the descriptions of this OID in a session; 1 is the catalog's.
+	version int
+	// leaf is the OID that rows carry to tell partitions apart; 0 for a table that is not partitioned.
+	leaf uint32
+	// mismatch says why rows of this description cannot be encoded; nil if they can.
+	mismatch error
+}
+
+// describedAgain is the relation after a Relation message. The encoder fits if there is no mismatch.
+func (r *relation) describedAgain(mismatch error) *relation {
+	again := *r
+	again.version++
+	again.mismatch = mismatch
+	return &again
+}
+
+// relations are the live ones, by OID.
+type relations map[uint32]*relation
+
+func (t *table) name() string { return t.listed.FullName() }
+
+func (t *table) quarantined() bool { return t.state.Phase == cdc.TableQuarantined }
+
+// copyDue says that the table's present generation has not ended, or that it has none.
+func (t *table) copyDue() bool {
+	switch t.state.Phase {
+	case tableNew, cdc.TableCopying, cdc.TableExcluded:
+		return true
+	case cdc.TableStreaming, cdc.TableQuarantined:
+	}
+	return false
+}
+
+// begun reports whether the state says that rows of this table are, or are being, written. (A dot in a name can make two tables'
+// full names equal.)
+func begun(t *cdc.Table, stored cdc.TableState) bool {
+	switch stored.Phase {
+	case cdc.TableCopying, cdc.TableStreaming, cdc.TableQuarantined:
+		return stored.Schema == t.Schema && stored.Table == t.Name
+	case cdc.TableExcluded, tableNew:
+	}
+	return false
+}

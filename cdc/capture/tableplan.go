@@ -1,0 +1,178 @@
+package capture
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"dirtbike/cdc"
+)
+
+// At a first start somebody is there to fix what does not fit, so everything must. Later nobody may be, and a stopped capture makes
+// Postgres keep its log: what cannot be captured then costs its own table only. One that was captured is quarantined, one that is
+// new is skipped, and a name in the config that nothing has any more is warned of.
+
+// admit refuses what a start must not begin with.
+func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, database string) error {
+	if out.mode != resume {
+		if err := unfit(out.unmatched, listed); err != nil {
+			return err
+		}
+	}
+	if len(listed) == 0 && !p.started { // later the tables may have been dropped; now it is the config that names none
+		return cdc.Refused("no table of database %s is named by source.tables", database).Fix(`tables: ["public.*"]`)
+	}
+	if table := p.dropped(state.Tables); len(out.unmatched) > 0 && table != "" && !p.started {
+		err := cdc.Refused("table %s was captured and source.tables no longer names it, while a name in the config matches nothing", table).
+			Because(cdc.OneLine(out.unmatched...)).Keeps("Nothing was changed")
+		err.Try = append(slices.Clone(err.Remedies()), cdc.Remedy{Command: "if " + table + " is to be left out, remove that name from the config"})
+		return err
+	}
+	return nil
+}
+
+// dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none. Together with a
+// name that matches nothing it is most likely a slip of the pen, which would cost a new copy.
+func (p *planner) dropped(stored map[string]cdc.TableState) string {
+	unselected := p.o.Tables.UnselectedTables()
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		if t := stored[name]; t.Phase != cdc.TableExcluded && slices.Contains(unselected, t.OID) {
+			return name
+		}
+	}
+	return ""
+}
+
+// unfit refuses with everything that is wrong with the tables, each problem once; nil if nothing is. What blocks the start of a table
+// may come of a misspelled name, which must be fixed first.
+func unfit(unmatched []error, tables []*cdc.Table) error {
+	all := slices.Clone(unmatched)
+	for _, t := range tables {
+		if all = append(all, t.Refused); len(unmatched) == 0 {
+			all = append(all, t.BlocksStart)
+		}
+	}
+	var once cdc.Problems
+	said := map[string]bool{}
+	for _, err := range all {
+		if err != nil && !said[err.Error()] {
+			said[err.Error()] = true
+			once = append(once, err)
+		}
+	}
+	switch len(once) {
+	case 0:
+		return nil
+	case 1:
+		return (&cdc.Problem{Kind: cdc.ErrRefused}).Because(once[0])
+	}
+	return fmt.Errorf("%w: %w", cdc.ErrRefused, once)
+}
+
+// startBlocker says why the table must not be begun; nil if it may be, or is already.
+func startBlocker(t *cdc.Table, stored cdc.TableState) error {
+	if begun(t, stored) {
+		return nil
+	}
+	return cdc.OneLine(t.Refused, t.BlocksStart)
+}
+
+func cannotBeCopied(t *cdc.Table, why error) error {
+	return cdc.Refused("%s cannot be copied", t.FullName()).Because(why).Keeps("Nothing was changed")
+}
+
+// planTable decides whether the stored state still fits the table. What the table itself has come to quarantines it; what only another
+// config can bring about (the policy, a name that its columns do not have, the prefix) is refused: it shows at the start of a process,
+// when nothing runs yet.
+func (p *planner) planTable(m startMode, t *cdc.Table, stored cdc.TableState) (tablePlan, error) {
+	out := tablePlan{listed: t, stored: stored}
+	switch {
+	case m != resume:
+		out.do = startAgain
+		return out, nil
+	case p.request.names(t.FullName()):
+		return p.planRequested(out)
+	case stored.Phase == tableNew, stored.Phase == cdc.TableExcluded:
+		return out, nil
+	case stored.Phase == cdc.TableQuarantined:
+		return out.quarantined(stillUnfit(t, stored.Reason)), nil
+	case t.Refused != nil && t.RefusedByConfig && !p.started && stored.OID == t.OID && cdc.SameShape(stored.Shape, t.Shape):
+		return out, cdc.Refused("%s is captured and its columns are as they were, but the config does not fit them any more", t.FullName()).
+			Because(t.Refused).Keeps("Nothing was changed")
+	case t.Refused != nil:
+		return out.quarantined(cdc.Explain(t.Refused).Then("%s", cdc.ResnapshotCommand(t.FullName()))), nil
+	case stored.Topic != t.Topic.Name:
+		return out, otherTopic(t, stored.Topic)
+	}
+	if why := changed(t, stored); why != nil {
+		if stored.Phase == cdc.TableStreaming {
+			return out.quarantined(why), nil
+		}
+		return out, nil // a copy that has not ended begins again, with the table as it is now
+	}
+	if stored.PolicyPrint != t.PolicyPrint {
+		return out, cdc.Refused("the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact", t.FullName()).
+			Fix("put the former policy back").Fix(cdc.ResnapshotAllCommand)
+	}
+	return out, nil
+}
+
+func (t tablePlan) quarantined(why error) tablePlan {
+	t.do, t.why = quarantine, why
+	return t
+}
+
+// planRequested marks a table that was asked for by name for a copy. A new policy, key or shape is taken for acknowledged.
+func (p *planner) planRequested(out tablePlan) (tablePlan, error) {
+	t, stored := out.listed, out.stored
+	switch {
+	case t.Refused != nil:
+		return out, cannotBeCopied(t, t.Refused)
+	case stored.Topic != "" && stored.Topic != t.Topic.Name:
+		return out, otherTopic(t, stored.Topic)
+	case stored.Phase != tableNew && stored.Phase != cdc.TableExcluded:
+		out.do = copyAgain
+	}
+	return out, nil
+}
+
+func otherTopic(t *cdc.Table, stored string) error {
+	return cdc.Refused("%s was written to topic %s, now it would be %s", t.FullName(), stored, t.Topic.Name).Fix("put kafka.prefix back")
+}
+
+// stillUnfit is a stored reason, with what keeps the table from being copied again if something does.
+func stillUnfit(t *cdc.Table, reason string) error {
+	stored := cdc.ParseProblem(reason)
+	if t.Refused == nil {
+		return stored
+	}
+	now := cdc.Explain(t.Refused)
+	if strings.Contains(stored.What, now.What) {
+		return stored
+	}
+	now.What = stored.What + "; as it is now it cannot be copied: " + now.What
+	return now.Then("%s", cdc.ResnapshotCommand(t.FullName()))
+}
+
+// changed says what has become of the table itself since its generation was opened; nil if nothing has. The policy of a column that
+// came or went changes the policy's fingerprint, too, so that this is asked first.
+func changed(t *cdc.Table, stored cdc.TableState) error {
+	var why string
+	switch {
+	case stored.OID != t.OID:
+		why = "the table was dropped and made again: its changes in between are unknown"
+	case !cdc.SameShape(stored.Shape, t.Shape):
+		why = cdc.ShapeChange(stored.Shape, t.Shape, stored.Columns, t.Columns) + ": its rows may have changed without an event since it was copied"
+	case stored.KeyPrint != t.KeyPrint && stored.PolicyPrint == t.PolicyPrint: // the fingerprint of a key holds its columns' policies
+		why = "the table's key has changed since its rows were written"
+	default:
+		return nil
+	}
+	return copyToFix(t, why)
+}
+
+// copyToFix is a problem that a new copy of the table solves.
+func copyToFix(t *cdc.Table, why string) error {
+	return cdc.Failed("%s", why).Fix("%s", cdc.ResnapshotCommand(t.FullName()))
+}

@@ -1,0 +1,135 @@
+package capture
+
+import (
+	"fmt"
+
+	"dirtbike/cdc"
+)
+
+// tableNew is the phase of a table of which nothing is stored.
+const tableNew cdc.TablePhase = ""
+
+// tableEvent is what may happen to a table.
+type tableEvent string
+
+const (
+	// generationOpened: the markers of a new generation are written, its copy begins.
+	generationOpened tableEvent = "a generation is opened"
+	// copyEnded: all rows of the copy and its end markers are written.
+	copyEnded tableEvent = "its copy has ended"
+	// copyNeeded: what was copied is not enough any more. It was asked for, the topic was deleted, or the table was outside the
+	// publication while no capture ran.
+	copyNeeded tableEvent = "it needs a new copy"
+	// tableRefused: from here on its changes cannot be carried, or may be unknown.
+	tableRefused tableEvent = "it is quarantined"
+	// tableDeselected: the config does not name it any more, or it is gone.
+	tableDeselected tableEvent = "it is no longer named"
+	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written counts.
+	pipelineRestarted tableEvent = "the pipeline starts again"
+)
+
+// nextPhase is every transition of a table's state; any other is an error.
+//
+//	new ──────┐                       ┌─────────── copyNeeded ────────────┐
+//	          │                       ▼                                   │
+//	          ├── generationOpened ─▶ copying ──────── copyEnded ───────▶ streaming
+//	          │                       │     ▲                             │
+//	excluded ─┘            tableRefused     copyNeeded                    tableRefused
+//	                                  ▼     │                             │
+//	                                  quarantined ◀───────────────────────┘
+//
+//	new, excluded ── tableRefused ──▶ quarantined          its schema is refused before it is begun
+//	copying ── generationOpened, copyNeeded ──▶ copying    the copy was cut short
+//	quarantined ── tableRefused ──▶ quarantined            another reason
+//	any ── tableDeselected ──▶ excluded
+//	any ── pipelineRestarted ──▶ new
+func nextPhase(from cdc.TablePhase, event tableEvent) (cdc.TablePhase, error) {
+	type step struct {
+		from  cdc.TablePhase
+		event tableEvent
+	}
+	switch (step{from, event}) {
+	case step{tableNew, generationOpened}, step{cdc.TableExcluded, generationOpened}, step{cdc.TableCopying, generationOpened},
+		step{cdc.TableCopying, copyNeeded}, step{cdc.TableStreaming, copyNeeded}, step{cdc.TableQuarantined, copyNeeded}:
+		return cdc.TableCopying, nil
+	case step{cdc.TableCopying, copyEnded}:
+		return cdc.TableStreaming, nil
+	case step{tableNew, tableRefused}, step{cdc.TableExcluded, tableRefused}, step{cdc.TableCopying, tableRefused},
+		step{cdc.TableStreaming, tableRefused}, step{cdc.TableQuarantined, tableRefused}:
+		return cdc.TableQuarantined, nil
+	case step{tableNew, tableDeselected}, step{cdc.TableExcluded, tableDeselected}, step{cdc.TableCopying, tableDeselected},
+		step{cdc.TableStreaming, tableDeselected}, step{cdc.TableQuarantined, tableDeselected}:
+		return cdc.TableExcluded, nil
+	case step{tableNew, pipelineRestarted}, step{cdc.TableExcluded, pipelineRestarted}, step{cdc.TableCopying, pipelineRestarted},
+		step{cdc.TableStreaming, pipelineRestarted}, step{cdc.TableQuarantined, pipelineRestarted}:
+		return tableNew, nil
+	}
+	return from, fmt.Errorf("a table that is %q cannot go on when %s", from, event)
+}
+
+// on makes the transition; the state is as it was if there is none.
+func (t *table) on(event tableEvent) error {
+	phase, err := nextPhase(t.state.Phase, event)
+	if err != nil {
+		return fmt.Errorf("table %s: %w", t.name(), err)
+	}
+	t.state.Phase = phase
+	return nil
+}
+
+// open begins the next generation, with the table as the catalog describes it now.
+func (t *table) open() error {
+	if err := t.on(generationOpened); err != nil {
+		return err
+	}
+	t.describe(t.state.Generation + 1)
+	return nil
+}
+
+// describe replaces the state by one of the table as the catalog describes it now, in the same phase.
+func (t *table) describe(generation uint32) {
+	l := t.listed
+	t.state = cdc.TableState{
+		Format: cdc.StateFormat, Schema: l.Schema, Table: l.Name, OID: l.OID, Topic: l.Topic.Name, Phase: t.state.Phase,
+		Generation: generation, KeyPrint: l.KeyPrint, PolicyPrint: l.PolicyPrint, Shape: l.Shape, Columns: l.Columns,
+	}
+}
+
+// ended ends the copy: rows were read in the snapshot that cut is the version of.
+func (t *table) ended(rows int64, cut cdc.Position) error {
+	if err := t.on(copyEnded); err != nil {
+		return err
+	}
+	t.state.Rows, t.state.Cut = rows, fmt.Sprintf("%x", cut.AppendTo(nil))
+	return nil
+}
+
+// quarantine takes the table out (failure has three scopes: a row, a table, the pipeline): its changes are no longer written, the
+// others' are. The reason is stored as text and read with cdc.ParseProblem.
+func (t *table) quarantine(reason error) error {
+	fresh := !begun(t.listed, t.state)
+	if err := t.on(tableRefused); err != nil {
+		return err
+	}
+	if fresh {
+		t.describe(t.state.Generation)
+	}
+	t.state.Reason = cdc.Explain(reason).Of(nil).Error()
+	return nil
+}
+
+// restart forgets all but the generation's number, which the next one must exceed.
+func (t *table) restart() error {
+	if err := t.on(pipelineRestarted); err != nil {
+		return err
+	}
+	t.state = cdc.TableState{Generation: t.state.Generation, Phase: t.state.Phase}
+	return nil
+}
+
+// deselect is the state of a table that is not captured any more.
+func deselect(stored cdc.TableState) (cdc.TableState, error) {
+	phase, err := nextPhase(stored.Phase, tableDeselected)
+	stored.Phase, stored.Reason = phase, ""
+	return stored, err
+}
