@@ -13,87 +13,121 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Published implements cdc.Source.
-func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, members map[uint32]cdc.PublishedBy, err error) {
-	conn, err := s.options.Login.Connect(ctx)
-	if err != nil {
-		return false, nil, err
-	}
-	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	return s.published(ctx, conn, tables)
+// Querier asks Postgres; *pgx.Conn and *pgxpool.Pool have it.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// EnsurePublication implements cdc.Source. What it may not change itself it refuses with the statement that does.
-func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) error {
-	conn, err := s.options.Login.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	found, members, err := s.published(ctx, conn, tables)
-	missing := slices.DeleteFunc(slices.Clone(tables), func(t *cdc.Table) bool { return len(members[t.OID]) > 0 })
-	switch name := quote(s.options.Publication); {
-	case err != nil:
-		return err
-	case !found:
-		return s.execute(ctx, conn, "CREATE PUBLICATION "+name+" FOR TABLE "+tableList(tables), tables)
-	case len(missing) > 0:
-		return s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing), missing)
+// Publication is what the catalog says of a publication, and of the tables that were asked for.
+type Publication struct {
+	Name  string
+	Found bool
+	// SQLName and Owner are quoted as SQL takes them; Owned says that we may do what the owner may.
+	SQLName, Owner string
+	Owned          bool
+	// Filtered are its tables with a row filter or a column list, by OID and by quoted name, in the same order.
+	Filtered      []uint32
+	FilteredNames []string
+
+	// settings are those that must change.
+	settings []setting
+	tables   map[uint32]membership
+}
+
+// membership is what publishes one table, and whether its changes are sent: those of a table without a log are not.
+type membership struct {
+	by    cdc.PublishedBy
+	sends bool
+}
+
+// setting is one of a publication's that does not suit.
+type setting struct{ why, value string }
+
+// PublishedBy says what publishes the table; nil if its changes are not sent.
+func (p *Publication) PublishedBy(oid uint32) cdc.PublishedBy {
+	if m := p.tables[oid]; m.sends {
+		return m.by
 	}
 	return nil
 }
 
-func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (found bool, members map[uint32]cdc.PublishedBy, err error) {
-	name := s.options.Publication
-	var complete, viaRoot, generated bool
-	err = conn.QueryRow(ctx, `SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot, coalesce(to_jsonb(p)->>'pubgencols', 'n') <> 'n'
-		FROM pg_publication p WHERE pubname = $1`, name).Scan(&complete, &viaRoot, &generated)
+// Lists says that the table is part of the publication, though its changes may not be sent: a table may have no log.
+func (p *Publication) Lists(oid uint32) bool { return len(p.tables[oid].by) > 0 }
+
+// Settings are those that must change, as SET takes them.
+func (p *Publication) Settings() string {
+	values := make([]string, len(p.settings))
+	for i, s := range p.settings {
+		values[i] = s.value
+	}
+	return strings.Join(values, ", ")
+}
+
+// Problem says why the publication cannot be used as it is: changes would be missing. nil if it can.
+func (p *Publication) Problem() *cdc.Problem {
+	for _, s := range p.settings {
+		return cdc.Refused("publication %s %s", p.Name, s.why).Fix("ALTER PUBLICATION %s SET (%s)", p.SQLName, s.value)
+	}
+	if len(p.FilteredNames) > 0 {
+		tables := strings.Join(p.FilteredNames, ", ")
+		return cdc.Refused("publication %s has a row filter or column list on %s, so changes would be missing", p.Name, tables).
+			Fix("ALTER PUBLICATION %s DROP TABLE %s, then ADD TABLE without it (withhold columns under privacy instead)", p.SQLName, tables)
+	}
+	return nil
+}
+
+// publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are. Row filters and column lists
+// (Postgres 15 on) leave changes out silently.
+const publicationSQL = `
+SELECT quote_ident(p.pubname), quote_ident(pg_get_userbyid(p.pubowner)), pg_has_role(p.pubowner, 'USAGE'),
+  NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate), p.pubviaroot, coalesce(to_jsonb(p) ->> 'pubgencols', 'n') <> 'n',
+  coalesce(f.oids, '{}'), coalesce(f.names, '{}')
+FROM pg_publication p LEFT JOIN LATERAL (SELECT array_agg(c.oid ORDER BY n.nspname, c.relname) AS oids,
+    array_agg(format('%I.%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname) AS names
+  FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE r.prpubid = p.oid AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL)) f ON true
+WHERE p.pubname = $1`
+
+// ReadPublication reads a publication and what publishes each of the tables, by OID. It waits for no lock.
+func ReadPublication(ctx context.Context, q Querier, name string, oids []uint32) (*Publication, error) {
+	p := &Publication{Name: name, tables: map[uint32]membership{}}
+	var incomplete, viaRoot, generated bool
+	err := q.QueryRow(ctx, publicationSQL, name).Scan(&p.SQLName, &p.Owner, &p.Owned, &incomplete, &viaRoot, &generated, &p.Filtered, &p.FilteredNames)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return false, nil, nil
+		return p, nil
 	case err != nil:
-		return false, nil, fmt.Errorf("read pg_publication: %w", err)
-	case !complete:
-		return true, nil, fmt.Errorf("%w: publication %s leaves operations out. Try: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", cdc.ErrRefused, name, quote(name))
-	case viaRoot:
-		return true, nil, fmt.Errorf("%w: publication %s has publish_via_partition_root, which hides TRUNCATE, ATTACH and DETACH of partitions. Try: ALTER PUBLICATION %s SET (publish_via_partition_root = false)", cdc.ErrRefused, name, quote(name))
-	case generated:
-		return true, nil, fmt.Errorf("%w: publication %s sends generated columns, which dirtbike withholds. Try: ALTER PUBLICATION %s SET (publish_generated_columns = none)", cdc.ErrRefused, name, quote(name))
+		return nil, fmt.Errorf("read pg_publication: %w", err)
 	}
-	if err := s.refuseFilters(ctx, conn, name); err != nil {
-		return true, nil, err
+	p.Found = true
+	for _, s := range []struct {
+		is bool
+		setting
+	}{
+		{incomplete, setting{"leaves operations out", "publish = 'insert, update, delete, truncate'"}},
+		{viaRoot, setting{"has publish_via_partition_root, which hides TRUNCATE, ATTACH and DETACH of partitions", "publish_via_partition_root = false"}},
+		{generated, setting{"sends generated columns, which dirtbike withholds", "publish_generated_columns = none"}},
+	} {
+		if s.is {
+			p.settings = append(p.settings, s.setting)
+		}
 	}
-	members, err = s.members(ctx, conn, name, tables)
-	return true, members, err
-}
-
-// refuseFilters refuses row filters and column lists (Postgres 15 on): both leave changes out silently.
-func (s *Source) refuseFilters(ctx context.Context, conn *pgx.Conn, name string) error {
-	if serverMajor(conn) < 15 {
-		return nil
+	if err := p.readMembers(ctx, q, oids); err != nil {
+		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
 	}
-	var filtered string
-	err := conn.QueryRow(ctx, `SELECT coalesce(string_agg(format('%I.%I', n.nspname, c.relname), ', '), '') FROM pg_publication_rel r
-		JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE p.pubname = $1 AND (r.prqual IS NOT NULL OR r.prattrs IS NOT NULL)`, name).Scan(&filtered)
-	if err != nil {
-		return fmt.Errorf("read pg_publication_rel: %w", err)
-	}
-	if filtered != "" {
-		return fmt.Errorf("%w: publication %s has a row filter or column list on %s, so changes would be missing. Try: ALTER PUBLICATION %s DROP TABLE %s, then ADD TABLE without it (withhold columns under privacy instead)", cdc.ErrRefused, name, filtered, quote(name), filtered)
-	}
-	return nil
+	return p, nil
 }
 
 // membersSQL names what publishes each table: its own row of pg_publication_rel, that of its schema (schemaSQL), or the publication
-// itself if it is for all tables; a partition is published by those of the tables above it, too. Whatever could be undone and done
+// itself if it is for all tables; a partition is published by those of the tables above it, too. What could be undone and done
 // again without giving another row is part of the name: the xmin of the publication (its options), of the rows of pg_inherits on the
-// way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA). None of these is updated by anything else, but for the
+// way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA). Nothing else updates these rows, except that of the
 // publication, which a new owner or name updates, too: then every table looks as if it had left, which is the safe side.
-// Whether a table that is named is published at all, its kind and persistence say: the view pg_publication_tables opens every table,
-// and so waits for whoever has locked one.
+// Kind and persistence say whether the changes of a table that is named are sent at all: the view pg_publication_tables opens every
+// table, and so waits for one that is locked.
 //
-// Not seen: a table made UNLOGGED and LOGGED again between two looks; only one that is published by its schema, or with all tables,
+// Not seen: a table made UNLOGGED and LOGGED again between two checks; only one that is published by its schema, or with all tables,
 // can be.
 const membersSQL = `
 WITH RECURSIVE up AS (
@@ -102,8 +136,8 @@ WITH RECURSIVE up AS (
   SELECT up.relation, i.inhparent, format('%s below %s %s', up.way, i.inhparent, i.xmin), c.relispartition
   FROM up JOIN pg_inherits i ON i.inhrelid = up.of JOIN pg_class c ON c.oid = i.inhparent WHERE up.more),
 published AS (SELECT p.oid, p.puballtables, p.xmin FROM pg_publication p WHERE p.pubname = $1)
-SELECT up.relation, format('%s%s of %s %s', m.name, up.way, p.oid, p.xmin)
-FROM published p CROSS JOIN up CROSS JOIN LATERAL (
+SELECT up.relation, format('%s%s of %s %s', m.name, up.way, p.oid, p.xmin), t.relkind = 'r' AND t.relpersistence = 'p'
+FROM published p CROSS JOIN up JOIN pg_class t ON t.oid = up.relation CROSS JOIN LATERAL (
   SELECT format('table %s', r.oid) AS name FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = up.of
   UNION ALL
   SELECT 'all tables' WHERE p.puballtables AND up.relation = up.of`
@@ -115,44 +149,88 @@ const schemaSQL = `
   LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.refclassid = 'pg_namespace'::regclass
   WHERE c.oid = up.of`
 
-// publishedSQL ends membersSQL.
-const publishedSQL = `) m
-WHERE up.relation IN (SELECT oid FROM pg_class WHERE relkind = 'r' AND relpersistence = 'p')
-ORDER BY 1, 2`
-
-// members lists what publishes each of the tables, by OID; a table without an entry is not published.
-func (s *Source) members(ctx context.Context, conn *pgx.Conn, name string, tables []*cdc.Table) (map[uint32]cdc.PublishedBy, error) {
-	oids := make([]uint32, len(tables))
-	for i, t := range tables {
-		oids[i] = t.OID
-	}
+func (p *Publication) readMembers(ctx context.Context, q Querier, oids []uint32) error {
 	sql := membersSQL
-	if serverMajor(conn) >= 15 {
+	schemas := false
+	if err := q.QueryRow(ctx, "SELECT current_setting('server_version_num')::int >= 150000").Scan(&schemas); err != nil {
+		return err
+	}
+	if schemas {
 		sql += schemaSQL
 	}
-	rows, err := conn.Query(ctx, sql+publishedSQL, name, oids)
+	rows, err := q.Query(ctx, sql+") m ORDER BY 1, 2", p.Name, oids)
 	if err != nil {
-		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
+		return err
 	}
-	out := map[uint32]cdc.PublishedBy{}
 	var oid uint32
 	var member string
-	_, err = pgx.ForEachRow(rows, []any{&oid, &member}, func() error {
-		out[oid] = append(out[oid], member)
+	var sends bool
+	_, err = pgx.ForEachRow(rows, []any{&oid, &member, &sends}, func() error {
+		p.tables[oid] = membership{append(p.tables[oid].by, member), sends}
 		return nil
 	})
+	return err
+}
+
+// Published implements cdc.Source.
+func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool, members map[uint32]cdc.PublishedBy, err error) {
+	conn, err := s.options.Login.Connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
+		return false, nil, err
 	}
-	return out, nil
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	p, err := s.published(ctx, conn, tables)
+	if err != nil {
+		return p != nil, nil, err
+	}
+	members = map[uint32]cdc.PublishedBy{}
+	for _, t := range tables {
+		if by := p.PublishedBy(t.OID); by != nil {
+			members[t.OID] = by
+		}
+	}
+	return p.Found, members, nil
+}
+
+// published reads the publication, and refuses one that cannot be used.
+func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (*Publication, error) {
+	p, err := ReadPublication(ctx, conn, s.options.Publication, oidsOf(tables))
+	if err != nil {
+		return nil, err
+	}
+	if problem := p.Problem(); problem != nil {
+		return p, problem
+	}
+	return p, nil
+}
+
+// EnsurePublication implements cdc.Source. What it may not change itself it refuses with the statement that does.
+func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) error {
+	conn, err := s.options.Login.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	p, err := s.published(ctx, conn, tables)
+	if err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(slices.Clone(tables), func(t *cdc.Table) bool { return p.PublishedBy(t.OID) != nil })
+	switch name := quote(s.options.Publication); {
+	case !p.Found:
+		return s.execute(ctx, conn, "CREATE PUBLICATION "+name+" FOR TABLE "+tableList(tables), tables)
+	case len(missing) > 0:
+		return s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing), missing)
+	}
+	return nil
 }
 
 // execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the right.
 func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables []*cdc.Table) error {
 	_, err := conn.Exec(ctx, sql)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
-		return fmt.Errorf("%w: %s. Try, as %s: %s", cdc.ErrRefused, pgErr.Message, s.whoMay(ctx, conn, tables), sql)
+	var said *pgconn.PgError
+	if errors.As(err, &said) && said.Code == "42501" {
+		return cdc.Refused("%s", said.Message).FixBy(s.whoMay(ctx, conn, tables), "%s", sql)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", sql, err)
@@ -167,15 +245,19 @@ FROM pg_class WHERE oid = ANY($1)`
 
 // whoMay says who can put the tables into the publication.
 func (s *Source) whoMay(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) string {
+	owner := false
+	if err := conn.QueryRow(ctx, whoMaySQL, oidsOf(tables), s.options.Publication).Scan(&owner); err != nil || !owner {
+		return "a superuser" // who always can
+	}
+	return "the tables' owner"
+}
+
+func oidsOf(tables []*cdc.Table) []uint32 {
 	oids := make([]uint32, len(tables))
 	for i, t := range tables {
 		oids[i] = t.OID
 	}
-	owner := false
-	if err := conn.QueryRow(ctx, whoMaySQL, oids, s.options.Publication).Scan(&owner); err != nil || !owner {
-		return "a superuser" // who always can
-	}
-	return "the tables' owner"
+	return oids
 }
 
 func tableList(tables []*cdc.Table) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
@@ -62,12 +63,9 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 // before it streams, so that nothing is said of a capture that is starting. A publication of whole schemas has them without capture,
 // so that the state is asked of those, after it was seen that one streams.
 func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored stateReader) (names []string, err error) {
-	var streams bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)", c.Source.Slot).Scan(&streams); err != nil {
-		return nil, fmt.Errorf("read slot %s: %w", c.Source.Slot, err)
-	}
-	if !streams {
-		return nil, nil
+	slot, _, err := postgres.ReadSlot(ctx, conn, c.Source.Slot)
+	if err != nil || !slot.Active {
+		return nil, err
 	}
 	tables, err := status.ReadNamed(ctx, conn, c.Source.Publication, c.Source.Match)
 	if err != nil {

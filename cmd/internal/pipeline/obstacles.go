@@ -3,19 +3,16 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
-
-	"github.com/jackc/pgx/v5"
 )
 
-// obstacles says what would keep a capture that starts now from tables that source.tables names, and what mends it, by "schema.table";
+// obstacles says what would keep a capture that starts now from tables that source.tables names, and what fixes it, by "schema.table";
 // a table without an entry would be captured. It asks the catalog as capture does, and for the rights of the user that streams from the
 // slot, or else of its own.
 func obstacles(ctx context.Context, c *config.Config) (map[string]string, error) {
@@ -34,171 +31,136 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]string, error)
 		return nil, err
 	}
 	defer conn.Close(ctx) // nothing is open on it
-	rights, err := readRights(ctx, conn, c, listed)
+	oids := make([]uint32, len(listed))
+	for i, t := range listed {
+		oids[i] = t.OID
+	}
+	publication, err := postgres.ReadPublication(ctx, conn, c.Source.Publication, oids)
+	if err != nil {
+		return nil, err
+	}
+	rights, err := postgres.ReadRights(ctx, conn, c.Source.Publication, c.Source.Slot, oids)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]string{}
 	for _, t := range listed {
-		if o := obstaclesOf(t, rights[t.OID]); len(o.why) > 0 {
-			out[t.FullName()] = o.String()
+		if o := obstaclesOf(t, rights[t.OID], publication); len(o.why) > 0 {
+			out[t.FullName()] = o.problem().Error()
 		}
 	}
 	return out, nil
 }
 
-// right is what a table's reader may not do.
-type right struct {
-	// role, schema, table and publication are quoted.
-	role, schema, table, publication string
-	usage, selects, hidden           bool
-	// published says that the publication has the table, or that there is none yet; joins that the role may put it there.
-	published, joins bool
-	// what the table's owner may do besides granting SELECT: put it into the publication, grant the schema.
-	ownerJoins, ownerOpens bool
-	// publisher is the publication's owner, quoted, if it may put the table there and is no superuser.
-	publisher string
-}
-
-// rightsSQL, around ops.PublishedSQL, asks for the user that streams from the slot: whoever looks may be another one.
-const rightsSQL = `
-WITH who AS (SELECT r.oid, quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
-  (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $2),
-  (SELECT u.oid FROM pg_roles u WHERE u.rolname = current_user)))
-SELECT c.oid, who.name, quote_ident(n.nspname), format('%%I.%%I', n.nspname, c.relname), quote_ident($1),
-  has_schema_privilege(who.oid, n.oid, 'USAGE'),
-  has_table_privilege(who.oid, c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-    AND NOT a.attisdropped AND a.attgenerated = '' AND NOT has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
-  c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_has_role(who.oid, c.relowner, 'USAGE')),
-  p.oid IS NULL OR (%s),
-  coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE'),
-  coalesce(pg_has_role(c.relowner, p.pubowner, 'USAGE'), true), pg_has_role(c.relowner, n.nspowner, 'USAGE'),
-  coalesce((SELECT quote_ident(o.rolname) FROM pg_roles o WHERE o.oid = p.pubowner AND NOT o.rolsuper AND pg_has_role(o.oid, c.relowner, 'USAGE')), '')
-FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_publication p ON p.pubname = $1
-WHERE c.oid = ANY ($3)`
-
-func readRights(ctx context.Context, conn *pgx.Conn, c *config.Config, listed []*cdc.Table) (map[uint32]right, error) {
-	oids := make([]uint32, len(listed))
-	for i, t := range listed {
-		oids[i] = t.OID
-	}
-	out := map[uint32]right{}
-	version := 0
-	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
-		return nil, fmt.Errorf("ask Postgres for its version: %w", err)
-	}
-	rows, err := conn.Query(ctx, fmt.Sprintf(rightsSQL, status.PublishedSQL(version)), c.Source.Publication, c.Source.Slot, oids)
-	if err != nil {
-		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
-	}
-	var oid uint32
-	var r right
-	_, err = pgx.ForEachRow(rows, []any{&oid, &r.role, &r.schema, &r.table, &r.publication, &r.usage, &r.selects, &r.hidden, &r.published, &r.joins,
-		&r.ownerJoins, &r.ownerOpens, &r.publisher}, func() error {
-		out[oid] = r
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
-	}
-	return out, nil
-}
-
-// obstacle is what keeps one table out, and what mends each of it.
+// obstacle is what keeps one table out, and what fixes it: all steps are needed.
 type obstacle struct {
-	why  []string
-	ways []way
+	why   []string
+	steps []cdc.Remedy
 }
-
-// way is a mend, and who does it where: "in the config", "as …"; empty if the mend says so itself.
-type way struct{ by, mend string }
 
 // Who does it, where the catalog does not name somebody.
 const (
-	inConfig    = "in the config"
-	asOwner     = "as the tables' owner"
-	asSuperuser = "as a superuser"
+	tablesOwner = "the tables' owner"
+	schemaOwner = "the schema's owner"
+	superuser   = "a superuser"
+	inConfig    = "in the config: "
 )
 
-func (o *obstacle) add(why, by, mend string) {
+func (o *obstacle) add(why, by, command string) {
 	o.why = append(o.why, why)
-	if w := (way{by, mend}); mend != "" && !slices.Contains(o.ways, w) {
-		o.ways = append(o.ways, w)
+	if step := (cdc.Remedy{By: by, Command: command}); command != "" && !slices.Contains(o.steps, step) {
+		o.steps = append(o.steps, step)
 	}
 }
 
-// String names each who once, in front of what is theirs. Statements are a superuser's as soon as one of them is, which may do all.
-func (o *obstacle) String() string {
-	text := strings.Join(o.why, "; ")
-	super := slices.ContainsFunc(o.ways, func(w way) bool { return w.by == asSuperuser })
-	var order []string
-	mends := map[string][]string{}
-	for _, w := range o.ways {
-		if super && strings.HasPrefix(w.by, "as ") {
-			w.by = asSuperuser
+// problem has one way out, which names each role once, in front of what is for it to do. Statements are a superuser's as soon as one of
+// them is: a superuser may do all. What is for nobody in particular comes first, since behind a role's it would look like theirs.
+func (o *obstacle) problem() *cdc.Problem {
+	super := slices.ContainsFunc(o.steps, func(s cdc.Remedy) bool { return s.By == superuser })
+	slices.SortStableFunc(o.steps, func(a, b cdc.Remedy) int { return rank(a) - rank(b) })
+	var groups []cdc.Remedy
+	for _, s := range o.steps {
+		if super && s.By != "" {
+			s.By = superuser
 		}
-		if mends[w.by] == nil {
-			order = append(order, w.by)
-		}
-		mends[w.by] = append(mends[w.by], w.mend)
-	}
-	slices.SortStableFunc(order, func(a, b string) int { return min(len(a), 1) - min(len(b), 1) }) // what names nobody would look like the former one's
-	for i, by := range order {
-		lead := "; "
+		at := slices.IndexFunc(groups, func(g cdc.Remedy) bool { return g.By == s.By })
 		switch {
-		case i == 0 && by == "":
-			lead = ". Try: "
-		case i == 0:
-			lead = ". Try, " + by + ": "
+		case at < 0:
+			groups = append(groups, s)
+		case strings.Contains(groups[at].Command, inConfig): // it is said once
+			groups[at].Command += "; " + strings.TrimPrefix(s.Command, inConfig)
 		default:
-			lead += by + ": "
+			groups[at].Command += "; " + s.Command
 		}
-		text += lead + strings.Join(mends[by], "; ")
 	}
-	return text
+	p := cdc.Failed("%s", strings.Join(o.why, "; "))
+	if len(groups) == 0 {
+		return p
+	}
+	way := groups[0]
+	for _, g := range groups[1:] {
+		way.Command += "; as " + g.By + ": " + g.Command
+	}
+	p.Try = []cdc.Remedy{way}
+	return p
 }
 
-// obstaclesOf is the zero value if nothing keeps the table out. r is the zero value for one that is gone by now.
-func obstaclesOf(t *cdc.Table, r right) (o obstacle) {
-	for _, err := range append(parts(t.Refused), parts(t.BlocksStart)...) {
-		by := ""
-		if problem := (*config.Error)(nil); t.RefusedByConfig || errors.As(err, &problem) {
-			by = inConfig
-		}
-		why, mend, _ := strings.Cut(status.JoinReasons([]string{err.Error()}), " Try: ")
-		o.add(strings.TrimSuffix(strings.TrimPrefix(why, "table "+t.FullName()+" cannot be captured: "), "."), by, mend)
+// rank orders steps: those for anybody, those in the config, those of a role.
+func rank(step cdc.Remedy) int {
+	switch {
+	case step.By != "":
+		return 2
+	case strings.HasPrefix(step.Command, inConfig):
+		return 1
 	}
-	if r.role == "" {
+	return 0
+}
+
+// obstaclesOf is the zero value if nothing keeps the table out. r is nil for one that is gone by now.
+func obstaclesOf(t *cdc.Table, r *postgres.Rights, p *postgres.Publication) (o obstacle) {
+	for _, err := range append(parts(t.Refused), parts(t.BlocksStart)...) {
+		in := ""
+		if problem := (*config.Error)(nil); t.RefusedByConfig || errors.As(err, &problem) {
+			in = inConfig
+		}
+		said := cdc.Explain(err)
+		command := ""
+		if try := said.Remedies(); len(try) > 0 {
+			command = in + try[0].Command
+		}
+		o.add(strings.TrimPrefix(said.What, "table "+t.FullName()+" cannot be captured: "), "", command)
+	}
+	if r == nil {
 		return o
 	}
-	if r.hidden {
-		o.add("row-level security hides rows of it from "+r.role, asSuperuser, "ALTER ROLE "+r.role+" BYPASSRLS")
+	if r.Hidden {
+		o.add("row-level security hides rows of it from "+r.Role, superuser, "ALTER ROLE "+r.Role+" BYPASSRLS")
 	}
-	if !r.published && !r.joins {
-		o.add("it is not in publication "+r.publication+" and "+r.role+" may not add it", r.joiner(), "ALTER PUBLICATION "+r.publication+" ADD TABLE ONLY "+r.table)
+	if p.Found && p.PublishedBy(t.OID) == nil && !r.Joins {
+		o.add("it is not in publication "+p.SQLName+" and "+r.Role+" may not add it", joiner(r), "ALTER PUBLICATION "+p.SQLName+" ADD TABLE ONLY "+r.Table)
 	}
-	if !r.usage {
-		by := asOwner
-		if !r.ownerOpens {
-			by = "as the schema's owner"
+	if !r.Uses {
+		by := tablesOwner
+		if !r.OwnerOpens {
+			by = schemaOwner
 		}
-		o.add(r.role+" may not use schema "+r.schema, by, "GRANT USAGE ON SCHEMA "+r.schema+" TO "+r.role)
+		o.add(r.Role+" may not use schema "+r.Schema, by, "GRANT USAGE ON SCHEMA "+r.Schema+" TO "+r.Role)
 	}
-	if !r.selects {
-		o.add(r.role+" may not read it", asOwner, "GRANT SELECT ON TABLE "+r.table+" TO "+r.role)
+	if !r.Selects {
+		o.add(r.Role+" may not read it", tablesOwner, "GRANT SELECT ON TABLE "+r.Table+" TO "+r.Role)
 	}
 	return o
 }
 
 // joiner is who may put the table into the publication: it takes the rights of both owners.
-func (r *right) joiner() string {
+func joiner(r *postgres.Rights) string {
 	switch {
-	case r.ownerJoins:
-		return asOwner
-	case r.publisher != "":
-		return "as " + r.publisher + ", the publication's owner, or a superuser"
+	case r.OwnerJoins:
+		return tablesOwner
+	case r.Publisher != "":
+		return r.Publisher + ", the publication's owner, or a superuser"
 	}
-	return asSuperuser
+	return superuser
 }
 
 // parts takes an error that is nothing but several apart.

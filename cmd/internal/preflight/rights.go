@@ -10,18 +10,18 @@ func judgeRights(p *part, s *server, tables []table) {
 	var schemas, unread, secured []string
 	var shut, hidden []table
 	for _, t := range tables {
-		if !t.usage && !slices.Contains(schemas, t.schema) {
-			schemas, shut = append(schemas, t.schema), append(shut, t)
+		if !t.rights.Uses && !slices.Contains(schemas, t.rights.Schema) {
+			schemas, shut = append(schemas, t.rights.Schema), append(shut, t)
 		}
-		if !t.selects {
+		if !t.rights.Selects {
 			unread, hidden = append(unread, t.name), append(hidden, t)
 		}
-		if t.secured {
+		if t.rights.Hidden {
 			secured = append(secured, t.name)
 		}
 	}
 	if len(schemas) > 0 {
-		p.failAs(owner(shut, func(t table) string { return t.schemaOwner }), "postgres-schemas", some(schemas),
+		p.failAs(owner(shut, func(t table) string { return t.rights.SchemaOwner }), "postgres-schemas", some(schemas),
 			"GRANT USAGE ON SCHEMA "+strings.Join(schemas, ", ")+" TO "+s.role+";", "%s may not use %s", s.role, count(len(schemas), "schema"))
 	} else if len(tables) > 0 {
 		p.ok("postgres-schemas", s.role, "USAGE on every schema")

@@ -104,7 +104,7 @@ func mender(t *cdc.Table, tables []table) string {
 	if at < 0 {
 		return ""
 	}
-	return ownerOf(tables[at:at+1], func(t table) bool { return t.constraint == "" || t.ownerBuilds })
+	return ownerOf(tables[at:at+1], func(t table) bool { return t.constraint == "" || t.rights.OwnerBuilds })
 }
 
 // orSuperuser follows the name of a role that suffices.
@@ -113,10 +113,10 @@ const orSuperuser = ", the owner, or a superuser"
 // ownerOf names the tables' owner, if they have one, and it may do what else the statement takes; else nobody, which is a superuser.
 func ownerOf(tables []table, may func(table) bool) string {
 	return owner(tables, func(t table) string {
-		if !t.ownerUses || !may(t) {
+		if !t.rights.OwnerUses || !may(t) {
 			return ""
 		}
-		return t.owner
+		return t.rights.Owner
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -16,39 +17,30 @@ import (
 // table is what Postgres says of one captured table beside what the catalog package reads. Names are quoted.
 type table struct {
 	// listed is what the catalog package says of it; set for those that stay.
-	listed                        *cdc.Table
-	oid                           uint32
-	name, plain, schema, owner    string
-	usage, selects, secured, owns bool
-	kind, persistence, identity   string
-	toast                         int64
-	mutable                       bool
+	listed                      *cdc.Table
+	rights                      *postgres.Rights
+	oid                         uint32
+	name, plain                 string
+	kind, persistence, identity string
+	toast                       int64
+	mutable                     bool
 	// keyed: there is a primary key that is not deferrable; indexed: an index is named as the identity, and there.
 	keyed, indexed bool
-	// schemaOwner is a role that somebody can be: the database's owner for pg_database_owner.
-	schemaOwner string
-	// what the table's owner may do: name the table at all, make an index beside it, make a publication.
-	ownerUses, ownerBuilds, ownerPublishes bool
 	// the key's constraint, if it is deferrable (then no other table refers to it): its quoted name and definition.
 	constraint, definition string
 	// candidate is an index other than the present key's that could be the identity; quoted, empty if there is none.
 	candidate string
 }
 
-// tablesSQL: secured tables hide rows from us; mutable keys are those with a column that no sequence fills; a candidate index is one
-// that REPLICA IDENTITY USING INDEX takes, and that is not the key already.
+// tablesSQL: mutable keys are those with a column that no sequence fills; a candidate index is one that REPLICA IDENTITY USING INDEX
+// takes, and that is not the key already.
 const tablesSQL = `
-SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relname, quote_ident(n.nspname), quote_ident(pg_get_userbyid(c.relowner)),
-  has_schema_privilege(n.oid, 'USAGE'),
-  has_table_privilege(c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    AND a.attgenerated = '' AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')),
-  row_security_active(c.oid), pg_has_role(c.relowner, 'USAGE'), c.relkind::text, c.relpersistence::text, c.relreplident::text,
+SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relname, c.relkind::text, c.relpersistence::text, c.relreplident::text,
   coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0)::bigint,
   EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid AND i.indisprimary
     AND a.attidentity = '' AND NOT EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)),
-  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid), EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
-  quote_ident(pg_get_userbyid(CASE WHEN n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'pg_database_owner') THEN d.datdba ELSE n.nspowner END)),
-  has_schema_privilege(c.relowner, n.oid, 'USAGE'), has_schema_privilege(c.relowner, n.oid, 'CREATE'), has_database_privilege(c.relowner, d.oid, 'CREATE'),
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid),
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
   coalesce(k.name, ''), coalesce(k.definition, ''),
   coalesce((SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate
     AND NOT CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at)
@@ -56,31 +48,34 @@ SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relna
       WHERE u.at <= i.indnkeyatts AND (a.attnotnull IS NOT TRUE OR a.attgenerated <> ''))
     AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) o(coll) JOIN pg_collation l ON l.oid = o.coll WHERE NOT l.collisdeterministic)
     ORDER BY i.indisprimary DESC, i.indnkeyatts, x.relname LIMIT 1), '')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = current_database()
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT quote_ident(o.conname) AS name, pg_get_constraintdef(o.oid) AS definition FROM pg_constraint o
   WHERE o.conrelid = c.oid AND o.contype = 'p' AND o.condeferrable) k ON true
 WHERE c.oid = ANY ($1) ORDER BY n.nspname, c.relname`
 
-func readTables(ctx context.Context, conn *pgx.Conn, listed []*cdc.Table) ([]table, error) {
+func readTables(ctx context.Context, conn *pgx.Conn, publication string, listed []*cdc.Table) ([]table, error) {
 	oids := make([]uint32, len(listed))
 	for i, t := range listed {
 		oids[i] = t.OID
+	}
+	rights, err := postgres.ReadRights(ctx, conn, publication, "", oids)
+	if err != nil {
+		return nil, serverError(err)
 	}
 	rows, err := conn.Query(ctx, tablesSQL, oids)
 	if err != nil {
 		return nil, fmt.Errorf("read pg_class: %w", serverError(err))
 	}
-	defer rows.Close()
 	var out []table
-	for rows.Next() {
-		var t table
-		if err := rows.Scan(&t.oid, &t.name, &t.plain, &t.schema, &t.owner, &t.usage, &t.selects, &t.secured, &t.owns, &t.kind, &t.persistence,
-			&t.identity, &t.toast, &t.mutable, &t.keyed, &t.indexed, &t.schemaOwner, &t.ownerUses, &t.ownerBuilds, &t.ownerPublishes, &t.constraint, &t.definition, &t.candidate); err != nil {
-			return nil, fmt.Errorf("read pg_class: %w", serverError(err))
+	var t table
+	_, err = pgx.ForEachRow(rows, []any{&t.oid, &t.name, &t.plain, &t.kind, &t.persistence, &t.identity, &t.toast, &t.mutable, &t.keyed, &t.indexed,
+		&t.constraint, &t.definition, &t.candidate}, func() error {
+		if t.rights = rights[t.oid]; t.rights != nil { // else it is gone by now
+			out = append(out, t)
 		}
-		out = append(out, t)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("read pg_class: %w", serverError(err))
 	}
 	return out, nil
@@ -94,7 +89,7 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 		return
 	}
 	r.list(listed)
-	tables, err := readTables(ctx, conn, listed)
+	tables, err := readTables(ctx, conn, r.config.Source.Publication, listed)
 	if err != nil {
 		p.error("postgres-tables", "source.tables", err)
 		return

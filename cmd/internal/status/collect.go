@@ -17,6 +17,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/cdc/postgres"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
@@ -25,7 +26,7 @@ import (
 // Sources are what a status is gathered from. All of it is read, nothing changed.
 type Sources struct {
 	// Postgres is the source's primary.
-	Postgres Querier
+	Postgres postgres.Querier
 	// Slot and Publication by their names.
 	Slot, Publication string
 	// Match reports whether source.tables names a table; nil leaves tables out that are not captured yet.

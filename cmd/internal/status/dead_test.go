@@ -186,16 +186,16 @@ func TestPostgresErrorsAreOneLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		err     error
 		refused bool
-		want    string
+		way     string
 	}{
-		"connect":       {unreachable, false, "ask: connect to Postgres at 127.0.0.1:1: "},
-		"right":         {&pgconn.PgError{Code: "42501", Message: "permission\ndenied"}, true, "refused: permission denied (42501). Try: dirtbike explain postgres-rights"},
-		"shutting down": {&pgconn.PgError{Code: "57P01", Message: "terminating connection"}, false, "Try: see that Postgres runs"},
-		"broken":        {errors.New("unexpected\n\tEOF"), false, "ask: unexpected EOF. Try: see that Postgres runs"},
+		"connect":       {unreachable, false, "see that Postgres runs and source.url is right"},
+		"right":         {&pgconn.PgError{Code: "42501", Message: "permission\ndenied"}, true, "dirtbike explain postgres-rights"},
+		"shutting down": {&pgconn.PgError{Code: "57P01", Message: "terminating connection"}, false, "see that Postgres runs and source.url is right"},
+		"broken":        {errors.New("unexpected\n\tEOF"), false, "see that Postgres runs and source.url is right"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := postgresError(t.Context(), "ask", time.Now(), c.err)
-			require.ErrorContains(t, err, c.want)
+			require.Equal(t, []cdc.Remedy{{Command: c.way}}, cdc.Explain(err).Try)
 			require.Regexp(t, `^[^\n\t]+\. Try: [^\n\t]+$`, err.Error())
 			require.NotContains(t, err.Error(), "hunter2")
 			require.Equal(t, c.refused, errors.Is(err, cdc.ErrRefused))

@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -16,23 +15,23 @@ import (
 
 // postgresError makes one line, with what to do, of what Postgres or the way to it said; began is when it was asked.
 func postgresError(ctx context.Context, doing string, began time.Time, err error) error {
-	const reach = "%s: %w. Try: see that Postgres runs and source.url is right"
 	var connect *pgconn.ConnectError
 	var said *pgconn.PgError
+	problem := cdc.Failed("%s", doing)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", doing, hangs("Postgres", "source.url", began))
+		problem.Because(hangs("Postgres", "source.url", began))
 	case errors.As(err, &connect):
-		if err = postgres.ConnectError(err); errors.Is(err, cdc.ErrRefused) {
-			return fmt.Errorf("%s: %w", doing, err)
+		problem.Because(postgres.ConnectError(err))
+	case errors.As(err, &said):
+		problem.What += ": " + OneLine(postgres.ServerError(said.Code, said.Message))
+		if !passing(said.Code) {
+			problem.Of(cdc.ErrRefused).Fix("dirtbike explain postgres-rights")
 		}
-		return fmt.Errorf(reach, doing, oneLineError{err})
-	case errors.As(err, &said) && passing(said.Code):
-		return fmt.Errorf("%s: %s. Try: see that Postgres runs and source.url is right", doing, OneLine(postgres.ServerError(said.Code, said.Message)))
-	case said != nil:
-		return fmt.Errorf("%s: %w: %s. Try: dirtbike explain postgres-rights", doing, cdc.ErrRefused, OneLine(postgres.ServerError(said.Code, said.Message)))
+	default:
+		problem.Because(oneLineError{err})
 	}
-	return fmt.Errorf(reach, doing, oneLineError{err})
+	return problem.OrFix("see that Postgres runs and source.url is right")
 }
 
 // passing reports whether an error of that code goes by itself: the server starts, stops, or has no resources left.

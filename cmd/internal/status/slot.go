@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"dirtbike/cdc"
@@ -41,18 +40,12 @@ SELECT clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
   s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(CASE WHEN s.safe_wal_size < 0 THEN 0 ELSE s.safe_wal_size END, -1),
   coalesce(w.lsn - s.restart_lsn, 0)::bigint, coalesce(w.lsn - s.confirmed_flush_lsn, 0)::bigint, coalesce(c.spill_bytes, 0),
   (to_jsonb(s) ->> 'inactive_since')::timestamptz,
-  EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
-    AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary))
+  ` + postgres.ConnectedSQL + `
 FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
 LEFT JOIN pg_replication_slots s ON s.slot_name = $1
 LEFT JOIN pg_stat_replication_slots c ON c.slot_name = $1`
 
-// Querier is what ops needs of Postgres; *pgxpool.Pool has it. It must be safe for concurrent use.
-type Querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-func readSlot(ctx context.Context, pg Querier, slot string) (slotFacts, error) {
+func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts, error) {
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
 	began := time.Now()

@@ -23,13 +23,11 @@ type CaptureWatch struct {
 	found      bool // the slot exists
 }
 
-// watchSQL: somebody streams from the slot; or a capture, which alone bears these names, is connected for a copy, before it has a slot
-// or between two sessions. The connections of other pipelines in this database that stream do not count.
+// watchSQL: whether the slot exists, and whether somebody streams from it or a capture is connected at least.
 const watchSQL = `
 SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) || ' ' ||
   (EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)
-   OR EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
-     AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary)))`
+   OR ` + postgres.ConnectedSQL + ")"
 
 // Due says that it is time to look again.
 func (w *CaptureWatch) Due() bool { return time.Since(w.last) >= watchInterval }

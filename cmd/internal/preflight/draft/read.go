@@ -55,7 +55,7 @@ type database struct {
 
 const factsSQL = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::bigint, (c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, c.relreplident::text, c.relkind::text,
-  has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), row_security_active(c.oid), c.relispartition,
+  c.relispartition,
   coalesce((SELECT array_agg(a.attname::text ORDER BY k.at) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n WHERE i.indrelid = c.oid AND k.at <= i.indnkeyatts
     AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END), '{}')
@@ -78,6 +78,9 @@ func read(ctx context.Context, url string) (database, error) {
 	}
 	oids, err := db.readFacts(ctx, conn)
 	if err != nil {
+		return db, err
+	}
+	if err := db.readRights(ctx, conn, oids); err != nil {
 		return db, err
 	}
 	db.readSizes(ctx, conn, oids)
@@ -126,17 +129,11 @@ func (db *database) readFacts(ctx context.Context, conn *pgx.Conn) (oids []uint3
 		t := &Table{}
 		var oid uint32
 		var identity, kind string
-		var usage, selects, secured, leaf bool
-		if err := rows.Scan(&oid, &t.Schema, &t.Name, &t.Rows, &t.Bytes, &identity, &kind, &usage, &selects, &secured, &leaf, &t.Key); err != nil {
+		var leaf bool
+		if err := rows.Scan(&oid, &t.Schema, &t.Name, &t.Rows, &t.Bytes, &identity, &kind, &leaf, &t.Key); err != nil {
 			return nil, readError("read pg_class", err)
 		}
 		t.Identity = identities[identity]
-		for note, is := range map[string]bool{"no USAGE on its schema": !usage, "no SELECT on it": !selects, "row-level security hides rows from this role": secured} {
-			if is {
-				t.Notes = append(t.Notes, note)
-			}
-		}
-		slices.Sort(t.Notes)
 		if leaf {
 			t.Notes = append(t.Notes, "a partition")
 		}
@@ -146,6 +143,31 @@ func (db *database) readFacts(ctx context.Context, conn *pgx.Conn) (oids []uint3
 		return nil, readError("read pg_class", err)
 	}
 	return oids, nil
+}
+
+// readRights notes what our role may not do yet.
+func (db *database) readRights(ctx context.Context, conn *pgx.Conn, oids []uint32) error {
+	rights, err := postgres.ReadRights(ctx, conn, "", "", oids)
+	if err != nil {
+		return readError("read the rights", err)
+	}
+	for i, t := range db.tables {
+		r := rights[oids[i]]
+		if r == nil {
+			continue // it is gone by now
+		}
+		var notes []string
+		for _, lack := range []struct {
+			is   bool
+			note string
+		}{{!r.Selects, "no SELECT on it"}, {!r.Uses, "no USAGE on its schema"}, {r.Hidden, "row-level security hides rows from this role"}} {
+			if lack.is {
+				notes = append(notes, lack.note)
+			}
+		}
+		t.Notes = append(notes, t.Notes...)
+	}
+	return nil
 }
 
 // readSizes asks for exact sizes; where a table is locked, or has been dropped meanwhile, the catalog's pages must do.

@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Rights are what a role may do with one table, and who could give it what it lacks. Names are quoted as SQL takes them. What the copy
+// of a table needs: Uses, Selects, and not Hidden; Joins, too, unless the publication has the table already.
+type Rights struct {
+	Role, Schema, Table, Owner string
+	// Uses is USAGE on the schema; Selects is SELECT on every column that is copied; Hidden says that row-level security hides rows,
+	// so that the copy would see fewer than the log.
+	Uses, Selects, Hidden bool
+	// Owns says that the role may do what the owner may; Joins, that it may put the table into the publication that is there.
+	Owns, Joins bool
+	// What the table's owner may do: name the table at all, make an index beside it, make a publication, put the table into the one
+	// that is there, grant USAGE on the schema.
+	OwnerUses, OwnerBuilds, OwnerPublishes, OwnerJoins, OwnerOpens bool
+	// SchemaOwner is a role that somebody can be: the database's owner for pg_database_owner.
+	SchemaOwner string
+	// Publisher is the publication's owner, if it may put the table there and is no superuser; else empty.
+	Publisher string
+}
+
+// rightsSQL asks for the role that streams from the slot $2, or else for the one that asks.
+const rightsSQL = `
+WITH who AS (SELECT r.oid, quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
+  (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $2),
+  (SELECT u.oid FROM pg_roles u WHERE u.rolname = current_user)))
+SELECT c.oid, who.name, quote_ident(n.nspname), format('%I.%I', n.nspname, c.relname), quote_ident(pg_get_userbyid(c.relowner)),
+  has_schema_privilege(who.oid, n.oid, 'USAGE'),
+  has_table_privilege(who.oid, c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+    AND NOT a.attisdropped AND a.attgenerated = '' AND NOT has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
+  c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_has_role(who.oid, c.relowner, 'USAGE')),
+  pg_has_role(who.oid, c.relowner, 'USAGE'), coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE'),
+  has_schema_privilege(c.relowner, n.oid, 'USAGE'), has_schema_privilege(c.relowner, n.oid, 'CREATE'), has_database_privilege(c.relowner, d.oid, 'CREATE'),
+  coalesce(pg_has_role(c.relowner, p.pubowner, 'USAGE'), true), pg_has_role(c.relowner, n.nspowner, 'USAGE'),
+  quote_ident(pg_get_userbyid(CASE WHEN n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'pg_database_owner') THEN d.datdba ELSE n.nspowner END)),
+  coalesce((SELECT quote_ident(o.rolname) FROM pg_roles o WHERE o.oid = p.pubowner AND NOT o.rolsuper AND pg_has_role(o.oid, c.relowner, 'USAGE')), '')
+FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = current_database()
+LEFT JOIN pg_publication p ON p.pubname = $1
+WHERE c.oid = ANY ($3)`
+
+// ReadRights reads the rights to tables, by OID, of the role that streams from the slot, or of the one that asks if nobody does (or slot
+// is empty). A table that is gone has no entry.
+func ReadRights(ctx context.Context, q Querier, publication, slot string, oids []uint32) (map[uint32]*Rights, error) {
+	rows, err := q.Query(ctx, rightsSQL, publication, slot, oids)
+	if err != nil {
+		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
+	}
+	out := map[uint32]*Rights{}
+	var oid uint32
+	var r Rights
+	_, err = pgx.ForEachRow(rows, []any{&oid, &r.Role, &r.Schema, &r.Table, &r.Owner, &r.Uses, &r.Selects, &r.Hidden, &r.Owns, &r.Joins,
+		&r.OwnerUses, &r.OwnerBuilds, &r.OwnerPublishes, &r.OwnerJoins, &r.OwnerOpens, &r.SchemaOwner, &r.Publisher}, func() error {
+		one := r
+		out[oid] = &one
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"dirtbike/cdc"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Slot implements cdc.Source.
+func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
+	conn, err := s.options.Login.Connect(ctx)
+	if err != nil {
+		return cdc.SlotStatus{}, false, err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	status, found, err := ReadSlot(ctx, conn, s.options.Slot)
+	if err == nil {
+		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1)",
+			CopyName(s.options.Slot)).Scan(&status.Copying)
+	}
+	return status, found, err
+}
+
+// CopyName is the application_name of the connection that holds a snapshot for copies of the slot's pipeline.
+func CopyName(slot string) string {
+	const most = 63 // Postgres cuts off the rest
+	name := CaptureName + " copies for " + slot
+	if len(name) > most {
+		name = fmt.Sprintf("%.54s %08x", name, crc32.ChecksumIEEE([]byte(slot)))
+	}
+	return name
+}
+
+// ConnectedSQL is a condition: a capture of the pipeline with slot $1 is connected to this database, whether it streams or not: for a
+// copy, before it has a slot, between two sessions. $2 is CaptureName, $3 CopyName of the slot. Connections of other pipelines that
+// stream do not count.
+const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
+    AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary))`
+
+// slotSQL asks for as much as Postgres 14 knows: what is newer is read from the row as it is.
+const slotSQL = `
+SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(restart_lsn, '0/0')::text, active,
+  coalesce((to_jsonb(s) ->> 'two_phase')::bool, false), coalesce(wal_status, ''), coalesce(to_jsonb(s) ->> 'invalidation_reason', '')
+FROM pg_replication_slots s WHERE slot_name = $1`
+
+// ReadSlot reads a slot's status on any connection, all except Copying.
+func ReadSlot(ctx context.Context, q Querier, slot string) (out cdc.SlotStatus, found bool, err error) {
+	var confirmed, restart string
+	err = q.QueryRow(ctx, slotSQL, slot).
+		Scan(&out.Plugin, &out.Database, &confirmed, &restart, &out.Active, &out.TwoPhase, &out.WALStatus, &out.Invalidation)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return out, false, nil
+	}
+	if err != nil {
+		return out, false, fmt.Errorf("read pg_replication_slots: %w", err)
+	}
+	if out.ConfirmedFlush, err = cdc.ParseLSN(confirmed); err != nil {
+		return out, false, err
+	}
+	out.Restart, err = cdc.ParseLSN(restart)
+	return out, true, err
+}
+
+// DropSlot implements cdc.Source. One that somebody streams from is cdc.ErrRefused.
+func (s *Source) DropSlot(ctx context.Context) error {
+	conn, err := s.options.Login.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	_, err = conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", s.options.Slot)
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return err
+	}
+	switch pgErr.Code {
+	case "42704": // undefined_object: somebody was faster
+		return nil
+	case "55006": // object_in_use
+		return cdc.Refused("somebody streams from slot %s", s.options.Slot).Fix("stop capture, then again")
+	}
+	return errors.New(ServerError(pgErr.Code, pgErr.Message))
+}
+
+// CreateSlot implements cdc.Source.
+func (s *Source) CreateSlot(ctx context.Context) (cdc.Snapshot, error) {
+	return s.createSlot(ctx, s.options.Slot, false)
+}
+
+// TemporarySnapshot implements cdc.Source.
+func (s *Source) TemporarySnapshot(ctx context.Context) (cdc.Snapshot, error) {
+	name := fmt.Sprintf("%.40s_snap_%d", s.options.Slot, time.Now().UnixNano()%1_000_000_000)
+	return s.createSlot(ctx, name, true)
+}
+
+// createSlot creates a slot and exports its snapshot, which lives while the connection does nothing else.
+func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (cdc.Snapshot, error) {
+	login := s.options.Login
+	login.Name = CopyName(s.options.Slot)
+	conn, err := login.connectReplication(ctx)
+	if err != nil {
+		return nil, err
+	}
+	created, err := pglogrepl.CreateReplicationSlot(ctx, conn, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{
+		Temporary: temporary, SnapshotAction: "EXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication,
+	})
+	if err != nil {
+		_ = conn.Close(ctx) // the error that matters is the other one
+		return nil, slotError(name, login.User(), err)
+	}
+	point, err := cdc.ParseLSN(created.ConsistentPoint)
+	if err != nil {
+		_ = conn.Close(ctx) // as above
+		return nil, err
+	}
+	return s.options.Snapshot(created.SnapshotName, point, conn.Close), nil
+}
+
+func slotError(name, user string, err error) error {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %w", name, err)
+	}
+	refused := cdc.Refused("%s", pgErr.Message)
+	switch pgErr.Code {
+	case "55000": // object_not_in_prerequisite_state
+		return refused.Fix("ALTER SYSTEM SET wal_level = logical, then restart Postgres")
+	case "42501": // insufficient_privilege
+		return refused.FixBy("a superuser", "%s", LetReplicate(user))
+	case "53400": // configuration_limit_exceeded
+		return refused.Fix("raise max_replication_slots, or drop a slot that nobody uses")
+	}
+	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s", name, ServerError(pgErr.Code, pgErr.Message))
+}
