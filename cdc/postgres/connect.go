@@ -165,7 +165,7 @@ func (l Login) serverProblem(said *pgconn.PgError, where, user, database string)
 		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
 	case "3D000": // invalid_catalog_name
 		return refused.Fix("check the database in %s", l.key())
-	case "42501": // insufficient_privilege
+	case codeNoRight:
 		return refused.FixBy("a superuser", "%s", grant(said.Message, user, database))
 	}
 	return cdc.Failed("%s: %s", where, ServerError(said.Code, said.Message)).Of(cdc.ErrUnreachable).Fix("see that Postgres runs and %s is right", l.key())

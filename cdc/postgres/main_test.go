@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,7 +13,6 @@ import (
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 
-	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
@@ -45,13 +45,7 @@ func newRig(t *testing.T, p *embedded.Postgres) *rig {
 }
 
 func (r *rig) source(url string) *Source {
-	return New(Options{
-		Login: Login{URL: url}, Slot: "slot_" + r.conn.Config().Database, Publication: `the "pub's" name`,
-		Frames: func() cdc.FrameDecoder { return frames{} },
-		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
-			return &exported{name: name, point: point, release: release}
-		},
-	})
+	return New(Options{Login: Login{URL: url}, Slot: "slot_" + r.conn.Config().Database, Publication: `the "pub's" name`})
 }
 
 func (r *rig) exec(t *testing.T, sql ...string) {
@@ -72,68 +66,6 @@ func (r *rig) role(t *testing.T, name, options string) string {
 	r.exec(t, "DROP ROLE IF EXISTS "+name, "CREATE ROLE "+name+" LOGIN PASSWORD 'secret-of-"+name+"' "+options)
 	config := r.conn.Config()
 	return fmt.Sprintf("postgres://%s:secret-of-%s@%s:%d/%s?sslmode=disable", name, name, config.Host, config.Port, config.Database)
-}
-
-// exported is a snapshot that only remembers what it was made of.
-type exported struct {
-	name    string
-	point   cdc.LSN
-	release func(context.Context) error
-}
-
-func (e *exported) Point() cdc.LSN { return e.point }
-func (e *exported) Copy(context.Context, *cdc.Table, func(cdc.Tuple) error) error {
-	return fmt.Errorf("not asked for")
-}
-func (e *exported) Close(ctx context.Context) error { return e.release(ctx) }
-
-// frames decodes by another decoder than the module's own.
-type frames struct{}
-
-func (frames) Decode(b []byte, e *cdc.Event) (ok, reply bool, err error) {
-	*e = cdc.Event{}
-	if b[0] == pglogrepl.PrimaryKeepaliveMessageByteID {
-		k, err := pglogrepl.ParsePrimaryKeepaliveMessage(b[1:])
-		e.Kind, e.WALEnd, e.ServerTime = cdc.EventKeepalive, cdc.LSN(k.ServerWALEnd), k.ServerTime.UnixMicro()
-		return true, k.ReplyRequested, err
-	}
-	data, err := pglogrepl.ParseXLogData(b[1:])
-	if err != nil {
-		return false, false, err
-	}
-	m, err := pglogrepl.Parse(data.WALData)
-	if err != nil {
-		return false, false, err
-	}
-	e.LSN = cdc.LSN(data.WALStart)
-	switch m := m.(type) {
-	case *pglogrepl.BeginMessage:
-		e.Kind, e.CommitLSN, e.XID = cdc.EventBegin, cdc.LSN(m.FinalLSN), m.Xid
-	case *pglogrepl.CommitMessage:
-		e.Kind, e.CommitLSN, e.EndLSN = cdc.EventCommit, cdc.LSN(m.CommitLSN), cdc.LSN(m.TransactionEndLSN)
-	case *pglogrepl.InsertMessage:
-		e.Kind, e.Relation, e.New = cdc.EventInsert, m.RelationID, tuple(m.Tuple)
-	case *pglogrepl.UpdateMessage:
-		e.Kind, e.Relation, e.OldKind, e.Old, e.New = cdc.EventUpdate, m.RelationID, cdc.OldKind(m.OldTupleType), tuple(m.OldTuple), tuple(m.NewTuple)
-	case *pglogrepl.DeleteMessage:
-		e.Kind, e.Relation, e.OldKind, e.Old = cdc.EventDelete, m.RelationID, cdc.OldKind(m.OldTupleType), tuple(m.OldTuple)
-	case *pglogrepl.TruncateMessage:
-		e.Kind, e.Relations = cdc.EventTruncate, m.RelationIDs
-	default:
-		return false, false, nil
-	}
-	return true, false, nil
-}
-
-func tuple(t *pglogrepl.TupleData) cdc.Tuple {
-	if t == nil {
-		return nil
-	}
-	var out cdc.Tuple
-	for _, c := range t.Columns {
-		out = append(out, cdc.Datum{Kind: cdc.DatumKind(c.DataType), Data: c.Data})
-	}
-	return out
 }
 
 // text writes an event in short: "I 1,a", "U K1 2,b", "D K2", "T".
@@ -173,7 +105,9 @@ func text(e *cdc.Event) string {
 		return "K"
 	case cdc.EventWake:
 		return "W"
-	case cdc.EventRelation, cdc.EventNone:
+	case cdc.EventRelation:
+		return "R"
+	case cdc.EventNone:
 	}
 	return "?"
 }
@@ -186,7 +120,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// until reads events until ok, and gives them all but wakes and keepalives in short form.
+// until reads events until ok, and gives them in short form, without wakes, keepalives and descriptions of tables.
 func until(t *testing.T, st cdc.Stream, ok func(e *cdc.Event) bool) []string {
 	t.Helper()
 	ctx := within(t, time.Minute)
@@ -195,7 +129,7 @@ func until(t *testing.T, st cdc.Stream, ok func(e *cdc.Event) bool) []string {
 	for {
 		e, err := st.Next(ctx)
 		require.NoError(t, err)
-		if s := text(e); s != "W" && s != "K" {
+		if s := text(e); s != "W" && s != "K" && s != "R" {
 			out = append(out, s)
 		}
 		if ok(e) {
@@ -211,4 +145,15 @@ func commits(n int) func(e *cdc.Event) bool {
 		}
 		return n == 0
 	}
+}
+
+// serverMajor gives the server's major version; 0 if it does not say.
+func serverMajor(conn *pgx.Conn) int {
+	version := conn.PgConn().ParameterStatus("server_version")
+	end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(version)
+	}
+	n, _ := strconv.Atoi(version[:end]) // "" counts as 0, the oldest
+	return n
 }

@@ -17,7 +17,7 @@ func TestOneRequestAtATime(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	defer theirs.Close()
-	st := &stream{conn: ours, frontend: pgproto3.NewFrontend(ours, ours), decoder: frames{}, stop: make(chan struct{})}
+	st := &stream{conn: ours, frontend: pgproto3.NewFrontend(ours, ours), stop: make(chan struct{})}
 	requests := make(chan byte, 10)
 	go func() {
 		defer close(requests)

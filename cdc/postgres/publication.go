@@ -229,7 +229,7 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables []*cdc.Table) error {
 	_, err := conn.Exec(ctx, sql)
 	var said *pgconn.PgError
-	if errors.As(err, &said) && said.Code == "42501" {
+	if errors.As(err, &said) && said.Code == codeNoRight {
 		return cdc.Refused("%s", said.Message).FixBy(s.whoMay(ctx, conn, tables), "%s", sql)
 	}
 	if err != nil {

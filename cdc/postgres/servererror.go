@@ -1,15 +1,27 @@
 package postgres
 
-import "strings"
+import (
+	"errors"
+	"strings"
 
-// telling are the classes of SQLSTATE whose messages name objects, rights and conditions, but never a value of a row. (Class 22, data
-// exception, quotes the value; so may 23, 55P04 an enum's label, and whatever a function of the user's raises.)
-var telling = []string{"08", "25", "28", "3D", "3F", "40", "42", "53", "54", "55000", "55006", "55P03", "57", "58"}
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The SQLSTATEs that are looked for in more than one place.
+const (
+	codeUndefined = "42704" // undefined_object
+	codeNoRight   = "42501" // insufficient_privilege
+	codeInUse     = "55006" // object_in_use
+)
+
+// safeSQLStates are the classes of SQLSTATE whose messages name objects, rights and conditions, but never a value of a row. (Class 22,
+// data exception, quotes the value; so may 23, 55P04 an enum's label, and whatever a function of the user's raises.)
+var safeSQLStates = []string{"08", "25", "28", "3D", "3F", "40", "42", "53", "54", "55000", "55006", "55P03", "57", "58"}
 
 // ServerError gives what a Postgres server said in an error, "message (SQLSTATE)", or the SQLSTATE alone if the message may quote
 // a value.
 func ServerError(code, message string) string {
-	for _, class := range telling {
+	for _, class := range safeSQLStates {
 		if strings.HasPrefix(code, class) {
 			return message + " (" + code + ")"
 		}
@@ -20,3 +32,9 @@ func ServerError(code, message string) string {
 // BadValue reports whether a SQLSTATE says that a value cannot be read or written: a data exception, or corrupt data. Trying again
 // is no help, and it concerns its table alone.
 func BadValue(code string) bool { return strings.HasPrefix(code, "22") || code == "XX001" }
+
+// hasCode reports whether a server answered with this SQLSTATE.
+func hasCode(err error, code string) bool {
+	var said *pgconn.PgError
+	return errors.As(err, &said) && said.Code == code
+}

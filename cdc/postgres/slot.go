@@ -82,9 +82,9 @@ func (s *Source) DropSlot(ctx context.Context) error {
 		return err
 	}
 	switch pgErr.Code {
-	case "42704": // undefined_object: somebody was faster
+	case codeUndefined: // somebody was faster
 		return nil
-	case "55006": // object_in_use
+	case codeInUse:
 		return cdc.Refused("somebody streams from slot %s", s.options.Slot).Fix("stop capture, then again")
 	}
 	return errors.New(ServerError(pgErr.Code, pgErr.Message))
@@ -121,7 +121,7 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 		_ = conn.Close(ctx) // as above
 		return nil, err
 	}
-	return s.options.Snapshot(created.SnapshotName, point, conn.Close), nil
+	return &snapshot{login: s.options.Login, name: created.SnapshotName, point: point, release: conn.Close}, nil
 }
 
 func slotError(name, user string, err error) error {
@@ -133,7 +133,7 @@ func slotError(name, user string, err error) error {
 	switch pgErr.Code {
 	case "55000": // object_not_in_prerequisite_state
 		return refused.Fix("ALTER SYSTEM SET wal_level = logical, then restart Postgres")
-	case "42501": // insufficient_privilege
+	case codeNoRight:
 		return refused.FixBy("a superuser", "%s", LetReplicate(user))
 	case "53400": // configuration_limit_exceeded
 		return refused.Fix("raise max_replication_slots, or drop a slot that nobody uses")

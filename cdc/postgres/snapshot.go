@@ -1,4 +1,3 @@
-// Package snapshot reads whole tables from an exported snapshot by COPY … (FORMAT binary), several at once.
 package postgres
 
 import (
@@ -9,52 +8,42 @@ import (
 	"sync"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres/pgcopy"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SnapshotOptions of the snapshots of one source.
-type SnapshotOptions struct {
-	// Login to the database, a connection for each Copy.
-	Login Login
-	// Rows makes the decoder of one COPY.
-	Rows func() cdc.RowDecoder
-}
-
-// Snapshot implements cdc.Snapshot: each Copy opens a connection of its own and imports the exported snapshot.
-type Snapshot struct {
-	options SnapshotOptions
-	name    string
-	point   cdc.LSN
-	once    sync.Once
+// snapshot implements cdc.Snapshot: each Copy opens a connection of its own and imports the exported snapshot.
+type snapshot struct {
+	login Login
+	// name is the one under which Postgres exported the snapshot.
+	name  string
+	point cdc.LSN
+	once  sync.Once
+	// release lets the exporting connection go.
 	release func(context.Context) error
 	closed  error
 }
 
-var _ cdc.Snapshot = (*Snapshot)(nil)
-
-// NewSnapshot makes a snapshot of the name that Postgres exported; release lets the exporting connection go.
-func NewSnapshot(o SnapshotOptions, name string, point cdc.LSN, release func(context.Context) error) *Snapshot {
-	return &Snapshot{options: o, name: name, point: point, release: release}
-}
+var _ cdc.Snapshot = (*snapshot)(nil)
 
 // Point implements cdc.Snapshot.
-func (s *Snapshot) Point() cdc.LSN { return s.point }
+func (s *snapshot) Point() cdc.LSN { return s.point }
 
 // Close implements cdc.Snapshot.
-func (s *Snapshot) Close(ctx context.Context) error {
+func (s *snapshot) Close(ctx context.Context) error {
 	s.once.Do(func() { s.closed = s.release(ctx) })
 	return s.closed
 }
 
 // Copy implements cdc.Snapshot. It allocates nothing per row.
-func (s *Snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) error) error {
+func (s *snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) error) error {
 	conn, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing is lost with it
-	w := &rowWriter{decoder: s.options.Rows(), kinds: t.CopyKinds, tuple: make(cdc.Tuple, len(t.CopyKinds)), row: row}
+	w := &rowWriter{kinds: t.CopyKinds, tuple: make(cdc.Tuple, len(t.CopyKinds)), row: row}
 	w.each = w.fields
 	if _, err = conn.CopyTo(ctx, w, t.CopySQL); err != nil {
 		if w.failed != nil {
@@ -65,8 +54,8 @@ func (s *Snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) e
 	return w.decoder.Close()
 }
 
-func (s *Snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
-	conn, err := s.options.Login.ConnectPlain(ctx)
+func (s *snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
+	conn, err := s.login.ConnectPlain(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,18 +73,19 @@ func copyError(err error) error {
 	if !errors.As(err, &pgErr) {
 		return fmt.Errorf("COPY: %w", err)
 	}
-	if pgErr.Code == "42501" {
-		return fmt.Errorf("%w: COPY: %s. Try: GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS", cdc.ErrRefused, pgErr.Message)
-	}
-	if BadValue(pgErr.Code) {
-		return fmt.Errorf("%w: COPY: %s: a row holds what cannot be read. Try: COPY the table with psql, which names the row, and mend it; or exclude the table under source.tables", cdc.ErrRefused, ServerError(pgErr.Code, pgErr.Message))
+	switch {
+	case pgErr.Code == codeNoRight:
+		return cdc.Refused("COPY: %s", pgErr.Message).Fix("GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS")
+	case BadValue(pgErr.Code):
+		return cdc.Refused("COPY: %s: a row holds what cannot be read", ServerError(pgErr.Code, pgErr.Message)).
+			Fix("COPY the table with psql, which names the row, and correct it").Fix("exclude the table under source.tables")
 	}
 	return errors.New("COPY: " + ServerError(pgErr.Code, pgErr.Message))
 }
 
 // rowWriter is where CopyTo writes: chunks in, tuples out.
 type rowWriter struct {
-	decoder cdc.RowDecoder
+	decoder pgcopy.Reader
 	kinds   []cdc.DatumKind
 	tuple   cdc.Tuple
 	row     func(cdc.Tuple) error

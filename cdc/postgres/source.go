@@ -18,11 +18,8 @@ type Options struct {
 	Login Login
 	// Slot and Publication by their names in Postgres.
 	Slot, Publication string
-	// Frames makes the decoder of one stream.
-	Frames func() cdc.FrameDecoder
-	// Snapshot makes a Snapshot from an exported snapshot's name; closing must call release, which lets the snapshot go.
-	Snapshot func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot
-	Log      *zap.Logger
+	// Log may be nil.
+	Log *zap.Logger
 }
 
 // Source implements cdc.Source over libpq's protocol. Each call makes its own connections.
@@ -46,7 +43,8 @@ func (s *Source) Identify(ctx context.Context) (cdc.Identity, error) {
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
-		return cdc.Identity{}, fmt.Errorf("%w: the database's encoding is SQL_ASCII, so that its texts are bytes of which nobody knows the meaning; one that is no UTF-8 would stop everything. Try: a database with ENCODING 'UTF8'", cdc.ErrRefused)
+		return cdc.Identity{}, cdc.Refused("the database's encoding is SQL_ASCII, so that its texts are bytes of which nobody knows the meaning; one that is no UTF-8 would stop everything").
+			Fix("a database with ENCODING 'UTF8'")
 	}
 	system, err := pglogrepl.IdentifySystem(ctx, conn)
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres/pgoutput"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pglogrepl"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
 )
@@ -33,7 +33,7 @@ func (s *Source) Stream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc
 	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
 	return backoff.Retry(ctx, func() (cdc.Stream, error) {
 		st, err := s.startStream(ctx, from, binaryForm)
-		if err != nil && !slotActive(err) {
+		if err != nil && !hasCode(err, codeInUse) {
 			return nil, backoff.Permanent(err)
 		}
 		if err != nil {
@@ -41,12 +41,6 @@ func (s *Source) Stream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc
 		}
 		return st, err
 	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(slotWait))
-}
-
-// slotActive recognises object_in_use: the slot is active for another connection.
-func slotActive(err error) bool {
-	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == "55006"
 }
 
 func (s *Source) startStream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc.Stream, error) {
@@ -68,7 +62,7 @@ func (s *Source) startStream(ctx context.Context, from cdc.LSN, binaryForm bool)
 	if err != nil {
 		return nil, fmt.Errorf("take over the replication connection: %w", err)
 	}
-	st := &stream{conn: hijacked.Conn, frontend: hijacked.Frontend, decoder: s.options.Frames(), stop: make(chan struct{})}
+	st := &stream{conn: hijacked.Conn, frontend: hijacked.Frontend, stop: make(chan struct{})}
 	st.reported.Store(uint64(from))
 	go st.status()
 	return st, nil
@@ -96,7 +90,7 @@ func quoteLiteralList(name string) string {
 type stream struct {
 	conn     net.Conn
 	frontend *pgproto3.Frontend
-	decoder  cdc.FrameDecoder
+	decoder  pgoutput.Events
 	event    cdc.Event
 	reported atomic.Uint64
 	asked    atomic.Bool // for a keepalive that has not come yet
@@ -134,7 +128,7 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 				return nil, err
 			}
 			if reply {
-				_ = s.sendStatus(false) // what is wrong with the connection, reading on tells better
+				_ = s.sendStatus(false) // the next read says what is wrong with the connection
 			}
 			if ok {
 				if s.event.Kind == cdc.EventKeepalive {
@@ -157,12 +151,11 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 // whether or not there is one of that name again.
 func (s *stream) refused(m *pgproto3.ErrorResponse) error {
 	says := "replication: " + ServerError(m.Code, m.Message)
-	const undefinedObject = "42704"
-	if m.Code != undefinedObject {
+	if m.Code != codeUndefined {
 		return errors.New(says)
 	}
-	return fmt.Errorf("%w: %s: what it names was dropped, and changes after %s cannot be read any more, also where it was made again. Everything up to there is in Kafka. Try: "+cdc.ResnapshotAllCommand,
-		cdc.ErrGap, says, cdc.LSN(s.reported.Load()))
+	return cdc.Gap("%s: what it names was dropped, and changes after %s cannot be read any more, even if it was made again", says, cdc.LSN(s.reported.Load())).
+		Keeps("Everything up to there is in Kafka").Fix(cdc.ResnapshotAllCommand)
 }
 
 // awake takes the deadline back after Wake.

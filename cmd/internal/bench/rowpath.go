@@ -9,8 +9,6 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cdc/postgres/pgcopy"
-	"dirtbike/cdc/postgres/pgoutput"
 	"dirtbike/schemas"
 
 	"github.com/jackc/pgx/v5"
@@ -114,14 +112,7 @@ func (p *rowPath) close(ctx context.Context) error {
 
 // reader is the pipeline's own source, over the given slot.
 func (p *rowPath) reader(slot string) *postgres.Source {
-	copying := postgres.SnapshotOptions{Login: postgres.Login{URL: p.url}, Rows: func() cdc.RowDecoder { return new(pgcopy.Reader) }}
-	return postgres.New(postgres.Options{
-		Login: postgres.Login{URL: p.url}, Slot: slot, Publication: p.table.name,
-		Frames: func() cdc.FrameDecoder { return new(pgoutput.Events) },
-		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
-			return postgres.NewSnapshot(copying, name, point, release)
-		},
-	})
+	return postgres.New(postgres.Options{Login: postgres.Login{URL: p.url}, Slot: slot, Publication: p.table.name})
 }
 
 // discard empties the chunk when the capture loop would send it on.

@@ -9,8 +9,6 @@ import (
 	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/cdc/postgres/pgcopy"
-	"dirtbike/cdc/postgres/pgoutput"
 	"dirtbike/cdc/privacy"
 	"dirtbike/config"
 	"dirtbike/schemas"
@@ -126,14 +124,8 @@ func MonitorLogin(c *config.Config) postgres.Login {
 }
 
 func newSource(o Options, login postgres.Login) *postgres.Source {
-	copying := postgres.SnapshotOptions{Login: login, Rows: func() cdc.RowDecoder { return &pgcopy.Reader{} }}
-	return postgres.New(postgres.Options{
-		Login: login, Slot: o.Config.Source.Slot, Publication: o.Config.Source.Publication, Log: o.Log.Named("replication"),
-		Frames: func() cdc.FrameDecoder { return &pgoutput.Events{} },
-		Snapshot: func(name string, point cdc.LSN, release func(context.Context) error) cdc.Snapshot {
-			return postgres.NewSnapshot(copying, name, point, release)
-		},
-	})
+	c := o.Config.Source
+	return postgres.New(postgres.Options{Login: login, Slot: c.Slot, Publication: c.Publication, Log: o.Log.Named("replication")})
 }
 
 func newSink(o Options) (*kafka.Sink, error) {
