@@ -194,11 +194,7 @@ func (t *Tables) Encoder(ctx context.Context, table *cdc.Table) (cdc.TableEncode
 	if err != nil {
 		return nil, err
 	}
-	ids, err := t.register(ctx, k.table)
-	if err != nil {
-		return nil, err
-	}
-	return avro.NewEncoder(k.rel, k.table, k.cdc.Topic, ids, t)
+	return avro.Compile(ctx, t.options.Registry, k.rel, k.table, k.cdc.Topic, t)
 }
 
 func (t *Tables) find(oid uint32) (*known, error) {
@@ -209,28 +205,6 @@ func (t *Tables) find(oid uint32) (*known, error) {
 		return nil, fmt.Errorf("relation %d is not captured", oid)
 	}
 	return k, nil
-}
-
-func (t *Tables) register(ctx context.Context, table *schemas.Table) (avro.IDs, error) {
-	var ids avro.IDs
-	for _, s := range []struct {
-		subject string
-		id      *int
-		make    func() (string, error)
-	}{
-		{table.Topic + "-key", &ids.Key, func() (string, error) { return avro.KeySchema(table) }},
-		{table.Topic + "-value", &ids.Value, func() (string, error) { return avro.EnvelopeSchema(table) }},
-		{table.Topic + "-control", &ids.Control, func() (string, error) { return avro.ControlSchema(table.Topic) }},
-	} {
-		schema, err := s.make()
-		if err != nil {
-			return ids, fmt.Errorf("schema of %s: %w", s.subject, err)
-		}
-		if *s.id, err = t.options.Registry.Register(ctx, s.subject, schema); err != nil {
-			return ids, err
-		}
-	}
-	return ids, nil
 }
 
 // keyPrint fingerprints what the record key depends on: names, kinds and policies of the key columns, in order.
