@@ -44,7 +44,7 @@ func parseByteSize(text string) (ByteSize, error) {
 	return ByteSize(n), nil
 }
 
-// parseDuration reads Go's form, and days besides: 7d, 1d12h.
+// parseDuration reads Go's form, and also days: 7d, 1d12h.
 func parseDuration(text string) (time.Duration, error) {
 	var days time.Duration
 	rest := text

@@ -156,7 +156,7 @@ func relationsByName(relations []Relation) map[string]Relation {
 	return known
 }
 
-// noSuchTable proposes a name that is not taken: one that stands beside it already.
+// noSuchTable proposes a name that the list does not have already.
 func noSuchTable(at *positions, path keyPath, table string, known map[string]Relation, taken []string) *Error {
 	return at.errorf(path, "there is no table %s%s", at.quote(path, table), tryFree(table, slices.Collect(maps.Keys(known)), taken, removeIt))
 }

@@ -20,7 +20,7 @@ type Config struct {
 	Registry Registry `yaml:"registry" required:"true"`
 	// Where the tables are kept equal to Postgres.
 	ClickHouse ClickHouse `yaml:"clickhouse" required:"true"`
-	// What may leave Postgres, column by column. Without this section everything may (mode open), and dirtbike says so loudly.
+	// What may leave Postgres, column by column. Without this section everything may (mode open), and dirtbike warns at each start.
 	Privacy *Privacy `yaml:"privacy"`
 	// Aggregates kept exact in ClickHouse. Not supported by this release: a list that is not empty is refused.
 	Rollups []Rollup `yaml:"rollups"`
@@ -36,7 +36,7 @@ type Config struct {
 const maxConfig = 1 << 20
 
 // Load reads and parses the file at path, which may be a pipe; it reads at most 1 MiB. Relative ${file:…} references and
-// certificate paths start at its folder. Flags that stand above the file are set by overrides, before the validation.
+// certificate paths start at its folder. Flags that override the file are set by overrides, before the validation.
 func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	data, err := readAtMost(path, maxConfig)
 	if err != nil {
@@ -48,7 +48,7 @@ func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	return Parse(path, data, overrides...)
 }
 
-// Parse decodes data strictly, resolves its references, fills in defaults and validates. The name stands in errors, and
+// Parse decodes data strictly, resolves its references, fills in defaults and validates. The name is in errors, and
 // its folder is where relative paths start. The overrides change what was decoded, before it is validated. The error, if any, is an
 // [Errors]: every problem found, in the order of lines.
 func Parse(name string, data []byte, overrides ...func(*Config)) (*Config, error) {

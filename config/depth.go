@@ -36,5 +36,5 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-// openers are what a value may stand behind in the same line.
+// openers may precede a value in the same line.
 var openers = []token.Type{token.SequenceEntryType, token.MappingKeyType, token.MappingValueType, token.TagType, token.AnchorType}

@@ -18,7 +18,7 @@ type Error struct {
 	Line, Column int
 	// Key is the path of the setting ("source.tables[1]"); empty if the file is no YAML at all.
 	Key string
-	// Problem says what is wrong and, behind "Try: ", what would be right.
+	// Problem says what is wrong and, after "Try: ", what would be right.
 	Problem string
 	// Table is the table of the source, schema.table, that the problem is about and that is there; empty if there is none.
 	Table string
@@ -75,7 +75,7 @@ func (e Errors) asError() error {
 	return e.sorted()
 }
 
-// keyPath is where a setting stands: the keys that lead to it; an entry of a list is "[0]", "[1]" …
+// keyPath is the place of a setting: the keys that lead to it; an entry of a list is "[0]", "[1]" …
 type keyPath []string
 
 func (p keyPath) child(key string) keyPath { return append(slices.Clip(p), key) }
@@ -93,13 +93,13 @@ func (p keyPath) String() string {
 	return b.String()
 }
 
-// id tells paths apart that look the same when written, because a table's name has a dot in it.
+// id distinguishes paths that are written alike, because a table's name has a dot in it.
 func (p keyPath) id() string { return strings.Join(p, "\x00") }
 
 // place is a line and a column, both from 1. The zero place is unknown.
 type place struct{ line, column int }
 
-// positions remembers where each key and each entry of a list stands, and which values came out of a reference.
+// positions remembers the place of each key and each entry of a list, and which values came out of a reference.
 type positions struct {
 	file       string
 	of         map[string]place

@@ -86,7 +86,7 @@ func wildcard(pattern, name []rune) bool {
 	return p == len(pattern)
 }
 
-// tableNames writes the tables that a glob may match as that glob would: behind "!" if it excludes.
+// tableNames writes the tables that a glob may match as that glob would: after "!" if it excludes.
 func tableNames(all []TableName, glob string) []string {
 	sign := ""
 	if strings.HasPrefix(glob, "!") {

@@ -77,13 +77,13 @@ func (c *Config) HashKeyMissing() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// HashKeyFile is where a key made by dirtbike lies: beside the config, "dirtbike.hash.key" for "dirtbike.yaml".
+// HashKeyFile is the file of a key made by dirtbike, in the folder of the config: "dirtbike.hash.key" for "dirtbike.yaml".
 func (c *Config) HashKeyFile() string {
 	path := c.Path()
 	return strings.TrimSuffix(path, filepath.Ext(path)) + ".hash.key"
 }
 
-// Fingerprint tells keys apart without telling anything about them: 16 hexadecimal digits.
+// Fingerprint distinguishes keys and reveals nothing about them: 16 hexadecimal digits.
 func Fingerprint(id string, key []byte) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(fingerprinted + id))

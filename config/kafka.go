@@ -47,7 +47,7 @@ func (Compression) Values() []string {
 
 // SASL is a login at the brokers.
 type SASL struct {
-	// How the password is proved.
+	// How the password is sent or proved.
 	Mechanism Mechanism `yaml:"mechanism" required:"true" example:"SCRAM-SHA-512"`
 	// Name of the user.
 	User string `yaml:"user" required:"true" example:"dirtbike"`

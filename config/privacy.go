@@ -1,11 +1,11 @@
 package config
 
-// AnyColumn is the name that stands, under privacy.columns, for every column of the table that is not named itself.
+// AnyColumn means, under privacy.columns, every column of the table that is not named itself.
 const AnyColumn = "*"
 
 // Privacy says what may leave Postgres. It is applied before anything is published or spilled to disk.
 type Privacy struct {
-	// What happens to a column that nobody named: withheld (allowlist) or kept (open).
+	// What happens to a column that is not named: withheld (allowlist) or kept (open).
 	Mode Mode `yaml:"mode" default:"allowlist"`
 	// Per schema.table, the policy of each column; "*" stands for the columns that are not named.
 	Columns map[string]map[string]Policy `yaml:"columns"`
@@ -15,14 +15,14 @@ type Privacy struct {
 	at *positions
 }
 
-// Mode is what happens to a column that nobody named.
+// Mode is what happens to a column that is not named.
 type Mode string
 
 // The two modes.
 const (
-	// ModeAllowlist withholds a column that nobody named.
+	// ModeAllowlist withholds a column that is not named.
 	ModeAllowlist Mode = "allowlist"
-	// ModeOpen keeps a column that nobody named.
+	// ModeOpen keeps a column that is not named.
 	ModeOpen Mode = "open"
 )
 
@@ -56,7 +56,7 @@ func (p Policy) unique() bool { return p == Keep || p == HashValue }
 
 // Hash holds the keys of the policy hash.
 type Hash struct {
-	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16. Without any, a key is made at the first start, in a file beside the config.
+	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16. Without any, a key is made at the first start, in a file in the config's folder.
 	Keys map[string]Secret `yaml:"keys"`
 	// Id of the key in use. Needed only where keys has more than one.
 	Active string `yaml:"active"`

@@ -19,7 +19,7 @@ const (
 	maxPEM    = 1 << 20  // certificates; a bundle of all authorities has 200 KB
 )
 
-// expand replaces ${env:NAME} and ${file:PATH} in a value; "$${" stands for a literal "${". What comes out of a reference
+// expand replaces ${env:NAME} and ${file:PATH} in a value; "$${" is a literal "${". What comes out of a reference
 // is not expanded again. Errors name the reference, never its content.
 func (d *decoder) expand(text string, at place, path keyPath) (expanded string, referenced, ok bool) {
 	var b strings.Builder
@@ -50,7 +50,7 @@ func (d *decoder) expand(text string, at place, path keyPath) (expanded string, 
 	}
 }
 
-// resolve returns what a reference (the text between the braces) stands for.
+// resolve returns what a reference (the text between the braces) refers to.
 func resolve(reference, dir string) (string, error) {
 	scheme, name, _ := strings.Cut(reference, ":")
 	switch {
@@ -118,8 +118,8 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	return readAtMost(path, limit)
 }
 
-// readAtMost reads whatever can be opened, also a pipe or a device, but never more than one byte beyond limit. To open a pipe it waits
-// for nobody; who has it open for writing is waited for.
+// readAtMost reads anything that can be opened, also a pipe or a device, but at most one byte beyond limit. Opening a pipe does not wait
+// for a writer; reading waits for one that has it open.
 func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

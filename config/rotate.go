@@ -48,7 +48,7 @@ func differingField(was, is reflect.Value, path keyPath, rotates string) []strin
 	return nil
 }
 
-// sameAddress reports whether two addresses lead to the same place, whoever logs in there and however it is encrypted.
+// sameAddress reports whether two addresses lead to the same place, with any login and any encryption.
 func sameAddress(was, is string) bool {
 	return was == is || slices.Equal(addressOf(was), addressOf(is))
 }
@@ -96,7 +96,7 @@ var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 // keyword is one setting of libpq's form: a value with spaces is quoted, and a backslash takes the next character as it is.
 var keyword = regexp.MustCompile(`(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s\\])*)`)
 
-// logins are parameters of addresses that belong to the login, or to its encryption, beside those that begin with "ssl".
+// logins are parameters of addresses that belong to the login, or to its encryption, in addition to those that begin with "ssl".
 var logins = []string{"user", "username", "password", "passfile", "channel_binding", "require_auth", "secure", "skip_verify"}
 
 func isLogin(parameter string) bool {

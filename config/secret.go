@@ -9,7 +9,7 @@ import (
 const hidden = "***"
 
 // Secret is a text that never prints: every way of formatting or marshalling it writes "***". The zero value is the
-// empty secret. The text is behind a pointer, so that printing a struct that holds a Secret in an unexported field
+// empty secret. The text is held by a pointer, so that printing a struct that holds a Secret in an unexported field
 // cannot show it either.
 type Secret struct{ text *string }
 

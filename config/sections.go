@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// Registry is a schema registry that speaks Confluent's API.
+// Registry is a schema registry with Confluent's API.
 type Registry struct {
 	// Address of the registry, http:// or https://. It may hold a password, so it is never printed.
 	URL Secret `yaml:"url" required:"true" rotates:"login" example:"http://registry:8081"`
@@ -26,7 +26,7 @@ type ClickHouse struct {
 	TLS *TLS `yaml:"tls" rotates:"all"`
 }
 
-// LoadLimits bounds the batches that are written to ClickHouse. A batch ends at whichever limit it meets first.
+// LoadLimits bounds the batches that are written to ClickHouse. A batch ends at the limit that it reaches first.
 type LoadLimits struct {
 	// Most rows of a batch.
 	BatchRows int `yaml:"batch_rows" default:"100000" min:"1" max:"10000000"`
@@ -48,11 +48,11 @@ type Rollup struct {
 	Files string `yaml:"files"`
 }
 
-// Ops is where operators look.
+// Ops is how operators see the process: health and metrics.
 type Ops struct {
 	// Address of the health and metrics endpoints, host:port. Port 0 takes a free one and prints it. One that other hosts reach needs a token, tls, or both.
 	Listen string `yaml:"listen" default:"127.0.0.1:8085"`
-	// What a request has to bring, as "Authorization: Bearer …", but for /livez, since probes cannot send it; never printed. At least 16 letters, digits or any of -._~+/=.
+	// What a request must send, as "Authorization: Bearer …", except for /livez, since probes cannot send it; never printed. At least 16 letters, digits or any of -._~+/=.
 	Token Secret `yaml:"token" rotates:"all" example:"\"${file:secrets/ops.token}\""`
 	// Answer over https only.
 	TLS *ServerTLS `yaml:"tls"`

@@ -28,13 +28,13 @@ type ServerTLS struct {
 	Cert string `yaml:"cert" required:"true" rotates:"all" example:"ops.pem"`
 	// Key of the certificate: a PEM file or text; never printed.
 	Key Secret `yaml:"key" required:"true" rotates:"all" example:"ops.key"`
-	// Authorities of client certificates. With it a request without such a certificate is refused, but for /livez. A PEM file or text.
+	// Authorities of client certificates. With it a request without such a certificate is refused, except for /livez. A PEM file or text.
 	CA string `yaml:"ca" rotates:"all"`
 
 	at *positions
 }
 
-// Client returns the settings for crypto/tls (TLS 1.2 at least), reading the files anew at each call. A nil TLS gives nil: no
+// Client returns the settings for crypto/tls (TLS 1.2 at least), reading the files again at each call. A nil TLS gives nil: no
 // encryption. Certificates of servers are always verified. Errors never repeat a value.
 func (t *TLS) Client() (*tls.Config, error) {
 	if t == nil {
@@ -58,7 +58,7 @@ func (t *TLS) Client() (*tls.Config, error) {
 	return settings, nil
 }
 
-// Server returns the settings for crypto/tls (TLS 1.2 at least), reading the files anew at each call. A client's certificate is
+// Server returns the settings for crypto/tls (TLS 1.2 at least), reading the files again at each call. A client's certificate is
 // verified if it shows one; whether it had to is the caller's to ask (ClientCAs is nil without ca). A nil ServerTLS gives nil: no
 // encryption. Errors never repeat a value.
 func (s *ServerTLS) Server() (*tls.Config, error) {

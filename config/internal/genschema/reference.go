@@ -17,8 +17,8 @@ const preface = `# Configuration reference
 Written by ` + "`go generate ./config`" + ` from the fields of package config: do not edit it by hand.
 
 A file is strict YAML: unknown keys, wrong types and empty values are errors that name file, line and column. Every text may
-hold ` + "`${env:NAME}` or `${file:PATH}`" + ` (relative to the config file; the newline at the end is left out), and so may stand for
-a number; an unset or empty variable and an empty file are errors, and the content is never printed. ` + "`$${`" + ` stands for a
+hold ` + "`${env:NAME}` or `${file:PATH}`" + ` (relative to the config file; the newline at the end is left out), also in place of
+a number; an unset or empty variable and an empty file are errors, and the content is never printed. ` + "`$${`" + ` is a
 literal ` + "`${`" + `. Durations are written like ` + "`250ms`, `60s`, `168h`, `7d`" + `, sizes like ` + "`16MB`" + ` (powers of 1000) or
 ` + "`16MiB`" + ` (powers of 1024). [sample.yaml](sample.yaml) has every key, [minimal.yaml](minimal.yaml) the necessary ones.
 
