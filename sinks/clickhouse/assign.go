@@ -180,7 +180,7 @@ func gap(topic string, partition int32, have, start int64) error {
 // loadTopic reads what ClickHouse knows of the topic: generations on all partitions, and what the view shows.
 func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic) error {
 	if t.Progress {
-		return l.progress.load(ctx, l, t)
+		return l.progress.load(ctx, l.ledger, t, ownState{l.o.Prefix, l.topics, l.quarantines})
 	}
 	if err := l.loadGenerations(ctx, t); err != nil {
 		return err

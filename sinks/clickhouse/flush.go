@@ -250,7 +250,7 @@ func (l *Loader) writeApplied(ctx context.Context) error {
 // nothing while the partition seeks.
 func (l *Loader) appliedNext(p *apply.Partition) int64 {
 	if p.Topic.Progress {
-		return l.progress.done(p.Next)
+		return l.progress.appliedUpTo(p.Next)
 	}
 	if p.Seek != nil { // since the batch began
 		return min(p.Next, p.Seek.From)

@@ -22,6 +22,7 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/schemas/registry"
+	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -39,7 +40,7 @@ type world struct {
 	registry schemas.Registry
 	known    map[string]map[string]int64 // progress offsets already told
 	offsets  map[string]map[string]int64 // last data offset + 1
-	tables   map[string]progressTable
+	tables   map[string]complete.Table
 	epoch    uint32
 	lsn      cdc.LSN
 	full     bool
@@ -52,7 +53,7 @@ func newWorld(t testing.TB) *world {
 	n := worlds.Add(1)
 	w := &world{
 		t: t, ctx: ctx, prefix: fmt.Sprintf("w%d", n), database: fmt.Sprintf("db%d", n), epoch: 1, lsn: 0x1000000, full: true,
-		known: map[string]map[string]int64{}, offsets: map[string]map[string]int64{}, tables: map[string]progressTable{},
+		known: map[string]map[string]int64{}, offsets: map[string]map[string]int64{}, tables: map[string]complete.Table{},
 	}
 	var err error
 	w.connect()
@@ -271,7 +272,7 @@ func (w *world) see(r *kgo.Record) {
 }
 
 func (w *world) progressRecord() *kgo.Record {
-	p := progressRecord{Format: 1, Epoch: w.epoch, CommitLSN: w.lsn.String(), Ordinal: 1, LSN: (w.lsn + 0x20).String(), TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
+	p := complete.Record{Format: 1, Epoch: w.epoch, CommitLSN: w.lsn.String(), Ordinal: 1, LSN: (w.lsn + 0x20).String(), TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
 	p.Offsets = map[string]map[string]int64{}
 	for topic, parts := range w.offsets {
 		for id, next := range parts {
@@ -287,7 +288,7 @@ func (w *world) progressRecord() *kgo.Record {
 			w.known[topic][id] = next
 		}
 	}
-	w.full, w.tables = false, map[string]progressTable{}
+	w.full, w.tables = false, map[string]complete.Table{}
 	value, err := json.Marshal(p)
 	require.NoError(w.t, err)
 	return &kgo.Record{Topic: schemas.ProgressTopic(w.prefix), Value: value}

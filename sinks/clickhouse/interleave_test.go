@@ -12,6 +12,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -57,9 +58,9 @@ func TestNotExactWhileCopiedAgain(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "named")
 	w.begin().insert(tab, "1", "stale").commit()
-	w.tables["public.named"] = progressTable{Phase: cdc.TableExcluded, Generation: 1}
+	w.tables["public.named"] = complete.Table{Phase: cdc.TableExcluded, Generation: 1}
 	w.idle()
-	w.tables["public.named"] = progressTable{Phase: cdc.TableCopying, Generation: 2}
+	w.tables["public.named"] = complete.Table{Phase: cdc.TableCopying, Generation: 2}
 	x := w.begin().open(tab)
 	x.commit()
 	w.load()
@@ -67,7 +68,7 @@ func TestNotExactWhileCopiedAgain(t *testing.T) {
 	require.Equal(t, []string{"1\tstale"}, w.query("SELECT * FROM DB.named"))
 	require.False(t, w.complete("public.named").Exact)
 	require.False(t, w.complete("").Exact)
-	w.tables["public.named"] = progressTable{Phase: cdc.TableStreaming, Generation: 2}
+	w.tables["public.named"] = complete.Table{Phase: cdc.TableStreaming, Generation: 2}
 	x = w.begin()
 	x.end(tab, x.snapshot()).commit()
 	w.wait()
@@ -88,25 +89,13 @@ func TestLiftKeepsLaterQuarantine(t *testing.T) {
 	require.True(t, two.Skips("public.a", 2))
 }
 
-// TestDotInSchema: the topic's own name says which table it is; a guess from the name with its dot must not let the table pass.
-func TestDotInSchema(t *testing.T) {
-	l := &Loader{o: Options{Prefix: "p"}, topics: map[string]*apply.Topic{}}
-	g := &progress{topics: map[string]string{}}
-	g.know(l, "a.b.c")
-	topics := []string{"p.a_x002E_b.c"}
-	g.named(topics[0], "a.b.c")
-	require.Equal(t, topics, apply.SortedKeys(g.topics))
-	g.know(l, "a.b.c")
-	require.Equal(t, topics, apply.SortedKeys(g.topics))
-}
-
 // TestPausedOutlivesOwnership: the client stays paused when the partition goes and comes back, so that must not be forgotten.
 func TestPausedOutlivesOwnership(t *testing.T) {
-	g := &progress{owned: true, paused: true, pending: make([]pendingRecord, 3)}
+	g := &progress{tracker: complete.NewTracker("p", ownState{}, nil), paused: true}
 	g.forget()
 	require.True(t, g.paused)
-	require.False(t, g.owned)
-	require.Empty(t, g.pending)
+	require.Nil(t, g.tracker)
+	require.Zero(t, g.pending())
 }
 
 // TestBasesAtOnce: how many bases are read follows from how large they are.

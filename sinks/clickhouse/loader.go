@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -151,8 +151,8 @@ func (l *Loader) nextWait() time.Duration {
 	switch {
 	case !l.batch.empty():
 		return max(l.o.FlushInterval/10, time.Millisecond)
-	case len(l.progress.pending) > 0:
-		return lookInterval
+	case l.progress.pending() > 0:
+		return complete.PollInterval
 	}
 	return idleWait
 }
@@ -205,8 +205,10 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.patience(); err != nil {
 		return err
 	}
-	if err := l.progress.advance(ctx, l); err != nil {
-		return err
+	if tracker := l.progress.tracker; tracker != nil {
+		if err := tracker.Advance(ctx, facts{l.retry, l.kc, l.admin, l.ledger, l.topics}); err != nil {
+			return err
+		}
 	}
 	l.progress.throttle(l.kc, schemas.ProgressTopic(l.o.Prefix))
 	return nil
@@ -270,7 +272,7 @@ func (l *Loader) takeOne(ctx context.Context, p *apply.Partition, rec *kgo.Recor
 	if !p.Topic.Progress {
 		return l.take(ctx, p, rec)
 	}
-	return l.progress.takeOne(ctx, l, p, rec)
+	return l.takeProgress(ctx, p, rec)
 }
 
 // fetchErrors stops for what no waiting can mend, and shows the rest.
@@ -314,15 +316,4 @@ func (l *Loader) stop(err error) {
 	if l.stopped == nil {
 		l.stopped = err
 	}
-}
-
-// topicOf is the topic of a table's real name; a schema's name may hold a dot only if it is known from a topic.
-func (l *Loader) topicOf(table string) string {
-	for name, t := range l.topics {
-		if t.Table == table {
-			return name
-		}
-	}
-	schema, rel, _ := strings.Cut(table, ".")
-	return schemas.TopicName(l.o.Prefix, schema, rel)
 }

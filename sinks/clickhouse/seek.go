@@ -11,6 +11,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -64,24 +65,22 @@ func (l *Loader) opens(ctx context.Context, above uint32, rec *kgo.Record) (bool
 	return err == nil && c.Kind == avro.ControlOpen && c.Generation > above, nil
 }
 
-// found reports whether a record of the progress topic is the one that is sought, and remembers it.
-func (g *progress) found(ctx context.Context, l *Loader, rec *kgo.Record, r *progressRecord) (bool, error) {
+// seekProgress reports whether a record of the progress topic is the one that is sought, and remembers it.
+func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset int64, r *complete.Record) (found bool, err error) {
+	seek := l.progress.seek
 	switch {
-	case g.seek.Renewed && (!r.Full || r.Epoch <= g.seek.Above):
-		return false, g.seek.Passed(rec.Offset + 1)
+	case seek.Renewed && (!r.Full || r.Epoch <= seek.Above):
+		return false, seek.Passed(offset + 1)
 	case !r.Full:
 		return false, nil // without a full record not all constraints are known
 	}
-	if g.seek.Renewed { // before `complete` has the later epoch, by which it would be sought again
-		id := l.topics[rec.Topic].ID
-		err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error {
-			return l.ledger.WriteApplied(ctx, ledger.Applied{TopicID: id, Topic: rec.Topic, Partition: rec.Partition, Next: rec.Offset})
-		})
-		if err != nil {
+	if seek.Renewed { // before `complete` has the later epoch, by which it would be sought again
+		here := ledger.Applied{TopicID: at.Topic.ID, Topic: at.Topic.Name, Partition: at.ID, Next: offset}
+		if err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error { return l.ledger.WriteApplied(ctx, here) }); err != nil {
 			return false, err
 		}
 	}
-	g.seek = nil
+	l.progress.seek = nil
 	return true, nil
 }
 

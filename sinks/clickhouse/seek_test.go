@@ -12,6 +12,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -141,7 +142,7 @@ func TestRenewedTopics(t *testing.T) {
 
 	w.epoch, w.lsn, w.full = 2, 0x500, true // the restored source is behind, too
 	x := w.begin().open(tab)
-	w.tables["public.renewed"] = progressTable{Phase: cdc.TableStreaming, Generation: tab.gen}
+	w.tables["public.renewed"] = complete.Table{Phase: cdc.TableStreaming, Generation: tab.gen}
 	x.commit()
 	w.begin().read(tab, x.snapshot(), "3", "copied").commit()
 	w.begin().end(tab, x.snapshot()).commit()
@@ -166,7 +167,7 @@ func (w *world) quarantined(tab *table, reason string, behind int) {
 	for range behind {
 		w.idle()
 	}
-	w.tables["public."+tab.rel.Name] = progressTable{Phase: cdc.TableQuarantined, Reason: reason, Generation: tab.gen}
+	w.tables["public."+tab.rel.Name] = complete.Table{Phase: cdc.TableQuarantined, Reason: reason, Generation: tab.gen}
 	w.idle()
 }
 

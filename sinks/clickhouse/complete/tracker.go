@@ -1,0 +1,215 @@
+package complete
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
+)
+
+// Tracker folds the progress topic into points of `complete`, in the loader that has that topic's one partition.
+//
+// Capture writes a progress record with each commit: the commit's position and, by topic and partition, the offset that follows the
+// last record up to it (only what changed, except in full records). Each offset is a constraint: records below it must be applied.
+//
+// Invariant: a table is written complete up to a point only if, for every pending or dropped record up to that point, all
+// constraints on the table's topic were met; everything ("") only if all constraints on all topics were. A constraint is met once the
+// applied offset of its partition has reached it, where "applied" belongs to the very topic that the record speaks of:
+//
+//	Take(record):
+//	    for each offset of the record:
+//	        append a constraint
+//	        require the topic's id, unless the partition is this loader's and is still below the offset
+//	Advance:
+//	    ask Kafka for the required topic ids; an id that changed drops what other loaders applied to the former topic
+//	    read other loaders' applied offsets of partitions that something waits for; only those of the known id count
+//	    drop constraints that can never be met (see below)
+//	    drop constraints that are met; find, by topic, the first record that still has one
+//	    write, by table, the point of the record before its first waiting one; for "", the minimum over all topics
+//	    forget the records before the first waiting one: only up to there does the progress topic count as applied
+//
+// The id is asked for after the record was read, because the record names its topics only by name. A topic may have been deleted and
+// made again since; what was applied to the former one says nothing about the offsets of the new one.
+//
+// A constraint on a topic that was deleted before it was loaded can never be met. It is dropped once the topic that has the name now
+// cannot be what the record speaks of (it ends below the offset) and continues from a copy that is newer than all of the former
+// topic: that copy's open record is in ClickHouse, so the table is not exact until the view shows the copy, which has everything. It
+// is dropped, too, where no topic has the name and capture has excluded the table since: nothing more comes of it, and
+// complete_up_to has no row of it.
+//
+// Rejected: each loader writing its own points (the minimum over loaders needs to know which loaders there are, and one that is gone
+// would stop it); taking the position of the last applied record of each partition (an idle table would never advance); comparing
+// with offsets of the consumer group (they are not written in one transaction with the rows, and rule 21 starts from ClickHouse).
+//
+// A Tracker is not safe for concurrent use.
+type Tracker struct {
+	prefix string
+	own    Own
+	// pending are the records up to which not everything is complete, in order.
+	pending []pendingRecord
+	// topics maps the topic of each table that is known to its name.
+	topics map[string]string
+	// written is what `complete` has, by table.
+	written map[string]ledger.Point
+	// applied is what other loaders have applied, as last read, to the topics of these ids.
+	applied map[partition]int64
+	ids     map[string]uuid.UUID
+	// unresolved are the topics whose ids must be asked for before their constraints can count as met.
+	unresolved map[string]bool
+	// Times of the last Advance, of asking for all awaited ids, and of looking for constraints that can never be met.
+	advanced, resolved, dropped time.Time
+}
+
+// Own is what the loader knows without asking anyone.
+type Own interface {
+	// Applied gives how far a partition that is assigned to this loader is applied; ok is false for any other partition.
+	Applied(topic string, partition int32) (next int64, ok bool)
+	// TopicOf gives the topic of a table, or a guess if no topic is known to be its own.
+	TopicOf(table string) string
+	// Excluded reports whether capture no longer follows the table.
+	Excluded(table string) bool
+}
+
+// pendingRecord is a progress record: complete once every constraint up to it is met.
+type pendingRecord struct {
+	offset int64
+	at     ledger.Point
+	unmet  []constraint
+}
+
+type partition struct {
+	topic string
+	id    int32
+}
+
+// constraint: offsets below next must be applied.
+type constraint struct {
+	partition
+	next int64
+}
+
+// NewTracker begins with the points that `complete` has. The topics of tables begin with prefix.
+func NewTracker(prefix string, own Own, points []ledger.Point) *Tracker {
+	t := &Tracker{
+		prefix: prefix, own: own, topics: map[string]string{}, written: map[string]ledger.Point{}, applied: map[partition]int64{},
+		ids: map[string]uuid.UUID{}, unresolved: map[string]bool{},
+	}
+	for _, p := range points {
+		if t.written[p.Table] = p; p.Table != "" {
+			t.guessTopic(p.Table)
+		}
+	}
+	return t
+}
+
+// Epoch is the one of the last point up to which everything was complete; 0 if there is none.
+func (t *Tracker) Epoch() uint32 { return t.written[""].Position.Epoch }
+
+// Pending counts the records that wait.
+func (t *Tracker) Pending() int { return len(t.pending) }
+
+// AppliedUpTo gives the offset up to which the progress topic counts as applied if next is the one to read.
+func (t *Tracker) AppliedUpTo(next int64) int64 {
+	if len(t.pending) > 0 {
+		return t.pending[0].offset
+	}
+	return next
+}
+
+// Take takes the record at an offset. It gives what the record says about the quarantine of tables, to be written before the record
+// counts as applied. An error means that the topic has records that capture does not write.
+func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine, err error) {
+	for _, c := range r.constraints {
+		schema, table, ok := schemas.SplitTopic(c.topic, t.prefix)
+		if !ok {
+			return nil, cdc.Failed("progress record: topic %q is no table's", c.topic)
+		}
+		t.setTopic(c.topic, schema+"."+table)
+		t.requireTopicID(c)
+	}
+	for table, state := range r.Tables {
+		t.guessTopic(table)
+		if states, err = appendState(states, table, state, r.version(offset)); err != nil {
+			return nil, err
+		}
+	}
+	if r.Full {
+		if states, err = t.excludeUnnamed(states, r, offset); err != nil {
+			return nil, err
+		}
+	}
+	t.pending = append(t.pending, pendingRecord{offset: offset, at: r.point, unmet: slices.Clone(r.constraints)})
+	return states, nil
+}
+
+// excludeUnnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state since, and does
+// not follow them.
+func (t *Tracker) excludeUnnamed(states []ledger.Quarantine, r *Record, offset int64) (_ []ledger.Quarantine, err error) {
+	for table, at := range t.written {
+		if _, named := r.Tables[table]; named || table == "" || at.Position.Epoch >= r.Epoch {
+			continue
+		}
+		if states, err = appendState(states, table, Table{Phase: cdc.TableExcluded}, r.version(offset)); err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
+
+func appendState(states []ledger.Quarantine, table string, state Table, version uint64) ([]ledger.Quarantine, error) {
+	q, err := state.quarantine(table)
+	q.Version = version
+	return append(states, q), err
+}
+
+// guessTopic guesses the topic of a table of which no record has named it; a schema with a dot in its name makes the guess wrong.
+func (t *Tracker) guessTopic(table string) {
+	for _, known := range t.topics {
+		if known == table {
+			return
+		}
+	}
+	t.topics[t.own.TopicOf(table)] = table
+}
+
+// setTopic takes the table that a topic's own name says, in place of a guess: nothing ever blocks a topic that does not exist.
+func (t *Tracker) setTopic(topic, table string) {
+	if t.topics[topic] == table {
+		return
+	}
+	maps.DeleteFunc(t.topics, func(_, known string) bool { return known == table })
+	t.topics[topic] = table
+}
+
+// appliedTo gives how far a partition is applied, as far as is known.
+func (t *Tracker) appliedTo(p partition) int64 {
+	if next, ok := t.own.Applied(p.topic, p.id); ok {
+		return next
+	}
+	return t.applied[p]
+}
+
+// isOwn reports whether the partition is this loader's.
+func (t *Tracker) isOwn(p partition) bool {
+	_, ok := t.own.Applied(p.topic, p.id)
+	return ok
+}
+
+// awaited lists the topics of the unmet constraints that are wanted.
+func (t *Tracker) awaited(wanted func(constraint) bool) (topics []string) {
+	seen := map[string]bool{}
+	for i := range t.pending {
+		for _, c := range t.pending[i].unmet {
+			if !seen[c.topic] && wanted(c) {
+				seen[c.topic] = true
+				topics = append(topics, c.topic)
+			}
+		}
+	}
+	return topics
+}
