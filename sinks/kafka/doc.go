@@ -1,5 +1,5 @@
 // Package kafka is the durable sink: it stores chunks of encoded records in Kafka, exactly once, one Kafka transaction for
-// each commit of the capture loop (rules 3, 4, 7 and 8 of cdc/EXACTNESS.md, "Formats").
+// each commit of the capture loop (rules 3, 4, 7 and 8 of cdc/EXACTNESS.md).
 //
 // Everything that a capture must remember lives in the same transaction as the records: the point and the tables' state in
 // the state topic, and in the progress topic how far each partition reaches. So there is nothing beside Kafka to keep in step.
