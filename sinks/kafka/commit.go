@@ -63,7 +63,7 @@ func (s *Sink) end() error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("end the transaction, its outcome is unknown: %w", err)
+		return fmt.Errorf("%w: %w", errUnknownOutcome, err)
 	}
 	return nil
 }
@@ -79,29 +79,29 @@ func (s *Sink) produceState(p cdc.Point, changed []cdc.StateChange) error {
 		if t, ok := c.(cdc.TableState); ok {
 			s.ledger.table(&t)
 		}
-		records = append(records, &kgo.Record{Topic: s.stateTopic(), Key: key, Value: value})
+		records = append(records, &kgo.Record{Topic: s.o.stateTopic(), Key: key, Value: value})
 	}
 	if !p.Partial {
 		value, err := s.ledger.encode(p)
 		if err != nil {
 			return err
 		}
-		records = append(records, &kgo.Record{Topic: s.progressTopic(), Value: value})
+		records = append(records, &kgo.Record{Topic: s.o.progressTopic(), Value: value})
 	}
-	records = append(records, &kgo.Record{Topic: s.stateTopic(), Key: []byte(keyPoint), Value: encodePoint(p)})
+	records = append(records, &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyPoint), Value: encodePoint(p)})
 	s.produceOwn(records...)
 	return nil
 }
 
 // produceOwn hands over records of our own topics, and notes how far those of the state topic reach.
 func (s *Sink) produceOwn(records ...*kgo.Record) {
-	txn, state := s.txn, s.stateTopic()
+	txn, state := s.txn, s.o.stateTopic()
 	for _, r := range records {
 		s.client.Load().Produce(txn.ctx, r, func(r *kgo.Record, err error) {
 			if err != nil {
 				txn.note(r, err)
 			} else if r.Topic == state {
-				s.lastOwn.Store(r.Offset) // of one partition, in order
+				s.owner.last.Store(r.Offset) // of one partition, in order
 			}
 		})
 	}

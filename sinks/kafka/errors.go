@@ -11,6 +11,14 @@ import (
 	"dirtbike/cdc"
 )
 
+var (
+	errNotRecovered   = errors.New("Recover has not run")
+	errClosed         = errors.New("the sink is closed")
+	errRecoverFirst   = errors.New("only Recover can go on")
+	errTimedOut       = errors.New("the transaction was open longer than the transaction timeout")
+	errUnknownOutcome = errors.New("end the transaction, its outcome is unknown")
+)
+
 // RecordTooLarge says that a chunk holds a record that the topic would refuse. Nothing of the chunk was handed over and the
 // sink can be used on: the caller may quarantine the table. It is cdc.ErrRefused, since another try gives the same record.
 type RecordTooLarge struct {
@@ -20,22 +28,33 @@ type RecordTooLarge struct {
 	Bytes, Limit int
 }
 
-func (e *RecordTooLarge) Error() string {
-	return fmt.Sprintf("kafka sink: write: a record of topic %s has %d bytes, at most %d fit; nothing of its chunk was sent. "+
-		"Try: raise kafka.max_message_bytes and the topic's max.message.bytes", e.Topic, e.Bytes, e.Limit)
+func (e *RecordTooLarge) Error() string { return "kafka sink: write: " + e.problem().Error() }
+
+// Unwrap makes it a cdc.Problem of kind cdc.ErrRefused.
+func (e *RecordTooLarge) Unwrap() error { return e.problem() }
+
+func (e *RecordTooLarge) problem() *cdc.Problem {
+	return cdc.Refused("a record has %d bytes, at most %d fit", e.Bytes, e.Limit).At("topic " + e.Topic).
+		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes and the topic's max.message.bytes")
 }
 
-// Unwrap makes it cdc.ErrRefused.
-func (e *RecordTooLarge) Unwrap() error { return cdc.ErrRefused }
+// refuse makes the problem of what another try cannot fix: capture stops with it, and somebody decides (cdc.ErrRefused).
+func refuse(format string, args ...any) *cdc.Problem {
+	return cdc.Refused(format, args...).Keeps("What is committed to Kafka is safe")
+}
 
-// refuse makes the error of what another try cannot mend: capture stops with it, and somebody decides (cdc.ErrRefused). try is
-// the way out.
-func refuse(try, format string, args ...any) error {
-	return fmt.Errorf("%w: %w; what is committed to Kafka is safe. Try: %s", cdc.ErrRefused, fmt.Errorf(format, args...), try)
+// badClient makes the problem of options that the client refuses.
+func badClient(err error) *cdc.Problem {
+	return refuse("make the client").Because(err).Fix("correct the kafka section")
+}
+
+// unreadable makes the problem of a record that this release cannot read.
+func unreadable(format string, args ...any) *cdc.Problem {
+	return refuse(format, args...).Fix("upgrade dirtbike to the release that wrote it").Fix(cdc.ResnapshotAllCommand)
 }
 
 // isFenced reports whether err is the broker's refusal of this producer: a newer one has its transactional id, or its transaction was
-// ended (Sink.refused).
+// ended (Sink.whyRefused).
 func isFenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
@@ -55,23 +74,23 @@ func isDenied(err error) bool {
 		kerr.TransactionalIDAuthorizationFailed)
 }
 
-// wayOut says what somebody has to do about an error of Kafka that another try cannot mend. It is empty for every other one:
-// the network, leaders, coordinators, timeouts, and codes that may mean something passing too (INVALID_RECORD, which some brokers
+// wayOut says what somebody has to do about an error of Kafka that another try cannot fix. It is empty for every other one:
+// the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some brokers
 // answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
-func (s *Sink) wayOut(err error) string {
+func (o *Options) wayOut(err error) string {
 	switch {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
-		return fmt.Sprintf("grant Write and Describe on transactional id %q", s.o.TransactionalID)
+		return fmt.Sprintf("grant Write and Describe on transactional id %q", o.TransactionalID)
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return "grant IdempotentWrite on the cluster, and Create where topics are missing"
 	case isDenied(err):
 		return fmt.Sprintf("grant Read, Write, Create, Describe and DescribeConfigs on topics with prefix %q and on %q and %q",
-			s.o.Prefix+".", s.stateTopic(), s.progressTopic())
+			o.Prefix+".", o.stateTopic(), o.progressTopic())
 	case isOneOf(err, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState):
 		return "check mechanism, user and password under kafka.sasl, and the brokers' listener"
 	case isOneOf(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):
 		return fmt.Sprintf("set the topic's max.message.bytes to at least kafka.max_message_bytes=%d, or lower that setting: "+
-			"a larger row then quarantines its table only", s.o.MaxMessageBytes)
+			"a larger row then quarantines its table only", o.MaxMessageBytes)
 	case errors.Is(err, kerr.UnsupportedCompressionType):
 		return "choose another kafka.compression, one that the brokers know"
 	case isOneOf(err, kerr.UnsupportedVersion, kerr.UnsupportedForMessageFormat):
@@ -84,23 +103,22 @@ func (s *Sink) wayOut(err error) string {
 // TLS names the keys of the config that decide whether a handshake with a broker succeeds.
 var TLS = cdc.TLSKeys{Address: "kafka.brokers", CA: "kafka.tls.ca", Cert: "kafka.tls.cert", Use: "kafka.tls"}
 
-// explain makes an error of the client one line that says what is safe and what to do. It is cdc.ErrFenced, cdc.ErrRefused, or
-// worth another try.
-func (s *Sink) explain(doing string, err error) error {
+// explain makes an error of the client a problem with a way out where there is one. It is cdc.ErrFenced, cdc.ErrRefused, or worth
+// another try.
+func (o *Options) explain(doing string, err error) error {
 	switch {
 	case errors.Is(err, cdc.ErrFenced):
 		return err
 	case isFenced(err):
-		return fmt.Errorf("kafka sink: %s: %w: a newer producer has the transactional id %q (%w); what this one had not committed is not in Kafka. "+
-			"Try: stop one of the two captures, or give this one a slot and prefix of its own", doing, cdc.ErrFenced, s.o.TransactionalID, err)
+		err = cdc.Failed("a newer producer has the transactional id %q", o.TransactionalID).Of(cdc.ErrFenced).Because(err).
+			Keeps("What this one had not committed is not in Kafka").
+			Fix("stop one of the two captures").Fix("give this one a slot and prefix of its own")
 	case errors.Is(err, cdc.ErrRefused):
-		return fmt.Errorf("kafka sink: %s: %w", doing, err)
-	case s.wayOut(err) != "":
-		return fmt.Errorf("kafka sink: %s: %w", doing, refuse(s.wayOut(err), "%w", err))
+	case o.wayOut(err) != "":
+		err = refuse("Kafka refuses").Because(err).Fix("%s", o.wayOut(err))
 	case errors.Is(err, errTimedOut):
-		return fmt.Errorf("kafka sink: %s: %w (%s); Kafka drops its records. Try: look at the brokers' health, or raise kafka.transaction_timeout",
-			doing, err, s.o.TransactionTimeout)
-	default:
-		return fmt.Errorf("kafka sink: %s: %w", doing, err)
+		err = cdc.Failed("Kafka drops the records of a transaction that is open for more than %s", o.TransactionTimeout).Because(err).
+			Fix("check the brokers' health").Fix("raise kafka.transaction_timeout")
 	}
+	return fmt.Errorf("kafka sink: %s: %w", doing, err)
 }

@@ -18,16 +18,19 @@ type WrongSetting struct {
 	// Topic, and the Key of its setting that must have the value Wants.
 	Topic, Key, Wants string
 
-	err error
+	problem *cdc.Problem
 }
 
-func (e *WrongSetting) Error() string { return e.err.Error() }
+func (e *WrongSetting) Error() string { return e.problem.Error() }
 
-// Unwrap makes it cdc.ErrRefused.
-func (e *WrongSetting) Unwrap() error { return e.err }
+// Unwrap gives the cdc.Problem.
+func (e *WrongSetting) Unwrap() error { return e.problem }
 
-func wrongSetting(topic, key, wants string, err error) error {
-	return &WrongSetting{topic, key, wants, err}
+// wrongSetting makes a WrongSetting whose way out is the command that changes the setting.
+func wrongSetting(topic, key, wants, format string, args ...any) *WrongSetting {
+	problem := refuse(format, args...).At("topic "+topic).
+		Fix("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s", topic, key, wants)
+	return &WrongSetting{topic, key, wants, problem}
 }
 
 // WrongPartitions says that a topic has another partition count than the pipeline. It is cdc.ErrRefused.
@@ -36,13 +39,13 @@ type WrongPartitions struct {
 	Topic string
 	Have  int
 
-	err error
+	problem *cdc.Problem
 }
 
-func (e *WrongPartitions) Error() string { return e.err.Error() }
+func (e *WrongPartitions) Error() string { return e.problem.Error() }
 
-// Unwrap makes it cdc.ErrRefused.
-func (e *WrongPartitions) Unwrap() error { return e.err }
+// Unwrap gives the cdc.Problem.
+func (e *WrongPartitions) Unwrap() error { return e.problem }
 
 // Inspected is what Inspect found of one topic.
 type Inspected struct {
@@ -59,59 +62,60 @@ const inspectors = 8
 // Inspect compares the pipeline's own topics and those of tables with what a start would make or accept, at any time before Close,
 // and changes nothing: a topic that is not there is only asked for with "validate only". An error says that Kafka did not answer.
 func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, error) {
+	const doing = "inspect the topics"
 	if errors.Is(s.broken, errClosed) {
-		return nil, s.explain("inspect the topics", errClosed)
+		return nil, s.o.explain(doing, errClosed)
 	}
 	client, err := kgo.NewClient(s.o.readerOptions()...)
 	if err != nil {
-		return nil, s.explain("inspect the topics", refuse("correct the kafka section", "make the client: %w", err))
+		return nil, s.o.explain(doing, badClient(err))
 	}
 	defer client.Close()
-	looking := &Sink{o: s.o, log: zap.NewNop(), adm: kadm.NewClient(client)}
-	all := looking.ownTopics()
+	admin := &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: zap.NewNop()}
+	all := admin.own()
 	for _, t := range topics {
-		all = append(all, looking.tableTopic(t))
+		all = append(all, admin.table(t))
 	}
 	found := make([]Inspected, len(all))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inspectors)
 	for i, w := range all {
 		group.Go(func() (err error) {
-			found[i], err = looking.inspect(ctx, w)
+			found[i], err = admin.inspect(ctx, w)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, s.explain("inspect the topics", err)
+		return nil, s.o.explain(doing, err)
 	}
 	return found, nil
 }
 
-// inspect looks at one topic; err is what concerns all of them.
-func (s *Sink) inspect(ctx context.Context, w wanted) (found Inspected, err error) {
+// inspect compares one topic; err is what concerns all of them.
+func (a *topicAdmin) inspect(ctx context.Context, w wanted) (found Inspected, err error) {
 	found = Inspected{Topic: w.name, Exists: true}
-	detail, err := s.describe(ctx, w.name)
+	detail, err := a.describe(ctx, w.name)
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		found.Exists = false
-		found.Err, err = s.wouldCreate(ctx, w)
+		found.Err, err = a.wouldCreate(ctx, w)
 	case isDenied(err):
-		found.Err, err = s.explain("look up topic "+w.name, err), nil
+		found.Err, err = a.options.explain("look up topic "+w.name, err), nil
 	case err == nil:
 		if found.Err = w.count(detail); found.Err == nil {
-			found.Err = s.checkSettings(ctx, w)
+			found.Err = a.checkSettings(ctx, w)
 		}
 	}
 	return found, err
 }
 
 // wouldCreate asks the brokers whether they would create the topic.
-func (s *Sink) wouldCreate(ctx context.Context, w wanted) (why, err error) {
-	replication, settings, err := s.creation(ctx, w)
+func (a *topicAdmin) wouldCreate(ctx context.Context, w wanted) (why, err error) {
+	replication, settings, err := a.creation(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	responses, err := s.adm.ValidateCreateTopics(ctx, w.partitions, replication, settings, w.name)
+	responses, err := a.adm.ValidateCreateTopics(ctx, w.partitions, replication, settings, w.name)
 	if err != nil {
 		return nil, err
 	}

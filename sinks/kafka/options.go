@@ -19,7 +19,7 @@ type Options struct {
 	Client []kgo.Opt
 	// Prefix is the first part of all topic names; it names the pipeline.
 	Prefix string
-	// TransactionalID is the producer's identity. Whoever recovers with the same one last fences all others.
+	// TransactionalID is the producer's identity. The one that recovers with it last fences all others.
 	TransactionalID string
 	// Partitions is the configured partition count of table topics. Recover refuses a stored pipeline with another one
 	// (rule 9); 0 does not compare.
@@ -33,8 +33,8 @@ type Options struct {
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
-	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or cannot be read, is warned of in
-	// place of being refused.
+	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or cannot be read, is
+	// warned of in place of being refused.
 	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
 	Compression string
@@ -70,20 +70,6 @@ var codecs = map[string]kgo.CompressionCodec{
 	"none":   kgo.NoCompression(),
 }
 
-// New makes a sink; it opens no connection, Recover does. Errors name the option that is wrong.
-func New(o Options) (*Sink, error) {
-	if err := o.complete(); err != nil {
-		return nil, fmt.Errorf("kafka sink: %w", err)
-	}
-	s := &Sink{o: o, log: o.Log, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}}
-	s.broken = errNotRecovered
-	s.metrics = newMetrics(s.bufferedBytes)
-	if err := s.metrics.register(o.Metrics); err != nil {
-		return nil, fmt.Errorf("kafka sink: register metrics: %w", err)
-	}
-	return s, nil
-}
-
 // complete checks the options and fills in what is 0.
 func (o *Options) complete() error {
 	switch {
@@ -101,7 +87,7 @@ func (o *Options) complete() error {
 	o.BufferBytes = max(orElse(o.BufferBytes, defaultBufferBytes), int64(o.MaxMessageBytes))
 	o.Log = orElse(o.Log, zap.NewNop())
 	if _, ok := codecs[o.Compression]; !ok {
-		return fmt.Errorf("compression %q is unknown. Try: lz4, zstd, snappy, gzip or none", o.Compression)
+		return cdc.Failed("compression %q is unknown", o.Compression).Fix("lz4, zstd, snappy, gzip or none")
 	}
 	if int(o.MaxMessageBytes) <= recordOverhead {
 		return fmt.Errorf("option MaxMessageBytes is %d, less than a record needs", o.MaxMessageBytes)
@@ -139,9 +125,12 @@ func (o *Options) clientOptions() []kgo.Opt {
 // have nothing to do with the size of rows.
 func (o *Options) ownMessageBytes() int32 { return max(o.MaxMessageBytes, leastOwnMessageBytes) }
 
+func (o *Options) stateTopic() string    { return schemas.StateTopic(o.Prefix) }
+func (o *Options) progressTopic() string { return schemas.ProgressTopic(o.Prefix) }
+
 // batchBytes is the largest batch of a topic.
 func (o *Options) batchBytes(topic string) int32 {
-	if topic == schemas.StateTopic(o.Prefix) || topic == schemas.ProgressTopic(o.Prefix) {
+	if topic == o.stateTopic() || topic == o.progressTopic() {
 		return o.ownMessageBytes()
 	}
 	return o.MaxMessageBytes

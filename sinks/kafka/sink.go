@@ -2,36 +2,51 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/zap"
 
 	"dirtbike/cdc"
-	"dirtbike/schemas"
 )
 
 // Sink is the durable sink. Recover comes first; it is the only way on after an error, except that a *RecordTooLarge from
-// Write leaves the sink as it was. All methods are for one goroutine at a time.
+// Write and a refusal of EnsureTopic leave the sink as it was. All methods are for one goroutine at a time.
+//
+// Invariant: the point in the state topic, the records up to it, the offsets in the progress topic and the tables' states are of one
+// Kafka transaction. So a reader of committed records sees all of a commit or nothing, and nothing beside Kafka has to be kept in step.
+//
+//	Write:   check every record of the chunk; begin if no transaction is open; produce, blocking while the buffer is full
+//	Commit:  flush                                        every record has its offset now
+//	         produce changed states, progress, the point  they hold these offsets
+//	         flush, EndTransaction                        the answer makes it cdc.Durable
+//	Recover: note where the state topic ends
+//	         InitProducerID                               fences the producer before; the broker aborts what it left open
+//	         make or check our own topics
+//	         commit a claim to the state topic            what a fenced producer finds (see claim)
+//	         wait until no transaction is open            EndTransaction is answered before its markers are written
+//	         read state, progress, and where progress is not of the state's point the ends of the tables' topics
+//
+// After any error the outcome of the open transaction is unknown, and all but Recover fails. Recover never assumes: it reads what
+// became of it.
+//
+// Rejected: to ask the coordinator what became of the last transaction (the takeover, which must come first, overwrites the answer);
+// to go on without Recover after an error that seems to have changed nothing (the client's errors do not say which these are); to leave
+// the offsets out and read the ends of all tables' topics at every start (as many requests as partitions, where one record says it).
 type Sink struct {
 	o       Options
-	log     *zap.Logger
 	metrics *metrics
 
 	client atomic.Pointer[kgo.Client] // nil before Recover and after Close; the buffer gauge reads it
-	adm    *kadm.Client
-	broken error // why only Recover can go on; nil while usable
+	topics *topicAdmin                // nil before Recover and after Close
+	broken error                      // why only Recover can go on; nil while usable
 
 	txn  *transaction // nil while none is open
 	open []*slab      // chunks whose records were handed over and not yet collected, oldest first
 	free []*slab
 
-	owner   claim        // of the last takeover
-	lastOwn atomic.Int64 // offset of the last record that this one wrote to the state topic, or of the one before its takeover
+	owner ownership // of the last takeover
 
 	byTopic map[*cdc.Topic]*topicState // saves hashing names on the row path
 	ledger  *ledger
@@ -39,11 +54,18 @@ type Sink struct {
 
 var _ cdc.Sink = (*Sink)(nil)
 
-var (
-	errNotRecovered = errors.New("Recover has not run")
-	errClosed       = errors.New("the sink is closed")
-	errTimedOut     = errors.New("the transaction was open longer than the transaction timeout")
-)
+// New makes a sink; it opens no connection, Recover does. Errors name the option that is wrong.
+func New(o Options) (*Sink, error) {
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("kafka sink: %w", err)
+	}
+	s := &Sink{o: o, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}, broken: errNotRecovered}
+	s.metrics = newMetrics(s.bufferedBytes)
+	if err := s.metrics.register(o.Metrics); err != nil {
+		return nil, fmt.Errorf("kafka sink: register metrics: %w", err)
+	}
+	return s, nil
+}
 
 // closeGrace bounds what Close and a failed Recover spend on tidying up at the broker.
 const closeGrace = 5 * time.Second
@@ -53,21 +75,18 @@ func (s *Sink) usable(doing string) error {
 	if s.broken == nil {
 		return nil
 	}
-	return fmt.Errorf("kafka sink: %s: only Recover can go on: %w", doing, s.broken)
+	return fmt.Errorf("kafka sink: %s: %w: %w", doing, errRecoverFirst, s.broken)
 }
 
 // poison makes err the reason why only Recover can go on, and gives the error for the caller.
 func (s *Sink) poison(doing string, err error) error {
-	err = s.explain(doing, s.refused(err))
+	err = s.o.explain(doing, s.whyRefused(err))
 	if s.broken == nil {
 		s.broken = err
 		s.metrics.failed(err)
 	}
 	return err
 }
-
-func (s *Sink) stateTopic() string    { return schemas.StateTopic(s.o.Prefix) }
-func (s *Sink) progressTopic() string { return schemas.ProgressTopic(s.o.Prefix) }
 
 func (s *Sink) bufferedBytes() float64 {
 	if c := s.client.Load(); c != nil {
@@ -117,5 +136,5 @@ func (s *Sink) drop() {
 		client.Close()
 	}
 	s.abandon()
-	s.adm = nil
+	s.topics = nil
 }

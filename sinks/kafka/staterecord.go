@@ -2,17 +2,26 @@ package kafka
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"dirtbike/cdc"
 )
 
-// The keys of the state topic, but for keyOwner.
+// The keys of the state topic; keyOwner is another one.
 const (
 	keyPoint    = "point"
 	keySource   = "source"
 	tablePrefix = "table:"
+)
+
+// Why a record of the state or progress topic cannot be read, where it is not its JSON.
+var (
+	errNewerFormat = errors.New("a later release wrote it")
+	errNoFormat    = errors.New("it has no format")
+	errUnknownKey  = errors.New("the key is unknown; another release wrote it, or the topic is not dirtbike's")
+	errOtherTable  = errors.New("the record is of another table than its key")
 )
 
 // lsnText is an LSN as JSON text, "X/Y": JSON numbers lose the low bits in many readers.
@@ -71,14 +80,11 @@ func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 	return key, value, nil
 }
 
-// unreadable is the way out of a record that this release cannot read.
-const unreadable = "upgrade dirtbike to the release that wrote it, or " + cdc.ResnapshotAllCommand
-
 // foldState applies one record of the state topic. A record that it cannot read is cdc.ErrRefused; the error names the key, never
 // the content.
 func foldState(state *cdc.State, key, value []byte) error {
 	if err := foldRecord(state, string(key), value); err != nil {
-		return refuse(unreadable, "state record %q: %w", key, err)
+		return unreadable("the state record cannot be read").At(fmt.Sprintf("key %q", key)).Because(err)
 	}
 	return nil
 }
@@ -97,7 +103,7 @@ func foldRecord(state *cdc.State, key string, value []byte) error {
 	case key == keyOwner:
 		return nil // says who wrote, not what
 	default:
-		return fmt.Errorf("the key is unknown; another release wrote it, or the topic is not dirtbike's")
+		return errUnknownKey
 	}
 }
 
@@ -117,7 +123,7 @@ func foldTable(state *cdc.State, name string, value []byte) error {
 		return err
 	}
 	if t.Name() != name {
-		return fmt.Errorf("the record is of table %q", t.Name())
+		return errOtherTable
 	}
 	state.Tables[name] = t
 	return nil
@@ -146,10 +152,10 @@ func checkFormat(value []byte) error {
 		return err
 	}
 	if r.Format > cdc.StateFormat {
-		return fmt.Errorf("it has format %d, this release reads up to %d", r.Format, cdc.StateFormat)
+		return fmt.Errorf("%w: it has format %d, this release reads up to %d", errNewerFormat, r.Format, cdc.StateFormat)
 	}
 	if r.Format < 1 {
-		return fmt.Errorf("it has no format")
+		return errNoFormat
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,24 +42,30 @@ func TestStateRecords(t *testing.T) {
 }
 
 func TestStateRecordsThatAreRefused(t *testing.T) {
-	for _, test := range []struct{ key, value, want string }{
-		{"point", `{"format":2}`, "it has format 2, this release reads up to 1"},
-		{"whatever", `{"format":2}`, "it has format 2"},
-		{"whatever", `{"format":1}`, "the key is unknown"},
-		{"", `{"format":1}`, "the key is unknown"},
-		{"point", `{}`, "it has no format"},
-		{"point", ``, "unexpected end"},
-		{"point", `{"format":1,"commit_lsn":"x"}`, "no slash"},
-		{"source", `{"format":1,"epoch":-1}`, "epoch"},
-		{"table:public.claims", `{"format":1,"schema":"public","table":"sites"}`, `the record is of table "public.sites"`},
+	for _, test := range []struct {
+		key, value string
+		want       error // nil: its JSON
+	}{
+		{"point", `{"format":2}`, errNewerFormat},
+		{"whatever", `{"format":2}`, errNewerFormat},
+		{"whatever", `{"format":1}`, errUnknownKey},
+		{"", `{"format":1}`, errUnknownKey},
+		{"point", `{}`, errNoFormat},
+		{"point", ``, nil},
+		{"point", `{"format":1,"commit_lsn":"x"}`, nil},
+		{"source", `{"format":1,"epoch":-1}`, nil},
+		{"table:public.claims", `{"format":1,"schema":"public","table":"sites"}`, errOtherTable},
 	} {
 		err := foldState(newState(), []byte(test.key), []byte(test.value))
-		require.ErrorIs(t, err, cdc.ErrRefused, test.key)
-		require.ErrorContains(t, err, test.want, test.key)
+		p := requireRefused(t, err, "upgrade dirtbike")
+		require.Equal(t, fmt.Sprintf("key %q", test.key), p.Where)
+		if test.want != nil {
+			require.ErrorIs(t, err, test.want, test.key)
+		}
 	}
 }
 
-// A state that a later release wrote stops Recover, and an operator is told what to do.
+// A state that a later release wrote stops Recover, and the error says what to do.
 func TestStateFromTheFutureStopsRecover(t *testing.T) {
 	seeds := fakeCluster(t).ListenAddrs()
 	o := options(seeds, "clinic")
@@ -66,11 +73,12 @@ func TestStateFromTheFutureStopsRecover(t *testing.T) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	require.NoError(t, err)
 	defer client.Close()
-	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: s.stateTopic(), Key: []byte("point"), Value: []byte(`{"format":9}`)}).FirstErr())
+	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: s.o.stateTopic(), Key: []byte("point"), Value: []byte(`{"format":9}`)}).FirstErr())
 	_, err = s.Recover(t.Context())
-	requireRefused(t, err, `topic _dirtbike.clinic.state offset`, `state record "point": it has format 9, this release reads up to 1`, "Try: upgrade dirtbike")
+	requireRefused(t, err, "upgrade dirtbike")
+	require.ErrorIs(t, err, errNewerFormat)
 	_, err = s.Commit(t.Context(), sinktest.PointAt(2))
-	require.ErrorContains(t, err, "only Recover can go on")
+	require.ErrorIs(t, err, errRecoverFirst)
 }
 
 // A state without its source is damaged, not a first start.
@@ -81,7 +89,7 @@ func TestStateWithoutSourceIsRefused(t *testing.T) {
 	_, err = s.Commit(t.Context(), sinktest.PointAt(2))
 	require.NoError(t, err)
 	_, err = s.Recover(t.Context())
-	requireRefused(t, err, "holds tables or a point but no source")
+	require.Equal(t, "topic _dirtbike.clinic.state", requireRefused(t, err, cdc.ResnapshotAllCommand).Where)
 }
 
 // Decoding never panics, and what it accepts survives a round trip.

@@ -182,8 +182,8 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 			continue
 		}
 		bad++
-		why, try := splitTry(t.Err)
-		why, _, _ = strings.Cut(why, "; what is committed to Kafka is safe")
+		problem := cdc.Explain(t.Err)
+		why, try := strings.TrimPrefix(problem.What, "topic "+t.Topic+": "), strings.TrimPrefix(cdc.WriteRemedies(problem.Try), "Try: ")
 		var value *kafka.WrongSetting
 		var partitions *kafka.WrongPartitions
 		slug := "kafka-topics"

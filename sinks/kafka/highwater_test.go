@@ -12,13 +12,13 @@ import (
 	"dirtbike/schemas"
 )
 
-// TestPastOutlivesTheState: where the state topic is lost, damaged or does not fit, a sink that is about to replace it goes on, and
-// the progress topic still tells the highest epoch and generations. Any other sink refuses.
-func TestPastOutlivesTheState(t *testing.T) {
+// TestHighWaterOutlivesTheState: where the state topic is lost, damaged or does not fit, a sink that is about to replace it goes on, and
+// the progress topic still says the highest epoch and generations. Any other sink refuses.
+func TestHighWaterOutlivesTheState(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(t *testing.T, client *kgo.Client, o *Options)
-		says   string // to a sink that is not to replace it; "" if it takes it for a first start
+		try    string // what a sink that is not to replace it says; "" if it takes it for a first start
 	}{
 		{"lost", func(t *testing.T, client *kgo.Client, o *Options) {
 			_, err := kadm.NewClient(client).DeleteTopic(t.Context(), schemas.StateTopic(o.Prefix))
@@ -26,8 +26,8 @@ func TestPastOutlivesTheState(t *testing.T) {
 		}, ""},
 		{"damaged", func(t *testing.T, client *kgo.Client, o *Options) {
 			require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: schemas.StateTopic(o.Prefix), Key: []byte("source"), Value: []byte("{")}).FirstErr())
-		}, "state record"},
-		{"other partitions", func(_ *testing.T, _ *kgo.Client, o *Options) { o.Partitions = 5 }, "kafka.partitions"},
+		}, "upgrade dirtbike"},
+		{"other partitions", func(_ *testing.T, _ *kgo.Client, o *Options) { o.Partitions = 5 }, "set it back to 3"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			seeds := fakeCluster(t).ListenAddrs()
@@ -45,11 +45,11 @@ func TestPastOutlivesTheState(t *testing.T) {
 			test.change(t, client, &o)
 
 			state, err := newSink(t, o).Recover(t.Context())
-			if test.says == "" {
+			if test.try == "" {
 				require.NoError(t, err)
 				require.Equal(t, cdc.PhaseNone, state.Source.Phase)
 			} else {
-				requireRefused(t, err, test.says)
+				requireRefused(t, err, test.try)
 			}
 			o.Anew = true
 			anew := newSink(t, o)

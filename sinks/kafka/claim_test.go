@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -13,16 +12,18 @@ import (
 	"dirtbike/cdc/sinktest"
 )
 
-// The one that is taken over from is told by whom.
+// The error of the one that is taken over from names the other one.
 func TestTakenOverNamesTheOther(t *testing.T) {
 	cluster, topic := fakeCluster(t), claims("clinic", 1)
 	old := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
 	started(t, options(cluster.ListenAddrs(), "clinic"), topic)
 	_, err := old.Commit(t.Context(), sinktest.PointAt(2))
 	require.ErrorIs(t, err, cdc.ErrFenced)
+	var by *takenOver
+	require.ErrorAs(t, err, &by)
 	host, hostErr := os.Hostname()
 	require.NoError(t, hostErr)
-	require.ErrorContains(t, err, fmt.Sprintf("by process %d on %s", os.Getpid(), host))
+	require.Equal(t, []any{os.Getpid(), host}, []any{by.by.Process, by.by.Host})
 }
 
 // The broker refuses the producer, and nobody has claimed the pipeline: it is no fencing, and Recover goes on.
@@ -75,7 +76,7 @@ func endedByTheCoordinator(t *testing.T, seeds []string, prefix string) {
 	require.NoError(t, err)
 	require.NoError(t, s.client.Load().Flush(t.Context()))
 	require.Eventually(t, func() bool {
-		stable, err := s.adm.ListCommittedOffsets(t.Context(), topic.Name)
+		stable, err := s.topics.adm.ListCommittedOffsets(t.Context(), topic.Name)
 		require.NoError(t, err)
 		return stable[topic.Name][0].Offset > 5 // the records and the marker of their end
 	}, 30*time.Second, 100*time.Millisecond)

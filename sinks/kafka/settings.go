@@ -1,0 +1,165 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+)
+
+// Settings of our own topics: small segments, so that the state stays short to read and retention is exact.
+const (
+	ownSegmentBytes = 8 << 20
+	ownSegmentTime  = time.Hour
+	ownDirtyRatio   = "0.1"
+)
+
+// table is how the topic of a table must be.
+func (a *topicAdmin) table(t *cdc.Topic) wanted {
+	return wanted{
+		name: t.Name, partitions: t.Partitions, settings: a.options.tableSettings(t), recount: "at a first start set kafka.partitions to its count",
+		check: func(have []kadm.Config) error { return a.checkTable(t, have) },
+	}
+}
+
+func (o *Options) tableSettings(t *cdc.Topic) map[string]string {
+	horizon := milliseconds(o.ReplayHorizon)
+	settings := map[string]string{"compression.type": "producer", "max.message.bytes": strconv.Itoa(int(o.MaxMessageBytes))}
+	if t.Compacted {
+		settings["cleanup.policy"] = "compact"
+		settings["min.compaction.lag.ms"] = horizon
+		settings["delete.retention.ms"] = horizon
+	} else {
+		settings["cleanup.policy"] = "delete"
+		settings["retention.ms"] = horizon
+	}
+	return settings
+}
+
+// own are the state and progress topics.
+func (a *topicAdmin) own() []wanted {
+	const recount = "delete it if it is empty"
+	o := a.options
+	settings := func(more map[string]string) map[string]string {
+		maps.Copy(more, map[string]string{
+			"compression.type":  "producer",
+			"max.message.bytes": strconv.Itoa(int(o.ownMessageBytes())),
+			"segment.bytes":     strconv.Itoa(ownSegmentBytes),
+			"segment.ms":        milliseconds(ownSegmentTime),
+		})
+		return more
+	}
+	state := wanted{
+		name: o.stateTopic(), partitions: 1, recount: recount,
+		settings: settings(map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": ownDirtyRatio}),
+	}
+	state.check = o.checkOwn(state.name, "compact", "the state would be lost in time")
+	progress := wanted{
+		name: o.progressTopic(), partitions: 1, recount: recount,
+		settings: settings(map[string]string{"cleanup.policy": "delete", "retention.ms": milliseconds(o.ReplayHorizon)}),
+	}
+	progress.check = o.checkOwn(progress.name, "delete", "its records have no key")
+	return []wanted{state, progress}
+}
+
+// checkOwn refuses one of our own topics with another cleanup policy, for that reason, or for smaller records than we may write.
+func (o *Options) checkOwn(topic, policy, why string) func(have []kadm.Config) error {
+	return func(have []kadm.Config) error {
+		if got := text(have, "cleanup.policy"); got != "" && got != policy {
+			return wrongSetting(topic, "cleanup.policy", policy, "its cleanup.policy is %q, it must be %q: %s", got, policy, why)
+		}
+		return checkMessageBytes(topic, have, o.ownMessageBytes(), "")
+	}
+}
+
+// checkTable refuses settings under which records would be refused or lost.
+func (a *topicAdmin) checkTable(t *cdc.Topic, have []kadm.Config) error {
+	if err := checkMessageBytes(t.Name, have, a.options.MaxMessageBytes, "kafka.max_message_bytes"); err != nil {
+		return err
+	}
+	policy := text(have, "cleanup.policy")
+	compacts := strings.Contains(policy, "compact")
+	switch {
+	case compacts && !t.Compacted:
+		return wrongSetting(t.Name, "cleanup.policy", "delete",
+			"its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values", policy)
+	case compacts:
+		return a.options.checkHorizon(t, have, "min.compaction.lag.ms", "delete.retention.ms")
+	case t.Compacted && policy != "":
+		a.log.Warn("the topic is not compacted although its records would allow it: a rebuild from Kafka will not find old rows",
+			zap.String("topic", t.Name), zap.String("cleanup_policy", policy))
+	}
+	if ms, ok := number(have, "retention.ms"); ok && ms >= 0 && ms < a.options.ReplayHorizon.Milliseconds() {
+		a.log.Warn("the topic keeps records for less than kafka.replay_horizon: a loader that is away for longer must rebuild",
+			zap.String("topic", t.Name), zap.Int64("retention_ms", ms))
+	}
+	return nil
+}
+
+// checkMessageBytes refuses a topic that takes smaller records than least, which setting, if it is not empty, has asked for.
+func checkMessageBytes(topic string, have []kadm.Config, least int32, setting string) error {
+	const key = "max.message.bytes"
+	most, ok := number(have, key)
+	if !ok || most >= int64(least) {
+		return nil
+	}
+	wants := strconv.Itoa(int(least))
+	if setting == "" {
+		return wrongSetting(topic, key, wants, "its %s is %d, below the %s that a pipeline's own records may have", key, most, wants)
+	}
+	wrong := wrongSetting(topic, key, wants, "its %s is %d, below %s=%s", key, most, setting, wants)
+	wrong.problem.Fix("lower %s", setting)
+	return wrong
+}
+
+// checkHorizon keeps deletes readable for as long as a loader may be away: no setting named by keys may be below it.
+func (o *Options) checkHorizon(t *cdc.Topic, have []kadm.Config, keys ...string) error {
+	for _, key := range keys {
+		if ms, ok := number(have, key); ok && ms < o.ReplayHorizon.Milliseconds() {
+			return wrongSetting(t.Name, key, milliseconds(o.ReplayHorizon),
+				"its %s is %d, below kafka.replay_horizon=%s: a loader could miss deletes", key, ms, o.ReplayHorizon)
+		}
+	}
+	return nil
+}
+
+// checkSettings compares what the broker lets us see of a topic.
+func (a *topicAdmin) checkSettings(ctx context.Context, w wanted) error {
+	configs, err := a.adm.DescribeTopicConfigs(ctx, w.name)
+	if err == nil {
+		_, err = configs.On(w.name, func(r *kadm.ResourceConfig) error { return r.Err })
+	}
+	if isDenied(err) {
+		a.log.Warn("cannot see the topic's settings, going on without checking them. Try: grant DescribeConfigs", zap.String("topic", w.name))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("describe the settings of topic %s: %w", w.name, err)
+	}
+	return w.check(configs[0].Configs)
+}
+
+// text is the value of a setting, empty if the broker did not say.
+func text(have []kadm.Config, key string) string {
+	i := slices.IndexFunc(have, func(c kadm.Config) bool { return c.Key == key })
+	if i < 0 {
+		return ""
+	}
+	return have[i].MaybeValue()
+}
+
+// number is the value of a numeric setting, if the broker said it.
+func number(have []kadm.Config, key string) (int64, bool) {
+	n, err := strconv.ParseInt(text(have, key), 10, 64)
+	return n, err == nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -1,0 +1,214 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+)
+
+// stateReader reads what a pipeline has stored: the state topic, the progress topic and, where progress is not enough, the ends of the
+// tables' topics. It changes nothing and needs no transactional id.
+type stateReader struct {
+	options *Options
+	log     *zap.Logger
+	records *reader
+}
+
+// newStateReader reads by a client that is the caller's.
+func newStateReader(o *Options, client *kgo.Client) *stateReader {
+	r := &reader{client: client, adm: kadm.NewClient(client), log: o.Log, dec: kgo.DefaultDecompressor()}
+	return &stateReader{options: o, log: o.Log, records: r}
+}
+
+// connectReader makes a reader with a client of its own, without the transactional id.
+func connectReader(o *Options) (r *stateReader, closeClient func(), err error) {
+	client, err := kgo.NewClient(o.readerOptions()...)
+	if err != nil {
+		return nil, nil, badClient(err)
+	}
+	return newStateReader(o, client), client.Close, nil
+}
+
+// state folds the state topic up to its end.
+func (r *stateReader) state(ctx context.Context, end int64) (*cdc.State, error) {
+	topic := r.options.stateTopic()
+	start, err := ownOffset(topic)(r.records.adm.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return nil, err
+	}
+	state := &cdc.State{Tables: map[string]cdc.TableState{}}
+	err = r.records.read(ctx, topic, 0, start, end, func(k *kgo.Record) error {
+		err := foldState(state, k.Key, k.Value)
+		if err != nil && r.options.Anew {
+			r.log.Warn("a record of the state cannot be read; it is about to be replaced", zap.Int64("offset", k.Offset), zap.Error(err))
+			return nil
+		}
+		return err
+	})
+	return state, err
+}
+
+// check refuses a state that capture cannot go on from.
+func (r *stateReader) check(state *cdc.State) error {
+	if r.options.Anew {
+		return nil
+	}
+	empty := state.Point == cdc.Point{} && len(state.Tables) == 0
+	if state.Source.Phase == cdc.PhaseNone {
+		if empty {
+			return nil
+		}
+		return refuse("holds tables or a point but no source: part of it is lost").At("topic " + r.options.stateTopic()).Fix(cdc.ResnapshotAllCommand)
+	}
+	have, want := state.Source.Partitions, r.options.Partitions
+	if want != 0 && have != 0 && want != have {
+		return refuse("kafka.partitions is %d, this pipeline's topics were made with %d: another count would move keys between partitions", want, have).
+			Fix("set it back to %d", have).Fix(cdc.ResnapshotAllCommand)
+	}
+	return nil
+}
+
+// highWater is what the progress topic knows of epochs and generations, where the state topic may have been lost.
+func (r *stateReader) highWater(ctx context.Context, end int64) (high cdc.HighWater, err error) {
+	records, err := r.progress(ctx, end)
+	for _, p := range records {
+		high.Epoch = max(high.Epoch, p.Epoch)
+		for table, t := range p.Tables {
+			high.Observe(table, t.Generation)
+		}
+	}
+	return high, err
+}
+
+// openGrace is added to the transaction timeout when the reader waits for open transactions to end.
+const openGrace = 30 * time.Second
+
+// closedEnds waits until no transaction is open on the topics, and gives the last stable offset of each partition. Kafka answers EndTxn
+// before it has written the markers, so that one partition's marker says nothing of the others, and an end read too early would let
+// complete_up_to claim too much. Where mayBeGone, a partition that is not known is listed with its error; otherwise it is waited for.
+func (r *stateReader) closedEnds(ctx context.Context, mayBeGone bool, topics ...string) (kadm.ListedOffsets, error) {
+	timeout := r.options.TransactionTimeout + openGrace
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, cdc.Failed("a transaction has been open on it for %s", timeout).
+		Fix("kafka-transactions.sh find-hanging, and stop what else writes to it"))
+	defer cancel()
+	for wait := retryFirst; ; {
+		stable, open, err := r.ends(ctx, mayBeGone, topics)
+		if err == nil && open == "" {
+			return stable, nil
+		}
+		if err != nil && !kerr.IsRetriable(err) {
+			return nil, err
+		}
+		if stop := pause(ctx, &wait); stop != nil {
+			return nil, cdc.OneLine(err, fmt.Errorf("wait for topic %s: %w", open, stop))
+		}
+	}
+}
+
+// ends lists the last stable offsets, and names the first topic with a partition on which a transaction is open.
+func (r *stateReader) ends(ctx context.Context, mayBeGone bool, topics []string) (stable kadm.ListedOffsets, open string, err error) {
+	// the high watermark is read first: what the stable offset has reached then was closed
+	high, err := r.records.adm.ListEndOffsets(ctx, topics...)
+	if err == nil && !mayBeGone {
+		err = high.Error()
+	}
+	if err == nil {
+		stable, err = r.records.adm.ListCommittedOffsets(ctx, topics...)
+	}
+	if err == nil && !mayBeGone {
+		err = stable.Error()
+	}
+	if err != nil {
+		return nil, topics[0], fmt.Errorf("list the end of topic %s: %w", topics[0], err)
+	}
+	high.Each(func(end kadm.ListedOffset) {
+		reached := stable[end.Topic][end.Partition]
+		if open == "" && end.Err == nil && reached.Err == nil && reached.Offset < end.Offset {
+			open = end.Topic
+		}
+	})
+	return stable, open, nil
+}
+
+// peekGrace is how long peekEnd waits for a transaction to end that is open on one of our topics. A running capture writes there last, so
+// that its transactions end within milliseconds; one that a killed capture left open is not waited for, since only Recover ends it.
+const peekGrace = time.Second
+
+// peekEnd is the last stable offset of one of our own topics, once it has reached what was written when it was first asked for: Kafka
+// answers EndTxn before it has written the markers, so that what was just committed might be missing.
+func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) {
+	written, err := ownOffset(topic)(r.records.adm.ListEndOffsets(ctx, topic))
+	if err != nil {
+		return 0, err
+	}
+	for wait, since := retryFirst, time.Now(); ; {
+		stable, err := ownOffset(topic)(r.records.adm.ListCommittedOffsets(ctx, topic))
+		if err != nil || stable >= written || time.Since(since) > peekGrace {
+			return stable, err
+		}
+		if err := pause(ctx, &wait); err != nil {
+			return 0, fmt.Errorf("wait for topic %s: %w", topic, err)
+		}
+	}
+}
+
+// peek reads the state while a capture may be writing it; nil if nobody has begun.
+func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
+	state := &cdc.State{}
+	end, err := r.peekEnd(ctx, r.options.stateTopic())
+	if err == nil {
+		state, err = r.state(ctx, end)
+	}
+	missing := errors.Is(err, kerr.UnknownTopicOrPartition)
+	if err != nil && !missing {
+		return nil, err
+	}
+	if missing {
+		state = &cdc.State{}
+	}
+	if state.Source.Phase == cdc.PhaseNone {
+		if state.HighWater, err = r.peekHighWater(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.check(state); err != nil {
+		return nil, err
+	}
+	if missing && state.HighWater.Epoch == 0 {
+		return nil, nil
+	}
+	return state, nil
+}
+
+// peekHighWater is what the progress topic knows, if there is one.
+func (r *stateReader) peekHighWater(ctx context.Context) (cdc.HighWater, error) {
+	end, err := r.peekEnd(ctx, r.options.progressTopic())
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return cdc.HighWater{}, nil
+	}
+	if err != nil {
+		return cdc.HighWater{}, err
+	}
+	return r.highWater(ctx, end)
+}
+
+// ownOffset takes the offset of partition 0, the only one of our own topics, out of an answer.
+func ownOffset(topic string) func(kadm.ListedOffsets, error) (int64, error) {
+	return func(listed kadm.ListedOffsets, err error) (int64, error) {
+		if err == nil {
+			err = listed.Error()
+		}
+		if err != nil {
+			return 0, fmt.Errorf("list the offsets of topic %s: %w", topic, err)
+		}
+		return listed[topic][0].Offset, nil
+	}
+}
