@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,9 @@ func mayImportInTest(from, to string) bool {
 	return mayImport(from, to) || strings.HasPrefix(to, "docker/") || to == "cdc/sinktest"
 }
 
+// forTests reports whether a package is for tests alone: its name ends in "test" (sinktest, embeddedtest).
+func forTests(path string) bool { return strings.HasPrefix(path, module) && strings.HasSuffix(path, "test") }
+
 // mayImportAvro names the users of hamba/avro: it is archived upstream, so one package hides it. The oracle shares no code
 // with the pipeline, and so has its own decoder.
 func mayImportAvro(path string) bool {
@@ -63,6 +67,9 @@ func importFaults(pkgs []goPackage) []string {
 			}
 		}
 		check(p.Imports, mayImport)
+		if i := slices.IndexFunc(p.Imports, forTests); i >= 0 && !forTests(p.ImportPath) {
+			faults = append(faults, fmt.Sprintf("%s may import %s in its tests only", p.ImportPath, p.Imports[i]))
+		}
 		check(p.TestImports, mayImportInTest)
 		check(p.XTestImports, mayImportInTest)
 	}
@@ -101,7 +108,12 @@ func TestImportFaultsAreFound(t *testing.T) {
 		{"config", "sinks/kafka", false, false},
 		{"docker/embedded", "cdc", false, false},
 		{"docker/oracle", "docker/embedded", false, true},
+		{"docker/oracle", "docker/embedded/embeddedtest", false, true},
 		{"docker/oracle", "schemas/avro", false, false},
+		{"docker/embedded/embeddedtest", "docker/embedded", true, true},
+		{"docker/embedded/embeddedtest", "cdc", false, false},
+		{"docker/embedded", "docker/embedded/embeddedtest", false, true},
+		{"cmd/dirtbike", "docker/embedded/embeddedtest", false, true},
 		{"cmd/dirtbike", "sinks/clickhouse", true, true},
 		{"somewhere/new", "cdc", false, false},
 	} {
