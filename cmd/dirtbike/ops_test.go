@@ -312,7 +312,7 @@ func TestOpsSaysThatTheRegistryIsAway(t *testing.T) {
 	at := r.listens("run")
 	says := "the registry cannot be reached: "
 	require.Eventually(t, func() bool { return strings.Contains(l.output(), says) }, 15*time.Second, 50*time.Millisecond)
-	ready(t, at, 503, "[-]capture failed: ", says, "127.0.0.1:1", "Try: look whether registry.url is right and the registry runs")
+	ready(t, at, 503, "[-]capture failed: ", says, "127.0.0.1:1", "Try: check that registry.url is right and the registry runs")
 	require.True(t, l.running())
 }
 

@@ -29,7 +29,7 @@ type Options struct {
 	TLS *tls.Config
 	// Timeout of one request; 0 means 10 s.
 	Timeout time.Duration
-	// Patience is how long a request is tried again, without a word, while the registry cannot be reached or fails itself (5xx, 429);
+	// Patience is how long a request is tried again, without a log line, while the registry cannot be reached or fails itself (5xx, 429);
 	// 0 means 3 s. Both legs try again for ever themselves, and say why.
 	Patience time.Duration
 }
@@ -80,20 +80,21 @@ func New(urls []string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
 	return &Client{
-		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, defaultPatience), ids: map[registered]int{}, texts: map[int]string{},
+		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, defaultPatience),
+		ids: map[registered]int{}, texts: map[int]string{},
 	}, nil
 }
 
 // takeCredentials moves user and password out of the URLs, so that no error can show them.
 func (o *Options) takeCredentials(urls []string) ([]string, error) {
 	if len(urls) == 0 {
-		return nil, errors.New("schema registry: no URL. Try: registry: {url: \"http://registry:8081\"}")
+		return nil, cdc.Failed("schema registry: no URL").Fix(`registry: {url: "http://registry:8081"}`)
 	}
 	plain := make([]string, len(urls))
 	for i, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("schema registry: URL %d is none of http or https. Try: http://registry:8081", i+1)
+			return nil, cdc.Failed("schema registry: URL %d is none of http or https", i+1).Fix("http://registry:8081")
 		}
 		if u.User != nil && o.User == "" {
 			o.User = u.User.Username()
@@ -105,11 +106,11 @@ func (o *Options) takeCredentials(urls []string) ([]string, error) {
 	return plain, nil
 }
 
-// Close lets the connections go that nobody uses; the client stays usable, and connects anew.
+// Close lets the connections go that nobody uses; the client stays usable, and connects again.
 func (c *Client) Close() { c.idle() }
 
-// Register stores the schema under the subject, or finds it there, and gives its id. An error wraps cdc.ErrSchema if the registry
-// has something against this schema, and cdc.ErrRefused if it will have nothing to do with us.
+// Register stores the schema under the subject, or finds it there, and gives its id. An error is cdc.ErrSchema if the registry
+// does not take this schema, and cdc.ErrRefused if it refuses our login.
 func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
 	key := registered{subject, schema}
 	c.mu.Lock()
@@ -126,7 +127,7 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.explainRegister(err, subject))
 	}
 	if !usable(id) {
-		return 0, fmt.Errorf("register schema under subject %s: the registry at %s answered without a usable schema id. %s", subject, c.at, tryRegistry)
+		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.unusable("schema id"))
 	}
 	c.mu.Lock()
 	c.ids[key], c.texts[id] = id, schema
@@ -134,15 +135,15 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	return id, nil
 }
 
-// Login asks the registry for something that needs no right of its own, so that it has to look at who asks. An error wraps
-// cdc.ErrRefused if it will have nothing to do with us; otherwise it could not be reached.
+// Login asks the registry for something that needs no right of its own, so that it has to check who asks. An error is
+// cdc.ErrRefused if it refuses our login; otherwise it could not be reached.
 func (c *Client) Login(ctx context.Context) error {
 	_, err := c.sr.SupportedTypes(ctx)
 	var answer *sr.ResponseError
 	switch {
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("%w: %w", cdc.ErrRefused, c.explain(err))
-	case err == nil, errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError: // not every registry knows the question
+	case errors.As(err, &answer) && refusesUs(answer):
+		return explainAnswer(answer).Of(cdc.ErrRefused)
+	case err == nil, errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError: // not every registry knows this request
 		return nil
 	}
 	return c.explain(err)
@@ -151,11 +152,11 @@ func (c *Client) Login(ctx context.Context) error {
 // usable reports whether an id is one that a registry gives and a record can carry: 1 to 2^31−1.
 func usable(id int) bool { return id >= 1 && id <= math.MaxInt32 }
 
-// Schema gives the Avro schema of an id; an error wraps schemas.ErrNoSchema if the registry says that it has
+// Schema gives the Avro schema of an id; an error is schemas.ErrNoSchema if the registry says that it has
 // none, or has one of another kind, or if no registry can have the id.
 func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	if !usable(id) {
-		return "", fmt.Errorf("read schema %d: %w: ids are 1 to %d. Try: look who else writes to the topic", id, schemas.ErrNoSchema, math.MaxInt32)
+		return "", noSchema(id, cdc.Failed("ids are 1 to %d", math.MaxInt32).Fix(otherWriter))
 	}
 	c.mu.Lock()
 	text, ok := c.texts[id]
@@ -166,20 +167,27 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	s, err := retry(ctx, c.patience, func() (sr.Schema, error) { return c.sr.SchemaByID(ctx, id) })
 	if err != nil {
 		if isNoSchema(err) {
-			return "", fmt.Errorf("read schema %d: %w. Try: look whether registry.url is that of the registry the topics were written with", id, schemas.ErrNoSchema)
+			return "", noSchema(id, cdc.Failed("it does not know the id").Fix(sameRegistry))
 		}
 		return "", fmt.Errorf("read schema %d: %w", id, c.explain(err))
 	}
 	if s.Schema == "" {
-		return "", fmt.Errorf("read schema %d: the registry at %s answered without a schema. %s", id, c.at, tryRegistry)
+		return "", fmt.Errorf("read schema %d: %w", id, c.unusable("schema"))
 	}
 	if s.Type != sr.TypeAvro || len(s.References) > 0 {
-		return "", fmt.Errorf("read schema %d: %w: it is of another kind, or refers to others. Try: look who else writes to the topic", id, schemas.ErrNoSchema)
+		return "", noSchema(id, cdc.Failed("it is of another kind, or refers to others").Fix(otherWriter))
 	}
 	c.mu.Lock()
 	c.texts[id] = s.Schema
 	c.mu.Unlock()
 	return s.Schema, nil
+}
+
+// otherWriter is the way out where a record names a schema that this product does not write.
+const otherWriter = "find out what else writes to the topic"
+
+func noSchema(id int, why *cdc.Problem) error {
+	return fmt.Errorf("read schema %d: %w", id, why.Of(schemas.ErrNoSchema))
 }
 
 // retry calls f until it succeeds, fails for good, or patience or ctx end.
@@ -189,7 +197,7 @@ func retry[T any](ctx context.Context, patience time.Duration, f func() (T, erro
 	wait.MaxInterval = 5 * time.Second
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := f()
-		if err != nil && !passing(err) {
+		if err != nil && !temporary(err) {
 			return v, backoff.Permanent(err)
 		}
 		return v, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,6 +118,14 @@ func TestSecondURL(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// requireTry requires a way out that contains the text.
+func requireTry(t *testing.T, err error, text string) {
+	t.Helper()
+	require.Error(t, err)
+	remedies := cdc.Explain(err).Try
+	require.True(t, slices.ContainsFunc(remedies, func(r cdc.Remedy) bool { return strings.Contains(r.Command, text) }), "%q: %v", text, remedies)
+}
+
 func TestRefused(t *testing.T) {
 	ctx := context.Background()
 	answer := func(code int, body string) func(http.ResponseWriter, *http.Request) bool {
@@ -128,18 +137,18 @@ func TestRefused(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		answer func(http.ResponseWriter, *http.Request) bool
-		wants  []string
+		try    string
 		once   bool
 		is     error // nil: it is tried again for ever
 	}{
-		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), []string{"(409)", "incompatible with an earlier version: reader type INT not compatible. Try: set the compatibility of subject " + subject + " to NONE"}, true, cdc.ErrSchema},
-		"unauthorized": {answer(401, "who are you"), []string{"refuses us (401): who are you", "Try: registry.user"}, true, cdc.ErrRefused},
-		"forbidden":    {answer(403, "not you"), []string{"refuses us (403): not you", "Try: registry.user"}, true, cdc.ErrRefused},
-		"invalid":      {answer(422, `{"error_code":42201,"message":"bad"}`), []string{"(422)", "takes for invalid: bad. Try: "}, true, cdc.ErrSchema},
-		"read-only":    {answer(422, `{"error_code":42205,"message":"Subject t is in read-only mode"}`), []string{"nobody register anything (422): Subject t is in read-only mode. Try: set its mode"}, true, nil},
-		"missing":      {answer(404, `{"error_code":40403,"message":"Schema not found"}`), []string{"does not know it (404): Schema not found", "Try: "}, true, nil},
-		"no registry":  {answer(404, "<html>nothing here</html>"), []string{"does not know it (404)", "Try: "}, true, nil},
-		"broken":       {answer(500, "<html>\n<body>oops</body>"), []string{"answers 500: <html> <body>oops</body>", "Try: look at the registry's log"}, false, nil},
+		"incompatible": {answer(409, `{"error_code":409,"message":"reader type INT\nnot compatible"}`), "compatibility of subject " + subject + " to NONE", true, cdc.ErrSchema},
+		"unauthorized": {answer(401, "who are you"), "registry.user", true, cdc.ErrRefused},
+		"forbidden":    {answer(403, "not you"), "registry.user", true, cdc.ErrRefused},
+		"invalid":      {answer(422, `{"error_code":42201,"message":"bad"}`), "rules for subject " + subject, true, cdc.ErrSchema},
+		"read-only":    {answer(422, `{"error_code":42205,"message":"Subject t is in read-only mode"}`), "READWRITE", true, nil},
+		"missing":      {answer(404, `{"error_code":40403,"message":"Schema not found"}`), sameRegistry, true, nil},
+		"no registry":  {answer(404, "<html>nothing here</html>"), sameRegistry, true, nil},
+		"broken":       {answer(500, "<html>\n<body>oops</body>"), "registry's log", false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake, _ := newFake(t)
@@ -147,9 +156,7 @@ func TestRefused(t *testing.T) {
 			fake.Intercept(func(w http.ResponseWriter, r *http.Request) bool { asked.Add(1); return c.answer(w, r) })
 			client := newClient(t, short, fake.URL())
 			_, err := client.Register(ctx, subject, schema)
-			for _, want := range append(c.wants, "register schema under subject "+subject) {
-				require.ErrorContains(t, err, want)
-			}
+			requireTry(t, err, c.try)
 			require.NotContains(t, err.Error(), "\n")
 			for _, sort := range []error{cdc.ErrSchema, cdc.ErrRefused} {
 				require.Equal(t, errors.Is(c.is, sort), errors.Is(err, sort))
@@ -158,8 +165,7 @@ func TestRefused(t *testing.T) {
 				require.EqualValues(t, 1, asked.Load(), "trying again cannot help")
 			}
 			_, err = client.Schema(ctx, 17)
-			require.ErrorContains(t, err, "read schema 17: the registry")
-			require.ErrorContains(t, err, "Try: ")
+			requireTry(t, err, "")
 			require.Equal(t, name == "missing", errors.Is(err, schemas.ErrNoSchema))
 		})
 	}
@@ -170,8 +176,7 @@ func TestUnreachable(t *testing.T) {
 	gone.Close()
 	c := newClient(t, short, "http://somebody:s3cret@"+gone.Listener.Addr().String())
 	_, err := c.Register(context.Background(), subject, schema)
-	require.ErrorContains(t, err, "register schema under subject "+subject+": the registry cannot be reached")
-	require.ErrorContains(t, err, "Try: ")
+	requireTry(t, err, "registry.url")
 	require.NotContains(t, err.Error(), "s3cret")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -179,13 +184,11 @@ func TestUnreachable(t *testing.T) {
 	require.True(t, errors.Is(err, context.Canceled), err)
 }
 
-// TestTheFirstWordComesSoon: nobody hears of a registry that is away before the request is given up.
-func TestTheFirstWordComesSoon(t *testing.T) {
+// TestTheFirstErrorComesSoon: a registry that is away is not reported before the request is given up.
+func TestTheFirstErrorComesSoon(t *testing.T) {
 	began := time.Now()
 	_, err := newClient(t, Options{}, "http://somebody:s3cret@127.0.0.1:1").Register(context.Background(), subject, schema)
-	require.ErrorContains(t, err, "the registry cannot be reached: ")
-	require.ErrorContains(t, err, "127.0.0.1:1")
-	require.ErrorContains(t, err, "Try: look whether registry.url is right and the registry runs")
+	requireTry(t, err, "registry.url")
 	require.NotContains(t, err.Error(), "s3cret")
 	require.Less(t, time.Since(began), 4*time.Second)
 }
@@ -202,7 +205,7 @@ func TestCredentials(t *testing.T) {
 		require.NoError(t, err, name)
 	}
 	_, err := newClient(t, short, fake.URL()).Register(context.Background(), subject, schema)
-	require.ErrorContains(t, err, "refuses us")
+	require.ErrorIs(t, err, cdc.ErrRefused)
 }
 
 func TestTLS(t *testing.T) {
@@ -214,7 +217,7 @@ func TestTLS(t *testing.T) {
 	_, err := newClient(t, trusted, secure.URL).Register(context.Background(), subject, schema)
 	require.NoError(t, err)
 	_, err = newClient(t, Options{Patience: time.Hour}, secure.URL).Register(context.Background(), subject, schema)
-	require.ErrorContains(t, err, "Try: give registry.tls.ca the certificate")
+	requireTry(t, err, "registry.tls.ca")
 }
 
 func TestForeignSchemas(t *testing.T) {
@@ -222,13 +225,12 @@ func TestForeignSchemas(t *testing.T) {
 	fake.SeedSchema("other", 1, 9, sr.Schema{Schema: `{"type":"object"}`, Type: sr.TypeJSON})
 	_, err := newClient(t, short, fake.URL()).Schema(context.Background(), 9)
 	require.ErrorIs(t, err, schemas.ErrNoSchema)
-	require.ErrorContains(t, err, "read schema 9: the registry has no Avro schema of this id: it is of another kind")
 }
 
 func TestBadURLs(t *testing.T) {
 	for _, urls := range [][]string{nil, {"registry:8081"}, {"http://"}, {"http://u:s3cret@:%"}} {
 		_, err := New(urls, Options{})
-		require.ErrorContains(t, err, "schema registry")
+		requireTry(t, err, "http://registry:8081")
 		require.NotContains(t, err.Error(), "s3cret")
 	}
 }
@@ -257,11 +259,10 @@ func TestUnusableAnswers(t *testing.T) {
 			c := newClient(t, short, fake.URL())
 			for range 2 {
 				_, err := c.Register(context.Background(), subject, schema)
-				require.ErrorContains(t, err, "register schema under subject "+subject+": the registry at "+fake.URL()+" answered without a usable schema id")
-				require.ErrorContains(t, err, "Try: look whether registry.url")
+				requireTry(t, err, "check that registry.url is that of a schema registry")
 			}
 			_, err := c.Schema(context.Background(), 7)
-			require.ErrorContains(t, err, "read schema 7: the registry at "+fake.URL()+" answered without")
+			require.Error(t, err)
 			require.NotErrorIs(t, err, schemas.ErrNoSchema)
 		})
 	}
@@ -285,7 +286,7 @@ func TestImpossibleIDs(t *testing.T) {
 	for _, id := range []int{0, -1, 1 << 31, 1<<32 - 1} {
 		_, err := c.Schema(context.Background(), id)
 		require.ErrorIs(t, err, schemas.ErrNoSchema)
-		require.ErrorContains(t, err, "ids are 1 to 2147483647")
+		requireTry(t, err, otherWriter)
 	}
 	require.Zero(t, requests.Load())
 }

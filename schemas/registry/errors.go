@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,8 +12,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// passing reports whether trying again may help: the network, or the registry's own trouble.
-func passing(err error) bool {
+// temporary reports whether trying again may help: the network, or the registry's own trouble.
+func temporary(err error) bool {
 	var answer *sr.ResponseError
 	if errors.As(err, &answer) {
 		return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests
@@ -33,27 +32,44 @@ func isNoSchema(err error) bool {
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.ErrorCode == sr.ErrSchemaNotFound.Code
 }
 
-// tryRegistry is the way out where what answers does not speak as a registry does.
-const tryRegistry = "Try: look whether registry.url is that of a schema registry, and not of something in front of it"
+// unusable makes the problem of an answer that is not a registry's.
+func (c *Client) unusable(what string) *cdc.Problem {
+	return cdc.Failed("the registry at %s answered without a usable %s", c.at, what).
+		Fix("check that registry.url is that of a schema registry, and not of something in front of it")
+}
 
-// explain makes one line of an error, with what to do.
+// explain makes a problem of an error, with a way out.
 func (c *Client) explain(err error) error {
 	var answer *sr.ResponseError
 	if !errors.As(err, &answer) {
 		return c.explainNetwork(err)
 	}
-	said := oneLine(answer.Error())
-	switch answer.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("the registry refuses us (%d): %s. Try: registry.user and registry.password, and the rights of that user", answer.StatusCode, said)
-	case http.StatusNotFound:
-		return fmt.Errorf("the registry does not know it (%d): %s. Try: look whether registry.url is that of the registry the topics were written with", answer.StatusCode, said)
-	}
-	return fmt.Errorf("the registry answers %d: %s. Try: look at the registry's log", answer.StatusCode, said)
+	return explainAnswer(answer)
 }
 
-// explainRegister is explain for a schema that was to be registered: what the registry has against this one schema wraps
-// cdc.ErrSchema, what it has against us cdc.ErrRefused; asking again would mend neither. A registry that is read-only has nothing
+// explainAnswer makes a problem of what the registry said.
+func explainAnswer(answer *sr.ResponseError) *cdc.Problem {
+	said := oneLine(answer.Error())
+	switch {
+	case refusesUs(answer):
+		return cdc.Failed("the registry refuses us (%d): %s", answer.StatusCode, said).
+			Fix("check registry.user and registry.password, and the rights of that user")
+	case answer.StatusCode == http.StatusNotFound:
+		return cdc.Failed("the registry does not know it (%d): %s", answer.StatusCode, said).Fix(sameRegistry)
+	}
+	return cdc.Failed("the registry answers %d: %s", answer.StatusCode, said).Fix("read the registry's log")
+}
+
+// sameRegistry is the way out where a schema that records name is not there.
+const sameRegistry = "check that registry.url is that of the registry the topics were written with"
+
+// refusesUs reports whether the answer is about who asks.
+func refusesUs(answer *sr.ResponseError) bool {
+	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
+}
+
+// explainRegister is explain for a schema that was to be registered: what the registry has against this one schema is
+// cdc.ErrSchema, what it has against us cdc.ErrRefused; asking again would fix neither. A registry that is read-only has nothing
 // against the schema, and will not stay so.
 func (c *Client) explainRegister(err error, subject string) error {
 	var answer *sr.ResponseError
@@ -62,16 +78,24 @@ func (c *Client) explainRegister(err error, subject string) error {
 	}
 	said := oneLine(answer.Error())
 	switch {
-	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("%w: %w", cdc.ErrRefused, c.explain(err))
+	case refusesUs(answer):
+		return explainAnswer(answer).Of(cdc.ErrRefused)
 	case answer.ErrorCode == sr.ErrOperationNotPermitted.Code:
-		return fmt.Errorf("the registry lets nobody register anything (%d): %s. Try: set its mode, or that of subject %s, back to READWRITE", answer.StatusCode, said, subject)
+		return cdc.Failed("the registry lets nobody register anything (%d): %s", answer.StatusCode, said).
+			Fix("set its mode, or that of subject %s, back to READWRITE", subject)
 	case answer.StatusCode == http.StatusConflict:
-		return fmt.Errorf("%w (409), which it calls incompatible with an earlier version: %s. Try: set the compatibility of subject %s to NONE at the registry", cdc.ErrSchema, said, subject)
+		return incompatible(subject, "an earlier version", said)
 	case answer.StatusCode == http.StatusUnprocessableEntity:
-		return fmt.Errorf("%w (422), which it takes for invalid: %s. Try: look at the registry's version, and at the rules for subject %s", cdc.ErrSchema, said, subject)
+		return cdc.Failed("invalid (422): %s", said).Of(cdc.ErrSchema).
+			Fix("check the registry's version, and the rules for subject %s", subject)
 	}
-	return c.explain(err)
+	return explainAnswer(answer)
+}
+
+// incompatible makes the problem of a schema that the subject's compatibility does not let in.
+func incompatible(subject, with, said string) *cdc.Problem {
+	return cdc.Failed("it is incompatible with %s under subject %s: %s", with, subject, said).Of(cdc.ErrSchema).
+		Fix("set the compatibility of subject %s to NONE at the registry", subject)
 }
 
 var registryTLS = cdc.TLSKeys{Address: "registry.url", CA: "registry.tls.ca", Cert: "registry.tls.cert", Use: "https in registry.url"}
@@ -80,13 +104,13 @@ func (c *Client) explainNetwork(err error) error {
 	way := cdc.TLSWayOut(err, registryTLS)
 	switch {
 	case way != "":
-		return fmt.Errorf("%w: connect to the registry at %s: %w. Try: %s", cdc.ErrRefused, c.at, cause(err), way)
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !passing(err):
+		return cdc.Refused("connect to the registry at %s", c.at).Because(cause(err)).Fix("%s", way)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !temporary(err):
 		return err
-	case !passing(err): // its answer was no JSON
-		return fmt.Errorf("the registry at %s answered without a usable schema id or schema: %s. %s", c.at, oneLine(err.Error()), tryRegistry)
+	case !temporary(err): // its answer was no JSON
+		return c.unusable("schema id or schema").Because(errors.New(oneLine(err.Error())))
 	}
-	return fmt.Errorf("the registry cannot be reached: %w. Try: look whether registry.url is right and the registry runs", err)
+	return cdc.Failed("the registry cannot be reached").Because(err).Fix("check that registry.url is right and the registry runs")
 }
 
 // cause takes the request, which the caller names shorter, away from an error of it.

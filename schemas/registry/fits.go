@@ -20,22 +20,23 @@ type ReadOnly struct {
 }
 
 func (e *ReadOnly) Error() string {
-	if e.Subject == "" {
-		return fmt.Sprintf("%v: the registry is in mode %s and takes no schema", cdc.ErrRefused, e.Mode)
+	who := "the registry"
+	if e.Subject != "" {
+		who = "subject " + e.Subject
 	}
-	return fmt.Sprintf("%v: subject %s is in mode %s and takes no schema", cdc.ErrRefused, e.Subject, e.Mode)
+	return fmt.Sprintf("%v: %s is in mode %s and takes no schema", cdc.ErrRefused, who, e.Mode)
 }
 
 // Unwrap makes it cdc.ErrRefused.
 func (e *ReadOnly) Unwrap() error { return cdc.ErrRefused }
 
-// Ping asks for the subjects: count says how many there are. An error wraps cdc.ErrRefused if somebody answered, and would not tell. It
+// Ping asks for the subjects: count says how many there are. An error is cdc.ErrRefused if a server answered and would not say. It
 // changes nothing.
 func (c *Client) Ping(ctx context.Context) (count int, err error) {
 	subjects, err := retry(ctx, c.patience, func() ([]string, error) { return c.sr.Subjects(ctx) })
 	var answer *sr.ResponseError
-	if errors.As(err, &answer) && !passing(err) {
-		return 0, fmt.Errorf("%w: list the subjects: %w", cdc.ErrRefused, c.explain(err))
+	if errors.As(err, &answer) && !temporary(err) {
+		return 0, cdc.Refused("list the subjects").Because(explainAnswer(answer))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("list the subjects: %w", c.explain(err))
@@ -54,8 +55,8 @@ func (c *Client) Writable(ctx context.Context) error {
 	return nil
 }
 
-// Fits tells, and changes nothing, whether Register would succeed as far as the subject's earlier versions are concerned: an error
-// wraps cdc.ErrSchema if they do not let this schema in. A subject that is not there, or a schema that is there already, fits.
+// Fits asks, and changes nothing, whether Register would succeed as far as the subject's earlier versions are concerned: an error
+// is cdc.ErrSchema if they do not let this schema in. A subject that is not there, or a schema that is there already, fits.
 func (c *Client) Fits(ctx context.Context, subject, schema string) error {
 	text := sr.Schema{Schema: schema, Type: sr.TypeAvro}
 	if _, err := c.sr.LookupSchema(ctx, subject, text); err == nil {
@@ -72,8 +73,7 @@ func (c *Client) Fits(ctx context.Context, subject, schema string) error {
 	case err != nil:
 		return fmt.Errorf("compare the schema with subject %s: %w", subject, c.explainRegister(err, subject))
 	case !result.Is:
-		return fmt.Errorf("%w: it is incompatible with the latest version under subject %s: %s. Try: set the compatibility of subject %s to NONE at the registry",
-			cdc.ErrSchema, subject, cmp.Or(oneLine(strings.Join(result.Messages, "; ")), "no reason given"), subject)
+		return incompatible(subject, "the latest version", cmp.Or(oneLine(strings.Join(result.Messages, "; ")), "no reason given"))
 	}
 	return nil
 }

@@ -126,7 +126,7 @@ func TestLoginRefused(t *testing.T) {
 		"kafka, authority":      {func(s *settings) { s.kafkaTLS = distrust }, []string{"Kafka", "x509: certificate signed by unknown authority", "Try: give kafka.tls.ca"}},
 		"kafka, host":           {func(s *settings) { s.broker = localhost(s.broker) }, []string{"Kafka", "x509: ", "Try: name the host in kafka.brokers"}},
 		"kafka, no TLS there":   {func(c *settings) { c.broker = s.Kafka.Brokers()[0] }, []string{"Kafka", "Try: "}},
-		"registry, password":    {func(s *settings) { s.registryPassword = wrong }, []string{"the registry refuses us (401)", "Try: registry.user and registry.password"}},
+		"registry, password":    {func(s *settings) { s.registryPassword = wrong }, []string{"the registry refuses us (401)", "check registry.user and registry.password"}},
 		"registry, authority":   {func(s *settings) { s.registryTLS = distrust }, []string{"connect to the registry at https://127.0.0.1", "x509: certificate signed by unknown authority", "Try: give registry.tls.ca"}},
 		"registry, host":        {func(s *settings) { s.registry = localhost(s.registry) }, []string{"x509: ", "Try: name the host in registry.url"}},
 		"clickhouse, password":  {func(s *settings) { s.clickHousePassword = wrong }, []string{"ClickHouse refuses the login of clickhouse.url", "Try: its user and password"}},
