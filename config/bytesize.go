@@ -1,11 +1,12 @@
 package config
 
 import (
-	"errors"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"dirtbike/cdc"
 
 	"github.com/dustin/go-humanize"
 )
@@ -28,9 +29,9 @@ const (
 )
 
 var (
-	errByteSize = errors.New("not a size. Try: " + tryByteSize)
-	errDuration = errors.New("not a duration. Try: " + tryDuration)
-	errInt      = errors.New("not a whole number. Try: " + tryInt)
+	errByteSize = cdc.Failed("not a size").Fix("%s", tryByteSize)
+	errDuration = cdc.Failed("not a duration").Fix("%s", tryDuration)
+	errInt      = cdc.Failed("not a whole number").Fix("%s", tryInt)
 )
 
 func parseByteSize(text string) (ByteSize, error) {

@@ -70,10 +70,9 @@ func (p *Privacy) CheckRenamed(relations, all []Relation) error {
 		if _, named := p.Columns[relation.String()]; named {
 			continue
 		}
-		doubt := *gone[0] // its place and key
-		missing, _, _ := strings.Cut(doubt.Problem, ". Try: ")
-		doubt.Problem = fmt.Sprintf("%s, and %s, which privacy.columns does not name, may be that table under a new name. Try: name %s there, if only by \"*\": keep", missing, relation, relation)
-		errs = append(errs, doubt.about(relation))
+		renamed := *gone[0] // its place and key
+		renamed.What += fmt.Sprintf(", and %s, which privacy.columns does not name, may be that table under a new name", relation)
+		errs = append(errs, renamed.fix("name %s there, if only by \"*\": keep", relation).about(relation))
 	}
 	return errs.asError()
 }
@@ -103,7 +102,8 @@ func (p *Privacy) checkDomains(known map[string]Relation) (errs Errors) {
 			name, column, _ := splitColumn(full)
 			relation, ok := known[name.String()]
 			if !ok {
-				errs = append(errs, p.at.errorf(path, "there is no table %s%s", p.at.quote(path, name.String()), tryFree(full, havingColumn(known, column), taken, removeIt)))
+				err := p.at.errorf(path, "there is no table %s", p.at.quote(path, name.String()))
+				errs = append(errs, err.fix("%s", tryFree(full, havingColumn(known, column), taken, removeIt)))
 				continue
 			}
 			if !slices.Contains(relation.Columns, column) {
@@ -111,7 +111,9 @@ func (p *Privacy) checkDomains(known map[string]Relation) (errs Errors) {
 				for i, other := range relation.Columns {
 					all[i] = relation.String() + "." + other
 				}
-				errs = append(errs, p.at.errorf(path, "table %s has no column %s%s", relation, p.at.quote(path, column), tryFree(full, all, taken, removeIt)).about(relation))
+				err := p.at.errorf(path, "table %s has no column %s", relation, p.at.quote(path, column))
+				err.NoColumn = true
+				errs = append(errs, err.fix("%s", tryFree(full, all, taken, removeIt)).about(relation))
 			}
 		}
 	}
@@ -132,8 +134,8 @@ func (p *Privacy) checkKey(relation Relation) (errs Errors) {
 		if !named {
 			what = "is not named, so it is withheld"
 		}
-		errs = append(errs, p.at.errorf(path, "column %q belongs to the key of %s and %s: rows would fall together. Try: keep or hash",
-			column, relation, what).about(relation))
+		err := p.at.errorf(path, "column %q belongs to the key of %s and %s: rows would fall together", column, relation, what)
+		errs = append(errs, err.fix("keep or hash").about(relation))
 	}
 	return errs
 }
@@ -158,11 +160,13 @@ func relationsByName(relations []Relation) map[string]Relation {
 
 // noSuchTable proposes a name that the list does not have already.
 func noSuchTable(at *positions, path keyPath, table string, known map[string]Relation, taken []string) *Error {
-	return at.errorf(path, "there is no table %s%s", at.quote(path, table), tryFree(table, slices.Collect(maps.Keys(known)), taken, removeIt))
+	return at.errorf(path, "there is no table %s", at.quote(path, table)).fix("%s", tryFree(table, slices.Collect(maps.Keys(known)), taken, removeIt))
 }
 
 func noSuchColumn(at *positions, path keyPath, column string, relation Relation, taken []string) *Error {
-	return at.errorf(path, "table %s has no column %s%s", relation, at.quote(path, column), tryFree(column, relation.Columns, taken, removeIt)).about(relation)
+	err := at.errorf(path, "table %s has no column %s", relation, at.quote(path, column))
+	err.NoColumn = true
+	return err.fix("%s", tryFree(column, relation.Columns, taken, removeIt)).about(relation)
 }
 
 func (e *Error) about(relation Relation) *Error {

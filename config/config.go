@@ -2,9 +2,10 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+
+	"dirtbike/cdc"
 )
 
 // Config is one whole file: everything a pipeline needs to know. Values are complete (defaults applied, references
@@ -43,7 +44,7 @@ func Load(path string, overrides ...func(*Config)) (*Config, error) {
 		if withPath := (*os.PathError)(nil); errors.As(err, &withPath) {
 			err = &os.PathError{Op: withPath.Op, Path: named(path), Err: withPath.Err}
 		}
-		return nil, fmt.Errorf("read config: %w. Try: --config FILE; dirtbike explain config shows every key", err)
+		return nil, cdc.Failed("read config").Because(err).Fix("--config FILE; dirtbike explain config shows every key")
 	}
 	return Parse(path, data, overrides...)
 }

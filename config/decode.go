@@ -22,17 +22,18 @@ type decoder struct {
 	errs Errors
 }
 
-func (d *decoder) failf(at place, path keyPath, format string, args ...any) {
-	d.errs = append(d.errs, &Error{
-		File: d.at.fileName(), Line: at.line, Column: at.column, Key: path.String(), Problem: fmt.Sprintf(format, args...),
-	})
+// failf notes what is wrong there; the caller adds what would be right.
+func (d *decoder) failf(at place, path keyPath, format string, args ...any) *Error {
+	err := &Error{File: d.at.fileName(), Line: at.line, Column: at.column, Key: path.String(), What: fmt.Sprintf(format, args...)}
+	d.errs = append(d.errs, err)
+	return err
 }
 
 // document decodes the only document of data.
 func (d *decoder) document(data []byte, into *Config) {
 	tokens := lexer.Tokenize(string(data))
 	if t := tooDeep(tokens); t != nil {
-		d.failf(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels. Try: dirtbike explain config shows every key", maxDepth)
+		d.failf(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels", maxDepth).fix("dirtbike explain config shows every key")
 		return
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found here, with their path
@@ -44,11 +45,11 @@ func (d *decoder) document(data []byte, into *Config) {
 	bodies := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
 	switch len(bodies) {
 	case 0:
-		d.failf(place{1, 1}, nil, "the file is empty. Try: dirtbike explain config shows every key")
+		d.failf(place{1, 1}, nil, "the file is empty").fix("dirtbike explain config shows every key")
 	case 1:
 		d.value(bodies[0].Body, root, nil, "")
 	default:
-		d.failf(placeOf(bodies[1].Body), nil, "a second YAML document. Try: put everything into one, without ---")
+		d.failf(placeOf(bodies[1].Body), nil, "a second YAML document").fix("put everything into one, without ---")
 	}
 }
 
@@ -56,14 +57,14 @@ func (d *decoder) document(data []byte, into *Config) {
 func (d *decoder) syntax(err error) {
 	var syntax yaml.Error
 	if !errors.As(err, &syntax) || syntax.GetToken() == nil {
-		d.failf(place{}, nil, "not valid YAML. Try: dirtbike explain config shows every key")
+		d.failf(place{}, nil, "not valid YAML").fix("dirtbike explain config shows every key")
 		return
 	}
 	at := syntax.GetToken().Position
 	// What the parser repeats of the content follows one of these.
 	message, _, _ := strings.Cut(syntax.GetMessage(), `"`)
 	message, _, _ = strings.Cut(message, " character '")
-	d.failf(place{at.Line, at.Column}, nil, `not valid YAML: %s. Try: quote values that hold any of : # * ! & { [`, strings.TrimSpace(message))
+	d.failf(place{at.Line, at.Column}, nil, `not valid YAML: %s`, strings.TrimSpace(message)).fix(`quote values that hold any of : # * ! & { [`)
 }
 
 // value decodes one node. The tag is that of the struct field it ends up in; entries of lists and maps inherit it.
@@ -95,11 +96,11 @@ func (d *decoder) value(node ast.Node, into reflect.Value, path keyPath, tag ref
 func (d *decoder) plain(node ast.Node, path keyPath) bool {
 	switch node := node.(type) {
 	case *ast.NullNode:
-		d.failf(d.at.find(path), path, "there is no value. Try: give it one, or leave the key out for the default")
+		d.failf(d.at.find(path), path, "there is no value").fix("give it one, or leave the key out for the default")
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		d.failf(placeOf(node), path, `YAML anchors, aliases and merge keys are not supported. Try: quotes, if the value begins with "*" or "&"`)
+		d.failf(placeOf(node), path, `YAML anchors, aliases and merge keys are not supported`).fix(`quotes, if the value begins with "*" or "&"`)
 	case *ast.TagNode:
-		d.failf(placeOf(node), path, `YAML tags are not supported. Try: quotes, if the value begins with "!"`)
+		d.failf(placeOf(node), path, `YAML tags are not supported`).fix(`quotes, if the value begins with "!"`)
 	default:
 		return true
 	}
@@ -110,7 +111,7 @@ func (d *decoder) plain(node ast.Node, path keyPath) bool {
 func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failf(placeOf(node), path, "this is %s, but a section belongs here. Try: one of its keys: %s", kindOf(node), knownKeys(into.Type()))
+		d.failf(placeOf(node), path, "this is %s, but a section belongs here", kindOf(node)).fix("one of its keys: %s", knownKeys(into.Type()))
 		return
 	}
 	given := map[string]bool{}
@@ -142,7 +143,7 @@ func (d *decoder) absent(into reflect.Value, path keyPath, given map[string]bool
 		preset, hasDefault := field.Tag.Lookup("default")
 		switch {
 		case field.Tag.Get("required") == "true":
-			d.failf(d.at.find(path), path.child(name), "this key is missing and has no default. Try: %s: %s", name, exampleOf(field))
+			d.failf(d.at.find(path), path.child(name), "this key is missing and has no default").fix("%s: %s", name, exampleOf(field))
 		case hasDefault:
 			d.preset(preset, target, path.child(name), field.Tag)
 		case target.Kind() == reflect.Struct && field.Type != secretType:
@@ -168,7 +169,7 @@ func (d *decoder) preset(text string, into reflect.Value, path keyPath, tag refl
 func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failf(placeOf(node), path, "this is %s, but a mapping belongs here. Try: %s", kindOf(node), shapeOf(into.Type()))
+		d.failf(placeOf(node), path, "this is %s, but a mapping belongs here", kindOf(node)).fix("%s", shapeOf(into.Type()))
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
@@ -187,7 +188,7 @@ func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag r
 func (d *decoder) list(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
-		d.failf(placeOf(node), path, `this is %s, but a list belongs here. Try: put [ ] around it`, kindOf(node))
+		d.failf(placeOf(node), path, `this is %s, but a list belongs here`, kindOf(node)).fix(`put [ ] around it`)
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(sequence.Values), len(sequence.Values)))
@@ -205,14 +206,14 @@ func (d *decoder) key(node ast.MapKeyNode, path keyPath) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return node.GetToken().Value, true
 	default:
-		d.failf(placeOf(node), path, `a key must be a plain text. Try: quotes, if it begins with "*", "&" or "!"`)
+		d.failf(placeOf(node), path, `a key must be a plain text`).fix(`quotes, if it begins with "*", "&" or "!"`)
 		return "", false
 	}
 }
 
 func (d *decoder) twice(before bool, node ast.Node, path keyPath) bool {
 	if before {
-		d.failf(placeOf(node), path, "this key is there twice. Try: keep one")
+		d.failf(placeOf(node), path, "this key is there twice").fix("keep one")
 	}
 	return before
 }
@@ -228,7 +229,7 @@ func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key
 	if try == "" {
 		try = "one of " + knownKeys(section)
 	}
-	d.failf(placeOf(node), path.child(key), "unknown key. Try: %s", try)
+	d.failf(placeOf(node), path.child(key), "unknown key").fix("%s", try)
 }
 
 func placeOf(node ast.Node) place {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"dirtbike/cdc"
+
 	"github.com/agnivade/levenshtein"
 )
 
@@ -18,25 +20,41 @@ type Error struct {
 	Line, Column int
 	// Key is the path of the setting ("source.tables[1]"); empty if the file is no YAML at all.
 	Key string
-	// Problem says what is wrong and, after "Try: ", what would be right.
-	Problem string
+	// What is wrong, without a full stop.
+	What string
+	// Try is what would be right, or what to do; empty if What says it.
+	Try string
 	// Table is the table of the source, schema.table, that the problem is about and that is there; empty if there is none.
 	Table string
+	// NoColumn says that it is about the name of a column that Table does not have.
+	NoColumn bool
 }
 
-// Error writes "file:line:column: key: problem".
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(named(e.File))
+// Error writes "file:line:column: key: what. Try: …".
+func (e *Error) Error() string { return e.problem().Error() }
+
+// Unwrap makes it a cdc.Problem.
+func (e *Error) Unwrap() error { return e.problem() }
+
+func (e *Error) problem() *cdc.Problem {
+	where := named(e.File)
 	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
+		where += fmt.Sprintf(":%d:%d", e.Line, e.Column)
 	}
-	b.WriteString(": ")
 	if e.Key != "" {
-		b.WriteString(named(e.Key) + ": ")
+		where += ": " + named(e.Key)
 	}
-	b.WriteString(e.Problem)
-	return b.String()
+	p := cdc.Failed("%s", e.What).At(where)
+	if e.Try != "" {
+		p.Fix("%s", e.Try)
+	}
+	return p
+}
+
+// fix sets what would be right.
+func (e *Error) fix(format string, args ...any) *Error {
+	e.Try = fmt.Sprintf(format, args...)
+	return e
 }
 
 // Errors is every problem found in one file.
@@ -140,7 +158,7 @@ func (p *positions) find(path keyPath) place {
 
 func (p *positions) errorf(path keyPath, format string, args ...any) *Error {
 	at := p.find(path)
-	return &Error{File: p.fileName(), Line: at.line, Column: at.column, Key: path.String(), Problem: fmt.Sprintf(format, args...)}
+	return &Error{File: p.fileName(), Line: at.line, Column: at.column, Key: path.String(), What: fmt.Sprintf(format, args...)}
 }
 
 const (
@@ -153,23 +171,23 @@ const (
 // tryNearest is the way out of a name that does not exist: the candidate nearest to it, else a list of them, or what else to do.
 func tryNearest(word string, candidates []string, or string) string {
 	if best := Nearest(word, candidates); best != "" {
-		return fmt.Sprintf(". Try: %q", best)
+		return strconv.Quote(best)
 	}
 	if len(candidates) == 0 {
-		return ". Try: " + or
+		return or
 	}
 	names, more := slices.Sorted(slices.Values(candidates)), ""
 	if len(names) > mostListed {
 		names, more = names[:mostListed], ", …"
 	}
-	return fmt.Sprintf(". Try: one of %s%s; or %s", strings.Join(names, ", "), more, or)
+	return fmt.Sprintf("one of %s%s; or %s", strings.Join(names, ", "), more, or)
 }
 
 // tryFree is tryNearest, where a name may stand only once and others are taken: what is nearest to one of these is only to be removed,
 // since it would be there twice, or another's.
 func tryFree(word string, candidates, taken []string, or string) string {
 	if slices.Contains(taken, Nearest(word, candidates)) {
-		return ". Try: " + or
+		return or
 	}
 	return tryNearest(word, slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return slices.Contains(taken, name) }), or)
 }

@@ -92,5 +92,5 @@ func TestErrorsCanBeTakenApart(t *testing.T) {
 	require.Len(t, all, 1, "a file is validated only once it is decoded")
 	var one *config.Error
 	require.True(t, errors.As(err, &one))
-	require.Equal(t, config.Error{File: "a.yaml", Line: 5, Column: 1, Key: "opps", Problem: "unknown key. Try: ops"}, *one)
+	require.Equal(t, config.Error{File: "a.yaml", Line: 5, Column: 1, Key: "opps", What: "unknown key", Try: "ops"}, *one)
 }

@@ -38,8 +38,8 @@ func (s Source) CheckGlobs(all []TableName) error {
 	for i, entry := range s.Tables {
 		if !s.matchesAny(entry, all) {
 			path := keyPath{"source", "tables"}.entry(i)
-			errs = append(errs, s.at.errorf(path, "%s matches no table of the database%s",
-				s.at.quote(path, entry), tryFree(entry, tableNames(all, entry), s.Tables, "create the table first, or remove the glob")))
+			err := s.at.errorf(path, "%s matches no table of the database", s.at.quote(path, entry))
+			errs = append(errs, err.fix("%s", tryFree(entry, tableNames(all, entry), s.Tables, "create the table first, or remove the glob")))
 		}
 	}
 	return errs.asError()

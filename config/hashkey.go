@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"dirtbike/cdc"
 )
 
 const (
@@ -32,13 +34,13 @@ const (
 func (c *Config) HashKey() (id string, key []byte, err error) {
 	if c.HashKeyMissing() {
 		if err = makeHashKey(c.HashKeyFile()); err != nil {
-			return "", nil, fmt.Errorf("make hash key %s: %w. Try: set privacy.hash.keys to keep it elsewhere", named(c.HashKeyFile()), cause(err))
+			return "", nil, cdc.Failed("make hash key %s", named(c.HashKeyFile())).Because(cause(err)).Fix("set privacy.hash.keys to keep it elsewhere")
 		}
 	}
 	return c.ExistingHashKey()
 }
 
-// ExistingHashKey is HashKey for those who only read: a file that is not there is an error that wraps fs.ErrNotExist, since another
+// ExistingHashKey is HashKey for programs that only read: a file that is not there is an error that wraps fs.ErrNotExist, since another
 // key than the one that capture uses would make every hash look different.
 func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 	switch {
@@ -59,14 +61,16 @@ func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 	return madeKeyID, key, nil
 }
 
-// missingKeyError is fs.ErrNotExist in the words of this program.
+// missingKeyError is fs.ErrNotExist in the words of this program, and a cdc.Problem.
 type missingKeyError struct{ path string }
 
-func (e missingKeyError) Error() string {
-	return "hash key " + named(e.path) + " is missing. Try: copy it from where capture runs, or set privacy.hash.keys"
-}
+func (e missingKeyError) Error() string { return e.problem().Error() }
 
-func (e missingKeyError) Unwrap() error { return fs.ErrNotExist }
+func (e missingKeyError) Unwrap() []error { return []error{fs.ErrNotExist, e.problem()} }
+
+func (e missingKeyError) problem() *cdc.Problem {
+	return cdc.Failed("hash key %s is missing", named(e.path)).Fix("copy it from where capture runs").Fix("set privacy.hash.keys")
+}
 
 // HashKeyMissing reports whether HashKey would make the file.
 func (c *Config) HashKeyMissing() bool {
@@ -101,7 +105,7 @@ func (h Hash) activeID() string {
 	return ""
 }
 
-var errHashKey = fmt.Errorf("not a key: it needs at least %d bytes, as hex, base64 or text. Try: openssl rand -hex 32", minHashKey)
+var errHashKey = cdc.Failed("not a key: it needs at least %d bytes, as hex, base64 or text", minHashKey).Fix("openssl rand -hex 32")
 
 // decodeHashKey reads hex, else padded base64 (either alphabet), else takes the text itself. The order is fixed for
 // ever: the same text must always be the same key.
@@ -124,18 +128,18 @@ func decodeHashKey(text string) ([]byte, error) {
 func readHashKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(named(path), err))
+		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(named(path), err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("other users may read or write it (mode %o). Try: chmod 600 %s", info.Mode().Perm(), named(path))
+		return nil, cdc.Failed("other users may read or write it (mode %o)", info.Mode().Perm()).Fix("chmod 600 %s", named(path))
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return nil, fmt.Errorf("%w. Try: %s", cause(err), tryFile(named(path), err))
+		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(named(path), err))
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(key) != madeHashKey {
-		return nil, fmt.Errorf("damaged: not %d bytes in hex. Try: restore it from a backup; another key would change every hash", madeHashKey)
+		return nil, cdc.Failed("damaged: not %d bytes in hex", madeHashKey).Fix("restore it from a backup; another key would change every hash")
 	}
 	return key, nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"dirtbike/cdc"
 )
 
 // The largest files that are read, in bytes: anything larger is not what was meant.
@@ -37,12 +39,12 @@ func (d *decoder) expand(text string, at place, path keyPath) (expanded string, 
 		b.WriteString(before)
 		reference, rest, closed := strings.Cut(after, "}")
 		if !closed {
-			d.failf(at, path, `a reference "${" without its "}". Try: $${ for a literal ${`)
+			d.failf(at, path, `a reference "${" without its "}"`).fix(`$${ for a literal ${`)
 			return "", true, false
 		}
 		value, err := resolve(reference, d.dir)
 		if err != nil {
-			d.failf(at, path, "%v", err)
+			d.failf(at, path, "%s", err.What).fix("%s", err.Try[0].Command)
 			return "", true, false
 		}
 		b.WriteString(value)
@@ -50,8 +52,9 @@ func (d *decoder) expand(text string, at place, path keyPath) (expanded string, 
 	}
 }
 
-// resolve returns what a reference (the text between the braces) refers to.
-func resolve(reference, dir string) (string, error) {
+// resolve returns what a reference (the text between the braces) stands for. The problem does not repeat the reference: without a scheme
+// it could be anything, a password with "${" in it too.
+func resolve(reference, dir string) (string, *cdc.Problem) {
 	scheme, name, _ := strings.Cut(reference, ":")
 	switch {
 	case scheme == "env" && name != "":
@@ -59,37 +62,34 @@ func resolve(reference, dir string) (string, error) {
 	case scheme == "file" && name != "":
 		return fromFile(name, dir)
 	default:
-		return "", errReference
+		return "", cdc.Failed("not a known reference").Fix("${env:NAME} or ${file:PATH}, or $${ for a literal ${")
 	}
 }
 
-// errReference does not repeat the reference: without a scheme it could be anything, a password with "${" in it too.
-var errReference = errors.New("not a known reference. Try: ${env:NAME} or ${file:PATH}, or $${ for a literal ${")
-
-func fromEnv(name string) (string, error) {
+func fromEnv(name string) (string, *cdc.Problem) {
 	value, ok := os.LookupEnv(name)
 	switch {
 	case !ok:
-		return "", fmt.Errorf("environment variable %[1]s is not set. Try: export %[1]s=VALUE", name)
+		return "", cdc.Failed("environment variable %s is not set", name).Fix("export %s=VALUE", name)
 	case value == "":
-		return "", fmt.Errorf("environment variable %[1]s is empty. Try: export %[1]s=VALUE", name)
+		return "", cdc.Failed("environment variable %s is empty", name).Fix("export %s=VALUE", name)
 	default:
 		return value, nil
 	}
 }
 
-func fromFile(name, dir string) (string, error) {
+func fromFile(name, dir string) (string, *cdc.Problem) {
 	path := name
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return "", fmt.Errorf("file %s: %w. Try: %s", named(path), cause(err), tryFile(named(path), err))
+		return "", cdc.Failed("file %s: %v", named(path), cause(err)).Fix("%s", tryFile(named(path), err))
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if value == "" {
-		return "", fmt.Errorf("file %s is empty. Try: write the value into it", named(path))
+		return "", cdc.Failed("file %s is empty", named(path)).Fix("write the value into it")
 	}
 	return value, nil
 }
@@ -98,7 +98,7 @@ func fromFile(name, dir string) (string, error) {
 func tryFile(name string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "create it, or mend the path: a relative one starts at the config's folder"
+		return "create it, or correct the path: a relative one starts at the config's folder"
 	case errors.Is(err, fs.ErrPermission):
 		return "chmod u+r " + name + ", or chown it to the user that runs dirtbike"
 	default: // another kind of file, or a larger one
@@ -139,7 +139,7 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// named is a path, or whatever names something, as an error shows it: quoted where it would not stay on its line, or not be seen.
+// named is a path or another name as an error shows it: quoted where it would not stay on its line, or not be seen.
 func named(path string) string {
 	if path == "" || strings.ContainsFunc(path, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
 		return strconv.Quote(path)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"dirtbike/cdc"
+
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -25,14 +27,14 @@ func (d *decoder) scalar(node ast.Node, into reflect.Value, path keyPath, tag re
 		if _, scalar := node.(ast.ScalarNode); wanted == aText && !scalar {
 			try = "one text, without [ ] and { }"
 		}
-		d.failf(placeOf(node), path, "this is %s, but %s belongs here. Try: %s", kindOf(node), wanted, try)
+		d.failf(placeOf(node), path, "this is %s, but %s belongs here", kindOf(node), wanted).fix("%s", try)
 		return
 	}
-	if problem := assign(text, into, tag); problem != "" {
+	if problem := assign(text, into, tag); problem != nil {
 		if isText {
 			text = d.at.quote(path, text)
 		}
-		d.failf(placeOf(node), path, "%s is %s", text, problem)
+		d.failf(placeOf(node), path, "%s is %s", text, problem.What).fix("%s", problem.Try[0].Command)
 	}
 }
 
@@ -83,11 +85,11 @@ func describe(t reflect.Type) (what, try string) {
 }
 
 // assign sets the value, or says what is wrong with it in words that follow "… is".
-func assign(text string, into reflect.Value, tag reflect.StructTag) (problem string) {
+func assign(text string, into reflect.Value, tag reflect.StructTag) *cdc.Problem {
 	switch {
 	case into.Type() == secretType:
 		into.Set(reflect.ValueOf(NewSecret(text)))
-		return ""
+		return nil
 	case into.Type() == durationType:
 		return assignNumber(text, into, tag, func(s string) (int64, error) {
 			d, err := parseDuration(s)
@@ -109,10 +111,10 @@ func assign(text string, into reflect.Value, tag reflect.StructTag) (problem str
 	}
 }
 
-func assignNumber(text string, into reflect.Value, tag reflect.StructTag, parse func(string) (int64, error)) string {
+func assignNumber(text string, into reflect.Value, tag reflect.StructTag, parse func(string) (int64, error)) *cdc.Problem {
 	n, err := parse(text)
 	if err != nil {
-		return err.Error()
+		return cdc.Explain(err)
 	}
 	for _, name := range []string{"min", "max"} {
 		limit, ok := tag.Lookup(name)
@@ -124,11 +126,11 @@ func assignNumber(text string, into reflect.Value, tag reflect.StructTag, parse 
 			panic(fmt.Sprintf("config: tag %s:%q of a %s: %v", name, limit, into.Type(), err))
 		}
 		if name == "min" && n < bound || name == "max" && n > bound {
-			return fmt.Sprintf("out of range: %s. Try: %s", rangeOf(tag), limit)
+			return cdc.Failed("out of range: %s", rangeOf(tag)).Fix("%s", limit)
 		}
 	}
 	into.SetInt(n)
-	return ""
+	return nil
 }
 
 func rangeOf(tag reflect.StructTag) string {
@@ -151,19 +153,19 @@ func parseInt(text string) (int64, error) {
 	return n, nil
 }
 
-func assignText(text string, into reflect.Value, tag reflect.StructTag) string {
+func assignText(text string, into reflect.Value, tag reflect.StructTag) *cdc.Problem {
 	if text == "" {
-		return "empty. Try: a value, or remove it"
+		return cdc.Failed("empty").Fix("a value, or remove it")
 	}
 	if strings.ContainsRune(text, 0) {
-		return "not a text: it holds a zero byte. Try: a value without one"
+		return cdc.Failed("not a text: it holds a zero byte").Fix("a value without one")
 	}
 	if one, ok := into.Interface().(choice); ok && !slices.Contains(one.Values(), text) {
-		return fmt.Sprintf("not one of %s. Try: %s", strings.Join(one.Values(), ", "), cmp.Or(Nearest(text, one.Values()), "one of these"))
+		return cdc.Failed("not one of %s", strings.Join(one.Values(), ", ")).Fix("%s", cmp.Or(Nearest(text, one.Values()), "one of these"))
 	}
 	if pattern, ok := tag.Lookup("pattern"); ok && !regexp.MustCompile(pattern).MatchString(text) {
-		return fmt.Sprintf("not of the form %s. Try: %s", pattern, sampleOf(tag))
+		return cdc.Failed("not of the form %s", pattern).Fix("%s", sampleOf(tag))
 	}
 	into.SetString(text)
-	return ""
+	return nil
 }

@@ -3,10 +3,11 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"dirtbike/cdc"
 )
 
 // TLS is how a connection is encrypted. Each value is the path of a PEM file, relative to the config, or the PEM text itself.
@@ -85,7 +86,7 @@ func (t *TLS) pool() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("tls.ca: no PEM certificate in it. Try: a file with -----BEGIN CERTIFICATE-----")
+		return nil, cdc.Failed("tls.ca: no PEM certificate in it").Fix("a file with -----BEGIN CERTIFICATE-----")
 	}
 	return pool, nil
 }
@@ -101,7 +102,7 @@ func (t *TLS) pair() (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("tls.cert and tls.key: %w. Try: a certificate and its own key, both as PEM", err)
+		return tls.Certificate{}, cdc.Failed("tls.cert and tls.key").Because(err).Fix("a certificate and its own key, both as PEM")
 	}
 	return pair, nil
 }
@@ -118,7 +119,7 @@ func (t *TLS) pem(value string) ([]byte, error) {
 	}
 	data, err := readLimited(path, maxPEM)
 	if err != nil {
-		return nil, fmt.Errorf("neither PEM text nor a file that can be read: %w. Try: %s", cause(err), tryFile("FILE", err))
+		return nil, cdc.Failed("neither PEM text nor a file that can be read").Because(cause(err)).Fix("%s", tryFile("FILE", err))
 	}
 	return data, nil
 }

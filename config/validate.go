@@ -28,8 +28,11 @@ func (c *Config) validate() Errors {
 	return v.errs
 }
 
-func (v *validator) failf(path keyPath, format string, args ...any) {
-	v.errs = append(v.errs, v.at.errorf(path, format, args...))
+// failf notes what is wrong there; the caller adds what would be right.
+func (v *validator) failf(path keyPath, format string, args ...any) *Error {
+	err := v.at.errorf(path, format, args...)
+	v.errs = append(v.errs, err)
+	return err
 }
 
 func (v *validator) source(s Source) {
@@ -39,7 +42,7 @@ func (v *validator) source(s Source) {
 	case strings.Contains(text, "://"):
 		v.url(path.child("url"), s.URL, "postgres", "postgresql")
 	case !strings.Contains(text, "="):
-		v.failf(path.child("url"), `this is no Postgres address. Try: postgres://user@host:5432/database`)
+		v.failf(path.child("url"), `this is no Postgres address`).fix(`postgres://user@host:5432/database`)
 	}
 	v.globs(path.child("tables"), s.Tables)
 	for table, columns := range s.Keys {
@@ -55,33 +58,33 @@ func (v *validator) globs(path keyPath, globs []string) {
 		glob, exclude := strings.CutPrefix(entry, "!")
 		included = included || !exclude
 		if _, ok := splitTable(glob); !ok {
-			v.failf(path.entry(i), `%s is no glob of schema.table. Try: "public.*"`, v.at.quote(path.entry(i), entry))
+			v.failf(path.entry(i), `%s is no glob of schema.table`, v.at.quote(path.entry(i), entry)).fix(`"public.*"`)
 		}
 	}
 	if !included {
-		v.failf(path, `nothing is included. Try: "public.*" before the exclusions`)
+		v.failf(path, `nothing is included`).fix(`"public.*" before the exclusions`)
 	}
 }
 
 func (v *validator) table(path keyPath, name string) {
 	if strings.ContainsAny(name, "*?") {
-		v.failf(path, "globs are not supported here. Try: one table, like \"public.patients\"")
+		v.failf(path, "globs are not supported here").fix("one table, like \"public.patients\"")
 		return
 	}
 	if _, ok := splitTable(name); !ok {
-		v.failf(path, "this is not of the form schema.table. Try: %q", "public."+strings.Trim(name, "."))
+		v.failf(path, "this is not of the form schema.table").fix("%q", "public."+strings.Trim(name, "."))
 	}
 }
 
 // distinct refuses an empty list, for which it gives an example, and an entry that is there twice.
 func (v *validator) distinct(path keyPath, entries []string, example string) {
 	if len(entries) == 0 {
-		v.failf(path, "the list is empty. Try: %s, or remove the key", example)
+		v.failf(path, "the list is empty").fix("%s, or remove the key", example)
 	}
 	seen := map[string]bool{}
 	for i, entry := range entries {
 		if seen[entry] {
-			v.failf(path.entry(i), "%s is there twice. Try: keep one", v.at.quote(path.entry(i), entry))
+			v.failf(path.entry(i), "%s is there twice", v.at.quote(path.entry(i), entry)).fix("keep one")
 		}
 		seen[entry] = true
 	}
@@ -90,16 +93,15 @@ func (v *validator) distinct(path keyPath, entries []string, example string) {
 func (v *validator) kafka(k Kafka) {
 	path := keyPath{"kafka"}
 	if len(k.Brokers) == 0 {
-		v.failf(path.child("brokers"), `the list is empty. Try: ["kafka:9092"]`)
+		v.failf(path.child("brokers"), `the list is empty`).fix(`["kafka:9092"]`)
 	}
 	for i, broker := range k.Brokers {
 		if host, port, err := net.SplitHostPort(broker); err != nil || host == "" || !isPort(port, 1) {
-			v.failf(path.child("brokers").entry(i), `this is not of the form host:port. Try: "kafka:9092"`)
+			v.failf(path.child("brokers").entry(i), `this is not of the form host:port`).fix(`"kafka:9092"`)
 		}
 	}
 	if k.MaxTransaction < k.MaxMessageBytes {
-		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record. Try: %d",
-			k.MaxTransaction, k.MaxMessageBytes, k.MaxMessageBytes)
+		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record", k.MaxTransaction, k.MaxMessageBytes).fix("%d", k.MaxMessageBytes)
 	}
 	v.tls(path.child("tls"), k.TLS)
 }
@@ -108,7 +110,7 @@ func (v *validator) registry(r Registry) {
 	path := keyPath{"registry"}
 	v.url(path.child("url"), r.URL, "http", "https")
 	if r.User == "" && !r.Password.IsZero() {
-		v.failf(path.child("password"), "there is a password, but no user. Try: set registry.user too, or remove the password")
+		v.failf(path.child("password"), "there is a password, but no user").fix("set registry.user too, or remove the password")
 	}
 	v.tls(path.child("tls"), r.TLS)
 }
@@ -117,12 +119,11 @@ func (v *validator) clickhouse(c ClickHouse) {
 	path := keyPath{"clickhouse"}
 	if u := v.url(path.child("url"), c.URL, "clickhouse"); u != nil {
 		if database := strings.Trim(u.Path, "/"); database != "" && database != c.Database {
-			v.failf(path.child("url"), "the address names another database than clickhouse.database (%s). Try: leave it out of the address", c.Database)
+			v.failf(path.child("url"), "the address names another database than clickhouse.database (%s)", c.Database).fix("leave it out of the address")
 		}
 	}
 	if c.Load.Memory < c.Load.BatchBytes {
-		v.failf(path.child("load").child("memory"), "%s is less than batch_bytes (%s): no batch could fill. Try: %d",
-			c.Load.Memory, c.Load.BatchBytes, c.Load.BatchBytes)
+		v.failf(path.child("load").child("memory"), "%s is less than batch_bytes (%s): no batch could fill", c.Load.Memory, c.Load.BatchBytes).fix("%d", c.Load.BatchBytes)
 	}
 	v.tls(path.child("tls"), c.TLS)
 }
@@ -131,7 +132,7 @@ func (v *validator) clickhouse(c ClickHouse) {
 func (v *validator) url(path keyPath, address Secret, schemes ...string) *url.URL {
 	u, err := url.Parse(address.Reveal())
 	if err != nil {
-		v.failf(path, "this is no valid address. Try: percent-encode special characters of the password (@ is %%40, / is %%2F)")
+		v.failf(path, "this is no valid address").fix("percent-encode special characters of the password (@ is %%40, / is %%2F)")
 		return nil
 	}
 	for _, scheme := range schemes {
@@ -139,13 +140,13 @@ func (v *validator) url(path keyPath, address Secret, schemes ...string) *url.UR
 			return u
 		}
 	}
-	v.failf(path, "this address has the wrong form. Try: %s://host:port", schemes[0])
+	v.failf(path, "this address has the wrong form").fix("%s://host:port", schemes[0])
 	return nil
 }
 
 func (v *validator) tls(path keyPath, t *TLS) {
 	if t != nil && (t.Cert == "") != t.Key.IsZero() {
-		v.failf(path, "cert and key belong together. Try: give both, or neither")
+		v.failf(path, "cert and key belong together").fix("give both, or neither")
 	}
 }
 
@@ -157,13 +158,14 @@ func (v *validator) ops(o Ops) {
 	host, port, err := net.SplitHostPort(o.Listen)
 	switch {
 	case err != nil || !isPort(port, 0):
-		v.failf(path.child("listen"), `this is not of the form host:port. Try: "127.0.0.1:8085"`)
+		v.failf(path.child("listen"), `this is not of the form host:port`).fix(`"127.0.0.1:8085"`)
 	case !isLoopback(host) && o.Token.IsZero() && o.TLS == nil:
-		v.failf(path.child("listen"), "other hosts reach %s, and anybody there could read what is captured and how it goes. "+
-			`Try: ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ops.tls, or both; or 127.0.0.1:%s`, v.at.quote(path.child("listen"), o.Listen), port)
+		v.failf(path.child("listen"), "other hosts reach %s, and anybody there could read what is captured and how it goes",
+			v.at.quote(path.child("listen"), o.Listen)).
+			fix(`ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ops.tls, or both; or 127.0.0.1:%s`, port)
 	}
 	if !o.Token.IsZero() && !bearer.MatchString(o.Token.Reveal()) {
-		v.failf(path.child("token"), "this is no bearer token of at least 16 letters, digits or any of -._~+/=. Try: openssl rand -hex 32")
+		v.failf(path.child("token"), "this is no bearer token of at least 16 letters, digits or any of -._~+/=").fix("openssl rand -hex 32")
 	}
 }
 
@@ -196,18 +198,18 @@ func (v *validator) hashKeys(path keyPath, h Hash) {
 	for id, key := range h.Keys {
 		ids = append(ids, id)
 		if !hashKeyID.MatchString(id) {
-			v.failf(path.child("keys").child(id), "the id of a key is k and up to 15 letters or digits. Try: k1")
+			v.failf(path.child("keys").child(id), "the id of a key is k and up to 15 letters or digits").fix("k1")
 		}
 		if _, err := decodeHashKey(key.Reveal()); err != nil {
-			v.failf(path.child("keys").child(id), "%v", err)
+			v.failf(path.child("keys").child(id), "%s", errHashKey.What).fix("%s", errHashKey.Try[0].Command)
 		}
 	}
 	if _, known := h.Keys[h.Active]; h.Active != "" && !known {
-		v.failf(path.child("active"), "%s is no key of privacy.hash.keys%s",
-			v.at.quote(path.child("active"), h.Active), tryNearest(h.Active, ids, "add it there"))
+		v.failf(path.child("active"), "%s is no key of privacy.hash.keys", v.at.quote(path.child("active"), h.Active)).
+			fix("%s", tryNearest(h.Active, ids, "add it there"))
 	}
 	if h.Active == "" && len(ids) > 1 {
-		v.failf(path, "there are %d keys. Try: say which one is in use, like active: %s", len(ids), slices.Min(ids))
+		v.failf(path, "there are %d keys", len(ids)).fix("say which one is in use, like active: %s", slices.Min(ids))
 	}
 }
 
@@ -218,10 +220,10 @@ func (v *validator) domains(path keyPath, domains map[string][]string) {
 		for i, column := range domains[domain] {
 			at := path.child(domain).entry(i)
 			if _, _, ok := splitColumn(column); !ok {
-				v.failf(at, `this is not of the form schema.table.column. Try: "public.patients.mrn"`)
+				v.failf(at, `this is not of the form schema.table.column`).fix(`"public.patients.mrn"`)
 			}
 			if other, taken := owner[column]; taken && other != domain {
-				v.failf(at, "%s is in the domain %s already, and a column has one domain. Try: keep one", v.at.quote(at, column), other)
+				v.failf(at, "%s is in the domain %s already, and a column has one domain", v.at.quote(at, column), other).fix("keep one")
 			}
 			owner[column] = domain
 		}
@@ -234,10 +236,10 @@ func (v *validator) rollups(rollups []Rollup) {
 	for i, r := range rollups {
 		declared, files := r.Name != "" || r.SQL != "", r.Files != ""
 		if declared == files || declared && (r.Name == "" || r.SQL == "") {
-			v.failf(path.entry(i), "a rollup is either name and sql, or files. Try: {name: daily, sql: SELECT …}")
+			v.failf(path.entry(i), "a rollup is either name and sql, or files").fix("{name: daily, sql: SELECT …}")
 		}
 	}
 	if len(rollups) > 0 {
-		v.failf(path, "rollups are not supported by this release. Try: remove the section; nothing would be computed")
+		v.failf(path, "rollups are not supported by this release").fix("remove the section; nothing would be computed")
 	}
 }

@@ -3,6 +3,7 @@ package avro
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // ControlKind is what a control record says.
@@ -45,10 +46,15 @@ func ReadControl(payload []byte) (Control, error) {
 	if len(b) != 0 {
 		return Control{}, errors.New("read control record: bytes are left over")
 	}
-	c := Control{Kind: ControlKind(kind), Generation: uint32(longs[0]), Leaf: uint32(longs[1]), Partition: int32(longs[2])} //nolint:gosec // written from these types
+	if !inRange(longs[0], math.MaxUint32) || !inRange(longs[1], math.MaxUint32) || !inRange(longs[2], math.MaxInt32) {
+		return Control{}, errors.New("read control record: a number is out of range")
+	}
+	c := Control{Kind: ControlKind(kind), Generation: uint32(longs[0]), Leaf: uint32(longs[1]), Partition: int32(longs[2])} //nolint:gosec // checked above
 	switch c.Kind {
 	case ControlTruncate, ControlOpen, ControlEnd:
 		return c, nil
 	}
 	return Control{}, errors.New("read control record: unknown kind: written by a newer release? Try: upgrade this one")
 }
+
+func inRange(n, most int64) bool { return n >= 0 && n <= most }

@@ -13,13 +13,18 @@ import (
 	"dirtbike/cdc"
 )
 
+func adminOf(t *testing.T, seeds []string) *kadm.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return kadm.NewClient(client)
+}
+
 // TestInspectSaysWhatAStartWould and makes nothing.
 func TestInspectSaysWhatAStartWould(t *testing.T) {
 	seeds := fakeCluster(t).ListenAddrs()
-	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
-	require.NoError(t, err)
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	admin := adminOf(t, seeds)
 	create := func(topic string, partitions int32, settings map[string]*string) {
 		_, err := admin.CreateTopic(t.Context(), partitions, 1, settings, topic)
 		require.NoError(t, err)

@@ -101,7 +101,8 @@ func (l *ledger) fold(p progressRecord) error {
 	for topic, partitions := range p.Offsets {
 		for text, next := range partitions {
 			partition, err := strconv.ParseInt(text, 10, 32)
-			if err != nil || partition < 0 || partition >= maxPartitions || next < 0 {
+			canonical := strconv.FormatInt(partition, 10) == text // else two entries could be of one partition
+			if err != nil || !canonical || partition < 0 || partition >= maxPartitions || next < 0 {
 				return unreadable("a progress record names partition %q with offset %d", text, next).At("topic " + topic)
 			}
 			l.known(topic, int32(partition), next)

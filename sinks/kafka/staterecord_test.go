@@ -92,45 +92,6 @@ func TestStateWithoutSourceIsRefused(t *testing.T) {
 	require.Equal(t, "topic _dirtbike.clinic.state", requireRefused(t, err, cdc.ResnapshotAllCommand).Where)
 }
 
-// Decoding never panics, and what it accepts survives a round trip.
-func FuzzStateRecord(f *testing.F) {
-	for _, c := range []cdc.StateChange{sinktest.Source(cdc.PhaseStreaming), sinktest.Table("claims", "t")} {
-		key, value, err := encodeChange(c)
-		require.NoError(f, err)
-		f.Add(string(key), value)
-	}
-	f.Add("point", encodePoint(sinktest.PointAt(5)))
-	f.Add("table:a.b", []byte(`{"format":1,"schema":"a","table":"b","rows":9e99}`))
-	f.Fuzz(func(t *testing.T, key string, value []byte) {
-		state := newState()
-		if foldState(state, []byte(key), value) != nil {
-			return
-		}
-		again := newState()
-		if key == keyPoint {
-			require.NoError(t, foldState(again, []byte(key), encodePoint(state.Point)))
-		} else {
-			refold(t, again, state, key)
-		}
-		state.Source.Format, again.Source.Format = 0, 0 // encoding always writes its own
-		require.Equal(t, state.Point, again.Point)
-		require.Equal(t, state.Source, again.Source)
-		require.Len(t, again.Tables, len(state.Tables))
-	})
-}
-
-func refold(t *testing.T, again, state *cdc.State, key string) {
-	t.Helper()
-	var change cdc.StateChange = state.Source
-	if name, ok := strings.CutPrefix(key, tablePrefix); ok {
-		change = state.Tables[name]
-	}
-	k, value, err := encodeChange(change)
-	require.NoError(t, err)
-	require.Equal(t, key, string(k))
-	require.NoError(t, foldState(again, k, value))
-}
-
 // TestWideStateBesideSmallMessages: the state of a table with many columns fits, however small the rows' messages have to be.
 func TestWideStateBesideSmallMessages(t *testing.T) {
 	o := options(fakeCluster(t).ListenAddrs(), "clinic")

@@ -55,8 +55,8 @@ privacy: {mode: open, columns: {public.dropped: {id: drop, ssn: hash}}}
 
 // TestWhoFixes: each statement is said to be a role's that may run it, apart from what is to be written in the config.
 func TestWhoFixes(t *testing.T) {
-	unnamed := &config.Error{Problem: `column "id" belongs to the key of public.t and is not named. Try: keep or hash`}
-	other := &config.Error{Problem: `column "nr" belongs to the key of public.t and is not named. Try: keep or hash`}
+	unnamed := &config.Error{What: `column "id" belongs to the key of public.t and is not named`, Try: "keep or hash"}
+	other := &config.Error{What: `column "nr" belongs to the key of public.t and is not named`, Try: "keep or hash"}
 	refused := &cdc.Table{Schema: "public", Name: "t", Refused: cdc.OneLine(unnamed, other), RefusedByConfig: true}
 	both := &cdc.Table{Schema: "public", Name: "t", Refused: cdc.OneLine(unnamed, errors.New("table public.t cannot be captured: it has no primary key. Try: give public.t a primary key"))}
 	fine := &cdc.Table{Schema: "public", Name: "t"}

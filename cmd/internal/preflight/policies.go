@@ -199,7 +199,7 @@ func (r *run) misspeltIn(rel *schemas.Relation) *config.Error {
 // named, which may be the one that was meant.
 func misspelt(err error) *config.Error {
 	all := problems(err)
-	if at := slices.IndexFunc(all, func(e *config.Error) bool { return strings.Contains(e.Problem, " has no column ") }); at >= 0 {
+	if at := slices.IndexFunc(all, func(e *config.Error) bool { return e.NoColumn }); at >= 0 {
 		return all[at]
 	}
 	return nil

@@ -2,7 +2,6 @@ package draft
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dirtbike/cdc"
 	"dirtbike/config"
 )
 
@@ -36,7 +36,7 @@ func parseAddress(source string) (address, error) {
 	parsed, err := config.Parse(filepath.Join(".", "--source"), []byte(file))
 	var problems config.Errors
 	if errors.As(err, &problems) {
-		return a, fmt.Errorf("--source: %s", problems[0].Problem)
+		return a, cdc.Failed("--source: %s", problems[0].What).Fix("%s", problems[0].Try)
 	}
 	if err != nil {
 		return a, err
