@@ -176,7 +176,7 @@ func parts(err error) (out []error) {
 		for _, one := range several.Unwrap() {
 			out = append(out, parts(one)...)
 		}
-		if cdc.OneLine(out...).Error() == strings.ReplaceAll(err.Error(), "\n", "; ") {
+		if joined := cdc.OneLine(out...); joined != nil && joined.Error() == strings.ReplaceAll(err.Error(), "\n", "; ") {
 			return out
 		}
 		break
