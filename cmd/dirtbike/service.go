@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"dirtbike/cdc"
@@ -178,7 +177,12 @@ func (s *service) reload(ctx context.Context, was *generation) *generation {
 }
 
 // oneLine folds the problems of a config, one a line, into one line with one way out.
-func oneLine(err error) string { return status.JoinReasons(strings.Split(err.Error(), "\n")) }
+func oneLine(err error) string {
+	if several := (config.Errors)(nil); errors.As(err, &several) {
+		return cdc.Together(several.Unwrap()...).Error()
+	}
+	return cdc.Explain(err).Error()
+}
 
 // prepare reads the config, and wires legs with it once every part has let us in.
 func (s *service) prepare(ctx context.Context, was *generation) (*generation, error) {

@@ -62,19 +62,10 @@ func (a *app) askStatus(ctx context.Context) (status.Status, error) {
 	return answer, nil
 }
 
-// good is the answer of the verb: nil if Kafka answers, a capture streams and every table is exact, and there is one.
+// good is the answer of the verb: nil if Kafka answers, a capture streams, there is a table and every one is exact.
 func good(s status.Status) error {
-	if err := s.KafkaAway(); err != nil {
-		return answerNo(err)
-	}
-	if err := s.Dead(); err != nil {
-		return answerNo(err)
-	}
-	if len(s.Tables) == 0 {
-		return answerNo(errors.New("ClickHouse has no table yet. Try: dirtbike run, then dirtbike wait"))
-	}
-	if err := s.Inexact(); err != nil {
-		return answerNo(err)
+	for _, p := range s.Problems() {
+		return answerNo(p)
 	}
 	return nil
 }

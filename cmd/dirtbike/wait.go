@@ -8,7 +8,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/cmd/internal/wait"
 
 	"github.com/spf13/cobra"
 )
@@ -41,7 +40,7 @@ func verdict(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, wait.ErrUnreachable), errors.Is(err, cdc.ErrUnreachable):
+	case errors.Is(err, cdc.ErrUnreachable):
 		return unreachable(err)
 	case errors.Is(err, cdc.ErrRefused):
 		return wrong(err)

@@ -2,7 +2,6 @@ package console
 
 import (
 	"io"
-	"regexp"
 	"strings"
 
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
@@ -30,27 +29,6 @@ func Width(w io.Writer) int {
 	return max(width, leastWidth)
 }
 
-const Indent = "  "
-
-// Lay writes texts in lines of that width, each way out in a line of its own, which is never broken: it is to be copied.
-func Lay(texts []string, margin string, width int) string {
-	var out strings.Builder
-	for i, text := range texts {
-		first := margin
-		if i > 0 && margin == "" {
-			first = Indent
-		}
-		ways := append(Way.FindAllStringIndex(text, -1), []int{len(text)})
-		for _, line := range Wrap(text[:ways[0][0]], first, margin+Indent, width) {
-			out.WriteString(line + "\n")
-		}
-		for j, at := range ways[:len(ways)-1] {
-			out.WriteString(margin + Indent + text[at[0]+1:ways[j+1][0]] + "\n")
-		}
-	}
-	return out.String()
-}
-
 // Wrap breaks a text between words into lines of at most width columns, the first after one margin, the others after another. A word that
 // is wider than a line, as a long name or a URL, stays whole.
 func Wrap(text, first, next string, width int) (lines []string) {
@@ -67,6 +45,3 @@ func Wrap(text, first, next string, width int) (lines []string) {
 	}
 	return append(lines, line)
 }
-
-// Way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
-var Way = regexp.MustCompile(` Try(,[^:]*)?: `)

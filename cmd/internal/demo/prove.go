@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/demo/clinic"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/verify"
-	"dirtbike/cmd/internal/wait"
 
 	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
@@ -62,7 +62,7 @@ func patiently(ctx context.Context, step func() error) error {
 // unanswered reports whether a server was not there, as opposed to one that answers with an error.
 func unanswered(err error) bool {
 	var broken *net.OpError
-	return errors.Is(err, wait.ErrUnreachable) || errors.As(err, &broken) || errors.Is(err, io.EOF)
+	return errors.Is(err, cdc.ErrUnreachable) || errors.As(err, &broken) || errors.Is(err, io.EOF)
 }
 
 // compareETL runs the query that the nightly ETL ran on the production database, there and in ClickHouse.

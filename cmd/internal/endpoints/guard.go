@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
-	"errors"
 	"net/http"
 	"strings"
+
+	"dirtbike/cdc"
 
 	"go.uber.org/zap"
 )
@@ -25,7 +26,7 @@ type Guard struct {
 // stays so: later a guard of the other kind is an error, and nothing is changed.
 func (s *Server) Protect(g Guard) error {
 	if was := s.guard.Load(); s.running.Load() && (was.TLS == nil) != (g.TLS == nil) {
-		return errors.New("ops.tls cannot come or go while the endpoints are served. Try: restart dirtbike")
+		return cdc.Failed("ops.tls cannot be added or removed while the endpoints are served").Fix("restart dirtbike")
 	}
 	if !s.running.Load() {
 		log := g.Log

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/docker/embedded/secure"
 )
@@ -81,7 +82,7 @@ func TestToken(t *testing.T) {
 	code, _, _, err = ask(t, at+"/readyz", "Bearer another-token-it-is", nil)
 	require.NoError(t, err)
 	require.Equal(t, 200, code)
-	require.ErrorContains(t, s.Protect(Guard{TLS: &tls.Config{MinVersion: tls.VersionTLS12}}), "Try: restart dirtbike")
+	require.Equal(t, []cdc.Remedy{{Command: "restart dirtbike"}}, cdc.Explain(s.Protect(Guard{TLS: &tls.Config{MinVersion: tls.VersionTLS12}})).Try)
 	code, _, _, err = ask(t, at+"/readyz", "", nil)
 	require.NoError(t, err)
 	require.Equal(t, 401, code, "what was refused has changed nothing")
@@ -138,7 +139,7 @@ func TestEndpointsOverTLS(t *testing.T) {
 	code, _, _, err = ask(t, "https://"+s.Addr()+"/metrics", "", second)
 	require.NoError(t, err)
 	require.Equal(t, 401, code, "both are needed")
-	require.ErrorContains(t, s.Protect(Guard{}), "Try: restart dirtbike")
+	require.Equal(t, []cdc.Remedy{{Command: "restart dirtbike"}}, cdc.Explain(s.Protect(Guard{})).Try)
 }
 
 // TestShow replaces what is shown while the server runs.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/checks"
 	"dirtbike/cmd/internal/status"
 )
@@ -50,7 +51,7 @@ func (r *runner) result(ctx context.Context) error {
 		defer r.mu.Unlock()
 		return r.err
 	case <-timer.C:
-		return fmt.Errorf("no answer within %s", status.CheckTime)
+		return cdc.Failed("no answer within %s", status.CheckTime)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -75,11 +76,11 @@ type report struct {
 // check runs all checks at once, without the excluded ones.
 func (s *Server) check(ctx context.Context, exclude []string) report {
 	checks := s.views.Load().checks
-	errs := make([]error, len(checks))
+	problems := make([]*cdc.Problem, len(checks))
 	var wg sync.WaitGroup
 	for i, c := range checks {
 		if !slices.Contains(exclude, c.Name) {
-			wg.Go(func() { errs[i] = c.WithTry(c.result(ctx)) })
+			wg.Go(func() { problems[i] = c.Explain(c.result(ctx)) })
 		}
 	}
 	wg.Wait()
@@ -90,9 +91,9 @@ func (s *Server) check(ctx context.Context, exclude []string) report {
 		switch {
 		case slices.Contains(exclude, c.Name):
 			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
-		case errs[i] != nil:
+		case problems[i] != nil:
 			out.ok = false
-			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, status.OneLine(errs[i].Error()), reference(c.Name))
+			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, problems[i], reference(c.Name))
 		default:
 			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
 		}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,10 +53,12 @@ func New(listen string, checks []status.Check, status func(context.Context) (sta
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		const try = "--listen 127.0.0.1:0"
+		p := cdc.Failed("listen at ops.listen %s", listen).Because(err)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("listen at ops.listen %s: %w: is dirtbike running already? A second capture would take over from it. Try: dirtbike status; for another leg, or another pipeline, %s", listen, err, try)
+			return nil, p.Keeps("Is dirtbike running already? A second capture would take over from it").
+				Fix("dirtbike status").Fix("for another leg or another pipeline, " + try)
 		}
-		return nil, fmt.Errorf("listen at ops.listen %s: %w. Try: %s", listen, err, try)
+		return nil, p.Fix(try)
 	}
 	s := &Server{listener: listener}
 	s.Show(checks, status, gatherer)
@@ -128,7 +131,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
 	answer, err := s.views.Load().status(r.Context())
 	if err != nil {
-		s.text(w, http.StatusServiceUnavailable, status.OneLine(err.Error())+"\n")
+		s.text(w, http.StatusServiceUnavailable, cdc.Explain(err).Error()+"\n")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

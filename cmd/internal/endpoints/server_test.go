@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/status"
 )
@@ -86,9 +88,11 @@ func TestEveryCheckHasAWayOut(t *testing.T) {
 	require.NoError(t, err)
 	c := status.NewCollector(status.Sources{ClickHouse: unused, Capture: func() capture.Status { return capture.Status{} }})
 	for _, check := range append(c.Checks(), status.Check{Name: "horizon"}, status.Check{Name: "load"}) {
-		require.NotContains(t, check.WithTry(io.EOF).Error(), "see the log", check.Name)
-		require.EqualError(t, check.WithTry(errors.New("no. Try: this")), "no. Try: this")
-		require.NoError(t, check.WithTry(nil))
+		p := check.Explain(io.EOF)
+		require.Len(t, p.Try, 1)
+		require.NotContains(t, p.Try[0].Command, "see the log", check.Name)
+		require.Equal(t, []cdc.Remedy{{Command: "this"}}, check.Explain(cdc.Failed("no").Fix("this")).Try)
+		require.Nil(t, check.Explain(nil))
 	}
 }
 
@@ -140,6 +144,6 @@ func TestAddressInUse(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 	_, err = New(s.Addr(), nil, nil, prometheus.NewRegistry())
-	require.ErrorContains(t, err, "is dirtbike running already?")
-	require.ErrorContains(t, err, "Try: dirtbike status; for another leg, or another pipeline, --listen 127.0.0.1:0")
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.Len(t, cdc.Explain(err).Try, 2)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
@@ -78,7 +79,7 @@ func (h *Health) Collector() *status.Collector {
 	return status.NewCollector(status.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
 		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Capture: h.Capture,
-		Obstacles: func(ctx context.Context) (map[string]string, error) { return obstacles(ctx, h.config) },
+		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) { return obstacles(ctx, h.config) },
 		WALDisk:   int64(h.config.Source.WALDisk), Open: h.config.Privacy == nil || h.config.Privacy.Mode == config.ModeOpen,
 	})
 }
@@ -100,7 +101,8 @@ func (h *Health) Horizon() status.Check {
 		}
 		for _, c := range complete {
 			if late := time.Since(c.CommitTime); c.Table == "" && late > half {
-				return fmt.Errorf("ClickHouse is complete up to %s ago, more than half of kafka.replay_horizon. Try: bring capture and load up before it is over", late.Round(time.Minute))
+				return cdc.Failed("ClickHouse is complete up to %s ago, more than half of kafka.replay_horizon", late.Round(time.Minute)).
+					Fix("bring capture and load up before it is over")
 			}
 		}
 		return nil

@@ -71,7 +71,7 @@ func postgresLogin(ctx context.Context, c *config.Config) error {
 }
 
 func away(err error, try string) error {
-	return fmt.Errorf("%w: %w", cdc.ErrUnreachable, status.OneTry(err, try))
+	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).OrFix("%s", try)
 }
 
 func kafkaLogin(ctx context.Context, c *config.Config) error {

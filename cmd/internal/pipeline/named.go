@@ -27,7 +27,7 @@ type named struct {
 	// uncaptured came to be after capture started, in the order of their names.
 	uncaptured []string
 	// why says what keeps those out that something keeps out; nil if nobody could tell.
-	why map[string]string
+	why map[string]*cdc.Problem
 }
 
 // stateReader reads what capture has stored; nil where nobody knows.
@@ -97,7 +97,7 @@ func unknownTo(state *cdc.State, table string) bool {
 func (n named) uncapturedError() error {
 	var lines, rest []string
 	for _, name := range n.uncaptured {
-		if n.why[name] != "" { // a restart alone would not mend it
+		if n.why[name] != nil { // a restart alone would not mend it
 			lines = append(lines, fmt.Sprintf("new table %s is %s", name, n.notCaptured(name)))
 		} else {
 			rest = append(rest, name)
@@ -116,10 +116,10 @@ func (n named) uncapturedError() error {
 
 func (n named) notCaptured(name string) string {
 	obstacle := n.why[name]
-	if n.why == nil {
-		obstacle = n.refused[name]
+	if refused := n.refused[name]; n.why == nil && refused != "" {
+		obstacle = cdc.ParseProblem(refused)
 	}
-	return status.NotCaptured(obstacle, n.why != nil)
+	return status.NotCaptured(obstacle, n.why != nil).Error()
 }
 
 // choose picks the tables of those names, without names all, and says why others cannot be compared.
@@ -150,9 +150,12 @@ func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[s
 
 // reasons lists refused tables in one line, with one way out.
 func reasons(refused map[string]string) string {
-	var out []string
+	var out []error
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
-		out = append(out, name+": "+refused[name])
+		out = append(out, cdc.ParseProblem(name+": "+refused[name]))
 	}
-	return status.JoinReasons(out)
+	if len(out) == 0 {
+		return ""
+	}
+	return cdc.Together(out...).Error()
 }

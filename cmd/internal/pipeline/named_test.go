@@ -51,6 +51,6 @@ new table public\.back is not captured: capture has not seen it yet\. Try: resta
 
 // TestUncapturedErrorNamesAll: those that a restart alone mends stand in one line.
 func TestUncapturedErrorNamesAll(t *testing.T) {
-	n := named{uncaptured: []string{"a.a", "a.b", "a.c"}, why: map[string]string{"a.b": "it has no primary key. Try: add one"}}
+	n := named{uncaptured: []string{"a.a", "a.b", "a.c"}, why: map[string]*cdc.Problem{"a.b": cdc.Failed("it has no primary key").Fix("add one")}}
 	require.EqualError(t, n.uncapturedError(), "new table a.b is not captured: it has no primary key. Try: add one; then restart capture\nnew tables a.a, a.c are not captured. Try: restart capture to copy them")
 }

@@ -15,7 +15,7 @@ import (
 // obstacles says what would keep a capture that starts now from tables that source.tables names, and what fixes it, by "schema.table";
 // a table without an entry would be captured. It asks the catalog as capture does, and for the rights of the user that streams from the
 // slot, or else of its own.
-func obstacles(ctx context.Context, c *config.Config) (map[string]string, error) {
+func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, error) {
 	policies, _, err := (&Trial{Keyless: c.HashKeyMissing()}).policies(c)
 	if err != nil {
 		return nil, err
@@ -43,10 +43,10 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{}
+	out := map[string]*cdc.Problem{}
 	for _, t := range listed {
 		if o := obstaclesOf(t, rights[t.OID], publication); len(o.why) > 0 {
-			out[t.FullName()] = o.problem().Error()
+			out[t.FullName()] = o.problem()
 		}
 	}
 	return out, nil

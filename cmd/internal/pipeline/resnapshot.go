@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
@@ -40,7 +39,8 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 
 // notYet keeps the error's own way out, if it has one.
 func notYet(err error) error {
-	return fmt.Errorf("%w: what is committed to Kafka is safe: %w", cdc.ErrUnreachable, status.OneTry(err, "the same command again, once that part is back"))
+	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("What is committed to Kafka is safe").
+		OrFix("the same command again, once that part is back")
 }
 
 // readPast asks ClickHouse, which may know of epochs and generations that Kafka has lost.
@@ -56,15 +56,16 @@ func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
 		return ledger.New(conn, o.Config.ClickHouse.Database).HighWater(ctx, o.Config.Kafka.Prefix)
 	})
 	if asking.Err() != nil && ctx.Err() == nil {
-		return past, clickHouseHangs(". Nothing was changed")
+		return past, clickHouseHangs().Keeps("Nothing was changed")
 	}
 	if err != nil {
-		return past, fmt.Errorf("%w: nothing was changed: %w", cdc.ErrUnreachable, status.OneTry(err, "see that ClickHouse runs and clickhouse.url is right"))
+		return past, (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed").
+			OrFix("see that ClickHouse runs and clickhouse.url is right")
 	}
 	return past, nil
 }
 
 // clickHouseHangs says that ClickHouse took a question and did not answer within loginTime.
-func clickHouseHangs(safe string) error {
-	return fmt.Errorf("%w: ClickHouse hangs: nothing within %s%s. Try: see that ClickHouse runs and clickhouse.url is right", cdc.ErrUnreachable, loginTime, safe)
+func clickHouseHangs() *cdc.Problem {
+	return cdc.Failed("ClickHouse hangs: nothing within %s", loginTime).Of(cdc.ErrUnreachable).Fix("see that ClickHouse runs and clickhouse.url is right")
 }

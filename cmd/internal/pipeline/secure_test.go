@@ -129,7 +129,7 @@ func TestLoginRefused(t *testing.T) {
 		"registry, password":    {func(s *settings) { s.registryPassword = wrong }, []string{"the registry refuses us (401)", "check registry.user and registry.password"}},
 		"registry, authority":   {func(s *settings) { s.registryTLS = distrust }, []string{"connect to the registry at https://127.0.0.1", "x509: certificate signed by unknown authority", "Try: give registry.tls.ca"}},
 		"registry, host":        {func(s *settings) { s.registry = localhost(s.registry) }, []string{"x509: ", "Try: name the host in registry.url"}},
-		"clickhouse, password":  {func(s *settings) { s.clickHousePassword = wrong }, []string{"ClickHouse refuses the login of clickhouse.url", "Try: its user and password"}},
+		"clickhouse, password":  {func(s *settings) { s.clickHousePassword = wrong }, []string{"ClickHouse refuses the login of clickhouse.url", "Try: check its user and password"}},
 		"clickhouse, authority": {func(s *settings) { s.clickHouseTLS = distrust }, []string{"connect to ClickHouse", "x509: certificate signed by unknown authority", "Try: give clickhouse.tls.ca"}},
 		"clickhouse, host":      {func(s *settings) { s.clickHouse = localhost(s.clickHouse) }, []string{"connect to ClickHouse", "x509: ", "Try: name the host in clickhouse.url"}},
 		"clickhouse, no TLS there": {func(c *settings) {

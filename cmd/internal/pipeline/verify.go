@@ -99,7 +99,7 @@ func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
 	defer cancel()
 	_, _ = status.Within(asking, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
 	if asking.Err() != nil && ctx.Err() == nil {
-		return clickHouseHangs("")
+		return clickHouseHangs()
 	}
 	return nil // whoever asks next says anything else
 }

@@ -36,7 +36,10 @@ func assemble(f facts, capture capture.Status) Status {
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
-	out.dead, out.try = f.slot.dead(out.Phase, cdc.LSN(all.LSN))
+	out.capture = f.slot.dead(out.Phase, all.LSN)
+	if f.slot.nobodyReads(out.Phase) {
+		out.inactive = f.slot.inactive()
+	}
 	if known {
 		out.Tables = withUncaptured(out.Tables, f.named, capture)
 	}
@@ -82,18 +85,21 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 		}
 		t := at(c.Table)
 		if c.Phase != cdc.TableStreaming {
-			t.Phase, t.Reason = string(c.Phase), c.Reason
+			t.Phase = string(c.Phase)
+			t.because(cdc.ParseProblem(c.Reason))
 		}
 		tables[c.Table] = t
 	}
-	for name, reason := range f.reasons {
+	for name, reasons := range f.reasons {
 		t := at(name)
-		t.Phase, t.Reason = quarantined, reason
+		t.Phase = quarantined
+		t.because(reasons...)
 		tables[name] = t
 	}
-	for name, reason := range f.excluded {
+	for name, reasons := range f.excluded {
 		if t := at(name); t.Phase != string(cdc.TableCopying) { // nobody can read one without a view
-			t.Phase, t.Exact, t.Reason = string(cdc.TableExcluded), false, reason
+			t.Phase, t.Exact = string(cdc.TableExcluded), false
+			t.because(reasons...)
 			tables[name] = t
 		}
 	}

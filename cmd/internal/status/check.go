@@ -3,10 +3,10 @@ package status
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/checks"
 )
 
@@ -17,13 +17,13 @@ const (
 	CheckCache = time.Second
 )
 
-// Check is one named condition of readiness. Func returns nil if it holds; its error says in one line what is wrong and ends
-// with "Try: …". It runs beside other checks, never twice at once, and should end when ctx does.
+// Check is one named condition of readiness. Func returns nil if it holds; its error says what is wrong. It runs beside other checks,
+// never twice at once, and should end when ctx does.
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
-	// Try is what to do if Func does not answer in time, or its error does not say it. Empty stands for what package checks
-	// says of the name: every failed check is shown with a way out.
+	// Try is what to do if Func does not answer in time, or its error has no way out. Empty stands for what package checks says of the
+	// name: every failed check is shown with a way out.
 	Try string
 }
 
@@ -31,26 +31,22 @@ type Check struct {
 func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
 	return Check{Name: name, Try: try, Func: func(ctx context.Context) error {
 		err := ping(ctx)
-		if err == nil || saysTry(err) {
+		if err == nil || len(cdc.Explain(err).Remedies()) > 0 {
 			return err
 		}
-		return fmt.Errorf("no answer: %w", err)
+		return cdc.Failed("no answer").Because(err)
 	}}
 }
 
-func saysTry(err error) bool { return strings.Contains(err.Error(), "Try: ") }
-
-// WithTry makes an error of the check end with what to do, and say what is safe, as package checks has it under the check's name.
-func (c Check) WithTry(err error) error {
-	if err == nil || saysTry(err) {
-		return err
+// Explain gives an error of the check with a way out: its own, or else that of the check, with what is safe. nil for nil.
+func (c Check) Explain(err error) *cdc.Problem {
+	p := cdc.Explain(err)
+	if p == nil || len(p.Try) > 0 {
+		return p
 	}
 	said, _ := checks.Find(c.Name) // without an entry there is nothing more to say
-	safe := firstSentence(said.Safe)
-	if safe != "" {
-		safe = " " + safe + "."
-	}
-	return fmt.Errorf("%w.%s Try: %s", err, safe, cmp.Or(c.Try, lowerFirst(firstSentence(said.Do)), "see the log of this process"))
+	p.Safe = cmp.Or(p.Safe, firstSentence(said.Safe))
+	return p.Fix("%s", cmp.Or(c.Try, lowerFirst(firstSentence(said.Do)), "see the log of this process"))
 }
 
 // firstSentence gives the first sentence of Markdown as plain text, without its full stop.

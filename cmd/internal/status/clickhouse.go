@@ -2,8 +2,8 @@ package status
 
 import (
 	"context"
-	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"dirtbike/cdc"
@@ -17,10 +17,10 @@ var clickHouseTLS = cdc.TLSKeys{Address: "clickhouse.url", CA: "clickhouse.tls.c
 // protocol, or one of the two the other's certificate; nil if err is something else.
 func ClickHouseLogin(err error) error {
 	if errcode.RefusesLogin(err) { // the server's own text names the user and is dropped
-		return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Fix("its user and password")
+		return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Fix("check its user and password")
 	}
 	if way := cdc.TLSWayOut(err, clickHouseTLS); way != "" {
-		return fmt.Errorf("%w: connect to ClickHouse: %w. Try: %s", cdc.ErrRefused, ClickHouseAway(err), way)
+		return cdc.Refused("connect to ClickHouse").Because(ClickHouseAway(err)).Fix("%s", way)
 	}
 	return nil
 }
@@ -34,7 +34,7 @@ func ClickHouseAway(err error) error { return &awayError{err} }
 type awayError struct{ error }
 
 func (e *awayError) Error() string {
-	text := OneLine(e.error.Error())
+	text := strings.Join(strings.Fields(e.error.Error()), " ")
 	return handshake.ReplaceAllString(text, "$1 took the connection and ended it before the login was answered: ")
 }
 
@@ -75,7 +75,8 @@ func Within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 	}
 }
 
-// hangs says that a part took the question and did not answer until the asker's deadline, began being when it was asked.
-func hangs(part, url string, began time.Time) error {
-	return fmt.Errorf("%s hangs: nothing within %s. Try: see that %s runs and %s is right", part, time.Since(began).Round(100*time.Millisecond), part, url)
+// hangs says that a part took the question and did not answer until the asker's deadline; began is when it was asked.
+func hangs(part, url string, began time.Time) *cdc.Problem {
+	return cdc.Failed("%s hangs: nothing within %s", part, time.Since(began).Round(100*time.Millisecond)).Of(cdc.ErrUnreachable).
+		Fix("see that %s runs and %s is right", part, url)
 }

@@ -40,9 +40,9 @@ type Sources struct {
 	Capture func() capture.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
 	WALDisk int64
-	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what mends it; it is asked while
+	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what fixes it; it is asked while
 	// there are tables that are not captured. Nil leaves only that they are not.
-	Obstacles func(ctx context.Context) (map[string]string, error)
+	Obstacles func(ctx context.Context) (map[string]*cdc.Problem, error)
 	// Open says that columns which no rule names are published.
 	Open bool
 }
@@ -64,7 +64,7 @@ type Collector struct {
 	}
 	obstacles struct {
 		sync.Mutex
-		found map[string]string
+		found map[string]*cdc.Problem
 		known bool
 		at    time.Time
 	}
@@ -73,7 +73,7 @@ type Collector struct {
 // counts is what was counted in a view.
 type counts struct {
 	rows int64
-	// inexact has, by column, the values whose exact text stands in `_inexact` (rule 31); nil is none.
+	// inexact has, by column, the values whose exact text is in `_inexact` (rule 31); nil is none.
 	inexact map[string]int64
 }
 
@@ -94,8 +94,8 @@ type facts struct {
 	slot     slotFacts
 	named    []Named                    // by source.tables, captured or not
 	complete map[string]ledger.Complete // by table, "" for everything
-	reasons  map[string]string          // of quarantined tables
-	excluded map[string]string          // why capture no longer follows a table
+	reasons  map[string][]*cdc.Problem  // of quarantined tables
+	excluded map[string][]*cdc.Problem  // why capture no longer follows a table
 	counted  map[string]counts          // what a view shows, by view; a table is shown once it has a view
 	stored   map[string]stored          // what the newest generation has, by view
 }
@@ -264,27 +264,20 @@ func (c *Collector) readComplete(ctx context.Context) (map[string]ledger.Complet
 	return complete, err
 }
 
-// readReasons gives the reasons of the quarantined tables, and of those that capture no longer follows, by table.
-func (c *Collector) readReasons(ctx context.Context) (quarantined, excluded map[string]string, err error) {
+// readReasons gives why tables are quarantined, and why capture no longer follows others, by table and in the order of the legs.
+func (c *Collector) readReasons(ctx context.Context) (quarantined, excluded map[string][]*cdc.Problem, err error) {
 	rows, err := askClickHouse(ctx, c.ledger().Quarantines)
-	quarantined, excluded = map[string]string{}, map[string]string{}
+	quarantined, excluded = map[string][]*cdc.Problem{}, map[string][]*cdc.Problem{}
 	for _, q := range rows {
-		switch reason := q.Leg + ": " + q.Reason; q.State {
+		switch reason := cdc.ParseProblem(q.Leg + ": " + q.Reason); q.State {
 		case ledger.StateSkipping:
-			quarantined[q.Table] = joinReason(quarantined[q.Table], reason)
+			quarantined[q.Table] = append(quarantined[q.Table], reason)
 		case ledger.StateExcluded:
-			excluded[q.Table] = joinReason(excluded[q.Table], reason)
+			excluded[q.Table] = append(excluded[q.Table], reason)
 		case ledger.StateClosed:
 		}
 	}
 	return quarantined, excluded, err
-}
-
-func joinReason(before, reason string) string {
-	if before == "" {
-		return reason
-	}
-	return before + "; " + reason
 }
 
 // count counts what the views show, again if the counts are old or there is another view.

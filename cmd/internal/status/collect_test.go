@@ -61,8 +61,8 @@ func TestCollector(t *testing.T) {
 	s, err := c.Status(ctx)
 	require.NoError(t, err, "nothing is there yet, which is no error")
 	require.Equal(t, Status{Phase: "none", Tables: []TableStatus{}}, s)
-	require.ErrorContains(t, c.exactHealth(ctx), "not complete up to anything")
-	require.ErrorContains(t, c.slotCheck().Func(ctx), "slot dirtbike does not exist")
+	require.NotNil(t, s.exactProblem())
+	require.Error(t, c.slotCheck().Func(ctx), "there is no slot")
 
 	for _, sql := range clickHouseSide {
 		require.NoError(t, c.ClickHouse.Exec(ctx, sql), sql)
@@ -80,10 +80,10 @@ func TestCollector(t *testing.T) {
 		{Table: "public.claims", Phase: "streaming", Rows: 4, Exact: true, Inexact: map[string]int64{"due": 4}},
 		{Table: "public.left", Phase: "excluded", Rows: 1, Reason: "capture: no longer named"},
 		{Table: "public.visits", Phase: "quarantined", DeadLetters: 4, Reason: "load: column note: malformed value"},
-	}, s.Tables)
+	}, plain(s.Tables))
 	require.NoError(t, c.slotCheck().Func(ctx))
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 4 tables quarantined: public.visits (load: column note: malformed value). Try: dirtbike status, which says what to do for each")
-	require.EqualError(t, c.exactHealth(ctx), "not equal to the source: billing.lines, public.visits (quarantined). Try: dirtbike status")
+	require.Equal(t, "1 of 4 tables quarantined: public.visits (load: column note: malformed value)", s.tablesProblem().What)
+	require.Equal(t, "not equal to the source: billing.lines, public.visits (quarantined)", s.exactProblem().What)
 
 	requireConnected(t, c, stack.Postgres.URL())
 	requireUncaptured(t, c, fresh)
@@ -92,7 +92,7 @@ func TestCollector(t *testing.T) {
 	require.NoError(t, stack.ClickHouse.Kill())
 	fresh()
 	_, err = c.Status(ctx)
-	require.ErrorContains(t, err, "ask ClickHouse for the status")
+	require.Len(t, cdc.Explain(err).Try, 1)
 	require.NotContains(t, err.Error(), "\n")
 	families := gather(t, c)
 	require.Contains(t, families, "dirtbike_slot_safe_wal_bytes")
@@ -102,11 +102,10 @@ func TestCollector(t *testing.T) {
 	require.NoError(t, stack.Postgres.Stop(ctx))
 	c.Postgres.(*pgxpool.Pool).Reset() // its connections have been told
 	fresh()
-	for name, check := range map[string]func(context.Context) error{"slot": c.slotCheck().Func, "tables": c.tablesHealth, "exact": c.exactHealth} {
-		err := check(ctx)
-		require.ErrorIs(t, err, cdc.ErrUnreachable, name)
-		require.NotErrorIs(t, err, cdc.ErrRefused, name)
-		require.Len(t, cdc.Explain(err).Try, 1, name)
+	for _, check := range c.Checks()[1:] {
+		err := check.Func(ctx)
+		require.ErrorIs(t, err, cdc.ErrUnreachable, check.Name)
+		require.Len(t, cdc.Explain(err).Try, 1)
 	}
 }
 
@@ -139,8 +138,8 @@ func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
 		require.NoError(t, err, sql)
 	}
 	c.Publication, c.Match = "dirtbike", func(schema, table string) bool { return schema == "public" && table != "other" }
-	c.Obstacles = func(context.Context) (map[string]string, error) {
-		return map[string]string{"public.fresh": "owner may not. Try: GRANT", "public.claims": "it is captured"}, nil
+	c.Obstacles = func(context.Context) (map[string]*cdc.Problem, error) {
+		return map[string]*cdc.Problem{"public.fresh": cdc.Failed("owner may not").Fix("GRANT"), "public.claims": cdc.Failed("it is captured")}, nil
 	}
 	defer func() { c.Match = nil; fresh() }()
 	fresh()
@@ -150,8 +149,8 @@ func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
 		{Table: "public.fresh", Phase: "new", Reason: "not captured: owner may not. Try: GRANT; then restart capture"},
 		{Table: "public.left", Phase: "excluded", Rows: 1, Reason: "capture: no longer named"},
 		{Table: "public.taken", Phase: "copying"},
-	}, s.Tables[2:5])
-	require.EqualError(t, c.tablesHealth(ctx), "1 of 6 tables quarantined: public.visits (load: column note: malformed value); not captured: public.fresh (owner may not). Try: dirtbike status, which says what to do for each")
+	}, plain(s.Tables[2:5]))
+	require.Equal(t, "1 of 6 tables quarantined: public.visits (load: column note: malformed value); not captured: public.fresh (owner may not)", s.tablesProblem().What)
 }
 
 // gather gives the value of each metric by its name and labels.

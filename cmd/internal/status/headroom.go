@@ -100,9 +100,9 @@ func hours(d time.Duration) string {
 	return fmt.Sprintf("%.0f days", d.Hours()/24)
 }
 
-// judge says whether the slot is in danger, while there is time to act.
-func (f slotFacts) judge(slot string, fc forecast) error {
-	const beside = "see which check fails beside this one, and "
+// judge says whether the slot is in danger, while there is time to act; nil if it is not.
+func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
+	const beside = "see which other check fails, and "
 	left, growing := fc.until()
 	raise := beside + "raise max_slot_wal_keep_size"
 	ends := "is lost"
@@ -111,19 +111,21 @@ func (f slotFacts) judge(slot string, fc forecast) error {
 	}
 	switch {
 	case !f.found:
-		return fmt.Errorf("slot %s does not exist: changes from now on would be missed. Try: dirtbike run, which creates it at a first start and otherwise says what is lost", slot)
+		return cdc.Failed("slot %s does not exist: changes from now on would be missed", slot).Fix("dirtbike run, which creates it at a first start and otherwise says what is lost")
 	case f.walStatus == "lost":
-		return fmt.Errorf("Postgres has invalidated slot %s: changes are lost. Try: raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand, slot)
+		return cdc.Failed("Postgres has invalidated slot %s: changes are lost", slot).Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	case f.walStatus == "unreserved":
-		return fmt.Errorf("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Try: ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which check fails beside this one", slot, f.retained>>19)
+		return cdc.Failed("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint", slot).
+			Fix("ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which other check fails", f.retained>>19)
 	case fc.limit == "" && f.retained > uncapped:
-		return fmt.Errorf("slot %s holds back %s of log and Postgres has no limit: its disk fills up. Try: %sset max_slot_wal_keep_size, or source.wal_disk", slot, size(&f.retained), beside)
+		return cdc.Failed("slot %s holds back %s of log and Postgres has no limit: its disk fills up", slot, size(&f.retained)).
+			Fix(beside + "set max_slot_wal_keep_size, or source.wal_disk")
 	case fc.limit == "":
 		return nil
 	case float64(fc.left) < leastRoom*float64(fc.size):
-		return fmt.Errorf("slot %s %s after another %s of log%s. Try: %s", slot, ends, size(&fc.left), fc.inTime(), raise)
+		return cdc.Failed("slot %s %s after another %s of log%s", slot, ends, size(&fc.left), fc.inTime()).Fix("%s", raise)
 	case growing && left < hoursAhead && fc.over >= standstill: // a moment's rate is no reason to wake anybody
-		return fmt.Errorf("slot %s holds back %s and %s%s at the present rate. Try: %s", slot, size(&f.retained), ends, fc.inTime(), raise)
+		return cdc.Failed("slot %s holds back %s and %s%s at the present rate", slot, size(&f.retained), ends, fc.inTime()).Fix("%s", raise)
 	}
 	return nil
 }

@@ -2,15 +2,14 @@ package status
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
-	"dirtbike/cmd/internal/console"
 )
 
 // Checks are those that the collector's sources can answer, in the order in which they are read: clickhouse, slot, capture
@@ -24,10 +23,7 @@ func (c *Collector) Checks() []Check {
 	if c.Capture != nil {
 		checks = append(checks, Check{Name: "capture", Func: func(context.Context) error { return captureHealth(c.Capture()) }})
 	}
-	return append(checks,
-		Check{Name: "tables", Func: c.tablesHealth},
-		Check{Name: "exact", Func: c.exactHealth},
-	)
+	return append(checks, c.statusCheck("tables", Status.tablesProblem), c.statusCheck("exact", Status.exactProblem))
 }
 
 // slotCheck asks Postgres itself, so that it answers while ClickHouse is away: that is when the log piles up.
@@ -40,8 +36,8 @@ func (c *Collector) slotCheck() Check {
 			return forecast{}, err
 		}
 		fc := c.forecast(f, written{})
-		if err := f.judge(c.Slot, fc); err != nil {
-			return fc, err
+		if p := f.judge(c.Slot, fc); p != nil {
+			return fc, p
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -78,8 +74,9 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle
 			return fc, nil //nolint:nilerr // checks clickhouse, tables and exact say it
 		}
 		fc = c.forecast(f, all.written())
-		if why, try := f.dead(c.status(all).Phase, 0); why != "" {
-			return fc, fmt.Errorf("%s%s. Try: %s", why, fc.timeLeftText(), try)
+		if p := f.dead(c.status(all).Phase, 0); p != nil {
+			p.What += fc.timeLeftText()
+			return fc, p
 		}
 		return fc, nil
 	}
@@ -93,7 +90,8 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle
 	if f.at.Sub(*idle) < idleGrace {
 		return fc, nil
 	}
-	return fc, fmt.Errorf("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s. Try: see check capture", f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.timeLeftText())
+	return fc, cdc.Failed("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s",
+		f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.timeLeftText()).Fix("see check capture")
 }
 
 func captureHealth(s capture.Status) error {
@@ -101,34 +99,38 @@ func captureHealth(s capture.Status) error {
 	case s.Healthy:
 		return nil
 	case s.LastError == "":
-		return errors.New("capture is starting. Try: wait")
-	case strings.Contains(s.LastError, "Try: "):
-		return errors.New(s.LastError)
+		return cdc.Failed("capture is starting").Fix("wait")
 	}
-	return fmt.Errorf("%s. Try: mend what it names; capture goes on by itself; what is committed to Kafka is safe", s.LastError)
+	p := cdc.ParseProblem(s.LastError)
+	if len(p.Try) > 0 {
+		return p
+	}
+	return p.Keeps("What is committed to Kafka is safe").Fix("fix what it names; capture goes on by itself")
 }
 
-func (c *Collector) tablesHealth(ctx context.Context) error {
-	s, err := c.Status(ctx)
-	if err != nil {
-		return err
-	}
-	return s.tablesHealth()
+// statusCheck is a check of the status.
+func (c *Collector) statusCheck(name string, problem func(Status) *cdc.Problem) Check {
+	return Check{Name: name, Func: func(ctx context.Context) error {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if p := problem(s); p != nil {
+			return p
+		}
+		return nil
+	}}
 }
 
-func (s Status) tablesHealth() error {
+// tablesProblem names the tables that are quarantined or not captured; nil if there are none.
+func (s Status) tablesProblem() *cdc.Problem {
 	var bad, left, what []string
-	why := ""
 	for _, t := range s.Tables {
 		switch t.Phase {
 		case quarantined:
-			bad = append(bad, t.Table+" ("+withoutTry(t.Reason)+")")
+			bad = append(bad, t.Table+t.inBrackets())
 		case notCaptured:
-			reason := t.whyNot()
-			if reason != "" {
-				reason = " (" + reason + ")"
-			}
-			left, why = append(left, t.Table+reason), t.Reason
+			left = append(left, t.Table+t.inBrackets())
 		}
 	}
 	if len(bad) > 0 {
@@ -137,33 +139,36 @@ func (s Status) tablesHealth() error {
 	if len(left) > 0 {
 		what = append(what, uncaptured+": "+strings.Join(left, ", "))
 	}
-	switch at := console.Way.FindStringIndex(OneLine(why)); {
-	case len(what) == 0:
+	if len(what) == 0 {
 		return nil
-	case len(bad) == 0 && len(left) == 1 && at != nil:
-		return errors.New(strings.Join(what, "; ") + "." + OneLine(why)[at[0]:])
 	}
-	return errors.New(strings.Join(what, "; ") + ". Try: dirtbike status, which says what to do for each")
+	p := cdc.Failed("%s", strings.Join(what, "; "))
+	if len(bad) == 0 && len(left) == 1 {
+		i := slices.IndexFunc(s.Tables, func(t TableStatus) bool { return t.Phase == notCaptured })
+		if only := s.Tables[i].problem(); only != nil {
+			p.Try = only.Try
+		}
+	}
+	return p.OrFix("dirtbike status, which says what to do for each")
 }
 
-// withoutTry leaves what to do out of a reason that stands among others.
-func withoutTry(reason string) string {
-	what := OneLine(reason)
-	if at := console.Way.FindStringIndex(what); at != nil {
-		what = what[:at[0]]
+// inBrackets says why the table is quarantined or new, for a list of several; empty if nothing is known.
+func (t *TableStatus) inBrackets() string {
+	p := t.problem()
+	if p == nil {
+		return ""
 	}
-	return strings.TrimRight(what, ".;,")
+	if t.Phase == notCaptured { // that is what the list says already
+		p = cdc.Explain(t.problems[0].Cause)
+	}
+	if p == nil {
+		return ""
+	}
+	return " (" + p.What + ")"
 }
 
-func (c *Collector) exactHealth(ctx context.Context) error {
-	s, err := c.Status(ctx)
-	if err != nil {
-		return err
-	}
-	return s.exactHealth()
-}
-
-func (s Status) exactHealth() error {
+// exactProblem names the tables that are not equal to the source; nil if all are.
+func (s Status) exactProblem() *cdc.Problem {
 	var bad []string
 	try := "dirtbike wait"
 	for _, t := range s.Tables {
@@ -177,9 +182,9 @@ func (s Status) exactHealth() error {
 	}
 	switch {
 	case s.LagBytes == nil:
-		return errors.New("ClickHouse is not complete up to anything yet. Try: dirtbike wait")
+		return cdc.Failed("ClickHouse is not complete up to anything yet").Fix("dirtbike wait")
 	case len(bad) > 0:
-		return fmt.Errorf("not equal to the source: %s. Try: %s", strings.Join(bad, ", "), try)
+		return cdc.Failed("not equal to the source: %s", strings.Join(bad, ", ")).Fix("%s", try)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,42 +11,41 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 // TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that nobody can tell.
 func TestACaptureThatWaitsForKafkaMayRun(t *testing.T) {
 	idle := func(context.Context) (Status, error) {
-		f := slotFacts{name: "s", found: true, retained: 1024}
-		s := Status{Phase: "streaming"}
-		s.dead, s.try = f.dead(s.Phase, 1)
-		return s, nil
+		return assemble(facts{slot: slotFacts{name: "s", found: true, retained: 1024}}, capture.Status{Phase: cdc.PhaseStreaming}), nil
 	}
-	hangs := func(context.Context) error { return errors.New("EOF") }
-	s, err := NewCollector(Sources{Kafka: hangs}).besideKafka(t.Context(), idle)
+	away := func(context.Context) error { return errors.New("EOF") }
+	s, err := NewCollector(Sources{Kafka: away}).besideKafka(t.Context(), idle)
 	require.NoError(t, err)
-	require.EqualError(t, s.Dead(), "no capture streams; one that runs waits for Kafka (slot s is inactive, Postgres keeps 1.0 KiB of log for it). Try: look at the brokers named in kafka.brokers first")
+	require.Equal(t, []cdc.Remedy{{Command: "look at the brokers named in kafka.brokers first"}}, s.capture.Try)
+	require.Contains(t, s.capture.What, "slot s is inactive")
 	s, err = NewCollector(Sources{}).besideKafka(t.Context(), idle)
 	require.NoError(t, err)
-	require.EqualError(t, s.Dead(), "no capture is running (slot s is inactive, Postgres keeps 1.0 KiB of log for it). Try: dirtbike run, or dirtbike capture")
-	lost := func(context.Context) (Status, error) { return Status{dead: "slot s is gone", try: "x"}, nil }
-	s, err = NewCollector(Sources{Kafka: hangs}).besideKafka(t.Context(), lost)
+	require.Len(t, s.capture.Try, 2, "run, or capture")
+	gone := cdc.Failed("slot s is gone")
+	s, err = NewCollector(Sources{Kafka: away}).besideKafka(t.Context(), func(context.Context) (Status, error) { return Status{capture: gone}, nil })
 	require.NoError(t, err)
-	require.EqualError(t, s.Dead(), "slot s is gone. Try: x")
+	require.Equal(t, gone, s.capture)
 }
 
 // TestStatusAsksKafka: a broker that hangs, is away or refuses shows in text and JSON, and within kafkaTime.
 func TestStatusAsksKafka(t *testing.T) {
-	const safe = ": Postgres keeps the log for the slot, what is in Kafka and ClickHouse is safe, and nothing new comes. Try: look at the brokers named in kafka.brokers; capture and load go on by themselves"
+	refused := cdc.Refused("log in").Fix("kafka.sasl")
 	for name, test := range map[string]struct {
 		kafka func(context.Context) error
-		line  string
+		what  string // empty if it answers
 	}{
 		"answers":    {func(context.Context) error { return nil }, ""},
 		"not asked":  {nil, ""},
-		"away":       {func(context.Context) error { return errors.New("connection\nrefused") }, "Kafka does not answer (connection refused)" + safe},
-		"hangs":      {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "Kafka does not answer (nothing within 3s)" + safe},
-		"is deaf":    {func(context.Context) error { <-time.After(time.Minute); return nil }, "Kafka does not answer (nothing within 3s)" + safe},
-		"wrong user": {func(context.Context) error { return fmt.Errorf("%w: log in. Try: kafka.sasl", cdc.ErrRefused) }, cdc.ErrRefused.Error() + ": log in. Try: kafka.sasl"},
+		"away":       {func(context.Context) error { return errors.New("connection\nrefused") }, "Kafka does not answer (connection; refused)"},
+		"hangs":      {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "Kafka does not answer (nothing within 3s)"},
+		"is deaf":    {func(context.Context) error { <-time.After(time.Minute); return nil }, "Kafka does not answer (nothing within 3s)"},
+		"wrong user": {func(context.Context) error { return refused }, refused.What},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -56,19 +54,20 @@ func TestStatusAsksKafka(t *testing.T) {
 				s, err := c.besideKafka(t.Context(), func(context.Context) (Status, error) { <-time.After(time.Second); return sample(), nil })
 				require.NoError(t, err)
 				require.LessOrEqual(t, time.Since(began), kafkaTime)
-				require.Equal(t, test.line, s.Kafka)
 				require.Len(t, s.Tables, 2)
 				var text, json strings.Builder
 				require.NoError(t, errors.Join(s.WriteText(&text), s.WriteJSON(&json)))
-				if test.line == "" {
-					require.NoError(t, s.KafkaAway())
+				if test.what == "" {
+					require.Nil(t, s.kafka)
 					require.Equal(t, sampleJSON, json.String())
 					return
 				}
-				require.EqualError(t, s.KafkaAway(), test.line)
-				require.Contains(t, text.String(), "\n"+test.line+"\n")
+				require.Equal(t, test.what, s.kafka.What)
+				require.Len(t, s.kafka.Try, 1)
+				require.Equal(t, s.kafka, s.Problems()[0])
+				require.Contains(t, text.String(), "\n"+s.kafka.Error()+"\n")
 				require.Contains(t, text.String(), "dirtbike explain kafka")
-				require.Contains(t, json.String(), `  "kafka": "`+test.line+`",`)
+				require.Contains(t, json.String(), `  "kafka": "`+s.kafka.Error()+`",`)
 			})
 		})
 	}

@@ -31,7 +31,7 @@ var (
 	metricSource      = metric("source_lsn_bytes", "End of Postgres' log, in bytes since its start.")
 	metricOpen        = metric("privacy_open", "1 if columns that no rule names are published (privacy.mode open, or no privacy section).")
 	metricExact       = metric("table_exact", "1 if the table's view equals the source as of complete_up_to.", "table")
-	metricInexact     = metric("table_inexact_values", "Values that their ClickHouse type does not hold, whose exact text stands in _inexact.", "table")
+	metricInexact     = metric("table_inexact_values", "Values that their ClickHouse type does not hold, whose exact text is in _inexact.", "table")
 	metricCopying     = metric("table_copying", "1 while the first copy of the table is under way.", "table")
 	metricParts       = metric("table_parts", "Parts of the table's storage in ClickHouse, which has one partition.", "table")
 	metricQuarantined = metric("table_in_quarantine", "1 while the table is quarantined, on either leg.", "table")

@@ -58,26 +58,34 @@ func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts,
 	return f, nil
 }
 
-// nobodyRuns begins what is said of a slot that nobody streams from.
-const nobodyRuns = "no capture is running"
-
-// dead says why nothing can come through the slot any more, or nothing does at present, and what to do; "" if all is well. point
-// is what ClickHouse is complete up to, 0 before there is such a point.
-func (f slotFacts) dead(phase string, point cdc.LSN) (why, try string) {
+// dead says why nothing can come through the slot any more, or nothing does at present; nil if all is well. point is what ClickHouse is
+// complete up to, 0 before there is such a point.
+func (f slotFacts) dead(phase string, point cdc.LSN) *cdc.Problem {
 	switch {
 	case point > 0 && !f.found:
-		return fmt.Sprintf("slot %s is gone: changes since %s cannot be read", f.name, point), cdc.ResnapshotAllCommand
+		return cdc.Failed("slot %s is gone: changes since %s cannot be read", f.name, point).Fix(cdc.ResnapshotAllCommand)
 	case f.walStatus == "lost":
-		return fmt.Sprintf("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point), "raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand
-	case f.found && !f.active && phase == string(cdc.PhaseStreaming):
-		since := ""
-		if !f.since.IsZero() {
-			since = " since " + f.since.UTC().Format(time.RFC3339)
-		}
-		if f.connected {
-			return fmt.Sprintf("a capture is connected to Postgres and does not stream (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "see its log, which says what keeps it, and Kafka's brokers; dirtbike run only if it is another pipeline's"
-		}
-		return fmt.Sprintf(nobodyRuns+" (slot %s is inactive%s, Postgres keeps %s of log for it)", f.name, since, size(&f.retained)), "dirtbike run, or dirtbike capture"
+		return cdc.Failed("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point).
+			Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
+	case f.found && !f.active && phase == string(cdc.PhaseStreaming) && f.connected:
+		return cdc.Failed("a capture is connected to Postgres and does not stream (%s)", f.inactive()).
+			Fix("see its log, which says what keeps it, and Kafka's brokers; dirtbike run only if it is another pipeline's")
+	case f.nobodyReads(phase):
+		return cdc.Failed("no capture is running (%s)", f.inactive()).Fix("dirtbike run").Fix("dirtbike capture")
 	}
-	return "", ""
+	return nil
+}
+
+// nobodyReads reports whether no capture reads a slot that should be read.
+func (f slotFacts) nobodyReads(phase string) bool {
+	return f.found && !f.active && !f.connected && f.walStatus != "lost" && phase == string(cdc.PhaseStreaming)
+}
+
+// inactive says since when nobody streams from the slot, and what that costs.
+func (f slotFacts) inactive() string {
+	since := ""
+	if !f.since.IsZero() {
+		since = " since " + f.since.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("slot %s is inactive%s, Postgres keeps %s of log for it", f.name, since, size(&f.retained))
 }

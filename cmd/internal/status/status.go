@@ -2,8 +2,6 @@ package status
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -36,9 +34,11 @@ type Status struct {
 	Kafka string `json:"kafka,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
-	// dead says why nothing comes through the slot, try what to do; "" if all is well. It is for people: in the JSON form
-	// retained_wal_bytes is null without a slot.
-	dead, try string
+	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well. They are for people: the JSON
+	// form has Kafka, and retained_wal_bytes is null without a slot.
+	kafka, capture *cdc.Problem
+	// inactive says since when nobody reads the slot and what that costs, if that is all that is wrong with it.
+	inactive string
 }
 
 // withHeadroom adds how much log can be kept, and for how long.
@@ -65,16 +65,18 @@ func (s Status) headroomText() string {
 	return " · " + hours(time.Duration(*s.WALLeftHours*float64(time.Hour))) + " until " + s.WALLimit
 }
 
-// Dead is nil if a capture streams, or none need do so yet; otherwise its error says that the slot is gone or nobody reads it.
-func (s Status) Dead() error {
-	if s.dead == "" {
-		return nil
+// Problems are what keeps ClickHouse from being equal to Postgres, none if it is: no broker answers, nobody reads the slot, there is no
+// table, or one is not exact.
+func (s Status) Problems() (problems []*cdc.Problem) {
+	empty := cdc.Failed("ClickHouse has no table yet").Fix("dirtbike run, then dirtbike wait")
+	if len(s.Tables) > 0 {
+		empty = nil
 	}
-	return errors.New(s.dead + ". Try: " + s.try)
+	return slices.DeleteFunc([]*cdc.Problem{s.kafka, s.capture, empty, s.inexact()}, func(p *cdc.Problem) bool { return p == nil })
 }
 
-// Inexact is nil if every table that is followed is exact; otherwise its error counts them and says what can help.
-func (s Status) Inexact() error {
+// inexact counts the tables that are not exact and says what can help; nil if every table that is followed is exact.
+func (s Status) inexact() *cdc.Problem {
 	waits, stuck := 0, 0
 	for _, t := range s.Tables {
 		switch {
@@ -85,19 +87,21 @@ func (s Status) Inexact() error {
 			waits++
 		}
 	}
-	verb, try := "are", "dirtbike wait"
-	switch {
-	case waits+stuck == 0:
+	if waits+stuck == 0 {
 		return nil
-	case waits == 0:
-		try = "mend what NOTE says"
-	case stuck > 0:
-		try += ", and mend what NOTE says"
 	}
+	verb := "are"
 	if waits+stuck == 1 {
 		verb = "is"
 	}
-	return fmt.Errorf("%d of %d tables %s not exact. Try: %s", waits+stuck, len(s.Tables), verb, try)
+	p := cdc.Failed("%d of %d tables %s not exact", waits+stuck, len(s.Tables), verb)
+	switch {
+	case waits == 0:
+		return p.Fix("do what NOTE says")
+	case stuck > 0:
+		return p.Fix("dirtbike wait, and do what NOTE says")
+	}
+	return p.Fix("dirtbike wait")
 }
 
 // TableStatus is one table of a Status.
@@ -113,10 +117,30 @@ type TableStatus struct {
 	Exact bool `json:"exact"`
 	// DeadLetters are rows that wait to be replayed.
 	DeadLetters int64 `json:"dead_letters"`
-	// Reason says why the table is quarantined, new or excluded, or empty. It holds no row value.
+	// Reason says why the table is quarantined, new or excluded, or empty: the text of problems. It holds no row value.
 	Reason string `json:"reason"`
-	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text stands in `_inexact`.
+	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text is in `_inexact`.
 	Inexact map[string]int64 `json:"inexact,omitempty"`
+	// problems are what Reason says: one for each leg.
+	problems []*cdc.Problem
+}
+
+// because says why the table is not as it should be.
+func (t *TableStatus) because(problems ...*cdc.Problem) {
+	var reasons []string
+	for _, p := range problems {
+		reasons = append(reasons, p.Error())
+	}
+	t.problems, t.Reason = problems, strings.Join(reasons, "; ")
+}
+
+// problem is everything that Reason says, in one.
+func (t *TableStatus) problem() *cdc.Problem {
+	var all []error
+	for _, p := range t.problems {
+		all = append(all, p)
+	}
+	return cdc.Together(all...)
 }
 
 // Excluded says that the table is no longer followed, so that it is not expected to be exact.
@@ -125,8 +149,8 @@ func (t *TableStatus) Excluded() bool { return t.Phase == string(cdc.TableExclud
 // Stuck says that waiting cannot make the table exact: it is quarantined, or new.
 func (t *TableStatus) Stuck() bool { return t.Phase == quarantined || t.Phase == notCaptured }
 
-// inexact says in words how many values stand at a bound or as NULL, "" if none.
-func (t *TableStatus) inexact() string {
+// exactTexts says how many values are shown as a bound or as NULL, "" if none.
+func (t *TableStatus) exactTexts() string {
 	var parts []string
 	for _, column := range slices.Sorted(maps.Keys(t.Inexact)) {
 		parts = append(parts, column+" "+humanize.Comma(t.Inexact[column]))

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +15,24 @@ import (
 
 func sample() Status {
 	lag, seconds, retained := int64(4096), 1.25, int64(16<<20)
-	return Status{
+	s := Status{
 		Phase: "streaming", LagBytes: &lag, LagSeconds: &seconds, RetainedWALBytes: &retained,
 		Tables: []TableStatus{
 			{Table: "public.claims", Phase: "streaming", Rows: 1234567, Exact: true},
-			{Table: "public.visits", Phase: "quarantined", Rows: 12, DeadLetters: 3, Reason: "load: column note: malformed value"},
+			because("public.visits", "quarantined", cdc.ParseProblem("load: column note: malformed value")),
 		},
 	}
+	s.Tables[1].Rows, s.Tables[1].DeadLetters = 12, 3
+	return s
+}
+
+// plain gives the tables as their JSON form has them.
+func plain(tables []TableStatus) []TableStatus {
+	out := slices.Clone(tables)
+	for i := range out {
+		out[i].problems = nil
+	}
+	return out
 }
 
 const sampleJSON = `{
@@ -101,8 +113,8 @@ func TestAssemble(t *testing.T) {
 		complete: map[string]ledger.Complete{
 			"": {LSN: 4000, CommitTime: now.Add(-2 * time.Second)}, "public.a": {Exact: true}, "public.b": {}, "public.c": {DeadLetters: 2},
 		},
-		reasons:  map[string]string{"public.c": "load: broken"},
-		excluded: map[string]string{"public.left": "capture: no longer named", "public.never": "it was never copied"},
+		reasons:  map[string][]*cdc.Problem{"public.c": {cdc.ParseProblem("load: broken")}},
+		excluded: map[string][]*cdc.Problem{"public.left": {cdc.ParseProblem("capture: no longer named")}, "public.never": {cdc.ParseProblem("it was never copied")}},
 		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
 		stored:   map[string]stored{"a": {rows: 9}, "b": {rows: 1}, "d": {rows: 2}},
 	}
@@ -116,8 +128,8 @@ func TestAssemble(t *testing.T) {
 		{Table: "public.b", Phase: "copying", Rows: 1},
 		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
 		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
-	}, s.Tables)
-	require.Equal(t, "exact text in _inexact: due 2", s.Tables[0].inexact())
+	}, plain(s.Tables))
+	require.Equal(t, "exact text in _inexact: due 2", s.Tables[0].exactTexts())
 
 	capture := capture.Status{Phase: cdc.PhaseCopying, Tables: []capture.TableStatus{
 		{Table: "public.b", Phase: cdc.TableStreaming, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
@@ -130,7 +142,7 @@ func TestAssemble(t *testing.T) {
 		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
 		{Table: "public.d", Phase: "quarantined", Rows: 2, Reason: "dropped"},
 		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
-	}, s.Tables, "capture has sent all of b, ClickHouse does not show it yet")
+	}, plain(s.Tables), "capture has sent all of b, ClickHouse does not show it yet")
 	require.Equal(t, "copying", s.Phase)
 	capture.Phase = cdc.PhaseStreaming
 	require.Equal(t, "copying", assemble(f, capture).Phase, "b is still being loaded")
@@ -143,9 +155,10 @@ func TestAssemble(t *testing.T) {
 
 func TestCaptureHealth(t *testing.T) {
 	require.NoError(t, captureHealth(capture.Status{Healthy: true}))
-	require.ErrorContains(t, captureHealth(capture.Status{}), "starting")
-	require.ErrorContains(t, captureHealth(capture.Status{LastError: "no broker"}), "no broker. Try: mend")
-	require.EqualError(t, captureHealth(capture.Status{LastError: "bad. Try: this"}), "bad. Try: this")
+	try := func(s capture.Status) []cdc.Remedy { return cdc.Explain(captureHealth(s)).Try }
+	require.Equal(t, []cdc.Remedy{{Command: "wait"}}, try(capture.Status{}))
+	require.Len(t, try(capture.Status{LastError: "no broker"}), 1)
+	require.Equal(t, []cdc.Remedy{{Command: "this"}}, try(capture.Status{LastError: "bad. Try: this"}))
 }
 
 // TestWaitingIsNotAdvisedInVain: a table that is quarantined or new does not become exact by waiting.
@@ -153,20 +166,21 @@ func TestWaitingIsNotAdvisedInVain(t *testing.T) {
 	exact, copying := TableStatus{Phase: "streaming", Exact: true}, TableStatus{Phase: "copying"}
 	stuck, fresh := TableStatus{Phase: "quarantined"}, TableStatus{Phase: "new"}
 	for _, c := range []struct {
-		tables []TableStatus
-		want   string
+		tables    []TableStatus
+		what, try string
 	}{
-		{[]TableStatus{exact, {Phase: "excluded"}}, ""},
-		{[]TableStatus{exact, copying}, "1 of 2 tables is not exact. Try: dirtbike wait"},
-		{[]TableStatus{exact, stuck}, "1 of 2 tables is not exact. Try: mend what NOTE says"},
-		{[]TableStatus{exact, fresh, stuck}, "2 of 3 tables are not exact. Try: mend what NOTE says"},
-		{[]TableStatus{copying, stuck}, "2 of 2 tables are not exact. Try: dirtbike wait, and mend what NOTE says"},
+		{[]TableStatus{exact, {Phase: "excluded"}}, "", ""},
+		{[]TableStatus{exact, copying}, "1 of 2 tables is not exact", "dirtbike wait"},
+		{[]TableStatus{exact, stuck}, "1 of 2 tables is not exact", "do what NOTE says"},
+		{[]TableStatus{exact, fresh, stuck}, "2 of 3 tables are not exact", "do what NOTE says"},
+		{[]TableStatus{copying, stuck}, "2 of 2 tables are not exact", "dirtbike wait, and do what NOTE says"},
 	} {
-		err := Status{Tables: c.tables}.Inexact()
-		if c.want == "" {
-			require.NoError(t, err)
+		problems := Status{Tables: c.tables}.Problems()
+		if c.what == "" {
+			require.Empty(t, problems)
 			continue
 		}
-		require.EqualError(t, err, c.want)
+		require.Equal(t, []*cdc.Problem{{What: c.what, Try: []cdc.Remedy{{Command: c.try}}}}, problems)
 	}
+	require.Len(t, Status{}.Problems(), 1, "there is no table")
 }

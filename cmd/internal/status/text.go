@@ -1,10 +1,8 @@
 package status
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +20,8 @@ func (s Status) WriteText(w io.Writer) error {
 	if _, err := fmt.Fprintln(w, console.Printable(s.headline())); err != nil {
 		return err
 	}
-	if s.Kafka != "" {
-		if _, err := fmt.Fprintln(w, console.Printable(s.Kafka)); err != nil {
+	if s.kafka != nil {
+		if _, err := fmt.Fprintln(w, console.Printable(s.kafka.Error())); err != nil {
 			return err
 		}
 	}
@@ -41,7 +39,7 @@ func (s Status) writeReferences(w io.Writer) error {
 	for _, about := range []struct {
 		slug string
 		is   bool
-	}{{"kafka", s.Kafka != ""}, {"slot", s.dead != ""}, {"tables", s.tablesHealth() != nil}, {"exact", s.Inexact() != nil}} {
+	}{{"kafka", s.kafka != nil}, {"slot", s.capture != nil}, {"tables", s.tablesProblem() != nil}, {"exact", s.inexact() != nil}} {
 		if c, known := checks.Find(about.slug); known && about.is {
 			where = append(where, c.Reference())
 		}
@@ -55,13 +53,16 @@ func (s Status) writeReferences(w io.Writer) error {
 
 // headline says the whole pipeline's state in one line.
 func (s Status) headline() string {
-	line := cmp.Or(s.dead, "phase "+s.Phase)
+	line := "phase " + s.Phase
+	if s.capture != nil {
+		line = s.capture.What
+	}
 	if s.LagBytes == nil {
 		line += " · ClickHouse is not complete up to anything yet"
 	} else {
 		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
 	}
-	if s.dead != "" {
+	if s.capture != nil {
 		return line + s.headroomText()
 	}
 	if s.RetainedWALBytes == nil {
@@ -119,7 +120,7 @@ func (s Status) rendered(notes bool) string {
 		}
 		cells := table.Row{console.Printable(row.Table), console.Printable(row.Phase), humanize.Comma(row.Rows), exact, row.DeadLetters}
 		if notes {
-			cells = append(cells, strings.Join(row.note(), "; "))
+			cells = append(cells, console.OneLine(row.notes()))
 		}
 		t.AppendRow(cells)
 	}
@@ -131,9 +132,9 @@ func (s Status) notes(width int) string {
 	var out strings.Builder
 	for i := range s.Tables {
 		row := &s.Tables[i]
-		if note := row.note(); len(note) > 0 {
-			note[0] = "NOTE " + console.Printable(row.Table) + ": " + note[0]
-			out.WriteString(console.Lay(note, "", width))
+		if notes := row.notes(); len(notes) > 0 {
+			notes[0].Text = "NOTE " + console.Printable(row.Table) + ": " + notes[0].Text
+			out.WriteString(console.Lay(notes, "", width))
 		}
 	}
 	return out.String()
@@ -152,33 +153,24 @@ func (s Status) list(width int) string {
 		if row.DeadLetters > 0 {
 			dead = " · " + strconv.FormatInt(row.DeadLetters, 10) + " dead letters"
 		}
-		note := row.note()
-		if len(note) > 0 {
-			note[0] = "NOTE: " + note[0]
+		notes := row.notes()
+		if len(notes) > 0 {
+			notes[0].Text = "NOTE: " + notes[0].Text
 		}
+		counts := console.Note{Text: console.Printable(row.Phase) + " · " + humanize.Comma(row.Rows) + " rows" + exact + dead}
 		out.WriteString(console.Printable(row.Table) + "\n")
-		out.WriteString(console.Lay(append([]string{console.Printable(row.Phase) + " · " + humanize.Comma(row.Rows) + " rows" + exact + dead}, note...), console.Indent, width))
+		out.WriteString(console.Lay(append([]console.Note{counts}, notes...), console.Indent, width))
 	}
 	return out.String()
 }
 
-// legs is where the reason of the other leg begins.
-var legs = regexp.MustCompile(`; (?:capture|load): `)
-
-// note is what is said of the table, one text for each thing; nil if nothing is.
-func (t *TableStatus) note() (note []string) {
-	reason := console.Printable(t.Reason)
-	for {
-		at := legs.FindStringIndex(reason)
-		if at == nil {
-			break
-		}
-		note, reason = append(note, reason[:at[0]]), reason[at[0]+2:]
+// notes are what is said of the table, one for each problem; nil if nothing is.
+func (t *TableStatus) notes() (notes []console.Note) {
+	for _, p := range t.problems {
+		notes = append(notes, console.NoteOf(p))
 	}
-	for _, last := range []string{reason, console.Printable(t.inexact())} {
-		if last != "" {
-			note = append(note, last)
-		}
+	if exact := t.exactTexts(); exact != "" {
+		notes = append(notes, console.Note{Text: console.Printable(exact)})
 	}
-	return note
+	return notes
 }

@@ -6,6 +6,8 @@ import (
 
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 func laid(t *testing.T, s Status, width int) string {
@@ -47,8 +49,8 @@ func TestTablesFitTheirPage(t *testing.T) {
 	s := sample()
 	s.Tables[0].Inexact = map[string]int64{"due": 2}
 	require.Contains(t, laid(t, s, 120), "│ load: column note: malformed value │\n")
-	s.Tables[1].Reason = "capture: the table's columns have changed (added note text): rows may have changed without an event. " +
-		"Try: dirtbike resnapshot public.visits, which is a command that is longer than any terminal; load: malformed value. Try: that"
+	s.Tables[1].because(cdc.ParseProblem("capture: the table's columns have changed (added note text): rows may have changed without an event. "+
+		"Try: dirtbike resnapshot public.visits, which is a command that is longer than any terminal"), cdc.ParseProblem("load: malformed value. Try: that"))
 	require.Equal(t, longNotes, laid(t, s, 70))
 	require.Equal(t, narrow, laid(t, s, 60))
 	s.Tables[0].Table = "public." + strings.Repeat("x", 120)

@@ -3,12 +3,10 @@ package status
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
-	"dirtbike/cmd/internal/console"
 )
 
 // withUncaptured adds the tables that source.tables names and that nobody has spoken of yet, in the order of the names. One that
@@ -30,25 +28,21 @@ func withUncaptured(tables []TableStatus, named []Named, capture capture.Status)
 	return tables
 }
 
-// The ways out for a new table: only a restart looks at it.
-const (
-	restartToCopy = "restart capture to copy it"
-	thenRestart   = "; then restart capture"
-	uncaptured    = "not captured"
-)
+// uncaptured says of a new table, or of several, that nobody captures them.
+const uncaptured = "not captured"
 
-// NotCaptured says of a new table that it is not captured, why if something keeps it out, and what to do. known says that obstacle was
-// asked for, so that an empty one means that only a restart is missing.
-func NotCaptured(obstacle string, known bool) string {
+// NotCaptured says of a new table why it is not captured, and what to do: only a restart looks at it. known says that the obstacle was
+// asked for, so that a nil one means that only the restart is missing.
+func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
+	const restart = "restart capture to copy it"
+	p := cdc.Failed(uncaptured)
 	switch {
-	case obstacle != "" && console.Way.MatchString(obstacle):
-		return uncaptured + ": " + OneLine(obstacle) + thenRestart
-	case obstacle != "":
-		return uncaptured + ": " + OneLine(obstacle) + ". Try: dirtbike check, which says what mends it" + thenRestart
+	case obstacle != nil:
+		return p.Because(obstacle).OrFix("dirtbike check, which says how").Then("restart capture")
 	case known:
-		return uncaptured + ": capture has not seen it yet. Try: " + restartToCopy
+		return p.Because(cdc.Failed("capture has not seen it yet")).Fix(restart)
 	}
-	return uncaptured + ". Try: " + restartToCopy + ", or dirtbike check, which says what keeps it out"
+	return p.Fix(restart).Fix("dirtbike check, which says what keeps it out")
 }
 
 // explained gives each new table its reason: what keeps it out now, or else what the capture in this process said when it started.
@@ -63,17 +57,17 @@ func (c *Collector) explained(ctx context.Context, s Status) Status {
 		if !isNew(*t) {
 			continue
 		}
-		obstacle := t.Reason
+		obstacle := t.problem()
 		if known {
 			obstacle = obstacles[t.Table]
 		}
-		t.Reason = NotCaptured(obstacle, known)
+		t.because(NotCaptured(obstacle, known))
 	}
 	return s
 }
 
 // keepOut asks what keeps tables out, and keeps the answer for obstaclesCache; known is false if it cannot be asked.
-func (c *Collector) keepOut(ctx context.Context) (obstacles map[string]string, known bool) {
+func (c *Collector) keepOut(ctx context.Context) (obstacles map[string]*cdc.Problem, known bool) {
 	if c.Obstacles == nil {
 		return nil, false
 	}
@@ -87,9 +81,4 @@ func (c *Collector) keepOut(ctx context.Context) (obstacles map[string]string, k
 		o.found, o.known, o.at = found, err == nil, time.Now() // what is wrong with Postgres the other questions say
 	}
 	return c.obstacles.found, c.obstacles.known
-}
-
-// whyNot gives the reason of a new table for a list of several: without what all have in common.
-func (t *TableStatus) whyNot() string {
-	return strings.TrimPrefix(strings.TrimPrefix(withoutTry(t.Reason), uncaptured), ": ")
 }

@@ -2,19 +2,17 @@ package verify
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/wait"
 )
 
-// inexactError says that a table cannot be compared now.
-type inexactError struct{ reason string }
-
-func (e *inexactError) Error() string { return "the table is not exact: " + e.reason }
+// errInexact says that a table cannot be compared now.
+var errInexact = errors.New("the table is not exact")
 
 // passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so that
-// an idle log gets there. A table that is not exact is an *inexactError.
+// an idle log gets there. A table that is not exact is errInexact.
 func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.Position, error) {
 	watch, nudged := wait.CaptureWatch{Slot: v.Slot}, false
 	var at wait.Position
@@ -42,21 +40,21 @@ func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.
 		if err := watch.Nobody(); err != nil {
 			return at, err
 		}
-		err = fmt.Errorf("%w: table %s is complete up to %s, not yet up to %s, after %s. Try: dirtbike status", wait.ErrBehind, table, at.LSN, lsn, v.Timeout)
+		return at, cdc.Failed("table %s is complete up to %s, not yet up to %s, after %s", table, at.LSN, lsn, v.Timeout).Of(wait.ErrBehind).Fix("dirtbike status")
 	}
 	return at, err
 }
 
 func (v *verifier) inexact(ctx context.Context, table string, known bool) error {
 	if !known {
-		return &inexactError{"ClickHouse does not know it yet"}
+		return cdc.Failed("ClickHouse does not know it yet").Of(errInexact)
 	}
-	reason, err := v.complete.QuarantineReason(ctx, table)
+	reason, err := v.complete.Quarantine(ctx, table)
 	if err != nil {
 		return err
 	}
-	if reason == "" {
-		reason = "its first copy has not ended"
+	if reason == nil {
+		reason = cdc.Failed("its first copy has not ended")
 	}
-	return &inexactError{reason}
+	return reason.Of(errInexact)
 }

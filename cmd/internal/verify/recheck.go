@@ -2,8 +2,9 @@ package verify
 
 import (
 	"context"
+
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/wait"
-	"fmt"
 
 	"go.uber.org/zap"
 )
@@ -51,7 +52,8 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 	})
 	if err == nil && len(keys) > 0 {
 		r.Log.Warn("keys changed too often to be compared", zap.String("table", r.name), zap.Int("keys", len(keys)))
-		err = fmt.Errorf("%w: %d keys of %s changed again and again for %s. Try: dirtbike verify when they are quieter", wait.ErrBehind, len(keys), r.name, r.Timeout)
+		err = cdc.Failed("%d keys of %s changed again and again for %s", len(keys), r.name, r.Timeout).Of(wait.ErrBehind).
+			Fix("dirtbike verify when fewer rows change")
 	}
 	return err
 }
@@ -84,7 +86,7 @@ func (r *run) readAgain(ctx context.Context, candidates []candidate) (map[string
 	}
 	versions, err := r.sink.versions(ctx, keys)
 	if wait.Missing(err) {
-		err = &inexactError{"its storage was replaced while it was compared"}
+		err = cdc.Failed("its storage was replaced while it was compared").Of(errInexact)
 	}
 	out := make(map[string]reread, len(keys))
 	for _, key := range keys {

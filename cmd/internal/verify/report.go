@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/wait"
 )
@@ -38,8 +39,8 @@ type TableReport struct {
 	Equal bool `json:"equal"`
 	// DifferingKeys counts keys whose row is missing, too much or different on the other side.
 	DifferingKeys int64 `json:"differing_keys"`
-	// Reason says, for people, why the table could not be compared; it is not part of the JSON form.
-	Reason string `json:"-"`
+	// Reason says, for people, why the table could not be compared, nil if it was; it is not part of the JSON form.
+	Reason *cdc.Problem `json:"-"`
 }
 
 // WriteJSON writes the documented form.
@@ -59,9 +60,9 @@ func (r Report) WriteText(w io.Writer) error {
 	why := ""
 	for _, row := range r.Tables {
 		name := console.Printable(row.Table)
-		if !row.Equal && row.Reason != "" {
+		if !row.Equal && row.Reason != nil {
 			t.AppendRow(table.Row{name, "-", "-", "-", "not compared"})
-			why += name + " could not be compared: " + console.Printable(row.Reason) + "\n"
+			why += name + " could not be compared: " + console.Printable(row.Reason.Error()) + "\n"
 			continue
 		}
 		answer := "yes"
@@ -78,7 +79,7 @@ func (r Report) WriteText(w io.Writer) error {
 func (r Report) counts() (differ, uncompared int, rows int64) {
 	for _, t := range r.Tables {
 		switch {
-		case t.Reason != "":
+		case t.Reason != nil:
 			uncompared++
 			continue
 		case !t.Equal:
@@ -114,11 +115,11 @@ func (r Report) Err() error {
 	differ, uncompared, _ := r.counts()
 	switch {
 	case differ > 0 && uncompared > 0:
-		return fmt.Errorf("ClickHouse differs from Postgres in %s, and %s could not be compared", tables(differ), tables(uncompared))
+		return cdc.Failed("ClickHouse differs from Postgres in %s, and %s could not be compared", tables(differ), tables(uncompared))
 	case differ > 0:
-		return fmt.Errorf("ClickHouse differs from Postgres in %s", tables(differ))
+		return cdc.Failed("ClickHouse differs from Postgres in %s", tables(differ))
 	case uncompared > 0:
-		return fmt.Errorf("%s could not be compared. Try: dirtbike status", tables(uncompared))
+		return cdc.Failed("%s could not be compared", tables(uncompared)).Fix("dirtbike status")
 	}
 	return nil
 }

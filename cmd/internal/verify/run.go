@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 
 	"golang.org/x/sync/errgroup"
@@ -40,7 +39,7 @@ func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (*run, err
 	for i := range plans {
 		var err error
 		if plans[i], err = newPlan(rel, v.Prefix, v.Policies); err != nil {
-			return nil, &inexactError{err.Error()} // capture refuses it likewise
+			return nil, &cdc.Problem{Kind: errInexact, Cause: err} // capture refuses it likewise
 		}
 	}
 	var err error
@@ -240,7 +239,7 @@ func (r *run) compare(ctx context.Context, c *chunk) error {
 		differ, err = r.match(ctx, c)
 	}
 	if wait.Missing(err) {
-		return &inexactError{fmt.Sprintf("view %s.%s lacks it or a column", r.Database, schemas.ClickHouseView(r.sink.rel.Schema, r.sink.rel.Name))}
+		return cdc.Failed("view %s.%s lacks it or a column", r.Database, schemas.ClickHouseView(r.sink.rel.Schema, r.sink.rel.Name)).Of(errInexact)
 	}
 	if err != nil {
 		return err

@@ -144,7 +144,7 @@ func (s *sink) storage(ctx context.Context) (string, error) {
 		return wait.ClickHouseError(err)
 	})
 	if err == nil && name == "" {
-		err = fmt.Errorf("view %s.%s shows none of dirtbike's storage tables. Try: see who has replaced it", s.database, s.view)
+		err = cdc.Failed("view %s.%s shows none of dirtbike's storage tables", s.database, s.view).Fix("see who has replaced it")
 	}
 	return schemas.ClickHouseIdent(schemas.StorageDatabase(s.database)) + "." + schemas.ClickHouseIdent(name), err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -118,10 +117,11 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 	report, compared := Report{Equal: true, Tables: []TableReport{}}, false
 	for _, rel := range v.Tables {
 		result, at, err := v.table(ctx, rel)
-		var inexact *inexactError
-		if errors.As(err, &inexact) {
-			result.Equal, result.Reason, err = false, inexact.reason, nil
-			v.Log.Warn("table not compared", zap.String("table", rel.FullName()), zap.String("reason", inexact.reason))
+		if errors.Is(err, errInexact) {
+			why := cdc.Explain(err)
+			why.Kind = nil // the report says so
+			result.Equal, result.Reason, err = false, why, nil
+			v.Log.Warn("table not compared", zap.String("table", rel.FullName()), zap.Error(why))
 		} else if err == nil {
 			compared = true
 		}
@@ -134,8 +134,9 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		report.add(result, at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
-		v.Log.Warn("table not compared", zap.String("table", name), zap.String("reason", v.Refused[name]))
-		report.add(TableReport{Table: name, Reason: v.Refused[name]}, wait.Position{})
+		why := cdc.ParseProblem(v.Refused[name])
+		v.Log.Warn("table not compared", zap.String("table", name), zap.Error(why))
+		report.add(TableReport{Table: name, Reason: why}, wait.Position{})
 	}
 	report.sort()
 	if !compared {
@@ -147,14 +148,11 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 
 // nothing says that no table was compared, and why if there is one reason.
 func nothing(r Report) error {
-	if len(r.Tables) != 1 {
-		return fmt.Errorf("%w. Try: dirtbike status", wait.ErrNothingCompared)
+	p := &cdc.Problem{Kind: wait.ErrNothingCompared}
+	if len(r.Tables) == 1 && r.Tables[0].Reason != nil {
+		p.Where, p.Cause = r.Tables[0].Table, r.Tables[0].Reason
 	}
-	err := fmt.Errorf("%w: %s: %s", wait.ErrNothingCompared, r.Tables[0].Table, r.Tables[0].Reason)
-	if !strings.Contains(r.Tables[0].Reason, "Try: ") {
-		err = fmt.Errorf("%w. Try: dirtbike status", err)
-	}
-	return err
+	return p.OrFix("dirtbike status")
 }
 
 // table compares one table.

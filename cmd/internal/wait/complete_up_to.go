@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"dirtbike/cmd/internal/status"
+	"dirtbike/cdc"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -27,10 +27,14 @@ func (c CompleteUpTo) Read(ctx context.Context) (map[string]CompleteRow, error) 
 	return out, ClickHouseError(err)
 }
 
-// QuarantineReason says why a table is quarantined; "" if it is not.
-func (c CompleteUpTo) QuarantineReason(ctx context.Context, table string) (string, error) {
+// Quarantine says why a table is quarantined; nil if it is not.
+func (c CompleteUpTo) Quarantine(ctx context.Context, table string) (*cdc.Problem, error) {
 	reasons, err := c.Ledger.Reasons(ctx, table)
-	return status.JoinReasons(reasons), ClickHouseError(err)
+	var problems []error
+	for _, reason := range reasons {
+		problems = append(problems, cdc.ParseProblem(reason))
+	}
+	return cdc.Together(problems...), ClickHouseError(err)
 }
 
 // Poll asks until done, an error, or the time is over (false).

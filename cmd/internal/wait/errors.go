@@ -11,8 +11,6 @@ var (
 	ErrNothingCompared = errors.New("no table was compared")
 	// ErrBehind says that ClickHouse did not become complete in time.
 	ErrBehind = errors.New("ClickHouse is not complete in time")
-	// ErrUnreachable says that a server did not answer.
-	ErrUnreachable = errors.New("no answer")
 	// ErrNobody says that no capture runs.
 	ErrNobody = errors.New("nothing new comes to ClickHouse")
 	// ErrQuarantined says that a table cannot become exact by waiting.

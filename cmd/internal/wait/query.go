@@ -36,11 +36,11 @@ func ClickHouseError(err error) error {
 	case login != nil:
 		return login
 	case code == proto.ErrAborted: // its own end interrupts the query
-		return cdc.Failed("ClickHouse is shutting down").Of(ErrUnreachable).Fix("see that ClickHouse runs")
+		return cdc.Failed("ClickHouse is shutting down").Of(cdc.ErrUnreachable).Fix("see that ClickHouse runs")
 	case code != 0:
 		return cdc.Failed("ClickHouse refused a query").Because(code).Fix("see system.query_log")
 	}
-	return cdc.Failed("ClickHouse").Of(ErrUnreachable).Because(status.ClickHouseAway(err)).Fix("see that ClickHouse runs and clickhouse.url is right")
+	return cdc.Failed("ClickHouse").Of(cdc.ErrUnreachable).Because(status.ClickHouseAway(err)).Fix("see that ClickHouse runs and clickhouse.url is right")
 }
 
 // Missing reports that a table, a column or a database is not there.

@@ -21,9 +21,6 @@ func Connect(ctx context.Context, url string) (*Source, error) {
 	conn, err := postgres.Login{URL: url, Name: postgres.MonitorName, Settings: map[string]string{
 		"default_transaction_isolation": "repeatable read", "synchronous_commit": "local",
 	}}.ConnectPlain(ctx)
-	if errors.Is(err, cdc.ErrUnreachable) {
-		err = fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +49,9 @@ func (s *Source) Query(ctx context.Context, sql string, params [][]byte, oids []
 func sourceError(err error) error {
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
-		return fmt.Errorf("Postgres refused a query of verify (SQLSTATE %s). Try: see Postgres' own log", pgErr.Code)
+		return cdc.Failed("Postgres refused a query (SQLSTATE %s)", pgErr.Code).Fix("see Postgres' own log")
 	}
-	return fmt.Errorf("%w: Postgres: %w. Try: see that Postgres runs and source.url is right", ErrUnreachable, err)
+	return cdc.Failed("Postgres").Of(cdc.ErrUnreachable).Because(err).Fix("see that Postgres runs and source.url is right")
 }
 
 // Text gives the only value of the only row.

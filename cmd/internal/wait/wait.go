@@ -22,14 +22,14 @@ type Options struct {
 	ClickHouse driver.Conn
 	Database   string
 	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until it
-	// answers; an error that wraps ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
+	// answers; an error that wraps cdc.ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
 	// Epoch gives the one that capture writes under: what is complete under a former one is not complete. It is asked like Tables,
 	// before anything else. 0, and nil, mean any.
 	Epoch func(context.Context) (uint32, error)
 	// Slot from which capture reads; "" looks for none.
 	Slot string
-	// Timeout after which it is ErrBehind or ErrUnreachable; 0 means 60 seconds.
+	// Timeout after which it is ErrBehind or cdc.ErrUnreachable; 0 means 60 seconds.
 	Timeout time.Duration
 }
 
@@ -37,7 +37,7 @@ type Options struct {
 // exact (rule 24). On a primary it commits a logical message and waits for its position, since an idle log would never get
 // there; on a standby it waits for what has been replayed.
 //
-// A server that does not answer is asked again until the timeout, which holds whatever a server does. ErrUnreachable says that
+// A server that does not answer is asked again until the timeout, which holds whatever a server does. cdc.ErrUnreachable says that
 // none did then; ErrQuarantined ends the wait early, and so does ErrNobody once nobody has captured for 15 seconds.
 func Complete(ctx context.Context, o Options) error {
 	if o.Timeout == 0 {
@@ -58,7 +58,7 @@ func Complete(ctx context.Context, o Options) error {
 	case w.watch.Nobody() != nil:
 		return w.watch.Nobody()
 	}
-	return fmt.Errorf("%w: after %s %s. Try: dirtbike status", ErrBehind, o.Timeout, w.lacking)
+	return cdc.Failed("after %s %s", o.Timeout, w.lacking).Of(ErrBehind).Fix("dirtbike status")
 }
 
 // waiter is one wait.
@@ -82,9 +82,14 @@ func (w *waiter) unreachable() error {
 	case w.away != nil:
 		return w.away
 	case w.asked:
-		return fmt.Errorf("%w: ClickHouse hangs: nothing within %s. Try: see that ClickHouse runs and clickhouse.url is right", ErrUnreachable, w.Timeout)
+		return hangs("ClickHouse", "clickhouse.url", w.Timeout)
 	}
-	return fmt.Errorf("%w: Postgres hangs: nothing within %s. Try: see that Postgres runs and source.url is right", ErrUnreachable, w.Timeout)
+	return hangs("Postgres", "source.url", w.Timeout)
+}
+
+// hangs says that a part took a question and did not answer in time.
+func hangs(part, url string, timeout time.Duration) *cdc.Problem {
+	return cdc.Failed("%s hangs: nothing within %s", part, timeout).Of(cdc.ErrUnreachable).Fix("see that %s runs and %s is right", part, url)
 }
 
 // until asks until all is complete, or waiting cannot help, or ctx ends.
@@ -109,9 +114,7 @@ func (w *waiter) until(ctx context.Context) error {
 	}
 }
 
-func isAway(err error) bool {
-	return errors.Is(err, ErrUnreachable) || errors.Is(err, cdc.ErrUnreachable)
-}
+func isAway(err error) bool { return errors.Is(err, cdc.ErrUnreachable) }
 
 // ask asks each server once.
 func (w *waiter) ask(ctx context.Context) (done bool, err error) {
@@ -125,13 +128,12 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 	lacking, inexact := lack(rows, Position{w.epoch, w.target}, w.tables)
 	w.lacking = lacking
 	for _, table := range inexact {
-		reason, err := status.Within(ctx, func(ctx context.Context) (string, error) { return w.complete.QuarantineReason(ctx, table) })
+		reason, err := status.Within(ctx, func(ctx context.Context) (*cdc.Problem, error) { return w.complete.Quarantine(ctx, table) })
 		if err != nil {
 			return false, err
 		}
-		if reason != "" {
-			return false, status.OneTry(fmt.Errorf("%w and cannot become exact by waiting: %s: %s", ErrQuarantined, table, reason),
-				cdc.ResnapshotCommand(table))
+		if reason != nil {
+			return false, cdc.Failed("waiting cannot make it exact").Of(ErrQuarantined).At(table).Because(reason).OrFix("%s", cdc.ResnapshotCommand(table))
 		}
 	}
 	if lacking == "" {

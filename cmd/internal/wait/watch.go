@@ -2,9 +2,9 @@ package wait
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 )
 
@@ -58,12 +58,12 @@ func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
 
 // Nobody is an error if nobody captured when it looked last, and since when it did so first.
 func (w *CaptureWatch) Nobody() error {
-	const try = "Try: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it"
-	switch {
-	case w.Idle.IsZero():
+	if w.Idle.IsZero() {
 		return nil
-	case !w.found:
-		return fmt.Errorf("%w: nobody reads slot %s, which does not exist. %s", ErrNobody, w.Slot, try)
 	}
-	return fmt.Errorf("%w: nobody reads slot %s. %s", ErrNobody, w.Slot, try)
+	p := cdc.Failed("nobody reads slot %s", w.Slot).Of(ErrNobody)
+	if !w.found {
+		p.What += ", which does not exist"
+	}
+	return p.Fix("dirtbike run").Fix("dirtbike capture; the log of one that runs says what keeps it")
 }
