@@ -47,8 +47,9 @@ func documentBlock(t require.TestingT, document, kind, holds string) string {
 	return found[0]
 }
 
-// TestReadmeCommands runs the README's five commands for a database of one's own, as they are written, from an empty folder until every
-// row is equal. Only the addresses are this stack's: that of the database in the first command, the others where the draft says CHANGE.
+// TestReadmeCommands runs the README's five commands for a database of one's own, as they are written, from an empty
+// folder until every row is equal. Only the addresses are this stack's: that of the database in the first command, the
+// others where the draft says CHANGE.
 func TestReadmeCommands(t *testing.T) {
 	commands := strings.Split(strings.TrimSpace(documentBlock(t, documentText(t, readmeFile), "sh", "./dirtbike init")), "\n")
 	require.Len(t, commands, 5)
@@ -79,7 +80,8 @@ func TestReadmeCommands(t *testing.T) {
 	r.equal(oracle.Options{Skip: []string{"public.unkeyed"}})
 }
 
-// fillIn does to a draft what init asks for: it replaces the addresses marked CHANGE, and lets the policies keep every column.
+// fillIn does to a draft what init asks for: it replaces the addresses marked CHANGE, and lets the policies keep every
+// column.
 func (r *rig) fillIn() {
 	r.Helper()
 	text := documentText(r, r.config)

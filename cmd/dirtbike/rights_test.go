@@ -94,7 +94,8 @@ func (r *rightsRig) run(blocks ...string) {
 	}
 }
 
-// The statements that make users. The embedded server's own user is called dirtbike, too, so those of OPERATIONS.md get a prefix.
+// The statements that make users. The embedded server's own user is called dirtbike, too, so those of OPERATIONS.md get
+// a prefix.
 var (
 	createUser = regexp.MustCompile(`^CREATE USER (\w+) IDENTIFIED BY '([\w-]+)'$`)
 	grantRight = regexp.MustCompile(`^GRANT ([\w .,*]+) TO (\w+)$`)
@@ -102,9 +103,9 @@ var (
 
 const rightsPrefix = "documents_"
 
-// makeClickHouseUsers gives the users of OPERATIONS.md to ClickHouse. The embedded library has no writable user storage (CREATE USER is
-// refused with ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND), but takes the same GRANT statements from its users file. It is told to be as
-// strict as a server can be.
+// makeClickHouseUsers gives the users of OPERATIONS.md to ClickHouse. The embedded library has no writable user storage
+// (CREATE USER is refused with ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND), but takes the same GRANT statements from its
+// users file. It is told to be as strict as a server can be.
 func (r *rightsRig) makeClickHouseUsers() {
 	r.Helper()
 	passwords, grants, users := map[string]string{}, map[string]string{}, ""
@@ -149,7 +150,8 @@ func (r *rightsRig) password(statement string) string {
 	return m[1]
 }
 
-// configure writes the README's own configuration with the addresses of this stack, a prefix for the topics, and more globs.
+// configure writes the README's own configuration with the addresses of this stack, a prefix for the topics, and more
+// globs.
 func (r *rightsRig) configure(prefix string, tables ...string) {
 	r.Helper()
 	r.Setenv("PGPASSWORD", r.password("CREATE ROLE dirtbike LOGIN REPLICATION PASSWORD"))
@@ -169,8 +171,8 @@ func (r *rightsRig) configure(prefix string, tables ...string) {
 	require.NoError(r, os.WriteFile(r.config, []byte(text), 0o600))
 }
 
-// pipelineIsGood runs both legs over a copy and over changes of each kind, and asks every verb. NaN in a column that is NOT NULL makes
-// load alter it.
+// pipelineIsGood runs both legs over a copy and over changes of each kind, and asks every verb. NaN in a column that is
+// NOT NULL makes load alter it.
 func (r *rightsRig) pipelineIsGood(prefix string) {
 	r.Helper()
 	r.configure(prefix)

@@ -2,9 +2,9 @@ package embedded
 
 import "fmt"
 
-// KafkaLogin is a user of Apache Kafka's listener for TLS and logins (SASL_SSL), in addition to the plain one. The mechanisms PLAIN,
-// SCRAM-SHA-256 and SCRAM-SHA-512 know the user. The passwords of SCRAM are stored when Kafka's storage is made: later they are changed
-// as on any cluster.
+// KafkaLogin is a user of Apache Kafka's listener for TLS and logins (SASL_SSL), in addition to the plain one. The
+// mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 know the user. The passwords of SCRAM are stored when Kafka's
+// storage is made: later they are changed as on any cluster.
 type KafkaLogin struct {
 	// User and Password, of letters and digits.
 	User, Password string

@@ -147,7 +147,8 @@ func (c *cache) build(ctx context.Context, p pkg, final string) error {
 	return os.Rename(tmp, final)
 }
 
-// removeLeftovers removes what an interrupted installation left. The lock is held, so no other process is working on it.
+// removeLeftovers removes what an interrupted installation left. The lock is held, so no other process is working on
+// it.
 func (c *cache) removeLeftovers(prefix, final string) error {
 	left, err := filepath.Glob(filepath.Join(c.dir, prefix+"*"))
 	if err != nil {

@@ -24,8 +24,8 @@ type job struct {
 	Dir  string   // kfake: data directory
 }
 
-// RunChild runs the child's job and exits if this process is a child of the embedded stack; otherwise it returns at once.
-// Call it first in main and in TestMain: ClickHouse and kfake are this binary, run again.
+// RunChild runs the child's job and exits if this process is a child of the embedded stack; otherwise it returns at
+// once. Call it first in main and in TestMain: ClickHouse and kfake are this binary, run again.
 func RunChild() {
 	raw, ok := os.LookupEnv(childEnv)
 	if !ok {

@@ -26,7 +26,8 @@ const (
 )
 
 // ClickHouse is a real server with a user `dirtbike` that holds every right; user `default` may do nothing. Its methods
-// may be called concurrently. It has no TLS, no Keeper and no writable user storage (CREATE USER fails) when it comes from npm.
+// may be called concurrently. It has no TLS, no Keeper and no writable user storage (CREATE USER fails) when it comes
+// from npm.
 type ClickHouse struct {
 	engine   clickHouseEngine
 	dir      string
@@ -82,7 +83,8 @@ func openClickHouse(d *workDir, e clickHouseEngine, log *zap.Logger) (*ClickHous
 	return c, c.writeConfig()
 }
 
-// Start starts the server after Stop or Kill, on the same ports, and waits until it answers. One that runs is left alone.
+// Start starts the server after Stop or Kill, on the same ports, and waits until it answers. One that runs is left
+// alone.
 func (c *ClickHouse) Start(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,8 +123,8 @@ func (c *ClickHouse) startOnce(ctx context.Context) error {
 	return nil
 }
 
-// watch starts the library's server again when it ended by itself: it aborts where the program would only log, e.g. when a
-// client is killed in the middle of an insert.
+// watch starts the library's server again when it ended by itself: it aborts where the program would only log, e.g.
+// when a client is killed in the middle of an insert.
 func (c *ClickHouse) watch(ctx context.Context, ch *child) {
 	reportExit(ch, c.log)
 	c.mu.Lock()
@@ -167,9 +169,10 @@ func (c *ClickHouse) query(ctx context.Context, sql string) error {
 	return nil
 }
 
-// Stop ends the server gracefully; what it has confirmed to a client is stored. The program gets SIGTERM. The library gets
-// a request to end the query that keeps it alive; it would then wait five seconds for clients that are merely connected, which
-// no setting shortens, so it is killed after a shorter wait: its parts on disk are complete at any moment.
+// Stop ends the server gracefully; what it has confirmed to a client is stored. The program gets SIGTERM. The library
+// gets a request to end the query that keeps it alive; it would then wait five seconds for clients that are merely
+// connected, which no setting shortens, so it is killed after a shorter wait: its parts on disk are complete at any
+// moment.
 func (c *ClickHouse) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

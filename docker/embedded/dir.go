@@ -63,7 +63,8 @@ func openDir(path string) (*workDir, error) {
 	return d, nil
 }
 
-// createDir makes the directory private; root's may be walked through, to Postgres' folder. One that exists keeps its mode.
+// createDir makes the directory private; root's may be walked through, to Postgres' folder. One that exists keeps its
+// mode.
 func createDir(path string) error {
 	info, err := os.Stat(path)
 	switch {

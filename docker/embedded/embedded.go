@@ -34,11 +34,11 @@ type Options struct {
 	Kafka string
 	// KafkaLogin gives Apache Kafka one more listener, for TLS and logins. nil = none.
 	KafkaLogin *KafkaLogin
-	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be right even
-	// if Postgres is not among the parts.
+	// PostgresVersion is the major, "14" to "18". "" = the one Dir was made with, else 18 (npm) or PATH's. It must be
+	// right even if Postgres is not among the parts.
 	PostgresVersion string
-	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already. An empty value
-	// leaves the setting to the server itself, so that ALTER SYSTEM changes it.
+	// PostgresSettings are extra settings by name; wal_level=logical and enough slots and senders are set already. An
+	// empty value leaves the setting to the server itself, so that ALTER SYSTEM changes it.
 	PostgresSettings map[string]string
 	// Progress is called during downloads. nil = silent.
 	Progress Progress
@@ -65,7 +65,8 @@ type Stack struct {
 	err  error // of the first Stop
 }
 
-// ErrOptions says that the options are wrong, or that Dir is not one for them; nothing was started, and nothing made or changed.
+// ErrOptions says that the options are wrong, or that Dir is not one for them; nothing was started, and nothing made or
+// changed.
 var ErrOptions = errors.New("wrong options of the embedded stack")
 
 // optionsError is ErrOptions, but says only what is wrong.

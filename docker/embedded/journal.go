@@ -17,8 +17,8 @@ import (
 // journal makes srfake durable. srfake assigns versions and schema ids in the order of the requests that change it, so
 // replaying exactly those requests, one at a time, rebuilds exactly the same content.
 //
-// A change is answered only after it is in the file: what was confirmed to a client survives SIGKILL. A torn last line is a
-// request that was not answered, and is cut off.
+// A change is answered only after it is in the file: what was confirmed to a client survives SIGKILL. A torn last line
+// is a request that was not answered, and is cut off.
 type journal struct {
 	next http.Handler
 

@@ -16,8 +16,8 @@ import (
 
 const brokerStop = 30 * time.Second
 
-// Kafka is one broker, kfake or Apache Kafka, in a child process. Topics are never created by themselves. Its methods may be
-// called concurrently.
+// Kafka is one broker, kfake or Apache Kafka, in a child process. Topics are never created by themselves. Its methods
+// may be called concurrently.
 type Kafka struct {
 	kind string // "kfake" or "apache"
 	port int

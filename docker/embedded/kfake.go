@@ -53,8 +53,8 @@ func runKfake(j job) error {
 // closedMark says that kfake was closed, and not killed.
 const closedMark = "closed"
 
-// forgetProducers makes a kfake that was killed give new ids to its producers. It ends the transactions that were open then without a
-// marker in the log, so that readers would take later records of the same id for aborted ones.
+// forgetProducers makes a kfake that was killed give new ids to its producers. It ends the transactions that were open
+// then without a marker in the log, so that readers would take later records of the same id for aborted ones.
 func forgetProducers(dir string) error {
 	err := os.Remove(filepath.Join(dir, closedMark))
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {

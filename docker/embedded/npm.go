@@ -97,8 +97,8 @@ func npmInstall(ctx context.Context, name, dir string) error {
 	return nil
 }
 
-// hydrateSymlinks makes the links of shared libraries that an npm tarball cannot hold and that the package's own script,
-// which we do not run, would make.
+// hydrateSymlinks makes the links of shared libraries that an npm tarball cannot hold and that the package's own
+// script, which we do not run, would make.
 func hydrateSymlinks(root string) error {
 	raw, err := os.ReadFile(filepath.Join(root, "native", "pg-symlinks.json"))
 	if err != nil {

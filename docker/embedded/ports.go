@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Ports are taken below the kernel's ephemeral range (32768 and up by default): in that range an outgoing connection of any process
-// could have the port of a part that is being restarted, even a client's connection to itself.
+// Ports are taken below the kernel's ephemeral range (32768 and up by default): in that range an outgoing connection of
+// any process could have the port of a part that is being restarted, even a client's connection to itself.
 const (
 	firstPort = 15000
 	lastPort  = 32000

@@ -40,7 +40,8 @@ var postgresSettings = map[string]string{
 	"log_timezone":            "UTC",
 }
 
-// Postgres is a cluster of its own on a loopback TCP port, with wal_level=logical. Its methods may be called concurrently.
+// Postgres is a cluster of its own on a loopback TCP port, with wal_level=logical. Its methods may be called
+// concurrently.
 type Postgres struct {
 	engine   postgresEngine
 	dir      string // folder that holds the data directory
@@ -89,7 +90,8 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-// Start starts the cluster after Stop or Kill, on the same port, and waits until it answers. One that runs is left alone.
+// Start starts the cluster after Stop or Kill, on the same port, and waits until it answers. One that runs is left
+// alone.
 func (p *Postgres) Start(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

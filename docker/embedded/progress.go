@@ -25,7 +25,8 @@ type Task interface {
 	Done(err error)
 }
 
-// NewProgress shows progress on w: bars with an ETA if w is a terminal, else a line at the start and the end of each task.
+// NewProgress shows progress on w: bars with an ETA if w is a terminal, else a line at the start and the end of each
+// task.
 func NewProgress(w io.Writer) Progress {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return &barProgress{w: w}

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// anySubject takes the subject off a question for a schema by its id. In Confluent's registry it names the context in which the id
-// is looked up, and clients that guess a subject get an answer; srfake takes it as a condition, and says that there is no such schema.
+// anySubject takes the subject off a question for a schema by its id. In Confluent's registry it names the context in
+// which the id is looked up, and clients that guess a subject get an answer; srfake takes it as a condition, and says
+// that there is no such schema.
 func anySubject(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && isSchemaByID(r.URL.Path) && r.URL.Query().Has("subject") {

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 )
 
-// TestSchemaByIDUnderAnySubject: an id is answered with any subject that the client guesses, as by Confluent's registry; what else
-// the subject restricts stays as it is.
+// TestSchemaByIDUnderAnySubject: an id is answered with any subject that the client guesses, as by Confluent's
+// registry; what else the subject restricts stays as it is.
 func TestSchemaByIDUnderAnySubject(t *testing.T) {
 	fake := srfake.NewRegistry()
 	fake.SeedSchema("t-control", 1, 7, schemaOf("control"))

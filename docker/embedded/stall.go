@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// stallTime is how long a download may bring nothing before it is begun again. A connection that has died without a word is
-	// otherwise waited for: npm's own limit is five minutes, and only until the answer begins.
+	// stallTime is how long a download may bring nothing before it is begun again. A connection that has died without a
+	// word is otherwise waited for: npm's own limit is five minutes, and only until the answer begins.
 	stallTime = time.Minute
 	// downloadTries is how often it is begun.
 	downloadTries = 3

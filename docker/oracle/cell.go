@@ -93,9 +93,10 @@ func (t pgType) expectTyped(s string) (cell, error) {
 	return cell{}, fmt.Errorf("oracle: kind %q has no canonical text", t.kind)
 }
 
-// expectArray canonicalises element by element. What Array(Nullable(T)) cannot hold (more dimensions, a lower bound other
-// than 1) is shown as [], and so is an array with an element that Avro cannot hold (infinity, NaN in a numeric(p,s)); these,
-// and an array with an element outside ClickHouse's bounds, have the whole array's text as their exact one.
+// expectArray canonicalises element by element. What Array(Nullable(T)) cannot hold (more dimensions, a lower bound
+// other than 1) is shown as [], and so is an array with an element that Avro cannot hold (infinity, NaN in a
+// numeric(p,s)); these, and an array with an element outside ClickHouse's bounds, have the whole array's text as their
+// exact one.
 func (t pgType) expectArray(c chType, s string) (cell, error) {
 	a, err := parseArray(s, t.delim)
 	if err != nil {

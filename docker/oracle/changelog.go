@@ -28,8 +28,8 @@ const (
 type Change struct {
 	// Commit numbers the transactions of the list in commit order, from 0.
 	Commit int
-	// LSN is the change's own record's; CommitEnd is where the transaction's commit record ends, so that the record's start
-	// (rule 1's commit LSN) is between LSN and CommitEnd.
+	// LSN is the change's own record's; CommitEnd is where the transaction's commit record ends, so that the record's
+	// start (rule 1's commit LSN) is between LSN and CommitEnd.
 	LSN, CommitEnd uint64
 	// XID is the top-level transaction's.
 	XID uint32
@@ -37,7 +37,8 @@ type Change struct {
 	Schema, Table, Leaf string
 	// Op is c, u, d or t. An UPDATE that changed the key is u with different keys.
 	Op Op
-	// OldKey (u, d) and NewKey (c, u) are nil for a table without a key; otherwise they map the key columns to canonical text, as topics hold them.
+	// OldKey (u, d) and NewKey (c, u) are nil for a table without a key; otherwise they map the key columns to canonical
+	// text, as topics hold them.
 	OldKey, NewKey map[string]string
 }
 
@@ -75,8 +76,8 @@ func (l *ChangeLog) Drop(ctx context.Context, pg *pgx.Conn) error {
 	return nil
 }
 
-// Read lists every change committed since the slot began, in commit order; it can be called again (it peeks). Key columns
-// and partitions are looked up in the catalog as it is now.
+// Read lists every change committed since the slot began, in commit order; it can be called again (it peeks). Key
+// columns and partitions are looked up in the catalog as it is now.
 func (l *ChangeLog) Read(ctx context.Context, pg *pgx.Conn) ([]Change, error) {
 	r := changeReader{log: l, tables: map[relName]*logTable{}}
 	err := inSnapshot(ctx, pg, func() error { return r.read(ctx, pg) })

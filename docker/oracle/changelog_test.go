@@ -95,8 +95,9 @@ func TestChangeLog(t *testing.T) {
 	}
 }
 
-// What rule 1 calls the commit LSN (final_lsn of pgoutput's Begin) names the list's transaction, the xid is the same, and
-// a transaction takes as many ordinals as pgoutput delivers rows, an UPDATE counting twice and each table of a TRUNCATE once.
+// What rule 1 calls the commit LSN (final_lsn of pgoutput's Begin) names the list's transaction, the xid is the same,
+// and a transaction takes as many ordinals as pgoutput delivers rows, an UPDATE counting twice and each table of a
+// TRUNCATE once.
 func TestCommitLSN(t *testing.T) {
 	url := freshDatabase(t)
 	pg := embeddedtest.Connect(t, url)

@@ -61,7 +61,8 @@ func (t pgType) wanted() string {
 	panic("oracle: kind without a ClickHouse type: " + string(t.kind))
 }
 
-// fits reports whether a column of type c may hold t. An array whose elements have no type of their own here may be text.
+// fits reports whether a column of type c may hold t. An array whose elements have no type of their own here may be
+// text.
 func (t pgType) fits(c chType) bool {
 	if t.kind == kindArray && c.elem != nil {
 		return t.elem.fits(*c.elem)

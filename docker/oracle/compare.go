@@ -23,8 +23,8 @@ type Table struct {
 	// Expr maps a column to the SQL expression over the table's row that gives the expected value after a policy, e.g.
 	// "'***'" or "DATE '1970-01-01'". Its type decides how texts are compared.
 	Expr map[string]string
-	// Exact maps a column of Expr to the SQL expression that gives its text in `_inexact`, NULL where there is none (e.g. the
-	// year of an infinite date). Columns without an entry follow the type of their expression.
+	// Exact maps a column of Expr to the SQL expression that gives its text in `_inexact`, NULL where there is none (e.g.
+	// the year of an infinite date). Columns without an entry follow the type of their expression.
 	Exact map[string]string
 	// AsString lists columns that the config holds as String, as Postgres' text.
 	AsString []string
@@ -45,8 +45,8 @@ func (t Table) view() string {
 	return t.Schema + "_" + t.Name
 }
 
-// Compare compares a table with its view: the columns' names, order and types, then every row and cell. The connection pg
-// must be outside a transaction. It returns an error only if it could not compare; what it finds is in the Diff.
+// Compare compares a table with its view: the columns' names, order and types, then every row and cell. The connection
+// pg must be outside a transaction. It returns an error only if it could not compare; what it finds is in the Diff.
 func Compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (Diff, error) {
 	var diff Diff
 	err := inSnapshot(ctx, pg, func() (err error) {

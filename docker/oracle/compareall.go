@@ -12,7 +12,8 @@ import (
 
 // Options chooses what CompareAll compares.
 type Options struct {
-	// Schemas whose ordinary and partitioned tables are compared; empty is public alone. Leaves count as part of their root.
+	// Schemas whose ordinary and partitioned tables are compared; empty is public alone. Leaves count as part of their
+	// root.
 	Schemas []string
 	// Tables overrides, by "schema.name", what is compared for a table: Columns, Drop, Expr, Exact, AsString, Key, CHName.
 	Tables map[string]Table
@@ -58,8 +59,8 @@ func (r Report) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// CompareAll compares every table of the schemas, all in one Postgres snapshot, with the views in a ClickHouse database.
-// The error says that it could not compare; what it finds is in the Report.
+// CompareAll compares every table of the schemas, all in one Postgres snapshot, with the views in a ClickHouse
+// database. The error says that it could not compare; what it finds is in the Report.
 func CompareAll(ctx context.Context, pgURL, chURL, database string, o Options) (Report, error) {
 	pg, err := pgx.Connect(ctx, pgURL)
 	if err != nil {
@@ -100,8 +101,8 @@ func (r *Report) compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, data
 	return nil
 }
 
-// discover lists the tables, overrides applied. An override or a skip that names no table is an error: a misspelt one would
-// weaken the judgement silently.
+// discover lists the tables, overrides applied. An override or a skip that names no table is an error: a misspelt one
+// would weaken the judgement silently.
 func discover(ctx context.Context, pg *pgx.Conn, o Options) ([]Table, error) {
 	schemas := o.Schemas
 	if len(schemas) == 0 {

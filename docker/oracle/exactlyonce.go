@@ -14,15 +14,15 @@ type CheckOptions struct {
 	Tables []string
 	// Prefix of the topics: a record of schema.table must be in Prefix.schema.table. Empty: not checked.
 	Prefix string
-	// Since is an LSN: changes and records of transactions whose commit record starts before it count for neither side. Give
-	// the later of ChangeLog.Start and the pipeline's own consistent point; 0 takes everything.
+	// Since is an LSN: changes and records of transactions whose commit record starts before it count for neither side.
+	// Give the later of ChangeLog.Start and the pipeline's own consistent point; 0 takes everything.
 	Since uint64
 	// Until is an LSN between two transactions: what ends after it counts for neither side; 0 takes everything.
 	Until uint64
 	// Epoch leaves out the records of all other epochs; 0 takes every one.
 	Epoch uint64
-	// Published reports whether pgoutput delivers a table's changes (the leaf's name for a partition). If set, every ordinal is
-	// checked against rule 1; nil checks only their order.
+	// Published reports whether pgoutput delivers a table's changes (the leaf's name for a partition). If set, every
+	// ordinal is checked against rule 1; nil checks only their order.
 	Published func(table string) bool
 	// KeyText gives the text that a policy makes of a key column's text, e.g. its hash; nil leaves every text as it is.
 	KeyText func(table, column, text string) string
@@ -70,11 +70,11 @@ func (f Faults) Has(kind FaultKind) bool {
 	return slices.ContainsFunc(f, func(x Fault) bool { return x.Kind == kind })
 }
 
-// CheckExactlyOnce compares records (of ReadTopics) with the expected changes (of ChangeLog.Read). Every c, u and d must be
-// there exactly once, an UPDATE that changed the key as d and c, a truncate once on each partition of its topic, and nothing
-// else; all of a transaction in its order by ordinal, each key's records in commit order and in the partition that the
-// key's hash names; positions are unique; tombstones follow a delete of their key. Records r, open and end are not checked.
-// The error is Faults, or says that nothing was expected, which would prove nothing.
+// CheckExactlyOnce compares records (of ReadTopics) with the expected changes (of ChangeLog.Read). Every c, u and d
+// must be there exactly once, an UPDATE that changed the key as d and c, a truncate once on each partition of its
+// topic, and nothing else; all of a transaction in its order by ordinal, each key's records in commit order and in the
+// partition that the key's hash names; positions are unique; tombstones follow a delete of their key. Records r, open
+// and end are not checked. The error is Faults, or says that nothing was expected, which would prove nothing.
 func CheckExactlyOnce(expected []Change, records []Record, o CheckOptions) error {
 	c := checker{options: o, txs: expectedTransactions(expected, o)}
 	if len(c.txs) == 0 {

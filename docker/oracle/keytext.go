@@ -11,9 +11,9 @@ import (
 // epoch is where Postgres' dates and timestamps count from, and with them their key columns (rule 31).
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// keyValue gives the canonical text of a key column, from Postgres' text: bytes for a bytea, an exact integer of days or
-// microseconds since 2000-01-01 for a date or timestamp with the infinities as its type's extremes (rule 31), otherwise
-// the text itself.
+// keyValue gives the canonical text of a key column, from Postgres' text: bytes for a bytea, an exact integer of days
+// or microseconds since 2000-01-01 for a date or timestamp with the infinities as its type's extremes (rule 31),
+// otherwise the text itself.
 func keyValue(t pgType, text string) (string, error) {
 	switch t.kind {
 	case kindBytea:

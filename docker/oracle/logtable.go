@@ -98,8 +98,9 @@ func (t *logTable) fill(change *Change, line decodedLine) (err error) {
 	return err
 }
 
-// keyText picks the key columns. One whose toasted value did not change is taken from the old tuple, which then has it. A
-// table without a key, or a delete without a tuple, has no key text: if it is captured all the same, no record matches it.
+// keyText picks the key columns. One whose toasted value did not change is taken from the old tuple, which then has it.
+// A table without a key, or a delete without a tuple, has no key text: if it is captured all the same, no record
+// matches it.
 func (t *logTable) keyText(columns, old []decodedColumn) (map[string]string, error) {
 	if len(t.key) == 0 || len(columns) == 0 {
 		return nil, nil

@@ -172,8 +172,8 @@ func catalogKey(ctx context.Context, pg *pgx.Conn, name string) ([]string, error
 	return key, nil
 }
 
-// readRows calls f with the text of each row's values as the types' own output functions print them: a ::text cast would
-// trim char(n) and add "/32" to an inet. A nil value is NULL; the slices are valid during the call only.
+// readRows calls f with the text of each row's values as the types' own output functions print them: a ::text cast
+// would trim char(n) and add "/32" to an inet. A nil value is NULL; the slices are valid during the call only.
 func (p *pgTable) readRows(ctx context.Context, pg *pgx.Conn, f func(values [][]byte) error) error {
 	result := pg.PgConn().ExecParams(ctx, p.selectSQL(), nil, nil, nil, nil)
 	var err error

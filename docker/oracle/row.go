@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 )
 
-// encodeCells packs a row's cells into one string, so that a million expected rows stay small; equal strings are equal rows.
+// encodeCells packs a row's cells into one string, so that a million expected rows stay small; equal strings are equal
+// rows.
 func encodeCells(cells []cell) string {
 	var out []byte
 	for _, c := range cells {

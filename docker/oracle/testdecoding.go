@@ -46,9 +46,9 @@ type decodedColumn struct {
 //	table S.T: DELETE: c[type]:value ... | (no-tuple-data)
 //	table S.T, S.U: TRUNCATE: [restart_seqs] [cascade] | (no-flags)
 //
-// S, T, c are quote_identifier's: bare, or in double quotes with "" for ". A type is format_type's, so it may hold blanks,
-// brackets and quoted identifiers. A value is null, unchanged-toast-datum, a bare number or true or false, 'text' with ”
-// for ' and nothing else escaped, or B'bits'.
+// S, T, c are quote_identifier's: bare, or in double quotes with "" for ". A type is format_type's, so it may hold
+// blanks, brackets and quoted identifiers. A value is null, unchanged-toast-datum, a bare number or true or false,
+// 'text' with ” for ' and nothing else escaped, or B'bits'.
 type lineParser struct{ rest string }
 
 // parseDecoded takes one line apart. Nothing is skipped: what the grammar does not know is an error.

@@ -71,9 +71,9 @@ func (r Record) String() string {
 	return fmt.Sprintf("%s/%d@%d %s at %s", r.Topic, r.Partition, r.Offset, what, r.Position)
 }
 
-// ReadTopics reads every record of the topics from the log start up to the last stable offset at the moment of the call,
-// as a read_committed consumer sees them, ordered by topic, partition and offset. A topic that does not exist is an error;
-// so is a context that ends first: give it a deadline.
+// ReadTopics reads every record of the topics from the log start up to the last stable offset at the moment of the
+// call, as a read_committed consumer sees them, ordered by topic, partition and offset. A topic that does not exist is
+// an error; so is a context that ends first: give it a deadline.
 func ReadTopics(ctx context.Context, brokers []string, registryURL string, topics []string) ([]Record, error) {
 	if len(topics) == 0 {
 		return nil, errors.New("oracle: read topics: none named")

@@ -52,8 +52,8 @@ func key(id int) kv {
 	return kv{"id": fmt.Sprint(id), "code": "it's", "day": "8043", "amount": "1.50", "raw": "\x00\xff"}
 }
 
-// The transactions of these tests: number n has the xid 100+n, its changes are logged at 1000·n, its commit record starts at
-// 1000·n+400 and ends at 1000·n+500.
+// The transactions of these tests: number n has the xid 100+n, its changes are logged at 1000·n, its commit record
+// starts at 1000·n+400 and ends at 1000·n+500.
 func change(tx int, table string, op Op, old, new kv) Change {
 	base := uint64(1000 * tx)
 	return Change{Commit: tx - 1, LSN: base, CommitEnd: base + 500, XID: uint32(100 + tx), Schema: "public", Table: table, Op: op, OldKey: old, NewKey: new}
@@ -210,7 +210,8 @@ func checkOptions() CheckOptions {
 	return CheckOptions{Tables: []string{"public.a", "public.b"}, Prefix: "clinic", Published: func(string) bool { return true }}
 }
 
-// What is right passes, and is read as it was written; aborted records are not read, an open transaction ends the reading.
+// What is right passes, and is read as it was written; aborted records are not read, an open transaction ends the
+// reading.
 func TestReadTopics(t *testing.T) {
 	f := newFakes(t)
 	require.Empty(t, f.read(t))

@@ -50,8 +50,8 @@ func (c *checker) transaction(records []Record) {
 	c.sequence(tx, c.mergeTruncates(records))
 }
 
-// find gives the expected transaction whose commit record can start at the LSN: after its last change and the commit before
-// it, before its end.
+// find gives the expected transaction whose commit record can start at the LSN: after its last change and the commit
+// before it, before its end.
 func (c *checker) find(commitLSN uint64) *expectedTx {
 	i := sort.Search(len(c.txs), func(i int) bool { return c.txs[i].end > commitLSN })
 	if i == len(c.txs) || commitLSN <= c.txs[i].after || commitLSN < c.txs[i].from {

@@ -46,9 +46,9 @@ type Options struct {
 // seed makes every demo the same.
 const seed = 20260101
 
-// Run shows the whole product. It returns nil if every table was equal at the end, and an error that says so if ctx ended before
-// that was known. With For 0 the end of ctx ends the clinic's work, and the comparison follows; it takes another SIGINT or
-// SIGTERM to leave it out. Nothing that was started outlives it.
+// Run shows the whole product. It returns nil if every table was equal at the end, and an error that says so if ctx
+// ended before that was known. With For 0 the end of ctx ends the clinic's work, and the comparison follows; it takes
+// another SIGINT or SIGTERM to leave it out. Nothing that was started outlives it.
 func Run(ctx context.Context, o Options) (err error) {
 	if err := o.check(); err != nil {
 		return err
@@ -86,8 +86,8 @@ func (d *demo) run(ctx context.Context) error {
 // proveTimeout bounds the comparison.
 const proveTimeout = 10 * time.Minute
 
-// stages gives the contexts of the clinic's work and of the comparison, and what ends both. With For 0 the end of ctx ends only
-// the work: the comparison still follows, unless another signal comes.
+// stages gives the contexts of the clinic's work and of the comparison, and what ends both. With For 0 the end of ctx
+// ends only the work: the comparison still follows, unless another signal comes.
 func (d *demo) stages(ctx context.Context) (busy, proof context.Context, end context.CancelFunc) {
 	if d.For > 0 {
 		busy, end = context.WithTimeout(ctx, d.For)

@@ -11,8 +11,8 @@ import (
 // configName is the config file; everything else is in the same folder.
 const configName = "dirtbike.yaml"
 
-// prepareDir makes the directory: a temporary one, or the one that was named, which must be new or empty, since a clinic is
-// filled only once.
+// prepareDir makes the directory: a temporary one, or the one that was named, which must be new or empty, since a
+// clinic is filled only once.
 func (d *demo) prepareDir() error {
 	if d.Dir == "" {
 		dir, err := os.MkdirTemp("", "dirtbike-demo-")

@@ -29,8 +29,8 @@ type killed struct {
 // killAfter is when the first is killed if the demo runs until Ctrl-C; the second one after as much again.
 const killAfter = 10 * time.Second
 
-// run kills capture at a third of the time and ClickHouse at two thirds. What it has killed it starts again, even if ctx ends
-// meanwhile.
+// run kills capture at a third of the time and ClickHouse at two thirds. What it has killed it starts again, even if
+// ctx ends meanwhile.
 func (k *kills) run(ctx context.Context) error {
 	each := k.For / 3
 	if k.For == 0 {

@@ -17,7 +17,8 @@ const (
 	ratePerSecond = 150
 )
 
-// live keeps the clinic busy and shows what arrives, until ctx ends; capture and ClickHouse are killed once each on the way.
+// live keeps the clinic busy and shows what arrives, until ctx ends; capture and ClickHouse are killed once each on the
+// way.
 func (d *demo) live(ctx context.Context) error {
 	until := "until Ctrl-C"
 	if d.For > 0 {

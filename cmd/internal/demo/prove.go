@@ -98,7 +98,8 @@ func (d *demo) compareETL(ctx context.Context) error {
 // digestShown is how much of a digest people see; all of it is compared.
 const digestShown = 12
 
-// count gives how many rows each table has in Postgres now, and all of them: the clinic has been at work since it was filled.
+// count gives how many rows each table has in Postgres now, and all of them: the clinic has been at work since it was
+// filled.
 func (d *demo) count(ctx context.Context) (counts map[string]int64, all int64, err error) {
 	counts = map[string]int64{}
 	for _, name := range append(slices.Clone(d.order), "public.heartbeats") {

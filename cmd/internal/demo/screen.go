@@ -13,8 +13,8 @@ import (
 	"golang.org/x/term"
 )
 
-// screen writes for people: on a terminal a block at the end is updated in place, elsewhere lines follow each other. It is
-// safe for concurrent use.
+// screen writes for people: on a terminal a block at the end is updated in place, elsewhere lines follow each other. It
+// is safe for concurrent use.
 type screen struct {
 	out      io.Writer
 	terminal bool
@@ -33,7 +33,8 @@ func newScreen(out io.Writer, terminal bool) *screen {
 	return s
 }
 
-// say prints lines that stay, above the block if there is one. On a terminal, what is too long is wrapped between words.
+// say prints lines that stay, above the block if there is one. On a terminal, what is too long is wrapped between
+// words.
 func (s *screen) say(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +92,8 @@ func (s *screen) keep() {
 	s.block, s.notes, s.printed = nil, nil, time.Now()
 }
 
-// draw overwrites the block by lines that stay and the new block, in one write, without clearing first: so nothing flickers.
+// draw overwrites the block by lines that stay and the new block, in one write, without clearing first: so nothing
+// flickers.
 func (s *screen) draw(lines, block []string) {
 	var b strings.Builder
 	if len(s.block) > 0 {
@@ -115,8 +117,8 @@ func (s *screen) draw(lines, block []string) {
 	fmt.Fprint(s.out, b.String())
 }
 
-// room is how many columns a line may take, 0 if that is unknown: one less than the terminal has, since erasing the rest of a
-// full line would take its last character.
+// room is how many columns a line may take, 0 if that is unknown: one less than the terminal has, since erasing the
+// rest of a full line would take its last character.
 func (s *screen) room() int { return max(s.columns()-1, 0) }
 
 // askColumns gives the width of the terminal, 0 if there is none.

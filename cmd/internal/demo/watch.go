@@ -11,7 +11,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// watch measures commit → queryable: it asks ClickHouse for the newest heartbeat, as a reporting user would, again and again.
+// watch measures commit → queryable: it asks ClickHouse for the newest heartbeat, as a reporting user would, again and
+// again.
 type watch struct {
 	*demo
 	workload *clinic.Workload
@@ -54,7 +55,8 @@ func (w *watch) ask(ctx context.Context) {
 	w.saw(beat, time.Now())
 }
 
-// saw records the latency of every beat that has become visible: one that waited longer than its successors counts, too.
+// saw records the latency of every beat that has become visible: one that waited longer than its successors counts,
+// too.
 func (w *watch) saw(beat int64, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// wrapped breaks a line between words so that none is wider than width columns and all are about equally long; 0 is no bound.
-// A word that is wider, such as a URL, stays whole. What follows is indented as the line is.
+// wrapped breaks a line between words so that none is wider than width columns and all are about equally long; 0 is no
+// bound. A word that is wider, such as a URL, stays whole. What follows is indented as the line is.
 func wrapped(line string, width int) []string {
 	if width <= 0 || text.StringWidthWithoutEscSequences(line) <= width {
 		return []string{line}
@@ -26,7 +26,8 @@ func wrapped(line string, width int) []string {
 // indented is by how much what is said is indented.
 const indented = 2
 
-// fitting leaves from a URL that is wider than the terminal what Postgres' clients take for granted, so that it is not broken.
+// fitting leaves from a URL that is wider than the terminal what Postgres' clients take for granted, so that it is not
+// broken.
 func (s *screen) fitting(url string) string {
 	if room := s.room(); room > 0 && indented+len(url) > room {
 		return strings.TrimSuffix(url, "?sslmode=disable")

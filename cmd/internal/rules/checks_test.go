@@ -13,10 +13,12 @@ import (
 // explainCommand matches a command that explains a check; a slug in capitals stands for any.
 var explainCommand = regexp.MustCompile(`dirtbike explain ([a-z0-9-]+)`)
 
-// printedDocument matches a string that sends the person who reads a message to a document, which not everybody has who has the binary.
+// printedDocument matches a string that sends the person who reads a message to a document, which not everybody has who
+// has the binary.
 var printedDocument = regexp.MustCompile(`"[^"]*(?:\bREADME|\bARCHITECTURE|[A-Z]{4,}\.md|config/\w+\.yaml)\b[^"]*"`)
 
-// referenceFaults lists the explanations that a text refers to and that there are not, and for Go the documents that it prints.
+// referenceFaults lists the explanations that a text refers to and that there are not, and for Go the documents that it
+// prints.
 func referenceFaults(all []source) []string {
 	return matches(all, func(f source, line string) string {
 		program := strings.HasSuffix(f.path, ".go")

@@ -119,8 +119,8 @@ func checkVerb(t *testing.T, args string) {
 	require.NoError(t, verbError(t.Context(), binary(t), args))
 }
 
-// verbError lets the binary parse a command line, verb and flags with their values, without doing what it says: --help is
-// read after the flags have been parsed.
+// verbError lets the binary parse a command line, verb and flags with their values, without doing what it says: --help
+// is read after the flags have been parsed.
 func verbError(ctx context.Context, binary, args string) error {
 	fields := append(strings.Fields(args), "--help")
 	out, err := exec.CommandContext(ctx, binary, fields...).CombinedOutput()
@@ -170,7 +170,8 @@ func checkEndpoint(t *testing.T, target string) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-// checkCompose checks the subcommand's flags by a list, that a service is there, and what is executed in it. No Docker is needed.
+// checkCompose checks the subcommand's flags by a list, that a service is there, and what is executed in it. No Docker
+// is needed.
 func checkCompose(t *testing.T, args string) {
 	known := map[string][]string{"up": {"--build", "--wait"}, "down": {"--volumes"}, "logs": {"dirtbike"}, "stop": {"dirtbike"}, "start": {"dirtbike"}, "exec": {"dirtbike"}, "run": {"--rm", "--no-deps", "dirtbike"}}
 	fields := strings.Fields(args)

@@ -63,8 +63,9 @@ func TestDocumentsSQL(t *testing.T) {
 	require.Zero(t, left)
 }
 
-// TestDocumentsClickHouse parses all ClickHouse statements, and runs those that need no user storage, which the embedded
-// server lacks. That the rights are enough, and no more than enough for readers, is shown by TestRights of cmd/dirtbike.
+// TestDocumentsClickHouse parses all ClickHouse statements, and runs those that need no user storage, which the
+// embedded server lacks. That the rights are enough, and no more than enough for readers, is shown by TestRights of
+// cmd/dirtbike.
 func TestDocumentsClickHouse(t *testing.T) {
 	stack := start(t, embedded.Parts{ClickHouse: true})
 	conn := embeddedtest.ClickHouse(t, stack.ClickHouse.URL())

@@ -34,8 +34,8 @@ func testsOf(all []source, pattern string) []string {
 	return names
 }
 
-// goTestFaults lists what is wrong with the arguments of a `go test` in a document: packages without tests, and alternatives of
-// -run that match none.
+// goTestFaults lists what is wrong with the arguments of a `go test` in a document: packages without tests, and
+// alternatives of -run that match none.
 func goTestFaults(all []source, arguments string) (faults []string) {
 	var names, patterns []string
 	fields := strings.Fields(strings.NewReplacer(`\|`, "|", "'", "").Replace(arguments))

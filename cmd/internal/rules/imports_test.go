@@ -10,11 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Imports point one way: cmd → {config, sinks/*, cdc/*} → schemas → cdc; docker/* imports nothing of ours. Siblings never
-// import each other, so that each part can be read, tested and replaced alone.
+// Imports point one way: cmd → {config, sinks/*, cdc/*} → schemas → cdc; docker/* imports nothing of ours. Siblings
+// never import each other, so that each part can be read, tested and replaced alone.
 const module = "dirtbike/"
 
-// unit is the part of the project that a package belongs to; inside one, imports are free. Subfolders belong to their part.
+// unit is the part of the project that a package belongs to; inside one, imports are free. Subfolders belong to their
+// part.
 func unit(path string) string {
 	parts := strings.Split(strings.TrimPrefix(path, module), "/")
 	switch parts[0] {
@@ -37,7 +38,8 @@ func mayImport(from, to string) bool {
 	return false // cdc, docker/*, and whatever nobody has thought of
 }
 
-// mayImportInTest adds what only tests may import: the embedded stack, the oracle, and the conformance suite of an interface.
+// mayImportInTest adds what only tests may import: the embedded stack, the oracle, and the conformance suite of an
+// interface.
 func mayImportInTest(from, to string) bool {
 	return mayImport(from, to) || strings.HasPrefix(to, "docker/") || to == "cdc/sinktest"
 }
@@ -45,8 +47,8 @@ func mayImportInTest(from, to string) bool {
 // forTests reports whether a package is for tests alone: its name ends in "test" (sinktest, embeddedtest).
 func forTests(path string) bool { return strings.HasPrefix(path, module) && strings.HasSuffix(path, "test") }
 
-// mayImportAvro names the users of hamba/avro: it is archived upstream, so one package hides it. The oracle shares no code
-// with the pipeline, and so has its own decoder.
+// mayImportAvro names the users of hamba/avro: it is archived upstream, so one package hides it. The oracle shares no
+// code with the pipeline, and so has its own decoder.
 func mayImportAvro(path string) bool {
 	return path == module+"schemas/avro" || path == module+"docker/oracle"
 }
@@ -136,7 +138,8 @@ func TestAvroImportersAreFound(t *testing.T) {
 	}
 }
 
-// TestSchemasAreLight: what reads topics (load, the data team's tools) needs no client of Postgres, logger or metrics for it.
+// TestSchemasAreLight: what reads topics (load, the data team's tools) needs no client of Postgres, logger or metrics
+// for it.
 func TestSchemasAreLight(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"schemas/...").Output()
 	require.NoError(t, err)

@@ -60,11 +60,13 @@ func anchors(page string) map[string]int {
 	return all
 }
 
-// mention matches the name of a document in text that is no link, as `cdc/EXACTNESS.md, "Formats"` or `README.md#limits`.
+// mention matches the name of a document in text that is no link, as `cdc/EXACTNESS.md, "Formats"` or
+// `README.md#limits`.
 var mention = regexp.MustCompile(`([\w./-]*\b[A-Z]{4,}\.md)(?:#([\w-]*\w)(?:[^\w-]|$)|, "([^"]+)")?`)
 
-// mentionFaults lists the documents that code, comments and scripts name and that are not there, or lack the heading named.
-// A path is from the root, also that of a package three folders deep, or from the file's folder; a bare name is enough where only one document has it.
+// mentionFaults lists the documents that code, comments and scripts name and that are not there, or lack the heading
+// named. A path is from the root, also that of a package three folders deep, or from the file's folder; a bare name is
+// enough where only one document has it.
 func mentionFaults(docs, all []source) []string {
 	var faults []string
 	for _, f := range all {

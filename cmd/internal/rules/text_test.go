@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// registryHosts match hosts of package registries. A fresh machine gets packages through its own clients' settings (mirrors,
-// proxies), so the tree names none. The letters in brackets keep this list from finding itself.
+// registryHosts match hosts of package registries. A fresh machine gets packages through its own clients' settings
+// (mirrors, proxies), so the tree names none. The letters in brackets keep this list from finding itself.
 var registryHosts = regexp.MustCompile(`(?i)registry\.[n]pmjs|registry\.[y]arnpkg|proxy\.[g]olang|sum\.[g]olang|` +
 	`repo1?\.[m]aven|[m]aven\.apache\.org/maven2|[p]ypi\.org|[p]ythonhosted\.org|deb\.[d]ebian\.org|archive\.[u]buntu\.com`)
 
@@ -57,8 +57,8 @@ func sleepFaults(all []source) []string {
 // slow matches what allocates per value; on the way of a row it costs a multiple of the row.
 var slow = regexp.MustCompile(`map\[string\](any\b|interface[{])|"reflect"`)
 
-// slowFaults lists untyped maps and reflection in the packages that rows pass through. Schemas are read once a table, and
-// may have properties of any type.
+// slowFaults lists untyped maps and reflection in the packages that rows pass through. Schemas are read once a table,
+// and may have properties of any type.
 func slowFaults(all []source) []string {
 	return matches(all, func(f source, line string) string {
 		folder, _, _ := strings.Cut(f.path, "/")

@@ -38,7 +38,8 @@ func Connect(t testing.TB, url string) *pgx.Conn {
 	return conn
 }
 
-// Exec runs statements on a connection of their own, each by itself, or several of one text as the simple protocol does.
+// Exec runs statements on a connection of their own, each by itself, or several of one text as the simple protocol
+// does.
 func Exec(t testing.TB, url string, statements ...string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)

@@ -46,8 +46,8 @@ func Postgres(t testing.TB, version string, settings map[string]string) *embedde
 	return Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true}, PostgresVersion: version, PostgresSettings: settings}).Postgres
 }
 
-// requireStarted fails the test if a stack has not started, or skips it if that is because a tool is missing: engines that are
-// installed need none.
+// requireStarted fails the test if a stack has not started, or skips it if that is because a tool is missing: engines
+// that are installed need none.
 func requireStarted(t testing.TB, err error, apache bool) {
 	t.Helper()
 	tools := []string{"npm"}
@@ -67,7 +67,8 @@ type Stack interface {
 	Stop(ctx context.Context) error
 }
 
-// Shared is a stack for all tests of a package: the first test that asks for it starts it, and Main stops it after the last.
+// Shared is a stack for all tests of a package: the first test that asks for it starts it, and Main stops it after the
+// last.
 type Shared[S Stack] struct {
 	apache bool
 	start  func(ctx context.Context, dir string) (S, error)
@@ -128,8 +129,8 @@ func (s *Shared[S]) Stop() {
 // Stopper is a Shared of any kind.
 type Stopper interface{ Stop() }
 
-// Main is a package's TestMain: it lets the test binary be the engine that it is started again as, runs the tests, stops what they
-// share and ends the process.
+// Main is a package's TestMain: it lets the test binary be the engine that it is started again as, runs the tests,
+// stops what they share and ends the process.
 func Main(m *testing.M, shared ...Stopper) {
 	embedded.RunChild()
 	code := m.Run()

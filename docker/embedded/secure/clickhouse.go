@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// ClickHouse is a TLS front of the native protocol with a login of its own: it reads a client's hello, and passes it on under the
-// login of the server. (The embedded server aborts at a wrong password: none reaches it.) It is safe for concurrent use.
+// ClickHouse is a TLS front of the native protocol with a login of its own: it reads a client's hello, and passes it on
+// under the login of the server. (The embedded server aborts at a wrong password: none reaches it.) It is safe for
+// concurrent use.
 type ClickHouse struct {
 	login
 	listener net.Listener
@@ -121,8 +122,8 @@ func (c *ClickHouse) hand(client net.Conn) {
 	_, _ = io.Copy(client, server)
 }
 
-// readHello reads the packet that begins a session: 0, the client's name, three versions, database, user, password. What comes before
-// the user is given as it was.
+// readHello reads the packet that begins a session: 0, the client's name, three versions, database, user, password.
+// What comes before the user is given as it was.
 func readHello(in *bufio.Reader) (before []byte, user, password string, err error) {
 	number := func() {
 		var n uint64

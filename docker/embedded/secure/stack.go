@@ -18,8 +18,8 @@ import (
 const User = "dirtbike"
 
 // Stack is an embedded stack with Apache Kafka, each part of which has a listener with TLS and a login. Certificates
-// name 127.0.0.1 and nothing else. Postgres does not take User without TLS; the embedded stack's own addresses stay as they are, for
-// the comparison.
+// name 127.0.0.1 and nothing else. Postgres does not take User without TLS; the embedded stack's own addresses stay as
+// they are, for the comparison.
 type Stack struct {
 	*embedded.Stack
 	// CA is the file of the authority that issued all certificates.
@@ -79,7 +79,8 @@ func (s *Stack) Stop(ctx context.Context) error {
 	return s.Stack.Stop(ctx)
 }
 
-// securePostgres gives the server its certificate and the role of User, which has every right, but can connect with TLS only.
+// securePostgres gives the server its certificate and the role of User, which has every right, but can connect with TLS
+// only.
 func (s *Stack) securePostgres(ctx context.Context, certificate Certificate, password string) error {
 	data := s.Postgres.DataDir()
 	info, err := os.Stat(data)

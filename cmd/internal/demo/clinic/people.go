@@ -122,7 +122,8 @@ func socialSecurity(i int64) string {
 	return numbered("9", n/1_000_000, 2) + numbered("-", n/10_000%100, 2) + numbered("-", n%10_000, 4)
 }
 
-// coverageEnd is open in the three ways in which people write it (infinity, 9999-12-31, and the caller's NULL), or the end of a year.
+// coverageEnd is open in the three ways in which people write it (infinity, 9999-12-31, and the caller's NULL), or the
+// end of a year.
 func coverageEnd(s *stream) day {
 	switch p := s.Float64(); {
 	case p < 0.35:

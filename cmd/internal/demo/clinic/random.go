@@ -52,7 +52,8 @@ func (s *stream) chance(p float64) bool { return s.Float64() < p }
 // between draws an integer of [low, high].
 func (s *stream) between(low, high int) int { return low + s.IntN(high-low+1) }
 
-// lognormal draws an amount whose median is median and whose logarithm has the standard deviation sigma, cut to [low, high].
+// lognormal draws an amount whose median is median and whose logarithm has the standard deviation sigma, cut to [low,
+// high].
 func (s *stream) lognormal(median, sigma float64, low, high cents) cents {
 	amount := cents(median * math.Exp(sigma*s.NormFloat64()))
 	return min(max(amount, low), high)

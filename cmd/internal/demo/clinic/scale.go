@@ -13,7 +13,8 @@ const (
 
 // Scale says how big the clinic is.
 type Scale struct {
-	// Rows is the number of rows in all tables together, met within about 2 %: 1,000 to 200,000,000. Zero means DefaultRows.
+	// Rows is the number of rows in all tables together, met within about 2 %: 1,000 to 200,000,000. Zero means
+	// DefaultRows.
 	Rows int
 }
 

@@ -60,8 +60,8 @@ func (w *Workload) Counts() Counts {
 }
 
 // Run works on the clinic at pgURL until ctx is over, then lets each transaction in flight end, so that the counters
-// are exact, and returns nil. Any error but a deadlock or serialisation failure ends all clients and is returned. It may
-// be called again after it has returned; one Workload at a time works on a database.
+// are exact, and returns nil. Any error but a deadlock or serialisation failure ends all clients and is returned. It
+// may be called again after it has returned; one Workload at a time works on a database.
 func (w *Workload) Run(ctx context.Context, pgURL string, o Options) error {
 	if o.Clients <= 0 {
 		o.Clients = 4
