@@ -120,7 +120,8 @@ func (r *rightsRig) makeClickHouseUsers() {
 	}
 	for user, password := range passwords {
 		require.NotEmpty(r, grants[user], "a user without grants would hold every right")
-		users += fmt.Sprintf("<%[1]s><password>%[2]s</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>%[3]s</grants></%[1]s>\n", rightsPrefix+user, password, grants[user])
+		users += fmt.Sprintf("<%[1]s><password>%[2]s</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile>"+
+			"<quota>default</quota><grants>%[3]s</grants></%[1]s>\n", rightsPrefix+user, password, grants[user])
 	}
 	home := filepath.Dir(r.stack.ClickHouse.DataDir())
 	insertBefore(r, filepath.Join(home, "users.xml"), "</users>", users)
@@ -196,7 +197,8 @@ func (r *rightsRig) copyAgain(prefix string) {
 	r.configure(prefix)
 	r.endGood(r.start("run"))
 	var generations []string
-	require.NoError(r, r.ch().QueryRow(r.Context(), "SELECT groupArray(name) FROM system.tables WHERE database = 'clinic_raw' AND name LIKE 'patients%'").Scan(&generations))
+	query := "SELECT groupArray(name) FROM system.tables WHERE database = 'clinic_raw' AND name LIKE 'patients%'"
+	require.NoError(r, r.ch().QueryRow(r.Context(), query).Scan(&generations))
 	require.Equal(r, []string{"patients__g2"}, generations)
 }
 

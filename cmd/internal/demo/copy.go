@@ -27,7 +27,8 @@ func (d *demo) copy(ctx context.Context) error {
 	for {
 		select {
 		case <-copying.Done():
-			return fmt.Errorf("the first copy has not ended after %s: %w. Try: run the demo with --dir DIR and read DIR/capture.log and DIR/load.log", copyTimeout, copying.Err())
+			return fmt.Errorf("the first copy has not ended after %s: %w. "+
+				"Try: run the demo with --dir DIR and read DIR/capture.log and DIR/load.log", copyTimeout, copying.Err())
 		case <-ticker.C:
 		}
 		if err := d.healthy(); err != nil {

@@ -77,7 +77,8 @@ func clientPython(t *testing.T) string {
 		python = "python3"
 	}
 	if err := exec.CommandContext(t.Context(), python, "-c", "import confluent_kafka.schema_registry.avro").Run(); err != nil {
-		embeddedtest.Missing(t, "confluent-kafka for Python", ".ci/run python, or python3 -m pip install 'confluent-kafka[avro,schemaregistry]', with DIRTBIKE_PYTHON naming the interpreter")
+		embeddedtest.Missing(t, "confluent-kafka for Python", ".ci/run python, or python3 -m pip install 'confluent-kafka[avro,schemaregistry]', "+
+			"with DIRTBIKE_PYTHON naming the interpreter")
 	}
 	return python
 }

@@ -173,7 +173,10 @@ func checkEndpoint(t *testing.T, target string) {
 // checkCompose checks the subcommand's flags by a list, that a service is there, and what is executed in it. No Docker
 // is needed.
 func checkCompose(t *testing.T, args string) {
-	known := map[string][]string{"up": {"--build", "--wait"}, "down": {"--volumes"}, "logs": {"dirtbike"}, "stop": {"dirtbike"}, "start": {"dirtbike"}, "exec": {"dirtbike"}, "run": {"--rm", "--no-deps", "dirtbike"}}
+	known := map[string][]string{
+		"up": {"--build", "--wait"}, "down": {"--volumes"}, "logs": {"dirtbike"}, "stop": {"dirtbike"}, "start": {"dirtbike"},
+		"exec": {"dirtbike"}, "run": {"--rm", "--no-deps", "dirtbike"},
+	}
 	fields := strings.Fields(args)
 	require.Contains(t, known, fields[0])
 	if fields[0] == "exec" {

@@ -45,7 +45,9 @@ func mayImportInTest(from, to string) bool {
 }
 
 // forTests reports whether a package is for tests alone: its name ends in "test" (sinktest, embeddedtest).
-func forTests(path string) bool { return strings.HasPrefix(path, module) && strings.HasSuffix(path, "test") }
+func forTests(path string) bool {
+	return strings.HasPrefix(path, module) && strings.HasSuffix(path, "test")
+}
 
 // mayImportAvro names the users of hamba/avro: it is archived upstream, so one package hides it. The oracle shares no
 // code with the pipeline, and so has its own decoder.

@@ -12,7 +12,8 @@ import (
 
 // topLevel is everything that may stand in the root beside dot-files: a reader finds the way by these names.
 var topLevel = []string{
-	"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "cdc", "cmd", "config", "docker", "go.mod", "go.sum", "schemas", "sinks",
+	"ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md",
+	"cdc", "cmd", "config", "docker", "go.mod", "go.sum", "schemas", "sinks",
 }
 
 // vagueNames say nothing of what a package is for, and so collect everything.
