@@ -1,0 +1,163 @@
+package rules
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The bounds of functions outside tests, in lines from the word func to the closing brace.
+const (
+	mostLinesOfFunction   = 50
+	medianLinesOfFunction = 10
+)
+
+// mostTextAssertions is how many assertions on the text of errors the tests have: those for which the text is a contract. All others
+// compare kinds and fields of a cdc.Problem. The number may only go down.
+const mostTextAssertions = 182
+
+// function is one function or method outside tests.
+type function struct {
+	at    string // path:line name
+	lines int
+}
+
+// goFiles parses the Go files; tests says which.
+func goFiles(all []source, tests bool, visit func(f source, set *token.FileSet, file *ast.File)) error {
+	for _, f := range all {
+		if !strings.HasSuffix(f.path, ".go") || strings.HasSuffix(f.path, "_test.go") != tests {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, f.path, f.text, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		visit(f, set, file)
+	}
+	return nil
+}
+
+// functions lists the functions with a body.
+func functions(all []source) (found []function, err error) {
+	err = goFiles(all, false, func(f source, set *token.FileSet, file *ast.File) {
+		for _, d := range file.Decls {
+			if fn, is := d.(*ast.FuncDecl); is && fn.Body != nil {
+				from, to := set.Position(fn.Pos()).Line, set.Position(fn.End()).Line
+				found = append(found, function{fmt.Sprintf("%s:%d %s", f.path, from, fn.Name.Name), to - from + 1})
+			}
+		}
+	})
+	return found, err
+}
+
+// functionFaults lists the functions that are too long, and says if most are.
+func functionFaults(all []source) ([]string, error) {
+	found, err := functions(all)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	var faults []string
+	lengths := make([]int, len(found))
+	for i, f := range found {
+		if lengths[i] = f.lines; f.lines > mostLinesOfFunction {
+			faults = append(faults, fmt.Sprintf("%s: %d lines, more than %d", f.at, f.lines, mostLinesOfFunction))
+		}
+	}
+	slices.Sort(lengths)
+	if median := lengths[len(lengths)/2]; median > medianLinesOfFunction {
+		faults = append(faults, fmt.Sprintf("the median function has %d lines, more than %d", median, medianLinesOfFunction))
+	}
+	return faults, nil
+}
+
+// textAssertions lists the assertions on the text of errors in tests. That a text does not hold something is none: that is how tests show
+// that no secret or row value is printed.
+func textAssertions(all []source) (found []string, err error) {
+	err = goFiles(all, true, func(f source, set *token.FileSet, file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if call, is := n.(*ast.CallExpr); is && assertsText(call) {
+				found = append(found, fmt.Sprintf("%s:%d", f.path, set.Position(call.Pos()).Line))
+			}
+			return true
+		})
+	})
+	return found, err
+}
+
+// assertsText reports whether a call of package require or assert compares the text of an error.
+func assertsText(call *ast.CallExpr) bool {
+	fn, is := call.Fun.(*ast.SelectorExpr)
+	if !is {
+		return false
+	}
+	if pkg, is := fn.X.(*ast.Ident); !is || pkg.Name != "require" && pkg.Name != "assert" || strings.HasPrefix(fn.Sel.Name, "Not") {
+		return false
+	}
+	switch strings.TrimSuffix(fn.Sel.Name, "f") {
+	case "EqualError", "ErrorContains":
+		return true
+	case "Equal", "Contains", "Regexp", "True":
+		return slices.ContainsFunc(call.Args[1:min(3, len(call.Args))], hasErrorText)
+	}
+	return false
+}
+
+// hasErrorText reports whether an expression has the text of an error.
+func hasErrorText(e ast.Expr) (has bool) {
+	ast.Inspect(e, func(n ast.Node) bool {
+		if call, is := n.(*ast.CallExpr); is && len(call.Args) == 0 {
+			fn, is := call.Fun.(*ast.SelectorExpr)
+			has = has || is && fn.Sel.Name == "Error"
+		}
+		return true
+	})
+	return has
+}
+
+func TestFunctionsAreShort(t *testing.T) {
+	faults, err := functionFaults(tree(t))
+	require.NoError(t, err)
+	require.Empty(t, faults)
+}
+
+func TestErrorsAreComparedByFields(t *testing.T) {
+	found, err := textAssertions(tree(t))
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(found), mostTextAssertions, strings.Join(found, "\n"))
+}
+
+func TestBoundFaultsAreFound(t *testing.T) {
+	body := func(lines int) string { return "{" + strings.Repeat("\n", lines-1) + "}\n" }
+	short, long := "package a\nfunc a() "+body(10), "package a\nfunc (t T) b() "+body(mostLinesOfFunction+1)
+	faults, err := functionFaults([]source{{"a.go", short}, {"b_test.go", long}, {"README.md", "x"}})
+	require.NoError(t, err)
+	require.Empty(t, faults)
+	faults, err = functionFaults([]source{{"b.go", long}})
+	require.NoError(t, err)
+	require.Len(t, faults, 2, "it and the median")
+	_, err = functionFaults([]source{{"a.go", "no Go"}})
+	require.Error(t, err)
+
+	for text, is := range map[string]bool{
+		`require.EqualError(t, err, "x")`:                  true,
+		`require.ErrorContainsf(t, err, "x", "y")`:         true,
+		`require.Contains(t, f(err.Error()), "x")`:         true,
+		`require.Equal(t, "x", p.Error())`:                 true,
+		`require.True(t, strings.HasPrefix(e.Error(), x))`: true,
+		`require.NotContains(t, err.Error(), "secret")`:    false,
+		`require.Equal(t, 1, 1, err.Error())`:              false,
+		`require.ErrorIs(t, err, cdc.ErrRefused)`:          false,
+		`fmt.Println(err.Error())`:                         false,
+	} {
+		found, err := textAssertions([]source{{"a_test.go", "package a\nfunc a() {\n" + text + "\n}\n"}})
+		require.NoError(t, err)
+		require.Equal(t, is, len(found) == 1, text)
+	}
+}
