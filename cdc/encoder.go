@@ -15,7 +15,7 @@ type TableEncoder interface {
 	// Update appends `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed, `d` of the old key at
 	// m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of unchanged TOAST (rule 17).
 	Update(ctx context.Context, c *Chunk, m *Meta, kind OldKind, old, row Tuple) error
-	// Delete appends `d` at m.Position, and a tombstone behind it if the topic is compacted.
+	// Delete appends `d` at m.Position, and a tombstone after it if the topic is compacted.
 	Delete(c *Chunk, m *Meta, kind OldKind, old Tuple) error
 	// Read appends `r`: a snapshot row of generation m.Generation, at m.Position (ordinal 0).
 	Read(c *Chunk, m *Meta, row Tuple) error

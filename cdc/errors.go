@@ -9,7 +9,7 @@ import (
 var (
 	// ErrFenced says that another capture with the same slot and prefix has taken over.
 	ErrFenced = errors.New("another capture has taken over")
-	// ErrGap says that the source can no longer give the changes behind the stored position.
+	// ErrGap says that the source can no longer give the changes after the stored position.
 	ErrGap = errors.New("changes are missing between the stored position and the source")
 	// ErrRefused says that configuration, source and state do not fit together; somebody has to decide.
 	ErrRefused = errors.New("refused")
@@ -25,7 +25,7 @@ func ResnapshotCommand(table string) string {
 	return "dirtbike resnapshot " + shellWord(table)
 }
 
-// ResnapshotAllCommand is the way out when nobody can go on with what is there: new generations of all tables under the next epoch, from a
+// ResnapshotAllCommand is the way out when nothing can go on with what is there: new generations of all tables under the next epoch, from a
 // new slot.
 const ResnapshotAllCommand = "dirtbike resnapshot --all"
 

@@ -11,7 +11,7 @@ const (
 	FaultInCopy       = "inside-the-copy"             // some rows of a first copy are written
 	FaultInTxn        = "inside-an-open-transaction"  // between two chunks of one Kafka transaction
 	FaultRenewing     = "renewing-before-the-slot-is-dropped"
-	FaultSlotDropped  = "renewing-behind-the-slot"
+	FaultSlotDropped  = "renewing-after-the-slot-is-dropped"
 	FaultBeforeInsert = "before-insert"               // a batch is built, the insert into ClickHouse not sent
 	FaultInInsert     = "inside-an-insert"            // part of an insert's blocks are sent
 	FaultAfterInsert  = "after-insert-before-offsets" // rows are in ClickHouse, the applied offsets are not

@@ -118,11 +118,11 @@ type WireColumn struct {
 	Key     bool
 }
 
-// Stream is the run of committed transactions behind a slot, in commit order. Next is called by one goroutine; Report and
+// Stream is the run of committed transactions that a slot gives, in commit order. Next is called by one goroutine; Report and
 // Wake may be called by any.
 type Stream interface {
 	// Next blocks for the next event. After an error the stream is dead. It notices the end of ctx only when an event or a Wake
-	// comes: whoever cancels ctx calls Wake, too.
+	// comes: the one that cancels ctx calls Wake, too.
 	Next(ctx context.Context) (*Event, error)
 	// Report lets Postgres release its log up to the durable point; it is sent at once and repeated with each status.
 	Report(d Durable)
@@ -160,7 +160,7 @@ type Table struct {
 	// RefusedByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or names a column that is
 	// not there), so that where the columns are as they were, it is the config that has changed.
 	RefusedByConfig bool
-	// BlocksStart says why nobody may begin to capture the table, though one who does already may go on: another table would share a name
+	// BlocksStart says why the table must not be begun, though a capture that has begun it may go on: another table would share a name
 	// with it, or it may be one that privacy names under another name. nil if nothing does.
 	BlocksStart error
 }
@@ -184,7 +184,7 @@ type Tables interface {
 	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error says
 	// what changed, and quarantines the table.
 	Match(t *Table, w *WireRelation) error
-	// Drift reads the catalog again and tells, by OID, which captured tables of the last List are no longer as they were, and why.
+	// Drift reads the catalog again and says, by OID, which captured tables of the last List are no longer as they were, and why.
 	// It may be called beside the other methods.
 	Drift(ctx context.Context) (map[uint32]error, error)
 }

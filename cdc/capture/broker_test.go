@@ -44,12 +44,12 @@ type broker struct {
 	late bool
 	held int           // the most chunks that a sink held
 	slow time.Duration // what each Write takes
-	// committed is told after every commit.
+	// committed is signalled after every commit.
 	committed chan struct{}
 	made      string // the topic that was deleted
 }
 
-// journal is the order in which sink and source saw things.
+// journal is the order in which sink and source saw what happened.
 type journal struct {
 	mu    sync.Mutex
 	lines []string
@@ -255,15 +255,15 @@ func (s *fakeSink) Close(context.Context) error {
 
 // fakeTables knows tables by a list and encodes rows as their text.
 type fakeTables struct {
-	list     []*cdc.Table
-	misnamed []error
-	unnamed  []uint32
-	err      error
-	unknown  map[uint32]error // of Encoder
-	mismatch map[uint32]error
-	drift    atomic.Pointer[map[uint32]error]
-	blind    atomic.Bool // Drift hangs
-	reread   func()      // what a row "?" waits for
+	list       []*cdc.Table
+	unmatched  []error
+	unselected []uint32
+	err        error
+	unknown    map[uint32]error // of Encoder
+	mismatch   map[uint32]error
+	drift      atomic.Pointer[map[uint32]error]
+	blind      atomic.Bool // Drift hangs
+	reread     func()      // what a row "?" waits for
 }
 
 func newTable(oid uint32, name string) *cdc.Table {
@@ -275,9 +275,9 @@ func newTable(oid uint32, name string) *cdc.Table {
 
 func (f *fakeTables) List(context.Context) ([]*cdc.Table, error) { return f.list, f.err }
 
-func (f *fakeTables) UnmatchedNames() []error { return f.misnamed }
+func (f *fakeTables) UnmatchedNames() []error { return f.unmatched }
 
-func (f *fakeTables) UnselectedTables() []uint32 { return f.unnamed }
+func (f *fakeTables) UnselectedTables() []uint32 { return f.unselected }
 
 func (f *fakeTables) Encoder(_ context.Context, t *cdc.Table) (cdc.TableEncoder, error) {
 	return &fakeEncoder{t, f.reread}, f.unknown[t.OID]

@@ -234,7 +234,7 @@ func (c *Capture) tryPlan(ctx context.Context, r *resnapshotRequest) error {
 	}
 	state, err := c.o.Sink.Peek(ctx)
 	if err != nil {
-		return fmt.Errorf("look at the state in Kafka: %w", err)
+		return fmt.Errorf("read the state in Kafka: %w", err)
 	}
 	if state == nil {
 		state = &cdc.State{}

@@ -46,7 +46,7 @@ type situation struct {
 	inside       bool          // the point reached since then is inside a transaction
 	given        bool          // the follower gave the point it was asked for
 	writerWaits  bool          // a writer waits until what it sent is durable
-	behind       bool          // parts of the follower are not written yet: the sink is not idle
+	unwritten    bool          // parts of the follower are not written yet: the sink is not idle
 	exhausted    bool          // a writer waits for a chunk, none is left, and none is on the way to the sink
 }
 
@@ -114,7 +114,7 @@ func (c clocks) ask(s situation) asked {
 		return askSplit
 	case s.sinceCommit >= heartbeat:
 		return askPoint
-	case !s.behind && s.sinceStarted >= c.commitInterval, s.sinceCommit >= maxBatchWait:
+	case !s.unwritten && s.sinceStarted >= c.commitInterval, s.sinceCommit >= maxBatchWait:
 		return askBatch
 	}
 	return askNothing

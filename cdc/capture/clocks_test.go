@@ -20,7 +20,7 @@ func after(d time.Duration, change func(s *situation)) situation {
 func TestClocks(t *testing.T) {
 	open := func(s *situation) { s.open, s.bytes = true, 10 }
 	inside := func(s *situation) { s.open, s.bytes, s.inside = true, 10, true }
-	behind := func(s *situation) { s.behind = true }
+	busy := func(s *situation) { s.unwritten = true }
 	both := func(of ...func(*situation)) func(*situation) {
 		return func(s *situation) {
 			for _, f := range of {
@@ -39,8 +39,8 @@ func TestClocks(t *testing.T) {
 		{"an idle sink, too early", after(18*ms, nil), decision{ask: askNothing, wait: ms}},
 		{"an idle sink", after(19*ms, nil), decision{ask: askBatch, wait: time.Second - 19*ms}},
 		{"a commit that took long", situation{sinceStarted: 20 * ms}, decision{ask: askBatch, wait: time.Second}},
-		{"a busy sink", after(999*ms, behind), decision{ask: askNothing, wait: ms}},
-		{"a busy sink for long", after(time.Second, behind), decision{ask: askBatch, wait: 3 * time.Second}},
+		{"a busy sink", after(999*ms, busy), decision{ask: askNothing, wait: ms}},
+		{"a busy sink for long", after(time.Second, busy), decision{ask: askBatch, wait: 3 * time.Second}},
 		{"the point asked for", after(0, func(s *situation) { s.given = true }), decision{commit: pointGiven}},
 		{"a writer waits", after(0, func(s *situation) { s.writerWaits = true }), decision{commit: writerWaits}},
 		{"nearly full", after(0, func(s *situation) { s.open, s.bytes = true, 99 }), decision{wait: 19 * ms}},
@@ -69,7 +69,7 @@ func TestClocks(t *testing.T) {
 func TestTheNextClockIsNeverMissed(t *testing.T) {
 	c := clocks{maxTransaction: 100, commitInterval: 20 * time.Millisecond}
 	for _, change := range []func(*situation){
-		nil, func(s *situation) { s.open = true }, func(s *situation) { s.open, s.inside = true, true }, func(s *situation) { s.behind = true },
+		nil, func(s *situation) { s.open = true }, func(s *situation) { s.open, s.inside = true, true }, func(s *situation) { s.unwritten = true },
 	} {
 		since := time.Duration(0)
 		for d := c.decide(after(since, change)); d.commit == ""; d = c.decide(after(since, change)) {

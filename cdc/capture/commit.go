@@ -30,14 +30,14 @@ import (
 // and an idle sink commits at once. Rejected: each writer commits by its own clocks (two that did so could not write at the same time,
 // since each committed the point it knew); a lock around the chunk being filled, so that the committer takes it (paid for by every row).
 type committer struct {
-	sink     cdc.Sink
-	pool     *chunkPool
-	clocks   clocks
-	metrics  *Metrics
-	parts    chan part
-	behind   atomic.Int32 // parts with a point that are sent and not written
-	asked    atomic.Int32 // an asked
-	listener atomic.Pointer[listener]
+	sink      cdc.Sink
+	pool      *chunkPool
+	clocks    clocks
+	metrics   *Metrics
+	parts     chan part
+	unwritten atomic.Int32 // parts with a point that are sent and not written
+	asked     atomic.Int32 // an asked
+	listener  atomic.Pointer[listener]
 
 	// What follows is of run alone.
 	reached   cdc.Point // with everything written
@@ -87,7 +87,7 @@ func (c *committer) listen(committed func(cdc.Durable), wake func()) {
 // send hands a part over; it blocks while the sink cannot keep up.
 func (c *committer) send(ctx context.Context, p part) error {
 	if p.reached != nil {
-		c.behind.Add(1)
+		c.unwritten.Add(1)
 	}
 	select {
 	case c.parts <- p:
@@ -159,7 +159,7 @@ func (c *committer) write(ctx context.Context, p part) error {
 	if p.reached != nil {
 		c.reached, c.reachedAt = *p.reached, time.Now()
 		c.batch.inside, c.batch.given = p.reached.Partial, c.batch.given || p.answers
-		c.behind.Add(-1)
+		c.unwritten.Add(-1)
 	}
 	if p.answers {
 		c.asked.Store(int32(askNothing))
@@ -187,7 +187,7 @@ func (c *committer) decide(ctx context.Context, timer *time.Timer) error {
 func (c *committer) situation() situation {
 	s := situation{
 		bytes: c.batch.bytes, open: c.batch.open, inside: c.batch.inside, given: c.batch.given, writerWaits: len(c.batch.waiting) > 0,
-		behind: c.behind.Load() > 0, exhausted: len(c.parts) == 0 && c.pool.exhausted(),
+		unwritten: c.unwritten.Load() > 0, exhausted: len(c.parts) == 0 && c.pool.exhausted(),
 	}
 	if !c.startedAt.IsZero() {
 		now := time.Now()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"dirtbike/cdc"
 )
@@ -206,4 +207,115 @@ func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
 		require.NoError(t, <-copied)
 		require.Less(t, time.Since(w.broker.times[0]), time.Second)
 	})
+}
+
+// TestACopyBesideARunningFollower: a real one of each share a committer. Every change comes once, in order; the copy is whole; the rows of
+// the copy do not wait for the follower's points, nor these for the copy.
+func TestACopyBesideARunningFollower(t *testing.T) {
+	for _, chunks := range []int{1, 2, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig()
+			w := newWriters(t, chunks, 1000)
+			w.broker.late, r.server.broker, r.server.slot = true, w.broker, &cdc.SlotStatus{}
+			a, b := &table{listed: newTable(1, "a")}, &table{listed: newTable(2, "b")}
+			live := relations{}
+			for _, tb := range []*table{a, b} {
+				tb.relation = &relation{table: tb, encoder: &fakeEncoder{t: tb.listed}}
+				live[tb.listed.OID] = tb.relation
+				require.NoError(t, tb.open())
+			}
+			for i := range 200 {
+				r.server.rows[2] = append(r.server.rows[2], body(i))
+			}
+			report := &reporter{log: zap.NewNop(), metrics: NewMetrics(nil), status: &status{}}
+			report.status.begin()
+			stream, err := r.server.Stream(t.Context(), 1000, true)
+			require.NoError(t, err)
+			w.listen(stream.Report, stream.Wake)
+			f := &follower{
+				stream: stream, committer: w.committer, report: report, drift: &driftWatch{}, tables: []*table{a, b}, relations: live,
+				epoch: 1, chunkBytes: 100, stored: pointAt(1, 1000), point: pointAt(1, 1000),
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer context.AfterFunc(ctx, stream.Wake)()
+			var all sync.WaitGroup
+			all.Go(func() { _ = w.run(ctx) })
+			require.NoError(t, w.commitNow(ctx, part{reached: &f.stored}))
+			all.Go(func() { _ = f.run(ctx) })
+			var want []record
+			traffic := func() {
+				for i := range 50 {
+					want = append(want, expected(r.tables, r.server.add(insert(1, body(i)), insert(2, body(i))))...)
+					time.Sleep(10 * time.Millisecond) // the bubble's clock
+				}
+			}
+			all.Go(traffic)
+			r.server.copying = func(*cdc.Table) error { time.Sleep(300 * time.Millisecond); return nil } // the bubble's clock
+			snapshot, err := r.server.TemporarySnapshot(ctx)
+			require.NoError(t, err)
+			c := &copier{committer: w.committer, report: report, snapshot: snapshot, chunkBytes: 100, cut: cdc.Position{Epoch: 1, CommitLSN: snapshot.Point()}}
+			require.NoError(t, c.copy(ctx, b))
+			w.broker.until(t, func(s cdc.State, _ []record) bool { return s.Point.Position.CommitLSN == 1000+50*20-10 })
+			cancel()
+			all.Wait()
+			records, state := w.broker.snapshot()
+			got := changes(records)
+			for i := range got {
+				got[i].Generation = 0
+			}
+			require.Equal(t, want, got)
+			require.Len(t, ofOps(records, "r"), 200)
+			require.Len(t, ofOps(records, "end"), 2)
+			require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
+			require.False(t, r.server.early)
+			require.LessOrEqual(t, w.broker.held, chunks)
+		})
+	}
+}
+
+// quietEncoder appends a record without allocating.
+type quietEncoder struct {
+	cdc.TableEncoder
+	topic *cdc.Topic
+}
+
+func (e quietEncoder) Insert(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
+	at := len(c.Bytes)
+	c.Bytes = append(c.Bytes, row[0].Data...)
+	c.Records = append(c.Records, cdc.Record{Topic: e.topic, Key: at, Value: at, End: len(c.Bytes), Position: m.Position})
+	return nil
+}
+
+// discard is a sink that takes everything.
+type discard struct{ cdc.Sink }
+
+func (discard) Write(_ context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
+	defer c.Release()
+	return cdc.AcceptedRecords(int64(len(c.Records)), int64(len(c.Bytes))), nil
+}
+
+func (discard) Commit(_ context.Context, p cdc.Point, _ ...cdc.StateChange) (cdc.Durable, error) {
+	return cdc.DurableAt(p), nil
+}
+
+// TestRowsDoNotAllocate: what is allocated belongs to chunks and commits.
+func TestRowsDoNotAllocate(t *testing.T) {
+	clocks := clocks{maxTransaction: 1 << 30, commitInterval: 20 * time.Millisecond}
+	c := newCommitter(discard{}, newChunkPool(4, 1<<14), clocks, NewMetrics(nil), cdc.Point{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _ = c.run(ctx) }()
+	a := &table{listed: newTable(1, "a")}
+	f := &follower{
+		committer: c, drift: &driftWatch{}, chunkBytes: 1 << 14, relations: relations{1: {table: a, encoder: quietEncoder{topic: a.listed.Topic}}},
+		report: &reporter{metrics: NewMetrics(nil), status: &status{}}, epoch: 1,
+	}
+	e := insert(1, "a row of forty bytes, as narrow ones are")
+	require.NoError(t, f.begin(&cdc.Event{Kind: cdc.EventBegin, CommitLSN: 1}))
+	perRow := testing.AllocsPerRun(20_000, func() {
+		if err := f.event(ctx, &e); err != nil {
+			t.Error(err)
+		}
+	})
+	require.Zero(t, perRow)
 }

@@ -49,7 +49,7 @@ func TestIdleAdvanceAndHeartbeat(t *testing.T) {
 		time.Sleep(time.Second) // the bubble's clock
 		synctest.Wait()
 		points, earlier := r.history()
-		flushed, confirmed := r.server.stand()
+		flushed, confirmed := r.server.reach()
 		require.Equal(t, flushed, points[len(points)-1].Reported)
 		require.Equal(t, flushed, confirmed)
 		time.Sleep(time.Minute) // the bubble's clock
@@ -70,7 +70,7 @@ func TestStalledTransaction(t *testing.T) {
 		r, stop := followed(t)
 		stream, _ := r.server.newest()
 		stream.stall(3) // begin, two rows
-		before, _ := r.server.stand()
+		before, _ := r.server.reach()
 		at := r.server.add(insert(9, "x"), insert(1, "one"), insert(1, "two")).commit
 		time.Sleep(time.Minute) // the bubble's clock
 		synctest.Wait()
@@ -79,7 +79,7 @@ func TestStalledTransaction(t *testing.T) {
 		require.Len(t, changes(records), 1)
 		_, times := r.history()
 		require.Less(t, time.Since(times[len(times)-1]), 6*time.Second, "the heartbeat goes on")
-		_, confirmed := r.server.stand()
+		_, confirmed := r.server.reach()
 		require.Equal(t, before, confirmed)
 		require.NoError(t, stop())
 		stop = r.start(t) // the rest comes in another life

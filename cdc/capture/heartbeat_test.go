@@ -10,7 +10,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// beats requires that, from the n-th commit on, no two were further apart, the first one behind a transaction of Kafka's that was
+// beats requires that, from the n-th commit on, no two were further apart, the first one after a transaction of Kafka's that was
 // held open.
 func (r *rig) beats(t *testing.T, n int, first time.Duration) {
 	t.Helper()
@@ -62,7 +62,7 @@ func TestARereadBeats(t *testing.T) {
 				for i := range rows {
 					events = append(events, insert(1, body(i)), insert(3, "out"))
 				}
-				events = append(events, update(2, "?"), insert(2, "behind"))
+				events = append(events, update(2, "?"), insert(2, "after"))
 				before, _ := r.history()
 				at := r.server.add(events...).commit
 				<-waiting

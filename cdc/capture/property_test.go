@@ -77,7 +77,7 @@ func exactlyOnce(t *testing.T, seed uint64) {
 	for i := range got {
 		got[i].Generation = 0 // depends on when a copy was cut short
 	}
-	require.Equal(t, behind(want, state.Source.ConsistentPoint), got)
+	require.Equal(t, givenFrom(want, state.Source.ConsistentPoint), got)
 	require.False(t, r.server.early, "nothing is reported before it is durable")
 	require.LessOrEqual(t, r.server.slot.ConfirmedFlush, state.Point.Reported)
 	r.checkCopies(t, records, state)
@@ -183,8 +183,8 @@ func appendEvent(enc cdc.TableEncoder, c *cdc.Chunk, m *cdc.Meta, e cdc.Event) {
 	}
 }
 
-// behind drops what the slot does not give: transactions before its consistent point.
-func behind(want []record, point cdc.LSN) []record {
+// givenFrom drops what the slot does not give: transactions before its consistent point.
+func givenFrom(want []record, point cdc.LSN) []record {
 	var out []record
 	for _, r := range want {
 		if r.Position.CommitLSN >= point {

@@ -26,7 +26,7 @@ func TestMembersAreWritten(t *testing.T) {
 	})
 }
 
-// TestLeftWhileRunning: a table that is outside the publication at a look, or was outside between two looks, is quarantined.
+// TestLeftWhileRunning: a table that is outside the publication at a reading, or was outside between two readings, is quarantined.
 func TestLeftWhileRunning(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -141,7 +141,7 @@ func TestMembersMoveOn(t *testing.T) {
 	})
 }
 
-// TestLeftBeforeTheSnapshot: without a member the copy does not begin, since no later look could tell what it missed.
+// TestLeftBeforeTheSnapshot: without a member the copy does not begin, since no later reading could say what it missed.
 func TestLeftBeforeTheSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

@@ -11,23 +11,23 @@ import (
 	"dirtbike/cdc"
 )
 
-// copyAgain runs the task in a process of its own.
-func (r *rig) copyAgain(t *testing.T, tables ...string) error {
+// resnapshot runs the task in a process of its own.
+func (r *rig) resnapshot(t *testing.T, tables ...string) error {
 	t.Helper()
 	return r.second(func(*Options, *fakeTables) {}).Resnapshot(t.Context(), tables)
 }
 
-func (r *rig) renew(t *testing.T, past cdc.HighWater) error {
+func (r *rig) resnapshotAll(t *testing.T, past cdc.HighWater) error {
 	t.Helper()
 	return r.second(func(*Options, *fakeTables) {}).ResnapshotAll(t.Context(), past)
 }
 
-// since gives the journal's lines behind a mark, without the looks at the publication.
+// since gives the journal's lines after a mark, without the readings of the publication.
 func (r *rig) since(mark int) []string {
 	return slices.DeleteFunc(r.journal.all()[mark:], func(line string) bool { return line == "members" })
 }
 
-func TestCopyAgain(t *testing.T) {
+func TestResnapshot(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(r *rig)
@@ -49,8 +49,8 @@ func TestCopyAgain(t *testing.T) {
 				test.change(r)
 				oid := r.tables.list[0].OID
 				before := r.server.add(insert(oid, "before"), insert(2, "other"))
-				require.NoError(t, r.copyAgain(t, "public.a"))
-				behind := r.server.add(insert(oid, "behind"))
+				require.NoError(t, r.resnapshot(t, "public.a"))
+				after := r.server.add(insert(oid, "after"))
 				stop := r.start(t)
 				r.streaming(t)
 				require.NoError(t, stop())
@@ -63,7 +63,7 @@ func TestCopyAgain(t *testing.T) {
 				require.Equal(t, []record{
 					{"p.public.a", 0, "c", cdc.Position{Epoch: 1, CommitLSN: before.commit, Ordinal: 1}, 2, "before"},
 					{"p.public.b", 1, "c", cdc.Position{Epoch: 1, CommitLSN: before.commit, Ordinal: 2}, 1, "other"},
-					{"p.public.a", 0, "c", cdc.Position{Epoch: 1, CommitLSN: behind.commit, Ordinal: 1}, 2, "behind"},
+					{"p.public.a", 1, "c", cdc.Position{Epoch: 1, CommitLSN: after.commit, Ordinal: 1}, 2, "after"},
 				}, changes(records), "exactly once")
 			})
 		})
@@ -90,7 +90,7 @@ func TestADeletedTopicIsCopiedAgain(t *testing.T) {
 	})
 }
 
-func TestCopyAgainRefusals(t *testing.T) {
+func TestResnapshotRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(r *rig)
@@ -113,7 +113,7 @@ func TestCopyAgainRefusals(t *testing.T) {
 				r := ran(t)
 				test.change(r)
 				points, fences := len(r.points), r.fences()
-				err := r.copyAgain(t, test.table)
+				err := r.resnapshot(t, test.table)
 				requireFix(t, err, test.fix)
 				require.NotContains(t, err.Error(), "\n")
 				require.True(t, errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap))
@@ -124,11 +124,11 @@ func TestCopyAgainRefusals(t *testing.T) {
 	}
 }
 
-func TestCopyAgainOfARowThatCannotBeCarried(t *testing.T) {
+func TestResnapshotOfARowThatCannotBeCarried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		r.server.rows[1] = []string{"!"}
-		err := r.copyAgain(t, "public.a", "public.b")
+		err := r.resnapshot(t, "public.a", "public.b")
 		require.ErrorIs(t, err, ErrStillRefused)
 		require.ErrorContains(t, err, "public.a: "+errValue.Error())
 		_, state := r.snapshot()
@@ -143,16 +143,16 @@ func TestChangesBelowTheCut(t *testing.T) {
 	relation := cdc.Event{Kind: cdc.EventRelation, Described: &cdc.WireRelation{OID: 1, Schema: "public", Name: "a"}}
 	predecessor := cdc.Event{Kind: cdc.EventRelation, Described: &cdc.WireRelation{OID: 77, Schema: "public", Name: "a"}}
 	for _, test := range []struct {
-		name          string
-		below, behind []cdc.Event
-		mismatch      bool
-		quarantined   bool
-		left          []string
+		name         string
+		below, after []cdc.Event
+		mismatch     bool
+		quarantined  bool
+		left         []string
 	}{
 		{"a value that cannot be carried", []cdc.Event{insert(1, "!"), insert(1, "x")}, []cdc.Event{insert(1, "y")}, false, false, []string{"x", "y"}},
-		{"behind the cut it quarantines", []cdc.Event{insert(1, "x")}, []cdc.Event{insert(1, "!"), insert(1, "y")}, false, true, []string{"x"}},
+		{"after the cut it quarantines", []cdc.Event{insert(1, "x")}, []cdc.Event{insert(1, "!"), insert(1, "y")}, false, true, []string{"x"}},
 		{"other columns", []cdc.Event{relation, insert(1, "x"), truncate(1)}, nil, true, false, nil},
-		{"other columns, also behind the cut", []cdc.Event{relation, insert(1, "x")}, []cdc.Event{insert(1, "y")}, true, true, nil},
+		{"other columns, also after the cut", []cdc.Event{relation, insert(1, "x")}, []cdc.Event{insert(1, "y")}, true, true, nil},
 		{"a table of that name, dropped since", []cdc.Event{predecessor, insert(77, "x")}, []cdc.Event{insert(1, "y")}, false, false, []string{"y"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,11 +160,11 @@ func TestChangesBelowTheCut(t *testing.T) {
 				r := ran(t)
 				r.server.add(test.below...)
 				r.server.add(insert(2, "other"))
-				require.NoError(t, r.copyAgain(t, "public.a"))
+				require.NoError(t, r.resnapshot(t, "public.a"))
 				if test.mismatch {
 					r.tables.mismatch[1] = mismatch
 				}
-				r.server.add(test.behind...)
+				r.server.add(test.after...)
 				stop := r.start(t)
 				r.streaming(t)
 				require.NoError(t, stop())
@@ -182,9 +182,9 @@ func TestChangesBelowTheCut(t *testing.T) {
 	}
 }
 
-// TestRenew: whatever stops a start with ErrGap, and some of what is refused, is mended by it; nothing is skipped behind its
+// TestResnapshotAll: what stops a start with ErrGap, and some of what is refused, is fixed by it; nothing is skipped after its
 // snapshot and nothing comes twice.
-func TestRenew(t *testing.T) {
+func TestResnapshotAll(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(r *rig)
@@ -220,8 +220,8 @@ func TestRenew(t *testing.T) {
 				r := ran(t)
 				test.change(r)
 				lost := r.server.add(insert(1, "in the copy"))
-				require.NoError(t, r.renew(t, test.past))
-				behind := r.server.add(insert(2, "behind"))
+				require.NoError(t, r.resnapshotAll(t, test.past))
+				after := r.server.add(insert(2, "after"))
 				stop := r.start(t)
 				r.streaming(t)
 				require.NoError(t, stop())
@@ -231,7 +231,7 @@ func TestRenew(t *testing.T) {
 				require.Equal(t, r.options.HashKeys, state.Source.HashKeys)
 				require.Equal(t, test.a, state.Tables["public.a"].Generation)
 				require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
-				require.Equal(t, []record{{"p.public.b", 0, "c", cdc.Position{Epoch: test.epoch, CommitLSN: behind.commit, Ordinal: 1}, state.Tables["public.b"].Generation, "behind"}}, changes(records))
+				require.Equal(t, []record{{"p.public.b", 1, "c", cdc.Position{Epoch: test.epoch, CommitLSN: after.commit, Ordinal: 1}, state.Tables["public.b"].Generation, "after"}}, changes(records))
 				for _, end := range ofOps(records, "end") {
 					if end.Generation == test.a && end.Topic == "p.public.a" {
 						require.Equal(t, cdc.Position{Epoch: test.epoch, CommitLSN: lost.end}, end.Position)
@@ -243,14 +243,14 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-// TestRenewRemembersWhatIsNotCaptured: a table that comes back begins above all that was ever written of it.
-func TestRenewRemembersWhatIsNotCaptured(t *testing.T) {
+// TestResnapshotAllRemembersWhatIsNotCaptured: a table that comes back begins above all that was ever written of it.
+func TestResnapshotAllRemembersWhatIsNotCaptured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		r.state = cdc.State{Tables: map[string]cdc.TableState{}}
 		all := r.tables.list
 		r.tables.list = all[1:]
-		require.NoError(t, r.renew(t, cdc.HighWater{Epoch: 1, Generations: map[string]uint32{"public.a": 7}}))
+		require.NoError(t, r.resnapshotAll(t, cdc.HighWater{Epoch: 1, Generations: map[string]uint32{"public.a": 7}}))
 		r.tables.list = all
 		stop := r.start(t)
 		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
@@ -272,7 +272,7 @@ func TestALostStateIsNoFirstStart(t *testing.T) {
 				err := r.fails(t)
 				require.ErrorIs(t, err, cdc.ErrGap)
 				requireFix(t, err, cdc.ResnapshotAllCommand)
-				require.Error(t, r.copyAgain(t, "public.a"))
+				require.Error(t, r.resnapshot(t, "public.a"))
 			})
 		})
 	}
@@ -287,11 +287,11 @@ func TestTwoEpochsAreRefused(t *testing.T) {
 	})
 }
 
-func TestRenewOrder(t *testing.T) {
+func TestResnapshotAllOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		mark := len(r.journal.all())
-		require.NoError(t, r.renew(t, cdc.HighWater{}))
+		require.NoError(t, r.resnapshotAll(t, cdc.HighWater{}))
 		require.Equal(t, []string{
 			"topic p.public.a", "topic p.public.b",
 			"commit 0/0 a=copying/2 b=copying/2 source=renewing 4×open", "commit 0/0 source=renewing", "drop slot", "commit 0/0 source=creating", "publication", "slot", "commit 0/3E8 source=copying",
@@ -299,7 +299,7 @@ func TestRenewOrder(t *testing.T) {
 	})
 }
 
-func TestRenewRefusals(t *testing.T) {
+func TestResnapshotAllRefusals(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(r *rig)
@@ -318,7 +318,7 @@ func TestRenewRefusals(t *testing.T) {
 				r := ran(t)
 				test.change(r)
 				points := len(r.points)
-				err := r.renew(t, cdc.HighWater{})
+				err := r.resnapshotAll(t, cdc.HighWater{})
 				require.ErrorIs(t, err, cdc.ErrRefused)
 				requireFix(t, err, test.fix)
 				require.Len(t, r.points, points, "nothing is committed")
@@ -328,30 +328,30 @@ func TestRenewRefusals(t *testing.T) {
 	}
 }
 
-// TestRenewIsCutShort kills it at each step. Before the state is `creating` only ResnapshotAll goes on; behind it any start does.
-func TestRenewIsCutShort(t *testing.T) {
+// TestResnapshotAllIsCutShort kills it at each step. Before the state is `creating` only ResnapshotAll goes on; after it any start does.
+func TestResnapshotAllIsCutShort(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		kill    func(r *rig)
 		anybody bool
 	}{
 		{"before the slot is dropped", func(r *rig) { r.server.dropErr = cdc.ErrRefused }, false},
-		{"behind the slot", failIn(cdc.PhaseRenewing), false},
+		{"after the slot", failIn(cdc.PhaseRenewing), false},
 		{"before the new slot", func(r *rig) { r.server.slotErr = cdc.ErrRefused }, true},
-		{"behind the new slot", failIn(cdc.PhaseCreating), true},
+		{"after the new slot", failIn(cdc.PhaseCreating), true},
 		{"in the copy", func(r *rig) { r.server.copying = func(*cdc.Table) error { return errLost } }, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := ran(t)
 				test.kill(r)
-				require.Error(t, r.renew(t, cdc.HighWater{}))
+				require.Error(t, r.resnapshotAll(t, cdc.HighWater{}))
 				r.fail, r.server.slotErr, r.server.dropErr, r.server.copying = nil, nil, nil, nil
 				lost := r.server.add(insert(1, "meanwhile"))
 				epoch := uint32(2)
 				if !test.anybody {
 					requireFix(t, r.fails(t), cdc.ResnapshotAllCommand)
-					require.NoError(t, r.renew(t, cdc.HighWater{}))
+					require.NoError(t, r.resnapshotAll(t, cdc.HighWater{}))
 					epoch = 3
 				}
 				stop := r.start(t)
@@ -372,7 +372,7 @@ func TestRenewIsCutShort(t *testing.T) {
 	}
 }
 
-// failIn fails the first commit behind that of a phase of the second epoch.
+// failIn fails the first commit after that of a phase of the second epoch.
 func failIn(phase cdc.Phase) func(r *rig) {
 	return func(r *rig) {
 		r.fail = func(point string) error {

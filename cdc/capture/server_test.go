@@ -46,7 +46,7 @@ func newServer(b *broker) *server {
 	}
 }
 
-// add appends a transaction behind the log.
+// add appends a transaction after the log.
 func (s *server) add(events ...cdc.Event) tx {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +70,8 @@ func (s *server) idle(by cdc.LSN) {
 	s.signal()
 }
 
-// stand gives how far the log reaches and what the slot's client has confirmed.
-func (s *server) stand() (flushed, confirmed cdc.LSN) {
+// reach gives how far the log reaches and what the slot's client has confirmed.
+func (s *server) reach() (flushed, confirmed cdc.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identity.Flushed, s.slot.ConfirmedFlush

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// unansweredTime is how long the sink may take for one thing before the log says so: no error comes of it for up to a minute.
+	// unansweredTime is how long one call of the sink may take before the log says so: no error comes of it for up to a minute.
 	unansweredTime = 10 * time.Second
 	// unansweredAgain is how often the log says so at most.
 	unansweredAgain = time.Minute

@@ -16,7 +16,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// hangingSink does not answer commits, nor a Recover behind one, while it hangs; each is given up after a minute.
+// hangingSink does not answer commits, nor a Recover after one, while it hangs; each is given up after a minute.
 type hangingSink struct {
 	*fakeSink
 	hangs *atomic.Bool

@@ -111,7 +111,7 @@ func TestCreatingIsResumed(t *testing.T) {
 		slot       bool
 		generation uint32
 		point      cdc.LSN
-	}{{"before the slot", false, 2, 1020}, {"behind the slot", true, 2, 1000}} {
+	}{{"before the slot", false, 2, 1020}, {"after the slot", true, 2, 1000}} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig()
@@ -187,7 +187,7 @@ func TestOpenComesBeforeTheSnapshot(t *testing.T) {
 		stop := r.start(t)
 		r.streaming(t)
 		require.NoError(t, stop())
-		var order []string // the preflight looks at the publication first
+		var order []string // the publication is read first, when the start is tried
 		for _, line := range r.journal.all()[from:] {
 			if strings.Contains(line, "×") || line == "publication" || line == "members" || line == "temporary snapshot" {
 				order = append(order, line)
@@ -282,7 +282,7 @@ func TestUnpublishedTableIsCopiedAgain(t *testing.T) {
 		r := ran(t)
 		delete(r.server.published, 1)
 		killed := errors.New("killed")
-		r.fail = func(p string) error { // right after the publication was mended
+		r.fail = func(p string) error { // right after the publication was fixed
 			if p == "before" && len(r.server.published[1]) > 0 {
 				r.fail = nil
 				return errors.Join(cdc.ErrFenced, killed)

@@ -40,7 +40,7 @@ type TableStatus struct {
 // tableSkipped is the phase, in a Status only, of a table that was skipped.
 const tableSkipped = "new"
 
-// status is the shared record behind Status.
+// status is what Status is copied from.
 type status struct {
 	mu     sync.Mutex
 	now    Status

@@ -14,7 +14,7 @@ type table struct {
 	relation *relation
 	// cut is the version of the present generation's snapshot: the copy has what became of every change before it. Zero: none is known.
 	cut cdc.Position
-	// warnedSkipped says that the log has been told of changes before the cut that are skipped.
+	// warnedSkipped says that the log says already that changes before the cut are skipped.
 	warnedSkipped bool
 }
 

@@ -33,7 +33,7 @@ func TestAFirstStartRefuses(t *testing.T) {
 	}{
 		{"a table", func(f *fakeTables) { f.list = append(f.list, refused(3, "c", errKeyless)) }, "give it a key"},
 		{"a doubt", func(f *fakeTables) { f.list[0].BlocksStart, f.list[1].BlocksStart = errKeyless, errKeyless }, "give it a key"},
-		{"a name", func(f *fakeTables) { f.misnamed = []error{errGlob} }, "correct the name"},
+		{"a name", func(f *fakeTables) { f.unmatched = []error{errGlob} }, "correct the name"},
 		{"a schema", func(f *fakeTables) { f.unknown = map[uint32]error{1: errRegistry} }, "set it to NONE"},
 		{"nothing to do", func(f *fakeTables) { f.list = nil }, "tables: "},
 	} {
@@ -122,7 +122,7 @@ func TestQuarantinedAndUnfit(t *testing.T) {
 	require.EqualError(t, stillUnfit(unfit, now.Error()), now.Error(), "it does not grow with every start")
 }
 
-// TestATableOfAnotherOwner: what we may not publish is left out, or quarantined if it was captured; the owner can mend it.
+// TestATableOfAnotherOwner: what we may not publish is skipped, or quarantined if it was captured; the owner can fix it.
 func TestATableOfAnotherOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
@@ -190,8 +190,8 @@ func TestATableThatWeMayNotRead(t *testing.T) {
 	})
 }
 
-// TestATableThatIsMendedIsCopied: the ways back of a table that was left out, and of one whose schema was refused.
-func TestATableThatIsMendedIsCopied(t *testing.T) {
+// TestATableThatIsFixedIsCopied: the ways back of a table that was skipped, and of one whose schema was refused.
+func TestATableThatIsFixedIsCopied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		run := func(list ...*cdc.Table) cdc.State {
@@ -212,20 +212,20 @@ func TestATableThatIsMendedIsCopied(t *testing.T) {
 		r.tables.unknown = nil
 		require.Equal(t, cdc.TableQuarantined, run(a, b, c).Tables["public.a"].Phase, "changes were lost meanwhile")
 		require.Equal(t, cdc.TableExcluded, run(b, c).Tables["public.a"].Phase)
-		require.Equal(t, cdc.TableExcluded, run(refused(1, "a", errKeyless), b, c).Tables["public.a"].Phase, "what is not written yet is left out")
+		require.Equal(t, cdc.TableExcluded, run(refused(1, "a", errKeyless), b, c).Tables["public.a"].Phase, "what is not written yet is skipped")
 		state := run(a, b, c)
 		require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
 		require.EqualValues(t, 2, state.Tables["public.a"].Generation)
 	})
 }
 
-// TestNamesThatMatchNothing: each is told once in a process, and nothing stops.
+// TestNamesThatMatchNothing: each is said once in a process, and nothing stops.
 func TestNamesThatMatchNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		core, logs := observer.New(zap.WarnLevel)
 		r.options.Log = zap.New(core)
-		r.tables.misnamed = []error{errGlob}
+		r.tables.unmatched = []error{errGlob}
 		r.tables.list = append(r.tables.list, refused(3, "c", errKeyless))
 		r.server.idle(1)
 		stop := r.start(t)
@@ -244,7 +244,7 @@ func TestNamesThatMatchNothing(t *testing.T) {
 func TestASlipOfThePen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
-		r.tables.list, r.tables.unnamed, r.tables.misnamed = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
+		r.tables.list, r.tables.unselected, r.tables.unmatched = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
 		stream, _ := r.server.newest()
 		stream.fail(errLost)
 		r.again(t, 3)
@@ -253,14 +253,14 @@ func TestASlipOfThePen(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
-		r.tables.list, r.tables.unnamed, r.tables.misnamed = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
+		r.tables.list, r.tables.unselected, r.tables.unmatched = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
 		before := len(r.points)
 		err := r.fails(t)
 		require.ErrorIs(t, err, cdc.ErrRefused)
 		requireFix(t, err, "correct the name, or if public.a is to be left out")
 		require.Len(t, r.points, before, "nothing is committed")
 
-		r.tables.unnamed = []uint32{9} // it is gone, and its name is stale
+		r.tables.unselected = []uint32{9} // it is gone, and its name is stale
 		stop := r.start(t)
 		r.again(t, 2)
 		require.NoError(t, stop())

@@ -87,10 +87,10 @@ func TestARefusedSecondStartFencesNobody(t *testing.T) {
 		{"prefix", func(_ *Options, f *fakeTables) { f.list[1].Topic = &cdc.Topic{Name: "q", Partitions: 2} }, "kafka.prefix"},
 		{"no table", func(_ *Options, f *fakeTables) { f.list = nil }, "tables: "},
 		{"a slip of the pen", func(_ *Options, f *fakeTables) {
-			f.list, f.unnamed, f.misnamed = f.list[:1], []uint32{2}, []error{errGlob}
+			f.list, f.unselected, f.unmatched = f.list[:1], []uint32{2}, []error{errGlob}
 		}, "if public.b is to be left out"},
 		{"publication", func(o *Options, _ *fakeTables) { o.Source = unpublished{o.Source} }, cdc.ResnapshotAllCommand},
-		{"behind a table that would be quarantined", func(_ *Options, f *fakeTables) {
+		{"after a table that would be quarantined", func(_ *Options, f *fakeTables) {
 			f.list[0].Shape, f.list[1].PolicyPrint = "x", "x"
 		}, "put the former policy back"},
 	} {
@@ -105,7 +105,7 @@ func TestARefusedSecondStartFencesNobody(t *testing.T) {
 				requireFix(t, err, test.fix)
 				require.NotContains(t, err.Error(), "\n")
 				require.True(t, errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap))
-				require.Zero(t, logs.Len(), "nothing is quarantined, nothing left out")
+				require.Zero(t, logs.Len(), "nothing is quarantined, nothing skipped")
 				require.Empty(t, c.Status().Tables)
 				r.goesOn(t)
 				require.Equal(t, fences, r.fences())
@@ -118,7 +118,7 @@ func TestARefusedSecondStartFencesNobody(t *testing.T) {
 	}
 }
 
-// left is what a start leaves behind beside its points: tables' states, topics, publication and slot.
+// left is what a start leaves beside its points: tables' states, topics, publication and slot.
 func (r *rig) left() (tables map[string]cdc.TableState, made []string) {
 	_, state := r.snapshot()
 	for _, line := range r.journal.all() {
@@ -218,7 +218,7 @@ func (s movingSink) Peek(ctx context.Context) (*cdc.State, error) {
 	return s.Sink.Peek(ctx)
 }
 
-// TestAMovingPipelineIsNotRefused: what the running capture commits and reports while the preflight looks is no gap.
+// TestAMovingPipelineIsNotRefused: what the running capture commits and reports while a start is tried is no gap.
 func TestAMovingPipelineIsNotRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := followed(t)
@@ -230,12 +230,12 @@ func TestAMovingPipelineIsNotRefused(t *testing.T) {
 			}}
 		})
 		stop := r.takesOver(t, c, 3)
-		require.Equal(t, 2, moves, "one look")
+		require.Equal(t, 2, moves, "one try")
 		require.NoError(t, stop())
 	})
 }
 
-// lateSlot does not find the slot at the first look.
+// lateSlot does not find the slot at first.
 type lateSlot struct {
 	cdc.Source
 	once *sync.Once
@@ -249,8 +249,8 @@ func (s lateSlot) Slot(ctx context.Context) (status cdc.SlotStatus, found bool, 
 	return s.Source.Slot(ctx)
 }
 
-// TestARefusalIsLookedAtTwice: another first start may make its slot between two looks.
-func TestARefusalIsLookedAtTwice(t *testing.T) {
+// TestARefusalIsCheckedTwice: another first start may make its slot between two readings.
+func TestARefusalIsCheckedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _ := followed(t)
 		c := r.second(func(o *Options, _ *fakeTables) { o.Source = lateSlot{o.Source, &sync.Once{}} })
@@ -274,8 +274,8 @@ func (s countingSink) Peek(ctx context.Context) (*cdc.State, error) {
 	return s.Sink.Peek(ctx)
 }
 
-// TestThePreflightIsPassedOnce: the sessions behind it do without, and a signal ends it.
-func TestThePreflightIsPassedOnce(t *testing.T) {
+// TestAStartIsTriedOnce: the sessions after it do without, and a signal ends it.
+func TestAStartIsTriedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
 		var peeks atomic.Int32
