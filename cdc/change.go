@@ -24,7 +24,8 @@ const (
 	DatumBinary    DatumKind = 'b'
 )
 
-// Datum is one column value as Postgres delivered it. Data aliases the reader's buffer and is valid until the next read.
+// Datum is one column value as Postgres delivered it. Data aliases the reader's buffer and is valid until the next
+// read.
 type Datum struct {
 	Kind DatumKind
 	Data []byte
@@ -47,11 +48,13 @@ const (
 type Meta struct {
 	// Position identifies the change; for an UPDATE it is the first of the two that an UPDATE takes (rule 1).
 	Position Position
-	// LSN is the start of the change's own WAL record; for information only, it does not order changes. For snapshot rows it is the snapshot's LSN.
+	// LSN is the start of the change's own WAL record; for information only, it does not order changes. For snapshot
+	// rows it is the snapshot's LSN.
 	LSN LSN
 	// XID is the transaction's id; 0 for snapshot rows and markers.
 	XID uint32
-	// CommitTime is the transaction's commit time in microseconds since 1970-01-01 UTC; for snapshot rows the snapshot's time.
+	// CommitTime is the transaction's commit time in microseconds since 1970-01-01 UTC; for snapshot rows the
+	// snapshot's time.
 	CommitTime int64
 	// Generation is the table's generation; the first is 1.
 	Generation uint32

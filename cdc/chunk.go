@@ -6,7 +6,8 @@ type Topic struct {
 	Name string
 	// Partitions is the number of partitions; it never changes within a generation (rule 9).
 	Partitions int32
-	// Compacted says that every record carries a whole row and each delete is followed by a tombstone (rules 10 and 17).
+	// Compacted says that every record carries a whole row and each delete is followed by a tombstone (rules 10 and
+	// 17).
 	Compacted bool
 }
 
@@ -20,8 +21,9 @@ type Record struct {
 	Position        Position
 }
 
-// Chunk is a bounded run of encoded records on their way to a Sink. It is reused: the sink calls Release, exactly once, when it
-// no longer reads the bytes (each record is acknowledged or given up). A Chunk is owned by one goroutine at a time.
+// Chunk is a bounded run of encoded records on their way to a Sink. It is reused: the sink calls Release, exactly once,
+// when it no longer reads the bytes (each record is acknowledged or given up). A Chunk is owned by one goroutine at a
+// time.
 type Chunk struct {
 	// Bytes holds the keys and values of all records, back to back. Encoders append to it.
 	Bytes []byte

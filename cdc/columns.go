@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Column is one column of a table as the catalog describes it: enough to say what has become of it. JSON field names are a
-// format.
+// Column is one column of a table as the catalog describes it: enough to say what has become of it. JSON field names
+// are a format.
 type Column struct {
 	// Number is pg_attribute.attnum: it stays while the column lives, and no other column of the table ever gets it.
 	Number int16  `json:"n"`
@@ -15,8 +15,8 @@ type Column struct {
 	Type string `json:"type"`
 }
 
-// ShapeChange says in words how a table's shape differs from the stored one, with the columns' names as far as both lists of columns
-// say; "" if SameShape. A list may be nil: builds that stored none exist.
+// ShapeChange says in words how a table's shape differs from the stored one, with the columns' names as far as both
+// lists of columns say; "" if SameShape. A list may be nil: builds that stored none exist.
 func ShapeChange(stored, now string, before, after []Column) string {
 	if SameShape(stored, now) {
 		return ""
@@ -70,7 +70,8 @@ func Few(changes []string) string {
 	return strings.Join(changes, ", ")
 }
 
-// SameShape reports whether rows written under the stored shape still mean the same: equal columns, and no enum label renamed.
+// SameShape reports whether rows written under the stored shape still mean the same: equal columns, and no enum label
+// renamed.
 func SameShape(stored, now string) bool {
 	columns, labels, _ := strings.Cut(stored, ";")
 	columnsNow, labelsNow, _ := strings.Cut(now, ";")

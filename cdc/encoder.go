@@ -19,7 +19,8 @@ type TableEncoder interface {
 	Delete(c *Chunk, m *Meta, kind OldKind, old Tuple) error
 	// Read appends `r`: a snapshot row of generation m.Generation, at m.Position (ordinal 0).
 	Read(c *Chunk, m *Meta, row Tuple) error
-	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is 0 (rule 11).
+	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is
+	// 0 (rule 11).
 	Truncate(c *Chunk, m *Meta) error
 	// OpenGeneration appends the open marker of generation m.Generation to every partition (rule 13).
 	OpenGeneration(c *Chunk, m *Meta) error
@@ -30,8 +31,8 @@ type TableEncoder interface {
 // Rereader reads the present value of columns that Postgres did not send (rule 17: unchanged TOAST in a key change).
 type Rereader interface {
 	// Reread selects columns (indices into the relation's columns) of the row whose table key has the values that row
-	// carries, in a snapshot that sees transaction xid: a commit is in the log, and streamed, before others see it, and a
-	// snapshot from before would show no row, or the key's former one. xid 0 does not wait. found is false when the row is gone.
-	// The tuple has one text-form datum per asked column, in that order.
+	// carries, in a snapshot that sees transaction xid: a commit is in the log, and streamed, before others see it, and
+	// a snapshot from before would show no row, or the key's former one. xid 0 does not wait. found is false when the
+	// row is gone. The tuple has one text-form datum per asked column, in that order.
 	Reread(ctx context.Context, relation, xid uint32, row Tuple, columns []int) (values Tuple, found bool, err error)
 }

@@ -19,14 +19,14 @@ var (
 	ErrSchema = errors.New("the registry refuses the schema")
 )
 
-// ResnapshotCommand is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed as it is; the verb itself
-// says that capture must be stopped.
+// ResnapshotCommand is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed
+// as it is; the verb itself says that capture must be stopped.
 func ResnapshotCommand(table string) string {
 	return "dirtbike resnapshot " + shellWord(table)
 }
 
-// ResnapshotAllCommand is the way out when nothing can go on with what is there: new generations of all tables under the next epoch, from a
-// new slot.
+// ResnapshotAllCommand is the way out when nothing can go on with what is there: new generations of all tables under
+// the next epoch, from a new slot.
 const ResnapshotAllCommand = "dirtbike resnapshot --all"
 
 // shellWord quotes a name for a shell, if it needs that.

@@ -1,7 +1,7 @@
 package cdc
 
-// Fault is called at named points, so that a test can kill or break the process exactly there. It is nil in a release: only a
-// test binary sets one. It may not return.
+// Fault is called at named points, so that a test can kill or break the process exactly there. It is nil in a release:
+// only a test binary sets one. It may not return.
 type Fault func(point string)
 
 // The named points.

@@ -9,7 +9,8 @@ import (
 // Position is the place of a change in the order of all changes: epoch, then commit LSN, then ordinal (rule 1 of
 // cdc/EXACTNESS.md). It identifies the change everywhere: in envelopes, state, progress and `_version`.
 type Position struct {
-	// Epoch counts the histories of the source: it rises when a re-snapshot follows a failover or a restore. The first is 1.
+	// Epoch counts the histories of the source: it rises when a re-snapshot follows a failover or a restore. The first
+	// is 1.
 	Epoch uint32
 	// CommitLSN is the start of the transaction's commit record: final_lsn of pgoutput's Begin message.
 	CommitLSN LSN

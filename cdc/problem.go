@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Problem is an error for the person who must act on it: what failed, where, what is already safe, and what to do. It is written
-// as text in one place, Error; everything else reads its fields. It never holds a row value or a secret.
+// Problem is an error for the person who must act on it: what failed, where, what is already safe, and what to do. It
+// is written as text in one place, Error; everything else reads its fields. It never holds a row value or a secret.
 //
-// The zero value is not a problem; make one with Failed, Refused or Gap, or as a literal. A Problem is not changed once it has
-// been returned: the methods that add to it are for the place that makes it.
+// The zero value is not a problem; make one with Failed, Refused or Gap, or as a literal. A Problem is not changed once
+// it has been returned: the methods that add to it are for the place that makes it.
 type Problem struct {
-	// Kind is what the problem means for the pipeline: ErrRefused, ErrGap or another Err… value, found by errors.Is. nil says only
-	// that something failed, so that another try may succeed.
+	// Kind is what the problem means for the pipeline: ErrRefused, ErrGap or another Err… value, found by errors.Is.
+	// nil says only that something failed, so that another try may succeed.
 	Kind error
 	// Where names the object: a table, a topic and offset, an LSN, a host. Empty if What names it.
 	Where string
@@ -76,8 +76,8 @@ func (p *Problem) OrFix(format string, args ...any) *Problem {
 	return p.Fix(format, args...)
 }
 
-// Then adds to every way out what must follow it, e.g. the copy of a table whose rights have been granted. It is the way out where
-// there is no other.
+// Then adds to every way out what must follow it, e.g. the copy of a table whose rights have been granted. It is the
+// way out where there is no other.
 func (p *Problem) Then(format string, args ...any) *Problem {
 	command, before := fmt.Sprintf(format, args...), p.Remedies()
 	p.Try = nil
@@ -165,8 +165,8 @@ func WriteRemedies(remedies []Remedy) string {
 	return out.String()
 }
 
-// Explain gives the fields of whatever error there is. What an error that wraps a Problem says before it becomes part of What; an
-// error without one is What alone. Explain(nil) is nil.
+// Explain gives the fields of whatever error there is. What an error that wraps a Problem says before it becomes part
+// of What; an error without one is What alone. Explain(nil) is nil.
 func Explain(err error) *Problem {
 	if err == nil {
 		return nil
@@ -186,7 +186,8 @@ func Explain(err error) *Problem {
 	return out
 }
 
-// Together makes one problem of several, in one line: what each says, and the ways out of the first that has some. nil for none.
+// Together makes one problem of several, in one line: what each says, and the ways out of the first that has some. nil
+// for none.
 func Together(errs ...error) *Problem {
 	var what []string
 	out := &Problem{}
@@ -204,8 +205,9 @@ func Together(errs ...error) *Problem {
 	return out
 }
 
-// ParseProblem reads the text that Error wrote back into What and Try. It is for reasons that are stored as text: in the state topic,
-// in ClickHouse's quarantine table, and in what other programs say. Text without a way out is What alone.
+// ParseProblem reads the text that Error wrote back into What and Try. It is for reasons that are stored as text: in
+// the state topic, in ClickHouse's quarantine table, and in what other programs say. Text without a way out is What
+// alone.
 func ParseProblem(text string) *Problem {
 	text = foldLines(text)
 	at := strings.Index(text, ". Try: ")
@@ -255,8 +257,8 @@ type oneLine struct{ error }
 func (e oneLine) Error() string { return foldLines(e.error.Error()) }
 func (e oneLine) Unwrap() error { return e.error }
 
-// Problems are several independent things to fix, each with its own ways out. Their text is one line, for logs; Lines gives one line
-// each.
+// Problems are several independent things to fix, each with its own ways out. Their text is one line, for logs; Lines
+// gives one line each.
 type Problems []error
 
 func (p Problems) Error() string { return strings.Join(p.lines(), "; ") }
@@ -272,8 +274,8 @@ func (p Problems) lines() []string {
 	return out
 }
 
-// Lines gives the text of err for people: where it is about several things to fix, each is on a line of its own below what they are
-// about.
+// Lines gives the text of err for people: where it is about several things to fix, each is on a line of its own below
+// what they are about.
 func Lines(err error) string {
 	text := err.Error()
 	var several Problems

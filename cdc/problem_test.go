@@ -25,7 +25,8 @@ func TestProblemIsOneLine(t *testing.T) {
 	require.Equal(t, ErrRefused, got.Kind)
 }
 
-// TestAdviceComesLast: a problem that wraps another one says the ways out once, at the end, and its own take the place of the cause's.
+// TestAdviceComesLast: a problem that wraps another one says the ways out once, at the end, and its own take the place
+// of the cause's.
 func TestAdviceComesLast(t *testing.T) {
 	cause := fmt.Errorf("publication: %w", Failed("no right").FixBy("the owner", "GRANT x"))
 	require.EqualError(t, Failed("start").Because(cause), "start: publication: no right. Try, as the owner: GRANT x")

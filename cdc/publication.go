@@ -2,8 +2,9 @@ package cdc
 
 import "slices"
 
-// PublishedBy names the catalog rows by which a publication publishes one table, each so that it never comes back once it is gone. A
-// table was published without interruption between two readings of the catalog if some member of the first is still there in the second.
+// PublishedBy names the catalog rows by which a publication publishes one table, each so that it never comes back once
+// it is gone. A table was published without interruption between two readings of the catalog if some member of the
+// first is still there in the second.
 type PublishedBy []string
 
 // SharesWith reports whether some member of p is among those of now: the table has not left the publication in between.

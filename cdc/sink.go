@@ -2,8 +2,8 @@ package cdc
 
 import "context"
 
-// Accepted says that the sink has taken records into an open Kafka transaction. It is not durable: nothing may be reported
-// to Postgres because of it. The zero value means nothing was accepted.
+// Accepted says that the sink has taken records into an open Kafka transaction. It is not durable: nothing may be
+// reported to Postgres because of it. The zero value means nothing was accepted.
 type Accepted struct{ records, bytes int64 }
 
 // AcceptedRecords is for sinks: it counts what one Write took.
@@ -29,33 +29,39 @@ func (d Durable) Point() Point { return d.point }
 type Point struct {
 	// Position is the last change before the point. With Partial its ordinal is the *next* one that is not yet stored.
 	Position Position
-	// Partial says that the transaction at Position.CommitLSN is split (rule 7) and not all of it is stored. Progress does not move then.
+	// Partial says that the transaction at Position.CommitLSN is split (rule 7) and not all of it is stored. Progress
+	// does not move then.
 	Partial bool
-	// Reported is what may be reported to Postgres: the end of the last whole commit, or a keepalive's walEnd. All commits
-	// that end at or before it are stored.
+	// Reported is what may be reported to Postgres: the end of the last whole commit, or a keepalive's walEnd. All
+	// commits that end at or before it are stored.
 	Reported LSN
-	// Time is the source's clock at the point, microseconds since 1970-01-01 UTC: no later commit carries an earlier time, within clock skew.
+	// Time is the source's clock at the point, microseconds since 1970-01-01 UTC: no later commit carries an earlier
+	// time, within clock skew.
 	Time int64
 }
 
-// Sink stores chunks durably and exactly once. It has one user at a time; Write and Commit are not safe for concurrent use.
+// Sink stores chunks durably and exactly once. It has one user at a time; Write and Commit are not safe for concurrent
+// use.
 //
-// After any error the outcome of the open transaction is unknown and must not be assumed (rule 3): the only way on is a new
-// Recover. ErrFenced says that another capture has taken over: this one must stop.
+// After any error the outcome of the open transaction is unknown and must not be assumed (rule 3): the only way on is a
+// new Recover. ErrFenced says that another capture has taken over: this one must stop.
 type Sink interface {
-	// Peek reads the state as last committed, at any time before Close, and changes nothing: it fences nobody, makes no topic, and
-	// leaves the sink as it was. It is nil if there is none. Another capture may be writing, so that the state may be old by the
-	// time it is returned; what is not committed is not in it.
+	// Peek reads the state as last committed, at any time before Close, and changes nothing: it fences nobody, makes no
+	// topic, and leaves the sink as it was. It is nil if there is none. Another capture may be writing, so that the
+	// state may be old by the time it is returned; what is not committed is not in it.
 	Peek(ctx context.Context) (*State, error)
-	// Recover fences every older producer of this pipeline, waits until its open transaction has ended, and reads the state.
+	// Recover fences every older producer of this pipeline, waits until its open transaction has ended, and reads the
+	// state.
 	Recover(ctx context.Context) (*State, error)
-	// EnsureTopic creates the table's topic, or checks that it is as wanted (partition count, clean-up policy). created says that it was
-	// made by this call and is empty.
+	// EnsureTopic creates the table's topic, or checks that it is as wanted (partition count, clean-up policy). created
+	// says that it was made by this call and is empty.
 	EnsureTopic(ctx context.Context, t *Topic) (created bool, err error)
-	// Write hands the chunk's records over in order, inside the open transaction (which it begins if needed). It blocks while
-	// the producer's buffer is full. The chunk belongs to the sink, which calls its Release once every record is acknowledged or given up.
+	// Write hands the chunk's records over in order, inside the open transaction (which it begins if needed). It blocks
+	// while the producer's buffer is full. The chunk belongs to the sink, which calls its Release once every record is
+	// acknowledged or given up.
 	Write(ctx context.Context, c *Chunk) (Accepted, error)
-	// Commit makes everything written since the last Commit durable, together with the point and the changed parts of the state.
+	// Commit makes everything written since the last Commit durable, together with the point and the changed parts of
+	// the state.
 	Commit(ctx context.Context, p Point, changed ...StateChange) (Durable, error)
 	// Close ends the open transaction (aborting it) and releases the producer.
 	Close(ctx context.Context) error

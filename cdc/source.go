@@ -10,7 +10,8 @@ type Identity struct {
 	Database string
 	// Flushed is how far the server's log reaches: a stored position beyond it belongs to another history.
 	Flushed LSN
-	// Switches are the timeline history's switch points, oldest first: timeline Switches[i].Timeline ended at Switches[i].At.
+	// Switches are the timeline history's switch points, oldest first: timeline Switches[i].Timeline ended at
+	// Switches[i].At.
 	Switches []TimelineSwitch
 }
 
@@ -28,9 +29,11 @@ type SlotStatus struct {
 	Restart        LSN
 	Active         bool
 	TwoPhase       bool
-	// Copying says that a capture of this slot holds a snapshot for a copy; the slot need neither be active nor be there meanwhile.
+	// Copying says that a capture of this slot holds a snapshot for a copy; the slot need neither be active nor be
+	// there meanwhile.
 	Copying bool
-	// WALStatus is reserved, extended, unreserved or lost; Invalidation says why a slot was invalidated, "" if it was not.
+	// WALStatus is reserved, extended, unreserved or lost; Invalidation says why a slot was invalidated, "" if it was
+	// not.
 	WALStatus, Invalidation string
 }
 
@@ -40,9 +43,9 @@ type Source interface {
 	Identify(ctx context.Context) (Identity, error)
 	// Slot reads the slot's status; found is false if there is none.
 	Slot(ctx context.Context) (status SlotStatus, found bool, err error)
-	// Published checks the publication and changes nothing: found is false if there is none, members says by OID what publishes each
-	// of the tables; one without an entry is not published. It refuses a publication with row filters, column lists or operations
-	// left out.
+	// Published checks the publication and changes nothing: found is false if there is none, members says by OID what
+	// publishes each of the tables; one without an entry is not published. It refuses a publication with row filters,
+	// column lists or operations left out.
 	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]PublishedBy, err error)
 	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for.
 	EnsurePublication(ctx context.Context, tables []*Table) error
@@ -52,8 +55,8 @@ type Source interface {
 	CreateSlot(ctx context.Context) (Snapshot, error)
 	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, by way of a temporary slot.
 	TemporarySnapshot(ctx context.Context) (Snapshot, error)
-	// Stream starts replication; the slot may still be held by a dead client, so it retries while the slot is active. With
-	// binary, column values come in binary where their type has such a form.
+	// Stream starts replication; the slot may still be held by a dead client, so it retries while the slot is active.
+	// With binary, column values come in binary where their type has such a form.
 	Stream(ctx context.Context, from LSN, binary bool) (Stream, error)
 }
 
@@ -70,7 +73,8 @@ type Snapshot interface {
 // EventKind says what a Stream delivered.
 type EventKind uint8
 
-// The events of a stream. A transaction is a Begin, its events, and a Commit; nothing else comes between but EventWake and keepalives.
+// The events of a stream. A transaction is a Begin, its events, and a Commit; nothing else comes between but EventWake
+// and keepalives.
 const (
 	EventNone      EventKind = iota
 	EventBegin               // XID, CommitLSN, CommitTime
@@ -102,7 +106,8 @@ type Event struct {
 	ServerTime int64 // microseconds since 1970-01-01 UTC
 }
 
-// WireRelation is a Relation message: what pgoutput says of a table before its first change, and after each change of it.
+// WireRelation is a Relation message: what pgoutput says of a table before its first change, and after each change of
+// it.
 type WireRelation struct {
 	OID          uint32
 	Schema, Name string
@@ -118,11 +123,11 @@ type WireColumn struct {
 	Key     bool
 }
 
-// Stream is the run of committed transactions that a slot gives, in commit order. Next is called by one goroutine; Report and
-// Wake may be called by any.
+// Stream is the run of committed transactions that a slot gives, in commit order. Next is called by one goroutine;
+// Report and Wake may be called by any.
 type Stream interface {
-	// Next blocks for the next event. After an error the stream is dead. It notices the end of ctx only when an event or a Wake
-	// comes: the one that cancels ctx calls Wake, too.
+	// Next blocks for the next event. After an error the stream is dead. It notices the end of ctx only when an event
+	// or a Wake comes: the one that cancels ctx calls Wake, too.
 	Next(ctx context.Context) (*Event, error)
 	// Report lets Postgres release its log up to the durable point; it is sent at once and repeated with each status.
 	Report(d Durable)
@@ -141,27 +146,29 @@ type Table struct {
 	Topic        *Topic
 	// KeyPrint and PolicyPrint fingerprint what a generation depends on (rules 9 and 29).
 	KeyPrint, PolicyPrint string
-	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums, "<print>;<oid>=<print>,…": a table
-	// whose shape changed may hold rows that changed without an event (rule 18). A label that was added changes nothing.
+	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums,
+	// "<print>;<oid>=<print>,…": a table whose shape changed may hold rows that changed without an event (rule 18). A
+	// label that was added changes nothing.
 	Shape string
 	// Columns are what Shape is of, in the order of their numbers.
 	Columns []Column
-	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it gives each
-	// column: types without a binary decoder are cast to text.
+	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it
+	// gives each column: types without a binary decoder are cast to text.
 	CopySQL   string
 	CopyKinds []DatumKind
-	// Binary says that the stream may send this table's columns in binary; if one table says no, the whole session runs in text.
+	// Binary says that the stream may send this table's columns in binary; if one table says no, the whole session runs
+	// in text.
 	Binary bool
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64
-	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not there), and
-	// what to do; nil if it can. Of a refused table only OID, names, Shape and Columns are set.
+	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not
+	// there), and what to do; nil if it can. Of a refused table only OID, names, Shape and Columns are set.
 	Refused error
-	// RefusedByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or names a column that is
-	// not there), so that where the columns are as they were, it is the config that has changed.
+	// RefusedByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or
+	// names a column that is not there), so that where the columns are as they were, it is the config that has changed.
 	RefusedByConfig bool
-	// BlocksStart says why the table must not be begun, though a capture that has begun it may go on: another table would share a name
-	// with it, or it may be one that privacy names under another name. nil if nothing does.
+	// BlocksStart says why the table must not be begun, though a capture that has begun it may go on: another table
+	// would share a name with it, or it may be one that privacy names under another name. nil if nothing does.
 	BlocksStart error
 }
 
@@ -170,21 +177,21 @@ func (t *Table) FullName() string { return t.Schema + "." + t.Name }
 
 // Tables knows the captured tables and compiles their encoders.
 type Tables interface {
-	// List reads the catalog: every table that the config names, ordered by name. One that cannot be captured is there, too, and
-	// says why: an error means that the catalog could not be read.
+	// List reads the catalog: every table that the config names, ordered by name. One that cannot be captured is there,
+	// too, and says why: an error means that the catalog could not be read.
 	List(ctx context.Context) ([]*Table, error)
-	// UnmatchedNames gives the names in the config (globs, tables, columns) that matched nothing at the last List, one error each with
-	// its place and what to do. Those for which a table was refused are not among them.
+	// UnmatchedNames gives the names in the config (globs, tables, columns) that matched nothing at the last List, one
+	// error each with its place and what to do. Those for which a table was refused are not among them.
 	UnmatchedNames() []error
 	// UnselectedTables gives the OIDs of the tables that were there at the last List and that the config does not name.
 	UnselectedTables() []uint32
-	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that wraps ErrSchema
-	// speaks of this table alone.
+	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that wraps
+	// ErrSchema speaks of this table alone.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)
-	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error says
-	// what changed, and quarantines the table.
+	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error
+	// says what changed, and quarantines the table.
 	Match(t *Table, w *WireRelation) error
-	// Drift reads the catalog again and says, by OID, which captured tables of the last List are no longer as they were, and why.
-	// It may be called beside the other methods.
+	// Drift reads the catalog again and says, by OID, which captured tables of the last List are no longer as they
+	// were, and why. It may be called beside the other methods.
 	Drift(ctx context.Context) (map[uint32]error, error)
 }

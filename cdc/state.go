@@ -32,13 +32,13 @@ type State struct {
 	Point  Point
 	// Tables by "schema.table", real names.
 	Tables map[string]TableState
-	// HighWater is what the progress topic knows, where the state itself is empty or about to be replaced: with it an empty state is a lost
-	// one, and no first start.
+	// HighWater is what the progress topic knows, where the state itself is empty or about to be replaced: with it an
+	// empty state is a lost one, and no first start.
 	HighWater HighWater
 }
 
-// HighWater is the highest epoch and the highest generation of each table that something was ever written under, as far as one place
-// knows. The zero value knows nothing.
+// HighWater is the highest epoch and the highest generation of each table that something was ever written under, as far
+// as one place knows. The zero value knows nothing.
 type HighWater struct {
 	Epoch uint32
 	// Generations by "schema.table", real names.
@@ -99,15 +99,17 @@ type TableState struct {
 	Rows int64 `json:"rows"`
 	// Reason says why the table is quarantined; it holds no row value.
 	Reason string `json:"reason,omitempty"`
-	// KeyPrint and PolicyPrint fingerprint the key's columns and types, and the policies: a difference needs a new generation.
+	// KeyPrint and PolicyPrint fingerprint the key's columns and types, and the policies: a difference needs a new
+	// generation.
 	KeyPrint    string `json:"key_print"`
 	PolicyPrint string `json:"policy_print"`
 	// Shape fingerprints the table's columns as they were when the generation was opened.
 	Shape string `json:"shape"`
-	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that did not know it.
+	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that
+	// did not know it.
 	Columns []Column `json:"columns,omitempty"`
-	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each start; empty in
-	// a state written by a build that did not know it.
+	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each
+	// start; empty in a state written by a build that did not know it.
 	PublishedBy PublishedBy `json:"members,omitempty"`
 }
 

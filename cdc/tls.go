@@ -10,11 +10,13 @@ import (
 
 // TLSKeys are the settings that decide whether a TLS handshake with a part succeeds, as ways out name them.
 type TLSKeys struct {
-	// Address leads to the part, CA names the authorities to trust, Cert the client's certificate, Use whether TLS is spoken at all.
+	// Address leads to the part, CA names the authorities to trust, Cert the client's certificate, Use whether TLS is
+	// spoken at all.
 	Address, CA, Cert, Use string
 }
 
-// TLSWayOut says what to do about an error with which a TLS handshake failed, and would fail again; empty if err is something else.
+// TLSWayOut says what to do about an error with which a TLS handshake failed, and would fail again; empty if err is
+// something else.
 func TLSWayOut(err error, keys TLSKeys) string {
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -37,8 +39,8 @@ func TLSWayOut(err error, keys TLSKeys) string {
 	return ""
 }
 
-// aboutCertificate recognises the alerts with which a server refuses a client's certificate, or that it has none: with TLS 1.2 some
-// servers then only say that the handshake failed.
+// aboutCertificate recognises the alerts with which a server refuses a client's certificate, or that it has none: with
+// TLS 1.2 some servers then only say that the handshake failed.
 func aboutCertificate(alert string) bool {
 	return strings.Contains(alert, "certificate") || strings.Contains(alert, "handshake failure")
 }

@@ -296,8 +296,8 @@ func (f *fakeTables) Drift(ctx context.Context) (map[uint32]error, error) {
 	return nil, nil
 }
 
-// fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means that
-// a server did not answer, "?" is re-read.
+// fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means
+// that a server did not answer, "?" is re-read.
 type fakeEncoder struct {
 	t      *cdc.Table
 	reread func()

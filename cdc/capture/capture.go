@@ -28,10 +28,11 @@ type Options struct {
 	SnapshotWorkers int
 	// MaxTransaction is how many bytes one Kafka transaction may hold (rule 7). Default 64 MiB.
 	MaxTransaction int64
-	// ChunkBytes and Chunks bound memory: that many chunks of that size are on the way at most. Default 1 MiB (at most an eighth of MaxTransaction) and 16.
+	// ChunkBytes and Chunks bound memory: that many chunks of that size are on the way at most. Default 1 MiB (at most
+	// an eighth of MaxTransaction) and 16.
 	ChunkBytes, Chunks int
-	// MaxRecord is the largest record, key and value together in bytes, that the sink takes: the table of a larger one is
-	// quarantined. 0 means no limit.
+	// MaxRecord is the largest record, key and value together in bytes, that the sink takes: the table of a larger one
+	// is quarantined. 0 means no limit.
 	MaxRecord int
 	// CommitInterval is the shortest time between two commits of small transactions. Default 20 ms.
 	CommitInterval time.Duration
@@ -39,8 +40,8 @@ type Options struct {
 	IdleInterval time.Duration
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
-	// FirstContact is how long a start goes on to ask a source or a sink that does not answer, before anything has been changed: who
-	// started it should hear of it. Later there is no end to it. Default 10 s.
+	// FirstContact is how long a start goes on to ask a source or a sink that does not answer, before anything has been
+	// changed: who started it should hear of it. Later there is no end to it. Default 10 s.
 	FirstContact time.Duration
 	Log          *zap.Logger
 	Metrics      *Metrics
@@ -112,9 +113,9 @@ func (c *Capture) Status() Status { return c.report.status.copy() }
 // steady is how long a session must have lived for the next interruption to count as the first one again.
 const steady = time.Minute
 
-// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that at the start
-// nobody answered. Anything else (a server that went away) is retried for ever, each time from the state in Kafka; what is durable
-// stays so. It closes the sink, so a Capture runs once.
+// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that
+// at the start nobody answered. Anything else (a server that went away) is retried for ever, each time from the state
+// in Kafka; what is durable stays so. It closes the sink, so a Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
 	defer logHangs(c.sink, c.o.Log, c.o.Slot)()
 	defer c.closeSink(ctx)
@@ -201,14 +202,14 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 	return group.Wait()
 }
 
-// WouldStart runs the checks of a start and changes nothing anywhere: nil, or what Run would refuse with (ErrRefused, ErrGap), or could
-// not find out. Once passed it does nothing. It must not be called beside Run.
+// WouldStart runs the checks of a start and changes nothing anywhere: nil, or what Run would refuse with (ErrRefused,
+// ErrGap), or could not find out. Once passed it does nothing. It must not be called beside Run.
 func (c *Capture) WouldStart(ctx context.Context) error { return c.tryStart(ctx, nil) }
 
-// tryStart refuses, before anybody is fenced, what the start would refuse. Recover takes a pipeline over from the capture that runs
-// it, and a start that is refused right after it would leave nobody to capture; so the first one of a process is planned before, on the
-// state as it can be read without fencing. What passes here may still be refused after Recover, by the same checks: the state may have
-// moved in between. Once passed it does nothing.
+// tryStart refuses, before anybody is fenced, what the start would refuse. Recover takes a pipeline over from the
+// capture that runs it, and a start that is refused right after it would leave nobody to capture; so the first one of a
+// process is planned before, on the state as it can be read without fencing. What passes here may still be refused
+// after Recover, by the same checks: the state may have moved in between. Once passed it does nothing.
 func (c *Capture) tryStart(ctx context.Context, r *resnapshotRequest) error {
 	if c.stage >= checked {
 		return nil

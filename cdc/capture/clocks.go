@@ -4,15 +4,17 @@ import "time"
 
 // The committer's fixed clocks. Options.CommitInterval and Options.MaxTransaction are the other two.
 const (
-	// maxBatchWait is how long rows wait for a commit while the sink is busy: under a load that it only just carries it is never idle.
+	// maxBatchWait is how long rows wait for a commit while the sink is busy: under a load that it only just carries it
+	// is never idle.
 	maxBatchWait = time.Second
-	// heartbeat is how often the state is committed even if nothing has changed, so that a capture that was fenced notices (rule 4).
+	// heartbeat is how often the state is committed even if nothing has changed, so that a capture that was fenced
+	// notices (rule 4).
 	heartbeat = 4 * time.Second
-	// lateHeartbeat is when the last point is committed again because the follower, which was asked for a newer one, gave none: it
-	// reads what is stored already, waits for a re-read, or does not run.
+	// lateHeartbeat is when the last point is committed again because the follower, which was asked for a newer one,
+	// gave none: it reads what is stored already, waits for a re-read, or does not run.
 	lateHeartbeat = heartbeat + heartbeat/8
-	// longestOpen is how long a Kafka transaction is held open for the rest of a source transaction, and how long rows of one wait
-	// in a chunk: readers wait for them, and the broker ends a transaction after kafka.transaction_timeout.
+	// longestOpen is how long a Kafka transaction is held open for the rest of a source transaction, and how long rows
+	// of one wait in a chunk: readers wait for them, and the broker ends a transaction after kafka.transaction_timeout.
 	longestOpen = 10 * time.Second
 )
 
@@ -74,7 +76,8 @@ const (
 	answered         // the follower has sent the point, and the committer has not received it
 )
 
-// decision is what to do: commit now, or ask the follower and decide again when something arrives, after wait at the latest.
+// decision is what to do: commit now, or ask the follower and decide again when something arrives, after wait at the
+// latest.
 type decision struct {
 	commit reason
 	ask    asked

@@ -65,7 +65,8 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// TestTheNextClockIsNeverMissed: waiting as long as a decision says leads to the next one within a heartbeat, and never waits for nothing.
+// TestTheNextClockIsNeverMissed: waiting as long as a decision says leads to the next one within a heartbeat, and never
+// waits for nothing.
 func TestTheNextClockIsNeverMissed(t *testing.T) {
 	c := clocks{maxTransaction: 100, commitInterval: 20 * time.Millisecond}
 	for _, change := range []func(*situation){

@@ -11,8 +11,8 @@ import (
 
 // committer is the sink's only user while a session runs, and the only one that decides when to commit.
 //
-// Writers (the follower, any number of copiers) send it parts: a chunk to write, the changes of the state that belong to its rows
-// and, from the follower, the point reached with them. The order of one writer's parts is kept.
+// Writers (the follower, any number of copiers) send it parts: a chunk to write, the changes of the state that belong
+// to its rows and, from the follower, the point reached with them. The order of one writer's parts is kept.
 //
 //	for each part, clock or writer without a chunk:
 //	    write the part's chunk; note its point and its changes of the state
@@ -26,9 +26,10 @@ import (
 //   - A writer that waits for a chunk ends the wait of all: when the sink may hold chunks until its Commit, a commit is made; when
 //     the follower holds the rest, it is asked for it.
 //
-// The follower answers instead of pushing each transaction, so that under load a batch is as large as the time that the sink was busy,
-// and an idle sink commits at once. Rejected: each writer commits by its own clocks (two that did so could not write at the same time,
-// since each committed the point it knew); a lock around the chunk being filled, so that the committer takes it (paid for by every row).
+// The follower answers instead of pushing each transaction, so that under load a batch is as large as the time that the
+// sink was busy, and an idle sink commits at once. Rejected: each writer commits by its own clocks (two that did so
+// could not write at the same time, since each committed the point it knew); a lock around the chunk being filled, so
+// that the committer takes it (paid for by every row).
 type committer struct {
 	sink      cdc.Sink
 	pool      *chunkPool
@@ -167,8 +168,8 @@ func (c *committer) write(ctx context.Context, p part) error {
 	return nil
 }
 
-// decide commits if it is time to, asks the follower for what it should give, and sets the timer. Nothing is repeated before the first
-// commit, which is a start's own.
+// decide commits if it is time to, asks the follower for what it should give, and sets the timer. Nothing is repeated
+// before the first commit, which is a start's own.
 func (c *committer) decide(ctx context.Context, timer *time.Timer) error {
 	d := c.clocks.decide(c.situation())
 	if d.commit != "" {

@@ -58,7 +58,8 @@ func at(ordinal uint32, partial bool) *cdc.Point {
 	return &cdc.Point{Position: cdc.Position{Epoch: 1, CommitLSN: 1, Ordinal: ordinal}, Partial: partial}
 }
 
-// follow writes rows up to a number as the follower does: full chunks with the point inside, and a point when it is asked for.
+// follow writes rows up to a number as the follower does: full chunks with the point inside, and a point when it is
+// asked for.
 func (w *writers) follow(ctx context.Context, rng *rand.Rand, rows uint32) error {
 	next := uint32(1)
 	for next <= rows {
@@ -102,8 +103,9 @@ func (w *writers) copyRows(ctx context.Context, rng *rand.Rand, name string, chu
 	return w.commitNow(ctx, part{changed: []cdc.StateChange{cdc.TableState{Table: name, Rows: rows}}})
 }
 
-// TestCopiesBesideTheFollower: whatever the order, each commit holds exactly the follower's rows up to its point, an ended copy's state
-// comes with all its rows, no two commits are too far apart, and nothing waits for ever, even if the sink keeps chunks until Commit.
+// TestCopiesBesideTheFollower: whatever the order, each commit holds exactly the follower's rows up to its point, an
+// ended copy's state comes with all its rows, no two commits are too far apart, and nothing waits for ever, even if the
+// sink keeps chunks until Commit.
 func TestCopiesBesideTheFollower(t *testing.T) {
 	base := uint64(time.Now().UnixNano())
 	if *seedFlag != 0 {
@@ -182,7 +184,8 @@ func (w *writers) watchCommits(t *testing.T) {
 	}
 }
 
-// TestTheFollowerIsAskedForTheChunkThatOthersWaitFor: it is idle with the only chunk, and nothing is written that could be committed.
+// TestTheFollowerIsAskedForTheChunkThatOthersWaitFor: it is idle with the only chunk, and nothing is written that could
+// be committed.
 func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWriters(t, 1, 1000)
@@ -209,8 +212,8 @@ func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
 	})
 }
 
-// TestACopyBesideARunningFollower: a real one of each share a committer. Every change comes once, in order; the copy is whole; the rows of
-// the copy do not wait for the follower's points, nor these for the copy.
+// TestACopyBesideARunningFollower: a real one of each share a committer. Every change comes once, in order; the copy is
+// whole; the rows of the copy do not wait for the follower's points, nor these for the copy.
 func TestACopyBesideARunningFollower(t *testing.T) {
 	for _, chunks := range []int{1, 2, 4} {
 		synctest.Test(t, func(t *testing.T) {

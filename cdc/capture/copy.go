@@ -11,8 +11,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// copyAll copies the tables from one snapshot, several at once, and then ends the copying phase (rule 13). A table with a row
-// that cannot be carried is quarantined, the others go on.
+// copyAll copies the tables from one snapshot, several at once, and then ends the copying phase (rule 13). A table with
+// a row that cannot be carried is quarantined, the others go on.
 func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*table) error {
 	s.report.log.Info("first copy", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
 	s.report.status.phase(cdc.PhaseCopying)
@@ -47,8 +47,8 @@ func (s *session) endCopying(ctx context.Context) error {
 	return s.commitNow(ctx, s.state.Source)
 }
 
-// copier copies tables from one snapshot; its method copy may run for several of them at once. It sends chunks without a point, so that
-// its rows are committed with whatever point the follower has reached.
+// copier copies tables from one snapshot; its method copy may run for several of them at once. It sends chunks without
+// a point, so that its rows are committed with whatever point the follower has reached.
 type copier struct {
 	committer             *committer
 	report                *reporter
@@ -158,7 +158,8 @@ type mark struct{ records, bytes int }
 
 func markOf(c *cdc.Chunk) mark { return mark{len(c.Records), len(c.Bytes)} }
 
-// checkSize takes back what was appended after the mark if a record of it is larger than the sink takes, in bytes; 0 is no limit.
+// checkSize takes back what was appended after the mark if a record of it is larger than the sink takes, in bytes; 0 is
+// no limit.
 func (m mark) checkSize(c *cdc.Chunk, most int) error {
 	if most == 0 || len(c.Bytes)-m.bytes <= most {
 		return nil

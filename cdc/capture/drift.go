@@ -12,10 +12,10 @@ import (
 	"dirtbike/cdc"
 )
 
-// driftWatch looks for changes of tables that send no event at all (rule 18): a table leaves the publication, is dropped and made
-// again, gets a column with a default, loses its key, an enum's label is renamed. So the catalog is read now and then; a table that
-// drifted is quarantined instead of being called exact. When the change happened in the log's order is not known, which does not
-// matter: everything after it is unknown.
+// driftWatch looks for changes of tables that send no event at all (rule 18): a table leaves the publication, is
+// dropped and made again, gets a column with a default, loses its key, an enum's label is renamed. So the catalog is
+// read now and then; a table that drifted is quarantined instead of being called exact. When the change happened in the
+// log's order is not known, which does not matter: everything after it is unknown.
 type driftWatch struct {
 	source   cdc.Source
 	catalog  cdc.Tables
@@ -108,8 +108,8 @@ func (w *driftWatch) read(ctx context.Context) (*drift, error) {
 	return &drift{tables: changed}, nil
 }
 
-// leftPublication says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another member took over
-// from the one of the start, it is taken for having left: the safe side.
+// leftPublication says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another
+// member took over from the one of the start, it is taken for having left: the safe side.
 func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:
@@ -120,7 +120,8 @@ func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	return nil
 }
 
-// failedReads says when the catalog could not be read several times in a row: tables may have changed meanwhile without being seen.
+// failedReads says when the catalog could not be read several times in a row: tables may have changed meanwhile without
+// being seen.
 type failedReads struct {
 	report *reporter
 	inARow int

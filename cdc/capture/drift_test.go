@@ -11,8 +11,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// TestDriftQuarantines: a table that changed without an event is quarantined within the interval, with and without traffic; the
-// others go on.
+// TestDriftQuarantines: a table that changed without an event is quarantined within the interval, with and without
+// traffic; the others go on.
 func TestDriftQuarantines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
@@ -47,7 +47,8 @@ func TestSameShape(t *testing.T) {
 	}
 }
 
-// TestFailedReads: when the catalog could not be read three times the capture is not healthy and says why, until it can.
+// TestFailedReads: when the catalog could not be read three times the capture is not healthy and says why, until it
+// can.
 func TestFailedReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)

@@ -59,7 +59,8 @@ func (s *session) readCuts() error {
 	return nil
 }
 
-// binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is decoded.
+// binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is
+// decoded.
 func (s *session) binary() bool {
 	for _, t := range s.tables {
 		if !t.listed.Binary && !t.quarantined() {
@@ -69,8 +70,8 @@ func (s *session) binary() bool {
 	return true
 }
 
-// nudgeEvery keeps an idle stream moving: the server answers with how far its log reaches. The caller ends it with done, which waits
-// for it.
+// nudgeEvery keeps an idle stream moving: the server answers with how far its log reaches. The caller ends it with
+// done, which waits for it.
 func nudgeEvery(ctx context.Context, interval time.Duration, stream cdc.Stream) (done func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
@@ -108,9 +109,9 @@ func nudgeEvery(ctx context.Context, interval time.Duration, stream cdc.Stream) 
 //     before the next ordinal.
 //   - What cannot be carried costs its table only; before the table's cut it costs nothing.
 //
-// The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks. It holds no chunk that
-// is empty, since copies may wait for one. Rejected: a part for each transaction, which makes commits of single rows; a timer
-// here, which was a second clock beside the committer's.
+// The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks. It
+// holds no chunk that is empty, since copies may wait for one. Rejected: a part for each transaction, which makes
+// commits of single rows; a timer here, which was a second clock beside the committer's.
 type follower struct {
 	stream                cdc.Stream
 	committer             *committer
@@ -230,7 +231,8 @@ func (f *follower) row(ctx context.Context, e *cdc.Event) error {
 	return f.full(ctx)
 }
 
-// write encodes a row into the chunk. One that cannot be carried is its table's trouble, unless a server did not answer.
+// write encodes a row into the chunk. One that cannot be carried is its table's trouble, unless a server did not
+// answer.
 func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
 	if err := f.room(ctx); err != nil {
 		return err
@@ -289,7 +291,8 @@ func (f *follower) writeTruncate(ctx context.Context, r *relation) error {
 	return nil
 }
 
-// relation compares the description of a relation with the one its encoder was compiled from, before its first row comes.
+// relation compares the description of a relation with the one its encoder was compiled from, before its first row
+// comes.
 func (f *follower) relation(w *cdc.WireRelation) error {
 	r := f.relations[w.OID]
 	if r == nil {
@@ -311,8 +314,9 @@ func (f *follower) copied(t *table) bool {
 	return f.inside && f.meta.Position.Compare(t.cut) < 0
 }
 
-// unfit is a change that cannot be carried. Before the table's cut it is skipped, since the copy has what became of it and load
-// would ignore it: the table was copied again for its sake, or for a later one's. Otherwise it quarantines the table.
+// unfit is a change that cannot be carried. Before the table's cut it is skipped, since the copy has what became of it
+// and load would ignore it: the table was copied again for its sake, or for a later one's. Otherwise it quarantines the
+// table.
 func (f *follower) unfit(t *table, reason error) error {
 	if !f.copied(t) {
 		return f.quarantine(t, reason)
@@ -426,8 +430,9 @@ func (f *follower) advance(end cdc.LSN, at int64) {
 	f.dirty = true
 }
 
-// answer gives the committer what it asks for. Between transactions that is the point reached; inside one only to split it, so that what
-// was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing waits.
+// answer gives the committer what it asks for. Between transactions that is the point reached; inside one only to split
+// it, so that what was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing
+// waits.
 func (f *follower) answer(ctx context.Context) error {
 	asked := f.committer.wants()
 	switch {
@@ -452,7 +457,8 @@ func (f *follower) between(ctx context.Context) error {
 	return f.answer(ctx)
 }
 
-// takeDrift quarantines what has drifted. The order of the log does not say when it did, so that it is done between transactions.
+// takeDrift quarantines what has drifted. The order of the log does not say when it did, so that it is done between
+// transactions.
 func (f *follower) takeDrift() error {
 	found := f.drift.found.Swap(nil)
 	if found == nil {

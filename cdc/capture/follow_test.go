@@ -64,7 +64,8 @@ func TestIdleAdvanceAndHeartbeat(t *testing.T) {
 	})
 }
 
-// TestStalledTransaction: keepalives inside it advance nothing, commits go on, and Kafka's transaction does not stay open.
+// TestStalledTransaction: keepalives inside it advance nothing, commits go on, and Kafka's transaction does not stay
+// open.
 func TestStalledTransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)

@@ -10,8 +10,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// beats requires that, from the n-th commit on, no two were further apart, the first one after a transaction of Kafka's that was
-// held open.
+// beats requires that, from the n-th commit on, no two were further apart, the first one after a transaction of Kafka's
+// that was held open.
 func (r *rig) beats(t *testing.T, n int, first time.Duration) {
 	t.Helper()
 	points, times := r.history()
@@ -45,8 +45,8 @@ func TestAResentTransactionBeats(t *testing.T) {
 	})
 }
 
-// TestARereadBeats: while the follower waits for a re-read, the pipe commits what it has written with the point that belongs to
-// it, and what was quarantined before. Killed then, nothing is lost and nothing comes twice.
+// TestARereadBeats: while the follower waits for a re-read, the pipe commits what it has written with the point that
+// belongs to it, and what was quarantined before. Killed then, nothing is lost and nothing comes twice.
 func TestARereadBeats(t *testing.T) {
 	for name, rows := range map[string]int{"nothing written": 1, "chunks written": 40} {
 		t.Run(name, func(t *testing.T) {

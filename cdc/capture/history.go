@@ -8,8 +8,8 @@ type history struct {
 	point  cdc.Point
 }
 
-// CheckHistory refuses, with ErrGap, a source whose log is not the one that the state was written from, as a start of capture would.
-// The state must have been read before the source was asked.
+// CheckHistory refuses, with ErrGap, a source whose log is not the one that the state was written from, as a start of
+// capture would. The state must have been read before the source was asked.
 func CheckHistory(state *cdc.State, identity cdc.Identity) error {
 	switch state.Source.Phase {
 	case cdc.PhaseNone, cdc.PhaseCreating, cdc.PhaseRenewing:

@@ -22,8 +22,8 @@ const (
 	resnapshotAll                  // a new slot takes the place of the former, under the next epoch
 )
 
-// plan is what a start is going to do: decided before anything is changed, and carried out by session.start. Everything that is refused
-// is refused while it is made.
+// plan is what a start is going to do: decided before anything is changed, and carried out by session.start. Everything
+// that is refused is refused while it is made.
 type plan struct {
 	mode      startMode
 	slotFound bool
@@ -81,16 +81,18 @@ func (p *plan) captured() (out []*cdc.Table) {
 	return out
 }
 
-// planner makes the plan of a start. It asks source and catalog, logs nothing and changes nothing, so that it can also try a start
-// before anybody is fenced.
+// planner makes the plan of a start. It asks source and catalog, logs nothing and changes nothing, so that it can also
+// try a start before anybody is fenced.
 type planner struct {
 	o       *Options
 	request *resnapshotRequest
-	// started says that a session of this process has got through its start: what does not fit now is not the config's fault.
+	// started says that a session of this process has got through its start: what does not fit now is not the config's
+	// fault.
 	started bool
 }
 
-// slot must be asked for before the state is read: with another capture writing, the slot is never ahead of the state then.
+// slot must be asked for before the state is read: with another capture writing, the slot is never ahead of the state
+// then.
 func (p *planner) slot(ctx context.Context) (slot cdc.SlotStatus, found bool, err error) {
 	if slot, found, err = p.o.Source.Slot(ctx); err != nil {
 		err = fmt.Errorf("read slot %s: %w", p.o.Slot, err)
@@ -208,10 +210,11 @@ func (p *plan) has(name string) bool {
 	return slices.ContainsFunc(p.tables, func(t tablePlan) bool { return t.listed.FullName() == name })
 }
 
-// comparePublished asks what publishes the tables and compares it with what did when their states were written. A table that is not
-// published, or that left and came back, gets a new generation: its changes meanwhile were not sent. The others keep what publishes
-// them now, so that a member added since then may carry them on; one that is added and takes over between two starts makes a copy
-// that was not needed. A state without members, written by an earlier build, adopts those of now.
+// comparePublished asks what publishes the tables and compares it with what did when their states were written. A table
+// that is not published, or that left and came back, gets a new generation: its changes meanwhile were not sent. The
+// others keep what publishes them now, so that a member added since then may carry them on; one that is added and takes
+// over between two starts makes a copy that was not needed. A state without members, written by an earlier build,
+// adopts those of now.
 func (p *planner) comparePublished(ctx context.Context, out *plan, check *startCheck) error {
 	found, published, err := p.o.Source.Published(ctx, out.captured())
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// chunkPool bounds the memory of the way from the encoder to the sink: it has a fixed number of chunks, and get waits for one.
+// chunkPool bounds the memory of the way from the encoder to the sink: it has a fixed number of chunks, and get waits
+// for one.
 type chunkPool struct {
 	free    chan *cdc.Chunk
 	bytes   int           // a chunk's usual size

@@ -17,8 +17,8 @@ import (
 
 var seedFlag = flag.Uint64("seed", 0, "run the property test with this seed only")
 
-// TestExactlyOnceThroughFailures runs random transactions against captures that are killed, and a sink that fails, fences and
-// loses answers at random points: what is committed is exactly the expected list, in order.
+// TestExactlyOnceThroughFailures runs random transactions against captures that are killed, and a sink that fails,
+// fences and loses answers at random points: what is committed is exactly the expected list, in order.
 func TestExactlyOnceThroughFailures(t *testing.T) {
 	if *seedFlag != 0 {
 		synctest.Test(t, func(t *testing.T) { exactlyOnce(t, *seedFlag) })

@@ -33,8 +33,8 @@ func (s *session) copiesDue() (out []*table) {
 	return out
 }
 
-// publish adds the tables to the publication that are not in it. Later than at a first start, one that we may not add (its owner has
-// to) costs nothing but itself.
+// publish adds the tables to the publication that are not in it. Later than at a first start, one that we may not add
+// (its owner has to) costs nothing but itself.
 func (s *session) publish(ctx context.Context) error {
 	err := s.o.Source.EnsurePublication(ctx, s.capturable())
 	switch {
@@ -77,8 +77,9 @@ func (s *session) publishOne(ctx context.Context, t *table) error {
 	return nil
 }
 
-// notePublished keeps what publishes the tables that are about to be copied; the end of the copy writes it. It comes after
-// EnsurePublication and before the snapshot, so that as long as one of these members stays, everything after the snapshot is sent.
+// notePublished keeps what publishes the tables that are about to be copied; the end of the copy writes it. It comes
+// after EnsurePublication and before the snapshot, so that as long as one of these members stays, everything after the
+// snapshot is sent.
 func (s *session) notePublished(ctx context.Context, tables []*table) error {
 	listed := make([]*cdc.Table, len(tables))
 	for i, t := range tables {

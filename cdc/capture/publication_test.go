@@ -26,7 +26,8 @@ func TestMembersAreWritten(t *testing.T) {
 	})
 }
 
-// TestLeftWhileRunning: a table that is outside the publication at a reading, or was outside between two readings, is quarantined.
+// TestLeftWhileRunning: a table that is outside the publication at a reading, or was outside between two readings, is
+// quarantined.
 func TestLeftWhileRunning(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -124,7 +125,8 @@ func TestLeftWhileDown(t *testing.T) {
 	}
 }
 
-// TestMembersMoveOn: a member that was added later carries the table on when the first one goes, if a start came between.
+// TestMembersMoveOn: a member that was added later carries the table on when the first one goes, if a start came
+// between.
 func TestMembersMoveOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)

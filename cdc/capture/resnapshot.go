@@ -13,13 +13,14 @@ import (
 	"dirtbike/cdc"
 )
 
-// A table is copied again as a new generation (rule 13): its open markers, the rows of a temporary slot's snapshot, its end markers.
-// The main slot streams from where it stopped, so that nothing is lost of the others, and changes below the cut are published once.
+// A table is copied again as a new generation (rule 13): its open markers, the rows of a temporary slot's snapshot, its
+// end markers. The main slot streams from where it stopped, so that nothing is lost of the others, and changes below
+// the cut are published once.
 //
-// Everything is copied again under the next epoch (rule 1), from a new slot. The order is: (1) the state `renewing`, the next epoch
-// and the open markers of all tables are one commit; (2) the former slot is dropped; (3) the state `creating` is committed; (4) from
-// there it is a first start. Cut short before (3), only ResnapshotAll goes on, so that no slot is taken for the new one that is not;
-// cut short after it, any start does.
+// Everything is copied again under the next epoch (rule 1), from a new slot. The order is: (1) the state `renewing`,
+// the next epoch and the open markers of all tables are one commit; (2) the former slot is dropped; (3) the state
+// `creating` is committed; (4) from there it is a first start. Cut short before (3), only ResnapshotAll goes on, so
+// that no slot is taken for the new one that is not; cut short after it, any start does.
 
 // resnapshotRequest is what a capture does in place of following the log; nil is to follow it.
 type resnapshotRequest struct {
@@ -77,17 +78,17 @@ var errDone = errors.New("done")
 // ErrStillRefused says that a table was copied again and is quarantined again.
 var ErrStillRefused = errors.New("quarantined again")
 
-// Resnapshot makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of those that a
-// start would copy anyway; it returns once their copies are committed. A new policy, key or shape of these tables is taken for
-// acknowledged. It needs the slot to itself. Cut short at any point, the next start or call copies them from their beginning.
-// ErrStillRefused names a table whose rows cannot be carried; the others are copied.
+// Resnapshot makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of
+// those that a start would copy anyway; it returns once their copies are committed. A new policy, key or shape of these
+// tables is taken for acknowledged. It needs the slot to itself. Cut short at any point, the next start or call copies
+// them from their beginning. ErrStillRefused names a table whose rows cannot be carried; the others are copied.
 func (c *Capture) Resnapshot(ctx context.Context, tables []string) error {
 	return c.resnapshot(ctx, &resnapshotRequest{tables: tables})
 }
 
-// ResnapshotAll copies all tables again under the next epoch, from a new slot; a slot of that name is dropped. highWater is what others
-// than Kafka know of the pipeline: epoch and generations become higher than any there. It is the way out of every ErrGap, returns once
-// all copies are committed, and can be called again if it was cut short.
+// ResnapshotAll copies all tables again under the next epoch, from a new slot; a slot of that name is dropped.
+// highWater is what others than Kafka know of the pipeline: epoch and generations become higher than any there. It is
+// the way out of every ErrGap, returns once all copies are committed, and can be called again if it was cut short.
 func (c *Capture) ResnapshotAll(ctx context.Context, highWater cdc.HighWater) error {
 	return c.resnapshot(ctx, &resnapshotRequest{all: true, highWater: highWater})
 }

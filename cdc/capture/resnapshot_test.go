@@ -137,7 +137,8 @@ func TestResnapshotOfARowThatCannotBeCarried(t *testing.T) {
 	})
 }
 
-// TestChangesBelowTheCut: what the log says of a table before its copy may not fit the table any more; the copy has what became of it.
+// TestChangesBelowTheCut: what the log says of a table before its copy may not fit the table any more; the copy has
+// what became of it.
 func TestChangesBelowTheCut(t *testing.T) {
 	mismatch := errors.New("columns differ")
 	relation := cdc.Event{Kind: cdc.EventRelation, Described: &cdc.WireRelation{OID: 1, Schema: "public", Name: "a"}}
@@ -182,8 +183,8 @@ func TestChangesBelowTheCut(t *testing.T) {
 	}
 }
 
-// TestResnapshotAll: what stops a start with ErrGap, and some of what is refused, is fixed by it; nothing is skipped after its
-// snapshot and nothing comes twice.
+// TestResnapshotAll: what stops a start with ErrGap, and some of what is refused, is fixed by it; nothing is skipped
+// after its snapshot and nothing comes twice.
 func TestResnapshotAll(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -328,7 +329,8 @@ func TestResnapshotAllRefusals(t *testing.T) {
 	}
 }
 
-// TestResnapshotAllIsCutShort kills it at each step. Before the state is `creating` only ResnapshotAll goes on; after it any start does.
+// TestResnapshotAllIsCutShort kills it at each step. Before the state is `creating` only ResnapshotAll goes on; after
+// it any start does.
 func TestResnapshotAllIsCutShort(t *testing.T) {
 	for _, test := range []struct {
 		name    string

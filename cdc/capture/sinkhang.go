@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// unansweredTime is how long one call of the sink may take before the log says so: no error comes of it for up to a minute.
+	// unansweredTime is how long one call of the sink may take before the log says so: no error comes of it for up to a
+	// minute.
 	unansweredTime = 10 * time.Second
 	// unansweredAgain is how often the log says so at most.
 	unansweredAgain = time.Minute
@@ -21,8 +22,8 @@ const (
 // watchedSink is a sink that is seen to hang. It is asked by one goroutine at a time, as every sink.
 type watchedSink struct {
 	cdc.Sink
-	// asked is when the call that is under way began, since when calls have begun of which none got an answer, in Unix nanoseconds;
-	// 0: there is none.
+	// asked is when the call that is under way began, since when calls have begun of which none got an answer, in Unix
+	// nanoseconds; 0: there is none.
 	asked, since atomic.Int64
 }
 

@@ -23,8 +23,8 @@ type session struct {
 	relations relations
 }
 
-// run works until ctx ends or something fails; started is called when the start is through. errDone says that what was asked for is
-// done.
+// run works until ctx ends or something fails; started is called when the start is through. errDone says that what was
+// asked for is done.
 func (s *session) run(ctx context.Context, planner *planner, started func()) error {
 	if err := s.start(ctx, planner); err != nil {
 		return err
@@ -36,7 +36,8 @@ func (s *session) run(ctx context.Context, planner *planner, started func()) err
 	return s.follow(ctx)
 }
 
-// start brings the session to where it can follow the log: checks, slot, encoders, first copies (rules 1, 2, 4, 9, 13, 29).
+// start brings the session to where it can follow the log: checks, slot, encoders, first copies (rules 1, 2, 4, 9, 13,
+// 29).
 func (s *session) start(ctx context.Context, planner *planner) error {
 	slot, found, err := planner.slot(ctx)
 	if err != nil {
@@ -104,7 +105,8 @@ func (s *session) quarantine(t *table, reason error) error {
 	return nil
 }
 
-// prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it is refused.
+// prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it
+// is refused.
 func (s *session) prepare(ctx context.Context, t *table) error {
 	if t.quarantined() {
 		return nil
@@ -141,7 +143,8 @@ func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) err
 	return s.committer.commitNow(ctx, part{reached: &point, changed: changed})
 }
 
-// create is the first start (rule 4): state `creating` and the open markers, publication, slot, consistent point, copies.
+// create is the first start (rule 4): state `creating` and the open markers, publication, slot, consistent point,
+// copies.
 func (s *session) create(ctx context.Context) error {
 	s.report.log.Info("first start: creating publication and slot", zap.String("slot", s.o.Slot), zap.Int("tables", len(s.plan.tables)))
 	changed, err := s.deselect()
@@ -237,8 +240,8 @@ func (s *session) compared() (changed []cdc.StateChange) {
 	return changed
 }
 
-// open begins a new generation of each table: its open markers and its state are one transaction, committed before the snapshot
-// is taken. Other changes of the state go with it.
+// open begins a new generation of each table: its open markers and its state are one transaction, committed before the
+// snapshot is taken. Other changes of the state go with it.
 func (s *session) open(ctx context.Context, tables []*table, changed []cdc.StateChange) error {
 	c, err := s.committer.pool.get(ctx)
 	if err != nil {

@@ -197,8 +197,8 @@ func TestOpenComesBeforeTheSnapshot(t *testing.T) {
 	})
 }
 
-// TestChangedColumnsAreNamed: also those that changed while no capture ran. A state of an older build, which lists none, is brought up
-// to date by a start that finds the columns as they were.
+// TestChangedColumnsAreNamed: also those that changed while no capture ran. A state of an older build, which lists
+// none, is brought up to date by a start that finds the columns as they were.
 func TestChangedColumnsAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)

@@ -6,8 +6,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// startCheck compares the stored state with slot, source and config; any difference that could hide a gap stops the start with a choice.
-// It changes nothing.
+// startCheck compares the stored state with slot, source and config; any difference that could hide a gap stops the
+// start with a choice. It changes nothing.
 type startCheck struct {
 	slotName   string
 	partitions int32
@@ -151,8 +151,8 @@ func (c *startCheck) sameHashKeys() error {
 	return nil
 }
 
-// published refuses to go on where the publication is gone: what was changed meanwhile cannot be read through a new one,
-// and from Postgres 18 on the server says nothing of it.
+// published refuses to go on where the publication is gone: what was changed meanwhile cannot be read through a new
+// one, and from Postgres 18 on the server says nothing of it.
 func (c *startCheck) published(found bool) error {
 	if found {
 		return nil

@@ -110,7 +110,8 @@ func (s *status) table(t *table, rows int64) {
 	}
 }
 
-// skipped shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one is shown.
+// skipped shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one
+// is shown.
 func (s *status) skipped(t *cdc.Table, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

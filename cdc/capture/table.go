@@ -12,14 +12,16 @@ type table struct {
 	state cdc.TableState
 	// relation is the one whose rows are copied, and by which the table's markers are encoded.
 	relation *relation
-	// cut is the version of the present generation's snapshot: the copy has what became of every change before it. Zero: none is known.
+	// cut is the version of the present generation's snapshot: the copy has what became of every change before it.
+	// Zero: none is known.
 	cut cdc.Position
 	// warnedSkipped says that the log says already that changes before the cut are skipped.
 	warnedSkipped bool
 }
 
-// relation is one description of a relation of the source, and what encodes rows of that description. It is immutable: another
-// description is another relation with the same OID. A table has one; the leaves of a partitioned table would each have their own.
+// relation is one description of a relation of the source, and what encodes rows of that description. It is immutable:
+// another description is another relation with the same OID. A table has one; the leaves of a partitioned table would
+// each have their own.
 type relation struct {
 	table *table
 	// encoder is nil of a quarantined table.
@@ -57,8 +59,8 @@ func (t *table) copyDue() bool {
 	return false
 }
 
-// begun reports whether the state says that rows of this table are, or are being, written. (A dot in a name can make two tables'
-// full names equal.)
+// begun reports whether the state says that rows of this table are, or are being, written. (A dot in a name can make
+// two tables' full names equal.)
 func begun(t *cdc.Table, stored cdc.TableState) bool {
 	switch stored.Phase {
 	case cdc.TableCopying, cdc.TableStreaming, cdc.TableQuarantined:

@@ -9,9 +9,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// At a first start somebody is there to fix what does not fit, so everything must. Later nobody may be, and a stopped capture makes
-// Postgres keep its log: what cannot be captured then costs its own table only. One that was captured is quarantined, one that is
-// new is skipped, and a name in the config that nothing has any more is warned of.
+// At a first start somebody is there to fix what does not fit, so everything must. Later nobody may be, and a stopped
+// capture makes Postgres keep its log: what cannot be captured then costs its own table only. One that was captured is
+// quarantined, one that is new is skipped, and a name in the config that nothing has any more is warned of.
 
 // admit refuses what a start must not begin with.
 func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, database string) error {
@@ -32,8 +32,8 @@ func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, databa
 	return nil
 }
 
-// dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none. Together with a
-// name that matches nothing it is most likely a slip of the pen, which would cost a new copy.
+// dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none.
+// Together with a name that matches nothing it is most likely a slip of the pen, which would cost a new copy.
 func (p *planner) dropped(stored map[string]cdc.TableState) string {
 	unselected := p.o.Tables.UnselectedTables()
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
@@ -44,8 +44,8 @@ func (p *planner) dropped(stored map[string]cdc.TableState) string {
 	return ""
 }
 
-// unfit refuses with everything that is wrong with the tables, each problem once; nil if nothing is. What blocks the start of a table
-// may come of a misspelled name, which must be fixed first.
+// unfit refuses with everything that is wrong with the tables, each problem once; nil if nothing is. What blocks the
+// start of a table may come of a misspelled name, which must be fixed first.
 func unfit(unmatched []error, tables []*cdc.Table) error {
 	all := slices.Clone(unmatched)
 	for _, t := range tables {
@@ -82,9 +82,9 @@ func cannotBeCopied(t *cdc.Table, why error) error {
 	return cdc.Refused("%s cannot be copied", t.FullName()).Because(why).Keeps("Nothing was changed")
 }
 
-// planTable decides whether the stored state still fits the table. What the table itself has come to quarantines it; what only another
-// config can bring about (the policy, a name that its columns do not have, the prefix) is refused: it shows at the start of a process,
-// when nothing runs yet.
+// planTable decides whether the stored state still fits the table. What the table itself has come to quarantines it;
+// what only another config can bring about (the policy, a name that its columns do not have, the prefix) is refused: it
+// shows at the start of a process, when nothing runs yet.
 func (p *planner) planTable(m startMode, t *cdc.Table, stored cdc.TableState) (tablePlan, error) {
 	out := tablePlan{listed: t, stored: stored}
 	switch {
@@ -123,7 +123,8 @@ func (t tablePlan) quarantined(why error) tablePlan {
 	return t
 }
 
-// planRequested marks a table that was asked for by name for a copy. A new policy, key or shape is taken for acknowledged.
+// planRequested marks a table that was asked for by name for a copy. A new policy, key or shape is taken for
+// acknowledged.
 func (p *planner) planRequested(out tablePlan) (tablePlan, error) {
 	t, stored := out.listed, out.stored
 	switch {
@@ -155,8 +156,8 @@ func stillUnfit(t *cdc.Table, reason string) error {
 	return now.Then("%s", cdc.ResnapshotCommand(t.FullName()))
 }
 
-// changed says what has become of the table itself since its generation was opened; nil if nothing has. The policy of a column that
-// came or went changes the policy's fingerprint, too, so that this is asked first.
+// changed says what has become of the table itself since its generation was opened; nil if nothing has. The policy of a
+// column that came or went changes the policy's fingerprint, too, so that this is asked first.
 func changed(t *cdc.Table, stored cdc.TableState) error {
 	var why string
 	switch {

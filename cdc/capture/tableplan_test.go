@@ -51,8 +51,8 @@ func TestAFirstStartRefuses(t *testing.T) {
 	}
 }
 
-// TestLaterOnlyTheTableStops: what cannot be captured any more, or not at all, costs no other table anything, neither when the
-// session begins again nor in another process.
+// TestLaterOnlyTheTableStops: what cannot be captured any more, or not at all, costs no other table anything, neither
+// when the session begins again nor in another process.
 func TestLaterOnlyTheTableStops(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -122,7 +122,8 @@ func TestQuarantinedAndUnfit(t *testing.T) {
 	require.EqualError(t, stillUnfit(unfit, now.Error()), now.Error(), "it does not grow with every start")
 }
 
-// TestATableOfAnotherOwner: what we may not publish is skipped, or quarantined if it was captured; the owner can fix it.
+// TestATableOfAnotherOwner: what we may not publish is skipped, or quarantined if it was captured; the owner can fix
+// it.
 func TestATableOfAnotherOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)
@@ -239,8 +240,8 @@ func TestNamesThatMatchNothing(t *testing.T) {
 	})
 }
 
-// TestASlipOfThePen: a name that matches nothing is refused at the start of a process if a captured table lost its name with it;
-// while it runs, and for a table that is gone, it is not.
+// TestASlipOfThePen: a name that matches nothing is refused at the start of a process if a captured table lost its name
+// with it; while it runs, and for a table that is gone, it is not.
 func TestASlipOfThePen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := followed(t)

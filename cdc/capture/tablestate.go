@@ -17,14 +17,15 @@ const (
 	generationOpened tableEvent = "a generation is opened"
 	// copyEnded: all rows of the copy and its end markers are written.
 	copyEnded tableEvent = "its copy has ended"
-	// copyNeeded: what was copied is not enough any more. It was asked for, the topic was deleted, or the table was outside the
-	// publication while no capture ran.
+	// copyNeeded: what was copied is not enough any more. It was asked for, the topic was deleted, or the table was
+	// outside the publication while no capture ran.
 	copyNeeded tableEvent = "it needs a new copy"
 	// tableRefused: from here on its changes cannot be carried, or may be unknown.
 	tableRefused tableEvent = "it is quarantined"
 	// tableDeselected: the config does not name it any more, or it is gone.
 	tableDeselected tableEvent = "it is no longer named"
-	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written counts.
+	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written
+	// counts.
 	pipelineRestarted tableEvent = "the pipeline starts again"
 )
 
@@ -104,8 +105,8 @@ func (t *table) ended(rows int64, cut cdc.Position) error {
 	return nil
 }
 
-// quarantine takes the table out (failure has three scopes: a row, a table, the pipeline): its changes are no longer written, the
-// others' are. The reason is stored as text and read with cdc.ParseProblem.
+// quarantine takes the table out (failure has three scopes: a row, a table, the pipeline): its changes are no longer
+// written, the others' are. The reason is stored as text and read with cdc.ParseProblem.
 func (t *table) quarantine(reason error) error {
 	fresh := !begun(t.listed, t.state)
 	if err := t.on(tableRefused); err != nil {

@@ -160,8 +160,8 @@ func (s awaySink) Peek(ctx context.Context) (*cdc.State, error) {
 	return s.Sink.Peek(ctx)
 }
 
-// TestAnUnreachableServerFencesNobody: a second start that cannot reach Postgres or Kafka tries on for a while, and says so; once it
-// reaches them it takes over. If it never does it ends, and says what to do.
+// TestAnUnreachableServerFencesNobody: a second start that cannot reach Postgres or Kafka tries on for a while, and
+// says so; once it reaches them it takes over. If it never does it ends, and says what to do.
 func TestAnUnreachableServerFencesNobody(t *testing.T) {
 	var away atomic.Bool
 	for name, change := range map[string]func(o *Options, _ *fakeTables){
@@ -300,8 +300,8 @@ func TestAStartIsTriedOnce(t *testing.T) {
 	})
 }
 
-// TestAMisfitOfTheConfig: with the columns as they were it can only be the config's, at the start of a process; in all other cases it is
-// the table's own, which is quarantined.
+// TestAMisfitOfTheConfig: with the columns as they were it can only be the config's, at the start of a process; in all
+// other cases it is the table's own, which is quarantined.
 func TestAMisfitOfTheConfig(t *testing.T) {
 	for _, phase := range []cdc.TablePhase{cdc.TableStreaming, cdc.TableCopying} {
 		synctest.Test(t, func(t *testing.T) {
