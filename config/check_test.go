@@ -160,7 +160,8 @@ func TestPoliciesAreListed(t *testing.T) {
 	require.Equal(t, []string{"keep", "drop", "mask", "hash", "zip3", "year"}, config.Policy("").Values())
 }
 
-// TestNothingTwice: what is proposed for a name that is gone does not stand in the file already, where it would be there twice.
+// TestNothingTwice: what is proposed for a name that is gone does not stand in the file already, where it would be
+// there twice.
 func TestNothingTwice(t *testing.T) {
 	c := parse(t, `source: {url: "postgres://u@h/d", tables: [sales.orders, sales.order], keys: {sales.orders: [id, nr], sales.order: [id]}}
 kafka: {brokers: ["k:9092"]}

@@ -10,8 +10,8 @@ import (
 
 // Config is one whole file: everything a pipeline needs to know. Values are complete (defaults applied, references
 // resolved) and checked against each other, but nothing in it has been compared with a living server yet: see
-// [Source.CheckGlobs], [Source.CheckKeys], [Privacy.Check] and [Privacy.CheckRenamed]. It is not changed after Parse; reading it is safe
-// from many goroutines.
+// [Source.CheckGlobs], [Source.CheckKeys], [Privacy.Check] and [Privacy.CheckRenamed]. It is not changed after Parse;
+// reading it is safe from many goroutines.
 type Config struct {
 	// Where the changes come from: a Postgres database.
 	Source Source `yaml:"source" required:"true"`
@@ -21,7 +21,8 @@ type Config struct {
 	Registry Registry `yaml:"registry" required:"true"`
 	// Where the tables are kept equal to Postgres.
 	ClickHouse ClickHouse `yaml:"clickhouse" required:"true"`
-	// What may leave Postgres, column by column. Without this section everything may (mode open), and dirtbike warns at each start.
+	// What may leave Postgres, column by column. Without this section everything may (mode open), and dirtbike warns at
+	// each start.
 	Privacy *Privacy `yaml:"privacy"`
 	// Aggregates kept exact in ClickHouse. Not supported by this release: a list that is not empty is refused.
 	Rollups []Rollup `yaml:"rollups"`
@@ -36,8 +37,8 @@ type Config struct {
 // maxConfig is the largest config file, in bytes: anything larger is another file, or a device.
 const maxConfig = 1 << 20
 
-// Load reads and parses the file at path, which may be a pipe; it reads at most 1 MiB. Relative ${file:…} references and
-// certificate paths start at its folder. Flags that override the file are set by overrides, before the validation.
+// Load reads and parses the file at path, which may be a pipe; it reads at most 1 MiB. Relative ${file:…} references
+// and certificate paths start at its folder. Flags that override the file are set by overrides, before the validation.
 func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	data, err := readAtMost(path, maxConfig)
 	if err != nil {
@@ -49,9 +50,9 @@ func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	return Parse(path, data, overrides...)
 }
 
-// Parse decodes data strictly, resolves its references, fills in defaults and validates. The name is in errors, and
-// its folder is where relative paths start. The overrides change what was decoded, before it is validated. The error, if any, is an
-// [Errors]: every problem found, in the order of lines.
+// Parse decodes data strictly, resolves its references, fills in defaults and validates. The name is in errors, and its
+// folder is where relative paths start. The overrides change what was decoded, before it is validated. The error, if
+// any, is an [Errors]: every problem found, in the order of lines.
 func Parse(name string, data []byte, overrides ...func(*Config)) (*Config, error) {
 	d := &decoder{dir: filepath.Dir(name), at: newPositions(name)}
 	cfg := &Config{at: d.at}

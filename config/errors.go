@@ -168,7 +168,8 @@ const (
 	removeIt = "remove it"
 )
 
-// tryNearest is the way out of a name that does not exist: the candidate nearest to it, else a list of them, or what else to do.
+// tryNearest is the way out of a name that does not exist: the candidate nearest to it, else a list of them, or what
+// else to do.
 func tryNearest(word string, candidates []string, or string) string {
 	if best := Nearest(word, candidates); best != "" {
 		return strconv.Quote(best)
@@ -183,8 +184,8 @@ func tryNearest(word string, candidates []string, or string) string {
 	return fmt.Sprintf("one of %s%s; or %s", strings.Join(names, ", "), more, or)
 }
 
-// tryFree is tryNearest, where a name may stand only once and others are taken: what is nearest to one of these is only to be removed,
-// since it would be there twice, or another's.
+// tryFree is tryNearest, where a name may stand only once and others are taken: what is nearest to one of these is only
+// to be removed, since it would be there twice, or another's.
 func tryFree(word string, candidates, taken []string, or string) string {
 	if slices.Contains(taken, Nearest(word, candidates)) {
 		return or

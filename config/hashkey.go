@@ -40,8 +40,8 @@ func (c *Config) HashKey() (id string, key []byte, err error) {
 	return c.ExistingHashKey()
 }
 
-// ExistingHashKey is HashKey for programs that only read: a file that is not there is an error that wraps fs.ErrNotExist, since another
-// key than the one that capture uses would make every hash look different.
+// ExistingHashKey is HashKey for programs that only read: a file that is not there is an error that wraps
+// fs.ErrNotExist, since another key than the one that capture uses would make every hash look different.
 func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 	switch {
 	case !c.Privacy.Hashes():
@@ -81,7 +81,8 @@ func (c *Config) HashKeyMissing() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// HashKeyFile is the file of a key made by dirtbike, in the folder of the config: "dirtbike.hash.key" for "dirtbike.yaml".
+// HashKeyFile is the file of a key made by dirtbike, in the folder of the config: "dirtbike.hash.key" for
+// "dirtbike.yaml".
 func (c *Config) HashKeyFile() string {
 	path := c.Path()
 	return strings.TrimSuffix(path, filepath.Ext(path)) + ".hash.key"

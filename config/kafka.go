@@ -8,7 +8,8 @@ type Kafka struct {
 	Brokers []string `yaml:"brokers" required:"true" example:"[\"kafka:9092\"]"`
 	// First part of every topic's name, <prefix>.<schema>.<table>.
 	Prefix string `yaml:"prefix" default:"dirtbike" pattern:"^[A-Za-z][A-Za-z0-9_]*$"`
-	// Partitions of every topic of the pipeline, chosen once: a difference from the count that was stored at the first start stops capture, since keys would move between partitions.
+	// Partitions of every topic of the pipeline, chosen once: a difference from the count that was stored at the first
+	// start stops capture, since keys would move between partitions.
 	Partitions int `yaml:"partitions" default:"6" min:"1" max:"10000"`
 	// Copies of a new topic. 0 means 3, or the number of brokers where there are fewer.
 	Replication int `yaml:"replication" default:"0" min:"0" max:"32"`
@@ -16,7 +17,8 @@ type Kafka struct {
 	ReplayHorizon time.Duration `yaml:"replay_horizon" default:"168h" min:"1s"`
 	// Most bytes that one Kafka transaction holds; a larger Postgres transaction is published in several.
 	MaxTransaction ByteSize `yaml:"max_transaction" default:"256MB" min:"64KB"`
-	// After this long without an end the broker aborts a Kafka transaction. At most the broker's transaction.max.timeout.ms.
+	// After this long without an end the broker aborts a Kafka transaction. At most the broker's
+	// transaction.max.timeout.ms.
 	TransactionTimeout time.Duration `yaml:"transaction_timeout" default:"60s" min:"1s" max:"15m"`
 	// Largest record, and max.message.bytes of new topics.
 	MaxMessageBytes ByteSize `yaml:"max_message_bytes" default:"16MB" min:"64KB" max:"1GB"`

@@ -13,7 +13,8 @@ import (
 	"dirtbike/config"
 )
 
-// TestPipes: a config may come out of a pipe, also as a shell's <(…); one that nobody writes to is refused, and not waited for.
+// TestPipes: a config may come out of a pipe, also as a shell's <(…); one that nobody writes to is refused, and not
+// waited for.
 func TestPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))

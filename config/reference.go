@@ -52,8 +52,8 @@ func (d *decoder) expand(text string, at place, path keyPath) (expanded string, 
 	}
 }
 
-// resolve returns what a reference (the text between the braces) stands for. The problem does not repeat the reference: without a scheme
-// it could be anything, a password with "${" in it too.
+// resolve returns what a reference (the text between the braces) stands for. The problem does not repeat the reference:
+// without a scheme it could be anything, a password with "${" in it too.
 func resolve(reference, dir string) (string, *cdc.Problem) {
 	scheme, name, _ := strings.Cut(reference, ":")
 	switch {
@@ -118,8 +118,8 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	return readAtMost(path, limit)
 }
 
-// readAtMost reads anything that can be opened, also a pipe or a device, but at most one byte beyond limit. Opening a pipe does not wait
-// for a writer; reading waits for one that has it open.
+// readAtMost reads anything that can be opened, also a pipe or a device, but at most one byte beyond limit. Opening a
+// pipe does not wait for a writer; reading waits for one that has it open.
 func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -14,8 +14,8 @@ const (
 	rotatesLogin = "login" // of an address: user, password and what concerns TLS, but not where it leads
 )
 
-// Fixed lists the keys, in the order of the file's sections, in which next differs and that a running process cannot take over: all but
-// credentials and what concerns TLS. Values are never part of it.
+// Fixed lists the keys, in the order of the file's sections, in which next differs and that a running process cannot
+// take over: all but credentials and what concerns TLS. Values are never part of it.
 func (c *Config) Fixed(next *Config) []string {
 	return differing(reflect.ValueOf(*c), reflect.ValueOf(*next), nil)
 }
@@ -53,8 +53,8 @@ func sameAddress(was, is string) bool {
 	return was == is || slices.Equal(addressOf(was), addressOf(is))
 }
 
-// addressOf gives what of an address (a URL, or libpq's "key=value" form) is no login, in an order of its own. What is malformed is
-// taken for part of the address, so that it has to stay as it is.
+// addressOf gives what of an address (a URL, or libpq's "key=value" form) is no login, in an order of its own. What is
+// malformed is taken for part of the address, so that it has to stay as it is.
 func addressOf(text string) []string {
 	scheme, rest, isURL := strings.Cut(text, "://")
 	if isURL && schemes.MatchString(scheme) {
@@ -70,7 +70,8 @@ func addressOf(text string) []string {
 	return parts
 }
 
-// addressOfURL takes a URL apart by hand: net/url does not know several hosts, and one without a host may name it in the query.
+// addressOfURL takes a URL apart by hand: net/url does not know several hosts, and one without a host may name it in
+// the query.
 func addressOfURL(scheme, rest string) []string {
 	rest, fragment, _ := strings.Cut(rest, "#")
 	rest, query, _ := strings.Cut(rest, "?")
@@ -93,10 +94,12 @@ func addressOfURL(scheme, rest string) []string {
 // schemes are what URLs begin with; in libpq's form "://" can only stand in a value.
 var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 
-// keyword is one setting of libpq's form: a value with spaces is quoted, and a backslash takes the next character as it is.
+// keyword is one setting of libpq's form: a value with spaces is quoted, and a backslash takes the next character as it
+// is.
 var keyword = regexp.MustCompile(`(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s\\])*)`)
 
-// logins are parameters of addresses that belong to the login, or to its encryption, in addition to those that begin with "ssl".
+// logins are parameters of addresses that belong to the login, or to its encryption, in addition to those that begin
+// with "ssl".
 var logins = []string{"user", "username", "password", "passfile", "channel_binding", "require_auth", "secure", "skip_verify"}
 
 func isLogin(parameter string) bool {

@@ -11,7 +11,8 @@ import (
 	"dirtbike/config"
 )
 
-// TestFixed: a running process takes over credentials and what concerns TLS; every other difference is named, without a value.
+// TestFixed: a running process takes over credentials and what concerns TLS; every other difference is named, without a
+// value.
 func TestFixed(t *testing.T) {
 	const sections = "registry: {url: \"http://r:8081\"}\nclickhouse: {url: \"clickhouse://c:9000\"}\n"
 	whole := func(source, kafka, more string) string {

@@ -34,7 +34,8 @@ type LoadLimits struct {
 	BatchBytes ByteSize `yaml:"batch_bytes" default:"64MB" min:"64KB"`
 	// Longest time that a change waits for its batch to fill.
 	FlushInterval time.Duration `yaml:"flush_interval" default:"50ms" min:"1ms" max:"1m"`
-	// Most memory for records that are fetched but not yet written; when it is used up, fetching waits. At least batch_bytes.
+	// Most memory for records that are fetched but not yet written; when it is used up, fetching waits. At least
+	// batch_bytes.
 	Memory ByteSize `yaml:"memory" default:"256MB" min:"1MB"`
 }
 
@@ -50,9 +51,11 @@ type Rollup struct {
 
 // Ops is how operators see the process: health and metrics.
 type Ops struct {
-	// Address of the health and metrics endpoints, host:port. Port 0 takes a free one and prints it. One that other hosts reach needs a token, tls, or both.
+	// Address of the health and metrics endpoints, host:port. Port 0 takes a free one and prints it. One that other hosts
+	// reach needs a token, tls, or both.
 	Listen string `yaml:"listen" default:"127.0.0.1:8085"`
-	// What a request must send, as "Authorization: Bearer …", except for /livez, since probes cannot send it; never printed. At least 16 letters, digits or any of -._~+/=.
+	// What a request must send, as "Authorization: Bearer …", except for /livez, since probes cannot send it; never
+	// printed. At least 16 letters, digits or any of -._~+/=.
 	Token Secret `yaml:"token" rotates:"all" example:"\"${file:secrets/ops.token}\""`
 	// Answer over https only.
 	TLS *ServerTLS `yaml:"tls"`

@@ -10,7 +10,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// TLS is how a connection is encrypted. Each value is the path of a PEM file, relative to the config, or the PEM text itself.
+// TLS is how a connection is encrypted. Each value is the path of a PEM file, relative to the config, or the PEM text
+// itself.
 type TLS struct {
 	// Authorities to trust instead of the system's: a PEM file or text.
 	CA string `yaml:"ca"`
@@ -22,21 +23,22 @@ type TLS struct {
 	at *positions
 }
 
-// ServerTLS is how the endpoints of this process are encrypted. Each value is the path of a PEM file, relative to the config, or the
-// PEM text itself.
+// ServerTLS is how the endpoints of this process are encrypted. Each value is the path of a PEM file, relative to the
+// config, or the PEM text itself.
 type ServerTLS struct {
 	// Certificate that is shown to clients, with those between it and the authority: a PEM file or text.
 	Cert string `yaml:"cert" required:"true" rotates:"all" example:"ops.pem"`
 	// Key of the certificate: a PEM file or text; never printed.
 	Key Secret `yaml:"key" required:"true" rotates:"all" example:"ops.key"`
-	// Authorities of client certificates. With it a request without such a certificate is refused, except for /livez. A PEM file or text.
+	// Authorities of client certificates. With it a request without such a certificate is refused, except for /livez. A
+	// PEM file or text.
 	CA string `yaml:"ca" rotates:"all"`
 
 	at *positions
 }
 
-// Client returns the settings for crypto/tls (TLS 1.2 at least), reading the files again at each call. A nil TLS gives nil: no
-// encryption. Certificates of servers are always verified. Errors never repeat a value.
+// Client returns the settings for crypto/tls (TLS 1.2 at least), reading the files again at each call. A nil TLS gives
+// nil: no encryption. Certificates of servers are always verified. Errors never repeat a value.
 func (t *TLS) Client() (*tls.Config, error) {
 	if t == nil {
 		return nil, nil //nolint:nilnil // nil is what drivers take for "no TLS"
@@ -59,9 +61,9 @@ func (t *TLS) Client() (*tls.Config, error) {
 	return settings, nil
 }
 
-// Server returns the settings for crypto/tls (TLS 1.2 at least), reading the files again at each call. A client's certificate is
-// verified if it shows one; whether it had to is the caller's to ask (ClientCAs is nil without ca). A nil ServerTLS gives nil: no
-// encryption. Errors never repeat a value.
+// Server returns the settings for crypto/tls (TLS 1.2 at least), reading the files again at each call. A client's
+// certificate is verified if it shows one; whether it had to is the caller's to ask (ClientCAs is nil without ca). A
+// nil ServerTLS gives nil: no encryption. Errors never repeat a value.
 func (s *ServerTLS) Server() (*tls.Config, error) {
 	if s == nil {
 		return nil, nil //nolint:nilnil // nil is what servers take for "no TLS"

@@ -169,7 +169,8 @@ func (v *validator) ops(o Ops) {
 	}
 }
 
-// isLoopback reports whether an address with that host is reached from this machine only; a name other than localhost may be anything.
+// isLoopback reports whether an address with that host is reached from this machine only; a name other than localhost
+// may be anything.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()

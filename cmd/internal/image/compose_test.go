@@ -143,8 +143,9 @@ func TestCompose(t *testing.T) {
 	require.Equal(t, last(all, "workdir")[0]+"/dirtbike.yaml", d.Volumes[0].Target, "the verbs find it without --config")
 }
 
-// TestComposeRunsAnyVerb: what docker/README.md runs in a container of its own is the image's entrypoint and a verb, beside or in place of the
-// one that captures: no name and no port of the host stands in the way, and config and secrets are the same.
+// TestComposeRunsAnyVerb: what docker/README.md runs in a container of its own is the image's entrypoint and a verb,
+// beside or in place of the one that captures: no name and no port of the host stands in the way, and config and
+// secrets are the same.
 func TestComposeRunsAnyVerb(t *testing.T) {
 	d := stack(t).Services["dirtbike"]
 	require.Empty(t, d.Entrypoint)
@@ -205,8 +206,8 @@ func TestComposeFaultsAreFound(t *testing.T) {
 	require.Error(t, err, "the file's own form is checked")
 }
 
-// TestSecrets: the script makes every secret that compose.yaml names, readable by the containers' users, and never another one in the
-// place of one that is there.
+// TestSecrets: the script makes every secret that compose.yaml names, readable by the containers' users, and never
+// another one in the place of one that is there.
 func TestSecrets(t *testing.T) {
 	dir := t.TempDir()
 	script := filepath.Join(dir, "secrets.sh")

@@ -49,8 +49,8 @@ func cache(t *testing.T) string {
 	return filepath.Join(dir, "dirtbike")
 }
 
-// startKafka starts Apache Kafka from the environment of compose.yaml, by the image's own code that makes the broker's config of it,
-// and gives the address that stands for kafka:9092. Only addresses and the data's folder are others.
+// startKafka starts Apache Kafka from the environment of compose.yaml, by the image's own code that makes the broker's
+// config of it, and gives the address that stands for kafka:9092. Only addresses and the data's folder are others.
 func startKafka(t *testing.T, s types.ServiceConfig) string {
 	t.Helper()
 	jars, dir := kafkaJars(t, s), t.TempDir()
@@ -113,8 +113,8 @@ type running struct {
 	log     lockedBuffer // its stdout and stderr
 }
 
-// background runs a command until the test ends; what it wrote is shown if the test fails. Its death signal comes when this process
-// ends: the thread that starts it must stay.
+// background runs a command until the test ends; what it wrote is shown if the test fails. Its death signal comes when
+// this process ends: the thread that starts it must stay.
 func background(t *testing.T, command *exec.Cmd) *running {
 	t.Helper()
 	r := &running{command: command}

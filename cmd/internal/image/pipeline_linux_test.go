@@ -49,10 +49,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// TestTheStackOfComposeIsAPipeline starts every part as compose.yaml says, but for addresses and folders: real Postgres with its
-// settings and init.sql, Apache Kafka from its environment, ClickHouse with users.xml, the image's binary as the image's user, with
-// dirtbike.yaml. The registry alone is another one. Rows that are there, and rows that come, must be equal; the health check must
-// pass, and Prometheus' token open /metrics.
+// TestTheStackOfComposeIsAPipeline starts every part as compose.yaml says, but for addresses and folders: real Postgres
+// with its settings and init.sql, Apache Kafka from its environment, ClickHouse with users.xml, the image's binary as
+// the image's user, with dirtbike.yaml. The registry alone is another one. Rows that are there, and rows that come,
+// must be equal; the health check must pass, and Prometheus' token open /metrics.
 func TestTheStackOfComposeIsAPipeline(t *testing.T) {
 	embeddedtest.Tools(t, "npm")
 	p := stack(t)

@@ -18,8 +18,8 @@ const (
 	medianLinesOfFunction = 10
 )
 
-// mostTextAssertions is how many assertions on the text of errors the tests have: those for which the text is a contract. All others
-// compare kinds and fields of a cdc.Problem. The number may only go down.
+// mostTextAssertions is how many assertions on the text of errors the tests have: those for which the text is a
+// contract. All others compare kinds and fields of a cdc.Problem. The number may only go down.
 const mostTextAssertions = 182
 
 // function is one function or method outside tests.
@@ -77,8 +77,8 @@ func functionFaults(all []source) ([]string, error) {
 	return faults, nil
 }
 
-// textAssertions lists the assertions on the text of errors in tests. That a text does not hold something is none: that is how tests show
-// that no secret or row value is printed.
+// textAssertions lists the assertions on the text of errors in tests. That a text does not hold something is none: that
+// is how tests show that no secret or row value is printed.
 func textAssertions(all []source) (found []string, err error) {
 	err = goFiles(all, true, func(f source, set *token.FileSet, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {

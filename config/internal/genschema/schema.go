@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -71,6 +72,7 @@ func addTags(section reflect.Type, schema *jsonschema.Schema) error {
 		if !ok {
 			return fmt.Errorf("the schema has no property %s of %s", name, section)
 		}
+		property.Description = strings.ReplaceAll(property.Description, "\n", " ")
 		if property.Description == "" {
 			return fmt.Errorf("%s.%s has no doc comment", section, field.Name)
 		}
