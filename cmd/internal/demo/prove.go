@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/demo/clinic"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/verify"
@@ -75,11 +76,7 @@ func (d *demo) compareETL(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the ETL query on ClickHouse: %w", err)
 	}
-	w := table.NewWriter()
-	w.SetStyle(table.StyleLight)
-	right := text.AlignRight
-	w.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right, AlignHeader: right}, {Number: 3, Align: right, AlignHeader: right}})
-	w.AppendHeader(table.Row{"", "time", "rows", "digest of the answer"})
+	w := console.NewTable(table.Row{"", "time", "rows", "digest of the answer"}, 2, 3)
 	for _, side := range []struct {
 		name   string
 		answer clinic.Result

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"dirtbike/cmd/internal/console"
+
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 )
@@ -40,7 +42,7 @@ func (s *screen) say(format string, args ...any) {
 	defer s.mu.Unlock()
 	var lines []string
 	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-		lines = append(lines, wrapped(line, s.room())...)
+		lines = append(lines, s.wrapped(line)...)
 	}
 	s.draw(lines, s.block)
 }
@@ -53,7 +55,7 @@ func (s *screen) note(line string) {
 		fmt.Fprintln(s.out, line)
 		return
 	}
-	lines := wrapped(line, s.room())
+	lines := s.wrapped(line)
 	s.notes = append(s.notes, lines...)
 	s.draw(nil, append(slices.Clone(s.block), lines...))
 }
@@ -120,6 +122,24 @@ func (s *screen) draw(lines, block []string) {
 // room is how many columns a line may take, 0 if that is unknown: one less than the terminal has, since erasing the
 // rest of a full line would take its last character.
 func (s *screen) room() int { return max(s.columns()-1, 0) }
+
+// wrapped breaks a line that has no room; what follows is indented as the line is.
+func (s *screen) wrapped(line string) []string {
+	if room := s.room(); room > 0 && text.StringWidthWithoutEscSequences(line) > room {
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		return console.Wrap(line, indent, indent, room)
+	}
+	return []string{line}
+}
+
+// fitting leaves from a URL that is wider than the terminal what Postgres' clients take for granted, so that it is not
+// broken.
+func (s *screen) fitting(url string) string {
+	if room := s.room(); room > 0 && len(console.Indent+url) > room {
+		return strings.TrimSuffix(url, "?sslmode=disable")
+	}
+	return url
+}
 
 // askColumns gives the width of the terminal, 0 if there is none.
 func (s *screen) askColumns() int {

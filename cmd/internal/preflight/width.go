@@ -26,50 +26,22 @@ func tableOf(checks []Check, width int) string {
 		name = max(name, prettytext.StringWidth(c.Slug))
 		subject = max(subject, prettytext.StringWidth(console.Printable(c.Subject)))
 	}
-	t := pretty.NewWriter()
-	t.SetStyle(pretty.StyleLight)
 	const mark, edges = 1, 3 // of each column: a line and a space on both sides
 	if width < stackedWidth {
 		found := width - mark - name - 3*edges - 1
-		t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 3, WidthMax: found, WidthMaxEnforcer: softly}})
-		t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "FOUND"})
+		t := console.NewTable(pretty.Row{"", strings.ToUpper(checks[0].Part), "FOUND"})
+		t.SetColumnConfigs([]pretty.ColumnConfig{console.AtMost(3, found)})
 		for _, c := range checks {
-			t.AppendRow(pretty.Row{marks[c.Level], c.Slug + "\n" + softly(console.Printable(c.Subject), name), console.Printable(c.Message)})
+			t.AppendRow(pretty.Row{marks[c.Level], c.Slug + "\n" + console.WrapCell(console.Printable(c.Subject), name), console.Printable(c.Message)})
 		}
 		return t.Render()
 	}
 	room := width - mark - name - 4*edges - 1
 	subject = max(min(subject, int(subjectShare*float64(room))), len("WHAT"))
-	t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 3, WidthMax: subject, WidthMaxEnforcer: softly}, {Number: 4, WidthMax: room - subject, WidthMaxEnforcer: softly}})
-	t.AppendHeader(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
+	t := console.NewTable(pretty.Row{"", strings.ToUpper(checks[0].Part), "WHAT", "FOUND"})
+	t.SetColumnConfigs([]pretty.ColumnConfig{console.AtMost(3, subject), console.AtMost(4, room-subject)})
 	for _, c := range checks {
 		t.AppendRow(pretty.Row{marks[c.Level], c.Slug, console.Printable(c.Subject), console.Printable(c.Message)})
 	}
 	return t.Render()
-}
-
-// softly breaks a text between words, and within one only if it is wider than a line, which has room for one character at least.
-func softly(text string, width int) string {
-	width = max(width, 2)
-	var lines []string
-	line := ""
-	for _, word := range strings.Split(text, " ") {
-		for {
-			joined := word
-			if line != "" {
-				joined = line + " " + word
-			}
-			if prettytext.StringWidth(joined) <= width {
-				line = joined
-				break
-			}
-			if line != "" {
-				lines, line = append(lines, line), ""
-				continue
-			}
-			head := prettytext.Trim(word, width)
-			lines, word = append(lines, head), strings.TrimPrefix(word, head)
-		}
-	}
-	return strings.Join(append(lines, line), "\n")
 }

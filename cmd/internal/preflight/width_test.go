@@ -46,12 +46,3 @@ func TestWidth(t *testing.T) {
 		}
 	}
 }
-
-// TestSoftly breaks between words, and loses no character.
-func TestSoftly(t *testing.T) {
-	require.Equal(t, "a quoted\nstring", softly("a quoted string", 10))
-	require.Equal(t, "abcdefghij\nklm no", softly("abcdefghijklm no", 10))
-	require.Equal(t, "a\nbbbbbbbbbb\nbb c", softly("a bbbbbbbbbbbb c", 10))
-	require.Equal(t, "患\n者", softly("患者", 1))
-	require.Empty(t, softly("", 10))
-}

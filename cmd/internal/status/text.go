@@ -103,15 +103,11 @@ func (s Status) writeTables(w io.Writer, width int) error {
 }
 
 func (s Status) rendered(notes bool) string {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	right := prettytext.AlignRight
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: right}, {Number: 5, Align: right}})
 	header := table.Row{"TABLE", "PHASE", "ROWS", "EXACT", "DEAD LETTERS"}
 	if notes {
 		header = append(header, "NOTE")
 	}
-	t.AppendHeader(header)
+	t := console.NewTable(header, 3, 5)
 	for i := range s.Tables {
 		row := &s.Tables[i]
 		exact := "no"

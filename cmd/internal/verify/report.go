@@ -9,7 +9,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
@@ -52,11 +51,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 
 // WriteText writes a table for people, why tables could not be compared, and a sentence.
 func (r Report) WriteText(w io.Writer) error {
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"TABLE", "ROWS IN POSTGRES", "ROWS IN CLICKHOUSE", "DIFFERING KEYS", "EQUAL"})
-	right := text.AlignRight
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, {Number: 4, Align: right}})
+	t := console.NewTable(table.Row{"TABLE", "ROWS IN POSTGRES", "ROWS IN CLICKHOUSE", "DIFFERING KEYS", "EQUAL"}, 2, 3, 4)
 	why := ""
 	for _, row := range r.Tables {
 		name := console.Printable(row.Table)

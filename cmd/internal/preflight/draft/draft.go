@@ -191,11 +191,9 @@ const noteWidth = 60
 
 // WriteText writes the tables for people.
 func (d *Draft) WriteText(w io.Writer) error {
-	t := pretty.NewWriter()
-	t.SetStyle(pretty.StyleLight)
+	t := console.NewTable(pretty.Row{"TABLE", "SIZE", "ROWS, ABOUT", "KEY", "REPLICA IDENTITY", "IN THE WAY"})
 	right := prettytext.AlignRight
-	t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, {Number: 6, WidthMax: noteWidth, WidthMaxEnforcer: prettytext.WrapSoft}})
-	t.AppendHeader(pretty.Row{"TABLE", "SIZE", "ROWS, ABOUT", "KEY", "REPLICA IDENTITY", "IN THE WAY"})
+	t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, console.AtMost(6, noteWidth)})
 	for _, table := range d.Tables {
 		notes := table.Notes
 		if table.Obstacle != "" {
