@@ -2,24 +2,33 @@ package clickhouse
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/consume"
 )
 
-// startOffsets decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
-// session start anew, so ClickHouse being away is waited for here.
-func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+// What is tried and asks Kafka.
+const (
+	beInGroup    = "stay in the consumer group"
+	readMetadata = "read the topics' metadata"
+)
+
+func (l *Loader) groupOptions() consume.Options {
+	return consume.Options{
+		Kafka: l.o.Kafka, Group: l.o.Group, Instance: l.o.Instance, Prefix: l.o.Prefix,
+		FetchBytes: int32(min(l.o.MemoryBytes/fetchShare, 32<<20)), //nolint:gosec // small
+		Assigned:   l.assigned, Revoked: l.revoked, Joined: func() { l.status.recovered(beInGroup) }, Fenced: func(err error) { l.halt(err) },
+	}
+}
+
+// assigned decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group session begin
+// again, so ClickHouse being away is waited for here.
+func (l *Loader) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
@@ -27,15 +36,7 @@ func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32
 	defer context.AfterFunc(l.running, cancel)()
 	began := time.Now()
 	err := l.retry(ctx, "find the start offsets", func(ctx context.Context) error {
-		err := l.assign(ctx, assigned)
-		switch {
-		case time.Since(began) < unknownPatience:
-		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			return fmt.Errorf("%w: %w; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrTopicChanged, err)
-		case errors.Is(err, errAhead):
-			return fmt.Errorf("%w: %w", ErrGap, err)
-		}
-		return err
+		return consume.Final(l.assign(ctx, offsets), began)
 	})
 	if err != nil {
 		if ctx.Err() == nil {
@@ -43,103 +44,31 @@ func (l *Loader) startOffsets(ctx context.Context, assigned map[string]map[int32
 		}
 		return nil, err
 	}
-	l.hold()
-	return assigned, nil
+	l.others.Pause(l.group.Client, l.topics)
+	return offsets, nil
 }
-
-// unknownPatience is how long a broker may not have heard of a topic that another one names.
-const unknownPatience = 15 * time.Second
-
-// checkTopics looks whether a topic was deleted and made again while it is being loaded, or all of them are gone.
-func (l *Loader) checkTopics(ctx context.Context) error {
-	if time.Since(l.checked) < checkInterval {
-		return nil
-	}
-	l.checked = time.Now()
-	progress := schemas.ProgressTopic(l.o.Prefix)
-	details, err := l.admin.ListTopics(ctx, append(apply.SortedKeys(l.topics), progress)...)
-	if err != nil {
-		if l.status.since(readMetadata) == 0 {
-			l.complain("cannot "+readMetadata, readMetadata, err)
-		} else {
-			l.status.failed(readMetadata, err)
-		}
-		return nil // asked again soon
-	}
-	l.status.recovered(readMetadata)
-	for name, t := range l.topics {
-		if d, ok := details[name]; ok && d.Err == nil && len(t.Parts) > 0 && uuid.UUID(d.ID) != t.ID {
-			return changedTopic(name)
-		}
-	}
-	return l.checkProgress(ctx, progress, details[progress].Err)
-}
-
-// checkProgress stops where Kafka has lost a pipeline that was loaded before: there is nothing then to consume, and to fail at.
-func (l *Loader) checkProgress(ctx context.Context, topic string, found error) error {
-	if !errors.Is(found, kerr.UnknownTopicOrPartition) {
-		l.missing = time.Time{}
-		return nil
-	}
-	if l.missing.IsZero() {
-		l.missing = l.checked
-	}
-	if l.checked.Sub(l.missing) < missingPatience {
-		return nil
-	}
-	applied, err := l.ledger.Applied(ctx, []string{topic})
-	if err != nil || len(applied) == 0 {
-		return nil //nolint:nilerr // asked again soon; without a row it is a first start
-	}
-	return fmt.Errorf("%w: Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt? What is in ClickHouse is safe. Try: connect to the former cluster, or "+cdc.ResnapshotAllCommand, ErrTopicChanged, topic)
-}
-
-const (
-	checkInterval   = 5 * time.Second
-	missingPatience = 8 * time.Second // a broker that has just started may not know its topics yet
-	readMetadata    = "read the topics' metadata"
-)
 
 // assign fills in the offsets and makes the state of the partitions.
-func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.Offset) error {
-	names := apply.SortedKeys(assigned)
+func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) error {
+	names := apply.SortedKeys(offsets)
 	if len(names) == 0 {
 		return nil
 	}
-	details, err := l.admin.ListTopics(ctx, names...)
-	if err != nil {
-		return fmt.Errorf("read the topics' metadata: %w", err)
-	}
-	starts, err := l.admin.ListStartOffsets(ctx, names...)
-	if err != nil {
-		return fmt.Errorf("read the topics' first offsets: %w", err)
-	}
-	young, err := l.readYoung(ctx, names)
-	if err != nil {
-		return err
-	}
-	known, err := l.readKnown(ctx, names)
+	known, err := consume.Read(ctx, l.group.Admin, l.ledger, names, l.o.ReplayHorizon)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		d := details[name]
-		if d.Err != nil {
-			return fmt.Errorf("topic %s: %w", name, d.Err)
-		}
-		t, err := l.assignTopic(name, d)
+		t, err := known.Topic(l.topics, name, l.o.Prefix)
 		if err != nil {
 			return err
 		}
-		for id := range assigned[name] {
-			p, err := known.startPartition(t, id, starts)
+		for id := range offsets[name] {
+			p, err := known.Start(t, id)
 			if err != nil {
 				return err
 			}
-			if !t.Progress && p.Seek == nil {
-				l.checkHorizon(p, known, young)
-			}
-			assigned[name][id] = kgo.NewOffset().At(p.Next).WithEpoch(-1)
+			offsets[name][id] = kgo.NewOffset().At(p.Next).WithEpoch(-1)
 			t.Parts[id] = p
 		}
 		if err := l.loadTopic(ctx, t); err != nil {
@@ -147,34 +76,6 @@ func (l *Loader) assign(ctx context.Context, assigned map[string]map[int32]kgo.O
 		}
 	}
 	return l.quarantines.Load(ctx, l.ledger)
-}
-
-// assignTopic makes or renews the topic's state.
-func (l *Loader) assignTopic(name string, d kadm.TopicDetail) (*apply.Topic, error) {
-	t := l.topics[name]
-	if t == nil {
-		made, ok := apply.NewTopic(name, l.o.Prefix)
-		if !ok {
-			return nil, fmt.Errorf("%w: topic %s has the pipeline's prefix but no name that capture gives. Try: another kafka.prefix, or delete the topic", ErrTopicChanged, name)
-		}
-		made.ID = uuid.UUID(d.ID)
-		t = made
-		l.topics[name] = t
-	}
-	if t.ID != uuid.UUID(d.ID) {
-		return nil, changedTopic(name)
-	}
-	t.Partitions = int32(len(d.Partitions)) //nolint:gosec // a count
-	return t, nil
-}
-
-func changedTopic(name string) error {
-	return fmt.Errorf("%w: %s has another id now; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrTopicChanged, name)
-}
-
-func gap(topic string, partition int32, have, start int64) error {
-	return fmt.Errorf("%w: topic %s, partition %d: loaded up to offset %d, Kafka begins at %d; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand,
-		ErrGap, topic, partition, have, start)
 }
 
 // loadTopic reads what ClickHouse knows of the topic: generations on all partitions, and what the view shows.
@@ -202,4 +103,39 @@ func (l *Loader) loadGenerations(ctx context.Context, t *apply.Topic) error {
 		return err
 	}
 	return l.loadShown(ctx, t)
+}
+
+// revoked forgets partitions; the loader that gets them reads everything from ClickHouse.
+func (l *Loader) revoked(partitions map[string][]int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, ids := range partitions {
+		t := l.topics[name]
+		if t == nil {
+			continue
+		}
+		for _, id := range ids {
+			delete(t.Parts, id)
+		}
+		if t.Progress {
+			l.progress.forget()
+		}
+	}
+}
+
+// checkTopics stops where a topic was deleted and made again while it is being loaded, or all of them are gone.
+func (l *Loader) checkTopics(ctx context.Context) error {
+	if !l.watch.Due() {
+		return nil
+	}
+	away, stop := l.watch.Ask(ctx, l.group.Admin, l.ledger, l.topics, schemas.ProgressTopic(l.o.Prefix))
+	switch {
+	case away == nil:
+		l.status.recovered(readMetadata)
+	case l.status.since(readMetadata) == 0:
+		l.complain("cannot "+readMetadata, readMetadata, away)
+	default:
+		l.status.failed(readMetadata, away)
+	}
+	return stop
 }

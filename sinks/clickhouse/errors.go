@@ -6,17 +6,15 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
-// The reasons for which load stops as a whole. They are wrapped with where and what to do.
+// The reasons for which load stops as a whole: kinds of a cdc.Problem that says where and what to do.
 var (
-	// ErrTopicChanged says that a topic was deleted and made again since it was loaded.
-	ErrTopicChanged = errors.New("the topic is not the one that was loaded before")
-	// ErrSameInstance says that another loader has joined the group under this one's name.
-	ErrSameInstance = errors.New("another loader runs under this one's name")
-	// ErrGap says that Kafka no longer has records that were not loaded yet.
-	ErrGap = errors.New("records are missing between what is loaded and what Kafka still has")
+	ErrTopicChanged = consume.ErrTopicChanged
+	ErrSameInstance = consume.ErrSameInstance
+	ErrGap          = consume.ErrGap
 )
 
 // withoutValues is the text of an error without ClickHouse's own message, which may quote a row's value.

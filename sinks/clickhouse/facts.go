@@ -7,19 +7,18 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // facts answers the questions of a complete.Tracker, each until it is answered.
 type facts struct {
 	retry  func(ctx context.Context, what string, f func(context.Context) error) error
-	kafka  *kgo.Client
-	admin  *kadm.Client
+	group  *consume.Group
 	ledger *ledger.Ledger
 	topics map[string]*apply.Topic
 }
@@ -50,7 +49,9 @@ func (f facts) WritePoints(ctx context.Context, points []ledger.Point) error {
 
 // Ends implements complete.Facts.
 func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.TopicEnds, error) {
-	listed, err := retried(ctx, f, readEnds, func(ctx context.Context) (kadm.ListedOffsets, error) { return f.admin.ListEndOffsets(ctx, topics...) })
+	listed, err := retried(ctx, f, readEnds, func(ctx context.Context) (kadm.ListedOffsets, error) {
+		return f.group.Admin.ListEndOffsets(ctx, topics...)
+	})
 	out := map[string]complete.TopicEnds{}
 	for topic, partitions := range listed {
 		ends := complete.TopicEnds{Ends: map[int32]int64{}}
@@ -76,7 +77,7 @@ func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uu
 		t.Topic = kmsg.StringPtr(topic)
 		req.Topics = append(req.Topics, t)
 	}
-	resp, err := retried(ctx, f, readMetadata, func(ctx context.Context) (*kmsg.MetadataResponse, error) { return req.RequestWith(ctx, f.kafka) })
+	resp, err := retried(ctx, f, readMetadata, func(ctx context.Context) (*kmsg.MetadataResponse, error) { return req.RequestWith(ctx, f.group.Client) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +93,7 @@ func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uu
 	}
 	for topic, id := range ids {
 		if t := f.topics[topic]; t != nil && len(t.Parts) > 0 && t.ID != id {
-			return nil, nil, changedTopic(topic)
+			return nil, nil, consume.TopicChanged(topic)
 		}
 	}
 	return ids, missing, nil

@@ -10,16 +10,15 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -34,8 +33,7 @@ type Loader struct {
 	native  *native
 	metrics *metrics
 	status  status
-	kc      *kgo.Client
-	admin   *kadm.Client
+	group   *consume.Group
 	running context.Context // of Run
 	halt    context.CancelCauseFunc
 	wait    time.Duration // of the next poll; the poll loop's own
@@ -53,11 +51,10 @@ type Loader struct {
 	env         avro.Envelope
 	settled     time.Time // when views and topics were last looked after
 	viewed      time.Time // when checkViews last looked
-	checked     time.Time
-	held        []map[string][]int32 // partitions that wait until no other one seeks
-	missing     time.Time            // since when the progress topic is not there; zero while it is
-	stopped     error                // why the loader must stop
-	loggedIn    atomic.Bool          // ClickHouse has let this process in
+	watch       consume.Watch
+	others      consume.Others
+	stopped     error       // why the loader must stop
+	loggedIn    atomic.Bool // ClickHouse has let this process in
 }
 
 // New checks the options and prepares the connections; nothing is asked of any server yet.
@@ -112,23 +109,25 @@ func (l *Loader) Run(ctx context.Context) error {
 
 func (l *Loader) consume(ctx context.Context) error {
 	l.mu.Lock() // the group's callbacks begin at once and need the client
-	kc, err := kgo.NewClient(l.consumerOptions()...)
-	if err == nil {
-		l.kc, l.admin = kc, kadm.NewClient(kc)
-	}
+	group, err := consume.Join(l.groupOptions())
+	l.group = group
 	l.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("load: Kafka options: %w", err)
+		return err
 	}
-	defer kc.CloseAllowingRebalance()
-	defer func() { l.leave(context.Cause(ctx)) }()
+	defer group.Close()
+	defer func() {
+		if err := group.Leave(ctx, context.Cause(ctx)); err != nil {
+			l.o.Log.Info("not taken out of the consumer group: the others wait until the session ends", zap.Error(err))
+		}
+	}()
 	for ctx.Err() == nil {
 		fetches := l.poll(ctx)
 		if err := l.work(ctx, fetches); err != nil {
 			return err
 		}
 		if l.batch.empty() {
-			kc.AllowRebalance()
+			group.Client.AllowRebalance()
 		}
 	}
 	return nil
@@ -143,7 +142,7 @@ const (
 func (l *Loader) poll(ctx context.Context) kgo.Fetches {
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	return l.kc.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
+	return l.group.Client.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
 }
 
 // nextWait says how long the next poll may wait: briefly if the batch has rows, or something waits for other loaders.
@@ -202,15 +201,16 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.checkTopics(ctx); err != nil {
 		return err
 	}
-	if err := l.patience(); err != nil {
+	l.others.Resume(l.group.Client, l.topics)
+	if err := consume.Overdue(l.topics); err != nil {
 		return err
 	}
 	if tracker := l.progress.tracker; tracker != nil {
-		if err := tracker.Advance(ctx, facts{l.retry, l.kc, l.admin, l.ledger, l.topics}); err != nil {
+		if err := tracker.Advance(ctx, facts{l.retry, l.group, l.ledger, l.topics}); err != nil {
 			return err
 		}
 	}
-	l.progress.throttle(l.kc, schemas.ProgressTopic(l.o.Prefix))
+	l.progress.throttle(l.group.Client, schemas.ProgressTopic(l.o.Prefix))
 	return nil
 }
 
@@ -295,7 +295,7 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 		}
 	})
 	// The client repeats the error of a partition at every fetch: quiet means that it is over.
-	if !failed && (fetches.NumRecords() > 0 || l.status.since(readRecords) > checkInterval) {
+	if !failed && (fetches.NumRecords() > 0 || l.status.since(readRecords) > consume.CheckInterval) {
 		l.status.recovered(readRecords)
 	}
 	return stop
@@ -308,7 +308,7 @@ func (l *Loader) outOfRange(topic string, partition int32) error {
 	if t := l.topics[topic]; t != nil && t.Parts[partition] != nil {
 		have = t.Parts[partition].Next
 	}
-	return fmt.Errorf("%w: topic %s, partition %d: offset %d is out of range; what is in ClickHouse is safe. Try: "+cdc.ResnapshotAllCommand, ErrGap, topic, partition, have)
+	return consume.OutOfRange(topic, partition, have)
 }
 
 // stop remembers why the loader must stop; the poll loop returns it.

@@ -64,9 +64,8 @@ const (
 	defaultReplayHorizon = 7 * 24 * time.Hour
 	// The batch's share of the memory: its columns grow by doubling, and the garbage collector lets as much garbage stand.
 	batchShare = 8
-	// The share of one fetch, of which there are concurrentFetches: records arrive compressed, often 20:1, and are taken apart at once.
-	fetchShare        = 256
-	concurrentFetches = 2
+	// The share of one fetch, of which there are two: records arrive compressed, often 20:1, and are taken apart at once.
+	fetchShare = 256
 )
 
 func (o *Options) fill() error {

@@ -19,9 +19,6 @@ type progress struct {
 	tracker *complete.Tracker
 	// paused says that the client has paused the partition, which outlives the assignment: it stays so until it is resumed.
 	paused bool
-	// seek says that the log does not continue what is applied: records are passed over until a full one, of a later epoch if the topic
-	// is another one; nil if it does.
-	seek *apply.Seek
 }
 
 // maxPending bounds the progress records that wait: beyond, the partition is paused.
@@ -50,7 +47,6 @@ func (g *progress) appliedUpTo(next int64) int64 {
 func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topic, own ownState) error {
 	g.forget()
 	for id, p := range t.Parts {
-		g.seek, p.Seek = p.Seek, nil
 		if p.Applied == 0 { // so that a later session knows which topic this was, however early this one ends
 			if err := books.WriteApplied(ctx, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id}); err != nil {
 				return err
@@ -62,8 +58,10 @@ func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topi
 		return err
 	}
 	g.tracker = complete.NewTracker(own.prefix, own, points)
-	if g.seek != nil && g.seek.Renewed {
-		g.seek.Above = g.tracker.Epoch()
+	for _, p := range t.Parts {
+		if p.Seek != nil {
+			p.Seek.Above = g.tracker.Epoch()
+		}
 	}
 	return nil
 }
@@ -77,7 +75,7 @@ func (l *Loader) takeProgress(ctx context.Context, at *apply.Partition, rec *kgo
 			return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 		}
 	}
-	if l.progress.seek != nil {
+	if at.Seek != nil {
 		if found, err := l.seekProgress(ctx, at, rec.Offset, r); err != nil || !found {
 			at.Next = rec.Offset + 1
 			return err
@@ -95,6 +93,24 @@ func (l *Loader) takeProgress(ctx context.Context, at *apply.Partition, rec *kgo
 		return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 	}
 	return nil
+}
+
+// seekProgress reports whether a record of the progress topic is the one that is sought, a full one, of a later epoch if the topic is
+// another one of that name; then the partition does not seek any more.
+func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset int64, r *complete.Record) (found bool, err error) {
+	switch seek := at.Seek; {
+	case seek.Renewed && (!r.Full || r.Epoch <= seek.Above):
+		return false, seek.Passed(offset + 1)
+	case !r.Full:
+		return false, nil // without a full record not all constraints are known
+	case seek.Renewed: // before `complete` has the later epoch, by which it would be sought again
+		here := ledger.Applied{TopicID: at.Topic.ID, Topic: at.Topic.Name, Partition: at.ID, Next: offset}
+		if err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error { return l.ledger.WriteApplied(ctx, here) }); err != nil {
+			return false, err
+		}
+	}
+	at.Seek = nil
+	return true, nil
 }
 
 // throttle pauses the progress partition while too many records wait.

@@ -13,6 +13,7 @@ import (
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -22,9 +23,11 @@ const positionHeader = "dirtbike.position"
 // take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the loader.
 func (l *Loader) take(ctx context.Context, p *apply.Partition, rec *kgo.Record) error {
 	if p.Seek != nil {
-		if found, err := l.seekOpen(ctx, p, rec); err != nil || !found {
+		found, err := consume.SkipToNewerOpen(ctx, p, rec, l.isControl)
+		if err != nil || !found {
 			return err
 		}
+		l.o.Log.Info("going on from a newer copy", zap.String("topic", rec.Topic), zap.Int32("partition", p.ID), zap.Int64("offset", rec.Offset))
 	}
 	l.batch.take(p, rec.Offset+1)
 	if rec.Attrs.IsControl() {
@@ -80,7 +83,7 @@ func (l *Loader) control(ctx context.Context, p *apply.Partition, rec *kgo.Recor
 		return l.truncate(ctx, p, c.Leaf, at, w, schemaID)
 	case avro.ControlOpen:
 		if c.Generation <= p.Opened(rec.Offset) {
-			return l.recount(p, rec, c.Generation)
+			return consume.SeekAfterLostCount(p, rec, c.Generation)
 		}
 		p.Topic.Learn(p.ID, c.Generation, ledger.KindOpen, apply.End{Offset: rec.Offset, Cut: at})
 		l.mark(p, rec, c.Generation, ledger.KindOpen, at)

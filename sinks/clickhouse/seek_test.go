@@ -7,13 +7,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
-	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // stopsWith runs a loader that must stop by itself.
@@ -178,15 +175,6 @@ func (w *world) waitEpoch(epoch uint32) {
 		got := w.complete("")
 		return got.Epoch == epoch && got.LSN >= w.lsn+0x20
 	}, 60*time.Second, 20*time.Millisecond)
-}
-
-// TestAheadOfKafka: a Kafka that was restored from an older copy ends before what was loaded.
-func TestAheadOfKafka(t *testing.T) {
-	t.Parallel()
-	k := known{applied: []ledger.Applied{{Topic: "t", Next: 9}}, ends: kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 8}}}}
-	_, err := k.startPartition(&apply.Topic{Name: "t"}, 0, kadm.ListedOffsets{"t": {0: {Topic: "t"}}})
-	require.ErrorIs(t, err, errAhead)
-	require.ErrorContains(t, err, "Kafka ends at 8")
 }
 
 // TestOtherColumns: while a table is copied again with other columns, its view stands still and is not exact, nothing is quarantined,

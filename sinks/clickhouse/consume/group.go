@@ -1,0 +1,128 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// Options of a Group. The callbacks are called by the client's own goroutines; none runs between a poll and AllowRebalance.
+type Options struct {
+	// Kafka has the seed brokers and, where needed, TLS and SASL.
+	Kafka []kgo.Opt
+	// Group is its name, and Instance the static member's; "" is none.
+	Group, Instance string
+	// Prefix of the pipeline's topics.
+	Prefix string
+	// FetchBytes bounds one fetch, of which there are two at a time.
+	FetchBytes int32
+	// Assigned fills in the offsets from which newly assigned partitions are read. An error begins the session again.
+	Assigned func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error)
+	// Revoked takes the partitions that another member gets, or that are lost.
+	Revoked func(map[string][]int32)
+	// Joined is called at the beginning of every session, also without partitions.
+	Joined func()
+	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each other out for ever.
+	Fenced func(error)
+}
+
+// Group is the membership of one loader. No partition is taken away between a poll and Client.AllowRebalance.
+type Group struct {
+	Client *kgo.Client
+	Admin  *kadm.Client
+	o      Options
+}
+
+// Join makes the client, which joins in the background.
+func Join(o Options) (*Group, error) {
+	client, err := kgo.NewClient(o.client()...)
+	if err != nil {
+		return nil, fmt.Errorf("load: Kafka options: %w", err)
+	}
+	return &Group{Client: client, Admin: kadm.NewClient(client), o: o}, nil
+}
+
+func (o *Options) client() []kgo.Opt {
+	revoked := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { o.Revoked(partitions) }
+	opts := append(append([]kgo.Opt{}, o.Kafka...),
+		kgo.ClientID("dirtbike-load"),
+		kgo.ConsumerGroup(o.Group),
+		kgo.ConsumeRegex(),
+		kgo.ConsumeTopics("^"+regexp.QuoteMeta(o.Prefix)+`\.[^.]+\.[^.]+$`, "^"+regexp.QuoteMeta(schemas.ProgressTopic(o.Prefix))+"$"),
+		kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.AdjustFetchOffsetsFn(o.Assigned),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { o.Joined() }), // makes assignment wait for the poll loop, too
+		kgo.OnPartitionsRevoked(revoked),
+		kgo.OnPartitionsLost(revoked),
+		kgo.WithHooks(groupErrors{o}),
+		kgo.FetchMaxBytes(o.FetchBytes), kgo.FetchMaxPartitionBytes(max(o.FetchBytes/4, 1<<16)), kgo.MaxConcurrentFetches(2),
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)
+	if o.Instance != "" {
+		opts = append(opts, kgo.InstanceID(o.Instance))
+	}
+	return opts
+}
+
+// groupErrors hears why a session of the group ended.
+type groupErrors struct{ o *Options }
+
+// OnGroupManageError implements kgo.HookGroupManageError.
+func (g groupErrors) OnGroupManageError(err error) {
+	if errors.Is(err, kerr.FencedInstanceID) {
+		g.o.Fenced(cdc.Failed("group %s, member %s", g.o.Group, g.o.Instance).Of(ErrSameInstance).
+			Keeps("what is in ClickHouse is safe").Fix("another --listen port for one of the two"))
+	}
+}
+
+// leaveTimeout bounds how long a stop waits for the group; without an answer the session ends by itself.
+const leaveTimeout = 3 * time.Second
+
+// Leave ends the membership, so that the others have the partitions at once: the client itself keeps the name of a static member
+// until its session times out. stop is why the loader stops: after a takeover (ErrSameInstance) the name is another's. An error says
+// that the others wait until the session ends. The client is closed by Close.
+func (g *Group) Leave(ctx context.Context, stop error) error {
+	member, _ := g.Client.GroupMetadata()
+	g.Client.AllowRebalance()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	err := g.Client.LeaveGroupContext(ctx) // no heartbeat and no join follows
+	if err == nil && g.o.Instance != "" && member != "" && !errors.Is(stop, ErrSameInstance) {
+		err = g.removeMember(ctx, member) // its own member id keeps it from removing another one of its name
+	}
+	return err
+}
+
+func (g *Group) removeMember(ctx context.Context, id string) error {
+	member := kmsg.NewLeaveGroupRequestMember()
+	member.MemberID, member.InstanceID, member.Reason = id, &g.o.Instance, kmsg.StringPtr("stopped")
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.Members = g.o.Group, []kmsg.LeaveGroupRequestMember{member}
+	resp, err := req.RequestWith(ctx, g.Client)
+	if err != nil {
+		return err
+	}
+	err = kerr.ErrorForCode(resp.ErrorCode)
+	for _, m := range resp.Members {
+		err = errors.Join(err, kerr.ErrorForCode(m.ErrorCode))
+	}
+	return err
+}
+
+// Close ends all connections.
+func (g *Group) Close() { g.Client.CloseAllowingRebalance() }

@@ -1,0 +1,114 @@
+package consume
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
+)
+
+// SkipToNewerOpen passes over a record of a partition that seeks, unless it is the one that is sought; then the partition does not seek
+// any more. isControl reports whether a key schema is that of control records.
+func SkipToNewerOpen(ctx context.Context, p *apply.Partition, rec *kgo.Record, isControl func(context.Context, int) (bool, error)) (found bool, err error) {
+	found, err = opensAbove(ctx, p.Seek.Above, rec, isControl)
+	switch {
+	case err != nil:
+		return false, err
+	case found:
+		p.Seek = nil
+		return true, nil
+	}
+	p.Next = rec.Offset + 1
+	return false, p.Seek.Passed(p.Next)
+}
+
+// opensAbove reports whether the record opens a generation above that one. A record that cannot be read does not.
+func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl func(context.Context, int) (bool, error)) (bool, error) {
+	if rec.Attrs.IsControl() {
+		return false, nil
+	}
+	id, key, err := avro.SplitFrame(rec.Key)
+	if err != nil {
+		return false, nil //nolint:nilerr // somebody else's
+	}
+	control, err := isControl(ctx, id)
+	if err != nil && ctx.Err() != nil {
+		return false, err
+	}
+	if err != nil || !control {
+		return false, nil //nolint:nilerr // its schema is gone
+	}
+	c, err := avro.ReadControl(key)
+	return err == nil && c.Kind == avro.ControlOpen && c.Generation > above, nil
+}
+
+// SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was opened before it: the
+// capture that wrote it has lost the count of generations, so that nobody could tell its rows from those of the former copies.
+func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
+	newest := p.Opened(rec.Offset)
+	p.Seek = &apply.Seek{
+		Above: newest, Until: p.Stable, From: rec.Offset, Since: time.Now(),
+		Why: stop(ErrGap, "topic %s, partition %d, offset %d: generation %d of the table begins after generation %d: capture has lost its state",
+			rec.Topic, p.ID, rec.Offset, generation, newest),
+	}
+	return p.Seek.Passed(rec.Offset + 1)
+}
+
+// seekPatience is how long nothing may come to a partition that seeks.
+const seekPatience = 10 * time.Second
+
+// Overdue says why load stops if nothing comes that could be what a partition seeks.
+func Overdue(topics map[string]*apply.Topic) error {
+	for _, s := range seeking(topics) {
+		if time.Since(s.Since) > seekPatience {
+			return s.Why
+		}
+	}
+	return nil
+}
+
+// seeking lists what is sought. A progress topic that lacks its first records only waits for the next full one.
+func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
+	for _, t := range topics {
+		for _, p := range t.Parts {
+			if p.Seek != nil && (!t.Progress || p.Seek.Renewed) {
+				all = append(all, p.Seek)
+			}
+		}
+	}
+	return all
+}
+
+// Others are the partitions that are paused while another one seeks: if nothing is found, everything is to be as it was.
+type Others struct{ paused []map[string][]int32 }
+
+// Pause keeps the partitions that do not seek from moving, if any other one does.
+func (o *Others) Pause(client *kgo.Client, topics map[string]*apply.Topic) {
+	if len(seeking(topics)) == 0 {
+		return
+	}
+	others := map[string][]int32{}
+	for name, t := range topics {
+		for id, p := range t.Parts {
+			if p.Seek == nil {
+				others[name] = append(others[name], id)
+			}
+		}
+	}
+	client.PauseFetchPartitions(others)
+	o.paused = append(o.paused, others)
+}
+
+// Resume lets them go on once nothing is sought any more.
+func (o *Others) Resume(client *kgo.Client, topics map[string]*apply.Topic) {
+	if len(o.paused) == 0 || len(seeking(topics)) > 0 {
+		return
+	}
+	for _, others := range o.paused {
+		client.ResumeFetchPartitions(others)
+	}
+	o.paused = nil
+}

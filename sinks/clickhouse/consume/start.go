@@ -1,0 +1,102 @@
+package consume
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/ledger"
+)
+
+// Start decides where a partition starts: at what is applied to this topic, else at the log's beginning (rule 21). Where the one does
+// not continue the other, the partition seeks (apply.Seek). An error may go away by itself; see Final.
+func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
+	p := &apply.Partition{Topic: t, ID: id, Applied: -1}
+	for _, a := range k.Applied {
+		if a.TopicID == t.ID && a.Partition == id {
+			p.Applied = a.Next
+		}
+	}
+	first, ok := k.First.Lookup(t.Name, id)
+	if !ok || first.Err != nil {
+		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.Name, id, first.Err)
+	}
+	if end, ok := k.Ends.Lookup(t.Name, id); ok && end.Err == nil && p.Applied > end.Offset {
+		return nil, cdc.Failed("topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy", t.Name, id, p.Applied, end.Offset).
+			Of(errAhead).Keeps("what is in ClickHouse is safe").
+			Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
+	}
+	p.Next = first.Offset
+	switch {
+	case p.Applied >= first.Offset:
+		p.Next = p.Applied
+		k.checkHorizon(p)
+	case p.Applied >= 0:
+		k.seek(p, gap(t.Name, id, p.Applied, first.Offset), false)
+	case k.isAnother(t):
+		k.seek(p, TopicChanged(t.Name), true)
+	case first.Offset > 0:
+		k.seek(p, gap(t.Name, id, 0, first.Offset), false)
+	default:
+		p.Applied = first.Offset
+	}
+	return p, nil
+}
+
+// unknownPatience is how long a broker may not have heard of a topic, or of records, that another one has.
+const unknownPatience = 15 * time.Second
+
+// Final makes an error of finding the starts one that stops load, once it has lasted for too long to be a broker that lags.
+func Final(err error, since time.Time) error {
+	switch {
+	case time.Since(since) < unknownPatience:
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return stop(ErrTopicChanged, "Kafka has lost a topic").Because(err)
+	case errors.Is(err, errAhead):
+		return cdc.Failed("it was restored").Of(ErrGap).Because(err)
+	}
+	return err
+}
+
+// checkHorizon makes a partition seek that was left for longer than the replay horizon (rule 10): compaction keeps tombstones no
+// longer, so that a loader that comes back later may never learn of a delete. What would be read next says how late it is: if the first
+// offset that is younger than the horizon comes after the applied one, then records in between were older (or, compacted away, had
+// been). A partition with nothing applied has no age, and the progress topic no tombstones.
+func (k Known) checkHorizon(p *apply.Partition) {
+	first, ok := k.AtHorizon.Lookup(p.Topic.Name, p.ID)
+	if p.Topic.Progress || p.Applied == 0 || !ok || first.Err != nil || first.Offset <= p.Applied {
+		return
+	}
+	why := stop(ErrGap, "topic %s, partition %d: what was loaded up to offset %d is older than kafka.replay_horizon (%s), so deletes may be missing",
+		p.Topic.Name, p.ID, p.Applied, k.Horizon)
+	k.seek(p, why, false)
+}
+
+// newest gives the newest generation opened on the partition by a record that is applied (opens are written before their batch is);
+// for another topic of that name, that on any partition of the former ones.
+func (k Known) newest(p *apply.Partition, renewed bool) (newest uint32) {
+	for _, g := range k.Opens {
+		here := g.TopicID == p.Topic.ID && g.Partition == p.ID && g.Offset < p.Applied
+		if g.Topic == p.Topic.Name && (renewed && g.TopicID != p.Topic.ID || !renewed && here) {
+			newest = max(newest, g.Generation)
+		}
+	}
+	return newest
+}
+
+// isAnother reports whether only another topic of that name was ever loaded.
+func (k Known) isAnother(t *apply.Topic) bool {
+	return slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.Topic == t.Name }) &&
+		!slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.TopicID == t.ID })
+}
+
+// seek makes the partition wait for a newer copy.
+func (k Known) seek(p *apply.Partition, why error, renewed bool) {
+	end, _ := k.Stable.Lookup(p.Topic.Name, p.ID)
+	p.Seek = &apply.Seek{Above: k.newest(p, renewed), Renewed: renewed, Until: end.Offset, Why: why, Since: time.Now()}
+}
