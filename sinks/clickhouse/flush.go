@@ -241,6 +241,9 @@ func (l *Loader) writeApplied(ctx context.Context) error {
 		return err
 	}
 	for p := range l.batch.moved {
+		if p.Topic.Progress {
+			l.progress.release(p.Next)
+		}
 		p.Applied = max(p.Applied, l.appliedNext(p))
 	}
 	return nil

@@ -43,6 +43,13 @@ func (g *progress) appliedUpTo(next int64) int64 {
 	return g.tracker.AppliedUpTo(next)
 }
 
+// release says that the batch with the records below next is applied.
+func (g *progress) release(next int64) {
+	if g.tracker != nil {
+		g.tracker.Release(next)
+	}
+}
+
 // load begins with what `complete` has.
 func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topic, own ownState) error {
 	g.forget()

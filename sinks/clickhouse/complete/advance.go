@@ -62,7 +62,8 @@ func (t *Tracker) Advance(ctx context.Context, facts Facts) error {
 
 // completed takes the points that are new, and forgets the records up to which everything is complete.
 func (t *Tracker) completed() (points []ledger.Point) {
-	all, waiting := t.firstWaiting()
+	ready, waiting := t.ready(), map[string]int{}
+	all := t.firstWaiting(ready, waiting)
 	add := func(table string, records int) {
 		if records == 0 {
 			return
@@ -76,7 +77,7 @@ func (t *Tracker) completed() (points []ledger.Point) {
 	for topic, table := range t.topics {
 		records, waits := waiting[topic]
 		if !waits {
-			records = len(t.pending)
+			records = ready
 		}
 		add(table, records)
 	}
@@ -85,12 +86,11 @@ func (t *Tracker) completed() (points []ledger.Point) {
 	return points
 }
 
-// firstWaiting drops the constraints that are met. all counts the records that are complete for everything; waiting has, by topic, the
-// index of the first record that is not complete for it.
-func (t *Tracker) firstWaiting() (all int, waiting map[string]int) {
-	waiting = map[string]int{}
-	all = len(t.pending)
-	for i := range t.pending {
+// firstWaiting drops the constraints that are met. It gives how many of the first records are complete for everything; waiting gets, by
+// topic, the index of the first of them that is not complete for it.
+func (t *Tracker) firstWaiting(ready int, waiting map[string]int) int {
+	all := ready
+	for i := range t.pending[:ready] {
 		p := &t.pending[i]
 		p.unmet = slices.DeleteFunc(p.unmet, func(c constraint) bool { return !t.unresolved[c.topic] && t.appliedTo(c.partition) >= c.next })
 		for _, c := range p.unmet {
@@ -100,5 +100,14 @@ func (t *Tracker) firstWaiting() (all int, waiting map[string]int) {
 			all = min(all, i)
 		}
 	}
-	return all, waiting
+	return all
+}
+
+// ready counts the records that are released.
+func (t *Tracker) ready() int {
+	i := slices.IndexFunc(t.pending, func(p pendingRecord) bool { return p.offset >= t.released })
+	if i < 0 {
+		return len(t.pending)
+	}
+	return i
 }

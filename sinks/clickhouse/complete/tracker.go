@@ -61,6 +61,8 @@ type Tracker struct {
 	ids     map[string]uuid.UUID
 	// unresolved are the topics whose ids must be asked for before their constraints can count as met.
 	unresolved map[string]bool
+	// released is the offset below which records count: what they say about tables is in ClickHouse.
+	released int64
 	// Times of the last Advance, of asking for all awaited ids, and of looking for constraints that can never be met.
 	advanced, resolved, dropped time.Time
 }
@@ -120,6 +122,9 @@ func (t *Tracker) AppliedUpTo(next int64) int64 {
 	}
 	return next
 }
+
+// Release says that what Take gave for the records below next is written, and the rows of their batch: only then do they count.
+func (t *Tracker) Release(next int64) { t.released = max(t.released, next) }
 
 // Take takes the record at an offset. It gives what the record says about the quarantine of tables, to be written before the record
 // counts as applied. An error means that the topic has records that capture does not write.
