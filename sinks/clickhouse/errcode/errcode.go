@@ -30,11 +30,8 @@ func Missing(err error) bool {
 
 // RefusesLogin reports whether ClickHouse does not accept the user or the password.
 func RefusesLogin(err error) bool {
-	switch Of(err) {
-	case proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrAuthenticationFailed:
-		return true
-	}
-	return false
+	code := Of(err)
+	return code == proto.ErrUnknownUser || code == proto.ErrWrongPassword || code == proto.ErrAuthenticationFailed
 }
 
 // Permanent reports whether ClickHouse refused for a reason that depends on the rows or the tables alone: trying again cannot help.

@@ -48,7 +48,7 @@ func (l *Ledger) marks(ctx context.Context, condition string) ([]Mark, error) {
 		var offset uint64
 		var version big.Int
 		err = rows.Scan(&m.TopicID, &m.Topic, &partition, &m.Generation, &m.Kind, &offset, &version)
-		m.Partition, m.Offset, m.Version = int32(partition), int64(offset), positionOf(&version) //nolint:gosec // Kafka's own numbers
+		m.Partition, m.Offset, m.Version = int32(partition), int64(offset), positionOf(&version)
 		return m, err
 	})
 }

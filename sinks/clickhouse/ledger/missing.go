@@ -33,7 +33,7 @@ func (l *Ledger) MissingRows(ctx context.Context, topic uuid.UUID) ([]MissingRow
 		var partition uint32
 		var version big.Int
 		err := rows.Scan(&m.Table, &partition, &m.Key, &version)
-		m.Partition, m.Version = int32(partition), positionOf(&version) //nolint:gosec // Kafka's own number
+		m.Partition, m.Version = int32(partition), positionOf(&version)
 		return m, err
 	})
 }
