@@ -3,7 +3,6 @@ package preflight
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/dustin/go-humanize"
@@ -142,9 +142,6 @@ func missing(ctx context.Context, conn driver.Conn, rights []string, grant func(
 	return lacks, nil
 }
 
-// viewComment begins the comment of every view that the loader makes.
-const viewComment = "dirtbike generation "
-
 // judgeViews: CREATE OR REPLACE VIEW would take the place of somebody else's table.
 func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	database := r.config.ClickHouse.Database
@@ -152,29 +149,17 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	for _, t := range r.captured(ctx) {
 		ours[schemas.ClickHouseView(t.Schema, t.Name)] = t.FullName()
 	}
-	rows, err := conn.Query(ctx, "SELECT name, engine, comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(database)+" ORDER BY name")
+	views, err := ledger.New(conn, database).Views(ctx)
 	if err != nil {
 		p.error("clickhouse-views", database, fmt.Errorf("list the tables: %w", clickHouseError(err)))
 		return
 	}
-	defer rows.Close() //nolint:errcheck // Err tells below
 	var foreign []string
-	for rows.Next() {
-		var name, engine, comment string
-		if err := rows.Scan(&name, &engine, &comment); err != nil {
-			p.error("clickhouse-views", database, fmt.Errorf("list the tables: %w", clickHouseError(err)))
-			return
-		}
-		table, wanted := ours[name]
-		if wanted && (engine != "View" || table != "" && !strings.HasPrefix(comment, viewComment)) {
-			foreign = append(foreign, name)
+	for _, v := range views {
+		if table, wanted := ours[v.Name]; wanted && (!v.IsView || table != "" && v.Generation == 0) {
+			foreign = append(foreign, v.Name)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		p.error("clickhouse-views", database, fmt.Errorf("list the tables: %w", clickHouseError(err)))
-		return
-	}
-	slices.Sort(foreign)
 	for _, name := range foreign {
 		p.failAs("a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on "+identifier(database)+".*", "clickhouse-views", database+"."+name, "RENAME TABLE "+identifier(database)+"."+identifier(name)+" TO "+identifier(database)+"."+identifier(name+"_before_dirtbike")+";",
 			"somebody else's table has the name of a view that dirtbike makes")

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -13,6 +12,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // sink reads one table's view in ClickHouse.
@@ -132,21 +132,19 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]wait.Pos
 	})
 }
 
-// storage finds, in the view's definition, the table of the generation that it shows.
+// storage finds the table of the generation that the view shows.
 func (s *sink) storage(ctx context.Context) (string, error) {
-	var name string
-	generation := regexp.MustCompile(regexp.QuoteMeta(s.view) + `__g[0-9]+\b`)
-	sql := "SELECT as_select FROM system.tables WHERE database = " + schemas.ClickHouseLiteral(s.database) + " AND name = " + schemas.ClickHouseLiteral(s.view)
-	err := s.query(ctx, sql, func(rows driver.Rows) error {
-		var definition string
-		err := rows.Scan(&definition)
-		name = generation.FindString(definition)
-		return wait.ClickHouseError(err)
-	})
-	if err == nil && name == "" {
-		err = cdc.Failed("view %s.%s shows none of dirtbike's storage tables", s.database, s.view).Fix("see who has replaced it")
+	views, err := ledger.New(s.conn, s.database).Views(ctx)
+	if err != nil {
+		return "", wait.ClickHouseError(err)
 	}
-	return schemas.ClickHouseIdent(schemas.StorageDatabase(s.database)) + "." + schemas.ClickHouseIdent(name), err
+	for _, v := range views {
+		if v.Name == s.view && v.Generation > 0 {
+			name := schemas.ClickHouseStorage(s.rel.Schema, s.rel.Name, v.Generation)
+			return schemas.ClickHouseIdent(schemas.StorageDatabase(s.database)) + "." + schemas.ClickHouseIdent(name), nil
+		}
+	}
+	return "", cdc.Failed("view %s.%s shows none of dirtbike's storage tables", s.database, s.view).Fix("see who has replaced it")
 }
 
 // earliestYear is what the view shows instead of an earlier year (rule 29).
