@@ -1,0 +1,71 @@
+package consume
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
+)
+
+// control is a record whose key is a control record's under schema id 7.
+func control(offset int64, kind avro.ControlKind, generation uint32) *kgo.Record {
+	key := append(binary.AppendVarint(avro.AppendFrame(nil, 7), int64(len(kind))), kind...)
+	key = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(key, int64(generation)), 0), 0) // as Avro writes a long
+	return &kgo.Record{Topic: "p.public.a", Offset: offset, Key: key}
+}
+
+func isControl(_ context.Context, id int) (bool, error) { return id == 7, nil }
+
+// TestSkipToNewerOpen: only the open record of a newer generation is found; where there is none until the end of the log as it was, load
+// stops with the reason.
+func TestSkipToNewerOpen(t *testing.T) {
+	lost := errors.New("lost")
+	p := &apply.Partition{Seek: &apply.Seek{Above: 3, Until: 100, Why: lost}}
+	change := &kgo.Record{Offset: 5, Key: avro.AppendFrame(nil, 8)}
+	for offset, rec := range []*kgo.Record{control(0, avro.ControlOpen, 3), control(1, avro.ControlEnd, 9), change, {Key: []byte("foreign")}} {
+		rec.Offset = int64(offset)
+		found, err := SkipToNewerOpen(t.Context(), p, rec, isControl)
+		require.NoError(t, err)
+		require.False(t, found)
+		require.Equal(t, int64(offset)+1, p.Next)
+	}
+	_, err := SkipToNewerOpen(t.Context(), p, control(99, avro.ControlOpen, 2), isControl)
+	require.ErrorIs(t, err, lost)
+	found, err := SkipToNewerOpen(t.Context(), p, control(50, avro.ControlOpen, 4), isControl)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Nil(t, p.Seek)
+}
+
+// TestLostCount: an open record whose generation is not newer makes the partition seek one above all it knows before it.
+func TestLostCount(t *testing.T) {
+	p := &apply.Partition{Topic: &apply.Topic{Name: "p.public.a"}, Stable: 100, Opens: map[uint32]int64{4: 1, 9: 60}}
+	require.NoError(t, SeekAfterLostCount(p, control(50, avro.ControlOpen, 1), 1))
+	require.Equal(t, uint32(4), p.Seek.Above)
+	require.Equal(t, int64(50), p.Seek.From)
+	require.Equal(t, cdc.ResnapshotAllCommand, cdc.Explain(p.Seek.Why).Try[0].Command)
+	p.Stable = 51
+	require.ErrorIs(t, SeekAfterLostCount(p, control(50, avro.ControlOpen, 1), 1), ErrGap)
+}
+
+// TestOverdue: a partition to which nothing comes stops load; the progress topic that lacks its first records does not.
+func TestOverdue(t *testing.T) {
+	lost := errors.New("lost")
+	seek := &apply.Seek{Why: lost, Since: time.Now()}
+	topics := map[string]*apply.Topic{"a": {Parts: map[int32]*apply.Partition{0: {Seek: seek}, 1: {}}}}
+	require.NoError(t, Overdue(topics))
+	seek.Since = time.Now().Add(-2 * seekPatience)
+	require.ErrorIs(t, Overdue(topics), lost)
+	topics["a"].Progress = true
+	require.NoError(t, Overdue(topics))
+	seek.Renewed = true
+	require.ErrorIs(t, Overdue(topics), lost)
+}
