@@ -26,8 +26,8 @@ func (l *Loader) groupOptions() consume.Options {
 	}
 }
 
-// assigned decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group session begin
-// again, so ClickHouse being away is waited for here.
+// assigned decides where each newly assigned partition starts (rule 21). An error other than a stop makes the group
+// session begin again, so ClickHouse being away is waited for here.
 func (l *Loader) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

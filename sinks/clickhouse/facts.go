@@ -68,8 +68,8 @@ func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.T
 	return out, err
 }
 
-// TopicIDs implements complete.Facts. It asks now: the client's own metadata may be a little old. A topic of this loader that was
-// deleted and made again is an error.
+// TopicIDs implements complete.Facts. It asks now: the client's own metadata may be a little old. A topic of this
+// loader that was deleted and made again is an error.
 func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uuid.UUID, missing map[string]bool, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, topic := range topics {

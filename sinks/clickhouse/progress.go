@@ -17,7 +17,8 @@ import (
 type progress struct {
 	// tracker is there while this loader has the topic's partition.
 	tracker *complete.Tracker
-	// paused says that the client has paused the partition, which outlives the assignment: it stays so until it is resumed.
+	// paused says that the client has paused the partition, which outlives the assignment: it stays so until it is
+	// resumed.
 	paused bool
 }
 
@@ -102,8 +103,8 @@ func (l *Loader) takeProgress(ctx context.Context, at *apply.Partition, rec *kgo
 	return nil
 }
 
-// seekProgress reports whether a record of the progress topic is the one that is sought, a full one, of a later epoch if the topic is
-// another one of that name; then the partition does not seek any more.
+// seekProgress reports whether a record of the progress topic is the one that is sought, a full one, of a later epoch
+// if the topic is another one of that name; then the partition does not seek any more.
 func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset int64, r *complete.Record) (found bool, err error) {
 	switch seek := at.Seek; {
 	case seek.Renewed && (!r.Full || r.Epoch <= seek.Above):

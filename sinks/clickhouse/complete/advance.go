@@ -10,11 +10,11 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Facts are the questions that Advance asks, and what it writes. Each is retried by the one that implements it, so that an error ends
-// the loader or says that ctx has ended.
+// Facts are the questions that Advance asks, and what it writes. Each is retried by the one that implements it, so that
+// an error ends the loader or says that ctx has ended.
 type Facts interface {
-	// TopicIDs gives the ids that topics have in Kafka now; missing are those that Kafka does not know. A topic that has no id for any
-	// other reason is in neither.
+	// TopicIDs gives the ids that topics have in Kafka now; missing are those that Kafka does not know. A topic that
+	// has no id for any other reason is in neither.
 	TopicIDs(ctx context.Context, topics []string) (ids map[string]uuid.UUID, missing map[string]bool, err error)
 	// Ends gives the ends of all partitions of topics, without those that Kafka could not say.
 	Ends(ctx context.Context, topics []string) (map[string]TopicEnds, error)
@@ -35,11 +35,13 @@ type TopicEnds struct {
 const (
 	// PollInterval is how long Advance waits between two queries of what is applied.
 	PollInterval = 20 * time.Millisecond
-	// checkInterval is how far apart the dearer questions are: ids of all awaited topics, and constraints that can never be met.
+	// checkInterval is how far apart the dearer questions are: ids of all awaited topics, and constraints that can
+	// never be met.
 	checkInterval = 5 * time.Second
 )
 
-// Advance writes what has become complete. It does nothing while no record waits, or sooner than PollInterval after the last call.
+// Advance writes what has become complete. It does nothing while no record waits, or sooner than PollInterval after the
+// last call.
 func (t *Tracker) Advance(ctx context.Context, facts Facts) error {
 	if len(t.pending) == 0 || time.Since(t.advanced) < PollInterval {
 		return nil
@@ -86,8 +88,8 @@ func (t *Tracker) completed() (points []ledger.Point) {
 	return points
 }
 
-// firstWaiting drops the constraints that are met. It gives how many of the first records are complete for everything; waiting gets, by
-// topic, the index of the first of them that is not complete for it.
+// firstWaiting drops the constraints that are met. It gives how many of the first records are complete for everything;
+// waiting gets, by topic, the index of the first of them that is not complete for it.
 func (t *Tracker) firstWaiting(ready int, waiting map[string]int) int {
 	all := ready
 	for i := range t.pending[:ready] {

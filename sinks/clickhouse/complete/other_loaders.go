@@ -7,15 +7,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// requireTopicID makes the id of the constraint's topic be asked for, unless the partition is this loader's and still below it.
+// requireTopicID makes the id of the constraint's topic be asked for, unless the partition is this loader's and still
+// below it.
 func (t *Tracker) requireTopicID(c constraint) {
 	if next, own := t.own.Applied(c.topic, c.id); !own || next >= c.next {
 		t.unresolved[c.topic] = true
 	}
 }
 
-// resolveTopicIDs asks for the required ids, and from time to time for those of all topics of other loaders' that something waits
-// for. A topic that is not there, or has no id yet, stays unresolved.
+// resolveTopicIDs asks for the required ids, and from time to time for those of all topics of other loaders' that
+// something waits for. A topic that is not there, or has no id yet, stays unresolved.
 func (t *Tracker) resolveTopicIDs(ctx context.Context, facts Facts) error {
 	if time.Since(t.resolved) > checkInterval {
 		t.resolved = time.Now()

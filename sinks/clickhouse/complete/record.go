@@ -37,8 +37,8 @@ type Table struct {
 	Generation uint32         `json:"generation"`
 }
 
-// ParseRecord reads the value of a record of the progress topic. After an error the topic is not one that capture of this release, or
-// an earlier one, has written.
+// ParseRecord reads the value of a record of the progress topic. After an error the topic is not one that capture of
+// this release, or an earlier one, has written.
 func ParseRecord(value []byte) (*Record, error) {
 	var r Record
 	if err := json.Unmarshal(value, &r); err != nil {
@@ -91,8 +91,8 @@ func (t Table) quarantine(table string) (ledger.Quarantine, error) {
 // epochShift makes a later epoch outrank every offset of an earlier one: the progress topic may be another then.
 const epochShift = 40
 
-// version orders what progress records say of a table: by epoch, then by the offset of the record, so that a replay cannot bring
-// back an earlier state.
+// version orders what progress records say of a table: by epoch, then by the offset of the record, so that a replay
+// cannot bring back an earlier state.
 func (r *Record) version(offset int64) uint64 {
 	return uint64(max(r.Epoch, 1)-1)<<epochShift + uint64(offset) + 1 //nolint:gosec // never negative
 }

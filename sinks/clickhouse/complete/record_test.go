@@ -28,7 +28,8 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
-// FuzzParseRecord: no bytes make it panic, and what it accepts it accepts again after being written, with the same meaning.
+// FuzzParseRecord: no bytes make it panic, and what it accepts it accepts again after being written, with the same
+// meaning.
 func FuzzParseRecord(f *testing.F) {
 	f.Add([]byte(goodRecord))
 	f.Add([]byte(`{"epoch":1,"commit_lsn":"0/0","lsn":"0/0"}`))

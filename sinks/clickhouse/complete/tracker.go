@@ -14,12 +14,14 @@ import (
 
 // Tracker folds the progress topic into points of `complete`, in the loader that has that topic's one partition.
 //
-// Capture writes a progress record with each commit: the commit's position and, by topic and partition, the offset that follows the
-// last record up to it (only what changed, except in full records). Each offset is a constraint: records below it must be applied.
+// Capture writes a progress record with each commit: the commit's position and, by topic and partition, the offset that
+// follows the last record up to it (only what changed, except in full records). Each offset is a constraint: records
+// below it must be applied.
 //
-// Invariant: a table is written complete up to a point only if, for every pending or dropped record up to that point, all
-// constraints on the table's topic were met; everything ("") only if all constraints on all topics were. A constraint is met once the
-// applied offset of its partition has reached it, where "applied" belongs to the very topic that the record speaks of:
+// Invariant: a table is written complete up to a point only if, for every pending or dropped record up to that point,
+// all constraints on the table's topic were met; everything ("") only if all constraints on all topics were. A
+// constraint is met once the applied offset of its partition has reached it, where "applied" belongs to the very topic
+// that the record speaks of:
 //
 //	Take(record):
 //	    for each offset of the record:
@@ -33,18 +35,19 @@ import (
 //	    write, by table, the point of the record before its first waiting one; for "", the minimum over all topics
 //	    forget the records before the first waiting one: only up to there does the progress topic count as applied
 //
-// The id is asked for after the record was read, because the record names its topics only by name. A topic may have been deleted and
-// made again since; what was applied to the former one says nothing about the offsets of the new one.
+// The id is asked for after the record was read, because the record names its topics only by name. A topic may have
+// been deleted and made again since; what was applied to the former one says nothing about the offsets of the new one.
 //
-// A constraint on a topic that was deleted before it was loaded can never be met. It is dropped once the topic that has the name now
-// cannot be what the record speaks of (it ends below the offset) and continues from a copy that is newer than all of the former
-// topic: that copy's open record is in ClickHouse, so the table is not exact until the view shows the copy, which has everything. It
-// is dropped, too, where no topic has the name and capture has excluded the table since: nothing more comes of it, and
-// complete_up_to has no row of it.
+// A constraint on a topic that was deleted before it was loaded can never be met. It is dropped once the topic that has
+// the name now cannot be what the record speaks of (it ends below the offset) and continues from a copy that is newer
+// than all of the former topic: that copy's open record is in ClickHouse, so the table is not exact until the view
+// shows the copy, which has everything. It is dropped, too, where no topic has the name and capture has excluded the
+// table since: nothing more comes of it, and complete_up_to has no row of it.
 //
-// Rejected: each loader writing its own points (the minimum over loaders needs to know which loaders there are, and one that is gone
-// would stop it); taking the position of the last applied record of each partition (an idle table would never advance); comparing
-// with offsets of the consumer group (they are not written in one transaction with the rows, and rule 21 starts from ClickHouse).
+// Rejected: each loader writing its own points (the minimum over loaders needs to know which loaders there are, and one
+// that is gone would stop it); taking the position of the last applied record of each partition (an idle table would
+// never advance); comparing with offsets of the consumer group (they are not written in one transaction with the rows,
+// and rule 21 starts from ClickHouse).
 //
 // A Tracker is not safe for concurrent use.
 type Tracker struct {
@@ -69,7 +72,8 @@ type Tracker struct {
 
 // Own is what the loader knows without asking anyone.
 type Own interface {
-	// Applied gives how far a partition that is assigned to this loader is applied; ok is false for any other partition.
+	// Applied gives how far a partition that is assigned to this loader is applied; ok is false for any other
+	// partition.
 	Applied(topic string, partition int32) (next int64, ok bool)
 	// TopicOf gives the topic of a table, or a guess if no topic is known to be its own.
 	TopicOf(table string) string
@@ -123,11 +127,12 @@ func (t *Tracker) AppliedUpTo(next int64) int64 {
 	return next
 }
 
-// Release says that what Take gave for the records below next is written, and the rows of their batch: only then do they count.
+// Release says that what Take gave for the records below next is written, and the rows of their batch: only then do
+// they count.
 func (t *Tracker) Release(next int64) { t.released = max(t.released, next) }
 
-// Take takes the record at an offset. It gives what the record says about the quarantine of tables, to be written before the record
-// counts as applied. An error means that the topic has records that capture does not write.
+// Take takes the record at an offset. It gives what the record says about the quarantine of tables, to be written
+// before the record counts as applied. An error means that the topic has records that capture does not write.
 func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine, err error) {
 	for _, c := range r.constraints {
 		schema, table, ok := schemas.SplitTopic(c.topic, t.prefix)
@@ -152,8 +157,8 @@ func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine, err
 	return states, nil
 }
 
-// excludeUnnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state since, and does
-// not follow them.
+// excludeUnnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state
+// since, and does not follow them.
 func (t *Tracker) excludeUnnamed(states []ledger.Quarantine, r *Record, offset int64) (_ []ledger.Quarantine, err error) {
 	for table, at := range t.written {
 		if _, named := r.Tables[table]; named || table == "" || at.Position.Epoch >= r.Epoch {
@@ -172,7 +177,8 @@ func appendState(states []ledger.Quarantine, table string, state Table, version 
 	return append(states, q), err
 }
 
-// guessTopic guesses the topic of a table of which no record has named it; a schema with a dot in its name makes the guess wrong.
+// guessTopic guesses the topic of a table of which no record has named it; a schema with a dot in its name makes the
+// guess wrong.
 func (t *Tracker) guessTopic(table string) {
 	for _, known := range t.topics {
 		if known == table {
@@ -182,7 +188,8 @@ func (t *Tracker) guessTopic(table string) {
 	t.topics[t.own.TopicOf(table)] = table
 }
 
-// setTopic takes the table that a topic's own name says, in place of a guess: nothing ever blocks a topic that does not exist.
+// setTopic takes the table that a topic's own name says, in place of a guess: nothing ever blocks a topic that does not
+// exist.
 func (t *Tracker) setTopic(topic, table string) {
 	if t.topics[topic] == table {
 		return

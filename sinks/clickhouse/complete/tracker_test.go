@@ -290,13 +290,14 @@ func TestAFailedQuestionSaysNothing(t *testing.T) {
 	})
 }
 
-// TestStatesOfTables: what capture says becomes rows of its leg, a later record or epoch outranks an earlier one, and a full record of a
-// later epoch excludes what it does not name.
+// TestStatesOfTables: what capture says becomes rows of its leg, a later record or epoch outranks an earlier one, and a
+// full record of a later epoch excludes what it does not name.
 func TestStatesOfTables(t *testing.T) {
 	r := newRig(t, ledger.Point{Table: "public.lost", Position: cdc.Position{Epoch: 1}}, ledger.Point{Position: cdc.Position{Epoch: 1}})
 	require.Equal(t, uint32(1), r.tracker.Epoch())
 	first := r.take(10, false, nil, map[string]Table{"public.a": {Phase: cdc.TableQuarantined, Reason: "why", Generation: 2}})
-	require.Equal(t, []ledger.Quarantine{{Table: "public.a", Leg: ledger.LegCapture, Reason: "why", State: ledger.StateSkipping, Generation: 2, Version: 1}}, first)
+	want := ledger.Quarantine{Table: "public.a", Leg: ledger.LegCapture, Reason: "why", State: ledger.StateSkipping, Generation: 2, Version: 1}
+	require.Equal(t, []ledger.Quarantine{want}, first)
 	second := r.take(20, false, nil, map[string]Table{"public.a": {Phase: cdc.TableStreaming, Generation: 2}})
 	require.Equal(t, ledger.StateClosed, second[0].State)
 	require.Greater(t, second[0].Version, first[0].Version)
@@ -310,7 +311,8 @@ func TestStatesOfTables(t *testing.T) {
 	require.Greater(t, states[0].Version, second[0].Version)
 }
 
-// TestDotInSchema: a topic's own name says which table it is; a guess from the name with its dot must not let the table pass.
+// TestDotInSchema: a topic's own name says which table it is; a guess from the name with its dot must not let the table
+// pass.
 func TestDotInSchema(t *testing.T) {
 	tracker := newRig(t).tracker
 	tracker.guessTopic("a.b.c")

@@ -72,8 +72,8 @@ func (e TopicEnds) below(c constraint) bool {
 	return known && end < c.next || e.Partitions > 0 && int(c.id) >= e.Partitions
 }
 
-// renewedTopics gives the ids of those topics that have an open record of a generation that is newer than all of the former topics of
-// their names.
+// renewedTopics gives the ids of those topics that have an open record of a generation that is newer than all of the
+// former topics of their names.
 func renewedTopics(opens []ledger.Mark) map[string]uuid.UUID {
 	byTopic := map[string][]ledger.Mark{}
 	for _, m := range opens {

@@ -16,7 +16,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// Options of a Group. The callbacks are called by the client's own goroutines; none runs between a poll and AllowRebalance.
+// Options of a Group. The callbacks are called by the client's own goroutines; none runs between a poll and
+// AllowRebalance.
 type Options struct {
 	// Kafka has the seed brokers and, where needed, TLS and SASL.
 	Kafka []kgo.Opt
@@ -32,7 +33,8 @@ type Options struct {
 	Revoked func(map[string][]int32)
 	// Joined is called at the beginning of every session, also without partitions.
 	Joined func()
-	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each other out for ever.
+	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each
+	// other out for ever.
 	Fenced func(error)
 }
 
@@ -66,7 +68,8 @@ func (o *Options) client() []kgo.Opt {
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.AdjustFetchOffsetsFn(o.Assigned),
-		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { o.Joined() }), // makes assignment wait for the poll loop, too
+		// This makes assignment wait for the poll loop, too.
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { o.Joined() }),
 		kgo.OnPartitionsRevoked(revoked),
 		kgo.OnPartitionsLost(revoked),
 		kgo.WithHooks(groupErrors{o}),
@@ -93,9 +96,9 @@ func (g groupErrors) OnGroupManageError(err error) {
 // leaveTimeout bounds how long a stop waits for the group; without an answer the session ends by itself.
 const leaveTimeout = 3 * time.Second
 
-// Leave ends the membership, so that the others have the partitions at once: the client itself keeps the name of a static member
-// until its session times out. stop is why the loader stops: after a takeover (ErrSameInstance) the name is another's. An error says
-// that the others wait until the session ends. The client is closed by Close.
+// Leave ends the membership, so that the others have the partitions at once: the client itself keeps the name of a
+// static member until its session times out. stop is why the loader stops: after a takeover (ErrSameInstance) the name
+// is another's. An error says that the others wait until the session ends. The client is closed by Close.
 func (g *Group) Leave(ctx context.Context, stop error) error {
 	member, _ := g.Client.GroupMetadata()
 	g.Client.AllowRebalance()

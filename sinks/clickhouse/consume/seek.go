@@ -10,8 +10,8 @@ import (
 	"dirtbike/sinks/clickhouse/apply"
 )
 
-// SkipToNewerOpen passes over a record of a partition that seeks, unless it is the one that is sought; then the partition does not seek
-// any more. isControl reports whether a key schema is that of control records.
+// SkipToNewerOpen passes over a record of a partition that seeks, unless it is the one that is sought; then the
+// partition does not seek any more. isControl reports whether a key schema is that of control records.
 func SkipToNewerOpen(ctx context.Context, p *apply.Partition, rec *kgo.Record, isControl func(context.Context, int) (bool, error)) (found bool, err error) {
 	found, err = opensAbove(ctx, p.Seek.Above, rec, isControl)
 	switch {
@@ -45,8 +45,9 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 	return err == nil && c.Kind == avro.ControlOpen && c.Generation > above, nil
 }
 
-// SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was opened before it: the
-// capture that wrote it has lost the count of generations, so that nobody could tell its rows from those of the former copies.
+// SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was
+// opened before it: the capture that wrote it has lost the count of generations, so that nobody could tell its rows
+// from those of the former copies.
 func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
 	newest := p.Opened(rec.Offset)
 	p.Seek = &apply.Seek{
@@ -82,7 +83,8 @@ func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
 	return all
 }
 
-// Others are the partitions that are paused while another one seeks: if nothing is found, everything is to be as it was.
+// Others are the partitions that are paused while another one seeks: if nothing is found, everything is to be as it
+// was.
 type Others struct{ paused []map[string][]int32 }
 
 // Pause keeps the partitions that do not seek from moving, if any other one does.

@@ -24,8 +24,8 @@ func control(offset int64, kind avro.ControlKind, generation uint32) *kgo.Record
 
 func isControl(_ context.Context, id int) (bool, error) { return id == 7, nil }
 
-// TestSkipToNewerOpen: only the open record of a newer generation is found; where there is none until the end of the log as it was, load
-// stops with the reason.
+// TestSkipToNewerOpen: only the open record of a newer generation is found; where there is none until the end of the
+// log as it was, load stops with the reason.
 func TestSkipToNewerOpen(t *testing.T) {
 	lost := errors.New("lost")
 	p := &apply.Partition{Seek: &apply.Seek{Above: 3, Until: 100, Why: lost}}
@@ -45,7 +45,8 @@ func TestSkipToNewerOpen(t *testing.T) {
 	require.Nil(t, p.Seek)
 }
 
-// TestLostCount: an open record whose generation is not newer makes the partition seek one above all it knows before it.
+// TestLostCount: an open record whose generation is not newer makes the partition seek one above all it knows before
+// it.
 func TestLostCount(t *testing.T) {
 	p := &apply.Partition{Topic: &apply.Topic{Name: "p.public.a"}, Stable: 100, Opens: map[uint32]int64{4: 1, 9: 60}}
 	require.NoError(t, SeekAfterLostCount(p, control(50, avro.ControlOpen, 1), 1))

@@ -13,8 +13,9 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Start decides where a partition starts: at what is applied to this topic, else at the log's beginning (rule 21). Where the one does
-// not continue the other, the partition seeks (apply.Seek). An error may go away by itself; see Final.
+// Start decides where a partition starts: at what is applied to this topic, else at the log's beginning (rule 21).
+// Where the one does not continue the other, the partition seeks (apply.Seek). An error may go away by itself; see
+// Final.
 func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 	p := &apply.Partition{Topic: t, ID: id, Applied: -1}
 	for _, a := range k.Applied {
@@ -27,7 +28,8 @@ func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.Name, id, first.Err)
 	}
 	if end, ok := k.Ends.Lookup(t.Name, id); ok && end.Err == nil && p.Applied > end.Offset {
-		return nil, cdc.Failed("topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy", t.Name, id, p.Applied, end.Offset).
+		return nil, cdc.Failed("topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy",
+			t.Name, id, p.Applied, end.Offset).
 			Of(errAhead).Keeps("what is in ClickHouse is safe").
 			Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
 	}
@@ -51,7 +53,8 @@ func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 // unknownPatience is how long a broker may not have heard of a topic, or of records, that another one has.
 const unknownPatience = 15 * time.Second
 
-// Final makes an error of finding the starts one that stops load, once it has lasted for too long to be a broker that lags.
+// Final makes an error of finding the starts one that stops load, once it has lasted for too long to be a broker that
+// lags.
 func Final(err error, since time.Time) error {
 	switch {
 	case time.Since(since) < unknownPatience:
@@ -63,10 +66,11 @@ func Final(err error, since time.Time) error {
 	return err
 }
 
-// checkHorizon makes a partition seek that was left for longer than the replay horizon (rule 10): compaction keeps tombstones no
-// longer, so that a loader that comes back later may never learn of a delete. What would be read next says how late it is: if the first
-// offset that is younger than the horizon comes after the applied one, then records in between were older (or, compacted away, had
-// been). A partition with nothing applied has no age, and the progress topic no tombstones.
+// checkHorizon makes a partition seek that was left for longer than the replay horizon (rule 10): compaction keeps
+// tombstones no longer, so that a loader that comes back later may never learn of a delete. What would be read next
+// says how late it is: if the first offset that is younger than the horizon comes after the applied one, then records
+// in between were older (or, compacted away, had been). A partition with nothing applied has no age, and the progress
+// topic no tombstones.
 func (k Known) checkHorizon(p *apply.Partition) {
 	first, ok := k.AtHorizon.Lookup(p.Topic.Name, p.ID)
 	if p.Topic.Progress || p.Applied == 0 || !ok || first.Err != nil || first.Offset <= p.Applied {
@@ -77,8 +81,8 @@ func (k Known) checkHorizon(p *apply.Partition) {
 	k.seek(p, why, false)
 }
 
-// newest gives the newest generation opened on the partition by a record that is applied (opens are written before their batch is);
-// for another topic of that name, that on any partition of the former ones.
+// newest gives the newest generation opened on the partition by a record that is applied (opens are written before
+// their batch is); for another topic of that name, that on any partition of the former ones.
 func (k Known) newest(p *apply.Partition, renewed bool) (newest uint32) {
 	for _, g := range k.Opens {
 		here := g.TopicID == p.Topic.ID && g.Partition == p.ID && g.Offset < p.Applied

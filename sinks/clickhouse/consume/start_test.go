@@ -77,7 +77,8 @@ func TestHorizonOfTheProgressTopic(t *testing.T) {
 	require.Nil(t, p.Seek)
 }
 
-// TestAheadOfKafka: a Kafka that was restored from an older copy ends before what was loaded; a broker that lags does, too, for a while.
+// TestAheadOfKafka: a Kafka that was restored from an older copy ends before what was loaded; a broker that lags does,
+// too, for a while.
 func TestAheadOfKafka(t *testing.T) {
 	k := Known{Applied: []ledger.Applied{{Topic: "p.public.a", Next: 9}}, First: at(0), Ends: at(8)}
 	_, err := k.Start(&apply.Topic{Name: "p.public.a"}, 0)
@@ -93,7 +94,9 @@ func TestAheadOfKafka(t *testing.T) {
 func TestTopic(t *testing.T) {
 	topics := map[string]*apply.Topic{}
 	id := kadm.TopicID(uuid.New())
-	k := Known{Topics: kadm.TopicDetails{"p.public.a": {ID: id, Partitions: kadm.PartitionDetails{0: {}, 1: {}}}, "p.x": {}, "p.public.b": {Err: kerr.UnknownTopicOrPartition}}}
+	k := Known{Topics: kadm.TopicDetails{
+		"p.public.a": {ID: id, Partitions: kadm.PartitionDetails{0: {}, 1: {}}}, "p.x": {}, "p.public.b": {Err: kerr.UnknownTopicOrPartition},
+	}}
 	made, err := k.Topic(topics, "p.public.a", "p")
 	require.NoError(t, err)
 	require.Equal(t, int32(2), made.Partitions)
@@ -109,7 +112,8 @@ func TestTopic(t *testing.T) {
 	require.ErrorIs(t, err, ErrTopicChanged)
 }
 
-// TestWatchWaitsForBrokers: a progress topic that is missing is lost only after a while, and is forgotten once it is back.
+// TestWatchWaitsForBrokers: a progress topic that is missing is lost only after a while, and is forgotten once it is
+// back.
 func TestWatchWaitsForBrokers(t *testing.T) {
 	w := Watch{asked: time.Now()}
 	require.False(t, w.lost(kerr.UnknownTopicOrPartition))

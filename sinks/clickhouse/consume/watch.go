@@ -20,7 +20,8 @@ const (
 	missingPatience = 8 * time.Second // a broker that has just started may not know its topics yet
 )
 
-// Watch notices that a topic was deleted and made again while it is being loaded, or that all of them are gone. The zero value is ready.
+// Watch notices that a topic was deleted and made again while it is being loaded, or that all of them are gone. The
+// zero value is ready.
 type Watch struct {
 	asked   time.Time
 	missing time.Time // since when the progress topic is not there; zero while it is
@@ -29,7 +30,8 @@ type Watch struct {
 // Due says that it is time to ask again.
 func (w *Watch) Due() bool { return time.Since(w.asked) >= CheckInterval }
 
-// Ask asks Kafka about the topics and the progress topic. away is why it did not answer, which is nothing to stop for; stop is ErrTopicChanged.
+// Ask asks Kafka about the topics and the progress topic. away is why it did not answer, which is nothing to stop for;
+// stop is ErrTopicChanged.
 func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics map[string]*apply.Topic, progress string) (away, stop error) {
 	w.asked = time.Now()
 	details, err := kafka.ListTopics(ctx, append(apply.SortedKeys(topics), progress)...)
@@ -52,8 +54,8 @@ func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledge
 		Keeps("what is in ClickHouse is safe").Fix("connect to the former cluster").Fix("%s", cdc.ResnapshotAllCommand)
 }
 
-// lost reports whether the progress topic has been missing for too long to be a broker that starts: then Kafka has lost a pipeline, and there
-// is nothing to consume, and to fail at.
+// lost reports whether the progress topic has been missing for too long to be a broker that starts: then Kafka has lost
+// a pipeline, and there is nothing to consume, and to fail at.
 func (w *Watch) lost(found error) bool {
 	if !errors.Is(found, kerr.UnknownTopicOrPartition) {
 		w.missing = time.Time{}

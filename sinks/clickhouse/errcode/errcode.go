@@ -34,7 +34,8 @@ func RefusesLogin(err error) bool {
 	return code == proto.ErrUnknownUser || code == proto.ErrWrongPassword || code == proto.ErrAuthenticationFailed
 }
 
-// Permanent reports whether ClickHouse refused for a reason that depends on the rows or the tables alone: trying again cannot help.
+// Permanent reports whether ClickHouse refused for a reason that depends on the rows or the tables alone: trying again
+// cannot help.
 func Permanent(err error) bool { return permanentErrors[Of(err)] }
 
 var permanentErrors = map[proto.Error]bool{

@@ -13,7 +13,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// TestExplain: each frequent error says what it means and what to do, from either client, and never what the server said.
+// TestExplain: each frequent error says what it means and what to do, from either client, and never what the server
+// said.
 func TestExplain(t *testing.T) {
 	const value = "canary-1234"
 	for _, c := range []struct {

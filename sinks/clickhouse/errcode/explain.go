@@ -32,8 +32,9 @@ var meanings = map[proto.Error]meaning{
 	proto.ErrAccessDenied:         {"access denied", "dirtbike explain clickhouse-grants"},
 }
 
-// Explain gives ClickHouse's own error as a Problem with its meaning, its code and what to do, without the server's message, but
-// with the missing grant that it names. Any other error is given back as it is. Of finds the code in the result, too.
+// Explain gives ClickHouse's own error as a Problem with its meaning, its code and what to do, without the server's
+// message, but with the missing grant that it names. Any other error is given back as it is. Of finds the code in the
+// result, too.
 func Explain(err error) error {
 	code := Of(err)
 	if code == 0 {

@@ -9,8 +9,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// Applied says that the records of a partition below Next are in ClickHouse. It is keyed by the topic's id: offsets of a topic that
-// was deleted say nothing about another one of its name.
+// Applied says that the records of a partition below Next are in ClickHouse. It is keyed by the topic's id: offsets of
+// a topic that was deleted say nothing about another one of its name.
 type Applied struct {
 	TopicID   uuid.UUID
 	Topic     string

@@ -55,7 +55,8 @@ type Complete struct {
 	LSN cdc.LSN
 	// CommitTime: no later commit carries an earlier time, within clock skew.
 	CommitTime time.Time
-	// Exact is false while a table is quarantined on either leg or has no complete copy yet; for "" while any table is not.
+	// Exact is false while a table is quarantined on either leg or has no complete copy yet; for "" while any table is
+	// not.
 	Exact bool
 	// DeadLetters counts the open ones.
 	DeadLetters uint64

@@ -36,8 +36,9 @@ func (l *Ledger) Cuts(ctx context.Context, topic string, generation uint32) (map
 	return cuts, err
 }
 
-// CutsSelect is the query, in parentheses, by which a view reads the cuts of its generation: columns leaf and version. Its constant
-// row makes aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they would be NULL and hide every row.
+// CutsSelect is the query, in parentheses, by which a view reads the cuts of its generation: columns leaf and version.
+// Its constant row makes aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
+// would be NULL and hide every row.
 func (l *Ledger) CutsSelect(topic string, generation uint32) string {
 	return "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM " + l.table("cuts") + cutsOf(topic, generation) + ")"
 }

@@ -11,7 +11,8 @@ import (
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
-// HighWater gives the highest epoch and generations that ClickHouse has of the pipeline with this prefix; none where a loader has never run.
+// HighWater gives the highest epoch and generations that ClickHouse has of the pipeline with this prefix; none where a
+// loader has never run.
 func (l *Ledger) HighWater(ctx context.Context, prefix string) (cdc.HighWater, error) {
 	var past cdc.HighWater
 	tableOf := func(topic string) string {

@@ -13,8 +13,8 @@ import (
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
-// Ledger reads and writes the bookkeeping of one database. It has no state of its own and is safe for concurrent use; its methods
-// ask ClickHouse once, and may be called again after any error.
+// Ledger reads and writes the bookkeeping of one database. It has no state of its own and is safe for concurrent use;
+// its methods ask ClickHouse once, and may be called again after any error.
 type Ledger struct {
 	conn     driver.Conn
 	database string

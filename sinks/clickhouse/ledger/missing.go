@@ -27,7 +27,8 @@ type MissingRow struct {
 
 // MissingRows gives the rows of a topic that are missing still.
 func (l *Ledger) MissingRows(ctx context.Context, topic uuid.UUID) ([]MissingRow, error) {
-	sql := "SELECT `table`, partition, key, version FROM " + l.table("gone") + " FINAL WHERE topic_id = " + schemas.ClickHouseLiteral(topic.String()) + " AND open = 1"
+	sql := "SELECT `table`, partition, key, version FROM " + l.table("gone") + " FINAL WHERE topic_id = " +
+		schemas.ClickHouseLiteral(topic.String()) + " AND open = 1"
 	return query(ctx, l, "missing rows", sql, func(rows driver.Rows) (MissingRow, error) {
 		m := MissingRow{TopicID: topic, Open: true}
 		var partition uint32

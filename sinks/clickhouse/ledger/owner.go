@@ -9,8 +9,8 @@ import (
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
-// CheckOwner refuses, with cdc.ErrRefused, a database into which a pipeline with another prefix loads: the tables of two would be
-// mixed in one view. A database into which nothing was loaded yet belongs to nobody.
+// CheckOwner refuses, with cdc.ErrRefused, a database into which a pipeline with another prefix loads: the tables of
+// two would be mixed in one view. A database into which nothing was loaded yet belongs to nobody.
 func (l *Ledger) CheckOwner(ctx context.Context, prefix string) error {
 	for _, table := range []string{"applied", "shown"} {
 		var topics []string
@@ -31,7 +31,8 @@ func (l *Ledger) CheckOwner(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// prefixOf is the prefix of a topic: all but its last two parts, which are schema and table, or the middle of "_dirtbike.<prefix>.progress".
+// prefixOf is the prefix of a topic: all but its last two parts, which are schema and table, or the middle of
+// "_dirtbike.<prefix>.progress".
 func prefixOf(topic string) string {
 	parts := strings.Split(topic, ".")
 	if parts[0] == "_dirtbike" && len(parts) > 2 {

@@ -20,7 +20,8 @@ func (l *Ledger) WriteShown(ctx context.Context, s Shown) error {
 	return insert(ctx, l, "shown", []Shown{s}, func(s Shown) []any { return []any{s.Table, s.Topic, s.Generation} })
 }
 
-// ReplacedSelect is the query, in parentheses, by which a view finds out that a newer generation than its own is shown: it fails then.
+// ReplacedSelect is the query, in parentheses, by which a view finds out that a newer generation than its own is shown:
+// it fails then.
 func (l *Ledger) ReplacedSelect(topic string, generation uint32) string {
 	return "(SELECT throwIf(count() > 0, 'this view is being replaced: ask again') FROM " + l.table("shown") + " WHERE topic = " +
 		schemas.ClickHouseLiteral(topic) + " AND generation > " + strconv.FormatUint(uint64(generation), 10) + ")"
