@@ -55,8 +55,8 @@ type status struct {
 	now Status
 	// failing has, by what was tried, the last failure, until the same succeeds or is tried no more.
 	failing map[string]failure
-	// told are the parts of whose outage somebody has been told, until all is well again.
-	told map[part]bool
+	// warned are the parts of whose outage a warning was logged, until all is well again.
+	warned map[part]bool
 }
 
 type failure struct {
@@ -74,11 +74,11 @@ func (s *status) failed(what string, err error) (first bool) {
 	f := failure{what + ": " + withoutValues(err), time.Now()}
 	s.failing[what] = f
 	s.now.Connected, s.now.LastError = false, f.text
-	if s.told == nil {
-		s.told = map[part]bool{}
+	if s.warned == nil {
+		s.warned = map[part]bool{}
 	}
-	first = !s.told[partOf(what)]
-	s.told[partOf(what)] = true
+	first = !s.warned[partOf(what)]
+	s.warned[partOf(what)] = true
 	return first
 }
 
@@ -95,7 +95,7 @@ func (s *status) recovered(what string) {
 	}
 	s.now.Connected, s.now.LastError = len(s.failing) == 0, newest.text
 	if len(s.failing) == 0 {
-		clear(s.told)
+		clear(s.warned)
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *status) since(what string) time.Duration {
 	return 0
 }
 
-// Status tells what the loader is doing. It asks nobody, never blocks, and is safe for concurrent use; what it returns
+// Status says what the loader is doing. It asks nobody, never blocks, and is safe for concurrent use; what it returns
 // is the caller's to keep.
 func (l *Loader) Status() Status {
 	l.status.Lock()
@@ -133,7 +133,7 @@ func (l *Loader) publish() {
 			continue
 		}
 		if len(t.Parts) == 0 {
-			l.metrics.lag.DeleteLabelValues(t.Table) // another loader tells
+			l.metrics.lag.DeleteLabelValues(t.Table) // another loader has them
 			continue
 		}
 		l.metrics.lag.WithLabelValues(t.Table).Set(float64(lag))
