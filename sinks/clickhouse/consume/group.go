@@ -33,6 +33,8 @@ type Options struct {
 	Revoked func(map[string][]int32)
 	// Joined is called at the beginning of every session, also without partitions.
 	Joined func()
+	// Blocked is called when a rebalance waits for AllowRebalance; nil hears nothing.
+	Blocked func()
 	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each
 	// other out for ever.
 	Fenced func(error)
@@ -76,6 +78,9 @@ func (o *Options) client() []kgo.Opt {
 		kgo.FetchMaxBytes(o.FetchBytes), kgo.FetchMaxPartitionBytes(max(o.FetchBytes/4, 1<<16)), kgo.MaxConcurrentFetches(2),
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
+	if o.Blocked != nil {
+		opts = append(opts, kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { o.Blocked() }))
+	}
 	if o.Instance != "" {
 		opts = append(opts, kgo.InstanceID(o.Instance))
 	}
