@@ -16,8 +16,8 @@ import (
 //	subkey = HMAC-SHA-256(key, "domain:" + domain)
 //	token  = id + ":" + hex(HMAC-SHA-256(subkey, Postgres' text of the value))
 //
-// so that equal texts of one domain have equal tokens whatever their types (an integer 42 and a text '42' join), tokens of
-// different domains never join, and unequal texts have unequal tokens: a key stays a key. It is a pseudonym, not
+// so that equal texts of one domain have equal tokens for all their types (an integer 42 and a text '42' join), tokens
+// of different domains never join, and unequal texts have unequal tokens: a key stays a key. It is a pseudonym, not
 // anonymity: who has the key can try values.
 type hash struct {
 	prefix string

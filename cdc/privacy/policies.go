@@ -10,8 +10,8 @@ import (
 
 // Rules is what the config says of columns, by real names.
 type Rules interface {
-	// For gives the policy of a column (keep, drop, mask, hash, zip3, year) and whether somebody named it. A column that
-	// nobody named comes as keep (mode open) or drop (mode allowlist).
+	// For gives the policy of a column (keep, drop, mask, hash, zip3, year) and whether the config names it. A column that
+	// it does not name has keep (mode open) or drop (mode allowlist).
 	For(schema, table, column string) (policy string, named bool)
 	// Domain gives the hash domain of a column: equal values of one domain get equal tokens.
 	Domain(schema, table, column string) string
@@ -19,13 +19,14 @@ type Rules interface {
 
 // HashKeys holds the key of the policy hash. The zero value has none: then a column with that policy is refused.
 type HashKeys struct {
-	// ID stands in front of every token, e.g. "k1".
+	// ID begins every token, e.g. "k1".
 	ID string
 	// Key is the secret; it is printed nowhere.
 	Key []byte
 }
 
-// Policies implements schemas.Policies. It is safe for concurrent use as far as its Rules are; the Transforms it makes are not.
+// Policies implements schemas.Policies. It is safe for concurrent use as far as its Rules are; the Transforms it makes
+// are not.
 type Policies struct {
 	rules Rules
 	keys  HashKeys
@@ -81,9 +82,9 @@ func fitsKey(policy string, named bool, t schemas.Type) error {
 		}
 		return nil
 	case policy == "drop" && !named:
-		return errors.New("a key column that no policy names is withheld, but rows cannot be told apart without it. Try: name it keep or hash under privacy.columns")
+		return errors.New("a key column that no policy names is withheld, but rows cannot be distinguished without it. Try: name it keep or hash under privacy.columns")
 	}
-	return fmt.Errorf("policy %s on a key column: rows could not be told apart. Try: keep or hash", policy)
+	return fmt.Errorf("policy %s on a key column: rows could not be distinguished. Try: keep or hash", policy)
 }
 
 // textType is the type of what hash, zip3 and some masks give.

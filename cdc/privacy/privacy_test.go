@@ -8,7 +8,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// rules names policies by column; a column it does not name has the policy of "*", which nobody named.
+// rules names policies by column; a column it does not name has the policy of "*", which counts as not named.
 type rules map[string]string
 
 func (r rules) For(_, _, column string) (string, bool) {
@@ -106,8 +106,8 @@ func TestHashNeedsAKey(t *testing.T) {
 	require.ErrorContains(t, err, "privacy.hash.keys")
 }
 
-// TestHashTokens compares with values made by Python's hmac module; the first also by
-// S=$(printf domain:mrn | openssl dgst -sha256 -mac HMAC -macopt hexkey:0001…1f); printf 42 | openssl dgst -sha256 -mac HMAC -macopt hexkey:$S
+// TestHashTokens compares with values made by Python's hmac module; the first also by S=$(printf domain:mrn | openssl
+// dgst -sha256 -mac HMAC -macopt hexkey:0001…1f); printf 42 | openssl dgst -sha256 -mac HMAC -macopt hexkey:$S
 func TestHashTokens(t *testing.T) {
 	for _, c := range []struct{ domain, text, token string }{
 		{"mrn", "42", "k1:852c6c917f2a65e8591d697b7ba98e4ef796f80c32eab73f48f0e13888c6430f"},
@@ -230,8 +230,8 @@ func TestApplyAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzApply holds three properties: a token has a fixed form, a ZIP is three digits of an open area, and a year is a number
-// or an infinity — whatever the value.
+// FuzzApply holds three properties: a token has a fixed form, a ZIP is three digits of an open area, and a year is a
+// number or an infinity, for any value.
 func FuzzApply(f *testing.F) {
 	for _, seed := range []string{"", "02139", "03601-0000", "1961-04-12", "0044-03-15 BC", "infinity", "\x00", "99999-"} {
 		f.Add([]byte(seed))

@@ -9,12 +9,12 @@ import (
 	"dirtbike/schemas"
 )
 
-// errDate says that a text is no date; it never tells the text.
+// errDate says that a text is no date; it never has the text.
 var errDate = errors.New("policy year: the value is not a date in Postgres' ISO form")
 
-// year replaces a date or timestamp by its year. Years are astronomical, so that they are one line of numbers: 1 BC is 0,
-// 44 BC is -43. infinity and -infinity go through as they are; the encoder makes them inexact (rule 31). A timestamptz
-// has its year in UTC. Ages over 89 are capped in the view, at read time (rule 29).
+// year replaces a date or timestamp by its year. Years are astronomical, so that they are one line of numbers: 1 BC is
+// 0, 44 BC is -43. infinity and -infinity go through as they are; the encoder makes them inexact (rule 31). A
+// timestamptz has its year in UTC. Ages over 89 are capped in the view, at read time (rule 29).
 type year struct{}
 
 // fitsYear says why a column cannot have the policy.

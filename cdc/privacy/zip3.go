@@ -27,8 +27,8 @@ var restricted = func() (areas [1000]bool) {
 	return areas
 }()
 
-// zip3 replaces a ZIP code by its first three digits, or by "000" where these would tell too much: a restricted area, or
-// a text that is not five digits or five, a hyphen and four. (Nine digits in a row may be a social security number.)
+// zip3 replaces a ZIP code by its first three digits, or by "000" where these would identify people: a restricted area,
+// or a text that is not five digits or five, a hyphen and four. (Nine digits in a row may be a social security number.)
 type zip3 struct{}
 
 // fitsZip3 says why a column cannot have the policy.

@@ -57,7 +57,7 @@ func uncommittedIsNotSeen(t *testing.T, p Pipeline) {
 	s, state := open(t, p, nil)
 	require.Equal(t, PointAt(1), state.Point)
 	write(t, s, filled(topic, "dead", 50))
-	s, state = open(t, p, nil) // as after a kill: nobody closed the one before
+	s, state = open(t, p, nil) // as after a kill: the one before was not closed
 	require.Equal(t, PointAt(1), state.Point)
 	require.Empty(t, p.Read(t, topic.Name))
 	write(t, s, filled(topic, "good", 5))

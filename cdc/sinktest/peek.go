@@ -18,7 +18,7 @@ func peek(t *testing.T, s cdc.Sink) *cdc.State {
 
 func peekOnNothing(t *testing.T, p Pipeline) {
 	s := p.Sink(t, nil)
-	for range 2 { // the first look has made no topic
+	for range 2 { // the first Peek has made no topic
 		require.Nil(t, peek(t, s))
 	}
 	_, err := s.Commit(t.Context(), PointAt(1))
@@ -63,7 +63,7 @@ func peekSeesNothingUncommitted(t *testing.T, p Pipeline) {
 		p.WriteState(t, s, PointAt(7), Source(cdc.PhaseCopying))
 		began := time.Now()
 		require.Equal(t, PointAt(1), peek(t, p.Sink(t, nil)).Point)
-		require.Less(t, time.Since(began), 10*time.Second, "nobody may be there to end it")
+		require.Less(t, time.Since(began), 10*time.Second, "the transaction may never end")
 		require.NoError(t, end())
 		state := peek(t, p.Sink(t, nil))
 		require.Equal(t, PointAt(1), state.Point)

@@ -1,4 +1,5 @@
-// Package sinktest holds the conformance suite of cdc.Sink: every implementation, over every broker, must pass Exercise.
+// Package sinktest holds the conformance suite of cdc.Sink: every implementation, over every broker, must pass
+// Exercise.
 package sinktest
 
 import (
@@ -25,7 +26,8 @@ type Record struct {
 type Pipeline struct {
 	// Sink makes another sink of the pipeline, as another process would; release may be nil. The suite closes it.
 	Sink func(t *testing.T, release func(*cdc.Chunk)) cdc.Sink
-	// WriteState writes what Commit would, and leaves the transaction open, as a process does that is killed within Commit.
+	// WriteState writes what Commit would, and leaves the transaction open, as a process does that is killed within
+	// Commit.
 	WriteState func(t *testing.T, s cdc.Sink, p cdc.Point, changed ...cdc.StateChange)
 	// Topic describes a table topic of the pipeline; it is not created.
 	Topic func(table string, partitions int32, compacted bool) *cdc.Topic
@@ -48,7 +50,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Pipeline) {
 		{"peek on nothing makes nothing", peekOnNothing},
 		{"peek sees what recover gives", peekSeesWhatRecoverGives},
 		{"peek sees nothing uncommitted", peekSeesNothingUncommitted},
-		{"peek fences nobody", peekFencesNobody},
+		{"peek fences no producer", peekFencesNobody},
 		{"a split transaction", splitTransaction},
 		{"order within partitions", orderHolds},
 		{"an idle commit", idleCommit},

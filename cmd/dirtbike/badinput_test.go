@@ -29,8 +29,8 @@ func (r *rig) replaceInConfig(was, is string) {
 	require.NoError(r, os.WriteFile(r.config, []byte(strings.ReplaceAll(string(text), was, is)), 0o600))
 }
 
-// TestBadInput starts a pipeline with each thing that people get wrong: it ends within 15 seconds with one line that says what is wrong,
-// one that says what to do, and the right exit code; it leaves nothing behind.
+// TestBadInput starts a pipeline with each thing that people get wrong: it ends within 15 seconds with one line that
+// says what is wrong, one that says what to do, and the right exit code; nothing of it remains.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	const secret = "not-the-password"

@@ -58,7 +58,7 @@ func (r *rig) stands(table, phase, reason string) {
 	}, 30*time.Second, 200*time.Millisecond, "%s is not %s for %q", table, phase, reason)
 }
 
-// status is what the running process says; it is empty while nobody answers.
+// status is what the running process says; it is empty while no process answers.
 func (r *rig) status() string {
 	q, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://"+r.listens("run")+"/status", http.NoBody)
 	require.NoError(r, err)
@@ -96,7 +96,7 @@ func (r *rig) nothingOf(text string, tables ...string) {
 	}
 }
 
-// TestBlastOfATableWithoutAKey: a table that somebody makes, and that cannot be captured, costs the others nothing.
+// TestBlastOfATableWithoutAKey: a new table that cannot be captured does not affect the others.
 func TestBlastOfATableWithoutAKey(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
@@ -121,8 +121,8 @@ func TestBlastOfATableWithoutAKey(t *testing.T) {
 	l.stop()
 }
 
-// TestBlastOfAPolicy: a policy whose column is gone costs its table, for the column may be there under another name; whoever takes
-// the table's name away does not get its rows published without the policies either.
+// TestBlastOfAPolicy: a policy whose column is gone quarantines its table, because the column may have another name; a
+// renamed table's rows are not published without the policies either.
 func TestBlastOfAPolicy(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
@@ -160,7 +160,7 @@ func TestBlastOfAPolicy(t *testing.T) {
 	})
 }
 
-// TestBlastOfAConfiguredKey: the index behind a key of the config is watched.
+// TestBlastOfAConfiguredKey: the index of a key in the config is watched.
 func TestBlastOfAConfiguredKey(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{sourceYAML: ", keys: {public.events: [id]}"}, smallSchema+`; CREATE TABLE events (id int NOT NULL, v text);
@@ -176,7 +176,7 @@ CREATE UNIQUE INDEX events_id ON events (id); ALTER TABLE events REPLICA IDENTIT
 	l.stop()
 }
 
-// TestBlastOfMissingRights: a table that somebody else makes, and gives us no rights on, costs the others nothing.
+// TestBlastOfMissingRights: a new table that we have no rights to does not affect the others.
 func TestBlastOfMissingRights(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
@@ -215,7 +215,8 @@ func (r *rig) asRole(role string) {
 	require.NoError(r, os.WriteFile(r.config, []byte(strings.Replace(string(config), r.url, own.String(), 1)), 0o600))
 }
 
-// TestBlastOfASchema: a schema that the registry will not take costs its table; once it does, the documented way brings it back.
+// TestBlastOfASchema: a schema that the registry will not take costs its table; once it does, the documented way brings
+// it back.
 func TestBlastOfASchema(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
@@ -250,8 +251,8 @@ func (r *rig) bringBack(l *process, tables ...string) *process {
 	return r.again(l)
 }
 
-// refusingRegistry puts itself before the pipeline's registry; while it is told so it answers as one that finds the subjects' new
-// schemas incompatible.
+// refusingRegistry is a proxy of the pipeline's registry; while it is switched on it answers as one that finds the
+// subjects' new schemas incompatible.
 func (r *rig) refusingRegistry(subjects ...string) *atomic.Bool {
 	r.Helper()
 	behind, err := url.Parse(r.stack.Registry.URL())

@@ -18,8 +18,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// canarySchema has private columns of every way out: a key, a TOASTed text, an old row (identity FULL), a column nobody named. The
-// amount in table loose does not fit its declared type, and travels from there to others of that type unchecked.
+// canarySchema has private columns of every way out: a key, a TOASTed text, an old row (identity FULL), a column that
+// is not named. The amount in table loose does not fit its declared type, and travels from there to others of that type
+// unchecked.
 const canarySchema = `
 CREATE TABLE people (mrn text PRIMARY KEY, ssn text, name text, zip text, born date, unnamed text, secret_number bigint, amount numeric(6,2));
 ALTER TABLE people REPLICA IDENTITY FULL;
@@ -44,18 +45,18 @@ const canaryPrivacy = `privacy:
     public.only_text: {"*": keep}
 `
 
-// canaryLate goes into the config at the second start.
+// canaryLate is added to the config at the second start.
 const canaryLate = `    public.odd_copied: {id: keep, amount: keep}
     public.big_copied: {id: keep, body: keep}
 `
 
 // What is searched, each in the forms that it could have as bytes.
 var (
-	// withheld may stand nowhere: private values, and values of rows that were refused.
+	// withheld may be nowhere: private values, and values of rows that were refused.
 	withheld = withHex(textForms("CANARYMRN", "CANARYSSN", "CANARYNAME", "CANARYFREE", "CANARYZIP", "90210-7731", "902107731",
 		"1931-07-04", "987654-07-13", "CANARYPRIVATE", "CANARYBAD", "CANARYBIG", "98765012"),
 		numberForms(987650123456789), dayForms(987654, time.July, 13), amountForms(9876501234, 9876, 5012, 3400))
-	// published may stand in topics and tables, but in no log, error, report or metric.
+	// published may be in topics and tables, but in no log, error, report or metric.
 	published = withHex(textForms("CANARYKEPT"), numberForms(456780123456789), dayForms(876543, time.May, 19))
 )
 
@@ -65,8 +66,9 @@ type canaryRig struct {
 	said map[string][]byte
 }
 
-// TestCanary puts a unique value into every private column, through copy, inserts, updates, key changes, deletes, errors and bad
-// input, and then looks for each as bytes in everything dirtbike wrote: topics, ClickHouse's directory, logs, metrics, reports.
+// TestCanary puts a unique value into every private column, through copy, inserts, updates, key changes, deletes,
+// errors and bad input, and then searches for each as bytes in everything dirtbike wrote: topics, ClickHouse's
+// directory, logs, metrics, reports.
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ session, schema string }{
@@ -89,7 +91,7 @@ func (r *canaryRig) insert(n int, zip, born string) {
 		fmt.Sprintf("CANARYMRN%d", n), fmt.Sprintf("CANARYSSN%d", n), fmt.Sprintf("CANARYNAME%d", n), zip, born, "CANARYFREE"+strings.Repeat("f", 4000))
 }
 
-// allPass carries good rows, and looks at what is published of them.
+// allPass carries good rows, and checks what is published of them.
 func (r *canaryRig) allPass() {
 	r.Helper()
 	r.insert(1, "90210-7731", "1931-07-04")
@@ -118,8 +120,8 @@ func (r *canaryRig) plant() {
 	require.NoError(r, r.ch().Exec(r.Context(), "INSERT INTO "+storage+" SELECT * REPLACE (_version + 1 AS _version, concat(kept, ' changed') AS kept) FROM "+storage+" WHERE id = 1"))
 }
 
-// someAreRefused sends what each part must refuse: capture a changed relation, a value that does not fit its type and a record that
-// is too large, the latter two in a copy and in the stream, ClickHouse a row; and looks for the reasons.
+// someAreRefused sends what each part must refuse: capture a changed relation, a value that does not fit its type and a
+// record that is too large, the latter two in a copy and in the stream, ClickHouse a row; and checks the reasons.
 func (r *canaryRig) someAreRefused() {
 	r.Helper()
 	const big = `'CANARYBIG' || string_agg(md5(g::text), '') FROM generate_series(1, 4000) g`
@@ -174,7 +176,7 @@ func (r *canaryRig) startDebug() *process {
 	return r.startBuild(self, "run", []string{"--log-level", "debug"}, "TMPDIR="+r.dir)
 }
 
-// form is one way in which a value could stand somewhere.
+// form is one way in which a value could be written.
 type form struct {
 	what  string
 	bytes []byte
@@ -205,8 +207,8 @@ func numberForms(n int64) []form {
 	}
 }
 
-// dayForms are the numbers of a day since 1970 (Avro, ClickHouse) and 2000 (keys, Postgres). The day lies far off, so that these
-// are long enough to be unique.
+// dayForms are the numbers of a day since 1970 (Avro, ClickHouse) and 2000 (keys, Postgres). The day is far off, so
+// that these are long enough to be unique.
 func dayForms(year int, month time.Month, day int) []form {
 	since1970 := time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60)
 	since2000 := since1970 - 10957
@@ -286,9 +288,9 @@ func (r *canaryRig) topicBytes() []byte {
 	return out
 }
 
-// noneInFiles searches the pipeline's own folder, and the stack's but for Postgres' own data. ClickHouse and Kafka compress: what is
-// found there stands outside columns and batches, or in the literals of small ones; cells and records are searched by themselves.
-// Forms of four bytes occur in so much data by chance.
+// noneInFiles searches the pipeline's own folder, and the stack's, except for Postgres' own data. ClickHouse and Kafka
+// compress: what is found there is outside columns and batches, or in the literals of small ones; cells and records are
+// searched by themselves. Forms of four bytes occur in so much data by chance.
 func (r *canaryRig) noneInFiles(stack string) {
 	r.Helper()
 	long := slices.DeleteFunc(slices.Clone(withheld), func(f form) bool { return len(f.bytes) < 5 })
@@ -297,7 +299,7 @@ func (r *canaryRig) noneInFiles(stack string) {
 		files := 0
 		require.NoError(r, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
-				return nil //nolint:nilerr // ClickHouse merges parts away while we look
+				return nil //nolint:nilerr // ClickHouse merges parts during the search
 			}
 			content, err := os.ReadFile(path)
 			if err != nil {

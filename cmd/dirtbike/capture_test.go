@@ -14,7 +14,8 @@ import (
 
 const smallSchema = `CREATE TABLE things (id int PRIMARY KEY, v text); INSERT INTO things SELECT g, 'v' || g FROM generate_series(1, 100) g`
 
-// TestSecondCaptureFences starts a second capture of the same pipeline: the first one stops and says why, nothing is lost or doubled.
+// TestSecondCaptureFences starts a second capture of the same pipeline: the first one stops and says why, nothing is
+// lost or doubled.
 func TestSecondCaptureFences(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
@@ -36,8 +37,8 @@ func TestSecondCaptureFences(t *testing.T) {
 	load.stop()
 }
 
-// TestSecondCaptureWithAMistakeChangesNothing starts a second pipeline beside a healthy one, each time with a config that it must not go
-// on with: it says what is wrong, and the first one never notices.
+// TestSecondCaptureWithAMistakeChangesNothing starts a second pipeline while a healthy one runs, each time with a
+// config that it must not go on with: it says what is wrong, and the first one never notices.
 func TestSecondCaptureWithAMistakeChangesNothing(t *testing.T) {
 	t.Parallel()
 	const policy = `privacy: {mode: open, columns: {public.people: {ssn: drop}}}`

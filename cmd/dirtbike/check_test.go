@@ -19,8 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestCheckVerb: exit codes and what is said of each bad input, within 15 seconds. What each printed command mends is tested in
-// cmd/internal/preflight.
+// TestCheckVerb: exit codes and what is said of each bad input, within 15 seconds. What each printed command fixes is
+// tested in cmd/internal/preflight.
 func TestCheckVerb(t *testing.T) {
 	r := newRig(t, rigOptions{}, `CREATE TABLE claims (id int PRIMARY KEY, v text)`)
 	role := r.name + "_weak"

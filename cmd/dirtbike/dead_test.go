@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestVerbsOfATroubledPipeline: what comes to be, changes or ends while a capture runs is told by status, wait, verify and readyz.
+// TestVerbsOfATroubledPipeline: status, wait, verify and readyz say what is created, changed or removed while a capture
+// runs.
 func TestVerbsOfATroubledPipeline(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema+`; CREATE TABLE keyed (id int PRIMARY KEY)`)

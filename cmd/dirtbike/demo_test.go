@@ -44,7 +44,7 @@ func startDemo(t *testing.T, args ...string) *demoRun {
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, d.cmd.Start())
 	go func() {
-		_ = d.cmd.Wait() // its exit code is looked at
+		_ = d.cmd.Wait() // its exit code is checked
 		close(d.done)
 	}()
 	t.Cleanup(func() {
@@ -84,7 +84,7 @@ func (d *demoRun) nothingLeft() {
 	require.Eventually(d, func() bool { return len(d.processes()) == 0 }, 10*time.Second, 50*time.Millisecond, "%v", d.processes())
 }
 
-// demoProcess is a process of a demo: what /proc tells of it.
+// demoProcess is a process of a demo: what /proc says of it.
 type demoProcess struct{ pid, command, environment string }
 
 // processes are all that have the demo's directory in their environment.
@@ -94,7 +94,7 @@ func (d *demoRun) processes() (all []demoProcess) {
 	for _, path := range environments {
 		environment, err := os.ReadFile(path)
 		if err != nil || !bytes.Contains(environment, []byte(d.dir)) {
-			continue // it has ended, or is somebody else's
+			continue // it has ended, or is another user's
 		}
 		dir := filepath.Dir(path)
 		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
@@ -117,7 +117,7 @@ func (d *demoRun) victims() map[string]string {
 	return pids
 }
 
-// replaces waits until another process stands in for a part.
+// replaces waits until a part is another process.
 func (d *demoRun) replaces(part, former string) {
 	d.Helper()
 	require.NotEmpty(d, former, "no process of %s was found", part)
@@ -131,7 +131,8 @@ func (d *demoRun) temporaryFiles() []string {
 	return files
 }
 
-// TestDemo runs the whole product and leaves nothing behind. What it says to have killed is another process afterwards.
+// TestDemo runs the whole product, and nothing of it remains. What it says to have killed is another process
+// afterwards.
 func TestDemo(t *testing.T) {
 	d := startDemo(t, "--rows", "20000", "--for", "9s")
 	d.says("The clinic is at work")
@@ -154,8 +155,8 @@ func TestDemo(t *testing.T) {
 	d.nothingLeft()
 }
 
-// TestDemoUntilCtrlC interrupts a demo that runs until then, as a terminal does it, with all its processes: the proof is still
-// owed. Its directory is kept, and refused to a second one.
+// TestDemoUntilCtrlC interrupts a demo that runs until then, as a terminal does it, with all its processes: the proof
+// is still owed. Its directory is kept, and refused to a second one.
 func TestDemoUntilCtrlC(t *testing.T) {
 	t.Parallel()
 	kept := filepath.Join(t.TempDir(), "kept")

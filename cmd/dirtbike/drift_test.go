@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDrift changes tables in ways that send no event: each is quarantined within the polling interval instead of being called
-// exact, the one that nobody touched goes on, and what does no harm (a new label) is left alone.
+// TestDrift changes tables in ways that send no event: each is quarantined within the polling interval instead of being
+// called exact, the unchanged one goes on, and a harmless change (a new label) has no effect.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	names := []string{"unpublished", "returned", "remade", "renamed_label", "rekeyed", "defaulted", "rewritten", "dropped"}
@@ -54,7 +54,8 @@ func TestDrift(t *testing.T) {
 	l.stop()
 }
 
-// TestDriftWhileDown: a table that left the publication and came back while nothing ran is copied again, the other is not.
+// TestDriftWhileDown: a table that left the publication and came back while nothing ran is copied again, the other is
+// not.
 func TestDriftWhileDown(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, `CREATE TABLE returned (id int PRIMARY KEY); CREATE TABLE untouched (id int PRIMARY KEY); INSERT INTO returned VALUES (1)`)

@@ -14,7 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// runChild does the job of a process that the embedded stack started from this very binary; otherwise it returns at once.
+// runChild does the job of a process that the embedded stack started from this very binary; otherwise it returns at
+// once.
 func runChild() { embedded.RunChild() }
 
 func (a *app) embedded() *cobra.Command {

@@ -30,8 +30,9 @@ func (e ended) Kill() error { return e.Stop(e.Context()) }
 // Start starts it again.
 func (e ended) Start(ctx context.Context) error { return e.Kafka.Start(ctx) }
 
-// TestEnginesKilled kills every part in turn, and some at once, under traffic: nobody has to decide anything, both legs
-// go on by themselves, and in the end both sides are equal and every change is there once. The registry is down at the start, too.
+// TestEnginesKilled kills every part in turn, and some at once, under traffic: no person has to decide anything, both
+// legs go on by themselves, and in the end both sides are equal and every change is there once. The registry is down at
+// the start, too.
 func TestEnginesKilled(t *testing.T) {
 	t.Parallel()
 	enginesKilled(t, "apache", func(s *embedded.Stack) [][]engine {
@@ -39,8 +40,8 @@ func TestEnginesKilled(t *testing.T) {
 	})
 }
 
-// TestEnginesKilledOnKfake stops Kafka in place of killing it: a kfake that is killed while it ends a transaction may commit it in some
-// partitions only (ARCHITECTURE, "Found otherwise").
+// TestEnginesKilledOnKfake stops Kafka in place of killing it: a kfake that is killed while it ends a transaction may
+// commit it in some partitions only (ARCHITECTURE, "Found otherwise").
 func TestEnginesKilledOnKfake(t *testing.T) {
 	t.Parallel()
 	enginesKilled(t, "kfake", func(s *embedded.Stack) [][]engine {
@@ -101,8 +102,9 @@ func (r *rig) slotStartByState() uint64 {
 	return 0
 }
 
-// TestLostResponses loses answers of ClickHouse and of Postgres under traffic: what was done and not heard of is done again, and changes
-// nothing. (Kafka's lost answers are tested in sinks/kafka: its clients follow the brokers' own addresses.)
+// TestLostResponses loses answers of ClickHouse and of Postgres under traffic: what was done and not heard of is done
+// again, and changes nothing. (Kafka's lost answers are tested in sinks/kafka: its clients follow the brokers' own
+// addresses.)
 func TestLostResponses(t *testing.T) {
 	t.Parallel()
 	r := newWritersRig(t, "kfake")

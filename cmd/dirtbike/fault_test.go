@@ -16,7 +16,7 @@ import (
 const (
 	// envFault is "<point>:<n>": SIGKILL itself when the point is passed for the n-th time.
 	envFault = "DIRTBIKE_TEST_FAULT"
-	// envMark is a file that always holds the last point passed, so that whoever kills the leg knows where it was.
+	// envMark is a file that always holds the last point passed, so that the one that kills the leg knows where it was.
 	envMark = "DIRTBIKE_TEST_MARK"
 )
 
@@ -48,8 +48,8 @@ func faultFromEnvironment() cdc.Fault {
 	}
 }
 
-// openAt says what a leg that was killed behind a point had surely open. One that was killed from outside may have gone on since
-// it passed the point; before-insert lies outside the insert.
+// openAt says what a leg that was killed after a point surely had open. One that was killed from outside may have gone
+// on since it passed the point; before-insert is outside the insert.
 func openAt(point string, byHook bool) string {
 	if !byHook {
 		return "unknown"

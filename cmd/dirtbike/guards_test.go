@@ -20,11 +20,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// guarded is a pipeline that has run and stands still: what breaks it then must stop every start, until the choice is taken.
+// guarded is a pipeline that has run and was stopped: what breaks it then must stop every start, until the choice is
+// taken.
 type guarded struct {
 	*rig
 	log *oracle.ChangeLog
-	// began is the slot's consistent point, rested an LSN between the transactions before the break and those behind it.
+	// began is the slot's consistent point, rested an LSN between the transactions before the break and those after it.
 	began, rested uint64
 	epoch         uint64 // the newest
 }
@@ -140,7 +141,8 @@ func (r *rig) deleteTopics(names ...string) {
 	}, 20*time.Second, 50*time.Millisecond, "the topics do not go away")
 }
 
-// cutShort kills the choice at each of its points: nobody takes the old slot for the new one, and the choice can be taken again.
+// cutShort kills the choice at each of its points: the old slot is never taken for the new one, and the choice can be
+// taken again.
 func (g *guarded) cutShort() {
 	g.Helper()
 	for _, point := range []string{cdc.FaultRenewing, cdc.FaultSlotDropped} {
@@ -156,8 +158,8 @@ func (g *guarded) cutShort() {
 	g.epoch++
 }
 
-// mended takes the choice, goes on under writers, and judges: rows equal, what was published before the break exactly once, and
-// everything behind the new slot's consistent point exactly once under the next epoch.
+// mended takes the choice, goes on under writers, and compares: rows equal, what was published before the break exactly
+// once, and everything after the new slot's consistent point exactly once under the next epoch.
 func (g *guarded) mended(judgeFormer bool) {
 	g.Helper()
 	code, out, errs := g.verb("resnapshot", "--all")
@@ -193,8 +195,8 @@ func (g *guarded) judge(o oracle.CheckOptions) {
 	require.NoError(g, oracle.CheckExactlyOnce(changes, records, o))
 }
 
-// TestGuards: whatever takes the changes behind the stored position away stops capture with the choice, nothing moves until it is taken,
-// and afterwards both sides are equal and every change is there once.
+// TestGuards: when the changes after the stored position are lost, capture stops with the choice, nothing moves until
+// it is taken, and afterwards both sides are equal and every change is there once.
 func TestGuards(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -234,8 +236,8 @@ func TestGuards(t *testing.T) {
 	}
 }
 
-// TestDeletedTopic: a topic that somebody deleted is made again, with a whole copy in it, and load goes on from that; nobody has to
-// choose, since nothing of the source is lost.
+// TestDeletedTopic: a deleted topic is made again, with a whole copy in it, and load goes on from that; no person has
+// to choose, since nothing of the source is lost.
 func TestDeletedTopic(t *testing.T) {
 	t.Parallel()
 	g := guardedRig(t, func(*rigOptions) {})
@@ -248,7 +250,7 @@ func TestDeletedTopic(t *testing.T) {
 	l.stop()
 }
 
-// missed writes what nobody captures.
+// missed writes changes that no capture reads.
 func (g *guarded) missed() {
 	g.exec(`INSERT INTO entries SELECT 50000 + g, 1, 'missed', 1 FROM generate_series(1, 100) g ON CONFLICT (account, line) DO UPDATE SET code = 'again'`)
 	g.exec(`DELETE FROM accounts WHERE id % 7 = 0`)
@@ -279,7 +281,8 @@ func (g *guarded) knowsNothingWithoutKafka() {
 	}
 }
 
-// TestRestoredPostgres puts an older copy of the whole server in its place: its log positions come again, with other changes.
+// TestRestoredPostgres puts an older copy of the whole server in its place: its log positions come again, with other
+// changes.
 func TestRestoredPostgres(t *testing.T) {
 	t.Parallel()
 	g := guardedRig(t, func(o *rigOptions) { o.postgres = "18" })
@@ -312,8 +315,8 @@ func (r *rig) privateClickHouse() *embedded.ClickHouse {
 	return s.ClickHouse
 }
 
-// TestRestoredClickHouse puts an older copy of ClickHouse in its place: as long as Kafka has the changes since, load goes on from there
-// by itself; where it has not, load stops with the choice.
+// TestRestoredClickHouse puts an older copy of ClickHouse in its place: as long as Kafka has the changes since, load
+// goes on from there by itself; where it has not, load stops with the choice.
 func TestRestoredClickHouse(t *testing.T) {
 	t.Parallel()
 	g := guardedRig(t, func(o *rigOptions) { o.privateClickHouse = true })

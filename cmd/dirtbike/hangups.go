@@ -9,8 +9,8 @@ import (
 // hangupRest is the least time between two hangups that are worked on.
 const hangupRest = time.Second
 
-// paced passes hangups on, the first at once, and then one for all that come within the time, or while nobody takes it; the last is
-// never lost.
+// paced passes hangups on, the first at once, and then one for all that come within the time, or while it is not
+// received; the last is never lost.
 func paced(ctx context.Context, hangups <-chan os.Signal, rest time.Duration) <-chan os.Signal {
 	out := make(chan os.Signal)
 	go func() {
@@ -33,7 +33,7 @@ func paced(ctx context.Context, hangups <-chan os.Signal, rest time.Duration) <-
 	return out
 }
 
-// handOver waits until somebody takes it, for all that come meanwhile.
+// handOver waits until it is received, for all that come meanwhile.
 func handOver(ctx context.Context, hangups <-chan os.Signal, out chan<- os.Signal, one os.Signal) bool {
 	for {
 		select {

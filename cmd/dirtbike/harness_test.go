@@ -224,7 +224,7 @@ func (l *process) kill() {
 	<-l.done
 }
 
-// killedAt kills the leg, if it still runs, and says behind which point it was.
+// killedAt kills the leg, if it still runs, and says which point it had passed.
 func (l *process) killedAt() string {
 	l.kill()
 	b, _ := os.ReadFile(l.mark)
@@ -275,7 +275,7 @@ func (r *rig) verb(args ...string) (code int, stdout, stderr string) {
 // short takes the config out of printed commands: tests write them without.
 func (r *rig) short(text string) string { return strings.ReplaceAll(text, " --config "+r.config, "") }
 
-// get reads a page of a server, whatever its status.
+// get reads a page of a server, with any status.
 func (r *rig) get(url string) string {
 	r.Helper()
 	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)

@@ -27,8 +27,8 @@ func (r *rig) changeLog() *oracle.ChangeLog {
 	return log
 }
 
-// exactlyOnce fails the test unless the topics hold every change of the log exactly once, in order. pipelineStart is the
-// consistent point of the pipeline's own slot.
+// exactlyOnce fails the test unless the topics hold every change of the log exactly once, in order. pipelineStart is
+// the consistent point of the pipeline's own slot.
 func (r *rig) exactlyOnce(log *oracle.ChangeLog, pipelineStart uint64, tables []string, published func(string) bool) {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Minute)

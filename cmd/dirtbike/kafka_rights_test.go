@@ -17,8 +17,8 @@ import (
 	"dirtbike/docker/oracle"
 )
 
-// TestKafkaRights runs capture and load as two users who have exactly the rights of OPERATIONS.md; without them capture says
-// what is missing.
+// TestKafkaRights runs capture and load as two users who have exactly the rights of OPERATIONS.md; without them capture
+// says what is missing.
 func TestKafkaRights(t *testing.T) {
 	r := newRig(t, rigOptions{}, "CREATE TABLE claims (id int PRIMARY KEY, v text); INSERT INTO claims SELECT g, 'v' || g FROM generate_series(1, 100) g")
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"),

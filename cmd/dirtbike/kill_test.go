@@ -78,7 +78,7 @@ func (r *rig) slotStart() uint64 {
 	return lsn
 }
 
-// killAt runs a leg, with the other leg beside it, until it is killed at the point.
+// killAt runs both legs until the one is killed at the point.
 func (r *rig) killAt(verb, point string, n int) {
 	r.Helper()
 	other := map[string]string{"capture": "load", "load": "capture"}[verb]
@@ -121,7 +121,8 @@ func (r *rig) finishAndJudge(w *writers, log *oracle.ChangeLog, start uint64) {
 	l.stop()
 }
 
-// TestRandomKills kills capture, load and both at random under 8 writing clients. More: go test ./cmd/dirtbike -run TestRandomKills -kills 200
+// TestRandomKills kills capture, load and both at random under 8 writing clients. More: go test ./cmd/dirtbike -run
+// TestRandomKills -kills 200
 func TestRandomKills(t *testing.T) {
 	t.Parallel()
 	randomKills(t, "kfake", *killCount)
@@ -166,8 +167,8 @@ func randomKills(t *testing.T, kafka string, kills int) {
 	r.finishAndJudge(w, log, start)
 }
 
-// killSome runs both legs and kills capture, load or both: half of the time at a named point, otherwise from outside after a
-// random while. It gives what each of them had open.
+// killSome runs both legs and kills capture, load or both: half of the time at a named point, otherwise from outside
+// after a random while. It gives what each of them had open.
 func (r *rig) killSome(random *rand.Rand) (open []string) {
 	r.Helper()
 	env := map[string][]string{}

@@ -77,7 +77,7 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	return err
 }
 
-// printChosen prints an address whose port nobody knows beforehand, whatever the log's level and form are.
+// printChosen prints an address whose port was chosen here, at any log level and in any form.
 func (a *app) printChosen(cfg *config.Config, address string) error {
 	_, port, err := net.SplitHostPort(cfg.Ops.Listen)
 	if err != nil || strings.HasSuffix(address, ":"+port) {

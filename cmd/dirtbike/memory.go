@@ -7,7 +7,7 @@ import (
 	"dirtbike/config"
 )
 
-// boundMemory tells the garbage collector how much the process may hold, so that garbage is collected before it doubles what is in
+// boundMemory sets how much memory the process may hold, so that garbage is collected before it doubles what is in
 // use. Most of it is the loader's; the rest is for chunks on their way to Kafka. GOMEMLIMIT overrides it.
 func boundMemory(c *config.Config) {
 	if os.Getenv("GOMEMLIMIT") != "" {

@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The image's binary is static, which the embedded stack forbids: it loads ClickHouse as a shared library. So it is left out.
+// The image's binary is static, which the embedded stack forbids: it loads ClickHouse as a shared library. So it is
+// left out.
 
 func runChild() {}
 
@@ -24,7 +25,7 @@ func (a *app) bench() *cobra.Command {
 	return withoutStack("bench", "Not in this build: measure speed against references")
 }
 
-// withoutStack is a verb that only says where it is to be had, whatever its flags.
+// withoutStack is a verb that only says which binary has it, with any flags.
 func withoutStack(verb, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb, Short: short, Args: cobra.ArbitraryArgs, DisableFlagParsing: true,

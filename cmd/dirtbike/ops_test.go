@@ -55,7 +55,7 @@ func ready(t *testing.T, address string, code int, lines ...string) {
 	}, 60*time.Second, 200*time.Millisecond, "want %d and %q", code, lines)
 }
 
-// TestOps looks at a running pipeline as its operators do, and then while its parts are away.
+// TestOps asks a running pipeline as its operators do, also while its parts do not answer.
 func TestOps(t *testing.T) {
 	r := newRig(t, rigOptions{sourceYAML: ", wal_disk: 100GB"}, smallSchema)
 	r.start("run")
@@ -188,7 +188,7 @@ func metricsContract(t *testing.T, at string) {
 // rarely are the metrics that a healthy pipeline without max_slot_wal_keep_size does not have.
 var rarely = []string{"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_seconds", "dirtbike_capture_table_quarantined"}
 
-// promtoolAccepts lets Prometheus' own tool look at a scrape that has every documented metric: it must find nothing.
+// promtoolAccepts lets Prometheus' own tool check a scrape that has every documented metric: it must find nothing.
 func promtoolAccepts(t *testing.T, at string) {
 	promtool := embeddedtest.Tool(t, "promtool")
 	page, err := os.ReadFile("../internal/endpoints/METRICS.md")
@@ -213,7 +213,7 @@ func promtoolAccepts(t *testing.T, at string) {
 	require.Error(t, check.Run(), "it finds what is wrong")
 }
 
-// TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which nobody listens.
+// TestExitCodesWhenPartsAreAway runs the verbs that need an answer against ports on which no process listens.
 func TestExitCodesWhenPartsAreAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
@@ -258,7 +258,7 @@ func listening(t *testing.T, answer func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// TestVerbsSayThatALoginIsRefused with one answer; a server that only hangs up is away.
+// TestVerbsSayThatALoginIsRefused with one answer; a server that only hangs up is unreachable.
 func TestVerbsSayThatALoginIsRefused(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)

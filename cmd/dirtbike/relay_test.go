@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// relay puts itself between the legs and a server of the config, given by its URL. For each connection it asks answers for a function
-// that sees the size of every piece of the server's answers before it is passed on: it may wait, and true cuts the connection in place
-// of passing the piece on.
+// relay puts itself between the legs and a server of the config, given by its URL. For each connection it asks answers
+// for a function that sees the size of every piece of the server's answers before it is passed on: it may wait, and
+// true cuts the connection in place of passing the piece on.
 func (r *rig) relay(server string, answers func() func(n int) (cut bool)) {
 	r.Helper()
 	to := hostOf(r.T, server)
@@ -62,7 +62,7 @@ func forward(to, from net.Conn, cut func(n int) bool) error {
 	}
 }
 
-// lossy loses one answer in six while it is armed: the server has done what was asked, and nobody hears of it.
+// lossy loses one answer in six while it is armed: the server has done what was asked, and the client does not know.
 type lossy struct {
 	cuts  atomic.Int64
 	armed atomic.Bool

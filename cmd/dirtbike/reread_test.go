@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRereadWaitsUntilVisible changes keys of rows with TOASTed values in transactions whose commit waits for a synchronous
-// standby that does not exist: they are in the log, and streamed, but no snapshot sees them. A re-read before that would take the
-// key's former row for the present one, or find none and call it gone (rule 17).
+// TestRereadWaitsUntilVisible changes keys of rows with TOASTed values in transactions whose commit waits for a
+// synchronous standby that does not exist: they are in the log, and streamed, but no snapshot sees them. A re-read
+// before that would take the key's former row for the present one, or find none and call it gone (rule 17).
 func TestRereadWaitsUntilVisible(t *testing.T) {
 	r := newRig(t, rigOptions{postgres: "17"}, `
 CREATE TABLE docs (id int PRIMARY KEY, v text); ALTER TABLE docs ALTER v SET STORAGE EXTERNAL;
@@ -33,7 +33,7 @@ INSERT INTO docs VALUES (1, repeat('one', 1000)), (2, repeat('two', 1000))`)
 		}
 		committed <- err
 	}()
-	watch := r.pg() // its own: a poll may still be under way when the statement behind it runs
+	watch := r.pg() // its own: a poll may still be under way when the next statement runs
 	waiting := func() bool {
 		var n int
 		err := watch.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%UPDATE docs%' AND pid <> pg_backend_pid()`).Scan(&n)

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rightsSchema belongs to a role that is no superuser. One table hides its rows from whoever lacks BYPASSRLS.
+// rightsSchema belongs to a role that is no superuser. One table hides its rows from roles without BYPASSRLS.
 const rightsSchema = `
 CREATE ROLE clinic_owner;
 GRANT CREATE ON DATABASE clinic TO clinic_owner;
@@ -82,7 +82,7 @@ func rightsStatements(block string) []string {
 	return strings.Split(strings.TrimSuffix(block, ";\n"), ";\n")
 }
 
-// run runs blocks as the superuser, on one connection, statement by statement: ALTER SYSTEM stands alone.
+// run runs blocks as the superuser, on one connection, statement by statement: ALTER SYSTEM takes no transaction.
 func (r *rightsRig) run(blocks ...string) {
 	r.Helper()
 	conn := r.pg()
@@ -105,7 +105,7 @@ const rightsPrefix = "documents_"
 
 // makeClickHouseUsers gives the users of OPERATIONS.md to ClickHouse. The embedded library has no writable user storage
 // (CREATE USER is refused with ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND), but takes the same GRANT statements from its
-// users file. It is told to be as strict as a server can be.
+// users file. It is configured as strictly as a server can be.
 func (r *rightsRig) makeClickHouseUsers() {
 	r.Helper()
 	passwords, grants, users := map[string]string{}, map[string]string{}, ""
@@ -255,7 +255,7 @@ func (r *rightsRig) readerSeesOnlyViews() {
 	}
 }
 
-// asReader goes over HTTP: a failed login on the native port would end the embedded server.
+// asReader uses HTTP: a failed login on the native port would end the embedded server.
 func (r *rightsRig) asReader(sql string) (code int, answer string) {
 	r.Helper()
 	server, err := url.Parse(r.stack.ClickHouse.HTTPURL())

@@ -25,7 +25,7 @@ import (
 
 // The exit codes of every verb.
 const (
-	exitGood        = 0 // done, also after SIGTERM, but for demo
+	exitGood        = 0 // done, also after SIGTERM, except for demo
 	exitNo          = 1 // the answer is no: different, unhealthy, timed out
 	exitWrong       = 2 // the command or the config is wrong
 	exitUnreachable = 3 // a part could not be reached
@@ -78,7 +78,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if errors.Is(err, cdc.ErrUnreachable) && !errors.Is(err, cdc.ErrRefused) {
 		return exitUnreachable
 	}
-	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: somebody has to decide
+	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: a person has to decide
 }
 
 // way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
@@ -216,7 +216,7 @@ func (a *app) logger() (*zap.Logger, error) {
 	return zap.New(typableCore{core, a}), nil
 }
 
-// levelEncoder colours levels for people who look on: on a terminal, and unless NO_COLOR says otherwise.
+// levelEncoder colours levels on a terminal, unless NO_COLOR says otherwise.
 func levelEncoder(terminal bool) zapcore.LevelEncoder {
 	if terminal && os.Getenv("NO_COLOR") == "" {
 		return zapcore.CapitalColorLevelEncoder

@@ -67,7 +67,7 @@ func TestEmbeddedInterruptedAtStart(t *testing.T) {
 	require.Equal(t, exitGood, execute(ctx, []string{"embedded", "--dir", t.TempDir()}, &out, &out, nil), "%s", &out)
 }
 
-// TestEmbeddedRefusals: wrong options exit with 2 and a way out, and leave nothing behind.
+// TestEmbeddedRefusals: wrong options exit with 2 and a way out, and make nothing.
 func TestEmbeddedRefusals(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o600))
@@ -104,8 +104,8 @@ func TestEmbeddedRefusals(t *testing.T) {
 	}
 }
 
-// TestOpsAddressIsPrinted: a port that dirtbike chose is printed whatever the log's level, and stdout holds nothing else; the last line of
-// the log says that it ended as it was told.
+// TestOpsAddressIsPrinted: a port that dirtbike chose is printed at any log level, and stdout holds nothing else; the
+// last line of the log says that it ended at SIGTERM.
 func TestOpsAddressIsPrinted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
 	dead := embeddedtest.FreeAddress(t)
@@ -125,7 +125,7 @@ clickhouse: {url: "clickhouse://%[1]s"}
 		require.Equal(t, exitGood, execute(ended, args, &out, &errs, nil), "%s", &errs)
 		require.Regexp(t, c.says, out.String())
 	}
-	for _, verb := range []string{"run", "capture", "load"} { // a log that ends without a word looks like that of a crash
+	for _, verb := range []string{"run", "capture", "load"} { // without a last line a log would seem to end in a crash
 		var out, errs bytes.Buffer
 		require.Equal(t, exitGood, execute(ended, []string{verb, "--config", path, "--log-format", "json", "--listen", "127.0.0.1:0"}, &out, &errs, nil), "%s", &errs)
 		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
@@ -146,7 +146,7 @@ func TestTryOnItsOwnLine(t *testing.T) {
 	}
 }
 
-// TestColoursAreForTerminals: a log in a file, or of somebody who wants none, has no escape sequences.
+// TestColoursAreForTerminals: a log in a file, or with NO_COLOR, has no escape sequences.
 func TestColoursAreForTerminals(t *testing.T) {
 	t.Setenv("NO_COLOR", "")
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))

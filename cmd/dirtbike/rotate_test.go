@@ -27,7 +27,7 @@ func (r *secureRig) hangup(l *process, token, result string, times int) string {
 	return l.output()[before:]
 }
 
-// reloads gives a counter of reloads; -1 if nobody answers with that token.
+// reloads gives a counter of reloads; -1 without an answer to that token.
 func (r *secureRig) reloads(token, result string) int {
 	code, _ := r.ask("/livez", "")
 	require.Equal(r, 200, code, "the endpoints answer all the time")
@@ -57,8 +57,8 @@ const (
 	secondToken = "token-of-the-second-days"
 )
 
-// TestRotate changes every password, and the endpoints' token, while 4 clients write: SIGHUP takes them over, and every change is in Kafka
-// exactly once. What is wrong with the config then changes nothing.
+// TestRotate changes every password, and the endpoints' token, while 4 clients write: SIGHUP takes them over, and every
+// change is in Kafka exactly once. What is wrong with the config then changes nothing.
 func TestRotate(t *testing.T) {
 	t.Parallel()
 	r := newSecureRig(t, `["public.*", "!public.foreign_traffic"]`, writersSchema)

@@ -23,12 +23,14 @@ import (
 // firstPassword is the one that the secured stack starts with.
 const firstPassword = "hunter2first"
 
-// secureStack is one for all tests: Kafka takes its password with it when it is made. Each test sets the passwords it begins with.
+// secureStack is one for all tests: Kafka takes its password with it when it is made. Each test sets the passwords it
+// begins with.
 var secureStack = embeddedtest.Share(true, func(ctx context.Context, dir string) (*secure.Stack, error) {
 	return secure.Start(ctx, dir, firstPassword)
 })
 
-// secureRig is a pipeline all of whose connections are encrypted and log in. Its credentials are in files beside the config.
+// secureRig is a pipeline all of whose connections are encrypted and log in. Its credentials are in files in the
+// config's folder.
 type secureRig struct {
 	*rig
 	secure *secure.Stack

@@ -13,9 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSecureConnections runs a pipeline all of whose connections are encrypted, verified and logged in: Postgres with verify-full, Apache
-// Kafka with SASL_SSL, registry and ClickHouse behind fronts, the endpoints with https and a token. Rows arrive, and verify says so. A
-// start with a wrong login or authority ends within seconds and says which, and the pipeline that runs does not notice.
+// TestSecureConnections runs a pipeline all of whose connections are encrypted, verified and logged in: Postgres with
+// verify-full, Apache Kafka with SASL_SSL, registry and ClickHouse behind fronts, the endpoints with https and a token.
+// Rows arrive, and verify says so. A start with a wrong login or authority ends within seconds and says which, and the
+// pipeline that runs does not notice.
 func TestSecureConnections(t *testing.T) {
 	r := newSecureRig(t, `["public.*"]`, smallSchema)
 	refused := r.secure.ClickHouseFront.Refused() + r.secure.RegistryFront.Refused()
@@ -94,7 +95,7 @@ func (r *secureRig) mistakes() {
 	}
 }
 
-// mistaken starts a verb beside the pipeline that runs, with one thing wrong in its config.
+// mistaken starts a verb while the pipeline runs, with one thing wrong in its config.
 func (r *secureRig) mistaken(verb, was, is string) *process {
 	r.Helper()
 	beside := *r.rig // the same pipeline, with a config and an address of its own

@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// service is what runs from the start of the process to its end: the endpoints for operators, and one generation of legs after the
-// other, each under a config of its own.
+// service is what runs from the start of the process to its end: the endpoints for operators, and one generation of
+// legs after the other, each under a config of its own.
 type service struct {
 	app           *app
 	log           *zap.Logger
@@ -62,7 +62,7 @@ func (s *service) generation(c *config.Config) (g *generation, err error) {
 			g.release(context.Background())
 		}
 	}()
-	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault, Patient: s.server != nil} // only who starts it is told that nobody answers
+	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault, Patient: s.server != nil} // only at the start is a server that does not answer an error
 	if s.capture {
 		if err := g.add(captureLeg(o, g.health)); err != nil {
 			return nil, err
@@ -133,8 +133,8 @@ func (s *service) generations(ctx context.Context, g *generation) error {
 	}
 }
 
-// until runs a generation until ctx ends, a leg needs a decision, or another generation is to follow: then its legs have come to their
-// end as at SIGTERM.
+// until runs a generation until ctx ends, a leg needs a decision, or another generation is to follow: then its legs
+// have come to their end as at SIGTERM.
 func (s *service) until(ctx context.Context, g *generation) (next *generation, err error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -159,7 +159,8 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 	}
 }
 
-// reload reads the config again and tries it. What is wrong with it is logged, in one line, and gives nil: nothing is changed then.
+// reload reads the config again and tries it. What is wrong with it is logged, in one line, and gives nil: nothing is
+// changed then.
 func (s *service) reload(ctx context.Context, was *generation) *generation {
 	next, err := s.prepare(ctx, was)
 	if ctx.Err() != nil { // SIGTERM meanwhile
@@ -204,8 +205,8 @@ func (s *service) parts() pipeline.Parts {
 	return pipeline.Parts{Postgres: s.capture, Kafka: true, Registry: true, ClickHouse: s.load}
 }
 
-// trial is a leg of the first generation that ends the start if a part refuses the login. Capture's own preflight asks Postgres and
-// Kafka already. A part that is away is waited for.
+// trial is a leg of the first generation that ends the start if a part refuses the login. Capture's own preflight asks
+// Postgres and Kafka already. For a part that does not answer it waits.
 func (s *service) trial(c *config.Config) leg {
 	parts := s.parts()
 	parts.Postgres, parts.Kafka = false, !s.capture
@@ -217,8 +218,8 @@ func (s *service) trial(c *config.Config) leg {
 	}, func(context.Context) {}}
 }
 
-// run runs the legs until ctx ends or one of them needs a decision; a leg that stops takes the other along, so that whoever supervises
-// the process sees it.
+// run runs the legs until ctx ends or one of them needs a decision; a leg that stops ends the other, so that what
+// supervises the process sees it.
 func (g *generation) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range g.legs {

@@ -17,7 +17,8 @@ import (
 // command is a command line in a text, of a verb that reads the config.
 var command = regexp.MustCompile("(?:^|[\\s(`])dirtbike (?:check|run|capture|load|wait|status|verify|resnapshot)\\b")
 
-// typable gives the command lines in a text the --config that this one was called with, so that they can be typed as they are.
+// typable gives the command lines in a text the --config that this one was called with, so that they can be typed as
+// they are.
 func (a *app) typable(text string) string {
 	if a.configFlag == nil || !a.configFlag.Changed {
 		return text
@@ -25,7 +26,7 @@ func (a *app) typable(text string) string {
 	var out strings.Builder
 	done := 0
 	for _, at := range command.FindAllStringIndex(text, -1) {
-		quotes := strings.Count(text[:at[1]], `"`) // between two stands a name
+		quotes := strings.Count(text[:at[1]], `"`) // between two is a name
 		if quotes%2 == 1 || strings.HasPrefix(text[at[1]:], " --config") {
 			continue
 		}
@@ -64,7 +65,8 @@ func shown(path string) string {
 	return path
 }
 
-// typableWriter makes the command lines in what is printed typable, but for those inside the frames of tables, which have their width.
+// typableWriter makes the command lines in what is printed typable, except for those inside the frames of tables, which
+// have their width.
 type typableWriter struct {
 	io.Writer
 	app *app

@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// oldCommit is the build from which pipelines must go on: the last one before everything was moved and renamed. It is changed only
-// together with a format, for a reason that the commit names.
+// oldCommit is the build from which pipelines must go on: the last one before everything was moved and renamed. It is
+// changed only together with a format, for a reason that the commit names.
 const oldCommit = "5c93af0d559052108db6526c95e198a121cac4d1"
 
-// TestUpgrade starts pipelines with the old build, kills it with SIGKILL, and goes on with this one: nothing is lost or doubled, no table
-// is copied again whose copy had ended, and no schema is registered again.
+// TestUpgrade starts pipelines with the old build, kills it with SIGKILL, and goes on with this one: nothing is lost or
+// doubled, no table is copied again whose copy had ended, and no schema is registered again.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	embeddedtest.Tools(t, "npm")
@@ -91,7 +91,8 @@ func upgradeInStream(t *testing.T, old string) {
 	l.stop()
 }
 
-// copiedRows counts the rows that copies of the writers' tables have written, by table and generation; none before the topics are there.
+// copiedRows counts the rows that copies of the writers' tables have written, by table and generation; none before the
+// topics are there.
 func (r *rig) copiedRows() map[string]int {
 	r.Helper()
 	ctx, cancel := contextFor(r, time.Minute)
@@ -111,7 +112,8 @@ func (r *rig) copiedRows() map[string]int {
 	return rows
 }
 
-// schemasOnce requires that each subject of the writers' tables has one version: the new build compiles the same schemas.
+// schemasOnce requires that each subject of the writers' tables has one version: the new build compiles the same
+// schemas.
 func (r *rig) schemasOnce() {
 	r.Helper()
 	for _, table := range writersTables {

@@ -39,7 +39,7 @@ func (r *rig) verified() (int, verifyReport) {
 	return code, report
 }
 
-// TestVerifyFindsWhatIsPlanted damages the storage behind the views of a running pipeline, one way after the other.
+// TestVerifyFindsWhatIsPlanted damages the storage of the views of a running pipeline, in one way after the other.
 func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, verifySchema)
@@ -51,7 +51,8 @@ func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 	require.Len(t, report.Tables, 2)
 	require.EqualValues(t, 1000, report.Tables[0].RowsSource)
 	require.EqualValues(t, 1000, report.Tables[0].RowsSink)
-	// a row of the storage is copied with some columns replaced and a version one higher, as a wrong load would have written it
+	// a row of the storage is copied with some columns replaced and a version one higher, as a wrong load would have
+	// written it
 	plant := func(table, replace, where string) string {
 		return fmt.Sprintf("INSERT INTO `%[1]s_raw`.`%[2]s__g1` SELECT * REPLACE (_version + 1 AS _version, %[3]s) FROM (SELECT * FROM `%[1]s_raw`.`%[2]s__g1` FINAL WHERE %[4]s)", r.name, table, replace, where)
 	}
@@ -84,7 +85,7 @@ func TestVerifyFindsWhatIsPlanted(t *testing.T) {
 	l.stop()
 }
 
-// TestVerifyNeedsTheHashKeyOfCapture, and no verb that looks makes one.
+// TestVerifyNeedsTheHashKeyOfCapture, and no verb that only reads makes one.
 func TestVerifyNeedsTheHashKeyOfCapture(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{privacy: "privacy: {mode: open, columns: {public.things: {v: hash}}}"}, smallSchema)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// publicationMadeAgain: before Postgres 18 the log cannot be read on where there was no publication, also through a new one, and capture
-// stops with the choice.
+// publicationMadeAgain: before Postgres 18 the log cannot be read on where there was no publication, also through a new
+// one, and capture stops with the choice.
 func (r *rig) publicationMadeAgain(compare oracle.Options) {
 	r.Helper()
 	r.exec(`DROP PUBLICATION ` + r.name + `; INSERT INTO scratch VALUES (4, 'unpublished')`)

@@ -36,7 +36,7 @@ type writers struct {
 	wait         sync.WaitGroup
 	transactions atomic.Int64
 	errs         chan error
-	// reconnect says that a server that goes away is waited for.
+	// reconnect says that writers wait for a server that does not answer.
 	reconnect atomic.Bool
 }
 

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// AppendFloat writes a float4 (bits 32) or float8 (bits 64) as Postgres does since version 12: the shortest decimal that
-// reads back as the same value, without relying on the reader to round half to even; in plain notation from 1e-04 up to
-// FLT_DIG or DBL_DIG digits, otherwise with an exponent of at least two digits.
+// AppendFloat writes a float4 (bits 32) or float8 (bits 64) as Postgres does since version 12: the shortest decimal
+// that reads back as the same value, without relying on the reader to round half to even; in plain notation from 1e-04
+// up to FLT_DIG or DBL_DIG digits, otherwise with an exponent of at least two digits.
 func AppendFloat(dst []byte, f float64, size int) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -38,9 +38,9 @@ func AppendFloat(dst []byte, f float64, size int) []byte {
 	return appendScientific(dst, digits, exp)
 }
 
-// shortest gives the digits d₀d₁d₂… and exponent of f = d₀.d₁d₂…·10^exp, f positive and finite. strconv differs twice: it
-// takes a decimal that lies half-way to a neighbour if reading it rounds to f, where Postgres takes none; and of two decimals
-// equally near to f Postgres takes the even one.
+// shortest gives the digits d₀d₁d₂… and exponent of f = d₀.d₁d₂…·10^exp, f positive and finite. strconv differs twice:
+// it takes a decimal that is half-way to a neighbour if reading it rounds to f, where Postgres takes none; and of two
+// decimals equally near to f Postgres takes the even one.
 func shortest(scratch []byte, f float64, size int) (digits []byte, exp int) {
 	digits, exp = split(strconv.AppendFloat(scratch, f, 'e', -1, size))
 	for n := len(digits); onBoundary(digits, exp, f, size); n++ {
@@ -79,8 +79,8 @@ func split(b []byte) (digits []byte, exp int) {
 	return digits, exp
 }
 
-// onBoundary reports whether the decimal is exactly half-way between f and one of its neighbours: an odd number times a power
-// of two, one bit below f's last one (or two, below a power of two, where the lower neighbour is nearer).
+// onBoundary reports whether the decimal is exactly half-way between f and one of its neighbours: an odd number times a
+// power of two, one bit below f's last one (or two, below a power of two, where the lower neighbour is nearer).
 func onBoundary(digits []byte, exp int, f float64, size int) bool {
 	odd, twos, ok := oddTimesPower(digits, exp)
 	if !ok {
@@ -109,7 +109,8 @@ func mantissaOf(f float64, size int) (mantissa uint64, low int) {
 	return b, -1074
 }
 
-// oddTimesPower writes the decimal as odd·2^twos; ok is false if it is no such number, or one too large to be a boundary.
+// oddTimesPower writes the decimal as odd·2^twos; ok is false if it is no such number, or one too large to be a
+// boundary.
 func oddTimesPower(digits []byte, exp int) (odd uint64, twos int, ok bool) {
 	for _, c := range digits {
 		odd = odd*10 + uint64(c-'0')

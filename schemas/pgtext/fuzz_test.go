@@ -6,7 +6,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// FuzzAppendText: whatever bytes come, nothing panics, and a refused value leaves dst as it was.
+// FuzzAppendText: with any bytes, nothing panics, and a refused value leaves dst as it was.
 func FuzzAppendText(f *testing.F) {
 	eachGolden(f, func(typ schemas.Type, _ string, binary []byte) {
 		elem := schemas.KindInvalid
@@ -24,7 +24,7 @@ func FuzzAppendText(f *testing.F) {
 	})
 }
 
-// FuzzParse: whatever text comes, nothing panics, and what is read is written and read as the same number.
+// FuzzParse: with any text, nothing panics, and what is read is written and read as the same number.
 func FuzzParse(f *testing.F) {
 	eachGolden(f, func(typ schemas.Type, text string, _ []byte) {
 		if schemas.KeyInteger(typ) {

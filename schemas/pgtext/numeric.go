@@ -15,8 +15,8 @@ const (
 	numericNegInf   = 0xF000
 )
 
-// Numeric is the binary form of a numeric, taken apart: the value is Σ digit(i)·10000^(Weight−i), shown with Scale digits
-// behind the point.
+// Numeric is the binary form of a numeric, taken apart: the value is Σ digit(i)·10000^(Weight−i), shown with Scale
+// digits after the point.
 type Numeric struct {
 	Weight   int
 	Scale    int
@@ -65,7 +65,7 @@ func ParseNumeric(b []byte) (Numeric, error) {
 // Len is the number of base-10000 digits.
 func (n *Numeric) Len() int { return len(n.digits) / 2 }
 
-// Digit gives digit i, from 0 to 9999; 0 before the first and behind the last one stored.
+// Digit gives digit i, from 0 to 9999; 0 before the first and after the last one stored.
 func (n *Numeric) Digit(i int) int {
 	if i < 0 || 2*i >= len(n.digits) {
 		return 0

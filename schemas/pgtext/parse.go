@@ -18,8 +18,8 @@ func ParseDate(text []byte) (int32, error) {
 	return int32(days), nil
 }
 
-// ParseTimestamp reads what AppendTimestamp writes, with or without a zone offset (±hh, ±hh:mm or ±hh:mm:ss): microseconds
-// since 2000-01-01 00:00 UTC, the extremes for the infinities.
+// ParseTimestamp reads what AppendTimestamp writes, with or without a zone offset (±hh, ±hh:mm or ±hh:mm:ss):
+// microseconds since 2000-01-01 00:00 UTC, the extremes for the infinities.
 func ParseTimestamp(text []byte) (int64, error) {
 	switch string(text) {
 	case "infinity":
@@ -43,7 +43,7 @@ func ParseTimestamp(text []byte) (int64, error) {
 	return days*microsPerDay + clock - offset, nil
 }
 
-// maxDays keeps days·microsPerDay and a day more inside int64; Postgres' own limits lie inside.
+// maxDays keeps days·microsPerDay and a day more inside int64; Postgres' own limits are inside.
 const maxDays = math.MaxInt64/microsPerDay - 2
 
 func cutEra(text []byte) (rest []byte, bc bool) {

@@ -29,8 +29,8 @@ type Options struct {
 	TLS *tls.Config
 	// Timeout of one request; 0 means 10 s.
 	Timeout time.Duration
-	// Patience is how long a request is tried again, without a log line, while the registry cannot be reached or fails itself (5xx, 429);
-	// 0 means 3 s. Both legs try again for ever themselves, and say why.
+	// Patience is how long a request is tried again, without a log line, while the registry cannot be reached or fails
+	// itself (5xx, 429); 0 means 3 s. Both legs try again for ever themselves, and say why.
 	Patience time.Duration
 }
 
@@ -44,7 +44,7 @@ const (
 // Client is a schema registry with a cache in front. It is safe for concurrent use.
 type Client struct {
 	sr       *sr.Client
-	idle     func() // closes connections that nobody uses
+	idle     func() // closes idle connections
 	at       string // the URLs, for errors
 	patience time.Duration
 
@@ -64,7 +64,7 @@ func New(urls []string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The transport is this client's own, so that its TLS settings touch nobody else's.
+	// The transport is this client's own, so that its TLS settings are no other client's.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = o.TLS
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
@@ -106,11 +106,11 @@ func (o *Options) takeCredentials(urls []string) ([]string, error) {
 	return plain, nil
 }
 
-// Close lets the connections go that nobody uses; the client stays usable, and connects again.
+// Close closes idle connections; the client stays usable, and connects again.
 func (c *Client) Close() { c.idle() }
 
-// Register stores the schema under the subject, or finds it there, and gives its id. An error is cdc.ErrSchema if the registry
-// does not take this schema, and cdc.ErrRefused if it refuses our login.
+// Register stores the schema under the subject, or finds it there, and gives its id. An error is cdc.ErrSchema if the
+// registry does not take this schema, and cdc.ErrRefused if it refuses our login.
 func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
 	key := registered{subject, schema}
 	c.mu.Lock()

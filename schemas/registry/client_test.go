@@ -184,7 +184,7 @@ func TestUnreachable(t *testing.T) {
 	require.True(t, errors.Is(err, context.Canceled), err)
 }
 
-// TestTheFirstErrorComesSoon: a registry that is away is not reported before the request is given up.
+// TestTheFirstErrorComesSoon: a registry that does not answer is not reported before the request is given up.
 func TestTheFirstErrorComesSoon(t *testing.T) {
 	began := time.Now()
 	_, err := newClient(t, Options{}, "http://somebody:s3cret@127.0.0.1:1").Register(context.Background(), subject, schema)

@@ -25,8 +25,8 @@ func temporary(err error) bool {
 	return errors.As(err, &network)
 }
 
-// isNoSchema reports whether the registry itself says that it has no such schema. A 404 without the registry's own code is that of
-// a server that is no registry, or of a proxy.
+// isNoSchema reports whether the registry itself says that it has no such schema. A 404 without the registry's own code
+// is that of a server that is no registry, or of a proxy.
 func isNoSchema(err error) bool {
 	var answer *sr.ResponseError
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.ErrorCode == sr.ErrSchemaNotFound.Code
@@ -69,8 +69,8 @@ func refusesUs(answer *sr.ResponseError) bool {
 }
 
 // explainRegister is explain for a schema that was to be registered: what the registry has against this one schema is
-// cdc.ErrSchema, what it has against us cdc.ErrRefused; asking again would fix neither. A registry that is read-only has nothing
-// against the schema, and will not stay so.
+// cdc.ErrSchema, what it has against us cdc.ErrRefused; asking again would fix neither. A registry that is read-only
+// has nothing against the schema, and will not stay so.
 func (c *Client) explainRegister(err error, subject string) error {
 	var answer *sr.ResponseError
 	if !errors.As(err, &answer) {
@@ -81,7 +81,7 @@ func (c *Client) explainRegister(err error, subject string) error {
 	case refusesUs(answer):
 		return explainAnswer(answer).Of(cdc.ErrRefused)
 	case answer.ErrorCode == sr.ErrOperationNotPermitted.Code:
-		return cdc.Failed("the registry lets nobody register anything (%d): %s", answer.StatusCode, said).
+		return cdc.Failed("the registry accepts no schema (%d): %s", answer.StatusCode, said).
 			Fix("set its mode, or that of subject %s, back to READWRITE", subject)
 	case answer.StatusCode == http.StatusConflict:
 		return incompatible(subject, "an earlier version", said)
@@ -113,7 +113,7 @@ func (c *Client) explainNetwork(err error) error {
 	return cdc.Failed("the registry cannot be reached").Because(err).Fix("check that registry.url is right and the registry runs")
 }
 
-// cause takes the request, which the caller names shorter, away from an error of it.
+// cause removes the request, which the caller names shorter, from an error.
 func cause(err error) error {
 	var request *url.Error
 	if errors.As(err, &request) {

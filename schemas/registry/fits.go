@@ -13,7 +13,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// ReadOnly says that the registry lets nobody register under a subject. It is cdc.ErrRefused.
+// ReadOnly says that the registry accepts no schema under a subject. It is cdc.ErrRefused.
 type ReadOnly struct {
 	// Subject in this Mode; empty for the whole registry.
 	Subject, Mode string
@@ -30,8 +30,8 @@ func (e *ReadOnly) Error() string {
 // Unwrap makes it cdc.ErrRefused.
 func (e *ReadOnly) Unwrap() error { return cdc.ErrRefused }
 
-// Ping asks for the subjects: count says how many there are. An error is cdc.ErrRefused if a server answered and would not say. It
-// changes nothing.
+// Ping asks for the subjects: count says how many there are. An error is cdc.ErrRefused if a server answered and would
+// not say. It changes nothing.
 func (c *Client) Ping(ctx context.Context) (count int, err error) {
 	subjects, err := retry(ctx, c.patience, func() ([]string, error) { return c.sr.Subjects(ctx) })
 	var answer *sr.ResponseError
@@ -44,8 +44,8 @@ func (c *Client) Ping(ctx context.Context) (count int, err error) {
 	return len(subjects), nil
 }
 
-// Writable is nil if the registry's global mode lets schemas be registered; registries that know no modes are writable. It changes
-// nothing.
+// Writable is nil if the registry's global mode lets schemas be registered; registries that know no modes are writable.
+// It changes nothing.
 func (c *Client) Writable(ctx context.Context) error {
 	for _, m := range c.sr.Mode(ctx) {
 		if m.Err == nil && m.Mode != sr.ModeReadWrite {
@@ -55,8 +55,9 @@ func (c *Client) Writable(ctx context.Context) error {
 	return nil
 }
 
-// Fits asks, and changes nothing, whether Register would succeed as far as the subject's earlier versions are concerned: an error
-// is cdc.ErrSchema if they do not let this schema in. A subject that is not there, or a schema that is there already, fits.
+// Fits asks, and changes nothing, whether Register would succeed as far as the subject's earlier versions are
+// concerned: an error is cdc.ErrSchema if they do not let this schema in. A subject that is not there, or a schema that
+// is there already, fits.
 func (c *Client) Fits(ctx context.Context, subject, schema string) error {
 	text := sr.Schema{Schema: schema, Type: sr.TypeAvro}
 	if _, err := c.sr.LookupSchema(ctx, subject, text); err == nil {

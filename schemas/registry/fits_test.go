@@ -13,7 +13,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// TestFitsRegistersNothing, whatever the answer.
+// TestFitsRegistersNothing, with any answer.
 func TestFitsRegistersNothing(t *testing.T) {
 	ctx := context.Background()
 	fake, _ := newFake(t)

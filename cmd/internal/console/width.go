@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// usualWidth is how wide a text may be where nobody knows how wide the page is: in a file, a pipe or a ticket.
+	// usualWidth is how wide a text may be where the width of the page is not known: in a file, a pipe or a ticket.
 	usualWidth = 120
 	// leastWidth is as narrow as a text gets, on however narrow a terminal.
 	leastWidth = 60
 )
 
-// Width is how many columns a text for w may take: those of the terminal that it is, or that its Fd names, or else 120; never less than
-// 60.
+// Width is how many columns a text for w may take: those of the terminal that it is, or that its Fd names, or else 120;
+// never less than 60.
 func Width(w io.Writer) int {
 	file, is := w.(interface{ Fd() uintptr })
 	if !is {
@@ -29,8 +29,8 @@ func Width(w io.Writer) int {
 	return max(width, leastWidth)
 }
 
-// Wrap breaks a text between words into lines of at most width columns, the first after one margin, the others after another. A word that
-// is wider than a line, as a long name or a URL, stays whole.
+// Wrap breaks a text between words into lines of at most width columns, the first after one margin, the others after
+// another. A word that is wider than a line, as a long name or a URL, stays whole.
 func Wrap(text, first, next string, width int) (lines []string) {
 	line := ""
 	for _, word := range strings.Fields(text) {

@@ -22,8 +22,8 @@ type Guard struct {
 	Log *zap.Logger
 }
 
-// Protect replaces the guard; requests under way are not asked again. Before Run it also says whether the server speaks TLS, which
-// stays so: later a guard of the other kind is an error, and nothing is changed.
+// Protect replaces the guard; requests under way are not asked again. Before Run it also decides whether the server
+// uses TLS, which stays so: later a guard of the other kind is an error, and nothing is changed.
 func (s *Server) Protect(g Guard) error {
 	if was := s.guard.Load(); s.running.Load() && (was.TLS == nil) != (g.TLS == nil) {
 		return cdc.Failed("ops.tls cannot be added or removed while the endpoints are served").Fix("restart dirtbike")
@@ -66,7 +66,8 @@ func (g *Guard) certified(r *http.Request) bool {
 	return g.TLS == nil || g.TLS.ClientCAs == nil || r.TLS != nil && len(r.TLS.VerifiedChains) > 0
 }
 
-// knows reports whether the request brings the token. The time that takes says nothing of the token, not even its length.
+// knows reports whether the request brings the token. The time that takes says nothing of the token, not even its
+// length.
 func (g *Guard) knows(r *http.Request) bool {
 	if g.Token == "" {
 		return true

@@ -82,7 +82,7 @@ func TestWord(t *testing.T) {
 	require.Contains(t, body, "Try: start it now")
 }
 
-// TestEveryCheckHasAWayOut: the collector's checks, and those that others add, say more than to look at the log.
+// TestEveryCheckHasAWayOut: the collector's checks, and those that others add, say more than to read the log.
 func TestEveryCheckHasAWayOut(t *testing.T) {
 	unused, err := clickhouse.Open(&clickhouse.Options{}) // it connects at the first use
 	require.NoError(t, err)

@@ -87,18 +87,18 @@ func composeFaults(p *types.Project) (faults []string) {
 	return faults
 }
 
-// volumeFaults looks at what is mounted: data in named volumes, configs that a test knows, nothing else of the host.
+// volumeFaults checks the mounts: data in named volumes, configs that a test reads, nothing else of the host.
 func volumeFaults(p *types.Project, s types.ServiceConfig) (faults []string) {
 	for _, v := range s.Volumes {
 		switch v.Type {
 		case types.VolumeTypeVolume:
 			if _, declared := p.Volumes[v.Source]; !declared || v.Source == "" {
-				faults = append(faults, s.Name+": the volume at "+v.Target+" has no name, and goes with the container")
+				faults = append(faults, s.Name+": the volume at "+v.Target+" has no name, and is removed with the container")
 			}
 		case types.VolumeTypeBind:
 			name, err := filepath.Rel(p.WorkingDir, v.Source)
 			if _, known := mounts[filepath.ToSlash(name)]; err != nil || !known {
-				faults = append(faults, s.Name+": no test looks at the mounted "+v.Source)
+				faults = append(faults, s.Name+": no test reads the mounted "+v.Source)
 			}
 			if info, err := os.Stat(v.Source); err != nil || !info.Mode().IsRegular() || !v.ReadOnly {
 				faults = append(faults, s.Name+": "+v.Source+" is no file, or can be written")
@@ -144,7 +144,7 @@ func TestCompose(t *testing.T) {
 }
 
 // TestComposeRunsAnyVerb: what docker/README.md runs in a container of its own is the image's entrypoint and a verb,
-// beside or in place of the one that captures: no name and no port of the host stands in the way, and config and
+// beside or in place of the one that captures: no container name and no port of the host conflicts, and config and
 // secrets are the same.
 func TestComposeRunsAnyVerb(t *testing.T) {
 	d := stack(t).Services["dirtbike"]
@@ -230,7 +230,7 @@ func TestSecrets(t *testing.T) {
 	require.Equal(t, secrets, makeSecrets(t, script))
 	ignored, err := exec.CommandContext(t.Context(), "git", "-c", "safe.directory=*", "-C", root, "check-ignore", "docker/secrets/postgres").Output()
 	require.NoError(t, err)
-	require.Equal(t, "docker/secrets/postgres\n", string(ignored), "nobody commits them")
+	require.Equal(t, "docker/secrets/postgres\n", string(ignored), "they are not committed")
 }
 
 // makeSecrets runs the script and gives each secret by its name.

@@ -50,7 +50,7 @@ func cache(t *testing.T) string {
 }
 
 // startKafka starts Apache Kafka from the environment of compose.yaml, by the image's own code that makes the broker's
-// config of it, and gives the address that stands for kafka:9092. Only addresses and the data's folder are others.
+// config of it, and gives the address in place of kafka:9092. Only addresses and the data's folder differ.
 func startKafka(t *testing.T, s types.ServiceConfig) string {
 	t.Helper()
 	jars, dir := kafkaJars(t, s), t.TempDir()

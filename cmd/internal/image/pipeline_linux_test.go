@@ -49,10 +49,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// TestTheStackOfComposeIsAPipeline starts every part as compose.yaml says, but for addresses and folders: real Postgres
-// with its settings and init.sql, Apache Kafka from its environment, ClickHouse with users.xml, the image's binary as
-// the image's user, with dirtbike.yaml. The registry alone is another one. Rows that are there, and rows that come,
-// must be equal; the health check must pass, and Prometheus' token open /metrics.
+// TestTheStackOfComposeIsAPipeline starts every part as compose.yaml says, except for addresses and folders: real
+// Postgres with its settings and init.sql, Apache Kafka from its environment, ClickHouse with users.xml, the image's
+// binary as the image's user, with dirtbike.yaml. The registry alone is another one. Rows that are there, and rows that
+// come, must be equal; the health check must pass, and Prometheus' token open /metrics.
 func TestTheStackOfComposeIsAPipeline(t *testing.T) {
 	embeddedtest.Tools(t, "npm")
 	p := stack(t)
@@ -156,7 +156,7 @@ func initDatabase(t *testing.T, p *types.Project, s *embedded.Stack, secrets map
 	require.NoError(t, err)
 }
 
-// useUsers starts ClickHouse again with users as the image has them: what its entry writes, and users.xml beside it.
+// useUsers starts ClickHouse again with users as the image has them: what its entry writes, and users.xml.
 func useUsers(t *testing.T, p *types.Project, s *embedded.Stack, secrets map[string]string) {
 	t.Helper()
 	require.NoError(t, s.ClickHouse.Stop(t.Context()))
@@ -250,7 +250,7 @@ func oracleOptions(t *testing.T, secrets map[string]string) oracle.Options {
 	}}}
 }
 
-// requireScraped: /metrics answers whoever brings the token.
+// requireScraped: /metrics answers a request with the token.
 func requireScraped(t *testing.T, log, token string) {
 	t.Helper()
 	_, rest, found := strings.Cut(log, "Health and metrics at ")
