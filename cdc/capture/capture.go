@@ -1,6 +1,9 @@
+// Package capture moves changes from a source to a sink, exactly once: it plans a start, copies tables, follows the log
+// and commits. Capture is its only way in; a session is one life of its connections.
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,30 +52,14 @@ type Options struct {
 }
 
 func (o *Options) defaults() {
-	if o.SnapshotWorkers == 0 {
-		o.SnapshotWorkers = 2
-	}
-	if o.MaxTransaction == 0 {
-		o.MaxTransaction = 64 << 20
-	}
-	if o.ChunkBytes == 0 {
-		o.ChunkBytes = int(min(1<<20, max(o.MaxTransaction/8, 1<<12)))
-	}
-	if o.Chunks == 0 {
-		o.Chunks = 16
-	}
-	if o.CommitInterval == 0 {
-		o.CommitInterval = 20 * time.Millisecond
-	}
-	if o.IdleInterval == 0 {
-		o.IdleInterval = 250 * time.Millisecond
-	}
-	if o.DriftInterval == 0 {
-		o.DriftInterval = 5 * time.Second
-	}
-	if o.FirstContact == 0 {
-		o.FirstContact = 10 * time.Second
-	}
+	o.SnapshotWorkers = cmp.Or(o.SnapshotWorkers, 2)
+	o.MaxTransaction = cmp.Or(o.MaxTransaction, 64<<20)
+	o.ChunkBytes = cmp.Or(o.ChunkBytes, int(min(1<<20, max(o.MaxTransaction/8, 1<<12))))
+	o.Chunks = cmp.Or(o.Chunks, 16)
+	o.CommitInterval = cmp.Or(o.CommitInterval, 20*time.Millisecond)
+	o.IdleInterval = cmp.Or(o.IdleInterval, 250*time.Millisecond)
+	o.DriftInterval = cmp.Or(o.DriftInterval, 5*time.Second)
+	o.FirstContact = cmp.Or(o.FirstContact, 10*time.Second)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}

@@ -19,12 +19,13 @@ import (
 //	    decide (clocks): commit everything written with the last point noted, or ask the follower for a point
 //
 // Invariants:
-//   - A point is committed only after every chunk sent with it or before it: each chunk of the follower carries its point, so that at
-//     any moment the open Kafka transaction holds exactly the rows up to the point noted, plus rows of copies, which no point covers.
+//   - A point is committed only after every chunk sent with it or before it: each chunk of the follower carries its
+//     point, so that at any moment the open Kafka transaction holds exactly the rows up to the point noted, plus rows of
+//     copies, which no point covers.
 //   - Changes of the state are committed together with the rows that were sent with them.
 //   - Listeners are given a point only as a Durable.
-//   - A writer that waits for a chunk ends the wait of all: when the sink may hold chunks until its Commit, a commit is made; when
-//     the follower holds the rest, it is asked for it.
+//   - Nothing waits for a chunk for ever: when the sink may hold chunks until its Commit, a commit is made; when the
+//     follower holds the rest, it is asked for it.
 //
 // The follower answers instead of pushing each transaction, so that under load a batch is as large as the time that the
 // sink was busy, and an idle sink commits at once. Rejected: each writer commits by its own clocks (two that did so

@@ -95,18 +95,19 @@ func nudgeEvery(ctx context.Context, interval time.Duration, stream cdc.Stream) 
 //	for each event:
 //	    Begin       note the transaction; is it stored already?
 //	    Relation    compare it with what its encoder was compiled from
-//	    row         count its ordinal; encode it, if it is wanted; send the chunk if it is full, with the point inside the transaction
+//	    row         count its ordinal; encode it, if it is wanted;
+//	                send the chunk if it is full, with the point inside the transaction
 //	    Commit      the point moves to the transaction's end; answer the committer
 //	    keepalive   between transactions: the point moves to the server's walEnd; answer the committer
 //	    Wake        answer the committer
 //
 // Invariants:
-//   - Ordinals count every row that pgoutput delivers, before any filter (rule 1): also those of other tables, and of transactions that
-//     are stored already.
-//   - A part's point covers the rows of the part and of all before it, and no others. It is between transactions, or Partial inside one
-//     (rule 7); then Reported stays where it was.
-//   - A change at or before the stored point is not written again: a whole transaction is passed over, of a split one the rows
-//     before the next ordinal.
+//   - Ordinals count every row that pgoutput delivers, before any filter (rule 1): also those of other tables, and of
+//     transactions that are stored already.
+//   - A part's point covers the rows of the part and of all before it, and no others. It is between transactions, or
+//     Partial inside one (rule 7); then Reported stays where it was.
+//   - A change at or before the stored point is not written again: a whole transaction is passed over, of a split one
+//     the rows before the next ordinal.
 //   - What cannot be carried costs its table only; before the table's cut it costs nothing.
 //
 // The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks. It

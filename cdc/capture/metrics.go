@@ -18,6 +18,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dirtbike", Subsystem: "capture", Name: name, Help: help})
 	}
+	opts := func(name, help string) prometheus.GaugeOpts {
+		return prometheus.GaugeOpts{Namespace: "dirtbike", Subsystem: "capture", Name: name, Help: help}
+	}
 	m := &Metrics{
 		records:      counter("records_total", "Records accepted by the sink; durable once the commit that follows them has succeeded."),
 		bytes:        counter("bytes_total", "Bytes of keys and values accepted by the sink."),
@@ -25,8 +28,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		transactions: counter("transactions_total", "Source transactions read from the log."),
 		retries:      counter("retries_total", "Sessions that ended with an error and were started again."),
 		leftOut:      counter("left_out_total", "Changes from before their table's newest copy that could not be carried; the copy has what became of them."),
-		reported:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "dirtbike", Subsystem: "capture", Name: "reported_lsn_bytes", Help: "Log position that is durable in Kafka and reported to Postgres, in bytes since the start of its log."}),
-		quarantined:  prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "dirtbike", Subsystem: "capture", Name: "table_quarantined", Help: "1 while the capture leg writes no changes of this table."}, []string{"table"}),
+		reported:     prometheus.NewGauge(opts("reported_lsn_bytes", "Log position that is durable in Kafka and reported to Postgres, in bytes since the start of its log.")),
+		quarantined:  prometheus.NewGaugeVec(opts("table_quarantined", "1 while the capture leg writes no changes of this table."), []string{"table"}),
 	}
 	if r != nil {
 		r.MustRegister(m.records, m.bytes, m.commits, m.transactions, m.retries, m.leftOut, m.reported, m.quarantined)

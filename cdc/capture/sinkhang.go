@@ -40,32 +40,32 @@ func (w *watchedSink) ends(ctx context.Context, err error) {
 	}
 }
 
-// Peek implements Sink.
-func (w *watchedSink) Peek(ctx context.Context) (state *cdc.State, err error) {
+// watched is a call of the sink.
+func watched[T any](ctx context.Context, w *watchedSink, call func() (T, error)) (T, error) {
 	w.begins()
-	defer func() { w.ends(ctx, err) }()
-	return w.Sink.Peek(ctx)
+	out, err := call()
+	w.ends(ctx, err)
+	return out, err
+}
+
+// Peek implements Sink.
+func (w *watchedSink) Peek(ctx context.Context) (*cdc.State, error) {
+	return watched(ctx, w, func() (*cdc.State, error) { return w.Sink.Peek(ctx) })
 }
 
 // Recover implements Sink.
-func (w *watchedSink) Recover(ctx context.Context) (state *cdc.State, err error) {
-	w.begins()
-	defer func() { w.ends(ctx, err) }()
-	return w.Sink.Recover(ctx)
+func (w *watchedSink) Recover(ctx context.Context) (*cdc.State, error) {
+	return watched(ctx, w, func() (*cdc.State, error) { return w.Sink.Recover(ctx) })
 }
 
 // Write implements Sink.
-func (w *watchedSink) Write(ctx context.Context, c *cdc.Chunk) (accepted cdc.Accepted, err error) {
-	w.begins()
-	defer func() { w.ends(ctx, err) }()
-	return w.Sink.Write(ctx, c)
+func (w *watchedSink) Write(ctx context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
+	return watched(ctx, w, func() (cdc.Accepted, error) { return w.Sink.Write(ctx, c) })
 }
 
 // Commit implements Sink.
-func (w *watchedSink) Commit(ctx context.Context, p cdc.Point, changed ...cdc.StateChange) (durable cdc.Durable, err error) {
-	w.begins()
-	defer func() { w.ends(ctx, err) }()
-	return w.Sink.Commit(ctx, p, changed...)
+func (w *watchedSink) Commit(ctx context.Context, p cdc.Point, changed ...cdc.StateChange) (cdc.Durable, error) {
+	return watched(ctx, w, func() (cdc.Durable, error) { return w.Sink.Commit(ctx, p, changed...) })
 }
 
 // unanswered says for how long nothing has been answered, 0 unless a call has been under way for unansweredTime.

@@ -144,7 +144,8 @@ func (c *startCheck) slotFits() error {
 func (c *startCheck) sameHashKeys() error {
 	for id, stored := range c.state.Source.HashKeys {
 		if now, ok := c.hashKeys[id]; ok && now != stored {
-			return cdc.Refused("hash key %s is not the one the topics were written with (fingerprint %s, now %s); equal values would get different tokens", id, stored, now).
+			return cdc.Refused("hash key %s is not the one the topics were written with (fingerprint %s, now %s); equal values would get different tokens",
+				id, stored, now).
 				Fix("put the former key back").Fix("give the new one another id under privacy.hash.keys")
 		}
 	}
