@@ -82,10 +82,10 @@ func (p *Problem) Then(format string, args ...any) *Problem {
 	command, before := fmt.Sprintf(format, args...), p.Remedies()
 	p.Try = nil
 	for _, r := range before {
-		p.FixBy(r.By, "%s; then %s", r.Command, command)
+		p = p.FixBy(r.By, "%s; then %s", r.Command, command)
 	}
 	if len(before) == 0 {
-		p.Fix("%s", command)
+		p = p.Fix("%s", command)
 	}
 	return p
 }

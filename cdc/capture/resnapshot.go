@@ -54,7 +54,7 @@ func (r *resnapshotRequest) allThere(p *plan) error {
 		}
 		why := cdc.Refused("%s cannot be copied: it is not there, or source.tables does not name it", name).Keeps("Nothing was changed")
 		if near := nearest(name, p.tables); near != "" {
-			why.Fix("%s", cdc.ResnapshotCommand(near))
+			why = why.Fix("%s", cdc.ResnapshotCommand(near))
 		}
 		return why.Fix("dirtbike status, which lists the tables").Fix("dirtbike check")
 	}
