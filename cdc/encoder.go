@@ -19,6 +19,14 @@ type TableEncoder interface {
 	Delete(c *Chunk, m *Meta, kind OldKind, old Tuple) error
 	// Read appends `r`: a snapshot row of generation m.Generation, at m.Position (ordinal 0).
 	Read(c *Chunk, m *Meta, row Tuple) error
+	// Image appends to dst what the records of a change say of its rows, after the policies, in a form of the encoder's own: it can be
+	// kept until the transaction has committed, outside memory, too. On an error dst is returned as it was.
+	//
+	// A key change that left out values reads them again here (rule 17), which needs a transaction that is committed in the log.
+	Image(ctx context.Context, dst []byte, ch RowChange) ([]byte, error)
+	// Seal appends the records of what Image gave, exactly as Insert, Update, Delete or Read would have with the same m. It must be
+	// the same table's encoder, compiled from the same schemas.
+	Seal(c *Chunk, m *Meta, images []byte) error
 	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is
 	// 0 (rule 11).
 	Truncate(c *Chunk, m *Meta) error
@@ -26,6 +34,16 @@ type TableEncoder interface {
 	OpenGeneration(c *Chunk, m *Meta) error
 	// EndGeneration appends the end marker of generation m.Generation to every partition; m.Position is the cut P.
 	EndGeneration(c *Chunk, m *Meta) error
+}
+
+// RowChange is what happened to one row, as Postgres delivered it.
+type RowChange struct {
+	// Op is OpCreate or OpRead (with New), OpUpdate (with New, and Old as OldKind says) or OpDelete (with Old).
+	Op      Op
+	OldKind OldKind
+	// XID is the transaction; it is needed for OpUpdate only.
+	XID      uint32
+	Old, New Tuple
 }
 
 // Rereader reads the present value of columns that Postgres did not send (rule 17: unchanged TOAST in a key change).

@@ -280,7 +280,7 @@ func (f *fakeTables) UnmatchedNames() []error { return f.unmatched }
 func (f *fakeTables) UnselectedTables() []uint32 { return f.unselected }
 
 func (f *fakeTables) Encoder(_ context.Context, t *cdc.Table) (cdc.TableEncoder, error) {
-	return &fakeEncoder{t, f.reread}, f.unknown[t.OID]
+	return &fakeEncoder{t: t, reread: f.reread}, f.unknown[t.OID]
 }
 
 func (f *fakeTables) Match(t *cdc.Table, _ *cdc.WireRelation) error { return f.mismatch[t.OID] }
@@ -299,6 +299,7 @@ func (f *fakeTables) Drift(ctx context.Context) (map[uint32]error, error) {
 // fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means
 // that a server did not answer, "?" is re-read.
 type fakeEncoder struct {
+	cdc.TableEncoder // nil: nothing stores images yet
 	t      *cdc.Table
 	reread func()
 }

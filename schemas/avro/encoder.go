@@ -85,69 +85,62 @@ func (e *encoder) compile(rel *schemas.Relation, t *schemas.Table) error {
 func (e *encoder) Topic() *cdc.Topic { return e.topic }
 
 func (e *encoder) Insert(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
-	return e.change(c, row, change{meta: m, ordinal: m.Position.Ordinal, op: cdc.OpCreate, key: row, after: row})
+	return e.append(context.Background(), c, m, &cdc.RowChange{Op: cdc.OpCreate, New: row})
 }
 
 func (e *encoder) Read(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
-	return e.change(c, row, change{meta: m, ordinal: m.Position.Ordinal, op: cdc.OpRead, key: row, after: row})
+	return e.append(context.Background(), c, m, &cdc.RowChange{Op: cdc.OpRead, New: row})
+}
+
+func (e *encoder) Update(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) error {
+	return e.append(ctx, c, m, &cdc.RowChange{Op: cdc.OpUpdate, XID: m.XID, OldKind: kind, Old: old, New: row})
 }
 
 func (e *encoder) Delete(c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old cdc.Tuple) error {
-	if kind != cdc.OldKey && kind != cdc.OldFull {
-		return e.failed(errors.New("a delete came without its old row. Try: look at the table's REPLICA IDENTITY"))
-	}
-	return e.change(c, old, deletion(m, kind, old))
+	return e.append(context.Background(), c, m, &cdc.RowChange{Op: cdc.OpDelete, OldKind: kind, Old: old})
 }
 
-// deletion is the `d` of an old tuple, at the first ordinal.
-func deletion(m *cdc.Meta, kind cdc.OldKind, old cdc.Tuple) change {
-	ch := change{meta: m, ordinal: m.Position.Ordinal, op: cdc.OpDelete, key: old}
-	if kind == cdc.OldFull {
-		ch.before = old
-	}
-	return ch
-}
-
-// change appends one change, or restores the chunk.
-func (e *encoder) change(c *cdc.Chunk, tuple cdc.Tuple, ch change) error {
-	if err := e.checkWidth(tuple); err != nil {
-		return err
-	}
-	e.lists.reset()
+// append makes the change's records part of the chunk, or leaves it as it was.
+func (e *encoder) append(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, ch *cdc.RowChange) error {
 	mark := len(c.Records)
-	dst, err := e.appendChange(c.Bytes, c, ch)
-	return e.finish(c, mark, dst, err)
-}
-
-// finish makes appended records part of the chunk, or drops them.
-func (e *encoder) finish(c *cdc.Chunk, mark int, dst []byte, err error) error {
-	if err != nil {
+	out := output{dst: c.Bytes, chunk: c, meta: m}
+	if err := e.encode(ctx, &out, ch); err != nil {
 		c.Records = c.Records[:mark]
 		return e.failed(err)
 	}
-	c.Bytes = dst
+	c.Bytes = out.dst
 	return nil
+}
+
+// encode decides which records a change becomes, and puts them out.
+func (e *encoder) encode(ctx context.Context, out *output, ch *cdc.RowChange) error {
+	e.lists.reset()
+	switch ch.Op {
+	case cdc.OpCreate, cdc.OpRead:
+		if err := e.checkWidth(ch.New); err != nil {
+			return err
+		}
+		return e.put(out, &record{op: ch.Op, key: ch.New, after: ch.New})
+	case cdc.OpDelete:
+		if ch.OldKind != cdc.OldKey && ch.OldKind != cdc.OldFull {
+			return cdc.Failed("a delete came without its old row").Fix("check the table's REPLICA IDENTITY")
+		}
+		if err := e.checkWidth(ch.Old); err != nil {
+			return err
+		}
+		return e.put(out, deletion(ch))
+	case cdc.OpUpdate:
+		return e.update(ctx, out, ch)
+	case cdc.OpTruncate, cdc.OpMarker:
+	}
+	return fmt.Errorf("op %q is not a row's", byte(ch.Op))
 }
 
 func (e *encoder) checkWidth(t cdc.Tuple) error {
 	if len(t) != e.width {
-		return e.failed(fmt.Errorf("a row has %d columns, the relation %d: its definition changed unseen", len(t), e.width))
+		return fmt.Errorf("a row has %d columns, the relation %d: its definition changed unseen", len(t), e.width)
 	}
 	return nil
 }
 
 func (e *encoder) failed(err error) error { return fmt.Errorf("encode table %s: %w", e.table, err) }
-
-func (e *encoder) Update(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) error {
-	if err := e.checkWidth(row); err != nil {
-		return err
-	}
-	if kind != cdc.OldNone {
-		if err := e.checkWidth(old); err != nil {
-			return err
-		}
-	}
-	mark := len(c.Records)
-	dst, err := e.appendUpdate(ctx, c, m, kind, old, row)
-	return e.finish(c, mark, dst, err)
-}

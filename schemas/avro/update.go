@@ -9,48 +9,63 @@ import (
 	"dirtbike/cdc"
 )
 
-// appendUpdate decides what an UPDATE becomes. Of the two ordinals that it takes, `u` and `c` use the second.
-func (e *encoder) appendUpdate(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) ([]byte, error) {
-	e.lists.reset()
-	row, err := e.fill(kind, old, row)
-	if err != nil {
-		return nil, err
+// update decides what an UPDATE becomes. Of the two ordinals that it takes, `u` and `c` have the second.
+func (e *encoder) update(ctx context.Context, out *output, ch *cdc.RowChange) error {
+	if err := e.checkWidth(ch.New); err != nil {
+		return err
 	}
-	changed, err := e.keyChanged(kind, old, row)
+	if ch.OldKind != cdc.OldNone {
+		if err := e.checkWidth(ch.Old); err != nil {
+			return err
+		}
+	}
+	row, err := e.fill(ch.OldKind, ch.Old, ch.New)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	changed, err := e.keyChanged(ch.OldKind, ch.Old, row)
+	if err != nil {
+		return err
 	}
 	if len(e.lists.unchanged) > 0 && e.topic.Compacted {
-		return nil, fmt.Errorf("column %s: Postgres did not send its value, and the topic is compacted. Try: ALTER TABLE … REPLICA IDENTITY FULL",
-			e.columns[e.lists.unchanged[0]].name)
+		return cdc.Failed("column %s: Postgres did not send its value, and the topic is compacted", e.columns[e.lists.unchanged[0]].name).
+			Fix("ALTER TABLE … REPLICA IDENTITY FULL")
 	}
-	second := change{meta: m, ordinal: m.Position.Ordinal + 1, op: cdc.OpUpdate, key: row, after: row, fold: true}
-	if kind == cdc.OldFull {
-		second.before = old
+	if changed {
+		return e.putKeyChange(ctx, out, ch, row)
 	}
-	if !changed {
-		return e.appendChange(c.Bytes, c, second)
+	r := record{op: cdc.OpUpdate, second: true, key: row, after: row, fold: true}
+	if ch.OldKind == cdc.OldFull {
+		r.before = ch.Old
 	}
-	second.op, second.before = cdc.OpCreate, nil
-	return e.appendKeyChange(ctx, c, deletion(m, kind, old), second)
+	return e.put(out, &r)
 }
 
-// appendKeyChange writes the two halves. The lists of the create are made after the delete is written, for they are one scratch.
-func (e *encoder) appendKeyChange(ctx context.Context, c *cdc.Chunk, first, second change) ([]byte, error) {
+// putKeyChange writes the two halves. The lists of the create are made after the delete is written, for they are one scratch.
+func (e *encoder) putKeyChange(ctx context.Context, out *output, ch *cdc.RowChange, row cdc.Tuple) error {
 	missing := e.lists.unchanged
 	e.lists.unchanged = nil
-	dst, err := e.appendChange(c.Bytes, c, first)
+	err := e.put(out, deletion(ch))
 	e.lists.reset()
 	e.lists.unchanged = missing
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(missing) > 0 {
-		if err := e.readAgain(ctx, second.meta.XID, second.after); err != nil {
-			return nil, err
+		if err := e.readAgain(ctx, ch.XID, row); err != nil {
+			return err
 		}
 	}
-	return e.appendChange(dst, c, second)
+	return e.put(out, &record{op: cdc.OpCreate, second: true, key: row, after: row, fold: true})
+}
+
+// deletion is the `d` of an old tuple, at the first ordinal.
+func deletion(ch *cdc.RowChange) *record {
+	r := &record{op: cdc.OpDelete, key: ch.Old}
+	if ch.OldKind == cdc.OldFull {
+		r.before = ch.Old
+	}
+	return r
 }
 
 // fill resolves unchanged values of the new row from the old one as far as that has them, and lists the carried columns that
@@ -87,7 +102,7 @@ func anyUnchanged(t cdc.Tuple) bool {
 	return false
 }
 
-// keyChanged compares the encoded keys, but for values that are the same bytes in the same form.
+// keyChanged compares the encoded keys, unless all values are the same bytes in the same form.
 func (e *encoder) keyChanged(kind cdc.OldKind, old, row cdc.Tuple) (changed bool, err error) {
 	switch kind {
 	case cdc.OldNone:
