@@ -65,22 +65,22 @@ const (
 	heartbeatDue         reason = "nothing was committed for long"
 )
 
-// asked is what the committer asks of the follower; a higher one includes the lower ones.
-type asked int32
+// demand is what the committer asks of the follower; a higher one includes the lower ones.
+type demand int32
 
 const (
-	askNothing asked = iota
-	askBatch         // a point between transactions, if it has moved since the last one
-	askPoint         // a point between transactions, even if it is the last one again
-	askSplit         // any point, even inside a transaction (rule 7)
-	answered         // the follower has sent the point, and the committer has not received it
+	askNothing demand = iota
+	askBatch          // a point between transactions, if it has moved since the last one
+	askPoint          // a point between transactions, even if it is the last one again
+	askSplit          // any point, even inside a transaction (rule 7)
+	answered          // the follower has sent the point, and the committer has not received it
 )
 
 // decision is what to do: commit now, or ask the follower and decide again when something arrives, after wait at the
 // latest.
 type decision struct {
 	commit reason
-	ask    asked
+	ask    demand
 	wait   time.Duration
 }
 
@@ -111,7 +111,7 @@ func (c clocks) commit(s situation) reason {
 	return ""
 }
 
-func (c clocks) ask(s situation) asked {
+func (c clocks) ask(s situation) demand {
 	switch {
 	case s.exhausted, s.sincePoint >= longestOpen:
 		return askSplit

@@ -38,7 +38,7 @@ type committer struct {
 	metrics   *Metrics
 	parts     chan part
 	unwritten atomic.Int32 // parts with a point that are sent and not written
-	asked     atomic.Int32 // an asked
+	demanded  atomic.Int32 // a demand
 	listener  atomic.Pointer[listener]
 
 	// What follows is of run alone.
@@ -113,12 +113,12 @@ func (c *committer) commitNow(ctx context.Context, p part) error {
 	}
 }
 
-// wants is what the follower is asked for now; answered if it has answered already.
-func (c *committer) wants() asked { return asked(c.asked.Load()) }
+// demand is what the follower is asked for now; answered if it has answered already.
+func (c *committer) demand() demand { return demand(c.demanded.Load()) }
 
 // answer sends the point that was asked for.
 func (c *committer) answer(ctx context.Context, p part) error {
-	c.asked.Store(int32(answered))
+	c.demanded.Store(int32(answered))
 	p.answers = true
 	return c.send(ctx, p)
 }
@@ -164,7 +164,7 @@ func (c *committer) write(ctx context.Context, p part) error {
 		c.unwritten.Add(-1)
 	}
 	if p.answers {
-		c.asked.Store(int32(askNothing))
+		c.demanded.Store(int32(askNothing))
 	}
 	return nil
 }
@@ -211,15 +211,15 @@ func (c *committer) commit(ctx context.Context) error {
 		close(done)
 	}
 	c.batch = batch{}
-	if now := c.asked.Load(); asked(now) != answered {
-		c.asked.CompareAndSwap(now, int32(askNothing))
+	if now := c.demanded.Load(); demand(now) != answered {
+		c.demanded.CompareAndSwap(now, int32(askNothing))
 	}
 	return nil
 }
 
 // ask raises what the follower is asked for, and wakes it; what it is asked for already, or has answered, stays.
-func (c *committer) ask(a asked) {
-	if now := c.asked.Load(); asked(now) < a && c.asked.CompareAndSwap(now, int32(a)) {
+func (c *committer) ask(d demand) {
+	if now := c.demanded.Load(); demand(now) < d && c.demanded.CompareAndSwap(now, int32(d)) {
 		c.listener.Load().wake()
 	}
 }

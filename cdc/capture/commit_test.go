@@ -74,7 +74,7 @@ func (w *writers) follow(ctx context.Context, rng *rand.Rand, rows uint32) error
 			p.reached = at(next, false)
 		}
 		send := w.send
-		if r := w.wants(); r != answered && (r >= askSplit || r > askNothing && !p.reached.Partial) {
+		if r := w.demand(); r != answered && (r >= askSplit || r > askNothing && !p.reached.Partial) {
 			send = w.answer
 		}
 		if err := send(ctx, p); err != nil {
@@ -203,7 +203,7 @@ func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
 			}
 			copied <- err
 		}()
-		for w.wants() != askSplit {
+		for w.demand() != askSplit {
 			<-w.wakes
 		}
 		require.NoError(t, w.answer(ctx, part{chunk: held, reached: at(2, true)}))

@@ -435,7 +435,7 @@ func (f *follower) advance(end cdc.LSN, at int64) {
 // it, so that what was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing
 // waits.
 func (f *follower) answer(ctx context.Context) error {
-	asked := f.committer.wants()
+	asked := f.committer.demand()
 	switch {
 	case asked == askNothing, asked == answered:
 		return nil

@@ -18,7 +18,7 @@ type startMode uint8
 const (
 	resume        startMode = iota // slot and point are there
 	firstStart                     // neither is: the slot is made
-	slotWithout                    // a first start that was cut short between the slot's creation and the commit of its point
+	adoptSlot                      // a first start that was cut short between the creation of the slot and the commit of its point
 	resnapshotAll                  // a new slot takes the place of the former, under the next epoch
 )
 
@@ -137,7 +137,7 @@ func (p *planner) mode(stored cdc.Phase, slotFound bool) startMode {
 	case p.request.isForAll():
 		return resnapshotAll
 	case fresh && slotFound:
-		return slotWithout
+		return adoptSlot
 	case fresh:
 		return firstStart
 	}
@@ -164,7 +164,7 @@ func (p *planner) begin(m startMode, state *cdc.State, identity cdc.Identity, sl
 	case resnapshotAll:
 		src.Phase, src.Epoch = cdc.PhaseRenewing, nextEpoch(state)
 		point = cdc.Point{Position: cdc.Position{Epoch: src.Epoch}, Time: state.Point.Time}
-	case slotWithout:
+	case adoptSlot:
 		src.ConsistentPoint = slot.ConfirmedFlush
 		point = pointAt(src.Epoch, slot.ConfirmedFlush)
 	case firstStart, resume:

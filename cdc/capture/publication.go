@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,29 +9,6 @@ import (
 	"dirtbike/cdc"
 )
 
-// capturable are the tables that are not quarantined.
-func (s *session) capturable() (out []*cdc.Table) {
-	for _, t := range s.tables {
-		if !t.quarantined() {
-			out = append(out, t.listed)
-		}
-	}
-	return out
-}
-
-// copiesDue lists the tables whose present generation has not ended, the largest first.
-func (s *session) copiesDue() (out []*table) {
-	for _, t := range s.tables {
-		if t.copyDue() {
-			out = append(out, t)
-		}
-	}
-	slices.SortFunc(out, func(a, b *table) int {
-		return cmp.Or(cmp.Compare(b.listed.EstimatedRows, a.listed.EstimatedRows), cmp.Compare(a.name(), b.name()))
-	})
-	return out
-}
-
 // publish adds the tables to the publication that are not in it. Later than at a first start, one that we may not add
 // (its owner has to) costs nothing but itself.
 func (s *session) publish(ctx context.Context) error {
@@ -40,7 +16,7 @@ func (s *session) publish(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
-	case s.plan.mode == slotWithout, !errors.Is(err, cdc.ErrRefused):
+	case s.plan.mode == adoptSlot, !errors.Is(err, cdc.ErrRefused):
 		return fmt.Errorf("publication: %w", err)
 	}
 	var changed []cdc.StateChange

@@ -1,9 +1,11 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,7 +62,7 @@ func (s *session) start(ctx context.Context, planner *planner) error {
 		return s.create(ctx)
 	case resnapshotAll:
 		return s.resnapshotAll(ctx)
-	case resume, slotWithout:
+	case resume, adoptSlot:
 	}
 	return s.resume(ctx)
 }
@@ -185,7 +187,7 @@ func (s *session) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.plan.mode == slotWithout || len(s.copiesDue()) > 0 {
+	if s.plan.mode == adoptSlot || len(s.copiesDue()) > 0 {
 		s.state.Source.Phase = cdc.PhaseCopying
 	}
 	if err := s.commitNow(ctx, append(append(changed, s.compared()...), s.state.Source)...); err != nil {
@@ -210,6 +212,29 @@ func (s *session) resume(ctx context.Context) error {
 	}
 	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
 	return s.copyAll(ctx, snapshot, due)
+}
+
+// capturable are the tables that are not quarantined.
+func (s *session) capturable() (out []*cdc.Table) {
+	for _, t := range s.tables {
+		if !t.quarantined() {
+			out = append(out, t.listed)
+		}
+	}
+	return out
+}
+
+// copiesDue lists the tables whose present generation has not ended, the largest first.
+func (s *session) copiesDue() (out []*table) {
+	for _, t := range s.tables {
+		if t.copyDue() {
+			out = append(out, t)
+		}
+	}
+	slices.SortFunc(out, func(a, b *table) int {
+		return cmp.Or(cmp.Compare(b.listed.EstimatedRows, a.listed.EstimatedRows), cmp.Compare(a.name(), b.name()))
+	})
+	return out
 }
 
 // deselect marks tables of the state that are not captured any more, and gives the quarantines found so far, too.
