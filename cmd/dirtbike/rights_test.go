@@ -82,7 +82,7 @@ func rightsStatements(block string) []string {
 	return strings.Split(strings.TrimSuffix(block, ";\n"), ";\n")
 }
 
-// run runs blocks as the superuser, on one connection, statement by statement: ALTER SYSTEM takes no transaction.
+// run runs blocks as the superuser, on one connection, statement by statement: ALTER SYSTEM cannot be in a transaction.
 func (r *rightsRig) run(blocks ...string) {
 	r.Helper()
 	conn := r.pg()
