@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,26 +13,8 @@ import (
 
 	"dirtbike/docker/embedded/embeddedtest"
 
-	"github.com/compose-spec/compose-go/v2/cli"
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 )
-
-// compose loads a compose file as docker compose does.
-func compose(t *testing.T, path string) (*types.Project, error) {
-	t.Helper()
-	options, err := cli.NewProjectOptions([]string{path}, cli.WithWorkingDirectory(filepath.Join(root, "docker")), cli.WithoutEnvironmentResolution)
-	require.NoError(t, err)
-	return options.LoadProject(t.Context())
-}
-
-// stack is docker/compose.yaml.
-func stack(t *testing.T) *types.Project {
-	t.Helper()
-	p, err := compose(t, filepath.Join(root, "docker", "compose.yaml"))
-	require.NoError(t, err)
-	return p
-}
 
 // mounts are the configs that compose.yaml mounts, each with the test that gives it to the program that it is for.
 var mounts = map[string]string{
@@ -42,7 +25,7 @@ var mounts = map[string]string{
 }
 
 // composeFaults lists what a stack must not be.
-func composeFaults(p *types.Project) (faults []string) {
+func composeFaults(p *project) (faults []string) {
 	for name, s := range p.Services {
 		fault := func(format string, args ...any) { faults = append(faults, name+": "+fmt.Sprintf(format, args...)) }
 		if s.Build == nil {
@@ -62,7 +45,7 @@ func composeFaults(p *types.Project) (faults []string) {
 		if s.HealthCheck == nil || s.HealthCheck.Disable {
 			fault("has no health check")
 		}
-		if s.Restart != types.RestartPolicyUnlessStopped {
+		if s.Restart != "unless-stopped" {
 			fault("does not come back")
 		}
 		for _, port := range s.Ports {
@@ -75,8 +58,8 @@ func composeFaults(p *types.Project) (faults []string) {
 				fault("%s is in the environment. Try: a secret", key)
 			}
 		}
-		faults = append(faults, volumeFaults(p, s)...)
-		faults = append(faults, dependencyFaults(p, s)...)
+		faults = append(faults, volumeFaults(p, name, s)...)
+		faults = append(faults, dependencyFaults(p, name, s)...)
 	}
 	for name, s := range p.Secrets {
 		if s.File == "" || s.Environment != "" || s.Content != "" {
@@ -88,33 +71,33 @@ func composeFaults(p *types.Project) (faults []string) {
 }
 
 // volumeFaults checks the mounts: data in named volumes, configs that a test reads, nothing else of the host.
-func volumeFaults(p *types.Project, s types.ServiceConfig) (faults []string) {
+func volumeFaults(p *project, name string, s service) (faults []string) {
 	for _, v := range s.Volumes {
 		switch v.Type {
-		case types.VolumeTypeVolume:
+		case "volume":
 			if _, declared := p.Volumes[v.Source]; !declared || v.Source == "" {
-				faults = append(faults, s.Name+": the volume at "+v.Target+" has no name, and is removed with the container")
+				faults = append(faults, name+": the volume at "+v.Target+" has no name, and is removed with the container")
 			}
-		case types.VolumeTypeBind:
-			name, err := filepath.Rel(p.WorkingDir, v.Source)
-			if _, known := mounts[filepath.ToSlash(name)]; err != nil || !known {
-				faults = append(faults, s.Name+": no test reads the mounted "+v.Source)
+		case "bind":
+			config, err := filepath.Rel(p.Dir, v.Source)
+			if _, known := mounts[filepath.ToSlash(config)]; err != nil || !known {
+				faults = append(faults, name+": no test reads the mounted "+v.Source)
 			}
 			if info, err := os.Stat(v.Source); err != nil || !info.Mode().IsRegular() || !v.ReadOnly {
-				faults = append(faults, s.Name+": "+v.Source+" is no file, or can be written")
+				faults = append(faults, name+": "+v.Source+" is no file, or can be written")
 			}
 		default:
-			faults = append(faults, s.Name+": a mount of type "+v.Type)
+			faults = append(faults, name+": a mount of type "+v.Type)
 		}
 	}
 	return faults
 }
 
 // dependencyFaults: what waits for another service waits until it is healthy.
-func dependencyFaults(p *types.Project, s types.ServiceConfig) (faults []string) {
-	for name, d := range s.DependsOn {
-		if _, there := p.Services[name]; !there || d.Condition != types.ServiceConditionHealthy {
-			faults = append(faults, s.Name+": does not wait until "+name+" is healthy")
+func dependencyFaults(p *project, name string, s service) (faults []string) {
+	for other, d := range s.DependsOn {
+		if _, there := p.Services[other]; !there || d.Condition != "service_healthy" {
+			faults = append(faults, name+": does not wait until "+other+" is healthy")
 		}
 	}
 	return faults
@@ -123,7 +106,7 @@ func dependencyFaults(p *types.Project, s types.ServiceConfig) (faults []string)
 func TestCompose(t *testing.T) {
 	p := stack(t)
 	require.Empty(t, composeFaults(p))
-	require.Equal(t, []string{"clickhouse", "dirtbike", "kafka", "postgres", "prometheus", "registry"}, p.ServiceNames())
+	require.Equal(t, []string{"clickhouse", "dirtbike", "kafka", "postgres", "prometheus", "registry"}, slices.Sorted(maps.Keys(p.Services)))
 	for _, part := range []string{"postgres", "kafka", "registry", "clickhouse"} {
 		require.Contains(t, p.Services["dirtbike"].DependsOn, part)
 	}
@@ -133,10 +116,8 @@ func TestCompose(t *testing.T) {
 	require.Empty(t, d.Tmpfs, "it writes nothing, so it needs no place for it")
 	require.Empty(t, d.Ports)
 	require.Empty(t, d.Environment)
-	require.Equal(t, types.HealthCheckTest{"CMD", "dirtbike", "status"}, d.HealthCheck.Test)
-	dockerfile, err := filepath.Rel(p.WorkingDir, filepath.Join(d.Build.Context, d.Build.Dockerfile))
-	require.NoError(t, err)
-	all, err := instructions(read(t, dockerfile))
+	require.Equal(t, []string{"CMD", "dirtbike", "status"}, d.HealthCheck.Test)
+	all, err := instructions(filepath.Join(d.Build.Context, d.Build.Dockerfile))
 	require.NoError(t, err)
 	require.Equal(t, strings.Join(last(all, "user"), ""), d.User)
 	require.Equal(t, fmt.Sprintf("%[1]d:%[1]d", imageUID), d.User)
@@ -154,8 +135,7 @@ func TestComposeRunsAnyVerb(t *testing.T) {
 	require.Empty(t, d.Ports)
 	require.Len(t, d.Volumes, 1)
 	require.Len(t, d.Secrets, 4)
-	all, err := instructions(read(t, "Dockerfile"))
-	require.NoError(t, err)
+	all := dockerfile(t)
 	require.Equal(t, []string{"dirtbike"}, last(all, "entrypoint"))
 	require.Equal(t, "run", last(all, "cmd")[0])
 	text, err := os.ReadFile(filepath.Join(root, "docker", "README.md"))

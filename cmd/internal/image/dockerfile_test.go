@@ -3,49 +3,21 @@ package image
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/stretchr/testify/require"
 )
-
-// instruction is a line of a Dockerfile.
-type instruction struct {
-	name string   // in lower case
-	args []string // of the exec form one each, else the whole text
-	from string   // of COPY --from
-}
-
-// instructions parses a Dockerfile as BuildKit does.
-func instructions(text string) ([]instruction, error) {
-	file, err := parser.Parse(strings.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	var all []instruction
-	for _, node := range file.AST.Children {
-		i := instruction{name: strings.ToLower(node.Value)}
-		for arg := node.Next; arg != nil; arg = arg.Next {
-			i.args = append(i.args, arg.Value)
-		}
-		for _, flag := range node.Flags {
-			if from, ok := strings.CutPrefix(flag, "--from="); ok {
-				i.from = from
-			}
-		}
-		all = append(all, i)
-	}
-	return all, nil
-}
 
 // last gives the arguments of the last instruction of a name.
 func last(all []instruction, name string) []string {
 	for _, i := range slices.Backward(all) {
-		if i.name == name {
-			return i.args
+		if i.Name == name {
+			return i.Args
 		}
 	}
 	return nil
@@ -68,21 +40,21 @@ func dockerfileFaults(all []instruction) []string {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	stages := 0
 	for _, i := range all {
-		switch i.name {
+		switch i.Name {
 		case "from":
-			if stages++; i.args[0] == "scratch" {
+			if stages++; i.Args[0] == "scratch" {
 				continue
 			}
-			if err := imageFault(i.args[0]); err != nil {
+			if err := imageFault(i.Args[0]); err != nil {
 				fault("%v", err)
 			}
 		case "copy":
-			if stages > 1 && i.from == "" {
-				fault("the image holds what was not built: %v", i.args)
+			if stages > 1 && i.from() == "" {
+				fault("the image holds what was not built: %v", i.Args)
 			}
 		case "run":
 			if stages > 1 {
-				fault("the image has a shell: %v", i.args)
+				fault("the image has a shell: %v", i.Args)
 			}
 		case "add":
 			fault("ADD fetches and unpacks. Try: COPY")
@@ -104,16 +76,15 @@ func dockerfileFaults(all []instruction) []string {
 // buildCommand is how the Dockerfile builds the binary.
 func buildCommand(all []instruction) string {
 	for _, i := range all {
-		if i.name == "run" && strings.Contains(i.args[0], "go build") {
-			return i.args[0]
+		if i.Name == "run" && strings.Contains(i.Args[0], "go build") {
+			return i.Args[0]
 		}
 	}
 	return ""
 }
 
 func TestDockerfile(t *testing.T) {
-	all, err := instructions(read(t, "Dockerfile"))
-	require.NoError(t, err)
+	all := dockerfile(t)
 	require.Empty(t, dockerfileFaults(all))
 	require.Equal(t, []string{"dirtbike"}, last(all, "entrypoint"))
 	require.Equal(t, "run", last(all, "cmd")[0])
@@ -136,12 +107,15 @@ func TestDockerfileFaultsAreFound(t *testing.T) {
 		"fetched":     {"COPY --from=build /dirtbike", "ADD https://example.com/dirtbike"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all, err := instructions(strings.Replace(good, c.from, c.to, 1))
+			require.Contains(t, good, c.from)
+			path := filepath.Join(t.TempDir(), "Dockerfile")
+			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(good, c.from, c.to, 1)), 0o600))
+			all, err := instructions(path)
 			require.NoError(t, err)
 			require.NotEmpty(t, dockerfileFaults(all))
 		})
 	}
-	_, err := instructions("")
+	_, err := instructions(os.DevNull)
 	require.Error(t, err)
 	require.NoError(t, errors.Join(imageFault("a/b:1.2"), imageFault("a:v3.5.0@sha256:"+strings.Repeat("0", 64))))
 	for _, image := range []string{"a", "a:latest", "a:1", "a:1-alpine", "a:1.2@sha256:00", ""} {

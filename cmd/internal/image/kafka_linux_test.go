@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,7 +20,7 @@ import (
 )
 
 // kafkaJars gives the class path of the Apache Kafka that the image of compose.yaml holds.
-func kafkaJars(t *testing.T, s types.ServiceConfig) string {
+func kafkaJars(t *testing.T, s service) string {
 	t.Helper()
 	embeddedtest.Tools(t, "java", "mvn")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -51,7 +50,7 @@ func cache(t *testing.T) string {
 
 // startKafka starts Apache Kafka from the environment of compose.yaml, by the image's own code that makes the broker's
 // config of it, and gives the address in place of kafka:9092. Only addresses and the data's folder differ.
-func startKafka(t *testing.T, s types.ServiceConfig) string {
+func startKafka(t *testing.T, s service) string {
 	t.Helper()
 	jars, dir := kafkaJars(t, s), t.TempDir()
 	internal := embeddedtest.FreeAddress(t)

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -79,7 +78,7 @@ func TestTheStackOfComposeIsAPipeline(t *testing.T) {
 	requireEqual(t, engines, secrets)
 	verb("verify")
 	check := p.Services["dirtbike"].HealthCheck.Test
-	require.Equal(t, types.HealthCheckTest{"CMD", "dirtbike"}, check[:2])
+	require.Equal(t, []string{"CMD", "dirtbike"}, check[:2])
 	verb(check[2:]...)
 	requireScraped(t, pipeline.log.String(), secrets["ops_token"])
 	requireNothingWritten(t, dir, pipeline.command.Process.Pid)
@@ -88,13 +87,11 @@ func TestTheStackOfComposeIsAPipeline(t *testing.T) {
 // command is what the image runs.
 func command(t *testing.T) []string {
 	t.Helper()
-	all, err := instructions(read(t, "Dockerfile"))
-	require.NoError(t, err)
-	return last(all, "cmd")
+	return last(dockerfile(t), "cmd")
 }
 
 // startEngines starts Postgres with the settings of compose.yaml, ClickHouse and a registry.
-func startEngines(t *testing.T, p *types.Project) *embedded.Stack {
+func startEngines(t *testing.T, p *project) *embedded.Stack {
 	t.Helper()
 	settings := map[string]string{}
 	for _, arg := range p.Services["postgres"].Command[1:] {
@@ -144,7 +141,7 @@ func secretFiles(t *testing.T, s *embedded.Stack) map[string]string {
 }
 
 // initDatabase runs init.sql as the image's entry does: once, as superuser, in the new database.
-func initDatabase(t *testing.T, p *types.Project, s *embedded.Stack, secrets map[string]string) {
+func initDatabase(t *testing.T, p *project, s *embedded.Stack, secrets map[string]string) {
 	t.Helper()
 	database := *p.Services["postgres"].Environment["POSTGRES_DB"]
 	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), database))
@@ -157,7 +154,7 @@ func initDatabase(t *testing.T, p *types.Project, s *embedded.Stack, secrets map
 }
 
 // useUsers starts ClickHouse again with users as the image has them: what its entry writes, and users.xml.
-func useUsers(t *testing.T, p *types.Project, s *embedded.Stack, secrets map[string]string) {
+func useUsers(t *testing.T, p *project, s *embedded.Stack, secrets map[string]string) {
 	t.Helper()
 	require.NoError(t, s.ClickHouse.Stop(t.Context()))
 	dir := filepath.Dir(s.ClickHouse.DataDir())

@@ -5,7 +5,6 @@ import (
 	"context"
 	"debug/elf"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,49 +20,26 @@ const mostMegabytes = 45
 
 // copyContext copies what the image is built from, as docker/Dockerfile.dockerignore lets it through.
 func copyContext(from, to string) (err error) {
-	file, err := os.Open(filepath.Join(from, "docker", "Dockerfile.dockerignore"))
-	if err != nil {
+	var names []string
+	if err := askDocker(&names, "context", from, filepath.Join(from, "docker", "Dockerfile.dockerignore")); err != nil {
 		return err
 	}
-	defer file.Close()
-	patterns, err := ignorefile.ReadAll(file)
-	if err != nil {
-		return err
-	}
-	ignored, err := patternmatcher.New(patterns)
-	if err != nil {
-		return err
-	}
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		name, relErr := filepath.Rel(from, path)
-		if err = errors.Join(err, relErr); err != nil || name == "." {
-			return err
-		}
-		out, err := ignored.MatchesOrParentMatches(name)
-		switch {
-		case err != nil:
-			return err
-		case out && entry.IsDir() && !strings.Contains(name, string(filepath.Separator)):
-			return fs.SkipDir // nothing in the folders that are let through is deeper
-		case out || entry.IsDir():
-			return nil
-		}
-		text, err := os.ReadFile(path)
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			return err
 		}
 		target := filepath.Join(to, name)
-		return errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, text, 0o644))
-	})
+		if err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, text, 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // build runs the Dockerfile's own build, once.
 var build = sync.OnceValues(func() (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "docker", "Dockerfile"))
-	if err != nil {
-		return "", err
-	}
-	all, err := instructions(string(text))
+	all, err := instructions(filepath.Join(root, "docker", "Dockerfile"))
 	if err != nil {
 		return "", err
 	}
