@@ -228,16 +228,6 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
-func TestParseHistory(t *testing.T) {
-	got, err := parseHistory("1\t0/3000148\tno recovery target specified\n\n# a comment\n2\t1/A0\tbefore 2000-01-01\n")
-	require.NoError(t, err)
-	require.Equal(t, []cdc.TimelineSwitch{{Timeline: 1, At: 0x3000148}, {Timeline: 2, At: 0x1000000A0}}, got)
-	for _, bad := range []string{"1", "x\t0/1", "1\tx"} {
-		_, err := parseHistory(bad)
-		require.Error(t, err)
-	}
-}
-
 // TestCopyName: Postgres keeps 63 bytes of it, and slots with long names stay apart.
 func TestCopyName(t *testing.T) {
 	require.Equal(t, "dirtbike copies for clinic", CopyName("clinic"))

@@ -57,6 +57,26 @@ func try(t *testing.T, b *bench, row cdc.Tuple) {
 	}
 }
 
+// FuzzParseTable: whatever text comes as a value schema, nothing panics, and a table that is read from it can be written and read again.
+func FuzzParseTable(f *testing.F) {
+	f.Fuzz(func(t *testing.T, text string) {
+		table, err := ParseTable(text)
+		if err != nil {
+			require.Nil(t, table)
+			return
+		}
+		_, err = NewReader(table)
+		require.NoError(t, err)
+		_, err = KeySchema(table)
+		require.NoError(t, err)
+		again, err := EnvelopeSchema(table)
+		require.NoError(t, err)
+		same, err := ParseTable(again)
+		require.NoError(t, err)
+		require.Equal(t, table, same)
+	})
+}
+
 // FuzzReader: whatever payload comes, nothing panics or runs away.
 func FuzzReader(f *testing.F) {
 	b := kindsBench(f)
