@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"dirtbike/schemas"
+
+	"github.com/stretchr/testify/require"
 )
 
 // FuzzAppendText: with any bytes, nothing panics, and a refused value leaves dst as it was.
@@ -43,4 +45,52 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzTextArray: no text makes the walk panic, as many elements come as were counted, and written as array_out does they come back.
+func FuzzTextArray(f *testing.F) {
+	f.Fuzz(func(t *testing.T, text []byte) {
+		elements, nulls, err := walk(t, text)
+		if err != nil {
+			return
+		}
+		written := []byte{'{'}
+		for i, element := range elements {
+			if i > 0 {
+				written = append(written, ',')
+			}
+			if start := len(written); nulls[i] {
+				written = append(written, "NULL"...)
+			} else {
+				written = quote(append(written, element...), start)
+			}
+		}
+		again, nullsAgain, err := walk(t, append(written, '}'))
+		require.NoError(t, err)
+		require.Equal(t, elements, again)
+		require.Equal(t, nulls, nullsAgain)
+	})
+}
+
+// walk gives the elements of a flat array; of another one none.
+func walk(t *testing.T, text []byte) (elements []string, nulls []bool, err error) {
+	t.Helper()
+	var a TextArray
+	flat, err := a.Open(text)
+	if err != nil || !flat {
+		return nil, nil, err
+	}
+	count, errCount := a.Len()
+	for {
+		element, null, ok, err := a.Next()
+		if err != nil {
+			return nil, nil, err
+		}
+		if !ok {
+			require.NoError(t, errCount)
+			require.Len(t, elements, count)
+			return elements, nulls, nil
+		}
+		elements, nulls = append(elements, string(element)), append(nulls, null)
+	}
 }

@@ -27,13 +27,6 @@ type canonical func(dst, text []byte) ([]byte, form, error)
 // errForm says that a text does not have its type's form.
 var errForm = errors.New("a value does not have the form of its type")
 
-// The bounds of Date32 and DateTime64(6) that load keeps to: 1900-01-01 up to the end of 2299, since 1970-01-01 UTC.
-const (
-	minDay, maxDay     = -25_567, 120_529
-	dayMicros          = 86_400_000_000
-	minMicro, maxMicro = minDay * dayMicros, (maxDay+1)*dayMicros - 1
-)
-
 func canonicalOf(t *schemas.Type) canonical {
 	switch t.Kind {
 	case schemas.KindBool:
@@ -114,10 +107,10 @@ func canonicalDate(dst, text []byte) ([]byte, form, error) {
 	switch {
 	case days == math.MinInt32, days == math.MaxInt32:
 		how = unheld
-	case day < minDay, day > maxDay:
+	case day < schemas.MinDay, day > schemas.MaxDay:
 		how = clamped
 	}
-	return strconv.AppendInt(dst, min(max(day, minDay), maxDay), 10), how, nil
+	return strconv.AppendInt(dst, min(max(day, schemas.MinDay), schemas.MaxDay), 10), how, nil
 }
 
 // canonicalTimestamp gives microseconds since 1970-01-01 UTC.
@@ -130,10 +123,10 @@ func canonicalTimestamp(dst, text []byte) ([]byte, form, error) {
 	switch {
 	case micros == math.MinInt64, micros > math.MaxInt64-pgtext.EpochMicros: // infinities, or past Avro's int64
 		how = unheld
-	case micros < minMicro-pgtext.EpochMicros, micros > maxMicro-pgtext.EpochMicros:
+	case micros < schemas.MinMicro-pgtext.EpochMicros, micros > schemas.MaxMicro-pgtext.EpochMicros:
 		how = clamped
 	}
-	micros = min(max(micros, minMicro-pgtext.EpochMicros), maxMicro-pgtext.EpochMicros)
+	micros = min(max(micros, schemas.MinMicro-pgtext.EpochMicros), schemas.MaxMicro-pgtext.EpochMicros)
 	return strconv.AppendInt(dst, micros+pgtext.EpochMicros, 10), how, nil
 }
 
@@ -155,24 +148,32 @@ func canonicalYear(dst, text []byte) ([]byte, form, error) {
 
 // canonicalArray gives the number of elements, ';' and each element as a field.
 func canonicalArray(elem canonical) canonical {
-	var scratch, value, body []byte
+	var array pgtext.TextArray
+	var value, body []byte
 	return func(dst, text []byte) ([]byte, form, error) {
 		none := func() ([]byte, form, error) { return append(dst, "0;"...), unheld, nil }
-		if len(text) > 0 && text[0] == '[' || len(text) > 1 && text[1] == '{' {
+		flat, err := array.Open(text)
+		if err != nil {
+			return dst, held, errForm
+		}
+		if !flat {
 			return none()
 		}
 		n, how := 0, held
-		body = body[:0]
-		list := arrayText{rest: text}
-		for list.next(&scratch) {
-			n++
-			if list.null {
+		for body = body[:0]; ; n++ {
+			text, null, ok, err := array.Next()
+			if err != nil {
+				return dst, held, errForm
+			}
+			if !ok {
+				break
+			}
+			if null {
 				body = append(body, 'N')
 				continue
 			}
 			var is form
-			var err error
-			if value, is, err = elem(value[:0], scratch); err != nil {
+			if value, is, err = elem(value[:0], text); err != nil {
 				return dst, held, err
 			}
 			if is == unheld || is == nulled {
@@ -180,9 +181,6 @@ func canonicalArray(elem canonical) canonical {
 			}
 			how = max(how, is)
 			body = appendField(body, value)
-		}
-		if list.err != nil {
-			return dst, held, list.err
 		}
 		dst = append(strconv.AppendInt(dst, int64(n), 10), ';')
 		return append(dst, body...), how, nil

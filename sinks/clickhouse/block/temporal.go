@@ -4,20 +4,22 @@ import (
 	"bytes"
 	"math"
 
+	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/schemas/pgtext"
 )
 
 // compileDate builds Date32, saturating at its bounds (rule 31).
 func (b *builder) compileDate(name string, exact *texts) {
 	f := b.fixed(4)
 	var scratch []byte
-	put := func(day int64) { f.put32(uint32(int32(min(max(day, minDay), maxDay)))) } //nolint:gosec // clamped
+	put := func(day int64) { f.put32(uint32(int32(min(max(day, schemas.MinDay), schemas.MaxDay)))) } //nolint:gosec // clamped
 	b.value = func(in []byte) ([]byte, error) {
 		day, rest, err := avro.ReadLong(in)
 		if err != nil {
 			return nil, err
 		}
-		if day < minDay || day > maxDay {
+		if day < schemas.MinDay || day > schemas.MaxDay {
 			scratch = appendDate(scratch[:0], day)
 			exact.put(name, scratch)
 		}
@@ -37,7 +39,7 @@ func (b *builder) compileDate(name string, exact *texts) {
 		case math.MinInt32, math.MaxInt32:
 			put(v)
 		default:
-			put(v + pgEpochDay)
+			put(v + pgtext.EpochDays)
 		}
 	}
 }
@@ -46,13 +48,13 @@ func (b *builder) compileDate(name string, exact *texts) {
 func (b *builder) compileTimestamp(name string, exact *texts, zone bool) {
 	f := b.fixed(8)
 	var scratch []byte
-	put := func(micro int64) { f.put64(uint64(min(max(micro, minMicro), maxMicro))) } //nolint:gosec // bits
+	put := func(micro int64) { f.put64(uint64(min(max(micro, schemas.MinMicro), schemas.MaxMicro))) } //nolint:gosec // bits
 	b.value = func(in []byte) ([]byte, error) {
 		micro, rest, err := avro.ReadLong(in)
 		if err != nil {
 			return nil, err
 		}
-		if micro < minMicro || micro > maxMicro {
+		if micro < schemas.MinMicro || micro > schemas.MaxMicro {
 			scratch = appendTimestamp(scratch[:0], micro, zone)
 			exact.put(name, scratch)
 		}
@@ -68,8 +70,8 @@ func (b *builder) compileTimestamp(name string, exact *texts, zone bool) {
 		put(beyond(text))
 	}
 	b.keyInteger = func(v int64) {
-		if v <= math.MaxInt64-pgEpochMicro {
-			v += pgEpochMicro // the lower extreme stays far below every bound
+		if v <= math.MaxInt64-pgtext.EpochMicros {
+			v += pgtext.EpochMicros // the lower extreme stays far below every bound
 		}
 		put(v)
 	}
