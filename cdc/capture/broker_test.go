@@ -300,8 +300,8 @@ func (f *fakeTables) Drift(ctx context.Context) (map[uint32]error, error) {
 // that a server did not answer, "?" is re-read.
 type fakeEncoder struct {
 	cdc.TableEncoder // nil: nothing stores images yet
-	t      *cdc.Table
-	reread func()
+	t                *cdc.Table
+	reread           func()
 }
 
 var errValue = errors.New("column v cannot be carried")

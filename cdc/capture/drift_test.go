@@ -30,23 +30,6 @@ func TestDriftQuarantines(t *testing.T) {
 	})
 }
 
-func TestSameShape(t *testing.T) {
-	for _, c := range []struct {
-		stored, now string
-		same        bool
-	}{
-		{"a", "a", true},
-		{"a", "b", false},
-		{"a;1=x", "a;1=x", true},
-		{"a;1=x", "a;1=x,2=y", true},      // a label was added
-		{"a;1=x,2=y", "a;1=z,2=y", false}, // renamed
-		{"a;1=x", "a", false},
-		{"a", "a;1=x", true},
-	} {
-		require.Equal(t, c.same, cdc.SameShape(c.stored, c.now), "%s %s", c.stored, c.now)
-	}
-}
-
 // TestFailedReads: when the catalog could not be read three times the capture is not healthy and says why, until it
 // can.
 func TestFailedReads(t *testing.T) {

@@ -175,7 +175,7 @@ func TestAnUnreachableServerIsNoTablesFault(t *testing.T) {
 		time.Sleep(10 * time.Second) // the bubble's clock
 		synctest.Wait()
 		status := r.capture.Status()
-		require.Contains(t, status.LastError, "unreachable")
+		require.Contains(t, status.LastError, cdc.ErrUnreachable.Error())
 		require.Equal(t, cdc.TableStreaming, status.Tables[0].Phase)
 		require.NoError(t, stop())
 		records, _ := r.snapshot()
