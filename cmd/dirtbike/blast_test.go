@@ -229,7 +229,7 @@ func TestBlastOfASchema(t *testing.T) {
 	r.exec(`CREATE TABLE fresh (id int PRIMARY KEY)`)
 	l = r.bringBack(l, "others")
 	r.stands("public.others", "quarantined", "incompatible with an earlier version")
-	r.stands("public.fresh", "quarantined", "public.fresh-key: the registry refuses the schema (409)")
+	r.stands("public.fresh", "quarantined", "incompatible with an earlier version under subject "+r.name+".public.fresh-key")
 	r.goesOn(l)
 	refuses.Store(false) // the subjects' level is NONE now
 	l = r.bringBack(l, "others", "fresh")

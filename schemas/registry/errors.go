@@ -86,7 +86,7 @@ func (c *Client) explainRegister(err error, subject string) error {
 	case answer.StatusCode == http.StatusConflict:
 		return incompatible(subject, "an earlier version", said)
 	case answer.StatusCode == http.StatusUnprocessableEntity:
-		return cdc.Failed("invalid (422): %s", said).Of(cdc.ErrSchema).
+		return cdc.Failed("the registry finds it invalid (422): %s", said).Of(cdc.ErrSchema).
 			Fix("check the registry's version, and the rules for subject %s", subject)
 	}
 	return explainAnswer(answer)
@@ -94,7 +94,7 @@ func (c *Client) explainRegister(err error, subject string) error {
 
 // incompatible makes the problem of a schema that the subject's compatibility does not let in.
 func incompatible(subject, with, said string) *cdc.Problem {
-	return cdc.Failed("it is incompatible with %s under subject %s: %s", with, subject, said).Of(cdc.ErrSchema).
+	return cdc.Failed("the registry finds it incompatible with %s under subject %s: %s", with, subject, said).Of(cdc.ErrSchema).
 		Fix("set the compatibility of subject %s to NONE at the registry", subject)
 }
 
