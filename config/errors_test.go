@@ -14,7 +14,7 @@ import (
 	"dirtbike/config"
 )
 
-var update = flag.Bool("update", false, "write the .error files of testdata anew")
+var update = flag.Bool("update", false, "write the .error files of testdata again")
 
 // Each testdata/NAME.yaml that is wrong has its exact error beside it, in NAME.error. "hunter2secret" stands for a
 // secret in all of them and must be in none of the errors.

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzControl: whatever key of a control record comes, nothing panics, and one that is taken is written and read again as the same. The seeds
-// are in testdata/fuzz.
+// FuzzControl: whatever key of a control record comes, nothing panics, and one that is taken is written and read again
+// as the same. The seeds are in testdata/fuzz.
 func FuzzControl(f *testing.F) {
 	for _, kind := range []ControlKind{ControlTruncate, ControlOpen, ControlEnd} {
 		f.Add(Control{Kind: kind, Generation: 3, Leaf: 99, Partition: 2}.appendTo(nil))

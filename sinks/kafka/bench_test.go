@@ -35,8 +35,8 @@ func benchChunk(topic *cdc.Topic) *cdc.Chunk {
 	return c
 }
 
-// BenchmarkCommit compares transactions of 10,000 records of 200 bytes with what the client alone does with the same records,
-// in one transaction each as well and without any.
+// BenchmarkCommit compares transactions of 10,000 records of 200 bytes with what the client alone does with the same
+// records, in one transaction each as well and without any.
 func BenchmarkCommit(b *testing.B) {
 	b.Run("sink", benchSink)
 	b.Run("plain client, transactions", func(b *testing.B) { benchPlain(b, true) })

@@ -18,7 +18,8 @@ import (
 // keyOwner is the key of the claim in the state topic.
 const keyOwner = "owner"
 
-// claimGrace is how long a refused producer waits for the claim of another one, which has the id already and makes its topics first.
+// claimGrace is how long a refused producer waits for the claim of another one, which has the id already and makes its
+// topics first.
 const claimGrace = 5 * time.Second
 
 // errEnded says that the broker ended the producer's transaction, and nobody took over.
@@ -26,11 +27,11 @@ var errEnded = errors.New("the broker ended this producer's transaction, and no 
 
 // claim is the record of the capture that took over last.
 //
-// Kafka refuses a producer with the same codes whether another one has its transactional id or the coordinator itself ended its
-// transaction, as it does with one that timed out (a process that was stopped for a while). Only the former must end a capture. So
-// a capture that takes over commits a claim to the state topic before anything else, and a producer that is refused looks for a claim
-// after its own last record there: without one nobody has taken over, and it may try again. Of two that take over from each other the
-// last claim wins.
+// Kafka refuses a producer with the same codes whether another one has its transactional id or the coordinator itself
+// ended its transaction, as it does with one that timed out (a process that was stopped for a while). Only the former
+// must end a capture. So a capture that takes over commits a claim to the state topic before anything else, and a
+// producer that is refused looks for a claim after its own last record there: without one nobody has taken over, and it
+// may try again. Of two that take over from each other the last claim wins.
 type claim struct {
 	Format int `json:"format"`
 	// Instance distinguishes takeovers; Host and Process say to an operator which process it was.
@@ -67,8 +68,8 @@ func (c claim) encode() ([]byte, error) {
 // ownership is what one takeover knows of itself.
 type ownership struct {
 	claim claim
-	// last is the offset of the last record that it wrote to the state topic, or of the one before its takeover. The client's
-	// goroutine moves it.
+	// last is the offset of the last record that it wrote to the state topic, or of the one before its takeover. The
+	// client's goroutine moves it.
 	last atomic.Int64
 }
 
@@ -84,8 +85,8 @@ func (e *takenOver) Error() string {
 
 func (e *takenOver) Unwrap() error { return e.err }
 
-// whyRefused finds out what a refusal of this producer means: takenOver, or errEnded. Any other error stays as it is; so does a refusal
-// about which Kafka says nothing, since then another capture has to be assumed.
+// whyRefused finds out what a refusal of this producer means: takenOver, or errEnded. Any other error stays as it is;
+// so does a refusal about which Kafka says nothing, since then another capture has to be assumed.
 func (s *Sink) whyRefused(err error) error {
 	if !isFenced(err) {
 		return err
@@ -109,7 +110,8 @@ func (s *Sink) whyRefused(err error) error {
 	}
 }
 
-// newerClaim is the claim of another one after the last record that this one has written to the state topic, nil if there is none.
+// newerClaim is the claim of another one after the last record that this one has written to the state topic, nil if
+// there is none.
 func (s *Sink) newerClaim(ctx context.Context) (*claim, error) {
 	r, closeClient, err := connectReader(&s.o)
 	if err != nil {

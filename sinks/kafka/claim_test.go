@@ -65,13 +65,14 @@ func goesOn(t *testing.T, s *Sink, topic *cdc.Topic, seeds []string) {
 	require.Len(t, readCommitted(t, seeds, topic.Name), 3)
 }
 
-// endedByTheCoordinator: a process was stopped for so long that the coordinator has ended its transaction before its own clock did.
+// endedByTheCoordinator: a process was stopped for so long that the coordinator has ended its transaction before its
+// own clock did.
 func endedByTheCoordinator(t *testing.T, seeds []string, prefix string) {
 	t.Helper()
 	topic, o := claims(prefix, 1), options(seeds, prefix)
 	o.TransactionTimeout = time.Second
 	s := started(t, o, topic)
-	s.o.TransactionTimeout = time.Minute // the clock that stood still
+	s.o.TransactionTimeout = time.Minute // so that only the coordinator ends it
 	_, err := s.Write(t.Context(), chunkOf(topic, "late", 5))
 	require.NoError(t, err)
 	require.NoError(t, s.client.Load().Flush(t.Context()))

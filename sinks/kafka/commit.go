@@ -12,8 +12,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// Commit implements cdc.Sink. With nothing written it commits the point alone (idle advance, rule 8). The transaction may
-// reach Kafka and its answer get lost: then the error is all that is known, and Recover reads what happened (rule 3).
+// Commit implements cdc.Sink. With nothing written it commits the point alone (idle advance, rule 8). The transaction
+// may reach Kafka and its answer get lost: then the error is all that is known, and Recover reads what happened (rule
+// 3).
 func (s *Sink) Commit(ctx context.Context, p cdc.Point, changed ...cdc.StateChange) (cdc.Durable, error) {
 	if err := s.usable("commit"); err != nil {
 		return cdc.Durable{}, err
@@ -53,7 +54,8 @@ func (s *Sink) commit(ctx context.Context, p cdc.Point, changed []cdc.StateChang
 	return nil
 }
 
-// end commits the transaction. OPERATION_NOT_ATTEMPTED only says that the client gave up before asking: the producer knows why.
+// end commits the transaction. OPERATION_NOT_ATTEMPTED only says that the client gave up before asking: the producer
+// knows why.
 func (s *Sink) end() error {
 	client := s.client.Load()
 	err := client.EndTransaction(s.txn.ctx, kgo.TryCommit)

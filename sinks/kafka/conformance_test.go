@@ -85,7 +85,7 @@ func readCommitted(t *testing.T, seeds []string, topic string, more ...kgo.Opt) 
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	require.NoError(t, err)
 	defer client.Close()
-	ends := settledEnds(ctx, t, kadm.NewClient(client), topic)
+	ends := closedEnds(ctx, t, kadm.NewClient(client), topic)
 	missing := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Offset > 0 {
@@ -108,11 +108,11 @@ func readCommitted(t *testing.T, seeds []string, topic string, more ...kgo.Opt) 
 	return got
 }
 
-// settledEnds gives the last stable offsets. Kafka answers EndTxn before it has written the markers, so that it looks again for two
-// seconds where something still seems open; what is open then is meant to be.
-func settledEnds(ctx context.Context, t *testing.T, admin *kadm.Client, topic string) (stable kadm.ListedOffsets) {
+// closedEnds gives the last stable offsets. Kafka answers EndTxn before it has written the markers, so it asks
+// again for two seconds where something still seems open; what is open after that is meant to be.
+func closedEnds(ctx context.Context, t *testing.T, admin *kadm.Client, topic string) (stable kadm.ListedOffsets) {
 	t.Helper()
-	look := func() bool {
+	stillOpen := func() bool {
 		var err error
 		stable, err = admin.ListCommittedOffsets(ctx, topic)
 		require.NoError(t, err)
@@ -124,9 +124,9 @@ func settledEnds(ctx context.Context, t *testing.T, admin *kadm.Client, topic st
 			s, _ := stable.Lookup(topic, o.Partition)
 			open = open || s.Offset < o.Offset
 		})
-		return !open
+		return open
 	}
-	for deadline := time.Now().Add(2 * time.Second); !look() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Second); stillOpen() && time.Now().Before(deadline); {
 		<-time.After(20 * time.Millisecond)
 	}
 	return stable

@@ -19,8 +19,9 @@ var (
 	errUnknownOutcome = errors.New("end the transaction, its outcome is unknown")
 )
 
-// RecordTooLarge says that a chunk holds a record that the topic would refuse. Nothing of the chunk was handed over and the
-// sink can be used on: the caller may quarantine the table. It is cdc.ErrRefused, since another try gives the same record.
+// RecordTooLarge says that a chunk holds a record that the topic would refuse. Nothing of the chunk was handed over and
+// the sink can be used on: the caller may quarantine the table. It is cdc.ErrRefused, since another try gives the same
+// record.
 type RecordTooLarge struct {
 	// Topic the record is for.
 	Topic string
@@ -38,7 +39,8 @@ func (e *RecordTooLarge) problem() *cdc.Problem {
 		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes and the topic's max.message.bytes")
 }
 
-// refuse makes the problem of what another try cannot fix: capture stops with it, and somebody decides (cdc.ErrRefused).
+// refuse makes the problem of what another try cannot fix: capture stops with it, and somebody decides
+// (cdc.ErrRefused).
 func refuse(format string, args ...any) *cdc.Problem {
 	return cdc.Refused(format, args...).Keeps("What is committed to Kafka is safe")
 }
@@ -53,8 +55,8 @@ func unreadable(format string, args ...any) *cdc.Problem {
 	return refuse(format, args...).Fix("upgrade dirtbike to the release that wrote it").Fix(cdc.ResnapshotAllCommand)
 }
 
-// isFenced reports whether err is the broker's refusal of this producer: a newer one has its transactional id, or its transaction was
-// ended (Sink.whyRefused).
+// isFenced reports whether err is the broker's refusal of this producer: a newer one has its transactional id, or its
+// transaction was ended (Sink.whyRefused).
 func isFenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
@@ -74,9 +76,9 @@ func isDenied(err error) bool {
 		kerr.TransactionalIDAuthorizationFailed)
 }
 
-// wayOut says what somebody has to do about an error of Kafka that another try cannot fix. It is empty for every other one:
-// the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some brokers
-// answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
+// wayOut says what somebody has to do about an error of Kafka that another try cannot fix. It is empty for every other
+// one: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some
+// brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
 func (o *Options) wayOut(err error) string {
 	switch {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
@@ -103,8 +105,8 @@ func (o *Options) wayOut(err error) string {
 // TLS names the keys of the config that decide whether a handshake with a broker succeeds.
 var TLS = cdc.TLSKeys{Address: "kafka.brokers", CA: "kafka.tls.ca", Cert: "kafka.tls.cert", Use: "kafka.tls"}
 
-// explain makes an error of the client a problem with a way out where there is one. It is cdc.ErrFenced, cdc.ErrRefused, or worth
-// another try.
+// explain makes an error of the client a problem with a way out where there is one. It is cdc.ErrFenced,
+// cdc.ErrRefused, or worth another try.
 func (o *Options) explain(doing string, err error) error {
 	switch {
 	case errors.Is(err, cdc.ErrFenced):

@@ -258,7 +258,7 @@ func TestRecordTooLargeTakesNothing(t *testing.T) {
 		}
 		var tooLarge *RecordTooLarge
 		require.ErrorAs(t, err, &tooLarge)
-		require.ErrorIs(t, err, cdc.ErrRefused, "whoever does not quarantine the table stops")
+		require.ErrorIs(t, err, cdc.ErrRefused, "a caller that does not quarantine the table stops")
 		require.Equal(t, &RecordTooLarge{Topic: topic.Name, Bytes: size, Limit: 2000 - recordOverhead}, tooLarge)
 	}
 	_, err := s.Commit(t.Context(), sinktest.PointAt(2))

@@ -10,8 +10,8 @@ import (
 	"dirtbike/cdc/sinktest"
 )
 
-// The seeds of these tests are in testdata/fuzz. What a decoder takes is written again and read again as the same; what it does not take
-// is refused; nothing panics.
+// The seeds of these tests are in testdata/fuzz. What a decoder takes is written again and read again as the same; what
+// it does not take is refused; nothing panics.
 
 func FuzzStateRecord(f *testing.F) {
 	for _, c := range []cdc.StateChange{sinktest.Source(cdc.PhaseStreaming), sinktest.Table("claims", "t")} {

@@ -12,8 +12,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// TestHighWaterOutlivesTheState: where the state topic is lost, damaged or does not fit, a sink that is about to replace it goes on, and
-// the progress topic still says the highest epoch and generations. Any other sink refuses.
+// TestHighWaterOutlivesTheState: where the state topic is lost, damaged or does not fit, a sink that is about to
+// replace it goes on, and the progress topic still says the highest epoch and generations. Any other sink refuses.
 func TestHighWaterOutlivesTheState(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -52,10 +52,10 @@ func TestHighWaterOutlivesTheState(t *testing.T) {
 				requireRefused(t, err, test.try)
 			}
 			o.Anew = true
-			anew := newSink(t, o)
-			_, err = anew.Peek(t.Context())
+			replacing := newSink(t, o)
+			_, err = replacing.Peek(t.Context())
 			require.NoError(t, err)
-			state, err = anew.Recover(t.Context())
+			state, err = replacing.Recover(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, cdc.HighWater{Epoch: 3, Generations: map[string]uint32{"public.claims": 7}}, state.HighWater)
 		})

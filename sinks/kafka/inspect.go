@@ -59,8 +59,9 @@ type Inspected struct {
 // inspectors is how many topics are asked for at the same time.
 const inspectors = 8
 
-// Inspect compares the pipeline's own topics and those of tables with what a start would make or accept, at any time before Close,
-// and changes nothing: a topic that is not there is only asked for with "validate only". An error says that Kafka did not answer.
+// Inspect compares the pipeline's own topics and those of tables with what a start would make or accept, at any time
+// before Close, and changes nothing: a topic that is not there is only asked for with "validate only". An error says
+// that Kafka did not answer.
 func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, error) {
 	const doing = "inspect the topics"
 	if errors.Is(s.broken, errClosed) {

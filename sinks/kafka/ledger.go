@@ -88,7 +88,7 @@ func (l *ledger) moved(t *topicState, partition int32, next int64) {
 	}
 }
 
-// recreated forgets the offsets of a topic that was just made anew.
+// recreated forgets the offsets of a topic that was just made again.
 func (l *ledger) recreated(topic string) {
 	t := l.topics[topic]
 	if t == nil {

@@ -12,8 +12,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// offsets gives a ledger with the last data offset + 1 of every partition: from the progress topic if its last record is of the
-// state's point, else from the tables' topics themselves. It never is after a split transaction, whose parts write no progress.
+// offsets gives a ledger with the last data offset + 1 of every partition: from the progress topic if its last record
+// is of the state's point, else from the tables' topics themselves. It never is after a split transaction, whose parts
+// write no progress.
 func (r *stateReader) offsets(ctx context.Context, state *cdc.State, end int64) (*ledger, error) {
 	if !state.Point.Partial {
 		records, err := r.progress(ctx, end)

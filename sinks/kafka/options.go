@@ -29,21 +29,22 @@ type Options struct {
 	// ReplayHorizon is how far back a reader can replay: retention of topics that are not compacted, compaction lag and
 	// tombstone retention of those that are, retention of the progress topic. 0 means 7 days.
 	ReplayHorizon time.Duration
-	// MaxMessageBytes is the largest record batch, in bytes before compression, and max.message.bytes of new topics. 0 means 16 MiB.
+	// MaxMessageBytes is the largest record batch, in bytes before compression, and max.message.bytes of new topics. 0
+	// means 16 MiB.
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
-	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or cannot be read, is
-	// warned of in place of being refused.
+	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or
+	// cannot be read, is warned of in place of being refused.
 	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
 	Compression string
-	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is raised to
-	// MaxMessageBytes if lower. 0 means 64 MiB.
+	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is raised
+	// to MaxMessageBytes if lower. 0 means 64 MiB.
 	BufferBytes int64
 	// Release gives a chunk back once its records are acknowledged or failed and Kafka's client no longer reads it. It is
-	// called on the goroutine that calls Write, Commit, Recover or Close, at the latest before a successful Commit returns.
-	// nil: the caller takes its chunks back itself, after a successful Commit; after an error it drops them.
+	// called on the goroutine that calls Write, Commit, Recover or Close, at the latest before a successful Commit
+	// returns. nil: the caller takes its chunks back itself, after a successful Commit; after an error it drops them.
 	Release func(*cdc.Chunk)
 	// Log gets what an operator may have to act on; nil logs nothing.
 	Log *zap.Logger
@@ -121,8 +122,8 @@ func (o *Options) clientOptions() []kgo.Opt {
 	)
 }
 
-// ownMessageBytes is the largest batch of the state and progress topics. Their records grow with the number of tables and columns, and
-// have nothing to do with the size of rows.
+// ownMessageBytes is the largest batch of the state and progress topics. Their records grow with the number of tables
+// and columns, and have nothing to do with the size of rows.
 func (o *Options) ownMessageBytes() int32 { return max(o.MaxMessageBytes, leastOwnMessageBytes) }
 
 func (o *Options) stateTopic() string    { return schemas.StateTopic(o.Prefix) }
@@ -148,7 +149,8 @@ func (o *Options) readerOptions() []kgo.Opt {
 const (
 	// maxBufferedRecords bounds the client's bookkeeping, about 300 bytes a record, when records are tiny.
 	maxBufferedRecords = 1 << 18
-	// linger lets batches grow. It delays nothing: Commit's flush ends it, and before the commit no reader sees the records.
+	// linger lets batches grow. It delays nothing: Commit's flush ends it, and before the commit no reader sees the
+	// records.
 	linger = 5 * time.Millisecond
 	// metadataMinAge is how soon a lost leader is looked up again.
 	metadataMinAge = 50 * time.Millisecond

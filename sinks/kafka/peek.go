@@ -8,7 +8,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// Peek implements cdc.Sink. It refuses the states that Recover would refuse. Its client is one of its own, without the transactional id.
+// Peek implements cdc.Sink. It refuses the states that Recover would refuse. Its client is one of its own, without the
+// transactional id.
 func (s *Sink) Peek(ctx context.Context) (*cdc.State, error) {
 	if errors.Is(s.broken, errClosed) {
 		return nil, fmt.Errorf("kafka sink: peek: %w", errClosed)

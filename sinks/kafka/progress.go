@@ -28,7 +28,8 @@ const (
 	progressMost   = 512 * fullEvery // offsets read at most
 )
 
-// progress reads the progress topic backwards until it has a full record; it may return records without one, oldest first.
+// progress reads the progress topic backwards until it has a full record; it may return records without one, oldest
+// first.
 func (r *stateReader) progress(ctx context.Context, end int64) ([]progressRecord, error) {
 	topic := r.options.progressTopic()
 	start, err := ownOffset(topic)(r.records.adm.ListStartOffsets(ctx, topic))
@@ -73,8 +74,8 @@ func decodeProgress(value []byte) (p progressRecord, err error) {
 	return p, nil
 }
 
-// foldProgress applies the records from the last full one on. It reports false when there is none or when the last record is
-// not that of the state's point: then the topic has lost something.
+// foldProgress applies the records from the last full one on. It reports false when there is none or when the last
+// record is not that of the state's point: then the topic has lost something.
 func foldProgress(l *ledger, records []progressRecord, point cdc.Point) (bool, error) {
 	from := len(records) - 1
 	for from >= 0 && !records[from].Full {

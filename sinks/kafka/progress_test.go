@@ -55,8 +55,8 @@ func foldText(t *testing.T, all offsets, value []byte) offsets {
 	return all
 }
 
-// Property: however partitions move, folding the records from any full one on gives where each partition stands. And what
-// Recover reads back from any suffix that holds a full record is the same.
+// Property: however partitions move, folding the records from any full one on gives how far each partition reaches. And
+// what Recover reads back from any suffix that holds a full record is the same.
 func TestDeltasFoldToTheTruth(t *testing.T) {
 	r := random(t)
 	l, truth := newLedger(), offsets{}
@@ -148,8 +148,8 @@ func TestProgressRecord(t *testing.T) {
 	require.Contains(t, string(got), `"full":true,"offsets":{"a":{"2":9}}`)
 }
 
-// Property: through commits, split transactions, idle advances, aborted transactions, restarts and a lost progress topic, the
-// folded progress says after every whole commit where the last committed data record of each partition is.
+// Property: through commits, split transactions, idle advances, aborted transactions, restarts and a lost progress
+// topic, the folded progress says after every whole commit where the last committed data record of each partition is.
 func TestProgressIsTrueThroughRestarts(t *testing.T) {
 	r := random(t)
 	cluster := fakeCluster(t)

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// reader reads committed records up to a known offset. It makes its own fetch requests, because a consumer tells of neither
-// control records nor compacted gaps, and so cannot say that the end is reached.
+// reader reads committed records up to a known offset. It makes its own fetch requests, because a consumer reports
+// neither control records nor compacted gaps, and so cannot say that the end is reached.
 type reader struct {
 	client *kgo.Client
 	adm    *kadm.Client

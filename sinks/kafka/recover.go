@@ -14,8 +14,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// Recover implements cdc.Sink (rule 4). A state without a phase is a first start. It may be called at any time, and again
-// after it failed. A configuration, a right or a state that another try cannot fix is cdc.ErrRefused.
+// Recover implements cdc.Sink (rule 4). A state without a phase is a first start. It may be called at any time, and
+// again after it failed. A configuration, a right or a state that another try cannot fix is cdc.ErrRefused.
 func (s *Sink) Recover(ctx context.Context) (*cdc.State, error) {
 	if errors.Is(s.broken, errClosed) {
 		return nil, fmt.Errorf("kafka sink: recover: %w", errClosed)
@@ -60,8 +60,8 @@ func (s *Sink) recover(ctx context.Context) (*cdc.State, error) {
 	return s.load(ctx, newStateReader(&s.o, client))
 }
 
-// checkTransactionTimeout compares with the broker's maximum, if the broker lets us see it: the error of InitProducerID does
-// not name the maximum.
+// checkTransactionTimeout compares with the broker's maximum, if the broker lets us see it: the error of InitProducerID
+// does not name the maximum.
 func (s *Sink) checkTransactionTimeout(ctx context.Context) error {
 	const key = "transaction.max.timeout.ms"
 	brokers, err := s.topics.adm.ListBrokers(ctx)

@@ -22,7 +22,8 @@ import (
 	"dirtbike/cdc/sinktest"
 )
 
-// requireRefused holds a refusal to what an operator needs: what is safe, and ways out, among which is one with the command.
+// requireRefused holds a refusal to what an operator needs: what is safe, and ways out, among which is one with the
+// command.
 func requireRefused(t *testing.T, err error, command string) *cdc.Problem {
 	t.Helper()
 	require.ErrorIs(t, err, cdc.ErrRefused)

@@ -70,7 +70,8 @@ func (a *topicAdmin) own() []wanted {
 	return []wanted{state, progress}
 }
 
-// checkOwn refuses one of our own topics with another cleanup policy, for that reason, or for smaller records than we may write.
+// checkOwn refuses one of our own topics with another cleanup policy, for that reason, or for smaller records than we
+// may write.
 func (o *Options) checkOwn(topic, policy, why string) func(have []kadm.Config) error {
 	return func(have []kadm.Config) error {
 		if got := text(have, "cleanup.policy"); got != "" && got != policy {
@@ -104,7 +105,8 @@ func (a *topicAdmin) checkTable(t *cdc.Topic, have []kadm.Config) error {
 	return nil
 }
 
-// checkMessageBytes refuses a topic that takes smaller records than least, which setting, if it is not empty, has asked for.
+// checkMessageBytes refuses a topic that takes smaller records than least, which setting, if it is not empty, has asked
+// for.
 func checkMessageBytes(topic string, have []kadm.Config, least int32, setting string) error {
 	const key = "max.message.bytes"
 	most, ok := number(have, key)

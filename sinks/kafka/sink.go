@@ -11,11 +11,12 @@ import (
 	"dirtbike/cdc"
 )
 
-// Sink is the durable sink. Recover comes first; it is the only way on after an error, except that a *RecordTooLarge from
-// Write and a refusal of EnsureTopic leave the sink as it was. All methods are for one goroutine at a time.
+// Sink is the durable sink. Recover comes first; it is the only way on after an error, except that a *RecordTooLarge
+// from Write and a refusal of EnsureTopic leave the sink as it was. All methods are for one goroutine at a time.
 //
-// Invariant: the point in the state topic, the records up to it, the offsets in the progress topic and the tables' states are of one
-// Kafka transaction. So a reader of committed records sees all of a commit or nothing, and nothing beside Kafka has to be kept in step.
+// Invariant: the point in the state topic, the records up to it, the offsets in the progress topic and the tables'
+// states are of one Kafka transaction. So a reader of committed records sees all of a commit or nothing, and nothing
+// beside Kafka has to be kept in step.
 //
 //	Write:   check every record of the chunk; begin if no transaction is open; produce, blocking while the buffer is full
 //	Commit:  flush                                        every record has its offset now
@@ -28,12 +29,13 @@ import (
 //	         wait until no transaction is open            EndTransaction is answered before its markers are written
 //	         read state, progress, and where progress is not of the state's point the ends of the tables' topics
 //
-// After any error the outcome of the open transaction is unknown, and all but Recover fails. Recover never assumes: it reads what
-// became of it.
+// After any error the outcome of the open transaction is unknown, and all but Recover fails. Recover never assumes: it
+// reads what became of it.
 //
-// Rejected: to ask the coordinator what became of the last transaction (the takeover, which must come first, overwrites the answer);
-// to go on without Recover after an error that seems to have changed nothing (the client's errors do not say which these are); to leave
-// the offsets out and read the ends of all tables' topics at every start (as many requests as partitions, where one record says it).
+// Rejected: to ask the coordinator what became of the last transaction (the takeover, which must come first, overwrites
+// the answer); to go on without Recover after an error that seems to have changed nothing (the client's errors do not
+// say which these are); to leave the offsets out and read the ends of all tables' topics at every start (as many
+// requests as partitions, where one record says it).
 type Sink struct {
 	o       Options
 	metrics *metrics
@@ -95,9 +97,9 @@ func (s *Sink) bufferedBytes() float64 {
 	return 0
 }
 
-// Close aborts the open transaction, so that it does not hold back readers until it times out, and releases the producer. An
-// error says that the abort could not be confirmed: the broker does it itself after the transaction timeout. It works under an
-// ended context too, and takes at most 10 seconds.
+// Close aborts the open transaction, so that it does not hold back readers until it times out, and releases the
+// producer. An error says that the abort could not be confirmed: the broker does it itself after the transaction
+// timeout. It works under an ended context too, and takes at most 10 seconds.
 func (s *Sink) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
@@ -108,8 +110,9 @@ func (s *Sink) Close(ctx context.Context) error {
 	return err
 }
 
-// abort ends the open transaction without its records. It is safe after a commit of unknown outcome: the client then fences
-// itself, which aborts what is still open and leaves alone what was committed. A fenced producer has nothing to abort.
+// abort ends the open transaction without its records. It is safe after a commit of unknown outcome: the client then
+// fences itself, which aborts what is still open and leaves alone what was committed. A fenced producer has nothing to
+// abort.
 func (s *Sink) abort(ctx context.Context) error {
 	client := s.client.Load()
 	if client == nil || s.txn == nil {

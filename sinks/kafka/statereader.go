@@ -14,8 +14,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// stateReader reads what a pipeline has stored: the state topic, the progress topic and, where progress is not enough, the ends of the
-// tables' topics. It changes nothing and needs no transactional id.
+// stateReader reads what a pipeline has stored: the state topic, the progress topic and, where progress is not enough,
+// the ends of the tables' topics. It changes nothing and needs no transactional id.
 type stateReader struct {
 	options *Options
 	log     *zap.Logger
@@ -91,9 +91,10 @@ func (r *stateReader) highWater(ctx context.Context, end int64) (high cdc.HighWa
 // openGrace is added to the transaction timeout when the reader waits for open transactions to end.
 const openGrace = 30 * time.Second
 
-// closedEnds waits until no transaction is open on the topics, and gives the last stable offset of each partition. Kafka answers EndTxn
-// before it has written the markers, so that one partition's marker says nothing of the others, and an end read too early would let
-// complete_up_to claim too much. Where mayBeGone, a partition that is not known is listed with its error; otherwise it is waited for.
+// closedEnds waits until no transaction is open on the topics, and gives the last stable offset of each partition.
+// Kafka answers EndTxn before it has written the markers, so that one partition's marker says nothing of the others,
+// and an end read too early would let complete_up_to claim too much. Where mayBeGone, a partition that is not known is
+// listed with its error; otherwise it is waited for.
 func (r *stateReader) closedEnds(ctx context.Context, mayBeGone bool, topics ...string) (kadm.ListedOffsets, error) {
 	timeout := r.options.TransactionTimeout + openGrace
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, cdc.Failed("a transaction has been open on it for %s", timeout).
@@ -138,12 +139,13 @@ func (r *stateReader) ends(ctx context.Context, mayBeGone bool, topics []string)
 	return stable, open, nil
 }
 
-// peekGrace is how long peekEnd waits for a transaction to end that is open on one of our topics. A running capture writes there last, so
-// that its transactions end within milliseconds; one that a killed capture left open is not waited for, since only Recover ends it.
+// peekGrace is how long peekEnd waits for a transaction to end that is open on one of our topics. A running capture
+// writes there last, so that its transactions end within milliseconds; one that a killed capture left open is not
+// waited for, since only Recover ends it.
 const peekGrace = time.Second
 
-// peekEnd is the last stable offset of one of our own topics, once it has reached what was written when it was first asked for: Kafka
-// answers EndTxn before it has written the markers, so that what was just committed might be missing.
+// peekEnd is the last stable offset of one of our own topics, once it has reached what was written when it was first
+// asked for: Kafka answers EndTxn before it has written the markers, so that what was just committed might be missing.
 func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) {
 	written, err := ownOffset(topic)(r.records.adm.ListEndOffsets(ctx, topic))
 	if err != nil {

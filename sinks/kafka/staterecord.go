@@ -80,8 +80,8 @@ func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 	return key, value, nil
 }
 
-// foldState applies one record of the state topic. A record that it cannot read is cdc.ErrRefused; the error names the key, never
-// the content.
+// foldState applies one record of the state topic. A record that it cannot read is cdc.ErrRefused; the error names the
+// key, never the content.
 func foldState(state *cdc.State, key, value []byte) error {
 	if err := foldRecord(state, string(key), value); err != nil {
 		return unreadable("the state record cannot be read").At(fmt.Sprintf("key %q", key)).Because(err)

@@ -92,7 +92,8 @@ func TestStateWithoutSourceIsRefused(t *testing.T) {
 	require.Equal(t, "topic _dirtbike.clinic.state", requireRefused(t, err, cdc.ResnapshotAllCommand).Where)
 }
 
-// TestWideStateBesideSmallMessages: the state of a table with many columns fits, however small the rows' messages have to be.
+// TestWideStateBesideSmallMessages: the state of a table with many columns fits, however small the rows' messages have
+// to be.
 func TestWideStateBesideSmallMessages(t *testing.T) {
 	o := options(fakeCluster(t).ListenAddrs(), "clinic")
 	o.MaxMessageBytes, o.Compression = 64_000, "none"

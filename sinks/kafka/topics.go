@@ -13,8 +13,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// topicAdmin makes topics and compares those that there are with what the pipeline needs (rules 9 and 10). It never changes an existing
-// topic: what does not fit is cdc.ErrRefused and names the choice.
+// topicAdmin makes topics and compares those that there are with what the pipeline needs (rules 9 and 10). It never
+// changes an existing topic: what does not fit is cdc.ErrRefused and names the choice.
 type topicAdmin struct {
 	options *Options
 	adm     *kadm.Client
@@ -33,7 +33,8 @@ type wanted struct {
 	recount    string // the way out of another partition count, beside starting again
 }
 
-// EnsureTopic implements cdc.Sink. A new topic is ready to be written when it returns. After a refusal the sink can be used on.
+// EnsureTopic implements cdc.Sink. A new topic is ready to be written when it returns. After a refusal the sink can be
+// used on.
 func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err error) {
 	const doing = "ensure the topic"
 	if err := s.usable(doing); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// transaction is one open Kafka transaction. Its records live under its context, which ends with the transaction timeout: the
-// broker would refuse them from then on.
+// transaction is one open Kafka transaction. Its records live under its context, which ends with the transaction
+// timeout: the broker would refuse them from then on.
 type transaction struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc

@@ -15,11 +15,12 @@ import (
 // PositionHeader names the record header that carries a tombstone's packed position (rule 10).
 const PositionHeader = "dirtbike.position"
 
-// recordOverhead is an upper bound on what a batch of one record adds to its key, value and position header: 69 bytes of batch,
-// 32 of the record's lengths and deltas, the header's name and its lengths.
+// recordOverhead is an upper bound on what a batch of one record adds to its key, value and position header: 69 bytes
+// of batch, 32 of the record's lengths and deltas, the header's name and its lengths.
 const recordOverhead = 69 + 32 + len(PositionHeader) + cdc.PositionSize + 8
 
-// MaxRecord is the largest key and value together, in bytes, of a record that fits where messages may have maxMessageBytes.
+// MaxRecord is the largest key and value together, in bytes, of a record that fits where messages may have
+// maxMessageBytes.
 func MaxRecord(maxMessageBytes int) int { return maxMessageBytes - recordOverhead }
 
 // slab holds the client's records of one chunk. They alias the chunk, and both are reused once all are answered.
@@ -40,8 +41,9 @@ type lastRecord struct {
 	record *kgo.Record
 }
 
-// Write implements cdc.Sink. It returns as soon as the client has taken the records, and blocks while the client's buffer is
-// full. A record that cannot fit gives a *RecordTooLarge, with nothing of the chunk taken and the sink as it was.
+// Write implements cdc.Sink. It returns as soon as the client has taken the records, and blocks while the client's
+// buffer is full. A record that cannot fit gives a *RecordTooLarge, with nothing of the chunk taken and the sink as it
+// was.
 func (s *Sink) Write(ctx context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
 	if err := s.usable("write"); err != nil {
 		return cdc.Accepted{}, err
@@ -215,8 +217,8 @@ func (s *Sink) recycle(b *slab) {
 	s.free = append(s.free, b)
 }
 
-// abandon gives back the chunks of a transaction that will not be committed. The client is closed and fails what it still
-// holds; a chunk that it does not let go of in time is left to the garbage collector.
+// abandon gives back the chunks of a transaction that will not be committed. The client is closed and fails what it
+// still holds; a chunk that it does not let go of in time is left to the garbage collector.
 func (s *Sink) abandon() {
 	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
