@@ -89,7 +89,7 @@ func FuzzReader(f *testing.F) {
 	}
 	var e Envelope
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		_ = b.reader.Envelope(payload, &e)
+		_ = b.reader.Envelope(payload, &e, nil)
 		_, _ = ReadControl(payload)
 		_, _, _ = SplitFrame(payload)
 	})

@@ -59,15 +59,24 @@ func NewReader(t *schemas.Table) (*Reader, error) {
 // Nullable reports whether the column's field is a union [null, T]: all are but key columns of exact types.
 func Nullable(c *schemas.TableColumn) bool { return !c.Key || c.Inexact() }
 
+// Fields takes the fields of a row image while they are read, so that their bytes are walked once.
+type Fields interface {
+	// AppendFields takes the Value record that b begins with, and returns the rest.
+	AppendFields(b []byte) (rest []byte, err error)
+}
+
 // Envelope reads a payload (without the Confluent header) into e. It allocates nothing once e's slices have grown.
 // The payload must be exactly one envelope. On an error e's content is undefined.
-func (r *Reader) Envelope(payload []byte, e *Envelope) error {
+//
+// after, if it is not nil, takes the fields of the row after. What the record is, and which columns are unchanged or inexact, comes
+// behind it: after must be able to take them back.
+func (r *Reader) Envelope(payload []byte, e *Envelope, after Fields) error {
 	b := payload
 	var err error
-	if e.Before, b, err = r.row(b); err != nil {
+	if e.Before, b, err = r.row(b, nil); err != nil {
 		return fmt.Errorf("read envelope, before: %w", err)
 	}
-	if e.After, b, err = r.row(b); err != nil {
+	if e.After, b, err = r.row(b, after); err != nil {
 		return fmt.Errorf("read envelope, after: %w", err)
 	}
 	if b, err = readSource(b, e); err != nil {
@@ -82,20 +91,32 @@ func (r *Reader) Envelope(payload []byte, e *Envelope) error {
 	return nil
 }
 
-// row cuts one nullable Value record off the front.
-func (r *Reader) row(b []byte) (row, rest []byte, err error) {
+// row cuts one nullable Value record off the front, and has its fields taken if somebody wants them.
+func (r *Reader) row(b []byte, fields Fields) (row, rest []byte, err error) {
 	null, b, err := readUnion(b)
 	if err != nil || null {
 		return nil, b, err
 	}
-	rest = b
-	for _, skip := range r.skip {
-		if rest, err = skip(rest); err != nil {
-			return nil, nil, err
-		}
+	if fields == nil {
+		rest, err = r.skipFields(b)
+	} else {
+		rest, err = fields.AppendFields(b)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	n := len(b) - len(rest)
 	return b[:n:n], rest, nil
+}
+
+func (r *Reader) skipFields(b []byte) (rest []byte, err error) {
+	rest = b
+	for _, skip := range r.skip {
+		if rest, err = skip(rest); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
 }
 
 func readSource(b []byte, e *Envelope) (rest []byte, err error) {

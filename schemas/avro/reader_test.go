@@ -95,9 +95,9 @@ func TestShortEnvelopes(t *testing.T) {
 		_, payload, err := SplitFrame(b.chunk.Value(i))
 		require.NoError(t, err)
 		for n := range payload {
-			require.Error(t, b.reader.Envelope(payload[:n:n], &e), "%d of %d bytes", n, len(payload))
+			require.Error(t, b.reader.Envelope(payload[:n:n], &e, nil), "%d of %d bytes", n, len(payload))
 		}
-		require.ErrorContains(t, b.reader.Envelope(append(payload[:len(payload):len(payload)], 0), &e), "bytes are left over")
+		require.ErrorContains(t, b.reader.Envelope(append(payload[:len(payload):len(payload)], 0), &e, nil), "bytes are left over")
 	}
 }
 
@@ -107,10 +107,10 @@ func TestReaderDoesNotAllocate(t *testing.T) {
 	_, payload, err := SplitFrame(b.chunk.Value(0))
 	require.NoError(t, err)
 	var e Envelope
-	require.NoError(t, b.reader.Envelope(payload, &e))
+	require.NoError(t, b.reader.Envelope(payload, &e, nil))
 	require.Len(t, e.Inexact, 1)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if err := b.reader.Envelope(payload, &e); err != nil {
+		if err := b.reader.Envelope(payload, &e, nil); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -161,7 +161,7 @@ func BenchmarkReader(b *testing.B) {
 	var e Envelope
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := x.reader.Envelope(payload, &e); err != nil {
+		if err := x.reader.Envelope(payload, &e, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

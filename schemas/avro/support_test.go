@@ -147,7 +147,7 @@ func (b *bench) envelopeAt(i int) *Envelope {
 	_, payload, err := SplitFrame(b.chunk.Value(i))
 	require.NoError(b.t, err)
 	var e Envelope
-	require.NoError(b.t, b.reader.Envelope(payload, &e))
+	require.NoError(b.t, b.reader.Envelope(payload, &e, nil))
 	return &e
 }
 

@@ -22,7 +22,8 @@ func (l *Loader) groupOptions() consume.Options {
 	return consume.Options{
 		Kafka: l.o.Kafka, Group: l.o.Group, Instance: l.o.Instance, Prefix: l.o.Prefix,
 		FetchBytes: int32(min(l.o.MemoryBytes/fetchShare, 32<<20)), //nolint:gosec // small
-		Assigned:   l.assigned, Revoked: l.revoked, Joined: func() { l.status.recovered(beInGroup) }, Fenced: func(err error) { l.halt(err) },
+		Assigned:   l.assigned, Revoked: l.revoked, Joined: func() { l.status.recovered(beInGroup) },
+		Blocked: func() { l.rebalancing.Store(true) }, Fenced: func(err error) { l.halt(err) },
 	}
 }
 
@@ -71,38 +72,36 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 			offsets[name][id] = kgo.NewOffset().At(p.Next).WithEpoch(-1)
 			t.Parts[id] = p
 		}
-		if err := l.loadTopic(ctx, t); err != nil {
+		if err := l.loadTopic(ctx, t, offsets[name]); err != nil {
 			return err
 		}
+	}
+	for _, t := range l.topics {
+		t.Changed() // as quarantines may
 	}
 	return l.quarantines.Load(ctx, l.ledger)
 }
 
-// loadTopic reads what ClickHouse knows of the topic: generations on all partitions, and what the view shows.
-func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic) error {
+// loadTopic reads what ClickHouse knows of a topic, and of its partitions that were just assigned.
+func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int32]kgo.Offset) error {
 	if t.Progress {
 		return l.progress.load(ctx, l.ledger, t, ownState{l.o.Prefix, l.topics, l.quarantines})
 	}
-	if err := l.loadGenerations(ctx, t); err != nil {
+	if err := l.views.load(ctx, t); err != nil {
 		return err
+	}
+	missing, err := l.ledger.MissingRows(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	for _, row := range missing {
+		if _, now := assigned[row.Partition]; now { // of the others more is known than ClickHouse has
+			t.Parts[row.Partition].MarkMissing([]byte(row.Key), row.Version)
+		}
 	}
 	t.Unsettled = len(t.Generations) > 0
 	l.o.Log.Info("partitions assigned", zap.String("topic", t.Name), zap.Int("partitions", len(t.Parts)), zap.Uint32("generation_shown", t.Shown))
 	return nil
-}
-
-func (l *Loader) loadGenerations(ctx context.Context, t *apply.Topic) error {
-	marks, err := l.ledger.Marks(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	for _, m := range marks {
-		t.Learn(m.Partition, m.Generation, m.Kind, apply.End{Offset: m.Offset, Cut: m.Version})
-	}
-	if err := l.loadGone(ctx, t); err != nil {
-		return err
-	}
-	return l.loadShown(ctx, t)
 }
 
 // revoked forgets partitions; the loader that gets them reads everything from ClickHouse.
@@ -115,6 +114,7 @@ func (l *Loader) revoked(partitions map[string][]int32) {
 			continue
 		}
 		for _, id := range ids {
+			delete(l.builder.routes, t.Parts[id])
 			delete(t.Parts, id)
 		}
 		if t.Progress {
@@ -133,7 +133,7 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	case away == nil:
 		l.status.recovered(readMetadata)
 	case l.status.since(readMetadata) == 0:
-		l.complain("cannot "+readMetadata, readMetadata, away)
+		l.outage.complain("cannot "+readMetadata, readMetadata, away)
 	default:
 		l.status.failed(readMetadata, away)
 	}

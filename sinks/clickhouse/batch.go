@@ -1,72 +1,299 @@
 package clickhouse
 
 import (
-	"dirtbike/sinks/clickhouse/apply"
-	"dirtbike/sinks/clickhouse/ledger"
+	"cmp"
+	"context"
+	"slices"
 	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
 )
 
-// batch is what has been taken from Kafka and is not applied yet. It is guarded by Loader.mu.
+// batch is what has been taken from Kafka and is not applied yet: rows, what orders and hides them, and the offsets up to which all of
+// that reaches. It has one owner at a time, the builder and then the inserter; nothing in it changes with the builder's state.
 type batch struct {
+	number uint64 // another one each time the batch is used
 	// records counts all, rows those that become rows; bytes is about what they take in memory.
 	records, rows int
 	bytes         int64
 	since         time.Time // of the first record
-	stores        []*storage
-	// warm are the storages of the batch before. Only they keep emptied segments, so that what is kept stays below a batch.
-	warm  []*storage
-	moved map[*apply.Partition]bool // partitions whose next is ahead of applied
-	cuts  []ledger.Cut
-	marks []ledger.Mark
-	gone  []goneRow
+	spans         map[*apply.Partition]*span
+	// tables has the rows by generation; those of the batch before last keep their blocks' memory, so that what is kept stays below a batch.
+	tables      map[*apply.Generation]*rows
+	cuts        []ledger.Cut
+	marks       []ledger.Mark
+	missing     []ledger.MissingRow
+	quarantines []ledger.Quarantine
 	// commitTime is that of the last change, microseconds since 1970; 0: none.
 	commitTime int64
+	// finished ends once the inserter has done with the batch, and findings are there.
+	finished context.Context
+	finish   context.CancelFunc
+	findings findings
 }
 
-func newBatch() *batch { return &batch{moved: map[*apply.Partition]bool{}} }
-
-// take notes that a partition's record was taken into the batch.
-func (b *batch) take(p *apply.Partition, next int64) {
-	if b.records == 0 {
-		b.since = time.Now()
-	}
-	b.records++
-	p.Next = next
-	b.moved[p] = true
+// span is a partition's part of a batch.
+type span struct {
+	partition *apply.Partition
+	// next is the offset after the last record, applied the one up to which the partition counts as applied with the batch, before
+	// the one without it.
+	next, applied, before int64
+	// newest generation opened on the partition up to there.
+	newest uint32
 }
 
-// grew notes what a row added to a storage.
-func (b *batch) grew(s *storage, bytes int64) {
-	if !s.inBatch {
-		s.inBatch = true
-		b.stores = append(b.stores, s)
-	}
-	s.bytes += bytes
-	b.bytes += bytes
-	b.rows++
+// findings are what inserting a batch found out, for the builder's state.
+type findings struct {
+	// err ends load; nothing of the batch counts as applied then.
+	err error
+	// quarantined are the rows that the inserter wrote: see apply.OfLoad.
+	quarantined []quarantined
+	// outgrown are generations that get no more changes.
+	outgrown []*rows
+	// dropped are generations whose storage is gone, because the view shows a newer one.
+	dropped []dropped
 }
 
-// drop forgets the rows of a storage.
-func (b *batch) drop(s *storage) {
-	b.bytes -= s.bytes
-	s.clear()
+type quarantined struct {
+	rows *rows
+	row  ledger.Quarantine
+}
+
+type dropped struct {
+	rows  *rows
+	shown uint32
+}
+
+func newBatch() *batch {
+	return &batch{spans: map[*apply.Partition]*span{}, tables: map[*apply.Generation]*rows{}}
 }
 
 func (b *batch) empty() bool { return b.records == 0 }
 
-// reset empties the batch after it was applied.
-func (b *batch) reset() {
-	for _, s := range b.warm {
-		if !s.inBatch {
-			s.spare = nil
+// span gives a partition's part, making it if needed.
+func (b *batch) span(p *apply.Partition) *span {
+	s := b.spans[p]
+	if s == nil {
+		s = &span{partition: p}
+		b.spans[p] = s
+	}
+	return s
+}
+
+// behind reports whether a partition of the batch has more to give.
+func (b *batch) behind() bool {
+	for p, s := range b.spans {
+		if s.next > 0 && s.next < p.Stable {
+			return true
 		}
 	}
-	for _, s := range b.stores {
-		s.clear()
-		s.inBatch = false
+	return false
+}
+
+// ends reports whether a generation ended in the batch.
+func (b *batch) ends() bool {
+	return slices.ContainsFunc(b.marks, func(m ledger.Mark) bool { return m.Kind == ledger.KindEnd })
+}
+
+// take notes that a record was taken into the batch.
+func (b *batch) take(s *span, next int64) {
+	if b.records == 0 {
+		b.since = time.Now()
 	}
-	b.forgetGone()
-	clear(b.warm)
-	clear(b.moved)
-	*b = batch{stores: b.warm[:0], warm: b.stores, moved: b.moved, cuts: b.cuts[:0], marks: b.marks[:0], gone: b.gone[:0]}
+	b.records++
+	s.next, s.partition.Next = next, next
+}
+
+// table gives the rows of a generation, which has its storage.
+func (b *batch) table(topic *apply.Topic, g *apply.Generation) *rows {
+	r := b.tables[g]
+	if r == nil {
+		r = &rows{generation: g}
+		b.tables[g] = r
+	}
+	if !r.used {
+		*r = rows{topic: topic, generation: g, table: g.Table, cuts: g.Cuts, spare: r.spare, used: true}
+	}
+	return r
+}
+
+// grew notes that a record became a row of that size, or waits for its base.
+func (b *batch) grew(r *rows, bytes int64) {
+	r.bytes += bytes
+	b.bytes += bytes
+	b.rows++
+}
+
+// sorted lists what the batch has of each table.
+func (b *batch) sorted() (all []*rows) {
+	for _, r := range b.tables {
+		if r.used {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(x, y *rows) int {
+		return cmp.Or(cmp.Compare(x.topic.Name, y.topic.Name), cmp.Compare(x.generation.Number, y.generation.Number))
+	})
+	return all
+}
+
+// drop forgets the rows of a table's generations up to one.
+func (b *batch) drop(t *apply.Topic, upTo uint32) {
+	for g, r := range b.tables {
+		if r.used && r.topic == t && g.Number <= upTo {
+			b.bytes -= r.bytes
+			r.clear()
+			r.skipped = true
+		}
+	}
+}
+
+// reset empties the batch after it was applied.
+func (b *batch) reset() {
+	for g, r := range b.tables {
+		if !r.used {
+			delete(b.tables, g)
+			continue
+		}
+		r.clear()
+		r.used = false
+	}
+	clear(b.spans)
+	*b = batch{number: b.number, spans: b.spans, tables: b.tables, cuts: b.cuts[:0], marks: b.marks[:0], missing: b.missing[:0]}
+}
+
+// rows are those of a batch that go into one storage table.
+type rows struct {
+	topic      *apply.Topic
+	generation *apply.Generation
+	table      *table.Table
+	// cuts are those up to the end of the batch.
+	cuts apply.Cuts
+	// used says that the batch has a row or a cut of the table, skipped that its rows were dropped.
+	used, skipped bool
+	blocks        []*block.Block // the last one grows
+	spare         []*block.Block
+	bytes         int64
+	inserted      int64 // rows, so far
+	// latest finds the newest row of a key in the batch; nil until a record needs a base. It knows all rows before the indexed one.
+	latest                     map[string]block.Ref
+	indexedBlocks, indexedRows int
+	deferred                   []deferred
+	keys                       *block.Block // one row: the key being looked up
+	scratch                    []byte
+}
+
+// current is the block to which the next row goes.
+func (r *rows) current() *block.Block {
+	if n := len(r.blocks); n > 0 && !r.blocks[n-1].Full() {
+		return r.blocks[n-1]
+	}
+	var b *block.Block
+	if n := len(r.spare); n > 0 {
+		b, r.spare = r.spare[n-1], r.spare[:n-1]
+	} else {
+		b = block.New(r.table.Contract)
+	}
+	r.blocks = append(r.blocks, b)
+	return b
+}
+
+// clear forgets the rows and keeps the blocks' memory.
+func (r *rows) clear() {
+	for _, b := range r.blocks {
+		b.Reset()
+		r.spare = append(r.spare, b)
+	}
+	clear(r.blocks)
+	r.blocks = r.blocks[:0]
+	r.bytes, r.latest, r.deferred = 0, nil, nil
+	r.indexedBlocks, r.indexedRows = 0, 0
+}
+
+func (r *rows) count() (n int) {
+	for _, b := range r.blocks {
+		n += b.Rows()
+	}
+	return n
+}
+
+func (r *rows) hasNull(column int) bool {
+	for _, b := range r.blocks {
+		if b.HasNull(column) {
+			return true
+		}
+	}
+	return false
+}
+
+// deferred is a record that waits for its base. It owns its bytes.
+type deferred struct {
+	apply.Waiting
+	span *span
+	key  string
+	env  avro.Envelope
+	row  block.Row
+}
+
+// recordKey gives the sorting key's bytes of a record key.
+func (r *rows) recordKey(key []byte) ([]byte, error) {
+	if r.keys == nil {
+		r.keys = block.New(r.table.Contract)
+	}
+	r.keys.Reset()
+	if err := r.keys.AppendDelete(&block.Row{Envelope: &avro.Envelope{}, Key: key}); err != nil {
+		return nil, err
+	}
+	r.scratch = r.keys.AppendSortingKey(r.scratch[:0], 0)
+	return r.scratch, nil
+}
+
+// find gives the newest row of a key in the batch. The index is made when the first record needs it, and kept up from there.
+func (r *rows) find(key []byte) (block.Ref, bool) {
+	if r.latest == nil {
+		r.latest = map[string]block.Ref{}
+	}
+	var k []byte
+	for i := r.indexedBlocks; i < len(r.blocks); i++ {
+		b := r.blocks[i]
+		for ; r.indexedRows < b.Rows(); r.indexedRows++ {
+			k = b.AppendSortingKey(k[:0], r.indexedRows)
+			at := block.Ref{Block: b, Row: r.indexedRows}
+			if old, ok := r.latest[string(k)]; !ok || old.Version().Compare(at.Version()) <= 0 {
+				r.latest[string(k)] = at
+			}
+		}
+		if i < len(r.blocks)-1 {
+			r.indexedBlocks, r.indexedRows = i+1, 0
+		}
+	}
+	at, ok := r.latest[string(key)]
+	return at, ok
+}
+
+// postpone copies a record, which aliases the consumer's memory, and says how many bytes that takes.
+func (r *rows) postpone(s *span, w apply.Waiting, row *block.Row, key []byte) int64 {
+	e := row.Envelope
+	d := deferred{Waiting: w, span: s, key: string(key)}
+	d.env = avro.Envelope{After: append([]byte(nil), e.After...), Meta: e.Meta, Op: e.Op, Unchanged: append([]int(nil), e.Unchanged...)}
+	for _, v := range e.Inexact {
+		d.env.Inexact = append(d.env.Inexact, avro.InexactValue{Column: v.Column, Text: append([]byte(nil), v.Text...)})
+	}
+	d.row = block.Row{Key: append([]byte(nil), row.Key...), Partition: row.Partition, Offset: row.Offset}
+	r.deferred = append(r.deferred, d)
+	return int64(len(d.env.After)+len(d.row.Key)+len(key)) + deferredOverhead
+}
+
+const deferredOverhead = 256
+
+// cut adds a TRUNCATE to a generation and to the batch.
+func (b *batch) cut(topic *apply.Topic, g *apply.Generation, leaf uint32, at cdc.Position) {
+	g.Cuts = g.Cuts.With(leaf, at)
+	b.table(topic, g).cuts = g.Cuts
+	b.cuts = append(b.cuts, ledger.Cut{Topic: topic.Name, Generation: g.Number, Leaf: leaf, Version: at})
 }

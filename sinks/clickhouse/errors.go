@@ -2,12 +2,12 @@ package clickhouse
 
 import (
 	"errors"
-	"fmt"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 // The reasons for which load stops as a whole: kinds of a cdc.Problem that says where and what to do.
@@ -25,11 +25,5 @@ func isStop(err error) bool { return errors.Is(err, ErrTopicChanged) || errors.I
 
 // isFinal reports whether the same would fail again: it stops load, or quarantines a table.
 func isFinal(err error) bool {
-	return errcode.Permanent(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, errContract) || errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
+	return errcode.Permanent(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, table.ErrContract) || errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
 }
-
-// errNoStorage says that a generation has no storage table.
-var errNoStorage = fmt.Errorf("is not there: %w", errContract)
-
-// errContract says that a storage table does not have the columns of the registered schema.
-var errContract = errors.New("somebody changed it by hand? Try: " + cdc.ResnapshotAllCommand)

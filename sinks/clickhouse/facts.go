@@ -17,7 +17,7 @@ import (
 
 // facts answers the questions of a complete.Tracker, each until it is answered.
 type facts struct {
-	retry  func(ctx context.Context, what string, f func(context.Context) error) error
+	retry  retry
 	group  *consume.Group
 	ledger *ledger.Ledger
 	topics map[string]*apply.Topic

@@ -20,7 +20,7 @@ import (
 )
 
 // fill commits transactions of many rows, ids from..to.
-func (w *world) fill(tab *table, from, to, perTx int) {
+func (w *world) fill(tab *sourceTable, from, to, perTx int) {
 	for i := from; i < to; {
 		x := w.begin()
 		for ; i < to && len(x.chunk.Records) < perTx; i++ {
@@ -403,7 +403,7 @@ func TestMemory(t *testing.T) {
 }
 
 // deleteAll gives the offsets before which all records of a topic are deleted.
-func deleteAll(t *table, before int64) kadm.Offsets {
+func deleteAll(t *sourceTable, before int64) kadm.Offsets {
 	offsets := kadm.Offsets{}
 	for p := range t.topic.Partitions {
 		offsets.AddOffset(t.topic.Name, p, before, -1)

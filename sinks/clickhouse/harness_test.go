@@ -84,8 +84,8 @@ func (w *world) createTopic(name string, partitions int32, compacted bool) {
 	require.NoError(w.t, err)
 }
 
-// table is a source table with its encoder.
-type table struct {
+// sourceTable is a source table with its encoder.
+type sourceTable struct {
 	w     *world
 	rel   *schemas.Relation
 	table *schemas.Table
@@ -98,15 +98,15 @@ type keepAll struct{}
 
 func (keepAll) For(*schemas.Relation, int) (schemas.Transform, bool, error) { return nil, true, nil }
 
-func (w *world) table(name string, partitions int32, identity cdc.ReplicaIdentity, key []int, columns ...schemas.Column) *table {
+func (w *world) table(name string, partitions int32, identity cdc.ReplicaIdentity, key []int, columns ...schemas.Column) *sourceTable {
 	w.t.Helper()
 	return w.tableOf(&schemas.Relation{OID: 1, Schema: "public", Name: name, Database: "test", Identity: identity, Columns: columns, Key: key}, partitions, keepAll{})
 }
 
-func (w *world) tableOf(rel *schemas.Relation, partitions int32, policies schemas.Policies) *table {
+func (w *world) tableOf(rel *schemas.Relation, partitions int32, policies schemas.Policies) *sourceTable {
 	w.t.Helper()
 	topic := schemas.TopicName(w.prefix, rel.Schema, rel.Name)
-	t := &table{w: w, rel: rel}
+	t := &sourceTable{w: w, rel: rel}
 	var err error
 	t.table, err = schemas.NewTable(rel, topic, policies)
 	require.NoError(w.t, err)
@@ -116,7 +116,7 @@ func (w *world) tableOf(rel *schemas.Relation, partitions int32, policies schema
 	return t
 }
 
-func (t *table) compile(reread ...cdc.Rereader) {
+func (t *sourceTable) compile(reread ...cdc.Rereader) {
 	w := t.w
 	var ids avro.IDs
 	key, err := avro.KeySchema(t.table)
@@ -173,51 +173,51 @@ func (w *world) begin() *tx {
 	return &tx{w: w, at: cdc.Position{Epoch: w.epoch, CommitLSN: w.lsn}}
 }
 
-func (x *tx) meta(t *table) *cdc.Meta {
+func (x *tx) meta(t *sourceTable) *cdc.Meta {
 	x.at.Ordinal++
 	return x.metaAt(t, x.at)
 }
 
-func (x *tx) metaAt(t *table, at cdc.Position) *cdc.Meta {
+func (x *tx) metaAt(t *sourceTable, at cdc.Position) *cdc.Meta {
 	now := time.Now().UnixMicro()
 	return &cdc.Meta{Position: at, LSN: at.CommitLSN, XID: 7, CommitTime: now, Generation: t.gen, Now: now}
 }
 
-func (x *tx) insert(t *table, values ...string) *tx {
+func (x *tx) insert(t *sourceTable, values ...string) *tx {
 	require.NoError(x.w.t, t.enc.Insert(&x.chunk, x.meta(t), tuple(values...)))
 	return x
 }
 
-func (x *tx) update(t *table, values ...string) *tx {
+func (x *tx) update(t *sourceTable, values ...string) *tx {
 	m := x.meta(t)
 	x.at.Ordinal++
 	require.NoError(x.w.t, t.enc.Update(x.w.ctx, &x.chunk, m, cdc.OldNone, nil, tuple(values...)))
 	return x
 }
 
-func (x *tx) delete(t *table, values ...string) *tx {
+func (x *tx) delete(t *sourceTable, values ...string) *tx {
 	require.NoError(x.w.t, t.enc.Delete(&x.chunk, x.meta(t), cdc.OldKey, tuple(values...)))
 	return x
 }
 
-func (x *tx) truncate(t *table) *tx {
+func (x *tx) truncate(t *sourceTable) *tx {
 	require.NoError(x.w.t, t.enc.Truncate(&x.chunk, x.meta(t)))
 	return x
 }
 
-func (x *tx) open(t *table) *tx {
+func (x *tx) open(t *sourceTable) *tx {
 	t.gen++
 	require.NoError(x.w.t, t.enc.OpenGeneration(&x.chunk, x.metaAt(t, cdc.Position{Epoch: x.at.Epoch, CommitLSN: x.at.CommitLSN})))
 	return x
 }
 
 // read adds a snapshot row at a version.
-func (x *tx) read(t *table, at cdc.Position, values ...string) *tx {
+func (x *tx) read(t *sourceTable, at cdc.Position, values ...string) *tx {
 	require.NoError(x.w.t, t.enc.Read(&x.chunk, x.metaAt(t, at), tuple(values...)))
 	return x
 }
 
-func (x *tx) end(t *table, cut cdc.Position) *tx {
+func (x *tx) end(t *sourceTable, cut cdc.Position) *tx {
 	require.NoError(x.w.t, t.enc.EndGeneration(&x.chunk, x.metaAt(t, cut)))
 	return x
 }
@@ -301,7 +301,7 @@ func (w *world) idle() {
 }
 
 // live gives the table an empty first generation.
-func (t *table) live() *table {
+func (t *sourceTable) live() *sourceTable {
 	x := t.w.begin().open(t)
 	x.end(t, x.snapshot()).commit()
 	return t

@@ -14,6 +14,7 @@ import (
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 // TestCutComesFirst: a TRUNCATE that arrives through one partition before another one's earlier records hides them; one that lacks
@@ -120,16 +121,16 @@ func TestSilentServer(t *testing.T) {
 	url, err := o.parseURL()
 	require.NoError(t, err)
 	url.Addr = []string{server.Addr().String()}
-	n := newNative(url)
-	defer n.close()
-	require.NoError(t, n.do(w.ctx, ch.Query{Body: "SYSTEM FLUSH LOGS"}))
+	n := table.NewPool(url)
+	defer n.Close()
+	require.NoError(t, n.Do(w.ctx, ch.Query{Body: "SYSTEM FLUSH LOGS"}))
 	close(silent)
 	for len(asked) > 0 {
 		<-asked
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	done := make(chan error, 1)
-	go func() { done <- n.do(ctx, ch.Query{Body: "SYSTEM FLUSH LOGS"}) }()
+	go func() { done <- n.Do(ctx, ch.Query{Body: "SYSTEM FLUSH LOGS"}) }()
 	<-asked
 	cancel()
 	select {

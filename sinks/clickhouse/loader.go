@@ -15,46 +15,78 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/schemas"
-	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 // Loader is one member of the load leg's consumer group. Any number of loaders may run; Kafka spreads the partitions.
 //
-// One goroutine polls, builds and inserts, one batch after another: a batch is never open while the next is built, so memory
-// is bounded by one batch and the consumer's fetches, and a base row is always read behind every earlier insert (rule 17).
+// Two goroutines work. The builder polls records and makes the rows of batch n+1 of them, while the inserter writes batch n to ClickHouse
+// (see inserter). The builder owns all state: topics, partitions, generations, quarantines, progress. A batch that is handed over has
+// everything that the inserter needs and is the inserter's alone until it is finished; what the inserter found out is taken into the
+// state afterwards.
+//
+//	builder:  forever
+//	              poll, until records come, or the batch in flight is finished
+//	              if it is: take its findings and its offsets into the state
+//	              take the records into the batch being built
+//	              if that is due, and nothing is in flight: hand it over
+//	              after a finished batch, or while quiet: views, what is complete, health
+//	          do not poll while the batch being built is full: memory is bounded by two batches and the consumer's fetches
+//	inserter: for each batch: opens, bases, rows, quarantines, cuts, ends, missing rows, applied offsets
+//
+// Invariant: whatever counts as applied is in ClickHouse, and what is in ClickHouse beyond that is harmless. So:
+//   - One batch is in flight at a time, and the next is handed over only after the findings of the one before were taken: its rows of a
+//     table that was quarantined meanwhile are dropped. Building and inserting n and n+1 is as taking both at once and inserting first n:
+//     what n is inserted with (offsets, cuts, newest generations) is what was known at its own end, never what n+1 brought.
+//   - A base (rule 17) that is not in the record's own batch is read by the inserter in the turn of that batch: the insert of the batch
+//     before has been acknowledged by then, so that a base in there is found.
+//   - A progress record counts only once its batch is applied: its quarantines are in ClickHouse before a point that covers them.
+//   - Partitions come and go only while nothing is in flight and nothing is built: Kafka's callbacks wait, and a rebalance that waits
+//     makes the builder stop polling until both batches are applied.
+//   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too.
+//   - A stop, or an error, cancels the insert in flight and waits for its end; neither batch counts as applied, both are read again.
+//
+// Rejected: a queue of batches (three in memory, and a quarantine would have to be looked up in each), a batch per table (offsets would
+// need the slowest one, and a transaction would become visible piece by piece).
 type Loader struct {
 	o       Options
 	conn    driver.Conn
+	pool    *table.Pool
+	db      *table.DB
 	ledger  *ledger.Ledger
-	native  *native
 	metrics *metrics
 	status  status
+	outage  *outage
+	retry   retry
 	group   *consume.Group
 	running context.Context // of Run
 	halt    context.CancelCauseFunc
-	wait    time.Duration // of the next poll; the poll loop's own
 
-	// mu guards what follows: the poll loop holds it while it works, the group's callbacks while they assign.
+	// These are the builder's own.
+	wait     time.Duration // of the next poll
+	quiet    bool          // nothing has come since the last record, for as long as a poll waits
+	work     chan *batch   // to the inserter
+	inFlight *batch        // nil: the inserter is idle
+	spare    *batch        // the one to build next
+	allowed  time.Time     // when a rebalance was last allowed
+	// rebalancing says that a rebalance waits for the batches to be applied.
+	rebalancing atomic.Bool
+
+	// mu guards what follows: the builder holds it while it works, the group's callbacks while they assign.
 	mu          sync.Mutex
 	topics      map[string]*apply.Topic
-	stores      map[*apply.Generation]*storage
-	batch       *batch
+	builder     *builder
+	views       *views
 	progress    *progress
 	quarantines *apply.Quarantines
-	writers     map[int]*writer
-	controls    map[int]bool
-	noSchema    map[int]error // ids of which the registry has no schema
-	env         avro.Envelope
-	settled     time.Time // when views and topics were last looked after
-	viewed      time.Time // when checkViews last looked
+	refreshed   time.Time // when views were last brought up to date
 	watch       consume.Watch
 	others      consume.Others
-	stopped     error       // why the loader must stop
-	loggedIn    atomic.Bool // ClickHouse has let this process in
+	stopped     error // why the loader must stop
 }
 
 // New checks the options and prepares the connections; nothing is asked of any server yet.
@@ -75,10 +107,17 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, ledger: ledger.New(conn, o.Database), native: newNative(url), metrics: m, topics: map[string]*apply.Topic{}, stores: map[*apply.Generation]*storage{}, batch: newBatch(), progress: &progress{},
-		wait: idleWait, quarantines: apply.NewQuarantines(), writers: map[int]*writer{}, controls: map[int]bool{}, noSchema: map[int]error{},
+		o: o, conn: conn, pool: table.NewPool(url), ledger: ledger.New(conn, o.Database), metrics: m, topics: map[string]*apply.Topic{},
+		progress: &progress{}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
-	l.loggedIn.Store(o.LoggedIn)
+	l.db = table.NewDB(conn, l.pool, o.Database)
+	l.outage = &outage{status: &l.status, retries: m.retries, log: o.Log}
+	l.outage.loggedIn.Store(o.LoggedIn)
+	l.retry = l.outage.retry
+	contracts := newContracts(o.Registry, l.retry)
+	storages := &storages{db: l.db, ledger: l.ledger, contracts: contracts, quarantines: l.quarantines, retry: l.retry}
+	l.builder = &builder{batch: newBatch(), contracts: contracts, storages: storages, quarantines: l.quarantines, routes: map[*apply.Partition]*route{}, log: o.Log}
+	l.views = &views{db: l.db, ledger: l.ledger, storages: storages, quarantines: l.quarantines, retry: l.retry, log: o.Log}
 	return l, nil
 }
 
@@ -87,7 +126,7 @@ func New(o Options) (*Loader, error) {
 // decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is in flight
-	defer l.native.close()
+	defer l.pool.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.running, l.halt = ctx, cancel
@@ -121,34 +160,93 @@ func (l *Loader) consume(ctx context.Context) error {
 			l.o.Log.Info("not taken out of the consumer group: the others wait until the session ends", zap.Error(err))
 		}
 	}()
+	defer l.startInserter(ctx)()
 	for ctx.Err() == nil {
 		fetches := l.poll(ctx)
-		if err := l.work(ctx, fetches); err != nil {
+		if err := l.step(ctx, fetches); err != nil {
 			return err
 		}
-		if l.batch.empty() {
+		if l.idle() {
+			l.rebalancing.Store(false)
+			l.allowed = time.Now()
 			group.Client.AllowRebalance()
 		}
 	}
 	return nil
 }
 
+// startInserter runs the inserter; stop cancels what is in flight and waits for its end.
+func (l *Loader) startInserter(ctx context.Context) (stop func()) {
+	i := &inserter{
+		db: l.db, ledger: l.ledger, retry: l.retry, metrics: l.metrics, fault: l.o.Fault, log: l.o.Log, batchBytes: l.o.BatchBytes,
+		basesAtOnce: map[*table.Table]int{},
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		i.run(ctx, l.work)
+	}()
+	return func() {
+		cancel()
+		close(l.work)
+		<-ended
+	}
+}
+
 const (
 	pollRecords = 8192
 	idleWait    = 100 * time.Millisecond
+	// rebalanceAtLeast is how often both batches are applied for a rebalance, although none is known to wait.
+	rebalanceAtLeast = 10 * time.Second
 )
 
-// poll waits for records.
+// idle reports whether nothing is built or in flight.
+func (l *Loader) idle() bool { return l.inFlight == nil && l.builder.batch.empty() }
+
+// draining reports whether both batches are to be applied before more is taken.
+func (l *Loader) draining() bool {
+	return l.rebalancing.Load() || time.Since(l.allowed) > rebalanceAtLeast && !l.idle()
+}
+
+// full reports whether the batch being built may take no more.
+func (l *Loader) full() bool {
+	b := l.builder.batch
+	return b.records >= l.o.BatchRows || b.rows >= l.o.BatchRows || b.bytes >= l.o.BatchBytes
+}
+
+// poll waits for records, or for the end of the batch in flight.
 func (l *Loader) poll(ctx context.Context) kgo.Fetches {
+	if l.inFlight != nil && (l.full() || l.draining()) {
+		select {
+		case <-l.inFlight.finished.Done():
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	if l.draining() && !l.idle() {
+		return nil // to be handed over at once
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.wait)
 	defer cancel()
-	return l.group.Client.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
+	interrupted := func() bool { return false }
+	if l.inFlight != nil {
+		stop := context.AfterFunc(l.inFlight.finished, cancel)
+		interrupted = func() bool { return !stop() }
+	}
+	fetches := l.group.Client.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
+	if fetches.NumRecords() > 0 {
+		l.quiet = false
+	} else if !interrupted() {
+		l.quiet = true
+	}
+	return fetches
 }
 
 // nextWait says how long the next poll may wait: briefly if the batch has rows, or something waits for other loaders.
 func (l *Loader) nextWait() time.Duration {
 	switch {
-	case !l.batch.empty():
+	case !l.builder.batch.empty():
 		return max(l.o.FlushInterval/10, time.Millisecond)
 	case l.progress.pending() > 0:
 		return complete.PollInterval
@@ -156,48 +254,71 @@ func (l *Loader) nextWait() time.Duration {
 	return idleWait
 }
 
-// work takes what was polled, applies the batch if it is time, and does what follows from it.
-func (l *Loader) work(ctx context.Context, fetches kgo.Fetches) error {
+// step takes what the inserter found out and what was polled, hands the batch over if it is time, and does what follows from it.
+func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer func() { l.wait = l.nextWait() }()
 	if l.stopped != nil {
 		return l.stopped
 	}
-	if err := l.fetchErrors(fetches); err != nil {
-		return err
-	}
-	taken, err := l.takeAll(ctx, fetches)
+	finished, err := l.takeFindings()
 	if err != nil {
 		return err
 	}
-	if l.due(taken) {
-		if err := l.flush(ctx); err != nil {
+	if err := l.fetchErrors(fetches); err != nil {
+		return err
+	}
+	if err := l.takeAll(ctx, fetches); err != nil {
+		return err
+	}
+	if l.inFlight == nil && time.Since(l.refreshed) > refreshInterval {
+		l.refreshed = time.Now()
+		if err := l.refreshViews(ctx); err != nil {
 			return err
 		}
-		l.settled = time.Time{}
+		l.publish()
 	}
-	if l.batch.empty() {
+	if l.inFlight == nil && l.due() {
+		l.handOver()
+	}
+	if finished {
+		l.publish()
+	}
+	if finished || l.idle() {
 		return l.upkeep(ctx)
 	}
 	return nil
 }
 
-// upkeep is done between batches: views, old storage, and what is complete.
-func (l *Loader) upkeep(ctx context.Context) error {
-	if time.Since(l.settled) > settleInterval {
-		l.settled = time.Now()
-		if err := l.checkViews(ctx); err != nil {
-			return err
-		}
-		if err := l.settleAll(ctx); err != nil {
-			return err
-		}
-		if err := l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.ledger) }); err != nil {
-			return err
-		}
-		l.publish()
+// refreshInterval is how often a loader asks whether others completed a generation; after an end of its own it asks at once.
+const refreshInterval = 500 * time.Millisecond
+
+// refreshViews brings every topic up to date whose view or storage may have to move. Nothing may be in flight.
+func (l *Loader) refreshViews(ctx context.Context) error {
+	if err := l.views.check(ctx, l.topics); err != nil {
+		return err
 	}
+	for _, name := range apply.SortedKeys(l.topics) {
+		t := l.topics[name]
+		if t.Progress || !t.Unsettled || len(t.Parts) == 0 {
+			continue
+		}
+		err := l.retry(ctx, "refresh the view of "+t.Table, func(ctx context.Context) error { return l.views.refresh(ctx, t) })
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || isStop(err):
+			return err
+		default:
+			l.builder.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
+			t.Unsettled = false
+		}
+	}
+	return l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.ledger) })
+}
+
+// upkeep is done after each batch, and while there is none: health, and what is complete.
+func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.checkTopics(ctx); err != nil {
 		return err
 	}
@@ -214,65 +335,104 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	return nil
 }
 
-// settleInterval is how often a quiet loader looks whether others completed a generation.
-const settleInterval = 500 * time.Millisecond
-
-// due says whether the batch should be applied now: it is large, or nothing more is waiting, or it has waited long enough.
-// While the loader is behind, waiting gives larger batches.
-func (l *Loader) due(taken int) bool {
-	b := l.batch
+// due says whether the batch should be handed over now: it is large, or nothing more is waiting, or it has waited long enough.
+// While Kafka has more to give, waiting gives larger batches.
+func (l *Loader) due() bool {
+	b := l.builder.batch
 	if b.empty() {
 		return false
 	}
 	age := time.Since(b.since)
 	switch {
-	case b.records >= l.o.BatchRows, b.rows >= l.o.BatchRows, b.bytes >= l.o.BatchBytes:
+	case l.full(), l.draining():
 		return true
-	case l.behind():
+	case b.behind():
 		return age > behindFactor*l.o.FlushInterval
 	}
-	return taken == 0 || age > l.o.FlushInterval
+	return l.quiet || age > l.o.FlushInterval
 }
 
 const behindFactor = 10
 
-// behind says whether a partition of the batch has more to give.
-func (l *Loader) behind() bool {
-	for p := range l.batch.moved {
-		if p.Next < p.Stable {
-			return true
+// handOver gives the batch to the inserter. Nothing may be in flight.
+func (l *Loader) handOver() {
+	b := l.builder.batch
+	for p, s := range b.spans {
+		if s.next == 0 { // all its records were passed over
+			delete(b.spans, p)
+			continue
 		}
+		s.newest, s.before, s.applied = p.Newest, p.Applied, l.appliedNext(p, s.next)
 	}
-	return false
+	b.quarantines = l.quarantines.TakeChanged()
+	b.finished, b.finish = context.WithCancel(context.Background())
+	l.inFlight, l.builder.batch, l.spare = b, l.spare, nil
+	l.builder.batch.number = b.number + 1
+	l.work <- b
 }
 
-func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (taken int, err error) {
+// appliedNext is how far a partition is applied with the batch that ends at next: a progress record counts once everything is complete up
+// to it, and nothing from where the partition seeks.
+func (l *Loader) appliedNext(p *apply.Partition, next int64) int64 {
+	if p.Topic.Progress {
+		return l.progress.appliedUpTo(next)
+	}
+	if p.Seek != nil { // since the batch began
+		return min(next, p.Seek.From)
+	}
+	return next
+}
+
+// takeFindings takes a batch that is finished into the state.
+func (l *Loader) takeFindings() (finished bool, err error) {
+	b := l.inFlight
+	if b == nil || b.finished.Err() == nil {
+		return false, nil
+	}
+	l.inFlight, l.spare = nil, b
+	if b.findings.err != nil {
+		return true, b.findings.err
+	}
+	for p, s := range b.spans {
+		p.Applied = max(p.Applied, s.applied)
+		if p.Topic.Progress {
+			l.progress.release(s.next)
+		}
+	}
+	l.builder.learn(b)
+	if b.ends() || len(b.findings.quarantined) > 0 {
+		l.refreshed = time.Time{}
+	}
+	b.reset()
+	return true, nil
+}
+
+func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
-		if t == nil || err != nil {
+		if t == nil || err != nil || t.Parts[f.Partition] == nil {
 			return
 		}
 		p := t.Parts[f.Partition]
-		if p == nil {
-			return
-		}
 		if f.LastStableOffset > 0 {
 			p.Stable = f.LastStableOffset
 		}
+		if len(f.Records) == 0 {
+			return
+		}
+		s, r := l.builder.batch.span(p), l.builder.route(p)
 		for _, rec := range f.Records {
-			if taken++; err == nil && rec.Offset >= p.Next {
-				err = l.takeOne(ctx, p, rec)
+			if err != nil || rec.Offset < p.Next {
+				continue
+			}
+			if t.Progress {
+				err = l.takeProgress(ctx, s, rec)
+			} else {
+				err = r.take(ctx, s, rec)
 			}
 		}
 	})
-	return taken, err
-}
-
-func (l *Loader) takeOne(ctx context.Context, p *apply.Partition, rec *kgo.Record) error {
-	if !p.Topic.Progress {
-		return l.take(ctx, p, rec)
-	}
-	return l.takeProgress(ctx, p, rec)
+	return err
 }
 
 // fetchErrors stops for what no waiting can mend, and shows the rest.
@@ -291,7 +451,7 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 			if group := (*kgo.ErrGroupSession)(nil); errors.As(err, &group) {
 				what = beInGroup
 			}
-			l.complain("cannot "+what, what, err, zap.String("topic", topic), zap.Int32("partition", partition))
+			l.outage.complain("cannot "+what, what, err, zap.String("topic", topic), zap.Int32("partition", partition))
 		}
 	})
 	// The client repeats the error of a partition at every fetch: quiet means that it is over.

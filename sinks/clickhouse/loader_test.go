@@ -9,7 +9,7 @@ import (
 	"dirtbike/schemas"
 )
 
-func twoColumns(w *world, name string) *table {
+func twoColumns(w *world, name string) *sourceTable {
 	return w.table(name, 3, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
 }
 

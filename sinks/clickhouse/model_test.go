@@ -37,7 +37,7 @@ type moment struct {
 }
 
 type modelTable struct {
-	*table
+	*sourceTable
 	rows  map[int]modelRow
 	leaf  bool // rows live in partitions of the source's table
 	toast bool
@@ -68,9 +68,9 @@ func newSource(w *world, rng *rand.Rand) *source {
 		return []schemas.Column{plainColumn("id", schemas.KindInt4, true), plainColumn("n", schemas.KindInt4, false), doc}
 	}
 	s.tables = []*modelTable{
-		{table: w.table("docs", 3, cdc.IdentityDefault, []int{0}, columns()...), toast: true},
-		{table: w.table("parts", 2, cdc.IdentityDefault, []int{0}, columns()...), toast: true, leaf: true},
-		{table: w.table("full", 2, cdc.IdentityFull, []int{0}, columns()...)},
+		{sourceTable: w.table("docs", 3, cdc.IdentityDefault, []int{0}, columns()...), toast: true},
+		{sourceTable: w.table("parts", 2, cdc.IdentityDefault, []int{0}, columns()...), toast: true, leaf: true},
+		{sourceTable: w.table("full", 2, cdc.IdentityFull, []int{0}, columns()...)},
 	}
 	for _, t := range s.tables {
 		t.rows = map[int]modelRow{}
@@ -126,7 +126,7 @@ func (s *source) transact() {
 // change makes one random change and its record.
 func (s *source) change(x *sourceTx, t *modelTable) {
 	key := s.rng.IntN(modelKeys)
-	m := x.meta(t.table)
+	m := x.meta(t.sourceTable)
 	m.Leaf = t.leafOf(key)
 	old, there := t.rows[key]
 	row := s.newRow()
@@ -271,7 +271,7 @@ func (s *source) copy(tables ...*modelTable) {
 		x := &tx{w: s.world, at: cdc.Position{Epoch: 1, CommitLSN: s.reported}}
 		for _, t := range tables {
 			t.lost = false
-			x.open(t.table)
+			x.open(t.sourceTable)
 			s.say(t, cdc.TableCopying)
 		}
 		s.commitAt(x.records(), s.reported)
@@ -290,7 +290,7 @@ func (s *source) copyRows(tables []*modelTable) bool {
 	for _, t := range tables {
 		x := &tx{w: s.world, at: cut}
 		for k, r := range t.rows {
-			m := x.metaAt(t.table, cut)
+			m := x.metaAt(t.sourceTable, cut)
 			m.Leaf = t.leafOf(k)
 			require.NoError(s.t, t.enc.Read(&x.chunk, m, tuple(r.values(k)...)))
 		}
@@ -305,7 +305,7 @@ func (s *source) copyRows(tables []*modelTable) bool {
 		}
 		s.commitAt(append(copies(rows[:s.rng.IntN(half+1)]), rows[half:]...), s.reported) // some twice
 		x = &tx{w: s.world, at: cut}
-		x.end(t.table, cut)
+		x.end(t.sourceTable, cut)
 		s.say(t, cdc.TableStreaming)
 		s.commitAt(x.records(), s.reported)
 	}

@@ -62,8 +62,8 @@ const (
 	leastMemoryBytes     = 16 << 20
 	defaultFlushInterval = 50 * time.Millisecond
 	defaultReplayHorizon = 7 * 24 * time.Hour
-	// The batch's share of the memory: its columns grow by doubling, and the garbage collector lets as much garbage stand.
-	batchShare = 8
+	// A batch's share of the memory: there are two, their columns grow by doubling, and there is as much garbage until it is collected.
+	batchShare = 16
 	// The share of one fetch, of which there are two: records arrive compressed, often 20:1, and are taken apart at once.
 	fetchShare = 256
 )

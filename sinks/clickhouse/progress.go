@@ -75,7 +75,8 @@ func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topi
 }
 
 // takeProgress takes one record of the progress topic into the batch.
-func (l *Loader) takeProgress(ctx context.Context, at *apply.Partition, rec *kgo.Record) error {
+func (l *Loader) takeProgress(ctx context.Context, s *span, rec *kgo.Record) error {
+	at := s.partition
 	r := &complete.Record{} // of a transaction's own marker
 	if !rec.Attrs.IsControl() {
 		var err error
@@ -89,13 +90,13 @@ func (l *Loader) takeProgress(ctx context.Context, at *apply.Partition, rec *kgo
 			return err
 		}
 	}
-	l.batch.take(at, rec.Offset+1)
+	l.builder.batch.take(s, rec.Offset+1)
 	if rec.Attrs.IsControl() {
 		return nil
 	}
 	states, err := l.progress.tracker.Take(rec.Offset, r)
-	for _, s := range states {
-		l.quarantines.Set(apply.QuarantineKey{Table: s.Table, Leg: s.Leg}, s)
+	for _, q := range states {
+		l.quarantines.Set(apply.QuarantineKey{Table: q.Table, Leg: q.Leg}, q)
 	}
 	if err != nil {
 		return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)

@@ -21,7 +21,7 @@ func (r *loader) hasTopic(name string) bool {
 }
 
 // renew deletes the table's topic and makes it again, as capture then does: with a whole copy in it.
-func (w *world) renew(tab *table, rows ...[]string) {
+func (w *world) renew(tab *sourceTable, rows ...[]string) {
 	w.t.Helper()
 	_, err := w.admin.DeleteTopics(w.ctx, tab.topic.Name)
 	require.NoError(w.t, err)
@@ -35,7 +35,7 @@ func (w *world) renew(tab *table, rows ...[]string) {
 }
 
 // copyAgain writes a whole copy, under the table's next generation.
-func (w *world) copyAgain(tab *table, rows ...[]string) {
+func (w *world) copyAgain(tab *sourceTable, rows ...[]string) {
 	w.t.Helper()
 	x := w.begin().open(tab)
 	w.tables["public."+tab.rel.Name] = complete.Table{Phase: cdc.TableStreaming, Generation: tab.gen}

@@ -2,9 +2,11 @@ package clickhouse
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
@@ -13,30 +15,40 @@ import (
 
 // retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the status.
 // What f does must be idempotent: an error may hide a success.
-func (l *Loader) retry(ctx context.Context, what string, f func(context.Context) error) error {
+type retry func(ctx context.Context, what string, f func(context.Context) error) error
+
+// outage retries what fails, and says so. It is safe for concurrent use.
+type outage struct {
+	status   *status
+	retries  prometheus.Counter
+	log      *zap.Logger
+	loggedIn atomic.Bool // ClickHouse has let this process in
+}
+
+func (o *outage) retry(ctx context.Context, what string, f func(context.Context) error) error {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second
-	defer l.status.recovered(what)
+	defer o.status.recovered(what)
 	for {
 		err := f(ctx)
 		if err == nil {
 			if partOf(what) == partClickHouse {
-				l.loggedIn.Store(true)
+				o.loggedIn.Store(true)
 			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if refused := l.refusedLogin(err); refused != nil {
+		if refused := o.refusedLogin(err); refused != nil {
 			return refused
 		}
 		if isFinal(err) {
 			return err
 		}
-		l.metrics.retries.Inc()
+		o.retries.Inc()
 		wait := b.NextBackOff()
-		l.complain("trying again", what, err, zap.Duration("in", wait))
+		o.complain("trying again", what, err, zap.Duration("in", wait))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -47,23 +59,23 @@ func (l *Loader) retry(ctx context.Context, what string, f func(context.Context)
 
 // refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: somebody has to mend the
 // config. Later a password is being changed, which is waited for.
-func (l *Loader) refusedLogin(err error) error {
-	if !errcode.RefusesLogin(err) || l.loggedIn.Load() {
+func (o *outage) refusedLogin(err error) error {
+	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil
 	}
 	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("its user and password")
 }
 
 // complain shows a failure in the status and the log. The first line of an outage says what is safe and what to do.
-func (l *Loader) complain(message, what string, err error, fields ...zap.Field) {
+func (o *outage) complain(message, what string, err error, fields ...zap.Field) {
 	explained := errcode.Explain(err)
-	if l.status.failed(what, err) {
+	if o.status.failed(what, err) {
 		message += "; " + outages[partOf(what)].safe
 		if len(cdc.Explain(explained).Try) == 0 {
 			message += ". Try: " + outages[partOf(what)].try
 		}
 	}
-	l.o.Log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
+	o.log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
 }
 
 // part is what load cannot work without.

@@ -25,7 +25,7 @@ func (w *world) stopsWith(t *testing.T, is error) {
 }
 
 // loseLog drops all records of the table's topic.
-func (w *world) loseLog(tab *table) {
+func (w *world) loseLog(tab *sourceTable) {
 	w.t.Helper()
 	ends, err := w.admin.ListEndOffsets(w.ctx, tab.topic.Name)
 	require.NoError(w.t, err)
@@ -160,7 +160,7 @@ func TestRenewedTopics(t *testing.T) {
 }
 
 // quarantined says that capture has the table in quarantine, behind some progress records.
-func (w *world) quarantined(tab *table, reason string, behind int) {
+func (w *world) quarantined(tab *sourceTable, reason string, behind int) {
 	for range behind {
 		w.idle()
 	}

@@ -14,7 +14,7 @@ import (
 	"dirtbike/sinks/clickhouse/complete"
 )
 
-func wide(w *world, name string) *table {
+func wide(w *world, name string) *sourceTable {
 	big := func(name string, kind schemas.Type) schemas.Column {
 		return schemas.Column{Name: name, Type: kind, Toastable: true}
 	}

@@ -12,8 +12,10 @@ type Quarantines struct {
 	changed map[QuarantineKey]bool // to be written before the applied offsets
 }
 
+// QuarantineKey names a table's row of one leg.
 type QuarantineKey struct{ Table, Leg string }
 
+// NewQuarantines has none.
 func NewQuarantines() *Quarantines {
 	return &Quarantines{Rows: map[QuarantineKey]ledger.Quarantine{}, changed: map[QuarantineKey]bool{}}
 }
@@ -22,9 +24,7 @@ func NewQuarantines() *Quarantines {
 func (q *Quarantines) Load(ctx context.Context, from *ledger.Ledger) error {
 	rows, err := from.Quarantines(ctx)
 	for _, r := range rows {
-		if k := (QuarantineKey{r.Table, r.Leg}); r.Version > q.Rows[k].Version {
-			q.Rows[k] = r
-		}
+		q.Written(r)
 	}
 	return err
 }
@@ -47,6 +47,7 @@ func (q *Quarantines) State(table string) (skipping bool, reason string) {
 	return false, ""
 }
 
+// Count of the tables and legs that skip records.
 func (q *Quarantines) Count() int {
 	n := 0
 	for _, r := range q.Rows {
@@ -71,20 +72,18 @@ func (q *Quarantines) Set(k QuarantineKey, r ledger.Quarantine) (changed bool) {
 
 // Open quarantines a table on this leg up to a generation.
 func (q *Quarantines) Open(table string, generation uint32, reason string) (changed bool) {
-	return q.Set(QuarantineKey{table, ledger.LegLoad}, ledger.Quarantine{
-		Reason: reason, State: ledger.StateSkipping, Version: uint64(generation) << 1, Generation: generation,
-	})
+	return q.Set(QuarantineKey{table, ledger.LegLoad}, OfLoad(table, generation, reason))
 }
 
 // Lift closes the table's quarantine on this leg if it concerns only generations below the one that the view shows.
-func (q *Quarantines) Lift(table string, shown uint32) {
+func (q *Quarantines) Lift(table string, shown uint32) (lifted bool) {
 	k := QuarantineKey{table, ledger.LegLoad}
-	if r := q.Rows[k]; r.State == ledger.StateSkipping && r.Generation < shown {
+	r := q.Rows[k]
+	return r.State == ledger.StateSkipping && r.Generation < shown &&
 		q.Set(k, ledger.Quarantine{State: ledger.StateClosed, Version: r.Version | 1, Generation: r.Generation})
-	}
 }
 
-// Write stores the changed rows.
+// Write stores the rows that changed since they were last taken or written.
 func (q *Quarantines) Write(ctx context.Context, to *ledger.Ledger) error {
 	var rows []ledger.Quarantine
 	for k := range q.changed {
@@ -95,4 +94,27 @@ func (q *Quarantines) Write(ctx context.Context, to *ledger.Ledger) error {
 	}
 	clear(q.changed)
 	return nil
+}
+
+// TakeChanged gives the rows that Write would store, for a batch to write them: they must be written before what was taken meanwhile counts as applied.
+func (q *Quarantines) TakeChanged() (rows []ledger.Quarantine) {
+	for k := range q.changed {
+		rows = append(rows, q.Rows[k])
+	}
+	clear(q.changed)
+	return rows
+}
+
+// Written takes a row that is in ClickHouse.
+func (q *Quarantines) Written(r ledger.Quarantine) {
+	if k := (QuarantineKey{r.Table, r.Leg}); r.Version > q.Rows[k].Version {
+		q.Rows[k] = r
+	}
+}
+
+// OfLoad is the row that makes load skip a table's records up to a generation.
+func OfLoad(table string, generation uint32, reason string) ledger.Quarantine {
+	return ledger.Quarantine{
+		Table: table, Leg: ledger.LegLoad, Reason: reason, State: ledger.StateSkipping, Version: uint64(generation) << 1, Generation: generation,
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 // Topic is one topic of the pipeline, with the partitions of it that this loader has.
@@ -28,8 +29,18 @@ type Topic struct {
 	Recorded uint32
 	// Unsettled says that a generation above shown, or storage below it, may exist.
 	Unsettled bool
-	Rows      int64
+	// Rows inserted since the loader started.
+	Rows int64
+	// version counts what changes where records go; see Changed.
+	version uint64
 }
+
+// Changed must be called after whatever may change where the topic's records go, unless a method of this package did it: what the
+// view shows, which generations have storage or get no more changes, quarantines.
+func (t *Topic) Changed() { t.version++ }
+
+// Version is another one after each change of where records go.
+func (t *Topic) Version() uint64 { return t.version }
 
 // Partition is one assigned partition.
 type Partition struct {
@@ -43,8 +54,8 @@ type Partition struct {
 	Seek *Seek
 	// Opens are the offsets of the open records that are known, by generation; nil is none.
 	Opens map[uint32]int64
-	// Missing are the keys whose row is known to be missing; nil is none.
-	Missing map[string]Missing
+	// Missing are the keys whose row is known to be missing, and since when; nil is none.
+	Missing map[string]cdc.Position
 }
 
 // Opened gives the newest generation that is known to be opened before an offset.
@@ -57,12 +68,17 @@ func (p *Partition) Opened(before int64) (newest uint32) {
 	return newest
 }
 
+// Lag counts the offsets from what is applied to the last stable one.
 func (p *Partition) Lag() int64 { return max(p.Stable-p.Applied, 0) }
 
 // Generation is one full copy of a table.
 type Generation struct {
 	Number uint32
 	Ends   map[int32]End // by partition
+	// Table is its storage; nil until it is known.
+	Table *table.Table
+	// Cuts hide rows of its storage.
+	Cuts Cuts
 	// Dropped says that its storage is gone.
 	Dropped bool
 	// Outgrown says that it gets no changes where a newer one is open: they no longer fit its columns, or a row was missing from it.
@@ -109,6 +125,7 @@ func (g *Generation) Below(partition int32, at cdc.Position) bool {
 
 // Learn takes an open or end of any partition into the state.
 func (t *Topic) Learn(partition int32, number uint32, kind string, mark End) {
+	t.version++
 	g := t.Generation(number)
 	if kind == ledger.KindEnd {
 		g.Ends[partition] = mark
@@ -159,4 +176,5 @@ func NewTopic(name, prefix string) (t *Topic, ok bool) {
 	return t, true
 }
 
+// SortedKeys lists the keys of a map in their order.
 func SortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -120,7 +120,7 @@ func (s *source) insert(values ...string) {
 
 // row reads record i; what it gives is valid until the next call.
 func (s *source) row(i int) *Row {
-	if err := s.reader.Envelope(s.chunk.Value(i)[5:], &s.env); err != nil {
+	if err := s.reader.Envelope(s.chunk.Value(i)[5:], &s.env, nil); err != nil {
 		s.tb.Fatal(err)
 	}
 	s.rows[i] = Row{Envelope: &s.env, Key: s.chunk.Key(i)[5:], Offset: int64(i)}

@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -42,12 +41,9 @@ func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	b.WriteString(" FROM " + t.Name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0" +
 		" AND s." + schemas.ColVersion + " >= toUInt128('" + ledger.Version(cut).String() + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
 		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "])" +
-		" COMMENT " + schemas.ClickHouseLiteral(viewComment+strconv.FormatUint(uint64(t.Generation), 10)))
+		" COMMENT " + schemas.ClickHouseLiteral(ledger.ViewComment+strconv.FormatUint(uint64(t.Generation), 10)))
 	return b.String()
 }
-
-// viewComment begins the comment of a view; its generation follows.
-const viewComment = "dirtbike generation "
 
 // viewColumn shows a year no earlier than 90 years ago (rule 29): birth years beyond would tell ages over 89.
 func viewColumn(c *schemas.TableColumn) string {
@@ -67,18 +63,12 @@ func viewColumn(c *schemas.TableColumn) string {
 // Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view that somebody else
 // made shows 0, and is replaced by the next Show.
 func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
-	comments, err := d.strings(ctx, "SELECT name, comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(d.database)+" AND engine = 'View'")
-	if err != nil {
-		return nil, fmt.Errorf("read which generations the views show: %w", err)
+	views, err := d.ledger.Views(ctx)
+	shown := make(map[string]uint32, len(views))
+	for _, v := range views {
+		shown[v.Name] = v.Generation
 	}
-	shown := make(map[string]uint32, len(comments))
-	for name, comment := range comments {
-		number, ok := strings.CutPrefix(comment, viewComment)
-		if n, err := strconv.ParseUint(number, 10, 32); ok && err == nil {
-			shown[name] = uint32(n)
-		}
-	}
-	return shown, nil
+	return shown, err
 }
 
 // ShownOf reads which generation the view of a source table shows; 0 if there is none.

@@ -1,0 +1,168 @@
+package clickhouse
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/block"
+)
+
+// Records with `unchanged` (rule 17) take those columns from their base: the latest earlier row of their key. If the batch has
+// it, the row is completed when it is taken. Otherwise it is deferred: before the batch is inserted, all bases that are missing are read
+// by key in one query per table. That sees every earlier batch, also the one that was being inserted while this one was built, because the
+// inserter has one batch at a time.
+
+// resolve completes the deferred records, those of a key in their order. Bases are read for some keys at a time, and what is
+// complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack them.
+func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
+	keys, byKey := groupByKey(r.deferred)
+	r.deferred = nil
+	for len(keys) > 0 && !r.skipped {
+		allowed := cmp.Or(i.basesAtOnce[r.table], keysAtFirst)
+		n := min(allowed, len(keys))
+		var some []*deferred
+		for _, k := range keys[:n] {
+			some = append(some, byKey[k]...)
+		}
+		keys = keys[n:]
+		size, err := i.resolveSome(ctx, b, r, some)
+		if err != nil {
+			return err
+		}
+		if b.bytes >= i.batchBytes && r.count() > 0 {
+			if err := i.insertEarly(ctx, b, r); err != nil {
+				return err
+			}
+		}
+		i.basesAtOnce[r.table] = nextKeys(n, allowed, size, i.batchBytes)
+	}
+	return nil
+}
+
+// The keys whose bases are held at one time: few until it is known how large they are, then as many as fill a batch.
+const (
+	keysAtFirst = 32
+	keysAtMost  = 2000
+)
+
+// nextKeys gives how many bases to read after n of them, of those that were allowed, had a size.
+func nextKeys(n, allowed int, size, batch int64) int {
+	fit := batch * int64(n) / max(size, 1)
+	return int(max(min(fit, 4*int64(allowed), keysAtMost), 1))
+}
+
+// groupByKey groups records by key, in the order of each key's first; the records of a key keep their order.
+func groupByKey(waiting []deferred) (keys []string, byKey map[string][]*deferred) {
+	byKey = map[string][]*deferred{}
+	for i := range waiting {
+		d := &waiting[i]
+		if byKey[d.key] == nil {
+			keys = append(keys, d.key)
+		}
+		byKey[d.key] = append(byKey[d.key], d)
+	}
+	return keys, byKey
+}
+
+// resolveSome completes the records of some keys, and gives the size of their bases.
+func (i *inserter) resolveSome(ctx context.Context, b *batch, r *rows, some []*deferred) (size int64, err error) {
+	bases, size, err := i.readBases(ctx, r, some)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range some {
+		d.row.Envelope = &d.env
+		base, ok := bases[d.key]
+		found := apply.BaseLost
+		if ok {
+			found = apply.OfBase(d.env.Meta.Position, base, r.cuts)
+		}
+		switch found {
+		case apply.BaseNewer:
+		case apply.BaseLost:
+			i.lost(b, r, d)
+		case apply.BaseFits:
+			if bases[d.key], err = b.complete(r, &d.row, base); err != nil {
+				return 0, err
+			}
+		}
+		if r.skipped {
+			return 0, nil // all rows are dropped
+		}
+	}
+	return size, nil
+}
+
+// lost decides on a record whose base is not there.
+func (i *inserter) lost(b *batch, r *rows, d *deferred) {
+	switch apply.OfLost(d.Waiting, &d.env.Meta, r.cuts, r.generation.Number, d.span.newest) {
+	case apply.Drop:
+	case apply.Outgrow:
+		b.findings.outgrown = append(b.findings.outgrown, r)
+	case apply.Quarantine:
+		i.quarantine(b, r, lostBase(d.row.Partition, r.topic.Table))
+	}
+}
+
+// complete appends a record with its base. It gives the row on which the key's next record builds.
+func (b *batch) complete(r *rows, row *block.Row, base block.Ref) (block.Ref, error) {
+	to := r.current()
+	before := to.Bytes()
+	if err := to.Append(row, base); err != nil {
+		return block.Ref{}, err
+	}
+	b.grew(r, to.Bytes()-before)
+	return to.Last(), nil
+}
+
+// lostBase is the reason of a quarantine.
+func lostBase(partition int32, table string) string {
+	schema, name, _ := strings.Cut(table, ".")
+	return fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.ResnapshotCommand(table),
+		partition, (&schemas.Relation{Schema: schema, Name: name}).SQLName())
+}
+
+// insertEarly inserts what a table has before the rest of its batch. Offsets follow with the batch, so that a crash repeats it.
+func (i *inserter) insertEarly(ctx context.Context, b *batch, r *rows) error {
+	if err := i.widen(ctx, r); err != nil {
+		return err
+	}
+	if err := i.insert(ctx, r); err != nil {
+		return err
+	}
+	i.count(r)
+	b.bytes -= r.bytes
+	r.clear()
+	return nil
+}
+
+// readBases reads the newest stored row of each key.
+func (i *inserter) readBases(ctx context.Context, r *rows, waiting []*deferred) (bases map[string]block.Ref, size int64, err error) {
+	keys := block.New(r.table.Contract)
+	asked := map[string]bool{}
+	for _, d := range waiting {
+		if asked[d.key] {
+			continue
+		}
+		asked[d.key] = true
+		if err := keys.AppendDelete(&block.Row{Envelope: &avro.Envelope{}, Key: d.row.Key}); err != nil {
+			return nil, 0, err
+		}
+	}
+	err = i.retry(ctx, "read the rows before", func(ctx context.Context) (err error) {
+		if bases, size, err = i.db.Newest(ctx, r.table, keys); err == nil {
+			return nil
+		}
+		if again := i.db.Describe(ctx, r.table); again != nil { // another loader may have widened a column
+			return again
+		}
+		return err
+	})
+	return bases, size, err
+}

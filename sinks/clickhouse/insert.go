@@ -1,0 +1,275 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
+)
+
+// inserter writes batches to ClickHouse, one after another.
+//
+// A batch is written in the steps of flush, in this order (rules 13, 17, 21). Each may be repeated, since rows are idempotent by key and
+// version and everything else by its own key; the applied offsets come last, so that what a crash leaves undone is taken from Kafka again:
+//
+//	opened generations   a crash after it: the tables are not exact until newer copies are shown, which is true: the opens are in Kafka.
+//	                     They come before rows: a table is copied again because changes of it may be missing, so it must not be called
+//	                     exact once its view shows a change that follows the open.
+//	bases, rows          a crash after it, or within: some rows are there early. No claim covers them yet; the replay writes them again.
+//	                     Bases are read when every insert before this batch has been acknowledged: see Loader.
+//	quarantines          a crash after it: the table is called inexact early. They come before ends, which may make another loader show
+//	                     a copy that lacks the dropped rows.
+//	cuts, ends,          a crash after it: rows are hidden, a copy is shown, and missing rows are known or found, early: everything
+//	missing rows         before them in their partitions is there.
+//	applied offsets      a crash after it: nothing is repeated.
+type inserter struct {
+	db      *table.DB
+	ledger  *ledger.Ledger
+	retry   retry
+	metrics *metrics
+	fault   cdc.Fault
+	log     *zap.Logger
+	// batchBytes is what the rows of a batch may take, those that bases make included.
+	batchBytes int64
+	// basesAtOnce says how many bases fill a batch, as far as is known.
+	basesAtOnce map[*table.Table]int
+}
+
+// run inserts batches until work is closed, and finishes each with what was found out.
+func (i *inserter) run(ctx context.Context, work <-chan *batch) {
+	for b := range work {
+		b.findings = findings{}
+		b.findings.err = i.flush(ctx, b)
+		b.finish()
+	}
+}
+
+// flush applies a batch. An error other than a stop means that ctx has ended; nothing of the batch counts as applied then.
+func (i *inserter) flush(ctx context.Context, b *batch) error {
+	retried := func(what string, do func(context.Context, *batch) error) func(context.Context, *batch) error {
+		return func(ctx context.Context, b *batch) error {
+			return i.retry(ctx, what, func(ctx context.Context) error { return do(ctx, b) })
+		}
+	}
+	for _, step := range []func(context.Context, *batch) error{
+		retried("write opened generations", i.writeOpens),
+		i.resolveBases,
+		i.insertRows,
+		retried("write cuts and generations", i.writeBookkeeping),
+		retried("write applied offsets", i.writeApplied),
+	} {
+		if err := step(ctx, b); err != nil {
+			return err
+		}
+	}
+	if b.commitTime > 0 {
+		i.metrics.latency.Observe(time.Since(time.UnixMicro(b.commitTime)).Seconds())
+	}
+	return nil
+}
+
+func (i *inserter) writeOpens(ctx context.Context, b *batch) error {
+	return i.writeMarks(ctx, b, ledger.KindOpen)
+}
+
+// writeMarks stores the batch's opens or ends.
+func (i *inserter) writeMarks(ctx context.Context, b *batch, kind string) error {
+	others := func(m ledger.Mark) bool { return m.Kind != kind }
+	return i.ledger.WriteMarks(ctx, slices.DeleteFunc(slices.Clone(b.marks), others))
+}
+
+// resolveBases completes deferred rows and widens columns, so that no NULL becomes a default (rule 23).
+func (i *inserter) resolveBases(ctx context.Context, b *batch) error {
+	for _, r := range b.sorted() {
+		err := i.resolve(ctx, b, r)
+		if err == nil {
+			err = i.widen(ctx, r)
+		}
+		if err != nil && (ctx.Err() != nil || isStop(err)) {
+			return err
+		}
+		if err != nil {
+			i.quarantine(b, r, withoutValues(err))
+		}
+	}
+	return nil
+}
+
+// widen makes columns Nullable that got a NULL although the source says NOT NULL: the log may be older than the constraint,
+// and NaN is NULL in ClickHouse.
+func (i *inserter) widen(ctx context.Context, r *rows) error {
+	for column := range r.table.Contract.Columns {
+		if r.table.Nullable(column) || !r.hasNull(column) {
+			continue
+		}
+		c := &r.table.Contract.Columns[column]
+		if c.Key {
+			return fmt.Errorf("key column %s is NULL", c.Name)
+		}
+		i.log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", r.topic.Table), zap.String("column", c.Name))
+		if err := i.retry(ctx, "widen a column of "+r.topic.Table, func(ctx context.Context) error { return i.db.Widen(ctx, r.table, column) }); err != nil {
+			return err
+		}
+		if err := i.retry(ctx, "renew the view of "+r.topic.Table, func(ctx context.Context) error { return i.renewView(ctx, r) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewView makes the view of a storage again, unless it shows another generation: another loader may have moved it on.
+func (i *inserter) renewView(ctx context.Context, r *rows) error {
+	shown, err := i.db.ShownOf(ctx, r.topic.Schema, r.topic.Rel)
+	if err != nil || shown != r.table.Generation {
+		return err
+	}
+	marks, err := i.ledger.Marks(ctx, r.topic.ID)
+	if err != nil {
+		return err
+	}
+	var cut cdc.Position
+	for _, m := range marks {
+		if m.Kind == ledger.KindEnd && m.Generation == shown {
+			cut = m.Version // every partition's end says the same
+		}
+	}
+	return i.db.Show(ctx, r.table, cut)
+}
+
+// parallelInserts bounds the inserts into different tables at one time.
+const parallelInserts = 3
+
+func (i *inserter) insertRows(ctx context.Context, b *batch) error {
+	all := b.sorted()
+	g, inserting := errgroup.WithContext(ctx)
+	g.SetLimit(parallelInserts)
+	failed := make([]error, len(all))
+	for n, r := range all {
+		if r.count() == 0 {
+			continue
+		}
+		i.fault.At(cdc.FaultBeforeInsert)
+		g.Go(func() error {
+			err := i.insert(inserting, r)
+			if errcode.Permanent(err) {
+				failed[n], err = err, nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for n, r := range all {
+		if err := i.inserted(ctx, b, r, failed[n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insert sends a table's rows as one INSERT. After a mismatch of types it asks once whether another loader has widened a column.
+func (i *inserter) insert(ctx context.Context, r *rows) error {
+	start, asked := time.Now(), false
+	blocks := slices.DeleteFunc(slices.Clone(r.blocks), func(b *block.Block) bool { return b.Rows() == 0 })
+	send := func(ctx context.Context) error {
+		return i.db.Insert(ctx, r.table, blocks, func() { i.fault.At(cdc.FaultInInsert) })
+	}
+	err := i.retry(ctx, "insert into "+r.topic.Table, func(ctx context.Context) error {
+		err := send(ctx)
+		if errcode.Permanent(err) && errcode.Of(err) != proto.ErrUnknownTable && !asked {
+			asked = true
+			if err := i.db.Describe(ctx, r.table); err != nil {
+				return err
+			}
+			err = send(ctx)
+		}
+		return err
+	})
+	i.metrics.seconds.Observe(time.Since(start).Seconds())
+	return err
+}
+
+// inserted quarantines a table whose rows ClickHouse refuses, unless another loader has dropped an old generation.
+func (i *inserter) inserted(ctx context.Context, b *batch, r *rows, failed error) error {
+	if failed == nil {
+		i.count(r)
+		return nil
+	}
+	if errcode.Of(failed) == proto.ErrUnknownTable {
+		var shown uint32
+		err := i.retry(ctx, "read generations", func(ctx context.Context) (err error) {
+			shown, err = i.db.ShownOf(ctx, r.topic.Schema, r.topic.Rel)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if r.generation.Number < shown {
+			b.findings.dropped = append(b.findings.dropped, dropped{r, shown})
+			return nil
+		}
+	}
+	i.quarantine(b, r, "insert: "+withoutValues(failed))
+	return nil
+}
+
+// quarantine drops what the batch has of a table's generations up to this one: their records are skipped.
+func (i *inserter) quarantine(b *batch, r *rows, reason string) {
+	q := apply.OfLoad(r.topic.Table, r.generation.Number, reason)
+	b.findings.quarantined = append(b.findings.quarantined, quarantined{r, q})
+	b.quarantines = append(b.quarantines, q)
+	b.drop(r.topic, r.generation.Number)
+}
+
+// count adds what was inserted to status and metrics.
+func (i *inserter) count(r *rows) {
+	n := r.count()
+	if n == 0 {
+		return
+	}
+	r.inserted += int64(n)
+	i.metrics.rows.WithLabelValues(r.topic.Table).Add(float64(n))
+	i.metrics.bytes.WithLabelValues(r.topic.Table).Add(float64(r.bytes))
+	i.metrics.inserts.WithLabelValues(r.topic.Table).Inc()
+}
+
+// writeBookkeeping stores quarantines, cuts, ends and missing rows of the batch.
+func (i *inserter) writeBookkeeping(ctx context.Context, b *batch) error {
+	if err := i.ledger.WriteQuarantines(ctx, b.quarantines); err != nil {
+		return err
+	}
+	if err := i.ledger.WriteCuts(ctx, b.cuts); err != nil {
+		return err
+	}
+	if err := i.writeMarks(ctx, b, ledger.KindEnd); err != nil {
+		return err
+	}
+	if err := i.ledger.WriteMissingRows(ctx, b.missing); err != nil {
+		return err
+	}
+	i.fault.At(cdc.FaultAfterInsert)
+	return nil
+}
+
+// writeApplied stores how far each partition of the batch is applied.
+func (i *inserter) writeApplied(ctx context.Context, b *batch) error {
+	var list []ledger.Applied
+	for p, s := range b.spans {
+		if s.applied > s.before {
+			list = append(list, ledger.Applied{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Next: s.applied})
+		}
+	}
+	return i.ledger.WriteApplied(ctx, list...)
+}

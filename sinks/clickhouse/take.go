@@ -1,0 +1,447 @@
+package clickhouse
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/consume"
+	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
+)
+
+// positionHeader is the header of a tombstone: the packed position of its delete (rule 10).
+const positionHeader = "dirtbike.position"
+
+// builder turns records of table topics into the rows of a batch.
+//
+// Where the records of a partition go is looked up once per schema and kept as a plan, until the topic's state changes: a row then costs
+// no map operation. The fields of an ordinary row are appended while its envelope is read, although op, position and the lists of
+// unchanged and inexact columns come after them; what turns out not to count is undone. So the bytes are walked once.
+type builder struct {
+	batch       *batch
+	contracts   *contracts
+	storages    *storages
+	quarantines *apply.Quarantines
+	routes      map[*apply.Partition]*route
+	env         avro.Envelope // of the record being taken
+	log         *zap.Logger
+}
+
+// route is a partition's way into the batches.
+type route struct {
+	b         *builder
+	partition *apply.Partition
+	plan      plan
+	// open is the block that has the fields of the record being taken, and nothing else of it yet; nil if none has.
+	open *block.Block
+}
+
+// plan says where the records of one contract go.
+type plan struct {
+	contract *contract
+	keyID    int    // of the schema of rows' keys
+	version  uint64 // of the topic's state
+	// changes are where c, u and d go, newest generation first, reads where r goes. They are known once the first one has come.
+	changes, reads           []target
+	changesKnown, readsKnown bool
+	// last is where the last row went, and the next one is likely to.
+	last *target
+}
+
+// target is a generation that gets records.
+type target struct {
+	generation *apply.Generation
+	// cut is the generation's on the partition, below which a change does not count; the zero position before its end.
+	cut   cdc.Position
+	rows  *rows
+	batch uint64 // the number of the batch that has the rows
+}
+
+// in gives the target's rows in a batch.
+func (t *target) in(b *batch, topic *apply.Topic) *rows {
+	if t.rows == nil || t.batch != b.number {
+		t.rows, t.batch = b.table(topic, t.generation), b.number
+	}
+	return t.rows
+}
+
+// route gives the partition's route into the batches.
+func (b *builder) route(p *apply.Partition) *route {
+	r := b.routes[p]
+	if r == nil {
+		r = &route{b: b, partition: p}
+		b.routes[p] = r
+	}
+	return r
+}
+
+// take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the loader.
+func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
+	p := r.partition
+	if p.Seek != nil {
+		found, err := consume.SkipToNewerOpen(ctx, p, rec, r.b.contracts.isControl)
+		if err != nil || !found {
+			return err
+		}
+		r.b.log.Info("going on from a newer copy", zap.String("topic", rec.Topic), zap.Int32("partition", p.ID), zap.Int64("offset", rec.Offset))
+	}
+	r.b.batch.take(s, rec.Offset+1)
+	if rec.Attrs.IsControl() {
+		return nil // a transaction's own marker: it counts as applied (rule 21)
+	}
+	err := r.dispatch(ctx, s, rec)
+	if err == nil || ctx.Err() != nil || isStop(err) {
+		return err
+	}
+	r.b.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, rec.Offset, withoutValues(err)))
+	return nil
+}
+
+func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
+	keyID, key, err := avro.SplitFrame(rec.Key)
+	if err != nil {
+		return fmt.Errorf("record key: %w", err)
+	}
+	if rec.Value == nil {
+		return r.tombstone(ctx, s, rec, keyID, key)
+	}
+	id, payload, err := avro.SplitFrame(rec.Value)
+	if err != nil {
+		return err
+	}
+	if !r.plan.holds(keyID, id, r.partition.Topic.Version()) {
+		control, err := r.replan(ctx, keyID, id)
+		if err != nil {
+			return err
+		}
+		if control != nil {
+			return r.control(ctx, s, rec, key, payload, control)
+		}
+	}
+	return r.change(ctx, s, &block.Row{Envelope: &r.b.env, Key: key, Partition: r.partition.ID, Offset: rec.Offset}, payload)
+}
+
+// holds reports whether the plan was made for these schemas and the topic's state.
+func (p *plan) holds(keyID, id int, version uint64) bool {
+	return p.contract != nil && p.keyID == keyID && p.contract.id == id && p.version == version
+}
+
+// replan makes the plan for records of two schemas, unless they are those of a control record.
+func (r *route) replan(ctx context.Context, keyID, id int) (control *contract, err error) {
+	is, err := r.b.contracts.isControl(ctx, keyID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.b.contracts.value(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if is {
+		return c, nil
+	}
+	r.plan = plan{contract: c, keyID: keyID, version: r.partition.Topic.Version()}
+	return nil, nil
+}
+
+// change takes a c, u, d or r record.
+func (r *route) change(ctx context.Context, s *span, row *block.Row, payload []byte) error {
+	if err := r.read(payload); err != nil {
+		return err
+	}
+	err := r.apply(ctx, s, row)
+	r.undo()
+	return err
+}
+
+// read reads the envelope, and the row's fields into the block where they are likely to go.
+func (r *route) read(payload []byte) error {
+	e, reader := &r.b.env, r.plan.contract.reader
+	if r.plan.last == nil {
+		return reader.Envelope(payload, e, nil)
+	}
+	r.open = r.plan.last.in(r.b.batch, r.partition.Topic).current()
+	err := reader.Envelope(payload, e, r.open)
+	switch {
+	case err != nil: // maybe it does not count: if it does, appending it fails again
+		r.undo()
+		return reader.Envelope(payload, e, nil)
+	case e.After == nil:
+		r.open = nil // nothing was appended
+	case len(e.Unchanged) > 0 || len(e.Inexact) > 0:
+		r.undo()
+	}
+	return nil
+}
+
+// undo takes back the fields of a record that did not become a row.
+func (r *route) undo() {
+	if r.open != nil {
+		r.open.Undo()
+		r.open = nil
+	}
+}
+
+func (r *route) apply(ctx context.Context, s *span, row *block.Row) error {
+	e, p, batch := row.Envelope, r.partition, r.b.batch
+	batch.commitTime = max(batch.commitTime, e.Meta.CommitTime)
+	switch {
+	case e.Gone:
+		return r.missing(ctx, row)
+	case e.Op == cdc.OpRead:
+		return r.applyRead(ctx, s, row)
+	case e.Op == cdc.OpDelete:
+		if p.Found(row.Key, e.Meta.Position) {
+			batch.missingRow(p, string(row.Key), e.Meta.Position, false)
+		}
+	case e.Op != cdc.OpCreate && e.Op != cdc.OpUpdate:
+		return fmt.Errorf("op %q under a row's key", string(e.Op))
+	}
+	changes, err := r.changes(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range changes {
+		if err := r.applyTo(&changes[i], s, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing notes a row that was gone when capture read it again, if the record counts anywhere.
+func (r *route) missing(ctx context.Context, row *block.Row) error {
+	changes, err := r.changes(ctx)
+	for i := range changes {
+		if at := row.Envelope.Meta.Position; at.Compare(changes[i].cut) >= 0 {
+			r.partition.MarkMissing(row.Key, at)
+			r.b.batch.missingRow(r.partition, string(row.Key), at, true)
+			break
+		}
+	}
+	return err
+}
+
+// applyRead handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule 13).
+func (r *route) applyRead(ctx context.Context, s *span, row *block.Row) error {
+	p, n := r.partition, row.Envelope.Meta.Generation
+	switch {
+	case n < p.Newest:
+		return nil
+	case n > p.Newest:
+		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.ResnapshotCommand(p.Topic.Table), n, p.ID)
+	}
+	if !r.plan.readsKnown {
+		g, err := r.b.storages.of(ctx, p.Topic, p.Topic.Generation(n), r.plan.contract)
+		if err != nil {
+			return err
+		}
+		if g != nil {
+			r.plan.reads = []target{{generation: g}}
+		}
+		r.plan.readsKnown, r.plan.version = true, p.Topic.Version()
+	}
+	if len(r.plan.reads) == 0 {
+		return nil
+	}
+	return r.applyTo(&r.plan.reads[0], s, row)
+}
+
+// changes gives where c, u and d go.
+func (r *route) changes(ctx context.Context) ([]target, error) {
+	if r.plan.changesKnown {
+		return r.plan.changes, nil
+	}
+	targets, err := r.b.targets(ctx, r.partition, r.plan.contract)
+	if err == nil {
+		r.plan.changes, r.plan.changesKnown = targets, true
+		r.plan.version = r.partition.Topic.Version() // finding them may have changed it
+	}
+	return r.plan.changes, err
+}
+
+// targets finds the storage of the generations that a change goes to. An older one whose columns are no longer those of the record is
+// outgrown from here on: the table is not exact until the newest one is shown.
+func (b *builder) targets(ctx context.Context, p *apply.Partition, c *contract) (targets []target, err error) {
+	goals := apply.Goals(p)
+	if len(goals) == 0 {
+		return nil, fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.ResnapshotCommand(p.Topic.Table), p.ID)
+	}
+	for i, goal := range goals {
+		g, err := b.storages.of(ctx, p.Topic, goal, c)
+		switch {
+		case errors.Is(err, table.ErrMisfit) && i > 0:
+			b.outgrown(p.Topic, goal)
+		case err != nil:
+			return nil, err
+		case g != nil:
+			targets = append(targets, target{generation: g, cut: g.Ends[p.ID].Cut})
+		}
+	}
+	return targets, nil
+}
+
+// outgrown says once that a generation gets no more changes.
+func (b *builder) outgrown(t *apply.Topic, g *apply.Generation) {
+	if !g.Outgrown {
+		g.Outgrown = true
+		t.Changed()
+		b.log.Info("the table is copied again, and its former copy can take no more changes; the view does not change until the new copy is complete",
+			zap.String("table", t.Table), zap.Uint32("generation", g.Number))
+	}
+}
+
+// applyTo makes a record a row of a generation.
+func (r *route) applyTo(t *target, s *span, row *block.Row) error {
+	action := apply.OfChange(row.Envelope, t.cut)
+	if row.Envelope.Op == cdc.OpRead { // the cut is that of its own snapshot
+		action = apply.Append
+	}
+	if action == apply.Skip {
+		return nil
+	}
+	rows := t.in(r.b.batch, r.partition.Topic)
+	if action == apply.Complete {
+		return r.applyUnchanged(rows, s, row)
+	}
+	b := rows.current()
+	before := b.Bytes()
+	var err error
+	switch {
+	case action == apply.AppendDelete:
+		err = b.AppendDelete(row)
+	case b == r.open:
+		r.open = nil
+		if err = b.Finish(row); err != nil {
+			b.Undo()
+		}
+	default:
+		err = b.Append(row, block.Ref{})
+	}
+	if err != nil {
+		return err
+	}
+	r.plan.last = t
+	r.b.batch.grew(rows, b.Bytes()-before)
+	return nil
+}
+
+// applyUnchanged completes a row from its base, if the batch has it, or defers it until the batch is inserted (rule 17).
+func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
+	key, err := rows.recordKey(row.Key)
+	if err != nil {
+		return err
+	}
+	p, g := r.partition, rows.generation
+	w := apply.Waiting{Ended: g.Ended(p.ID), Missing: p.IsMissing(g, row.Key, row.Envelope.Meta.Position)}
+	base, ok := rows.find(key)
+	if !ok {
+		r.b.batch.grew(rows, rows.postpone(s, w, row, key))
+		return nil
+	}
+	switch apply.OfBase(row.Envelope.Meta.Position, base, rows.cuts) {
+	case apply.BaseNewer:
+	case apply.BaseLost:
+		switch apply.OfLost(w, &row.Envelope.Meta, rows.cuts, g.Number, p.Newest) {
+		case apply.Drop:
+		case apply.Outgrow:
+			r.b.outgrown(p.Topic, g)
+		case apply.Quarantine:
+			r.b.quarantine(p.Topic, g.Number, lostBase(p.ID, p.Topic.Table))
+		}
+	case apply.BaseFits:
+		_, err = r.b.batch.complete(rows, row, base)
+	}
+	return err
+}
+
+// tombstone deletes the key again: its `d` may have been compacted away. One without our header is nobody's of ours.
+func (r *route) tombstone(ctx context.Context, s *span, rec *kgo.Record, keyID int, key []byte) error {
+	if _, err := r.b.contracts.isControl(ctx, keyID); err != nil {
+		return err
+	}
+	at, ok, err := tombstonePosition(rec)
+	if err != nil || !ok {
+		r.b.log.Warn("tombstone without a position skipped", zap.String("topic", rec.Topic), zap.Int64("offset", rec.Offset), zap.Error(err))
+		return nil
+	}
+	targets := r.plan.changes
+	if !r.plan.changesKnown || r.plan.version != r.partition.Topic.Version() {
+		if targets, err = r.b.targets(ctx, r.partition, nil); err != nil {
+			return err
+		}
+	}
+	r.b.env = avro.Envelope{Unchanged: r.b.env.Unchanged[:0], Reread: r.b.env.Reread[:0], Inexact: r.b.env.Inexact[:0], Op: cdc.OpDelete}
+	r.b.env.Meta.Position = at
+	row := block.Row{Envelope: &r.b.env, Key: key, Partition: r.partition.ID, Offset: rec.Offset}
+	last := r.plan.last
+	defer func() { r.plan.last = last }() // a target that was found without a contract is not the plan's
+	for i := range targets {
+		if err := r.applyTo(&targets[i], s, &row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tombstonePosition(rec *kgo.Record) (at cdc.Position, ok bool, err error) {
+	for _, h := range rec.Headers {
+		if h.Key == positionHeader && !bytes.Equal(h.Value, nil) {
+			at, err = cdc.UnpackPosition(h.Value)
+			return at, err == nil, err
+		}
+	}
+	return cdc.Position{}, false, nil
+}
+
+// quarantine makes load skip the table's records up to a generation, and drops what the batch has of them.
+func (b *builder) quarantine(t *apply.Topic, generation uint32, reason string) {
+	if generation < t.Shown || !b.quarantines.Open(t.Table, generation, reason) {
+		return
+	}
+	t.Unsettled = true // the view may show a later generation already
+	t.Changed()
+	b.logQuarantine(t, generation, reason)
+	b.batch.drop(t, generation)
+}
+
+// missingRow notes that a key's row is missing from a position on, or was up to it.
+func (b *batch) missingRow(p *apply.Partition, key string, at cdc.Position, open bool) {
+	b.missing = append(b.missing, ledger.MissingRow{Table: p.Topic.Table, TopicID: p.Topic.ID, Partition: p.ID, Key: key, Version: at, Open: open})
+}
+
+// learn takes what inserting a batch found out.
+func (b *builder) learn(done *batch) {
+	for _, r := range done.sorted() {
+		r.topic.Rows += r.inserted
+	}
+	for _, q := range done.findings.quarantined {
+		t := q.rows.topic
+		b.quarantines.Written(q.row)
+		t.Unsettled = true // the view may show a later generation already
+		t.Changed()
+		b.logQuarantine(t, q.row.Generation, q.row.Reason)
+		b.batch.drop(t, q.row.Generation)
+	}
+	for _, r := range done.findings.outgrown {
+		b.outgrown(r.topic, r.generation)
+	}
+	for _, d := range done.findings.dropped {
+		d.rows.generation.Dropped = true
+		d.rows.topic.Shown = max(d.rows.topic.Shown, d.shown)
+		d.rows.topic.Changed()
+		b.batch.drop(d.rows.topic, d.rows.generation.Number)
+	}
+}
+
+func (b *builder) logQuarantine(t *apply.Topic, generation uint32, reason string) {
+	b.log.Error("table quarantined: its records are skipped until a new copy", zap.String("table", t.Table), zap.String("reason", reason), zap.Uint32("generation", generation))
+}
