@@ -1,5 +1,5 @@
-// Package checks explains every named check, those of the readiness endpoint and those of `dirtbike check`, and the topics to which
-// other messages refer. CHECKS.md is its data; `dirtbike explain` prints it.
+// Package checks explains every named check, those of the readiness endpoint and those of `dirtbike check`, and the
+// topics to which other messages refer. CHECKS.md is its data; `dirtbike explain` prints it.
 package checks
 
 import (
@@ -12,8 +12,8 @@ import (
 //go:embed CHECKS.md
 var page string
 
-// Check is what the person who is woken by a check wants to know. Meaning, Safe and Do are one or more sentences of plain Markdown,
-// each in one line.
+// Check is what the person who is woken by a check wants to know. Meaning, Safe and Do are one or more sentences of
+// plain Markdown, each in one line.
 type Check struct {
 	// Slug names the check in outputs: lower-case letters, digits and dashes, unique among all.
 	Slug string
@@ -37,8 +37,8 @@ type Group struct {
 // Groups are all checks in the order of the page; nobody may change them.
 var Groups = sync.OnceValue(func() []Group { return parse(page) })
 
-// Ready are the checks of /readyz, in the order in which it lists them. Where an error does not say what is safe or what to do, /readyz
-// takes the first sentence of Safe and of Do.
+// Ready are the checks of /readyz, in the order in which it lists them. Where an error does not say what is safe or
+// what to do, /readyz takes the first sentence of Safe and of Do.
 func Ready() []Check { return Groups()[0].Checks }
 
 // Preflight are the checks of `dirtbike check`, in the order in which it lists them.

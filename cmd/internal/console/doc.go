@@ -1,2 +1,3 @@
-// Package console writes text for terminals: as wide as there is room for, and without bytes that a terminal might obey.
+// Package console writes text for terminals: as wide as there is room for, and without bytes that a terminal might
+// obey.
 package console

@@ -37,7 +37,8 @@ func OneLine(notes []Note) string {
 	return strings.Join(out, "; ")
 }
 
-// Lay writes notes in lines of that width, each way out in a line of its own, which is never broken: it is to be copied.
+// Lay writes notes in lines of that width, each way out in a line of its own, which is never broken: it is to be
+// copied.
 func Lay(notes []Note, margin string, width int) string {
 	var out strings.Builder
 	for i, n := range notes {

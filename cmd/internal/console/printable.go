@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Printable makes one line of a text that holds names from elsewhere, for a terminal: line breaks and tabs become spaces, and bytes
-// that a terminal might obey, or not show, are written as \xNN.
+// Printable makes one line of a text that holds names from elsewhere, for a terminal: line breaks and tabs become
+// spaces, and bytes that a terminal might obey, or not show, are written as \xNN.
 func Printable(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); {

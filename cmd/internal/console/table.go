@@ -23,10 +23,11 @@ func AtMost(number, width int) table.ColumnConfig {
 	return table.ColumnConfig{Number: number, WidthMax: width, WidthMaxEnforcer: WrapCell}
 }
 
-// WrapCell breaks a text between words, and within one only if it is wider than width, which has room for a character of two columns.
+// WrapCell breaks a text between words, and within one only if it is wider than width, which has room for a character
+// of two columns.
 func WrapCell(s string, width int) string {
 	wrapped := text.WrapSoft(s, width)
-	if text.LongestLineLen(wrapped) > width { // a character of two columns stood at the end of a line
+	if text.LongestLineLen(wrapped) > width { // a character of two columns was at the end of a line
 		wrapped = text.WrapSoft(s, width-1)
 	}
 	return wrapped

@@ -18,7 +18,8 @@ type Guard struct {
 	Token string
 	// TLS answers over https only; nil is http. With ClientCAs a client has to show a certificate of theirs.
 	TLS *tls.Config
-	// Log gets, at level debug, what becomes of handshakes that fail; nil is silent. Only that of the first guard counts.
+	// Log gets, at level debug, what becomes of handshakes that fail; nil is silent. Only that of the first guard
+	// counts.
 	Log *zap.Logger
 }
 

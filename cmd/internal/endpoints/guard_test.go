@@ -18,7 +18,7 @@ import (
 	"dirtbike/docker/embedded/secure"
 )
 
-// guarded runs a server behind a guard for the length of the test.
+// guarded runs a server with a guard for the length of the test.
 func guarded(t *testing.T, g Guard) *Server {
 	t.Helper()
 	s, err := New("127.0.0.1:0", []status.Check{{Name: "slot", Func: good}}, func(context.Context) (status.Status, error) { return status.Status{Phase: "streaming"}, nil }, prometheus.NewRegistry())

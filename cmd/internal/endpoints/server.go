@@ -24,8 +24,9 @@ const shutdownTime = 2 * time.Second
 
 // Server answers:
 //
-//	/livez    200 as long as the process answers, with any result of the checks: lag or a dead sink must not restart it; it asks for no login
-//	/readyz   200 if every check is good, else 503 and each check's line; ?verbose lists them always, ?exclude=NAME leaves one out
+//	/livez    200 as long as the process answers: lag or a dead sink must not restart it; it asks for no login
+//	/readyz   200 if every check is good, else 503 and each check's line; ?verbose lists them always,
+//	          ?exclude=NAME leaves one out
 //	/status   Status as JSON; 503 and one line of text if a part could not be asked
 //	/metrics  Prometheus text format
 //

@@ -10,7 +10,7 @@ import (
 	"dirtbike/cmd/internal/checks"
 )
 
-// explainCommand matches a command that explains a check; a slug in capitals stands for any.
+// explainCommand matches a command that explains a check; one in capitals is a placeholder.
 var explainCommand = regexp.MustCompile(`dirtbike explain ([a-z0-9-]+)`)
 
 // printedDocument matches a string that sends the person who reads a message to a document, which not everybody has who

@@ -35,7 +35,7 @@ func mayImport(from, to string) bool {
 	case from == "config", strings.HasPrefix(from, "cdc/"), strings.HasPrefix(from, "sinks/"):
 		return to == "cdc" || to == "schemas"
 	}
-	return false // cdc, docker/*, and whatever nobody has thought of
+	return false // cdc, docker/*, and everything else
 }
 
 // mayImportInTest adds what only tests may import: the embedded stack, the oracle, and the conformance suite of an

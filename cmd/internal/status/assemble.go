@@ -14,7 +14,7 @@ const (
 	notCaptured = "new"
 )
 
-// assemble joins what the servers said with what the capture in this process knows.
+// assemble joins the servers' answers with the status of the capture in this process.
 func assemble(f facts, capture capture.Status) Status {
 	out := Status{Phase: string(capture.Phase), Tables: []TableStatus{}}
 	all, known := f.complete[""]
@@ -36,7 +36,7 @@ func assemble(f facts, capture capture.Status) Status {
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
-	out.capture = f.slot.dead(out.Phase, all.LSN)
+	out.capture = f.slot.problem(out.Phase, all.LSN)
 	if f.slot.nobodyReads(out.Phase) {
 		out.inactive = f.slot.inactive()
 	}
@@ -50,7 +50,7 @@ func sortTables(tables []TableStatus) {
 	slices.SortFunc(tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
 }
 
-// phase infers what has come how far: capture has done its part of a copy before load has done its own.
+// phase infers the pipeline's phase from its tables': capture ends its part of a copy before load does.
 func phase(f facts, begun bool, tables []TableStatus) string {
 	switch {
 	case !f.slot.found && !begun:
@@ -61,8 +61,8 @@ func phase(f facts, begun bool, tables []TableStatus) string {
 	return string(cdc.PhaseStreaming)
 }
 
-// tableStatuses: a table streams once ClickHouse shows it. Until then its rows are those that ClickHouse has stored, for a
-// capture that has read more of them than load has written would be no news to those who wait for them.
+// tableStatuses: a table streams once it has a view in ClickHouse. Until then its rows are those that ClickHouse has
+// stored, not those that capture has read.
 func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 	tables := map[string]TableStatus{}
 	at := func(name string) TableStatus {
@@ -97,7 +97,7 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 		tables[name] = t
 	}
 	for name, reasons := range f.excluded {
-		if t := at(name); t.Phase != string(cdc.TableCopying) { // nobody can read one without a view
+		if t := at(name); t.Phase != string(cdc.TableCopying) { // without a view nobody can read it
 			t.Phase, t.Exact = string(cdc.TableExcluded), false
 			t.because(reasons...)
 			tables[name] = t

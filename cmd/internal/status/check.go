@@ -17,17 +17,18 @@ const (
 	CheckCache = time.Second
 )
 
-// Check is one named condition of readiness. Func returns nil if it holds; its error says what is wrong. It runs beside other checks,
-// never twice at once, and should end when ctx does.
+// Check is one named condition of readiness. Func returns nil if it holds; its error says what is wrong. It runs beside
+// other checks, never twice at once, and should end when ctx does.
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
-	// Try is what to do if Func does not answer in time, or its error has no way out. Empty stands for what package checks says of the
-	// name: every failed check is shown with a way out.
+	// Try is what to do if Func does not answer in time, or its error has no way out. Empty takes what package checks
+	// says of the name: every failed check is shown with a way out.
 	Try string
 }
 
-// Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better, as Check.Try.
+// Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better, as
+// Check.Try.
 func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
 	return Check{Name: name, Try: try, Func: func(ctx context.Context) error {
 		err := ping(ctx)
@@ -38,7 +39,8 @@ func Reachable(name string, ping func(ctx context.Context) error, try string) Ch
 	}}
 }
 
-// Explain gives an error of the check with a way out: its own, or else that of the check, with what is safe. nil for nil.
+// Explain gives an error of the check with a way out: its own, or else that of the check, with what is safe. nil for
+// nil.
 func (c Check) Explain(err error) *cdc.Problem {
 	p := cdc.Explain(err)
 	if p == nil || len(p.Try) > 0 {

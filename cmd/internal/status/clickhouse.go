@@ -13,8 +13,8 @@ import (
 // clickHouseTLS names the keys that decide whether a handshake with ClickHouse succeeds.
 var clickHouseTLS = cdc.TLSKeys{Address: "clickhouse.url", CA: "clickhouse.tls.ca", Cert: "clickhouse.tls.cert", Use: "clickhouse.tls"}
 
-// ClickHouseLogin gives one error, which is cdc.ErrRefused, for every way in which ClickHouse refuses a login, over HTTP or its own
-// protocol, or one of the two the other's certificate; nil if err is something else.
+// ClickHouseLogin gives one error, which is cdc.ErrRefused, for every way in which ClickHouse refuses a login, over
+// HTTP or its own protocol, or one of both the other's certificate; nil if err is something else.
 func ClickHouseLogin(err error) error {
 	if errcode.RefusesLogin(err) { // the server's own text names the user and is dropped
 		return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Fix("check its user and password")
@@ -28,7 +28,8 @@ func ClickHouseLogin(err error) error {
 // handshake is how the native client reports a connection that ended before the server had answered the login.
 var handshake = regexp.MustCompile(`handshake: failed to [a-z ]+ (\S+) \(conn_id=[^)]*\): `)
 
-// ClickHouseAway makes one line, without the client's own terms, of an error with which no answer of ClickHouse came. It wraps err.
+// ClickHouseAway makes one line, without the client's own terms, of an error with which no answer of ClickHouse came.
+// It wraps err.
 func ClickHouseAway(err error) error { return &awayError{err} }
 
 type awayError struct{ error }
@@ -40,7 +41,7 @@ func (e *awayError) Error() string {
 
 func (e *awayError) Unwrap() error { return e.error }
 
-// pingError makes of what came of a ping what the verbs say, too.
+// pingError explains the outcome of a ping; nil for nil.
 func pingError(err error) error {
 	if err == nil {
 		return nil
@@ -51,9 +52,9 @@ func pingError(err error) error {
 	return ClickHouseAway(err)
 }
 
-// Within gives up a call of ClickHouse's client when ctx ends: the client itself may stay in a read of a server that hangs. The call
-// is not told the deadline, since it would report that as the server's failure; it is cancelled when Within returns, and what it
-// shares with others must bear that it ends later.
+// Within gives up a call of ClickHouse's client when ctx ends: the client itself may stay in a read of a server that
+// hangs. The call does not get the deadline, since the client would report that as the server's failure; it is
+// cancelled when Within returns and may end later, so that it must not share state with the caller.
 func Within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T

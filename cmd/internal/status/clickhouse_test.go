@@ -20,7 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// native is a server that takes connections of ClickHouse's own protocol and does answer with each, once it has heard the client.
+// native is a server that takes connections of ClickHouse's own protocol and does answer with each, once it has heard
+// the client.
 func native(t *testing.T, answer func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

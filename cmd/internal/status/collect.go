@@ -34,21 +34,23 @@ type Sources struct {
 	// ClickHouse has the views in Database and dirtbike's own tables in "<Database>_raw".
 	ClickHouse driver.Conn
 	Database   string
-	// Kafka asks a broker for anything; nil leaves out whether one answers. An error that is cdc.ErrRefused says what to do.
+	// Kafka asks a broker for anything; nil leaves out whether one answers. An error that is cdc.ErrRefused says what
+	// to do.
 	Kafka func(ctx context.Context) error
-	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both servers.
+	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both
+	// servers.
 	Capture func() capture.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
 	WALDisk int64
-	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what fixes it; it is asked while
-	// there are tables that are not captured. Nil leaves only that they are not.
+	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what fixes it; it
+	// is asked while there are tables that are not captured. Nil leaves only that they are not.
 	Obstacles func(ctx context.Context) (map[string]*cdc.Problem, error)
 	// Open says that columns which no rule names are published.
 	Open bool
 }
 
-// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a quarter of a second, the row
-// counts of views for ten.
+// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a quarter of a second, the
+// row counts of views for ten.
 type Collector struct {
 	Sources
 	mu       sync.Mutex
@@ -60,7 +62,7 @@ type Collector struct {
 
 	slot struct {
 		sync.Mutex
-		growth growth // of all looks of this process
+		growth growth // of all reads of this process
 	}
 	obstacles struct {
 		sync.Mutex
@@ -158,11 +160,12 @@ func (c *Collector) status(f facts) Status {
 	return s.withHeadroom(c.forecast(f.slot, f.written()))
 }
 
-// lookApart is how far apart two looks are that measure how fast the log grows.
-const lookApart = 2 * time.Second
+// measureTime is how far apart two reads of the slot are that measure how fast the log grows.
+const measureTime = 2 * time.Second
 
-// Measured is Status for one who asks once: if nobody knows yet how fast the log held back grows, and there is a limit to it, this
-// takes lookApart longer and looks at the slot again. Its error says which part could not be asked; whether Kafka answers the status says.
+// Measured is Status for a caller that asks once: if the rate at which the retained log grows is not known yet and
+// there is a limit for it, it reads the slot again after measureTime. Its error says which part could not be asked;
+// whether Kafka answers is in the Status.
 func (c *Collector) Measured(ctx context.Context) (Status, error) {
 	return c.besideKafka(ctx, c.measured)
 }
@@ -174,37 +177,37 @@ func (c *Collector) measured(ctx context.Context) (Status, error) {
 	}
 	if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
 		select {
-		case <-time.After(lookApart):
+		case <-time.After(measureTime):
 		case <-ctx.Done():
 		}
-		if again, err := c.lookAtSlot(ctx); err == nil { // else what is known stays true, without a rate
+		if again, err := c.pollSlot(ctx); err == nil { // otherwise there is no rate
 			f.slot = again
 		}
 	}
 	return c.explained(ctx, c.status(f)), nil
 }
 
-// lookAtSlot reads the slot, and keeps what it says for the rate.
-func (c *Collector) lookAtSlot(ctx context.Context) (slotFacts, error) {
+// pollSlot reads the slot, and keeps the answer for the rate.
+func (c *Collector) pollSlot(ctx context.Context) (slotFacts, error) {
 	f, err := readSlot(ctx, c.Postgres, c.Slot)
 	if err != nil {
 		return f, err
 	}
 	c.slot.Lock()
 	defer c.slot.Unlock()
-	c.slot.growth.look(f)
+	c.slot.growth.add(f)
 	return f, nil
 }
 
-// forecast says how long the log held back may grow.
+// forecast says how long the retained log may grow.
 func (c *Collector) forecast(f slotFacts, before written) forecast {
 	c.slot.Lock()
 	defer c.slot.Unlock()
 	return forecast{f.headroom(c.WALDisk), c.slot.growth.pace(before)}
 }
 
-// written is what Postgres has written since the commit that ClickHouse is complete up to: while a pipeline is down, that is the best
-// measure of how fast it writes.
+// written is what Postgres has written since the commit that ClickHouse is complete up to: while a pipeline is down,
+// that is the best measure of how fast it writes.
 func (f *facts) written() written {
 	all, known := f.complete[""]
 	if !known || int64(all.LSN) > f.slot.current { //nolint:gosec // log positions are far below 2^63
@@ -228,7 +231,7 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 }
 
 func (c *Collector) ask(ctx context.Context) (f facts, err error) {
-	if f.slot, err = c.lookAtSlot(ctx); err != nil {
+	if f.slot, err = c.pollSlot(ctx); err != nil {
 		return f, err
 	}
 	if c.Match != nil {
@@ -264,7 +267,8 @@ func (c *Collector) readComplete(ctx context.Context) (map[string]ledger.Complet
 	return complete, err
 }
 
-// readReasons gives why tables are quarantined, and why capture no longer follows others, by table and in the order of the legs.
+// readReasons gives why tables are quarantined, and why capture no longer follows others, by table and in the order of
+// the legs.
 func (c *Collector) readReasons(ctx context.Context) (quarantined, excluded map[string][]*cdc.Problem, err error) {
 	rows, err := askClickHouse(ctx, c.ledger().Quarantines)
 	quarantined, excluded = map[string][]*cdc.Problem{}, map[string][]*cdc.Problem{}
@@ -338,12 +342,16 @@ func viewNames(table string) (views []string) {
 	return views
 }
 
-// readTables lists the views, each with whether it has exact texts, and what the newest generation of each table stores.
-// Neither reads a row.
+// readTables lists the views, each with whether it has the column _inexact, and what the newest generation of each
+// table stores. It reads no row.
 func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tables map[string]stored, err error) {
 	views, tables = map[string]bool{}, map[string]stored{}
 	newest := map[string]uint64{}
-	sql := "SELECT engine = 'View', (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + schemas.ClickHouseLiteral(schemas.ColInexact) + "), name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " + schemas.ClickHouseLiteral(c.Database) + " AND engine = 'View' OR database = " + schemas.ClickHouseLiteral(schemas.StorageDatabase(c.Database))
+	sql := "SELECT engine = 'View'," +
+		" (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + schemas.ClickHouseLiteral(schemas.ColInexact) + ")," +
+		" name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables" +
+		" WHERE database = " + schemas.ClickHouseLiteral(c.Database) + " AND engine = 'View'" +
+		" OR database = " + schemas.ClickHouseLiteral(schemas.StorageDatabase(c.Database))
 	err = c.query(ctx, sql, func(r driver.Rows) error {
 		var view, exactTexts uint8
 		var name string
@@ -363,13 +371,13 @@ func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tabl
 		if err == nil && generation >= newest[name[:at]] {
 			newest[name[:at]], tables[name[:at]] = generation, n
 		}
-		return nil // a table of another name is none of ours
+		return nil // a table of another name is not dirtbike's
 	})
 	return views, tables, err
 }
 
-// query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an error: a
-// call that was given up may end later.
+// query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an
+// error: a call that was given up may end later.
 func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows) error) error {
 	_, err := askClickHouse(ctx, func(ctx context.Context) (none struct{}, err error) {
 		if err = c.queryRows(ctx, sql, row); errcode.Missing(err) {

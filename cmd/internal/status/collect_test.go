@@ -48,7 +48,7 @@ var clickHouseSide = []string{
 		('billing.lines', 1, 100, now64(6), 0, 0), ('public.visits', 1, 100, now64(6), 0, 4)`,
 	"CREATE TABLE clinic_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64, generation UInt32 DEFAULT 1) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)",
 	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.visits', 'load', 'column note: malformed value', 1, 1)",
-	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.claims', 'load', 'was mended', 1, 1)",
+	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.claims', 'load', 'was fixed', 1, 1)",
 	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.claims', 'load', '', 0, 2)",
 	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.left', 'capture', 'no longer named', 3, 2)",
 }
@@ -100,7 +100,7 @@ func TestCollector(t *testing.T) {
 	require.NoError(t, c.slotCheck().Func(ctx), "the slot is watched while ClickHouse is away")
 
 	require.NoError(t, stack.Postgres.Stop(ctx))
-	c.Postgres.(*pgxpool.Pool).Reset() // its connections have been told
+	c.Postgres.(*pgxpool.Pool).Reset() // its connections are broken
 	fresh()
 	for _, check := range c.Checks()[1:] {
 		err := check.Func(ctx)
@@ -128,7 +128,8 @@ func requireConnected(t *testing.T, c *Collector, url string) {
 	require.Eventually(t, func() bool { return !connected() }, 10*time.Second, 10*time.Millisecond)
 }
 
-// requireUncaptured: what source.tables names and capture has not published is new; what it has published is on its way.
+// requireUncaptured: what source.tables names and capture has not published is new; what it has published is on its
+// way.
 func requireUncaptured(t *testing.T, c *Collector, fresh func()) {
 	t.Helper()
 	ctx := t.Context()

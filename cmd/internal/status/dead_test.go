@@ -121,7 +121,8 @@ func because(table, phase string, reasons ...*cdc.Problem) TableStatus {
 
 var noKey = cdc.Failed("it has no primary key").Fix("give it a primary key")
 
-// TestNewTablesSayWhy: what keeps a table out now comes before what capture said when it started, which may have been fixed.
+// TestNewTablesSayWhy: what keeps a table out now comes before what capture said when it started, which may have been
+// fixed.
 func TestNewTablesSayWhy(t *testing.T) {
 	broken := cdc.Failed("load: broken")
 	problems := func(c *Collector) (out []*cdc.Problem) {
@@ -155,7 +156,7 @@ func TestNewTablesSayWhy(t *testing.T) {
 	require.Zero(t, asked, "there is no new table")
 }
 
-// TestNotCaptured: what fixes the obstacle comes first, then the restart that looks at the table again.
+// TestNotCaptured: what fixes the obstacle comes first, then the restart that considers the table again.
 func TestNotCaptured(t *testing.T) {
 	require.Equal(t, []cdc.Remedy{{Command: "give it a primary key; then restart capture"}}, NotCaptured(noKey, true).Remedies())
 	require.Equal(t, []cdc.Remedy{{Command: "dirtbike check, which says how; then restart capture"}}, NotCaptured(cdc.Failed("no"), true).Remedies())

@@ -9,25 +9,25 @@ import (
 )
 
 const (
-	// hoursAhead is how long before its room is used up, at the present rate, the check slot fails.
+	// hoursAhead is how long before the limit is reached, at the present rate, the check slot fails.
 	hoursAhead = 4 * time.Hour
-	// leastRoom is the part of the limit below which it fails at any rate.
+	// leastRoom is the part of the limit that must be left, whatever the rate.
 	leastRoom = 0.2
-	// uncapped is how much log the slot may hold back where nobody has told a limit.
+	// uncapped is how much log the slot may retain where no limit is set.
 	uncapped = 32 << 30
-	// never is from when on a forecast is none: growth that slow is noise.
+	// never is a time so long that it is not shown: growth that slow is noise.
 	never = 10_000 * time.Hour
 )
 
 // headroom is how much more log Postgres can keep for the slot before it is lost or the disk is full.
 type headroom struct {
-	// limit is the setting that is met first: max_slot_wal_keep_size or source.wal_disk; "" if nobody has set one.
+	// limit is the setting that is reached first: max_slot_wal_keep_size or source.wal_disk; "" if neither is set.
 	limit string
-	// size is the limit's and left what of it is not used, in bytes.
+	// size is the limit and left what of it is not used, in bytes.
 	size, left int64
 }
 
-// headroom compares what Postgres says with the disk that the config speaks of, 0 if it does not.
+// headroom is that of the slot; disk is source.wal_disk, 0 if it is not set.
 func (f slotFacts) headroom(disk int64) headroom {
 	var r headroom
 	if !f.found || f.walStatus == "lost" {
@@ -42,7 +42,7 @@ func (f slotFacts) headroom(disk int64) headroom {
 	return r
 }
 
-// pace is how fast the log held back grows.
+// pace is how fast the retained log grows.
 type pace struct {
 	// perSecond is in bytes, never negative; meaningless unless known.
 	perSecond float64
@@ -51,13 +51,13 @@ type pace struct {
 	over time.Duration
 }
 
-// forecast is a room and how fast it is used up.
+// forecast is a headroom and how fast it is used up.
 type forecast struct {
 	headroom
 	pace
 }
 
-// until is when the room is used up; ok is false if there is no limit, the rate is not known, or nothing grows.
+// until is when the headroom is used up; ok is false if there is no limit, the rate is not known, or nothing grows.
 func (f forecast) until() (left time.Duration, ok bool) {
 	if f.limit == "" || !f.known || f.perSecond <= 0 {
 		return 0, false
@@ -69,7 +69,7 @@ func (f forecast) until() (left time.Duration, ok bool) {
 	return time.Duration(seconds * float64(time.Second)), true
 }
 
-// inTime gives the time left for a sentence, with a blank before it; "" if there is no such time.
+// inTime gives the time left for a sentence, with a space before it; "" if there is none.
 func (f forecast) inTime() string {
 	left, ok := f.until()
 	if !ok {
@@ -78,16 +78,16 @@ func (f forecast) inTime() string {
 	return " in " + hours(left)
 }
 
-// timeLeftText goes on with a sentence that says that log is kept; "" if nobody knows for how long.
+// timeLeftText says in how long the limit is reached, to be added to a sentence; "" if that is not known.
 func (f forecast) timeLeftText() string {
 	left, ok := f.until()
 	if !ok {
 		return ""
 	}
-	return "; " + f.limit + " is met in " + hours(left)
+	return "; " + f.limit + " is reached in " + hours(left)
 }
 
-// hours writes a time as people count it who have to get up for it.
+// hours writes a time in the unit in which people count it.
 func hours(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -111,21 +111,22 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 	}
 	switch {
 	case !f.found:
-		return cdc.Failed("slot %s does not exist: changes from now on would be missed", slot).Fix("dirtbike run, which creates it at a first start and otherwise says what is lost")
+		return cdc.Failed("slot %s does not exist: changes from now on would be missed", slot).
+			Fix("dirtbike run, which creates it at a first start and otherwise says what is lost")
 	case f.walStatus == "lost":
 		return cdc.Failed("Postgres has invalidated slot %s: changes are lost", slot).Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	case f.walStatus == "unreserved":
 		return cdc.Failed("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint", slot).
 			Fix("ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which other check fails", f.retained>>19)
 	case fc.limit == "" && f.retained > uncapped:
-		return cdc.Failed("slot %s holds back %s of log and Postgres has no limit: its disk fills up", slot, size(&f.retained)).
+		return cdc.Failed("slot %s retains %s of log and Postgres has no limit: its disk fills up", slot, size(&f.retained)).
 			Fix(beside + "set max_slot_wal_keep_size, or source.wal_disk")
 	case fc.limit == "":
 		return nil
 	case float64(fc.left) < leastRoom*float64(fc.size):
 		return cdc.Failed("slot %s %s after another %s of log%s", slot, ends, size(&fc.left), fc.inTime()).Fix("%s", raise)
 	case growing && left < hoursAhead && fc.over >= standstill: // a moment's rate is no reason to wake anybody
-		return cdc.Failed("slot %s holds back %s and %s%s at the present rate", slot, size(&f.retained), ends, fc.inTime()).Fix("%s", raise)
+		return cdc.Failed("slot %s retains %s of log and %s%s at the present rate", slot, size(&f.retained), ends, fc.inTime()).Fix("%s", raise)
 	}
 	return nil
 }
@@ -133,25 +134,25 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 const (
 	// growthWindow is over how long the rate is measured.
 	growthWindow = 10 * time.Minute
-	// standstill is after how long a slot that has not moved counts as standing still. One that is followed moves at about every
-	// 15 seconds, when Postgres logs its running transactions; until then the log held back grows in every pipeline.
+	// standstill is after how long without a move a slot counts as not moving. A slot that is read moves about every 15
+	// seconds, when Postgres logs its running transactions; until then the retained log grows in every pipeline.
 	standstill = time.Minute
-	// leastLook is the shortest time between two looks that gives a rate.
-	leastLook = time.Second
+	// leastInterval is the shortest time between two samples that gives a rate.
+	leastInterval = time.Second
 )
 
-// growth measures how fast the log held back grows. It tells a slot that stands still, for which everything is kept that is written,
-// from one that is followed, whose log held back goes up and down.
+// growth measures how fast the retained log grows. For a slot that does not move Postgres retains everything that is
+// written; the retained log of a slot that is read goes up and down.
 type growth struct {
 	samples []slotFacts // ascending in time, not older than growthWindow
 }
 
-// look adds what was just read.
-func (g *growth) look(now slotFacts) {
+// add adds what was just read.
+func (g *growth) add(now slotFacts) {
 	if n := len(g.samples); n > 0 && (now.current < g.samples[n-1].current || !now.found) {
 		g.samples = g.samples[:0] // another server, one that was restored, or a slot that is gone
 	}
-	if n := len(g.samples); !now.found || n > 0 && now.at.Sub(g.samples[n-1].at) < leastLook {
+	if n := len(g.samples); !now.found || n > 0 && now.at.Sub(g.samples[n-1].at) < leastInterval {
 		return
 	}
 	for len(g.samples) > 1 && now.at.Sub(g.samples[0].at) > growthWindow {
@@ -166,7 +167,7 @@ type written struct {
 	over  time.Duration
 }
 
-// pace says what the looks tell; before counts where they are not older than standstill.
+// pace is what the samples say; before counts as long as they do not reach back further than standstill.
 func (g *growth) pace(before written) pace {
 	if len(g.samples) == 0 {
 		return pace{}
@@ -186,7 +187,7 @@ func (g *growth) pace(before written) pace {
 	return g.shortly(len(troughs) > 0, before)
 }
 
-// troughs are the looks that first saw the slot in a new place: between two of them the log held back rises and falls.
+// troughs are the samples that first saw the slot in a new place: between two of them the retained log rises and falls.
 func (g *growth) troughs() (all []slotFacts) {
 	for i := 1; i < len(g.samples); i++ {
 		if g.samples[i].restart() != g.samples[i-1].restart() {
@@ -196,7 +197,7 @@ func (g *growth) troughs() (all []slotFacts) {
 	return all
 }
 
-// shortly is the pace as far as looks can tell that are not older than standstill.
+// shortly is the pace as far as samples say that do not reach back further than standstill.
 func (g *growth) shortly(moved bool, before written) pace {
 	first, last := g.samples[0], g.samples[len(g.samples)-1]
 	elapsed := last.at.Sub(first.at)
@@ -209,7 +210,7 @@ func (g *growth) shortly(moved bool, before written) pace {
 		return pace{known: true, over: elapsed}
 	case !first.active && !last.active && longBefore:
 		return write
-	case elapsed < leastLook:
+	case elapsed < leastInterval:
 		return pace{}
 	case !last.active, last.blockedByOpenTransaction(write.perSecond):
 		return write
@@ -228,9 +229,9 @@ func slope(from, to int64, over time.Duration) pace {
 // restart is where reading would begin again.
 func (f slotFacts) restart() int64 { return f.current - f.retained }
 
-// blockedByOpenTransaction says that capture has confirmed much more than the slot lets go: at this rate of writing more than it takes a slot that is
-// free to move. A transaction that stays open holds it.
+// blockedByOpenTransaction reports whether capture has confirmed much more than the slot has released: more than is
+// written at this rate until a slot that can move does so. A transaction that stays open in Postgres is the cause.
 func (f slotFacts) blockedByOpenTransaction(perSecond float64) bool {
-	const segments = 4 * 16 << 20 // as much may lie between any two places
+	const segments = 4 * 16 << 20 // that much may be between any two places
 	return float64(f.retained-f.unconfirmed) > perSecond*standstill.Seconds()+segments
 }

@@ -28,7 +28,7 @@ func TestSlotIsJudgedBeforeTheDiskIsFull(t *testing.T) {
 		"unreserved":       {change: func(f *slotFacts) { f.walStatus = "unreserved" }, want: "next checkpoint"},
 		"nearly":           {change: func(f *slotFacts) { f.safe = gib }, anHour: gib, over: time.Hour, want: "slot s is lost after another 1.0 GiB of log in 60 minutes"},
 		"nearly, standing": {change: func(f *slotFacts) { f.safe = gib }, want: "slot s is lost after another 1.0 GiB of log"},
-		"soon":             {change: func(*slotFacts) {}, anHour: 3 * gib, over: time.Minute, want: "slot s holds back 1.0 GiB and is lost in 3.0 hours at the present rate"},
+		"soon":             {change: func(*slotFacts) {}, anHour: 3 * gib, over: time.Minute, want: "slot s retains 1.0 GiB of log and is lost in 3.0 hours at the present rate"},
 		"later":            {change: func(*slotFacts) {}, anHour: 2 * gib, over: time.Minute},
 		"for a moment":     {change: func(*slotFacts) {}, anHour: 3 * gib, over: 2 * time.Second},
 		"no limit":         {change: func(f *slotFacts) { f.keep, f.safe, f.retained = -1, -1, 33*gib }, want: "Postgres has no limit"},
@@ -64,13 +64,13 @@ func TestRoomInWords(t *testing.T) {
 	require.Equal(t, " · 9 seconds until max_slot_wal_keep_size", says(gib, true))
 	require.Empty(t, Status{}.withHeadroom(forecast{}).headroomText())
 	require.Empty(t, forecast{}.timeLeftText())
-	require.Equal(t, "; max_slot_wal_keep_size is met in 9.0 hours", forecast{f.headroom(0), pace{perSecond: gib / 3600, known: true}}.timeLeftText())
+	require.Equal(t, "; max_slot_wal_keep_size is reached in 9.0 hours", forecast{f.headroom(0), pace{perSecond: gib / 3600, known: true}}.timeLeftText())
 	for d, want := range map[time.Duration]string{
 		59 * time.Second: "59 seconds", 90 * time.Minute: "90 minutes", 101 * time.Minute: "1.7 hours", 99 * time.Hour: "99.0 hours", 240 * time.Hour: "10 days",
 	} {
 		require.Equal(t, want, hours(d))
 	}
-	require.NotNil(t, slotFacts{name: "s", found: true}.dead(string(cdc.PhaseStreaming), 1))
+	require.NotNil(t, slotFacts{name: "s", found: true}.problem(string(cdc.PhaseStreaming), 1))
 	s := Status{capture: cdc.Failed("no capture is running"), WALLimit: "source.wal_disk", WALLeftBytes: new(int64), WALLeftHours: new(float64)}
 	*s.WALLeftHours = 12.3
 	require.Equal(t, "no capture is running · ClickHouse is not complete up to anything yet · 12.3 hours until source.wal_disk", s.headline())
@@ -79,11 +79,11 @@ func TestRoomInWords(t *testing.T) {
 // server is looked at: it writes a megabyte of log a second.
 type server struct{ growth }
 
-// at looks at a second: where the slot restarts, and up to where capture has confirmed, in megabytes.
+// at adds a sample of a second: where the slot restarts, and up to where capture has confirmed, in megabytes.
 func (l *server) at(second int, restart, confirmed int64, active bool) pace {
 	const mb = 1_000_000
 	now := int64(second) * mb
-	l.look(slotFacts{
+	l.add(slotFacts{
 		at: noon.Add(time.Duration(second) * time.Second), current: now, found: true, active: active,
 		retained: now - restart*mb, unconfirmed: now - confirmed*mb,
 	})
@@ -92,14 +92,14 @@ func (l *server) at(second int, restart, confirmed int64, active bool) pace {
 
 func TestPaceOfASlotThatStandsStill(t *testing.T) {
 	var g server
-	require.False(t, g.at(1000, 900, 950, false).known, "one look has no rate")
+	require.False(t, g.at(1000, 900, 950, false).known, "one sample has no rate")
 	require.False(t, g.at(1000, 900, 950, false).known, "nor have two at once")
 	require.Equal(t, pace{1e6, true, 2 * time.Second}, g.at(1002, 900, 950, false), "nobody reads")
 	require.Equal(t, pace{1e6, true, 10 * time.Minute}, g.at(1600, 900, 950, false))
-	require.Equal(t, pace{1e6, true, 599 * time.Second}, g.at(1601, 900, 950, false), "looks that are older than the window are forgotten")
-	g.look(slotFacts{at: noon.Add(2000 * time.Second), current: 5, found: true})
+	require.Equal(t, pace{1e6, true, 599 * time.Second}, g.at(1601, 900, 950, false), "samples that are older than the window are forgotten")
+	g.add(slotFacts{at: noon.Add(2000 * time.Second), current: 5, found: true})
 	require.False(t, g.pace(written{}).known, "another server")
-	g.look(slotFacts{})
+	g.add(slotFacts{})
 	require.Empty(t, g.samples, "the slot is gone")
 }
 
@@ -124,19 +124,19 @@ func TestPaceOfASlotThatIsHeld(t *testing.T) {
 	require.InDelta(t, 1e6, g.at(1061, 990, 1060, true).perSecond, 1, "a transaction stays open")
 	var once server
 	once.at(1000, 700, 999, true)
-	require.InDelta(t, 1e6, once.at(1002, 700, 1001, true).perSecond, 1, "for minutes, as its distance tells")
+	require.InDelta(t, 1e6, once.at(1002, 700, 1001, true).perSecond, 1, "for minutes, as its distance says")
 	var stuck server
 	stuck.at(1000, 990, 995, true)
 	require.InDelta(t, 1e6, stuck.at(1002, 990, 995, true).perSecond, 1, "capture is connected and confirms nothing")
 }
 
-// TestPaceOfADeadPipeline: what was written since its last commit says more than two looks.
+// TestPaceOfADeadPipeline: what was written since its last commit says more than two samples.
 func TestPaceOfADeadPipeline(t *testing.T) {
 	var g server
 	g.at(1000, 900, 950, false)
-	require.Equal(t, pace{2000, true, time.Hour}, g.pace(written{2000 * 3600, time.Hour}), "at the first look")
+	require.Equal(t, pace{2000, true, time.Hour}, g.pace(written{2000 * 3600, time.Hour}), "at the first sample")
 	require.False(t, g.pace(written{2000, time.Second}).known, "too short")
 	g.at(1002, 900, 950, false)
 	require.Equal(t, pace{2000, true, time.Hour}, g.pace(written{2000 * 3600, time.Hour}))
-	require.InDelta(t, 1e6, g.at(1100, 900, 950, false).perSecond, 1, "its own looks, once they are long enough")
+	require.InDelta(t, 1e6, g.at(1100, 900, 950, false).perSecond, 1, "its own samples, once they reach back far enough")
 }

@@ -12,9 +12,9 @@ import (
 	"dirtbike/cdc/capture"
 )
 
-// Checks are those that the collector's sources can answer, in the order in which they are read: clickhouse, slot, capture
-// (only with a capture in this process), tables, exact. Kafka, the registry and load are added with Reachable or a Check of
-// their own.
+// Checks are those that the collector's sources can answer, in the order in which they are read: clickhouse, slot,
+// capture (only with a capture in this process), tables, exact. Kafka, the registry and load are added with Reachable
+// or a Check of their own.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
 		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, ""),
@@ -26,12 +26,12 @@ func (c *Collector) Checks() []Check {
 	return append(checks, c.statusCheck("tables", Status.tablesProblem), c.statusCheck("exact", Status.exactProblem))
 }
 
-// slotCheck asks Postgres itself, so that it answers while ClickHouse is away: that is when the log piles up.
+// slotCheck asks Postgres alone, so that it answers while ClickHouse is away: that is when the retained log grows.
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
 	var idle time.Time // when this check first saw nobody stream
-	look := func(ctx context.Context) (forecast, error) {
-		f, err := c.lookAtSlot(ctx)
+	check := func(ctx context.Context) (forecast, error) {
+		f, err := c.pollSlot(ctx)
 		if err != nil {
 			return forecast{}, err
 		}
@@ -44,16 +44,16 @@ func (c *Collector) slotCheck() Check {
 		return c.streamed(ctx, f, fc, &idle)
 	}
 	return Check{Name: "slot", Func: func(ctx context.Context) error {
-		fc, err := look(ctx)
+		fc, err := check(ctx)
 		if err == nil || fc.limit == "" || fc.known {
 			return err
 		}
-		select { // the first answer of a process, too, says how long there is
-		case <-time.After(leastLook + leastLook/10):
+		select { // the first answer of a process also says how much time is left
+		case <-time.After(leastInterval + leastInterval/10):
 		case <-ctx.Done():
 			return err
 		}
-		_, err = look(ctx)
+		_, err = check(ctx)
 		return err
 	}}
 }
@@ -61,8 +61,9 @@ func (c *Collector) slotCheck() Check {
 // idleGrace is how long a capture in this process may be between two sessions.
 const idleGrace = 5 * time.Second
 
-// streamed is an error if somebody should stream from the slot and nobody does. Without a capture here only ClickHouse knows how
-// far a first copy is, so that nothing is said while it is away: then another check fails. The forecast is the one that was used.
+// streamed is an error if a capture should stream from the slot and none does. Without a capture in this process only
+// ClickHouse knows how far a first copy is, so that there is no error while it is away: then another check fails. The
+// forecast is the one that was used.
 func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) (forecast, error) {
 	if f.active {
 		*idle = time.Time{}
@@ -74,7 +75,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle
 			return fc, nil //nolint:nilerr // checks clickhouse, tables and exact say it
 		}
 		fc = c.forecast(f, all.written())
-		if p := f.dead(c.status(all).Phase, 0); p != nil {
+		if p := f.problem(c.status(all).Phase, 0); p != nil {
 			p.What += fc.timeLeftText()
 			return fc, p
 		}

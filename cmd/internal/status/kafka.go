@@ -8,7 +8,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// kafkaTime is how long Kafka may take to answer one who asks for the status: a broker that hangs takes connections and says nothing.
+// kafkaTime is how long Kafka may take to answer for a status: a broker that hangs accepts connections and says
+// nothing.
 const kafkaTime = 3 * time.Second
 
 // Whole is Status, and whether Kafka answers.
@@ -22,8 +23,8 @@ func (c *Collector) besideKafka(ctx context.Context, ask func(context.Context) (
 	return s.withKafka(<-away), err // askKafka ends with its time
 }
 
-// withKafka adds what is wrong with Kafka, nil if it answers. A capture that waits for Kafka is not connected to Postgres, so that
-// nobody knows then whether one runs.
+// withKafka adds what is wrong with Kafka, nil if it answers. A capture that waits for Kafka is not connected to
+// Postgres, so that nobody knows then whether one runs.
 func (s Status) withKafka(p *cdc.Problem) Status {
 	if p == nil {
 		return s

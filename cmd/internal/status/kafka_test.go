@@ -14,7 +14,7 @@ import (
 	"dirtbike/cdc/capture"
 )
 
-// TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that nobody can tell.
+// TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that nobody knows.
 func TestACaptureThatWaitsForKafkaMayRun(t *testing.T) {
 	idle := func(context.Context) (Status, error) {
 		return assemble(facts{slot: slotFacts{name: "s", found: true, retained: 1024}}, capture.Status{Phase: cdc.PhaseStreaming}), nil

@@ -30,8 +30,8 @@ func writeLog(t *testing.T, pool *pgxpool.Pool, megabytes int) {
 	t.Cleanup(func() { cancel(); <-ended })
 }
 
-// TestHoursLeftAreTrue: what one look says is within a factor of two of when the limits are really met, on a server that is asked by
-// a user without any right.
+// TestHoursLeftAreTrue: what one sample says is within a factor of two of when the limits are really met, on a server
+// that is asked by a user without any right.
 func TestHoursLeftAreTrue(t *testing.T) {
 	c, stack := collector(t, "96MB")
 	ctx := t.Context()
@@ -84,7 +84,8 @@ func TestHoursLeftAreTrue(t *testing.T) {
 	require.Contains(t, limit.headroomText(), " seconds until max_slot_wal_keep_size")
 }
 
-// requireLoadAloneSaysHours: the first answer of /readyz of a process that only loads names the time left while nobody captures.
+// requireLoadAloneSaysHours: the first answer of /readyz of a process that only loads names the time left while nobody
+// captures.
 func requireLoadAloneSaysHours(t *testing.T, c *Collector) {
 	t.Helper()
 	for _, sql := range []string{
@@ -96,7 +97,7 @@ func requireLoadAloneSaysHours(t *testing.T, c *Collector) {
 	began := time.Now()
 	err := NewCollector(c.Sources).slotCheck().Func(t.Context())
 	require.Less(t, time.Since(began), CheckTime)
-	require.Regexp(t, `^no capture is running \(slot dirtbike is inactive.*\); max_slot_wal_keep_size is met in \d+ seconds\. Try: dirtbike run, or dirtbike capture$`, err.Error())
+	require.Regexp(t, `^no capture is running \(slot dirtbike is inactive.*\); max_slot_wal_keep_size is reached in \d+ seconds\. Try: dirtbike run, or dirtbike capture$`, err.Error())
 }
 
 // measured asks once, as the verb does.
@@ -105,7 +106,7 @@ func measured(t *testing.T, c *Collector) Status {
 	began := time.Now()
 	s, err := c.Measured(t.Context())
 	require.NoError(t, err)
-	require.Less(t, time.Since(began), lookApart+5*time.Second)
+	require.Less(t, time.Since(began), measureTime+5*time.Second)
 	require.NotNil(t, s.WALLeftBytes)
 	require.NotNil(t, s.WALLeftHours, "%d bytes left", *s.WALLeftBytes)
 	return s

@@ -15,14 +15,17 @@ func metric(name, help string, labels ...string) *prometheus.Desc {
 
 // The metrics of the pipeline as a whole. Base units; the only label is a table's name.
 var (
-	metricUp          = metric("status_up", "1 if Postgres and ClickHouse could both be asked; otherwise only the slot's metrics are there, if Postgres answered.")
-	metricLagBytes    = metric("lag_bytes", "How far Postgres' log reaches beyond what ClickHouse is complete up to, in bytes.")
-	metricLagSeconds  = metric("lag_seconds", "Age of the commit time ClickHouse is complete up to, in seconds; 0 without lag.")
-	metricRetained    = metric("slot_retained_wal_bytes", "Log that Postgres keeps for the slot, in bytes.")
-	metricSafe        = metric("slot_safe_wal_bytes", "Log that may still be written before the slot is lost, in bytes; absent without max_slot_wal_keep_size.")
-	metricLimit       = metric("slot_limit_wal_bytes", "Log that Postgres may keep for the slot, in bytes: max_slot_wal_keep_size or source.wal_disk, whichever is met first; absent without one.")
-	metricLeft        = metric("slot_left_wal_bytes", "Log that may still be kept for the slot below that limit, in bytes; absent without one.")
-	metricLeftSeconds = metric("slot_left_seconds", "When that limit is met, in seconds from now, at the rate at which the log kept has grown; absent without a limit, while it does not grow, and until the rate is known.")
+	metricUp = metric("status_up", "1 if Postgres and ClickHouse could both be asked; otherwise "+
+		"only the slot's metrics are there, if Postgres answered.")
+	metricLagBytes   = metric("lag_bytes", "How far Postgres' log reaches beyond what ClickHouse is complete up to, in bytes.")
+	metricLagSeconds = metric("lag_seconds", "Age of the commit time ClickHouse is complete up to, in seconds; 0 without lag.")
+	metricRetained   = metric("slot_retained_wal_bytes", "Log that Postgres retains for the slot, in bytes.")
+	metricSafe       = metric("slot_safe_wal_bytes", "Log that may still be written before the slot is lost, in bytes; absent without max_slot_wal_keep_size.")
+	metricLimit      = metric("slot_limit_wal_bytes", "Log that Postgres may retain for the slot, in bytes: "+
+		"max_slot_wal_keep_size or source.wal_disk, the one that is reached first; absent without one.")
+	metricLeft        = metric("slot_left_wal_bytes", "Log that may still be retained for the slot below that limit, in bytes; absent without one.")
+	metricLeftSeconds = metric("slot_left_seconds", "When that limit is reached, in seconds from now, "+
+		"at the rate at which the retained log has grown; absent without a limit, while it does not grow, and until the rate is known.")
 	metricExists      = metric("slot_exists", "1 if the slot is there.")
 	metricLost        = metric("slot_lost", "1 if Postgres has invalidated the slot.")
 	metricActive      = metric("slot_active", "1 while somebody streams from the slot.")
@@ -66,7 +69,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	facts, err := c.read(ctx)
 	out.send(metricUp, number(err == nil))
 	out.send(metricOpen, number(c.Open))
-	if facts.slot.current > 0 { // also while ClickHouse is away: that is when the log piles up
+	if facts.slot.current > 0 { // also while ClickHouse is away: that is when the retained log grows
 		out.send(metricSource, float64(facts.slot.current))
 		out.send(metricExists, number(facts.slot.found))
 	}

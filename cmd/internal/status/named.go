@@ -17,7 +17,7 @@ type Named struct {
 	Published bool
 }
 
-// namedSQL lists what capture would look at, by name; temporary tables are in schemas of Postgres' own.
+// namedSQL lists what capture would consider, by name; temporary tables are in schemas of Postgres' own.
 const namedSQL = `
 SELECT c.oid, n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY n.nspname, c.relname`

@@ -58,9 +58,9 @@ func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts,
 	return f, nil
 }
 
-// dead says why nothing can come through the slot any more, or nothing does at present; nil if all is well. point is what ClickHouse is
-// complete up to, 0 before there is such a point.
-func (f slotFacts) dead(phase string, point cdc.LSN) *cdc.Problem {
+// problem says why no changes can be read from the slot any more, or none are read now; nil if all is well. point is
+// what ClickHouse is complete up to, 0 before there is such a point.
+func (f slotFacts) problem(phase string, point cdc.LSN) *cdc.Problem {
 	switch {
 	case point > 0 && !f.found:
 		return cdc.Failed("slot %s is gone: changes since %s cannot be read", f.name, point).Fix(cdc.ResnapshotAllCommand)

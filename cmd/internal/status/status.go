@@ -17,31 +17,35 @@ import (
 type Status struct {
 	// Phase is none (nothing was started yet), creating, copying or streaming.
 	Phase string `json:"phase"`
-	// LagBytes is how far Postgres' log reaches beyond what ClickHouse is complete up to; null before there is such a point.
+	// LagBytes is how far Postgres' log reaches beyond what ClickHouse is complete up to; null before there is such a
+	// point.
 	LagBytes *int64 `json:"lag_bytes"`
-	// LagSeconds is the age, by Postgres' clock, of the commit time ClickHouse is complete up to; 0 without lag, null before there is such a point.
+	// LagSeconds is the age, by Postgres' clock, of the commit time ClickHouse is complete up to; 0 without lag, null
+	// before there is such a point.
 	LagSeconds *float64 `json:"lag_seconds"`
-	// RetainedWALBytes is how much log Postgres keeps for the slot; null without a slot.
+	// RetainedWALBytes is how much log Postgres retains for the slot; null without a slot.
 	RetainedWALBytes *int64 `json:"retained_wal_bytes"`
-	// WALLimit is the setting that the log kept for the slot meets first: max_slot_wal_keep_size or source.wal_disk; empty without one.
+	// WALLimit is the setting that the log retained for the slot reaches first: max_slot_wal_keep_size or
+	// source.wal_disk; empty without one.
 	WALLimit string `json:"wal_limit"`
-	// WALLeftBytes is how much more log can be kept; null without a limit.
+	// WALLeftBytes is how much more log can be retained; null without a limit.
 	WALLeftBytes *int64 `json:"wal_left_bytes"`
-	// WALLeftHours is in how many hours none is left, at the rate at which the log kept has grown; null without a limit, while it does
-	// not grow (or would last more than a year), or as long as the rate is not known.
+	// WALLeftHours is in how many hours none is left, at the rate at which the retained log has grown; null without a
+	// limit, while it does not grow (or would last more than a year), or as long as the rate is not known.
 	WALLeftHours *float64 `json:"wal_left_hours"`
-	// Kafka says that no broker answers, or that the brokers refuse the login, what is safe and what to do; absent if one answers.
+	// Kafka says that no broker answers, or that the brokers refuse the login, what is safe and what to do; absent if
+	// one answers.
 	Kafka string `json:"kafka,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
-	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well. They are for people: the JSON
-	// form has Kafka, and retained_wal_bytes is null without a slot.
+	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well. They are for
+	// people: the JSON form has Kafka, and retained_wal_bytes is null without a slot.
 	kafka, capture *cdc.Problem
 	// inactive says since when nobody reads the slot and what that costs, if that is all that is wrong with it.
 	inactive string
 }
 
-// withHeadroom adds how much log can be kept, and for how long.
+// withHeadroom adds how much more log can be retained, and for how long.
 func (s Status) withHeadroom(f forecast) Status {
 	if f.limit == "" {
 		return s
@@ -54,7 +58,7 @@ func (s Status) withHeadroom(f forecast) Status {
 	return s
 }
 
-// headroomText says in words how much log can be kept, and for how long; "" without a limit.
+// headroomText says how much more log can be retained, and for how long; "" without a limit.
 func (s Status) headroomText() string {
 	switch {
 	case s.WALLimit == "":
@@ -65,8 +69,8 @@ func (s Status) headroomText() string {
 	return " · " + hours(time.Duration(*s.WALLeftHours*float64(time.Hour))) + " until " + s.WALLimit
 }
 
-// Problems are what keeps ClickHouse from being equal to Postgres, none if it is: no broker answers, nobody reads the slot, there is no
-// table, or one is not exact.
+// Problems are what keeps ClickHouse from being equal to Postgres, none if it is: no broker answers, nobody reads the
+// slot, there is no table, or one is not exact.
 func (s Status) Problems() (problems []*cdc.Problem) {
 	empty := cdc.Failed("ClickHouse has no table yet").Fix("dirtbike run, then dirtbike wait")
 	if len(s.Tables) > 0 {
@@ -108,8 +112,9 @@ func (s Status) inexact() *cdc.Problem {
 type TableStatus struct {
 	// Table is "schema.table", the source's names.
 	Table string `json:"table"`
-	// Phase is copying, streaming, quarantined, new (source.tables names it, but the running capture has not seen it, since it was
-	// created later) or excluded (source.tables no longer names it, or it was dropped: its view stays as it was).
+	// Phase is copying, streaming, quarantined, new (source.tables names it, but the running capture has not seen it,
+	// since it was created later) or excluded (source.tables no longer names it, or it was dropped: its view stays as
+	// it was).
 	Phase string `json:"phase"`
 	// Rows that its view shows; while copying, rows copied so far.
 	Rows int64 `json:"rows"`
@@ -119,7 +124,8 @@ type TableStatus struct {
 	DeadLetters int64 `json:"dead_letters"`
 	// Reason says why the table is quarantined, new or excluded, or empty: the text of problems. It holds no row value.
 	Reason string `json:"reason"`
-	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text is in `_inexact`.
+	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text is in
+	// `_inexact`.
 	Inexact map[string]int64 `json:"inexact,omitempty"`
 	// problems are what Reason says: one for each leg.
 	problems []*cdc.Problem

@@ -88,8 +88,8 @@ func age(seconds *float64) string {
 	return (time.Duration(*seconds) * time.Second).String()
 }
 
-// writeTables writes the tables with their notes beside them; or with the notes below, where they are too long for that; or as a list,
-// where the names alone are.
+// writeTables writes the tables with their notes beside them; or with the notes below, where they are too long for
+// that; or as a list, where the names alone are.
 func (s Status) writeTables(w io.Writer, width int) error {
 	for _, text := range []string{s.rendered(true), s.rendered(false) + s.notes(width)} {
 		rendered, _, _ := strings.Cut(text, "\n") // the first line is as wide as any of the table

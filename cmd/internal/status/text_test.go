@@ -43,8 +43,8 @@ public.visits
     Try: that
 `
 
-// TestTablesFitTheirPage: notes go below where they are too long, everything becomes a list where the table itself is too wide, and a
-// command is never broken.
+// TestTablesFitTheirPage: notes go below where they are too long, everything becomes a list where the table itself is
+// too wide, and a command is never broken.
 func TestTablesFitTheirPage(t *testing.T) {
 	s := sample()
 	s.Tables[0].Inexact = map[string]int64{"due": 2}

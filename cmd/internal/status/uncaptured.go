@@ -9,8 +9,8 @@ import (
 	"dirtbike/cdc/capture"
 )
 
-// withUncaptured adds the tables that source.tables names and that nobody has spoken of yet, in the order of the names. One that
-// is published already has been taken on by a capture whose word has not reached ClickHouse.
+// withUncaptured adds the tables that source.tables names and that nothing is known of yet, in the order of the names.
+// One that is published already is captured: what capture says of it has not reached ClickHouse.
 func withUncaptured(tables []TableStatus, named []Named, capture capture.Status) []TableStatus {
 	follows := capture.Phase == cdc.PhaseStreaming && len(capture.Tables) > 0 // then it has named all that it captures
 	captured := len(tables)
@@ -28,11 +28,11 @@ func withUncaptured(tables []TableStatus, named []Named, capture capture.Status)
 	return tables
 }
 
-// uncaptured says of a new table, or of several, that nobody captures them.
+// uncaptured begins what is said of new tables.
 const uncaptured = "not captured"
 
-// NotCaptured says of a new table why it is not captured, and what to do: only a restart looks at it. known says that the obstacle was
-// asked for, so that a nil one means that only the restart is missing.
+// NotCaptured says of a new table why it is not captured, and what to do: only a restart considers it. known says that
+// the obstacle was asked for, so that a nil one means that only the restart is missing.
 func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
 	const restart = "restart capture to copy it"
 	p := cdc.Failed(uncaptured)
@@ -45,13 +45,14 @@ func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
 	return p.Fix(restart).Fix("dirtbike check, which says what keeps it out")
 }
 
-// explained gives each new table its reason: what keeps it out now, or else what the capture in this process said when it started.
+// explained gives each new table its reason: what keeps it out now, or else what the capture in this process said when
+// it started.
 func (c *Collector) explained(ctx context.Context, s Status) Status {
 	isNew := func(t TableStatus) bool { return t.Phase == notCaptured }
 	if !slices.ContainsFunc(s.Tables, isNew) {
 		return s
 	}
-	obstacles, known := c.keepOut(ctx)
+	obstacles, known := c.readObstacles(ctx)
 	for i := range s.Tables {
 		t := &s.Tables[i]
 		if !isNew(*t) {
@@ -66,8 +67,9 @@ func (c *Collector) explained(ctx context.Context, s Status) Status {
 	return s
 }
 
-// keepOut asks what keeps tables out, and keeps the answer for obstaclesCache; known is false if it cannot be asked.
-func (c *Collector) keepOut(ctx context.Context) (obstacles map[string]*cdc.Problem, known bool) {
+// readObstacles asks why tables are not captured, and keeps the answer for obstaclesCache; known is false if it cannot
+// be asked.
+func (c *Collector) readObstacles(ctx context.Context) (obstacles map[string]*cdc.Problem, known bool) {
 	if c.Obstacles == nil {
 		return nil, false
 	}
@@ -76,7 +78,7 @@ func (c *Collector) keepOut(ctx context.Context) (obstacles map[string]*cdc.Prob
 	if o := &c.obstacles; o.at.IsZero() || time.Since(o.at) > obstaclesCache {
 		found, err := Within(ctx, c.Obstacles)
 		if ctx.Err() != nil {
-			return nil, false // the asker gave up
+			return nil, false // the caller gave up
 		}
 		o.found, o.known, o.at = found, err == nil, time.Now() // what is wrong with Postgres the other questions say
 	}

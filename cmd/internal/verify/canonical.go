@@ -20,8 +20,8 @@ const (
 	nulled              // as NULL, with the exact text beside it; Avro cannot hold it
 )
 
-// canonical appends the canonical text of a value, given as Postgres' text, to dst. expression.go makes the same text in
-// ClickHouse. Its errors name no value.
+// canonical appends the canonical text of a value, given as Postgres' text, to dst. expression.go makes the same text
+// in ClickHouse. Its errors name no value.
 type canonical func(dst, text []byte) ([]byte, form, error)
 
 // errForm says that a text does not have its type's form.

@@ -9,7 +9,8 @@ import (
 	"dirtbike/schemas/pgtext"
 )
 
-// expression gives the ClickHouse expression that makes the canonical text of x, a value of the type's column that is not NULL.
+// expression gives the ClickHouse expression that makes the canonical text of x, a value of the type's column that is
+// not NULL.
 func expression(t *schemas.Type, x string) string {
 	switch t.Kind {
 	case schemas.KindBool:
@@ -86,7 +87,7 @@ func keyValue(t *schemas.Type, s string) string {
 	panic("verify: " + t.Kind.String() + " in a key")
 }
 
-// keyText turns the canonical text of a key column back into Postgres' text of it; no policy stands between the two.
+// keyText turns the canonical text of a key column back into Postgres' text of it; no policy is between the two.
 func keyText(t *schemas.Type, f field) (string, error) {
 	if f.exact != "" {
 		return f.exact, nil

@@ -9,8 +9,8 @@ import (
 	"dirtbike/cmd/internal/wait"
 )
 
-// extras walks ClickHouse's keys and finds those that Postgres does not have. Keys are in no common order, so that this is a
-// pass of its own.
+// extras walks ClickHouse's keys and finds those that Postgres does not have. Keys are in no common order, so that this
+// is a pass of its own.
 func (r *run) extras(ctx context.Context) error {
 	ended, err := r.control.InsertLSN(ctx)
 	if err != nil {
@@ -102,9 +102,10 @@ func (r *run) rawKeys(keys []string) ([][]string, error) {
 	return out, nil
 }
 
-// unseen finds keys under a policy that no chunk held: no statement can ask Postgres for them. Such a key counts if it is
-// still there once ClickHouse is complete up to the end of the pass, and its version is older than the pass: then Postgres
-// had no such row, or had deleted it, while the chunks were read. Rows made during the pass are left to the next one.
+// unseen finds keys under a policy that no chunk held: no statement can ask Postgres for them. Such a key counts if it
+// is still there once ClickHouse is complete up to the end of the pass, and its version is older than the pass: then
+// Postgres had no such row, or had deleted it, while the chunks were read. Rows made during the pass are left to the
+// next one.
 func (r *run) unseen(ctx context.Context, keys []string, ended cdc.LSN) error {
 	var missing []string
 	for _, key := range keys {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKeysOfEveryKind has a key of all kinds that may be in one: one row is equal, one is missing in ClickHouse, and one is
-// there alone, with a label that Postgres does not know.
+// TestKeysOfEveryKind has a key of all kinds that may be in one: one row is equal, one is missing in ClickHouse, and
+// one is there alone, with a label that Postgres does not know.
 func TestKeysOfEveryKind(t *testing.T) {
 	c := newClinic(t)
 	c.source("CREATE TYPE mood AS ENUM ('well')")

@@ -61,7 +61,7 @@ func (c *clinic) source(sql string) {
 	require.NoError(c.t, err, sql)
 }
 
-// sink runs a statement on ClickHouse; DB stands for the database's name.
+// sink runs a statement on ClickHouse; DB is replaced by the database's name.
 func (c *clinic) sink(sql string) {
 	c.t.Helper()
 	sql = strings.NewReplacer("DB_raw", c.database+"_raw", "DB", c.database).Replace(sql)

@@ -11,8 +11,8 @@ import (
 // errInexact says that a table cannot be compared now.
 var errInexact = errors.New("the table is not exact")
 
-// passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so that
-// an idle log gets there. A table that is not exact is errInexact.
+// passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so
+// that an idle log gets there. A table that is not exact is errInexact.
 func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.Position, error) {
 	watch, nudged := wait.CaptureWatch{Slot: v.Slot}, false
 	var at wait.Position
@@ -40,7 +40,8 @@ func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.
 		if err := watch.Nobody(); err != nil {
 			return at, err
 		}
-		return at, cdc.Failed("table %s is complete up to %s, not yet up to %s, after %s", table, at.LSN, lsn, v.Timeout).Of(wait.ErrBehind).Fix("dirtbike status")
+		return at, cdc.Failed("table %s is complete up to %s, not yet up to %s, after %s", table, at.LSN, lsn, v.Timeout).
+			Of(wait.ErrBehind).Fix("dirtbike status")
 	}
 	return at, err
 }

@@ -12,9 +12,10 @@ type plan struct {
 	rel     *schemas.Relation
 	table   *schemas.Table
 	columns []column
-	// ordered says that the key consists of integers, which both servers order alike: then chunks are ranges on both sides.
+	// ordered says that the key consists of integers, which both servers order alike: then chunks are ranges on both
+	// sides.
 	ordered bool
-	// hashed says that a policy stands between Postgres' key and ClickHouse's: a key of ClickHouse cannot be looked up in Postgres.
+	// hashed says that a policy changes the key: a key of ClickHouse cannot be looked up in Postgres.
 	hashed bool
 	// capped says that some column is shown as a year that moves with the calendar.
 	capped bool
@@ -100,8 +101,8 @@ func (p *plan) appendRow(dst []byte, values [][]byte, earliest int64) ([]byte, e
 
 var nullText = []byte("NULL")
 
-// append appends a column's field: 'N' for NULL, else the value; '!' and the exact text follow if the value is inexact. earliest
-// is the earliest year the view shows.
+// append appends a column's field: 'N' for NULL, else the value; '!' and the exact text follow if the value is inexact.
+// earliest is the earliest year the view shows.
 func (c *column) append(dst, text []byte, earliest int64) (_ []byte, err error) {
 	if text == nil {
 		if c.Type.Kind == schemas.KindArray {

@@ -97,7 +97,7 @@ func (c *clinic) copyRows(rel *schemas.Relation) {
 	c.sink("INSERT INTO DB_raw." + rel.Name + "__g2 VALUES " + strings.Join(values, ", "))
 }
 
-// damage is a difference: %s stands for the table. What Postgres is told, ClickHouse never hears of.
+// damage is a difference: %s is the table's place. What changes in Postgres does not reach ClickHouse.
 type damage struct {
 	source, sink         string
 	rowsSource, rowsSink int64

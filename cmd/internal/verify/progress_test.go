@@ -12,11 +12,11 @@ import (
 func TestProgressLinesAreFew(t *testing.T) {
 	var out strings.Builder
 	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
-	p := &progress{w: &out, now: func() time.Time { return now }, told: now}
+	p := &progress{w: &out, now: func() time.Time { return now }, printed: now}
 	at := func(seconds float64, table string, rows int64) string {
 		out.Reset()
 		now = now.Add(time.Duration(seconds * float64(time.Second)))
-		p.tell(table, rows)
+		p.show(table, rows)
 		return out.String()
 	}
 	require.Empty(t, at(0, "public.a", 20_000))

@@ -16,7 +16,7 @@ type reader struct {
 	*plan
 	*wait.Source
 	list, from, order string
-	// keyTypes are the names of the key columns' types, without typmod and beneath domains.
+	// keyTypes are the names of the key columns' types, without typmod; of a domain, its base type.
 	keyTypes []string
 }
 
@@ -45,7 +45,7 @@ func (r *reader) name(c *column) string {
 	return "t." + pgx.Identifier{r.rel.Columns[c.Source].Name}.Sanitize()
 }
 
-// chunk reads up to limit rows behind the key after, whose texts are nil at the beginning.
+// chunk reads up to limit rows whose keys are above after, which is nil at the beginning.
 func (r *reader) chunk(ctx context.Context, after [][]byte, limit int, row func(values [][]byte) error) error {
 	sql := "SELECT " + r.list + " FROM " + r.from
 	var oids []uint32
@@ -61,8 +61,8 @@ func (r *reader) chunk(ctx context.Context, after [][]byte, limit int, row func(
 	return r.Query(ctx, sql, after, oids, row)
 }
 
-// lookup reads the rows of these keys, or only their key columns; each key is a list of texts in key order. Keys without a
-// row give none.
+// lookup reads the rows of these keys, or only their key columns; each key is a list of texts in key order. Keys
+// without a row give none.
 func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row func(values [][]byte) error) error {
 	const textArrayOID = 1009
 	names, wants, arrays := make([]string, len(r.keyTypes)), make([]string, len(r.keyTypes)), make([]string, len(r.keyTypes))

@@ -20,7 +20,7 @@ type reread struct {
 //	A = the log's position; read Postgres; B = the log's position
 //	wait until ClickHouse is complete up to B; read ClickHouse, with the version of the key's newest row
 //	the rows are equal                         → no difference
-//	the version lies at or behind A            → it changed meanwhile: read again
+//	the version is at or after A                → it changed meanwhile: read again
 //	the version lies before A, twice alike     → a difference
 //
 // Twice, because a commit is in the log, and may be in ClickHouse, a little before Postgres shows it to others.

@@ -19,7 +19,8 @@ import (
 type Report struct {
 	// Equal says that every table is.
 	Equal bool `json:"equal"`
-	// Epoch and LSN ("16/B374D848") are the source's position when its last chunk was read; ClickHouse was complete up to it.
+	// Epoch and LSN ("16/B374D848") are the source's position when its last chunk was read; ClickHouse was complete up
+	// to it.
 	Epoch uint32 `json:"epoch"`
 	LSN   string `json:"lsn"`
 	// Tables in the order of their names; never null.
@@ -30,8 +31,8 @@ type Report struct {
 type TableReport struct {
 	// Table is "schema.table", the source's names.
 	Table string `json:"table"`
-	// RowsSource and RowsSink are the rows read on each side. Chunks are read at different moments, so in a table that is
-	// being written to they may differ although it is equal.
+	// RowsSource and RowsSink are the rows read on each side. Chunks are read at different moments, so in a table that
+	// is being written to they may differ although it is equal.
 	RowsSource int64 `json:"rows_source"`
 	RowsSink   int64 `json:"rows_sink"`
 	// Equal is false also for a table that is not exact and therefore could not be compared.
@@ -105,7 +106,7 @@ func tables(n int) string {
 	return fmt.Sprintf("%d tables", n)
 }
 
-// Err is nil if every table is equal; otherwise it tells a difference from tables that could not be compared.
+// Err is nil if every table is equal; otherwise it distinguishes a difference from tables that could not be compared.
 func (r Report) Err() error {
 	differ, uncompared, _ := r.counts()
 	switch {

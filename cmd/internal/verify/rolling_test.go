@@ -47,8 +47,8 @@ type outcome struct {
 	err    error
 }
 
-// TestRowsThatChangeMeanwhileAreNoDifference holds complete_up_to back until verify waits for it: it has read the old rows.
-// Then one row changes on both sides, one in ClickHouse alone (verify's Postgres is read anew later), one is deleted and
+// TestRowsThatChangeMeanwhileAreNoDifference holds complete_up_to back until verify waits for it: it has read the old
+// rows. Then one row changes on both sides, one in ClickHouse alone (Postgres is read again later), one is deleted and
 // one is made.
 func TestRowsThatChangeMeanwhileAreNoDifference(t *testing.T) {
 	for _, name := range []string{"integer", "text", "hashed"} {

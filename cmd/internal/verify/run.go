@@ -11,8 +11,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// run compares one table: a goroutine reads chunks from Postgres, ahead of the one that waits for ClickHouse and compares.
-// Each has its own plan, since plans hold scratch memory.
+// run compares one table: a goroutine reads chunks from Postgres, ahead of the one that waits for ClickHouse and
+// compares. Each has its own plan, since plans hold scratch memory.
 type run struct {
 	*verifier
 	name   string
@@ -86,8 +86,8 @@ func (r *run) run(ctx context.Context) (err error) {
 	return r.extras(ctx)
 }
 
-// chunkRows is larger where keys are looked up: ClickHouse's index is sparse, so that a lookup of scattered keys reads most
-// of the table, however few they are.
+// chunkRows is larger where keys are looked up: ClickHouse's index is sparse, so that a lookup of scattered keys reads
+// most of the table, however few they are.
 func (r *run) chunkRows() int {
 	if r.sink.ordered {
 		return r.ChunkRows
@@ -147,7 +147,7 @@ func (r *run) pause(ctx context.Context, rows int) error {
 
 // chunk holds rows of Postgres that follow each other in the order of the key.
 type chunk struct {
-	// after is the key behind which the chunk begins, nil for the first; to that of its last row.
+	// after is the key after which the chunk begins, nil for the first; to is that of its last row.
 	after, to [][]byte
 	rows      []row
 	text      []byte
@@ -157,7 +157,7 @@ type chunk struct {
 	full, last bool
 }
 
-// row says where a row stands in chunk.text: text[raw:key] is Postgres' key, text[key:row] the canonical key, text[row:end]
+// row says where a row is in chunk.text: text[raw:key] is Postgres' key, text[key:row] the canonical key, text[row:end]
 // the canonical row.
 type row struct{ raw, key, row, end int }
 
@@ -208,7 +208,7 @@ type candidate struct {
 	key string
 }
 
-// rawFromKey fills in Postgres' text of a key that came from ClickHouse; no policy stands between the two.
+// rawFromKey fills in Postgres' text of a key that came from ClickHouse; no policy is between the two.
 func (r *run) rawFromKey(key string) (candidate, error) {
 	parts, err := fields(key)
 	if err != nil {

@@ -21,7 +21,8 @@ type sink struct {
 	conn     driver.Conn
 	database string
 	view     string
-	// key, row: expressions of the canonical texts; names: the key columns; values: expressions of a key from texts k0, k1, …
+	// key, row: expressions of the canonical texts; names: the key columns; values: expressions of a key from texts k0,
+	// k1, …
 	key, row, names, values string
 }
 
@@ -117,7 +118,8 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]wait.Pos
 	if err != nil {
 		return nil, err
 	}
-	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(_version), 96)), toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " +
+	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(_version), 96)), " +
+		"toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " +
 		storage + " WHERE " + where + " GROUP BY dirtbike_key"
 	out := map[string]wait.Position{}
 	return out, s.query(ctx, sql, func(rows driver.Rows) error {

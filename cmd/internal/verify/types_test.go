@@ -10,7 +10,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// typeCases are values on both sides: Postgres' literal, ClickHouse's, and what stands in _inexact ("" for nothing).
+// typeCases are values on both sides: Postgres' literal, ClickHouse's, and what is in _inexact ("" for nothing).
 var typeCases = []struct {
 	column, typ string
 	values      [][3]string
@@ -57,7 +57,8 @@ var typeCases = []struct {
 	{"ae", "mood[]", [][3]string{{`'{"so so"}'`, "['so so']", ""}}},
 }
 
-// TestEveryTypeIsComparedExactly holds each value against its own counterpart (equal) and against its neighbour's (different).
+// TestEveryTypeIsComparedExactly holds each value against its own counterpart (equal) and against its neighbour's
+// (different).
 func TestEveryTypeIsComparedExactly(t *testing.T) {
 	c := newClinic(t)
 	c.source("CREATE TYPE mood AS ENUM ('so so', 'well')")
@@ -93,7 +94,7 @@ func TestEveryTypeIsComparedExactly(t *testing.T) {
 	}
 	require.True(t, report.Equal)
 
-	for _, tc := range typeCases { // now every value meets the next one's
+	for _, tc := range typeCases { // now every value is compared with the next one's
 		c.source("UPDATE " + tc.column + " SET id = -id")
 		c.source("UPDATE " + tc.column + " SET id = -id % (SELECT count(*) FROM " + tc.column + ") + 1")
 	}

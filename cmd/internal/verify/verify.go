@@ -31,7 +31,7 @@ type Options struct {
 	Prefix   string
 	// Refused tables cannot be compared: why, by "schema.table". They are reported, too.
 	Refused map[string]string
-	// Slot from which capture reads, to say so if nobody does; "" looks for none.
+	// Slot from which capture reads, to say if no capture runs; "" does not check that.
 	Slot string
 	// ChunkRows are compared at once. Default 20,000.
 	ChunkRows int
@@ -41,7 +41,7 @@ type Options struct {
 	Epoch uint32
 	// Timeout is how long to wait for ClickHouse to be complete up to a position. Default 60 s.
 	Timeout time.Duration
-	// OnProgress is told after each chunk; nil is silent. It must not block.
+	// OnProgress is called after each chunk; nil is silent. It must not block.
 	OnProgress func(Progress)
 	Log        *zap.Logger
 }
@@ -78,9 +78,9 @@ type verifier struct {
 	limit            *rate.Limiter
 }
 
-// Run compares the tables one after the other. The report is complete if the error is nil; ErrNothingCompared if no table
-// could be compared, ErrBehind if ClickHouse did not follow in time, ErrNobody if no capture runs, ErrUnreachable if a server went away. Both servers are
-// only read, but for logical messages that dirtbike alone reads.
+// Run compares the tables one after the other. The report is complete if the error is nil; ErrNothingCompared if no
+// table could be compared, ErrBehind if ClickHouse did not follow in time, ErrNobody if no capture runs, ErrUnreachable
+// if a server went away. Both servers are only read, except for logical messages that dirtbike alone reads.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.defaults()
 	v := &verifier{Options: o, complete: wait.CompleteUpTo{Ledger: ledger.New(o.ClickHouse, o.Database)}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
@@ -91,8 +91,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return v.tables(ctx)
 }
 
-// connect opens what is not open: pgconn closes a connection whose query was given up, as when a table turns out not to be
-// exact while its next chunk is being read.
+// connect opens what is not open: pgconn closes a connection whose query was given up, as when a table turns out not to
+// be exact while its next chunk is being read.
 func (v *verifier) connect(ctx context.Context) (err error) {
 	for _, s := range []**wait.Source{&v.reading, &v.control} {
 		if *s != nil && !(*s).Conn.IsClosed() {

@@ -15,7 +15,7 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// TestNobodyCaptures: whoever waits is told so, after a grace at the latest, and not while a capture is there.
+// TestNobodyCaptures: a wait ends with that after a grace at the latest, and not while a capture is there.
 func TestNobodyCaptures(t *testing.T) {
 	c := newClinic(t)
 	c.complete("", 1, 1)
@@ -85,7 +85,7 @@ func TestReportIsInTheOrderOfNames(t *testing.T) {
 	require.Equal(t, []string{"public.a", "public.b", "public.c"}, names)
 }
 
-// TestRefusedLogins end a wait at once: asking again mends nothing.
+// TestRefusedLogins end a wait at once: asking again does not help.
 func TestRefusedLogins(t *testing.T) {
 	refused := wait.ClickHouseError(&clickhouse.Exception{Code: 516, Message: "canary"})
 	require.ErrorIs(t, refused, cdc.ErrRefused)

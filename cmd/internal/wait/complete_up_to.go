@@ -14,7 +14,8 @@ type CompleteRow struct {
 	Exact bool
 }
 
-// CompleteUpTo reads the view complete_up_to and the quarantine beside it, for those who wait. It is safe for concurrent use.
+// CompleteUpTo reads the view complete_up_to and the quarantine beside it, for those who wait. It is safe for
+// concurrent use.
 type CompleteUpTo struct{ Ledger *ledger.Ledger }
 
 // Read gives the rows by table; none where load has never run.

@@ -15,8 +15,8 @@ import (
 // Source is a connection to Postgres. It is not safe for concurrent use.
 type Source struct{ Conn *pgconn.PgConn }
 
-// Connect opens a connection whose text form of values is fixed and whose transactions are REPEATABLE READ. Commits of its
-// own wait for no standby.
+// Connect opens a connection whose text form of values is fixed and whose transactions are REPEATABLE READ. Commits of
+// its own wait for no standby.
 func Connect(ctx context.Context, url string) (*Source, error) {
 	conn, err := postgres.Login{URL: url, Name: postgres.MonitorName, Settings: map[string]string{
 		"default_transaction_isolation": "repeatable read", "synchronous_commit": "local",
@@ -27,10 +27,11 @@ func Connect(ctx context.Context, url string) (*Source, error) {
 	return &Source{conn}, nil
 }
 
+// Close ends the connection.
 func (s *Source) Close(ctx context.Context) { _ = s.Conn.Close(ctx) } // nothing is open on it
 
-// Query runs a statement with parameters in text form and calls row with each row's text; a nil value is NULL. The values
-// are valid during the call only.
+// Query runs a statement with parameters in text form and calls row with each row's text; a nil value is NULL. The
+// values are valid during the call only.
 func (s *Source) Query(ctx context.Context, sql string, params [][]byte, oids []uint32, row func(values [][]byte) error) error {
 	result := s.Conn.ExecParams(ctx, sql, params, oids, nil, nil)
 	var failed error
@@ -63,7 +64,7 @@ func (s *Source) Text(ctx context.Context, sql string) (out string, err error) {
 	return out, err
 }
 
-// InsertLSN is where the next record of the log will stand.
+// InsertLSN is where the next record of the log will be written.
 func (s *Source) InsertLSN(ctx context.Context) (cdc.LSN, error) {
 	at, err := s.Text(ctx, "SELECT pg_current_wal_insert_lsn()")
 	if err != nil {
@@ -72,7 +73,8 @@ func (s *Source) InsertLSN(ctx context.Context) (cdc.LSN, error) {
 	return cdc.ParseLSN(at)
 }
 
-// EmitMessage commits a logical message, so that an idle log ends behind every position read before. It gives the message's own.
+// EmitMessage commits a logical message, so that an idle log ends after every position read before. It gives the
+// message's own position.
 func (s *Source) EmitMessage(ctx context.Context, content string) (cdc.LSN, error) {
 	at, err := s.Text(ctx, "SELECT pg_logical_emit_message(true, 'dirtbike', "+quoteText(content)+")")
 	if err != nil {

@@ -15,30 +15,31 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Options of WaitComplete.
+// Options of Complete.
 type Options struct {
 	// Source is the URL of the primary; it may hold a password and is never printed.
 	Source     string
 	ClickHouse driver.Conn
 	Database   string
-	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until it
-	// answers; an error that wraps cdc.ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
+	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until
+	// it answers; an error that wraps cdc.ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
-	// Epoch gives the one that capture writes under: what is complete under a former one is not complete. It is asked like Tables,
-	// before anything else. 0, and nil, mean any.
+	// Epoch gives the one that capture writes under: what is complete under a former one is not complete. It is asked
+	// like Tables, before anything else. 0, and nil, mean any.
 	Epoch func(context.Context) (uint32, error)
-	// Slot from which capture reads; "" looks for none.
+	// Slot from which capture reads; "" does not check whether a capture is there.
 	Slot string
 	// Timeout after which it is ErrBehind or cdc.ErrUnreachable; 0 means 60 seconds.
 	Timeout time.Duration
 }
 
 // Complete returns once ClickHouse is complete up to the source's position at the moment of the call and every table is
-// exact (rule 24). On a primary it commits a logical message and waits for its position, since an idle log would never get
-// there; on a standby it waits for what has been replayed.
+// exact (rule 24). On a primary it commits a logical message and waits for its position, since an idle log would never
+// get there; on a standby it waits for what has been replayed.
 //
-// A server that does not answer is asked again until the timeout, which holds whatever a server does. cdc.ErrUnreachable says that
-// none did then; ErrQuarantined ends the wait early, and so does ErrNobody once nobody has captured for 15 seconds.
+// A server that does not answer is asked again until the timeout, which a server that hangs does not delay.
+// cdc.ErrUnreachable says that none did then; ErrQuarantined ends the wait early, and so does ErrNobody once nobody has
+// captured for 15 seconds.
 func Complete(ctx context.Context, o Options) error {
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
@@ -139,20 +140,21 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 	if lacking == "" {
 		return true, nil
 	}
-	return false, w.look(ctx)
+	return false, w.checkCapture(ctx)
 }
 
-// look sees whether somebody captures. A Postgres that is away does not matter here: ClickHouse may still become complete.
-func (w *waiter) look(ctx context.Context) error {
+// checkCapture is an error if no capture runs. A Postgres that is away does not matter here: ClickHouse may still
+// become complete.
+func (w *waiter) checkCapture(ctx context.Context) error {
 	if w.Slot == "" || !w.watch.Due() {
 		return nil
 	}
-	looking, cancel := context.WithTimeout(ctx, watchInterval)
+	checking, cancel := context.WithTimeout(ctx, watchInterval)
 	defer cancel()
-	if err := w.connect(looking); err != nil {
+	if err := w.connect(checking); err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	return w.watch.Check(looking, w.source)
+	return w.watch.Check(checking, w.source)
 }
 
 // connect opens the connection to Postgres if it is not open.
@@ -222,8 +224,8 @@ func (s *Source) target(ctx context.Context) (cdc.LSN, error) {
 	return cdc.ParseLSN(at)
 }
 
-// lack says what is missing, "" if nothing is. inexact names the tables that are not exact, once everything else is complete:
-// before that a new copy may still be to come.
+// lack says what is missing, "" if nothing is. inexact names the tables that are not exact, once everything else is
+// complete: before that a new copy may still be to come.
 func lack(rows map[string]CompleteRow, target Position, tables []string) (what string, inexact []string) {
 	all, known := rows[""]
 	if !known {

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// watchInterval is how often it is looked whether somebody captures.
+	// watchInterval is how often it is checked whether a capture runs.
 	watchInterval = 2 * time.Second
-	// WatchGrace is how long nobody may: a capture that lost its connection, or is restarted, is back earlier.
+	// WatchGrace is how long no capture may run: one that lost its connection, or is restarted, is back earlier.
 	WatchGrace = 15 * time.Second
 )
 
-// CaptureWatch sees whether anybody captures while something waits for what a capture sends. It is not safe for concurrent use.
+// CaptureWatch sees whether a capture runs while something waits for what it sends. It is not safe for concurrent use.
 type CaptureWatch struct {
 	Slot string
-	// last is when it looked, idle since when it has found nobody, zero while somebody is there.
+	// last is when it checked; Idle is since when it has found no capture, zero while there is one.
 	last, Idle time.Time
 	found      bool // the slot exists
 }
@@ -29,10 +29,10 @@ SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) || ' ' ||
   (EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)
    OR ` + postgres.ConnectedSQL + ")"
 
-// Due says that it is time to look again.
+// Due says that it is time for another Check.
 func (w *CaptureWatch) Due() bool { return time.Since(w.last) >= watchInterval }
 
-// Check is an error if nobody has captured for the grace. What Postgres does not answer is no finding.
+// Check is an error if no capture has run for WatchGrace. A Postgres that does not answer proves nothing.
 func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
 	w.last = time.Now()
 	var answer string
@@ -45,7 +45,7 @@ func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
 	switch {
 	case err != nil, answer == "true true", answer == "false true":
 		w.Idle = time.Time{}
-		return nil //nolint:nilerr // whoever waits finds out what is the matter
+		return nil //nolint:nilerr // the caller's own questions say what is wrong
 	case w.Idle.IsZero():
 		w.Idle = w.last
 	}
@@ -56,7 +56,7 @@ func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
 	return w.Nobody()
 }
 
-// Nobody is an error if nobody captured when it looked last, and since when it did so first.
+// Nobody is an error if no capture ran at the last Check.
 func (w *CaptureWatch) Nobody() error {
 	if w.Idle.IsZero() {
 		return nil

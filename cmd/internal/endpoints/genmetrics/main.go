@@ -1,5 +1,5 @@
-// Command genmetrics writes METRICS.md: the table of all metrics. It is run by `go generate ./cmd/internal/endpoints`, in the folder of
-// that package.
+// Command genmetrics writes METRICS.md: the table of all metrics. It is run by `go generate ./cmd/internal/endpoints`,
+// in the folder of that package.
 package main
 
 import (

@@ -28,8 +28,8 @@ registry: {url: "http://localhost:8081"}
 clickhouse: {url: "clickhouse://dirtbike@localhost:9000"}
 `
 
-// metrics wires both legs and lists what they register, ordered by name: also metrics that have no sample before the first
-// table is there.
+// metrics wires both legs and lists what they register, ordered by name: also metrics that have no sample before the
+// first table is there.
 func metrics() ([]metric, error) {
 	c, err := config.Parse("genmetrics", []byte(pipelineYAML))
 	if err != nil {
