@@ -38,13 +38,14 @@ func (a *app) bench() *cobra.Command {
 	flags.DurationVar(&o.For, "for", 20*time.Second, "how long the latency measure writes")
 	flags.StringVar(&o.Engines, "engines", "npm", "where Postgres and ClickHouse come from: npm or path")
 	flags.StringVar(&o.Kafka, "kafka", "apache", "apache, the real one (needs Java 17 and Maven), or kfake")
+	flags.StringVar(&o.Against, "against", "", "program of another build: compare both in turns, instead of measuring against the references")
 	return c
 }
 
 // commandLine gives the verb with the flags that were set and matter.
 func commandLine(c *cobra.Command) []string {
 	line := []string{c.CommandPath()}
-	for _, name := range []string{"only", "pairs", "rows", "tries", "rate", "for", "engines", "kafka"} {
+	for _, name := range []string{"only", "pairs", "rows", "tries", "rate", "for", "engines", "kafka", "against"} {
 		if f := c.Flags().Lookup(name); f.Changed {
 			line = append(line, "--"+name, strings.Trim(f.Value.String(), "[]"))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,8 @@ type Options struct {
 	Engines, Kafka string
 	// Self is this program's file: the product's legs are processes of it where they are measured whole.
 	Self string
+	// Against is the program of another build: both are measured in turns, Pairs times, instead of against the references. Empty = none.
+	Against string
 	// Progress is told what happens; nil = silent.
 	Progress io.Writer
 	// Command is what was typed, for the report.
@@ -86,6 +89,11 @@ func (o *Options) Check() error {
 	case o.For < time.Second:
 		return fmt.Errorf("%w: %s is too short for a 99th percentile. Try: --for 20s", ErrOptions, o.For)
 	}
+	if o.Against != "" {
+		if _, err := exec.LookPath(o.Against); err != nil {
+			return fmt.Errorf("%w: no program of another build: %w. Try: go build -o old-dirtbike ./cmd/dirtbike in its checkout, then --against ./old-dirtbike", ErrOptions, err)
+		}
+	}
 	if o.takes(MeasureStream) {
 		if _, err := findRecvlogical(); err != nil {
 			return err
@@ -115,12 +123,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	r := &run{Options: o, report: &Report{Began: time.Now(), Command: o.Command, Kafka: o.Kafka}}
+	r := &run{Options: o, report: &Report{Began: time.Now(), Command: o.Command, Kafka: o.Kafka, Against: o.Against}}
 	var err error
 	if r.report.Machine, err = thisMachine(); err != nil {
 		return nil, err
 	}
-	err = r.measure(ctx)
+	if o.Against != "" {
+		err = r.compareBuilds(ctx)
+	} else {
+		err = r.measure(ctx)
+	}
 	if ctx.Err() != nil {
 		return nil, errors.New("interrupted: there is no report; everything that was started has been stopped. Try: fewer --pairs and --rows, or --only one measure")
 	}

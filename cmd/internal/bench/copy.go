@@ -8,35 +8,22 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-
-	"github.com/jackc/pgx/v5/pgconn"
+	"dirtbike/cdc/postgres"
 )
 
-// copying is a table with a snapshot that shows all its rows.
-type copying struct {
-	*rowPath
-	snapshot cdc.Snapshot
-}
-
-// copy compares the first copy's row path, from the connection to encoded Avro, one worker, with a client that drains the same COPY
-// into nothing. The server is what limits both, so the ratio lies near 1. It may exceed 1: a reader that always waits makes the
+// copy compares the first copy, from the connection to encoded Avro in the sink's hands, one worker, with a client that drains the same
+// COPY into nothing. The server is what limits both, so the ratio is near 1. It may exceed 1: a reader that always waits makes the
 // server wake it for every few rows.
-func (r *run) copy(ctx context.Context, p *rowPath) (err error) {
-	snapshot, err := p.reader(slotName).TemporarySnapshot(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, snapshot.Close(context.WithoutCancel(ctx))) }()
-	c := &copying{rowPath: p, snapshot: snapshot}
-	comparison := Comparison{
+func (r *run) copy(ctx context.Context, p *rowPath) error {
+	c := Comparison{
 		Measure: MeasureCopy, Table: p.table.name, Rows: p.rows, Least: leastCopy, AllocationsCounted: true,
 		Reference: "COPY … TO STDOUT (FORMAT binary), the same statement over the same connection library, discarded",
-		Product:   "COPY in binary form, decoded, encoded to Avro, one worker",
+		Product:   "first copy of capture as it ships, one worker, COPY in binary form, encoded to Avro, into a sink that discards",
 	}
-	if err := r.alternate(ctx, &comparison, c.drain, c.read); err != nil {
+	if err := r.alternate(ctx, &c, p.drainCopy, p.firstCopy); err != nil {
 		return err
 	}
-	r.tableFacts(p).AvroBytes = p.encoded() / p.rows
+	r.tableFacts(p).AvroBytes = p.bytes / p.rows
 	return nil
 }
 
@@ -48,44 +35,38 @@ func (c *counter) Write(b []byte) (int, error) {
 	return io.Discard.Write(b)
 }
 
-// drain discards the COPY.
-func (c *copying) drain(ctx context.Context) (time.Duration, error) {
+// drainCopy discards the COPY.
+func (p *rowPath) drainCopy(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
-	conn, err := pgconn.Connect(ctx, c.url)
+	conn, err := postgres.Login{URL: p.url}.ConnectPlain(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("connect to Postgres: %w", err)
+		return 0, err
 	}
-	tag, err := conn.CopyTo(ctx, io.Discard, c.source.CopySQL)
+	tag, err := conn.CopyTo(ctx, io.Discard, p.source.CopySQL)
 	took := time.Since(start)
 	if err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))); err != nil {
 		return 0, fmt.Errorf("COPY: %w", err)
 	}
-	if tag.RowsAffected() != c.rows {
-		return 0, fmt.Errorf("COPY gave %d rows of %d", tag.RowsAffected(), c.rows)
+	if tag.RowsAffected() != p.rows {
+		return 0, fmt.Errorf("COPY gave %d rows of %d", tag.RowsAffected(), p.rows)
 	}
 	return took, nil
 }
 
-// read reads the table as a worker of the first copy does, and encodes each row into a reused chunk.
-func (c *copying) read(ctx context.Context, a *allocations) (time.Duration, error) {
-	now := time.Now().UnixMicro()
-	at := c.snapshot.Point()
-	m := cdc.Meta{Position: cdc.Position{Epoch: 1, CommitLSN: at}, LSN: at, Generation: 1, CommitTime: now, Now: now}
-	c.begin()
-	start := time.Now()
-	err := c.snapshot.Copy(ctx, c.source, func(row cdc.Tuple) error {
-		if err := c.encoder.Read(&c.chunk, &m, row); err != nil {
-			return err
-		}
-		c.discard(&m)
-		a.row()
-		return nil
-	})
-	took := time.Since(start)
-	if err == nil && a.rows != c.rows {
-		err = fmt.Errorf("the copy of table %s gave %d rows of %d", c.table.name, a.rows, c.rows)
+// firstCopy is a first start of capture: from the commit after its slot was made to the one that ends the table's copy.
+func (p *rowPath) firstCopy(ctx context.Context, a *allocations) (took time.Duration, err error) {
+	slot := p.nextSlot()
+	defer func() { err = errors.Join(err, p.dropSlot(ctx, slot)) }()
+	name := "public." + p.table.name
+	sink := &discard{from: cdc.PhaseCopying, counted: a, through: func(d *discard) bool { return d.state.Tables[name].Phase == cdc.TableStreaming }}
+	took, err = p.capture(ctx, slot, sink, nil)
+	if err != nil {
+		return 0, err
 	}
-	return took, err
+	if copied := sink.state.Tables[name].Rows; copied != p.rows {
+		return 0, fmt.Errorf("the copy of table %s gave %d rows of %d", p.table.name, copied, p.rows)
+	}
+	return took, nil
 }
 
 // copiedBytes is how many bytes a row of the table has in COPY's binary form, on average.

@@ -43,32 +43,42 @@ const writers = 4
 // latency measures commit → queryable from when a transaction is sent, which is before its commit, to when an answer of the view shows
 // it. The product is one process with both legs and its default settings, its table filled before.
 func (r *run) latency(ctx context.Context, w *whole) error {
+	l, peak, err := r.freshness(ctx, w, r.Self, "latency")
+	if err != nil {
+		return err
+	}
+	r.report.Latency = l
+	r.report.Memory = append(r.report.Memory, Memory{fmt.Sprintf("dirtbike run, first copy of %s rows and %d transactions per second", count(l.Rows), r.Rate), peak})
+	return nil
+}
+
+// freshness is the measure of one build, in a pipeline of that name; peak is the most memory that it had.
+func (r *run) freshness(ctx context.Context, w *whole, binary, name string) (found *Latency, peak int64, err error) {
 	n := int(r.For.Seconds() * float64(r.Rate))
 	f := &freshness{
-		run: r, whole: w, pipeline: pipeline{name: "latency", table: claims(), into: "latency"},
+		run: r, whole: w, pipeline: pipeline{name: name, table: claims(), into: name},
 		base: claims().rows(r.Rows), sent: make([]atomic.Int64, n), seen: make([]time.Duration, n), left: n,
 	}
 	r.say("%s: copying %s rows, then %d transactions at %d per second", MeasureLatency, count(f.base), n, r.Rate)
 	if err := f.fill(ctx, f.pipeline, f.base); err != nil {
-		return err
+		return nil, 0, err
 	}
-	both, err := f.follow(ctx, r.Self, f.pipeline)
+	both, err := f.follow(ctx, binary, f.pipeline)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	err = f.measure(ctx, both)
 	peak, stopErr := both.stop()
-	if err = errors.Join(err, stopErr); err != nil {
-		return fmt.Errorf("measure latency: %w", err)
+	if err = errors.Join(err, stopErr, w.drop(ctx, f.into, f.into+"_raw")); err != nil {
+		return nil, 0, fmt.Errorf("measure latency: %w", err)
 	}
-	r.report.Memory = append(r.report.Memory, Memory{fmt.Sprintf("dirtbike run, first copy of %s rows and %d transactions per second", count(f.base), r.Rate), peak})
 	slices.Sort(f.seen)
-	r.report.Latency = &Latency{
+	found = &Latency{
 		Rate: r.Rate, Achieved: float64(n) / f.ended.Sub(f.began).Seconds(), Transactions: n, Rows: f.base,
 		P50: f.seen[n/2], P99: f.seen[min(n*99/100, n-1)], Max: f.seen[n-1],
 	}
-	r.say("%s: p50 %d ms, p99 %d ms", MeasureLatency, r.report.Latency.P50.Milliseconds(), r.report.Latency.P99.Milliseconds())
-	return nil
+	r.say("%s: p50 %d ms, p99 %d ms", MeasureLatency, found.P50.Milliseconds(), found.P99.Milliseconds())
+	return found, peak, nil
 }
 
 // measure writes and observes until every transaction was seen.

@@ -27,10 +27,9 @@ type loading struct {
 // load compares `dirtbike load` with ClickHouse's Kafka engine on the same topic: from the start of the process, or of the
 // materialized view, to the last row visible.
 func (r *run) load(ctx context.Context, w *whole, t *table) error {
-	l := &loading{run: r, whole: w, pipeline: pipeline{name: t.name, table: t, into: t.name + "_first"}, rows: t.rows(r.Rows)}
-	r.say("filling the topic of table %s with %s rows", t.name, count(l.rows))
-	if err := l.fillTopic(ctx); err != nil {
-		return fmt.Errorf("fill the topic of table %s: %w", t.name, err)
+	l, err := r.newLoading(ctx, w, t)
+	if err != nil {
+		return err
 	}
 	if err := l.tune(ctx); err != nil {
 		return fmt.Errorf("try settings of the Kafka engine on table %s: %w", t.name, err)
@@ -40,13 +39,24 @@ func (r *run) load(ctx context.Context, w *whole, t *table) error {
 		Reference: "ClickHouse's Kafka engine, " + l.fastest.String(),
 		Product:   "dirtbike load with its default settings, start of the process included, into the view",
 	}
-	err := r.alternate(ctx, &c,
-		func(ctx context.Context) (time.Duration, error) { return l.engine(ctx, l.fastest) }, l.product)
+	err = r.alternate(ctx, &c,
+		func(ctx context.Context) (time.Duration, error) { return l.engine(ctx, l.fastest) },
+		func(ctx context.Context, _ *allocations) (time.Duration, error) { return l.loader(ctx, l.Self) })
 	if err != nil {
 		return err
 	}
 	r.report.Memory = append(r.report.Memory, Memory{"dirtbike load, table " + t.name, slices.Max(l.peaks)})
 	return nil
+}
+
+// newLoading fills the topic of a table.
+func (r *run) newLoading(ctx context.Context, w *whole, t *table) (*loading, error) {
+	l := &loading{run: r, whole: w, pipeline: pipeline{name: t.name, table: t, into: t.name + "_first"}, rows: t.rows(r.Rows)}
+	r.say("filling the topic of table %s with %s rows", t.name, count(l.rows))
+	if err := l.fillTopic(ctx); err != nil {
+		return nil, fmt.Errorf("fill the topic of table %s: %w", t.name, err)
+	}
+	return l, nil
 }
 
 // fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that tells what is made of it.
@@ -98,8 +108,8 @@ func (l *loading) same(ctx context.Context, from string) error {
 	return err
 }
 
-// product is one pass of `dirtbike load` into a database of its own, so that it begins at the topic's start.
-func (l *loading) product(ctx context.Context, _ *allocations) (took time.Duration, err error) {
+// loader is one pass of a build's `dirtbike load` into a database of its own, so that it begins at the topic's start.
+func (l *loading) loader(ctx context.Context, binary string) (took time.Duration, err error) {
 	l.passes++
 	p := l.pipeline
 	p.into = fmt.Sprintf("%s_load_%d", l.table.name, l.passes)
@@ -109,7 +119,7 @@ func (l *loading) product(ctx context.Context, _ *allocations) (took time.Durati
 	}
 	defer func() { err = errors.Join(err, l.drop(ctx, p.into, p.into+"_raw")) }()
 	began := time.Now()
-	loader, err := start(ctx, l.Self, "load", config)
+	loader, err := start(ctx, binary, "load", config)
 	if err != nil {
 		return 0, err
 	}

@@ -22,6 +22,8 @@ type Report struct {
 	Tried       []Tried
 	Latency     *Latency // nil: not measured
 	Memory      []Memory
+	Against     string   // the other build's program
+	Builds      []Builds // what both were measured by
 }
 
 // Fact is a name and what is said of it.
@@ -87,6 +89,7 @@ func (r *Report) Write(to io.Writer) error {
 	r.writeMachine(&b)
 	r.writeTables(&b)
 	r.writeComparisons(&b)
+	r.writeBuilds(&b)
 	r.writeTried(&b)
 	r.writeLatency(&b)
 	r.writeMemory(&b)
@@ -155,6 +158,27 @@ func (r *Report) writeComparisons(b *strings.Builder) {
 	for i := range r.Comparisons {
 		c := &r.Comparisons[i]
 		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", c.Measure, c.name(), c.Reference, c.Product)
+	}
+}
+
+func (r *Report) writeBuilds(b *strings.Builder) {
+	if len(r.Builds) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n## Against another build\n\n%s and this build take turns; figures are those of the turn with the median ratio.\n\n"+
+		"| measure | table | figure | other build | this build | ratio | lowest – highest | better is | each turn, in the order they ran |\n|---|---|---|---|---|---|---|---|---|\n", r.Against)
+	for i := range r.Builds {
+		f := &r.Builds[i]
+		turns, better := f.Sorted(), "higher"
+		if f.Lower {
+			better = "lower"
+		}
+		median, each := turns[(len(turns)-1)/2], make([]string, len(f.Turns))
+		for j, t := range f.Turns {
+			each[j] = fmt.Sprintf("%.4g : %.4g", t.Old, t.New)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %.4g | %.4g | **%.3f** | %.3f – %.3f | %s | %s |\n", f.Measure, f.Table, f.Unit, median.Old, median.New, median.Ratio(),
+			turns[0].Ratio(), turns[len(turns)-1].Ratio(), better, strings.Join(each, "; "))
 	}
 }
 

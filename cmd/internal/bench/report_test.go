@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,4 +82,18 @@ func TestPeakMemory(t *testing.T) {
 	require.Greater(t, peak, int64(1<<20))
 	_, err = PeakMemory(-1)
 	require.Error(t, err)
+}
+
+// TestReadPairs: what --against reads of another build's report.
+func TestReadPairs(t *testing.T) {
+	report := &Report{Comparisons: []Comparison{
+		{Measure: MeasureStream, Table: "claims", Form: "binary", Rows: 1, Pairs: []Pair{{Reference: 3 * time.Second, Product: 2 * time.Second}}},
+		{Measure: MeasureCopy, Table: "wide", Rows: 1, Pairs: []Pair{{Reference: time.Second, Product: 4 * time.Second}}},
+	}}
+	var out strings.Builder
+	require.NoError(t, report.Write(&out))
+	const unit = "of the reference's speed"
+	require.Equal(t, map[figure]float64{
+		{measure: MeasureStream, table: "claims, binary", unit: unit}: 1.5, {measure: MeasureCopy, table: "wide", unit: unit}: 0.25,
+	}, readPairs(out.String()))
 }

@@ -4,39 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
-	"dirtbike/cdc/postgres/catalog"
-	"dirtbike/schemas"
+	product "dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 )
 
-// rowPath is a filled table and what the product reads it with: the parts of the row path as the pipeline wires them, without
-// Kafka behind them.
+// rowPath is a filled table, and capture as it ships, with a sink that discards what it gets.
 type rowPath struct {
-	table   *table
-	rows    int64
-	url     string
-	conn    *pgx.Conn
-	source  *cdc.Table
-	tables  *catalog.Tables
-	encoder cdc.TableEncoder
-	chunk   cdc.Chunk
-	sent    int64 // bytes of keys and values encoded
-	slots   int
-	end     cdc.LSN // the log up to here holds the table's rows
+	table  *table
+	rows   int64
+	url    string
+	conn   *pgx.Conn
+	source *cdc.Table // as capture lists it
+	state  cdc.State  // of a capture that stands in front of the table's rows
+	slots  int
+	bytes  int64   // of keys and values in the last pass
+	end    cdc.LSN // the log up to here holds the table's rows
 }
-
-// chunkBytes is the size of the capture loop's chunks.
-const chunkBytes = 1 << 20
 
 // slotName is the slot in front of the table's rows. Each pass over the log reads a copy of it.
 const slotName = "bench"
 
-// newRowPath makes the table's database, a slot and then the rows.
+// newRowPath makes the table's database, lets capture begin, and then fills the table.
 func newRowPath(ctx context.Context, e *engines, t *table, rows int64) (*rowPath, error) {
 	p := &rowPath{table: t, rows: rows, url: e.postgres(t.name)}
 	if err := e.createDatabase(ctx, t.name); err != nil {
@@ -49,15 +46,17 @@ func newRowPath(ctx context.Context, e *engines, t *table, rows int64) (*rowPath
 }
 
 func (p *rowPath) open(ctx context.Context) (err error) {
-	if p.conn, err = pgx.Connect(ctx, p.url); err != nil {
-		return fmt.Errorf("connect to Postgres: %w", err)
+	if p.conn, err = (postgres.Login{URL: p.url, Name: "dirtbike bench"}).Connect(ctx); err != nil {
+		return err
 	}
 	if _, err = p.conn.Exec(ctx, p.table.create()); err != nil {
 		return fmt.Errorf("create table %s: %w", p.table.name, err)
 	}
-	if _, err = p.conn.Exec(ctx, "SELECT pg_create_logical_replication_slot('"+slotName+"', 'pgoutput')"); err != nil {
-		return fmt.Errorf("create a slot: %w", err)
+	first := &discard{from: cdc.PhaseStreaming, through: func(*discard) bool { return true }, counted: newAllocations(0)}
+	if _, err = p.capture(ctx, slotName, first, nil); err != nil {
+		return fmt.Errorf("begin to capture table %s: %w", p.table.name, err)
 	}
+	p.state = *first.state
 	if err = p.table.fill(ctx, p.conn, p.rows); err != nil {
 		return err
 	}
@@ -65,79 +64,105 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 	if err = p.conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&end); err != nil {
 		return fmt.Errorf("ask for the end of the log: %w", err)
 	}
-	if p.end, err = cdc.ParseLSN(end); err != nil {
-		return err
-	}
-	return p.compile(ctx)
+	p.end, err = cdc.ParseLSN(end)
+	return err
 }
 
-// compile wires what a capture would.
-func (p *rowPath) compile(ctx context.Context) error {
-	p.tables = catalog.New(catalog.Options{
-		Login: postgres.Login{URL: p.url}, Prefix: "bench", Partitions: partitions,
-		Selection: everyTable{}, Policies: keepAll{}, Registry: new(countingRegistry),
-	})
-	list, err := p.tables.List(ctx)
+// capture runs capture until the sink has what it waits for, and gives the time that it took. changed may change the tables as they are
+// listed.
+func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, changed func(*cdc.Table)) (time.Duration, error) {
+	c, err := p.config(slot)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if len(list) != 1 {
-		return fmt.Errorf("%d tables where one was made", len(list))
+	list := func(t cdc.Tables) cdc.Tables { return &listing{Tables: t, path: p, changed: changed} }
+	o := product.Options{Config: c, Log: zap.NewNop(), Metrics: prometheus.NewRegistry()}
+	made, release, err := product.CaptureInto(o, new(countingRegistry), sink, list)
+	if err != nil {
+		return 0, err
 	}
-	p.source = list[0]
-	if p.encoder, err = p.tables.Encoder(ctx, p.source); err != nil {
-		return err
+	defer release(context.WithoutCancel(ctx))
+	running, done := context.WithCancel(ctx)
+	defer done()
+	sink.done = done
+	if err := made.Run(running); err != nil {
+		return 0, err
 	}
-	p.chunk.Bytes = make([]byte, 0, chunkBytes+chunkBytes/8)
-	p.chunk.Records = make([]cdc.Record, 0, chunkBytes/64) // more than fit: chunks of the capture loop are reused, too
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	p.bytes = sink.bytes
+	return sink.took()
+}
+
+// config is the product's defaults, but for names and addresses; one worker copies. Nobody asks Kafka, registry and ClickHouse.
+func (p *rowPath) config(slot string) (*config.Config, error) {
+	text := fmt.Sprintf(`source: {url: %s, tables: ["public.%s"], slot: %s, publication: %[2]s, snapshot: {workers: 1}}
+kafka: {brokers: ["nobody:9092"], prefix: bench}
+registry: {url: "http://nobody:8081"}
+clickhouse: {url: "clickhouse://nobody:9000"}
+privacy: {mode: open}
+`, strconv.Quote(p.url), p.table.name, slot)
+	return config.Parse("bench.yaml", []byte(text))
+}
+
+// listing notes what capture lists, and may change it.
+type listing struct {
+	cdc.Tables
+	path    *rowPath
+	changed func(*cdc.Table)
+}
+
+// List implements cdc.Tables.
+func (l *listing) List(ctx context.Context) ([]*cdc.Table, error) {
+	tables, err := l.Tables.List(ctx)
+	for _, t := range tables {
+		if l.changed != nil {
+			l.changed(t)
+		}
+	}
+	if err == nil && len(tables) != 1 {
+		err = fmt.Errorf("%d tables where one was made", len(tables))
+	}
+	if err == nil && l.path.source == nil {
+		l.path.source = tables[0]
+	}
+	return tables, err
+}
+
+// close drops the slot, so that the log of one table is not kept for the passes over another.
+func (p *rowPath) close(ctx context.Context) error {
+	if p.conn == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	return errors.Join(p.dropSlot(ctx, slotName), p.conn.Close(ctx))
+}
+
+// dropSlot removes a slot, once the server has noticed that its reader is gone.
+func (p *rowPath) dropSlot(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	for _, sql := range []string{
+		"SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active AND slot_name = $1",
+		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1",
+	} {
+		if _, err := p.conn.Exec(ctx, sql, name); err != nil {
+			return fmt.Errorf("drop the slot of a pass: %w", err)
+		}
+	}
 	return nil
+}
+
+// nextSlot names the slot of a pass.
+func (p *rowPath) nextSlot() string {
+	p.slots++
+	return fmt.Sprintf("pass_%d", p.slots)
 }
 
 // partitions is the product's default.
 const partitions = 6
-
-// close drops the slot, so that the log of one table is not kept for the passes over another.
-func (p *rowPath) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if p.tables != nil {
-		p.tables.Close(ctx)
-	}
-	if p.conn == nil {
-		return nil
-	}
-	_, err := p.conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '"+slotName+"'")
-	return errors.Join(err, p.conn.Close(ctx))
-}
-
-// reader is the pipeline's own source, over the given slot.
-func (p *rowPath) reader(slot string) *postgres.Source {
-	return postgres.New(postgres.Options{Login: postgres.Login{URL: p.url}, Slot: slot, Publication: p.table.name})
-}
-
-// discard empties the chunk when the capture loop would send it on.
-func (p *rowPath) discard(m *cdc.Meta) {
-	if len(p.chunk.Bytes) >= chunkBytes {
-		p.sent += int64(len(p.chunk.Bytes))
-		p.chunk.Reset()
-		m.Now = time.Now().UnixMicro()
-	}
-}
-
-// begin starts a pass with an empty chunk, and encoded ends it.
-func (p *rowPath) begin()         { p.chunk.Reset(); p.sent = 0 }
-func (p *rowPath) encoded() int64 { return p.sent + int64(len(p.chunk.Bytes)) }
-
-// everyTable captures all there is.
-type everyTable struct{}
-
-func (everyTable) Match(string, string) bool       { return true }
-func (everyTable) Check([]*schemas.Relation) error { return nil }
-
-// keepAll publishes every column as it is.
-type keepAll struct{}
-
-func (keepAll) For(*schemas.Relation, int) (schemas.Transform, bool, error) { return nil, true, nil }
 
 // countingRegistry gives ids and keeps nothing.
 type countingRegistry struct{ last int }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// stream compares the stream's row path, from the connection to encoded Avro, with pg_recvlogical, which drains the same log over
-// TCP into nothing.
+// stream compares capture behind a slot, from the connection to encoded Avro in the sink's hands, with pg_recvlogical, which drains the
+// same log over TCP into nothing.
 func (r *run) stream(ctx context.Context, p *rowPath) error {
 	tool, err := findRecvlogical()
 	if err != nil {
@@ -23,7 +24,7 @@ func (r *run) stream(ctx context.Context, p *rowPath) error {
 		c := Comparison{
 			Measure: MeasureStream, Table: p.table.name, Form: formName(binary), Rows: p.rows, Least: leastStream, AllocationsCounted: true,
 			Reference: "pg_recvlogical -P pgoutput -o proto_version=1, over TCP, into " + os.DevNull,
-			Product:   "replication connection in " + formName(binary) + " form, decoded, encoded to Avro, one goroutine",
+			Product:   "capture as it ships, stream in " + formName(binary) + " form, encoded to Avro, into a sink that discards",
 		}
 		err := r.alternate(ctx, &c,
 			func(ctx context.Context) (time.Duration, error) { return p.drain(ctx, tool) },
@@ -31,7 +32,7 @@ func (r *run) stream(ctx context.Context, p *rowPath) error {
 		if err != nil {
 			return err
 		}
-		r.tableFacts(p).AvroBytes = p.encoded() / p.rows
+		r.tableFacts(p).AvroBytes = p.bytes / p.rows
 	}
 	return nil
 }
@@ -65,32 +66,18 @@ func findRecvlogical() (string, error) {
 	return path, nil
 }
 
-// slot copies the slot for one pass; drop removes the copy, once the server has noticed that its reader is gone.
-func (p *rowPath) slot(ctx context.Context) (name string, drop func() error, err error) {
-	p.slots++
-	name = fmt.Sprintf("pass_%d", p.slots)
-	_, err = p.conn.Exec(ctx, "SELECT pg_copy_logical_replication_slot('"+slotName+"', '"+name+"')")
-	if err != nil {
+// copySlot copies the slot for one pass; drop removes the copy.
+func (p *rowPath) copySlot(ctx context.Context) (name string, drop func() error, err error) {
+	name = p.nextSlot()
+	if _, err = p.conn.Exec(ctx, "SELECT pg_copy_logical_replication_slot($1, $2)", slotName, name); err != nil {
 		return "", nil, fmt.Errorf("copy the slot: %w", err)
 	}
-	return name, func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-		defer cancel()
-		for _, sql := range []string{
-			"SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active AND slot_name = '" + name + "'",
-			"SELECT pg_drop_replication_slot('" + name + "')",
-		} {
-			if _, err := p.conn.Exec(ctx, sql); err != nil {
-				return fmt.Errorf("drop the slot of a pass: %w", err)
-			}
-		}
-		return nil
-	}, nil
+	return name, func() error { return p.dropSlot(ctx, name) }, nil
 }
 
 // drain reads the log with pg_recvlogical.
 func (p *rowPath) drain(ctx context.Context, tool string) (took time.Duration, err error) {
-	slot, drop, err := p.slot(ctx)
+	slot, drop, err := p.copySlot(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -106,64 +93,19 @@ func (p *rowPath) drain(ctx context.Context, tool string) (took time.Duration, e
 	return took, nil
 }
 
-// follow reads the log as the capture loop does, on one goroutine, and encodes each row into a reused chunk.
+// follow lets capture read the log: from the commit before it follows to the commit after the last row.
 func (p *rowPath) follow(ctx context.Context, binary bool, a *allocations) (took time.Duration, err error) {
-	slot, drop, err := p.slot(ctx)
+	slot, drop, err := p.copySlot(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
-	p.begin()
-	start := time.Now()
-	stream, err := p.reader(slot).Stream(ctx, 0, binary)
-	if err != nil {
-		return 0, err
-	}
-	stop := context.AfterFunc(ctx, stream.Wake) // Next waits for the server, not for ctx
-	err = p.readLog(ctx, stream, a)
-	took = time.Since(start)
-	stop()
-	err = errors.Join(err, stream.Close(context.WithoutCancel(ctx)))
-	if err == nil && a.rows != p.rows {
-		err = fmt.Errorf("the log of table %s gave %d rows of %d", p.table.name, a.rows, p.rows)
+	state := p.state
+	state.Source.Slot, state.Tables = slot, maps.Clone(state.Tables)
+	sink := &discard{state: &state, from: cdc.PhaseStreaming, counted: a, through: func(d *discard) bool { return d.records >= p.rows }}
+	took, err = p.capture(ctx, slot, sink, func(t *cdc.Table) { t.Binary = t.Binary && binary })
+	if err == nil && sink.records != p.rows {
+		err = fmt.Errorf("the log of table %s gave %d rows of %d", p.table.name, sink.records, p.rows)
 	}
 	return took, err
-}
-
-// readLog encodes every row up to the end.
-func (p *rowPath) readLog(ctx context.Context, stream cdc.Stream, a *allocations) error {
-	m := cdc.Meta{Generation: 1, Now: time.Now().UnixMicro()}
-	for {
-		e, err := stream.Next(ctx)
-		if err != nil {
-			return err
-		}
-		switch e.Kind {
-		case cdc.EventBegin:
-			m.Position, m.XID, m.CommitTime = cdc.Position{Epoch: 1, CommitLSN: e.CommitLSN}, e.XID, e.CommitTime
-		case cdc.EventRelation:
-			if err := p.tables.Match(p.source, e.Described); err != nil {
-				return err
-			}
-		case cdc.EventInsert:
-			m.Position.Ordinal++
-			m.LSN = e.LSN
-			if err := p.encoder.Insert(&p.chunk, &m, e.New); err != nil {
-				return err
-			}
-			p.discard(&m)
-			a.row()
-		case cdc.EventKeepalive:
-			if e.WALEnd >= p.end {
-				return nil
-			}
-		case cdc.EventCommit:
-			if e.EndLSN >= p.end {
-				return nil
-			}
-		case cdc.EventWake:
-		case cdc.EventNone, cdc.EventUpdate, cdc.EventDelete, cdc.EventTruncate:
-			return fmt.Errorf("an event of kind %d in a log of inserts", e.Kind)
-		}
-	}
 }

@@ -9,24 +9,25 @@ import (
 	"time"
 )
 
-// allocations counts the process's allocations between two rows of one pass: connecting and the first rows, which make the reused
-// memory, are not part of the row path.
+// allocations counts the process's allocations between two rows of one pass: connecting, and the first rows, which make the memory that
+// is used again, are not part of the row path.
 type allocations struct {
-	first, last  int64 // rows at which to look
+	first, last  int64 // rows between which it counts
 	rows         int64
 	before, seen uint64
 }
 
-// newAllocations looks at all rows but the first hundredth.
-func newAllocations(rows int64) *allocations { return &allocations{first: rows/100 + 1, last: rows} }
+// newAllocations counts over the second half of the rows: in the first one the chunks that are used again and again grow.
+func newAllocations(rows int64) *allocations { return &allocations{first: rows/2 + 1, last: rows} }
 
-// row is called after each row.
-func (a *allocations) row() {
-	a.rows++
-	if a.rows == a.first {
-		a.before = mallocs()
+// add is called after each batch of rows.
+func (a *allocations) add(rows int64) {
+	was := a.rows
+	a.rows += rows
+	if was < a.first && a.first <= a.rows {
+		a.before, a.first = mallocs(), a.rows
 	}
-	if a.rows == a.last {
+	if was < a.last && a.last <= a.rows {
 		a.seen = mallocs() - a.before
 	}
 }

@@ -24,15 +24,11 @@ type whole struct {
 
 // wholePaths measures what takes all parts.
 func (r *run) wholePaths(ctx context.Context, dir string, e *engines) error {
-	conn, err := openClickHouse(e.clickhouse)
+	w, err := newWhole(ctx, r, dir, e)
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // nothing is in flight
-	w := &whole{engines: e, dir: dir, ch: conn}
-	if err := r.serverVersions(ctx, w); err != nil {
-		return err
-	}
+	defer w.ch.Close() //nolint:errcheck // nothing is in flight
 	if r.takes(MeasureLoad) {
 		for _, t := range tables() {
 			if err := r.load(ctx, w, t); err != nil {
@@ -44,6 +40,19 @@ func (r *run) wholePaths(ctx context.Context, dir string, e *engines) error {
 		return r.latency(ctx, w)
 	}
 	return nil
+}
+
+// newWhole connects to the stack. The caller closes ch.
+func newWhole(ctx context.Context, r *run, dir string, e *engines) (*whole, error) {
+	conn, err := openClickHouse(e.clickhouse)
+	if err != nil {
+		return nil, err
+	}
+	w := &whole{engines: e, dir: dir, ch: conn}
+	if err := r.serverVersions(ctx, w); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return w, nil
 }
 
 // pipeline names one: its database in Postgres is also prefix, slot and publication's place.

@@ -62,7 +62,8 @@ func compile(c *config.Config, id string, key []byte, err error) (schemas.Polici
 // Selection says which tables the config captures, for those who read the catalog themselves (verify, status).
 func Selection(c *config.Config) catalog.Selection { return selection{c} }
 
-// NewCapture wires the capture leg; nothing is connected yet, but for a look at the stored state before a hash key is made. release frees what it holds outside of Run.
+// NewCapture wires the capture leg; nothing is connected yet, except that the stored state is read before a hash key is made. release
+// frees what it holds outside of Run.
 func NewCapture(o Options) (made *capture.Capture, release func(context.Context), err error) {
 	c := o.Config
 	if c.Privacy == nil {
@@ -73,8 +74,7 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 			return nil, nil, err
 		}
 	}
-	policies, prints, err := Policies(c, o.Log)
-	if err != nil {
+	if _, _, err := Policies(c, o.Log); err != nil { // it makes the hash key
 		return nil, nil, err
 	}
 	reg, err := Registry(c)
@@ -85,16 +85,31 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	if err != nil {
 		return nil, nil, err
 	}
-	tables := catalog.New(tableOptions(c, captureLogin(c), policies, reg))
-	co := captureOptions(c, newSource(o, captureLogin(o.Config)), sink, tables, prints)
+	made, closeTables, err := CaptureInto(o, reg, sink, func(t cdc.Tables) cdc.Tables { return t })
+	if err != nil {
+		return nil, nil, err
+	}
+	return made, func(ctx context.Context) {
+		closeTables(ctx)
+		reg.Close()
+	}, nil
+}
+
+// CaptureInto wires capture as NewCapture does, with a sink and a registry of the caller's, who may also change the catalog's tables. A
+// hash key that is not there is refused.
+func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, tables func(cdc.Tables) cdc.Tables) (*capture.Capture, func(context.Context), error) {
+	c := o.Config
+	policies, prints, err := ExistingPolicies(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	fromCatalog := catalog.New(tableOptions(c, captureLogin(c), policies, registry))
+	co := captureOptions(c, newSource(o, captureLogin(c)), sink, tables(fromCatalog), prints)
 	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), capture.NewMetrics(o.Metrics), o.Fault
 	if o.Patient {
 		co.FirstContact = math.MaxInt64
 	}
-	return capture.NewCapture(co), func(ctx context.Context) {
-		tables.Close(ctx)
-		reg.Close()
-	}, nil
+	return capture.NewCapture(co), fromCatalog.Close, nil
 }
 
 func tableOptions(c *config.Config, login postgres.Login, policies schemas.Policies, registry schemas.Registry) catalog.Options {
