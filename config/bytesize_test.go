@@ -20,7 +20,7 @@ func TestSizes(t *testing.T) {
 	}
 	for _, text := range []string{"-1", "MB", "16XB", "1e3", "99999999999999EB", `"-16MB"`, "63999"} {
 		_, err := config.Parse("a.yaml", []byte(kafkaWith("max_message_bytes: "+text)))
-		require.ErrorContains(t, err, "kafka.max_message_bytes: ", text)
+		requireKey(t, err, "kafka.max_message_bytes")
 	}
 }
 
@@ -32,7 +32,7 @@ func TestDurations(t *testing.T) {
 	}
 	for _, text := range []string{"7", "d", "-1d", "1d-1h", "1.5d", "7days", "0s", "999999d", "1h1d", `"60"`} {
 		_, err := config.Parse("a.yaml", []byte(kafkaWith("replay_horizon: "+text)))
-		require.ErrorContains(t, err, "kafka.replay_horizon: ", text)
+		requireKey(t, err, "kafka.replay_horizon")
 	}
 }
 

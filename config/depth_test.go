@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,18 +35,24 @@ func TestTooDeep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
 			_, err := config.Parse("a.yaml", []byte(c.text))
-			require.ErrorContains(t, err, "a.yaml:"+c.place)
-			require.ErrorContains(t, err, ": nested deeper than 100 levels")
-			requireTry(t, err.Error())
+			require.True(t, strings.HasPrefix(err.Error(), "a.yaml:"+c.place), err)
+			require.True(t, nested(err), err)
+			requireTry(t, err)
 			require.Less(t, time.Since(began), 2*time.Second)
 		})
 	}
 	_, err := config.Parse("a.yaml", []byte("source:\n"+strings.Repeat("[", 99)+strings.Repeat("]", 99)))
-	require.NotContains(t, err.Error(), "nested")
+	require.False(t, nested(err))
 	for _, text := range []string{
 		indented(100), "a: [" + strings.Repeat("[a, {b: c}], ", 10_000) + "]", strings.Repeat("a: {b: c} # d\n"+strings.Repeat(" ", 300)+"# e\n", 300), strings.Repeat("- a: b\n  c:\n  - d\n", 300),
 	} {
 		_, err = config.Parse("a.yaml", []byte(text))
-		require.NotContains(t, err.Error(), "nested", text)
+		require.False(t, nested(err), text)
 	}
+}
+
+// nested reports whether the file was refused for its depth: that is its only problem, and of no key.
+func nested(err error) bool {
+	var all config.Errors
+	return errors.As(err, &all) && len(all) == 1 && all[0].Key == "" && strings.Contains(all[0].What, "deeper")
 }

@@ -3,14 +3,15 @@ package config_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/config"
 )
 
@@ -32,6 +33,7 @@ func TestWrongFiles(t *testing.T) {
 			_, err := config.Load(file)
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "hunter2")
+			requireTry(t, err)
 			golden := strings.TrimSuffix(file, ".yaml") + ".error"
 			if *update {
 				require.NoError(t, os.WriteFile(golden, []byte(err.Error()+"\n"), 0o600))
@@ -43,30 +45,43 @@ func TestWrongFiles(t *testing.T) {
 	}
 }
 
-// tries matches the way out that every error ends with.
-var tries = regexp.MustCompile(`\. Try: (\S.*)$`)
-
-// requireTry fails unless every line of the text says what to do, and gives what it says.
-func requireTry(t *testing.T, text string) []string {
+// requireTry fails unless every problem in the error says what to do, and gives what each says.
+func requireTry(t *testing.T, err error) []string {
 	t.Helper()
-	var ways []string
-	for line := range strings.Lines(text) {
-		way := tries.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-		require.NotNil(t, way, "no way out: %s", line)
-		ways = append(ways, way[1])
+	require.Error(t, err)
+	var several config.Errors
+	if !errors.As(err, &several) {
+		remedies := cdc.Explain(err).Try
+		require.NotEmpty(t, remedies, "no way out: %v", err)
+		return []string{remedies[0].Command}
+	}
+	ways := make([]string, len(several))
+	for i, one := range several {
+		require.NotEmpty(t, one.Try, "no way out: %v", one)
+		ways[i] = one.Try
 	}
 	return ways
 }
 
-// TestEveryErrorSaysWhatToDo walks the errors of all wrong files.
-func TestEveryErrorSaysWhatToDo(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.error")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		requireTry(t, string(text))
+// requireProblems requires these problems, each as "line:column key: way out".
+func requireProblems(t *testing.T, err error, want ...string) {
+	t.Helper()
+	var all config.Errors
+	require.ErrorAs(t, err, &all)
+	got := make([]string, len(all))
+	for i, e := range all {
+		got[i] = fmt.Sprintf("%d:%d %s: %s", e.Line, e.Column, e.Key, e.Try)
+	}
+	require.Equal(t, want, got)
+}
+
+// requireKey requires that every problem is about the key, or one of its file.
+func requireKey(t *testing.T, err error, key string) {
+	t.Helper()
+	var all config.Errors
+	require.ErrorAs(t, err, &all)
+	for _, e := range all {
+		require.Equal(t, key, e.Key)
 	}
 }
 
@@ -77,11 +92,11 @@ func TestMissingKeysCanBeCopied(t *testing.T) {
 	}
 	_, err := config.Parse("a.yaml", []byte("{}"))
 	require.Error(t, err)
-	sections := strings.Join(requireTry(t, err.Error()), "\n") + "\n"
+	sections := strings.Join(requireTry(t, err), "\n") + "\n"
 	parse(t, sections)
 	_, err = config.Parse("a.yaml", []byte(strings.Replace(sections, "kafka: {", "kafka: {sasl: {}, ", 1)))
 	require.Error(t, err)
-	login := strings.Join(requireTry(t, err.Error()), ", ")
+	login := strings.Join(requireTry(t, err), ", ")
 	parse(t, strings.Replace(sections, "kafka: {", "kafka: {sasl: {"+login+"}, ", 1))
 }
 

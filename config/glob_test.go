@@ -43,13 +43,13 @@ clickhouse: {url: "clickhouse://c:9000"}
 `))
 	require.NoError(t, err)
 	tables := []config.TableName{{Schema: "public", Table: "patients"}, {Schema: "billing", Table: "claims"}}
-	require.EqualError(t, cfg.Source.CheckGlobs(tables), `a.yaml:5:7: source.tables[1]: "billing.cliams" matches no table of the database. Try: "billing.claims"
-a.yaml:6:7: source.tables[2]: "!public.audit_*" matches no table of the database. Try: one of !billing.claims, !public.patients; or create the table first, or remove the glob`)
+	requireProblems(t, cfg.Source.CheckGlobs(tables), `5:7 source.tables[1]: "billing.claims"`,
+		`6:7 source.tables[2]: one of !billing.claims, !public.patients; or create the table first, or remove the glob`)
 	tables = append(tables, config.TableName{Schema: "billing", Table: "cliams"}, config.TableName{Schema: "public", Table: "audit_log"})
 	require.NoError(t, cfg.Source.CheckGlobs(tables))
 }
 
 func TestDefaultGlobCanMatchNothing(t *testing.T) {
 	err := parse(t, with("")).Source.CheckGlobs(nil)
-	require.ErrorContains(t, err, `dirtbike.yaml:1:1: source.tables[0]: "public.*" matches no table of the database. Try: create the table first, or remove the glob`)
+	requireProblems(t, err, "1:1 source.tables[0]: create the table first, or remove the glob")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/config"
 )
 
@@ -19,7 +20,8 @@ func TestPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
 	_, err := config.Load(path)
-	require.EqualError(t, err, "read config: read "+path+": a pipe that nothing comes out of. Try: --config FILE; dirtbike explain config shows every key")
+	require.Contains(t, cdc.Explain(err).What, path)
+	requireTry(t, err)
 
 	written := make(chan error, 1)
 	go func() { written <- os.WriteFile(path, []byte(with("")), 0o600) }()
