@@ -91,7 +91,7 @@ func NewCapture(o Options) *Capture {
 	o.defaults()
 	sink := &watchedSink{Sink: o.Sink}
 	o.Sink = sink
-	return &Capture{o: o, sink: sink, report: &reporter{log: o.Log, metrics: o.Metrics, status: &status{}, warned: map[string]bool{}}}
+	return &Capture{o: o, sink: sink, report: newReporter(&o)}
 }
 
 // Status gives a copy of the present status.

@@ -30,9 +30,11 @@ const (
 //	nothing is written and nothing was committed for 4.5 s   heartbeatDue
 //
 //	otherwise ask the follower for                           when
-//	any point, even inside a transaction                     it gave none for 10 s, or it has the chunk that others wait for
+//	any point, even inside a transaction                     it gave none for 10 s
 //	a point between transactions, even the last one again    nothing was committed for 4 s
-//	a point between transactions, if it has moved            the sink is idle and CommitInterval has passed, or 1 s has
+//	the chunk that it holds, even inside a transaction       no chunk is left, and the sink holds none
+//	a point between transactions, if it has moved            the sink is idle and CommitInterval has passed,
+//	                                                         or 1 s has
 type clocks struct {
 	maxTransaction int64         // bytes
 	commitInterval time.Duration // from the start of one commit to that of the next, unless there is a reason
@@ -65,15 +67,16 @@ const (
 	heartbeatDue         reason = "nothing was committed for long"
 )
 
-// demand is what the committer asks of the follower; a higher one includes the lower ones.
+// demand is what the committer asks of the follower; a higher one takes the place of a lower one.
 type demand int32
 
 const (
 	askNothing demand = iota
 	askBatch          // a point between transactions, if it has moved since the last one
+	askHeld           // what it holds, even inside a transaction (rule 7), if it holds anything
 	askPoint          // a point between transactions, even if it is the last one again
-	askSplit          // any point, even inside a transaction (rule 7)
-	answered          // the follower has sent the point, and the committer has not received it
+	askSplit          // askHeld and askPoint
+	answered          // no demand: the follower has sent the point, and the committer has not received it
 )
 
 // decision is what to do: commit now, or ask the follower and decide again when something arrives, after wait at the
@@ -113,10 +116,12 @@ func (c clocks) commit(s situation) reason {
 
 func (c clocks) ask(s situation) demand {
 	switch {
-	case s.exhausted, s.sincePoint >= longestOpen:
+	case s.sincePoint >= longestOpen, s.exhausted && s.sinceCommit >= heartbeat:
 		return askSplit
 	case s.sinceCommit >= heartbeat:
 		return askPoint
+	case s.exhausted:
+		return askHeld
 	case !s.unwritten && s.sinceStarted >= c.commitInterval, s.sinceCommit >= maxBatchWait:
 		return askBatch
 	}

@@ -74,7 +74,7 @@ func (w *writers) follow(ctx context.Context, rng *rand.Rand, rows uint32) error
 			p.reached = at(next, false)
 		}
 		send := w.send
-		if r := w.demand(); r != answered && (r >= askSplit || r > askNothing && !p.reached.Partial) {
+		if r := w.demand(); r != answered && (r == askHeld || r == askSplit || r > askNothing && !p.reached.Partial) {
 			send = w.answer
 		}
 		if err := send(ctx, p); err != nil {
@@ -203,12 +203,54 @@ func TestTheFollowerIsAskedForTheChunkThatOthersWaitFor(t *testing.T) {
 			}
 			copied <- err
 		}()
-		for w.demand() != askSplit {
+		for w.demand() != askHeld {
 			<-w.wakes
 		}
 		require.NoError(t, w.answer(ctx, part{chunk: held, reached: at(2, true)}))
 		require.NoError(t, <-copied)
 		require.Less(t, time.Since(w.broker.times[0]), time.Second)
+	})
+}
+
+// TestAFollowerThatHoldsNothing is not made to commit again and again because copies wait for each other's chunks; a
+// chunk whose only row could not be carried is given back.
+func TestAFollowerThatHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWriters(t, 2, 1000)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = w.run(ctx) }()
+		require.NoError(t, w.commitNow(ctx, part{reached: at(1, false)}))
+		r := newRig()
+		stream, err := func() (cdc.Stream, error) { r.server.slot = &cdc.SlotStatus{}; return r.server.Stream(ctx, 1000, true) }()
+		require.NoError(t, err)
+		a := &table{listed: newTable(1, "a")}
+		require.NoError(t, a.open())
+		a.relation = &relation{table: a, encoder: &fakeEncoder{t: a.listed}}
+		f := &follower{
+			stream: stream, committer: w.committer, report: newReporter(&Options{Log: zap.NewNop(), Metrics: NewMetrics(nil)}), drift: &driftWatch{},
+			relations: relations{1: a.relation}, epoch: 1, chunkBytes: 100, point: *at(1, false), stored: *at(1, false),
+		}
+		w.listen(func(cdc.Durable) {}, stream.Wake)
+		context.AfterFunc(ctx, stream.Wake)
+		go func() { _ = f.run(ctx) }()
+		r.server.add(insert(1, "!"))
+		synctest.Wait()
+		require.True(t, a.quarantined())
+		first, err := w.pool.get(ctx)
+		require.NoError(t, err)
+		second, err := w.pool.get(ctx)
+		require.NoError(t, err)
+		before, _ := w.broker.history()
+		waiting := make(chan error, 1)
+		go func() { _, err := w.pool.get(ctx); waiting <- err }()
+		time.Sleep(3 * time.Second) // the bubble's clock
+		synctest.Wait()
+		after, _ := w.broker.history()
+		require.Equal(t, len(before), len(after))
+		second.Release()
+		require.NoError(t, <-waiting)
+		first.Release()
 	})
 }
 
@@ -230,8 +272,7 @@ func TestACopyBesideARunningFollower(t *testing.T) {
 			for i := range 200 {
 				r.server.rows[2] = append(r.server.rows[2], body(i))
 			}
-			report := &reporter{log: zap.NewNop(), metrics: NewMetrics(nil), status: &status{}}
-			report.status.begin()
+			report := newReporter(&Options{Log: zap.NewNop(), Metrics: NewMetrics(nil)})
 			stream, err := r.server.Stream(t.Context(), 1000, true)
 			require.NoError(t, err)
 			w.listen(stream.Report, stream.Wake)
@@ -311,7 +352,7 @@ func TestRowsDoNotAllocate(t *testing.T) {
 	a := &table{listed: newTable(1, "a")}
 	f := &follower{
 		committer: c, drift: &driftWatch{}, chunkBytes: 1 << 14, relations: relations{1: {table: a, encoder: quietEncoder{topic: a.listed.Topic}}},
-		report: &reporter{metrics: NewMetrics(nil), status: &status{}}, epoch: 1,
+		report: newReporter(&Options{Metrics: NewMetrics(nil)}), epoch: 1,
 	}
 	e := insert(1, "a row of forty bytes, as narrow ones are")
 	require.NoError(t, f.begin(&cdc.Event{Kind: cdc.EventBegin, CommitLSN: 1}))

@@ -365,10 +365,11 @@ func (f *follower) full(ctx context.Context) error {
 
 // part takes what was read since the last part, up to the point.
 func (f *follower) part(point cdc.Point) part {
-	p := part{reached: &point, changed: f.changed}
-	f.changed = nil
-	if f.chunk != nil && len(f.chunk.Records) > 0 {
-		p.chunk, f.chunk = f.chunk, nil
+	p := part{reached: &point, changed: f.changed, chunk: f.chunk}
+	f.changed, f.chunk = nil, nil
+	if p.chunk != nil && len(p.chunk.Records) == 0 { // its only row could not be carried
+		p.chunk.Release()
+		p.chunk = nil
 	}
 	return p
 }
@@ -435,15 +436,13 @@ func (f *follower) advance(end cdc.LSN, at int64) {
 // it, so that what was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing
 // waits.
 func (f *follower) answer(ctx context.Context) error {
-	asked := f.committer.demand()
+	asked, holds := f.committer.demand(), f.chunk != nil || len(f.changed) > 0
 	switch {
 	case asked == askNothing, asked == answered:
 		return nil
-	case f.inside && (asked < askSplit || f.skip || f.chunk == nil && len(f.changed) == 0):
-		return nil
-	case f.inside:
+	case f.inside && holds && !f.skip && (asked == askHeld || asked == askSplit):
 		return f.committer.answer(ctx, f.part(f.partial()))
-	case asked < askPoint && !f.dirty:
+	case f.inside, asked < askPoint && !holds && !f.dirty:
 		return nil
 	}
 	f.dirty = false

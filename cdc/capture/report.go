@@ -14,6 +14,10 @@ type reporter struct {
 	warned  map[string]bool // what every session finds again and is logged once
 }
 
+func newReporter(o *Options) *reporter {
+	return &reporter{log: o.Log, metrics: o.Metrics, status: newStatus(), warned: map[string]bool{}}
+}
+
 // warnOnce logs once in a process. It is called by sessions, one after the other.
 func (r *reporter) warnOnce(message string, why error, fields ...zap.Field) {
 	if key := message + why.Error(); !r.warned[key] {

@@ -47,6 +47,8 @@ type status struct {
 	tables map[string]TableStatus
 }
 
+func newStatus() *status { return &status{tables: map[string]TableStatus{}} }
+
 func (s *status) copy() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
