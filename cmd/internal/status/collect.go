@@ -8,7 +8,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -99,13 +98,7 @@ type facts struct {
 	reasons  map[string][]*cdc.Problem  // of quarantined tables
 	excluded map[string][]*cdc.Problem  // why capture no longer follows a table
 	counted  map[string]counts          // what a view shows, by view; a table is shown once it has a view
-	stored   map[string]stored          // what the newest generation has, by view
-}
-
-// stored is what system.tables says of a generation's table.
-type stored struct {
-	rows  int64 // outranked ones included
-	parts int64 // that are read
+	stored   map[string]ledger.Storage  // what the newest generation has, by view
 }
 
 // ours picks the views of captured tables: people may have views of their own beside them.
@@ -128,7 +121,7 @@ func (f *facts) count(table string) (n counts, shown bool) {
 		if n, is := f.counted[view]; is {
 			return n, true
 		}
-		n.rows = max(n.rows, f.stored[view].rows)
+		n.rows = max(n.rows, f.stored[view].Rows)
 	}
 	return n, false
 }
@@ -136,7 +129,7 @@ func (f *facts) count(table string) (n counts, shown bool) {
 // parts gives the number of parts of the table's storage.
 func (f *facts) parts(table string) (n int64) {
 	for _, view := range viewNames(table) {
-		n = max(n, f.stored[view].parts)
+		n = max(n, f.stored[view].Parts)
 	}
 	return n
 }
@@ -342,38 +335,24 @@ func viewNames(table string) (views []string) {
 	return views
 }
 
-// readTables lists the views, each with whether it has the column _inexact, and what the newest generation of each
-// table stores. It reads no row.
-func (c *Collector) readTables(ctx context.Context) (views map[string]bool, tables map[string]stored, err error) {
-	views, tables = map[string]bool{}, map[string]stored{}
-	newest := map[string]uint64{}
-	sql := "SELECT engine = 'View'," +
-		" (database, name) IN (SELECT database, table FROM system.columns WHERE name = " + schemas.ClickHouseLiteral(schemas.ColInexact) + ")," +
-		" name, toInt64(ifNull(total_rows, 0)), toInt64(ifNull(active_parts, 0)) FROM system.tables" +
-		" WHERE database = " + schemas.ClickHouseLiteral(c.Database) + " AND engine = 'View'" +
-		" OR database = " + schemas.ClickHouseLiteral(schemas.StorageDatabase(c.Database))
-	err = c.query(ctx, sql, func(r driver.Rows) error {
-		var view, exactTexts uint8
-		var name string
-		var n stored
-		if err := r.Scan(&view, &exactTexts, &name, &n.rows, &n.parts); err != nil {
-			return err
+// readTables lists the views, each with whether it has exact texts, and what the newest generation of each table
+// stores.
+func (c *Collector) readTables(ctx context.Context) (views map[string]bool, newest map[string]ledger.Storage, err error) {
+	named, err := askClickHouse(ctx, c.ledger().Views)
+	if err != nil {
+		return nil, nil, err
+	}
+	stored, err := askClickHouse(ctx, c.ledger().NewestStorage)
+	views, newest = map[string]bool{}, map[string]ledger.Storage{}
+	for _, v := range named {
+		if v.IsView {
+			views[v.Name] = v.ExactTexts
 		}
-		if view == 1 {
-			views[name] = exactTexts == 1
-			return nil
-		}
-		at := strings.LastIndex(name, "__g")
-		if at < 0 {
-			return nil
-		}
-		generation, err := strconv.ParseUint(name[at+3:], 10, 32)
-		if err == nil && generation >= newest[name[:at]] {
-			newest[name[:at]], tables[name[:at]] = generation, n
-		}
-		return nil // a table of another name is not dirtbike's
-	})
-	return views, tables, err
+	}
+	for _, s := range stored {
+		newest[s.View] = s
+	}
+	return views, newest, err
 }
 
 // query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an

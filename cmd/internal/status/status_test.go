@@ -116,7 +116,7 @@ func TestAssemble(t *testing.T) {
 		reasons:  map[string][]*cdc.Problem{"public.c": {cdc.ParseProblem("load: broken")}},
 		excluded: map[string][]*cdc.Problem{"public.left": {cdc.ParseProblem("capture: no longer named")}, "public.never": {cdc.ParseProblem("it was never copied")}},
 		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
-		stored:   map[string]stored{"a": {rows: 9}, "b": {rows: 1}, "d": {rows: 2}},
+		stored:   map[string]ledger.Storage{"a": {Rows: 9}, "b": {Rows: 1}, "d": {Rows: 2}},
 	}
 	s := assemble(f, capture.Status{})
 	require.Equal(t, "copying", s.Phase)
