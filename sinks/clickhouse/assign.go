@@ -87,7 +87,7 @@ func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int
 	if t.Progress {
 		return l.progress.load(ctx, l.ledger, t, ownState{l.o.Prefix, l.topics, l.quarantines})
 	}
-	if err := l.views.load(ctx, t); err != nil {
+	if _, err := l.views.load(ctx, t); err != nil {
 		return err
 	}
 	missing, err := l.ledger.MissingRows(ctx, t.ID)

@@ -47,7 +47,8 @@ import (
 //   - A progress record counts only once its batch is applied: its quarantines are in ClickHouse before a point that covers them.
 //   - Partitions come and go only while nothing is in flight and nothing is built: Kafka's callbacks wait, and a rebalance that waits
 //     makes the builder stop polling until both batches are applied.
-//   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too.
+//   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too; and
+//     only by the ends of copies that ClickHouse has, since rows of a copy whose end was taken may still be waiting in the next batch.
 //   - A stop, or an error, cancels the insert in flight and waits for its end; neither batch counts as applied, both are read again.
 //
 // Rejected: a queue of batches (three in memory, and a quarantine would have to be looked up in each), a batch per table (offsets would

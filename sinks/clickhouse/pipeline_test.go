@@ -23,15 +23,19 @@ func newGate(point string) *gate {
 }
 
 // fault lets one insert wait that meets the gate shut.
-func (g *gate) fault(point string) {
+func (g *gate) fault(point string) { g.waits(point) }
+
+func (g *gate) waits(point string) bool {
 	if point != g.point {
-		return
+		return false
 	}
 	select {
 	case <-g.shut:
 		close(g.held)
 		<-g.release
+		return true
 	default:
+		return false
 	}
 }
 
@@ -176,4 +180,35 @@ func TestQuarantineWithTwoBatches(t *testing.T) {
 	require.True(t, w.complete("public.fine").Exact)
 	require.Equal(t, []string{fmt.Sprintf("%s\t%d", ledger.LegLoad, ledger.StateSkipping)},
 		w.query("SELECT leg, open FROM "+w.rawTable("quarantine")+" FINAL WHERE `table` = 'public.lacks'"))
+}
+
+// TestCopyInNextBatch: a copy whose last rows are in the batch that is being built is not shown before they are inserted.
+func TestCopyInNextBatch(t *testing.T) {
+	w := newWorld(t)
+	tab, other := twoColumns(w, "copied"), twoColumns(w, "other")
+	w.begin().insert(tab, "1", "first copy").commit()
+	one, two := newGate(cdc.FaultBeforeInsert), newGate(cdc.FaultBeforeInsert)
+	l := w.load(func(o *Options) {
+		o.Fault = func(point string) {
+			if !one.waits(point) {
+				two.fault(point)
+			}
+		}
+	})
+	w.wait()
+	one.shut <- struct{}{}
+	w.begin().insert(other, "1", "a").commit()
+	<-one.held
+	x := w.begin().open(tab)
+	x.read(tab, x.snapshot(), "1", "second copy").end(tab, x.snapshot()).commit()
+	one.holding(t, l, 1)
+	two.shut <- struct{}{}
+	close(one.release)
+	<-two.held
+	require.Equal(t, []string{"1\tfirst copy"}, w.query("SELECT * FROM DB.copied"))
+	require.False(t, w.complete("public.copied").Exact, "the open is in ClickHouse before the rows")
+	close(two.release)
+	w.wait()
+	w.eventually([]string{"1\tsecond copy"}, "SELECT * FROM DB.copied")
+	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)
 }

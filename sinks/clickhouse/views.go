@@ -33,16 +33,24 @@ type views struct {
 
 // refresh brings the view and the storage of a topic up to date.
 func (v *views) refresh(ctx context.Context, t *apply.Topic) error {
-	if err := v.load(ctx, t); err != nil {
+	stored, err := v.load(ctx, t)
+	if err != nil {
 		return err
 	}
-	if newest := t.NewestComplete(); newest > t.Shown {
+	complete := t.Complete(stored)
+	newest := t.Shown
+	for number, is := range complete {
+		if is {
+			newest = max(newest, number)
+		}
+	}
+	if newest > t.Shown {
 		if err := v.show(ctx, t, newest); err != nil {
 			return err
 		}
 	}
 	if t.Shown > 0 {
-		if err := v.closeMissing(ctx, t); err != nil {
+		if err := v.closeMissing(ctx, t, complete[t.Shown]); err != nil {
 			return err
 		}
 		if err := v.confirm(ctx, t); err != nil {
@@ -97,9 +105,9 @@ func (v *views) confirm(ctx context.Context, t *apply.Topic) error {
 
 // closeMissing closes the missing rows from before the cut of the generation that the view shows, and those of former topics of the name.
 // It follows the view: a table must not be called exact while the view still lacks a row.
-func (v *views) closeMissing(ctx context.Context, t *apply.Topic) error {
+func (v *views) closeMissing(ctx context.Context, t *apply.Topic, complete bool) error {
 	shown := t.Generation(t.Shown)
-	if len(shown.Ends) >= int(t.Partitions) { // the view shows a complete copy of this topic
+	if complete { // the view shows a complete copy of this topic
 		if err := v.ledger.CloseMissingOfOtherTopics(ctx, t.Table, t.ID); err != nil {
 			return err
 		}
@@ -186,12 +194,11 @@ func (v *views) check(ctx context.Context, topics map[string]*apply.Topic) error
 const viewInterval = time.Second
 
 // load reads what ClickHouse knows of a topic's generations on all partitions, and what the view shows.
-func (v *views) load(ctx context.Context, t *apply.Topic) error {
-	marks, err := v.ledger.Marks(ctx, t.ID)
-	if err != nil {
-		return err
+func (v *views) load(ctx context.Context, t *apply.Topic) (stored []ledger.Mark, err error) {
+	if stored, err = v.ledger.Marks(ctx, t.ID); err != nil {
+		return nil, err
 	}
-	for _, m := range marks {
+	for _, m := range stored {
 		t.Learn(m.Partition, m.Generation, m.Kind, apply.End{Offset: m.Offset, Cut: m.Version})
 	}
 	shown, err := v.db.ShownOf(ctx, t.Schema, t.Rel)
@@ -199,5 +206,5 @@ func (v *views) load(ctx context.Context, t *apply.Topic) error {
 		t.Shown = shown
 		t.Changed()
 	}
-	return err
+	return stored, err
 }

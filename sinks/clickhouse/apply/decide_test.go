@@ -113,3 +113,13 @@ func TestMissingRows(t *testing.T) {
 	topic.Learn(0, 2, ledger.KindEnd, End{Cut: at(10)})
 	require.False(t, p.IsMissing(topic.Generation(2), []byte("b"), at(11)), "the later copy has the row")
 }
+
+// TestComplete: only ends that ClickHouse has count, on every partition.
+func TestComplete(t *testing.T) {
+	topic, _ := topicWith(1, 1, 2, 3)
+	end := func(partition int32, generation uint32) ledger.Mark {
+		return ledger.Mark{Partition: partition, Generation: generation, Kind: ledger.KindEnd}
+	}
+	stored := []ledger.Mark{end(0, 1), end(1, 1), end(0, 2), {Partition: 1, Generation: 2, Kind: ledger.KindOpen}}
+	require.Equal(t, map[uint32]bool{1: true, 2: false}, topic.Complete(stored))
+}

@@ -152,14 +152,18 @@ func (t *Topic) NewestGeneration() (n uint32) {
 	return n
 }
 
-// NewestComplete is the newest generation that has ended on every partition.
-func (t *Topic) NewestComplete() (n uint32) {
-	for number, g := range t.Generations {
-		if t.Partitions > 0 && len(g.Ends) >= int(t.Partitions) {
-			n = max(n, number)
+// Complete lists the generations that have ended on every partition, by the ends that ClickHouse has: what this loader has seen beyond
+// that is not applied yet.
+func (t *Topic) Complete(stored []ledger.Mark) map[uint32]bool {
+	ends := map[uint32]int32{}
+	complete := map[uint32]bool{}
+	for _, m := range stored {
+		if m.Kind == ledger.KindEnd {
+			ends[m.Generation]++
+			complete[m.Generation] = t.Partitions > 0 && ends[m.Generation] >= t.Partitions
 		}
 	}
-	return n
+	return complete
 }
 
 // NewTopic reads the table's name from the topic's; ok is false for a topic that is none of this pipeline's.
