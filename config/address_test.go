@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSameAddress: what leads elsewhere is no other login, in whatever form libpq takes an address.
+// TestSameAddress: what leads elsewhere is no other login, in every form that libpq takes an address.
 func TestSameAddress(t *testing.T) {
 	for _, c := range []struct {
 		was, is string

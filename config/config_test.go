@@ -85,7 +85,7 @@ func TestSampleLoads(t *testing.T) {
 	require.Len(t, key, 32)
 }
 
-// The example of the design must stay a valid file, but for rollups, which this release refuses.
+// The example of the design must stay a valid file, except for rollups, which this release refuses.
 func TestDesignExample(t *testing.T) {
 	path := inFolder(t, "testdata/design.yaml")
 	cfg, err := config.Load(path)
@@ -102,7 +102,7 @@ func TestLoadMissingFile(t *testing.T) {
 	requireTry(t, err)
 }
 
-// TestOddPaths: an error stays on its line, and shows what it names, whatever the file's name is.
+// TestOddPaths: an error stays on its line, and shows what it names, for any name of the file.
 func TestOddPaths(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a\nb\x1b.yaml")
 	quoted := strings.Trim(strconv.Quote(path), `"`)

@@ -128,7 +128,7 @@ func newPositions(file string) *positions {
 	return &positions{file: file, of: map[string]place{}, referenced: map[string]bool{}}
 }
 
-// quote returns the value for use in an error. What came out of a reference may be a secret, whatever its key.
+// quote returns the value for use in an error. What came out of a reference may be a secret, under any key.
 func (p *positions) quote(path keyPath, value string) string {
 	if p != nil && p.referenced[path.id()] {
 		return "the value of the reference"

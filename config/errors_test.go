@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the .error files of testdata again")
 
-// Each testdata/NAME.yaml that is wrong has its exact error beside it, in NAME.error. "hunter2secret" stands for a
+// Each testdata/NAME.yaml that is wrong has its exact error in NAME.error. "hunter2secret" stands for a
 // secret in all of them and must be in none of the errors.
 func TestWrongFiles(t *testing.T) {
 	t.Setenv("DIRTBIKE_TEST_SECRET", "hunter2secret")

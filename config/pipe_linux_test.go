@@ -14,7 +14,7 @@ import (
 	"dirtbike/config"
 )
 
-// TestPipes: a config may come out of a pipe, also as a shell's <(…); one that nobody writes to is refused, and not
+// TestPipes: a config may come out of a pipe, also as a shell's <(…); one without a writer is refused, and not
 // waited for.
 func TestPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
@@ -25,7 +25,7 @@ func TestPipes(t *testing.T) {
 
 	written := make(chan error, 1)
 	go func() { written <- os.WriteFile(path, []byte(with("")), 0o600) }()
-	require.Eventually(t, func() bool { // nobody is there to be read from until the writer opens
+	require.Eventually(t, func() bool { // there is nothing to read until the writer opens
 		_, err = config.Load(path)
 		return err == nil
 	}, 10*time.Second, time.Millisecond)

@@ -52,7 +52,7 @@ func (d *decoder) expand(text string, at place, path keyPath) (expanded string, 
 	}
 }
 
-// resolve returns what a reference (the text between the braces) stands for. The problem does not repeat the reference:
+// resolve returns what a reference (the text between the braces) refers to. The problem does not repeat the reference:
 // without a scheme it could be anything, a password with "${" in it too.
 func resolve(reference, dir string) (string, *cdc.Problem) {
 	scheme, name, _ := strings.Cut(reference, ":")

@@ -231,7 +231,7 @@ func (v *validator) domains(path keyPath, domains map[string][]string) {
 	}
 }
 
-// rollups checks the form first, so that a file written for a later release can be mended now.
+// rollups checks the form first, so that a file written for a later release can be fixed now.
 func (v *validator) rollups(rollups []Rollup) {
 	path := keyPath{"rollups"}
 	for i, r := range rollups {

@@ -101,8 +101,8 @@ func (c *Capture) Status() Status { return c.report.status.copy() }
 const steady = time.Minute
 
 // Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that
-// at the start nobody answered. Anything else (a server that went away) is retried for ever, each time from the state
-// in Kafka; what is durable stays so. It closes the sink, so a Capture runs once.
+// at the start no server answered. Anything else (a server that went away) is retried for ever, each time from the
+// state in Kafka; what is durable stays so. It closes the sink, so a Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
 	defer logHangs(c.sink, c.o.Log, c.o.Slot)()
 	defer c.closeSink(ctx)
@@ -119,7 +119,7 @@ func (c *Capture) Run(ctx context.Context) error {
 		if err := c.permanent(err, time.Since(began)); err != nil {
 			return none, backoff.Permanent(err)
 		}
-		if c.stage >= checked { // nobody waits for it any more
+		if c.stage >= checked { // no one waits for it any more
 			wait.MaxInterval = 5 * time.Second
 		}
 		c.o.Metrics.retries.Inc()
@@ -190,11 +190,11 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 }
 
 // WouldStart runs the checks of a start and changes nothing anywhere: nil, or what Run would refuse with (ErrRefused,
-// ErrGap), or could not find out. Once passed it does nothing. It must not be called beside Run.
+// ErrGap), or could not find out. Once passed it does nothing. It must not be called while Run runs.
 func (c *Capture) WouldStart(ctx context.Context) error { return c.tryStart(ctx, nil) }
 
-// tryStart refuses, before anybody is fenced, what the start would refuse. Recover takes a pipeline over from the
-// capture that runs it, and a start that is refused right after it would leave nobody to capture; so the first one of a
+// tryStart refuses, before another capture is fenced, what the start would refuse. Recover takes a pipeline over from
+// the capture that runs it, and a start that is refused right after it would leave no capture; so the first one of a
 // process is planned before, on the state as it can be read without fencing. What passes here may still be refused
 // after Recover, by the same checks: the state may have moved in between. Once passed it does nothing.
 func (c *Capture) tryStart(ctx context.Context, r *resnapshotRequest) error {

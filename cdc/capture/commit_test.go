@@ -103,7 +103,7 @@ func (w *writers) copyRows(ctx context.Context, rng *rand.Rand, name string, chu
 	return w.commitNow(ctx, part{changed: []cdc.StateChange{cdc.TableState{Table: name, Rows: rows}}})
 }
 
-// TestCopiesBesideTheFollower: whatever the order, each commit holds exactly the follower's rows up to its point, an
+// TestCopiesBesideTheFollower: in any order, each commit holds exactly the follower's rows up to its point, an
 // ended copy's state comes with all its rows, no two commits are too far apart, and nothing waits for ever, even if the
 // sink keeps chunks until Commit.
 func TestCopiesBesideTheFollower(t *testing.T) {
@@ -161,7 +161,7 @@ func copiesBesideTheFollower(t *testing.T, seed uint64) {
 	}
 }
 
-// watchCommits judges the records and the state right after each commit.
+// watchCommits checks the records and the state right after each commit.
 func (w *writers) watchCommits(t *testing.T) {
 	w.broker.fail = func(point string) error {
 		if point != "after" {

@@ -48,7 +48,7 @@ func (s *session) endCopying(ctx context.Context) error {
 }
 
 // copier copies tables from one snapshot; its method copy may run for several of them at once. It sends chunks without
-// a point, so that its rows are committed with whatever point the follower has reached.
+// a point, so that its rows are committed with the point that the follower has reached.
 type copier struct {
 	committer             *committer
 	report                *reporter
@@ -69,7 +69,7 @@ func (c *copier) copy(ctx context.Context, t *table) (err error) {
 		return err
 	}
 	err = c.snapshot.Copy(ctx, t.listed, w.row)
-	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !c.refusalStops { // nobody gave us the right to read a new table
+	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !c.refusalStops { // we have no right to read a new table
 		w.refused = cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name()))
 	}
 	switch {

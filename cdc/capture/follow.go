@@ -112,7 +112,7 @@ func nudgeEvery(ctx context.Context, interval time.Duration, stream cdc.Stream) 
 //
 // The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks. It
 // holds no chunk that is empty, since copies may wait for one. Rejected: a part for each transaction, which makes
-// commits of single rows; a timer here, which was a second clock beside the committer's.
+// commits of single rows; a timer here, which was a second clock in addition to the committer's.
 type follower struct {
 	stream                cdc.Stream
 	committer             *committer

@@ -68,7 +68,7 @@ const (
 	quarantine                    // its changes are not written
 )
 
-// makesSlot says that the start makes the slot, so that somebody is there to fix what does not fit: everything must.
+// makesSlot says that the start makes the slot, so that a person is there to fix what does not fit: everything must.
 func (p *plan) makesSlot() bool { return p.mode == firstStart || p.mode == resnapshotAll }
 
 // captured are the tables that are not quarantined.

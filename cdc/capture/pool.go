@@ -47,7 +47,7 @@ func (p *chunkPool) get(ctx context.Context) (*cdc.Chunk, error) {
 	}
 }
 
-// exhausted reports that no chunk is left and somebody waits for one.
+// exhausted reports that no chunk is left and a writer waits for one.
 func (p *chunkPool) exhausted() bool { return len(p.free) == 0 && p.waiting.Load() > 0 }
 
 // put takes a chunk back; one that a huge row has grown does not keep that memory for ever.

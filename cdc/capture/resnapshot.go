@@ -93,7 +93,7 @@ func (c *Capture) ResnapshotAll(ctx context.Context, highWater cdc.HighWater) er
 	return c.resnapshot(ctx, &resnapshotRequest{all: true, highWater: highWater})
 }
 
-// resnapshot runs one session for a request. Unlike Run it does not try again: somebody is waiting for it.
+// resnapshot runs one session for a request. Unlike Run it does not try again: a person is waiting for it.
 func (c *Capture) resnapshot(ctx context.Context, r *resnapshotRequest) error {
 	defer c.closeSink(ctx)
 	err := c.session(ctx, r)

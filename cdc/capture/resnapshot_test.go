@@ -279,7 +279,7 @@ func TestALostStateIsNoFirstStart(t *testing.T) {
 	}
 }
 
-// TestTwoEpochsAreRefused: a capture that nobody fenced has written into a renewed state.
+// TestTwoEpochsAreRefused: a capture that was not fenced has written into a renewed state.
 func TestTwoEpochsAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ran(t)
@@ -308,7 +308,7 @@ func TestResnapshotAllRefusals(t *testing.T) {
 	}{
 		{"capture runs", func(r *rig) { r.server.slot.Active = true }, "stop the process that captures"},
 		{"capture copies", func(r *rig) { r.server.slot.Copying = true }, "stop the process that captures"},
-		{"somebody else's plugin", func(r *rig) { r.server.slot.Plugin = "wal2json" }, "another name in source.slot"},
+		{"another plugin", func(r *rig) { r.server.slot.Plugin = "wal2json" }, "another name in source.slot"},
 		{"another slot's name", func(r *rig) { r.options.Slot = "other" }, "name dirtbike in source.slot"},
 		{"a physical slot", func(r *rig) { r.server.slot.Plugin = "" }, "another name in source.slot"},
 		{"another database's slot", func(r *rig) { r.server.slot.Database = "x" }, "another name in source.slot"},

@@ -28,7 +28,7 @@ type relation struct {
 	encoder cdc.TableEncoder
 	// version counts the descriptions of this OID in a session; 1 is the catalog's.
 	version int
-	// leaf is the OID that rows carry to tell partitions apart; 0 for a table that is not partitioned.
+	// leaf is the OID that rows carry to distinguish partitions; 0 for a table that is not partitioned.
 	leaf uint32
 	// mismatch says why rows of this description cannot be encoded; nil if they can.
 	mismatch error

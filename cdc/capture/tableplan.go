@@ -9,9 +9,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// At a first start somebody is there to fix what does not fit, so everything must. Later nobody may be, and a stopped
-// capture makes Postgres keep its log: what cannot be captured then costs its own table only. One that was captured is
-// quarantined, one that is new is skipped, and a name in the config that nothing has any more is warned of.
+// At a first start a person is there to fix what does not fit, so everything must. Later there may be none, and a
+// stopped capture makes Postgres keep its log: what cannot be captured then costs its own table only. One that was
+// captured is quarantined, one that is new is skipped, and a name in the config that nothing has any more is warned of.
 
 // admit refuses what a start must not begin with.
 func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, database string) error {

@@ -24,7 +24,7 @@ func refused(oid uint32, name string, why error) *cdc.Table {
 	return &cdc.Table{OID: oid, Schema: "public", Name: name, Refused: why}
 }
 
-// TestAFirstStartRefuses: with somebody there, everything must fit.
+// TestAFirstStartRefuses: with a person there, everything must fit.
 func TestAFirstStartRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -157,7 +157,7 @@ func TestATableOfAnotherOwner(t *testing.T) {
 	})
 }
 
-// TestATableThatWeMayNotRead: at a first start somebody has to grant it; later it costs itself.
+// TestATableThatWeMayNotRead: at a first start it must be granted; later it quarantines itself.
 func TestATableThatWeMayNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

@@ -118,7 +118,7 @@ func TestARefusedSecondStartFencesNobody(t *testing.T) {
 	}
 }
 
-// left is what a start leaves beside its points: tables' states, topics, publication and slot.
+// left is what a start leaves in addition to its points: tables' states, topics, publication and slot.
 func (r *rig) left() (tables map[string]cdc.TableState, made []string) {
 	_, state := r.snapshot()
 	for _, line := range r.journal.all() {
