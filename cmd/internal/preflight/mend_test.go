@@ -19,17 +19,17 @@ func (r *rig) mend(c Check) {
 		r.set(c.Command)
 	case "sql":
 		if c.Part == partClickHouse {
-			require.NotEmpty(r, c.by)
+			require.NotEmpty(r, c.by())
 			r.mendClickHouse(c.Command)
 			return
 		}
 		conn := r.superuser()
 		defer conn.Close(r.Context()) // nothing is open on it
-		if owner, is := strings.CutSuffix(c.by, orSuperuser); is {
+		if owner, is := strings.CutSuffix(c.by(), orSuperuser); is {
 			_, err := conn.Exec(r.Context(), "SET SESSION AUTHORIZATION "+owner)
-			require.NoError(r, err, c.by)
+			require.NoError(r, err, c.by())
 		} else {
-			require.Empty(r, c.by, "a superuser is the only other one")
+			require.Empty(r, c.by(), "a superuser is the only other one")
 		}
 		for line := range strings.Lines(c.Command) {
 			_, err := conn.Exec(r.Context(), line)

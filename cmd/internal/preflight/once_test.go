@@ -102,7 +102,7 @@ func (r *rig) mendedOnce(publisher string) {
 			}
 		}
 		if c.Slug == "postgres-publication" {
-			require.Equal(r, publisher, c.by)
+			require.Equal(r, publisher, c.by())
 			require.Contains(r, c.Message, "public.deferred, public.deferred_nothing, ", "what must be done first")
 		}
 		if c.Slug == "config-policies" {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +29,13 @@ func (p *part) add(c Check) {
 	}
 	c.Part, c.OK = p.name, c.Level != LevelError
 	c.Message = strings.TrimRight(oneLine(c.Message), ".;, ")
-	if plain, ok := plainSQL(c.Command); ok && kind(c.Command) == "sql" {
-		c.Command = plain
+	for i, r := range c.Try {
+		if plain, ok := plainSQL(r.Command); ok && kind(r.Command) == "sql" {
+			c.Try[i].Command = plain
+		}
+	}
+	if len(c.Try) > 0 {
+		c.Command = c.Try[0].Command
 	}
 	p.checks = append(p.checks, c)
 }
@@ -40,22 +45,32 @@ func (p *part) ok(slug, subject, format string, args ...any) {
 }
 
 func (p *part) warn(slug, subject, command, format string, args ...any) {
-	p.add(Check{Slug: slug, Level: LevelWarning, Subject: subject, Command: command, Message: fmt.Sprintf(format, args...)})
+	p.add(Check{Slug: slug, Level: LevelWarning, Subject: subject, Try: remedy("", command), Message: fmt.Sprintf(format, args...)})
+}
+
+// remedy is one way out; none if there is no command.
+func remedy(by, command string) []cdc.Remedy {
+	if command == "" {
+		return nil
+	}
+	return []cdc.Remedy{{By: by, Command: command}}
 }
 
 func (p *part) fail(slug, subject, command, format string, args ...any) {
-	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Command: command, Message: fmt.Sprintf(format, args...)})
+	p.failAs("", slug, subject, command, format, args...)
 }
 
 // failAs is fail, where the role that the SQL takes is known.
 func (p *part) failAs(by, slug, subject, command, format string, args ...any) {
-	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Command: command, Message: fmt.Sprintf(format, args...), by: by})
+	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: remedy(by, command), Message: fmt.Sprintf(format, args...)})
 }
 
-// error adds a failed check with the error's own way out.
-func (p *part) error(slug, subject string, err error) {
-	message, try := splitTry(err)
-	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Command: try, Message: message, away: !refused(err)})
+// error adds a failed check with the error's own ways out.
+func (p *part) error(slug, subject string, err error) { p.problem(slug, subject, explain(err), err) }
+
+// problem adds a failed check for what is said of an error.
+func (p *part) problem(slug, subject string, said *cdc.Problem, err error) {
+	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: slices.Clone(said.Try), Message: said.What, away: !refused(err)})
 }
 
 // refused says that somebody answered, and would not.
@@ -95,24 +110,27 @@ func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try 
 	select {
 	case <-done:
 	case <-bounded.Done():
-		p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Command: try, away: true,
+		p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: remedy("", try), away: true,
 			Message: fmt.Sprintf("no answer to all questions within %s", limit)})
 	}
 }
 
-// way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
-var way = regexp.MustCompile(`[.,;]? Try(?:,[^:]*)?: `)
-
-// splitTry takes an error apart: what is wrong, and the first way out.
-func splitTry(err error) (message, try string) {
-	message = oneLine(err.Error())
-	if at := way.FindStringIndex(message); at != nil {
-		message, try = message[:at[0]], message[at[1]:]
-		if next := way.FindStringIndex(try); next != nil {
-			try = try[:next[0]]
-		}
+// explain takes an error apart: what is wrong, in one line, and the ways out; of several errors in one line those of the first.
+func explain(err error) *cdc.Problem {
+	said := cdc.Explain(err)
+	if first := cdc.ParseProblem(said.What); len(first.Try) > 0 {
+		said = first
 	}
-	return strings.TrimPrefix(message, cdc.ErrRefused.Error()+": "), try
+	said.What = strings.TrimPrefix(oneLine(said.What), cdc.ErrRefused.Error()+": ")
+	return said
+}
+
+// firstWay is the command of the first way out; empty if there is none.
+func firstWay(p *cdc.Problem) string {
+	if len(p.Try) == 0 {
+		return ""
+	}
+	return p.Try[0].Command
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

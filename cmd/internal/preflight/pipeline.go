@@ -13,13 +13,12 @@ func (r *run) lookAtPipeline(ctx context.Context, p *part) {
 	tables := r.captured(ctx)
 	state, err := r.trial.Sink.Peek(ctx)
 	if err != nil {
-		why, try := splitTry(err)
-		why, _, _ = strings.Cut(why, "; what is committed to Kafka is safe")
-		why = "the stored state cannot be read: " + strings.TrimPrefix(strings.TrimPrefix(why, "kafka sink: peek: "), cdc.ErrRefused.Error()+": ")
+		said := explain(err)
+		said.What = "the stored state cannot be read: " + strings.TrimPrefix(said.What, "kafka sink: peek: ")
 		if isDenied(err) {
-			why, try = "the stored state cannot be read, for want of the rights above", ""
+			said = cdc.Failed("the stored state cannot be read, for want of the rights above")
 		}
-		p.add(Check{Slug: "pipeline-state", Level: LevelError, Subject: r.where(partPipeline), Message: why, Command: try, away: !refused(err)})
+		p.problem("pipeline-state", r.where(partPipeline), said, err)
 		return
 	}
 	if state == nil {
@@ -68,22 +67,23 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 		p.fail("pipeline-start", r.where(partPipeline), "", "a start would be refused, for what is said above")
 		return
 	}
-	why, try := splitTry(err)
+	said := explain(err)
 	slot, found, slotErr := r.trial.Source.Slot(ctx)
-	if slotErr == nil && wants(state, slot, found, why) {
+	if slotErr == nil && wants(state, slot, found, said.What) {
 		r.look(func(l *outlook) { l.refusal = err })
 		p.fail("pipeline-start", r.where(partPipeline), "", "a start would be refused, for what is said of the slot above")
 		return
 	}
 	if first := state.Source.Phase == cdc.PhaseNone; slotErr == nil && found && first {
 		if r.foreign(ctx, slot) {
-			try = setting("source", "slot", r.config.Source.Slot+"_2")
+			said.Try = remedy("", setting("source", "slot", r.config.Source.Slot+"_2"))
 		}
 		if slot.Active {
-			why += " (somebody reads it)"
+			said.What += " (somebody reads it)"
 		}
 	}
-	p.fail("pipeline-start", r.where(partPipeline), try, "a start would be refused: %s", why)
+	said.What = "a start would be refused: " + said.What
+	p.add(Check{Slug: "pipeline-start", Level: LevelError, Subject: r.where(partPipeline), Message: said.What, Try: said.Try})
 }
 
 // foreign reports whether the slot cannot be ours. One that could be may be all that is left of a pipeline whose state is lost: another
@@ -120,7 +120,7 @@ func (r *run) said(err error) bool {
 
 // mends reports whether a printed statement is the error's own way out, quotes aside.
 func mends(command string, err error) bool {
-	_, try := splitTry(err)
+	try := firstWay(explain(err))
 	plain := func(sql string) string { return strings.TrimSuffix(strings.ReplaceAll(sql, `"`, ""), ";") }
 	return kind(command) == "sql" && plain(command) == plain(try)
 }

@@ -100,9 +100,8 @@ func (r *run) judgeLater(t *cdc.Table) bool {
 	var why, command string
 	switch {
 	case problem != nil:
-		var try string
-		why, try = splitTry(problem)
-		command = nameMend(problem, try)
+		said := explain(problem)
+		why, command = said.What, nameMend(problem, firstWay(said))
 	case len(columns) > 0:
 		why, command = "as soon as it can be captured, its "+lacking(columns), columnPolicies(rel, columns)
 	default:
@@ -170,8 +169,7 @@ func columnPolicies(rel *schemas.Relation, columns []columnMend) string {
 // that the table does not have, the nearest one.
 func (r *run) policyCommand(t *cdc.Table) string {
 	if problem := misspelt(t.Refused); problem != nil {
-		_, try := splitTry(problem)
-		return nameMend(problem, try)
+		return nameMend(problem, firstWay(explain(problem)))
 	}
 	rel := r.relations[t.OID]
 	if rel == nil || keyless(rel) {

@@ -93,11 +93,8 @@ func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
 
 // connectError says why nobody answers, or lets us in.
 func (p *part) connectError(subject string, err error) {
-	message, try := splitTry(err)
-	if try == "" {
-		try = "see that it runs, and that the config names its address"
-	}
-	p.add(Check{Slug: p.name + "-connect", Level: LevelError, Subject: subject, Command: try, Message: message, away: !refused(err)})
+	said := explain(err)
+	p.problem(p.name+"-connect", subject, said.OrFix("see that it runs, and that the config names its address"), err)
 }
 
 func readServer(ctx context.Context, conn *pgx.Conn, slot, publication string) (s server, err error) {

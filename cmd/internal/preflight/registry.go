@@ -38,8 +38,7 @@ func (r *run) lookAtRegistry(ctx context.Context, p *part) {
 	}
 	p.ok("registry-connect", r.where(partRegistry), "it answers, and has %s", count(subjects, "subject"))
 	if err := client.Writable(ctx); err != nil {
-		why, _ := splitTry(err)
-		p.fail("registry-mode", r.where(partRegistry), r.put("/mode", "mode", "READWRITE"), "%s", why)
+		p.fail("registry-mode", r.where(partRegistry), r.put("/mode", "mode", "READWRITE"), "%s", explain(err).What)
 	} else {
 		p.ok("registry-mode", r.where(partRegistry), "it takes schemas")
 	}
@@ -72,8 +71,7 @@ func (r *run) compareSchemas(ctx context.Context, p *part, client *registry.Clie
 		case err == nil:
 			continue
 		case errors.Is(err, cdc.ErrSchema):
-			why, _ := splitTry(err)
-			p.fail("registry-schemas", wanted[i].subject, r.put("/config/"+url.PathEscape(wanted[i].subject), "compatibility", "NONE"), "%s", why)
+			p.fail("registry-schemas", wanted[i].subject, r.put("/config/"+url.PathEscape(wanted[i].subject), "compatibility", "NONE"), "%s", explain(err).What)
 		default:
 			p.error("registry-schemas", wanted[i].subject, err)
 		}

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"dirtbike/cdc"
 	"encoding/json"
 	"io"
 	"slices"
@@ -41,10 +42,19 @@ type Check struct {
 	// a shell (kafka-….sh, curl, dirtbike, cp), or YAML for the config, which begins with the name of a section.
 	Command string `json:"command"`
 
+	// Try are the ways out; Command is the first one's. By is a role that may run the SQL, empty for a superuser of Postgres.
+	Try []cdc.Remedy `json:"-"`
+
 	// away says that the part could not be reached.
 	away bool
-	// by says who may run the SQL: a role that suffices. Empty is a superuser of Postgres.
-	by string
+}
+
+// by is the role that may run the command; empty if none is known to suffice.
+func (c *Check) by() string {
+	if len(c.Try) == 0 {
+		return ""
+	}
+	return c.Try[0].By
 }
 
 // Unreachable says that something failed, and only because parts could not be reached.

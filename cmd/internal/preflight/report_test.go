@@ -65,7 +65,7 @@ var sample = Report{Checks: []Check{
 	{Part: "postgres", Slug: "postgres-tables", Level: LevelError, Subject: `public.o'd "q"`, Message: "it cannot be captured: it has no primary key", Command: `source: {tables: ["public.*", "!public.o'd \"q\""]}`},
 	{Part: "kafka", Slug: "kafka-group-rights", Level: LevelError, Subject: "group dirtbike.clinic.load.clinic", Message: "User:dirtbike lacks Describe, Read",
 		Command: "kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add --allow-principal User:dirtbike --operation Describe --operation Read --group dirtbike.clinic.load.clinic"},
-	{Part: "clickhouse", Slug: "clickhouse-rights", Level: LevelError, Subject: "clinic.*", Message: "user dirtbike lacks INSERT", Command: "GRANT INSERT ON clinic.* TO dirtbike;", by: granter},
+	{Part: "clickhouse", Slug: "clickhouse-rights", Level: LevelError, Subject: "clinic.*", Message: "user dirtbike lacks INSERT", Command: "GRANT INSERT ON clinic.* TO dirtbike;", Try: remedy(granter, "GRANT INSERT ON clinic.* TO dirtbike;")},
 	{Part: "clickhouse", Slug: "clickhouse-disk", OK: true, Level: LevelWarning, Subject: "disk default", Message: "only 1 GiB of 20 GiB are free"},
 	{Part: "pipeline", Slug: "pipeline-state", Level: LevelError, Subject: "slot dirtbike, prefix clinic", Message: "no broker answers", Command: "see that Kafka runs", away: true},
 }}

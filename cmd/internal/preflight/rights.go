@@ -55,6 +55,6 @@ func judgeIdentity(p *part, tables []table) {
 		}
 		return
 	}
-	p.add(Check{Slug: "postgres-identity", Level: LevelWarning, Subject: some(names), Command: strings.Join(commands, "\n"), by: ownerOf(large, always),
+	p.add(Check{Slug: "postgres-identity", Level: LevelWarning, Subject: some(names), Try: remedy(ownerOf(large, always), strings.Join(commands, "\n")),
 		Message: "large values and a key that may change: after a change of the key they are read again from the table, and a row that is gone by then leaves its table inexact; FULL writes more log, and avoids it"})
 }

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"dirtbike/cdc"
@@ -66,8 +67,7 @@ func (r *run) judgeMissingSlot(p *part) {
 	r.look(func(l *outlook) {
 		switch {
 		case l.refusal != nil:
-			why, try := splitTry(l.refusal)
-			p.fail(slotSlug, name, try, "%s", why)
+			p.add(Check{Slug: slotSlug, Level: LevelError, Subject: name, Message: explain(l.refusal).What, Try: slices.Clone(explain(l.refusal).Try)})
 		case l.slotLost:
 			p.fail(slotSlug, name, "raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand+"; if the slot is another pipeline's, name another in source.slot",
 				"Postgres has given up its log, so that changes are missing")

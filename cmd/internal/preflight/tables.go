@@ -3,7 +3,6 @@ package preflight
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,7 +118,7 @@ func (r *run) clashing(listed []*cdc.Table) (clashing map[string][]string, order
 		if t.Refused != nil || t.BlocksStart == nil {
 			continue
 		}
-		why, _ := splitTry(t.BlocksStart)
+		why := explain(t.BlocksStart).What
 		if clashing[why] == nil {
 			order = append(order, why)
 		}
@@ -134,8 +133,8 @@ const namesSlug = "config-names"
 func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]string, order []string, left string) {
 	misnamed := r.trial.Tables.UnmatchedNames()
 	for _, err := range misnamed {
-		why, try := splitTry(err)
-		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameMend(err, try), "%s", why)
+		said := explain(err)
+		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameMend(err, firstWay(said)), "%s", said.What)
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
@@ -157,7 +156,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 			good++
 			continue
 		}
-		why, _ := splitTry(errors.New(obstacle(t)))
+		why := obstacle(t)
 		command := cmp.Or(r.mendOf(t, tables), left)
 		switch {
 		case t.RefusedByConfig:
@@ -177,22 +176,23 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 }
 
 // obstacle is what is said of a table that cannot be captured. What the catalog says comes before what the config's policies lack, since
-// no policy mends it.
+// no policy fixes it.
 func obstacle(t *cdc.Table) string {
-	why := oneLine(t.Refused.Error())
+	if problem := misspelt(t.Refused); t.RefusedByConfig && problem != nil {
+		return explain(problem).What
+	}
+	all := cdc.ParseProblem(oneLine(t.Refused.Error())).What
 	if t.RefusedByConfig {
-		if problem := misspelt(t.Refused); problem != nil {
-			return problem.Error()
-		}
-		return why
+		return all
 	}
-	if _, catalog, found := strings.Cut(why, "table "+oneLine(t.FullName())+" cannot be captured: "); found {
-		return catalog
+	text := oneLine(t.Refused.Error())
+	if _, catalog, found := strings.Cut(text, "table "+oneLine(t.FullName())+" cannot be captured: "); found {
+		return cdc.ParseProblem(catalog).What
 	}
-	if at := strings.Index(why, "source.keys names ("); at > 0 {
-		return why[at:]
+	if at := strings.Index(text, "source.keys names ("); at > 0 {
+		return cdc.ParseProblem(text[at:]).What
 	}
-	return why
+	return all
 }
 
 // mendOf is what mends a table that cannot be captured; empty if only leaving it out does.

@@ -61,9 +61,9 @@ func (c Check) place() string {
 		return "  in the config:\n"
 	case "sql":
 		if c.Part == partClickHouse {
-			return "  in ClickHouse, as " + console.Printable(c.by) + ":\n"
+			return "  in ClickHouse, as " + console.Printable(c.by()) + ":\n"
 		}
-		who := "  in this database, as " + console.Printable(cmp.Or(c.by, "a superuser"))
+		who := "  in this database, as " + console.Printable(cmp.Or(c.by(), "a superuser"))
 		if heavy(c.Command) {
 			who += "; it locks the table, for as long as it takes to write it, or its key's index, anew: do it in a quiet hour"
 		}
