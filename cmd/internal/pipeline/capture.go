@@ -27,8 +27,8 @@ type Options struct {
 	Fault cdc.Fault
 	// Patient says that a source or sink that does not answer at the start is waited for, however long.
 	Patient bool
-	// anew says that the stored state is about to be replaced.
-	anew bool
+	// replacesState says that the stored state is about to be replaced.
+	replacesState bool
 }
 
 // Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log told so. prints
@@ -69,7 +69,7 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	if c.Privacy == nil {
 		o.Log.Warn("there is no privacy section: every column of every captured table is published as it is. Try: privacy: {mode: allowlist, …}")
 	}
-	if !o.anew {
+	if !o.replacesState {
 		if err := keepHashKey(c); err != nil {
 			return nil, nil, err
 		}
@@ -155,6 +155,6 @@ func newSink(o Options) (*kafka.Sink, error) {
 		Replication:   int16(k.Replication),                                       //nolint:gosec // at most 32
 		ReplayHorizon: k.ReplayHorizon, MaxMessageBytes: int32(k.MaxMessageBytes), //nolint:gosec // at most 1 GB
 		TransactionTimeout: k.TransactionTimeout, Compression: string(k.Compression),
-		Anew: o.anew, Release: (*cdc.Chunk).Release, Log: o.Log.Named("kafka"), Metrics: o.Metrics, Fault: o.Fault,
+		Anew: o.replacesState, Release: (*cdc.Chunk).Release, Log: o.Log.Named("kafka"), Metrics: o.Metrics, Fault: o.Fault,
 	})
 }

@@ -67,10 +67,10 @@ func postgresLogin(ctx context.Context, c *config.Config) error {
 	if err == nil || errors.Is(err, cdc.ErrRefused) {
 		return err
 	}
-	return away(err, "see that Postgres runs and source.url is right")
+	return unreachable(err, "see that Postgres runs and source.url is right")
 }
 
-func away(err error, try string) error {
+func unreachable(err error, try string) error {
 	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).OrFix("%s", try)
 }
 
@@ -90,7 +90,7 @@ func kafkaLogin(ctx context.Context, c *config.Config) error {
 	if err = kafkaError(err); errors.Is(err, cdc.ErrRefused) {
 		return err
 	}
-	return away(fmt.Errorf("log in to Kafka: %w", err), "see that the brokers named in kafka.brokers run, and that kafka.tls and kafka.sasl are what their listener asks for")
+	return unreachable(fmt.Errorf("log in to Kafka: %w", err), "see that the brokers named in kafka.brokers run, and that kafka.tls and kafka.sasl are what their listener asks for")
 }
 
 func registryLogin(ctx context.Context, c *config.Config) error {
@@ -102,7 +102,7 @@ func registryLogin(ctx context.Context, c *config.Config) error {
 	if err = client.Login(ctx); err == nil || errors.Is(err, cdc.ErrRefused) {
 		return err
 	}
-	return away(err, "see that the registry runs and registry.url is right")
+	return unreachable(err, "see that the registry runs and registry.url is right")
 }
 
 func clickHouseLogin(ctx context.Context, c *config.Config) error {
@@ -118,5 +118,5 @@ func clickHouseLogin(ctx context.Context, c *config.Config) error {
 	if err == nil {
 		return nil
 	}
-	return away(fmt.Errorf("log in to ClickHouse: %w", status.ClickHouseAway(err)), "see that ClickHouse runs and clickhouse.url is right")
+	return unreachable(fmt.Errorf("log in to ClickHouse: %w", status.ClickHouseAway(err)), "see that ClickHouse runs and clickhouse.url is right")
 }

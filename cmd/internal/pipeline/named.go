@@ -35,7 +35,7 @@ type stateReader func(context.Context) (*cdc.State, error)
 
 // quietState reads it for one who reads it again and has been warned.
 func quietState(c *config.Config) stateReader {
-	return func(ctx context.Context) (*cdc.State, error) { return writtenState(ctx, c, zap.NewNop()) }
+	return func(ctx context.Context) (*cdc.State, error) { return storedState(ctx, c, zap.NewNop()) }
 }
 
 // readNamed reads the named tables from Postgres.

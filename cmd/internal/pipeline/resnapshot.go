@@ -13,7 +13,7 @@ import (
 // Resnapshot copies the tables again, "schema.table", or all of them under the next epoch, from a new slot. It returns once the copies
 // are committed to Kafka; load needs not run. See capture.Capture.Resnapshot and ResnapshotAll.
 func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error {
-	o.anew = all
+	o.replacesState = all
 	var past cdc.HighWater
 	if all {
 		var err error
@@ -34,11 +34,11 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 	if err == nil || errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrFenced) || errors.Is(err, capture.ErrStillRefused) || errors.Is(err, cdc.ErrUnreachable) || ctx.Err() != nil {
 		return err
 	}
-	return notYet(err)
+	return copyFailed(err)
 }
 
-// notYet keeps the error's own way out, if it has one.
-func notYet(err error) error {
+// copyFailed keeps the error's own way out, if it has one.
+func copyFailed(err error) error {
 	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("What is committed to Kafka is safe").
 		OrFix("the same command again, once that part is back")
 }
@@ -56,7 +56,7 @@ func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
 		return ledger.New(conn, o.Config.ClickHouse.Database).HighWater(ctx, o.Config.Kafka.Prefix)
 	})
 	if asking.Err() != nil && ctx.Err() == nil {
-		return past, clickHouseHangs().Keeps("Nothing was changed")
+		return past, clickHouseSilent().Keeps("Nothing was changed")
 	}
 	if err != nil {
 		return past, (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed").
@@ -65,7 +65,7 @@ func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
 	return past, nil
 }
 
-// clickHouseHangs says that ClickHouse took a question and did not answer within loginTime.
-func clickHouseHangs() *cdc.Problem {
+// clickHouseSilent says that ClickHouse took a question and did not answer within loginTime.
+func clickHouseSilent() *cdc.Problem {
 	return cdc.Failed("ClickHouse hangs: nothing within %s", loginTime).Of(cdc.ErrUnreachable).Fix("see that ClickHouse runs and clickhouse.url is right")
 }

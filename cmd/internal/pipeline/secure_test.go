@@ -61,7 +61,7 @@ func TestLogin(t *testing.T) {
 		right.mechanism = mechanism
 		c := right.config(t)
 		require.NoError(t, Login(t.Context(), c, allParts), mechanism)
-		state, err := writtenState(t.Context(), c, zap.NewNop())
+		state, err := storedState(t.Context(), c, zap.NewNop())
 		require.NoError(t, err, mechanism)
 		require.Nil(t, state)
 	}

@@ -50,9 +50,9 @@ privacy: {mode: open}`))
 
 // TestOneWayOutOfResnapshot: the part's own, or to call it again.
 func TestOneWayOutOfResnapshot(t *testing.T) {
-	require.ErrorIs(t, notYet(errors.New("bad")), cdc.ErrUnreachable)
-	require.Equal(t, []cdc.Remedy{{Command: "this"}}, cdc.Explain(notYet(errors.New("bad. Try: this"))).Try)
-	require.Equal(t, []cdc.Remedy{{Command: "the same command again, once that part is back"}}, cdc.Explain(notYet(errors.New("bad"))).Try)
+	require.ErrorIs(t, copyFailed(errors.New("bad")), cdc.ErrUnreachable)
+	require.Equal(t, []cdc.Remedy{{Command: "this"}}, cdc.Explain(copyFailed(errors.New("bad. Try: this"))).Try)
+	require.Equal(t, []cdc.Remedy{{Command: "the same command again, once that part is back"}}, cdc.Explain(copyFailed(errors.New("bad"))).Try)
 }
 
 // TestStatusAsksASilentKafka: brokers that take connections and never answer, as those of a stopped process.

@@ -27,11 +27,11 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 	err = wait.Complete(ctx, wait.Options{
 		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
 		Epoch: func(ctx context.Context) (uint32, error) {
-			state, err := writtenState(ctx, c, log)
+			state, err := storedState(ctx, c, log)
 			if err != nil {
 				return 0, err
 			}
-			return standing(ctx, c, state)
+			return checkHistory(ctx, c, state)
 		},
 		Tables: func(ctx context.Context) (names []string, err error) {
 			named, err := readNamed(ctx, c, quietState(c))
@@ -63,14 +63,14 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	if err != nil {
 		return verify.Report{}, err
 	}
-	state, err := writtenState(ctx, c, log)
+	state, err := storedState(ctx, c, log)
 	if err != nil {
 		return verify.Report{}, err
 	}
-	if err := comparePrints(c, prints, state); err != nil {
+	if err := checkFingerprints(c, prints, state); err != nil {
 		return verify.Report{}, err
 	}
-	epoch, err := standing(ctx, c, state)
+	epoch, err := checkHistory(ctx, c, state)
 	if err != nil {
 		return verify.Report{}, err
 	}
@@ -99,7 +99,7 @@ func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
 	defer cancel()
 	_, _ = status.Within(asking, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
 	if asking.Err() != nil && ctx.Err() == nil {
-		return clickHouseHangs()
+		return clickHouseSilent()
 	}
 	return nil // whoever asks next says anything else
 }

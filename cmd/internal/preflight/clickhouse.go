@@ -32,8 +32,8 @@ var (
 // granter may run GRANT.
 const granter = "a user who has these rights WITH GRANT OPTION"
 
-// lookAtClickHouse looks at server, rights, databases and views.
-func (r *run) lookAtClickHouse(ctx context.Context, p *part) {
+// checkClickHouse looks at server, rights, databases and views.
+func (r *run) checkClickHouse(ctx context.Context, p *part) {
 	conn, err := pipeline.ClickHouse(r.config)
 	if err != nil {
 		p.fail("clickhouse-connect", "clickhouse.url", "", "%v", err)

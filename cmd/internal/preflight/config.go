@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// lookAtConfig looks at what the config alone tells: it has been parsed already.
-func (r *run) lookAtConfig(p *part) {
+// checkConfig looks at what the config alone tells: it has been parsed already.
+func (r *run) checkConfig(p *part) {
 	c := r.config
 	p.ok("config-file", c.Path(), "it can be read, and fits itself")
 	if c.Privacy == nil {

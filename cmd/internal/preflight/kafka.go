@@ -25,8 +25,8 @@ type cluster struct {
 	brokers kadm.BrokerDetails
 }
 
-// lookAtKafka looks at brokers, topics and rights.
-func (r *run) lookAtKafka(ctx context.Context, p *part) {
+// checkKafka looks at brokers, topics and rights.
+func (r *run) checkKafka(ctx context.Context, p *part) {
 	k, err := r.connectKafka(ctx)
 	if err != nil {
 		p.connectError(r.where(partKafka), err)

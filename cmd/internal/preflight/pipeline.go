@@ -8,8 +8,8 @@ import (
 	"dirtbike/config"
 )
 
-// lookAtPipeline asks what a start would say: the same checks, on the stored state as it can be read without fencing anybody.
-func (r *run) lookAtPipeline(ctx context.Context, p *part) {
+// checkPipeline asks what a start would say: the same checks, on the stored state as it can be read without fencing anybody.
+func (r *run) checkPipeline(ctx context.Context, p *part) {
 	tables := r.captured(ctx)
 	state, err := r.trial.Sink.Peek(ctx)
 	if err != nil {
@@ -24,7 +24,7 @@ func (r *run) lookAtPipeline(ctx context.Context, p *part) {
 	if state == nil {
 		state = &cdc.State{}
 	}
-	r.look(func(l *outlook) { l.known, l.phase = true, state.Source.Phase })
+	r.note(func(l *combined) { l.known, l.phase = true, state.Source.Phase })
 	r.judgeHashKey(p, state)
 	r.judgeState(p, state, len(tables))
 	if r.trial.Keyless && len(state.Source.HashKeys) > 0 {
@@ -32,7 +32,7 @@ func (r *run) lookAtPipeline(ctx context.Context, p *part) {
 	}
 	err = r.trial.Capture.WouldStart(ctx)
 	if err == nil {
-		r.look(func(l *outlook) { l.passed = true })
+		r.note(func(l *combined) { l.passed = true })
 		p.ok("pipeline-start", r.where(partPipeline), "a start would not be refused")
 		return
 	}
@@ -70,7 +70,7 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 	said := explain(err)
 	slot, found, slotErr := r.trial.Source.Slot(ctx)
 	if slotErr == nil && wants(state, slot, found, said.What) {
-		r.look(func(l *outlook) { l.refusal = err })
+		r.note(func(l *combined) { l.refusal = err })
 		p.fail("pipeline-start", r.where(partPipeline), "", "a start would be refused, for what is said of the slot above")
 		return
 	}
@@ -106,10 +106,10 @@ func (r *run) said(err error) bool {
 		p.mu.Lock()
 		for _, c := range p.checks {
 			message := strings.TrimPrefix(c.Message, "it cannot be captured: ")
-			if !c.OK && (strings.Contains(text, message) || mends(c.Command, err)) {
+			if !c.OK && (strings.Contains(text, message) || fixes(c.Command, err)) {
 				said = true
 				if c.Slug == namesSlug {
-					r.look(func(l *outlook) { l.misnamed = true })
+					r.note(func(l *combined) { l.misnamed = true })
 				}
 			}
 		}
@@ -118,18 +118,18 @@ func (r *run) said(err error) bool {
 	return said
 }
 
-// mends reports whether a printed statement is the error's own way out, quotes aside.
-func mends(command string, err error) bool {
+// fixes reports whether a printed statement is the error's own way out, quotes aside.
+func fixes(command string, err error) bool {
 	try := firstWay(explain(err))
 	plain := func(sql string) string { return strings.TrimSuffix(strings.ReplaceAll(sql, `"`, ""), ";") }
 	return kind(command) == "sql" && plain(command) == plain(try)
 }
 
-// judgeMisnamed makes warnings of names that nothing has, where a start goes on without them: as soon as a state is stored, unless a
+// judgeUnmatchedNames makes warnings of names that nothing has, where a start goes on without them: as soon as a state is stored, unless a
 // captured table has lost its name at the same time.
-func (r *run) judgeMisnamed() {
+func (r *run) judgeUnmatchedNames() {
 	goesOn := false
-	r.look(func(l *outlook) { goesOn = l.known && begun(l.phase) && l.phase != cdc.PhaseRenewing && !l.misnamed })
+	r.note(func(l *combined) { goesOn = l.known && begun(l.phase) && l.phase != cdc.PhaseRenewing && !l.misnamed })
 	if !goesOn {
 		return
 	}

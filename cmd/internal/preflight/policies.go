@@ -60,7 +60,7 @@ func (r *run) readRelations(ctx context.Context, conn *pgx.Conn, tables []table)
 			keyed.Key = keyed.Key[:0:0]
 			names := r.config.Source.Keys[rel.FullName()]
 			if names == nil {
-				names = tables[i].keyMended(indexes)
+				names = tables[i].keyAfterFixes(indexes)
 			}
 			for _, name := range names {
 				if at := slices.IndexFunc(rel.Columns, func(c schemas.Column) bool { return c.Name == name }); at >= 0 {
@@ -73,11 +73,11 @@ func (r *run) readRelations(ctx context.Context, conn *pgx.Conn, tables []table)
 	return nil
 }
 
-// keyMended are the columns of the table's key after what mend gives.
-func (t *table) keyMended(indexes []index) []string {
+// keyAfterFixes are the columns of the table's key after what mend gives.
+func (t *table) keyAfterFixes(indexes []index) []string {
 	fits := func(i index) bool { return i.primary }
 	switch {
-	case t.candidate != "" && strings.Contains(t.mend(), "USING INDEX "+t.candidate):
+	case t.candidate != "" && strings.Contains(t.fixStatements(), "USING INDEX "+t.candidate):
 		fits = func(i index) bool { return i.name == t.candidate }
 	case t.identity == "i" && t.indexed:
 		fits = func(i index) bool { return i.identity }
@@ -101,7 +101,7 @@ func (r *run) judgeLater(t *cdc.Table) bool {
 	switch {
 	case problem != nil:
 		said := explain(problem)
-		why, command = said.What, nameMend(problem, firstWay(said))
+		why, command = said.What, nameFix(problem, firstWay(said))
 	case len(columns) > 0:
 		why, command = "as soon as it can be captured, its "+lacking(columns), columnPolicies(rel, columns)
 	default:
@@ -111,13 +111,13 @@ func (r *run) judgeLater(t *cdc.Table) bool {
 	return true
 }
 
-// columnMend is a column whose policy does not fit, and one that does.
-type columnMend struct {
+// columnFix is a column whose policy does not fit, and one that does.
+type columnFix struct {
 	name, policy string
 	key          bool
 }
 
-func lacking(columns []columnMend) string {
+func lacking(columns []columnFix) string {
 	var key, other []string
 	for _, c := range columns {
 		if c.key {
@@ -137,15 +137,15 @@ func lacking(columns []columnMend) string {
 }
 
 // unfitting are all columns whose policy has to change: for keep if they belong to the key, else for drop.
-func (r *run) unfitting(rel *schemas.Relation) (out []columnMend) {
+func (r *run) unfitting(rel *schemas.Relation) (out []columnFix) {
 	for i := range rel.Columns {
 		key := slices.Contains(rel.Key, i)
 		_, carried, err := r.trial.Policies.For(rel, i)
 		switch {
 		case key && (err != nil || !carried):
-			out = append(out, columnMend{rel.Columns[i].Name, "keep", true})
+			out = append(out, columnFix{rel.Columns[i].Name, "keep", true})
 		case err != nil:
-			out = append(out, columnMend{rel.Columns[i].Name, "drop", false})
+			out = append(out, columnFix{rel.Columns[i].Name, "drop", false})
 		}
 	}
 	return out
@@ -157,7 +157,7 @@ func keyless(rel *schemas.Relation) bool {
 }
 
 // columnPolicies is YAML for the config that gives columns these policies.
-func columnPolicies(rel *schemas.Relation, columns []columnMend) string {
+func columnPolicies(rel *schemas.Relation, columns []columnFix) string {
 	pairs := make([]string, len(columns))
 	for i, c := range columns {
 		pairs[i] = yamlText(c.name) + ": " + c.policy
@@ -169,7 +169,7 @@ func columnPolicies(rel *schemas.Relation, columns []columnMend) string {
 // that the table does not have, the nearest one.
 func (r *run) policyCommand(t *cdc.Table) string {
 	if problem := misspelt(t.Refused); problem != nil {
-		return nameMend(problem, firstWay(explain(problem)))
+		return nameFix(problem, firstWay(explain(problem)))
 	}
 	rel := r.relations[t.OID]
 	if rel == nil || keyless(rel) {
@@ -218,9 +218,9 @@ func problems(err error) (out []*config.Error) {
 	return out
 }
 
-// nameMend says in words what to write in place of a name that nothing has. It is no line for the config: several such names, and
+// nameFix says in words what to write in place of a name that nothing has. It is no line for the config: several such names, and
 // tables that are to be left out, would undo each other.
-func nameMend(err error, try string) string {
+func nameFix(err error, try string) string {
 	var problem *config.Error
 	if !errors.As(err, &problem) {
 		return try

@@ -57,8 +57,8 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   coalesce((SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY active DESC, slot_name LIMIT 1), 'SLOT_OF_THE_STANDBY')
 FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user`
 
-// lookAtPostgres looks at server, role, slot, publication and tables.
-func (r *run) lookAtPostgres(ctx context.Context, p *part) {
+// checkPostgres looks at server, role, slot, publication and tables.
+func (r *run) checkPostgres(ctx context.Context, p *part) {
 	defer r.closeListed()
 	conn, err := r.connectPostgres(ctx)
 	if err != nil {
@@ -78,10 +78,10 @@ func (r *run) lookAtPostgres(ctx context.Context, p *part) {
 		return // the questions below were never asked of such a server
 	}
 	if s.replication && !s.recovering && s.encoding != "SQL_ASCII" {
-		r.lookAtIdentity(ctx, p)
+		r.checkIdentity(ctx, p)
 	}
-	r.lookAtTables(ctx, p, conn, &s)
-	r.lookAtSlot(ctx, p, &s)
+	r.checkTables(ctx, p, conn, &s)
+	r.checkSlot(ctx, p, &s)
 }
 
 // connectPostgres opens a connection that cannot write.
@@ -211,8 +211,8 @@ func judgeClock(p *part, clock time.Time, who string) {
 	}
 }
 
-// lookAtIdentity opens the kind of connection that the stream needs.
-func (r *run) lookAtIdentity(ctx context.Context, p *part) {
+// checkIdentity opens the kind of connection that the stream needs.
+func (r *run) checkIdentity(ctx context.Context, p *part) {
 	identity, err := r.trial.Source.Identify(ctx)
 	if err != nil {
 		p.error("postgres-replication", r.where(partPostgres), fmt.Errorf("open a replication connection: %w", err))

@@ -11,9 +11,9 @@ import (
 
 const publicationSlug = "postgres-publication"
 
-// lookAtPublication says whether the publication fits, and whether capture could make or extend it itself: only the owner of publication
+// checkPublication says whether the publication fits, and whether capture could make or extend it itself: only the owner of publication
 // and tables can.
-func (r *run) lookAtPublication(ctx context.Context, p *part, conn *pgx.Conn, s *server, tables []table) {
+func (r *run) checkPublication(ctx context.Context, p *part, conn *pgx.Conn, s *server, tables []table) {
 	oids := make([]uint32, len(tables))
 	for i, t := range tables {
 		oids[i] = t.oid
@@ -88,7 +88,7 @@ func publicationFixRole(b *postgres.Publication, added []table) string {
 
 // fixFirst says what must be done before the tables are published.
 func fixFirst(tables []table) string {
-	if first := unmended(tables); len(first) > 0 {
+	if first := needsFix(tables); len(first) > 0 {
 		return ". Before, fix " + some(first) + " as said above: Postgres refuses to publish a table without a log, and updates of a published one without a replica identity"
 	}
 	return ""

@@ -18,8 +18,8 @@ import (
 // comparers is how many schemas are compared at the same time.
 const comparers = 8
 
-// lookAtRegistry looks whether the registry would take our schemas.
-func (r *run) lookAtRegistry(ctx context.Context, p *part) {
+// checkRegistry looks whether the registry would take our schemas.
+func (r *run) checkRegistry(ctx context.Context, p *part) {
 	c := r.config.Registry
 	settings, err := c.TLS.Client()
 	if err != nil {

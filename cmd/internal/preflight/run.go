@@ -45,7 +45,7 @@ type run struct {
 	relations map[uint32]*schemas.Relation
 
 	mu sync.Mutex // guards outlook
-	outlook
+	combined
 }
 
 // Run looks at every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be used.
@@ -59,7 +59,7 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 	if r.trial, err = pipeline.NewTrial(c, r.wanted); err != nil {
 		return Report{}, err
 	}
-	r.lookAtConfig(r.parts[partConfig])
+	r.checkConfig(r.parts[partConfig])
 	var wg sync.WaitGroup
 	for _, look := range []struct {
 		part      string
@@ -67,11 +67,11 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 		slug, try string
 		look      func(context.Context, *part)
 	}{
-		{partPostgres, postgresTime, "postgres-connect", "look at Postgres' load, and at the way to it", r.lookAtPostgres},
-		{partKafka, partTime, "kafka-connect", "look at the brokers' health, and at the way to each of them", r.lookAtKafka},
-		{partRegistry, partTime, "registry-connect", "look at the registry's log, and at the way to it", r.lookAtRegistry},
-		{partClickHouse, partTime, "clickhouse-connect", "look at ClickHouse's load, and at the way to it", r.lookAtClickHouse},
-		{partPipeline, partTime, "pipeline-state", "see which other part does not answer", r.lookAtPipeline},
+		{partPostgres, postgresTime, "postgres-connect", "look at Postgres' load, and at the way to it", r.checkPostgres},
+		{partKafka, partTime, "kafka-connect", "look at the brokers' health, and at the way to each of them", r.checkKafka},
+		{partRegistry, partTime, "registry-connect", "look at the registry's log, and at the way to it", r.checkRegistry},
+		{partClickHouse, partTime, "clickhouse-connect", "look at ClickHouse's load, and at the way to it", r.checkClickHouse},
+		{partPipeline, partTime, "pipeline-state", "see which other part does not answer", r.checkPipeline},
 	} {
 		wg.Go(func() {
 			p := r.parts[look.part]
@@ -83,7 +83,7 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 	}
 	wg.Wait()
 	r.judgeMissingSlot(r.parts[partPostgres])
-	r.judgeMisnamed()
+	r.judgeUnmatchedNames()
 	report := Report{OK: true, Checks: []Check{}}
 	for _, name := range names {
 		report.Checks = append(report.Checks, r.parts[name].close()...)

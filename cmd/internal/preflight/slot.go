@@ -10,17 +10,17 @@ import (
 
 const slotSlug = "postgres-slot"
 
-// lookAtSlot looks whether the slot is ours; whether it fits the stored state, the start's own checks say.
-func (r *run) lookAtSlot(ctx context.Context, p *part, s *server) {
+// checkSlot looks whether the slot is ours; whether it fits the stored state, the start's own checks say.
+func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 	slot, found, err := r.trial.Source.Slot(ctx)
 	name := r.config.Source.Slot
 	switch {
 	case err != nil:
 		p.error(slotSlug, name, serverError(err))
 	case !found:
-		r.look(func(l *outlook) { l.slotMissing = true }) // what that means, the stored state says
+		r.note(func(l *combined) { l.slotMissing = true }) // what that means, the stored state says
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
-		r.look(func(l *outlook) { l.slotLost = true })
+		r.note(func(l *combined) { l.slotLost = true })
 	case slot.WALStatus == "unreserved":
 		p.warn(slotSlug, name, keepSQL(max(s.proposedMB(), 2*s.keepMB)),
 			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
@@ -31,8 +31,8 @@ func (r *run) lookAtSlot(ctx context.Context, p *part, s *server) {
 	}
 }
 
-// outlook is what only several parts together tell.
-type outlook struct {
+// combined is what only several parts together tell.
+type combined struct {
 	// slotMissing and slotLost are what Postgres says: there is none, or one whose log is gone.
 	slotMissing, slotLost bool
 	// known says that the stored state could be read; phase is its own.
@@ -45,11 +45,11 @@ type outlook struct {
 	misnamed bool
 }
 
-// look changes what is known, or reads it.
-func (r *run) look(at func(*outlook)) {
+// note changes what is known, or reads it.
+func (r *run) note(at func(*combined)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at(&r.outlook)
+	at(&r.combined)
 }
 
 // begun reports whether a state is stored that goes on from a slot: without it changes are missing.
@@ -64,7 +64,7 @@ func wants(state *cdc.State, slot cdc.SlotStatus, found bool, why string) bool {
 // judgeMissingSlot says what a slot that is not there, or is no use, means, once all parts have been looked at.
 func (r *run) judgeMissingSlot(p *part) {
 	name := r.config.Source.Slot
-	r.look(func(l *outlook) {
+	r.note(func(l *combined) {
 		switch {
 		case l.refusal != nil:
 			p.add(Check{Slug: slotSlug, Level: LevelError, Subject: name, Message: explain(l.refusal).What, Try: slices.Clone(explain(l.refusal).Try)})

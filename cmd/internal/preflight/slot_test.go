@@ -15,21 +15,21 @@ import (
 func TestSlotAndState(t *testing.T) {
 	gone := fmt.Errorf("%w: slot dirtbike is gone; changes after 0/1 cannot be read any more. Try: %s", cdc.ErrGap, cdc.ResnapshotAllCommand)
 	for _, c := range []struct {
-		outlook
+		combined
 		level         Level
 		says, command string
 	}{
-		{outlook{slotMissing: true, known: true}, LevelOK, "it is not there; dirtbike makes it at the first start", ""},
-		{outlook{slotMissing: true, known: true, phase: cdc.PhaseCreating}, LevelOK, "it is not there; dirtbike makes it at the first start", ""},
-		{outlook{slotMissing: true}, LevelOK, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read", ""},
-		{outlook{slotMissing: true, known: true, phase: cdc.PhaseStreaming, refusal: gone}, LevelError, "changes are missing between the stored position and the source: slot dirtbike is gone; changes after 0/1 cannot be read any more", cdc.ResnapshotAllCommand},
-		{outlook{slotMissing: true, known: true, phase: cdc.PhaseCopying}, LevelError, "it is gone, and the stored state (phase copying) goes on from it: what was changed since then cannot be read any more", cdc.ResnapshotAllCommand},
-		{outlook{slotMissing: true, known: true, phase: cdc.PhaseCopying, passed: true}, LevelOK, "it was made while this was looked at", ""},
-		{outlook{slotLost: true}, LevelError, "Postgres has given up its log, so that changes are missing",
+		{combined{slotMissing: true, known: true}, LevelOK, "it is not there; dirtbike makes it at the first start", ""},
+		{combined{slotMissing: true, known: true, phase: cdc.PhaseCreating}, LevelOK, "it is not there; dirtbike makes it at the first start", ""},
+		{combined{slotMissing: true}, LevelOK, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read", ""},
+		{combined{slotMissing: true, known: true, phase: cdc.PhaseStreaming, refusal: gone}, LevelError, "changes are missing between the stored position and the source: slot dirtbike is gone; changes after 0/1 cannot be read any more", cdc.ResnapshotAllCommand},
+		{combined{slotMissing: true, known: true, phase: cdc.PhaseCopying}, LevelError, "it is gone, and the stored state (phase copying) goes on from it: what was changed since then cannot be read any more", cdc.ResnapshotAllCommand},
+		{combined{slotMissing: true, known: true, phase: cdc.PhaseCopying, passed: true}, LevelOK, "it was made while this was looked at", ""},
+		{combined{slotLost: true}, LevelError, "Postgres has given up its log, so that changes are missing",
 			"raise max_slot_wal_keep_size, then dirtbike resnapshot --all; if the slot is another pipeline's, name another in source.slot"},
 	} {
 		p := &part{name: partPostgres}
-		r := &run{config: &config.Config{}, outlook: c.outlook}
+		r := &run{config: &config.Config{}, combined: c.combined}
 		r.judgeMissingSlot(p)
 		found := p.close()
 		require.Len(t, found, 1)

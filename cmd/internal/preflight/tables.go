@@ -80,8 +80,8 @@ func readTables(ctx context.Context, conn *pgx.Conn, publication string, listed 
 	return out, nil
 }
 
-// lookAtTables asks the catalog package which tables a start would capture, and looks at our rights to them.
-func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *server) {
+// checkTables asks the catalog package which tables a start would capture, and looks at our rights to them.
+func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *server) {
 	listed, err := r.trial.Tables.List(ctx)
 	if err != nil {
 		p.error("postgres-tables", "source.tables", serverError(err))
@@ -98,14 +98,14 @@ func (r *run) lookAtTables(ctx context.Context, p *part, conn *pgx.Conn, s *serv
 		return
 	}
 	clashing, order := r.clashing(listed)
-	leaving := r.leaving(listed, tables, clashing, order)
+	leaving := r.excluded(listed, tables, clashing, order)
 	left := without(r.config, leaving...)
 	r.judgeNames(p, listed, clashing, order, left)
 	r.judgeTables(p, listed, tables, left)
-	staying := stay(listed, tables, leaving)
+	staying := capturableAfterFixes(listed, tables, leaving)
 	judgeRights(p, s, staying)
 	judgeIdentity(p, staying)
-	r.lookAtPublication(ctx, p, conn, s, staying)
+	r.checkPublication(ctx, p, conn, s, staying)
 }
 
 // clashing gives the tables that may not be captured for a name that others have, too, by what is said of them.
@@ -134,7 +134,7 @@ func (r *run) judgeNames(p *part, listed []*cdc.Table, clashing map[string][]str
 	misnamed := r.trial.Tables.UnmatchedNames()
 	for _, err := range misnamed {
 		said := explain(err)
-		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameMend(err, firstWay(said)), "%s", said.What)
+		r.parts[partConfig].fail(namesSlug, r.config.Path(), nameFix(err, firstWay(said)), "%s", said.What)
 	}
 	if len(listed) == 0 {
 		p.fail("postgres-tables", "source.tables", setting("source", "tables", `["*.*"]`), "no table of the database is named")
@@ -157,14 +157,14 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 			continue
 		}
 		why := obstacle(t)
-		command := cmp.Or(r.mendOf(t, tables), left)
+		command := cmp.Or(r.fixOf(t, tables), left)
 		switch {
 		case t.RefusedByConfig:
 			unfit = true
 			r.parts[partConfig].fail("config-policies", t.FullName(), command, "%s", why)
 		default:
-			p.failAs(mender(t, tables), "postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
-			unfit = r.mendOf(t, tables) != "" && r.judgeLater(t) || unfit
+			p.failAs(fixRole(t, tables), "postgres-tables", t.FullName(), command, "it cannot be captured: %s", why)
+			unfit = r.fixOf(t, tables) != "" && r.judgeLater(t) || unfit
 		}
 	}
 	if !unfit && len(listed) > 0 {
@@ -195,8 +195,8 @@ func obstacle(t *cdc.Table) string {
 	return all
 }
 
-// mendOf is what mends a table that cannot be captured; empty if only leaving it out does.
-func (r *run) mendOf(t *cdc.Table, tables []table) string {
+// fixOf is what mends a table that cannot be captured; empty if only leaving it out does.
+func (r *run) fixOf(t *cdc.Table, tables []table) string {
 	if t.RefusedByConfig {
 		return r.policyCommand(t)
 	}
@@ -207,7 +207,7 @@ func (r *run) mendOf(t *cdc.Table, tables []table) string {
 	if rel := r.relations[t.OID]; rel != nil && keyless(rel) {
 		return "" // it could still not be captured
 	}
-	return tables[at].mend()
+	return tables[at].fixStatements()
 }
 
 // some lists names, the first few.

@@ -11,11 +11,11 @@ import (
 // done. One that only leaving out mends is in none of them: nobody would read it, and without a key Postgres would refuse its updates
 // as soon as it is published. So the printed commands, each run once and in their order, are enough.
 
-// leaving are the tables that nothing else mends than leaving them out: all checks print the same source.tables, since the line
+// excluded are the tables that nothing else mends than leaving them out: all checks print the same source.tables, since the line
 // replaces the key, so that one which names a single table would take the others back in.
-func (r *run) leaving(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) (out []string) {
+func (r *run) excluded(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) (out []string) {
 	for _, t := range listed {
-		if t.Refused != nil && r.mendOf(t, tables) == "" {
+		if t.Refused != nil && r.fixOf(t, tables) == "" {
 			out = append(out, t.FullName())
 		}
 	}
@@ -26,8 +26,8 @@ func (r *run) leaving(listed []*cdc.Table, tables []table, clashing map[string][
 	return out
 }
 
-// stay gives what Postgres says of the tables that are not leaving.
-func stay(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
+// capturableAfterFixes gives what Postgres says of the tables that are not leaving.
+func capturableAfterFixes(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
 	for _, t := range listed {
 		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
 		if at < 0 || slices.Contains(leaving, t.FullName()) {
@@ -41,8 +41,8 @@ func stay(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
 	return out
 }
 
-// unmended are the names of the tables that cannot be captured yet.
-func unmended(tables []table) (names []string) {
+// needsFix are the names of the tables that cannot be captured yet.
+func needsFix(tables []table) (names []string) {
 	for _, t := range tables {
 		if t.listed.Refused != nil && !t.listed.RefusedByConfig {
 			names = append(names, t.name)
@@ -51,8 +51,8 @@ func unmended(tables []table) (names []string) {
 	return names
 }
 
-// mend are the statements after which the table can be captured; empty if there are none that keep its rows as they are.
-func (t *table) mend() string {
+// fixStatements are the statements after which the table can be captured; empty if there are none that keep its rows as they are.
+func (t *table) fixStatements() string {
 	alter := "ALTER TABLE " + t.name + " "
 	var lines []string
 	if t.persistence == "u" {
@@ -98,8 +98,8 @@ func heavy(command string) bool {
 	return strings.Contains(command, dropKey) || strings.Contains(command, " "+setLogged)
 }
 
-// mender is who may run what mend gives: a new key makes an index, for which the owner needs CREATE on the schema.
-func mender(t *cdc.Table, tables []table) string {
+// fixRole is who may run what mend gives: a new key makes an index, for which the owner needs CREATE on the schema.
+func fixRole(t *cdc.Table, tables []table) string {
 	at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
 	if at < 0 {
 		return ""

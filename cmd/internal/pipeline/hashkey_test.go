@@ -65,9 +65,9 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	_, prints, err := Policies(c, zap.NewNop())
 	require.NoError(t, err)
 	check := func(c *config.Config) error {
-		state, err := writtenState(t.Context(), c, zap.NewNop())
+		state, err := storedState(t.Context(), c, zap.NewNop())
 		require.NoError(t, err)
-		return comparePrints(c, prints, state)
+		return checkFingerprints(c, prints, state)
 	}
 	require.NoError(t, check(c), "no capture has begun")
 	store(t, c, map[string]string{"k0": "old", "k1": prints["k1"]})
@@ -86,7 +86,7 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 func TestAKafkaThatIsAwayEndsTheVerbs(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	c := hashing(t, "127.0.0.1:1", "{mode: open}")
-	_, err := writtenState(t.Context(), c, zap.New(core))
+	_, err := storedState(t.Context(), c, zap.New(core))
 	require.ErrorIs(t, err, cdc.ErrUnreachable)
 	require.Regexp(t, `ask Kafka which history was captured: .+\. Try: see that the brokers named in kafka\.brokers run$`, err.Error())
 	began := time.Now()
@@ -120,7 +120,7 @@ func TestAStateThatMayNotBeRead(t *testing.T) {
 		return answer, nil, true
 	})
 	core, logged := observer.New(zap.WarnLevel)
-	state, err := writtenState(t.Context(), c, zap.New(core))
+	state, err := storedState(t.Context(), c, zap.New(core))
 	require.NoError(t, err)
 	require.Nil(t, state)
 	require.Equal(t, 1, logged.Len())

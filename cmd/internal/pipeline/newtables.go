@@ -118,7 +118,7 @@ func rank(step cdc.Remedy) int {
 
 // obstaclesOf is the zero value if nothing keeps the table out. r is nil for one that is gone by now.
 func obstaclesOf(t *cdc.Table, r *postgres.Rights, p *postgres.Publication) (o obstacle) {
-	for _, err := range append(parts(t.Refused), parts(t.BlocksStart)...) {
+	for _, err := range append(eachProblem(t.Refused), eachProblem(t.BlocksStart)...) {
 		in := ""
 		if problem := (*config.Error)(nil); t.RefusedByConfig || errors.As(err, &problem) {
 			in = inConfig
@@ -163,8 +163,8 @@ func joiner(r *postgres.Rights) string {
 	return superuser
 }
 
-// parts takes an error that is nothing but several apart.
-func parts(err error) (out []error) {
+// eachProblem takes an error that is nothing but several apart.
+func eachProblem(err error) (out []error) {
 	if err == nil {
 		return nil
 	}
@@ -174,7 +174,7 @@ func parts(err error) (out []error) {
 			continue
 		}
 		for _, one := range several.Unwrap() {
-			out = append(out, parts(one)...)
+			out = append(out, eachProblem(one)...)
 		}
 		if joined := cdc.OneLine(out...); joined != nil && joined.Error() == strings.ReplaceAll(err.Error(), "\n", "; ") {
 			return out

@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// comparePrints refuses a hash key that is not the one that capture wrote the topics with: every token would look different.
-func comparePrints(c *config.Config, prints map[string]string, state *cdc.State) error {
+// checkFingerprints refuses a hash key that is not the one that capture wrote the topics with: every token would look different.
+func checkFingerprints(c *config.Config, prints map[string]string, state *cdc.State) error {
 	if state == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func keepHashKey(c *config.Config) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hashKeyTime)
 	defer cancel()
-	stored, err := writtenPrints(ctx, c)
+	stored, err := storedFingerprints(ctx, c)
 	if err != nil {
 		return fmt.Errorf("%w: no hash key %s, and whether the topics were written with one cannot be seen: %w. Nothing was changed. Try: see that Kafka runs and kafka.brokers is right", cdc.ErrUnreachable, c.HashKeyFile(), err)
 	}
@@ -48,8 +48,8 @@ func keepHashKey(c *config.Config) error {
 	return fmt.Errorf("%w: hash key %s is missing, and the topics were written with one; another key would give other hashes. Nothing was changed. Try: put the file back from your backup, or where it is lost, dirtbike resnapshot --all, which makes a new one", cdc.ErrRefused, c.HashKeyFile())
 }
 
-// writtenPrints gives the fingerprints, by key id, that the stored state has. None where no capture has begun.
-func writtenPrints(ctx context.Context, c *config.Config) (map[string]string, error) {
+// storedFingerprints gives the fingerprints, by key id, that the stored state has. None where no capture has begun.
+func storedFingerprints(ctx context.Context, c *config.Config) (map[string]string, error) {
 	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
 	if err != nil {
 		return nil, err

@@ -15,13 +15,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// standingTime is how long Kafka, and then Postgres, may take to answer one question about where capture stands.
-const standingTime = 5 * time.Second
+// historyTime is how long Kafka, and then Postgres, may take to answer one question about where capture stands.
+const historyTime = 5 * time.Second
 
-// writtenState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not read the state
+// storedState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not read the state
 // topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state nobody knows which history ClickHouse was filled from.
-func writtenState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
-	asking, cancel := context.WithTimeout(ctx, standingTime)
+func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
+	asking, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
 	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
 	if err != nil {
@@ -38,19 +38,19 @@ func writtenState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.
 	case errors.Is(err, cdc.ErrRefused):
 		return nil, err
 	case asking.Err() != nil:
-		err = fmt.Errorf("no answer within %s (%w)", standingTime, err)
+		err = fmt.Errorf("no answer within %s (%w)", historyTime, err)
 	}
-	return nil, away(fmt.Errorf("ask Kafka which history was captured: %w", err), "see that the brokers named in kafka.brokers run")
+	return nil, unreachable(fmt.Errorf("ask Kafka which history was captured: %w", err), "see that the brokers named in kafka.brokers run")
 }
 
-// standing gives the epoch under which capture writes, 0 without a state, and refuses with cdc.ErrGap a source that is not the one that
+// checkHistory gives the epoch under which capture writes, 0 without a state, and refuses with cdc.ErrGap a source that is not the one that
 // the state was written from: positions of a restored Postgres would be compared with those of its former history, and called complete.
 // A standby may be behind, and is not judged. A Postgres that does not answer is cdc.ErrUnreachable.
-func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch uint32, err error) {
+func checkHistory(ctx context.Context, c *config.Config, state *cdc.State) (epoch uint32, err error) {
 	if state == nil {
 		return 0, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, standingTime)
+	ctx, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
 	conn, err := MonitorLogin(c).Connect(ctx)
 	if err != nil {
@@ -60,7 +60,7 @@ func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch ui
 	const try = "see that Postgres runs and source.url is right"
 	var standby bool
 	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
-		return 0, away(fmt.Errorf("ask Postgres whether it is a standby: %w", err), try)
+		return 0, unreachable(fmt.Errorf("ask Postgres whether it is a standby: %w", err), try)
 	}
 	if standby {
 		return state.Source.Epoch, nil
@@ -70,7 +70,7 @@ func standing(ctx context.Context, c *config.Config, state *cdc.State) (epoch ui
 		return 0, err
 	}
 	if err != nil {
-		return 0, away(fmt.Errorf("ask Postgres which server it is: %w", err), try)
+		return 0, unreachable(fmt.Errorf("ask Postgres which server it is: %w", err), try)
 	}
 	return state.Source.Epoch, capture.CheckHistory(state, identity)
 }
