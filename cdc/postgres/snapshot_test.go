@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 
 	"github.com/jackc/pgx/v5"
@@ -47,12 +46,7 @@ func copying(name string) *cdc.Table {
 func TestSnapshot(t *testing.T) {
 	for _, version := range []string{"14", "18"} {
 		t.Run(version, func(t *testing.T) {
-			stack, err := embedded.Start(t.Context(), embedded.Options{
-				Dir: t.TempDir(), Parts: embedded.Parts{Postgres: true}, PostgresVersion: version,
-			})
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = stack.Stop(context.Background()) })
-			url := stack.Postgres.URL()
+			url := embeddedtest.Postgres(t, version, nil).URL()
 			conn := embeddedtest.Connect(t, url)
 			for _, name := range []string{"a", "b", "c"} {
 				exec(t, conn, "CREATE TABLE "+name+" (id bigint PRIMARY KEY, v text)")

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
 
@@ -14,14 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { embeddedtest.Main(m) }
+// servers are shared by all tests: versions of Postgres between which the catalog differs.
+var servers = map[string]*embeddedtest.Shared[*embedded.Stack]{
+	"14": embeddedtest.ShareEmbedded(embedded.Options{Parts: embedded.Parts{Postgres: true}, PostgresVersion: "14"}),
+	"18": embeddedtest.ShareEmbedded(embedded.Options{Parts: embedded.Parts{Postgres: true}, PostgresVersion: "18"}),
+}
 
-// versions of Postgres between which the catalog differs.
-var versions = []string{"14", "18"}
+func TestMain(m *testing.M) { embeddedtest.Main(m, servers["14"], servers["18"]) }
 
 // onEach runs the test in a database of its own on each version.
 func onEach(t *testing.T, test func(t *testing.T, d *database)) {
-	for _, version := range versions {
+	for version := range servers {
 		t.Run(version, func(t *testing.T) { test(t, newDatabase(t, version)) })
 	}
 }
@@ -34,7 +38,7 @@ type database struct {
 
 func newDatabase(t *testing.T, version string) *database {
 	t.Helper()
-	d := &database{url: embeddedtest.Postgres(t, version, nil).URL()}
+	d := &database{url: embeddedtest.Database(t, servers[version].Get(t).Postgres)}
 	d.conn = embeddedtest.Connect(t, d.url)
 	require.NoError(t, d.conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int / 10000").Scan(&d.major))
 	return d
