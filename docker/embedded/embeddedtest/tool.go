@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// RequireAll is the environment variable that is "1" where nothing may be skipped.
-const RequireAll = "DIRTBIKE_REQUIRE_ALL"
+// requireAll is the environment variable that is "1" where nothing may be skipped.
+const requireAll = "DIRTBIKE_REQUIRE_ALL"
 
 // installs says how to get the programs that tests need.
 var installs = map[string]string{
@@ -48,7 +48,7 @@ func Tool(t testing.TB, name string) string {
 // Missing skips a test for which something is missing, or fails it where everything must run. It does not return.
 func Missing(t testing.TB, what, try string) {
 	t.Helper()
-	if os.Getenv(RequireAll) == "1" {
+	if os.Getenv(requireAll) == "1" {
 		t.Fatalf("%s is missing. Try: %s", what, try)
 	}
 	t.Skipf("%s is missing. Try: %s", what, try)
