@@ -1,6 +1,10 @@
 package schemas
 
-import "fmt"
+import (
+	"fmt"
+
+	"dirtbike/cdc"
+)
 
 // Kind is a class of Postgres types that travel alike. The type table (types.go) has one row per kind; every switch over
 // Kind names all of them.
@@ -53,5 +57,5 @@ func ParseKind(s string) (Kind, error) {
 			return Kind(k), nil
 		}
 	}
-	return KindInvalid, fmt.Errorf("unknown kind %q: written by a newer release? Try: upgrade this one", s)
+	return KindInvalid, cdc.Failed("unknown kind %q, as a newer release may write it", s).Fix("upgrade this one")
 }

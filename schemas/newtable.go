@@ -3,6 +3,8 @@ package schemas
 import (
 	"fmt"
 	"strconv"
+
+	"dirtbike/cdc"
 )
 
 func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
@@ -25,15 +27,17 @@ func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
 		t.Columns = append(t.Columns, carry(col, i, transform, keyed[i]))
 	}
 	if len(rel.Key) == 0 {
-		return nil, fmt.Errorf("table %s has no key. Try: add %s to source.tables, or give the table a primary key", rel.FullName(), exclusion(rel))
+		return nil, cdc.Failed("table %s has no key", rel.FullName()).Fix("add %s to source.tables", exclusion(rel)).Fix("give the table a primary key")
 	}
 	for _, k := range rel.Key {
 		at, ok := carriedAs[k]
 		if !ok {
-			return nil, fmt.Errorf("table %s, key column %s is withheld by the privacy policy. Try: name it keep or hash under privacy.columns", rel.FullName(), rel.Columns[k].Name)
+			return nil, cdc.Failed("table %s, key column %s is withheld by the privacy policy", rel.FullName(), rel.Columns[k].Name).
+				Fix("name it keep or hash under privacy.columns")
 		}
 		if why := KeyRefusal(t.Columns[at].Type); why != "" {
-			return nil, fmt.Errorf("table %s, key column %s: %s. Try: add %s to source.tables, or give the column a type that can be a key", rel.FullName(), rel.Columns[k].Name, why, exclusion(rel))
+			return nil, cdc.Failed("table %s, key column %s: %s", rel.FullName(), rel.Columns[k].Name, why).
+				Fix("add %s to source.tables", exclusion(rel)).Fix("give the column a type that can be a key")
 		}
 		t.Key = append(t.Key, at)
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"dirtbike/cdc"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -59,7 +61,7 @@ func TestTypeTable(t *testing.T) {
 func TestUnknownKinds(t *testing.T) {
 	for _, name := range []string{"", "invalid", "money"} {
 		_, err := ParseKind(name)
-		require.ErrorContains(t, err, "Try: upgrade")
+		require.Len(t, cdc.Explain(err).Try, 1)
 	}
 	require.Equal(t, "kind(200)", Kind(200).String())
 	for _, k := range []Kind{KindInvalid, 200} {

@@ -24,18 +24,16 @@ func TestForeignDirectoriesAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	note := filepath.Join(dir, "note.txt")
 	require.NoError(t, os.WriteFile(note, []byte("mine"), 0o600))
-	require.ErrorContains(t, Clean(dir), "nothing was removed. Try: --dir ")
+	require.ErrorIs(t, Clean(dir), ErrOptions)
 	_, err := Start(testContext(t), Options{Dir: dir})
-	require.ErrorContains(t, err, "nothing was touched")
 	require.ErrorIs(t, err, ErrOptions)
 	for _, path := range []string{note, filepath.Join(note, "below")} {
 		_, err = Start(testContext(t), Options{Dir: path})
 		require.ErrorIs(t, err, ErrOptions, path)
-		require.ErrorContains(t, err, "Try: --dir ", path)
 	}
 	require.ErrorIs(t, Clean(note), ErrOptions)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, markerName), []byte("{}"), 0o600))
-	require.ErrorContains(t, Clean(dir), "nothing was removed", "a marker of another format")
+	require.Error(t, Clean(dir), "a marker of another format")
 	require.FileExists(t, note)
 	require.NoError(t, Clean(filepath.Join(dir, "not-there")))
 }
@@ -46,35 +44,28 @@ func TestDirectoryKeepsWhatItWasMadeFor(t *testing.T) {
 	d.state.PostgresMajor, d.state.Kafka = "17", kindKfake
 	require.NoError(t, d.saveState())
 	require.NoError(t, d.close())
-	for want, o := range map[string]Options{
-		"holds a cluster of Postgres 17": {PostgresVersion: "18"},
-		"holds data of Kafka kfake":      {Kafka: kindApache},
-	} {
+	for _, o := range []Options{{PostgresVersion: "18"}, {Kafka: kindApache}} {
 		o.Dir = d.path
 		_, err := Start(testContext(t), o)
-		require.ErrorContains(t, err, want)
 		require.ErrorIs(t, err, ErrOptions)
 	}
 }
 
 func TestUnknownOptions(t *testing.T) {
-	for want, o := range map[string]Options{
-		`unknown engines "docker"`:          {Engines: "docker"},
-		`unknown Kafka "redpanda"`:          {Kafka: "redpanda"},
-		`unsupported Postgres version "13"`: {PostgresVersion: "13", Parts: Parts{Postgres: true}},
+	for name, o := range map[string]Options{
+		"docker": {Engines: "docker"}, "redpanda": {Kafka: "redpanda"}, "13": {PostgresVersion: "13", Parts: Parts{Postgres: true}},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
 		o.Dir = dir
 		_, err := Start(testContext(t), o)
 		for _, err := range []error{err, Prepare(testContext(t), o), o.Check()} {
-			require.ErrorContains(t, err, want)
 			require.ErrorIs(t, err, ErrOptions)
-			require.ErrorContains(t, err, "Try: ")
+			require.ErrorContains(t, err, strconv.Quote(name))
 		}
 		require.NoDirExists(t, dir, "nothing remains")
 	}
 	_, err := Start(testContext(t), Options{})
-	require.ErrorContains(t, err, "no directory given")
+	require.ErrorIs(t, err, ErrOptions)
 }
 
 func TestPortsAreRememberedWhileFree(t *testing.T) {

@@ -31,7 +31,6 @@ func TestWaitSeesTheChildEnd(t *testing.T) {
 		}
 		return errors.New("not yet")
 	})
-	require.ErrorContains(t, err, "kafka ended by itself")
 	require.ErrorContains(t, err, "last words of kafka")
 	require.ErrorContains(t, err, "Try: read "+c.log)
 }
@@ -43,7 +42,6 @@ func TestWaitEnds(t *testing.T) {
 	err := waitReady(ctx, c, func(context.Context) error { return notYet })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, err, notYet)
-	require.ErrorContains(t, err, "wait for kafka: ")
 	require.ErrorContains(t, err, c.log)
 	require.NoError(t, waitReady(testContext(t), c, func(context.Context) error { return nil }))
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"dirtbike/cdc"
@@ -36,9 +37,12 @@ privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*"
 	exec("SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput', true)") // it is active as long as this session lasts
 	n := read()
 	require.Equal(t, []string{"public.back", "public.keyless", "public.left_out"}, n.uncaptured)
-	require.Regexp(t, `^new table public\.keyless is not captured: it has no primary key\. Try: [^\n]*
-new table public\.left_out is not captured: [^\n]*code[^\n]*\. Try[^\n]*: [^\n]*
-new table public\.back is not captured: capture has not seen it yet\. Try: restart capture to copy it$`, n.uncapturedError().Error())
+	var tables []string // one line each, with its way out
+	for line := range strings.Lines(n.uncapturedError().Error()) {
+		tables = append(tables, strings.Fields(line)[2])
+		require.NotEmpty(t, cdc.ParseProblem(line).Try, line)
+	}
+	require.Equal(t, []string{"public.keyless", "public.left_out", "public.back"}, tables)
 
 	for phase, tables := range map[cdc.Phase]map[string]cdc.TableState{cdc.PhaseCopying: {}, cdc.PhaseStreaming: {"public.good": {}, "public.back": {}, "public.keyless": {}, "public.left_out": {}}} {
 		state.Source.Phase, state.Tables = phase, tables

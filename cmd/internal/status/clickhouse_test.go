@@ -92,11 +92,11 @@ func TestAServerThatHangsUp(t *testing.T) {
 	at := native(t, func(conn net.Conn) { _ = conn.Close() })
 	err := asked(t, t.Context(), "clickhouse://nobody:hunter2@"+at)
 	require.NotErrorIs(t, err, cdc.ErrRefused)
-	require.ErrorContains(t, err, at+" took the connection and ended it before the login was answered: ")
+	require.Contains(t, cdc.Explain(err).What, at)
 	require.Len(t, cdc.Explain(err).Try, 1)
 	require.NotContains(t, err.Error(), "conn_id")
 	require.NotContains(t, err.Error(), "handshake")
-	require.EqualError(t, ClickHouseAway(errors.New("a\n\tb")), "a b")
+	require.Equal(t, "a b", cdc.Explain(ClickHouseAway(errors.New("a\n\tb"))).What)
 }
 
 // TestAServerThatSaysNothing: the deadline holds, and the part is named.

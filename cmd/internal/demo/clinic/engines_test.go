@@ -7,8 +7,10 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 )
@@ -88,12 +90,12 @@ func requireBooksBalance(t *testing.T, conn *pgx.Conn) {
 
 // testRefusals checks the errors that people may see.
 func testRefusals(t *testing.T, pg *embedded.Postgres, url string) {
-	require.ErrorContains(t, Fill(t.Context(), url, testScale, 1, nil), "Try: an empty database")
-	require.ErrorContains(t, Fill(t.Context(), url, Scale{Rows: 3}, 1, nil), "Try: 1000 to")
+	require.Len(t, cdc.Explain(Fill(t.Context(), url, testScale, 1, nil)).Try, 1)
+	require.Contains(t, cdc.Explain(Fill(t.Context(), url, Scale{Rows: 3}, 1, nil)).Try[0].Command, "1000 to")
 	empty, conn := newDatabase(t, pg, "empty")
 	_, err := conn.Exec(t.Context(), schemaSQL)
 	require.NoError(t, err)
-	require.ErrorContains(t, new(Workload).Run(t.Context(), empty, Options{}), "Try: fill it first")
+	require.Equal(t, []cdc.Remedy{{Command: "fill it first"}}, cdc.Explain(new(Workload).Run(t.Context(), empty, Options{})).Try)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, Fill(ended, url, testScale, 1, nil), context.Canceled)
@@ -156,8 +158,10 @@ func testRetry(t *testing.T, url string) {
 	require.Equal(t, Counts{Transactions: 1, Updated: 1, Retries: 2}, w.Counts())
 	require.NoError(t, c.commitOne(t.Context(), meets("40001", 1)))
 	require.Equal(t, Counts{Transactions: 2, Updated: 2, Retries: 3}, w.Counts())
-	require.ErrorContains(t, c.commitOne(t.Context(), meets("40001", maxRetries+1)), "workload, meet another")
-	require.ErrorContains(t, c.commitOne(t.Context(), meets("23505", 1)), "workload, meet another")
+	var said *pgconn.PgError
+	require.ErrorAs(t, c.commitOne(t.Context(), meets("40001", maxRetries+1)), &said)
+	require.ErrorAs(t, c.commitOne(t.Context(), meets("23505", 1)), &said)
+	require.Equal(t, "23505", said.Code)
 	require.Equal(t, 1, attempts)
 	require.Equal(t, int64(2), w.Counts().Transactions)
 }
