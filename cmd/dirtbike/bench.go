@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/bench"
 
 	"github.com/spf13/cobra"
@@ -62,7 +63,7 @@ func (a *app) runBench(ctx context.Context, o bench.Options, out string) (err er
 	if out != "" { // a report that has no place is noticed before an hour of measuring
 		file, err := os.Create(out)
 		if err != nil {
-			return wrong(fmt.Errorf("make the report's file: %w. Try: another --out", err))
+			return wrong(cdc.Failed("make the report's file").Because(err).Fix("another --out"))
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 		to = file
@@ -84,7 +85,7 @@ func (a *app) runBench(ctx context.Context, o bench.Options, out string) (err er
 		return answerNo(fmt.Errorf("write the report: %w", err))
 	}
 	if faults := report.Faults(); len(faults) > 0 {
-		return answerNo(fmt.Errorf("below what is promised: %s. Try: again, with nothing else on the machine", strings.Join(faults, "; ")))
+		return answerNo(cdc.Failed("below what is promised: %s", strings.Join(faults, "; ")).Fix("again, with nothing else on the machine"))
 	}
 	return nil
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/preflight"
 
 	"github.com/spf13/cobra"
@@ -47,5 +47,5 @@ func checked(r preflight.Report) error {
 	case r.Unreachable():
 		return unreachable(errors.New(r.Sentence() + ": parts could not be reached. Try: see their lines above"))
 	}
-	return answerNo(fmt.Errorf("%s. Try: the commands above, then dirtbike check", r.Sentence()))
+	return answerNo(cdc.Failed("%s", r.Sentence()).Fix("the commands above, then dirtbike check"))
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func (a *app) embedded() *cobra.Command {
 			o.Progress, o.Log = embedded.NewProgress(a.stderr), log
 			switch {
 			case prepare && clean:
-				return wrong(errors.New("--prepare and --clean exclude each other. Try: one after the other"))
+				return wrong(cdc.Failed("--prepare and --clean exclude each other").Fix("one after the other"))
 			case prepare:
 				return stackError(embedded.Prepare(c.Context(), o))
 			case clean:

@@ -20,17 +20,17 @@ func (a *app) init() *cobra.Command {
 			"every table and column stands with a guessed policy. The guesses go by names and types alone, and miss what these do not tell: read every line before you use the draft. It changes nothing in the database. A password in the URL is not written.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if source == "" {
-				return wrong(errors.New("--source is missing. Try: dirtbike init --source postgres://user@host:5432/database"))
+				return wrong(cdc.Failed("--source is missing").Fix("dirtbike init --source postgres://user@host:5432/database"))
 			}
 			if _, err := os.Lstat(out); err == nil && !force {
-				return wrong(fmt.Errorf("%s is there already, and was left as it is. Try: --out FILE, or --force to replace it", out))
+				return wrong(cdc.Failed("%s is there already, and was left as it is", out).Fix("--out FILE, or --force to replace it"))
 			}
 			d, err := draft.Make(c.Context(), source)
 			if err != nil {
 				return initError(err)
 			}
 			if err := draft.Write(out, d.Text, force); err != nil {
-				return wrong(fmt.Errorf("write %s: %w. Try: --out FILE", out, err))
+				return wrong(cdc.Failed("write %s", out).Because(err).Fix("--out FILE"))
 			}
 			return a.printDraft(d, out)
 		},

@@ -23,7 +23,7 @@ func (a *app) resnapshot() *cobra.Command {
 			"Capture must be stopped. Reports go on reading the former copies, which are not exact, until load has the new ones whole. It may be called again whenever it was cut short.",
 		RunE: func(c *cobra.Command, tables []string) error {
 			if all == (len(tables) > 0) {
-				return wrong(fmt.Errorf("resnapshot takes names of tables, or --all. Try: dirtbike resnapshot public.patients"))
+				return wrong(cdc.Failed("resnapshot takes names of tables, or --all").Fix("dirtbike resnapshot public.patients"))
 			}
 			cfg, err := a.config()
 			if err != nil {
@@ -37,7 +37,7 @@ func (a *app) resnapshot() *cobra.Command {
 			err = pipeline.Resnapshot(c.Context(), pipeline.Options{Config: cfg, Log: log, Metrics: prometheus.NewRegistry(), Fault: a.fault}, tables, all)
 			switch {
 			case c.Context().Err() != nil:
-				return answerNo(errors.New("interrupted; what is committed to Kafka is safe. Try: the same command again, before capture starts"))
+				return answerNo(cdc.Failed("interrupted; what is committed to Kafka is safe").Fix("the same command again, before capture starts"))
 			case errors.Is(err, cdc.ErrUnreachable):
 				return unreachable(err)
 			case errors.Is(err, capture.ErrStillRefused):

@@ -99,7 +99,7 @@ func tryOnItsOwnLine(message string) string {
 func withWayOut(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
-			return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
+			return wrong((&cdc.Problem{Cause: err}).Fix("%s --help", c.CommandPath()))
 		}
 		return nil
 	}
@@ -117,7 +117,7 @@ func (a *app) root() *cobra.Command {
 			if len(args) == 0 {
 				return c.Help()
 			}
-			return wrong(fmt.Errorf("%q is no verb of dirtbike. Try: dirtbike --help", args[0]))
+			return wrong(cdc.Failed("%q is no verb of dirtbike", args[0]).Fix("dirtbike --help"))
 		},
 		Args: cobra.ArbitraryArgs,
 	}
@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.logFormat, "log-format", "auto", "console, json, or auto: console on a terminal, json elsewhere")
 	flags.StringVar(&a.listen, "listen", "", "address of health and metrics endpoints; overrides ops.listen; port 0 takes a free one and prints it")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return wrong(fmt.Errorf("%w. Try: %s --help", err, c.CommandPath()))
+		return wrong((&cdc.Problem{Cause: err}).Fix("%s --help", c.CommandPath()))
 	})
 	root.AddCommand(a.demo(), a.init(), a.check(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.resnapshot(), a.explain(), a.bench(), a.version())
 	for _, verb := range root.Commands() {
@@ -143,11 +143,11 @@ func (a *app) root() *cobra.Command {
 // config reads the config file; its errors name file, line and way out.
 func (a *app) config() (*config.Config, error) {
 	if a.configFile == "" {
-		return nil, wrong(errors.New("--config is empty. Try: --config FILE; dirtbike explain config shows every key"))
+		return nil, wrong(cdc.Failed("--config is empty").Fix("--config FILE; dirtbike explain config shows every key"))
 	}
 	c, err := a.loadConfig()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, wrong(fmt.Errorf("no config file %s. Try: --config FILE; dirtbike explain config shows every key", shown(a.configFile)))
+		return nil, wrong(cdc.Failed("no config file %s", shown(a.configFile)).Fix("--config FILE; dirtbike explain config shows every key"))
 	}
 	if err != nil {
 		return nil, wrong(err)
@@ -185,13 +185,13 @@ func (a *app) loadConfig() (*config.Config, error) {
 // endTime is what a config that is read when SIGTERM comes still has.
 const endTime = 500 * time.Millisecond
 
-var errEnded = errors.New("the config did not come out of its pipe until SIGTERM. Try: see what writes it")
+var errEnded = cdc.Failed("the config did not come out of its pipe until SIGTERM").Fix("see what writes it")
 
 // logger logs to stderr: console on a terminal, JSON elsewhere. Only a terminal gets colours, as levelEncoder says.
 func (a *app) logger() (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(a.logLevel)
 	if err != nil {
-		return nil, wrong(fmt.Errorf("--log-level %q is none of debug, info, warn, error. Try: --log-level info", a.logLevel))
+		return nil, wrong(cdc.Failed("--log-level %q is none of debug, info, warn, error", a.logLevel).Fix("--log-level info"))
 	}
 	file, isFile := a.stderr.(*os.File)
 	terminal := isFile && term.IsTerminal(int(file.Fd()))
@@ -203,7 +203,7 @@ func (a *app) logger() (*zap.Logger, error) {
 		console = true
 	case "json":
 	default:
-		return nil, wrong(fmt.Errorf("--log-format %q is none of auto, console, json. Try: --log-format json", a.logFormat))
+		return nil, wrong(cdc.Failed("--log-format %q is none of auto, console, json", a.logFormat).Fix("--log-format json"))
 	}
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.EncodeTime = zapcore.ISO8601TimeEncoder

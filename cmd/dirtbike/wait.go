@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"dirtbike/cdc"
@@ -18,7 +17,7 @@ func (a *app) wait() *cobra.Command {
 		Use: "wait", Short: "Return once ClickHouse is complete up to now; exit 1 if it is not in time", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if timeout <= 0 {
-				return wrong(fmt.Errorf("--timeout %s leaves no time to wait. Try: --timeout 60s", timeout))
+				return wrong(cdc.Failed("--timeout %s leaves no time to wait", timeout).Fix("--timeout 60s"))
 			}
 			cfg, err := a.config()
 			if err != nil {

@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
+	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"os"
@@ -103,7 +104,7 @@ func (r *run) compareBuilds(ctx context.Context) error {
 func (r *run) benchOf(ctx context.Context, binary string, measures []string) (figures map[figure]float64, err error) {
 	dir, err := os.MkdirTemp("", "dirtbike-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("make a temporary directory: %w. Try: another TMPDIR", err)
+		return nil, cdc.Failed("make a temporary directory").Because(err).Fix("another TMPDIR")
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	file := filepath.Join(dir, "report.md")

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"io"
@@ -74,24 +75,25 @@ const leastRows = 1000
 func (o *Options) Check() error {
 	for _, name := range o.Only {
 		if !slices.Contains(Measures(), name) {
-			return fmt.Errorf("%w: there is no measure %q. Try: --only %s", ErrOptions, name, strings.Join(Measures(), ","))
+			return cdc.Failed("there is no measure %q", name).Of(ErrOptions).Fix("--only %s", strings.Join(Measures(), ","))
 		}
 	}
 	switch {
 	case o.Pairs < 1:
-		return fmt.Errorf("%w: %d pairs cannot be compared. Try: --pairs 5", ErrOptions, o.Pairs)
+		return cdc.Failed("%d pairs cannot be compared", o.Pairs).Of(ErrOptions).Fix("--pairs 5")
 	case o.Rows < leastRows:
-		return fmt.Errorf("%w: %d rows say nothing. Try: --rows 1000000", ErrOptions, o.Rows)
+		return cdc.Failed("%d rows say nothing", o.Rows).Of(ErrOptions).Fix("--rows 1000000")
 	case o.Tries < 1:
-		return fmt.Errorf("%w: the Kafka engine cannot run without settings. Try: --tries 5", ErrOptions)
+		return cdc.Failed("the Kafka engine cannot run without settings").Of(ErrOptions).Fix("--tries 5")
 	case o.Rate < 1 || o.Rate > 100_000:
-		return fmt.Errorf("%w: %d transactions per second cannot be written. Try: --rate 500", ErrOptions, o.Rate)
+		return cdc.Failed("%d transactions per second cannot be written", o.Rate).Of(ErrOptions).Fix("--rate 500")
 	case o.For < time.Second:
-		return fmt.Errorf("%w: %s is too short for a 99th percentile. Try: --for 20s", ErrOptions, o.For)
+		return cdc.Failed("%s is too short for a 99th percentile", o.For).Of(ErrOptions).Fix("--for 20s")
 	}
 	if o.Against != "" {
 		if _, err := exec.LookPath(o.Against); err != nil {
-			return fmt.Errorf("%w: no program of another build: %w. Try: go build -o old-dirtbike ./cmd/dirtbike in its checkout, then --against ./old-dirtbike", ErrOptions, err)
+			return cdc.Failed("no program of another build").Of(ErrOptions).Because(err).
+				Fix("go build -o old-dirtbike ./cmd/dirtbike in its checkout, then --against ./old-dirtbike")
 		}
 	}
 	if o.takes(MeasureStream) {
@@ -134,7 +136,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		err = r.measure(ctx)
 	}
 	if ctx.Err() != nil {
-		return nil, errors.New("interrupted: there is no report; everything that was started has been stopped. Try: fewer --pairs and --rows, or --only one measure")
+		return nil, cdc.Failed("interrupted: there is no report; everything that was started has been stopped").
+			Fix("fewer --pairs and --rows, or --only one measure")
 	}
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 )
 
@@ -95,7 +96,7 @@ const stopTimeout = time.Minute
 func withEngines(ctx context.Context, o Options, n needs, f func(ctx context.Context, dir string, e *engines) error) (err error) {
 	dir, err := os.MkdirTemp("", "dirtbike-bench-")
 	if err != nil {
-		return fmt.Errorf("make a temporary directory: %w. Try: another TMPDIR", err)
+		return cdc.Failed("make a temporary directory").Because(err).Fix("another TMPDIR")
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := os.Chmod(dir, 0o755); err != nil { // Postgres runs as another user when we are root

@@ -61,7 +61,8 @@ func findRecvlogical() (string, error) {
 	}
 	path, err := exec.LookPath("pg_recvlogical")
 	if err != nil {
-		return "", fmt.Errorf("%w: pg_recvlogical, the reference of the stream, is not here. Try: apt-get install postgresql-client, or --only copy,load,latency", ErrOptions)
+		return "", cdc.Failed("pg_recvlogical, the reference of the stream, is not here").Of(ErrOptions).
+			Fix("apt-get install postgresql-client, or --only copy,load,latency")
 	}
 	return path, nil
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/demo/clinic"
 	"dirtbike/config"
 	"dirtbike/docker/embedded"
@@ -121,13 +122,13 @@ func (d *demo) unless(ctx context.Context, err error) error {
 	if d.For == 0 {
 		try = "press Ctrl-C once, when the clinic is at work, and let the comparison end"
 	}
-	return fmt.Errorf("interrupted: %s. Try: %s", what, try)
+	return cdc.Failed("interrupted: %s", what).Fix("%s", try)
 }
 
 // check finds early what would otherwise fail only after everything has been started. Its error is ErrOptions.
 func (o *Options) check() error {
 	if o.For < 0 {
-		return fmt.Errorf("%w: it cannot run for %s. Try: --for 30s, or --for 0 until Ctrl-C", ErrOptions, o.For)
+		return cdc.Failed("it cannot run for %s", o.For).Of(ErrOptions).Fix("--for 30s, or --for 0 until Ctrl-C")
 	}
 	if err := (embedded.Options{Engines: o.Engines, Kafka: o.Kafka}).Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,7 +18,7 @@ func (d *demo) prepareDir() error {
 	if d.Dir == "" {
 		dir, err := os.MkdirTemp("", "dirtbike-demo-")
 		if err != nil {
-			return fmt.Errorf("%w: make a temporary directory: %w. Try: --dir with a new directory, or another TMPDIR", ErrOptions, err)
+			return cdc.Failed("make a temporary directory").Of(ErrOptions).Because(err).Fix("--dir with a new directory, or another TMPDIR")
 		}
 		d.Dir, d.temporary = dir, true
 		return os.Chmod(dir, 0o755) // Postgres runs as another user when we are root
@@ -53,7 +54,7 @@ func unusable(dir string, err error) error {
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		err = path.Err
 	}
-	return fmt.Errorf("%w: %s cannot be the demo's directory: %w. Try: --dir with a new directory", ErrOptions, dir, err)
+	return cdc.Failed("%s cannot be the demo's directory", dir).Of(ErrOptions).Because(err).Fix("--dir with a new directory")
 }
 
 func refuseUsed(dir string) error {
@@ -65,10 +66,10 @@ func refuseUsed(dir string) error {
 		return unusable(dir, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
-		return fmt.Errorf("%w: %s holds an earlier demo. Try: another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s",
-			ErrOptions, dir, filepath.Join(dir, "stack"), filepath.Join(dir, configName))
+		return cdc.Failed("%s holds an earlier demo", dir).Of(ErrOptions).
+			Fix("another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s", filepath.Join(dir, "stack"), filepath.Join(dir, configName))
 	}
-	return fmt.Errorf("%w: %s is not empty; nothing was touched. Try: --dir with a new directory", ErrOptions, dir)
+	return cdc.Failed("%s is not empty; nothing was touched", dir).Of(ErrOptions).Fix("--dir with a new directory")
 }
 
 // ErrOptions says that the options name something that the demo will not do; nothing was started.

@@ -85,7 +85,7 @@ func (d *demo) compareETL(ctx context.Context) error {
 	}
 	d.screen.say("%s", w.Render())
 	if there.Digest != here.Digest {
-		return errors.New("the two answers differ; that is a bug. Try: keep the data with --dir and report it")
+		return cdc.Failed("the two answers differ; that is a bug").Fix("keep the data with --dir and report it")
 	}
 	d.answered = true
 	d.screen.say("  %s equal answers, %.1f times as fast, and no reporting query on production", d.screen.good("✓"), there.Elapsed.Seconds()/here.Elapsed.Seconds())
@@ -103,7 +103,8 @@ func (d *demo) count(ctx context.Context) (counts map[string]int64, all int64, e
 		var rows int64
 		query := "SELECT count(*) FROM " + pgx.Identifier(strings.Split(name, ".")).Sanitize()
 		if err := d.postgres.QueryRow(ctx, query).Scan(&rows); err != nil {
-			return nil, 0, fmt.Errorf("count the rows of %s in Postgres: %w. Try: run the demo with --dir DIR and read the logs in DIR/stack", name, err)
+			return nil, 0, cdc.Failed("count the rows of %s in Postgres", name).Because(err).
+				Fix("run the demo with --dir DIR and read the logs in DIR/stack")
 		}
 		counts[name] = rows
 		all += rows
@@ -134,7 +135,8 @@ func (d *demo) verify(ctx context.Context) error {
 		rows, differing = rows+t.RowsSource, differing+t.DifferingKeys
 	}
 	if !report.Equal {
-		return fmt.Errorf("ClickHouse differs from Postgres in %d keys; that is a bug. Try: keep the data with --dir, run dirtbike verify, and report it", differing)
+		return cdc.Failed("ClickHouse differs from Postgres in %d keys; that is a bug", differing).
+			Fix("keep the data with --dir, run dirtbike verify, and report it")
 	}
 	d.screen.say("\n%s", d.screen.paint(fmt.Sprintf("✓ %d tables, %s rows equal", len(report.Tables), humanize.Comma(rows)), text.Bold, text.FgGreen))
 	return nil

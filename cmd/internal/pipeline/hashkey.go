@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"dirtbike/cdc"
@@ -22,7 +21,8 @@ func checkFingerprints(c *config.Config, prints map[string]string, state *cdc.St
 			if len(c.Privacy.Hash.Keys) == 0 {
 				try = "copy " + c.HashKeyFile() + " from where capture runs"
 			}
-			return fmt.Errorf("%w: hash key %s is not the one the topics were written with (fingerprint %s, here %s): nothing was compared. Try: %s", cdc.ErrRefused, id, was, print, try)
+			return cdc.Refused("hash key %s is not the one the topics were written with (fingerprint %s, here %s): nothing was compared", id, was, print).
+				Fix("%s", try)
 		}
 	}
 	return nil
@@ -40,12 +40,14 @@ func keepHashKey(c *config.Config) error {
 	defer cancel()
 	stored, err := storedFingerprints(ctx, c)
 	if err != nil {
-		return fmt.Errorf("%w: no hash key %s, and whether the topics were written with one cannot be seen: %w. Nothing was changed. Try: see that Kafka runs and kafka.brokers is right", cdc.ErrUnreachable, c.HashKeyFile(), err)
+		return cdc.Failed("no hash key %s, and whether the topics were written with one cannot be seen", c.HashKeyFile()).Of(cdc.ErrUnreachable).Because(err).
+			Keeps("Nothing was changed").Fix("see that Kafka runs and kafka.brokers is right")
 	}
 	if len(stored) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: hash key %s is missing, and the topics were written with one; another key would give other hashes. Nothing was changed. Try: put the file back from your backup, or where it is lost, dirtbike resnapshot --all, which makes a new one", cdc.ErrRefused, c.HashKeyFile())
+	return cdc.Refused("hash key %s is missing, and the topics were written with one; another key would give other hashes", c.HashKeyFile()).
+		Keeps("Nothing was changed").Fix("put the file back from your backup, or where it is lost, dirtbike resnapshot --all, which makes a new one")
 }
 
 // storedFingerprints gives the fingerprints, by key id, that the stored state has. None where no capture has begun.

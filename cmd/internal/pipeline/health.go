@@ -60,7 +60,7 @@ func (h *Health) pingKafka(ctx context.Context) error { return kafkaError(h.kafk
 func ClickHouse(c *config.Config) (driver.Conn, error) {
 	o, err := clickhouse.ParseDSN(c.ClickHouse.URL.Reveal())
 	if err != nil {
-		return nil, fmt.Errorf("clickhouse.url is malformed. Try: clickhouse://user:password@host:9000")
+		return nil, cdc.Failed("clickhouse.url is malformed").Fix("clickhouse://user:password@host:9000")
 	}
 	tls, err := c.ClickHouse.TLS.Client()
 	if err != nil {

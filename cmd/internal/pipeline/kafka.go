@@ -43,7 +43,7 @@ func kafkaError(err error) error {
 	if way == "" {
 		return err
 	}
-	return fmt.Errorf("%w: log in to Kafka: %w. Try: %s", cdc.ErrRefused, err, way)
+	return cdc.Refused("log in to Kafka").Because(err).Fix("%s", way)
 }
 
 func mechanism(s *config.SASL) sasl.Mechanism {

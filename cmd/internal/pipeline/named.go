@@ -54,7 +54,7 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 		n.why, _ = obstacles(ctx, c) // without it less is said
 	}
 	if err != nil && conn.IsClosed() && !errors.Is(err, cdc.ErrRefused) {
-		err = fmt.Errorf("%w: %w. Try: see that Postgres runs and source.url is right", cdc.ErrUnreachable, err)
+		err = (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Fix("see that Postgres runs and source.url is right")
 	}
 	return n, err
 }
@@ -139,7 +139,7 @@ func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[s
 	}
 	for _, name := range names {
 		if !all[name] && refused[name] == "" {
-			return nil, nil, fmt.Errorf("%w: %s is not captured. Try: the full name, schema.table, of a table that source.tables names", cdc.ErrRefused, name)
+			return nil, nil, cdc.Refused("%s is not captured", name).Fix("the full name, schema.table, of a table that source.tables names")
 		}
 	}
 	if len(names) > 0 {

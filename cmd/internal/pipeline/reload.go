@@ -1,10 +1,10 @@
 package pipeline
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 
+	"dirtbike/cdc"
 	"dirtbike/config"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,13 +34,14 @@ func CheckRotation(c, next *config.Config) error {
 		if len(keys) > 1 {
 			more = fmt.Sprintf(" (and %d more)", len(keys)-1)
 		}
-		return fmt.Errorf("%s: %s%s has changed, and a running process takes over credentials and TLS only. Try: restart dirtbike, or set it back", next.Path(), keys[0], more)
+		return cdc.Failed("%s: %s%s has changed, and a running process takes over credentials and TLS only", next.Path(), keys[0], more).
+			Fix("restart dirtbike, or set it back")
 	}
 	_, was, err := ExistingPolicies(c)
 	if err == nil {
 		var is map[string]string
 		if _, is, err = ExistingPolicies(next); err == nil && !maps.Equal(was, is) {
-			err = errors.New("the hash key is another one: every hash would change. Try: restore it")
+			err = cdc.Failed("the hash key is another one: every hash would change").Fix("restore it")
 		}
 	}
 	return err

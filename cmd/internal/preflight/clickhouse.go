@@ -90,7 +90,8 @@ func clickHouseError(err error) error {
 	case code != 0:
 		return cdc.Refused("it answers with an error").Because(code).Fix("look at its log")
 	}
-	return fmt.Errorf("it does not answer: %w. Try: see that ClickHouse runs and clickhouse.url names its native port; one with TLS needs clickhouse.tls", err)
+	return cdc.Failed("it does not answer").Because(err).
+		Fix("see that ClickHouse runs and clickhouse.url names its native port; one with TLS needs clickhouse.tls")
 }
 
 func judgeClickHouseVersion(p *part, version string) {

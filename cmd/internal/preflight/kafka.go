@@ -79,11 +79,12 @@ func (r *run) kafkaError(err error) error {
 	const login = "set mechanism, user and password under kafka.sasl"
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return fmt.Errorf("%w: the brokers refuse the login: %w. Try: %s", cdc.ErrRefused, err, login)
+		return cdc.Refused("the brokers refuse the login").Because(err).Fix("%s", login)
 	case r.config.Kafka.SASL != nil && strings.Contains(err.Error(), "EOF"):
-		return fmt.Errorf("%w: the connection ends while logging in, as it does with a wrong password: %w. Try: %s", cdc.ErrRefused, err, login)
+		return cdc.Refused("the connection ends while logging in, as it does with a wrong password").Because(err).Fix("%s", login)
 	}
-	return fmt.Errorf("no broker answers: %w. Try: see that Kafka runs and kafka.brokers is right; a listener with TLS needs kafka.tls, one with a login kafka.sasl", err)
+	return cdc.Failed("no broker answers").Because(err).
+		Fix("see that Kafka runs and kafka.brokers is right; a listener with TLS needs kafka.tls, one with a login kafka.sasl")
 }
 
 func (r *run) judgeReplication(p *part, k *cluster) {

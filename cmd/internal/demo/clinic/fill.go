@@ -2,6 +2,7 @@ package clinic
 
 import (
 	"context"
+	"dirtbike/cdc"
 	_ "embed"
 	"fmt"
 	"time"
@@ -48,7 +49,7 @@ func Fill(ctx context.Context, pgURL string, rows Scale, seed uint64, progress f
 // createTables runs schema.sql and lets the connection write the enum.
 func createTables(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, schemaSQL); err != nil {
-		return fmt.Errorf("create the clinic's tables: %w. Try: an empty database", err)
+		return cdc.Failed("create the clinic's tables").Because(err).Fix("an empty database")
 	}
 	status, err := conn.LoadType(ctx, "public.claim_status")
 	if err != nil {

@@ -1,6 +1,6 @@
 package clinic
 
-import "fmt"
+import "dirtbike/cdc"
 
 // DefaultRows is the size of the clinic when Scale names none.
 const DefaultRows = 1_000_000
@@ -36,7 +36,7 @@ func (s Scale) counts() (counts, error) {
 		rows = DefaultRows
 	}
 	if rows < minRows || rows > maxRows {
-		return counts{}, fmt.Errorf("a clinic of %d rows cannot be made. Try: %d to %d", rows, minRows, maxRows)
+		return counts{}, cdc.Failed("a clinic of %d rows cannot be made", rows).Fix("%d to %d", minRows, maxRows)
 	}
 	return counts{
 		clinics:   min(max(rows/16_500, 8), 500),

@@ -47,7 +47,7 @@ func Make(ctx context.Context, source string) (*Draft, error) {
 		return nil, err
 	}
 	if len(db.tables) == 0 {
-		return nil, fmt.Errorf("database %s has no table that this role sees, so nothing was written. Try: another database in --source", db.name)
+		return nil, cdc.Failed("database %s has no table that this role sees, so nothing was written", db.name).Fix("another database in --source")
 	}
 	f := &file{source: a.written, clickhouse: "clickhouse://dirtbike:${env:CLICKHOUSE_PASSWORD}@ch:9000", name: db.name, prefix: nameOf(db.name), tables: db.tables}
 	if a.hidden {
@@ -71,7 +71,8 @@ func (f *file) settle(ctx context.Context, url string) error {
 			return err
 		}
 		if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == "" }) {
-			return fmt.Errorf("no table of database %s can be captured, so nothing was written: %s: %s. Try: give it a primary key", f.name, f.tables[0].FullName(), withoutTry(f.tables[0].Obstacle))
+			return cdc.Failed("no table of database %s can be captured, so nothing was written: %s: %s", f.name, f.tables[0].FullName(), withoutTry(f.tables[0].Obstacle)).
+				Fix("give it a primary key")
 		}
 		if len(refused) == 0 {
 			return nil

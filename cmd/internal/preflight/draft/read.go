@@ -3,7 +3,6 @@ package draft
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -112,9 +111,9 @@ func connect(ctx context.Context, url string) (*pgx.Conn, error) {
 func readError(doing string, err error) error {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
-		return fmt.Errorf("%w: %s: %s. Try: a role that may read the catalog", cdc.ErrRefused, doing, postgres.ServerError(said.Code, said.Message))
+		return cdc.Refused("%s: %s", doing, postgres.ServerError(said.Code, said.Message)).Fix("a role that may read the catalog")
 	}
-	return fmt.Errorf("%w: %s: %w. Try: look at Postgres' load, and at the way to it", cdc.ErrUnreachable, doing, err)
+	return cdc.Failed("%s", doing).Of(cdc.ErrUnreachable).Because(err).Fix("look at Postgres' load, and at the way to it")
 }
 
 var identities = map[string]string{"d": "default", "f": "full", "n": "nothing", "i": "index"}

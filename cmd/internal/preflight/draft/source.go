@@ -50,7 +50,7 @@ func parseAddress(source string) (address, error) {
 	return a, err
 }
 
-var errSource = errors.New("--source is no Postgres address. Try: --source postgres://user@host:5432/database")
+var errSource = cdc.Failed("--source is no Postgres address").Fix("--source postgres://user@host:5432/database")
 
 // userPart finds user and password of a URL in the text itself, so that everything else stays as it was typed.
 var userPart = regexp.MustCompile(`^([a-z]+://[^/@:?]*):(.*)@([^@]*)$`)
