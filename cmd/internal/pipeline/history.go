@@ -15,11 +15,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// historyTime is how long Kafka, and then Postgres, may take to answer one question about where capture stands.
+// historyTime is how long Kafka, and then Postgres, may take to answer one question about how far capture is.
 const historyTime = 5 * time.Second
 
-// storedState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not read the state
-// topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state nobody knows which history ClickHouse was filled from.
+// storedState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not
+// read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known from
+// which history ClickHouse was filled from.
 func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
 	asking, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
@@ -43,9 +44,10 @@ func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.S
 	return nil, unreachable(fmt.Errorf("ask Kafka which history was captured: %w", err), "see that the brokers named in kafka.brokers run")
 }
 
-// checkHistory gives the epoch under which capture writes, 0 without a state, and refuses with cdc.ErrGap a source that is not the one that
-// the state was written from: positions of a restored Postgres would be compared with those of its former history, and called complete.
-// A standby may be behind, and is not judged. A Postgres that does not answer is cdc.ErrUnreachable.
+// checkHistory gives the epoch under which capture writes, 0 without a state, and refuses with cdc.ErrGap a source that
+// is not the one that the state was written from: positions of a restored Postgres would be compared with those of its
+// former history, and called complete. A standby may be behind, and is not compared. A Postgres that does not answer is
+// cdc.ErrUnreachable.
 func checkHistory(ctx context.Context, c *config.Config, state *cdc.State) (epoch uint32, err error) {
 	if state == nil {
 		return 0, nil

@@ -22,9 +22,9 @@ const loginTime = 10 * time.Second
 // Parts are those that a leg logs in to.
 type Parts struct{ Postgres, Kafka, Registry, ClickHouse bool }
 
-// Login logs in to the parts with the config's credentials, once and all at the same time, and goes again. Its error names the first of
-// them that would not have us: it is cdc.ErrRefused if nothing but another config or the part's administrator can mend it, and
-// cdc.ErrUnreachable if there was no answer. Nothing is changed anywhere.
+// Login logs in to the parts with the config's credentials, once and all at the same time, and goes again. Its error
+// names the first of them that refused us: it is cdc.ErrRefused if only another config or the part's administrator can
+// fix it, and cdc.ErrUnreachable if there was no answer. Nothing is changed anywhere.
 func Login(ctx context.Context, c *config.Config, parts Parts) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()

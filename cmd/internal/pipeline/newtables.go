@@ -12,9 +12,9 @@ import (
 	"dirtbike/config"
 )
 
-// obstacles says what would keep a capture that starts now from tables that source.tables names, and what fixes it, by "schema.table";
-// a table without an entry would be captured. It asks the catalog as capture does, and for the rights of the user that streams from the
-// slot, or else of its own.
+// obstacles says what would keep a capture that starts now from tables that source.tables names, and what fixes it, by
+// "schema.table"; a table without an entry would be captured. It asks the catalog as capture does, and for the rights
+// of the user that streams from the slot, or else of its own.
 func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, error) {
 	policies, _, err := (&Trial{Keyless: c.HashKeyMissing()}).policies(c)
 	if err != nil {
@@ -58,7 +58,7 @@ type obstacle struct {
 	steps []cdc.Remedy
 }
 
-// Who does it, where the catalog does not name somebody.
+// Who does it, where the catalog names no role.
 const (
 	tablesOwner = "the tables' owner"
 	schemaOwner = "the schema's owner"
@@ -73,8 +73,9 @@ func (o *obstacle) add(why, by, command string) {
 	}
 }
 
-// problem has one way out, which names each role once, in front of what is for it to do. Statements are a superuser's as soon as one of
-// them is: a superuser may do all. What is for nobody in particular comes first, since behind a role's it would look like theirs.
+// problem has one way out, which names each role once, in front of what is for it to do. Statements are a superuser's
+// as soon as one of them is: a superuser may do all. What is for no particular role comes first; after a role's
+// commands it would seem to be that role's.
 func (o *obstacle) problem() *cdc.Problem {
 	super := slices.ContainsFunc(o.steps, func(s cdc.Remedy) bool { return s.By == superuser })
 	slices.SortStableFunc(o.steps, func(a, b cdc.Remedy) int { return rank(a) - rank(b) })

@@ -14,9 +14,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// Trial is the capture leg taken apart, for those who look whether it would start: it is wired as NewCapture does it, but makes no
-// hash key. Nothing of it writes anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and Capture.WouldStart are
-// called.
+// Trial is the capture leg taken apart, for checks whether it would start: it is wired as NewCapture does it, but makes
+// no hash key. Nothing of it writes anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and
+// Capture.WouldStart are called.
 type Trial struct {
 	Source  *postgres.Source
 	Tables  *catalog.Tables
@@ -24,12 +24,12 @@ type Trial struct {
 	Capture *capture.Capture
 	// Policies are what a start would apply.
 	Policies schemas.Policies
-	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own that nobody else
-	// has, so that nothing can be said of a stored state.
+	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own that
+	// nobody else has, so that nothing can be said of a stored state.
 	Keyless bool
 }
 
-// NewTrial wires a trial; nothing is connected yet. registry is told of every schema that a start would register.
+// NewTrial wires a trial; nothing is connected yet. registry gets every schema that a start would register.
 func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
 	t := &Trial{Keyless: c.HashKeyMissing()}
 	policies, prints, err := t.policies(c)

@@ -14,9 +14,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout. A table
-// that came to be after capture started, or that capture has left out, is an error at once; one that can no longer be captured exactly is one in the end, and so is a Postgres that is not the one that was captured.
-// Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it.
+// Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout.
+// A table that came to be after capture started, or that capture has left out, is an error at once; one that can no
+// longer be captured exactly is one in the end, and so is a Postgres that is not the one that was captured. Kafka is
+// asked, too, for what capture has stored; log gets a warning where this login may not read it.
 func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration) error {
 	conn, err := ClickHouse(c)
 	if err != nil {
@@ -51,9 +52,9 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 	return err
 }
 
-// Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one that is not that of the
-// topics, and a Postgres that is not the one that was captured. progress is told the table that is being compared
-// and its rows so far; it must not block.
+// Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one that is not
+// that of the topics, and a Postgres that is not the one that was captured. progress is told the table that is being
+// compared and its rows so far; it must not block.
 func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []string, progress func(table string, done int64)) (verify.Report, error) {
 	policies, prints, err := ExistingPolicies(c)
 	if err != nil {
@@ -93,7 +94,8 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	})
 }
 
-// clickHouseAnswers asks ClickHouse one thing: the client itself waits for a server that hangs as long as a large query may take.
+// clickHouseAnswers asks ClickHouse one thing: the client itself waits for a server that hangs as long as a large query
+// may take.
 func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
@@ -101,5 +103,5 @@ func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
 	if asking.Err() != nil && ctx.Err() == nil {
 		return clickHouseSilent()
 	}
-	return nil // whoever asks next says anything else
+	return nil // the next request finds anything else
 }

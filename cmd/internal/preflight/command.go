@@ -57,7 +57,7 @@ func shell(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// kafkaTool begins a command line of one of Kafka's own tools. Whoever mends rights needs a login of their own, which stands in
+// kafkaTool begins a command line of one of Kafka's own tools. The person who grants rights needs a login, which is in
 // admin.properties.
 func kafkaTool(c *config.Config, tool string) string {
 	line := tool + " --bootstrap-server " + shell(strings.Join(c.Kafka.Brokers, ","))

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// checkConfig looks at what the config alone tells: it has been parsed already.
+// checkConfig checks what the config alone shows: it has been parsed already.
 func (r *run) checkConfig(p *part) {
 	c := r.config
 	p.ok("config-file", c.Path(), "it can be read, and fits itself")

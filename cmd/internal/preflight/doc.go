@@ -1,3 +1,3 @@
-// Package preflight looks, before a start, whether every part is as the pipeline needs it, and says with which command to mend what is
-// not. It changes nothing anywhere. Where a start has a check of its own, that one is asked.
+// Package preflight checks, before a start, whether every part is as the pipeline needs it, and gives the command that
+// fixes what is not. It changes nothing anywhere. Where a start has a check of its own, that one is asked.
 package preflight

@@ -7,11 +7,12 @@ import (
 	"dirtbike/cdc"
 )
 
-// All statements that name tables name the same ones: those that are captured, and those that would be once what is printed before is
-// done. One that only leaving out mends is in none of them: nobody would read it, and without a key Postgres would refuse its updates
-// as soon as it is published. So the printed commands, each run once and in their order, are enough.
+// All statements that name tables name the same ones: those that are captured, and those that would be once what is
+// printed before is done. One that can only be left out is in none of them: it would not be read, and without a key
+// Postgres would refuse its updates as soon as it is published. So the printed commands, each run once and in their
+// order, are enough.
 
-// excluded are the tables that nothing else mends than leaving them out: all checks print the same source.tables, since the line
+// excluded are the tables that can only be left out: all checks print the same source.tables, since the line
 // replaces the key, so that one which names a single table would take the others back in.
 func (r *run) excluded(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) (out []string) {
 	for _, t := range listed {
@@ -51,7 +52,8 @@ func needsFix(tables []table) (names []string) {
 	return names
 }
 
-// fixStatements are the statements after which the table can be captured; empty if there are none that keep its rows as they are.
+// fixStatements are the statements after which the table can be captured; empty if there are none that keep its rows as
+// they are.
 func (t *table) fixStatements() string {
 	alter := "ALTER TABLE " + t.name + " "
 	var lines []string
@@ -78,7 +80,8 @@ func (t *table) fixStatements() string {
 	return strings.Join(lines, "\n")
 }
 
-// undeferred makes the key anew, not deferrable. Postgres writes that last, behind the columns, whose names may hold the word, too.
+// undeferred makes the key again, not deferrable. Postgres writes that last, after the columns, whose names may hold
+// the word, too.
 func (t *table) undeferred() string {
 	key := t.definition
 	if at := strings.LastIndex(key, " DEFERRABLE"); at >= 0 {
@@ -87,18 +90,18 @@ func (t *table) undeferred() string {
 	return "ALTER TABLE " + t.name + dropKey + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
 }
 
-// What takes long, and lets nobody else at the table meanwhile.
+// What takes long and locks the table.
 const (
 	dropKey   = " DROP CONSTRAINT "
 	setLogged = "SET LOGGED;"
 )
 
-// heavy reports whether a mend writes the whole table anew, or an index of it.
+// heavy reports whether a fix writes the whole table again, or an index of it.
 func heavy(command string) bool {
 	return strings.Contains(command, dropKey) || strings.Contains(command, " "+setLogged)
 }
 
-// fixRole is who may run what mend gives: a new key makes an index, for which the owner needs CREATE on the schema.
+// fixRole is who may run the fix: a new key makes an index, for which the owner needs CREATE on the schema.
 func fixRole(t *cdc.Table, tables []table) string {
 	at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
 	if at < 0 {
@@ -110,7 +113,8 @@ func fixRole(t *cdc.Table, tables []table) string {
 // orSuperuser follows the name of a role that suffices.
 const orSuperuser = ", the owner, or a superuser"
 
-// ownerOf names the tables' owner, if they have one, and it may do what else the statement takes; else nobody, which is a superuser.
+// ownerOf names the tables' owner, if they have one, and it has the other rights that the statement needs; otherwise it
+// is empty, which means a superuser.
 func ownerOf(tables []table, may func(table) bool) string {
 	return owner(tables, func(t table) string {
 		if !t.rights.OwnerUses || !may(t) {

@@ -19,7 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The rights that both legs together need; README has them per leg. A start does without DescribeConfigs, and sees less.
+// The rights that both legs together need; README has them per leg. A start does without DescribeConfigs, and sees
+// less.
 var topicOperations = []kadm.ACLOperation{kadm.OpCreate, kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpRead, kadm.OpWrite}
 
 // lookAtTopicRights asks what we may do with the topics, those that are not there yet included.
@@ -121,8 +122,8 @@ func operationNames(ops []kadm.ACLOperation) []string {
 	return names
 }
 
-// lookAtTransactionRights asks a broker, not the coordinator: to look for the coordinator would make Kafka's internal topic on a cluster
-// that has none yet. Rights are looked at before anything else, so that whatever else is wrong is no answer to us.
+// lookAtTransactionRights asks a broker, not the coordinator: finding the coordinator would make Kafka's internal topic
+// on a cluster that has none yet. Brokers check rights first, so that any other error means that the right is there.
 func (r *run) lookAtTransactionRights(ctx context.Context, p *part, k *cluster) {
 	id := "dirtbike." + r.config.Kafka.Prefix + "." + r.config.Source.Slot
 	if len(k.brokers) == 0 {
@@ -136,7 +137,7 @@ func (r *run) lookAtTransactionRights(ctx context.Context, p *part, k *cluster) 
 	if err == nil && len(described.TransactionStates) == 1 && described.TransactionStates[0].ErrorCode == kerr.TransactionalIDAuthorizationFailed.Code {
 		lacks = append(lacks, "Describe")
 	}
-	// Nobody has this producer id, so that there is nothing this could end.
+	// No producer has this id, so that this ends no transaction.
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID, end.ProducerID, end.ProducerEpoch = id, math.MaxInt64-1, 0
 	ended, endErr := end.RequestWith(ctx, broker)

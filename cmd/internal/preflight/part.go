@@ -12,7 +12,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// part collects what is found of one part. It is safe for concurrent use, so that what was found stands when the part hangs.
+// part collects what is found of one part. It is safe for concurrent use, so that what was found is kept when the part
+// hangs.
 type part struct {
 	name string
 
@@ -73,7 +74,7 @@ func (p *part) problem(slug, subject string, said *cdc.Problem, err error) {
 	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: slices.Clone(said.Try), Message: said.What, away: !refused(err)})
 }
 
-// refused says that somebody answered, and would not.
+// refused says that the part answered with a refusal.
 func refused(err error) bool {
 	return errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrSchema) || errors.Is(err, cdc.ErrFenced)
 }
@@ -98,7 +99,7 @@ func (p *part) failed() bool {
 	return false
 }
 
-// run looks at the part for at most the time; a part that hangs has a failed check of the slug.
+// run checks the part for at most the time; a part that hangs has a failed check of the slug.
 func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try string, look func(ctx context.Context)) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -115,7 +116,8 @@ func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try 
 	}
 }
 
-// explain takes an error apart: what is wrong, in one line, and the ways out; of several errors in one line those of the first.
+// explain takes an error apart: what is wrong, in one line, and the ways out; of several errors in one line those of
+// the first.
 func explain(err error) *cdc.Problem {
 	said := cdc.Explain(err)
 	if first := cdc.ParseProblem(said.What); len(first.Try) > 0 {

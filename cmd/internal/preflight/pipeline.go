@@ -8,7 +8,8 @@ import (
 	"dirtbike/config"
 )
 
-// checkPipeline asks what a start would say: the same checks, on the stored state as it can be read without fencing anybody.
+// checkPipeline asks what a start would say: the same checks, on the stored state as it can be read without fencing
+// anybody.
 func (r *run) checkPipeline(ctx context.Context, p *part) {
 	tables := r.captured(ctx)
 	state, err := r.trial.Sink.Peek(ctx)
@@ -28,7 +29,7 @@ func (r *run) checkPipeline(ctx context.Context, p *part) {
 	r.judgeHashKey(p, state)
 	r.judgeState(p, state, len(tables))
 	if r.trial.Keyless && len(state.Source.HashKeys) > 0 {
-		return // without the key every hashed table looks as if its policy had changed
+		return // without the key the policy of every hashed table would seem changed
 	}
 	err = r.trial.Capture.WouldStart(ctx)
 	if err == nil {
@@ -86,8 +87,8 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 	p.add(Check{Slug: "pipeline-start", Level: LevelError, Subject: r.where(partPipeline), Message: said.What, Try: said.Try})
 }
 
-// foreign reports whether the slot cannot be ours. One that could be may be all that is left of a pipeline whose state is lost: another
-// slot, and with it another state, would then freeze what ClickHouse has.
+// foreign reports whether the slot cannot be ours. One that could be may be all that is left of a pipeline whose state
+// is lost: another slot, and with it another state, would then freeze what ClickHouse has.
 func (r *run) foreign(ctx context.Context, slot cdc.SlotStatus) bool {
 	if slot.Plugin != "pgoutput" {
 		return true
@@ -125,8 +126,8 @@ func fixes(command string, err error) bool {
 	return kind(command) == "sql" && plain(command) == plain(try)
 }
 
-// judgeUnmatchedNames makes warnings of names that nothing has, where a start goes on without them: as soon as a state is stored, unless a
-// captured table has lost its name at the same time.
+// judgeUnmatchedNames makes warnings of names that nothing has, where a start goes on without them: as soon as a state
+// is stored, unless a captured table has lost its name at the same time.
 func (r *run) judgeUnmatchedNames() {
 	goesOn := false
 	r.note(func(l *combined) { goesOn = l.known && begun(l.phase) && l.phase != cdc.PhaseRenewing && !l.misnamed })

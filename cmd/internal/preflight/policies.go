@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Policies are looked at as if all printed statements had been run: a table that is to be mended in Postgres first has its key then, and
-// each command names all columns whose policy has to change.
+// Policies are checked as if all printed statements had been run: a table that has to be fixed in Postgres first has
+// its key then, and each command names all columns whose policy has to change.
 
 // indexesSQL lists the unique indexes of tables with the columns of their keys.
 const indexesSQL = `
@@ -33,7 +33,7 @@ type index struct {
 	columns           []string
 }
 
-// readRelations reads the tables' columns, with the keys that they have once they are mended.
+// readRelations reads the tables' columns, with the keys that they have once they are fixed.
 func (r *run) readRelations(ctx context.Context, conn *pgx.Conn, tables []table) error {
 	all, err := catalog.All(ctx, conn)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *run) readRelations(ctx context.Context, conn *pgx.Conn, tables []table)
 	return nil
 }
 
-// keyAfterFixes are the columns of the table's key after what mend gives.
+// keyAfterFixes are the columns of the table's key after its fixes.
 func (t *table) keyAfterFixes(indexes []index) []string {
 	fits := func(i index) bool { return i.primary }
 	switch {
@@ -88,8 +88,8 @@ func (t *table) keyAfterFixes(indexes []index) []string {
 	return nil
 }
 
-// judgeLater says what the config lacks for a table that can be captured only once the printed statements are run. It reports whether it
-// lacks anything.
+// judgeLater says what the config lacks for a table that can be captured only once the printed statements are run. It
+// reports whether it lacks anything.
 func (r *run) judgeLater(t *cdc.Table) bool {
 	rel := r.relations[t.OID]
 	if rel == nil {
@@ -151,7 +151,7 @@ func (r *run) unfitting(rel *schemas.Relation) (out []columnFix) {
 	return out
 }
 
-// keyless reports whether a column of the key is of a type that no key can have, whatever its policy.
+// keyless reports whether a column of the key is of a type that no key can have, under any policy.
 func keyless(rel *schemas.Relation) bool {
 	return slices.ContainsFunc(rel.Key, func(k int) bool { return schemas.KeyRefusal(rel.Columns[k].Type) != "" })
 }
@@ -165,8 +165,8 @@ func columnPolicies(rel *schemas.Relation, columns []columnFix) string {
 	return setting("privacy", "columns", "{"+yamlText(rel.FullName())+": {"+strings.Join(pairs, ", ")+"}}")
 }
 
-// policyCommand is the config's way out for policies that their table does not fit: keep for key columns, drop for others; for a column
-// that the table does not have, the nearest one.
+// policyCommand is the config's way out for policies that their table does not fit: keep for key columns, drop for
+// others; for a column that the table does not have, the nearest one.
 func (r *run) policyCommand(t *cdc.Table) string {
 	if problem := misspelt(t.Refused); problem != nil {
 		return nameFix(problem, firstWay(explain(problem)))
@@ -193,8 +193,8 @@ func (r *run) misspeltIn(rel *schemas.Relation) *config.Error {
 	return misspelt(own)
 }
 
-// misspelt is the first name of a column that its table does not have; nil if there is none. It comes before a key column that is not
-// named, which may be the one that was meant.
+// misspelt is the first name of a column that its table does not have; nil if there is none. It comes before a key
+// column that is not named, which may be the one that was meant.
 func misspelt(err error) *config.Error {
 	all := problems(err)
 	if at := slices.IndexFunc(all, func(e *config.Error) bool { return e.NoColumn }); at >= 0 {
@@ -218,8 +218,8 @@ func problems(err error) (out []*config.Error) {
 	return out
 }
 
-// nameFix says in words what to write in place of a name that nothing has. It is no line for the config: several such names, and
-// tables that are to be left out, would undo each other.
+// nameFix says in words what to write in place of a name that nothing has. It is no line for the config: several such
+// names, and tables that are to be left out, would undo each other.
 func nameFix(err error, try string) string {
 	var problem *config.Error
 	if !errors.As(err, &problem) {

@@ -34,8 +34,8 @@ type server struct {
 	slotThere, slotActive               bool
 	clock                               time.Time
 	keepMB                              int64 // max_slot_wal_keep_size, -1 without a limit
-	maxWALMB, heldMB                    int64 // max_wal_size; what the slot that stands furthest behind holds back
-	diskMB                              int64 // source.wal_disk, 0 if nobody has said it
+	maxWALMB, heldMB                    int64 // max_wal_size; what the slot that is furthest behind holds back
+	diskMB                              int64 // source.wal_disk, 0 if it is not set
 	idleSlotTimeout                     string
 	failover                            bool
 	standbySlots, physical              string
@@ -57,7 +57,7 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   coalesce((SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY active DESC, slot_name LIMIT 1), 'SLOT_OF_THE_STANDBY')
 FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user`
 
-// checkPostgres looks at server, role, slot, publication and tables.
+// checkPostgres checks server, role, slot, publication and tables.
 func (r *run) checkPostgres(ctx context.Context, p *part) {
 	defer r.closeListed()
 	conn, err := r.connectPostgres(ctx)
@@ -91,7 +91,7 @@ func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
 	return pipeline.MonitorLogin(r.config).ReadOnly().Connect(ctx)
 }
 
-// connectError says why nobody answers, or lets us in.
+// connectError says why the server does not answer, or refuses the login.
 func (p *part) connectError(subject string, err error) {
 	said := explain(err)
 	p.problem(p.name+"-connect", subject, said.OrFix("see that it runs, and that the config names its address"), err)
@@ -119,7 +119,7 @@ func serverError(err error) error {
 
 const restart = "; it takes a restart of Postgres"
 
-// judge says what the settings are good for.
+// judge checks the settings.
 func (s *server) judge(p *part) {
 	s.judgeServer(p)
 	if s.replication {

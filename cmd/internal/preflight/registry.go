@@ -18,7 +18,7 @@ import (
 // comparers is how many schemas are compared at the same time.
 const comparers = 8
 
-// checkRegistry looks whether the registry would take our schemas.
+// checkRegistry asks whether the registry would accept our schemas.
 func (r *run) checkRegistry(ctx context.Context, p *part) {
 	c := r.config.Registry
 	settings, err := c.TLS.Client()
@@ -98,7 +98,7 @@ func (r *run) put(path, key, value string) string {
 	return line + " " + shell(strings.TrimRight(withoutUser(r.config.Registry.URL.Reveal()), "/")+path)
 }
 
-// withoutUser is an address without user, password and whatever else it may hold.
+// withoutUser is an address without user, password and everything else that it may hold.
 func withoutUser(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

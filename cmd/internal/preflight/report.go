@@ -13,7 +13,7 @@ type Level string
 // The levels.
 const (
 	LevelOK      Level = "ok"
-	LevelWarning Level = "warning" // a start goes on; somebody should know
+	LevelWarning Level = "warning" // a start goes on, but the operator should know
 	LevelError   Level = "error"   // a start would be refused, or would fail later
 )
 
@@ -34,15 +34,16 @@ type Check struct {
 	// OK is false only at level error.
 	OK    bool  `json:"ok"`
 	Level Level `json:"level"`
-	// Subject is what was looked at: a setting, a table, a topic, a right.
+	// Subject is what was checked: a setting, a table, a topic, a right.
 	Subject string `json:"subject"`
 	// Message says in one line what was found.
 	Message string `json:"message"`
-	// Command mends what is not good, empty if nothing has to be done, or nobody knows what: SQL (each line ends with ";"), a line for
-	// a shell (kafka-….sh, curl, dirtbike, cp), or YAML for the config, which begins with the name of a section.
+	// Command fixes what is wrong, empty if nothing has to be done, or it is not known: SQL (each line ends with ";"), a
+	// line for a shell (kafka-….sh, curl, dirtbike, cp), or YAML for the config, which begins with the name of a section.
 	Command string `json:"command"`
 
-	// Try are the ways out; Command is the first one's. By is a role that may run the SQL, empty for a superuser of Postgres.
+	// Try are the ways out; Command is the first one's. By is a role that may run the SQL, empty for a superuser of
+	// Postgres.
 	Try []cdc.Remedy `json:"-"`
 
 	// away says that the part could not be reached.

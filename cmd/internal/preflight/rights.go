@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// judgeRights looks at what the copy reads.
+// judgeRights checks the rights to what the copy reads.
 func judgeRights(p *part, s *server, tables []table) {
 	var schemas, unread, secured []string
 	var shut, hidden []table

@@ -13,7 +13,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// How long the parts may take: Postgres less than the others, since these wait for its tables. Together they bound the whole run.
+// How long the parts may take: Postgres less than the others, since these wait for its tables. Together they bound the
+// whole run.
 const (
 	postgresTime = 9 * time.Second
 	partTime     = 12 * time.Second
@@ -36,19 +37,21 @@ type run struct {
 	config *config.Config
 	trial  *pipeline.Trial
 	wanted *recorder
-	// tables is what Postgres says of the captured tables, nil as long as it has not; closed is listed once that is known, or known to
-	// stay unknown.
+	// tables is what Postgres says of the captured tables, nil as long as it has not; closed is listed once that is
+	// known, or known to stay unknown.
 	tables []*cdc.Table
 	listed chan struct{}
 	parts  map[string]*part
-	// relations are the captured tables' columns, by OID, with the keys that they have once they are mended. Postgres' part reads them.
+	// relations are the captured tables' columns, by OID, with the keys that they have once they are fixed. Postgres'
+	// part reads them.
 	relations map[uint32]*schemas.Relation
 
 	mu sync.Mutex // guards outlook
 	combined
 }
 
-// Run looks at every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be used.
+// Run checks every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be
+// used.
 func Run(ctx context.Context, c *config.Config) (Report, error) {
 	r := &run{config: c, wanted: &recorder{}, listed: make(chan struct{}), parts: map[string]*part{}}
 	names := []string{partConfig, partPostgres, partKafka, partRegistry, partClickHouse, partPipeline}
@@ -106,7 +109,7 @@ func (r *run) closeListed() {
 	}
 }
 
-// list tells the other parts the tables, and that these are all.
+// list gives the tables to the other parts, and says that these are all.
 func (r *run) list(tables []*cdc.Table) {
 	p := r.parts[partPostgres]
 	p.mu.Lock()
@@ -122,7 +125,7 @@ func (r *run) list(tables []*cdc.Table) {
 	}
 }
 
-// captured waits for the tables that can be captured; none if Postgres does not tell.
+// captured waits for the tables that can be captured; none if Postgres could not be asked.
 func (r *run) captured(ctx context.Context) []*cdc.Table {
 	select {
 	case <-r.listed:
@@ -138,7 +141,7 @@ func (r *run) captured(ctx context.Context) []*cdc.Table {
 	return out
 }
 
-// unlisted says why Postgres did not tell its tables; empty if it did. captured has been called before.
+// unlisted says why the tables could not be read; empty if they were. captured has been called before.
 func (r *run) unlisted() string {
 	p := r.parts[partPostgres]
 	p.mu.Lock()
@@ -172,7 +175,7 @@ func (r *recorder) Register(_ context.Context, subject, schema string) (int, err
 	return len(r.schemas), nil
 }
 
-// Schema implements schemas.Registry: nobody reads while nothing is started.
+// Schema implements schemas.Registry: nothing is read while nothing is started.
 func (r *recorder) Schema(_ context.Context, id int) (string, error) {
 	return "", fmt.Errorf("read schema %d: %w", id, schemas.ErrNoSchema)
 }

@@ -10,7 +10,7 @@ import (
 
 const slotSlug = "postgres-slot"
 
-// checkSlot looks whether the slot is ours; whether it fits the stored state, the start's own checks say.
+// checkSlot checks whether the slot is ours; the start's own checks say whether it fits the stored state.
 func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 	slot, found, err := r.trial.Source.Slot(ctx)
 	name := r.config.Source.Slot
@@ -31,14 +31,15 @@ func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 	}
 }
 
-// combined is what only several parts together tell.
+// combined is what only several parts together show.
 type combined struct {
 	// slotMissing and slotLost are what Postgres says: there is none, or one whose log is gone.
 	slotMissing, slotLost bool
 	// known says that the stored state could be read; phase is its own.
 	known bool
 	phase cdc.Phase
-	// refusal is why a start would be refused for want of the slot; passed says that it would not be, for whatever reason.
+	// refusal is why a start would be refused because the slot is missing; passed says that it would not be refused for
+	// any reason.
 	refusal error
 	passed  bool
 	// misnamed says that a start would be refused for a name in the config that nothing has.
@@ -61,7 +62,7 @@ func wants(state *cdc.State, slot cdc.SlotStatus, found bool, why string) bool {
 	return about && (!found && begun(state.Source.Phase) || found && (slot.WALStatus == "lost" || slot.Invalidation != ""))
 }
 
-// judgeMissingSlot says what a slot that is not there, or is no use, means, once all parts have been looked at.
+// judgeMissingSlot says what a missing or unusable slot means, once all parts have been checked.
 func (r *run) judgeMissingSlot(p *part) {
 	name := r.config.Source.Slot
 	r.note(func(l *combined) {

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// table is what Postgres says of one captured table beside what the catalog package reads. Names are quoted.
+// table is what Postgres says of one captured table, in addition to what the catalog package reads. Names are quoted.
 type table struct {
 	// listed is what the catalog package says of it; set for those that stay.
 	listed                      *cdc.Table
@@ -31,8 +31,8 @@ type table struct {
 	candidate string
 }
 
-// tablesSQL: mutable keys are those with a column that no sequence fills; a candidate index is one that REPLICA IDENTITY USING INDEX
-// takes, and that is not the key already.
+// tablesSQL: mutable keys are those with a column that no sequence fills; a candidate index is one that REPLICA
+// IDENTITY USING INDEX takes, and that is not the key already.
 const tablesSQL = `
 SELECT c.oid, format('%I.%I', n.nspname, c.relname), n.nspname || '.' || c.relname, c.relkind::text, c.relpersistence::text, c.relreplident::text,
   coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0)::bigint,
@@ -80,7 +80,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, publication string, listed 
 	return out, nil
 }
 
-// checkTables asks the catalog package which tables a start would capture, and looks at our rights to them.
+// checkTables asks the catalog package which tables a start would capture, and checks our rights to them.
 func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *server) {
 	listed, err := r.trial.Tables.List(ctx)
 	if err != nil {
@@ -175,8 +175,8 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 	}
 }
 
-// obstacle is what is said of a table that cannot be captured. What the catalog says comes before what the config's policies lack, since
-// no policy fixes it.
+// obstacle is what is said of a table that cannot be captured. What the catalog says comes before what the config's
+// policies lack, since no policy fixes it.
 func obstacle(t *cdc.Table) string {
 	if problem := misspelt(t.Refused); t.RefusedByConfig && problem != nil {
 		return explain(problem).What
@@ -195,7 +195,7 @@ func obstacle(t *cdc.Table) string {
 	return all
 }
 
-// fixOf is what mends a table that cannot be captured; empty if only leaving it out does.
+// fixOf is what fixes a table that cannot be captured; empty if it can only be left out.
 func (r *run) fixOf(t *cdc.Table, tables []table) string {
 	if t.RefusedByConfig {
 		return r.policyCommand(t)

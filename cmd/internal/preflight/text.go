@@ -12,8 +12,9 @@ import (
 // marks are what people see of a level.
 var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗"}
 
-// WriteText writes a table for people, part by part, each followed by the commands that mend what is not good: they begin their lines,
-// so that they can be copied. The tables are as wide as the terminal has room for, the commands as long as they are.
+// WriteText writes a table for people, part by part, each followed by the commands that fix what is wrong: they begin
+// their lines, so that they can be copied. The tables are as wide as the terminal has room for, the commands as long as
+// they are.
 func (r Report) WriteText(w io.Writer) error {
 	width := min(console.Width(w), mostWidth)
 	for start := 0; start < len(r.Checks); {
@@ -41,7 +42,7 @@ func writePart(w io.Writer, checks []Check, width int) error {
 	return err
 }
 
-// way is what stands below the table for a check that is not good.
+// way is what follows the table for a check that failed or warns.
 func (c Check) way() string {
 	head := fmt.Sprintf("%s %s, %s: dirtbike explain %s\n", marks[c.Level], c.Slug, console.Printable(oneLine(c.Subject)), c.Slug)
 	if c.Command == "" {
@@ -77,7 +78,7 @@ func (c Check) place() string {
 // sections are the config's; a command that begins with one is YAML for it.
 var sections = []string{"source", "kafka", "registry", "clickhouse", "privacy", "ops", "verify"}
 
-// kind tells what a command is by its form: config, sql, shell, or words.
+// kind recognises a command by its form: config, sql, shell, or words.
 func kind(command string) string {
 	for _, section := range sections {
 		if strings.HasPrefix(command, section+": {") {

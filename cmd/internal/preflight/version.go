@@ -12,14 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What a broker must know: topics have ids since Metadata v10 (Apache Kafka 2.8), and load remembers its place by them; with
-// InitProducerID v3 (2.5) a capture goes on under its id.
+// What a broker must know: topics have ids since Metadata v10 (Apache Kafka 2.8), and load remembers its place by them;
+// with InitProducerID v3 (2.5) a capture goes on under its id.
 const (
 	leastMetadata = 10
 	leastProducer = 3
 )
 
-// knows is the newest version of each request that a broker knows, -1 for none, and what release that looks like.
+// knows is the newest version of each request that a broker knows, -1 for none, and the release that is most likely.
 type knows struct {
 	metadata, producer int16
 	guess              string
@@ -68,8 +68,8 @@ func weakest(all []knows) knows {
 	})
 }
 
-// text says what was decisive, and the release only where that says the same: the guess goes by all requests, and one that a proxy or
-// another make leaves out changes it beyond recognition.
+// text says what was decisive, and the release only where that says the same: the guess goes by all requests, and one
+// that a proxy or another make leaves out changes it beyond recognition.
 func (b knows) text() string {
 	if b.enough() {
 		text := fmt.Sprintf("they know what dirtbike needs of Kafka 2.8: Metadata v%d, InitProducerID v%d", b.metadata, b.producer)
@@ -101,8 +101,8 @@ func (b knows) text() string {
 // release is a version as guesses write it: v2.8, v0.10.2 or v0_10_2.
 var release = regexp.MustCompile(`v(\d+)[._](\d+)`)
 
-// atLeast28 compares the guess with 2.8; known is false if it names no release that could be compared: none at all, one of many, or
-// what it is not even.
+// atLeast28 compares the guess with 2.8; known is false if it names no release that could be compared: none at all, one
+// of many, or what it is not even.
 func atLeast28(guess string) (newer, known bool) {
 	found := release.FindAllStringSubmatch(guess, -1)
 	if len(found) == 0 {

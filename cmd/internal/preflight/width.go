@@ -13,9 +13,10 @@ import (
 const (
 	// mostWidth is what a wider terminal is not filled beyond.
 	mostWidth = 120
-	// stackedWidth is below what the subject stands under the check's name, which leaves more room for what was found.
+	// stackedWidth is the width below which the subject is under the check's name, which leaves more room for what was
+	// found.
 	stackedWidth = 100
-	// subjectShare is how much of the room beside the name a subject takes before it goes on in the next line.
+	// subjectShare is how much of the room after the name a subject takes before it continues in the next line.
 	subjectShare = 0.4
 )
 

@@ -14,8 +14,8 @@ type guess struct {
 	why    string
 }
 
-// rule guesses by words of the column's name. The guesses follow the identifiers of 45 CFR 164.514(b)(2), and err on the private side:
-// whoever reads the file can allow more.
+// rule guesses by words of the column's name. The guesses follow the identifiers of 45 CFR 164.514(b)(2), and err on
+// the private side: the person who reads the file can allow more.
 type rule struct {
 	// words match the name's words, joined by "_": "(^|_)(words)(_|$)".
 	words *regexp.Regexp
@@ -72,7 +72,7 @@ const notJudged = "not judged: read it"
 // bookkeeping are the times at which software wrote a row, not something that happened to a person.
 var bookkeeping = words("created|updated|modified|inserted|changed|deleted|loaded|imported|synced|expires?|expired|valid")
 
-// byKind guesses by the type alone, where the name tells nothing.
+// byKind guesses by the type alone, where the name says nothing.
 var byKind = []rule{
 	{nil, blobKinds, "drop", "binary content, which nobody can judge by its name"},
 	{nil, []schemas.Kind{schemas.KindJSON, schemas.KindJSONB}, "drop", "a document may hold anything"},
@@ -152,7 +152,8 @@ func fits(kinds []schemas.Kind, t schemas.Type) bool {
 	return false
 }
 
-// split writes a name in lower-case words with "_" between them: "homePhone2" is home_phone_2, "SSNLast4" is ssn_last_4.
+// split writes a name in lower-case words with "_" between them: "homePhone2" is home_phone_2, "SSNLast4" is
+// ssn_last_4.
 func split(name string) string {
 	var b strings.Builder
 	var before rune
