@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Column is one column of a table as the catalog describes it: enough to say what has become of it. JSON field names
+// Column is one column of a table as the catalog describes it: enough to say how it has changed. JSON field names
 // are a format.
 type Column struct {
 	// Number is pg_attribute.attnum: it stays while the column lives, and no other column of the table ever gets it.
@@ -16,7 +16,7 @@ type Column struct {
 }
 
 // ShapeChange says in words how a table's shape differs from the stored one, with the columns' names as far as both
-// lists of columns say; "" if SameShape. A list may be nil: builds that stored none exist.
+// lists of columns say; "" if SameShape. A list may be nil: older builds stored none.
 func ShapeChange(stored, now string, before, after []Column) string {
 	if SameShape(stored, now) {
 		return ""

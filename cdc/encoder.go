@@ -19,13 +19,15 @@ type TableEncoder interface {
 	Delete(c *Chunk, m *Meta, kind OldKind, old Tuple) error
 	// Read appends `r`: a snapshot row of generation m.Generation, at m.Position (ordinal 0).
 	Read(c *Chunk, m *Meta, row Tuple) error
-	// Image appends to dst what the records of a change say of its rows, after the policies, in a form of the encoder's own: it can be
-	// kept until the transaction has committed, outside memory, too. On an error dst is returned as it was.
+	// Image appends to dst what the records of a change say of its rows, after the policies, in a form of the encoder's
+	// own: it can be kept until the transaction has committed, outside memory, too. On an error dst is returned as it
+	// was.
 	//
-	// A key change that left out values reads them again here (rule 17), which needs a transaction that is committed in the log.
+	// A key change that left out values reads them again here (rule 17), which needs a transaction that is committed in
+	// the log.
 	Image(ctx context.Context, dst []byte, ch RowChange) ([]byte, error)
-	// Seal appends the records of what Image gave, exactly as Insert, Update, Delete or Read would have with the same m. It must be
-	// the same table's encoder, compiled from the same schemas.
+	// Seal appends the records of what Image gave, exactly as Insert, Update, Delete or Read would have with the same
+	// m. It must be the same table's encoder, compiled from the same schemas.
 	Seal(c *Chunk, m *Meta, images []byte) error
 	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is
 	// 0 (rule 11).

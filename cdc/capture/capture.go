@@ -43,8 +43,9 @@ type Options struct {
 	IdleInterval time.Duration
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
-	// FirstContact is how long a start goes on to ask a source or a sink that does not answer, before anything has been
-	// changed: who started it should hear of it. Later there is no end to it. Default 10 s.
+	// FirstContact is how long a process tries to reach a source and a sink that do not answer, before it has changed
+	// anything; then Run ends with ErrUnreachable, so that the person who started it learns of it. Later it tries for
+	// ever. Default 10 s.
 	FirstContact time.Duration
 	Log          *zap.Logger
 	Metrics      *Metrics

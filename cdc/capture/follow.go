@@ -310,12 +310,12 @@ func (f *follower) relation(w *cdc.WireRelation) error {
 	return nil
 }
 
-// copied reports whether the copy of the table has what became of the present transaction's changes.
+// copied reports whether the copy of the table includes the present transaction's changes.
 func (f *follower) copied(t *table) bool {
 	return f.inside && f.meta.Position.Compare(t.cut) < 0
 }
 
-// unfit is a change that cannot be carried. Before the table's cut it is skipped, since the copy has what became of it
+// unfit is a change that cannot be carried. Before the table's cut it is skipped, since the copy includes its effect
 // and load would ignore it: the table was copied again for its sake, or for a later one's. Otherwise it quarantines the
 // table.
 func (f *follower) unfit(t *table, reason error) error {
@@ -325,7 +325,7 @@ func (f *follower) unfit(t *table, reason error) error {
 	f.report.metrics.leftOut.Inc()
 	if !t.warnedSkipped {
 		t.warnedSkipped = true
-		f.report.log.Warn("changes from before the table's copy cannot be carried and are skipped; the copy has what became of them",
+		f.report.log.Warn("changes from before the table's copy cannot be carried and are skipped; the copy includes their effect",
 			zap.String("table", t.name()), zap.Error(reason))
 	}
 	return nil

@@ -19,11 +19,11 @@ const (
 	unansweredAgain = time.Minute
 )
 
-// watchedSink is a sink that is seen to hang. It is asked by one goroutine at a time, as every sink.
+// watchedSink notes how long a sink does not answer. It has one user at a time, as every sink.
 type watchedSink struct {
 	cdc.Sink
-	// asked is when the call that is under way began, since when calls have begun of which none got an answer, in Unix
-	// nanoseconds; 0: there is none.
+	// asked is when the call began that has no answer yet; since is when the first call began after the last answer. In
+	// Unix nanoseconds; 0 is none.
 	asked, since atomic.Int64
 }
 
@@ -35,7 +35,7 @@ func (w *watchedSink) begins() {
 
 func (w *watchedSink) ends(ctx context.Context, err error) {
 	w.asked.Store(0)
-	if err == nil || ctx.Err() != nil { // the asker gave up: that is nothing about the sink
+	if err == nil || ctx.Err() != nil { // the caller gave up, which says nothing about the sink
 		w.since.Store(0)
 	}
 }

@@ -12,10 +12,10 @@ type table struct {
 	state cdc.TableState
 	// relation is the one whose rows are copied, and by which the table's markers are encoded.
 	relation *relation
-	// cut is the version of the present generation's snapshot: the copy has what became of every change before it.
-	// Zero: none is known.
+	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
+	// the copy has ended, and until following begins.
 	cut cdc.Position
-	// warnedSkipped says that the log says already that changes before the cut are skipped.
+	// warnedSkipped says that the log already says that changes before the cut are skipped.
 	warnedSkipped bool
 }
 
@@ -24,7 +24,7 @@ type table struct {
 // each have their own.
 type relation struct {
 	table *table
-	// encoder is nil of a quarantined table.
+	// encoder is nil if the table is quarantined.
 	encoder cdc.TableEncoder
 	// version counts the descriptions of this OID in a session; 1 is the catalog's.
 	version int

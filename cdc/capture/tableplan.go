@@ -82,7 +82,7 @@ func cannotBeCopied(t *cdc.Table, why error) error {
 	return cdc.Refused("%s cannot be copied", t.FullName()).Because(why).Keeps("Nothing was changed")
 }
 
-// planTable decides whether the stored state still fits the table. What the table itself has come to quarantines it;
+// planTable decides whether the stored state still fits the table. A change of the table itself quarantines it;
 // what only another config can bring about (the policy, a name that its columns do not have, the prefix) is refused: it
 // shows at the start of a process, when nothing runs yet.
 func (p *planner) planTable(m startMode, t *cdc.Table, stored cdc.TableState) (tablePlan, error) {
@@ -156,7 +156,7 @@ func stillUnfit(t *cdc.Table, reason string) error {
 	return now.Then("%s", cdc.ResnapshotCommand(t.FullName()))
 }
 
-// changed says what has become of the table itself since its generation was opened; nil if nothing has. The policy of a
+// changed says how the table itself has changed since its generation was opened; nil if nothing has. The policy of a
 // column that came or went changes the policy's fingerprint, too, so that this is asked first.
 func changed(t *cdc.Table, stored cdc.TableState) error {
 	var why string
