@@ -291,7 +291,7 @@ func (r *rig) get(url string) string {
 // wait waits until ClickHouse is complete up to now.
 func (r *rig) wait() {
 	r.Helper()
-	code, out, errs := r.verb("wait", "--timeout", "90s")
+	code, out, errs := r.verb("wait", "--timeout", "3m") // the race detector makes everything slower
 	require.Zero(r, code, "wait: %s%s", out, errs)
 }
 

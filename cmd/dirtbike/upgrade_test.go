@@ -31,6 +31,7 @@ func TestUpgrade(t *testing.T) {
 
 // upgradeInCopy kills the old build when three tables are copied and the largest one is half done.
 func upgradeInCopy(t *testing.T, old string) {
+	t.Parallel()
 	r := newWritersRig(t, "kfake")
 	r.exec(`INSERT INTO accounts SELECT g, 'name ' || g, g, repeat('z', 2200), NULL, NULL, now() FROM generate_series(10001, 16000) g`)
 	r.exec(`INSERT INTO full_rows SELECT gen_random_uuid(), 'n' FROM generate_series(1, 50); INSERT INTO scratch SELECT generate_series(1, 50)`)
@@ -57,6 +58,7 @@ func upgradeInCopy(t *testing.T, old string) {
 
 // upgradeInStream kills the old build under writers, with one table in quarantine.
 func upgradeInStream(t *testing.T, old string) {
+	t.Parallel()
 	r := newWritersRig(t, "kfake")
 	r.exec(`CREATE TABLE changed (id int PRIMARY KEY); INSERT INTO changed SELECT generate_series(1, 50)`)
 	log := r.changeLog()
