@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ const (
 	mostLinesOfFunction   = 50
 	medianLinesOfFunction = 10
 )
+
+// mostMethods is how many methods a type that once did everything has at most. The numbers may only go down.
+var mostMethods = map[string]int{"sinks/clickhouse Loader": 30, "sinks/kafka Sink": 37}
 
 // mostTextAssertions is how many assertions on the text of errors the tests have: those for which the text is a
 // contract. All others compare kinds and fields of a cdc.Problem. The number may only go down.
@@ -77,6 +81,35 @@ func functionFaults(all []source) ([]string, error) {
 	return faults, nil
 }
 
+// methodFaults lists the types of mostMethods that have more.
+func methodFaults(all []source) (faults []string, err error) {
+	methods := map[string]int{} // by folder and type
+	err = goFiles(all, false, func(f source, _ *token.FileSet, file *ast.File) {
+		for _, d := range file.Decls {
+			if fn, is := d.(*ast.FuncDecl); is && fn.Recv != nil {
+				methods[path.Dir(f.path)+" "+receiver(fn.Recv.List[0].Type)]++
+			}
+		}
+	})
+	for of, most := range mostMethods {
+		if n := methods[of]; n > most {
+			faults = append(faults, fmt.Sprintf("%s: %d methods, more than %d", of, n, most))
+		}
+	}
+	return faults, err
+}
+
+// receiver names the type of a method.
+func receiver(e ast.Expr) string {
+	if star, is := e.(*ast.StarExpr); is {
+		e = star.X
+	}
+	if name, is := e.(*ast.Ident); is {
+		return name.Name
+	}
+	return "" // of a generic type
+}
+
 // textAssertions lists the assertions on the text of errors in tests. That a text does not hold something is none: that
 // is how tests show that no secret or row value is printed.
 func textAssertions(all []source) (found []string, err error) {
@@ -131,6 +164,12 @@ func TestFunctionsAreShort(t *testing.T) {
 	require.Empty(t, faults)
 }
 
+func TestTypesHaveFewMethods(t *testing.T) {
+	faults, err := methodFaults(tree(t))
+	require.NoError(t, err)
+	require.Empty(t, faults)
+}
+
 func TestErrorsAreComparedByFields(t *testing.T) {
 	found, err := textAssertions(tree(t))
 	require.NoError(t, err)
@@ -148,6 +187,15 @@ func TestBoundFaultsAreFound(t *testing.T) {
 	require.Len(t, faults, 2, "it and the median")
 	_, err = functionFaults([]source{{"a.go", "no Go"}})
 	require.Error(t, err)
+
+	const of = "package a\nfunc (l Loader) n() {}\n"
+	many := "package a\n" + strings.Repeat("func (l *Loader) m() {}\n", mostMethods["sinks/clickhouse Loader"])
+	faults, err = methodFaults([]source{{"sinks/clickhouse/a.go", many}, {"sinks/b.go", of}})
+	require.NoError(t, err)
+	require.Empty(t, faults)
+	faults, err = methodFaults([]source{{"sinks/clickhouse/a.go", many}, {"sinks/clickhouse/b.go", of}})
+	require.NoError(t, err)
+	require.Len(t, faults, 1)
 
 	for text, is := range map[string]bool{
 		`require.EqualError(t, err, "x")`:                  true,
