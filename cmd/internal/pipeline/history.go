@@ -19,7 +19,7 @@ import (
 const historyTime = 5 * time.Second
 
 // storedState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not
-// read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known from
+// read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known
 // which history ClickHouse was filled from.
 func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
 	asking, cancel := context.WithTimeout(ctx, historyTime)
