@@ -100,7 +100,9 @@ func (i *inserter) resolveBases(ctx context.Context, b *batch) error {
 			return err
 		}
 		if err != nil {
-			i.quarantine(b, r, withoutValues(err))
+			if err := i.refused(ctx, b, r, "", err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -172,7 +174,9 @@ func (i *inserter) insertRows(ctx context.Context, b *batch) error {
 		return err
 	}
 	for n, r := range all {
-		if err := i.inserted(ctx, b, r, failed[n]); err != nil {
+		if failed[n] == nil {
+			i.count(r)
+		} else if err := i.refused(ctx, b, r, "insert: ", failed[n]); err != nil {
 			return err
 		}
 	}
@@ -201,12 +205,8 @@ func (i *inserter) insert(ctx context.Context, r *rows) error {
 	return err
 }
 
-// inserted quarantines a table whose rows ClickHouse refuses, unless another loader has dropped an old generation.
-func (i *inserter) inserted(ctx context.Context, b *batch, r *rows, failed error) error {
-	if failed == nil {
-		i.count(r)
-		return nil
-	}
+// refused quarantines a table whose rows cannot be inserted, unless the storage of an old generation was dropped meanwhile.
+func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string, failed error) error {
 	if errcode.Of(failed) == proto.ErrUnknownTable {
 		var shown uint32
 		err := i.retry(ctx, "read generations", func(ctx context.Context) (err error) {
@@ -218,10 +218,11 @@ func (i *inserter) inserted(ctx context.Context, b *batch, r *rows, failed error
 		}
 		if r.generation.Number < shown {
 			b.findings.dropped = append(b.findings.dropped, dropped{r, shown})
+			r.clear()
 			return nil
 		}
 	}
-	i.quarantine(b, r, "insert: "+withoutValues(failed))
+	i.quarantine(b, r, doing+withoutValues(failed))
 	return nil
 }
 
