@@ -41,7 +41,7 @@ func (l *Loader) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 	})
 	if err != nil {
 		if ctx.Err() == nil {
-			l.stop(err)
+			l.stopped = err // the poll loop returns it
 		}
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 
 	"dirtbike/cdc"
@@ -124,8 +123,8 @@ func (b *batch) complete(r *rows, row *block.Row, base block.Ref) (block.Ref, er
 // lostBase is the reason of a quarantine.
 func lostBase(partition int32, table string) string {
 	schema, name, _ := strings.Cut(table, ".")
-	return fmt.Sprintf("partition %d: a record lacks unchanged columns and the row before it is not there. Try: ALTER TABLE %s REPLICA IDENTITY FULL, then "+cdc.ResnapshotCommand(table),
-		partition, (&schemas.Relation{Schema: schema, Name: name}).SQLName())
+	return cdc.Failed("partition %d: a record lacks unchanged columns and the row before it is not there", partition).
+		Fix("ALTER TABLE %s REPLICA IDENTITY FULL, then %s", (&schemas.Relation{Schema: schema, Name: name}).SQLName(), cdc.ResnapshotCommand(table)).Error()
 }
 
 // insertEarly inserts what a table has before the rest of its batch. Offsets follow with the batch, so that a crash repeats it.

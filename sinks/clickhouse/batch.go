@@ -75,6 +75,11 @@ func newBatch() *batch {
 
 func (b *batch) empty() bool { return b.records == 0 }
 
+// full reports whether the batch may take no more.
+func (b *batch) full(o *Options) bool {
+	return b.records >= o.BatchRows || b.rows >= o.BatchRows || b.bytes >= o.BatchBytes
+}
+
 // span gives a partition's part, making it if needed.
 func (b *batch) span(p *apply.Partition) *span {
 	s := b.spans[p]

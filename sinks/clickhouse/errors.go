@@ -25,5 +25,6 @@ func isStop(err error) bool { return errors.Is(err, ErrTopicChanged) || errors.I
 
 // isFinal reports whether the same would fail again: it stops load, or quarantines a table.
 func isFinal(err error) bool {
-	return errcode.Permanent(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, table.ErrContract) || errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
+	return errcode.Permanent(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, table.ErrContract) ||
+		errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
 }

@@ -44,6 +44,18 @@ func (g *progress) appliedUpTo(next int64) int64 {
 	return g.tracker.AppliedUpTo(next)
 }
 
+// appliedWith is how far a partition is applied with the batch that ends at next: a progress record counts once everything is complete
+// up to it, and nothing from where the partition seeks.
+func (g *progress) appliedWith(p *apply.Partition, next int64) int64 {
+	if p.Topic.Progress {
+		return g.appliedUpTo(next)
+	}
+	if p.Seek != nil { // since the batch began
+		return min(next, p.Seek.From)
+	}
+	return next
+}
+
 // release says that the batch with the records below next is applied.
 func (g *progress) release(next int64) {
 	if g.tracker != nil {

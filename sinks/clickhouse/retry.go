@@ -63,7 +63,8 @@ func (o *outage) refusedLogin(err error) error {
 	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil
 	}
-	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("its user and password")
+	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).
+		Keeps("changes wait in Kafka").Fix("its user and password")
 }
 
 // complain shows a failure in the status and the log. The first line of an outage says what is safe and what to do.

@@ -237,7 +237,7 @@ func (r *route) applyRead(ctx context.Context, s *span, row *block.Row) error {
 	case n < p.Newest:
 		return nil
 	case n > p.Newest:
-		return fmt.Errorf("a row of generation %d comes before its open record on partition %d. Try: "+cdc.ResnapshotCommand(p.Topic.Table), n, p.ID)
+		return cdc.Failed("a row of generation %d comes before its open record on partition %d", n, p.ID).Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 	}
 	if !r.plan.readsKnown {
 		g, err := r.b.storages.of(ctx, p.Topic, p.Topic.Generation(n), r.plan.contract)
@@ -273,7 +273,7 @@ func (r *route) changes(ctx context.Context) ([]target, error) {
 func (b *builder) targets(ctx context.Context, p *apply.Partition, c *contract) (targets []target, err error) {
 	goals := apply.Goals(p)
 	if len(goals) == 0 {
-		return nil, fmt.Errorf("a change comes before any generation was opened on partition %d. Try: "+cdc.ResnapshotCommand(p.Topic.Table), p.ID)
+		return nil, cdc.Failed("a change comes before any generation was opened on partition %d", p.ID).Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 	}
 	for i, goal := range goals {
 		g, err := b.storages.of(ctx, p.Topic, goal, c)
@@ -443,5 +443,6 @@ func (b *builder) learn(done *batch) {
 }
 
 func (b *builder) logQuarantine(t *apply.Topic, generation uint32, reason string) {
-	b.log.Error("table quarantined: its records are skipped until a new copy", zap.String("table", t.Table), zap.String("reason", reason), zap.Uint32("generation", generation))
+	b.log.Error("table quarantined: its records are skipped until a new copy",
+		zap.String("table", t.Table), zap.String("reason", reason), zap.Uint32("generation", generation))
 }

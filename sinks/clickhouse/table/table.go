@@ -16,11 +16,16 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// ErrContract says that a storage table does not have the columns of the registered schema.
-var ErrContract = errors.New("somebody changed it by hand? Try: " + cdc.ResnapshotAllCommand)
+// ErrContract is the kind of a problem with a storage table that is not as the registered schema wants it.
+var ErrContract = errors.New("ClickHouse's storage is not as it was made: has somebody changed it by hand?")
 
-// ErrNoStorage says that a generation has no storage table.
-var ErrNoStorage = fmt.Errorf("is not there: %w", ErrContract)
+// ErrNoStorage says that a generation has no storage table; it is an ErrContract, too.
+var ErrNoStorage = fmt.Errorf("%w It is not there", ErrContract)
+
+// broken is a problem with the storage of a table.
+func broken(kind error, format string, args ...any) error {
+	return cdc.Failed(format, args...).Of(kind).Fix("%s", cdc.ResnapshotAllCommand)
+}
 
 // ErrMisfit says that a record has other columns than the storage of its generation: following a change is not built yet.
 var ErrMisfit = errors.New("the table's columns changed within generation")
@@ -112,7 +117,7 @@ func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint
 	err := d.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(d.database))+
 		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(schema, table, generation))).Scan(&comment)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("%s %w", what, ErrNoStorage)
+		return 0, broken(ErrNoStorage, "%s", what)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", what, err)
@@ -120,7 +125,7 @@ func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint
 	number, _ := strings.CutPrefix(comment, commentPrefix)
 	id, err := strconv.Atoi(number)
 	if err != nil {
-		return 0, fmt.Errorf("%s has no schema in its comment: %w", what, ErrContract)
+		return 0, broken(ErrContract, "%s has no schema in its comment", what)
 	}
 	return id, nil
 }
@@ -134,7 +139,7 @@ func (t *Table) Fits(contract *schemas.Table, schemaID int) error {
 		return a.Name == b.Name && schemas.ClickHouseType(a.Type, false) == schemas.ClickHouseType(b.Type, false) && a.Key == b.Key
 	})
 	if !same || !slices.Equal(t.Contract.Key, contract.Key) {
-		return fmt.Errorf("%w %d. Try: "+cdc.ResnapshotCommand(contract.FullName()), ErrMisfit, t.Generation)
+		return cdc.Failed("generation %d", t.Generation).Of(ErrMisfit).Fix("%s", cdc.ResnapshotCommand(contract.FullName()))
 	}
 	return nil
 }

@@ -25,7 +25,8 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	cuts := d.ledger.CutsSelect(t.Contract.Topic, t.Generation)
 	var b strings.Builder
-	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
+	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." +
+		schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
 		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
 		" " + d.ledger.ReplacedSelect(t.Contract.Topic, t.Generation) + " AS _dirtbike_replaced SELECT ")

@@ -1,0 +1,275 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/complete"
+	"dirtbike/sinks/clickhouse/consume"
+)
+
+const (
+	pollRecords = 8192
+	idleWait    = 100 * time.Millisecond
+	// rebalanceAtLeast is how often both batches are applied for a rebalance, although none is known to wait.
+	rebalanceAtLeast = 10 * time.Second
+)
+
+// idle reports whether nothing is built or in flight.
+func (l *Loader) idle() bool { return l.inFlight == nil && l.builder.batch.empty() }
+
+// draining reports whether both batches are to be applied before more is taken.
+func (l *Loader) draining() bool {
+	return l.rebalancing.Load() || time.Since(l.allowed) > rebalanceAtLeast && !l.idle()
+}
+
+// poll waits for records, or for the end of the batch in flight.
+func (l *Loader) poll(ctx context.Context) kgo.Fetches {
+	if l.inFlight != nil && (l.builder.batch.full(&l.o) || l.draining()) {
+		select {
+		case <-l.inFlight.finished.Done():
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	if l.draining() && !l.idle() {
+		return nil // to be handed over at once
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.wait)
+	defer cancel()
+	interrupted := func() bool { return false }
+	if l.inFlight != nil {
+		stop := context.AfterFunc(l.inFlight.finished, cancel)
+		interrupted = func() bool { return !stop() }
+	}
+	fetches := l.group.Client.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
+	if fetches.NumRecords() > 0 {
+		l.quiet = false
+	} else if !interrupted() {
+		l.quiet = true
+	}
+	return fetches
+}
+
+// nextWait says how long the next poll may wait: briefly if the batch has rows, or something waits for other loaders.
+func (l *Loader) nextWait() time.Duration {
+	switch {
+	case !l.builder.batch.empty():
+		return max(l.o.FlushInterval/10, time.Millisecond)
+	case l.progress.pending() > 0:
+		return complete.PollInterval
+	}
+	return idleWait
+}
+
+// step takes what the inserter found out and what was polled, hands the batch over if it is time, and does what follows from it.
+func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer func() { l.wait = l.nextWait() }()
+	if l.stopped != nil {
+		return l.stopped
+	}
+	finished, err := l.takeFindings()
+	if err != nil {
+		return err
+	}
+	if err := l.fetchErrors(fetches); err != nil {
+		return err
+	}
+	if err := l.takeAll(ctx, fetches); err != nil {
+		return err
+	}
+	if l.inFlight == nil && time.Since(l.refreshed) > refreshInterval {
+		l.refreshed = time.Now()
+		if err := l.refreshViews(ctx); err != nil {
+			return err
+		}
+		l.publish()
+	}
+	if l.inFlight == nil && l.due() {
+		l.handOver()
+	}
+	if finished {
+		l.publish()
+	}
+	if finished || l.idle() {
+		return l.upkeep(ctx)
+	}
+	return nil
+}
+
+// refreshInterval is how often a loader asks whether others completed a generation; after an end of its own it asks at once.
+const refreshInterval = 500 * time.Millisecond
+
+// refreshViews brings every topic up to date whose view or storage may have to move. Nothing may be in flight.
+func (l *Loader) refreshViews(ctx context.Context) error {
+	if err := l.views.check(ctx, l.topics); err != nil {
+		return err
+	}
+	for _, name := range apply.SortedKeys(l.topics) {
+		t := l.topics[name]
+		if t.Progress || !t.Unsettled || len(t.Parts) == 0 {
+			continue
+		}
+		err := l.retry(ctx, "refresh the view of "+t.Table, func(ctx context.Context) error { return l.views.refresh(ctx, t) })
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || isStop(err):
+			return err
+		default:
+			l.builder.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
+			t.Unsettled = false
+		}
+	}
+	return l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.ledger) })
+}
+
+// upkeep is done after each batch, and while there is none: health, and what is complete.
+func (l *Loader) upkeep(ctx context.Context) error {
+	if err := l.checkTopics(ctx); err != nil {
+		return err
+	}
+	l.others.Resume(l.group.Client, l.topics)
+	if err := consume.Overdue(l.topics); err != nil {
+		return err
+	}
+	if tracker := l.progress.tracker; tracker != nil {
+		if err := tracker.Advance(ctx, facts{l.retry, l.group, l.ledger, l.topics}); err != nil {
+			return err
+		}
+	}
+	l.progress.throttle(l.group.Client, schemas.ProgressTopic(l.o.Prefix))
+	return nil
+}
+
+// due says whether the batch should be handed over now: it is large, or nothing more is waiting, or it has waited long enough.
+// While Kafka has more to give, waiting gives larger batches.
+func (l *Loader) due() bool {
+	b := l.builder.batch
+	if b.empty() {
+		return false
+	}
+	age := time.Since(b.since)
+	switch {
+	case b.full(&l.o), l.draining():
+		return true
+	case b.behind():
+		return age > behindFactor*l.o.FlushInterval
+	}
+	return l.quiet || age > l.o.FlushInterval
+}
+
+const behindFactor = 10
+
+// handOver gives the batch to the inserter. Nothing may be in flight.
+func (l *Loader) handOver() {
+	b := l.builder.batch
+	for p, s := range b.spans {
+		if s.next == 0 { // all its records were passed over
+			delete(b.spans, p)
+			continue
+		}
+		s.newest, s.before, s.applied = p.Newest, p.Applied, l.progress.appliedWith(p, s.next)
+	}
+	b.quarantines = l.quarantines.TakeChanged()
+	b.finished, b.finish = context.WithCancel(context.Background())
+	l.inFlight, l.builder.batch, l.spare = b, l.spare, nil
+	l.builder.batch.number = b.number + 1
+	l.work <- b
+}
+
+// takeFindings takes a batch that is finished into the state.
+func (l *Loader) takeFindings() (finished bool, err error) {
+	b := l.inFlight
+	if b == nil || b.finished.Err() == nil {
+		return false, nil
+	}
+	l.inFlight, l.spare = nil, b
+	if b.findings.err != nil {
+		return true, b.findings.err
+	}
+	for p, s := range b.spans {
+		p.Applied = max(p.Applied, s.applied)
+		if p.Topic.Progress {
+			l.progress.release(s.next)
+		}
+	}
+	l.builder.learn(b)
+	if b.ends() || len(b.findings.quarantined) > 0 {
+		l.refreshed = time.Time{}
+	}
+	b.reset()
+	return true, nil
+}
+
+func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		t := l.topics[f.Topic]
+		if t == nil || err != nil || t.Parts[f.Partition] == nil {
+			return
+		}
+		p := t.Parts[f.Partition]
+		if f.LastStableOffset > 0 {
+			p.Stable = f.LastStableOffset
+		}
+		if len(f.Records) == 0 {
+			return
+		}
+		s, r := l.builder.batch.span(p), l.builder.route(p)
+		for _, rec := range f.Records {
+			if err != nil || rec.Offset < p.Next {
+				continue
+			}
+			if t.Progress {
+				err = l.takeProgress(ctx, s, rec)
+			} else {
+				err = r.take(ctx, s, rec)
+			}
+		}
+	})
+	return err
+}
+
+// fetchErrors stops for what no waiting can mend, and shows the rest.
+func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
+	failed := false
+	fetches.EachError(func(topic string, partition int32, err error) {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		case errors.Is(err, kerr.OffsetOutOfRange):
+			stop = l.outOfRange(topic, partition)
+		case errors.Is(err, kgo.ErrClientClosed):
+			stop = err
+		default:
+			failed = true
+			what := readRecords
+			if group := (*kgo.ErrGroupSession)(nil); errors.As(err, &group) {
+				what = beInGroup
+			}
+			l.outage.complain("cannot "+what, what, err, zap.String("topic", topic), zap.Int32("partition", partition))
+		}
+	})
+	// The client repeats the error of a partition at every fetch: quiet means that it is over.
+	if !failed && (fetches.NumRecords() > 0 || l.status.since(readRecords) > consume.CheckInterval) {
+		l.status.recovered(readRecords)
+	}
+	return stop
+}
+
+const readRecords = "read from Kafka"
+
+func (l *Loader) outOfRange(topic string, partition int32) error {
+	have := int64(-1)
+	if t := l.topics[topic]; t != nil && t.Parts[partition] != nil {
+		have = t.Parts[partition].Next
+	}
+	return consume.OutOfRange(topic, partition, have)
+}
