@@ -12,7 +12,7 @@ import (
 )
 
 // everyForm has a column of each form that a block has, and rows with NULLs, exact texts and saturated elements.
-func everyForm(t *testing.T) *source {
+func everyForm(t testing.TB) *source {
 	dates := column("dates", schemas.KindArray)
 	dates.Type.Elem = &schemas.Type{Kind: schemas.KindDate, Name: "date"}
 	s := newSource(t, cdc.IdentityFull, []int{0, 1}, notNull("id", schemas.KindInt4), notNull("day", schemas.KindDate),
