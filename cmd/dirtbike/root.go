@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -81,15 +80,12 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: a person has to decide
 }
 
-// way is where the way out begins: "Try: …" or "Try, as the tables' owner: …".
-var way = regexp.MustCompile(` Try(,[^:\n]*)?: `)
-
 // tryOnItsOwnLine puts the way out of each line where the eye finds it.
 func tryOnItsOwnLine(message string) string {
 	lines := strings.Split(message, "\n")
 	for i, line := range lines {
-		if at := way.FindStringIndex(line); at != nil {
-			lines[i] = line[:at[0]] + "\n" + line[at[0]+1:]
+		if p := cdc.ParseProblem(line); len(p.Try) > 0 {
+			lines[i] = p.What + ".\n" + cdc.WriteRemedies(p.Try)
 		}
 	}
 	return strings.Join(lines, "\n")
