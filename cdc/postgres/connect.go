@@ -194,7 +194,7 @@ func LetReplicate(user string) string {
 	return "ALTER ROLE " + quote(user) + " REPLICATION"
 }
 
-// quote is an identifier as SQL takes it, whatever word it is.
+// quote is an identifier as SQL takes it, also where it is a key word.
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // parseProblem says why an address cannot be used. Of pgconn's own words only those are passed on that hold nothing of the address but
@@ -214,7 +214,7 @@ func (l Login) parseProblem(err *pgconn.ParseConfigError) error {
 	return cdc.Refused("%s is no Postgres URL", l.key()).Fix("postgres://user@host:5432/database")
 }
 
-// attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, whatever ways (TLS, plain) led to it,
+// attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, by all ways (TLS, plain) that led to it,
 // and the address only where it is not the one that was asked for.
 type attempts struct {
 	error

@@ -55,7 +55,7 @@ type Options struct {
 	Self string
 	// Against is the program of another build: both are measured in turns, Pairs times, instead of against the references. Empty = none.
 	Against string
-	// Progress is told what happens; nil = silent.
+	// Progress gets what happens; nil = silent.
 	Progress io.Writer
 	// Command is what was typed, for the report.
 	Command string

@@ -50,7 +50,7 @@ func (l *loading) readColumns(ctx context.Context) ([]storageColumn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the storage's columns: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells below
+	defer rows.Close() //nolint:errcheck // Err is checked below
 	var out []storageColumn
 	for rows.Next() {
 		var c storageColumn

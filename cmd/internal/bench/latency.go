@@ -166,7 +166,7 @@ func (f *freshness) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask the view: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // Err tells below
+	defer rows.Close() //nolint:errcheck // Err is checked below
 	var ids []int64
 	for rows.Next() {
 		var id int64

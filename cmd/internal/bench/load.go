@@ -59,7 +59,7 @@ func (r *run) newLoading(ctx context.Context, w *whole, t *table) (*loading, err
 	return l, nil
 }
 
-// fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that tells what is made of it.
+// fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that shows what is made of it.
 func (l *loading) fillTopic(ctx context.Context) error {
 	if err := l.fill(ctx, l.pipeline, l.rows); err != nil {
 		return err

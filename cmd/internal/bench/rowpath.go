@@ -24,7 +24,7 @@ type rowPath struct {
 	url    string
 	conn   *pgx.Conn
 	source *cdc.Table // as capture lists it
-	state  cdc.State  // of a capture that stands in front of the table's rows
+	state  cdc.State  // of a capture that is in front of the table's rows
 	slots  int
 	bytes  int64   // of keys and values in the last pass
 	end    cdc.LSN // the log up to here holds the table's rows
@@ -97,7 +97,7 @@ func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, chang
 	return sink.took()
 }
 
-// config is the product's defaults, but for names and addresses; one worker copies. Nobody asks Kafka, registry and ClickHouse.
+// config is the product's defaults, except for names and addresses; one worker copies. Nobody asks Kafka, registry and ClickHouse.
 func (p *rowPath) config(slot string) (*config.Config, error) {
 	text := fmt.Sprintf(`source: {url: %s, tables: ["public.%s"], slot: %s, publication: %[2]s, snapshot: {workers: 1}}
 kafka: {brokers: ["nobody:9092"], prefix: bench}

@@ -13,7 +13,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// stream compares capture behind a slot, from the connection to encoded Avro in the sink's hands, with pg_recvlogical, which drains the
+// stream compares capture that reads a slot, from the connection to encoded Avro in the sink's hands, with pg_recvlogical, which drains the
 // same log over TCP into nothing.
 func (r *run) stream(ctx context.Context, p *rowPath) error {
 	tool, err := findRecvlogical()

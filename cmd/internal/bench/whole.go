@@ -66,7 +66,7 @@ func (p pipeline) storage() (database, table string) {
 	return schemas.StorageDatabase(p.into), schemas.ClickHouseStorage("public", p.table.name, 1)
 }
 
-// config writes the pipeline's config file: the product's defaults, but for names and addresses.
+// config writes the pipeline's config file: the product's defaults, except for names and addresses.
 func (w *whole) config(p pipeline) (path string, err error) {
 	path = filepath.Join(w.dir, p.into+".yaml")
 	text := fmt.Sprintf(`source: {url: "%[1]s", tables: ["public.%[2]s"], slot: %[3]s, publication: %[2]s}
@@ -153,7 +153,7 @@ func quoted(name string) string { return "`" + name + "`" }
 const lookEvery = 10 * time.Millisecond
 
 // untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may be a costly question, so it is asked only once the storage has
-// the rows. alive tells that nobody is going to bring them any more.
+// the rows. alive is an error once nobody is going to bring them any more.
 func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage, shown string, alive func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()

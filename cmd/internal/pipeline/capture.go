@@ -31,7 +31,7 @@ type Options struct {
 	replacesState bool
 }
 
-// Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log told so. prints
+// Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log says so. prints
 // has the fingerprint of the key in use by its id.
 func Policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, prints map[string]string, err error) {
 	missing := c.HashKeyMissing()

@@ -28,7 +28,7 @@ func checkFingerprints(c *config.Config, prints map[string]string, state *cdc.St
 	return nil
 }
 
-// hashKeyTime bounds the look at the stored state.
+// hashKeyTime bounds reading the stored state.
 const hashKeyTime = 5 * time.Second
 
 // keepHashKey refuses to make a key where the topics were written with another one, which is lost or lies elsewhere.

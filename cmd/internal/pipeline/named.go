@@ -26,7 +26,7 @@ type named struct {
 	refused map[string]string
 	// uncaptured came to be after capture started, in the order of their names.
 	uncaptured []string
-	// why says what keeps those out that something keeps out; nil if nobody could tell.
+	// why says what keeps those out that something keeps out; nil if it is not known.
 	why map[string]*cdc.Problem
 }
 
@@ -97,7 +97,7 @@ func unknownTo(state *cdc.State, table string) bool {
 func (n named) uncapturedError() error {
 	var lines, rest []string
 	for _, name := range n.uncaptured {
-		if n.why[name] != nil { // a restart alone would not mend it
+		if n.why[name] != nil { // a restart alone would not help
 			lines = append(lines, fmt.Sprintf("new table %s is %s", name, n.notCaptured(name)))
 		} else {
 			rest = append(rest, name)

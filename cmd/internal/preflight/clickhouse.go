@@ -32,7 +32,7 @@ var (
 // granter may run GRANT.
 const granter = "a user who has these rights WITH GRANT OPTION"
 
-// checkClickHouse looks at server, rights, databases and views.
+// checkClickHouse checks server, rights, databases and views.
 func (r *run) checkClickHouse(ctx context.Context, p *part) {
 	conn, err := pipeline.ClickHouse(r.config)
 	if err != nil {
@@ -67,7 +67,7 @@ const (
 	attemptPause = 500 * time.Millisecond
 )
 
-// untilItSpeaks asks again while no answer of ClickHouse's own comes, so that a refused login behind a broken connection is known as one.
+// untilItSpeaks asks again while no answer of ClickHouse's own comes, so that a refused login after a broken connection is known as one.
 func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err error) {
 	for n := 1; ; n++ {
 		err = ask(ctx)
@@ -173,7 +173,7 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 // diskShare is the part of a disk that should be free.
 const diskShare = 0.1
 
-// judgeDisk looks at the disks, if we may see them.
+// judgeDisk checks the disks, if we may see them.
 func judgeDisk(ctx context.Context, p *part, conn driver.Conn) {
 	rows, err := conn.Query(ctx, "SELECT name, free_space, total_space FROM system.disks")
 	if err != nil {

@@ -25,7 +25,7 @@ type cluster struct {
 	brokers kadm.BrokerDetails
 }
 
-// checkKafka looks at brokers, topics and rights.
+// checkKafka checks brokers, topics and rights.
 func (r *run) checkKafka(ctx context.Context, p *part) {
 	k, err := r.connectKafka(ctx)
 	if err != nil {

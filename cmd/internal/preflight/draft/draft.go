@@ -31,7 +31,7 @@ type Draft struct {
 	Text string
 	// Export names an environment variable that the file refers to for the password, and that is not set here; "" if there is none.
 	Export string
-	// Escaped says that the password stood percent-encoded in the address, and has to stand so in the variable.
+	// Escaped says that the password was percent-encoded in the address, and has to be so in the variable.
 	Escaped bool
 }
 

@@ -29,7 +29,7 @@ type Table struct {
 	Identity string
 	// Obstacle says why the table cannot be captured, "" if it can.
 	Obstacle string
-	// Notes say what has to be mended before a start: a right that is missing.
+	// Notes say what has to be fixed before a start: a right that is missing.
 	Notes []string
 
 	relation *schemas.Relation // nil if the table has an obstacle
@@ -62,7 +62,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname, c.relname`
 
-// read lists the tables, and what stands in the way of each.
+// read lists the tables, and what keeps each from being captured.
 func read(ctx context.Context, url string) (database, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()

@@ -25,7 +25,7 @@ type address struct {
 	written string
 	// connects has everything; never printed.
 	connects string
-	// hidden says that a password was taken out; escaped that it stood there percent-encoded.
+	// hidden says that a password was taken out; escaped that it was percent-encoded there.
 	hidden, escaped bool
 }
 
@@ -102,7 +102,7 @@ func reference(text string) bool {
 	return strings.HasPrefix(text, "${") && strings.HasSuffix(text, "}") && strings.Count(text, "${") == 1
 }
 
-// pair is one "key = value" of libpq's form; a value may stand in quotes, with backslashes before quotes and backslashes.
+// pair is one "key = value" of libpq's form; a value may be in quotes, with backslashes before quotes and backslashes.
 var pair = regexp.MustCompile(`\s*([A-Za-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)`)
 
 // hidePairs takes the password out of libpq's form.
