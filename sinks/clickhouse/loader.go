@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 	"dirtbike/sinks/clickhouse/table"
@@ -105,7 +106,7 @@ func New(o Options) (*Loader, error) {
 	}
 	l := &Loader{
 		o: o, conn: conn, pool: table.NewPool(url), ledger: ledger.New(conn, o.Database), metrics: m, topics: map[string]*apply.Topic{},
-		progress: &progress{}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
+		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(conn, l.pool, o.Database)
 	l.outage = &outage{status: &l.status, retries: m.retries, log: o.Log}

@@ -63,7 +63,7 @@ func (l *Loader) nextWait() time.Duration {
 	switch {
 	case !l.builder.batch.empty():
 		return max(l.o.FlushInterval/10, time.Millisecond)
-	case l.progress.pending() > 0:
+	case l.progress.tracker.Pending() > 0:
 		return complete.PollInterval
 	}
 	return idleWait
@@ -141,10 +141,8 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := consume.Overdue(l.topics); err != nil {
 		return err
 	}
-	if tracker := l.progress.tracker; tracker != nil {
-		if err := tracker.Advance(ctx, facts{l.retry, l.group, l.ledger, l.topics}); err != nil {
-			return err
-		}
+	if err := l.progress.tracker.Advance(ctx, facts{l.retry, l.group, l.ledger, l.topics}); err != nil {
+		return err
 	}
 	l.progress.throttle(l.group.Client, schemas.ProgressTopic(l.o.Prefix))
 	return nil
@@ -199,7 +197,7 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 	for p, s := range b.spans {
 		p.Applied = max(p.Applied, s.applied)
 		if p.Topic.Progress {
-			l.progress.release(s.next)
+			l.progress.tracker.Release(s.next)
 		}
 	}
 	l.builder.learn(b)

@@ -15,7 +15,7 @@ import (
 
 // progress is this loader's part in the progress topic. It is guarded by Loader.mu.
 type progress struct {
-	// tracker is there while this loader has the topic's partition.
+	// tracker is a zero one while this loader does not have the topic's partition.
 	tracker *complete.Tracker
 	// paused says that the client has paused the partition, which outlives the assignment: it stays so until it is
 	// resumed.
@@ -26,41 +26,18 @@ type progress struct {
 const maxPending = 20_000
 
 // forget ends the ownership of the partition.
-func (g *progress) forget() { *g = progress{paused: g.paused} }
-
-// pending counts the progress records that wait.
-func (g *progress) pending() int {
-	if g.tracker == nil {
-		return 0
-	}
-	return g.tracker.Pending()
-}
-
-// appliedUpTo says up to which offset the partition counts as applied, if next is the one to read.
-func (g *progress) appliedUpTo(next int64) int64 {
-	if g.tracker == nil {
-		return next
-	}
-	return g.tracker.AppliedUpTo(next)
-}
+func (g *progress) forget() { g.tracker = &complete.Tracker{} }
 
 // appliedWith is how far a partition is applied with the batch that ends at next: a progress record counts once everything is complete
 // up to it, and nothing from where the partition seeks.
 func (g *progress) appliedWith(p *apply.Partition, next int64) int64 {
 	if p.Topic.Progress {
-		return g.appliedUpTo(next)
+		return g.tracker.AppliedUpTo(next)
 	}
 	if p.Seek != nil { // since the batch began
 		return min(next, p.Seek.From)
 	}
 	return next
-}
-
-// release says that the batch with the records below next is applied.
-func (g *progress) release(next int64) {
-	if g.tracker != nil {
-		g.tracker.Release(next)
-	}
 }
 
 // load begins with what `complete` has.
@@ -77,7 +54,7 @@ func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topi
 	if err != nil {
 		return err
 	}
-	g.tracker = complete.NewTracker(own.prefix, own, points)
+	g.tracker = complete.NewTracker(own, points)
 	for _, p := range t.Parts {
 		if p.Seek != nil {
 			p.Seek.Above = g.tracker.Epoch()
@@ -92,7 +69,7 @@ func (l *Loader) takeProgress(ctx context.Context, s *span, rec *kgo.Record) err
 	r := &complete.Record{} // of a transaction's own marker
 	if !rec.Attrs.IsControl() {
 		var err error
-		if r, err = complete.ParseRecord(rec.Value); err != nil {
+		if r, err = complete.ParseRecord(l.o.Prefix, rec.Value); err != nil {
 			return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 		}
 	}
@@ -106,12 +83,8 @@ func (l *Loader) takeProgress(ctx context.Context, s *span, rec *kgo.Record) err
 	if rec.Attrs.IsControl() {
 		return nil
 	}
-	states, err := l.progress.tracker.Take(rec.Offset, r)
-	for _, q := range states {
+	for _, q := range l.progress.tracker.Take(rec.Offset, r) {
 		l.quarantines.Set(apply.QuarantineKey{Table: q.Table, Leg: q.Leg}, q)
-	}
-	if err != nil {
-		return fmt.Errorf("progress topic, offset %d: %w", rec.Offset, err)
 	}
 	return nil
 }
@@ -137,10 +110,10 @@ func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset i
 // throttle pauses the progress partition while too many records wait.
 func (g *progress) throttle(kc *kgo.Client, topic string) {
 	switch {
-	case !g.paused && g.pending() >= maxPending:
+	case !g.paused && g.tracker.Pending() >= maxPending:
 		kc.PauseFetchTopics(topic)
 		g.paused = true
-	case g.paused && g.pending() < maxPending/2:
+	case g.paused && g.tracker.Pending() < maxPending/2:
 		kc.ResumeFetchTopics(topic)
 		g.paused = false
 	}

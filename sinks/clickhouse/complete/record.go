@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -27,7 +28,9 @@ type Record struct {
 	Tables  map[string]Table            `json:"tables"`
 
 	point       ledger.Point
+	topics      map[string]string // of Offsets, with their tables
 	constraints []constraint
+	states      []ledger.Quarantine // of Tables, without a version
 }
 
 // Table is what capture says of a table.
@@ -37,39 +40,55 @@ type Table struct {
 	Generation uint32         `json:"generation"`
 }
 
-// ParseRecord reads the value of a record of the progress topic. After an error the topic is not one that capture of
-// this release, or an earlier one, has written.
-func ParseRecord(value []byte) (*Record, error) {
+// ParseRecord reads the value of a record of the progress topic of the pipeline with this prefix. After an error the
+// topic is not one that capture of this release, or of an earlier one, has written.
+func ParseRecord(prefix string, value []byte) (*Record, error) {
 	var r Record
-	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, cdc.Failed("progress record").Because(err).Fix("find out who else writes to the progress topic")
+	err := json.Unmarshal(value, &r)
+	if err == nil {
+		err = r.fill(prefix)
 	}
+	if err == nil {
+		return &r, nil
+	}
+	return nil, cdc.Failed("a progress record cannot be read").Because(err).Fix("find out who else writes to the progress topic, or upgrade this release")
+}
+
+// fill computes from the JSON fields what they mean.
+func (r *Record) fill(prefix string) (err error) {
 	if r.Format > Format {
-		return nil, cdc.Failed("progress record: format %d, this release reads %d", r.Format, Format).Fix("upgrade this one")
+		return fmt.Errorf("format %d, this release reads %d", r.Format, Format)
 	}
 	r.point = ledger.Point{Position: cdc.Position{Epoch: r.Epoch, Ordinal: r.Ordinal}, Time: r.TimeUS}
-	var err error
 	if r.point.Position.CommitLSN, err = cdc.ParseLSN(r.CommitLSN); err != nil {
-		return nil, fmt.Errorf("progress record: %w", err)
+		return err
 	}
 	if r.point.LSN, err = cdc.ParseLSN(r.LSN); err != nil {
-		return nil, fmt.Errorf("progress record: %w", err)
+		return err
 	}
+	r.topics = map[string]string{}
 	for topic, offsets := range r.Offsets {
+		schema, table, ok := schemas.SplitTopic(topic, prefix)
+		if !ok {
+			return fmt.Errorf("topic %q is no table's", topic)
+		}
+		r.topics[topic] = schema + "." + table
 		for id, next := range offsets {
 			n, err := strconv.ParseInt(id, 10, 32)
 			if err != nil {
-				return nil, fmt.Errorf("progress record: topic %s: partition %q is no number", topic, id)
+				return fmt.Errorf("topic %s: partition %q is no number", topic, id)
 			}
 			r.constraints = append(r.constraints, constraint{partition{topic, int32(n)}, next})
 		}
 	}
 	for table, state := range r.Tables {
-		if _, err := state.quarantine(table); err != nil {
-			return nil, err
+		q, err := state.quarantine(table)
+		if err != nil {
+			return err
 		}
+		r.states = append(r.states, q)
 	}
-	return &r, nil
+	return nil
 }
 
 // quarantine is what capture's state of a table makes of its quarantine on the capture leg.
@@ -79,13 +98,20 @@ func (t Table) quarantine(table string) (ledger.Quarantine, error) {
 	case cdc.TableQuarantined:
 		q.State, q.Reason = ledger.StateSkipping, t.Reason
 	case cdc.TableExcluded:
-		q.State, q.Reason = ledger.StateExcluded, "source.tables no longer names it, or it was dropped"
+		return excluded(table, t.Generation), nil
 	case cdc.TableCopying, cdc.TableStreaming:
 		q.State = ledger.StateClosed
 	default:
-		return q, cdc.Failed("progress record: table %s is in unknown phase %q: written by a newer release?", table, t.Phase).Fix("upgrade this one")
+		return q, fmt.Errorf("table %s is in unknown phase %q", table, t.Phase)
 	}
 	return q, nil
+}
+
+func excluded(table string, generation uint32) ledger.Quarantine {
+	return ledger.Quarantine{
+		Table: table, Leg: ledger.LegCapture, State: ledger.StateExcluded, Generation: generation,
+		Reason: "source.tables no longer names it, or it was dropped",
+	}
 }
 
 // epochShift makes a later epoch outrank every offset of an earlier one: the progress topic may be another then.

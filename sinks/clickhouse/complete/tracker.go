@@ -7,8 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"dirtbike/cdc"
-	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -51,8 +49,7 @@ import (
 //
 // A Tracker is not safe for concurrent use.
 type Tracker struct {
-	prefix string
-	own    Own
+	own Own
 	// pending are the records up to which not everything is complete, in order.
 	pending []pendingRecord
 	// topics maps the topic of each table that is known to its name.
@@ -99,10 +96,10 @@ type constraint struct {
 	next int64
 }
 
-// NewTracker begins with the points that `complete` has. The topics of tables begin with prefix.
-func NewTracker(prefix string, own Own, points []ledger.Point) *Tracker {
+// NewTracker begins with the points that `complete` has. The zero Tracker is one to which no record comes.
+func NewTracker(own Own, points []ledger.Point) *Tracker {
 	t := &Tracker{
-		prefix: prefix, own: own, topics: map[string]string{}, written: map[string]ledger.Point{}, applied: map[partition]int64{},
+		own: own, topics: map[string]string{}, written: map[string]ledger.Point{}, applied: map[partition]int64{},
 		ids: map[string]uuid.UUID{}, unresolved: map[string]bool{},
 	}
 	for _, p := range points {
@@ -132,49 +129,37 @@ func (t *Tracker) AppliedUpTo(next int64) int64 {
 func (t *Tracker) Release(next int64) { t.released = max(t.released, next) }
 
 // Take takes the record at an offset. It gives what the record says about the quarantine of tables, to be written
-// before the record counts as applied. An error means that the topic has records that capture does not write.
-func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine, err error) {
+// before the record counts as applied.
+func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine) {
+	for topic, table := range r.topics {
+		t.setTopic(topic, table)
+	}
 	for _, c := range r.constraints {
-		schema, table, ok := schemas.SplitTopic(c.topic, t.prefix)
-		if !ok {
-			return nil, cdc.Failed("progress record: topic %q is no table's", c.topic)
-		}
-		t.setTopic(c.topic, schema+"."+table)
 		t.requireTopicID(c)
 	}
-	for table, state := range r.Tables {
-		t.guessTopic(table)
-		if states, err = appendState(states, table, state, r.version(offset)); err != nil {
-			return nil, err
-		}
+	states = slices.Clone(r.states)
+	for _, s := range states {
+		t.guessTopic(s.Table)
 	}
 	if r.Full {
-		if states, err = t.excludeUnnamed(states, r, offset); err != nil {
-			return nil, err
-		}
+		states = append(states, t.unnamed(r)...)
+	}
+	for i := range states {
+		states[i].Version = r.version(offset)
 	}
 	t.pending = append(t.pending, pendingRecord{offset: offset, at: r.point, unmet: slices.Clone(r.constraints)})
-	return states, nil
+	return states
 }
 
-// excludeUnnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state
-// since, and does not follow them.
-func (t *Tracker) excludeUnnamed(states []ledger.Quarantine, r *Record, offset int64) (_ []ledger.Quarantine, err error) {
+// unnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state since, and
+// does not follow them.
+func (t *Tracker) unnamed(r *Record) (states []ledger.Quarantine) {
 	for table, at := range t.written {
-		if _, named := r.Tables[table]; named || table == "" || at.Position.Epoch >= r.Epoch {
-			continue
-		}
-		if states, err = appendState(states, table, Table{Phase: cdc.TableExcluded}, r.version(offset)); err != nil {
-			return nil, err
+		if _, named := r.Tables[table]; !named && table != "" && at.Position.Epoch < r.Epoch {
+			states = append(states, excluded(table, 0))
 		}
 	}
-	return states, nil
-}
-
-func appendState(states []ledger.Quarantine, table string, state Table, version uint64) ([]ledger.Quarantine, error) {
-	q, err := state.quarantine(table)
-	q.Version = version
-	return append(states, q), err
+	return states
 }
 
 // guessTopic guesses the topic of a table of which no record has named it; a schema with a dot in its name makes the

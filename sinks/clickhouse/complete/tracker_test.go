@@ -3,7 +3,6 @@ package complete
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,7 +35,7 @@ type rig struct {
 func newRig(t *testing.T, points ...ledger.Point) *rig {
 	t.Helper()
 	r := &rig{T: t, own: map[partition]int64{}, excluded: map[string]bool{}, ids: map[string]uuid.UUID{}, ends: map[string]TopicEnds{}, asked: map[string]int{}}
-	r.tracker = NewTracker("p", r, points)
+	r.tracker = NewTracker(r, points)
 	return r
 }
 
@@ -93,16 +92,17 @@ func (a asks) WritePoints(_ context.Context, points []ledger.Point) error {
 // take takes a record that ends at an LSN, with offsets by "table/partition".
 func (r *rig) take(lsn cdc.LSN, full bool, offsets map[string]int64, tables map[string]Table) []ledger.Quarantine {
 	r.Helper()
-	rec := &Record{Epoch: 1, Full: full, Tables: tables, point: ledger.Point{Position: cdc.Position{Epoch: 1, CommitLSN: lsn}, LSN: lsn}}
+	rec := &Record{Epoch: 1, Full: full, Tables: tables, CommitLSN: lsn.String(), LSN: lsn.String(), Offsets: map[string]map[string]int64{}}
 	for at, next := range offsets {
 		table, id, _ := strings.Cut(at, "/")
-		var n int32
-		_, err := fmt.Sscan(id, &n)
-		require.NoError(r, err)
-		rec.constraints = append(rec.constraints, constraint{partition{"p.public." + table, n}, next})
+		topic := "p.public." + table
+		if rec.Offsets[topic] == nil {
+			rec.Offsets[topic] = map[string]int64{}
+		}
+		rec.Offsets[topic][id] = next
 	}
-	states, err := r.tracker.Take(r.offset, rec)
-	require.NoError(r, err)
+	require.NoError(r, rec.fill("p"))
+	states := r.tracker.Take(r.offset, rec)
 	r.offset++
 	return states
 }
@@ -302,9 +302,9 @@ func TestStatesOfTables(t *testing.T) {
 	require.Equal(t, ledger.StateClosed, second[0].State)
 	require.Greater(t, second[0].Version, first[0].Version)
 
-	later := &Record{Epoch: 2, Full: true, Tables: map[string]Table{"public.a": {Phase: cdc.TableCopying, Generation: 3}}}
-	states, err := r.tracker.Take(0, later)
-	require.NoError(t, err)
+	later := &Record{Epoch: 2, Full: true, CommitLSN: "0/1", LSN: "0/2", Tables: map[string]Table{"public.a": {Phase: cdc.TableCopying, Generation: 3}}}
+	require.NoError(t, later.fill("p"))
+	states := r.tracker.Take(0, later)
 	require.Len(t, states, 2)
 	require.Equal(t, "public.lost", states[1].Table)
 	require.Equal(t, ledger.StateExcluded, states[1].State)
