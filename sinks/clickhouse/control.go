@@ -14,7 +14,7 @@ import (
 )
 
 // control takes a truncate, open or end record (rules 11 and 13).
-func (r *route) control(ctx context.Context, s *span, rec *kgo.Record, key, payload []byte, c *contract) error {
+func (r *route) control(ctx context.Context, rec *kgo.Record, key, payload []byte, c *contract) error {
 	if err := c.reader.Envelope(payload, &r.b.env, nil); err != nil {
 		return err
 	}

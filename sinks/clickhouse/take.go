@@ -124,7 +124,7 @@ func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
 			return err
 		}
 		if control != nil {
-			return r.control(ctx, s, rec, key, payload, control)
+			return r.control(ctx, rec, key, payload, control)
 		}
 	}
 	return r.change(ctx, s, &block.Row{Envelope: &r.b.env, Key: key, Partition: r.partition.ID, Offset: rec.Offset}, payload)

@@ -36,7 +36,7 @@ func (c Cuts) With(leaf uint32, version cdc.Position) Cuts {
 
 // Union has the higher cut of each leaf.
 func (c Cuts) Union(other map[uint32]cdc.Position) Cuts {
-	out := Cuts(maps.Clone(c))
+	out := maps.Clone(c)
 	for leaf, version := range other {
 		out = out.With(leaf, version)
 	}
