@@ -112,7 +112,7 @@ func (r *run) benchOf(ctx context.Context, binary string, measures []string) (fi
 	if r.Engines != "" {
 		args = append(args, "--engines", r.Engines)
 	}
-	cmd := exec.CommandContext(ctx, binary, args...) //nolint:gosec // the program that the user names
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, stopTimeout
 	said, runErr := cmd.CombinedOutput()
 	report, err := os.ReadFile(file)

@@ -142,16 +142,6 @@ func (r *rig) otherPipeline() {
 	r.good(r.check(), "clickhouse-databases")
 }
 
-// publicDir is a folder that Postgres reads, which runs as another user when we are root.
-func publicDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "preflight-run-")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	require.NoError(t, os.Chmod(dir, 0o755))
-	return dir
-}
-
 // start runs both legs until ClickHouse answers with the copied rows; the returned function stops them.
 func (r *rig) start() (stop func()) {
 	r.Helper()
