@@ -99,7 +99,7 @@ func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int
 			t.Parts[row.Partition].MarkMissing([]byte(row.Key), row.Version)
 		}
 	}
-	t.Unsettled = len(t.Generations) > 0
+	t.Outdated = len(t.Generations) > 0
 	l.o.Log.Info("partitions assigned", zap.String("topic", t.Name), zap.Int("partitions", len(t.Parts)), zap.Uint32("generation_shown", t.Shown))
 	return nil
 }

@@ -90,8 +90,8 @@ func (b *batch) span(p *apply.Partition) *span {
 	return s
 }
 
-// behind reports whether a partition of the batch has more to give.
-func (b *batch) behind() bool {
+// hasMore reports whether a partition of the batch has more to give.
+func (b *batch) hasMore() bool {
 	for p, s := range b.spans {
 		if s.next > 0 && s.next < p.Stable {
 			return true

@@ -47,7 +47,7 @@ func (r *route) control(ctx context.Context, rec *kgo.Record, key, payload []byt
 func (r *route) mark(rec *kgo.Record, generation uint32, kind string, at cdc.Position) {
 	p := r.partition
 	p.Topic.Learn(p.ID, generation, kind, apply.End{Offset: rec.Offset, Cut: at})
-	p.Topic.Unsettled = true
+	p.Topic.Outdated = true
 	r.b.batch.marks = append(r.b.batch.marks, ledger.Mark{
 		TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at,
 	})

@@ -116,7 +116,7 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 	}
 	for _, name := range apply.SortedKeys(l.topics) {
 		t := l.topics[name]
-		if t.Progress || !t.Unsettled || len(t.Parts) == 0 {
+		if t.Progress || !t.Outdated || len(t.Parts) == 0 {
 			continue
 		}
 		err := l.retry(ctx, "refresh the view of "+t.Table, func(ctx context.Context) error { return l.views.refresh(ctx, t) })
@@ -126,7 +126,7 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 			return err
 		default:
 			l.builder.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
-			t.Unsettled = false
+			t.Outdated = false
 		}
 	}
 	return l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.ledger) })
@@ -159,13 +159,13 @@ func (l *Loader) due() bool {
 	switch {
 	case b.full(&l.o), l.draining():
 		return true
-	case b.behind():
-		return age > behindFactor*l.o.FlushInterval
+	case b.hasMore():
+		return age > moreFactor*l.o.FlushInterval
 	}
 	return l.quiet || age > l.o.FlushInterval
 }
 
-const behindFactor = 10
+const moreFactor = 10
 
 // handOver gives the batch to the inserter. Nothing may be in flight.
 func (l *Loader) handOver() {

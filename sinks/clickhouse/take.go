@@ -407,7 +407,7 @@ func (b *builder) quarantine(t *apply.Topic, generation uint32, reason string) {
 	if generation < t.Shown || !b.quarantines.Open(t.Table, generation, reason) {
 		return
 	}
-	t.Unsettled = true // the view may show a later generation already
+	t.Outdated = true // the view may show a later generation already
 	t.Changed()
 	b.logQuarantine(t, generation, reason)
 	b.batch.drop(t, generation)
@@ -426,7 +426,7 @@ func (b *builder) learn(done *batch) {
 	for _, q := range done.findings.quarantined {
 		t := q.rows.topic
 		b.quarantines.Written(q.row)
-		t.Unsettled = true // the view may show a later generation already
+		t.Outdated = true // the view may show a later generation already
 		t.Changed()
 		b.logQuarantine(t, q.row.Generation, q.row.Reason)
 		b.batch.drop(t, q.row.Generation)

@@ -61,7 +61,7 @@ func (v *views) refresh(ctx context.Context, t *apply.Topic) error {
 	if err != nil {
 		return err
 	}
-	t.Unsettled = !done || t.NewestGeneration() > t.Shown
+	t.Outdated = !done || t.NewestGeneration() > t.Shown
 	return nil
 }
 
@@ -185,7 +185,7 @@ func (v *views) check(ctx context.Context, topics map[string]*apply.Topic) error
 	})
 	for _, t := range topics {
 		if !t.Progress && len(t.Parts) > 0 && err == nil && shown[schemas.ClickHouseView(t.Schema, t.Rel)] != t.Shown {
-			t.Unsettled = true
+			t.Outdated = true
 		}
 	}
 	return err

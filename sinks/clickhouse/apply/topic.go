@@ -27,8 +27,8 @@ type Topic struct {
 	Shown uint32
 	// Recorded is the generation that the table `shown` has.
 	Recorded uint32
-	// Unsettled says that a generation above shown, or storage below it, may exist.
-	Unsettled bool
+	// Outdated says that a generation above shown, or storage below it, may exist.
+	Outdated bool
 	// Rows inserted since the loader started.
 	Rows int64
 	// version counts what changes where records go; see Changed.
@@ -46,7 +46,7 @@ func (t *Topic) Version() uint64 { return t.version }
 type Partition struct {
 	Topic *Topic
 	ID    int32
-	// Next is the offset behind the last record taken into the batch, applied what ClickHouse has, stable the last stable offset.
+	// Next is the offset after the last record taken into the batch, applied what ClickHouse has, stable the last stable offset.
 	Next, Applied, Stable int64
 	// Newest is the newest generation opened on this partition before next.
 	Newest uint32

@@ -11,7 +11,7 @@ import (
 // nullText stands in `_inexact` for an array that is NULL (rule 31).
 var nullText = []byte("NULL")
 
-// array builds Array(Nullable(T)). ClickHouse has no Nullable(Array): NULL and what Avro cannot hold become [], told apart
+// array builds Array(Nullable(T)). ClickHouse has no Nullable(Array): NULL and what Avro cannot hold become [], distinguished
 // in `_inexact`; so is the whole text of an array of which an element was saturated.
 type array struct {
 	*list

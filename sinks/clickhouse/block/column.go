@@ -56,7 +56,7 @@ func (c *Column) copyRow(from *Column, row int) {
 	c.vals.copyRow(from.vals, row)
 }
 
-// truncate removes all rows behind the first n.
+// truncate removes all rows after the first n.
 func (c *Column) truncate(n int) {
 	c.vals.truncate(n)
 	if len(c.nulls) <= n {

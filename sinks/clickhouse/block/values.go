@@ -12,7 +12,7 @@ type values interface {
 	rows() int
 	size() int
 	zero()
-	// truncate removes all rows behind the first n, and what was appended for a row that did not end.
+	// truncate removes all rows after the first n, and what was appended for a row that did not end.
 	truncate(n int)
 	copyRow(from values, row int)
 	appendKey(dst []byte, row int) []byte
@@ -67,7 +67,7 @@ func (f *fixed) uint32(i int) uint32 { return binary.LittleEndian.Uint32(f.row(i
 // text holds strings: each is its length as a varint, then its bytes.
 type text struct {
 	data []byte
-	ends []uint32 // behind each row, in data; a block is far smaller than 4 GB
+	ends []uint32 // after each row, in data; a block is far smaller than 4 GB
 }
 
 func (t *text) rows() int { return len(t.ends) }

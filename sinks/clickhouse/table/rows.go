@@ -46,7 +46,7 @@ func columnList(columns []*block.Column) string {
 }
 
 // Newest reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record could not be
-// told from one whose base is missing. keys has one row per key, of which only the sorting key counts. The rows are found by their
+// distinguished from one whose base is missing. keys has one row per key, of which only the sorting key counts. The rows are found by their
 // sorting key; size is about what they take in memory.
 func (d *DB) Newest(ctx context.Context, t *Table, keys *block.Block) (rows map[string]block.Ref, size int64, err error) {
 	rows = make(map[string]block.Ref, keys.Rows())
