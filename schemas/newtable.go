@@ -7,7 +7,8 @@ import (
 	"dirtbike/cdc"
 )
 
-func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
+// NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key is not carried.
+func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	t := &Table{Topic: topic, Database: rel.Database, Schema: rel.Schema, Name: rel.Name, Compacted: rel.Compactable()}
 	carriedAs := map[int]int{}
 	keyed := map[int]bool{}
@@ -31,12 +32,12 @@ func newTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	}
 	for _, k := range rel.Key {
 		at, ok := carriedAs[k]
+		column := "table " + rel.FullName() + ", key column " + rel.Columns[k].Name
 		if !ok {
-			return nil, cdc.Failed("table %s, key column %s is withheld by the privacy policy", rel.FullName(), rel.Columns[k].Name).
-				Fix("name it keep or hash under privacy.columns")
+			return nil, cdc.Failed("%s is withheld by the privacy policy", column).Fix("name it keep or hash under privacy.columns")
 		}
 		if why := KeyRefusal(t.Columns[at].Type); why != "" {
-			return nil, cdc.Failed("table %s, key column %s: %s", rel.FullName(), rel.Columns[k].Name, why).
+			return nil, cdc.Failed("%s: %s", column, why).
 				Fix("add %s to source.tables", exclusion(rel)).Fix("give the column a type that can be a key")
 		}
 		t.Key = append(t.Key, at)

@@ -48,11 +48,6 @@ func (t *Table) FullName() string { return t.Schema + "." + t.Name }
 // null and the exact text stands in the envelope's `inexact` (rule 31). Such a field is a nullable union even in the key's columns.
 func (c *TableColumn) Inexact() bool { return AvroInexact(c.Type) }
 
-// NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key is not carried.
-func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
-	return newTable(rel, topic, p)
-}
-
 // NeedsInexact reports whether a column's type may need an exact text beside its value (rule 31).
 func (t *Table) NeedsInexact() bool {
 	return slices.ContainsFunc(t.Columns, func(c TableColumn) bool { return c.Inexact() })

@@ -4,10 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	stdhash "hash"
 	"strconv"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -28,7 +28,7 @@ type hash struct {
 
 func newHash(keys HashKeys, domain string) (*hash, error) {
 	if keys.ID == "" || len(keys.Key) == 0 {
-		return nil, errors.New("policy hash has no key. Try: set privacy.hash.keys")
+		return nil, cdc.Failed("policy hash has no key").Fix("set privacy.hash.keys")
 	}
 	return &hash{
 		prefix: keys.ID + ":",

@@ -1,9 +1,9 @@
 package privacy
 
 import (
-	"fmt"
 	"strings"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -39,7 +39,7 @@ func newMask(t schemas.Type) (*mask, error) {
 		return &mask{"{}", t}, nil
 	case schemas.KindYear, schemas.KindInvalid:
 	}
-	return nil, fmt.Errorf("policy mask has no constant for type %s (%s). Try: drop", t.Name, t.Kind)
+	return nil, cdc.Failed("policy mask has no constant for type %s (%s)", t.Name, t.Kind).Fix("drop")
 }
 
 // zero is 0 as numeric_out prints it with that scale.

@@ -1,10 +1,9 @@
 package privacy
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -62,7 +61,7 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	case "year":
 		t, err = year{}, fitsYear(col.Type)
 	default:
-		err = fmt.Errorf("unknown policy %q. Try: keep, drop, mask, hash, zip3 or year", policy)
+		err = cdc.Failed("unknown policy %q", policy).Fix("keep, drop, mask, hash, zip3 or year")
 	}
 	if err != nil {
 		return nil, false, err
@@ -78,13 +77,15 @@ func fitsKey(policy string, named bool, t schemas.Type) error {
 	case policy == "hash":
 		// A token is text, which may be a key: whether equal values have equal tokens depends on the column's own type.
 		if why := schemas.KeyRefusal(t); why != "" {
-			return fmt.Errorf("policy hash on a key column: %s. Try: leave the table out, by its name with \"!\" in front in source.tables, or give the column a type that can be a key", why)
+			return cdc.Failed("policy hash on a key column: %s", why).
+				Fix("leave the table out, by its name with \"!\" in front in source.tables").Fix("give the column a type that can be a key")
 		}
 		return nil
 	case policy == "drop" && !named:
-		return errors.New("a key column that no policy names is withheld, but rows cannot be distinguished without it. Try: name it keep or hash under privacy.columns")
+		return cdc.Failed("a key column that no policy names is withheld, but rows cannot be distinguished without it").
+			Fix("name it keep or hash under privacy.columns")
 	}
-	return fmt.Errorf("policy %s on a key column: rows could not be distinguished. Try: keep or hash", policy)
+	return cdc.Failed("policy %s on a key column: rows could not be distinguished", policy).Fix("keep or hash")
 }
 
 // textType is the type of what hash, zip3 and some masks give.

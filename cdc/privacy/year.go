@@ -3,9 +3,9 @@ package privacy
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strconv"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -26,7 +26,7 @@ func fitsYear(t schemas.Type) error {
 		schemas.KindFloat8, schemas.KindNumeric, schemas.KindNumericText, schemas.KindUUID, schemas.KindBytea, schemas.KindText,
 		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther, schemas.KindYear:
 	}
-	return fmt.Errorf("policy year needs a date or timestamp column, not %s. Try: drop or mask", t.Name)
+	return cdc.Failed("policy year needs a date or timestamp column, not %s", t.Name).Fix("drop or mask")
 }
 
 func (year) Policy() string       { return "year" }

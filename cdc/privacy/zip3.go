@@ -2,8 +2,8 @@ package privacy
 
 import (
 	"bytes"
-	"fmt"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -34,7 +34,7 @@ type zip3 struct{}
 // fitsZip3 says why a column cannot have the policy.
 func fitsZip3(t schemas.Type) error {
 	if t.Kind != schemas.KindText {
-		return fmt.Errorf("policy zip3 needs a text column, not %s: a number has lost its leading zeros. Try: drop or mask", t.Name)
+		return cdc.Failed("policy zip3 needs a text column, not %s: a number has lost its leading zeros", t.Name).Fix("drop or mask")
 	}
 	return nil
 }

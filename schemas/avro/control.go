@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"math"
@@ -54,7 +55,7 @@ func ReadControl(payload []byte) (Control, error) {
 	case ControlTruncate, ControlOpen, ControlEnd:
 		return c, nil
 	}
-	return Control{}, errors.New("read control record: unknown kind: written by a newer release? Try: upgrade this one")
+	return Control{}, cdc.Failed("read control record: unknown kind: written by a newer release?").Fix("upgrade this one")
 }
 
 func inRange(n, most int64) bool { return n >= 0 && n <= most }

@@ -1,9 +1,8 @@
 package avro
 
 import (
+	"dirtbike/cdc"
 	"encoding/binary"
-	"errors"
-	"fmt"
 )
 
 // frameSize is the length of the Confluent header: a zero byte and the schema id.
@@ -17,10 +16,10 @@ func AppendFrame(dst []byte, id int) []byte {
 // SplitFrame takes the Confluent header off; the payload aliases b.
 func SplitFrame(b []byte) (id int, payload []byte, err error) {
 	if len(b) < frameSize {
-		return 0, nil, errors.New("record has no schema id: shorter than its header. Try: look who else writes to the topic")
+		return 0, nil, cdc.Failed("record has no schema id: shorter than its header").Fix("find out who else writes to the topic")
 	}
 	if b[0] != 0 {
-		return 0, nil, fmt.Errorf("record has no schema id: it begins with byte %#x, not 0. Try: look who else writes to the topic", b[0])
+		return 0, nil, cdc.Failed("record has no schema id: it begins with byte %#x, not 0", b[0]).Fix("find out who else writes to the topic")
 	}
 	return int(binary.BigEndian.Uint32(b[1:])), b[frameSize:], nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hamba/avro/v2"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -17,7 +18,7 @@ import (
 func ParseTable(envelopeSchema string) (*schemas.Table, error) {
 	t, err := parseTable(envelopeSchema)
 	if err != nil {
-		return nil, fmt.Errorf("parse value schema: %w. Try: look who else registers schemas under the topic's subject", err)
+		return nil, cdc.Failed("parse value schema").Because(err).OrFix("find out who else registers schemas under the topic's subject")
 	}
 	return t, nil
 }

@@ -175,7 +175,7 @@ func parseOp(b []byte) (cdc.Op, error) {
 			return op, nil
 		}
 	}
-	return 0, errors.New("unknown op: written by a newer release? Try: upgrade this one")
+	return 0, cdc.Failed("unknown op: written by a newer release?").Fix("upgrade this one")
 }
 
 // columns reads an array of field names as indices.

@@ -20,7 +20,7 @@ var (
 	errRange     = errors.New("number out of its type's range")
 	errPrecision = errors.New("number has more digits than its declared precision")
 	errScale     = errors.New("number has more digits behind the point than its declared scale")
-	errNoBinary  = errors.New("its type's binary form is not decoded here. Try: read it as text")
+	errNoBinary  = errors.New("its type's binary form is not decoded here")
 )
 
 func textAppender(t *schemas.Type) appender {

@@ -17,8 +17,8 @@ import (
 type TableError struct {
 	// Table is "schema.table".
 	Table string
-	// Doubt says that a table which is captured already may go on; without it the table cannot be captured at all.
-	Doubt bool
+	// BlocksStart says that a table which is captured already may go on; without it the table cannot be captured at all.
+	BlocksStart bool
 	// Err names the place in the config and what to do.
 	Err error
 }
@@ -31,14 +31,14 @@ func (e *TableError) Unwrap() error { return e.Err }
 
 // findings are what Selection.Check had to say.
 type findings struct {
-	misnamed        []error
-	unnamed         []uint32         // tables that are there and not captured
-	refused, doubts map[string]error // by "schema.table"
+	misnamed         []error
+	unnamed          []uint32         // tables that are there and not captured
+	refused, blocked map[string]error // by "schema.table"
 }
 
 // sorted takes an error of several apart.
 func sorted(err error) findings {
-	f := findings{refused: map[string]error{}, doubts: map[string]error{}}
+	f := findings{refused: map[string]error{}, blocked: map[string]error{}}
 	f.add(err)
 	return f
 }
@@ -48,8 +48,8 @@ func (f *findings) add(err error) {
 	case nil:
 	case *TableError:
 		into := f.refused
-		if e.Doubt {
-			into = f.doubts
+		if e.BlocksStart {
+			into = f.blocked
 		}
 		into[e.Table] = cdc.OneLine(into[e.Table], e.Err)
 	case interface{ Unwrap() []error }:
@@ -107,66 +107,75 @@ func (f *findings) concern(captured []*entry) {
 
 // capturable says why the table cannot be captured exactly, and gives it the key that the config names, if it does; err means that
 // the catalog could not be read.
-func (t *Tables) capturable(ctx context.Context, conn *pgx.Conn, e *entry) (why, err error) {
+func (t *Tables) capturable(ctx context.Context, conn *pgx.Conn, e *entry) (why *cdc.Problem, err error) {
 	if named, ok := t.options.Keys[e.rel.FullName()]; ok {
 		if why, err = namedKey(ctx, conn, e, named); why != nil || err != nil {
 			return why, err
 		}
 	}
-	if why := refusal(e); why != "" {
-		return fmt.Errorf("table %s cannot be captured: %s, or exclude it with \"!%s\" under source.tables", e.rel.FullName(), why, e.rel.FullName()), nil
+	cause := refusal(e)
+	if cause == nil {
+		return nil, nil
 	}
-	return nil, nil
+	why = cdc.Failed("table %s cannot be captured", e.rel.FullName()).Because(cause)
+	why.Try = append(cause.Try, cdc.Remedy{Command: fmt.Sprintf("exclude it with \"!%s\" under source.tables", e.rel.FullName())})
+	return why, nil
 }
 
-func refusal(e *entry) string {
+// refusal says why the table, with the key that it has, cannot be captured; nil if it can.
+func refusal(e *entry) *cdc.Problem {
 	switch {
 	case e.kind == "p":
-		return "it is partitioned, which this release does not capture yet. Try: name its leaves instead"
+		return cdc.Failed("it is partitioned, which this release does not capture yet").Fix("name its leaves instead")
 	case e.persistence == "u":
-		return "it is UNLOGGED, so Postgres' log does not hold its changes. Try: ALTER TABLE " + e.rel.SQLName() + " SET LOGGED"
-	case e.notKey != "":
-		return e.notKey
+		return cdc.Failed("it is UNLOGGED, so Postgres' log does not hold its changes").Fix("ALTER TABLE %s SET LOGGED", e.rel.SQLName())
 	}
-	return ""
+	return e.notKey
 }
 
 // namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused. err means that
 // the catalog could not be read.
-func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why, err error) {
+func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why *cdc.Problem, err error) {
 	if len(e.rel.Key) == 0 {
 		return keyFromConfig(ctx, conn, e, named)
 	}
 	own := keyNames(e.rel)
 	if !slices.Equal(own, named) {
-		why = fmt.Errorf("source.keys names (%s) for %s, whose key is (%s). Try: leave it out of source.keys", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", "))
+		why = cdc.Failed("source.keys names (%s) for %s, whose key is (%s)", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", ")).
+			Fix("leave it out of source.keys")
 	}
 	return why, nil
 }
 
-// keyFromConfig takes the key that the config names, if a unique, immediate index without NULLs backs it (rule 9).
-func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why, err error) {
+// backedSQL asks whether a unique, immediate index without NULLs is on exactly these columns (rule 9).
+const backedSQL = `
+SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
+  AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality($2::text[])
+  AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
+  AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND a.attnotnull WHERE k.at <= i.indnkeyatts)
+  = (SELECT array_agg(x ORDER BY x) FROM unnest($2::text[]) x))`
+
+// keyFromConfig takes the key that the config names, if an index backs it.
+func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why *cdc.Problem, err error) {
 	var backed bool
-	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
-		AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality($2::text[])
-		AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
-		AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
-		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND a.attnotnull WHERE k.at <= i.indnkeyatts)
-		= (SELECT array_agg(x ORDER BY x) FROM unnest($2::text[]) x))`, e.rel.OID, named).Scan(&backed)
-	if err != nil {
+	if err := conn.QueryRow(ctx, backedSQL, e.rel.OID, named).Scan(&backed); err != nil {
 		return nil, fmt.Errorf("read pg_index: %w", err)
 	}
+	table := e.rel.FullName()
 	if !backed {
-		return fmt.Errorf("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it. Try: CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", strings.Join(named, ", "), e.rel.FullName(), e.rel.SQLName(), sqlNames(named)), nil
+		return cdc.Failed("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it", strings.Join(named, ", "), table).
+			Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", e.rel.SQLName(), sqlNames(named)), nil
 	}
 	if e.rel.Identity != cdc.IdentityFull {
-		return fmt.Errorf("%s has no primary key, so Postgres sends no key with its deletes. Try: ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.FullName(), e.rel.SQLName()), nil
+		return cdc.Failed("%s has no primary key, so Postgres sends no key with its deletes", table).
+			Fix("ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.SQLName()), nil
 	}
-	e.rel.Key, e.notKey = nil, ""
+	e.rel.Key, e.notKey = nil, nil
 	for _, name := range named {
 		at := slices.IndexFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Name == name })
 		if at < 0 {
-			return fmt.Errorf("source.keys names column %s of %s, which is generated: Postgres does not send it", name, e.rel.FullName()), nil
+			return cdc.Failed("source.keys names column %s of %s, which is generated: Postgres does not send it", name, table), nil
 		}
 		e.rel.Key = append(e.rel.Key, at)
 	}

@@ -2,11 +2,8 @@ package catalog
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"dirtbike/cdc"
 
@@ -44,7 +41,7 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	for oid, k := range listed {
 		name := k.rel.FullName()
 		if byOID[oid] == nil && !names[name] {
-			out[oid] = errors.New("the table was dropped; its view stays as it was. Try: restart capture, which then leaves it out")
+			out[oid] = cdc.Failed("the table was dropped; its view stays as it was").Fix("restart capture, which then leaves it out")
 			continue
 		}
 		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
@@ -54,16 +51,13 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	return out, nil
 }
 
-// wayBack adds to a reason how the table is captured again, behind what must be mended first. e is what the table is now, nil if it
+// wayBack adds to a reason how the table is captured again, after what must be fixed first. e is what the table is now, nil if it
 // is gone.
-func (t *Tables) wayBack(table string, why error, e *entry) error {
-	if still := t.unfit(table, e); still != nil && !strings.Contains(why.Error(), "Try: ") {
-		why = fmt.Errorf("%w; as it is now it cannot be copied: %w", why, still)
+func (t *Tables) wayBack(table string, why *cdc.Problem, e *entry) error {
+	if still := t.unfit(table, e); still != nil && len(why.Remedies()) == 0 {
+		why = cdc.Failed("%s; as it is now it cannot be copied", why.What).Because(still)
 	}
-	if strings.Contains(why.Error(), "Try: ") {
-		return fmt.Errorf("%w; then "+cdc.ResnapshotCommand(table), why)
-	}
-	return fmt.Errorf("%w. Try: "+cdc.ResnapshotCommand(table), why)
+	return why.Then("%s", cdc.ResnapshotCommand(table))
 }
 
 // unfit says why a table of that name, as it is now, would be refused when it is copied again; nil if it would not be.
@@ -71,8 +65,8 @@ func (t *Tables) unfit(table string, e *entry) error {
 	if e == nil || e.rel.FullName() != table {
 		return nil
 	}
-	if why := refusal(e); why != "" {
-		return errors.New(why)
+	if why := refusal(e); why != nil {
+		return why
 	}
 	_, err := t.compile(e)
 	return err
@@ -90,35 +84,29 @@ func (t *Tables) nameKeys(ctx context.Context, conn *pgx.Conn, listed map[uint32
 			return err
 		}
 		if why != nil {
-			e.notKey = why.Error()
+			e.notKey = why
 		}
 	}
 	return nil
 }
 
 // drifted says how a table differs from what the encoder was compiled from, nil if it does not.
-func (t *Tables) drifted(k *known, e *entry, now trace) error {
+func (t *Tables) drifted(k *known, e *entry, now trace) *cdc.Problem {
 	switch {
 	case e == nil:
-		return errors.New("the table was dropped and made again")
+		return cdc.Failed("the table was dropped and made again")
 	case e.rel.FullName() != k.rel.FullName():
-		return fmt.Errorf("the table was renamed to %s", e.rel.FullName())
+		return cdc.Failed("the table was renamed to %s", e.rel.FullName())
 	case !cdc.SameShape(k.cdc.Shape, shape(e)):
-		return errors.New(cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel)) + ": rows may have changed without an event")
+		return cdc.Failed("%s: rows may have changed without an event", cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel)))
 	case k.follow(now):
-		return errors.New("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
+		return cdc.Failed("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
 	case e.rel.Identity != k.rel.Identity:
-		return errors.New("the table's replica identity has changed")
-	case e.notKey != "":
-		return errors.New("the table has lost its key: " + e.notKey)
-	}
-	if len(e.rel.Key) != len(k.rel.Key) {
-		return errors.New("the table's key has changed")
-	}
-	for i := range e.rel.Key {
-		if e.rel.Key[i] != k.rel.Key[i] {
-			return errors.New("the table's key has changed")
-		}
+		return cdc.Failed("the table's replica identity has changed")
+	case e.notKey != nil:
+		return cdc.Failed("the table has lost its key").Because(e.notKey)
+	case !slices.Equal(e.rel.Key, k.rel.Key):
+		return cdc.Failed("the table's key has changed")
 	}
 	return nil
 }

@@ -18,14 +18,17 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 	if err != nil {
 		return err
 	}
-	if why := difference(k.rel, w); why != "" {
-		if still := keyRefusal(k.rel, w); still != "" {
-			return fmt.Errorf("the table changed while captured: %s, and %s. Try: add %s to source.tables, or give the column a type that can be a key; then "+cdc.ResnapshotCommand(table.FullName()),
-				why, still, strconv.Quote("!"+table.FullName()))
-		}
-		return fmt.Errorf("the table changed while captured: %s. Try: "+cdc.ResnapshotCommand(table.FullName()), why)
+	why := difference(k.rel, w)
+	if why == "" {
+		return nil
 	}
-	return nil
+	again := cdc.ResnapshotCommand(table.FullName())
+	if still := keyRefusal(k.rel, w); still != "" {
+		return cdc.Failed("the table changed while captured: %s, and %s", why, still).
+			Fix("add %s to source.tables", strconv.Quote("!"+table.FullName())).
+			Fix("give the column a type that can be a key; then %s", again)
+	}
+	return cdc.Failed("the table changed while captured: %s", why).Fix("%s", again)
 }
 
 // keyRefusal says which column of the key has come to a type that no key can have; "" if none has, or if a Relation message does not

@@ -16,8 +16,8 @@ type entry struct {
 	rel *schemas.Relation
 	// kind is pg_class.relkind, persistence relpersistence.
 	kind, persistence string
-	// notKey says why the table has no usable key; "" if it has one.
-	notKey string
+	// notKey says why the table has no usable key; nil if it has one.
+	notKey *cdc.Problem
 	rows   int64
 	// textOnly says that some column has no binary decoder here.
 	textOnly bool
@@ -157,20 +157,7 @@ func decodesBinary(t schemas.Type) bool {
 
 // resolveKey finds the table key (rule 9), or why there is none.
 func resolveKey(e *entry, k indexKey) {
-	switch {
-	case e.rel.Identity == cdc.IdentityNothing:
-		e.notKey = "its replica identity is NOTHING, so Postgres would refuse updates once it is published. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
-	case k.columns == 0 && e.rel.Identity == cdc.IdentityIndex:
-		e.notKey = "its replica identity names an index that is gone. Try: ALTER TABLE %s REPLICA IDENTITY DEFAULT"
-	case k.columns == 0:
-		e.notKey = "it has no primary key. Try: give %s a primary key"
-	case !k.immediate:
-		e.notKey = "its key is DEFERRABLE, so that within a transaction two rows may have one key. Try: make the key of %s NOT DEFERRABLE"
-	case k.nondeterministic:
-		e.notKey = "its key has a nondeterministic collation: equal keys may have different bytes. Try: give the key columns of %s a deterministic collation"
-	}
-	if e.notKey != "" {
-		e.notKey = fmt.Sprintf(e.notKey, e.rel.SQLName())
+	if e.notKey = unusableKey(e.rel, k); e.notKey != nil {
 		return
 	}
 	for _, attnum := range k.attnums[:k.columns] {
@@ -181,9 +168,31 @@ func resolveKey(e *entry, k indexKey) {
 		}
 	}
 	if len(e.rel.Key) != k.columns {
-		e.notKey = "its key holds a generated column, which Postgres does not send. Try: REPLICA IDENTITY USING INDEX with another unique index"
+		e.notKey = cdc.Failed("its key holds a generated column, which Postgres does not send").
+			Fix("REPLICA IDENTITY USING INDEX with another unique index")
 		e.rel.Key = nil
 	}
+}
+
+// unusableKey says why the key index identifies no rows; nil if it does.
+func unusableKey(rel *schemas.Relation, k indexKey) *cdc.Problem {
+	table := rel.SQLName()
+	switch {
+	case rel.Identity == cdc.IdentityNothing:
+		return cdc.Failed("its replica identity is NOTHING, so Postgres would refuse updates once it is published").
+			Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", table)
+	case k.columns == 0 && rel.Identity == cdc.IdentityIndex:
+		return cdc.Failed("its replica identity names an index that is gone").Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", table)
+	case k.columns == 0:
+		return cdc.Failed("it has no primary key").Fix("give %s a primary key", table)
+	case !k.immediate:
+		return cdc.Failed("its key is DEFERRABLE, so that within a transaction two rows may have one key").
+			Fix("make the key of %s NOT DEFERRABLE", table)
+	case k.nondeterministic:
+		return cdc.Failed("its key has a nondeterministic collation: equal keys may have different bytes").
+			Fix("give the key columns of %s a deterministic collation", table)
+	}
+	return nil
 }
 
 // labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of arrays, in

@@ -30,7 +30,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	defer t.mu.Unlock()
 	if t.reread == nil || t.reread.IsClosed() {
 		if t.reread, err = t.connectToReread(ctx); err != nil {
-			return nil, false, fmt.Errorf("%w: re-read %s: %w", cdc.ErrUnreachable, k.rel.FullName(), err)
+			return nil, false, cdc.Failed("re-read %s", k.rel.FullName()).Of(cdc.ErrUnreachable).Because(err)
 		}
 	}
 	query := rereadQuery(k.rel, row, columns)
@@ -127,20 +127,21 @@ func visible(snapshot string, xid uint32) (bool, error) {
 // passed on: it may quote the key, which is the plain value of a column that may be hashed.
 func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	var pg *pgconn.PgError
-	what, table := "re-read columns of "+rel.FullName()+" that an update left out", rel.SQLName()
+	problem, full := cdc.Failed("re-read columns of %s that an update left out", rel.FullName()), "ALTER TABLE "+rel.SQLName()+" REPLICA IDENTITY FULL"
 	if !errors.As(err, &pg) {
-		return fmt.Errorf("%w: %s: %w", cdc.ErrUnreachable, what, err)
+		return problem.Of(cdc.ErrUnreachable).Because(err)
 	}
-	said := postgres.ServerError(pg.Code, pg.Message)
-	switch {
+	said := errors.New(postgres.ServerError(pg.Code, pg.Message))
+	switch problem = problem.Because(said); {
 	case pg.Code == codeCanceled || pg.Code == codeLocked:
-		return fmt.Errorf("%s: the table was locked, or did not answer, for %s: %s. Try: ALTER TABLE %s REPLICA IDENTITY FULL, so that nothing has to be re-read", what, t.options.RereadPatience, said, table)
+		return problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)).
+			Fix("%s, so that nothing has to be re-read", full)
 	case strings.HasPrefix(pg.Code, "42"):
-		return fmt.Errorf("%s: %s. Try: GRANT SELECT on the table, or ALTER TABLE %s REPLICA IDENTITY FULL", what, said, table)
+		return problem.Fix("GRANT SELECT on the table").Fix("%s", full)
 	case postgres.BadValue(pg.Code):
-		return fmt.Errorf("%s: %s. Try: ALTER TABLE %s REPLICA IDENTITY FULL", what, said, table)
+		return problem.Fix("%s", full)
 	}
-	return fmt.Errorf("%w: %s: %s", cdc.ErrUnreachable, what, said)
+	return problem.Of(cdc.ErrUnreachable)
 }
 
 // The SQLSTATEs of a statement that took too long and of a lock that was not to be had.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"dirtbike/cdc"
 	"strings"
 	"testing"
 
@@ -57,7 +58,7 @@ func TestRewrites(t *testing.T) {
 					}
 					require.Len(t, got, 1)
 					require.ErrorContains(t, got[0], "was rewritten by an ALTER TABLE")
-					require.ErrorContains(t, got[0], "Try: dirtbike resnapshot ")
+					require.Contains(t, cdc.Explain(got[0]).Try[0].Command, "dirtbike resnapshot ")
 				}
 			})
 		}

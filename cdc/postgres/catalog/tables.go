@@ -108,9 +108,9 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 // clashes adds the names that cannot be, or that two tables would share.
 func (t *Tables) clashes(entries []*entry, found *findings) {
 	for _, clash := range schemas.Collisions(t.options.Prefix, relations(entries)) {
-		why := fmt.Errorf("%s. Try: exclude one of them under source.tables", clash.Text)
+		why := cdc.Failed("%s", clash.Text).Fix("exclude one of them under source.tables")
 		for _, at := range clash.Tables {
-			found.add(&TableError{Table: entries[at].rel.FullName(), Doubt: len(clash.Tables) > 1, Err: why})
+			found.add(&TableError{Table: entries[at].rel.FullName(), BlocksStart: len(clash.Tables) > 1, Err: why})
 		}
 	}
 }
@@ -135,14 +135,18 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 	if err != nil {
 		return nil, err
 	}
-	if err := cdc.OneLine(found.refused[e.rel.FullName()], why); err != nil {
+	refused := []error{found.refused[e.rel.FullName()]}
+	if why != nil {
+		refused = append(refused, why)
+	}
+	if err := cdc.OneLine(refused...); err != nil {
 		return refusedTable(e, err, why == nil), nil
 	}
 	k, err := t.compile(e)
 	if err != nil {
 		return refusedTable(e, err, true), nil //nolint:nilerr // it is the table's own
 	}
-	k.cdc.BlocksStart = found.doubts[e.rel.FullName()]
+	k.cdc.BlocksStart = found.blocked[e.rel.FullName()]
 	return k, nil
 }
 

@@ -46,7 +46,7 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 	}
 	defer conn.Close(ctx) // nothing is open on it
 	var n named
-	n.relations, n.refused, err = catalog.Tolerant(ctx, conn, selection{c}, c.Source.Keys)
+	n.relations, n.refused, err = catalog.ListCaptured(ctx, conn, selection{c}, c.Source.Keys)
 	if err == nil {
 		n.uncaptured, err = uncaptured(ctx, conn, c, stored)
 	}

@@ -125,9 +125,9 @@ func obstaclesOf(t *cdc.Table, r *postgres.Rights, p *postgres.Publication) (o o
 			in = inConfig
 		}
 		said := cdc.Explain(err)
-		command := ""
-		if try := said.Remedies(); len(try) > 0 {
-			command = in + try[0].Command
+		command := strings.TrimPrefix(cdc.WriteRemedies(said.Remedies()), "Try: ")
+		if command != "" {
+			command = in + command
 		}
 		o.add(strings.TrimPrefix(said.What, "table "+t.FullName()+" cannot be captured: "), "", command)
 	}

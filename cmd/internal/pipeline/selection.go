@@ -36,7 +36,7 @@ func (s selection) Check(all []*schemas.Relation) error {
 }
 
 // byTable lets the catalog know which problems are one table's.
-func byTable(err error, doubt bool) error {
+func byTable(err error, blocks bool) error {
 	var problems config.Errors
 	if !errors.As(err, &problems) {
 		return err
@@ -47,7 +47,7 @@ func byTable(err error, doubt bool) error {
 			out = append(out, p)
 			continue
 		}
-		out = append(out, &catalog.TableError{Table: p.Table, Doubt: doubt, Err: p})
+		out = append(out, &catalog.TableError{Table: p.Table, BlocksStart: blocks, Err: p})
 	}
 	return errors.Join(out...)
 }

@@ -38,7 +38,7 @@ privacy: {mode: open, columns: {public.patients: {ssn: drop}, public.clients: {s
 		switch {
 		case !errors.As(err, &table):
 			misnamed = append(misnamed, err.Error())
-		case table.Doubt:
+		case table.BlocksStart:
 			doubts = append(doubts, table.Table)
 		default:
 			refused = append(refused, table.Table)

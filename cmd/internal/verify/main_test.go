@@ -93,7 +93,7 @@ func (keepAll) For(*schemas.Relation, int) (schemas.Transform, bool, error) { re
 
 func (c *clinic) relations() []*schemas.Relation {
 	c.t.Helper()
-	relations, refused, err := catalog.Tolerant(c.t.Context(), c.pg, everything{}, nil)
+	relations, refused, err := catalog.ListCaptured(c.t.Context(), c.pg, everything{}, nil)
 	require.NoError(c.t, err)
 	require.Empty(c.t, refused)
 	return relations

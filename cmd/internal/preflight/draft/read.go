@@ -83,7 +83,7 @@ func read(ctx context.Context, url string) (database, error) {
 		return db, err
 	}
 	db.readSizes(ctx, conn, oids)
-	relations, refused, err := catalog.Tolerant(ctx, conn, everything{}, nil)
+	relations, refused, err := catalog.ListCaptured(ctx, conn, everything{}, nil)
 	if err != nil && !errors.Is(err, cdc.ErrRefused) { // refused: there is no table at all
 		return db, readError("read the tables", err)
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Tolerant reads the tables that the config names for those who look on while a capture goes on (wait, verify): a table that can
-// no longer be captured exactly does not take the others along, but stands in refused, by "schema.table", with why and what to
-// do. It does not ask Selection.Check, since a table may have gone since the names were right. An error means that Postgres
-// could not be asked, or that no table is named (cdc.ErrRefused).
-func Tolerant(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) (relations []*schemas.Relation, refused map[string]string, err error) {
+// ListCaptured reads the tables that the config names, for verbs that read while a capture runs (wait, verify): a table that can no longer
+// be captured exactly is in refused, by "schema.table", with why and what to do; the others are not affected by it. Selection.Check is not
+// asked, since a table may have gone since the names were right. An error means that Postgres could not be asked, or that no table is named
+// (cdc.ErrRefused).
+func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) (relations []*schemas.Relation, refused map[string]string, err error) {
 	all, database, err := readDatabase(ctx, conn)
 	if err != nil {
 		return nil, nil, err
@@ -25,7 +25,7 @@ func Tolerant(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[strin
 			continue
 		}
 		name := e.rel.FullName()
-		var wrongKey error
+		var wrongKey *cdc.Problem
 		if named, ok := keys[name]; ok {
 			if wrongKey, err = namedKey(ctx, conn, e, named); err != nil {
 				return nil, nil, err
@@ -34,14 +34,14 @@ func Tolerant(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[strin
 		switch why := refusal(e); {
 		case wrongKey != nil:
 			refused[name] = wrongKey.Error()
-		case why != "":
-			refused[name] = why
+		case why != nil:
+			refused[name] = why.Error()
 		default:
 			relations = append(relations, e.rel)
 		}
 	}
 	if len(relations)+len(refused) == 0 {
-		return nil, nil, fmt.Errorf("%w: no table of database %s is named by source.tables. Try: tables: [\"public.*\"]", cdc.ErrRefused, database)
+		return nil, nil, cdc.Refused("no table of database %s is named by source.tables", database).Fix(`tables: ["public.*"]`)
 	}
 	return relations, refused, nil
 }
