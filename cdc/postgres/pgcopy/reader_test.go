@@ -79,22 +79,26 @@ const header = signature + "\x00\x00\x00\x00\x00\x00\x00\x00"
 
 func TestErrors(t *testing.T) {
 	const row = "\x00\x01\x00\x00\x00\x01x"
-	for _, c := range []struct{ name, bytes, want string }{
-		{"nothing", "", "read COPY binary, row 0 at byte 0: want more bytes, up to the end marker"},
-		{"text", strings.Repeat("secret\t", 4), "read COPY binary, row 0 at byte 0: want the signature of COPY binary"},
-		{"OIDs", signature + "\x00\x01\x00\x00\x00\x00\x00\x00", "read COPY binary, row 0 at byte 11: want no critical flags"},
-		{"negative extension", signature + "\x00\x00\x00\x00\xff\xff\xff\xff", "read COPY binary, row 0 at byte 15: want length of the header extension, at most 1 GiB"},
-		{"field count", header + "\xff\xfe", "read COPY binary, row 1 at byte 19: want field count from 0 to 1664, or the end marker"},
-		{"too many fields", header + "\x06\x81", "read COPY binary, row 1 at byte 19: want field count from 0 to 1664, or the end marker"},
-		{"another field count", header + row + "\x00\x02", "read COPY binary, row 2 at byte 26: want as many fields as in the rows before, or the end marker"},
-		{"negative length", header + row + "\x00\x01\xff\xff\xff\xfe", "read COPY binary, row 2 at byte 28: want field length from 0 to 1 GiB, or -1"},
-		{"huge length", header + "\x00\x01\x40\x00\x00\x01", "read COPY binary, row 1 at byte 21: want field length from 0 to 1 GiB, or -1"},
-		{"no end marker", header + row, "read COPY binary, row 2 at byte 26: want more bytes, up to the end marker"},
-		{"after the end marker", header + row + "\xff\xff" + row, "read COPY binary, row 2 at byte 28: want nothing after the end marker"},
+	for _, c := range []struct {
+		name, bytes string
+		want        FormatError
+	}{
+		{"nothing", "", FormatError{0, 0, "more bytes, up to the end marker"}},
+		{"text", strings.Repeat("secret\t", 4), FormatError{0, 0, "the signature of COPY binary"}},
+		{"OIDs", signature + "\x00\x01\x00\x00\x00\x00\x00\x00", FormatError{0, 11, "no critical flags"}},
+		{"negative extension", signature + "\x00\x00\x00\x00\xff\xff\xff\xff", FormatError{0, 15, "length of the header extension, at most 1 GiB"}},
+		{"field count", header + "\xff\xfe", FormatError{1, 19, "field count from 0 to 1664, or the end marker"}},
+		{"too many fields", header + "\x06\x81", FormatError{1, 19, "field count from 0 to 1664, or the end marker"}},
+		{"another field count", header + row + "\x00\x02", FormatError{2, 26, "as many fields as in the rows before, or the end marker"}},
+		{"negative length", header + row + "\x00\x01\xff\xff\xff\xfe", FormatError{2, 28, "field length from 0 to 1 GiB, or -1"}},
+		{"huge length", header + "\x00\x01\x40\x00\x00\x01", FormatError{1, 21, "field length from 0 to 1 GiB, or -1"}},
+		{"no end marker", header + row, FormatError{2, 26, "more bytes, up to the end marker"}},
+		{"after the end marker", header + row + "\xff\xff" + row, FormatError{2, 28, "nothing after the end marker"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := read([]byte(c.bytes))
-			require.EqualError(t, err, c.want)
+			require.Equal(t, &c.want, err)
+			require.Contains(t, err.Error(), c.want.Want)
 		})
 	}
 }

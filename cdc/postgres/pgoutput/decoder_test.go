@@ -96,40 +96,41 @@ func TestErrorsNameKindOffsetAndExpectation(t *testing.T) {
 	for _, c := range []struct {
 		name, bytes string
 		streaming   bool
-		want        string
+		want        DecodeError
 	}{
-		{"nothing", "", false, "decode pgoutput message at byte 0: want message kind"},
-		{"unknown kind", "Zsecret", false, "decode pgoutput message of kind 0x5a at byte 0: want a message kind of protocol versions 1 to 4"},
-		{"begin in a stream", "B" + lsn + time8 + "\x00\x00\x00\x01", true, "decode pgoutput begin at byte 0: want a message that may come between stream start and stream stop"},
-		{"stop outside a stream", "E", false, "decode pgoutput stream stop at byte 0: want a stream start before it"},
-		{"begin without LSN", "B" + time8 + time8 + "\x00\x00\x00\x01", false, "decode pgoutput begin at byte 1: want LSN of commit, 8 bytes, not 0"},
-		{"begin without transaction", "B" + lsn + time8 + "\x00\x00\x00\x00", false, "decode pgoutput begin at byte 17: want transaction id other than 0"},
-		{"commit flags", "C\x01" + lsn + lsn + time8, false, "decode pgoutput commit at byte 1: want commit flags 0"},
-		{"no tuple marker", "I\x00\x00\x00\x01Xsecret", false, "decode pgoutput insert at byte 5: want tuple marker N"},
-		{"insert with a key", "I\x00\x00\x00\x01K\x00\x00", false, "decode pgoutput insert at byte 5: want tuple marker N"},
-		{"delete with a new row", "D\x00\x00\x00\x01N\x00\x00", false, "decode pgoutput delete at byte 5: want tuple marker K or O"},
-		{"update without a new row", "U\x00\x00\x00\x01K\x00\x00K\x00\x00", false, "decode pgoutput update at byte 8: want tuple marker N"},
-		{"column kind", "I\x00\x00\x00\x01N\x00\x01secret", false, "decode pgoutput insert at byte 8: want column kind n, u, t or b"},
-		{"second column kind", "I\x00\x00\x00\x01N\x00\x02n\x00", false, "decode pgoutput insert at byte 9: want column kind n, u, t or b"},
-		{"too many columns", "I\x00\x00\x00\x01N\xff\xffn", false, "decode pgoutput insert at byte 6: want column count that the message can hold"},
-		{"value too long", "I\x00\x00\x00\x01N\x00\x01t\x00\x00\x00\x07secret", false, "decode pgoutput insert at byte 9: want length of column value that the message can hold"},
-		{"negative length", "I\x00\x00\x00\x01N\x00\x01t\xff\xff\xff\xffsecret", false, "decode pgoutput insert at byte 9: want length of column value that the message can hold"},
-		{"too many relations", "T\x7f\xff\xff\xff\x00\x00\x00\x00\x01", false, "decode pgoutput truncate at byte 1: want relation count that the message can hold"},
-		{"truncate flags", "T\x00\x00\x00\x01\x04\x00\x00\x00\x01", false, "decode pgoutput truncate at byte 5: want truncate flags 0 to 3"},
-		{"identity", "R\x00\x00\x00\x01s\x00t\x00x\x00\x00", false, "decode pgoutput relation at byte 9: want replica identity d, n, f or i"},
-		{"too many relation columns", "R\x00\x00\x00\x01s\x00t\x00d\xff\xff", false, "decode pgoutput relation at byte 10: want column count that the message can hold"},
-		{"column flags", "R\x00\x00\x00\x01s\x00t\x00d\x00\x01\x02c\x00\x00\x00\x00\x17\xff\xff\xff\xff", false, "decode pgoutput relation at byte 12: want column flags 0 or 1"},
-		{"unfinished name", "Y\x00\x00\x00\x01public", false, "decode pgoutput type at byte 5: want namespace"},
-		{"message flags", "M\x02" + lsn + "p\x00\x00\x00\x00\x00", false, "decode pgoutput logical message at byte 1: want message flags 0 or 1"},
-		{"content too long", "M\x01" + lsn + "p\x00\x00\x00\x00\x02s", false, "decode pgoutput logical message at byte 12: want length of content that the message can hold"},
-		{"first segment", "S\x00\x00\x00\x01\x02", false, "decode pgoutput stream start at byte 5: want first segment 0 or 1"},
-		{"abort with the LSN of parallel mode", "A\x00\x00\x00\x01\x00\x00\x00\x01" + lsn + time8, false, "decode pgoutput stream abort at byte 9: want end of message"},
-		{"prepare flags", "P\x01" + lsn + lsn + time8 + "\x00\x00\x00\x01g\x00", false, "decode pgoutput prepare at byte 1: want prepare flags 0"},
-		{"trailing byte", "I\x00\x00\x00\x01N\x00\x01nn", false, "decode pgoutput insert at byte 9: want end of message"},
+		{"nothing", "", false, DecodeError{"message", 0, "message kind"}},
+		{"unknown kind", "Zsecret", false, DecodeError{"message of kind 0x5a", 0, "a message kind of protocol versions 1 to 4"}},
+		{"begin in a stream", "B" + lsn + time8 + "\x00\x00\x00\x01", true, DecodeError{"begin", 0, "a message that may come between stream start and stream stop"}},
+		{"stop outside a stream", "E", false, DecodeError{"stream stop", 0, "a stream start before it"}},
+		{"begin without LSN", "B" + time8 + time8 + "\x00\x00\x00\x01", false, DecodeError{"begin", 1, "LSN of commit, 8 bytes, not 0"}},
+		{"begin without transaction", "B" + lsn + time8 + "\x00\x00\x00\x00", false, DecodeError{"begin", 17, "transaction id other than 0"}},
+		{"commit flags", "C\x01" + lsn + lsn + time8, false, DecodeError{"commit", 1, "commit flags 0"}},
+		{"no tuple marker", "I\x00\x00\x00\x01Xsecret", false, DecodeError{"insert", 5, "tuple marker N"}},
+		{"insert with a key", "I\x00\x00\x00\x01K\x00\x00", false, DecodeError{"insert", 5, "tuple marker N"}},
+		{"delete with a new row", "D\x00\x00\x00\x01N\x00\x00", false, DecodeError{"delete", 5, "tuple marker K or O"}},
+		{"update without a new row", "U\x00\x00\x00\x01K\x00\x00K\x00\x00", false, DecodeError{"update", 8, "tuple marker N"}},
+		{"column kind", "I\x00\x00\x00\x01N\x00\x01secret", false, DecodeError{"insert", 8, "column kind n, u, t or b"}},
+		{"second column kind", "I\x00\x00\x00\x01N\x00\x02n\x00", false, DecodeError{"insert", 9, "column kind n, u, t or b"}},
+		{"too many columns", "I\x00\x00\x00\x01N\xff\xffn", false, DecodeError{"insert", 6, "column count that the message can hold"}},
+		{"value too long", "I\x00\x00\x00\x01N\x00\x01t\x00\x00\x00\x07secret", false, DecodeError{"insert", 9, "length of column value that the message can hold"}},
+		{"negative length", "I\x00\x00\x00\x01N\x00\x01t\xff\xff\xff\xffsecret", false, DecodeError{"insert", 9, "length of column value that the message can hold"}},
+		{"too many relations", "T\x7f\xff\xff\xff\x00\x00\x00\x00\x01", false, DecodeError{"truncate", 1, "relation count that the message can hold"}},
+		{"truncate flags", "T\x00\x00\x00\x01\x04\x00\x00\x00\x01", false, DecodeError{"truncate", 5, "truncate flags 0 to 3"}},
+		{"identity", "R\x00\x00\x00\x01s\x00t\x00x\x00\x00", false, DecodeError{"relation", 9, "replica identity d, n, f or i"}},
+		{"too many relation columns", "R\x00\x00\x00\x01s\x00t\x00d\xff\xff", false, DecodeError{"relation", 10, "column count that the message can hold"}},
+		{"column flags", "R\x00\x00\x00\x01s\x00t\x00d\x00\x01\x02c\x00\x00\x00\x00\x17\xff\xff\xff\xff", false, DecodeError{"relation", 12, "column flags 0 or 1"}},
+		{"unfinished name", "Y\x00\x00\x00\x01public", false, DecodeError{"type", 5, "namespace"}},
+		{"message flags", "M\x02" + lsn + "p\x00\x00\x00\x00\x00", false, DecodeError{"logical message", 1, "message flags 0 or 1"}},
+		{"content too long", "M\x01" + lsn + "p\x00\x00\x00\x00\x02s", false, DecodeError{"logical message", 12, "length of content that the message can hold"}},
+		{"first segment", "S\x00\x00\x00\x01\x02", false, DecodeError{"stream start", 5, "first segment 0 or 1"}},
+		{"abort with the LSN of parallel mode", "A\x00\x00\x00\x01\x00\x00\x00\x01" + lsn + time8, false, DecodeError{"stream abort", 9, "end of message"}},
+		{"prepare flags", "P\x01" + lsn + lsn + time8 + "\x00\x00\x00\x01g\x00", false, DecodeError{"prepare", 1, "prepare flags 0"}},
+		{"trailing byte", "I\x00\x00\x00\x01N\x00\x01nn", false, DecodeError{"insert", 9, "end of message"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := new(Decoder).Decode([]byte(c.bytes), c.streaming)
-			require.EqualError(t, err, c.want)
+			require.Equal(t, &c.want, err)
+			require.Contains(t, err.Error(), c.want.Want)
 			require.Nil(t, m)
 		})
 	}
@@ -227,15 +228,15 @@ func TestParseFrame(t *testing.T) {
 
 func TestParseFrameErrors(t *testing.T) {
 	keepalive := append(binary.BigEndian.AppendUint64([]byte("k"), 1), make([]byte, 8)...)
-	for frame, want := range map[string]string{
-		"":                         "decode pgoutput frame at byte 0: want frame kind",
-		"xsecret":                  "decode pgoutput frame of kind 0x78 at byte 0: want frame kind w or k",
-		"w1234567":                 "decode pgoutput XLogData frame at byte 1: want start LSN (8 bytes)",
-		string(keepalive):          "decode pgoutput keepalive frame at byte 17: want reply requested 0 or 1",
-		string(keepalive) + "\x02": "decode pgoutput keepalive frame at byte 17: want reply requested 0 or 1",
+	for frame, want := range map[string]DecodeError{
+		"":                         {"frame", 0, "frame kind"},
+		"xsecret":                  {"frame of kind 0x78", 0, "frame kind w or k"},
+		"w1234567":                 {"XLogData frame", 1, "start LSN (8 bytes)"},
+		string(keepalive):          {"keepalive frame", 17, "reply requested 0 or 1"},
+		string(keepalive) + "\x02": {"keepalive frame", 17, "reply requested 0 or 1"},
 	} {
 		_, err := ParseFrame([]byte(frame))
-		require.EqualError(t, err, want)
+		require.Equal(t, &want, err)
 	}
 }
 
