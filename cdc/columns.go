@@ -33,7 +33,7 @@ func ShapeChange(stored, now string, before, after []Column) string {
 	return what
 }
 
-// columnChanges tells the columns apart by their numbers, so that one that was dropped and made again is seen.
+// columnChanges matches the columns by their numbers, so that one that was dropped and made again is seen.
 func columnChanges(before, after []Column) (changes []string) {
 	now, was := map[int16]Column{}, map[int16]bool{}
 	for _, c := range after {

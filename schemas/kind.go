@@ -6,8 +6,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// Kind is a class of Postgres types that travel alike. The type table (types.go) has one row per kind; every switch over
-// Kind names all of them.
+// Kind is a class of Postgres types that travel alike. The type table (types.go) has one row per kind; every switch
+// over Kind names all of them.
 type Kind uint8
 
 // The kinds (rule 30).

@@ -25,7 +25,8 @@ func TopicName(prefix, schema, table string) string {
 	return prefix + "." + EscapeName(schema) + "." + EscapeName(table)
 }
 
-// SplitTopic gives the table's real names of what TopicName made; ok is false for a topic that is no table's of this prefix.
+// SplitTopic gives the table's real names of what TopicName made; ok is false for a topic that is no table's of this
+// prefix.
 func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
 	rest, ok := strings.CutPrefix(topic, prefix+".")
 	parts := strings.Split(rest, ".")
@@ -42,8 +43,8 @@ func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
 func ProgressTopic(prefix string) string { return OwnPrefix + prefix + ".progress" }
 
 // EscapeName maps a Postgres name reversibly to an Avro name (which Kafka accepts too): every character that is not
-// [A-Za-z0-9_] (or a digit in front) becomes _xHHHH_ with its code point in at least four hexadecimal digits, and so does an
-// underscore that would otherwise begin such a sequence.
+// [A-Za-z0-9_] (or a digit in front) becomes _xHHHH_ with its code point in at least four hexadecimal digits, and so
+// does an underscore that would otherwise begin such a sequence.
 func EscapeName(s string) string {
 	if plain(s) {
 		return s
@@ -96,8 +97,8 @@ func legal(r rune, first bool) bool {
 
 func looksEscaped(s string) bool { return escapeLen(s) > 0 }
 
-// opensEscape reports whether the underscore at the start of s must be escaped. In "_x0041é" it must, for the escape of é
-// brings the closing underscore.
+// opensEscape reports whether the underscore at the start of s must be escaped. In "_x0041é" it must, for the escape of
+// é brings the closing underscore.
 func opensEscape(s string) bool {
 	if !strings.HasPrefix(s, "_x") {
 		return false
@@ -106,7 +107,7 @@ func opensEscape(s string) bool {
 	return n >= 6 && n < len(s) && (s[n] == '_' || !legal(rune(s[n]), false))
 }
 
-// hexEnd gives the end of the at most six hexadecimal digits behind "_x".
+// hexEnd gives the end of the at most six hexadecimal digits after "_x".
 func hexEnd(s string) int {
 	n := 2
 	for n < len(s) && n < 8 && upperHex(s[n]) {
@@ -133,8 +134,8 @@ func escapeLen(s string) int {
 
 func upperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
 
-// ClickHouse's bookkeeping columns (rule 21) and the view's own column (rule 31). A source column of such a name, or one that
-// begins with "_key_", is escaped.
+// ClickHouse's bookkeeping columns (rule 21) and the view's own column (rule 31). A source column of such a name, or
+// one that begins with "_key_", is escaped.
 const (
 	ColVersion   = "_version"
 	ColDeleted   = "_deleted"
@@ -145,7 +146,8 @@ const (
 	ColKeyPrefix = "_key_" // exact integers of inexact key columns: _key_<column>
 )
 
-// ClickHouseColumn gives the column's name in ClickHouse: its real name, but for names that dirtbike itself uses there.
+// ClickHouseColumn gives the column's name in ClickHouse: its real name, escaped if dirtbike itself uses that name
+// there.
 func ClickHouseColumn(name string) string {
 	switch name {
 	case ColVersion, ColDeleted, ColPartition, ColOffset, ColLeaf, ColInexact:
@@ -187,8 +189,8 @@ type Collision struct {
 	Text string
 }
 
-// Collisions finds tables that would share a topic, a view or a place in the state (rule 12), or that need a name which cannot
-// be. Kafka itself refuses topics that are equal after '.' became '_'.
+// Collisions finds tables that would share a topic, a view or a place in the state (rule 12), or that need a name which
+// cannot be. Kafka itself refuses topics that are equal after '.' became '_'.
 func Collisions(prefix string, tables []*Relation) []Collision {
 	names, topics, views := map[string]int{}, map[string]int{}, map[string]int{}
 	var out []Collision

@@ -24,7 +24,8 @@ func TestEscapeName(t *testing.T) {
 	}
 }
 
-// TestEscapeRoundTrip: every name comes back, and what it became is a name for Avro and for Kafka. So no two names meet.
+// TestEscapeRoundTrip: every name comes back, and what it became is a name for Avro and for Kafka. So no two names
+// meet.
 func TestEscapeRoundTrip(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -44,7 +45,8 @@ func TestEscapeRoundTrip(t *testing.T) {
 	}
 }
 
-// requireClickHouseColumn checks that nothing takes a name of dirtbike's own, and that the changed ones cannot meet others.
+// requireClickHouseColumn checks that nothing takes a name of dirtbike's own, and that the changed ones cannot meet
+// others.
 func requireClickHouseColumn(t *testing.T, name string) {
 	t.Helper()
 	got := ClickHouseColumn(name)
@@ -53,8 +55,8 @@ func requireClickHouseColumn(t *testing.T, name string) {
 	}
 }
 
-// FuzzEscapeName: a name comes back from its escape, an escape from its name, and both are names for Avro and ClickHouse. Every text can
-// be unescaped.
+// FuzzEscapeName: a name comes back from its escape, an escape from its name, and both are names for Avro and
+// ClickHouse. Every text can be unescaped.
 func FuzzEscapeName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		for _, name := range []string{name, UnescapeName(name)} {

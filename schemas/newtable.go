@@ -7,7 +7,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key is not carried.
+// NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key
+// is not carried.
 func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	t := &Table{Topic: topic, Database: rel.Database, Schema: rel.Schema, Name: rel.Name, Compacted: rel.Compactable()}
 	carriedAs := map[int]int{}

@@ -7,8 +7,8 @@ type Transform interface {
 	Policy() string
 	// Output is the type of what Apply gives.
 	Output() Type
-	// Apply appends the output value, as Postgres' text of the Output type, to dst. It allocates nothing. Its error names
-	// the reason and never the value.
+	// Apply appends the output value, as Postgres' text of the Output type, to dst. It allocates nothing. Its error
+	// names the reason and never the value.
 	Apply(dst, text []byte) ([]byte, error)
 	// Print identifies the policy with its parameters (a hash key by its fingerprint), for PolicyPrint.
 	Print() string

@@ -2,8 +2,8 @@ package schemas
 
 import "slices"
 
-// Table is the contract between the two legs: a source table after its policies. The registered value schema holds all of
-// it (rule: load needs no connection to Postgres); schemas/avro writes and reads it.
+// Table is the contract between the two legs: a source table after its policies. The registered value schema holds all
+// of it (rule: load needs no connection to Postgres); schemas/avro writes and reads it.
 type Table struct {
 	// Topic is the Kafka topic and the root of the Avro names.
 	Topic string
@@ -35,8 +35,8 @@ type TableColumn struct {
 	// Toastable says that the source may leave the value out of an update.
 	Toastable bool
 
-	// Source is the index into the relation's columns, and Transform the compiled policy (nil for keep). They are set on the
-	// capture's side only and not part of the contract.
+	// Source is the index into the relation's columns, and Transform the compiled policy (nil for keep). They are set
+	// on the capture's side only and not part of the contract.
 	Source    int
 	Transform Transform
 }
@@ -44,8 +44,9 @@ type TableColumn struct {
 // FullName is "schema.table".
 func (t *Table) FullName() string { return t.Schema + "." + t.Name }
 
-// Inexact reports whether the Avro type of the column may fail to hold a value of its Postgres type, so that the field is
-// null and the exact text stands in the envelope's `inexact` (rule 31). Such a field is a nullable union even in the key's columns.
+// Inexact reports whether the Avro type of the column may fail to hold a value of its Postgres type, so that the field
+// is null and the exact text is in the envelope's `inexact` (rule 31). Such a field is a nullable union even in the
+// key's columns.
 func (c *TableColumn) Inexact() bool { return AvroInexact(c.Type) }
 
 // NeedsInexact reports whether a column's type may need an exact text beside its value (rule 31).

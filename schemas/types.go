@@ -8,14 +8,15 @@ import (
 type TypeRow struct {
 	Kind     Kind
 	Postgres string
-	// Avro is the schema of a non-null value; ClickHouse the column type of a NOT NULL column. P and S stand for precision and scale.
+	// Avro is the schema of a non-null value; ClickHouse the column type of a NOT NULL column. P and S stand for
+	// precision and scale.
 	Avro, ClickHouse string
 	// Key says that the type may be part of a table key: equal values have equal encodings, and only they (rule 9).
 	Key bool
-	// Binary says that this module decodes Postgres' binary form; otherwise a captured table with such a column makes the
-	// session run in text (rule 30).
+	// Binary says that this module decodes Postgres' binary form; otherwise a captured table with such a column makes
+	// the session run in text (rule 30).
 	Binary bool
-	// Lossy says which values the type cannot hold, and what stands there instead (rule 31); empty if it holds all.
+	// Lossy says which values the type cannot hold, and what is there instead (rule 31); empty if it holds all.
 	Lossy string
 }
 
@@ -66,8 +67,8 @@ func AvroInexact(t Type) bool {
 	panic("schemas: inexactness of " + t.Kind.String())
 }
 
-// KeyInteger reports whether a key column of this type is an exact integer in the Kafka key and in ClickHouse's sorting key
-// (days or microseconds since 2000-01-01, infinities as the extremes, as Postgres stores them; rule 31).
+// KeyInteger reports whether a key column of this type is an exact integer in the Kafka key and in ClickHouse's sorting
+// key (days or microseconds since 2000-01-01, infinities as the extremes, as Postgres stores them; rule 31).
 func KeyInteger(t Type) bool {
 	return t.Kind == KindDate || t.Kind == KindTimestamp || t.Kind == KindTimestampTZ
 }

@@ -20,8 +20,8 @@ func TestParseHistory(t *testing.T) {
 	}
 }
 
-// FuzzParseHistory: whatever a timeline history holds, nothing panics, and what is read from it is read again from a history that says
-// just that.
+// FuzzParseHistory: whatever a timeline history holds, nothing panics, and what is read from it is read again from a
+// history that says just that.
 func FuzzParseHistory(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content string) {
 		switches, err := parseHistory(content)

@@ -31,7 +31,7 @@ func TestOneRequestAtATime(t *testing.T) {
 	for range 3 {
 		require.NoError(t, st.Nudge())
 	}
-	require.NoError(t, st.sendStatus(false)) // behind it nothing of the above can be still on the way
+	require.NoError(t, st.sendStatus(false)) // it comes after all of the above
 	require.EqualValues(t, 1, <-requests)
 	require.EqualValues(t, 0, <-requests)
 	go func() {

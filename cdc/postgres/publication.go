@@ -77,8 +77,8 @@ func (p *Publication) Problem() *cdc.Problem {
 	return nil
 }
 
-// publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are. Row filters and column lists
-// (Postgres 15 on) leave changes out silently.
+// publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are. Row filters
+// and column lists (Postgres 15 on) leave changes out silently.
 const publicationSQL = `
 SELECT quote_ident(p.pubname), quote_ident(pg_get_userbyid(p.pubowner)), pg_has_role(p.pubowner, 'USAGE'),
   NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate), p.pubviaroot, coalesce(to_jsonb(p) ->> 'pubgencols', 'n') <> 'n',
@@ -119,16 +119,16 @@ func ReadPublication(ctx context.Context, q Querier, name string, oids []uint32)
 	return p, nil
 }
 
-// membersSQL names what publishes each table: its own row of pg_publication_rel, that of its schema (schemaSQL), or the publication
-// itself if it is for all tables; a partition is published by those of the tables above it, too. What could be undone and done
-// again without giving another row is part of the name: the xmin of the publication (its options), of the rows of pg_inherits on the
-// way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA). Nothing else updates these rows, except that of the
-// publication, which a new owner or name updates, too: then every table looks as if it had left, which is the safe side.
-// Kind and persistence say whether the changes of a table that is named are sent at all: the view pg_publication_tables opens every
-// table, and so waits for one that is locked.
+// membersSQL names what publishes each table: its own row of pg_publication_rel, that of its schema (schemaSQL), or the
+// publication itself if it is for all tables; a partition is published by those of the tables above it, too. What could
+// be undone and done again without giving another row is part of the name: the xmin of the publication (its options),
+// of the rows of pg_inherits on the way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA).
+// Nothing else updates these rows, except that of the publication, which a new owner or name updates, too: then every
+// table looks as if it had left, which is the safe side. Kind and persistence say whether the changes of a table that
+// is named are sent at all: the view pg_publication_tables opens every table, and so waits for one that is locked.
 //
-// Not seen: a table made UNLOGGED and LOGGED again between two checks; only one that is published by its schema, or with all tables,
-// can be.
+// Not seen: a table made UNLOGGED and LOGGED again between two checks; only one that is published by its schema, or
+// with all tables, can be.
 const membersSQL = `
 WITH RECURSIVE up AS (
   SELECT c.oid AS relation, c.oid AS of, '' AS way, c.relispartition AS more FROM pg_class c WHERE c.oid = ANY($2)
@@ -225,7 +225,8 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 	return nil
 }
 
-// execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the right.
+// execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the
+// right.
 func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables []*cdc.Table) error {
 	_, err := conn.Exec(ctx, sql)
 	var said *pgconn.PgError

@@ -13,14 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// members: what publishes a table shares something with what did before exactly if the table was published all the time.
+// members: what publishes a table shares something with what did before exactly if the table was published all the
+// time.
 func members(t *testing.T, r *rig) {
 	r.options.Publication = "pub"
 	const again = "DROP PUBLICATION pub; CREATE PUBLICATION pub "
 	for _, test := range []struct {
 		from               int // the first version of Postgres that can
 		table, made, later string
-		now                int // members behind it
+		now                int // members after it
 		stayed             bool
 	}{
 		{14, "t", "FOR TABLE t", "SELECT 1", 1, true},

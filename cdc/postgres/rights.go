@@ -7,17 +7,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Rights are what a role may do with one table, and who could give it what it lacks. Names are quoted as SQL takes them. What the copy
-// of a table needs: Uses, Selects, and not Hidden; Joins, too, unless the publication has the table already.
+// Rights are what a role may do with one table, and who could give it what it lacks. Names are quoted as SQL takes
+// them. What the copy of a table needs: Uses, Selects, and not Hidden; Joins, too, unless the publication has the table
+// already.
 type Rights struct {
 	Role, Schema, Table, Owner string
-	// Uses is USAGE on the schema; Selects is SELECT on every column that is copied; Hidden says that row-level security hides rows,
-	// so that the copy would see fewer than the log.
+	// Uses is USAGE on the schema; Selects is SELECT on every column that is copied; Hidden says that row-level
+	// security hides rows, so that the copy would see fewer than the log.
 	Uses, Selects, Hidden bool
-	// Owns says that the role may do what the owner may; Joins, that it may put the table into the publication that is there.
+	// Owns says that the role may do what the owner may; Joins, that it may put the table into the publication that is
+	// there.
 	Owns, Joins bool
-	// What the table's owner may do: name the table at all, make an index beside it, make a publication, put the table into the one
-	// that is there, grant USAGE on the schema.
+	// What the table's owner may do: name the table at all, make an index beside it, make a publication, put the table
+	// into the one that is there, grant USAGE on the schema.
 	OwnerUses, OwnerBuilds, OwnerPublishes, OwnerJoins, OwnerOpens bool
 	// SchemaOwner is a role that somebody can be: the database's owner for pg_database_owner.
 	SchemaOwner string
@@ -44,8 +46,8 @@ FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOI
 LEFT JOIN pg_publication p ON p.pubname = $1
 WHERE c.oid = ANY ($3)`
 
-// ReadRights reads the rights to tables, by OID, of the role that streams from the slot, or of the one that asks if nobody does (or slot
-// is empty). A table that is gone has no entry.
+// ReadRights reads the rights to tables, by OID, of the role that streams from the slot, or of the one that asks if
+// nobody does (or slot is empty). A table that is gone has no entry.
 func ReadRights(ctx context.Context, q Querier, publication, slot string, oids []uint32) (map[uint32]*Rights, error) {
 	rows, err := q.Query(ctx, rightsSQL, publication, slot, oids)
 	if err != nil {

@@ -14,12 +14,13 @@ const (
 	codeInUse     = "55006" // object_in_use
 )
 
-// safeSQLStates are the classes of SQLSTATE whose messages name objects, rights and conditions, but never a value of a row. (Class 22,
-// data exception, quotes the value; so may 23, 55P04 an enum's label, and whatever a function of the user's raises.)
+// safeSQLStates are the classes of SQLSTATE whose messages name objects, rights and conditions, but never a value of a
+// row. (Class 22, data exception, quotes the value; so may 23, 55P04 an enum's label, and whatever a function of the
+// user's raises.)
 var safeSQLStates = []string{"08", "25", "28", "3D", "3F", "40", "42", "53", "54", "55000", "55006", "55P03", "57", "58"}
 
-// ServerError gives what a Postgres server said in an error, "message (SQLSTATE)", or the SQLSTATE alone if the message may quote
-// a value.
+// ServerError gives what a Postgres server said in an error, "message (SQLSTATE)", or the SQLSTATE alone if the message
+// may quote a value.
 func ServerError(code, message string) string {
 	for _, class := range safeSQLStates {
 		if strings.HasPrefix(code, class) {
@@ -29,8 +30,8 @@ func ServerError(code, message string) string {
 	return "Postgres error " + code + " (its message may quote a value and is left out)"
 }
 
-// BadValue reports whether a SQLSTATE says that a value cannot be read or written: a data exception, or corrupt data. Trying again
-// is no help, and it concerns its table alone.
+// BadValue reports whether a SQLSTATE says that a value cannot be read or written: a data exception, or corrupt data.
+// Trying again is no help, and it concerns its table alone.
 func BadValue(code string) bool { return strings.HasPrefix(code, "22") || code == "XX001" }
 
 // hasCode reports whether a server answered with this SQLSTATE.

@@ -39,9 +39,9 @@ func CopyName(slot string) string {
 	return name
 }
 
-// ConnectedSQL is a condition: a capture of the pipeline with slot $1 is connected to this database, whether it streams or not: for a
-// copy, before it has a slot, between two sessions. $2 is CaptureName, $3 CopyName of the slot. Connections of other pipelines that
-// stream do not count.
+// ConnectedSQL is a condition: a capture of the pipeline with slot $1 is connected to this database, whether it streams
+// or not: for a copy, before it has a slot, between two sessions. $2 is CaptureName, $3 CopyName of the slot.
+// Connections of other pipelines that stream do not count.
 const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
     AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary))`
 

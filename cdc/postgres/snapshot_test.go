@@ -117,7 +117,7 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 	wrong.CopyKinds = wrong.CopyKinds[:1]
 	require.Error(t, s.Copy(t.Context(), wrong, nil), "it has another number of columns")
 	require.ErrorContains(t, s.Copy(t.Context(), copying("missing"), nil), "42P01")
-	require.Eventually(t, func() bool { // no connection is left behind
+	require.Eventually(t, func() bool { // no connection is left
 		var n int
 		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%'").Scan(&n)
 		return err == nil && n == 0

@@ -43,7 +43,7 @@ func (s *Source) Identify(ctx context.Context) (cdc.Identity, error) {
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
-		return cdc.Identity{}, cdc.Refused("the database's encoding is SQL_ASCII, so that its texts are bytes of which nobody knows the meaning; one that is no UTF-8 would stop everything").
+		return cdc.Identity{}, cdc.Refused("the database's encoding is SQL_ASCII: nobody knows what its bytes mean, and text that is not UTF-8 would stop everything").
 			Fix("a database with ENCODING 'UTF8'")
 	}
 	system, err := pglogrepl.IdentifySystem(ctx, conn)

@@ -147,8 +147,8 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 	}
 }
 
-// refused makes an error of the server one line. Before Postgres 18 it cannot decode what was logged while the publication was not there,
-// whether or not there is one of that name again.
+// refused makes an error of the server one line. Before Postgres 18 it cannot decode what was logged while the
+// publication was not there, whether or not there is one of that name again.
 func (s *stream) refused(m *pgproto3.ErrorResponse) error {
 	says := "replication: " + ServerError(m.Code, m.Message)
 	if m.Code != codeUndefined {
@@ -187,8 +187,8 @@ func (s *stream) Report(d cdc.Durable) {
 	_ = s.sendStatus(false) // a broken connection is Next's to report
 }
 
-// Nudge implements cdc.Stream. One request at a time is on the way: a walsender that decodes does not read, and what it does not
-// read would fill its host's buffer until the connection counts as broken (deadPeer).
+// Nudge implements cdc.Stream. One request at a time is on the way: a walsender that decodes does not read, and what it
+// does not read would fill its host's buffer until the connection counts as broken (deadPeer).
 func (s *stream) Nudge() error {
 	if s.asked.Swap(true) {
 		return nil

@@ -141,7 +141,8 @@ func wakesUnderLoad(t *testing.T, r *rig) {
 	until(t, st, func(e *cdc.Event) bool { return e.Kind == cdc.EventWake })
 }
 
-// skippedTransactions: foreign traffic is passed by keepalives (from Postgres 15 on its transactions are not even begun).
+// skippedTransactions: foreign traffic is passed by keepalives (from Postgres 15 on its transactions are not even
+// begun).
 func skippedTransactions(t *testing.T, r *rig) {
 	r.exec(t, "CREATE TABLE other (id int PRIMARY KEY)")
 	st, from := r.open(t, false)
@@ -185,8 +186,8 @@ func longPause(t *testing.T, r *rig) {
 	require.Len(t, until(t, st, commits(1)), 60000)
 }
 
-// publicationDropped: the log before a new publication cannot be read through it, which is why capture refuses to make one
-// for a slot that is there.
+// publicationDropped: the log before a new publication cannot be read through it, which is why capture refuses to make
+// one for a slot that is there.
 func publicationDropped(t *testing.T, r *rig) {
 	st, from := r.open(t, false)
 	require.NoError(t, st.Close(t.Context()))
@@ -211,7 +212,8 @@ func publicationDropped(t *testing.T, r *rig) {
 	}
 }
 
-// TestServerGoesAway: each way of ending is an error that says so, and the stream goes on afterwards behind what was reported.
+// TestServerGoesAway: each way of ending is an error that says so, and the stream goes on after what was
+// reported.
 func TestServerGoesAway(t *testing.T) {
 	p := embeddedtest.Postgres(t, "18", nil)
 	r := newRig(t, p)

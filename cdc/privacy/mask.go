@@ -13,8 +13,8 @@ type mask struct {
 	output   schemas.Type
 }
 
-// newMask picks the constant: '***' for text, and a neutral value that people recognise elsewhere. What is text only by its
-// form (enums, types without an equivalent) becomes text, since '***' is no value of theirs.
+// newMask picks the constant: '***' for text, and a neutral value that people recognise elsewhere. What is text only by
+// its form (enums, types without an equivalent) becomes text, since '***' is no value of theirs.
 func newMask(t schemas.Type) (*mask, error) {
 	switch t.Kind {
 	case schemas.KindText, schemas.KindEnum, schemas.KindOther:

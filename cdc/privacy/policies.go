@@ -9,8 +9,8 @@ import (
 
 // Rules is what the config says of columns, by real names.
 type Rules interface {
-	// For gives the policy of a column (keep, drop, mask, hash, zip3, year) and whether the config names it. A column that
-	// it does not name has keep (mode open) or drop (mode allowlist).
+	// For gives the policy of a column (keep, drop, mask, hash, zip3, year) and whether the config names it. A column
+	// that it does not name has keep (mode open) or drop (mode allowlist).
 	For(schema, table, column string) (policy string, named bool)
 	// Domain gives the hash domain of a column: equal values of one domain get equal tokens.
 	Domain(schema, table, column string) string

@@ -2,7 +2,8 @@ package avro
 
 import "dirtbike/schemas/pgtext"
 
-// arrayText compiles the appender of an array from its text. Bounds in front ([0:1]=) and more than one dimension are inexact.
+// arrayText compiles the appender of an array from its text. Bounds in front ([0:1]=) and more than one dimension are
+// inexact.
 func arrayText(elem appender) appender {
 	var array pgtext.TextArray
 	return func(dst, src []byte) ([]byte, error) {

@@ -101,7 +101,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// requireTombstone checks that the record behind i is its tombstone.
+// requireTombstone checks that the record after i is its tombstone.
 func requireTombstone(t *testing.T, b *bench, i int) {
 	t.Helper()
 	d, tomb := b.chunk.Records[i], b.chunk.Records[i+1]

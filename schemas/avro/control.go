@@ -1,10 +1,11 @@
 package avro
 
 import (
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"math"
+
+	"dirtbike/cdc"
 )
 
 // ControlKind is what a control record says.
@@ -22,7 +23,7 @@ type Control struct {
 	Kind ControlKind
 	// Generation is the table's; Leaf the OID of the truncated partition, 0 for the whole table.
 	Generation, Leaf uint32
-	// Partition is the topic's partition on which the record stands.
+	// Partition is the topic's partition that the record is in.
 	Partition int32
 }
 

@@ -70,7 +70,7 @@ func (x *wide) appendDecimal(dst []byte, negative bool) []byte {
 }
 
 // decimalText compiles the appender of numeric(p,s) from Postgres' text. A value fits if it has at most p digits when
-// written with s digits behind the point.
+// written with s digits after the decimal point.
 func decimalText(p, s int) appender {
 	return func(dst, src []byte) ([]byte, error) {
 		if isSpecial(src) {
@@ -176,7 +176,7 @@ func (x *wide) fold(n *pgtext.Numeric, p, s int) error {
 		x.mulAdd(10_000, uint64(n.Digit(i))) //nolint:gosec // 0 to 9999
 		exp -= 4
 	}
-	// The last digit was that of 10^(exp+4); what is left of it behind the unscaled number's last digit must be zero.
+	// The last digit was that of 10^(exp+4); what is left of it after the unscaled number's last digit must be zero.
 	if exp >= 0 || exp+4 > 0 && i == n.Len() {
 		x.scale(exp + 4)
 		return nil
@@ -184,7 +184,7 @@ func (x *wide) fold(n *pgtext.Numeric, p, s int) error {
 	return x.foldRest(n, i, exp)
 }
 
-// foldRest takes the digits that lie partly or wholly behind the unscaled number's last one.
+// foldRest takes the digits that lie partly or wholly after the unscaled number's last one.
 func (x *wide) foldRest(n *pgtext.Numeric, i, exp int) error {
 	if i < n.Len() && exp > -4 {
 		unit := int(pow10[-exp]) //nolint:gosec // at most 1000

@@ -12,7 +12,8 @@ import (
 // IDs are the registry's ids of a table's three schemas.
 type IDs struct{ Key, Value, Control int }
 
-// encoder is one relation's compiled encoder. Each record is its key's frame and payload, its value's frame and envelope.
+// encoder is one relation's compiled encoder. Each record is its key's frame and payload, its value's frame and
+// envelope.
 type encoder struct {
 	table       string // schema.table, for errors
 	oid         uint32
@@ -36,7 +37,8 @@ type encoder struct {
 var _ cdc.TableEncoder = (*encoder)(nil)
 
 // NewEncoder compiles the encoder of a relation: t is its table after the policies, ids are those of KeySchema(t),
-// EnvelopeSchema(t) and ControlSchema(topic). reread may be nil if no update will need it; one that does is then an error.
+// EnvelopeSchema(t) and ControlSchema(topic). reread may be nil if no update will need it; one that does is then an
+// error.
 func NewEncoder(rel *schemas.Relation, t *schemas.Table, topic *cdc.Topic, ids IDs, reread cdc.Rereader) (cdc.TableEncoder, error) {
 	e := &encoder{
 		table: rel.FullName(), oid: rel.OID, width: len(rel.Columns), topic: topic, reread: reread,

@@ -10,8 +10,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// TestCompatibilityLevels: which changes of a table a registry takes at which level of a subject, so that the table can be copied again.
-// Whatever it does not take needs NONE.
+// TestCompatibilityLevels: which changes of a table a registry takes at which level of a subject, so that the table can
+// be copied again. Whatever it does not take needs NONE.
 func TestCompatibilityLevels(t *testing.T) {
 	id, v := col("id", schemas.KindInt4), col("v", schemas.KindInt4)
 	before := relation(cdc.IdentityDefault, 1, id, v)

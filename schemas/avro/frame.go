@@ -1,8 +1,9 @@
 package avro
 
 import (
-	"dirtbike/cdc"
 	"encoding/binary"
+
+	"dirtbike/cdc"
 )
 
 // frameSize is the length of the Confluent header: a zero byte and the schema id.

@@ -10,8 +10,8 @@ import (
 	"dirtbike/schemas/pgtext"
 )
 
-// FuzzValue: whatever bytes come as a value, in text or binary form, as a column or a key, nothing panics, a refused row
-// leaves the chunk as it was, and a taken one is read back by the reader and by hamba's skipping rules.
+// FuzzValue: whatever bytes come as a value, in text or binary form, as a column or a key, nothing panics, a refused
+// row leaves the chunk as it was, and a taken one is read back by the reader and by hamba's skipping rules.
 func FuzzValue(f *testing.F) {
 	golden := goldenValues(f)
 	for i, v := range golden {
@@ -57,7 +57,8 @@ func try(t *testing.T, b *bench, row cdc.Tuple) {
 	}
 }
 
-// FuzzParseTable: whatever text comes as a value schema, nothing panics, and a table that is read from it can be written and read again.
+// FuzzParseTable: whatever text comes as a value schema, nothing panics, and a table that is read from it can be
+// written and read again.
 func FuzzParseTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		table, err := ParseTable(text)

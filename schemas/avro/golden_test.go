@@ -62,7 +62,8 @@ func goldenValues(t testing.TB) (out []goldenValue) {
 	return out
 }
 
-// TestGoldenValues: both forms of every value give the same bytes, and hamba reads back the value that Postgres' text says.
+// TestGoldenValues: both forms of every value give the same bytes, and hamba reads back the value that Postgres' text
+// says.
 func TestGoldenValues(t *testing.T) {
 	for _, v := range goldenValues(t) {
 		b := newBench(t, relation(cdc.IdentityDefault, 1, col("id", schemas.KindInt4), schemas.Column{Name: "v", Type: v.typ}), nil, nil)
@@ -108,8 +109,8 @@ func canonical(v any) any {
 	return v
 }
 
-// expect says what canonical gives for a value, independently of the encoder: numbers by the standard library from the text,
-// dates from the server's integers. exact is false for what Avro cannot hold.
+// expect says what canonical gives for a value, independently of the encoder: numbers by the standard library from the
+// text, dates from the server's integers. exact is false for what Avro cannot hold.
 func expect(t *testing.T, typ *schemas.Type, s string, b []byte) (want any, exact bool) {
 	t.Helper()
 	switch typ.Kind {
@@ -177,8 +178,8 @@ func expectArray(t *testing.T, elem *schemas.Type, s string, b []byte) (any, boo
 	return out, true
 }
 
-// TestGoldenKeys: both forms of a key value give the same key, different values different ones, and dates and timestamps are
-// Postgres' own integers.
+// TestGoldenKeys: both forms of a key value give the same key, different values different ones, and dates and
+// timestamps are Postgres' own integers.
 func TestGoldenKeys(t *testing.T) {
 	seen := map[string]string{}
 	for _, v := range goldenValues(t) {

@@ -8,12 +8,13 @@ import (
 	"dirtbike/cdc"
 )
 
-// A record consists of its image and its seal. The image is what depends on the row alone: the key, before and after, and the lists,
-// all with the policies applied. The seal is what is known once the transaction has committed: source, op and the time of encoding,
-// which the envelope has between the rows and the lists.
+// A record consists of its image and its seal. The image is what depends on the row alone: the key, before and after,
+// and the lists, all with the policies applied. The seal is what is known once the transaction has committed: source,
+// op and the time of encoding, which the envelope has between the rows and the lists.
 //
-// Insert, Update, Delete and Read put image and seal straight into the chunk. Image keeps the images of a change for later, one after
-// another; each is a head (op, whether it takes the second ordinal, the lengths of key, rows and lists) and these three.
+// Insert, Update, Delete and Read put image and seal straight into the chunk. Image keeps the images of a change for
+// later, one after another; each is a head (op, whether it takes the second ordinal, the lengths of key, rows and
+// lists) and these three.
 
 // record is one row record to be put out.
 type record struct {

@@ -13,9 +13,9 @@ import (
 	"dirtbike/schemas"
 )
 
-// TestSealedLaterIsEncodedAtOnce: for random changes of rows with every kind of column, under policies, with whole, keyed and no old rows
-// and with values left out, sealing images later, in any company, gives exactly the records that encoding at once gives; and what one
-// way refuses the other refuses, too.
+// TestSealedLaterIsEncodedAtOnce: for random changes of rows with every kind of column, under policies, with whole,
+// keyed and no old rows and with values left out, sealing images later, in any company, gives exactly the records that
+// encoding at once gives; and what one way refuses the other refuses, too.
 func TestSealedLaterIsEncodedAtOnce(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -98,8 +98,8 @@ func metaAt(i int) *cdc.Meta {
 	return m
 }
 
-// randomRows makes relations and changes from the golden values. It is also the table that is read again: a value is there, or the row is
-// gone, by the first byte of the key.
+// randomRows makes relations and changes from the golden values. It is also the table that is read again: a value is
+// there, or the row is gone, by the first byte of the key.
 type randomRows struct {
 	*rand.Rand
 	golden []goldenValue

@@ -1,6 +1,6 @@
 package avro
 
-// lists collects what stands in an envelope behind its rows.
+// lists collects what follows source, op and ts_us in an envelope.
 type lists struct {
 	unchanged, reread []int // indices into the encoder's columns
 	gone              bool

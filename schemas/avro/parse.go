@@ -13,8 +13,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// ParseTable reads the table back from its registered value schema alone. Source, Transform, and the OIDs and typmods of
-// types are not part of the contract and stay unset.
+// ParseTable reads the table back from its registered value schema alone. Source, Transform, and the OIDs and typmods
+// of types are not part of the contract and stay unset.
 func ParseTable(envelopeSchema string) (*schemas.Table, error) {
 	t, err := parseTable(envelopeSchema)
 	if err != nil {

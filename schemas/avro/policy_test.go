@@ -100,7 +100,8 @@ type plain struct{ upper }
 
 func (plain) Apply(dst, text []byte) ([]byte, error) { return append(dst, text...), nil }
 
-// TestInexactKeysAndBefore: a date key is Postgres' integer in the key and null in the row; an update tells whose text is whose.
+// TestInexactKeysAndBefore: a date key is Postgres' integer in the key and null in the row; an update says whose text
+// is whose.
 func TestInexactKeysAndBefore(t *testing.T) {
 	rel := relation(cdc.IdentityFull, 1, col("day", schemas.KindDate), col("until", schemas.KindTimestamp))
 	b := newBench(t, rel, nil, nil)

@@ -112,7 +112,8 @@ const (
 	branchValue = 2
 )
 
-// Skipper compiles a function that skips one value of the type and returns the rest. With nullable the value is a union [null, T].
+// Skipper compiles a function that skips one value of the type and returns the rest. With nullable the value is a union
+// [null, T].
 func Skipper(t schemas.Type, nullable bool) func(b []byte) (rest []byte, err error) {
 	skip := skipper(&t)
 	if !nullable {
@@ -184,7 +185,8 @@ func arraySkipper(elem func(b []byte) ([]byte, error)) func(b []byte) ([]byte, e
 	}
 }
 
-// readBlock reads the head of an array's or map's block: the number of items, 0 at the end. Each item takes a byte at least.
+// readBlock reads the head of an array's or map's block: the number of items, 0 at the end. Each item takes a byte at
+// least.
 func readBlock(b []byte) (n int64, rest []byte, err error) {
 	n, b, err = ReadLong(b)
 	if err != nil {

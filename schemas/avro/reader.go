@@ -8,14 +8,14 @@ import (
 	"dirtbike/schemas"
 )
 
-// Envelope is one record's value, taken apart. Its slices alias the payload it was read from, and are reused by the next read
-// into the same Envelope.
+// Envelope is one record's value, taken apart. Its slices alias the payload it was read from, and are reused by the
+// next read into the same Envelope.
 type Envelope struct {
-	// Before and After are the Avro bytes of the Value record, nil if null: one field per column of the table, in order, each a
-	// plain T or a union [null, T] as Nullable says.
+	// Before and After are the Avro bytes of the Value record, nil if null: one field per column of the table, in
+	// order, each a plain T or a union [null, T] as Nullable says.
 	Before, After []byte
-	// Meta as it was written. Position is the record's own: for `u` and the second half of a key change the second of the
-	// two that an UPDATE takes.
+	// Meta as it was written. Position is the record's own: for `u` and the second half of a key change the second of
+	// the two that an UPDATE takes.
 	Meta cdc.Meta
 	// Snapshot says that the row was read by a snapshot, not from the stream.
 	Snapshot bool
@@ -24,8 +24,8 @@ type Envelope struct {
 	Unchanged, Reread []int
 	// Gone says that the row was gone when `unchanged` columns were re-read; the record is to be skipped.
 	Gone bool
-	// Inexact lists the columns of After (of Before, if After is nil) that are null because Avro cannot hold their value;
-	// BeforeInexact those of Before when both are there.
+	// Inexact lists the columns of After (of Before, if After is nil) that are null because Avro cannot hold their
+	// value; BeforeInexact those of Before when both are there.
 	Inexact, BeforeInexact []InexactValue
 }
 
@@ -68,8 +68,8 @@ type Fields interface {
 // Envelope reads a payload (without the Confluent header) into e. It allocates nothing once e's slices have grown.
 // The payload must be exactly one envelope. On an error e's content is undefined.
 //
-// after, if it is not nil, takes the fields of the row after. What the record is, and which columns are unchanged or inexact, comes
-// behind it: after must be able to take them back.
+// after, if it is not nil, takes the fields of the row after. What the record is, and which columns are unchanged or
+// inexact, comes after it: after must be able to take them back.
 func (r *Reader) Envelope(payload []byte, e *Envelope, after Fields) error {
 	b := payload
 	var err error
@@ -122,7 +122,7 @@ func (r *Reader) skipFields(b []byte) (rest []byte, err error) {
 func readSource(b []byte, e *Envelope) (rest []byte, err error) {
 	var longs [8]int64
 	for i := range longs {
-		if i == 6 { // snapshot stands between ts_us and generation
+		if i == 6 { // snapshot is between ts_us and generation
 			if e.Snapshot, b, err = ReadBool(b); err != nil {
 				return nil, err
 			}
@@ -144,7 +144,7 @@ func readSource(b []byte, e *Envelope) (rest []byte, err error) {
 	return b, nil
 }
 
-// tail reads everything behind `source`.
+// tail reads everything after `source`.
 func (r *Reader) tail(b []byte, e *Envelope) (rest []byte, err error) {
 	op, b, err := ReadBytes(b)
 	if err != nil {

@@ -2,8 +2,8 @@ package avro
 
 import "dirtbike/cdc"
 
-// addRecord makes the bytes of a record one of the chunk, with a tombstone after a delete if the topic is compacted. Its key begins at
-// key, its value at value, and dst ends with it.
+// addRecord makes the bytes of a record one of the chunk, with a tombstone after a delete if the topic is compacted.
+// Its key begins at key, its value at value, and dst ends with it.
 func (e *encoder) addRecord(c *cdc.Chunk, dst []byte, key, value int, op cdc.Op, position cdc.Position) []byte {
 	part := partition(dst[key+frameSize:value], e.topic.Partitions)
 	c.Records = append(c.Records, cdc.Record{Topic: e.topic, Partition: part, Key: key, Value: value, End: len(dst), Position: position})

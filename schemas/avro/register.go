@@ -8,9 +8,12 @@ import (
 	"dirtbike/schemas"
 )
 
-// Compile registers the schemas of a table, which is rel after the policies, and compiles its encoder. reread is as for NewEncoder. An
-// error that wraps cdc.ErrSchema is about this table alone; any other says that the registry did not answer.
-func Compile(ctx context.Context, registry schemas.Registry, rel *schemas.Relation, t *schemas.Table, topic *cdc.Topic, reread cdc.Rereader) (cdc.TableEncoder, error) {
+// Compile registers the schemas of a table, which is rel after the policies, and compiles its encoder. reread is as for
+// NewEncoder. An error that wraps cdc.ErrSchema is about this table alone; any other says that the registry did not
+// answer.
+func Compile(
+	ctx context.Context, registry schemas.Registry, rel *schemas.Relation, t *schemas.Table, topic *cdc.Topic, reread cdc.Rereader,
+) (cdc.TableEncoder, error) {
 	ids, err := register(ctx, registry, t)
 	if err != nil {
 		return nil, err

@@ -118,7 +118,8 @@ type rowOf struct {
 	beside bool
 }
 
-// appendRow appends a Value record. The columns of the key are copied from the record's key, which appendKey wrote just before.
+// appendRow appends a Value record. The columns of the key are copied from the record's key, which appendKey wrote just
+// before.
 func (e *encoder) appendRow(dst []byte, r rowOf) ([]byte, error) {
 	var err error
 	for i := range e.columns {

@@ -66,7 +66,8 @@ type elemProps struct {
 	Scale     int    `json:"scale"`
 }
 
-// EnvelopeSchema gives the Avro schema of the table's values (subject <topic>-value). It carries the whole contract: see ParseTable.
+// EnvelopeSchema gives the Avro schema of the table's values (subject <topic>-value). It carries the whole contract:
+// see ParseTable.
 func EnvelopeSchema(t *schemas.Table) (string, error) {
 	value, err := valueRecord(t)
 	if err != nil {
@@ -75,8 +76,8 @@ func EnvelopeSchema(t *schemas.Table) (string, error) {
 	return render(t.Topic, envelopeRecord(t.Topic, value))
 }
 
-// KeySchema gives the Avro schema of the table's keys (subject <topic>-key): names and types in key order, nothing else, so
-// that it changes only when a new generation is due (rule 9).
+// KeySchema gives the Avro schema of the table's keys (subject <topic>-key): names and types in key order, nothing
+// else, so that it changes only when a new generation is due (rule 9).
 func KeySchema(t *schemas.Table) (string, error) {
 	r := recordJSON{Type: "record", Name: t.Topic + schemas.KeySuffix}
 	if len(t.Key) == 0 {

@@ -59,7 +59,7 @@ func TestEveryKindHasASchema(t *testing.T) {
 	}
 }
 
-// TestParseTable: a table comes back from its schema as it was, but for what is not part of the contract.
+// TestParseTable: a table comes back from its schema as it was, except what is not part of the contract.
 func TestParseTable(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -25,7 +25,8 @@ var toastable = []schemas.Kind{
 	schemas.KindText, schemas.KindBytea, schemas.KindJSON, schemas.KindJSONB, schemas.KindArray, schemas.KindNumericText, schemas.KindOther,
 }
 
-// col makes a column; text and its like are toastable. (Numeric is too in Postgres; these tests' tables keep it inline.)
+// col makes a column; text and its like are toastable. (Numeric is too in Postgres; these tests' tables keep it
+// inline.)
 func col(name string, kind schemas.Kind, opts ...func(*schemas.Column)) schemas.Column {
 	c := schemas.Column{Name: name, Type: schemas.Type{Kind: kind, Name: kind.String()}}
 	c.Toastable = slices.Contains(toastable, kind)

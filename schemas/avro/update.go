@@ -41,7 +41,8 @@ func (e *encoder) update(ctx context.Context, out *output, ch *cdc.RowChange) er
 	return e.put(out, &r)
 }
 
-// putKeyChange writes the two halves. The lists of the create are made after the delete is written, for they are one scratch.
+// putKeyChange writes the two halves. The lists of the create are made after the delete is written, for they are one
+// scratch.
 func (e *encoder) putKeyChange(ctx context.Context, out *output, ch *cdc.RowChange, row cdc.Tuple) error {
 	missing := e.lists.unchanged
 	e.lists.unchanged = nil
@@ -68,8 +69,8 @@ func deletion(ch *cdc.RowChange) *record {
 	return r
 }
 
-// fill resolves unchanged values of the new row from the old one as far as that has them, and lists the carried columns that
-// stay unresolved. The row it returns is valid until the next change.
+// fill resolves unchanged values of the new row from the old one as far as that has them, and lists the carried columns
+// that stay unresolved. The row it returns is valid until the next change.
 func (e *encoder) fill(kind cdc.OldKind, old, row cdc.Tuple) (cdc.Tuple, error) {
 	if !anyUnchanged(row) {
 		return row, nil

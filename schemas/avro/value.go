@@ -8,8 +8,8 @@ import (
 	"dirtbike/schemas/pgtext"
 )
 
-// appender appends the Avro form of one non-null value to dst. src is the value in text or in binary form. What it returns
-// with an error is not to be used. Appenders of arrays hold scratch memory: each encoder compiles its own.
+// appender appends the Avro form of one non-null value to dst. src is the value in text or in binary form. What it
+// returns with an error is not to be used. Appenders of arrays hold scratch memory: each encoder compiles its own.
 type appender func(dst, src []byte) ([]byte, error)
 
 // The reasons for which a value cannot be carried. They name no value.
@@ -19,7 +19,7 @@ var (
 	errMalformed = pgtext.ErrMalformed
 	errRange     = errors.New("number out of its type's range")
 	errPrecision = errors.New("number has more digits than its declared precision")
-	errScale     = errors.New("number has more digits behind the point than its declared scale")
+	errScale     = errors.New("number has more digits after the decimal point than its declared scale")
 	errNoBinary  = errors.New("its type's binary form is not decoded here")
 )
 

@@ -92,8 +92,8 @@ func appendTwo(dst []byte, n int64) []byte {
 	return append(dst, byte('0'+n/10), byte('0'+n%10)) //nolint:gosec // two digits
 }
 
-// civil turns days since 1970-01-01 into the proleptic Gregorian date; year 0 is 1 BC. The calendar is cut into eras of 400
-// years that begin on 1 March, so that the leap day comes last.
+// civil turns days since 1970-01-01 into the proleptic Gregorian date; year 0 is 1 BC. The calendar is cut into eras of
+// 400 years that begin on 1 March, so that the leap day comes last.
 func civil(days int64) (year, month, day int64) {
 	days += 719_468
 	era := floorDiv(days, 146_097)

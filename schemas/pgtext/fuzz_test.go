@@ -47,7 +47,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzTextArray: no text makes the walk panic, as many elements come as were counted, and written as array_out does they come back.
+// FuzzTextArray: no text makes the walk panic, as many elements come as were counted, and written as array_out does
+// they come back.
 func FuzzTextArray(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		elements, nulls, err := walk(t, text)

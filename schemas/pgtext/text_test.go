@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "record the golden again from a real Postgres")
 
-// golden holds the samples' values as a Postgres gives them, so that other packages' tests need no server: per line the kind,
-// the element's kind, the SQL type, the text and the binary form.
+// golden holds the samples' values as a Postgres gives them, so that other packages' tests need no server: per line the
+// kind, the element's kind, the SQL type, the text and the binary form.
 const golden = "testdata/values.golden"
 
 // TestServerValues compares with a living server, and the server with the golden.

@@ -1,7 +1,7 @@
 package pgtext
 
-// TextArray walks a one-dimensional array in the text that array_out writes: {1,NULL,"a \"b\""}. The zero value is ready for Open, and can be
-// opened again. It allocates nothing once it has grown.
+// TextArray walks a one-dimensional array in the text that array_out writes: {1,NULL,"a \"b\""}. The zero value is
+// ready for Open, and can be opened again. It allocates nothing once it has grown.
 type TextArray struct {
 	// rest begins with an element while more is set.
 	rest    []byte
@@ -9,8 +9,8 @@ type TextArray struct {
 	scratch []byte // an element without its quotes and backslashes
 }
 
-// Open begins with another text, which must not change while it is walked. flat is false for an array of more than one dimension or with
-// bounds in front ([0:1]=), which is not walked.
+// Open begins with another text, which must not change while it is walked. flat is false for an array of more than one
+// dimension or with bounds in front ([0:1]=), which is not walked.
 func (a *TextArray) Open(text []byte) (flat bool, err error) {
 	n := len(text)
 	if n > 0 && text[0] == '[' {
@@ -46,7 +46,8 @@ func (a *TextArray) Len() (int, error) {
 	return n, nil
 }
 
-// Next gives the next element; ok is false after the last one. elem aliases the text or memory of a, and is valid until the next call.
+// Next gives the next element; ok is false after the last one. elem aliases the text or memory of a, and is valid until
+// the next call.
 func (a *TextArray) Next() (elem []byte, null, ok bool, err error) {
 	if !a.more {
 		return nil, false, false, nil

@@ -17,7 +17,8 @@ import (
 type TableError struct {
 	// Table is "schema.table".
 	Table string
-	// BlocksStart says that a table which is captured already may go on; without it the table cannot be captured at all.
+	// BlocksStart says that a table which is captured already may go on; without it the table cannot be captured at
+	// all.
 	BlocksStart bool
 	// Err names the place in the config and what to do.
 	Err error
@@ -105,8 +106,8 @@ func (f *findings) concern(captured []*entry) {
 	}
 }
 
-// capturable says why the table cannot be captured exactly, and gives it the key that the config names, if it does; err means that
-// the catalog could not be read.
+// capturable says why the table cannot be captured exactly, and gives it the key that the config names, if it does; err
+// means that the catalog could not be read.
 func (t *Tables) capturable(ctx context.Context, conn *pgx.Conn, e *entry) (why *cdc.Problem, err error) {
 	if named, ok := t.options.Keys[e.rel.FullName()]; ok {
 		if why, err = namedKey(ctx, conn, e, named); why != nil || err != nil {
@@ -133,8 +134,8 @@ func refusal(e *entry) *cdc.Problem {
 	return e.notKey
 }
 
-// namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused. err means that
-// the catalog could not be read.
+// namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused. err
+// means that the catalog could not be read.
 func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why *cdc.Problem, err error) {
 	if len(e.rel.Key) == 0 {
 		return keyFromConfig(ctx, conn, e, named)
@@ -164,7 +165,8 @@ func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string
 	}
 	table := e.rel.FullName()
 	if !backed {
-		return cdc.Failed("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it", strings.Join(named, ", "), table).
+		return cdc.Failed("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it",
+			strings.Join(named, ", "), table).
 			Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", e.rel.SQLName(), sqlNames(named)), nil
 	}
 	if e.rel.Identity != cdc.IdentityFull {

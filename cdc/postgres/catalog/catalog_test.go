@@ -122,9 +122,9 @@ func TestKeys(t *testing.T) {
 			{"using index", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b); ALTER TABLE t REPLICA IDENTITY USING INDEX i", nil, "b", ""},
 			{"index dropped", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL); CREATE UNIQUE INDEX i ON t (b); ALTER TABLE t REPLICA IDENTITY USING INDEX i; DROP INDEX i", nil, "", "names an index that is gone"},
 			{"nothing", "CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING", nil, "", "is NOTHING"},
-			{"no key", "CREATE TABLE t (a int)", nil, "", "give public.t a primary key"},
+			{"no key", "CREATE TABLE t (a int)", nil, "", "it has no primary key"},
 			{"deferrable", "CREATE TABLE t (a int PRIMARY KEY DEFERRABLE)", nil, "", "DEFERRABLE"},
-			{"unlogged", "CREATE UNLOGGED TABLE t (a int PRIMARY KEY)", nil, "", "SET LOGGED"},
+			{"unlogged", "CREATE UNLOGGED TABLE t (a int PRIMARY KEY)", nil, "", "UNLOGGED"},
 			{"partitioned", "CREATE TABLE t (a int PRIMARY KEY) PARTITION BY RANGE (a)", nil, "", "partitioned"},
 			{"generated", "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) STORED PRIMARY KEY)", nil, "", "generated column"},
 			{"float", "CREATE TABLE t (a float8 PRIMARY KEY)", nil, "", "different encodings"},
@@ -136,7 +136,7 @@ func TestKeys(t *testing.T) {
 			{"named, partial", "CREATE TABLE t (a int NOT NULL); CREATE UNIQUE INDEX ON t (a) WHERE a > 5; ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
 			{"named, expression", "CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX ON t (a, (b + 1)); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
 			{"named, deferrable", "CREATE TABLE t (a int NOT NULL UNIQUE DEFERRABLE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
-			{"named, no identity", "CREATE TABLE t (a int NOT NULL UNIQUE)", []string{"a"}, "", "REPLICA IDENTITY FULL"},
+			{"named, no identity", "CREATE TABLE t (a int NOT NULL UNIQUE)", []string{"a"}, "", "no key with its deletes"},
 			{"named, column is missing", "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"x"}, "", "no unique, non-deferrable, NOT NULL index"},
 			{"named beside a primary key", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE)", []string{"b"}, "", "whose key is (a)"},
 			{"named like the primary key", "CREATE TABLE t (a int PRIMARY KEY)", []string{"a"}, "a", ""},
@@ -184,7 +184,7 @@ type checks struct {
 
 func (c checks) Check([]*schemas.Relation) error { return c.says }
 
-// TestList: each table that cannot be captured says so itself, what is said of names that match nothing stands apart.
+// TestList: each table that cannot be captured says so itself, and names that match nothing are listed apart.
 func TestList(t *testing.T) {
 	d := newDatabase(t, "18")
 	d.fresh(t, "CREATE TABLE a (x int)", "CREATE TABLE b (x int PRIMARY KEY)", "CREATE TABLE c (x int PRIMARY KEY)", `CREATE TABLE s_d (x int PRIMARY KEY)`,
@@ -262,7 +262,8 @@ func TestListErrors(t *testing.T) {
 	}
 }
 
-// TestLabels: a renamed label is seen however deep the enum lies beneath the column's type, an added one is not taken for a change.
+// TestLabels: a renamed label is seen however deep the enum lies beneath the column's type, an added one is not taken
+// for a change.
 func TestLabels(t *testing.T) {
 	onEach(t, func(t *testing.T, d *database) {
 		for column, sql := range map[string]string{
@@ -291,11 +292,11 @@ func TestNamedKeyLost(t *testing.T) {
 			{"DROP INDEX i", "no unique, non-deferrable, NOT NULL index", "CREATE UNIQUE INDEX ON public.t (b, a), and SET NOT NULL; then " + again},
 			{"ALTER TABLE t ALTER b DROP NOT NULL", "no unique, non-deferrable, NOT NULL index", "CREATE UNIQUE INDEX ON public.t (b, a), and SET NOT NULL; then " + again},
 			{"ALTER TABLE t ADD PRIMARY KEY (id)", "whose key is (id)", "leave it out of source.keys; then " + again},
-			{"ALTER TABLE t REPLICA IDENTITY DEFAULT", "replica identity has changed", again},
+			{"ALTER TABLE t REPLICA IDENTITY DEFAULT", "replica identity has changed", "ALTER TABLE public.t REPLICA IDENTITY FULL, or USING INDEX; then " + again},
 			{"DROP INDEX i; CREATE UNIQUE INDEX j ON t (b, a)", "", ""},
 			{"CREATE INDEX ON t (id)", "", ""},
 			{"DROP TABLE t", "the table was dropped; its view stays as it was", "restart capture, which then leaves it out"},
-			{"DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY)", "the table was dropped and made again", "leave it out of source.keys; then " + again},
+			{"DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY)", "the table was dropped and made again", again},
 		} {
 			d.fresh(t, "CREATE TABLE t (id int, a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX i ON t (a, b); ALTER TABLE t REPLICA IDENTITY FULL")
 			tables := d.tables(Options{Keys: map[string][]string{"public.t": {"b", "a"}}})

@@ -1,2 +1,3 @@
-// Package catalog reads Postgres' catalog into schemas.Relation, decides which tables are captured, and compiles their encoders.
+// Package catalog reads Postgres' catalog into schemas.Relation, decides which tables are captured, and compiles their
+// encoders.
 package catalog

@@ -51,8 +51,8 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	return out, nil
 }
 
-// wayBack adds to a reason how the table is captured again, after what must be fixed first. e is what the table is now, nil if it
-// is gone.
+// wayBack adds to a reason how the table is captured again, after what must be fixed first. e is what the table is now,
+// nil if it is gone.
 func (t *Tables) wayBack(table string, why *cdc.Problem, e *entry) error {
 	if still := t.unfit(table, e); still != nil && len(why.Remedies()) == 0 {
 		why = cdc.Failed("%s; as it is now it cannot be copied", why.What).Because(still)

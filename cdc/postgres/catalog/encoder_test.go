@@ -149,8 +149,8 @@ func TestReread(t *testing.T) {
 	require.NotErrorIs(t, err, cdc.ErrUnreachable, "asking again would not help")
 }
 
-// TestKeyTypeLost: where a key column has come to a type that no key can have, the way out begins with what must change first, since the
-// table would not be copied again as it is.
+// TestKeyTypeLost: where a key column has come to a type that no key can have, the way out begins with what must change
+// first, since the table would not be copied again as it is.
 func TestKeyTypeLost(t *testing.T) {
 	d := newDatabase(t, "18")
 	const again = "dirtbike resnapshot public.t"

@@ -10,11 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ListCaptured reads the tables that the config names, for verbs that read while a capture runs (wait, verify): a table that can no longer
-// be captured exactly is in refused, by "schema.table", with why and what to do; the others are not affected by it. Selection.Check is not
-// asked, since a table may have gone since the names were right. An error means that Postgres could not be asked, or that no table is named
-// (cdc.ErrRefused).
-func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) (relations []*schemas.Relation, refused map[string]string, err error) {
+// ListCaptured reads the tables that the config names, for verbs that read while a capture runs (wait, verify): a table
+// that can no longer be captured exactly is in refused, by "schema.table", with why and what to do; the others are not
+// affected by it. Selection.Check is not asked, since a table may have gone since the names were right. An error means
+// that Postgres could not be asked, or that no table is named (cdc.ErrRefused).
+func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) (
+	relations []*schemas.Relation, refused map[string]string, err error,
+) {
 	all, database, err := readDatabase(ctx, conn)
 	if err != nil {
 		return nil, nil, err
@@ -46,8 +48,8 @@ func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[s
 	return relations, refused, nil
 }
 
-// All reads every table of the database, by OID, whether it can be captured or not. Their keys are those of the moment, and empty where
-// there is none that identifies a row; those of source.keys are not among them.
+// All reads every table of the database, by OID, whether it can be captured or not. Their keys are those of the moment,
+// and empty where there is none that identifies a row; those of source.keys are not among them.
 func All(ctx context.Context, conn *pgx.Conn) (map[uint32]*schemas.Relation, error) {
 	all, _, err := readDatabase(ctx, conn)
 	if err != nil {

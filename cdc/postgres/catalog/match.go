@@ -31,8 +31,8 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 	return cdc.Failed("the table changed while captured: %s", why).Fix("%s", again)
 }
 
-// keyRefusal says which column of the key has come to a type that no key can have; "" if none has, or if a Relation message does not
-// tell: of types that are not Postgres' own it has but a number.
+// keyRefusal says which column of the key has come to a type that no key can have; "" if none has, or if a Relation
+// message does not tell: of types that are not Postgres' own it has but a number.
 func keyRefusal(rel *schemas.Relation, w *cdc.WireRelation) string {
 	types := pgtype.NewMap()
 	for _, key := range keyNames(rel) {
@@ -82,8 +82,8 @@ func difference(rel *schemas.Relation, w *cdc.WireRelation) string {
 	return ""
 }
 
-// columnDifferences names the columns that came, went, or are of another type; a Relation message numbers none, so that they are told
-// apart by their names. None means that both sides have the same names, though perhaps in another order.
+// columnDifferences names the columns that came, went, or are of another type; a Relation message numbers none, so that
+// they are matched by their names. None means that both sides have the same names, though perhaps in another order.
 func columnDifferences(rel *schemas.Relation, w *cdc.WireRelation) (changes []string) {
 	now, was := map[string]*cdc.WireColumn{}, map[string]bool{}
 	for i := range w.Columns {

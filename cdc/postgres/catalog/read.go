@@ -25,8 +25,8 @@ type entry struct {
 	labels []string
 }
 
-// tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks for:
-// under REPLICA IDENTITY USING INDEX that index, otherwise the primary key.
+// tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks
+// for: under REPLICA IDENTITY USING INDEX that index, otherwise the primary key.
 const tablesSQL = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
        greatest(c.reltuples, 0)::bigint,
@@ -40,8 +40,8 @@ LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname, c.relname`
 
-// columnsSQL lists the columns that pgoutput sends (stored generated columns are not in the stream, rule 20), with domains
-// resolved to their base type and arrays to their element.
+// columnsSQL lists the columns that pgoutput sends (stored generated columns are not in the stream, rule 20), with
+// domains resolved to their base type and arrays to their element.
 const columnsSQL = `
 WITH RECURSIVE base AS (
   SELECT t.oid AS declared, t.oid AS base, -1 AS mod, t.typtype, t.typbasetype, t.typtypmod FROM pg_type t
@@ -51,7 +51,9 @@ WITH RECURSIVE base AS (
 SELECT a.attrelid, a.attname::text, a.attnum, a.attnotnull OR dt.typnotnull, a.attstorage::text,
        a.atttypid, bt.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END, format_type(a.atttypid, a.atttypmod),
        bt.typname::text, bt.typtype::text, bt.typnamespace = 'pg_catalog'::regnamespace,
-       coalesce(et.oid, 0), coalesce(et.typname, '')::text, coalesce(format_type(et.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END), ''), coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
+       coalesce(et.oid, 0), coalesce(et.typname, '')::text,
+       coalesce(format_type(et.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END), ''),
+       coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
 FROM pg_attribute a
 JOIN pg_type dt ON dt.oid = a.atttypid
 JOIN base b ON b.declared = a.atttypid AND b.typtype <> 'd'
@@ -195,9 +197,9 @@ func unusableKey(rel *schemas.Relation, k indexKey) *cdc.Problem {
 	return nil
 }
 
-// labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of arrays, in
-// composites and in ranges, however deep; and the attributes of such composites, all of one in one line, so that one that is added
-// is a change.
+// labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of
+// arrays, in composites and in ranges, however deep; and the attributes of such composites, all of one in one line, so
+// that one that is added is a change.
 const labelsSQL = `
 WITH RECURSIVE part (relation, type) AS (
   SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped

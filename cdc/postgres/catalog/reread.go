@@ -90,8 +90,8 @@ func (t *Tables) rereadOnce(ctx context.Context, q statement, xid uint32) ([][]b
 	return fields[2:], nil
 }
 
-// visible reports whether a snapshot, in pg_snapshot's text form "xmin:xmax:xip,xip,…" of 64-bit ids, sees a transaction by its
-// 32-bit id, which is taken to lie within two thousand million ids of the snapshot's end.
+// visible reports whether a snapshot, in pg_snapshot's text form "xmin:xmax:xip,xip,…" of 64-bit ids, sees a
+// transaction by its 32-bit id, which is taken to lie within two thousand million ids of the snapshot's end.
 func visible(snapshot string, xid uint32) (bool, error) {
 	if xid == 0 {
 		return true, nil
@@ -122,9 +122,9 @@ func visible(snapshot string, xid uint32) (bool, error) {
 	return true, nil
 }
 
-// rereadError blames the table for what asking again would not mend: a missing right, a column that is gone (class 42), a key that
-// cannot be read (class 22), or a lock that somebody holds for longer than all other tables can wait. The server's error is not
-// passed on: it may quote the key, which is the plain value of a column that may be hashed.
+// rereadError blames the table for what asking again would not change: a missing right, a column that is gone (class
+// 42), a key that cannot be read (class 22), or a lock that somebody holds for longer than all other tables can wait.
+// The server's error is not passed on: it may quote the key, which is the plain value of a column that may be hashed.
 func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	var pg *pgconn.PgError
 	problem, full := cdc.Failed("re-read columns of %s that an update left out", rel.FullName()), "ALTER TABLE "+rel.SQLName()+" REPLICA IDENTITY FULL"
@@ -158,9 +158,9 @@ type statement struct {
 	formats []int16
 }
 
-// rereadQuery selects columns by the key, whose values go in the form in which they came; in front stand the statement's own
-// snapshot and whether there is such a row. The result comes in the protocol's text form, which is the output function's; a cast
-// to text would not always be (char(n), inet).
+// rereadQuery selects columns by the key, whose values go in the form in which they came; in front stand the
+// statement's own snapshot and whether there is such a row. The result comes in the protocol's text form, which is the
+// output function's; a cast to text would not always be (char(n), inet).
 func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement {
 	names := make([]string, len(columns))
 	for i, c := range columns {

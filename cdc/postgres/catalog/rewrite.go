@@ -9,14 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ALTER TABLE … ALTER COLUMN … TYPE the_same USING … gives rows other values, sends no event, and leaves names and types as they were.
-// What it cannot leave is its trace in the catalog: in one transaction the table gets another file and the column another
-// description. Each alone is harmless: VACUUM FULL, CLUSTER, TRUNCATE and SET LOGGED change the file; SET DEFAULT, SET STATISTICS,
-// SET NOT NULL and GRANT on columns change the description.
+// ALTER TABLE … ALTER COLUMN … TYPE the_same USING … gives rows other values, sends no event, and leaves names and
+// types as they were. What it cannot leave is its trace in the catalog: in one transaction the table gets another file
+// and the column another description. Each alone is harmless: VACUUM FULL, CLUSTER, TRUNCATE and SET LOGGED change the
+// file; SET DEFAULT, SET STATISTICS, SET NOT NULL and GRANT on columns change the description.
 //
-// Taken for a rewrite although it was none, which is the safe side: one of each kind between two looks (the first look comes behind
-// the first copy); and VACUUM FULL of a table with a column that was added with a default, which since then was dropped.
-// Not seen: what happens while no capture runs, or between its last look and its end, for the trace is kept in memory only.
+// Taken for a rewrite although it was none, which is the safe side: one of each kind between two looks (the first look
+// comes after the first copy); and VACUUM FULL of a table with a column that was added with a default, which since
+// then was dropped. Not seen: what happens while no capture runs, or between its last look and its end, for the trace
+// is kept in memory only.
 
 // trace is what a rewrite by ALTER TABLE changes both parts of.
 type trace struct {
@@ -28,9 +29,9 @@ type trace struct {
 // rewritten reports whether a rewrite lies between the two looks.
 func (t trace) rewritten(now trace) bool { return t.file != now.file && t.columns != now.columns }
 
-// tracesSQL must be one statement: both parts of a trace are of one snapshot. A column with a default counts by that default's OID,
-// which ALTER COLUMN TYPE always makes anew; the others by their row's xmin. (VACUUM FULL writes the row of a column that was added
-// with a default, since from then on each row holds the value itself.)
+// tracesSQL must be one statement: both parts of a trace are of one snapshot. A column with a default counts by that
+// default's OID, which ALTER COLUMN TYPE always replaces; the others by their row's xmin. (VACUUM FULL writes the row
+// of a column that was added with a default, since from then on each row holds the value itself.)
 const tracesSQL = `
 SELECT c.oid, c.relfilenode, 
        encode(sha256(convert_to(string_agg(format('%s %s %s', a.attnum, d.oid, CASE WHEN d.oid IS NULL THEN a.xmin END), ',' ORDER BY a.attnum), 'UTF8')), 'hex')

@@ -1,11 +1,12 @@
 package catalog
 
 import (
-	"dirtbike/cdc"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // TestRewrites: a rewrite that keeps names and types is seen, what leaves the rows alone is not taken for one.
@@ -65,7 +66,8 @@ func TestRewrites(t *testing.T) {
 	})
 }
 
-// TestRewriteBetweenLooks: file and description may change one after the other without harm, and what was seen once is not forgotten.
+// TestRewriteBetweenLooks: file and description may change one after the other without harm, and what was seen once is
+// not forgotten.
 func TestRewriteBetweenLooks(t *testing.T) {
 	d := newDatabase(t, "18")
 	d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY, v int)", "INSERT INTO t VALUES (1, 1)")

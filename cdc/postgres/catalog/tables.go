@@ -22,8 +22,9 @@ import (
 type Selection interface {
 	// Match reports whether the config names the table.
 	Match(schema, table string) bool
-	// Check is told every table of the database, captured or not. Each of its errors (one of several has Unwrap() []error) names the
-	// place in the config and the nearest right name; one that concerns a table that is there is a *TableError.
+	// Check gets every table of the database, captured or not. Each of its errors (one of several has Unwrap()
+	// []error) names the place in the config and the nearest right name; one that concerns a table that is there is a
+	// *TableError.
 	Check(all []*schemas.Relation) error
 }
 
@@ -38,8 +39,8 @@ type Options struct {
 	Registry   schemas.Registry
 	// Keys names the key columns of tables without a primary key, by "schema.table" (source.keys).
 	Keys map[string][]string
-	// RereadPatience is how long a re-read waits, for a lock or until its transaction can be seen: a commit may wait for a
-	// synchronous standby. Meanwhile no table goes on. 0 means 30 s.
+	// RereadPatience is how long a re-read waits, for a lock or until its transaction can be seen: a commit may wait
+	// for a synchronous standby. Meanwhile no table goes on. 0 means 30 s.
 	RereadPatience time.Duration
 }
 
@@ -129,7 +130,8 @@ func (t *Tables) UnselectedTables() []uint32 {
 	return t.unnamed
 }
 
-// describe says what a table is to the capture loop, or why it cannot be captured; err means that the catalog could not be read.
+// describe says what a table is to the capture loop, or why it cannot be captured; err means that the catalog could not
+// be read.
 func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found findings) (*known, error) {
 	why, err := t.capturable(ctx, conn, e)
 	if err != nil {
@@ -151,7 +153,10 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 }
 
 func refusedTable(e *entry, why error, byConfig bool) *known {
-	return &known{rel: e.rel, cdc: &cdc.Table{OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: why, RefusedByConfig: byConfig}}
+	return &known{rel: e.rel, cdc: &cdc.Table{
+		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
+		Shape: shape(e), Columns: columns(e.rel), Refused: why, RefusedByConfig: byConfig,
+	}}
 }
 
 func (t *Tables) compile(e *entry) (*known, error) {
@@ -186,8 +191,8 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 	return "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)", kinds
 }
 
-// outputText gives the text of a type's output function, as the stream does. A cast to text would not: it writes inet 127.0.0.1 as
-// 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
+// outputText gives the text of a type's output function, as the stream does. A cast to text would not: it writes inet
+// 127.0.0.1 as 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
 func outputText(column string) string {
 	return "CASE WHEN num_nulls(" + column + ") = 0 THEN format('%s', " + column + ") END"
 }
@@ -221,7 +226,8 @@ func keyPrint(t *schemas.Table) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }
 
-// policyPrint fingerprints what is done to columns: those that are kept do not count, so that it changes with the policy alone.
+// policyPrint fingerprints what is done to columns: those that are kept do not count, so that it changes with the
+// policy alone.
 func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
 	policies := make([]string, len(rel.Columns))
 	for i := range policies {
@@ -243,8 +249,8 @@ func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }
 
-// shape fingerprints the columns: a table in which one was added, dropped, renamed or retyped must not go on as if nothing were.
-// The labels of its enums follow, so that a renamed one is seen and an added one does no harm.
+// shape fingerprints the columns: a table in which one was added, dropped, renamed or retyped must not go on as if
+// nothing were. The labels of its enums follow, so that a renamed one is seen and an added one does no harm.
 func shape(e *entry) string {
 	h := sha256.New()
 	for i := range e.rel.Columns {

@@ -26,13 +26,14 @@ timestamptz '2026-01-02 03:04:05.678901Z' + n * interval '1 hour', NULLIF(n, 2):
 	"no_columns":     `SELECT FROM generate_series(1, 3)`,
 }
 
-// golden is one recorded COPY: the chunks as they came, and the rows of the same query as the extended protocol sent them.
+// golden is one recorded COPY: the chunks as they came, and the rows of the same query as the extended protocol sent
+// them.
 type golden struct {
 	chunks [][]byte
 	rows   []string
 }
 
-// TestRecord writes the goldens anew: go test ./cdc/postgres/pgcopy -run TestRecord -record-from postgres://…
+// TestRecord writes the goldens again: go test ./cdc/postgres/pgcopy -run TestRecord -record-from postgres://…
 func TestRecord(t *testing.T) {
 	if *recordFrom == "" {
 		return // The goldens stand in testdata; the other tests fail if one is missing.

@@ -9,7 +9,8 @@ const (
 	signature = "PGCOPY\n\xff\r\n\x00"
 	// headerSize: signature, flags, length of the header extension.
 	headerSize = len(signature) + 4 + 4
-	// criticalFlags change the format (bit 16: OIDs before Postgres 12); the format asks readers to ignore the lower bits.
+	// criticalFlags change the format (bit 16: OIDs before Postgres 12); the format asks readers to ignore the lower
+	// bits.
 	criticalFlags = 0xffff_0000
 	// maxFields is Postgres' limit of columns in a result (MaxTupleAttributeNumber).
 	maxFields = 1664
@@ -29,10 +30,11 @@ const (
 	stageEnd
 )
 
-// Reader takes a COPY apart as its chunks come. The zero value is ready; one Reader reads one COPY. It is for one goroutine.
+// Reader takes a COPY apart as its chunks come. The zero value is ready; one Reader reads one COPY. It is for one
+// goroutine.
 //
-// Chunks may be cut anywhere; Postgres sends one row in each, with the header in front of the first. A chunk of whole rows
-// costs no allocation and no copy; what is left of a row waits in memory for its rest, so memory is bounded by the
+// Chunks may be cut anywhere; Postgres sends one row in each, with the header in front of the first. A chunk of whole
+// rows costs no allocation and no copy; what is left of a row waits in memory for its rest, so memory is bounded by the
 // greatest row.
 type Reader struct {
 	stage stage
@@ -210,7 +212,7 @@ func (r *Reader) split(b []byte, count int) (int, error) {
 	return at, nil
 }
 
-// wrong makes the error for what stands at bytes after the last whole unit.
+// wrong makes the error for what is at so many bytes after the last whole unit.
 func (r *Reader) wrong(at int, want string) error {
 	e := &FormatError{Offset: r.offset + int64(at), Want: want}
 	if r.stage == stageRows || r.stage == stageEnd {

@@ -1,11 +1,12 @@
 package pgoutput
 
 import (
-	"dirtbike/cdc"
 	"encoding/binary"
 	"testing"
 
 	"github.com/jackc/pglogrepl"
+
+	"dirtbike/cdc"
 )
 
 // claim is an insert of 9 binary columns, about 100 bytes of row, like the clinic's claims.

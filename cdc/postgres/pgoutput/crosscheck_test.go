@@ -166,7 +166,7 @@ func compareRelation(t *testing.T, our *Relation, their *pglogrepl.RelationMessa
 	require.Equal(t, want, our)
 }
 
-// columnsOf turns their tuple into ours; testify tells nil from empty, as the callers of this package do.
+// columnsOf turns their tuple into ours; testify distinguishes nil from empty, as the callers of this package do.
 func columnsOf(tuple *pglogrepl.TupleData) cdc.Tuple {
 	columns := cdc.Tuple{}
 	for _, c := range tuple.Columns {

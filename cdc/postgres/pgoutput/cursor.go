@@ -9,9 +9,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// cursor walks over one message. The first failure is kept and empties the rest, so that a run of reads needs one check at
-// the end; what is read after a failure is zero. (Where an offset is needed, it is taken in a statement of its own: Go
-// does not say whether `at, v := c.at, c.u8(…)` reads c.at before the call.)
+// cursor walks over one message. The first failure is kept and empties the rest, so that a run of reads needs one check
+// at the end; what is read after a failure is zero. (Where an offset is needed, it is taken in a statement of its own:
+// Go does not say whether `at, v := c.at, c.u8(…)` reads c.at before the call.)
 type cursor struct {
 	b  []byte
 	at int

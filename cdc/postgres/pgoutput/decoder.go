@@ -9,7 +9,7 @@ import "dirtbike/cdc"
 // the caller may reuse them as soon as it is done with the message.
 type Decoder struct {
 	// Parallel must be set if, and only if, the session runs with streaming 'parallel' (protocol 4): Stream Abort then
-	// carries its LSN and time, which nothing in the message itself tells.
+	// carries its LSN and time, which the message itself does not show.
 	Parallel bool
 
 	begin        Begin

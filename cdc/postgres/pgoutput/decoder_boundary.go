@@ -5,7 +5,7 @@ import "dirtbike/cdc"
 // noFlags are the flags of commits and prepares: the protocol has none.
 const noFlags = 0
 
-// boundary decodes the kinds that open, close or settle a transaction or a segment of one.
+// boundary decodes the kinds that open, close, commit or abort a transaction or a segment of one.
 func (d *Decoder) boundary(kind Kind, c *cursor) Message {
 	switch kind { //nolint:exhaustive // prepared has the rest
 	case KindBegin:

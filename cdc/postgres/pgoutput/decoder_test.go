@@ -2,7 +2,6 @@ package pgoutput
 
 import (
 	"bytes"
-	"dirtbike/cdc"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // TestGoldens decodes every recorded message to exactly the words that stand beside it.
@@ -149,8 +150,8 @@ func TestHugeCountsAllocateNothing(t *testing.T) {
 	require.Less(t, allocated, int64(4096))
 }
 
-// TestTuplesAliasTheInput: values are pieces of the input that cannot be appended into their neighbours, and the decoder
-// lets go of them at the next call.
+// TestTuplesAliasTheInput: values are pieces of the input that cannot be appended into their neighbours, and the
+// decoder lets go of them at the next call.
 func TestTuplesAliasTheInput(t *testing.T) {
 	d := new(Decoder)
 	b := []byte("I\x00\x00\x00\x01N\x00\x03t\x00\x00\x00\x02abt\x00\x00\x00\x00n")

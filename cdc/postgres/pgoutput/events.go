@@ -6,12 +6,13 @@ import (
 	"dirtbike/cdc"
 )
 
-// Events turns the frames of a protocol-1 session (no streaming, no two-phase) into cdc.Events. The zero value is ready. It allocates
-// nothing for rows, and is for one goroutine.
+// Events turns the frames of a protocol-1 session (no streaming, no two-phase) into cdc.Events. The zero value is
+// ready. It allocates nothing for rows, and is for one goroutine.
 type Events struct{ decoder Decoder }
 
-// Decode fills e from one frame; e aliases b and memory of d, and is valid until the next call. ok is false for messages without an
-// event (Origin, Type, a logical message). replyRequested says that the server waits for a status now.
+// Decode fills e from one frame; e aliases b and memory of d, and is valid until the next call. ok is false for
+// messages without an event (Origin, Type, a logical message). replyRequested says that the server waits for a status
+// now.
 func (d *Events) Decode(b []byte, e *cdc.Event) (ok, replyRequested bool, err error) {
 	frame, err := ParseFrame(b)
 	if err != nil {
@@ -30,7 +31,8 @@ func (d *Events) Decode(b []byte, e *cdc.Event) (ok, replyRequested bool, err er
 	return ok, false, err
 }
 
-// fill names every message kind; those of streamed and prepared transactions cannot come in such a session and are errors.
+// fill names every message kind; those of streamed and prepared transactions cannot come in such a session and are
+// errors.
 func fill(message Message, e *cdc.Event) (bool, error) {
 	switch m := message.(type) {
 	case *Insert:

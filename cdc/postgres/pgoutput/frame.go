@@ -30,8 +30,8 @@ func (k FrameKind) String() string {
 // Frame is one CopyData payload of a replication connection.
 type Frame struct {
 	Kind FrameKind
-	// WALStart is the place in the WAL that Data came from; 0 for a keepalive and for messages that come from no place of
-	// their own (Relation, Type, Origin).
+	// WALStart is the place in the WAL that Data came from; 0 for a keepalive and for messages that come from no place
+	// of their own (Relation, Type, Origin).
 	WALStart cdc.LSN
 	// WALEnd is, in a keepalive, how far the server has sent: all that commits below it has been delivered. In XLogData
 	// of logical replication Postgres only repeats WALStart.

@@ -8,9 +8,9 @@ import (
 
 // Message is one decoded message: a pointer to one of the structs of this package.
 //
-// Begin, Commit, Insert, Update, Delete, StreamStart, StreamStop, StreamCommit and StreamAbort belong to the Decoder and
-// are overwritten by its next call; so are the tuples in them, whose values are pieces of the bytes given to it. All others
-// are fresh, own their bytes and may be kept.
+// Begin, Commit, Insert, Update, Delete, StreamStart, StreamStop, StreamCommit and StreamAbort belong to the Decoder
+// and are overwritten by its next call; so are the tuples in them, whose values are pieces of the bytes given to it.
+// All others are fresh, own their bytes and may be kept.
 type Message interface {
 	// Kind is the message's kind byte; each kind has exactly one struct.
 	Kind() Kind
@@ -64,7 +64,7 @@ type Type struct {
 	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID uint32
 	OID uint32
-	// Namespace is the schema's name; "" stands for pg_catalog.
+	// Namespace is the schema's name; "" means pg_catalog.
 	Namespace string
 	Name      string
 }

@@ -28,7 +28,8 @@ type StreamAbort struct {
 	XID uint32
 	// SubXID equals XID if the whole transaction is aborted.
 	SubXID uint32
-	// LSN and Time are those of the abort if the session streams in parallel mode and the server knows them; otherwise 0.
+	// LSN and Time are those of the abort if the session streams in parallel mode and the server knows them; otherwise
+	// 0.
 	LSN  cdc.LSN
 	Time Timestamp
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRecord writes the goldens anew, with -update only: go test ./cdc/postgres/pgoutput -run TestRecord -update. One scenario
-// needs Postgres 16 or later: add -pgbin and, to record it alone, -run TestRecord/stream_parallel.
+// TestRecord writes the goldens again, with -update only: go test ./cdc/postgres/pgoutput -run TestRecord -update. One
+// scenario needs Postgres 16 or later: add -pgbin and, to record it alone, -run TestRecord/stream_parallel.
 func TestRecord(t *testing.T) {
 	if !*update {
 		return // The goldens stand in testdata; TestGoldens fails if one is missing.

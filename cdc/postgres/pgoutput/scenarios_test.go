@@ -34,8 +34,8 @@ const (
 	protocol4 = "proto_version '4'"
 )
 
-// The clinic's table has each kind of value; Type messages come for mood. `wide` makes a row cost 7 kB of decoding memory
-// (64 kB start a stream) though a column list keeps it out of the messages.
+// The clinic's table has each kind of value; Type messages come for mood. `wide` makes a row cost 7 kB of decoding
+// memory (64 kB start a stream) though a column list keeps it out of the messages.
 const (
 	clinicTables = `
 CREATE TYPE mood AS ENUM ('calm', 'tense');
@@ -56,8 +56,8 @@ var changes = []step{
 	{"ALTER TABLE patients ADD ward smallint DEFAULT 4; INSERT INTO patients (id) VALUES (5)", 'C', 1},
 }
 
-// segments makes streamed segments with everything that may stand in one, a sub-transaction that aborts after it was sent,
-// a transaction that aborts as a whole, and one that commits.
+// segments makes streamed segments with everything that may stand in one, a sub-transaction that aborts after it was
+// sent, a transaction that aborts as a whole, and one that commits.
 var segments = []step{
 	{"BEGIN; " + visits(1, 12), 'E', 1},
 	{"SAVEPOINT doubt; INSERT INTO rooms VALUES (7); " + visits(100, 12), 'E', 1},
