@@ -65,13 +65,13 @@ func TestRefused(t *testing.T) {
 		}, "key column id: binary value of the wrong length"},
 		"NaN key":   {numericKey, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error { return e.Insert(c, meta(), texts("NaN", "1")) }, "key column id: the type cannot hold the value"},
 		"precision": {numericKey, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error { return e.Insert(c, meta(), texts("1", "1000.00")) }, "column n: number has more digits than its declared precision"},
-		"scale":     {numericKey, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error { return e.Insert(c, meta(), texts("1", "1.001")) }, "column n: number has more digits behind the point"},
+		"scale":     {numericKey, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error { return e.Insert(c, meta(), texts("1", "1.001")) }, "column n: number has more digits after the decimal point"},
 		"precision in binary": {numericKey, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error {
 			return e.Insert(c, meta(), cdc.Tuple{text("1"), raw(numeric(0, 0, 0, 1000))})
 		}, "column n: number has more digits than its declared precision"},
 		"scale in binary": {numericKey, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error {
 			return e.Insert(c, meta(), cdc.Tuple{text("1"), raw(numeric(0, 0, 3, 1, 10))})
-		}, "column n: number has more digits behind the point"},
+		}, "column n: number has more digits after the decimal point"},
 		"other in binary": {other, nil, func(e cdc.TableEncoder, c *cdc.Chunk) error {
 			return e.Insert(c, meta(), cdc.Tuple{text("1"), raw([]byte(secret))})
 		}, "column n: its type's binary form is not decoded"},
