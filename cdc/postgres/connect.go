@@ -19,8 +19,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// How a connection names itself in pg_stat_activity. Only those of capture have CaptureName or CopyName, so that others can see
-// whether a capture is there.
+// How a connection names itself in pg_stat_activity. Only those of capture have CaptureName or CopyName, so that others
+// can see whether a capture is there.
 const (
 	CaptureName = "dirtbike"
 	MonitorName = "dirtbike monitor"
@@ -35,8 +35,8 @@ var SessionSettings = map[string]string{
 	"row_security": "off",
 }
 
-// Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if only somebody can help
-// (password, rights, the database's name), ErrUnreachable if another try may do.
+// Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if only
+// somebody can help (password, rights, the database's name), ErrUnreachable if another try may do.
 type Login struct {
 	// URL of the database in one of libpq's forms; it may hold a password and is never printed.
 	URL string
@@ -128,8 +128,8 @@ func (l Login) set(parameters map[string]string) {
 	maps.Copy(parameters, l.Settings)
 }
 
-// ConnectError is what came of connecting as source.url says: where, why, what to do. It holds nothing of the URL but host, port, and
-// where they are to be typed user and database.
+// ConnectError is what came of connecting as source.url says: where, why, what to do. It holds nothing of the URL but
+// host, port, and where they are to be typed user and database.
 func ConnectError(err error) error { return Login{}.problem(err) }
 
 func (l Login) problem(err error) error {
@@ -197,8 +197,8 @@ func LetReplicate(user string) string {
 // quote is an identifier as SQL takes it, also where it is a key word.
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// parseProblem says why an address cannot be used. Of pgconn's own words only those are passed on that hold nothing of the address but
-// a file's name.
+// parseProblem says why an address cannot be used. Of pgconn's own words only those are passed on that hold nothing of
+// the address but a file's name.
 func (l Login) parseProblem(err *pgconn.ParseConfigError) error {
 	var file *fs.PathError
 	switch cause := err.Unwrap(); {
@@ -214,8 +214,8 @@ func (l Login) parseProblem(err *pgconn.ParseConfigError) error {
 	return cdc.Refused("%s is no Postgres URL", l.key()).Fix("postgres://user@host:5432/database")
 }
 
-// attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, by all ways (TLS, plain) that led to it,
-// and the address only where it is not the one that was asked for.
+// attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, by all ways (TLS, plain)
+// that led to it, and the address only where it is not the one that was asked for.
 type attempts struct {
 	error
 	at string

@@ -33,12 +33,13 @@ type Change struct {
 	LSN, CommitEnd uint64
 	// XID is the top-level transaction's.
 	XID uint32
-	// Schema and Table name the table, the root for a partition; Leaf is the partition's "schema.name", otherwise empty.
+	// Schema and Table name the table, the root for a partition; Leaf is the partition's "schema.name", otherwise
+	// empty.
 	Schema, Table, Leaf string
 	// Op is c, u, d or t. An UPDATE that changed the key is u with different keys.
 	Op Op
-	// OldKey (u, d) and NewKey (c, u) are nil for a table without a key; otherwise they map the key columns to canonical
-	// text, as topics hold them.
+	// OldKey (u, d) and NewKey (c, u) are nil for a table without a key; otherwise they map the key columns to
+	// canonical text, as topics hold them.
 	OldKey, NewKey map[string]string
 }
 

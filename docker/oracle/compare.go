@@ -16,15 +16,16 @@ type Table struct {
 	Schema, Name string
 	// CHDatabase and CHName name the view; an empty CHName is Name for schema public, otherwise Schema_Name.
 	CHDatabase, CHName string
-	// Columns the view must show, in order. Empty: every column of the table that is not generated, in the table's order.
+	// Columns the view must show, in order. Empty: every column of the table that is not generated, in the table's
+	// order.
 	Columns []string
 	// Drop lists columns that the view must not have.
 	Drop []string
 	// Expr maps a column to the SQL expression over the table's row that gives the expected value after a policy, e.g.
 	// "'***'" or "DATE '1970-01-01'". Its type decides how texts are compared.
 	Expr map[string]string
-	// Exact maps a column of Expr to the SQL expression that gives its text in `_inexact`, NULL where there is none (e.g.
-	// the year of an infinite date). Columns without an entry follow the type of their expression.
+	// Exact maps a column of Expr to the SQL expression that gives its text in `_inexact`, NULL where there is none
+	// (e.g. the year of an infinite date). Columns without an entry follow the type of their expression.
 	Exact map[string]string
 	// AsString lists columns that the config holds as String, as Postgres' text.
 	AsString []string

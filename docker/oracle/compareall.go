@@ -15,7 +15,8 @@ type Options struct {
 	// Schemas whose ordinary and partitioned tables are compared; empty is public alone. Leaves count as part of their
 	// root.
 	Schemas []string
-	// Tables overrides, by "schema.name", what is compared for a table: Columns, Drop, Expr, Exact, AsString, Key, CHName.
+	// Tables overrides, by "schema.name", what is compared for a table: Columns, Drop, Expr, Exact, AsString, Key,
+	// CHName.
 	Tables map[string]Table
 	// Skip lists tables ("schema.name") that are not captured.
 	Skip []string

@@ -12,13 +12,14 @@ import (
 	"dirtbike/sinks/clickhouse/block"
 )
 
-// Records with `unchanged` (rule 17) take those columns from their base: the latest earlier row of their key. If the batch has
-// it, the row is completed when it is taken. Otherwise it is deferred: before the batch is inserted, all bases that are missing are read
-// by key in one query per table. That sees every earlier batch, also the one that was being inserted while this one was built, because the
-// inserter has one batch at a time.
+// Records with `unchanged` (rule 17) take those columns from their base: the latest earlier row of their key. If the
+// batch has it, the row is completed when it is taken. Otherwise it is deferred: before the batch is inserted, all
+// bases that are missing are read by key in one query per table. That sees every earlier batch, also the one that was
+// being inserted while this one was built, because the inserter has one batch at a time.
 
-// resolve completes the deferred records, those of a key in their order. Bases are read for some keys at a time, and what is
-// complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack them.
+// resolve completes the deferred records, those of a key in their order. Bases are read for some keys at a time, and
+// what is complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack
+// them.
 func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
 	keys, byKey := groupByKey(r.deferred)
 	r.deferred = nil
@@ -127,7 +128,8 @@ func lostBase(partition int32, table string) string {
 		Fix("ALTER TABLE %s REPLICA IDENTITY FULL, then %s", (&schemas.Relation{Schema: schema, Name: name}).SQLName(), cdc.ResnapshotCommand(table)).Error()
 }
 
-// insertEarly inserts what a table has before the rest of its batch. Offsets follow with the batch, so that a crash repeats it.
+// insertEarly inserts what a table has before the rest of its batch. Offsets follow with the batch, so that a crash
+// repeats it.
 func (i *inserter) insertEarly(ctx context.Context, b *batch, r *rows) error {
 	if err := i.widen(ctx, r); err != nil {
 		return err

@@ -14,8 +14,9 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// batch is what has been taken from Kafka and is not applied yet: rows, what orders and hides them, and the offsets up to which all of
-// that reaches. It has one owner at a time, the builder and then the inserter; nothing in it changes with the builder's state.
+// batch is what has been taken from Kafka and is not applied yet: rows, what orders and hides them, and the offsets up
+// to which all of that reaches. It has one owner at a time, the builder and then the inserter; nothing in it changes
+// with the builder's state.
 type batch struct {
 	number uint64 // another one each time the batch is used
 	// records counts all, rows those that become rows; bytes is about what they take in memory.
@@ -23,7 +24,8 @@ type batch struct {
 	bytes         int64
 	since         time.Time // of the first record
 	spans         map[*apply.Partition]*span
-	// tables has the rows by generation; those of the batch before last keep their blocks' memory, so that what is kept stays below a batch.
+	// tables has the rows by generation; those of the batch before last keep their blocks' memory, so that what is kept
+	// stays below a batch.
 	tables      map[*apply.Generation]*rows
 	cuts        []ledger.Cut
 	marks       []ledger.Mark
@@ -40,8 +42,8 @@ type batch struct {
 // span is a partition's part of a batch.
 type span struct {
 	partition *apply.Partition
-	// next is the offset after the last record, applied the one up to which the partition counts as applied with the batch, before
-	// the one without it.
+	// next is the offset after the last record, applied the one up to which the partition counts as applied with the
+	// batch, before the one without it.
 	next, applied, before int64
 	// newest generation opened on the partition up to there.
 	newest uint32
@@ -185,7 +187,8 @@ type rows struct {
 	spare         []*block.Block
 	bytes         int64
 	inserted      int64 // rows, so far
-	// latest finds the newest row of a key in the batch; nil until a record needs a base. It knows all rows before the indexed one.
+	// latest finds the newest row of a key in the batch; nil until a record needs a base. It knows all rows before the
+	// indexed one.
 	latest                     map[string]block.Ref
 	indexedBlocks, indexedRows int
 	deferred                   []deferred
@@ -258,7 +261,8 @@ func (r *rows) recordKey(key []byte) ([]byte, error) {
 	return r.scratch, nil
 }
 
-// find gives the newest row of a key in the batch. The index is made when the first record needs it, and kept up from there.
+// find gives the newest row of a key in the batch. The index is made when the first record needs it, and kept up from
+// there.
 func (r *rows) find(key []byte) (block.Ref, bool) {
 	if r.latest == nil {
 		r.latest = map[string]block.Ref{}

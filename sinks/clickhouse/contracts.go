@@ -66,7 +66,8 @@ func (c *contracts) isControl(ctx context.Context, id int) (bool, error) {
 	return c.controls[id], nil
 }
 
-// schema reads the schema of an id. One that the registry does not have is asked for once: its records quarantine their table.
+// schema reads the schema of an id. One that the registry does not have is asked for once: its records quarantine their
+// table.
 func (c *contracts) schema(ctx context.Context, id int) (text string, err error) {
 	if err := c.missing[id]; err != nil {
 		return "", err
@@ -85,5 +86,6 @@ func (c *contracts) schema(ctx context.Context, id int) (text string, err error)
 	return text, err
 }
 
-// replicaDelay is how long a replica of the registry may not have heard of a schema that capture registered with another one.
+// replicaDelay is how long a replica of the registry may not have heard of a schema that capture registered with
+// another one.
 const replicaDelay = 5 * time.Second

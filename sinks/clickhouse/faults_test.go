@@ -66,7 +66,8 @@ func TestRestart(t *testing.T) {
 	require.Equal(t, int64(7), l.Status().Tables[0].Rows)
 }
 
-// TestIdleTables: a table without changes is complete as far as everything, and one that lags holds back only itself and the total.
+// TestIdleTables: a table without changes is complete as far as everything, and one that lags holds back only itself
+// and the total.
 func TestIdleTables(t *testing.T) {
 	w := newWorld(t)
 	idle, busy := twoColumns(w, "idle"), twoColumns(w, "busy")
@@ -149,8 +150,8 @@ func TestLogStart(t *testing.T) {
 	close(l.done)
 }
 
-// TestReplayHorizon: a loader that was away for longer than the horizon refuses to go on (rule 10); one that has nothing to catch
-// up with does not, however long ago that was.
+// TestReplayHorizon: a loader that was away for longer than the horizon refuses to go on (rule 10); one that has
+// nothing to catch up with does not, however long ago that was.
 func TestReplayHorizon(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "late")
@@ -317,7 +318,8 @@ func TestClickHouseKilled(t *testing.T) {
 	require.Eventually(t, func() bool { return l.Status().Connected }, 10*time.Second, 20*time.Millisecond)
 }
 
-// TestStorageDropped: a table whose storage somebody dropped is quarantined; the others go on, and a new copy brings it back.
+// TestStorageDropped: a table whose storage somebody dropped is quarantined; the others go on, and a new copy brings it
+// back.
 func TestStorageDropped(t *testing.T) {
 	w := newWorld(t)
 	tab, other := twoColumns(w, "gone"), twoColumns(w, "there")
@@ -336,7 +338,8 @@ func TestStorageDropped(t *testing.T) {
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
 }
 
-// TestAbandoned: a loader that ends at any point between insert and offsets leaves nothing that the next one cannot mend.
+// TestAbandoned: a loader that ends at any point between insert and offsets leaves nothing that the next one cannot
+// mend.
 func TestAbandoned(t *testing.T) {
 	for _, point := range []string{cdc.FaultBeforeInsert, cdc.FaultInInsert, cdc.FaultAfterInsert} {
 		t.Run(point, func(t *testing.T) {

@@ -38,8 +38,8 @@ func equalStrings(a, b []string) bool {
 	return true
 }
 
-// TestGenerations: a copy that was killed before its end is superseded, the second one swaps in when it ended on every partition,
-// changes below its cut are ignored there, and a later copy removes rows that nobody deleted.
+// TestGenerations: a copy that was killed before its end is superseded, the second one swaps in when it ended on every
+// partition, changes below its cut are ignored there, and a later copy removes rows that nobody deleted.
 func TestGenerations(t *testing.T) {
 	w := newWorld(t)
 	tab := w.table("g", 3, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false))
@@ -149,8 +149,8 @@ func TestLeafTruncate(t *testing.T) {
 	require.Equal(t, []string{"2\told"}, w.query("SELECT * FROM DB.leaves"))
 }
 
-// TestLateView: a view of an older generation, put in place by a loader that was late, refuses to answer, and any loader puts the
-// newer one back, as it does with a view that was dropped.
+// TestLateView: a view of an older generation, put in place by a loader that was late, refuses to answer, and any
+// loader puts the newer one back, as it does with a view that was dropped.
 func TestLateView(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "late")

@@ -39,7 +39,8 @@ func TestSameInstance(t *testing.T) {
 	}
 }
 
-// TestStopLeavesGroup: a named loader that is stopped gives its partitions away at once, far within the session timeout.
+// TestStopLeavesGroup: a named loader that is stopped gives its partitions away at once, far within the session
+// timeout.
 func TestStopLeavesGroup(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "handed")

@@ -20,8 +20,9 @@ import (
 
 // inserter writes batches to ClickHouse, one after another.
 //
-// A batch is written in the steps of flush, in this order (rules 13, 17, 21). Each may be repeated, since rows are idempotent by key and
-// version and everything else by its own key; the applied offsets come last, so that what a crash leaves undone is taken from Kafka again:
+// A batch is written in the steps of flush, in this order (rules 13, 17, 21). Each may be repeated, since rows are
+// idempotent by key and version and everything else by its own key; the applied offsets come last, so that what a crash
+// leaves undone is taken from Kafka again:
 //
 //	opened generations   a crash after it: the tables are not exact until newer copies are shown, which is true: the opens are in Kafka.
 //	                     They come before rows: a table is copied again because changes of it may be missing, so it must not be called
@@ -55,7 +56,8 @@ func (i *inserter) run(ctx context.Context, work <-chan *batch) {
 	}
 }
 
-// flush applies a batch. An error other than a stop means that ctx has ended; nothing of the batch counts as applied then.
+// flush applies a batch. An error other than a stop means that ctx has ended; nothing of the batch counts as applied
+// then.
 func (i *inserter) flush(ctx context.Context, b *batch) error {
 	retried := func(what string, do func(context.Context, *batch) error) func(context.Context, *batch) error {
 		return func(ctx context.Context, b *batch) error {
@@ -108,8 +110,8 @@ func (i *inserter) resolveBases(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// widen makes columns Nullable that got a NULL although the source says NOT NULL: the log may be older than the constraint,
-// and NaN is NULL in ClickHouse.
+// widen makes columns Nullable that got a NULL although the source says NOT NULL: the log may be older than the
+// constraint, and NaN is NULL in ClickHouse.
 func (i *inserter) widen(ctx context.Context, r *rows) error {
 	for column := range r.table.Contract.Columns {
 		if r.table.Nullable(column) || !r.hasNull(column) {
@@ -183,7 +185,8 @@ func (i *inserter) insertRows(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// insert sends a table's rows as one INSERT. After a mismatch of types it asks once whether another loader has widened a column.
+// insert sends a table's rows as one INSERT. After a mismatch of types it asks once whether another loader has widened
+// a column.
 func (i *inserter) insert(ctx context.Context, r *rows) error {
 	start, asked := time.Now(), false
 	blocks := slices.DeleteFunc(slices.Clone(r.blocks), func(b *block.Block) bool { return b.Rows() == 0 })
@@ -205,7 +208,8 @@ func (i *inserter) insert(ctx context.Context, r *rows) error {
 	return err
 }
 
-// refused quarantines a table whose rows cannot be inserted, unless the storage of an old generation was dropped meanwhile.
+// refused quarantines a table whose rows cannot be inserted, unless the storage of an old generation was dropped
+// meanwhile.
 func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string, failed error) error {
 	if errcode.Of(failed) == proto.ErrUnknownTable {
 		var shown uint32

@@ -17,8 +17,8 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// TestCutComesFirst: a TRUNCATE that arrives through one partition before another one's earlier records hides them; one that lacks
-// its unchanged columns is no missing base.
+// TestCutComesFirst: a TRUNCATE that arrives through one partition before another one's earlier records hides them; one
+// that lacks its unchanged columns is no missing base.
 func TestCutComesFirst(t *testing.T) {
 	w := newWorld(t)
 	tab := wide(w, "early")
@@ -36,8 +36,8 @@ func TestCutComesFirst(t *testing.T) {
 	require.True(t, w.complete("public.early").Exact)
 }
 
-// TestEndAndOpenInOneBatch: a change behind the open of a third copy also goes to the second one, which the view shows once the
-// batch that ends it is applied.
+// TestEndAndOpenInOneBatch: a change behind the open of a third copy also goes to the second one, which the view shows
+// once the batch that ends it is applied.
 func TestEndAndOpenInOneBatch(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "between")
@@ -54,7 +54,8 @@ func TestEndAndOpenInOneBatch(t *testing.T) {
 	w.eventually([]string{"1\tchanged", "2\tbehind"}, "SELECT * FROM DB.between ORDER BY id")
 }
 
-// TestNotExactWhileCopiedAgain: capture missed changes and copies the table again; until the view shows the new copy it is not exact.
+// TestNotExactWhileCopiedAgain: capture missed changes and copies the table again; until the view shows the new copy it
+// is not exact.
 func TestNotExactWhileCopiedAgain(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "named")
@@ -77,7 +78,8 @@ func TestNotExactWhileCopiedAgain(t *testing.T) {
 	require.Empty(t, w.query("SELECT * FROM DB.named"))
 }
 
-// TestLiftKeepsLaterQuarantine: a loader that lifts the quarantine of a generation does not undo another's of the next one.
+// TestLiftKeepsLaterQuarantine: a loader that lifts the quarantine of a generation does not undo another's of the next
+// one.
 func TestLiftKeepsLaterQuarantine(t *testing.T) {
 	one, two := apply.NewQuarantines(), apply.NewQuarantines()
 	require.True(t, one.Open("public.a", 1, "bad"))
@@ -90,7 +92,8 @@ func TestLiftKeepsLaterQuarantine(t *testing.T) {
 	require.True(t, two.Skips("public.a", 2))
 }
 
-// TestPausedOutlivesOwnership: the client stays paused when the partition goes and comes back, so that must not be forgotten.
+// TestPausedOutlivesOwnership: the client stays paused when the partition goes and comes back, so that must not be
+// forgotten.
 func TestPausedOutlivesOwnership(t *testing.T) {
 	g := &progress{tracker: complete.NewTracker(ownState{}, []ledger.Point{{Position: cdc.Position{Epoch: 3}}}), paused: true}
 	g.forget()
@@ -147,8 +150,8 @@ func clickHouseAddr(t *testing.T) string {
 	return url.Addr[0]
 }
 
-// relayUntil passes one connection on until it shall be silent: then the client hears nothing more. asked gets a value for
-// whatever the client says.
+// relayUntil passes one connection on until it shall be silent: then the client hears nothing more. asked gets a value
+// for whatever the client says.
 func relayUntil(l net.Listener, to *net.TCPAddr, silent <-chan struct{}, asked chan<- struct{}) {
 	in, err := l.Accept()
 	if err != nil {

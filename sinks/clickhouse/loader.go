@@ -21,10 +21,10 @@ import (
 
 // Loader is one member of the load leg's consumer group. Any number of loaders may run; Kafka spreads the partitions.
 //
-// Two goroutines work. The builder polls records and makes the rows of batch n+1 of them, while the inserter writes batch n to ClickHouse
-// (see inserter). The builder owns all state: topics, partitions, generations, quarantines, progress. A batch that is handed over has
-// everything that the inserter needs and is the inserter's alone until it is finished; what the inserter found out is taken into the
-// state afterwards.
+// Two goroutines work. The builder polls records and makes the rows of batch n+1 of them, while the inserter writes
+// batch n to ClickHouse (see inserter). The builder owns all state: topics, partitions, generations, quarantines,
+// progress. A batch that is handed over has everything that the inserter needs and is the inserter's alone until it is
+// finished; what the inserter found out is taken into the state afterwards.
 //
 //	builder:  forever
 //	              poll, until records come, or the batch in flight is finished
@@ -48,8 +48,8 @@ import (
 //     only by the ends of copies that ClickHouse has, since rows of a copy whose end was taken may still be waiting in the next batch.
 //   - A stop, or an error, cancels the insert in flight and waits for its end; neither batch counts as applied, both are read again.
 //
-// Rejected: a queue of batches (three in memory, and a quarantine would have to be looked up in each), a batch per table (offsets would
-// need the slowest one, and a transaction would become visible piece by piece).
+// Rejected: a queue of batches (three in memory, and a quarantine would have to be looked up in each), a batch per
+// table (offsets would need the slowest one, and a transaction would become visible piece by piece).
 type Loader struct {
 	o       Options
 	conn    driver.Conn
@@ -120,8 +120,8 @@ func New(o Options) (*Loader, error) {
 }
 
 // Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by whoever gets its
-// partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on without a
-// decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
+// partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
+// without a decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is in flight
 	defer l.pool.Close()

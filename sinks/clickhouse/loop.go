@@ -69,7 +69,8 @@ func (l *Loader) nextWait() time.Duration {
 	return idleWait
 }
 
-// step takes what the inserter found out and what was polled, hands the batch over if it is time, and does what follows from it.
+// step takes what the inserter found out and what was polled, hands the batch over if it is time, and does what follows
+// from it.
 func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,7 +107,8 @@ func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 	return nil
 }
 
-// refreshInterval is how often a loader asks whether others completed a generation; after an end of its own it asks at once.
+// refreshInterval is how often a loader asks whether others completed a generation; after an end of its own it asks at
+// once.
 const refreshInterval = 500 * time.Millisecond
 
 // refreshViews brings every topic up to date whose view or storage may have to move. Nothing may be in flight.
@@ -148,8 +150,8 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	return nil
 }
 
-// due says whether the batch should be handed over now: it is large, or nothing more is waiting, or it has waited long enough.
-// While Kafka has more to give, waiting gives larger batches.
+// due says whether the batch should be handed over now: it is large, or nothing more is waiting, or it has waited long
+// enough. While Kafka has more to give, waiting gives larger batches.
 func (l *Loader) due() bool {
 	b := l.builder.batch
 	if b.empty() {

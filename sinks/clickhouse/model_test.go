@@ -14,8 +14,8 @@ import (
 	"dirtbike/sinks/clickhouse/complete"
 )
 
-// source is a model of Postgres and of a capture that dies and goes on: random transactions over few keys, whose records reach
-// the topics later, and copies. Its history says what each table held behind every change.
+// source is a model of Postgres and of a capture that dies and goes on: random transactions over few keys, whose
+// records reach the topics later, and copies. Its history says what each table held behind every change.
 type source struct {
 	*world
 	rng      *rand.Rand
@@ -29,8 +29,8 @@ type source struct {
 	history []moment
 }
 
-// moment is what the tables held behind a change; lsn is the end of its commit. A view may show any change of a transaction that
-// nobody claims to be complete.
+// moment is what the tables held behind a change; lsn is the end of its commit. A view may show any change of a
+// transaction that nobody claims to be complete.
 type moment struct {
 	lsn  cdc.LSN
 	rows []map[int]string // by table, then key: the row as the view gives it
@@ -198,8 +198,8 @@ func (s *source) truncate(x *sourceTx, t *modelTable, m *cdc.Meta) error {
 	return t.enc.Truncate(&x.chunk, m)
 }
 
-// publish sends queued transactions on, as capture does: alone, several in one Kafka transaction, or one split over two; a first
-// attempt may fail.
+// publish sends queued transactions on, as capture does: alone, several in one Kafka transaction, or one split over
+// two; a first attempt may fail.
 func (s *source) publish(most int) {
 	for most > 0 && len(s.queue) > 0 {
 		n := min(1+s.rng.IntN(3), most, len(s.queue))

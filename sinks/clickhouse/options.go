@@ -21,8 +21,9 @@ type Options struct {
 	Kafka []kgo.Opt
 	// Group is the consumer group; loaders of one pipeline share it. Required.
 	Group string
-	// Instance names this loader within the group (static membership): one that was killed gets its partitions back as soon as
-	// it is there again. No two that run at once may have the same. "" = none: the group gives it a name each time.
+	// Instance names this loader within the group (static membership): one that was killed gets its partitions back as
+	// soon as it is there again. No two that run at once may have the same. "" = none: the group gives it a name each
+	// time.
 	Instance string
 	// Prefix of the pipeline's topics. Required.
 	Prefix string
@@ -37,13 +38,13 @@ type Options struct {
 	// BatchRows and BatchBytes end a batch; 0 = 100,000 rows and 64 MB.
 	BatchRows  int
 	BatchBytes int64
-	// MemoryBytes bounds everything buffered, the consumer's fetches included; 0 = 256 MB, at least 16 MB. Polling stops
-	// while a batch that reached its share is being inserted.
+	// MemoryBytes bounds everything buffered, the consumer's fetches included; 0 = 256 MB, at least 16 MB. Polling
+	// stops while a batch that reached its share is being inserted.
 	MemoryBytes int64
 	// FlushInterval is the longest wait for more rows when the topics are quiet; 0 = 50 ms.
 	FlushInterval time.Duration
-	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses to go on. 0 =
-	// 7 days.
+	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
+	// to go on. 0 = 7 days.
 	ReplayHorizon time.Duration
 	// LoggedIn says that ClickHouse has let this process in with the URL's login, so that a refusal is waited for.
 	LoggedIn bool
@@ -62,9 +63,11 @@ const (
 	leastMemoryBytes     = 16 << 20
 	defaultFlushInterval = 50 * time.Millisecond
 	defaultReplayHorizon = 7 * 24 * time.Hour
-	// A batch's share of the memory: there are two, their columns grow by doubling, and there is as much garbage until it is collected.
+	// A batch's share of the memory: there are two, their columns grow by doubling, and there is as much garbage until
+	// it is collected.
 	batchShare = 16
-	// The share of one fetch, of which there are two: records arrive compressed, often 20:1, and are taken apart at once.
+	// The share of one fetch, of which there are two: records arrive compressed, often 20:1, and are taken apart at
+	// once.
 	fetchShare = 256
 )
 

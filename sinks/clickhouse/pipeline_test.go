@@ -55,7 +55,8 @@ func (g *gate) holding(t *testing.T, l *loader, rows int) {
 	}, 20*time.Second, 5*time.Millisecond)
 }
 
-// TestBaseInBatchBefore: a record without its unchanged columns whose base is in the batch that is being inserted is completed from there.
+// TestBaseInBatchBefore: a record without its unchanged columns whose base is in the batch that is being inserted is
+// completed from there.
 func TestBaseInBatchBefore(t *testing.T) {
 	w := newWorld(t)
 	tab := wide(w, "before")
@@ -76,8 +77,8 @@ func TestBaseInBatchBefore(t *testing.T) {
 	require.True(t, w.complete("").Exact)
 }
 
-// TestStopWithTwoBatches: a loader that ends while one batch is inserted and the next one is built leaves nothing wrong behind, wherever
-// the insert is, and its successor makes everything complete.
+// TestStopWithTwoBatches: a loader that ends while one batch is inserted and the next one is built leaves nothing wrong
+// behind, wherever the insert is, and its successor makes everything complete.
 func TestStopWithTwoBatches(t *testing.T) {
 	for _, point := range []string{cdc.FaultBeforeInsert, cdc.FaultInInsert, cdc.FaultAfterInsert} {
 		t.Run(point, func(t *testing.T) {
@@ -105,8 +106,8 @@ func TestStopWithTwoBatches(t *testing.T) {
 	}
 }
 
-// TestTruncateInNextBatch: a TRUNCATE that was taken while the batch before is inserted does not hide that batch's bases: they are
-// visible, and claimed, until its own batch is applied.
+// TestTruncateInNextBatch: a TRUNCATE that was taken while the batch before is inserted does not hide that batch's
+// bases: they are visible, and claimed, until its own batch is applied.
 func TestTruncateInNextBatch(t *testing.T) {
 	w := newWorld(t)
 	tab := wide(w, "cut")
@@ -129,7 +130,8 @@ func TestTruncateInNextBatch(t *testing.T) {
 	require.Empty(t, w.query("SELECT `table` FROM "+w.rawTable("quarantine")+" WHERE leg = 'load'"))
 }
 
-// TestRebalanceWithTwoBatches: partitions leave a loader only after both of its batches are applied, so that nothing is loaded twice.
+// TestRebalanceWithTwoBatches: partitions leave a loader only after both of its batches are applied, so that nothing is
+// loaded twice.
 func TestRebalanceWithTwoBatches(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "moved")
@@ -159,8 +161,8 @@ func TestRebalanceWithTwoBatches(t *testing.T) {
 	require.Equal(t, int64(60), inserted)
 }
 
-// TestQuarantineWithTwoBatches: a table that is quarantined while its batch is inserted has no more rows inserted, also not those that were
-// built meanwhile; other tables go on.
+// TestQuarantineWithTwoBatches: a table that is quarantined while its batch is inserted has no more rows inserted, also
+// not those that were built meanwhile; other tables go on.
 func TestQuarantineWithTwoBatches(t *testing.T) {
 	w := newWorld(t)
 	tab, other := wide(w, "lacks"), twoColumns(w, "fine")
@@ -182,7 +184,8 @@ func TestQuarantineWithTwoBatches(t *testing.T) {
 		w.query("SELECT leg, open FROM "+w.rawTable("quarantine")+" FINAL WHERE `table` = 'public.lacks'"))
 }
 
-// TestCopyInNextBatch: a copy whose last rows are in the batch that is being built is not shown before they are inserted.
+// TestCopyInNextBatch: a copy whose last rows are in the batch that is being built is not shown before they are
+// inserted.
 func TestCopyInNextBatch(t *testing.T) {
 	w := newWorld(t)
 	tab, other := twoColumns(w, "copied"), twoColumns(w, "other")

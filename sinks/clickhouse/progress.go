@@ -28,8 +28,8 @@ const maxPending = 20_000
 // forget ends the ownership of the partition.
 func (g *progress) forget() { g.tracker = &complete.Tracker{} }
 
-// appliedWith is how far a partition is applied with the batch that ends at next: a progress record counts once everything is complete
-// up to it, and nothing from where the partition seeks.
+// appliedWith is how far a partition is applied with the batch that ends at next: a progress record counts once
+// everything is complete up to it, and nothing from where the partition seeks.
 func (g *progress) appliedWith(p *apply.Partition, next int64) int64 {
 	if p.Topic.Progress {
 		return g.tracker.AppliedUpTo(next)

@@ -25,9 +25,9 @@ var (
 	runsFlag = flag.Int("runs", 3, "how many seeds the property test runs")
 )
 
-// TestEqualThroughFailures plays random logs to loaders that are given up at random points, alone and in twos, and that lose their
-// offsets: at every moment the views hold at least what complete_up_to claims, and in the end they equal the source.
-// The log of a seed is always the same; when loaders end within it depends on time, too.
+// TestEqualThroughFailures plays random logs to loaders that are given up at random points, alone and in twos, and that
+// lose their offsets: at every moment the views hold at least what complete_up_to claims, and in the end they equal the
+// source. The log of a seed is always the same; when loaders end within it depends on time, too.
 func TestEqualThroughFailures(t *testing.T) {
 	if *seedFlag != 0 {
 		equalThroughFailures(t, *seedFlag)
@@ -130,8 +130,8 @@ func (s *source) view(t *modelTable) (map[int]string, error) {
 	return rows, err
 }
 
-// observe compares what complete_up_to claims with what the views show after it. A claim of exactness holds until a new generation
-// is opened.
+// observe compares what complete_up_to claims with what the views show after it. A claim of exactness holds until a new
+// generation is opened.
 func (s *source) observe(t *testing.T) {
 	opened := s.opened()
 	claims := s.completes()
@@ -162,8 +162,8 @@ func (s *source) opened() string {
 	return fmt.Sprint(lines, err)
 }
 
-// holds checks that the view of a table shows for each key what it held at the claimed LSN or later, if no generation was opened
-// since the claim.
+// holds checks that the view of a table shows for each key what it held at the claimed LSN or later, if no generation
+// was opened since the claim.
 func (s *source) holds(t *testing.T, index int, claimed cdc.LSN, opened string) {
 	tab := s.tables[index]
 	got, err := s.view(tab)

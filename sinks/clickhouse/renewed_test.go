@@ -45,8 +45,8 @@ func (w *world) copyAgain(tab *sourceTable, rows ...[]string) {
 	x.end(tab, x.snapshot()).commit()
 }
 
-// TestRenewedTopicWithTwoLoaders: a table's topic is made again while another loader has the progress partition. What that one knows
-// of the former topic's offsets says nothing of the new one's.
+// TestRenewedTopicWithTwoLoaders: a table's topic is made again while another loader has the progress partition. What
+// that one knows of the former topic's offsets says nothing of the new one's.
 func TestRenewedTopicWithTwoLoaders(t *testing.T) {
 	w := newWorld(t)
 	tab := w.table("foreign", 1, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
@@ -98,8 +98,8 @@ func TestRenewedTopicWithTwoLoaders(t *testing.T) {
 	w.eventually([]string{"1\tcopied", "2\tnot loaded yet"}, "SELECT * FROM DB.foreign ORDER BY id")
 }
 
-// TestRenewedTopicWhileBehind: a table's topic is deleted while load is behind, and made again. Records of before, which ask for offsets
-// that the new topic does not have, hold nothing back once the newer copy is opened.
+// TestRenewedTopicWhileBehind: a table's topic is deleted while load is behind, and made again. Records of before,
+// which ask for offsets that the new topic does not have, hold nothing back once the newer copy is opened.
 func TestRenewedTopicWhileBehind(t *testing.T) {
 	for _, epoch := range []uint32{1, 2} { // of a new copy, and of resnapshot --all
 		w := newWorld(t)
@@ -122,7 +122,8 @@ func TestRenewedTopicWhileBehind(t *testing.T) {
 	}
 }
 
-// TestGoneOfAFormerTopic: rows that were known to be missing from a former topic's copy do not keep the new one's from being exact.
+// TestGoneOfAFormerTopic: rows that were known to be missing from a former topic's copy do not keep the new one's from
+// being exact.
 func TestGoneOfAFormerTopic(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "goner")
@@ -139,8 +140,8 @@ func TestGoneOfAFormerTopic(t *testing.T) {
 	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)
 }
 
-// TestDeletedForGoodWhileBehind: capture leaves a table out and its topic is deleted, while load is behind. It holds nothing back, and
-// ClickHouse does not call the table exact.
+// TestDeletedForGoodWhileBehind: capture leaves a table out and its topic is deleted, while load is behind. It holds
+// nothing back, and ClickHouse does not call the table exact.
 func TestDeletedForGoodWhileBehind(t *testing.T) {
 	w := newWorld(t)
 	tab, other := twoColumns(w, "left"), twoColumns(w, "stays")

@@ -13,8 +13,8 @@ import (
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
-// retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the status.
-// What f does must be idempotent: an error may hide a success.
+// retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the
+// status. What f does must be idempotent: an error may hide a success.
 type retry func(ctx context.Context, what string, f func(context.Context) error) error
 
 // outage retries what fails, and says so. It is safe for concurrent use.
@@ -57,8 +57,8 @@ func (o *outage) retry(ctx context.Context, what string, f func(context.Context)
 	}
 }
 
-// refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: somebody has to mend the
-// config. Later a password is being changed, which is waited for.
+// refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: somebody has
+// to mend the config. Later a password is being changed, which is waited for.
 func (o *outage) refusedLogin(err error) error {
 	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil

@@ -43,7 +43,8 @@ func answers(errs ...error) func(context.Context) error {
 
 var errAway = errors.New("connection refused")
 
-// TestARefusedLoginIsFinalUntilTheFirstOneSucceeds, also behind errors of the connection; later it is waited for: passwords rotate.
+// TestARefusedLoginIsFinalUntilTheFirstOneSucceeds, also behind errors of the connection; later it is waited for:
+// passwords rotate.
 func TestARefusedLoginIsFinalUntilTheFirstOneSucceeds(t *testing.T) {
 	for _, code := range []proto.Error{proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrAuthenticationFailed} {
 		refused := fmt.Errorf("prepare: %w", &chgo.Exception{Code: int32(code), Message: "canary"})

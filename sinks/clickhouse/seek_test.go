@@ -33,8 +33,8 @@ func (w *world) loseLog(tab *sourceTable) {
 	require.NoError(w.t, err)
 }
 
-// TestGapIsHealedByANewCopy: a gap stops the loader, and what lies behind it is not applied; once a newer copy is opened behind it,
-// load goes on from there.
+// TestGapIsHealedByANewCopy: a gap stops the loader, and what lies behind it is not applied; once a newer copy is
+// opened behind it, load goes on from there.
 func TestGapIsHealedByANewCopy(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "healed").live()
@@ -77,8 +77,8 @@ func TestOldCopyDoesNotHealAGap(t *testing.T) {
 	w.stopsWith(t, ErrGap)
 }
 
-// TestLostCount: a capture that has lost its state begins with the first generation again. Load stops there, and goes on once a copy is
-// opened behind it that is newer than all.
+// TestLostCount: a capture that has lost its state begins with the first generation again. Load stops there, and goes
+// on once a copy is opened behind it that is newer than all.
 func TestLostCount(t *testing.T) {
 	for _, newest := range []uint32{1, 3} {
 		t.Run(fmt.Sprintf("behind generation %d", newest), func(t *testing.T) {
@@ -113,8 +113,8 @@ func TestLostCount(t *testing.T) {
 	}
 }
 
-// TestRenewedTopics: where Kafka was rebuilt, load stops, also while topics are not there at all; under a later epoch it goes on
-// with the new topics of the same names, and the former storage is dropped.
+// TestRenewedTopics: where Kafka was rebuilt, load stops, also while topics are not there at all; under a later epoch
+// it goes on with the new topics of the same names, and the former storage is dropped.
 func TestRenewedTopics(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "renewed").live()
@@ -177,8 +177,8 @@ func (w *world) waitEpoch(epoch uint32) {
 	}, 60*time.Second, 20*time.Millisecond)
 }
 
-// TestOtherColumns: while a table is copied again with other columns, its view stands still and is not exact, nothing is quarantined,
-// whichever partition is ahead, also over a restart.
+// TestOtherColumns: while a table is copied again with other columns, its view stands still and is not exact, nothing
+// is quarantined, whichever partition is ahead, also over a restart.
 func TestOtherColumns(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "grown").live()

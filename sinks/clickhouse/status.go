@@ -8,7 +8,8 @@ import (
 
 // Status is what a Loader is doing; see Loader.Status.
 type Status struct {
-	// Connected is false until ClickHouse has answered, and while a server does not; the same work is tried again for ever.
+	// Connected is false until ClickHouse has answered, and while a server does not; the same work is tried again for
+	// ever.
 	Connected bool
 	// LastError is the newest failure that has not been got over, without row values; "" if there is none.
 	LastError  string
@@ -21,7 +22,8 @@ type Status struct {
 type PartitionStatus struct {
 	Topic     string
 	Partition int32
-	// Applied is the offset up to which records are in ClickHouse; Lag counts the offsets from there to the last stable one.
+	// Applied is the offset up to which records are in ClickHouse; Lag counts the offsets from there to the last stable
+	// one.
 	Applied, Lag int64
 }
 

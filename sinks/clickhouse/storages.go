@@ -18,8 +18,8 @@ type storages struct {
 	retry       retry
 }
 
-// of gives the generation if its storage is to get records of a contract; nil if it was dropped or its records are skipped. A tombstone has
-// no contract (nil): the storage has one.
+// of gives the generation if its storage is to get records of a contract; nil if it was dropped or its records are
+// skipped. A tombstone has no contract (nil): the storage has one.
 func (s *storages) of(ctx context.Context, t *apply.Topic, g *apply.Generation, c *contract) (*apply.Generation, error) {
 	if g.Dropped || g.Number < t.Shown || s.quarantines.Skips(t.Table, g.Number) {
 		return nil, nil

@@ -23,9 +23,10 @@ const positionHeader = "dirtbike.position"
 
 // builder turns records of table topics into the rows of a batch.
 //
-// Where the records of a partition go is looked up once per schema and kept as a plan, until the topic's state changes: a row then costs
-// no map operation. The fields of an ordinary row are appended while its envelope is read, although op, position and the lists of
-// unchanged and inexact columns come after them; what turns out not to count is undone. So the bytes are walked once.
+// Where the records of a partition go is looked up once per schema and kept as a plan, until the topic's state changes:
+// a row then costs no map operation. The fields of an ordinary row are appended while its envelope is read, although
+// op, position and the lists of unchanged and inexact columns come after them; what turns out not to count is undone.
+// So the bytes are walked once.
 type builder struct {
 	batch       *batch
 	contracts   *contracts
@@ -50,7 +51,8 @@ type plan struct {
 	contract *contract
 	keyID    int    // of the schema of rows' keys
 	version  uint64 // of the topic's state
-	// changes are where c, u and d go, newest generation first, reads where r goes. They are known once the first one has come.
+	// changes are where c, u and d go, newest generation first, reads where r goes. They are known once the first one
+	// has come.
 	changes, reads           []target
 	changesKnown, readsKnown bool
 	// last is where the last row went, and the next one is likely to.
@@ -84,7 +86,8 @@ func (b *builder) route(p *apply.Partition) *route {
 	return r
 }
 
-// take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the loader.
+// take takes one record of a table topic into the batch. What it cannot use quarantines the table; an error stops the
+// loader.
 func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
 	p := r.partition
 	if p.Seek != nil {
@@ -230,7 +233,8 @@ func (r *route) missing(ctx context.Context, row *block.Row) error {
 	return err
 }
 
-// applyRead handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule 13).
+// applyRead handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule
+// 13).
 func (r *route) applyRead(ctx context.Context, s *span, row *block.Row) error {
 	p, n := r.partition, row.Envelope.Meta.Generation
 	switch {
@@ -268,8 +272,8 @@ func (r *route) changes(ctx context.Context) ([]target, error) {
 	return r.plan.changes, err
 }
 
-// targets finds the storage of the generations that a change goes to. An older one whose columns are no longer those of the record is
-// outgrown from here on: the table is not exact until the newest one is shown.
+// targets finds the storage of the generations that a change goes to. An older one whose columns are no longer those of
+// the record is outgrown from here on: the table is not exact until the newest one is shown.
 func (b *builder) targets(ctx context.Context, p *apply.Partition, c *contract) (targets []target, err error) {
 	goals := apply.Goals(p)
 	if len(goals) == 0 {
@@ -334,7 +338,8 @@ func (r *route) applyTo(t *target, s *span, row *block.Row) error {
 	return nil
 }
 
-// applyUnchanged completes a row from its base, if the batch has it, or defers it until the batch is inserted (rule 17).
+// applyUnchanged completes a row from its base, if the batch has it, or defers it until the batch is inserted (rule
+// 17).
 func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 	key, err := rows.recordKey(row.Key)
 	if err != nil {

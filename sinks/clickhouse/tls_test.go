@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTLS loads through a proxy that ends TLS in front of ClickHouse: every connection, of clickhouse-go and of ch-go, is encrypted
-// and verified.
+// TestTLS loads through a proxy that ends TLS in front of ClickHouse: every connection, of clickhouse-go and of ch-go,
+// is encrypted and verified.
 func TestTLS(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "sealed")

@@ -82,7 +82,8 @@ func TestManyUnchanged(t *testing.T) {
 	require.Equal(t, []string{fmt.Sprintf("%d\t%d\t%d", rows, rows, rows)}, w.query("SELECT count(), countIf(n = 1), countIf(trimRight(doc) = concat('text ', toString(id)) AND amount = 1) FROM DB.many"))
 }
 
-// TestMissingBase: a record whose unchanged columns are nowhere quarantines its table and nothing else; a new copy lifts that.
+// TestMissingBase: a record whose unchanged columns are nowhere quarantines its table and nothing else; a new copy
+// lifts that.
 func TestMissingBase(t *testing.T) {
 	w := newWorld(t)
 	tab, other := wide(w, "lost"), twoColumns(w, "fine")
@@ -114,7 +115,8 @@ func TestMissingBase(t *testing.T) {
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
 }
 
-// TestUnchangedBeforeEnd: in a copy that has not ended a record without its base is dropped: its row follows at a higher version.
+// TestUnchangedBeforeEnd: in a copy that has not ended a record without its base is dropped: its row follows at a
+// higher version.
 func TestUnchangedBeforeEnd(t *testing.T) {
 	w := newWorld(t)
 	tab := wide(w, "copying")
@@ -126,7 +128,8 @@ func TestUnchangedBeforeEnd(t *testing.T) {
 	early.at.CommitLSN -= 0x80
 	early.commit()
 	x.read(tab, cut, "1", "1", "whole", "{}", "2").end(tab, cut).commit()
-	// The generation shown then, the first, has no base either: it is the one that is quarantined, and the second lifts it.
+	// The generation shown then, the first, has no base either: it is the one that is quarantined, and the second lifts
+	// it.
 	w.load()
 	w.wait()
 	w.eventually([]string{"1\t1\twhole"}, "SELECT id, n, doc FROM DB.copying")
@@ -140,8 +143,9 @@ func (goneRows) Reread(context.Context, uint32, uint32, cdc.Tuple, []int) (cdc.T
 	return nil, false, nil
 }
 
-// TestGoneUntilDeleted: a create whose row was gone at the re-read is skipped, and so are later records of the key without their
-// unchanged columns; the table is not exact until the key's delete comes, in the same batch or after a restart.
+// TestGoneUntilDeleted: a create whose row was gone at the re-read is skipped, and so are later records of the key
+// without their unchanged columns; the table is not exact until the key's delete comes, in the same batch or after a
+// restart.
 func TestGoneUntilDeleted(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		w := newWorld(t)
@@ -184,7 +188,8 @@ func TestGone(t *testing.T) {
 	require.False(t, w.complete("public.moved").Exact)
 	require.Equal(t, TableLive, l.Status().Tables[0].Phase)
 
-	// The copy that has the row ends on one partition after the other: the old view, which lacks it, is never called exact.
+	// The copy that has the row ends on one partition after the other: the old view, which lacks it, is never called
+	// exact.
 	x = w.begin().open(tab)
 	cut := x.snapshot()
 	x.read(tab, cut, "2", "0", "copied", "{}", "1").commit()
@@ -206,8 +211,8 @@ func TestGone(t *testing.T) {
 	require.Equal(t, []string{"2\t8\tcopied"}, w.query("SELECT id, n, doc FROM DB.moved"))
 }
 
-// TestFormerCopyLacksARow: behind the start of a newer copy, a record without its large value may meet the former copy, which never had
-// its row. That copy gets no more changes; nothing is quarantined.
+// TestFormerCopyLacksARow: behind the start of a newer copy, a record without its large value may meet the former copy,
+// which never had its row. That copy gets no more changes; nothing is quarantined.
 func TestFormerCopyLacksARow(t *testing.T) {
 	w := newWorld(t)
 	big := plainColumn("v", schemas.KindText, false)

@@ -19,7 +19,8 @@ func arrayOf(elem schemas.Type) schemas.Type {
 
 func plain(kind schemas.Kind) schemas.Type { return schemas.Type{Kind: kind, Name: kind.String()} }
 
-// TestTypes loads each kind with its edges, in a nullable and in a NOT NULL column, and reads it back with its exact text.
+// TestTypes loads each kind with its edges, in a nullable and in a NOT NULL column, and reads it back with its exact
+// text.
 func TestTypes(t *testing.T) {
 	cases := []struct {
 		name   string
@@ -110,7 +111,8 @@ func TestTypes(t *testing.T) {
 	require.Equal(t, []string{"LowCardinality(Nullable(String))"}, w.query("SELECT toTypeName(e_null) FROM DB.types LIMIT 1"))
 }
 
-// TestNullWidens: a NULL in a NOT NULL column is kept, and NaN in numeric(p,s) is NULL, widens the column, and stands in _inexact.
+// TestNullWidens: a NULL in a NOT NULL column is kept, and NaN in numeric(p,s) is NULL, widens the column, and stands
+// in _inexact.
 func TestNullWidens(t *testing.T) {
 	w := newWorld(t)
 	tab := w.table("amounts", 2, cdc.IdentityFull, []int{0},

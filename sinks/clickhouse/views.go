@@ -15,12 +15,13 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// views brings the view of each topic to its newest complete generation, and drops storage that nobody needs any more (rule 13). Any
-// loader may do it at any time: a view only ever goes up, and what it shows is checked again and again.
+// views brings the view of each topic to its newest complete generation, and drops storage that nobody needs any more
+// (rule 13). Any loader may do it at any time: a view only ever goes up, and what it shows is checked again and again.
 //
-// A generation is opened on every partition, copied, and ended on every partition. Changes go to the newest one opened on their partition
-// and to the one that the view shows (apply.Goals). Once all ends are in ClickHouse, CREATE OR REPLACE VIEW swaps; once every
-// partition is applied past its end, the storage below is dropped. Rejected: EXCHANGE TABLES, since two loaders that do it swap back.
+// A generation is opened on every partition, copied, and ended on every partition. Changes go to the newest one opened
+// on their partition and to the one that the view shows (apply.Goals). Once all ends are in ClickHouse, CREATE OR
+// REPLACE VIEW swaps; once every partition is applied past its end, the storage below is dropped. Rejected: EXCHANGE
+// TABLES, since two loaders that do it swap back.
 type views struct {
 	db          *table.DB
 	ledger      *ledger.Ledger
@@ -103,8 +104,8 @@ func (v *views) confirm(ctx context.Context, t *apply.Topic) error {
 	return v.quarantines.Write(ctx, v.ledger)
 }
 
-// closeMissing closes the missing rows from before the cut of the generation that the view shows, and those of former topics of the name.
-// It follows the view: a table must not be called exact while the view still lacks a row.
+// closeMissing closes the missing rows from before the cut of the generation that the view shows, and those of former
+// topics of the name. It follows the view: a table must not be called exact while the view still lacks a row.
 func (v *views) closeMissing(ctx context.Context, t *apply.Topic, complete bool) error {
 	shown := t.Generation(t.Shown)
 	if complete { // the view shows a complete copy of this topic
@@ -171,8 +172,8 @@ func (v *views) passedEnd(ctx context.Context, t *apply.Topic, g *apply.Generati
 	return past >= int(t.Partitions), nil
 }
 
-// check asks, after batches and while quiet, whether each view still shows what this loader believes: another loader may have moved it on,
-// or have been late and put it back, or somebody has dropped it. What differs is refreshed.
+// check asks, after batches and while quiet, whether each view still shows what this loader believes: another loader
+// may have moved it on, or have been late and put it back, or somebody has dropped it. What differs is refreshed.
 func (v *views) check(ctx context.Context, topics map[string]*apply.Topic) error {
 	if time.Since(v.checked) < viewInterval {
 		return nil

@@ -39,11 +39,11 @@ type Options struct {
 	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
 	Compression string
-	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is raised
-	// to MaxMessageBytes if lower. 0 means 64 MiB.
+	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is
+	// raised to MaxMessageBytes if lower. 0 means 64 MiB.
 	BufferBytes int64
-	// Release gives a chunk back once its records are acknowledged or failed and Kafka's client no longer reads it. It is
-	// called on the goroutine that calls Write, Commit, Recover or Close, at the latest before a successful Commit
+	// Release gives a chunk back once its records are acknowledged or failed and Kafka's client no longer reads it. It
+	// is called on the goroutine that calls Write, Commit, Recover or Close, at the latest before a successful Commit
 	// returns. nil: the caller takes its chunks back itself, after a successful Commit; after an error it drops them.
 	Release func(*cdc.Chunk)
 	// Log gets what an operator may have to act on; nil logs nothing.

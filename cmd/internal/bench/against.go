@@ -100,7 +100,8 @@ func (r *run) compareBuilds(ctx context.Context) error {
 	return nil
 }
 
-// benchOf lets a build measure itself against the references, which run in the same minute: the figure is the ratio to them.
+// benchOf lets a build measure itself against the references, which run in the same minute: the figure is the ratio to
+// them.
 func (r *run) benchOf(ctx context.Context, binary string, measures []string) (figures map[figure]float64, err error) {
 	dir, err := os.MkdirTemp("", "dirtbike-bench-")
 	if err != nil {

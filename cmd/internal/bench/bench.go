@@ -44,7 +44,8 @@ type Options struct {
 	Pairs int
 	// Rows of the claims table; the wide table has an eighth. At least 1000.
 	Rows int64
-	// Tries is how many settings of ClickHouse's Kafka engine are tried before the load measure, at least 1; more than there are = all.
+	// Tries is how many settings of ClickHouse's Kafka engine are tried before the load measure, at least 1; more than
+	// there are = all.
 	Tries int
 	// Rate and For are the transactions per second of the latency measure, and for how long.
 	Rate int
@@ -53,7 +54,8 @@ type Options struct {
 	Engines, Kafka string
 	// Self is this program's file: the product's legs are processes of it where they are measured whole.
 	Self string
-	// Against is the program of another build: both are measured in turns, Pairs times, instead of against the references. Empty = none.
+	// Against is the program of another build: both are measured in turns, Pairs times, instead of against the
+	// references. Empty = none.
 	Against string
 	// Progress gets what happens; nil = silent.
 	Progress io.Writer
@@ -120,7 +122,8 @@ func (r *run) say(format string, args ...any) {
 	}
 }
 
-// Run takes the measures. What it starts ends with it, also when ctx ends early; that is an error, since there is no report then.
+// Run takes the measures. What it starts ends with it, also when ctx ends early; that is an error, since there is no
+// report then.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err

@@ -10,10 +10,11 @@ import (
 	"dirtbike/cdc"
 )
 
-// discard is a sink that keeps the state and throws the rows away. It times one pass of capture: from the last commit of the phase
-// `from` before any record came, to the commit that ends it.
+// discard is a sink that keeps the state and throws the rows away. It times one pass of capture: from the last commit
+// of the phase `from` before any record came, to the commit that ends it.
 type discard struct {
-	// from is the phase of the pipeline whose commit begins the pass, through says whether a commit ends it; done is called then.
+	// from is the phase of the pipeline whose commit begins the pass, through says whether a commit ends it; done is
+	// called then.
 	from    cdc.Phase
 	through func(d *discard) bool
 	done    func()

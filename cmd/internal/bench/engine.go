@@ -28,7 +28,8 @@ func (s EngineSettings) String() string {
 		s.Consumers, perConsumer, s.MaxBlock, s.PollBatch, s.Flush.Milliseconds())
 }
 
-// engineSettings are tried before the comparison. consumers is the most that are of use: one for each partition, up to the cores.
+// engineSettings are tried before the comparison. consumers is the most that are of use: one for each partition, up to
+// the cores.
 func engineSettings(consumers int) []EngineSettings {
 	const second = time.Second
 	return []EngineSettings{
@@ -78,8 +79,9 @@ var bookkeeping = map[string]string{
 	schemas.ColInexact:   "inexact",
 }
 
-// statements make the reference: target is a table like the product's, without its fsync; queue reads the topic's envelopes, of which
-// ClickHouse names a field of a union's branch by its path; the view, with which consuming begins, takes `after` apart.
+// statements make the reference: target is a table like the product's, without its fsync; queue reads the topic's
+// envelopes, of which ClickHouse names a field of a union's branch by its path; the view, with which consuming begins,
+// takes `after` apart.
 func (l *loading) statements(database string, s EngineSettings) (before []string, view string) {
 	var target, queue, taken []string
 	for _, c := range l.columns {

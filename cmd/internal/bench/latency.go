@@ -22,7 +22,8 @@ type Latency struct {
 	P50, P99, Max time.Duration
 }
 
-// freshness is a run of the measure: transactions of one row each, and an observer who asks the view for rows he has not seen.
+// freshness is a run of the measure: transactions of one row each, and an observer who asks the view for rows he has
+// not seen.
 type freshness struct {
 	*run
 	*whole
@@ -40,8 +41,8 @@ type freshness struct {
 // writers send the transactions, each with a connection of its own.
 const writers = 4
 
-// latency measures commit → queryable from when a transaction is sent, which is before its commit, to when an answer of the view shows
-// it. The product is one process with both legs and its default settings, its table filled before.
+// latency measures commit → queryable from when a transaction is sent, which is before its commit, to when an answer of
+// the view shows it. The product is one process with both legs and its default settings, its table filled before.
 func (r *run) latency(ctx context.Context, w *whole) error {
 	l, peak, err := r.freshness(ctx, w, r.Self, "latency")
 	if err != nil {

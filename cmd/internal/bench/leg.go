@@ -25,8 +25,8 @@ type leg struct {
 // stopWait is how long a leg may take to end in order.
 const stopWait = 15 * time.Second
 
-// start runs `dirtbike <verb> --config …`; what it writes goes to a log beside the config. It gets SIGTERM when ctx ends, and dies
-// with this process.
+// start runs `dirtbike <verb> --config …`; what it writes goes to a log beside the config. It gets SIGTERM when ctx
+// ends, and dies with this process.
 func start(ctx context.Context, self, verb, config string, args ...string) (*leg, error) {
 	l := &leg{verb: verb, done: make(chan struct{})}
 	file, err := os.CreateTemp(filepath.Dir(config), verb+"-*.log")

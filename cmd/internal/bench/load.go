@@ -24,8 +24,8 @@ type loading struct {
 	peaks   []int64 // memory of each `dirtbike load`
 }
 
-// load compares `dirtbike load` with ClickHouse's Kafka engine on the same topic: from the start of the process, or of the
-// materialized view, to the last row visible.
+// load compares `dirtbike load` with ClickHouse's Kafka engine on the same topic: from the start of the process, or of
+// the materialized view, to the last row visible.
 func (r *run) load(ctx context.Context, w *whole, t *table) error {
 	l, err := r.newLoading(ctx, w, t)
 	if err != nil {
@@ -59,7 +59,8 @@ func (r *run) newLoading(ctx context.Context, w *whole, t *table) (*loading, err
 	return l, nil
 }
 
-// fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that shows what is made of it.
+// fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that shows what is
+// made of it.
 func (l *loading) fillTopic(ctx context.Context) error {
 	if err := l.fill(ctx, l.pipeline, l.rows); err != nil {
 		return err

@@ -68,8 +68,8 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 	return err
 }
 
-// capture runs capture until the sink has what it waits for, and gives the time that it took. changed may change the tables as they are
-// listed.
+// capture runs capture until the sink has what it waits for, and gives the time that it took. changed may change the
+// tables as they are listed.
 func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, changed func(*cdc.Table)) (time.Duration, error) {
 	c, err := p.config(slot)
 	if err != nil {
@@ -97,7 +97,8 @@ func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, chang
 	return sink.took()
 }
 
-// config is the product's defaults, except for names and addresses; one worker copies. Nobody asks Kafka, registry and ClickHouse.
+// config is the product's defaults, except for names and addresses; one worker copies. Nobody asks Kafka, registry and
+// ClickHouse.
 func (p *rowPath) config(slot string) (*config.Config, error) {
 	text := fmt.Sprintf(`source: {url: %s, tables: ["public.%s"], slot: %s, publication: %[2]s, snapshot: {workers: 1}}
 kafka: {brokers: ["nobody:9092"], prefix: bench}

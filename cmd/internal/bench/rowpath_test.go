@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRowPathsDoNotAllocate holds both row paths, of both tables and in both forms, to no allocation per row, from the connection to
-// the encoded record.
+// TestRowPathsDoNotAllocate holds both row paths, of both tables and in both forms, to no allocation per row, from the
+// connection to the encoded record.
 func TestRowPathsDoNotAllocate(t *testing.T) {
 	embeddedtest.Tools(t, "npm", "pg_recvlogical")
 	o := small()

@@ -13,8 +13,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// stream compares capture that reads a slot, from the connection to encoded Avro in the sink's hands, with pg_recvlogical, which drains the
-// same log over TCP into nothing.
+// stream compares capture that reads a slot, from the connection to encoded Avro in the sink's hands, with
+// pg_recvlogical, which drains the same log over TCP into nothing.
 func (r *run) stream(ctx context.Context, p *rowPath) error {
 	tool, err := findRecvlogical()
 	if err != nil {
@@ -37,7 +37,8 @@ func (r *run) stream(ctx context.Context, p *rowPath) error {
 	return nil
 }
 
-// forms are the wire forms to measure: binary is used where every type of every captured table has a decoder, text elsewhere.
+// forms are the wire forms to measure: binary is used where every type of every captured table has a decoder, text
+// elsewhere.
 func forms(binary bool) []bool {
 	if binary {
 		return []bool{true, false}
@@ -52,8 +53,8 @@ func formName(binary bool) string {
 	return "text"
 }
 
-// findRecvlogical finds Postgres' own client. Debian's in PATH is a script that looks for the right version, so the program itself
-// comes first.
+// findRecvlogical finds Postgres' own client. Debian's in PATH is a script that looks for the right version, so the
+// program itself comes first.
 func findRecvlogical() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_recvlogical")
 	if err == nil && len(found) > 0 {

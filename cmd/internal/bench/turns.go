@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// allocations counts the process's allocations between two rows of one pass: connecting, and the first rows, which make the memory that
-// is used again, are not part of the row path.
+// allocations counts the process's allocations between two rows of one pass: connecting, and the first rows, which make
+// the memory that is used again, are not part of the row path.
 type allocations struct {
 	first, last  int64 // rows between which it counts
 	rows         int64
@@ -28,7 +28,8 @@ func (a *allocations) exclude(f func()) {
 
 func (a *allocations) now() uint64 { return mallocs() - a.excluded.Load() }
 
-// newAllocations counts over the second half of the rows: in the first one the chunks that are used again and again grow.
+// newAllocations counts over the second half of the rows: in the first one the chunks that are used again and again
+// grow.
 func newAllocations(rows int64) *allocations { return &allocations{first: rows/2 + 1, last: rows} }
 
 // add is called after each batch of rows.
@@ -77,8 +78,9 @@ func (c *Comparison) sorted() []Pair {
 	return slices.SortedFunc(slices.Values(c.Pairs), func(x, y Pair) int { return cmp.Compare(x.Ratio(), y.Ratio()) })
 }
 
-// Median is the pair with the median ratio (of an even number the lower one). All that is said of a comparison is of this pair:
-// medians of their own would come from different minutes of a busy machine, and would not divide to the ratio.
+// Median is the pair with the median ratio (of an even number the lower one). All that is said of a comparison is of
+// this pair: medians of their own would come from different minutes of a busy machine, and would not divide to the
+// ratio.
 func (c *Comparison) Median() Pair {
 	pairs := c.sorted()
 	return pairs[(len(pairs)-1)/2]
@@ -96,8 +98,8 @@ func (c *Comparison) perRow() float64 {
 	return sorted[len(sorted)/2]
 }
 
-// mostAllocations per row count as none: what happens now and then, a commit, a status message or a read buffer that the garbage
-// collector took, is no row's, and on a slow machine fewer rows come in between.
+// mostAllocations per row count as none: what happens now and then, a commit, a status message or a read buffer that
+// the garbage collector took, is no row's, and on a slow machine fewer rows come in between.
 const mostAllocations = 0.02
 
 // faults says what the comparison does not reach.

@@ -152,8 +152,9 @@ func quoted(name string) string { return "`" + name + "`" }
 // lookEvery bounds the error of what is seen in ClickHouse from above.
 const lookEvery = 10 * time.Millisecond
 
-// untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may be a costly question, so it is asked only once the storage has
-// the rows. alive is an error once nobody is going to bring them any more.
+// untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may
+// be a costly question, so it is asked only once the storage has the rows. alive is an error once nobody is going to
+// bring them any more.
 func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage, shown string, alive func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()

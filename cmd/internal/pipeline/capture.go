@@ -31,8 +31,8 @@ type Options struct {
 	replacesState bool
 }
 
-// Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log says so. prints
-// has the fingerprint of the key in use by its id.
+// Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log
+// says so. prints has the fingerprint of the key in use by its id.
 func Policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, prints map[string]string, err error) {
 	missing := c.HashKeyMissing()
 	id, key, err := c.HashKey()
@@ -62,8 +62,8 @@ func compile(c *config.Config, id string, key []byte, err error) (schemas.Polici
 // Selection says which tables the config captures, for those who read the catalog themselves (verify, status).
 func Selection(c *config.Config) catalog.Selection { return selection{c} }
 
-// NewCapture wires the capture leg; nothing is connected yet, except that the stored state is read before a hash key is made. release
-// frees what it holds outside of Run.
+// NewCapture wires the capture leg; nothing is connected yet, except that the stored state is read before a hash key is
+// made. release frees what it holds outside of Run.
 func NewCapture(o Options) (made *capture.Capture, release func(context.Context), err error) {
 	c := o.Config
 	if c.Privacy == nil {
@@ -95,8 +95,8 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	}, nil
 }
 
-// CaptureInto wires capture as NewCapture does, with a sink and a registry of the caller's, who may also change the catalog's tables. A
-// hash key that is not there is refused.
+// CaptureInto wires capture as NewCapture does, with a sink and a registry of the caller's, who may also change the
+// catalog's tables. A hash key that is not there is refused.
 func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, tables func(cdc.Tables) cdc.Tables) (*capture.Capture, func(context.Context), error) {
 	c := o.Config
 	policies, prints, err := ExistingPolicies(c)

@@ -10,7 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// checkFingerprints refuses a hash key that is not the one that capture wrote the topics with: every token would look different.
+// checkFingerprints refuses a hash key that is not the one that capture wrote the topics with: every token would look
+// different.
 func checkFingerprints(c *config.Config, prints map[string]string, state *cdc.State) error {
 	if state == nil {
 		return nil

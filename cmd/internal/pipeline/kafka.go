@@ -32,7 +32,8 @@ func KafkaClient(c *config.Config) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// kafkaError makes a refusal, with what to do, of an error of Kafka's client that another try cannot help; others stay as they are.
+// kafkaError makes a refusal, with what to do, of an error of Kafka's client that another try cannot help; others stay
+// as they are.
 func kafkaError(err error) error {
 	way := cdc.TLSWayOut(err, kafka.TLS)
 	for _, refusal := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState} {

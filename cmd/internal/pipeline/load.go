@@ -47,8 +47,8 @@ func NewLoad(o Options) (loader *clickhouse.Loader, release func(), err error) {
 // groupSession is how long a loader may be silent before the others take its partitions over.
 const groupSession = 6 * time.Second
 
-// instance names this loader for the consumer group, so that a killed one gets its partitions back at once when it is started
-// again: two loaders of one host cannot listen on one port. With port 0 it has no name that lasts.
+// instance names this loader for the consumer group, so that a killed one gets its partitions back at once when it is
+// started again: two loaders of one host cannot listen on one port. With port 0 it has no name that lasts.
 func instance(listen string) string {
 	_, port, err := net.SplitHostPort(listen)
 	host, hostErr := os.Hostname()

@@ -59,9 +59,9 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 	return n, err
 }
 
-// uncaptured lists the tables that no capture has taken on, while one streams: it puts them into the publication and the stored state
-// before it streams, so that nothing is said of a capture that is starting. A publication of whole schemas has them without capture,
-// so that the state is asked of those, after it was seen that one streams.
+// uncaptured lists the tables that no capture has taken on, while one streams: it puts them into the publication and
+// the stored state before it streams, so that nothing is said of a capture that is starting. A publication of whole
+// schemas has them without capture, so that the state is asked of those, after it was seen that one streams.
 func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored stateReader) (names []string, err error) {
 	slot, _, err := postgres.ReadSlot(ctx, conn, c.Source.Slot)
 	if err != nil || !slot.Active {
@@ -92,8 +92,8 @@ func unknownTo(state *cdc.State, table string) bool {
 	return !known || t.Phase == cdc.TableExcluded
 }
 
-// uncapturedError names the tables for which waiting is in vain, one a line with its way out, and in one line those that only wait for a
-// restart; nil if there are none.
+// uncapturedError names the tables for which waiting is in vain, one a line with its way out, and in one line those
+// that only wait for a restart; nil if there are none.
 func (n named) uncapturedError() error {
 	var lines, rest []string
 	for _, name := range n.uncaptured {

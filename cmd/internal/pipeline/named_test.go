@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUncaptured: whoever waits is told of every new table that waiting does not mend, also where the publication has whole schemas, so
-// that it has the table, too; and of none that a capture has taken on, or one that starts may yet take on.
+// TestUncaptured: whoever waits is told of every new table that waiting does not mend, also where the publication has
+// whole schemas, so that it has the table, too; and of none that a capture has taken on, or one that starts may yet
+// take on.
 func TestUncaptured(t *testing.T) {
 	ctx, stack, exec := postgresAlone(t)
 	exec("CREATE TABLE good (id int PRIMARY KEY)", "CREATE TABLE left_out (code text PRIMARY KEY)", "CREATE TABLE keyless (id int)",

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestObstacles: why a table is not captured is what capture would say, with the statement that fixes it; after that nothing keeps the
-// table out.
+// TestObstacles: why a table is not captured is what capture would say, with the statement that fixes it; after that
+// nothing keeps the table out.
 func TestObstacles(t *testing.T) {
 	ctx, stack, exec := postgresAlone(t)
 	exec("CREATE ROLE clerk LOGIN PASSWORD 'clerk'", "CREATE SCHEMA ward", "CREATE TABLE good (id int PRIMARY KEY)", "GRANT SELECT ON good TO clerk",

@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Reloads counts how often the config was read again, by what came of it: it was taken over, or everything went on as before.
+// Reloads counts how often the config was read again, by what came of it: it was taken over, or everything went on as
+// before.
 type Reloads struct{ Applied, Refused prometheus.Counter }
 
 // NewReloads makes the counters and registers them.
@@ -26,8 +27,8 @@ func NewReloads(r prometheus.Registerer) Reloads {
 	return all
 }
 
-// CheckRotation returns an error if next is more than another set of credentials for the same pipeline: then only a restart may take
-// it over, which checks whether it fits. It names keys, never values.
+// CheckRotation returns an error if next is more than another set of credentials for the same pipeline: then only a
+// restart may take it over, which checks whether it fits. It names keys, never values.
 func CheckRotation(c, next *config.Config) error {
 	if keys := c.Fixed(next); len(keys) > 0 {
 		more := ""

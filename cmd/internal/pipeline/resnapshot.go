@@ -10,8 +10,8 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Resnapshot copies the tables again, "schema.table", or all of them under the next epoch, from a new slot. It returns once the copies
-// are committed to Kafka; load needs not run. See capture.Capture.Resnapshot and ResnapshotAll.
+// Resnapshot copies the tables again, "schema.table", or all of them under the next epoch, from a new slot. It returns
+// once the copies are committed to Kafka; load needs not run. See capture.Capture.Resnapshot and ResnapshotAll.
 func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error {
 	o.replacesState = all
 	var past cdc.HighWater

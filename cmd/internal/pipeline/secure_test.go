@@ -53,8 +53,8 @@ clickhouse: {url: "clickhouse://dirtbike:%s@%s"%s}
 
 var allParts = Parts{Postgres: true, Kafka: true, Registry: true, ClickHouse: true}
 
-// TestLogin logs in to real listeners over TLS: Postgres, Apache Kafka with every mechanism, and fronts of the registry and of
-// ClickHouse.
+// TestLogin logs in to real listeners over TLS: Postgres, Apache Kafka with every mechanism, and fronts of the registry
+// and of ClickHouse.
 func TestLogin(t *testing.T) {
 	right := rightSettings(stack.Get(t))
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
@@ -99,7 +99,8 @@ func TestLoginAway(t *testing.T) {
 // localhost is the host by a name that no certificate has.
 func localhost(address string) string { return strings.Replace(address, "127.0.0.1", "localhost", 1) }
 
-// TestLoginRefused: what only somebody can mend is said in one line, with the part, what to do, and no secret, within seconds.
+// TestLoginRefused: what only somebody can mend is said in one line, with the part, what to do, and no secret, within
+// seconds.
 func TestLoginRefused(t *testing.T) {
 	s := stack.Get(t)
 	other, err := secure.NewAuthority("somebody else")

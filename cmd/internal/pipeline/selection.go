@@ -15,8 +15,8 @@ type selection struct{ config *config.Config }
 // Match implements catalog.Selection.
 func (s selection) Match(schema, table string) bool { return s.config.Source.Match(schema, table) }
 
-// Check implements catalog.Selection: every name in the config must be a name in the database. A policy whose column is not there
-// costs its table: the column may be there under another name, and would be published as it is.
+// Check implements catalog.Selection: every name in the config must be a name in the database. A policy whose column is
+// not there costs its table: the column may be there under another name, and would be published as it is.
 func (s selection) Check(all []*schemas.Relation) error {
 	names := make([]config.TableName, len(all))
 	relations := make([]config.Relation, len(all))

@@ -17,8 +17,8 @@ import (
 	"dirtbike/config"
 )
 
-// TestClickHouseTLS: clickhouse.tls reaches the loader and the connections of the health checks: both trust the authority that the
-// config names, and only that.
+// TestClickHouseTLS: clickhouse.tls reaches the loader and the connections of the health checks: both trust the
+// authority that the config names, and only that.
 func TestClickHouseTLS(t *testing.T) {
 	certified := httptest.NewTLSServer(nil) // for its certificate
 	defer certified.Close()

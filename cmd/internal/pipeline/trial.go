@@ -24,8 +24,8 @@ type Trial struct {
 	Capture *capture.Capture
 	// Policies are what a start would apply.
 	Policies schemas.Policies
-	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own that
-	// nobody else has, so that nothing can be said of a stored state.
+	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own
+	// that nobody else has, so that nothing can be said of a stored state.
 	Keyless bool
 }
 

@@ -23,7 +23,8 @@ const (
 	oldestClickHouseMonth = 5
 )
 
-// loaderRights are what the loader needs on each of its two databases, and engineRights what it needs where table engines are granted.
+// loaderRights are what the loader needs on each of its two databases, and engineRights what it needs where table
+// engines are granted.
 var (
 	loaderRights = []string{"CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW", "ALTER TABLE", "INSERT", "SELECT"}
 	engineRights = []string{"Atomic", "ReplacingMergeTree"}
@@ -67,7 +68,8 @@ const (
 	attemptPause = 500 * time.Millisecond
 )
 
-// untilItSpeaks asks again while no answer of ClickHouse's own comes, so that a refused login after a broken connection is known as one.
+// untilItSpeaks asks again while no answer of ClickHouse's own comes, so that a refused login after a broken connection
+// is known as one.
 func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err error) {
 	for n := 1; ; n++ {
 		err = ask(ctx)

@@ -24,8 +24,8 @@ import (
 const weakUser = `<weak><password>secret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants><query>GRANT SELECT ON nowhere.*</query></grants></weak>
 `
 
-// addWeakUser gives the server that user, and makes it as strict as a server can be. The embedded library has no writable user storage:
-// its users stand in a file.
+// addWeakUser gives the server that user, and makes it as strict as a server can be. The embedded library has no
+// writable user storage: its users stand in a file.
 func addWeakUser(t *testing.T, s *embedded.Stack) {
 	t.Helper()
 	home := filepath.Dir(s.ClickHouse.DataDir())

@@ -17,7 +17,8 @@ import (
 
 const databasesSlug = "clickhouse-databases"
 
-// judgeDatabases: views are replaced and storage is made at once only in an Atomic database, and two pipelines must not share one.
+// judgeDatabases: views are replaced and storage is made at once only in an Atomic database, and two pipelines must not
+// share one.
 func (r *run) judgeDatabases(ctx context.Context, p *part, conn driver.Conn) {
 	name := r.config.ClickHouse.Database
 	var names, engines []string

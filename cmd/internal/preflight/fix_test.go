@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// mend runs exactly the command that a check printed, as the person does who reads it: SQL as the very role that it names.
+// mend runs exactly the command that a check printed, as the person does who reads it: SQL as the very role that it
+// names.
 func (r *rig) mend(c Check) {
 	r.Helper()
 	require.NotEmpty(r, c.Command, "%+v", c)

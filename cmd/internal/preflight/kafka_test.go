@@ -95,8 +95,8 @@ func topicsMended(r *rig) {
 	require.NoError(r, err)
 }
 
-// TestApacheKafkaMended: rights, limits and settings on Apache Kafka, whose own tool changes the settings, and nothing is made on a
-// cluster that has no internal topics yet.
+// TestApacheKafkaMended: rights, limits and settings on Apache Kafka, whose own tool changes the settings, and nothing
+// is made on a cluster that has no internal topics yet.
 func TestApacheKafkaMended(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -236,8 +236,8 @@ func apacheJars(t *testing.T) string {
 	return found[len(found)-1]
 }
 
-// TestRegistryMended: a schema that does not fit, and a registry that takes none. The fake answers whether schemas fit as a registry
-// does: by the subject's level.
+// TestRegistryMended: a schema that does not fit, and a registry that takes none. The fake answers whether schemas fit
+// as a registry does: by the subject's level.
 func TestRegistryMended(t *testing.T) {
 	s := stack.Get(t)
 	fake := srfake.New(srfake.WithGlobalCompat(sr.CompatBackward))

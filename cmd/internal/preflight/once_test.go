@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// onceSQL makes tables of every kind: first those that can be captured or mended, then those that only leaving out mends.
+// onceSQL makes tables of every kind: first those that can be captured or mended, then those that only leaving out
+// mends.
 const onceSQL = `
 GRANT CREATE ON SCHEMA public TO "Clinic Owner"; GRANT CREATE ON DATABASE once TO "Clinic Owner";
 SET ROLE "Clinic Owner";
@@ -58,8 +59,9 @@ privacy:
     public.later_index: {v: zip3}
 `
 
-// onceMended: of many things that are wrong at once, each printed command is run once, in the printed order and as the role that is
-// named, and everything is good then. No list names what is to be left out, and Postgres takes updates of whatever is published.
+// onceMended: of many things that are wrong at once, each printed command is run once, in the printed order and as the
+// role that is named, and everything is good then. No list names what is to be left out, and Postgres takes updates of
+// whatever is published.
 func onceMended(r *rig) {
 	defer r.exec(`ALTER ROLE "dirt-bike" REPLICATION NOBYPASSRLS`)
 	text := onceConfig

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// plainSQL writes quoted identifiers that a terminal would not show as they are in Postgres' form U&"…", so that the statement can be
-// printed and run. It is false if something else cannot be printed; lines are no part of that.
+// plainSQL writes quoted identifiers that a terminal would not show as they are in Postgres' form U&"…", so that the
+// statement can be printed and run. It is false if something else cannot be printed; lines are no part of that.
 func plainSQL(sql string) (plain string, ok bool) {
 	var out strings.Builder
 	for i := 0; i < len(sql); {

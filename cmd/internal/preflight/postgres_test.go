@@ -17,8 +17,8 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command mend it. The server
-// begins as it is after initdb: wal_level is replica.
+// TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command mend
+// it. The server begins as it is after initdb: wal_level is replica.
 func TestPostgresMended(t *testing.T) {
 	s := stack.Get(t)
 	makeClinic(t, s)
@@ -214,8 +214,8 @@ func publicationMended(r *rig) {
 	r.exec(`REVOKE "Clinic Owner" FROM "dirt-bike"`, `REVOKE CREATE ON DATABASE clinic FROM "dirt-bike"`, `ALTER PUBLICATION dirtbike ADD TABLE ONLY "Odd Schema"."O'Hara ""x"""`)
 }
 
-// slotMended: a slot that cannot be ours is somebody else's; one that can may be left of a pipeline whose state is lost, and then no
-// other slot is proposed.
+// slotMended: a slot that cannot be ours is somebody else's; one that can may be left of a pipeline whose state is
+// lost, and then no other slot is proposed.
 func slotMended(r *rig) {
 	r.grantKafka()
 	r.exec("SELECT pg_create_logical_replication_slot('dirtbike', 'test_decoding')")

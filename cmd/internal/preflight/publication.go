@@ -11,8 +11,8 @@ import (
 
 const publicationSlug = "postgres-publication"
 
-// checkPublication says whether the publication fits, and whether capture could make or extend it itself: only the owner of publication
-// and tables can.
+// checkPublication says whether the publication fits, and whether capture could make or extend it itself: only the
+// owner of publication and tables can.
 func (r *run) checkPublication(ctx context.Context, p *part, conn *pgx.Conn, s *server, tables []table) {
 	oids := make([]uint32, len(tables))
 	for i, t := range tables {
@@ -56,8 +56,8 @@ func judgePublished(p *part, s *server, b *postgres.Publication, tables []table)
 	}
 }
 
-// alterPublication are the statements after which the publication fits, and the tables that they add: those whose filter goes, and those
-// that it lacks.
+// alterPublication are the statements after which the publication fits, and the tables that they add: those whose
+// filter goes, and those that it lacks.
 func alterPublication(b *postgres.Publication, name string, tables []table) (command string, added []table) {
 	alter := "ALTER PUBLICATION " + name
 	var lines []string

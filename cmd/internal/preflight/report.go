@@ -38,8 +38,9 @@ type Check struct {
 	Subject string `json:"subject"`
 	// Message says in one line what was found.
 	Message string `json:"message"`
-	// Command fixes what is wrong, empty if nothing has to be done, or it is not known: SQL (each line ends with ";"), a
-	// line for a shell (kafka-….sh, curl, dirtbike, cp), or YAML for the config, which begins with the name of a section.
+	// Command fixes what is wrong, empty if nothing has to be done, or it is not known: SQL (each line ends with ";"),
+	// a line for a shell (kafka-….sh, curl, dirtbike, cp), or YAML for the config, which begins with the name of a
+	// section.
 	Command string `json:"command"`
 
 	// Try are the ways out; Command is the first one's. By is a role that may run the SQL, empty for a superuser of

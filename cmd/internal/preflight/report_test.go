@@ -21,7 +21,8 @@ func slugs() []string {
 	return out
 }
 
-// TestEveryCheckIsExplained: the code's slugs are those of the table, each once, each with everything that somebody wants to know.
+// TestEveryCheckIsExplained: the code's slugs are those of the table, each once, each with everything that somebody
+// wants to know.
 func TestEveryCheckIsExplained(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)

@@ -22,7 +22,8 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// The clinic that the tests look at belongs to a role that is no superuser and not ours; odd names are everyday names here.
+// The clinic that the tests look at belongs to a role that is no superuser and not ours; odd names are everyday names
+// here.
 const clinicSQL = `
 CREATE ROLE "Clinic Owner";
 GRANT CREATE ON DATABASE clinic TO "Clinic Owner";

@@ -11,7 +11,8 @@ import (
 	"dirtbike/config"
 )
 
-// TestSlotAndState: what a missing slot means, the stored state tells; and what the state was not compared with is said.
+// TestSlotAndState: what a missing slot means, the stored state tells; and what the state was not compared with is
+// said.
 func TestSlotAndState(t *testing.T) {
 	gone := fmt.Errorf("%w: slot dirtbike is gone; changes after 0/1 cannot be read any more. Try: %s", cdc.ErrGap, cdc.ResnapshotAllCommand)
 	for _, c := range []struct {

@@ -5,8 +5,8 @@ import "fmt"
 // leastKeepMB is Postgres' default for max_wal_size: below it a single checkpoint may already cost the slot.
 const leastKeepMB = 1024
 
-// proposedMB is what is proposed for max_slot_wal_keep_size: a quarter of the log's disk, if the config says how large that is, else a
-// few times what Postgres keeps anyway. It never costs a slot that is there.
+// proposedMB is what is proposed for max_slot_wal_keep_size: a quarter of the log's disk, if the config says how large
+// that is, else a few times what Postgres keeps anyway. It never costs a slot that is there.
 func (s *server) proposedMB() int64 {
 	const share, times, beyond = 4, 4, 2
 	size := times * s.maxWALMB

@@ -25,8 +25,8 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these rights, and a
-// check beside it disturbs nobody. Until the run starts, nothing has changed anywhere.
+// TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these
+// rights, and a check beside it disturbs nobody. Until the run starts, nothing has changed anywhere.
 func TestMendedThenRun(t *testing.T) {
 	t.Parallel()
 	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
@@ -102,7 +102,8 @@ func TestMendedThenRun(t *testing.T) {
 	r.good(report, "pipeline-state")
 }
 
-// namesGone: with a state stored, a start goes on without a name that nothing has, but not if a captured table is named no more.
+// namesGone: with a state stored, a start goes on without a name that nothing has, but not if a captured table is named
+// no more.
 func (r *rig) namesGone() {
 	r.Helper()
 	raw, err := os.ReadFile(r.file)

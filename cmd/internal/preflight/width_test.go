@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wide has what is wider than a terminal: subjects and messages of many words, of one word, and of characters two columns wide.
+// wide has what is wider than a terminal: subjects and messages of many words, of one word, and of characters two
+// columns wide.
 func wide() Report {
 	r := sample
 	r.Checks = append([]Check(nil), sample.Checks...)

@@ -1,5 +1,5 @@
-// Command gentypes writes TYPES.md: the type table of package schemas. It is run by `go generate ./schemas`, in the folder of that
-// package.
+// Command gentypes writes TYPES.md: the type table of package schemas. It is run by `go generate ./schemas`, in the
+// folder of that package.
 package main
 
 import (

@@ -6,8 +6,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// Cuts are the versions up to which rows of a generation are gone: by leaf, 0 for the whole table (rule 11). Cuts are never changed: each
-// batch keeps those of its own end, while a later one is built.
+// Cuts are the versions up to which rows of a generation are gone: by leaf, 0 for the whole table (rule 11). Cuts are
+// never changed: each batch keeps those of its own end, while a later one is built.
 type Cuts map[uint32]cdc.Position
 
 // Hide reports whether a truncation hides a row of this version and leaf.

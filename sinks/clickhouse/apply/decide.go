@@ -6,10 +6,10 @@ import (
 	"dirtbike/sinks/clickhouse/block"
 )
 
-// Goals lists the generations that a change on the partition goes to, newest first: the newest one opened on the partition, the one that
-// the view shows, and those between that have ended here, because another loader, or this one after the batch, may show them. An older
-// one that is outgrown gets none: the table is not exact until a newer one is shown. A change below a generation's cut does not go to
-// it (Below). Empty if none was opened yet.
+// Goals lists the generations that a change on the partition goes to, newest first: the newest one opened on the
+// partition, the one that the view shows, and those between that have ended here, because another loader, or this one
+// after the batch, may show them. An older one that is outgrown gets none: the table is not exact until a newer one is
+// shown. A change below a generation's cut does not go to it (Below). Empty if none was opened yet.
 func Goals(p *Partition) (goals []*Generation) {
 	if p.Newest == 0 {
 		return nil
@@ -40,7 +40,8 @@ const (
 	Complete
 )
 
-// OfChange decides on a c, u or d record in a generation whose cut on the partition is given, the zero position where it has not ended.
+// OfChange decides on a c, u or d record in a generation whose cut on the partition is given, the zero position where
+// it has not ended.
 func OfChange(e *avro.Envelope, cut cdc.Position) Action {
 	switch {
 	case e.Meta.Position.Compare(cut) < 0:
@@ -84,7 +85,8 @@ type Lost int
 const (
 	// Drop the record: nothing is missing because of it.
 	Drop Lost = iota
-	// Outgrow: the generation gets no more changes, since rows may be missing from it, which is why there is a newer copy.
+	// Outgrow: the generation gets no more changes, since rows may be missing from it, which is why there is a newer
+	// copy.
 	Outgrow
 	// Quarantine the table: a row is missing, and nobody knows why.
 	Quarantine
@@ -98,9 +100,10 @@ type Waiting struct {
 	Missing bool
 }
 
-// OfLost decides on a record whose base is not there. Before the generation's end its own copy of the row is still to come; a row that a
-// TRUNCATE hides anyway, or that is known to be missing, needs no base. newest is the newest generation opened on the partition in the
-// batch or before: its open is in ClickHouse before the record counts as applied.
+// OfLost decides on a record whose base is not there. Before the generation's end its own copy of the row is still to
+// come; a row that a TRUNCATE hides anyway, or that is known to be missing, needs no base. newest is the newest
+// generation opened on the partition in the batch or before: its open is in ClickHouse before the record counts as
+// applied.
 func OfLost(w Waiting, at *cdc.Meta, cuts Cuts, generation, newest uint32) Lost {
 	switch {
 	case !w.Ended, w.Missing, cuts.Hide(at.Position, at.Leaf):

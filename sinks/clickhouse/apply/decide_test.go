@@ -34,7 +34,8 @@ func numbers(goals []*Generation) (out []uint32) {
 	return out
 }
 
-// TestGoals: a change goes to the newest generation opened on its partition, to the one shown, and to those between that ended there.
+// TestGoals: a change goes to the newest generation opened on its partition, to the one shown, and to those between
+// that ended there.
 func TestGoals(t *testing.T) {
 	for _, c := range []struct {
 		shown uint32
@@ -95,7 +96,8 @@ func TestCuts(t *testing.T) {
 	require.Equal(t, Cuts{0: at(5)}, one)
 }
 
-// TestMissingRows: from the create that was skipped until the key's delete or a TRUNCATE, records of the key belong to the missing row.
+// TestMissingRows: from the create that was skipped until the key's delete or a TRUNCATE, records of the key belong to
+// the missing row.
 func TestMissingRows(t *testing.T) {
 	topic, p := topicWith(1, 1)
 	g := topic.Generation(1)

@@ -96,7 +96,8 @@ func (q *Quarantines) Write(ctx context.Context, to *ledger.Ledger) error {
 	return nil
 }
 
-// TakeChanged gives the rows that Write would store, for a batch to write them: they must be written before what was taken meanwhile counts as applied.
+// TakeChanged gives the rows that Write would store, for a batch to write them: they must be written before what was
+// taken meanwhile counts as applied.
 func (q *Quarantines) TakeChanged() (rows []ledger.Quarantine) {
 	for k := range q.changed {
 		rows = append(rows, q.Rows[k])

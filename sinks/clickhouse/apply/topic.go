@@ -35,8 +35,8 @@ type Topic struct {
 	version uint64
 }
 
-// Changed must be called after whatever may change where the topic's records go, unless a method of this package did it: what the
-// view shows, which generations have storage or get no more changes, quarantines.
+// Changed must be called after whatever may change where the topic's records go, unless a method of this package did
+// it: what the view shows, which generations have storage or get no more changes, quarantines.
 func (t *Topic) Changed() { t.version++ }
 
 // Version is another one after each change of where records go.
@@ -46,11 +46,13 @@ func (t *Topic) Version() uint64 { return t.version }
 type Partition struct {
 	Topic *Topic
 	ID    int32
-	// Next is the offset after the last record taken into the batch, applied what ClickHouse has, stable the last stable offset.
+	// Next is the offset after the last record taken into the batch, applied what ClickHouse has, stable the last
+	// stable offset.
 	Next, Applied, Stable int64
 	// Newest is the newest generation opened on this partition before next.
 	Newest uint32
-	// Seek says that the log does not continue what is applied: records are passed over until a generation is opened; nil if it does.
+	// Seek says that the log does not continue what is applied: records are passed over until a generation is opened;
+	// nil if it does.
 	Seek *Seek
 	// Opens are the offsets of the open records that are known, by generation; nil is none.
 	Opens map[uint32]int64
@@ -81,7 +83,8 @@ type Generation struct {
 	Cuts Cuts
 	// Dropped says that its storage is gone.
 	Dropped bool
-	// Outgrown says that it gets no changes where a newer one is open: they no longer fit its columns, or a row was missing from it.
+	// Outgrown says that it gets no changes where a newer one is open: they no longer fit its columns, or a row was
+	// missing from it.
 	Outgrown bool
 }
 
@@ -107,7 +110,8 @@ func (g *Generation) Ended(partition int32) bool {
 	return ok
 }
 
-// Cut is the version of the generation's first snapshot, the zero position while no end is known; every partition's end says the same.
+// Cut is the version of the generation's first snapshot, the zero position while no end is known; every partition's end
+// says the same.
 func (g *Generation) Cut() (at cdc.Position) {
 	for _, end := range g.Ends {
 		if end.Cut.Compare(at) > 0 {
@@ -152,8 +156,8 @@ func (t *Topic) NewestGeneration() (n uint32) {
 	return n
 }
 
-// Complete lists the generations that have ended on every partition, by the ends that ClickHouse has: what this loader has seen beyond
-// that is not applied yet.
+// Complete lists the generations that have ended on every partition, by the ends that ClickHouse has: what this loader
+// has seen beyond that is not applied yet.
 func (t *Topic) Complete(stored []ledger.Mark) map[uint32]bool {
 	ends := map[uint32]int32{}
 	complete := map[uint32]bool{}

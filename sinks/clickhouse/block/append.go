@@ -7,8 +7,8 @@ import (
 	"dirtbike/schemas/avro"
 )
 
-// Append adds a c, u or r record. Columns in its envelope's Unchanged are taken from base, which must be given then and may be a row of
-// this block. After an error the block is as before.
+// Append adds a c, u or r record. Columns in its envelope's Unchanged are taken from base, which must be given then and
+// may be a row of this block. After an error the block is as before.
 func (b *Block) Append(r *Row, base Ref) error {
 	err := b.appendRow(r, base)
 	if err != nil {
@@ -59,8 +59,9 @@ func (b *Block) appendImage(r *Row, base Ref) error {
 	return nil
 }
 
-// AppendFields opens a row with the fields that in begins with, and returns the rest; Finish or Undo must follow. It is for a record
-// whose lists of unchanged and inexact columns are not known yet: if they turn out not to be empty, Undo and Append it.
+// AppendFields opens a row with the fields that in begins with, and returns the rest; Finish or Undo must follow. It is
+// for a record whose lists of unchanged and inexact columns are not known yet: if they turn out not to be empty, Undo
+// and Append it.
 func (b *Block) AppendFields(in []byte) (rest []byte, err error) {
 	for _, f := range b.fields {
 		if in, err = f.field(in, nil, false); err != nil {
@@ -146,7 +147,8 @@ func putKeyInt(k *Column, in []byte) (v int64, rest []byte, err error) {
 	return v, rest, nil
 }
 
-// AppendDelete adds a deleted row: its key from the record key, everything else empty. After an error the block is as before.
+// AppendDelete adds a deleted row: its key from the record key, everything else empty. After an error the block is as
+// before.
 func (b *Block) AppendDelete(r *Row) error {
 	if err := b.appendKey(r.Key); err != nil {
 		b.Undo()

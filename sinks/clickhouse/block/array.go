@@ -11,13 +11,14 @@ import (
 // nullText stands in `_inexact` for an array that is NULL (rule 31).
 var nullText = []byte("NULL")
 
-// array builds Array(Nullable(T)). ClickHouse has no Nullable(Array): NULL and what Avro cannot hold become [], distinguished
-// in `_inexact`; so is the whole text of an array of which an element was saturated.
+// array builds Array(Nullable(T)). ClickHouse has no Nullable(Array): NULL and what Avro cannot hold become [],
+// distinguished in `_inexact`; so is the whole text of an array of which an element was saturated.
 type array struct {
 	*list
 	elem *builder
 	name string
-	// saturated takes the exact texts of elements outside the element type's bounds, under the element's index in the row.
+	// saturated takes the exact texts of elements outside the element type's bounds, under the element's index in the
+	// row.
 	saturated, exact *texts
 	scratch          []byte
 }
@@ -73,7 +74,8 @@ func (a *array) value(in []byte) (rest []byte, err error) {
 	return in, nil
 }
 
-// text writes the array's elements from first on as Postgres does; marks are those whose exact text stands in saturated.
+// text writes the array's elements from first on as Postgres does; marks are those whose exact text stands in
+// saturated.
 func (a *array) text(first int, marks []int) []byte {
 	a.scratch = append(a.scratch[:0], '{')
 	for i := first; i < a.elem.Rows(); i++ {

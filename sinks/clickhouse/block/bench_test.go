@@ -43,7 +43,8 @@ func wide(tb testing.TB) *source {
 	return s
 }
 
-// BenchmarkColumns turns encoded records into columns: the row path without Kafka and ClickHouse, in the one pass in which load does it.
+// BenchmarkColumns turns encoded records into columns: the row path without Kafka and ClickHouse, in the one pass in
+// which load does it.
 func BenchmarkColumns(b *testing.B) {
 	for name, s := range map[string]*source{"claims": claims(b), "wide": wide(b)} {
 		b.Run(name, func(b *testing.B) {

@@ -14,12 +14,12 @@ import (
 
 // Block is a run of rows of one storage table, column by column. It is built by one goroutine and can be reused.
 //
-// A row is appended whole or not at all: what fails is undone. AppendFields opens a row before it is known whether the record counts;
-// Finish adds it, and Undo takes it back by cutting every column to the rows there are.
+// A row is appended whole or not at all: what fails is undone. AppendFields opens a row before it is known whether the
+// record counts; Finish adds it, and Undo takes it back by cutting every column to the rows there are.
 type Block struct {
 	table *schemas.Table
-	// fields has one builder per column of the table, keyInts those of `_key_<col>` in key order (nil where the key column is
-	// its own sorting key).
+	// fields has one builder per column of the table, keyInts those of `_key_<col>` in key order (nil where the key
+	// column is its own sorting key).
 	fields  []*builder
 	keyInts []*Column
 	exact   *texts // nil if no kind needs `_inexact`
@@ -151,14 +151,16 @@ func (b *Block) AppendSortingKey(dst []byte, row int) []byte {
 	return dst
 }
 
-// SetNullable says, per column of the table, whether the storage column is Nullable now: so its values are sent and read.
+// SetNullable says, per column of the table, whether the storage column is Nullable now: so its values are sent and
+// read.
 func (b *Block) SetNullable(nullable []bool) {
 	for i, f := range b.fields {
 		f.nullable = nullable[i]
 	}
 }
 
-// HasNull reports whether a row holds NULL in a column of the table. A deleted row's do not count where the column is NOT NULL.
+// HasNull reports whether a row holds NULL in a column of the table. A deleted row's do not count where the column is
+// NOT NULL.
 func (b *Block) HasNull(column int) bool { return len(b.fields[column].nulls) > 0 }
 
 // Input lists the columns for an insert; they must not change until it has ended.
@@ -179,7 +181,8 @@ func Empty(in proto.Input) proto.Input {
 	return out
 }
 
-// Results makes the targets of a query that reads all columns of the storage table, by their order. Received must follow.
+// Results makes the targets of a query that reads all columns of the storage table, by their order. Received must
+// follow.
 func (b *Block) Results() proto.Results {
 	var out proto.Results
 	for _, c := range b.Columns() {

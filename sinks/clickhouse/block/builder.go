@@ -16,7 +16,8 @@ type builder struct {
 	union bool
 	// value appends one non-null Avro value and returns the rest.
 	value func(b []byte) (rest []byte, err error)
-	// absent appends what stands for a null field: text is its exact Postgres text, exact says that there is one (rule 31).
+	// absent appends what stands for a null field: text is its exact Postgres text, exact says that there is one (rule
+	// 31).
 	absent func(text []byte, exact bool)
 	// keyInteger appends the value that stands beside a key integer (rule 31); nil for other kinds.
 	keyInteger func(v int64)

@@ -6,7 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzFields: whatever bytes come in place of a row's fields, nothing panics, and a row that is undone leaves the block as it was.
+// FuzzFields: whatever bytes come in place of a row's fields, nothing panics, and a row that is undone leaves the block
+// as it was.
 func FuzzFields(f *testing.F) {
 	s := everyForm(f)
 	for i := range s.rows {

@@ -6,8 +6,8 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// values is a run of non-null values of one type in ClickHouse's native layout. It grows row by row, and one row can be copied
-// from another run of the same type.
+// values is a run of non-null values of one type in ClickHouse's native layout. It grows row by row, and one row can be
+// copied from another run of the same type.
 type values interface {
 	rows() int
 	size() int

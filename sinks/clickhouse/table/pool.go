@@ -48,8 +48,8 @@ func compression(o *chgo.Options) ch.Compression {
 	return ch.CompressionLZ4
 }
 
-// Do runs one query on a connection of its own, and ends with ctx even if the server has stopped to answer. A connection that
-// failed is not used again.
+// Do runs one query on a connection of its own, and ends with ctx even if the server has stopped to answer. A
+// connection that failed is not used again.
 func (p *Pool) Do(ctx context.Context, q ch.Query) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()

@@ -12,8 +12,9 @@ import (
 	"dirtbike/sinks/clickhouse/block"
 )
 
-// Insert sends the blocks, of which there is one at least, as one INSERT. inside is called while the insert is open: after the first block.
-// After an error it is not known whether ClickHouse has the rows; inserting them again is harmless.
+// Insert sends the blocks, of which there is one at least, as one INSERT. inside is called while the insert is open:
+// after the first block. After an error it is not known whether ClickHouse has the rows; inserting them again is
+// harmless.
 func (d *DB) Insert(ctx context.Context, t *Table, blocks []*block.Block, inside func()) error {
 	for _, b := range blocks {
 		b.SetNullable(t.nullable)
@@ -45,9 +46,9 @@ func columnList(columns []*block.Column) string {
 	return strings.Join(list, ", ")
 }
 
-// Newest reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record could not be
-// distinguished from one whose base is missing. keys has one row per key, of which only the sorting key counts. The rows are found by their
-// sorting key; size is about what they take in memory.
+// Newest reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record
+// could not be distinguished from one whose base is missing. keys has one row per key, of which only the sorting key
+// counts. The rows are found by their sorting key; size is about what they take in memory.
 func (d *DB) Newest(ctx context.Context, t *Table, keys *block.Block) (rows map[string]block.Ref, size int64, err error) {
 	rows = make(map[string]block.Ref, keys.Rows())
 	into := t.emptyBlock()

@@ -27,11 +27,12 @@ func broken(kind error, format string, args ...any) error {
 	return cdc.Failed(format, args...).Of(kind).Fix("%s", cdc.ResnapshotAllCommand)
 }
 
-// ErrMisfit says that a record has other columns than the storage of its generation: following a change is not built yet.
+// ErrMisfit says that a record has other columns than the storage of its generation: following a change is not built
+// yet.
 var ErrMisfit = errors.New("the table's columns changed within generation")
 
-// Table is the storage of one generation of a source table. It does not change, except which columns are Nullable: that is for the one
-// goroutine that inserts.
+// Table is the storage of one generation of a source table. It does not change, except which columns are Nullable: that
+// is for the one goroutine that inserts.
 type Table struct {
 	// Name is quoted and has its database.
 	Name string
@@ -44,8 +45,8 @@ type Table struct {
 	nullable []bool
 }
 
-// DB makes, reads and removes storage and views in one database. It is safe for concurrent use as far as each Table has one user. Its
-// methods ask ClickHouse once, and may be called again after any error.
+// DB makes, reads and removes storage and views in one database. It is safe for concurrent use as far as each Table has
+// one user. Its methods ask ClickHouse once, and may be called again after any error.
 type DB struct {
 	conn     driver.Conn
 	pool     *Pool
@@ -53,7 +54,8 @@ type DB struct {
 	database string
 }
 
-// NewDB is for the database that people query; storage is in its twin "<database>_raw". Connection and pool remain the caller's.
+// NewDB is for the database that people query; storage is in its twin "<database>_raw". Connection and pool remain the
+// caller's.
 func NewDB(conn driver.Conn, pool *Pool, database string) *DB {
 	return &DB{conn: conn, pool: pool, ledger: ledger.New(conn, database), database: database}
 }

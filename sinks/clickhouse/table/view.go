@@ -15,13 +15,14 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 	return d.conn.Exec(ctx, d.viewStatement(t, cut))
 }
 
-// viewStatement is the view that people query. FINAL is applied before the conditions, so that an outranked row can never show;
-// the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look into. Rows below the
-// generation's own cut came between its open and its end: if the snapshot does not have them they were deleted.
+// viewStatement is the view that people query. FINAL is applied before the conditions, so that an outranked row can
+// never show; the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look
+// into. Rows below the generation's own cut came between its open and its end: if the snapshot does not have them they
+// were deleted.
 //
-// Nothing in ClickHouse keeps a loader that was late from putting an older generation's view in place of a newer one's (rule 13:
-// upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called exact; loaders check
-// what the views show, and put it right.
+// Nothing in ClickHouse keeps a loader that was late from putting an older generation's view in place of a newer one's
+// (rule 13: upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called
+// exact; loaders check what the views show, and put it right.
 func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	cuts := d.ledger.CutsSelect(t.Contract.Topic, t.Generation)
 	var b strings.Builder
@@ -61,8 +62,8 @@ func viewColumn(c *schemas.TableColumn) string {
 	panic("table: view of " + c.Type.Kind.String())
 }
 
-// Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view that somebody else
-// made shows 0, and is replaced by the next Show.
+// Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view
+// that somebody else made shows 0, and is replaced by the next Show.
 func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
 	views, err := d.ledger.Views(ctx)
 	shown := make(map[string]uint32, len(views))

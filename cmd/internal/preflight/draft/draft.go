@@ -29,7 +29,8 @@ type Draft struct {
 	Tables   []*Table
 	// Text is the config file.
 	Text string
-	// Export names an environment variable that the file refers to for the password, and that is not set here; "" if there is none.
+	// Export names an environment variable that the file refers to for the password, and that is not set here; "" if
+	// there is none.
 	Export string
 	// Escaped says that the password was percent-encoded in the address, and has to be so in the variable.
 	Escaped bool
@@ -162,8 +163,8 @@ type nobody struct{}
 func (nobody) Register(context.Context, string, string) (int, error) { return 0, schemas.ErrNoSchema }
 func (nobody) Schema(context.Context, int) (string, error)           { return "", schemas.ErrNoSchema }
 
-// Write puts the text into the file, readable by its owner alone. Without force it makes a new file only: an error wraps os.ErrExist
-// if there is one. With force a former file is replaced at once, or not at all.
+// Write puts the text into the file, readable by its owner alone. Without force it makes a new file only: an error
+// wraps os.ErrExist if there is one. With force a former file is replaced at once, or not at all.
 func Write(path, text string, force bool) (err error) {
 	if !force {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

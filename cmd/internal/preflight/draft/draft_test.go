@@ -65,7 +65,8 @@ type registered struct{}
 func (registered) Register(context.Context, string, string) (int, error) { return 1, nil }
 func (registered) Schema(context.Context, int) (string, error)           { return "", schemas.ErrNoSchema }
 
-// TestDraft: the file loads, names what is there, and passes every check that a start makes of names, keys and policies.
+// TestDraft: the file loads, names what is there, and passes every check that a start makes of names, keys and
+// policies.
 func TestDraft(t *testing.T) {
 	source := oddDatabase(t)
 	d, err := Make(t.Context(), source)

@@ -16,7 +16,8 @@ func identifier(s string) bool {
 	return s != "" && len(s) <= 63 && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// FuzzDraft: what init writes of any catalog is a config that says the same. Tables that no config can name are left out.
+// FuzzDraft: what init writes of any catalog is a config that says the same. Tables that no config can name are left
+// out.
 func FuzzDraft(f *testing.F) {
 	f.Add("clinic", "public", "patients", "id", "ssn", uint8(schemas.KindInt8), uint8(schemas.KindText), "it has no key")
 	f.Add("Odd-Clinic", "we.ird", "o'd \"q\" Ünï: # [x] {y}", "Col \"q\" : # *", "*", uint8(schemas.KindText), uint8(schemas.KindJSON), "")

@@ -48,8 +48,8 @@ clickhouse:
 	return b.String()
 }
 
-// entry names one table in source.tables, with what is known of it; one that cannot be captured is commented out, with the reason, and
-// one that no config can name is only mentioned.
+// entry names one table in source.tables, with what is known of it; one that cannot be captured is commented out, with
+// the reason, and one that no config can name is only mentioned.
 func entry(t *Table) string {
 	switch {
 	case t.Obstacle != "" && unnameable(t) == "":
