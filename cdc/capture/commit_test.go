@@ -235,6 +235,7 @@ func TestAFollowerThatHoldsNothing(t *testing.T) {
 		context.AfterFunc(ctx, stream.Wake)
 		go func() { _ = f.run(ctx) }()
 		r.server.add(insert(1, "!"))
+		time.Sleep(time.Second) // the transaction's own commit is made
 		synctest.Wait()
 		require.True(t, a.quarantined())
 		first, err := w.pool.get(ctx)
@@ -244,7 +245,7 @@ func TestAFollowerThatHoldsNothing(t *testing.T) {
 		before, _ := w.broker.history()
 		waiting := make(chan error, 1)
 		go func() { _, err := w.pool.get(ctx); waiting <- err }()
-		time.Sleep(3 * time.Second) // the bubble's clock
+		time.Sleep(2 * time.Second) // the bubble's clock; less than the heartbeat
 		synctest.Wait()
 		after, _ := w.broker.history()
 		require.Equal(t, len(before), len(after))
