@@ -300,7 +300,9 @@ func TestACopyBesideARunningFollower(t *testing.T) {
 			require.NoError(t, err)
 			c := &copier{committer: w.committer, report: report, snapshot: snapshot, chunkBytes: 100, cut: cdc.Position{Epoch: 1, CommitLSN: snapshot.Point()}}
 			require.NoError(t, c.copy(ctx, b))
-			w.broker.until(t, func(s cdc.State, _ []record) bool { return s.Point.Position.CommitLSN == 1000+50*20-10 })
+			w.broker.until(t, func(s cdc.State, _ []record) bool {
+				return s.Point.Position.CommitLSN == 1000+50*20-10 && !s.Point.Partial
+			})
 			cancel()
 			all.Wait()
 			records, state := w.broker.snapshot()
