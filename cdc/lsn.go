@@ -14,6 +14,15 @@ func (l LSN) String() string {
 	return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l)) //nolint:gosec // the halves are cut on purpose
 }
 
+// MarshalText implements encoding.TextMarshaler: JSON numbers lose the low bits in many readers.
+func (l LSN) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *LSN) UnmarshalText(b []byte) (err error) {
+	*l, err = ParseLSN(string(b))
+	return err
+}
+
 // ParseLSN reads the form that String writes. Errors name the text, which is never a row value.
 func ParseLSN(s string) (LSN, error) {
 	high, low, ok := strings.Cut(s, "/")

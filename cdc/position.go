@@ -21,6 +21,9 @@ type Position struct {
 // PositionSize is the length of a packed Position in bytes.
 const PositionSize = 16
 
+// PositionHeader names the record header that carries a tombstone's packed position (rule 10).
+const PositionHeader = "dirtbike.position"
+
 // Compare orders positions: negative if p comes before q, 0 if they are one, positive after.
 func (p Position) Compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.Epoch, q.Epoch), cmp.Compare(p.CommitLSN, q.CommitLSN), cmp.Compare(p.Ordinal, q.Ordinal))

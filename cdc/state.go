@@ -75,12 +75,12 @@ type SourceState struct {
 	Timeline uint32 `json:"timeline"`
 	Database string `json:"database"`
 	Slot     string `json:"slot"`
-	// ConsistentPoint of the slot, 0 while creating.
-	ConsistentPoint LSN `json:"consistent_point"`
 	// Partitions is the partition count of the table topics (rule 9: a difference stops capture).
 	Partitions int32 `json:"partitions"`
 	// HashKeys maps the id of each hash key to its fingerprint.
 	HashKeys map[string]string `json:"hash_keys,omitempty"`
+	// ConsistentPoint of the slot, 0 while creating.
+	ConsistentPoint LSN `json:"consistent_point"`
 }
 
 // TableState is what the capture knows of one table; it is written when it changes. JSON field names are a format.

@@ -12,12 +12,6 @@ import (
 	"dirtbike/sinks/clickhouse/consume"
 )
 
-// What is tried and asks Kafka.
-const (
-	beInGroup    = "stay in the consumer group"
-	readMetadata = "read the topics' metadata"
-)
-
 func (l *Loader) groupOptions() consume.Options {
 	return consume.Options{
 		Kafka: l.o.Kafka, Group: l.o.Group, Instance: l.o.Instance, Prefix: l.o.Prefix,
@@ -55,7 +49,7 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	if len(names) == 0 {
 		return nil
 	}
-	known, err := consume.Read(ctx, l.group.Admin, l.ledger, names, l.o.ReplayHorizon)
+	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.o.ReplayHorizon)
 	if err != nil {
 		return err
 	}
@@ -79,18 +73,18 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	for _, t := range l.topics {
 		t.Changed() // as quarantines may
 	}
-	return l.quarantines.Load(ctx, l.ledger)
+	return l.quarantines.Load(ctx, l.db.Ledger)
 }
 
 // loadTopic reads what ClickHouse knows of a topic, and of its partitions that were just assigned.
 func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int32]kgo.Offset) error {
 	if t.Progress {
-		return l.progress.load(ctx, l.ledger, t, ownState{l.o.Prefix, l.topics, l.quarantines})
+		return l.progress.load(ctx, l.db.Ledger, t, facts{l})
 	}
-	if _, err := l.views.load(ctx, t); err != nil {
+	if _, err := l.generations.load(ctx, t); err != nil {
 		return err
 	}
-	missing, err := l.ledger.MissingRows(ctx, t.ID)
+	missing, err := l.db.Ledger.MissingRows(ctx, t.ID)
 	if err != nil {
 		return err
 	}
@@ -128,7 +122,7 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	if !l.watch.Due() {
 		return nil
 	}
-	away, stop := l.watch.Ask(ctx, l.group.Admin, l.ledger, l.topics, schemas.ProgressTopic(l.o.Prefix))
+	away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, schemas.ProgressTopic(l.o.Prefix))
 	switch {
 	case away == nil:
 		l.status.recovered(readMetadata)

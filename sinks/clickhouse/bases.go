@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"dirtbike/cdc"
@@ -21,26 +22,23 @@ import (
 // what is complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack
 // them.
 func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
-	keys, byKey := groupByKey(r.deferred)
+	waiting := r.deferred
 	r.deferred = nil
-	for len(keys) > 0 && !r.skipped {
+	slices.SortStableFunc(waiting, func(a, b *deferred) int { return cmp.Compare(a.key, b.key) })
+	for len(waiting) > 0 && !r.skipped {
 		allowed := cmp.Or(i.basesAtOnce[r.table], keysAtFirst)
-		n := min(allowed, len(keys))
-		var some []*deferred
-		for _, k := range keys[:n] {
-			some = append(some, byKey[k]...)
-		}
-		keys = keys[n:]
+		some, n := firstKeys(waiting, allowed)
+		waiting = waiting[len(some):]
 		size, err := i.resolveSome(ctx, b, r, some)
 		if err != nil {
 			return err
 		}
-		if b.bytes >= i.batchBytes && r.count() > 0 {
+		if b.bytes >= i.o.BatchBytes && r.count() > 0 {
 			if err := i.insertEarly(ctx, b, r); err != nil {
 				return err
 			}
 		}
-		i.basesAtOnce[r.table] = nextKeys(n, allowed, size, i.batchBytes)
+		i.basesAtOnce[r.table] = nextKeys(n, allowed, size, i.o.BatchBytes)
 	}
 	return nil
 }
@@ -51,23 +49,24 @@ const (
 	keysAtMost  = 2000
 )
 
+// firstKeys gives the records of the first keys, as many as are allowed, and counts these keys.
+func firstKeys(sorted []*deferred, allowed int) (some []*deferred, keys int) {
+	for i := range sorted {
+		if i > 0 && sorted[i].key == sorted[i-1].key {
+			continue
+		}
+		if keys == allowed {
+			return sorted[:i], keys
+		}
+		keys++
+	}
+	return sorted, keys
+}
+
 // nextKeys gives how many bases to read after n of them, of those that were allowed, had a size.
 func nextKeys(n, allowed int, size, batch int64) int {
 	fit := batch * int64(n) / max(size, 1)
 	return int(max(min(fit, 4*int64(allowed), keysAtMost), 1))
-}
-
-// groupByKey groups records by key, in the order of each key's first; the records of a key keep their order.
-func groupByKey(waiting []deferred) (keys []string, byKey map[string][]*deferred) {
-	byKey = map[string][]*deferred{}
-	for i := range waiting {
-		d := &waiting[i]
-		if byKey[d.key] == nil {
-			keys = append(keys, d.key)
-		}
-		byKey[d.key] = append(byKey[d.key], d)
-	}
-	return keys, byKey
 }
 
 // resolveSome completes the records of some keys, and gives the size of their bases.
@@ -78,36 +77,20 @@ func (i *inserter) resolveSome(ctx context.Context, b *batch, r *rows, some []*d
 	}
 	for _, d := range some {
 		d.row.Envelope = &d.env
-		base, ok := bases[d.key]
-		found := apply.BaseLost
-		if ok {
-			found = apply.OfBase(d.env.Meta.Position, base, r.cuts)
-		}
-		switch found {
-		case apply.BaseNewer:
-		case apply.BaseLost:
-			i.lost(b, r, d)
-		case apply.BaseFits:
-			if bases[d.key], err = b.complete(r, &d.row, base); err != nil {
+		switch apply.OfBase(d.Waiting, &d.env.Meta, bases[d.key], r.cuts, r.generation.Number, d.span.newest) {
+		case apply.Fits:
+			if bases[d.key], err = b.complete(r, &d.row, bases[d.key]); err != nil {
 				return 0, err
 			}
-		}
-		if r.skipped {
+		case apply.Drop:
+		case apply.Outgrow:
+			r.outgrown = true
+		case apply.Quarantine:
+			b.quarantine(r, lostBase(d.row.Partition, r.topic.Table))
 			return 0, nil // all rows are dropped
 		}
 	}
 	return size, nil
-}
-
-// lost decides on a record whose base is not there.
-func (i *inserter) lost(b *batch, r *rows, d *deferred) {
-	switch apply.OfLost(d.Waiting, &d.env.Meta, r.cuts, r.generation.Number, d.span.newest) {
-	case apply.Drop:
-	case apply.Outgrow:
-		b.findings.outgrown = append(b.findings.outgrown, r)
-	case apply.Quarantine:
-		i.quarantine(b, r, lostBase(d.row.Partition, r.topic.Table))
-	}
 }
 
 // complete appends a record with its base. It gives the row on which the key's next record builds.
@@ -131,10 +114,11 @@ func lostBase(partition int32, table string) string {
 // insertEarly inserts what a table has before the rest of its batch. Offsets follow with the batch, so that a crash
 // repeats it.
 func (i *inserter) insertEarly(ctx context.Context, b *batch, r *rows) error {
-	if err := i.widen(ctx, r); err != nil {
-		return err
+	err := i.widen(ctx, r)
+	if err == nil {
+		err = i.insert(ctx, r)
 	}
-	if err := i.insert(ctx, r); err != nil {
+	if err != nil {
 		return err
 	}
 	i.count(r)
@@ -146,12 +130,10 @@ func (i *inserter) insertEarly(ctx context.Context, b *batch, r *rows) error {
 // readBases reads the newest stored row of each key.
 func (i *inserter) readBases(ctx context.Context, r *rows, waiting []*deferred) (bases map[string]block.Ref, size int64, err error) {
 	keys := block.New(r.table.Contract)
-	asked := map[string]bool{}
-	for _, d := range waiting {
-		if asked[d.key] {
+	for n, d := range waiting {
+		if n > 0 && d.key == waiting[n-1].key {
 			continue
 		}
-		asked[d.key] = true
 		if err := keys.AppendDelete(&block.Row{Envelope: &avro.Envelope{}, Key: d.row.Key}); err != nil {
 			return nil, 0, err
 		}

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -28,15 +29,15 @@ type batch struct {
 	// stays below a batch.
 	tables      map[*apply.Generation]*rows
 	cuts        []ledger.Cut
-	marks       []ledger.Mark
+	opens, ends []ledger.Mark
 	missing     []ledger.MissingRow
 	quarantines []ledger.Quarantine
 	// commitTime is that of the last change, microseconds since 1970; 0: none.
 	commitTime int64
-	// finished ends once the inserter has done with the batch, and findings are there.
+	// finished ends once the inserter has done with the batch: err and what each of its rows found out are there.
 	finished context.Context
 	finish   context.CancelFunc
-	findings findings
+	err      error // ends load; nothing of the batch counts as applied then
 }
 
 // span is a partition's part of a batch.
@@ -47,28 +48,6 @@ type span struct {
 	next, applied, before int64
 	// newest generation opened on the partition up to there.
 	newest uint32
-}
-
-// findings are what inserting a batch found out, for the builder's state.
-type findings struct {
-	// err ends load; nothing of the batch counts as applied then.
-	err error
-	// quarantined are the rows that the inserter wrote: see apply.OfLoad.
-	quarantined []quarantined
-	// outgrown are generations that get no more changes.
-	outgrown []*rows
-	// dropped are generations whose storage is gone, because the view shows a newer one.
-	dropped []dropped
-}
-
-type quarantined struct {
-	rows *rows
-	row  ledger.Quarantine
-}
-
-type dropped struct {
-	rows  *rows
-	shown uint32
 }
 
 func newBatch() *batch {
@@ -100,11 +79,6 @@ func (b *batch) hasMore() bool {
 		}
 	}
 	return false
-}
-
-// ends reports whether a generation ended in the batch.
-func (b *batch) ends() bool {
-	return slices.ContainsFunc(b.marks, func(m ledger.Mark) bool { return m.Kind == ledger.KindEnd })
 }
 
 // take notes that a record was taken into the batch.
@@ -149,6 +123,24 @@ func (b *batch) sorted() (all []*rows) {
 	return all
 }
 
+// applied lists how far the partitions of the batch are applied with it.
+func (b *batch) applied() (list []ledger.Applied) {
+	for p, s := range b.spans {
+		if s.applied > s.before {
+			list = append(list, ledger.Applied{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Next: s.applied})
+		}
+	}
+	return list
+}
+
+// quarantine drops what the batch has of a table's generations up to that of the rows: their records are skipped.
+func (b *batch) quarantine(r *rows, reason string) {
+	q := apply.OfLoad(r.topic.Table, r.generation.Number, reason)
+	r.quarantine = &q
+	b.quarantines = append(b.quarantines, q)
+	b.drop(r.topic, r.generation.Number)
+}
+
 // drop forgets the rows of a table's generations up to one.
 func (b *batch) drop(t *apply.Topic, upTo uint32) {
 	for g, r := range b.tables {
@@ -171,7 +163,7 @@ func (b *batch) reset() {
 		r.used = false
 	}
 	clear(b.spans)
-	*b = batch{number: b.number, spans: b.spans, tables: b.tables, cuts: b.cuts[:0], marks: b.marks[:0], missing: b.missing[:0]}
+	*b = batch{number: b.number, spans: b.spans, tables: b.tables, cuts: b.cuts[:0], opens: b.opens[:0], ends: b.ends[:0], missing: b.missing[:0]}
 }
 
 // rows are those of a batch that go into one storage table.
@@ -186,12 +178,17 @@ type rows struct {
 	blocks        []*block.Block // the last one grows
 	spare         []*block.Block
 	bytes         int64
-	inserted      int64 // rows, so far
+	// What inserting them found out, for the builder's state: rows inserted so far; why they are quarantined, or nil; that
+	// their generation gets no more changes; that its storage is gone, because the view shows this newer generation.
+	inserted   int64
+	quarantine *ledger.Quarantine
+	outgrown   bool
+	replacedBy uint32
 	// latest finds the newest row of a key in the batch; nil until a record needs a base. It knows all rows before the
 	// indexed one.
 	latest                     map[string]block.Ref
 	indexedBlocks, indexedRows int
-	deferred                   []deferred
+	deferred                   []*deferred
 	keys                       *block.Block // one row: the key being looked up
 	scratch                    []byte
 }
@@ -228,15 +225,6 @@ func (r *rows) count() (n int) {
 		n += b.Rows()
 	}
 	return n
-}
-
-func (r *rows) hasNull(column int) bool {
-	for _, b := range r.blocks {
-		if b.HasNull(column) {
-			return true
-		}
-	}
-	return false
 }
 
 // deferred is a record that waits for its base. It owns its bytes.
@@ -288,12 +276,12 @@ func (r *rows) find(key []byte) (block.Ref, bool) {
 // postpone copies a record, which aliases the consumer's memory, and says how many bytes that takes.
 func (r *rows) postpone(s *span, w apply.Waiting, row *block.Row, key []byte) int64 {
 	e := row.Envelope
-	d := deferred{Waiting: w, span: s, key: string(key)}
-	d.env = avro.Envelope{After: append([]byte(nil), e.After...), Meta: e.Meta, Op: e.Op, Unchanged: append([]int(nil), e.Unchanged...)}
+	d := &deferred{Waiting: w, span: s, key: string(key)}
+	d.env = avro.Envelope{After: bytes.Clone(e.After), Meta: e.Meta, Op: e.Op, Unchanged: slices.Clone(e.Unchanged)}
 	for _, v := range e.Inexact {
-		d.env.Inexact = append(d.env.Inexact, avro.InexactValue{Column: v.Column, Text: append([]byte(nil), v.Text...)})
+		d.env.Inexact = append(d.env.Inexact, avro.InexactValue{Column: v.Column, Text: bytes.Clone(v.Text)})
 	}
-	d.row = block.Row{Key: append([]byte(nil), row.Key...), Partition: row.Partition, Offset: row.Offset}
+	d.row = block.Row{Key: bytes.Clone(row.Key), Partition: row.Partition, Offset: row.Offset}
 	r.deferred = append(r.deferred, d)
 	return int64(len(d.env.After)+len(d.row.Key)+len(key)) + deferredOverhead
 }

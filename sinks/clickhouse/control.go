@@ -34,7 +34,7 @@ func (r *route) control(ctx context.Context, rec *kgo.Record, key, payload []byt
 		if control.Generation < p.Newest || control.Generation <= p.Topic.Shown {
 			return nil // a replay
 		}
-		_, err := r.b.storages.of(ctx, p.Topic, p.Topic.Generation(control.Generation), c)
+		_, err := r.b.generations.of(ctx, p.Topic, p.Topic.Generation(control.Generation), c)
 		return err
 	case avro.ControlEnd:
 		r.mark(rec, control.Generation, ledger.KindEnd, at)
@@ -48,9 +48,12 @@ func (r *route) mark(rec *kgo.Record, generation uint32, kind string, at cdc.Pos
 	p := r.partition
 	p.Topic.Learn(p.ID, generation, kind, apply.End{Offset: rec.Offset, Cut: at})
 	p.Topic.Outdated = true
-	r.b.batch.marks = append(r.b.batch.marks, ledger.Mark{
-		TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at,
-	})
+	m := ledger.Mark{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at}
+	if b := r.b.batch; kind == ledger.KindOpen {
+		b.opens = append(b.opens, m)
+	} else {
+		b.ends = append(b.ends, m)
+	}
 }
 
 func (r *route) truncate(ctx context.Context, leaf uint32, at cdc.Position, c *contract) error {

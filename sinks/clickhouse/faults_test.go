@@ -16,7 +16,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/complete"
 )
 
 // fill commits transactions of many rows, ids from..to.
@@ -249,17 +248,17 @@ func TestChangedContract(t *testing.T) {
 func TestCaptureQuarantine(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "sick")
-	w.tables["public.sick"] = complete.Table{Phase: cdc.TableQuarantined, Reason: "a value cannot be decoded", Generation: 1}
+	w.tables["public.sick"] = cdc.TableProgress{Phase: cdc.TableQuarantined, Reason: "a value cannot be decoded", Generation: 1}
 	w.begin().insert(tab, "1", "a").commit()
 	l := w.load()
 	w.wait()
 	w.eventually([]string{"0"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = 'public.sick'")
 	require.Eventually(t, func() bool { return l.Status().Tables[0].Reason == "a value cannot be decoded" }, 10*time.Second, 20*time.Millisecond)
-	w.tables["public.sick"] = complete.Table{Phase: cdc.TableStreaming, Generation: 1}
+	w.tables["public.sick"] = cdc.TableProgress{Phase: cdc.TableStreaming, Generation: 1}
 	w.idle()
 	w.wait()
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = 'public.sick'")
-	w.tables["public.sick"] = complete.Table{Phase: cdc.TableExcluded, Generation: 1}
+	w.tables["public.sick"] = cdc.TableProgress{Phase: cdc.TableExcluded, Generation: 1}
 	w.idle()
 	w.wait()
 	w.eventually([]string{"\t1"}, "SELECT `table`, exact FROM DB.complete_up_to")

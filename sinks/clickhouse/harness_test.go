@@ -22,7 +22,6 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/schemas/registry"
-	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -40,7 +39,7 @@ type world struct {
 	registry schemas.Registry
 	known    map[string]map[string]int64 // progress offsets already told
 	offsets  map[string]map[string]int64 // last data offset + 1
-	tables   map[string]complete.Table
+	tables   map[string]cdc.TableProgress
 	epoch    uint32
 	lsn      cdc.LSN
 	full     bool
@@ -53,7 +52,7 @@ func newWorld(t testing.TB) *world {
 	n := worlds.Add(1)
 	w := &world{
 		t: t, ctx: ctx, prefix: fmt.Sprintf("w%d", n), database: fmt.Sprintf("db%d", n), epoch: 1, lsn: 0x1000000, full: true,
-		known: map[string]map[string]int64{}, offsets: map[string]map[string]int64{}, tables: map[string]complete.Table{},
+		known: map[string]map[string]int64{}, offsets: map[string]map[string]int64{}, tables: map[string]cdc.TableProgress{},
 	}
 	var err error
 	w.connect()
@@ -234,7 +233,7 @@ func (x *tx) records() []*kgo.Record {
 		r := &x.chunk.Records[i]
 		rec := &kgo.Record{Topic: r.Topic.Name, Partition: r.Partition, Key: x.chunk.Key(i), Value: x.chunk.Value(i)}
 		if r.Tombstone {
-			rec.Headers = []kgo.RecordHeader{{Key: positionHeader, Value: r.Position.AppendTo(nil)}}
+			rec.Headers = []kgo.RecordHeader{{Key: cdc.PositionHeader, Value: r.Position.AppendTo(nil)}}
 		}
 		out = append(out, rec)
 	}
@@ -272,7 +271,7 @@ func (w *world) see(r *kgo.Record) {
 }
 
 func (w *world) progressRecord() *kgo.Record {
-	p := complete.Record{Format: 1, Epoch: w.epoch, CommitLSN: w.lsn.String(), Ordinal: 1, LSN: (w.lsn + 0x20).String(), TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
+	p := cdc.Progress{Format: 1, Epoch: w.epoch, CommitLSN: w.lsn, Ordinal: 1, LSN: w.lsn + 0x20, TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
 	p.Offsets = map[string]map[string]int64{}
 	for topic, parts := range w.offsets {
 		for id, next := range parts {
@@ -288,7 +287,7 @@ func (w *world) progressRecord() *kgo.Record {
 			w.known[topic][id] = next
 		}
 	}
-	w.full, w.tables = false, map[string]complete.Table{}
+	w.full, w.tables = false, map[string]cdc.TableProgress{}
 	value, err := json.Marshal(p)
 	require.NoError(w.t, err)
 	return &kgo.Record{Topic: schemas.ProgressTopic(w.prefix), Value: value}

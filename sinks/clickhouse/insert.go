@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
-	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
@@ -35,14 +34,10 @@ import (
 //	missing rows         before them in their partitions is there.
 //	applied offsets      a crash after it: nothing is repeated.
 type inserter struct {
+	o       *Options
 	db      *table.DB
-	ledger  *ledger.Ledger
 	retry   retry
 	metrics *metrics
-	fault   cdc.Fault
-	log     *zap.Logger
-	// batchBytes is what the rows of a batch may take, those that bases make included.
-	batchBytes int64
 	// basesAtOnce says how many bases fill a batch, as far as is known.
 	basesAtOnce map[*table.Table]int
 }
@@ -50,8 +45,7 @@ type inserter struct {
 // run inserts batches until work is closed, and finishes each with what was found out.
 func (i *inserter) run(ctx context.Context, work <-chan *batch) {
 	for b := range work {
-		b.findings = findings{}
-		b.findings.err = i.flush(ctx, b)
+		b.err = i.flush(ctx, b)
 		b.finish()
 	}
 }
@@ -59,19 +53,28 @@ func (i *inserter) run(ctx context.Context, work <-chan *batch) {
 // flush applies a batch. An error other than a stop means that ctx has ended; nothing of the batch counts as applied
 // then.
 func (i *inserter) flush(ctx context.Context, b *batch) error {
-	retried := func(what string, do func(context.Context, *batch) error) func(context.Context, *batch) error {
-		return func(ctx context.Context, b *batch) error {
-			return i.retry(ctx, what, func(ctx context.Context) error { return do(ctx, b) })
-		}
-	}
-	for _, step := range []func(context.Context, *batch) error{
-		retried("write opened generations", i.writeOpens),
-		i.resolveBases,
-		i.insertRows,
-		retried("write cuts and generations", i.writeBookkeeping),
-		retried("write applied offsets", i.writeApplied),
+	books := i.db.Ledger
+	for _, step := range []struct {
+		retried string // what is tried until it succeeds; "": the step does so itself
+		do      func(context.Context) error
+	}{
+		{"write opened generations", func(ctx context.Context) error { return books.WriteMarks(ctx, b.opens) }},
+		{"", func(ctx context.Context) error { return i.resolveBases(ctx, b) }},
+		{"", func(ctx context.Context) error { return i.insertRows(ctx, b) }},
+		{"write quarantined tables", func(ctx context.Context) error { return books.WriteQuarantines(ctx, b.quarantines) }},
+		{"write cuts", func(ctx context.Context) error { return books.WriteCuts(ctx, b.cuts) }},
+		{"write ended generations", func(ctx context.Context) error { return books.WriteMarks(ctx, b.ends) }},
+		{"write missing rows", func(ctx context.Context) error { return books.WriteMissingRows(ctx, b.missing) }},
+		{"write applied offsets", func(ctx context.Context) error {
+			i.o.Fault.At(cdc.FaultAfterInsert)
+			return books.WriteApplied(ctx, b.applied()...)
+		}},
 	} {
-		if err := step(ctx, b); err != nil {
+		run := step.do
+		if step.retried != "" {
+			run = func(ctx context.Context) error { return i.retry(ctx, step.retried, step.do) }
+		}
+		if err := run(ctx); err != nil {
 			return err
 		}
 	}
@@ -81,16 +84,6 @@ func (i *inserter) flush(ctx context.Context, b *batch) error {
 	return nil
 }
 
-func (i *inserter) writeOpens(ctx context.Context, b *batch) error {
-	return i.writeMarks(ctx, b, ledger.KindOpen)
-}
-
-// writeMarks stores the batch's opens or ends.
-func (i *inserter) writeMarks(ctx context.Context, b *batch, kind string) error {
-	others := func(m ledger.Mark) bool { return m.Kind != kind }
-	return i.ledger.WriteMarks(ctx, slices.DeleteFunc(slices.Clone(b.marks), others))
-}
-
 // resolveBases completes deferred rows and widens columns, so that no NULL becomes a default (rule 23).
 func (i *inserter) resolveBases(ctx context.Context, b *batch) error {
 	for _, r := range b.sorted() {
@@ -98,13 +91,11 @@ func (i *inserter) resolveBases(ctx context.Context, b *batch) error {
 		if err == nil {
 			err = i.widen(ctx, r)
 		}
-		if err != nil && (ctx.Err() != nil || isStop(err)) {
-			return err
+		if err != nil && ctx.Err() == nil && !isStop(err) {
+			err = i.refused(ctx, b, r, "", err)
 		}
 		if err != nil {
-			if err := i.refused(ctx, b, r, "", err); err != nil {
-				return err
-			}
+			return err
 		}
 	}
 	return nil
@@ -114,18 +105,19 @@ func (i *inserter) resolveBases(ctx context.Context, b *batch) error {
 // constraint, and NaN is NULL in ClickHouse.
 func (i *inserter) widen(ctx context.Context, r *rows) error {
 	for column := range r.table.Contract.Columns {
-		if r.table.Nullable(column) || !r.hasNull(column) {
+		if r.table.Nullable(column) || !slices.ContainsFunc(r.blocks, func(b *block.Block) bool { return b.HasNull(column) }) {
 			continue
 		}
 		c := &r.table.Contract.Columns[column]
 		if c.Key {
 			return fmt.Errorf("key column %s is NULL", c.Name)
 		}
-		i.log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", r.topic.Table), zap.String("column", c.Name))
-		if err := i.retry(ctx, "widen a column of "+r.topic.Table, func(ctx context.Context) error { return i.db.Widen(ctx, r.table, column) }); err != nil {
-			return err
+		i.o.Log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", r.topic.Table), zap.String("column", c.Name))
+		err := i.retry(ctx, "widen a column of "+r.topic.Table, func(ctx context.Context) error { return i.db.Widen(ctx, r.table, column) })
+		if err == nil {
+			err = i.retry(ctx, "renew the view of "+r.topic.Table, func(ctx context.Context) error { return i.renewView(ctx, r) })
 		}
-		if err := i.retry(ctx, "renew the view of "+r.topic.Table, func(ctx context.Context) error { return i.renewView(ctx, r) }); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -134,11 +126,11 @@ func (i *inserter) widen(ctx context.Context, r *rows) error {
 
 // renewView makes the view of a storage again, unless it shows another generation: another loader may have moved it on.
 func (i *inserter) renewView(ctx context.Context, r *rows) error {
-	shown, err := i.db.ShownOf(ctx, r.topic.Schema, r.topic.Rel)
+	shown, err := i.db.ShownOf(ctx, r.topic.View())
 	if err != nil || shown != r.table.Generation {
 		return err
 	}
-	marks, err := i.ledger.Marks(ctx, r.topic.ID)
+	marks, err := i.db.Ledger.Marks(ctx, r.topic.ID)
 	if err != nil {
 		return err
 	}
@@ -163,7 +155,7 @@ func (i *inserter) insertRows(ctx context.Context, b *batch) error {
 		if r.count() == 0 {
 			continue
 		}
-		i.fault.At(cdc.FaultBeforeInsert)
+		i.o.Fault.At(cdc.FaultBeforeInsert)
 		g.Go(func() error {
 			err := i.insert(inserting, r)
 			if errcode.Permanent(err) {
@@ -191,16 +183,15 @@ func (i *inserter) insert(ctx context.Context, r *rows) error {
 	start, asked := time.Now(), false
 	blocks := slices.DeleteFunc(slices.Clone(r.blocks), func(b *block.Block) bool { return b.Rows() == 0 })
 	send := func(ctx context.Context) error {
-		return i.db.Insert(ctx, r.table, blocks, func() { i.fault.At(cdc.FaultInInsert) })
+		return i.db.Insert(ctx, r.table, blocks, func() { i.o.Fault.At(cdc.FaultInInsert) })
 	}
 	err := i.retry(ctx, "insert into "+r.topic.Table, func(ctx context.Context) error {
 		err := send(ctx)
 		if errcode.Permanent(err) && errcode.Of(err) != proto.ErrUnknownTable && !asked {
 			asked = true
-			if err := i.db.Describe(ctx, r.table); err != nil {
-				return err
+			if err = i.db.Describe(ctx, r.table); err == nil {
+				err = send(ctx)
 			}
-			err = send(ctx)
 		}
 		return err
 	})
@@ -214,67 +205,28 @@ func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string,
 	if errcode.Of(failed) == proto.ErrUnknownTable {
 		var shown uint32
 		err := i.retry(ctx, "read generations", func(ctx context.Context) (err error) {
-			shown, err = i.db.ShownOf(ctx, r.topic.Schema, r.topic.Rel)
+			shown, err = i.db.ShownOf(ctx, r.topic.View())
 			return err
 		})
 		if err != nil {
 			return err
 		}
 		if r.generation.Number < shown {
-			b.findings.dropped = append(b.findings.dropped, dropped{r, shown})
+			r.replacedBy = shown
 			r.clear()
 			return nil
 		}
 	}
-	i.quarantine(b, r, doing+withoutValues(failed))
+	b.quarantine(r, doing+withoutValues(failed))
 	return nil
-}
-
-// quarantine drops what the batch has of a table's generations up to this one: their records are skipped.
-func (i *inserter) quarantine(b *batch, r *rows, reason string) {
-	q := apply.OfLoad(r.topic.Table, r.generation.Number, reason)
-	b.findings.quarantined = append(b.findings.quarantined, quarantined{r, q})
-	b.quarantines = append(b.quarantines, q)
-	b.drop(r.topic, r.generation.Number)
 }
 
 // count adds what was inserted to status and metrics.
 func (i *inserter) count(r *rows) {
-	n := r.count()
-	if n == 0 {
-		return
+	if n := r.count(); n > 0 {
+		r.inserted += int64(n)
+		i.metrics.rows.WithLabelValues(r.topic.Table).Add(float64(n))
+		i.metrics.bytes.WithLabelValues(r.topic.Table).Add(float64(r.bytes))
+		i.metrics.inserts.WithLabelValues(r.topic.Table).Inc()
 	}
-	r.inserted += int64(n)
-	i.metrics.rows.WithLabelValues(r.topic.Table).Add(float64(n))
-	i.metrics.bytes.WithLabelValues(r.topic.Table).Add(float64(r.bytes))
-	i.metrics.inserts.WithLabelValues(r.topic.Table).Inc()
-}
-
-// writeBookkeeping stores quarantines, cuts, ends and missing rows of the batch.
-func (i *inserter) writeBookkeeping(ctx context.Context, b *batch) error {
-	if err := i.ledger.WriteQuarantines(ctx, b.quarantines); err != nil {
-		return err
-	}
-	if err := i.ledger.WriteCuts(ctx, b.cuts); err != nil {
-		return err
-	}
-	if err := i.writeMarks(ctx, b, ledger.KindEnd); err != nil {
-		return err
-	}
-	if err := i.ledger.WriteMissingRows(ctx, b.missing); err != nil {
-		return err
-	}
-	i.fault.At(cdc.FaultAfterInsert)
-	return nil
-}
-
-// writeApplied stores how far each partition of the batch is applied.
-func (i *inserter) writeApplied(ctx context.Context, b *batch) error {
-	var list []ledger.Applied
-	for p, s := range b.spans {
-		if s.applied > s.before {
-			list = append(list, ledger.Applied{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Next: s.applied})
-		}
-	}
-	return i.ledger.WriteApplied(ctx, list...)
 }

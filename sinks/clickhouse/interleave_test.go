@@ -60,9 +60,9 @@ func TestNotExactWhileCopiedAgain(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "named")
 	w.begin().insert(tab, "1", "stale").commit()
-	w.tables["public.named"] = complete.Table{Phase: cdc.TableExcluded, Generation: 1}
+	w.tables["public.named"] = cdc.TableProgress{Phase: cdc.TableExcluded, Generation: 1}
 	w.idle()
-	w.tables["public.named"] = complete.Table{Phase: cdc.TableCopying, Generation: 2}
+	w.tables["public.named"] = cdc.TableProgress{Phase: cdc.TableCopying, Generation: 2}
 	x := w.begin().open(tab)
 	x.commit()
 	w.load()
@@ -70,7 +70,7 @@ func TestNotExactWhileCopiedAgain(t *testing.T) {
 	require.Equal(t, []string{"1\tstale"}, w.query("SELECT * FROM DB.named"))
 	require.False(t, w.complete("public.named").Exact)
 	require.False(t, w.complete("").Exact)
-	w.tables["public.named"] = complete.Table{Phase: cdc.TableStreaming, Generation: 2}
+	w.tables["public.named"] = cdc.TableProgress{Phase: cdc.TableStreaming, Generation: 2}
 	x = w.begin()
 	x.end(tab, x.snapshot()).commit()
 	w.wait()
@@ -95,7 +95,7 @@ func TestLiftKeepsLaterQuarantine(t *testing.T) {
 // TestPausedOutlivesOwnership: the client stays paused when the partition goes and comes back, so that must not be
 // forgotten.
 func TestPausedOutlivesOwnership(t *testing.T) {
-	g := &progress{tracker: complete.NewTracker(ownState{}, []ledger.Point{{Position: cdc.Position{Epoch: 3}}}), paused: true}
+	g := &progress{tracker: complete.NewTracker(facts{}, []ledger.Point{{Position: cdc.Position{Epoch: 3}}}), paused: true}
 	g.forget()
 	require.True(t, g.paused)
 	require.Zero(t, g.tracker.Epoch())

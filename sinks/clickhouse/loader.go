@@ -1,3 +1,10 @@
+// Package clickhouse is the load leg: a Kafka consumer group that keeps ClickHouse tables equal to the topics.
+//
+// Rows become columns in ClickHouse's native layout without a map, a reflection or an allocation per row; inserts are
+// idempotent by key and version, applied offsets follow them (rule 21). cdc/EXACTNESS.md, "Formats", names every
+// object.
+//
+// Rows travel over ch-go, the layer below clickhouse-go, and everything else over clickhouse-go; package block says why.
 package clickhouse
 
 import (
@@ -46,7 +53,7 @@ import (
 //     makes the builder stop polling until both batches are applied.
 //   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too; and
 //     only by the ends of copies that ClickHouse has, since rows of a copy whose end was taken may still be waiting in the next batch.
-//   - A stop, or an error, cancels the insert in flight and waits for its end; neither batch counts as applied, both are read again.
+//   - A stop lets the statement in flight end (ledger.Statement), and no other begins; neither batch counts as applied, both are read again.
 //
 // Rejected: a queue of batches (three in memory, and a quarantine would have to be looked up in each), a batch per
 // table (offsets would need the slowest one, and a transaction would become visible piece by piece).
@@ -55,9 +62,8 @@ type Loader struct {
 	conn    driver.Conn
 	pool    *table.Pool
 	db      *table.DB
-	ledger  *ledger.Ledger
 	metrics *metrics
-	status  status
+	status  *status
 	outage  *outage
 	retry   retry
 	group   *consume.Group
@@ -78,7 +84,7 @@ type Loader struct {
 	mu          sync.Mutex
 	topics      map[string]*apply.Topic
 	builder     *builder
-	views       *views
+	generations *generations
 	progress    *progress
 	quarantines *apply.Quarantines
 	refreshed   time.Time // when views were last brought up to date
@@ -105,17 +111,18 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, pool: table.NewPool(url), ledger: ledger.New(conn, o.Database), metrics: m, topics: map[string]*apply.Topic{},
+		o: o, conn: conn, status: newStatus(), pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
 		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
-	l.db = table.NewDB(conn, l.pool, o.Database)
-	l.outage = &outage{status: &l.status, retries: m.retries, log: o.Log}
+	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
+	l.outage = &outage{status: l.status, retries: m.retries, log: o.Log}
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry
-	contracts := newContracts(o.Registry, l.retry)
-	storages := &storages{db: l.db, ledger: l.ledger, contracts: contracts, quarantines: l.quarantines, retry: l.retry}
-	l.builder = &builder{batch: newBatch(), contracts: contracts, storages: storages, quarantines: l.quarantines, routes: map[*apply.Partition]*route{}, log: o.Log}
-	l.views = &views{db: l.db, ledger: l.ledger, storages: storages, quarantines: l.quarantines, retry: l.retry, log: o.Log}
+	contracts := &contracts{registry: o.Registry, retry: l.retry, known: map[int]*contract{}}
+	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, log: o.Log}
+	l.builder = &builder{
+		batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines, routes: map[*apply.Partition]*route{}, log: o.Log,
+	}
 	return l, nil
 }
 
@@ -128,9 +135,9 @@ func (l *Loader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.running, l.halt = ctx, cancel
-	err := l.retry(ctx, "prepare ClickHouse", l.ledger.Bootstrap)
+	err := l.retry(ctx, "prepare ClickHouse", l.db.Ledger.Bootstrap)
 	if err == nil {
-		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return l.ledger.CheckOwner(ctx, l.o.Prefix) })
+		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return l.db.Ledger.CheckOwner(ctx, l.o.Prefix) })
 	}
 	if err == nil {
 		err = l.consume(ctx)
@@ -173,12 +180,9 @@ func (l *Loader) consume(ctx context.Context) error {
 	return nil
 }
 
-// startInserter runs the inserter; stop cancels what is in flight and waits for its end.
+// startInserter runs the inserter; stop lets the statement in flight end and waits for it.
 func (l *Loader) startInserter(ctx context.Context) (stop func()) {
-	i := &inserter{
-		db: l.db, ledger: l.ledger, retry: l.retry, metrics: l.metrics, fault: l.o.Fault, log: l.o.Log, batchBytes: l.o.BatchBytes,
-		basesAtOnce: map[*table.Table]int{},
-	}
+	i := &inserter{o: &l.o, db: l.db, retry: l.retry, metrics: l.metrics, basesAtOnce: map[*table.Table]int{}}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

@@ -113,7 +113,7 @@ const refreshInterval = 500 * time.Millisecond
 
 // refreshViews brings every topic up to date whose view or storage may have to move. Nothing may be in flight.
 func (l *Loader) refreshViews(ctx context.Context) error {
-	if err := l.views.check(ctx, l.topics); err != nil {
+	if err := l.generations.check(ctx, l.topics); err != nil {
 		return err
 	}
 	for _, name := range apply.SortedKeys(l.topics) {
@@ -121,7 +121,7 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 		if t.Progress || !t.Outdated || len(t.Parts) == 0 {
 			continue
 		}
-		err := l.retry(ctx, "refresh the view of "+t.Table, func(ctx context.Context) error { return l.views.refresh(ctx, t) })
+		err := l.retry(ctx, "refresh the view of "+t.Table, func(ctx context.Context) error { return l.generations.refresh(ctx, t) })
 		switch {
 		case err == nil:
 		case ctx.Err() != nil || isStop(err):
@@ -131,7 +131,7 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 			t.Outdated = false
 		}
 	}
-	return l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.ledger) })
+	return l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.db.Ledger) })
 }
 
 // upkeep is done after each batch, and while there is none: health, and what is complete.
@@ -143,7 +143,7 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := consume.Overdue(l.topics); err != nil {
 		return err
 	}
-	if err := l.progress.tracker.Advance(ctx, facts{l.retry, l.group, l.ledger, l.topics}); err != nil {
+	if err := l.progress.tracker.Advance(ctx); err != nil {
 		return err
 	}
 	l.progress.throttle(l.group.Client, schemas.ProgressTopic(l.o.Prefix))
@@ -193,8 +193,8 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 		return false, nil
 	}
 	l.inFlight, l.spare = nil, b
-	if b.findings.err != nil {
-		return true, b.findings.err
+	if b.err != nil {
+		return true, b.err
 	}
 	for p, s := range b.spans {
 		p.Applied = max(p.Applied, s.applied)
@@ -202,8 +202,7 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 			l.progress.tracker.Release(s.next)
 		}
 	}
-	l.builder.learn(b)
-	if b.ends() || len(b.findings.quarantined) > 0 {
+	if l.builder.learn(b) || len(b.ends) > 0 {
 		l.refreshed = time.Time{}
 	}
 	b.reset()
@@ -238,14 +237,18 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 	return err
 }
 
-// fetchErrors stops for what no waiting can mend, and shows the rest.
+// fetchErrors stops for what waiting does not change, and shows the rest.
 func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 	failed := false
 	fetches.EachError(func(topic string, partition int32, err error) {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		case errors.Is(err, kerr.OffsetOutOfRange):
-			stop = l.outOfRange(topic, partition)
+			have := int64(-1)
+			if t := l.topics[topic]; t != nil && t.Parts[partition] != nil {
+				have = t.Parts[partition].Next
+			}
+			stop = consume.OutOfRange(topic, partition, have)
 		case errors.Is(err, kgo.ErrClientClosed):
 			stop = err
 		default:
@@ -262,14 +265,4 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 		l.status.recovered(readRecords)
 	}
 	return stop
-}
-
-const readRecords = "read from Kafka"
-
-func (l *Loader) outOfRange(topic string, partition int32) error {
-	have := int64(-1)
-	if t := l.topics[topic]; t != nil && t.Parts[partition] != nil {
-		have = t.Parts[partition].Next
-	}
-	return consume.OutOfRange(topic, partition, have)
 }

@@ -11,7 +11,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/complete"
 )
 
 // source is a model of Postgres and of a capture that dies and goes on: random transactions over few keys, whose
@@ -43,7 +42,7 @@ type modelTable struct {
 	toast bool
 	// lost says that capture does not publish the table's changes.
 	lost bool
-	said complete.Table
+	said cdc.TableProgress
 }
 
 type modelRow struct {
@@ -253,7 +252,7 @@ func (s *source) commitAt(records []*kgo.Record, lsn cdc.LSN) {
 }
 
 func (s *source) say(t *modelTable, phase cdc.TablePhase) {
-	t.said = complete.Table{Phase: phase, Generation: t.gen}
+	t.said = cdc.TableProgress{Phase: phase, Generation: t.gen}
 	s.world.tables[t.rel.FullName()] = t.said
 }
 

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -79,22 +80,15 @@ func (o *Options) fill() error {
 			return fmt.Errorf("load: option %s is required", name)
 		}
 	}
-	o.BatchRows = orDefault(o.BatchRows, defaultBatchRows)
-	o.MemoryBytes = max(orDefault(o.MemoryBytes, defaultMemoryBytes), leastMemoryBytes)
-	o.BatchBytes = min(orDefault(o.BatchBytes, defaultBatchBytes), o.MemoryBytes/batchShare)
-	o.ReplayHorizon = orDefault(o.ReplayHorizon, defaultReplayHorizon)
-	o.FlushInterval = orDefault(o.FlushInterval, defaultFlushInterval)
+	o.BatchRows = cmp.Or(o.BatchRows, defaultBatchRows)
+	o.MemoryBytes = max(cmp.Or(o.MemoryBytes, defaultMemoryBytes), leastMemoryBytes)
+	o.BatchBytes = min(cmp.Or(o.BatchBytes, defaultBatchBytes), o.MemoryBytes/batchShare)
+	o.ReplayHorizon = cmp.Or(o.ReplayHorizon, defaultReplayHorizon)
+	o.FlushInterval = cmp.Or(o.FlushInterval, defaultFlushInterval)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
 	return nil
-}
-
-func orDefault[T int | int64 | time.Duration](v, def T) T {
-	if v == 0 {
-		return def
-	}
-	return v
 }
 
 // parseURL reads the connection string without ever quoting it.

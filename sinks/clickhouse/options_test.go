@@ -5,11 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/cdc"
-	"dirtbike/sinks/clickhouse/ledger"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // TestOptions: what cannot work is refused before anything is asked of a server, and no secret is quoted.
@@ -73,4 +74,23 @@ func TestBootstrapTwice(t *testing.T) {
 	rows, err := ledger.New(w.conn, w.database).Complete(w.ctx)
 	require.NoError(t, err)
 	require.Empty(t, rows)
+}
+
+// TestNewestStorage: of each source table the highest generation, however its name ends, and no other table.
+func TestNewestStorage(t *testing.T) {
+	w := newWorld(t)
+	books := ledger.New(w.conn, w.database)
+	none, err := books.NewestStorage(w.ctx)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	require.NoError(t, books.Bootstrap(w.ctx))
+	for _, name := range []string{
+		schemas.ClickHouseStorage("public", "claims", 9), schemas.ClickHouseStorage("public", "claims", 12), schemas.ClickHouseStorage("s", "a__g3", 4), "a__gx", "a__g99999999999",
+	} {
+		require.NoError(t, w.conn.Exec(w.ctx, "CREATE TABLE "+schemas.ClickHouseIdent(schemas.StorageDatabase(w.database))+"."+schemas.ClickHouseIdent(name)+
+			" (id Int8) ENGINE = MergeTree ORDER BY id AS SELECT 7"))
+	}
+	got, err := books.NewestStorage(w.ctx)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []ledger.Storage{{View: "claims", Generation: 12, Rows: 1, Parts: 1}, {View: "s_a__g3", Generation: 4, Rows: 1, Parts: 1}}, got)
 }

@@ -2,14 +2,20 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -41,7 +47,7 @@ func (g *progress) appliedWith(p *apply.Partition, next int64) int64 {
 }
 
 // load begins with what `complete` has.
-func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topic, own ownState) error {
+func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topic, facts complete.Facts) error {
 	g.forget()
 	for id, p := range t.Parts {
 		if p.Applied == 0 { // so that a later session knows which topic this was, however early this one ends
@@ -54,7 +60,7 @@ func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topi
 	if err != nil {
 		return err
 	}
-	g.tracker = complete.NewTracker(own, points)
+	g.tracker = complete.NewTracker(facts, points)
 	for _, p := range t.Parts {
 		if p.Seek != nil {
 			p.Seek.Above = g.tracker.Epoch()
@@ -84,7 +90,7 @@ func (l *Loader) takeProgress(ctx context.Context, s *span, rec *kgo.Record) err
 		return nil
 	}
 	for _, q := range l.progress.tracker.Take(rec.Offset, r) {
-		l.quarantines.Set(apply.QuarantineKey{Table: q.Table, Leg: q.Leg}, q)
+		l.quarantines.Set(q)
 	}
 	return nil
 }
@@ -99,7 +105,7 @@ func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset i
 		return false, nil // without a full record not all constraints are known
 	case seek.Renewed: // before `complete` has the later epoch, by which it would be sought again
 		here := ledger.Applied{TopicID: at.Topic.ID, Topic: at.Topic.Name, Partition: at.ID, Next: offset}
-		if err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error { return l.ledger.WriteApplied(ctx, here) }); err != nil {
+		if err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error { return l.db.Ledger.WriteApplied(ctx, here) }); err != nil {
 			return false, err
 		}
 	}
@@ -119,16 +125,21 @@ func (g *progress) throttle(kc *kgo.Client, topic string) {
 	}
 }
 
-// ownState is what this loader knows of topics and tables without asking anyone.
-type ownState struct {
-	prefix      string
-	topics      map[string]*apply.Topic
-	quarantines *apply.Quarantines
+// facts implements complete.Facts; what it asks it asks until there is an answer.
+type facts struct{ l *Loader }
+
+// retried gives the answer to a question about topics once there is one.
+func retried[T any](ctx context.Context, f facts, what string, topics []string, ask func(context.Context, []string) (T, error)) (answer T, err error) {
+	err = f.l.retry(ctx, what, func(ctx context.Context) (err error) {
+		answer, err = ask(ctx, topics)
+		return err
+	})
+	return answer, err
 }
 
-// Applied implements complete.Own.
-func (o ownState) Applied(topic string, partition int32) (next int64, ok bool) {
-	if t := o.topics[topic]; t != nil {
+// AppliedHere implements complete.Facts.
+func (f facts) AppliedHere(topic string, partition int32) (next int64, ok bool) {
+	if t := f.l.topics[topic]; t != nil {
 		if p := t.Parts[partition]; p != nil {
 			return p.Applied, true
 		}
@@ -136,18 +147,87 @@ func (o ownState) Applied(topic string, partition int32) (next int64, ok bool) {
 	return 0, false
 }
 
-// TopicOf implements complete.Own; a schema's name may hold a dot only if it is known from a topic.
-func (o ownState) TopicOf(table string) string {
-	for name, t := range o.topics {
+// TopicOf implements complete.Facts; a schema's name may hold a dot only if it is known from a topic.
+func (f facts) TopicOf(table string) string {
+	for name, t := range f.l.topics {
 		if t.Table == table {
 			return name
 		}
 	}
 	schema, rel, _ := strings.Cut(table, ".")
-	return schemas.TopicName(o.prefix, schema, rel)
+	return schemas.TopicName(f.l.o.Prefix, schema, rel)
 }
 
-// Excluded implements complete.Own.
-func (o ownState) Excluded(table string) bool {
-	return o.quarantines.Rows[apply.QuarantineKey{Table: table, Leg: ledger.LegCapture}].State == ledger.StateExcluded
+// Excluded implements complete.Facts.
+func (f facts) Excluded(table string) bool {
+	return f.l.quarantines.Rows[apply.QuarantineKey{Table: table, Leg: ledger.LegCapture}].State == ledger.StateExcluded
+}
+
+// Applied implements complete.Facts.
+func (f facts) Applied(ctx context.Context, topics []string) ([]ledger.Applied, error) {
+	return retried(ctx, f, "read applied offsets", topics, f.l.db.Ledger.Applied)
+}
+
+// Opens implements complete.Facts.
+func (f facts) Opens(ctx context.Context, topics []string) ([]ledger.Mark, error) {
+	return retried(ctx, f, "read opened generations", topics, f.l.db.Ledger.Opens)
+}
+
+// WritePoints implements complete.Facts.
+func (f facts) WritePoints(ctx context.Context, points []ledger.Point) error {
+	return f.l.retry(ctx, "write what is complete", func(ctx context.Context) error { return f.l.db.Ledger.WritePoints(ctx, points) })
+}
+
+// Ends implements complete.Facts.
+func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.TopicEnds, error) {
+	listed, err := retried(ctx, f, readEnds, topics, func(ctx context.Context, topics []string) (kadm.ListedOffsets, error) {
+		return f.l.group.Admin.ListEndOffsets(ctx, topics...)
+	})
+	out := map[string]complete.TopicEnds{}
+	for topic, partitions := range listed {
+		ends := complete.TopicEnds{Ends: map[int32]int64{}}
+		if first, ok := partitions[0]; ok && first.Err == nil {
+			ends.Partitions = len(partitions)
+		}
+		for id, end := range partitions {
+			if end.Err == nil {
+				ends.Ends[id] = end.Offset
+			}
+		}
+		out[topic] = ends
+	}
+	return out, err
+}
+
+// TopicIDs implements complete.Facts. It asks now: the client's own metadata may be a little old. A topic of this
+// loader that was deleted and made again is an error.
+func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uuid.UUID, missing map[string]bool, err error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := retried(ctx, f, readMetadata, topics, func(ctx context.Context, _ []string) (*kmsg.MetadataResponse, error) {
+		return req.RequestWith(ctx, f.l.group.Client)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ids, missing = map[string]uuid.UUID{}, map[string]bool{}
+	for _, t := range resp.Topics {
+		switch err := kerr.ErrorForCode(t.ErrorCode); {
+		case t.Topic == nil: // not asked for
+		case err == nil:
+			ids[*t.Topic] = t.TopicID
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
+			missing[*t.Topic] = true
+		}
+	}
+	for topic, id := range ids {
+		if t := f.l.topics[topic]; t != nil && len(t.Parts) > 0 && t.ID != id {
+			return nil, nil, consume.TopicChanged(topic)
+		}
+	}
+	return ids, missing, nil
 }

@@ -9,7 +9,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/complete"
 )
 
 // hasTopic reports whether the loader has partitions of a topic.
@@ -38,7 +37,7 @@ func (w *world) renew(tab *sourceTable, rows ...[]string) {
 func (w *world) copyAgain(tab *sourceTable, rows ...[]string) {
 	w.t.Helper()
 	x := w.begin().open(tab)
-	w.tables["public."+tab.rel.Name] = complete.Table{Phase: cdc.TableStreaming, Generation: tab.gen}
+	w.tables["public."+tab.rel.Name] = cdc.TableProgress{Phase: cdc.TableStreaming, Generation: tab.gen}
 	for _, row := range rows {
 		x.read(tab, x.snapshot(), row...)
 	}
@@ -157,7 +156,7 @@ func TestDeletedForGoodWhileBehind(t *testing.T) {
 	w.eventually([]string{"1\ta", "2\tb"}, "SELECT * FROM DB.stays ORDER BY id")
 	require.Never(t, func() bool { return w.complete("").LSN >= w.lsn }, 3*time.Second, 100*time.Millisecond, "nobody has left the table out yet")
 
-	w.tables["public.left"] = complete.Table{Phase: cdc.TableExcluded, Generation: 1}
+	w.tables["public.left"] = cdc.TableProgress{Phase: cdc.TableExcluded, Generation: 1}
 	w.begin().insert(other, "3", "c").commit()
 	w.wait()
 	w.eventually([]string{"1\ta", "2\tb", "3\tc"}, "SELECT * FROM DB.stays ORDER BY id")

@@ -1,7 +1,9 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,7 +12,10 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 // retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the
@@ -37,14 +42,11 @@ func (o *outage) retry(ctx context.Context, what string, f func(context.Context)
 			}
 			return nil
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		if refused := o.refusedLogin(err); refused != nil {
-			return refused
+			err = refused
 		}
-		if isFinal(err) {
-			return err
+		if ctx.Err() != nil || isFinal(err) {
+			return cmp.Or(ctx.Err(), err)
 		}
 		o.retries.Inc()
 		wait := b.NextBackOff()
@@ -57,8 +59,8 @@ func (o *outage) retry(ctx context.Context, what string, f func(context.Context)
 	}
 }
 
-// refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: somebody has
-// to mend the config. Later a password is being changed, which is waited for.
+// refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: a person has
+// to change the config. Later a password is being changed, which is waited for.
 func (o *outage) refusedLogin(err error) error {
 	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil
@@ -71,21 +73,22 @@ func (o *outage) refusedLogin(err error) error {
 func (o *outage) complain(message, what string, err error, fields ...zap.Field) {
 	explained := errcode.Explain(err)
 	if o.status.failed(what, err) {
-		message += "; " + outages[partOf(what)].safe
+		message += "; " + partOf(what).safe
 		if len(cdc.Explain(explained).Try) == 0 {
-			message += ". Try: " + outages[partOf(what)].try
+			message += ". Try: " + partOf(what).try
 		}
 	}
 	o.log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
 }
 
-// part is what load cannot work without.
-type part int
+// part is what load cannot work without: what is safe while it is away, and what to do.
+type part struct{ safe, try string }
 
-const (
-	partClickHouse part = iota
-	partKafka
-	partRegistry
+var (
+	partClickHouse = part{"changes wait in Kafka, and load goes on by itself", "see that ClickHouse runs and clickhouse.url is right"}
+	partRegistry   = part{"changes wait in Kafka, and load goes on by itself", "see that the registry runs and registry.url is right"}
+	partKafka      = part{"what is loaded is safe, what is not waits in Kafka or in Postgres' log, and load goes on by itself",
+		"look at the brokers named in kafka.brokers"}
 )
 
 // partOf says what is asked when something is tried.
@@ -99,15 +102,30 @@ func partOf(what string) part {
 	return partClickHouse
 }
 
-// outages say what is safe while a part is away, and what to do.
-var outages = map[part]struct{ safe, try string }{
-	partClickHouse: {"changes wait in Kafka, and load goes on by itself", "see that ClickHouse runs and clickhouse.url is right"},
-	partKafka:      {"what is loaded is safe, what is not waits in Kafka or in Postgres' log, and load goes on by itself", "look at the brokers named in kafka.brokers"},
-	partRegistry:   {"changes wait in Kafka, and load goes on by itself", "see that the registry runs and registry.url is right"},
-}
-
-// What is tried and asks another part than ClickHouse, besides readRecords, beInGroup and readMetadata.
+// What is tried and asks another part than ClickHouse.
 const (
-	readEnds   = "read the topics' ends"
-	readSchema = "read a schema from the registry"
+	readRecords  = "read from Kafka"
+	beInGroup    = "stay in the consumer group"
+	readMetadata = "read the topics' metadata"
+	readEnds     = "read the topics' ends"
+	readSchema   = "read a schema from the registry"
 )
+
+// The reasons for which load stops as a whole: kinds of a cdc.Problem that says where and what to do.
+var (
+	ErrTopicChanged = consume.ErrTopicChanged
+	ErrSameInstance = consume.ErrSameInstance
+	ErrGap          = consume.ErrGap
+)
+
+// withoutValues is the text of an error without ClickHouse's own message, which may quote a row's value.
+func withoutValues(err error) string { return errcode.Explain(err).Error() }
+
+// isStop reports whether load must stop until a person has decided what to do.
+func isStop(err error) bool { return errors.Is(err, ErrTopicChanged) || errors.Is(err, ErrGap) }
+
+// isFinal reports whether the same would fail again: it stops load, or quarantines a table.
+func isFinal(err error) bool {
+	return errcode.Permanent(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, table.ErrContract) ||
+		errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
+}

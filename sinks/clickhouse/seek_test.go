@@ -10,7 +10,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/complete"
 )
 
 // stopsWith runs a loader that must stop by itself.
@@ -139,7 +138,7 @@ func TestRenewedTopics(t *testing.T) {
 
 	w.epoch, w.lsn, w.full = 2, 0x500, true // the restored source is behind, too
 	x := w.begin().open(tab)
-	w.tables["public.renewed"] = complete.Table{Phase: cdc.TableStreaming, Generation: tab.gen}
+	w.tables["public.renewed"] = cdc.TableProgress{Phase: cdc.TableStreaming, Generation: tab.gen}
 	x.commit()
 	w.begin().read(tab, x.snapshot(), "3", "copied").commit()
 	w.begin().end(tab, x.snapshot()).commit()
@@ -164,7 +163,7 @@ func (w *world) quarantined(tab *sourceTable, reason string, behind int) {
 	for range behind {
 		w.idle()
 	}
-	w.tables["public."+tab.rel.Name] = complete.Table{Phase: cdc.TableQuarantined, Reason: reason, Generation: tab.gen}
+	w.tables["public."+tab.rel.Name] = cdc.TableProgress{Phase: cdc.TableQuarantined, Reason: reason, Generation: tab.gen}
 	w.idle()
 }
 

@@ -1,9 +1,13 @@
 package clickhouse
 
 import (
-	"dirtbike/sinks/clickhouse/apply"
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"dirtbike/sinks/clickhouse/apply"
 )
 
 // Status is what a Loader is doing; see Loader.Status.
@@ -61,6 +65,8 @@ type status struct {
 	warned map[part]bool
 }
 
+func newStatus() *status { return &status{failing: map[string]failure{}, warned: map[part]bool{}} }
+
 type failure struct {
 	text string
 	at   time.Time
@@ -70,15 +76,9 @@ type failure struct {
 func (s *status) failed(what string, err error) (first bool) {
 	s.Lock()
 	defer s.Unlock()
-	if s.failing == nil {
-		s.failing = map[string]failure{}
-	}
 	f := failure{what + ": " + withoutValues(err), time.Now()}
 	s.failing[what] = f
 	s.now.Connected, s.now.LastError = false, f.text
-	if s.warned == nil {
-		s.warned = map[part]bool{}
-	}
 	first = !s.warned[partOf(what)]
 	s.warned[partOf(what)] = true
 	return first
@@ -160,4 +160,37 @@ func (l *Loader) tableStatus(t *apply.Topic) TableStatus {
 		s.Phase = TableQuarantined
 	}
 	return s
+}
+
+// metrics are those of the load leg; label values are table names.
+type metrics struct {
+	rows, bytes, inserts *prometheus.CounterVec
+	seconds              prometheus.Histogram
+	latency              prometheus.Histogram
+	lag                  *prometheus.GaugeVec
+	quarantined          prometheus.Gauge
+	retries              prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	table := []string{"table"}
+	m := &metrics{
+		rows:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dirtbike_load_rows_total", Help: "Rows inserted, replays and deleted rows included."}, table),
+		bytes:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dirtbike_load_bytes_total", Help: "Bytes of the records whose rows were inserted."}, table),
+		inserts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dirtbike_load_inserts_total", Help: "INSERT statements."}, table),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dirtbike_load_insert_seconds", Help: "Duration of an INSERT.", Buckets: prometheus.ExponentialBuckets(0.002, 2, 14)}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "dirtbike_load_commit_to_applied_seconds",
+			Help: "From the source's commit to applied, of each batch's last change.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 16)}),
+		lag:         prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "dirtbike_load_lag_records", Help: "Committed records not yet applied, on the partitions of this loader."}, table),
+		quarantined: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_quarantined_tables", Help: "Tables whose records are skipped, on either leg."}),
+		retries:     prometheus.NewCounter(prometheus.CounterOpts{Name: "dirtbike_load_retries_total", Help: "Requests that failed and were tried again."}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.rows, m.bytes, m.inserts, m.seconds, m.latency, m.lag, m.quarantined, m.retries} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
 }

@@ -10,7 +10,7 @@ import (
 
 // TestStatusErrors: the newest failure shows until the same work succeeds, whatever else succeeds meanwhile.
 func TestStatusErrors(t *testing.T) {
-	var s status
+	s := newStatus()
 	require.False(t, s.now.Connected)
 	s.recovered("prepare")
 	require.True(t, s.now.Connected)

@@ -1,7 +1,6 @@
 package clickhouse
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +17,6 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// positionHeader is the header of a tombstone: the packed position of its delete (rule 10).
-const positionHeader = "dirtbike.position"
-
 // builder turns records of table topics into the rows of a batch.
 //
 // Where the records of a partition go is looked up once per schema and kept as a plan, until the topic's state changes:
@@ -30,7 +26,7 @@ const positionHeader = "dirtbike.position"
 type builder struct {
 	batch       *batch
 	contracts   *contracts
-	storages    *storages
+	generations *generations
 	quarantines *apply.Quarantines
 	routes      map[*apply.Partition]*route
 	env         avro.Envelope // of the record being taken
@@ -51,10 +47,8 @@ type plan struct {
 	contract *contract
 	keyID    int    // of the schema of rows' keys
 	version  uint64 // of the topic's state
-	// changes are where c, u and d go, newest generation first, reads where r goes. They are known once the first one
-	// has come.
-	changes, reads           []target
-	changesKnown, readsKnown bool
+	// changes are where c, u and d go, newest generation first, reads where r goes; nil until the first one has come.
+	changes, reads []target
 	// last is where the last row went, and the next one is likely to.
 	last *target
 }
@@ -121,7 +115,7 @@ func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
 	if err != nil {
 		return err
 	}
-	if !r.plan.holds(keyID, id, r.partition.Topic.Version()) {
+	if p := &r.plan; p.contract == nil || p.keyID != keyID || p.contract.id != id || p.version != r.partition.Topic.Version() {
 		control, err := r.replan(ctx, keyID, id)
 		if err != nil {
 			return err
@@ -131,11 +125,6 @@ func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
 		}
 	}
 	return r.change(ctx, s, &block.Row{Envelope: &r.b.env, Key: key, Partition: r.partition.ID, Offset: rec.Offset}, payload)
-}
-
-// holds reports whether the plan was made for these schemas and the topic's state.
-func (p *plan) holds(keyID, id int, version uint64) bool {
-	return p.contract != nil && p.keyID == keyID && p.contract.id == id && p.version == version
 }
 
 // replan makes the plan for records of two schemas, unless they are those of a control record.
@@ -243,15 +232,14 @@ func (r *route) applyRead(ctx context.Context, s *span, row *block.Row) error {
 	case n > p.Newest:
 		return cdc.Failed("a row of generation %d comes before its open record on partition %d", n, p.ID).Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 	}
-	if !r.plan.readsKnown {
-		g, err := r.b.storages.of(ctx, p.Topic, p.Topic.Generation(n), r.plan.contract)
+	if r.plan.reads == nil {
+		g, err := r.b.generations.of(ctx, p.Topic, p.Topic.Generation(n), r.plan.contract)
 		if err != nil {
 			return err
 		}
-		if g != nil {
+		if r.plan.reads, r.plan.version = []target{}, p.Topic.Version(); g != nil {
 			r.plan.reads = []target{{generation: g}}
 		}
-		r.plan.readsKnown, r.plan.version = true, p.Topic.Version()
 	}
 	if len(r.plan.reads) == 0 {
 		return nil
@@ -261,15 +249,14 @@ func (r *route) applyRead(ctx context.Context, s *span, row *block.Row) error {
 
 // changes gives where c, u and d go.
 func (r *route) changes(ctx context.Context) ([]target, error) {
-	if r.plan.changesKnown {
+	if r.plan.changes != nil {
 		return r.plan.changes, nil
 	}
 	targets, err := r.b.targets(ctx, r.partition, r.plan.contract)
 	if err == nil {
-		r.plan.changes, r.plan.changesKnown = targets, true
-		r.plan.version = r.partition.Topic.Version() // finding them may have changed it
+		r.plan.changes, r.plan.version = targets, r.partition.Topic.Version() // finding them may have changed it
 	}
-	return r.plan.changes, err
+	return targets, err
 }
 
 // targets finds the storage of the generations that a change goes to. An older one whose columns are no longer those of
@@ -279,8 +266,9 @@ func (b *builder) targets(ctx context.Context, p *apply.Partition, c *contract) 
 	if len(goals) == 0 {
 		return nil, cdc.Failed("a change comes before any generation was opened on partition %d", p.ID).Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 	}
+	targets = []target{}
 	for i, goal := range goals {
-		g, err := b.storages.of(ctx, p.Topic, goal, c)
+		g, err := b.generations.of(ctx, p.Topic, goal, c)
 		switch {
 		case errors.Is(err, table.ErrMisfit) && i > 0:
 			b.outgrown(p.Topic, goal)
@@ -352,34 +340,36 @@ func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 		r.b.batch.grew(rows, rows.postpone(s, w, row, key))
 		return nil
 	}
-	switch apply.OfBase(row.Envelope.Meta.Position, base, rows.cuts) {
-	case apply.BaseNewer:
-	case apply.BaseLost:
-		switch apply.OfLost(w, &row.Envelope.Meta, rows.cuts, g.Number, p.Newest) {
-		case apply.Drop:
-		case apply.Outgrow:
-			r.b.outgrown(p.Topic, g)
-		case apply.Quarantine:
-			r.b.quarantine(p.Topic, g.Number, lostBase(p.ID, p.Topic.Table))
-		}
-	case apply.BaseFits:
+	switch apply.OfBase(w, &row.Envelope.Meta, base, rows.cuts, g.Number, p.Newest) {
+	case apply.Fits:
 		_, err = r.b.batch.complete(rows, row, base)
+	case apply.Drop:
+	case apply.Outgrow:
+		r.b.outgrown(p.Topic, g)
+	case apply.Quarantine:
+		r.b.quarantine(p.Topic, g.Number, lostBase(p.ID, p.Topic.Table))
 	}
 	return err
 }
 
-// tombstone deletes the key again: its `d` may have been compacted away. One without our header is nobody's of ours.
+// tombstone deletes the key again: its `d` may have been compacted away. One without our header is not ours.
 func (r *route) tombstone(ctx context.Context, s *span, rec *kgo.Record, keyID int, key []byte) error {
 	if _, err := r.b.contracts.isControl(ctx, keyID); err != nil {
 		return err
 	}
-	at, ok, err := tombstonePosition(rec)
-	if err != nil || !ok {
+	var packed []byte
+	for _, h := range rec.Headers {
+		if h.Key == cdc.PositionHeader {
+			packed = h.Value
+		}
+	}
+	at, err := cdc.UnpackPosition(packed)
+	if err != nil {
 		r.b.log.Warn("tombstone without a position skipped", zap.String("topic", rec.Topic), zap.Int64("offset", rec.Offset), zap.Error(err))
 		return nil
 	}
 	targets := r.plan.changes
-	if !r.plan.changesKnown || r.plan.version != r.partition.Topic.Version() {
+	if targets == nil || r.plan.version != r.partition.Topic.Version() {
 		if targets, err = r.b.targets(ctx, r.partition, nil); err != nil {
 			return err
 		}
@@ -397,25 +387,11 @@ func (r *route) tombstone(ctx context.Context, s *span, rec *kgo.Record, keyID i
 	return nil
 }
 
-func tombstonePosition(rec *kgo.Record) (at cdc.Position, ok bool, err error) {
-	for _, h := range rec.Headers {
-		if h.Key == positionHeader && !bytes.Equal(h.Value, nil) {
-			at, err = cdc.UnpackPosition(h.Value)
-			return at, err == nil, err
-		}
-	}
-	return cdc.Position{}, false, nil
-}
-
 // quarantine makes load skip the table's records up to a generation, and drops what the batch has of them.
 func (b *builder) quarantine(t *apply.Topic, generation uint32, reason string) {
-	if generation < t.Shown || !b.quarantines.Open(t.Table, generation, reason) {
-		return
+	if generation >= t.Shown && b.quarantines.Open(t.Table, generation, reason) {
+		b.skip(t, generation, reason)
 	}
-	t.Outdated = true // the view may show a later generation already
-	t.Changed()
-	b.logQuarantine(t, generation, reason)
-	b.batch.drop(t, generation)
 }
 
 // missingRow notes that a key's row is missing from a position on, or was up to it.
@@ -423,31 +399,34 @@ func (b *batch) missingRow(p *apply.Partition, key string, at cdc.Position, open
 	b.missing = append(b.missing, ledger.MissingRow{Table: p.Topic.Table, TopicID: p.Topic.ID, Partition: p.ID, Key: key, Version: at, Open: open})
 }
 
-// learn takes what inserting a batch found out.
-func (b *builder) learn(done *batch) {
+// learn takes what inserting a batch found out, and reports whether a table was quarantined.
+func (b *builder) learn(done *batch) (quarantined bool) {
 	for _, r := range done.sorted() {
-		r.topic.Rows += r.inserted
+		t, g := r.topic, r.generation
+		t.Rows += r.inserted
+		if r.quarantine != nil {
+			quarantined = true
+			b.quarantines.Written(*r.quarantine)
+			b.skip(t, g.Number, r.quarantine.Reason)
+		}
+		if r.outgrown {
+			b.outgrown(t, g)
+		}
+		if r.replacedBy > 0 {
+			g.Dropped = true
+			t.Shown = max(t.Shown, r.replacedBy)
+			t.Changed()
+			b.batch.drop(t, g.Number)
+		}
 	}
-	for _, q := range done.findings.quarantined {
-		t := q.rows.topic
-		b.quarantines.Written(q.row)
-		t.Outdated = true // the view may show a later generation already
-		t.Changed()
-		b.logQuarantine(t, q.row.Generation, q.row.Reason)
-		b.batch.drop(t, q.row.Generation)
-	}
-	for _, r := range done.findings.outgrown {
-		b.outgrown(r.topic, r.generation)
-	}
-	for _, d := range done.findings.dropped {
-		d.rows.generation.Dropped = true
-		d.rows.topic.Shown = max(d.rows.topic.Shown, d.shown)
-		d.rows.topic.Changed()
-		b.batch.drop(d.rows.topic, d.rows.generation.Number)
-	}
+	return quarantined
 }
 
-func (b *builder) logQuarantine(t *apply.Topic, generation uint32, reason string) {
+// skip drops what the batch has of a table that is quarantined up to a generation.
+func (b *builder) skip(t *apply.Topic, generation uint32, reason string) {
+	t.Outdated = true // the view may show a later generation already
+	t.Changed()
 	b.log.Error("table quarantined: its records are skipped until a new copy",
 		zap.String("table", t.Table), zap.String("reason", reason), zap.Uint32("generation", generation))
+	b.batch.drop(t, generation)
 }

@@ -11,7 +11,6 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/complete"
 )
 
 func wide(w *world, name string) *sourceTable {
@@ -223,7 +222,7 @@ func TestFormerCopyLacksARow(t *testing.T) {
 	w.wait()
 	w.epoch, w.lsn, w.full = 2, w.lsn+0x10000, true // as resnapshot --all does
 	x := w.begin().open(tab)
-	w.tables["public.wide"] = complete.Table{Phase: cdc.TableStreaming, Generation: tab.gen}
+	w.tables["public.wide"] = cdc.TableProgress{Phase: cdc.TableStreaming, Generation: tab.gen}
 	x.read(tab, x.snapshot(), "1", "1", "kept").read(tab, x.snapshot(), "2", "1", "inserted behind the former slot").commit()
 	y := w.begin().update(tab, "2", "2", `\U`)
 	here := y.records()[0].Partition

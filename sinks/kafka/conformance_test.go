@@ -135,7 +135,7 @@ func closedEnds(ctx context.Context, t *testing.T, admin *kadm.Client, topic str
 func record(r *kgo.Record) sinktest.Record {
 	out := sinktest.Record{Partition: r.Partition, Offset: r.Offset, Key: string(r.Key), Value: r.Value}
 	for _, h := range r.Headers {
-		if h.Key == PositionHeader {
+		if h.Key == cdc.PositionHeader {
 			out.Position = h.Value
 		}
 	}

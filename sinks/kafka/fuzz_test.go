@@ -66,7 +66,7 @@ func FuzzProgress(f *testing.F) {
 			return
 		}
 		point := cdc.Point{
-			Position: cdc.Position{Epoch: p.Epoch, CommitLSN: cdc.LSN(p.CommitLSN), Ordinal: p.Ordinal}, Reported: cdc.LSN(p.LSN), Time: p.TimeUS,
+			Position: p.Position(), Reported: p.LSN, Time: p.TimeUS,
 		}
 		written, err := l.encode(point)
 		require.NoError(t, err)
@@ -78,7 +78,7 @@ func FuzzProgress(f *testing.F) {
 }
 
 // readProgressRecord gives what a record says, and a ledger that it was folded into; nil if it is refused.
-func readProgressRecord(t *testing.T, value []byte) (progressRecord, *ledger) {
+func readProgressRecord(t *testing.T, value []byte) (cdc.Progress, *ledger) {
 	t.Helper()
 	p, err := decodeProgress(value)
 	l := newLedger()

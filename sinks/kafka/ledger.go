@@ -18,7 +18,7 @@ const fullEvery = 1024
 // ledger is what the progress topic says, and what of it the next record must say (rule 8).
 type ledger struct {
 	topics map[string]*topicState
-	tables map[string]tableProgress
+	tables map[string]cdc.TableProgress
 
 	movedTopics   []*topicState
 	changedTables map[string]struct{}
@@ -41,15 +41,8 @@ type seenIn struct {
 	index int
 }
 
-// tableProgress is a table in the progress record.
-type tableProgress struct {
-	Phase      cdc.TablePhase `json:"phase"`
-	Reason     string         `json:"reason,omitempty"`
-	Generation uint32         `json:"generation"`
-}
-
 func newLedger() *ledger {
-	return &ledger{topics: map[string]*topicState{}, tables: map[string]tableProgress{}, changedTables: map[string]struct{}{}, full: true}
+	return &ledger{topics: map[string]*topicState{}, tables: map[string]cdc.TableProgress{}, changedTables: map[string]struct{}{}, full: true}
 }
 
 // topic finds or makes the state of a topic; it knows no partition yet.
@@ -102,7 +95,7 @@ func (l *ledger) recreated(topic string) {
 
 // table notes a table's state and reports whether the progress record would say something new.
 func (l *ledger) table(t *cdc.TableState) {
-	now := tableProgress{Phase: t.Phase, Reason: t.Reason, Generation: t.Generation}
+	now := cdc.TableProgress{Phase: t.Phase, Reason: t.Reason, Generation: t.Generation}
 	if was, ok := l.tables[t.Name()]; ok && was == now {
 		return
 	}
@@ -182,11 +175,11 @@ func (t *topicState) appendTo(dst []byte, start int, wanted func(*topicState, in
 	return append(dst, '}')
 }
 
-func (l *ledger) namedTables(full bool) map[string]tableProgress {
+func (l *ledger) namedTables(full bool) map[string]cdc.TableProgress {
 	if full {
 		return l.tables
 	}
-	named := make(map[string]tableProgress, len(l.changedTables))
+	named := make(map[string]cdc.TableProgress, len(l.changedTables))
 	for name := range l.changedTables {
 		named[name] = l.tables[name]
 	}

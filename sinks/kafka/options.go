@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -81,12 +82,12 @@ func (o *Options) complete() error {
 	case o.Partitions < 0, o.Replication < 0, o.ReplayHorizon < 0, o.MaxMessageBytes < 0, o.TransactionTimeout < 0, o.BufferBytes < 0:
 		return fmt.Errorf("an option is negative")
 	}
-	o.ReplayHorizon = orElse(o.ReplayHorizon, defaultReplayHorizon)
-	o.MaxMessageBytes = orElse(o.MaxMessageBytes, defaultMaxMessageBytes)
-	o.TransactionTimeout = orElse(o.TransactionTimeout, defaultTransactionTimeout)
-	o.Compression = orElse(o.Compression, "lz4")
-	o.BufferBytes = max(orElse(o.BufferBytes, defaultBufferBytes), int64(o.MaxMessageBytes))
-	o.Log = orElse(o.Log, zap.NewNop())
+	o.ReplayHorizon = cmp.Or(o.ReplayHorizon, defaultReplayHorizon)
+	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, defaultMaxMessageBytes)
+	o.TransactionTimeout = cmp.Or(o.TransactionTimeout, defaultTransactionTimeout)
+	o.Compression = cmp.Or(o.Compression, "lz4")
+	o.BufferBytes = max(cmp.Or(o.BufferBytes, defaultBufferBytes), int64(o.MaxMessageBytes))
+	o.Log = cmp.Or(o.Log, zap.NewNop())
 	if _, ok := codecs[o.Compression]; !ok {
 		return cdc.Failed("compression %q is unknown", o.Compression).Fix("lz4, zstd, snappy, gzip or none")
 	}
@@ -94,14 +95,6 @@ func (o *Options) complete() error {
 		return fmt.Errorf("option MaxMessageBytes is %d, less than a record needs", o.MaxMessageBytes)
 	}
 	return nil
-}
-
-func orElse[T comparable](v, other T) T {
-	var zero T
-	if v == zero {
-		return other
-	}
-	return v
 }
 
 // clientOptions are those of the producing client, which also makes all requests.

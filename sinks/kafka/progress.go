@@ -11,18 +11,6 @@ import (
 	"dirtbike/cdc"
 )
 
-// progressRecord is a record of the progress topic.
-type progressRecord struct {
-	Epoch     uint32                      `json:"epoch"`
-	CommitLSN lsnText                     `json:"commit_lsn"`
-	Ordinal   uint32                      `json:"ordinal"`
-	LSN       lsnText                     `json:"lsn"`
-	TimeUS    int64                       `json:"time_us"`
-	Full      bool                        `json:"full"`
-	Offsets   map[string]map[string]int64 `json:"offsets"`
-	Tables    map[string]tableProgress    `json:"tables"`
-}
-
 const (
 	progressWindow = 4 * fullEvery   // offsets read at first: records and the transactions' markers
 	progressMost   = 512 * fullEvery // offsets read at most
@@ -30,14 +18,14 @@ const (
 
 // progress reads the progress topic backwards until it has a full record; it may return records without one, oldest
 // first.
-func (r *stateReader) progress(ctx context.Context, end int64) ([]progressRecord, error) {
+func (r *stateReader) progress(ctx context.Context, end int64) ([]cdc.Progress, error) {
 	topic := r.options.progressTopic()
 	start, err := ownOffset(topic)(r.records.adm.ListStartOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}
 	start = max(start, end-progressMost)
-	var all []progressRecord
+	var all []cdc.Progress
 	for window, high := int64(progressWindow), end; high > start; window *= 2 {
 		low := max(start, high-window)
 		records, err := r.progressRange(ctx, topic, low, high)
@@ -45,7 +33,7 @@ func (r *stateReader) progress(ctx context.Context, end int64) ([]progressRecord
 			return nil, err
 		}
 		all = append(records, all...)
-		if slices.ContainsFunc(records, func(p progressRecord) bool { return p.Full }) {
+		if slices.ContainsFunc(records, func(p cdc.Progress) bool { return p.Full }) {
 			break
 		}
 		high = low
@@ -53,8 +41,8 @@ func (r *stateReader) progress(ctx context.Context, end int64) ([]progressRecord
 	return all, nil
 }
 
-func (r *stateReader) progressRange(ctx context.Context, topic string, low, high int64) ([]progressRecord, error) {
-	var records []progressRecord
+func (r *stateReader) progressRange(ctx context.Context, topic string, low, high int64) ([]cdc.Progress, error) {
+	var records []cdc.Progress
 	err := r.records.read(ctx, topic, 0, low, high, func(k *kgo.Record) error {
 		p, err := decodeProgress(k.Value)
 		records = append(records, p)
@@ -64,7 +52,7 @@ func (r *stateReader) progressRange(ctx context.Context, topic string, low, high
 }
 
 // decodeProgress reads a record; one that it cannot read is cdc.ErrRefused.
-func decodeProgress(value []byte) (p progressRecord, err error) {
+func decodeProgress(value []byte) (p cdc.Progress, err error) {
 	if err = checkFormat(value); err == nil {
 		err = json.Unmarshal(value, &p)
 	}
@@ -76,7 +64,7 @@ func decodeProgress(value []byte) (p progressRecord, err error) {
 
 // foldProgress applies the records from the last full one on. It reports false when there is none or when the last
 // record is not that of the state's point: then the topic has lost something.
-func foldProgress(l *ledger, records []progressRecord, point cdc.Point) (bool, error) {
+func foldProgress(l *ledger, records []cdc.Progress, point cdc.Point) (bool, error) {
 	from := len(records) - 1
 	for from >= 0 && !records[from].Full {
 		from--
@@ -90,12 +78,11 @@ func foldProgress(l *ledger, records []progressRecord, point cdc.Point) (bool, e
 		}
 	}
 	last := records[len(records)-1]
-	at := cdc.Position{Epoch: last.Epoch, CommitLSN: cdc.LSN(last.CommitLSN), Ordinal: last.Ordinal}
-	return at == point.Position && cdc.LSN(last.LSN) == point.Reported, nil
+	return last.Position() == point.Position && last.LSN == point.Reported, nil
 }
 
 // fold applies one record; a full one replaces what was known.
-func (l *ledger) fold(p progressRecord) error {
+func (l *ledger) fold(p cdc.Progress) error {
 	if p.Full {
 		clear(l.topics)
 	}

@@ -61,7 +61,7 @@ func TestDeltasFoldToTheTruth(t *testing.T) {
 	r := random(t)
 	l, truth := newLedger(), offsets{}
 	var folded offsets
-	var records []progressRecord
+	var records []cdc.Progress
 	for i := range 3 * fullEvery {
 		for range r.IntN(4) {
 			topic, partition, next := fmt.Sprintf("t%d", r.IntN(5)), r.Int32N(6), int64(i+1)
@@ -90,7 +90,7 @@ func TestDeltasFoldToTheTruth(t *testing.T) {
 			suffix := records[r.IntN(len(records)):]
 			ok, err := foldProgress(back, suffix, point)
 			require.NoError(t, err)
-			require.Equal(t, slices.ContainsFunc(suffix, func(p progressRecord) bool { return p.Full }), ok)
+			require.Equal(t, slices.ContainsFunc(suffix, func(p cdc.Progress) bool { return p.Full }), ok)
 			if ok {
 				require.Equal(t, truth, known(back))
 			}

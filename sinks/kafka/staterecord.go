@@ -24,33 +24,14 @@ var (
 	errOtherTable  = errors.New("the record is of another table than its key")
 )
 
-// lsnText is an LSN as JSON text, "X/Y": JSON numbers lose the low bits in many readers.
-type lsnText cdc.LSN
-
-// MarshalText implements encoding.TextMarshaler.
-func (l lsnText) MarshalText() ([]byte, error) { return []byte(cdc.LSN(l).String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (l *lsnText) UnmarshalText(b []byte) error {
-	lsn, err := cdc.ParseLSN(string(b))
-	*l = lsnText(lsn)
-	return err
-}
-
-// sourceRecord is cdc.SourceState with its LSN as text.
-type sourceRecord struct {
-	cdc.SourceState
-	ConsistentPoint lsnText `json:"consistent_point"`
-}
-
 // pointRecord is cdc.Point in the state topic.
 type pointRecord struct {
 	Format    int     `json:"format"`
 	Epoch     uint32  `json:"epoch"`
-	CommitLSN lsnText `json:"commit_lsn"`
+	CommitLSN cdc.LSN `json:"commit_lsn"`
 	Ordinal   uint32  `json:"ordinal"`
 	Partial   bool    `json:"partial"`
-	Reported  lsnText `json:"reported"`
+	Reported  cdc.LSN `json:"reported"`
 	TimeUS    int64   `json:"time_us"`
 }
 
@@ -66,7 +47,7 @@ func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 	case cdc.SourceState:
 		c.Format = cdc.StateFormat
 		key = []byte(keySource)
-		value, err = json.Marshal(sourceRecord{c, lsnText(c.ConsistentPoint)})
+		value, err = json.Marshal(c)
 	case cdc.TableState:
 		c.Format = cdc.StateFormat
 		key = []byte(tablePrefix + c.Name())
@@ -95,11 +76,24 @@ func foldRecord(state *cdc.State, key string, value []byte) error {
 	}
 	switch name, isTable := strings.CutPrefix(key, tablePrefix); {
 	case isTable:
-		return foldTable(state, name, value)
+		var t cdc.TableState
+		if err := json.Unmarshal(value, &t); err != nil {
+			return err
+		}
+		if t.Name() != name {
+			return errOtherTable
+		}
+		state.Tables[name] = t
+		return nil
 	case key == keyPoint:
 		return foldPoint(state, value)
 	case key == keySource:
-		return foldSource(state, value)
+		var source cdc.SourceState
+		if err := json.Unmarshal(value, &source); err != nil {
+			return err
+		}
+		state.Source = source
+		return nil
 	case key == keyOwner:
 		return nil // says who wrote, not what
 	default:
@@ -107,39 +101,13 @@ func foldRecord(state *cdc.State, key string, value []byte) error {
 	}
 }
 
-func foldSource(state *cdc.State, value []byte) error {
-	var r sourceRecord
-	if err := json.Unmarshal(value, &r); err != nil {
-		return err
-	}
-	r.SourceState.ConsistentPoint = cdc.LSN(r.ConsistentPoint)
-	state.Source = r.SourceState
-	return nil
-}
-
-func foldTable(state *cdc.State, name string, value []byte) error {
-	var t cdc.TableState
-	if err := json.Unmarshal(value, &t); err != nil {
-		return err
-	}
-	if t.Name() != name {
-		return errOtherTable
-	}
-	state.Tables[name] = t
-	return nil
-}
-
 func foldPoint(state *cdc.State, value []byte) error {
 	var r pointRecord
 	if err := json.Unmarshal(value, &r); err != nil {
 		return err
 	}
-	state.Point = cdc.Point{
-		Position: cdc.Position{Epoch: r.Epoch, CommitLSN: cdc.LSN(r.CommitLSN), Ordinal: r.Ordinal},
-		Partial:  r.Partial,
-		Reported: cdc.LSN(r.Reported),
-		Time:     r.TimeUS,
-	}
+	at := cdc.Position{Epoch: r.Epoch, CommitLSN: r.CommitLSN, Ordinal: r.Ordinal}
+	state.Point = cdc.Point{Position: at, Partial: r.Partial, Reported: r.Reported, Time: r.TimeUS}
 	return nil
 }
 

@@ -12,12 +12,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// PositionHeader names the record header that carries a tombstone's packed position (rule 10).
-const PositionHeader = "dirtbike.position"
-
 // recordOverhead is an upper bound on what a batch of one record adds to its key, value and position header: 69 bytes
 // of batch, 32 of the record's lengths and deltas, the header's name and its lengths.
-const recordOverhead = 69 + 32 + len(PositionHeader) + cdc.PositionSize + 8
+const recordOverhead = 69 + 32 + len(cdc.PositionHeader) + cdc.PositionSize + 8
 
 // MaxRecord is the largest key and value together, in bytes, of a record that fits where messages may have
 // maxMessageBytes.
@@ -159,7 +156,7 @@ func (s *Sink) fill(b *slab) {
 func (b *slab) header(i int, p cdc.Position) []kgo.RecordHeader {
 	from, to := i*cdc.PositionSize, (i+1)*cdc.PositionSize
 	value := p.AppendTo(b.positions[from:from:to])
-	b.headers[i] = kgo.RecordHeader{Key: PositionHeader, Value: value}
+	b.headers[i] = kgo.RecordHeader{Key: cdc.PositionHeader, Value: value}
 	return b.headers[i : i+1 : i+1]
 }
 

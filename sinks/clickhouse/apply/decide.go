@@ -30,14 +30,10 @@ type Action int
 
 // The actions.
 const (
-	// Skip: the record does not count there.
-	Skip Action = iota
-	// Append the row.
-	Append
-	// AppendDelete: a deleted row.
-	AppendDelete
-	// Complete: columns are taken from the key's row before (rule 17).
-	Complete
+	Skip         Action = iota // the record does not count there
+	Append                     // the row
+	AppendDelete               // a deleted row
+	Complete                   // columns are taken from the key's row before (rule 17)
 )
 
 // OfChange decides on a c, u or d record in a generation whose cut on the partition is given, the zero position where
@@ -54,58 +50,36 @@ func OfChange(e *avro.Envelope, cut cdc.Position) Action {
 	return Append
 }
 
-// Base is what becomes of a record that takes columns from its base.
-type Base int
+// Fate is what becomes of a record that takes columns from its base.
+type Fate int
 
-// What can be found out about a base.
+// The fates.
 const (
-	// BaseFits: the row before is there.
-	BaseFits Base = iota
-	// BaseNewer: a replay; what is there is newer than the record, or this very row.
-	BaseNewer
-	// BaseLost: the row before is deleted, or hidden by a TRUNCATE.
-	BaseLost
-)
-
-// OfBase judges the newest row of a record's key.
-func OfBase(at cdc.Position, base block.Ref, cuts Cuts) Base {
-	switch {
-	case at.Compare(base.Version()) <= 0:
-		return BaseNewer
-	case base.Deleted() || cuts.Hide(base.Version(), base.Leaf()):
-		return BaseLost
-	}
-	return BaseFits
-}
-
-// Lost is what becomes of a record whose base is not there.
-type Lost int
-
-// The ways out.
-const (
-	// Drop the record: nothing is missing because of it.
-	Drop Lost = iota
-	// Outgrow: the generation gets no more changes, since rows may be missing from it, which is why there is a newer
-	// copy.
-	Outgrow
-	// Quarantine the table: a row is missing, and nobody knows why.
-	Quarantine
+	Fits       Fate = iota // the row before is there
+	Drop                   // nothing is missing without the record
+	Outgrow                // the generation gets no more changes: rows may be missing from it, which is why there is a newer copy
+	Quarantine             // a row is missing, and it is not known why
 )
 
 // Waiting is what must be known of a record when it was taken, to decide on it when its base turns out not to be there.
 type Waiting struct {
-	// Ended says that its partition had passed the generation's end.
-	Ended bool
-	// Missing says that its row was known to be missing.
-	Missing bool
+	Ended   bool // its partition had passed the generation's end
+	Missing bool // its row was known to be missing
 }
 
-// OfLost decides on a record whose base is not there. Before the generation's end its own copy of the row is still to
-// come; a row that a TRUNCATE hides anyway, or that is known to be missing, needs no base. newest is the newest
-// generation opened on the partition in the batch or before: its open is in ClickHouse before the record counts as
-// applied.
-func OfLost(w Waiting, at *cdc.Meta, cuts Cuts, generation, newest uint32) Lost {
+// OfBase decides by the newest row of the record's key; the zero Ref is none. One that is not older makes the record a
+// replay. One that is deleted, or hidden by a TRUNCATE, is no base.
+//
+// Before the generation's end its own copy of the row is still to come; a row that a TRUNCATE hides anyway, or that is
+// known to be missing, needs no base. newest is the newest generation opened on the partition in the batch or before:
+// its open is in ClickHouse before the record counts as applied.
+func OfBase(w Waiting, at *cdc.Meta, base block.Ref, cuts Cuts, generation, newest uint32) Fate {
+	there := base.Block != nil
 	switch {
+	case there && at.Position.Compare(base.Version()) <= 0:
+		return Drop
+	case there && !base.Deleted() && !cuts.Hide(base.Version(), base.Leaf()):
+		return Fits
 	case !w.Ended, w.Missing, cuts.Hide(at.Position, at.Leaf):
 		return Drop
 	case generation < newest:

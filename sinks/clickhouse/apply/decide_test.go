@@ -6,7 +6,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
+	"dirtbike/sinks/clickhouse/block"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -69,16 +71,29 @@ func TestOfChange(t *testing.T) {
 	require.Equal(t, Complete, OfChange(e(cdc.OpUpdate, 5, 1), at(4)))
 }
 
-// TestOfLost: only a row that should be there and is not quarantines its table.
-func TestOfLost(t *testing.T) {
-	here := Waiting{Ended: true}
+// TestOfBase: a record completes its base, unless it is a replay; and only a row that should be there and is not
+// quarantines its table.
+func TestOfBase(t *testing.T) {
+	here, none := Waiting{Ended: true}, block.Ref{}
 	m := &cdc.Meta{Position: at(5), Leaf: 7}
-	require.Equal(t, Quarantine, OfLost(here, m, nil, 2, 2))
-	require.Equal(t, Outgrow, OfLost(here, m, nil, 1, 2), "a newer copy has the row")
-	require.Equal(t, Drop, OfLost(Waiting{}, m, nil, 2, 2), "its own copy of the row is still to come")
-	require.Equal(t, Drop, OfLost(Waiting{Ended: true, Missing: true}, m, nil, 2, 2))
-	require.Equal(t, Drop, OfLost(here, m, Cuts{7: at(6)}, 2, 2))
-	require.Equal(t, Quarantine, OfLost(here, m, Cuts{8: at(6)}, 2, 2), "another leaf's TRUNCATE")
+	require.Equal(t, Quarantine, OfBase(here, m, none, nil, 2, 2))
+	require.Equal(t, Outgrow, OfBase(here, m, none, nil, 1, 2), "a newer copy has the row")
+	require.Equal(t, Drop, OfBase(Waiting{}, m, none, nil, 2, 2), "its own copy of the row is still to come")
+	require.Equal(t, Drop, OfBase(Waiting{Ended: true, Missing: true}, m, none, nil, 2, 2))
+	require.Equal(t, Drop, OfBase(here, m, none, Cuts{7: at(6)}, 2, 2))
+	require.Equal(t, Quarantine, OfBase(here, m, none, Cuts{8: at(6)}, 2, 2), "another leaf's TRUNCATE")
+
+	b := block.New(&schemas.Table{Key: []int{0}, Columns: []schemas.TableColumn{{Name: "id", Key: true, NotNull: true, Type: schemas.Type{Kind: schemas.KindInt8}}}})
+	row := func(lsn cdc.LSN) *block.Row {
+		return &block.Row{Envelope: &avro.Envelope{After: []byte{2}, Meta: cdc.Meta{Position: at(lsn)}}, Key: []byte{2}}
+	}
+	require.NoError(t, b.Append(row(4), none))
+	require.Equal(t, Fits, OfBase(here, m, b.Last(), nil, 2, 2))
+	require.Equal(t, Quarantine, OfBase(here, m, b.Last(), Cuts{0: at(4)}, 2, 2), "hidden by a TRUNCATE")
+	require.NoError(t, b.Append(row(5), none))
+	require.Equal(t, Drop, OfBase(here, m, b.Last(), nil, 2, 2), "a replay")
+	require.NoError(t, b.AppendDelete(row(3)))
+	require.Equal(t, Quarantine, OfBase(here, m, b.Last(), nil, 2, 2), "deleted")
 }
 
 // TestCuts: a batch that keeps its cuts does not see those of a later one.
@@ -123,5 +138,5 @@ func TestComplete(t *testing.T) {
 		return ledger.Mark{Partition: partition, Generation: generation, Kind: ledger.KindEnd}
 	}
 	stored := []ledger.Mark{end(0, 1), end(1, 1), end(0, 2), {Partition: 1, Generation: 2, Kind: ledger.KindOpen}}
-	require.Equal(t, map[uint32]bool{1: true, 2: false}, topic.Complete(stored))
+	require.Equal(t, map[uint32]bool{1: true}, topic.Complete(stored))
 }

@@ -59,12 +59,12 @@ func (q *Quarantines) Count() int {
 }
 
 // Set takes a row unless one that is there outranks it, or says the same with another reason.
-func (q *Quarantines) Set(k QuarantineKey, r ledger.Quarantine) (changed bool) {
+func (q *Quarantines) Set(r ledger.Quarantine) (changed bool) {
+	k := QuarantineKey{r.Table, r.Leg}
 	old := q.Rows[k]
 	if r.Version <= old.Version || r.State == old.State && r.Generation == old.Generation {
 		return false
 	}
-	r.Table, r.Leg = k.Table, k.Leg
 	q.Rows[k] = r
 	q.changed[k] = true
 	return true
@@ -72,28 +72,26 @@ func (q *Quarantines) Set(k QuarantineKey, r ledger.Quarantine) (changed bool) {
 
 // Open quarantines a table on this leg up to a generation.
 func (q *Quarantines) Open(table string, generation uint32, reason string) (changed bool) {
-	return q.Set(QuarantineKey{table, ledger.LegLoad}, OfLoad(table, generation, reason))
+	return q.Set(OfLoad(table, generation, reason))
 }
 
 // Lift closes the table's quarantine on this leg if it concerns only generations below the one that the view shows.
 func (q *Quarantines) Lift(table string, shown uint32) (lifted bool) {
-	k := QuarantineKey{table, ledger.LegLoad}
-	r := q.Rows[k]
+	r := q.Rows[QuarantineKey{table, ledger.LegLoad}]
 	return r.State == ledger.StateSkipping && r.Generation < shown &&
-		q.Set(k, ledger.Quarantine{State: ledger.StateClosed, Version: r.Version | 1, Generation: r.Generation})
+		q.Set(ledger.Quarantine{Table: table, Leg: ledger.LegLoad, State: ledger.StateClosed, Version: r.Version | 1, Generation: r.Generation})
 }
 
 // Write stores the rows that changed since they were last taken or written.
 func (q *Quarantines) Write(ctx context.Context, to *ledger.Ledger) error {
-	var rows []ledger.Quarantine
-	for k := range q.changed {
-		rows = append(rows, q.Rows[k])
+	rows := q.TakeChanged()
+	err := to.WriteQuarantines(ctx, rows)
+	for _, r := range rows {
+		if err != nil {
+			q.changed[QuarantineKey{r.Table, r.Leg}] = true
+		}
 	}
-	if err := to.WriteQuarantines(ctx, rows); err != nil {
-		return err
-	}
-	clear(q.changed)
-	return nil
+	return err
 }
 
 // TakeChanged gives the rows that Write would store, for a batch to write them: they must be written before what was

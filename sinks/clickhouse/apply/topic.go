@@ -1,9 +1,12 @@
+// Package apply is what load knows of its topics, partitions and generations, and what it decides from that. It asks
+// nobody: what it decides on is given to it.
 package apply
 
 import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -162,13 +165,18 @@ func (t *Topic) Complete(stored []ledger.Mark) map[uint32]bool {
 	ends := map[uint32]int32{}
 	complete := map[uint32]bool{}
 	for _, m := range stored {
-		if m.Kind == ledger.KindEnd {
-			ends[m.Generation]++
-			complete[m.Generation] = t.Partitions > 0 && ends[m.Generation] >= t.Partitions
+		if m.Kind != ledger.KindEnd {
+			continue
+		}
+		if ends[m.Generation]++; t.Partitions > 0 && ends[m.Generation] >= t.Partitions {
+			complete[m.Generation] = true
 		}
 	}
 	return complete
 }
+
+// View is the name of the table's view.
+func (t *Topic) View() string { return schemas.ClickHouseView(t.Schema, t.Rel) }
 
 // NewTopic reads the table's name from the topic's; ok is false for a topic that is none of this pipeline's.
 func NewTopic(name, prefix string) (t *Topic, ok bool) {
@@ -186,3 +194,110 @@ func NewTopic(name, prefix string) (t *Topic, ok bool) {
 
 // SortedKeys lists the keys of a map in their order.
 func SortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// Cuts are the versions up to which rows of a generation are gone: by leaf, 0 for the whole table (rule 11). Cuts are
+// never changed: each batch keeps those of its own end, while a later one is built.
+type Cuts map[uint32]cdc.Position
+
+// Hide reports whether a truncation hides a row of this version and leaf.
+func (c Cuts) Hide(version cdc.Position, leaf uint32) bool {
+	whole, all := c[0]
+	part, some := c[leaf]
+	return all && version.Compare(whole) <= 0 || some && version.Compare(part) <= 0
+}
+
+// With adds a truncation.
+func (c Cuts) With(leaf uint32, version cdc.Position) Cuts {
+	if version.Compare(c[leaf]) <= 0 {
+		return c
+	}
+	out := Cuts{}
+	maps.Copy(out, c)
+	out[leaf] = version
+	return out
+}
+
+// Union has the higher cut of each leaf.
+func (c Cuts) Union(other map[uint32]cdc.Position) Cuts {
+	out := maps.Clone(c)
+	for leaf, version := range other {
+		out = out.With(leaf, version)
+	}
+	return out
+}
+
+// Rule 17: when a key changed and the row was gone before capture could re-read its unchanged columns, the create comes
+// marked `gone`. Load skips it, and the table is not exact until the delete or TRUNCATE that took the row away arrives,
+// or the view shows a newer generation, whose copy began after the create, or one of another topic of that name.
+//
+// Which keys miss their row is kept in ClickHouse (ledger.MissingRow) and, by partition, here. Whether a record belongs
+// to a missing row is decided when it is taken, so that a key can be forgotten as soon as its row is no longer missing.
+
+// MarkMissing notes that the source's row of a key is not in ClickHouse, from a position on.
+func (p *Partition) MarkMissing(key []byte, at cdc.Position) {
+	if p.Missing == nil {
+		p.Missing = map[string]cdc.Position{}
+	}
+	p.Missing[string(key)] = at
+}
+
+// Found forgets that a key's row is missing, because its delete has come; it reports whether it was.
+func (p *Partition) Found(key []byte, at cdc.Position) bool {
+	from, ok := p.Missing[string(key)]
+	if !ok || from.Compare(at) >= 0 {
+		return false
+	}
+	delete(p.Missing, string(key))
+	return true
+}
+
+// FoundBelow forgets the missing rows from below the cut of a TRUNCATE, and lists their keys.
+func (p *Partition) FoundBelow(cut cdc.Position) (keys []string) {
+	for _, key := range SortedKeys(p.Missing) {
+		if p.Missing[key].Compare(cut) < 0 {
+			delete(p.Missing, key)
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// IsMissing reports whether a record at this position, which was just taken, belongs to a row that is missing in a
+// generation.
+func (p *Partition) IsMissing(g *Generation, key []byte, at cdc.Position) bool {
+	from, ok := p.Missing[string(key)]
+	return ok && from.Compare(at) < 0 && !g.Below(p.ID, from)
+}
+
+// Seek is what a partition waits for whose log does not continue what ClickHouse has of it: records were dropped before
+// they were loaded, or are older than the replay horizon; the log no longer begins at its start, or the topic is
+// another one of that name; or a generation is opened that is not newer than the one before it.
+//
+// Load goes on only from the open record of a generation that is newer than all it knows of that partition: a whole
+// copy follows it, and the table is not exact until the view shows that copy. Until then nothing counts as applied.
+// Where there is no such record load stops, and somebody has to decide; `dirtbike resnapshot` writes one.
+type Seek struct {
+	// Above is the newest generation that is known: an open record must be of a later one. For the progress topic, if
+	// it is another topic, it is the epoch.
+	Above uint32
+	// Renewed says that the topic is another one of that name.
+	Renewed bool
+	// Until is where the log ended when the partition began to seek: if it is reached, nothing continues what was
+	// loaded.
+	Until int64
+	// From is how far the partition may count as applied meanwhile.
+	From int64
+	// Why is the error with which load stops then.
+	Why error
+	// Since is when the last record came.
+	Since time.Time
+}
+
+// Passed notes that the records below next are not what is sought. It gives Why once the log as it was has none.
+func (s *Seek) Passed(next int64) error {
+	s.Since = time.Now()
+	if next >= s.Until {
+		return s.Why
+	}
+	return nil
+}

@@ -1,55 +1,56 @@
 package block
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 )
 
+var (
+	errNoRow   = errors.New("the record has no row. Try: find out who else writes to the topic")
+	errLeft    = errors.New("bytes are left over: the record was written with another schema")
+	errNoPlace = errors.New("an exact text names a column whose type needs none")
+)
+
+// fieldError says which column could not be read, never its value.
+func fieldError(f *builder, err error) error {
+	return fmt.Errorf("column %s (%s): %w", f.source.Name, f.source.Type.Kind, err)
+}
+
 // Append adds a c, u or r record. Columns in its envelope's Unchanged are taken from base, which must be given then and
 // may be a row of this block. After an error the block is as before.
 func (b *Block) Append(r *Row, base Ref) error {
-	err := b.appendRow(r, base)
+	err := b.appendImage(r, base)
+	if err == nil {
+		err = b.Finish(r)
+	}
 	if err != nil {
 		b.Undo()
 	}
 	return err
 }
 
-func (b *Block) appendRow(r *Row, base Ref) error {
-	if r.Envelope.After == nil {
-		return errNoRow
-	}
-	for _, c := range r.Envelope.Unchanged {
-		b.isUnchanged[c] = true
-	}
-	err := b.appendImage(r, base)
-	for _, c := range r.Envelope.Unchanged {
-		b.isUnchanged[c] = false
-	}
-	if err != nil {
-		return err
-	}
-	return b.Finish(r)
-}
-
 // appendImage appends the fields of a row whose lists are known.
 func (b *Block) appendImage(r *Row, base Ref) error {
 	in := r.Envelope.After
+	if in == nil {
+		return errNoRow
+	}
 	var err error
 	for i, f := range b.fields {
-		if b.isUnchanged[i] {
-			if in, err = b.appendUnchanged(f, in, base); err != nil {
-				return fieldError(f, err)
-			}
-			continue
-		}
 		text, exact := exactText(r.Envelope.Inexact, i)
-		if exact && b.exact == nil {
-			return fieldError(f, errNoPlace)
+		switch {
+		case slices.Contains(r.Envelope.Unchanged, i):
+			in, err = b.appendUnchanged(i, in, base)
+		case exact && b.exact == nil:
+			err = errNoPlace
+		default:
+			in, err = f.field(in, text, exact)
 		}
-		if in, err = f.field(in, text, exact); err != nil {
+		if err != nil {
 			return fieldError(f, err)
 		}
 	}
@@ -72,29 +73,20 @@ func (b *Block) AppendFields(in []byte) (rest []byte, err error) {
 }
 
 // appendUnchanged skips the field (null by format) and copies the base's value with its exact text.
-func (b *Block) appendUnchanged(f *builder, in []byte, base Ref) (rest []byte, err error) {
+func (b *Block) appendUnchanged(i int, in []byte, base Ref) (rest []byte, err error) {
+	f := b.fields[i]
 	if len(in) == 0 || in[0] != 0 || !f.union {
 		return nil, errUnion
 	}
-	from := base.Block.builder(f.Name)
 	before := f.size()
-	f.copyRow(&from.Column, base.Row)
+	f.copyRow(&base.Block.fields[i].Column, base.Row)
 	b.copied += int64(f.size() - before)
 	if b.exact != nil {
 		if v, ok := base.Block.exact.find(base.Row, f.source.Name); ok {
-			b.exact.put(f.source.Name, v)
+			b.exact.put([]byte(f.source.Name), v)
 		}
 	}
 	return in[1:], nil
-}
-
-func (b *Block) builder(name string) *builder {
-	for _, f := range b.fields {
-		if f.Name == name {
-			return f
-		}
-	}
-	panic("block: a base row has no column " + name)
 }
 
 func exactText(list []avro.InexactValue, column int) (text []byte, exact bool) {
@@ -108,24 +100,51 @@ func exactText(list []avro.InexactValue, column int) (text []byte, exact bool) {
 
 // Finish adds the open row of a c, u or r record. After an error Undo must follow.
 func (b *Block) Finish(r *Row) error {
-	if err := b.appendKeyInts(r.Key); err != nil {
+	if err := b.appendKey(r.Key, false); err != nil {
 		return err
 	}
 	b.finish(r, 0)
 	return nil
 }
 
-// appendKeyInts adds the exact integers of date and timestamp key columns from the record key (rule 31).
-func (b *Block) appendKeyInts(key []byte) error {
-	var err error
+// AppendDelete adds a deleted row: its key from the record key, everything else empty. After an error the block is as
+// before.
+func (b *Block) AppendDelete(r *Row) error {
+	if err := b.appendKey(r.Key, true); err != nil {
+		b.Undo()
+		return err
+	}
+	for _, f := range b.fields {
+		switch {
+		case f.source.Key:
+		case f.source.NotNull || f.source.Type.Kind == schemas.KindArray:
+			f.vals.zero()
+		default:
+			f.null()
+		}
+	}
+	b.finish(r, 1)
+	return nil
+}
+
+// appendKey adds what the record key has: the exact integers of date and timestamp columns (rule 31) and, of a deleted
+// row, the key columns themselves.
+func (b *Block) appendKey(key []byte, deleted bool) (err error) {
 	for i, k := range b.keyInts {
-		if k == nil {
+		f := b.fields[b.table.Key[i]]
+		switch {
+		case k != nil:
+			var v int64
+			if v, key, err = putKeyInt(k, key); err == nil && deleted {
+				f.keyInteger(v)
+			}
+		case deleted:
+			key, err = f.value(key)
+		default:
 			key, err = b.keySkips[i](key)
-		} else {
-			_, key, err = putKeyInt(k, key)
 		}
 		if err != nil {
-			return fmt.Errorf("record key: %w", err)
+			return fmt.Errorf("record key: %w", fieldError(f, err))
 		}
 	}
 	if len(key) != 0 {
@@ -147,51 +166,6 @@ func putKeyInt(k *Column, in []byte) (v int64, rest []byte, err error) {
 	return v, rest, nil
 }
 
-// AppendDelete adds a deleted row: its key from the record key, everything else empty. After an error the block is as
-// before.
-func (b *Block) AppendDelete(r *Row) error {
-	if err := b.appendKey(r.Key); err != nil {
-		b.Undo()
-		return fmt.Errorf("record key: %w", err)
-	}
-	for _, f := range b.fields {
-		switch {
-		case f.source.Key:
-		case f.source.NotNull || f.source.Type.Kind == schemas.KindArray:
-			f.vals.zero()
-		default:
-			f.null()
-		}
-	}
-	b.finish(r, 1)
-	return nil
-}
-
-func (b *Block) appendKey(key []byte) error {
-	var err error
-	for i, at := range b.table.Key {
-		if key, err = b.deletedKey(i, b.fields[at], key); err != nil {
-			return fieldError(b.fields[at], err)
-		}
-	}
-	if len(key) != 0 {
-		return errLeft
-	}
-	return nil
-}
-
-func (b *Block) deletedKey(i int, f *builder, key []byte) (rest []byte, err error) {
-	k := b.keyInts[i]
-	if k == nil {
-		return f.value(key)
-	}
-	v, rest, err := putKeyInt(k, key)
-	if err == nil {
-		f.keyInteger(v)
-	}
-	return rest, err
-}
-
 func (b *Block) finish(r *Row, deleted uint8) {
 	if b.exact != nil {
 		b.exact.close()
@@ -208,16 +182,8 @@ func (b *Block) finish(r *Row, deleted uint8) {
 
 // Undo takes back the open row, however far it came.
 func (b *Block) Undo() {
-	for i := range b.keyInts {
-		if k := b.keyInts[i]; k != nil {
-			k.truncate(b.rows)
-		}
-	}
-	for _, f := range b.fields {
-		f.truncate(b.rows)
-	}
-	if b.exact != nil {
-		b.exact.truncate(b.rows)
+	for _, c := range b.columns {
+		c.truncate(b.rows)
 	}
 	b.copied = 0
 }

@@ -8,29 +8,28 @@ import (
 	"dirtbike/schemas/avro"
 )
 
-// nullText stands in `_inexact` for an array that is NULL (rule 31).
+// nullText is the text in `_inexact` of an array that is NULL (rule 31).
 var nullText = []byte("NULL")
 
 // array builds Array(Nullable(T)). ClickHouse has no Nullable(Array): NULL and what Avro cannot hold become [],
-// distinguished in `_inexact`; so is the whole text of an array of which an element was saturated.
+// distinguished in `_inexact`, which also has the whole text of an array of which an element was saturated.
 type array struct {
-	*list
+	nested
 	elem *builder
-	name string
-	// saturated takes the exact texts of elements outside the element type's bounds, under the element's index in the
-	// row.
+	name []byte
+	// saturated takes the exact texts of elements outside the element type's bounds.
 	saturated, exact *texts
 	scratch          []byte
 }
 
-func (b *builder) compileArray(elem schemas.Type, name string, exact *texts) {
-	a := &array{name: name, exact: exact, saturated: &texts{}}
-	a.elem = &builder{union: true, source: &schemas.TableColumn{Name: name, Type: elem}}
+func (b *builder) compileArray(elem schemas.Type, name []byte, exact *texts) {
+	a := &array{name: name, exact: exact, saturated: newTexts()}
+	a.elem = &builder{union: true, source: &schemas.TableColumn{Name: string(name), Type: elem}}
 	a.elem.wire, a.elem.nullable = wireType(elem), true
 	a.elem.absent = func([]byte, bool) { a.elem.null() }
-	a.elem.compile(elem, "", a.saturated)
-	a.list = &list{elem: &a.elem.Column}
-	b.vals, b.value = a.list, a.value
+	a.elem.compile(elem, nil, a.saturated)
+	a.items = []run{&a.elem.Column}
+	b.vals, b.value = &a.nested, a.value
 	b.absent = func(text []byte, is bool) {
 		if !is {
 			text = nullText
@@ -74,9 +73,9 @@ func (a *array) value(in []byte) (rest []byte, err error) {
 	return in, nil
 }
 
-// text writes the array's elements from first on as Postgres does; marks are those whose exact text stands in
-// saturated.
+// text writes the array's elements from first on as Postgres does; marks are those whose exact text saturated has.
 func (a *array) text(first int, marks []int) []byte {
+	temporal := temporalOf(a.elem.source.Type.Kind) // other kinds have no bounds
 	a.scratch = append(a.scratch[:0], '{')
 	for i := first; i < a.elem.Rows(); i++ {
 		if i > first {
@@ -89,7 +88,7 @@ func (a *array) text(first int, marks []int) []byte {
 			a.quote(a.saturated.vals.row(a.saturated.vals.rows() - len(marks)))
 			marks = marks[1:]
 		default:
-			a.quote(a.plain(i))
+			a.quote(temporal.text(nil, a.number(i)))
 		}
 	}
 	a.scratch = append(a.scratch, '}')
@@ -105,11 +104,11 @@ func (a *array) quote(v []byte) {
 	a.scratch = strconv.AppendQuote(a.scratch, string(v))
 }
 
-// plain is the text of an element within bounds; only temporal kinds have bounds.
-func (a *array) plain(i int) []byte {
+// number is an element within bounds.
+func (a *array) number(i int) int64 {
 	f := a.elem.vals.(*fixed)
 	if f.width == 4 {
-		return appendDate(nil, int64(int32(f.uint32(i)))) //nolint:gosec // bits
+		return int64(int32(f.uint32(i))) //nolint:gosec // bits
 	}
-	return appendTimestamp(nil, int64(f.uint64(i)), a.elem.source.Type.Kind == schemas.KindTimestampTZ) //nolint:gosec // bits
+	return int64(f.uint64(i)) //nolint:gosec // bits
 }

@@ -1,9 +1,12 @@
+// Package block turns rows as they are in Kafka into columns in ClickHouse's native layout, and holds rows that were
+// read back. It does no I/O and allocates nothing for a row once its columns have grown.
+//
+// It uses ch-go, the layer below clickhouse-go: clickhouse-go's own DateTime64 column goes through nanoseconds, which end
+// in 2262, and its Array, Map and LowCardinality columns use reflection for every row.
 package block
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 
 	"github.com/ClickHouse/ch-go/proto"
 
@@ -18,21 +21,19 @@ import (
 // record counts; Finish adds it, and Undo takes it back by cutting every column to the rows there are.
 type Block struct {
 	table *schemas.Table
-	// fields has one builder per column of the table, keyInts those of `_key_<col>` in key order (nil where the key
+	// columns has all columns in the storage table's order, sorting those of the sorting key in key order.
+	columns, sorting []*Column
+	// fields has one builder per column of the table, keyInts the columns `_key_<col>` in key order (nil where the key
 	// column is its own sorting key).
 	fields  []*builder
 	keyInts []*Column
 	exact   *texts // nil if no kind needs `_inexact`
-	inexact *Column
 
 	version, deleted, partition, offset, leaf *fixed
-	bookkeeping                               []*Column
 	keySkips                                  []func([]byte) ([]byte, error)
 	rows                                      int
 	// bytes is about what the rows take, copied what the open row takes of its base.
 	bytes, copied int64
-	// isUnchanged marks the columns that the row being appended takes from its base.
-	isUnchanged []bool
 }
 
 // Row is what a Block appends: where it comes from and what its envelope says.
@@ -46,42 +47,48 @@ type Row struct {
 
 // New makes an empty block for rows of the table.
 func New(t *schemas.Table) *Block {
-	b := &Block{table: t, isUnchanged: make([]bool, len(t.Columns))}
-	exact := &texts{}
+	b := &Block{table: t}
+	exact := newTexts()
 	for i := range t.Columns {
 		b.fields = append(b.fields, newBuilder(&t.Columns[i], exact))
 	}
 	for _, k := range t.Key {
-		b.addKey(&t.Columns[k])
+		b.addKey(&t.Columns[k], &b.fields[k].Column)
+	}
+	for _, f := range b.fields {
+		b.columns = append(b.columns, &f.Column)
 	}
 	if t.NeedsInexact() {
 		b.exact = exact
-		b.inexact = &Column{Name: schemas.ColInexact, wire: "Map(String, String)", vals: exact}
+		b.columns = append(b.columns, &Column{Name: schemas.ColInexact, wire: "Map(String, String)", vals: &exact.nested})
 	}
-	b.version = b.own(schemas.ColVersion, "UInt128", 16)
-	b.deleted = b.own(schemas.ColDeleted, "UInt8", 1)
-	b.partition = b.own(schemas.ColPartition, "UInt32", 4)
-	b.offset = b.own(schemas.ColOffset, "UInt64", 8)
-	b.leaf = b.own(schemas.ColLeaf, "UInt32", 4)
+	b.version = b.add(schemas.ColVersion, "UInt128", 16)
+	b.deleted = b.add(schemas.ColDeleted, "UInt8", 1)
+	b.partition = b.add(schemas.ColPartition, "UInt32", 4)
+	b.offset = b.add(schemas.ColOffset, "UInt64", 8)
+	b.leaf = b.add(schemas.ColLeaf, "UInt32", 4)
 	return b
 }
 
-func (b *Block) addKey(c *schemas.TableColumn) {
+func (b *Block) addKey(c *schemas.TableColumn, column *Column) {
+	var integer *Column
+	if schemas.KeyInteger(c.Type) {
+		if c.Type.Kind == schemas.KindDate {
+			b.add(schemas.ColKeyPrefix+c.Name, "Int32", 4)
+		} else {
+			b.add(schemas.ColKeyPrefix+c.Name, "Int64", 8)
+		}
+		integer = b.columns[len(b.columns)-1]
+		column = integer
+	}
+	b.keyInts, b.sorting = append(b.keyInts, integer), append(b.sorting, column)
 	b.keySkips = append(b.keySkips, avro.Skipper(c.Type, false))
-	if !schemas.KeyInteger(c.Type) {
-		b.keyInts = append(b.keyInts, nil)
-		return
-	}
-	k := &Column{Name: schemas.ColKeyPrefix + c.Name, wire: "Int64", vals: &fixed{width: 8}}
-	if c.Type.Kind == schemas.KindDate {
-		k.wire, k.vals = "Int32", &fixed{width: 4}
-	}
-	b.keyInts = append(b.keyInts, k)
 }
 
-func (b *Block) own(name, wire string, width int) *fixed {
+// add adds a column that is not the table's.
+func (b *Block) add(name, wire string, width int) *fixed {
 	f := &fixed{width: width}
-	b.bookkeeping = append(b.bookkeeping, &Column{Name: name, wire: wire, vals: f})
+	b.columns = append(b.columns, &Column{Name: name, wire: wire, vals: f})
 	return f
 }
 
@@ -104,49 +111,20 @@ const (
 
 // Reset removes all rows and keeps their memory.
 func (b *Block) Reset() {
-	for _, c := range b.Columns() {
-		c.Reset()
-	}
-	b.rows, b.bytes, b.copied = 0, 0, 0
+	b.rows, b.bytes = 0, 0
+	b.Undo()
 }
 
 // Columns lists all columns in the storage table's order.
-func (b *Block) Columns() []*Column {
-	var out []*Column
-	for _, k := range b.keyInts {
-		if k != nil {
-			out = append(out, k)
-		}
-	}
-	for _, f := range b.fields {
-		out = append(out, &f.Column)
-	}
-	if b.inexact != nil {
-		out = append(out, b.inexact)
-	}
-	return append(out, b.bookkeeping...)
-}
+func (b *Block) Columns() []*Column { return b.columns }
 
 // SortingKey lists the columns of the sorting key, in key order.
-func (b *Block) SortingKey() []*Column {
-	out := make([]*Column, len(b.keyInts))
-	for i := range b.keyInts {
-		out[i] = b.keyColumn(i)
-	}
-	return out
-}
-
-func (b *Block) keyColumn(i int) *Column {
-	if k := b.keyInts[i]; k != nil {
-		return k
-	}
-	return &b.fields[b.table.Key[i]].Column
-}
+func (b *Block) SortingKey() []*Column { return b.sorting }
 
 // AppendSortingKey appends the sorting key of a row as bytes that are equal exactly for equal keys.
 func (b *Block) AppendSortingKey(dst []byte, row int) []byte {
-	for i := range b.keyInts {
-		dst = b.keyColumn(i).vals.appendKey(dst, row)
+	for _, c := range b.sorting {
+		dst = c.vals.appendKey(dst, row)
 	}
 	return dst
 }
@@ -166,7 +144,7 @@ func (b *Block) HasNull(column int) bool { return len(b.fields[column].nulls) > 
 // Input lists the columns for an insert; they must not change until it has ended.
 func (b *Block) Input() proto.Input {
 	var in proto.Input
-	for _, c := range b.Columns() {
+	for _, c := range b.columns {
 		in = append(in, proto.InputColumn{Name: c.Name, Data: c})
 	}
 	return in
@@ -185,7 +163,7 @@ func Empty(in proto.Input) proto.Input {
 // follow.
 func (b *Block) Results() proto.Results {
 	var out proto.Results
-	for _, c := range b.Columns() {
+	for _, c := range b.columns {
 		out = append(out, proto.ResultColumn{Data: c})
 	}
 	return out
@@ -194,7 +172,7 @@ func (b *Block) Results() proto.Results {
 // Received notes how many rows a query has put into the columns.
 func (b *Block) Received(rows int) {
 	b.rows, b.bytes = rows, 0
-	for _, c := range b.Columns() {
+	for _, c := range b.columns {
 		b.bytes += int64(c.size())
 	}
 }
@@ -219,14 +197,3 @@ func (r Ref) Deleted() bool { return r.Block.deleted.data[r.Row] == 1 }
 
 // Leaf is the OID of the row's leaf partition, 0 without one.
 func (r Ref) Leaf() uint32 { return r.Block.leaf.uint32(r.Row) }
-
-var (
-	errNoRow   = errors.New("the record has no row. Try: look who else writes to the topic")
-	errLeft    = errors.New("bytes are left over: the record was written with another schema")
-	errNoPlace = errors.New("an exact text names a column whose type needs none")
-)
-
-// fieldError says which column could not be read, never its value.
-func fieldError(f *builder, err error) error {
-	return fmt.Errorf("column %s (%s): %w", f.source.Name, f.source.Type.Kind, err)
-}

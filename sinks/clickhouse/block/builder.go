@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 
+	"github.com/google/uuid"
+
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 )
@@ -16,10 +18,9 @@ type builder struct {
 	union bool
 	// value appends one non-null Avro value and returns the rest.
 	value func(b []byte) (rest []byte, err error)
-	// absent appends what stands for a null field: text is its exact Postgres text, exact says that there is one (rule
-	// 31).
+	// absent appends what stands for a null field: text is its exact Postgres text, exact says that there is one (rule 31).
 	absent func(text []byte, exact bool)
-	// keyInteger appends the value that stands beside a key integer (rule 31); nil for other kinds.
+	// keyInteger appends the value of a column that has a key integer, too (rule 31); nil for other kinds.
 	keyInteger func(v int64)
 }
 
@@ -35,30 +36,30 @@ func newBuilder(c *schemas.TableColumn, exact *texts) *builder {
 	b.Name = schemas.ClickHouseColumn(c.Name)
 	b.wire = wireType(c.Type)
 	b.absent = func([]byte, bool) { b.null() }
-	b.compile(c.Type, c.Name, exact)
+	b.compile(c.Type, []byte(c.Name), exact)
 	return b
 }
 
 // wireType is the column's type without Nullable, and without LowCardinality, which the server adds on insert.
 func wireType(t schemas.Type) string {
-	switch t.Kind {
-	case schemas.KindEnum:
-		return "String"
-	case schemas.KindArray:
+	if t.Kind == schemas.KindArray {
 		return "Array(Nullable(" + wireType(*t.Elem) + "))"
-	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
-		schemas.KindNumeric, schemas.KindNumericText, schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ,
-		schemas.KindUUID, schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindOther, schemas.KindYear:
-		return schemas.ClickHouseType(t, false)
-	case schemas.KindInvalid:
 	}
-	panic("block: wire type of " + t.Kind.String())
+	if t.Kind == schemas.KindEnum {
+		t.Kind = schemas.KindText
+	}
+	return schemas.ClickHouseType(t, false)
 }
 
-func (b *builder) compile(t schemas.Type, name string, exact *texts) {
+func (b *builder) compile(t schemas.Type, name []byte, exact *texts) {
 	switch t.Kind {
 	case schemas.KindBool:
-		b.compileBool()
+		compileFixed(b, 1, avro.ReadBool, func(f *fixed, v bool) {
+			f.zero()
+			if v {
+				f.data[len(f.data)-1] = 1
+			}
+		})
 	case schemas.KindInt2:
 		b.compileInt(2)
 	case schemas.KindInt4:
@@ -69,18 +70,14 @@ func (b *builder) compile(t schemas.Type, name string, exact *texts) {
 		b.compileInt(4)
 		b.absentAsNull(name, exact)
 	case schemas.KindFloat4:
-		b.compileFloat4()
+		compileFixed(b, 4, avro.ReadFloat, func(f *fixed, v float32) { f.put32(math.Float32bits(v)) })
 	case schemas.KindFloat8:
-		b.compileFloat8()
+		compileFixed(b, 8, avro.ReadDouble, func(f *fixed, v float64) { f.put64(math.Float64bits(v)) })
 	case schemas.KindNumeric:
 		b.compileDecimal(t.Precision)
 		b.absentAsNull(name, exact)
-	case schemas.KindDate:
-		b.compileDate(name, exact)
-	case schemas.KindTimestamp:
-		b.compileTimestamp(name, exact, false)
-	case schemas.KindTimestampTZ:
-		b.compileTimestamp(name, exact, true)
+	case schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ:
+		b.compileTemporal(temporalOf(t.Kind), name, exact)
 	case schemas.KindUUID:
 		b.compileUUID()
 	case schemas.KindNumericText, schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther:
@@ -112,7 +109,7 @@ func (b *builder) field(in []byte, text []byte, exact bool) (rest []byte, err er
 }
 
 // absentAsNull is for kinds whose inexact values are NULL in ClickHouse: NaN, and infinity as a year.
-func (b *builder) absentAsNull(name string, exact *texts) {
+func (b *builder) absentAsNull(name []byte, exact *texts) {
 	b.absent = func(text []byte, is bool) {
 		if is {
 			exact.put(name, text)
@@ -127,18 +124,15 @@ func (b *builder) fixed(width int) *fixed {
 	return f
 }
 
-func (b *builder) compileBool() {
-	f := b.fixed(1)
+// compileFixed is for kinds that are not frequent: it costs two calls more per value.
+func compileFixed[T any](b *builder, width int, read func([]byte) (T, []byte, error), put func(*fixed, T)) {
+	f := b.fixed(width)
 	b.value = func(in []byte) ([]byte, error) {
-		v, rest, err := avro.ReadBool(in)
-		if err != nil {
-			return nil, err
+		v, rest, err := read(in)
+		if err == nil {
+			put(f, v)
 		}
-		f.put8(0)
-		if v {
-			f.data[len(f.data)-1] = 1
-		}
-		return rest, nil
+		return rest, err
 	}
 }
 
@@ -157,30 +151,6 @@ func (b *builder) compileInt(width int) {
 		case 8:
 			f.put64(uint64(v)) //nolint:gosec // bits
 		}
-		return rest, nil
-	}
-}
-
-func (b *builder) compileFloat4() {
-	f := b.fixed(4)
-	b.value = func(in []byte) ([]byte, error) {
-		v, rest, err := avro.ReadFloat(in)
-		if err != nil {
-			return nil, err
-		}
-		f.put32(math.Float32bits(v))
-		return rest, nil
-	}
-}
-
-func (b *builder) compileFloat8() {
-	f := b.fixed(8)
-	b.value = func(in []byte) ([]byte, error) {
-		v, rest, err := avro.ReadDouble(in)
-		if err != nil {
-			return nil, err
-		}
-		f.put64(math.Float64bits(v))
 		return rest, nil
 	}
 }
@@ -246,51 +216,15 @@ func (b *builder) compileUUID() {
 		if err != nil {
 			return nil, err
 		}
-		var raw [16]byte
-		if !parseUUID(&raw, v) {
+		id, err := uuid.ParseBytes(v)
+		if err != nil || len(v) != 36 { // it takes other forms, too
 			return nil, errUUID
 		}
-		for i := 7; i >= 0; i-- {
-			f.data = append(f.data, raw[i])
-		}
-		for i := 15; i >= 8; i-- {
-			f.data = append(f.data, raw[i])
+		for _, last := range []int{7, 15} {
+			for i := range 8 {
+				f.data = append(f.data, id[last-i])
+			}
 		}
 		return rest, nil
 	}
-}
-
-func parseUUID(dst *[16]byte, s []byte) bool {
-	if len(s) != 36 {
-		return false
-	}
-	n := 0
-	for i := 0; i < 36; {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if s[i] != '-' {
-				return false
-			}
-			i++
-			continue
-		}
-		high, low := hexDigit(s[i]), hexDigit(s[i+1])
-		if high > 15 || low > 15 {
-			return false
-		}
-		dst[n] = high<<4 | low
-		n, i = n+1, i+2
-	}
-	return true
-}
-
-func hexDigit(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
-	case c >= 'A' && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xff
 }

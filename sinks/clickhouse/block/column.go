@@ -20,6 +20,7 @@ type Column struct {
 var (
 	_ proto.ColInput  = (*Column)(nil)
 	_ proto.ColResult = (*Column)(nil)
+	_ run             = (*Column)(nil)
 )
 
 // Type implements proto.ColInput.
@@ -33,13 +34,11 @@ func (c *Column) Type() proto.ColumnType {
 // Rows implements proto.ColInput.
 func (c *Column) Rows() int { return c.vals.rows() }
 
-func (c *Column) size() int { return c.vals.rows() + c.vals.size() }
-
 // Reset implements proto.ColResult.
-func (c *Column) Reset() {
-	c.vals.truncate(0)
-	c.nulls = c.nulls[:0]
-}
+func (c *Column) Reset() { c.truncate(0) }
+
+func (c *Column) rows() int { return c.vals.rows() }
+func (c *Column) size() int { return c.vals.rows() + c.vals.size() }
 
 // null appends NULL; in a column that is not Nullable it stays the type's zero, which only a deleted row may hold.
 func (c *Column) null() {
@@ -49,14 +48,14 @@ func (c *Column) null() {
 
 func (c *Column) isNull(row int) bool { return row < len(c.nulls) && c.nulls[row] == 1 }
 
-func (c *Column) copyRow(from *Column, row int) {
-	if from.isNull(row) {
+func (c *Column) copyRow(from run, row int) {
+	src := from.(*Column)
+	if src.isNull(row) {
 		c.nulls = append(zeros(c.nulls, c.vals.rows()), 1)
 	}
-	c.vals.copyRow(from.vals, row)
+	c.vals.copyRow(src.vals, row)
 }
 
-// truncate removes all rows after the first n.
 func (c *Column) truncate(n int) {
 	c.vals.truncate(n)
 	if len(c.nulls) <= n {
@@ -76,29 +75,30 @@ func zeros(b []byte, length int) []byte {
 	return b
 }
 
-// EncodeColumn implements proto.ColInput.
-func (c *Column) EncodeColumn(b *proto.Buffer) {
+var noNulls [MaxRows]byte
+
+func (c *Column) parts(put func([]byte)) {
 	if c.nullable {
-		b.PutRaw(c.nulls)
-		b.Buf = zeros(b.Buf, len(b.Buf)+c.Rows()-len(c.nulls))
+		put(c.nulls)
+		for n := c.Rows() - len(c.nulls); n > 0; n -= len(noNulls) {
+			put(noNulls[:min(n, len(noNulls))])
+		}
 	}
-	c.vals.encode(b)
+	c.vals.parts(put)
 }
+
+// EncodeColumn implements proto.ColInput.
+func (c *Column) EncodeColumn(b *proto.Buffer) { c.parts(b.PutRaw) }
 
 // WriteColumn implements proto.ColInput.
-func (c *Column) WriteColumn(w *proto.Writer) {
-	if c.nullable {
-		w.ChainWrite(c.nulls)
-		w.ChainWrite(make([]byte, c.Rows()-len(c.nulls)))
-	}
-	c.vals.write(w)
-}
+func (c *Column) WriteColumn(w *proto.Writer) { c.parts(w.ChainWrite) }
 
-// DecodeColumn implements proto.ColResult. It appends: several blocks of a result become one column.
-func (c *Column) DecodeColumn(r *proto.Reader, rows int) error {
+// DecodeColumn implements proto.ColResult. It appends.
+func (c *Column) DecodeColumn(r *proto.Reader, rows int) error { return c.decode(r, rows) }
+
+func (c *Column) decode(r *proto.Reader, rows int) error {
 	if c.nullable {
-		c.nulls = zeros(c.nulls, c.Rows())
-		n := len(c.nulls)
+		n := c.Rows()
 		c.nulls = zeros(c.nulls, n+rows)
 		if err := r.ReadFull(c.nulls[n:]); err != nil {
 			return err

@@ -9,56 +9,48 @@ import (
 	"dirtbike/schemas/pgtext"
 )
 
-// compileDate builds Date32, saturating at its bounds (rule 31).
-func (b *builder) compileDate(name string, exact *texts) {
-	f := b.fixed(4)
-	var scratch []byte
-	put := func(day int64) { f.put32(uint32(int32(min(max(day, schemas.MinDay), schemas.MaxDay)))) } //nolint:gosec // clamped
-	b.value = func(in []byte) ([]byte, error) {
-		day, rest, err := avro.ReadLong(in)
-		if err != nil {
-			return nil, err
-		}
-		if day < schemas.MinDay || day > schemas.MaxDay {
-			scratch = appendDate(scratch[:0], day)
-			exact.put(name, scratch)
-		}
-		put(day)
-		return rest, nil
-	}
-	b.absent = func(text []byte, is bool) {
-		if !is {
-			b.null()
-			return
-		}
-		exact.put(name, text)
-		put(beyond(text))
-	}
-	b.keyInteger = func(v int64) {
-		switch v {
-		case math.MinInt32, math.MaxInt32:
-			put(v)
-		default:
-			put(v + pgtext.EpochDays)
-		}
-	}
+// temporal is how dates (days) or timestamps (microseconds), both since 1970, become Date32 or DateTime64(6,'UTC').
+type temporal struct {
+	width int
+	// The type's bounds, at which values saturate (rule 31).
+	least, most int64
+	// epoch is Postgres', from which key integers count.
+	epoch int64
+	// text appends a value as Postgres writes it, with time zone UTC.
+	text func(dst []byte, v int64) []byte
 }
 
-// compileTimestamp builds DateTime64(6,'UTC'), saturating at its bounds (rule 31).
-func (b *builder) compileTimestamp(name string, exact *texts, zone bool) {
-	f := b.fixed(8)
+func temporalOf(kind schemas.Kind) *temporal {
+	if kind == schemas.KindDate {
+		return &temporal{4, schemas.MinDay, schemas.MaxDay, pgtext.EpochDays, func(dst []byte, day int64) []byte {
+			return pgtext.AppendDate(dst, int32(day-pgtext.EpochDays)) //nolint:gosec // a date of Postgres
+		}}
+	}
+	return &temporal{8, schemas.MinMicro, schemas.MaxMicro, pgtext.EpochMicros, func(dst []byte, micro int64) []byte {
+		return pgtext.AppendTimestamp(dst, micro-pgtext.EpochMicros, kind == schemas.KindTimestampTZ)
+	}}
+}
+
+func (b *builder) compileTemporal(t *temporal, name []byte, exact *texts) {
+	f := b.fixed(t.width)
+	put := func(v int64) {
+		if v = min(max(v, t.least), t.most); t.width == 4 {
+			f.put32(uint32(int32(v))) //nolint:gosec // clamped
+		} else {
+			f.put64(uint64(v)) //nolint:gosec // bits
+		}
+	}
 	var scratch []byte
-	put := func(micro int64) { f.put64(uint64(min(max(micro, schemas.MinMicro), schemas.MaxMicro))) } //nolint:gosec // bits
 	b.value = func(in []byte) ([]byte, error) {
-		micro, rest, err := avro.ReadLong(in)
+		v, rest, err := avro.ReadLong(in)
 		if err != nil {
 			return nil, err
 		}
-		if micro < schemas.MinMicro || micro > schemas.MaxMicro {
-			scratch = appendTimestamp(scratch[:0], micro, zone)
+		if v < t.least || v > t.most {
+			scratch = t.text(scratch[:0], v)
 			exact.put(name, scratch)
 		}
-		put(micro)
+		put(v)
 		return rest, nil
 	}
 	b.absent = func(text []byte, is bool) {
@@ -70,8 +62,8 @@ func (b *builder) compileTimestamp(name string, exact *texts, zone bool) {
 		put(beyond(text))
 	}
 	b.keyInteger = func(v int64) {
-		if v <= math.MaxInt64-pgtext.EpochMicros {
-			v += pgtext.EpochMicros // the lower extreme stays far below every bound
+		if v <= math.MaxInt64-t.epoch { // else, and for a date's extremes, it is far beyond every bound already
+			v += t.epoch
 		}
 		put(v)
 	}

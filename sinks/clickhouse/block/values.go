@@ -6,19 +6,23 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 )
 
-// values is a run of non-null values of one type in ClickHouse's native layout. It grows row by row, and one row can be
-// copied from another run of the same type.
-type values interface {
+// run is a run of values in ClickHouse's native layout. It grows by copies of single rows of another run of its type.
+type run interface {
 	rows() int
 	size() int
-	zero()
 	// truncate removes all rows after the first n, and what was appended for a row that did not end.
 	truncate(n int)
-	copyRow(from values, row int)
-	appendKey(dst []byte, row int) []byte
-	encode(b *proto.Buffer)
-	write(w *proto.Writer)
+	copyRow(from run, row int)
+	// parts gives put the bytes in the order in which they travel.
+	parts(put func([]byte))
 	decode(r *proto.Reader, rows int) error
+}
+
+// values is a run of non-null values of one type.
+type values interface {
+	run
+	zero()
+	appendKey(dst []byte, row int) []byte
 }
 
 // fixed holds values of a fixed width, little-endian as ClickHouse stores them.
@@ -39,11 +43,9 @@ func (f *fixed) zero() {
 
 func (f *fixed) row(i int) []byte { return f.data[i*f.width : (i+1)*f.width] }
 
-func (f *fixed) copyRow(from values, row int) { f.data = append(f.data, from.(*fixed).row(row)...) }
-
+func (f *fixed) copyRow(from run, row int)            { f.data = append(f.data, from.(*fixed).row(row)...) }
 func (f *fixed) appendKey(dst []byte, row int) []byte { return append(dst, f.row(row)...) }
-func (f *fixed) encode(b *proto.Buffer)               { b.PutRaw(f.data) }
-func (f *fixed) write(w *proto.Writer)                { w.ChainWrite(f.data) }
+func (f *fixed) parts(put func([]byte))               { put(f.data) }
 
 func (f *fixed) decode(r *proto.Reader, rows int) error {
 	n := len(f.data)
@@ -102,14 +104,13 @@ func (t *text) row(i int) []byte {
 	return b[n:]
 }
 
-func (t *text) copyRow(from values, row int) {
+func (t *text) copyRow(from run, row int) {
 	t.data = append(t.data, from.(*text).framed(row)...)
 	t.ends = append(t.ends, uint32(len(t.data))) //nolint:gosec // bounded by the block's size
 }
 
 func (t *text) appendKey(dst []byte, row int) []byte { return append(dst, t.framed(row)...) }
-func (t *text) encode(b *proto.Buffer)               { b.PutRaw(t.data) }
-func (t *text) write(w *proto.Writer)                { w.ChainWrite(t.data) }
+func (t *text) parts(put func([]byte))               { put(t.data) }
 
 func (t *text) decode(r *proto.Reader, rows int) error {
 	for range rows {
@@ -128,132 +129,100 @@ func (t *text) decode(r *proto.Reader, rows int) error {
 	return nil
 }
 
-// list holds arrays of nullable elements: the running end of each row, then the elements.
-type list struct {
-	ends []byte // uint64 each
-	elem *Column
+// nested holds any number of items per row: the running end of each row, then the runs of the items' parts.
+type nested struct {
+	ends  []byte // uint64 each
+	items []run  // the elements of arrays, or the keys and values of maps
 }
 
-func (l *list) rows() int { return len(l.ends) / 8 }
-func (l *list) size() int { return len(l.ends) + l.elem.size() }
-func (l *list) zero()     { l.close() }
+func (l *nested) rows() int { return len(l.ends) / 8 }
+func (l *nested) zero()     { l.close() }
 
-func (l *list) truncate(n int) {
-	l.ends = l.ends[:8*n]
-	l.elem.truncate(lastEnd(l.ends))
+func (l *nested) size() int {
+	n := len(l.ends)
+	for _, item := range l.items {
+		n += item.size()
+	}
+	return n
 }
 
-// lastEnd is the number of items in all rows.
-func lastEnd(ends []byte) int {
-	if len(ends) == 0 {
+// start is the first item of row i.
+func (l *nested) start(i int) int {
+	if i == 0 {
 		return 0
 	}
-	return int(binary.LittleEndian.Uint64(ends[len(ends)-8:])) //nolint:gosec // a count
+	return int(binary.LittleEndian.Uint64(l.ends[8*i-8:])) //nolint:gosec // a count
 }
 
-// close ends a row: all elements appended since the last close belong to it.
-func (l *list) close() {
-	l.ends = binary.LittleEndian.AppendUint64(l.ends, uint64(l.elem.Rows())) //nolint:gosec // a count
+func (l *nested) truncate(n int) {
+	l.ends = l.ends[:8*n]
+	for _, item := range l.items {
+		item.truncate(l.start(n))
+	}
 }
 
-func (l *list) span(i int) (from, to int) { return lastEnd(l.ends[:8*i]), lastEnd(l.ends[:8*i+8]) }
+// close ends a row: all items appended since the last close belong to it.
+func (l *nested) close() {
+	l.ends = binary.LittleEndian.AppendUint64(l.ends, uint64(l.items[0].rows())) //nolint:gosec // a count
+}
 
-func (l *list) copyRow(from values, row int) {
-	src := from.(*list)
-	start, end := src.span(row)
-	for i := start; i < end; i++ {
-		l.elem.copyRow(src.elem, i)
+func (l *nested) copyRow(from run, row int) {
+	src := from.(*nested)
+	for n, item := range l.items {
+		for i := src.start(row); i < src.start(row+1); i++ {
+			item.copyRow(src.items[n], i)
+		}
 	}
 	l.close()
 }
 
-func (l *list) appendKey([]byte, int) []byte { panic("block: an array is no key column") }
-
-func (l *list) encode(b *proto.Buffer) {
-	b.PutRaw(l.ends)
-	l.elem.EncodeColumn(b)
+func (l *nested) appendKey([]byte, int) []byte {
+	panic("block: neither an array nor _inexact is a key column")
 }
 
-func (l *list) write(w *proto.Writer) {
-	w.ChainWrite(l.ends)
-	l.elem.WriteColumn(w)
+func (l *nested) parts(put func([]byte)) {
+	put(l.ends)
+	for _, item := range l.items {
+		item.parts(put)
+	}
 }
 
-func (l *list) decode(r *proto.Reader, rows int) error {
+func (l *nested) decode(r *proto.Reader, rows int) error {
 	n := len(l.ends)
 	l.ends = append(l.ends, make([]byte, 8*rows)...)
-	if err := r.ReadFull(l.ends[n:]); err != nil {
-		return err
+	err := r.ReadFull(l.ends[n:])
+	for _, item := range l.items {
+		if err == nil && rows > 0 {
+			err = item.decode(r, l.start(l.rows()))
+		}
 	}
-	if rows == 0 {
-		return nil
-	}
-	return l.elem.DecodeColumn(r, lastEnd(l.ends))
+	return err
 }
 
 // texts holds `_inexact`: maps from column name to exact text.
 type texts struct {
-	ends       []byte // uint64 each
+	nested
 	keys, vals text
 }
 
-func (m *texts) rows() int { return len(m.ends) / 8 }
-func (m *texts) size() int { return len(m.ends) + m.keys.size() + m.vals.size() }
-func (m *texts) zero()     { m.close() }
-
-func (m *texts) truncate(n int) {
-	m.ends = m.ends[:8*n]
-	entries := lastEnd(m.ends)
-	m.keys.truncate(entries)
-	m.vals.truncate(entries)
+func newTexts() *texts {
+	m := &texts{}
+	m.items = []run{&m.keys, &m.vals}
+	return m
 }
 
 // put adds an entry to the row that the next close ends.
-func (m *texts) put(name string, value []byte) {
-	m.keys.data = binary.AppendUvarint(m.keys.data, uint64(len(name)))
-	m.keys.data = append(m.keys.data, name...)
-	m.keys.ends = append(m.keys.ends, uint32(len(m.keys.data))) //nolint:gosec // bounded by the block's size
+func (m *texts) put(name, value []byte) {
+	m.keys.put(name)
 	m.vals.put(value)
-}
-
-func (m *texts) close() {
-	m.ends = binary.LittleEndian.AppendUint64(m.ends, uint64(m.keys.rows())) //nolint:gosec // a count
 }
 
 // find gives the text that a row holds for a column.
 func (m *texts) find(row int, name string) ([]byte, bool) {
-	for i := lastEnd(m.ends[:8*row]); i < lastEnd(m.ends[:8*row+8]); i++ {
+	for i := m.start(row); i < m.start(row+1); i++ {
 		if string(m.keys.row(i)) == name {
 			return m.vals.row(i), true
 		}
 	}
 	return nil, false
-}
-
-func (m *texts) copyRow(values, int)          { panic("block: _inexact is copied by column") }
-func (m *texts) appendKey([]byte, int) []byte { panic("block: _inexact is no key column") }
-
-func (m *texts) encode(b *proto.Buffer) {
-	b.PutRaw(m.ends)
-	m.keys.encode(b)
-	m.vals.encode(b)
-}
-
-func (m *texts) write(w *proto.Writer) {
-	w.ChainWrite(m.ends)
-	m.keys.write(w)
-	m.vals.write(w)
-}
-
-func (m *texts) decode(r *proto.Reader, rows int) error {
-	n := len(m.ends)
-	m.ends = append(m.ends, make([]byte, 8*rows)...)
-	if err := r.ReadFull(m.ends[n:]); err != nil || rows == 0 {
-		return err
-	}
-	total := lastEnd(m.ends)
-	if err := m.keys.decode(r, total); err != nil {
-		return err
-	}
-	return m.vals.decode(r, total)
 }

@@ -10,41 +10,20 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Format is the newest format of progress records that this release reads.
-const Format = 1
-
-// Record is the JSON of a record of the progress topic; cdc/EXACTNESS.md, "Formats".
+// Record is a record of the progress topic, and what it means.
 type Record struct {
-	Format    int    `json:"format"`
-	Epoch     uint32 `json:"epoch"`
-	CommitLSN string `json:"commit_lsn"`
-	Ordinal   uint32 `json:"ordinal"`
-	LSN       string `json:"lsn"`
-	TimeUS    int64  `json:"time_us"`
-	// Full says that the record names every offset and table, not only what changed since the one before.
-	Full bool `json:"full"`
-	// Offsets are the last offset + 1 of records up to this commit, by topic and partition.
-	Offsets map[string]map[string]int64 `json:"offsets"`
-	Tables  map[string]Table            `json:"tables"`
-
+	cdc.Progress
 	point       ledger.Point
 	topics      map[string]string // of Offsets, with their tables
 	constraints []constraint
 	states      []ledger.Quarantine // of Tables, without a version
 }
 
-// Table is what capture says of a table.
-type Table struct {
-	Phase      cdc.TablePhase `json:"phase"`
-	Reason     string         `json:"reason"`
-	Generation uint32         `json:"generation"`
-}
-
 // ParseRecord reads the value of a record of the progress topic of the pipeline with this prefix. After an error the
 // topic is not one that capture of this release, or of an earlier one, has written.
 func ParseRecord(prefix string, value []byte) (*Record, error) {
 	var r Record
-	err := json.Unmarshal(value, &r)
+	err := json.Unmarshal(value, &r.Progress)
 	if err == nil {
 		err = r.fill(prefix)
 	}
@@ -56,16 +35,10 @@ func ParseRecord(prefix string, value []byte) (*Record, error) {
 
 // fill computes from the JSON fields what they mean.
 func (r *Record) fill(prefix string) (err error) {
-	if r.Format > Format {
-		return fmt.Errorf("format %d, this release reads %d", r.Format, Format)
+	if r.Format < 1 || r.Format > cdc.StateFormat {
+		return fmt.Errorf("format %d, this release reads %d", r.Format, cdc.StateFormat)
 	}
-	r.point = ledger.Point{Position: cdc.Position{Epoch: r.Epoch, Ordinal: r.Ordinal}, Time: r.TimeUS}
-	if r.point.Position.CommitLSN, err = cdc.ParseLSN(r.CommitLSN); err != nil {
-		return err
-	}
-	if r.point.LSN, err = cdc.ParseLSN(r.LSN); err != nil {
-		return err
-	}
+	r.point = ledger.Point{Position: r.Position(), LSN: r.LSN, Time: r.TimeUS}
 	r.topics = map[string]string{}
 	for topic, offsets := range r.Offsets {
 		schema, table, ok := schemas.SplitTopic(topic, prefix)
@@ -82,7 +55,7 @@ func (r *Record) fill(prefix string) (err error) {
 		}
 	}
 	for table, state := range r.Tables {
-		q, err := state.quarantine(table)
+		q, err := quarantineOf(table, state)
 		if err != nil {
 			return err
 		}
@@ -91,8 +64,8 @@ func (r *Record) fill(prefix string) (err error) {
 	return nil
 }
 
-// quarantine is what capture's state of a table makes of its quarantine on the capture leg.
-func (t Table) quarantine(table string) (ledger.Quarantine, error) {
+// quarantineOf is what capture's state of a table makes of its quarantine on the capture leg.
+func quarantineOf(table string, t cdc.TableProgress) (ledger.Quarantine, error) {
 	q := ledger.Quarantine{Table: table, Leg: ledger.LegCapture, Generation: t.Generation}
 	switch t.Phase {
 	case cdc.TableQuarantined:

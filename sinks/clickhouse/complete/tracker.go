@@ -1,3 +1,6 @@
+// Package complete decides up to which commit ClickHouse may be called complete: it folds the progress topic and the
+// loaders' applied offsets into the points that complete_up_to shows (rules 8 and 24). It asks Kafka and ClickHouse
+// through an interface only.
 package complete
 
 import (
@@ -49,7 +52,7 @@ import (
 //
 // A Tracker is not safe for concurrent use.
 type Tracker struct {
-	own Own
+	facts Facts
 	// pending are the records up to which not everything is complete, in order.
 	pending []pendingRecord
 	// topics maps the topic of each table that is known to its name.
@@ -65,17 +68,6 @@ type Tracker struct {
 	released int64
 	// Times of the last Advance, of asking for all awaited ids, and of looking for constraints that can never be met.
 	advanced, resolved, dropped time.Time
-}
-
-// Own is what the loader knows without asking anyone.
-type Own interface {
-	// Applied gives how far a partition that is assigned to this loader is applied; ok is false for any other
-	// partition.
-	Applied(topic string, partition int32) (next int64, ok bool)
-	// TopicOf gives the topic of a table, or a guess if no topic is known to be its own.
-	TopicOf(table string) string
-	// Excluded reports whether capture no longer follows the table.
-	Excluded(table string) bool
 }
 
 // pendingRecord is a progress record: complete once every constraint up to it is met.
@@ -97,9 +89,9 @@ type constraint struct {
 }
 
 // NewTracker begins with the points that `complete` has. The zero Tracker is one to which no record comes.
-func NewTracker(own Own, points []ledger.Point) *Tracker {
+func NewTracker(facts Facts, points []ledger.Point) *Tracker {
 	t := &Tracker{
-		own: own, topics: map[string]string{}, written: map[string]ledger.Point{}, applied: map[partition]int64{},
+		facts: facts, topics: map[string]string{}, written: map[string]ledger.Point{}, applied: map[partition]int64{},
 		ids: map[string]uuid.UUID{}, unresolved: map[string]bool{},
 	}
 	for _, p := range points {
@@ -134,8 +126,10 @@ func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine) {
 	for topic, table := range r.topics {
 		t.setTopic(topic, table)
 	}
-	for _, c := range r.constraints {
-		t.requireTopicID(c)
+	for _, c := range r.constraints { // its id is needed, unless the partition is this loader's and still below it
+		if next, own := t.facts.AppliedHere(c.topic, c.id); !own || next >= c.next {
+			t.unresolved[c.topic] = true
+		}
 	}
 	states = slices.Clone(r.states)
 	for _, s := range states {
@@ -170,7 +164,7 @@ func (t *Tracker) guessTopic(table string) {
 			return
 		}
 	}
-	t.topics[t.own.TopicOf(table)] = table
+	t.topics[t.facts.TopicOf(table)] = table
 }
 
 // setTopic takes the table that a topic's own name says, in place of a guess: nothing ever blocks a topic that does not
@@ -183,30 +177,24 @@ func (t *Tracker) setTopic(topic, table string) {
 	t.topics[topic] = table
 }
 
-// appliedTo gives how far a partition is applied, as far as is known.
-func (t *Tracker) appliedTo(p partition) int64 {
-	if next, ok := t.own.Applied(p.topic, p.id); ok {
-		return next
+// appliedTo gives how far a partition is applied, as far as is known, and whether it is this loader's.
+func (t *Tracker) appliedTo(p partition) (next int64, own bool) {
+	if next, own = t.facts.AppliedHere(p.topic, p.id); !own {
+		next = t.applied[p]
 	}
-	return t.applied[p]
+	return next, own
 }
 
-// isOwn reports whether the partition is this loader's.
-func (t *Tracker) isOwn(p partition) bool {
-	_, ok := t.own.Applied(p.topic, p.id)
-	return ok
-}
-
-// awaited lists the topics of the unmet constraints that are wanted.
-func (t *Tracker) awaited(wanted func(constraint) bool) (topics []string) {
-	seen := map[string]bool{}
+// awaited lists the topics of the unmet constraints that are wanted, given how far their partitions are applied, how far
+// they must be, and whether they are this loader's.
+func (t *Tracker) awaited(wanted func(applied, next int64, own bool) bool) []string {
+	topics := map[string]bool{}
 	for i := range t.pending {
 		for _, c := range t.pending[i].unmet {
-			if !seen[c.topic] && wanted(c) {
-				seen[c.topic] = true
-				topics = append(topics, c.topic)
-			}
+			applied, own := t.appliedTo(c.partition)
+			topics[c.topic] = topics[c.topic] || wanted(applied, c.next, own)
 		}
 	}
-	return topics
+	maps.DeleteFunc(topics, func(_ string, wanted bool) bool { return !wanted })
+	return keys(topics)
 }

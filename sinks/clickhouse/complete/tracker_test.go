@@ -39,7 +39,7 @@ func newRig(t *testing.T, points ...ledger.Point) *rig {
 	return r
 }
 
-func (r *rig) Applied(topic string, id int32) (int64, bool) {
+func (r *rig) AppliedHere(topic string, id int32) (int64, bool) {
 	next, ok := r.own[partition{topic, id}]
 	return next, ok
 }
@@ -51,25 +51,22 @@ func (r *rig) TopicOf(table string) string {
 
 func (r *rig) Excluded(table string) bool { return r.excluded[table] }
 
-// asks is the rig as Facts.
-type asks struct{ *rig }
-
-func (a asks) TopicIDs(_ context.Context, topics []string) (map[string]uuid.UUID, map[string]bool, error) {
-	a.asked["ids"]++
+func (r *rig) TopicIDs(_ context.Context, topics []string) (map[string]uuid.UUID, map[string]bool, error) {
+	r.asked["ids"]++
 	ids, missing := map[string]uuid.UUID{}, map[string]bool{}
 	for _, topic := range topics {
-		if id, ok := a.ids[topic]; ok {
+		if id, ok := r.ids[topic]; ok {
 			ids[topic] = id
 		} else {
 			missing[topic] = true
 		}
 	}
-	return ids, missing, a.failing
+	return ids, missing, r.failing
 }
 
-func (a asks) Applied(_ context.Context, topics []string) (list []ledger.Applied, err error) {
-	a.asked["applied"]++
-	for _, row := range a.applied {
+func (r *rig) Applied(_ context.Context, topics []string) (list []ledger.Applied, err error) {
+	r.asked["applied"]++
+	for _, row := range r.applied {
 		for _, topic := range topics {
 			if row.Topic == topic {
 				list = append(list, row)
@@ -79,20 +76,19 @@ func (a asks) Applied(_ context.Context, topics []string) (list []ledger.Applied
 	return list, nil
 }
 
-func (a asks) Opens(context.Context, []string) ([]ledger.Mark, error) { return a.opens, nil }
+func (r *rig) Opens(context.Context, []string) ([]ledger.Mark, error) { return r.opens, nil }
 
-func (a asks) Ends(context.Context, []string) (map[string]TopicEnds, error) { return a.ends, nil }
+func (r *rig) Ends(context.Context, []string) (map[string]TopicEnds, error) { return r.ends, nil }
 
-func (a asks) WritePoints(_ context.Context, points []ledger.Point) error {
-	a.points = append(a.points, points...)
-	a.rig.points = a.points
+func (r *rig) WritePoints(_ context.Context, points []ledger.Point) error {
+	r.points = append(r.points, points...)
 	return nil
 }
 
 // take takes a record that ends at an LSN, with offsets by "table/partition".
-func (r *rig) take(lsn cdc.LSN, full bool, offsets map[string]int64, tables map[string]Table) []ledger.Quarantine {
+func (r *rig) take(lsn cdc.LSN, full bool, offsets map[string]int64, tables map[string]cdc.TableProgress) []ledger.Quarantine {
 	r.Helper()
-	rec := &Record{Epoch: 1, Full: full, Tables: tables, CommitLSN: lsn.String(), LSN: lsn.String(), Offsets: map[string]map[string]int64{}}
+	rec := &Record{Progress: cdc.Progress{Format: 1, Epoch: 1, Full: full, Tables: tables, CommitLSN: lsn, LSN: lsn, Offsets: map[string]map[string]int64{}}}
 	for at, next := range offsets {
 		table, id, _ := strings.Cut(at, "/")
 		topic := "p.public." + table
@@ -112,7 +108,7 @@ func (r *rig) advance() {
 	r.Helper()
 	<-time.After(2 * checkInterval)
 	r.tracker.Release(r.offset)
-	require.NoError(r, r.tracker.Advance(r.Context(), asks{r}))
+	require.NoError(r, r.tracker.Advance(r.Context()))
 }
 
 // says is the last LSN written of each table.
@@ -155,7 +151,7 @@ func TestCompleteUpTo(t *testing.T) {
 		}, map[string]cdc.LSN{"": 10, "public.a": 10, "public.b": 30}, 2},
 		"an idle table follows": {func(r *rig) {
 			r.own[partition{"p.public.a", 0}] = 0
-			r.take(10, true, map[string]int64{"a/0": 5}, map[string]Table{"public.idle": {Phase: cdc.TableStreaming, Generation: 1}})
+			r.take(10, true, map[string]int64{"a/0": 5}, map[string]cdc.TableProgress{"public.idle": {Phase: cdc.TableStreaming, Generation: 1}})
 			r.own[partition{"p.public.a", 0}] = 5
 		}, map[string]cdc.LSN{"": 10, "public.a": 10, "public.idle": 10}, 0},
 		"another loader's topic of the known id": {func(r *rig) {
@@ -265,7 +261,7 @@ func TestABatchThatIsNotApplied(t *testing.T) {
 		r.tracker.Release(r.offset)
 		r.take(20, false, map[string]int64{"a/0": 6}, nil)
 		<-time.After(checkInterval)
-		require.NoError(t, r.tracker.Advance(t.Context(), asks{r}))
+		require.NoError(t, r.tracker.Advance(t.Context()))
 		require.Equal(t, map[string]cdc.LSN{"": 10, "public.a": 10}, r.says())
 		require.Equal(t, int64(1), r.tracker.AppliedUpTo(r.offset))
 		r.advance()
@@ -282,7 +278,7 @@ func TestAFailedQuestionSaysNothing(t *testing.T) {
 		r.take(10, true, map[string]int64{"a/0": 5}, nil)
 		r.tracker.Release(r.offset)
 		<-time.After(checkInterval)
-		require.ErrorIs(t, r.tracker.Advance(t.Context(), asks{r}), r.failing)
+		require.ErrorIs(t, r.tracker.Advance(t.Context()), r.failing)
 		require.Empty(t, r.says())
 		r.failing = nil
 		r.advance()
@@ -295,14 +291,14 @@ func TestAFailedQuestionSaysNothing(t *testing.T) {
 func TestStatesOfTables(t *testing.T) {
 	r := newRig(t, ledger.Point{Table: "public.lost", Position: cdc.Position{Epoch: 1}}, ledger.Point{Position: cdc.Position{Epoch: 1}})
 	require.Equal(t, uint32(1), r.tracker.Epoch())
-	first := r.take(10, false, nil, map[string]Table{"public.a": {Phase: cdc.TableQuarantined, Reason: "why", Generation: 2}})
+	first := r.take(10, false, nil, map[string]cdc.TableProgress{"public.a": {Phase: cdc.TableQuarantined, Reason: "why", Generation: 2}})
 	want := ledger.Quarantine{Table: "public.a", Leg: ledger.LegCapture, Reason: "why", State: ledger.StateSkipping, Generation: 2, Version: 1}
 	require.Equal(t, []ledger.Quarantine{want}, first)
-	second := r.take(20, false, nil, map[string]Table{"public.a": {Phase: cdc.TableStreaming, Generation: 2}})
+	second := r.take(20, false, nil, map[string]cdc.TableProgress{"public.a": {Phase: cdc.TableStreaming, Generation: 2}})
 	require.Equal(t, ledger.StateClosed, second[0].State)
 	require.Greater(t, second[0].Version, first[0].Version)
 
-	later := &Record{Epoch: 2, Full: true, CommitLSN: "0/1", LSN: "0/2", Tables: map[string]Table{"public.a": {Phase: cdc.TableCopying, Generation: 3}}}
+	later := &Record{Progress: cdc.Progress{Format: 1, Epoch: 2, Full: true, CommitLSN: 1, LSN: 2, Tables: map[string]cdc.TableProgress{"public.a": {Phase: cdc.TableCopying, Generation: 3}}}}
 	require.NoError(t, later.fill("p"))
 	states := r.tracker.Take(0, later)
 	require.Len(t, states, 2)

@@ -1,11 +1,14 @@
 package consume
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"dirtbike/cdc"
@@ -103,4 +106,102 @@ func (k Known) isAnother(t *apply.Topic) bool {
 func (k Known) seek(p *apply.Partition, why error, renewed bool) {
 	end, _ := k.Stable.Lookup(p.Topic.Name, p.ID)
 	p.Seek = &apply.Seek{Above: k.newest(p, renewed), Renewed: renewed, Until: end.Offset, Why: why, Since: time.Now()}
+}
+
+// Known is what ClickHouse and Kafka say about topics, to find where their partitions start.
+type Known struct {
+	Topics  kadm.TopicDetails
+	Applied []ledger.Applied
+	Opens   []ledger.Mark
+	// First are the logs' first offsets, Stable the last stable ones, Ends the high watermarks.
+	First, Stable, Ends kadm.ListedOffsets
+	// AtHorizon are the first offsets of records that are younger than Horizon, the end where there is none.
+	AtHorizon kadm.ListedOffsets
+	// Horizon is how long tombstones are kept (rule 10).
+	Horizon time.Duration
+}
+
+// Read asks for all that Known has.
+func Read(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics []string, horizon time.Duration) (k Known, err error) {
+	k.Horizon = horizon
+	if k.Topics, err = kafka.ListTopics(ctx, topics...); err != nil {
+		return k, fmt.Errorf("read the topics' metadata: %w", err)
+	}
+	for _, list := range []struct {
+		what string
+		into *kadm.ListedOffsets
+		ask  func(context.Context, ...string) (kadm.ListedOffsets, error)
+	}{
+		{"first offsets", &k.First, kafka.ListStartOffsets},
+		{"offsets at the replay horizon", &k.AtHorizon, func(ctx context.Context, topics ...string) (kadm.ListedOffsets, error) {
+			return kafka.ListOffsetsAfterMilli(ctx, time.Now().Add(-horizon).UnixMilli(), topics...)
+		}},
+		{"last stable offsets", &k.Stable, kafka.ListCommittedOffsets},
+		{"ends", &k.Ends, kafka.ListEndOffsets},
+	} {
+		if *list.into, err = list.ask(ctx, topics...); err != nil {
+			return k, fmt.Errorf("read the topics' %s: %w", list.what, err)
+		}
+	}
+	if k.Applied, err = books.Applied(ctx, topics); err != nil {
+		return k, err
+	}
+	k.Opens, err = books.Opens(ctx, topics)
+	return k, err
+}
+
+// Topic gives the topic's state with what Kafka says now, making it in topics if it is not there.
+func (k Known) Topic(topics map[string]*apply.Topic, name, prefix string) (*apply.Topic, error) {
+	d := k.Topics[name]
+	if d.Err != nil {
+		return nil, fmt.Errorf("topic %s: %w", name, d.Err)
+	}
+	t := topics[name]
+	if t == nil {
+		made, ok := apply.NewTopic(name, prefix)
+		if !ok {
+			return nil, cdc.Failed("topic %s has the pipeline's prefix but no name that capture gives", name).Of(ErrTopicChanged).
+				Fix("another kafka.prefix, or delete the topic")
+		}
+		made.ID = uuid.UUID(d.ID)
+		t = made
+		topics[name] = t
+	}
+	if t.ID != uuid.UUID(d.ID) {
+		return nil, TopicChanged(name)
+	}
+	t.Partitions = int32(len(d.Partitions)) //nolint:gosec // a count
+	return t, nil
+}
+
+// The reasons for which load stops as a whole: kinds of a cdc.Problem that says where and what to do.
+var (
+	// ErrTopicChanged says that a topic was deleted and made again since it was loaded.
+	ErrTopicChanged = errors.New("the topic is not the one that was loaded before")
+	// ErrSameInstance says that another loader has joined the group under this one's name.
+	ErrSameInstance = errors.New("another loader runs under this one's name")
+	// ErrGap says that Kafka no longer has records that were not loaded yet.
+	ErrGap = errors.New("records are missing between what is loaded and what Kafka still has")
+)
+
+// errAhead says that more was loaded than Kafka has: for a while this may be a broker that lags.
+var errAhead = errors.New("more was loaded than Kafka has")
+
+// stop is a problem after which only a new copy helps.
+func stop(kind error, format string, args ...any) *cdc.Problem {
+	return cdc.Failed(format, args...).Of(kind).Keeps("what is in ClickHouse is safe").Fix("%s", cdc.ResnapshotAllCommand)
+}
+
+// TopicChanged says that a topic has another id than the one that was loaded.
+func TopicChanged(topic string) error {
+	return stop(ErrTopicChanged, "topic %s has another id now", topic)
+}
+
+// OutOfRange says that Kafka does not have the offset from which a partition was to be read.
+func OutOfRange(topic string, partition int32, offset int64) error {
+	return stop(ErrGap, "topic %s, partition %d: offset %d is out of range", topic, partition, offset)
+}
+
+func gap(topic string, partition int32, have, start int64) error {
+	return stop(ErrGap, "topic %s, partition %d: loaded up to offset %d, Kafka begins at %d", topic, partition, have, start)
 }

@@ -2,7 +2,7 @@ package ledger
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 
 	"dirtbike/schemas"
@@ -53,12 +53,11 @@ const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT
 // loaders may do it at once.
 func (l *Ledger) Bootstrap(ctx context.Context) error {
 	raw := schemas.StorageDatabase(l.database)
-	statements := []string{"CREATE DATABASE IF NOT EXISTS DB ENGINE = Atomic", "CREATE DATABASE IF NOT EXISTS RAW ENGINE = Atomic"}
-	statements = append(append(statements, tables...), completeView)
 	names := strings.NewReplacer("DB", schemas.ClickHouseIdent(l.database), "RAW", schemas.ClickHouseIdent(raw))
-	for _, s := range statements {
-		if err := l.conn.Exec(ctx, names.Replace(s)); err != nil {
-			return fmt.Errorf("prepare ClickHouse databases %s and %s: %w", l.database, raw, err)
+	databases := []string{"CREATE DATABASE IF NOT EXISTS DB ENGINE = Atomic", "CREATE DATABASE IF NOT EXISTS RAW ENGINE = Atomic"}
+	for _, s := range slices.Concat(databases, tables, []string{completeView}) {
+		if err := l.Exec(ctx, "prepare ClickHouse databases "+l.database+" and "+raw, names.Replace(s)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -5,8 +5,6 @@ import (
 	"math/big"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
@@ -31,17 +29,16 @@ func (p Point) version() *big.Int {
 
 // Points gives the newest point of each table.
 func (l *Ledger) Points(ctx context.Context) ([]Point, error) {
-	sql := "SELECT `table`, epoch, commit_lsn, ordinal, lsn, toUnixTimestamp64Micro(time) FROM " + l.table("complete") + " FINAL"
-	return query(ctx, l, "what is complete", sql, func(rows driver.Rows) (p Point, err error) {
-		err = rows.Scan(&p.Table, &p.Position.Epoch, (*uint64)(&p.Position.CommitLSN), &p.Position.Ordinal, (*uint64)(&p.LSN), &p.Time)
-		return p, err
+	sql := "SELECT `table`, epoch, commit_lsn, ordinal, lsn, toUInt64(toUnixTimestamp64Micro(time)) FROM " + l.table("complete") + " FINAL"
+	return query(ctx, l, "what is complete", sql, func(p *Point) []any {
+		return []any{&p.Table, &p.Position.Epoch, (*uint64)(&p.Position.CommitLSN), &p.Position.Ordinal, (*uint64)(&p.LSN), &p.Time}
 	})
 }
 
 // WritePoints stores points. One that is below the stored one of its table changes nothing.
 func (l *Ledger) WritePoints(ctx context.Context, list []Point) error {
 	now := time.Now().UTC()
-	return insert(ctx, l, "complete", list, func(p Point) []any {
+	return insert(ctx, l, "complete", list, func(p *Point) []any {
 		return []any{p.Table, p.Position.Epoch, uint64(p.Position.CommitLSN), p.Position.Ordinal, uint64(p.LSN), time.UnixMicro(p.Time).UTC(), now, p.version()}
 	})
 }
@@ -65,10 +62,7 @@ type Complete struct {
 // Complete reads complete_up_to, ordered by table; none where a loader has never run.
 func (l *Ledger) Complete(ctx context.Context) ([]Complete, error) {
 	sql := "SELECT `table`, epoch, lsn, commit_time, exact, dead_letters FROM " + schemas.ClickHouseIdent(l.database) + ".complete_up_to ORDER BY `table`"
-	return queryIfThere(ctx, l, l.database+".complete_up_to", sql, func(rows driver.Rows) (c Complete, err error) {
-		var exact uint8
-		err = rows.Scan(&c.Table, &c.Epoch, (*uint64)(&c.LSN), &c.CommitTime, &exact, &c.DeadLetters)
-		c.Exact = exact == 1
-		return c, err
+	return queryIfThere(ctx, l, l.database+".complete_up_to", sql, func(c *Complete) []any {
+		return []any{&c.Table, &c.Epoch, (*uint64)(&c.LSN), &c.CommitTime, &c.Exact, &c.DeadLetters}
 	})
 }

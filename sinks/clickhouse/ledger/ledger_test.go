@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
-	"dirtbike/schemas"
 )
 
 // TestVersion: ClickHouse orders versions as positions are ordered, and none is lost on the way.
@@ -38,15 +37,5 @@ func TestPrefixOf(t *testing.T) {
 		"clinic.public.claims": "clinic", "a.b.public.claims": "a.b", "_dirtbike.clinic.progress": "clinic", "_dirtbike.a.b.state": "a.b", "x": "", "x.y": "",
 	} {
 		require.Equal(t, want, prefixOf(topic), topic)
-	}
-}
-
-func TestSplitStorage(t *testing.T) {
-	for name, want := range map[string]Storage{
-		schemas.ClickHouseStorage("public", "claims", 12): {View: "claims", Generation: 12}, schemas.ClickHouseStorage("s", "a__g3", 4): {View: "s_a__g3", Generation: 4},
-		"applied": {}, "a__gx": {}, "a__g99999999999": {},
-	} {
-		view, generation := splitStorage(name)
-		require.Equal(t, want, Storage{View: view, Generation: generation}, name)
 	}
 }

@@ -4,27 +4,27 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/ClickHouse/ch-go"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"go.uber.org/zap"
+
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // Pool has the ch-go connections over which blocks of rows travel in both directions. It is safe for concurrent use.
 type Pool struct {
 	options []ch.Options // one per address
-	mu      sync.Mutex
-	idle    []*ch.Client
+	idle    chan *ch.Client
 }
 
-// queryTimeout bounds one insert or query: a connection that hangs is given up, and the same tried again.
-const queryTimeout = 5 * time.Minute
+// mostIdle connections are kept.
+const mostIdle = 8
 
 // NewPool connects to nothing yet.
 func NewPool(o *chgo.Options) *Pool {
-	p := &Pool{}
+	p := &Pool{idle: make(chan *ch.Client, mostIdle)}
 	for _, addr := range o.Addr {
 		p.options = append(p.options, ch.Options{
 			Address: addr, Database: o.Auth.Database, User: o.Auth.Username, Password: o.Auth.Password, TLS: o.TLS,
@@ -48,10 +48,10 @@ func compression(o *chgo.Options) ch.Compression {
 	return ch.CompressionLZ4
 }
 
-// Do runs one query on a connection of its own, and ends with ctx even if the server has stopped to answer. A
-// connection that failed is not used again.
+// Do runs one query on a connection of its own, and ends even if the server has stopped to answer: after a stop a query
+// that has begun may end (ledger.Statement). A connection that failed is not used again.
 func (p *Pool) Do(ctx context.Context, q ch.Query) error {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	ctx, cancel := ledger.Statement(ctx)
 	defer cancel()
 	c, err := p.get(ctx)
 	if err != nil {
@@ -63,17 +63,30 @@ func (p *Pool) Do(ctx context.Context, q ch.Query) error {
 		_ = c.Close() // the query's error is the one that counts
 		return err
 	}
-	p.put(c)
+	select {
+	case p.idle <- c:
+	default:
+		_ = c.Close() // nothing is in flight
+	}
 	return nil
 }
 
-func (p *Pool) get(ctx context.Context) (*ch.Client, error) {
-	if c := p.takeIdle(); c != nil {
-		return c, nil
+func (p *Pool) get(ctx context.Context) (c *ch.Client, err error) {
+	for err = ctx.Err(); err == nil; {
+		select {
+		case c = <-p.idle:
+			if !c.IsClosed() {
+				return c, nil
+			}
+		default:
+			return p.dial(ctx)
+		}
 	}
-	var err error
+	return nil, err
+}
+
+func (p *Pool) dial(ctx context.Context) (c *ch.Client, err error) {
 	for _, o := range p.options {
-		var c *ch.Client
 		if c, err = ch.Dial(ctx, o); err == nil {
 			return c, nil
 		}
@@ -81,31 +94,14 @@ func (p *Pool) get(ctx context.Context) (*ch.Client, error) {
 	return nil, fmt.Errorf("connect to ClickHouse: %w", err)
 }
 
-func (p *Pool) takeIdle() *ch.Client {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.idle) > 0 {
-		c := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
-		if !c.IsClosed() {
-			return c
-		}
-	}
-	return nil
-}
-
-func (p *Pool) put(c *ch.Client) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.idle = append(p.idle, c)
-}
-
 // Close ends the connections; nothing may be in flight.
 func (p *Pool) Close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.idle {
-		_ = c.Close() // nothing is in flight
+	for {
+		select {
+		case c := <-p.idle:
+			_ = c.Close()
+		default:
+			return
+		}
 	}
-	p.idle = nil
 }

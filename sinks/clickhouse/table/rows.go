@@ -85,25 +85,23 @@ func (t *Table) emptyBlock() *block.Block {
 	return b
 }
 
-// readList lists the columns in the types in which they travel.
+// readList lists the columns in the types in which they travel: enums as strings.
 func (t *Table) readList(b *block.Block) string {
+	enums := map[string]bool{}
+	for i := range t.Contract.Columns {
+		kind := &t.Contract.Columns[i].Type
+		if kind.Kind == schemas.KindArray {
+			kind = kind.Elem
+		}
+		enums[schemas.ClickHouseColumn(t.Contract.Columns[i].Name)] = kind.Kind == schemas.KindEnum
+	}
 	var list []string
 	for _, c := range b.Columns() {
-		if name := schemas.ClickHouseIdent(c.Name); t.isLowCardinality(c) {
-			list = append(list, "CAST("+name+", "+schemas.ClickHouseLiteral(string(c.Type()))+")")
-		} else {
-			list = append(list, name)
+		name := schemas.ClickHouseIdent(c.Name)
+		if enums[c.Name] { // LowCardinality in the storage
+			name = "CAST(" + name + ", " + schemas.ClickHouseLiteral(string(c.Type())) + ")"
 		}
+		list = append(list, name)
 	}
 	return strings.Join(list, ", ")
-}
-
-// isLowCardinality says that the storage column has another type than travels.
-func (t *Table) isLowCardinality(c *block.Column) bool {
-	for i := range t.Contract.Columns {
-		if kind := &t.Contract.Columns[i].Type; schemas.ClickHouseColumn(t.Contract.Columns[i].Name) == c.Name {
-			return kind.Kind == schemas.KindEnum || kind.Kind == schemas.KindArray && kind.Elem.Kind == schemas.KindEnum
-		}
-	}
-	return false
 }

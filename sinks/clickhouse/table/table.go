@@ -1,3 +1,5 @@
+// Package table is the storage of one generation of a source table in ClickHouse and the view that shows it: their SQL,
+// what the storage's columns are now, inserting blocks of rows, and reading rows back by their key.
 package table
 
 import (
@@ -8,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
@@ -48,23 +48,19 @@ type Table struct {
 // DB makes, reads and removes storage and views in one database. It is safe for concurrent use as far as each Table has
 // one user. Its methods ask ClickHouse once, and may be called again after any error.
 type DB struct {
-	conn     driver.Conn
+	Ledger   *ledger.Ledger // its bookkeeping
 	pool     *Pool
-	ledger   *ledger.Ledger
 	database string
 }
 
-// NewDB is for the database that people query; storage is in its twin "<database>_raw". Connection and pool remain the
-// caller's.
-func NewDB(conn driver.Conn, pool *Pool, database string) *DB {
-	return &DB{conn: conn, pool: pool, ledger: ledger.New(conn, database), database: database}
-}
+// NewDB is for the database that people query; storage is in its twin "<database>_raw". The pool remains the caller's.
+func NewDB(books *ledger.Ledger, pool *Pool, database string) *DB { return &DB{books, pool, database} }
 
 // Create makes the storage of a generation unless it is there, and learns how it is.
 func (d *DB) Create(ctx context.Context, contract *schemas.Table, schemaID int, generation uint32) (*Table, error) {
 	t := &Table{Name: d.storage(contract.Schema, contract.Name, generation), Generation: generation, Contract: contract, SchemaID: schemaID}
-	if err := d.conn.Exec(ctx, createStatement(t)); err != nil {
-		return nil, fmt.Errorf("create storage: %w", err)
+	if err := d.Ledger.Exec(ctx, "create storage", createStatement(t)); err != nil {
+		return nil, err
 	}
 	return t, d.Describe(ctx, t)
 }
@@ -72,6 +68,51 @@ func (d *DB) Create(ctx context.Context, contract *schemas.Table, schemaID int, 
 // storage gives the quoted name of a generation's table.
 func (d *DB) storage(schema, table string, generation uint32) string {
 	return schemas.ClickHouseIdent(schemas.StorageDatabase(d.database)) + "." + schemas.ClickHouseIdent(schemas.ClickHouseStorage(schema, table, generation))
+}
+
+// Describe reads which columns of the storage are Nullable now: another loader may have widened one.
+func (d *DB) Describe(ctx context.Context, t *Table) error {
+	var types map[string]string
+	err := d.Ledger.Ask(ctx, "read the columns of "+t.Name, "SELECT mapFromArrays(groupArray(name), groupArray(type)) FROM system.columns"+d.inRaw()+
+		" AND table = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(t.Contract.Schema, t.Contract.Name, t.Generation)), &types)
+	if err != nil {
+		return err
+	}
+	nullable := make([]bool, len(t.Contract.Columns))
+	for i := range t.Contract.Columns {
+		c := &t.Contract.Columns[i]
+		have := types[schemas.ClickHouseColumn(c.Name)]
+		switch compact(have) {
+		case compact(schemas.ClickHouseType(c.Type, true)):
+			nullable[i] = c.Type.Kind != schemas.KindArray
+		case compact(schemas.ClickHouseType(c.Type, false)):
+		default:
+			return broken(ErrContract, "storage %s has column %s of type %q, the schema wants %s", t.Name, c.Name, have, schemas.ClickHouseType(c.Type, false))
+		}
+	}
+	t.nullable = nullable
+	return nil
+}
+
+// inRaw is the condition that a system table's row is of the database of storage.
+func (d *DB) inRaw() string {
+	return " WHERE database = " + schemas.ClickHouseLiteral(schemas.StorageDatabase(d.database))
+}
+
+func compact(t string) string { return strings.ReplaceAll(t, " ", "") }
+
+// Nullable reports whether a column of the contract is Nullable in ClickHouse.
+func (t *Table) Nullable(column int) bool { return t.nullable[column] }
+
+// Widen makes a column Nullable. The view must be made again then, since it still has the column's former type.
+func (d *DB) Widen(ctx context.Context, t *Table, column int) error {
+	c := &t.Contract.Columns[column]
+	err := d.Ledger.Exec(ctx, fmt.Sprintf("widen column %s of %s", c.Name, t.Name),
+		"ALTER TABLE "+t.Name+" MODIFY COLUMN "+schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
+	if err == nil {
+		t.nullable[column] = true
+	}
+	return err
 }
 
 // createStatement is the DDL of the storage; the comment lets a later session find the schema again.
@@ -116,13 +157,13 @@ const commentPrefix = "dirtbike schema "
 func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint32) (int, error) {
 	what := fmt.Sprintf("storage of %s.%s, generation %d", schema, table, generation)
 	var comment string
-	err := d.conn.QueryRow(ctx, "SELECT comment FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(d.database))+
-		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(schema, table, generation))).Scan(&comment)
+	err := d.Ledger.Ask(ctx, what, "SELECT comment FROM system.tables"+d.inRaw()+
+		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(schema, table, generation)), &comment)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, broken(ErrNoStorage, "%s", what)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", what, err)
+		return 0, err
 	}
 	number, _ := strings.CutPrefix(comment, commentPrefix)
 	id, err := strconv.Atoi(number)
@@ -149,41 +190,13 @@ func (t *Table) Fits(contract *schemas.Table, schemaID int) error {
 // Stored lists the generations of a source table that have storage, also those of a former topic of its name.
 func (d *DB) Stored(ctx context.Context, schema, table string) (generations []uint32, err error) {
 	base := strings.TrimSuffix(schemas.ClickHouseStorage(schema, table, 0), "0")
-	names, err := d.strings(ctx, "SELECT name, '' FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(schemas.StorageDatabase(d.database))+
-		" AND startsWith(name, "+schemas.ClickHouseLiteral(base)+")")
-	if err != nil {
-		return nil, fmt.Errorf("list the storage of %s.%s: %w", schema, table, err)
-	}
-	for name := range names {
-		if n, err := strconv.ParseUint(strings.TrimPrefix(name, base), 10, 32); err == nil { // else another table's
-			generations = append(generations, uint32(n))
-		}
-	}
-	return generations, nil
+	err = d.Ledger.Ask(ctx, fmt.Sprintf("list the storage of %s.%s", schema, table), // 0 is another table's
+		fmt.Sprintf("SELECT arrayFilter(n -> n > 0, groupArray(toUInt32OrZero(substring(name, %d)))) FROM system.tables%s AND startsWith(name, %s)",
+			len(base)+1, d.inRaw(), schemas.ClickHouseLiteral(base)), &generations)
+	return generations, err
 }
 
 // Drop removes the storage of a generation, if it is there.
 func (d *DB) Drop(ctx context.Context, schema, table string, generation uint32) error {
-	if err := d.conn.Exec(ctx, "DROP TABLE IF EXISTS "+d.storage(schema, table, generation)); err != nil {
-		return fmt.Errorf("drop generation %d of %s.%s: %w", generation, schema, table, err)
-	}
-	return nil
-}
-
-// strings reads pairs of strings.
-func (d *DB) strings(ctx context.Context, query string) (map[string]string, error) {
-	rows, err := d.conn.Query(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // Err has it
-	out := map[string]string{}
-	for rows.Next() {
-		var key, value string
-		if err := rows.Scan(&key, &value); err != nil {
-			return nil, err
-		}
-		out[key] = value
-	}
-	return out, rows.Err()
+	return d.Ledger.Exec(ctx, fmt.Sprintf("drop generation %d of %s.%s", generation, schema, table), "DROP TABLE IF EXISTS "+d.storage(schema, table, generation))
 }

@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
@@ -12,7 +11,7 @@ import (
 
 // Show makes the view read this generation, in place of any other; cut is the version of its first snapshot.
 func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
-	return d.conn.Exec(ctx, d.viewStatement(t, cut))
+	return d.Ledger.Exec(ctx, "create the view of "+t.Contract.FullName(), d.viewStatement(t, cut))
 }
 
 // viewStatement is the view that people query. FINAL is applied before the conditions, so that an outranked row can
@@ -24,13 +23,13 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 // (rule 13: upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called
 // exact; loaders check what the views show, and put it right.
 func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
-	cuts := d.ledger.CutsSelect(t.Contract.Topic, t.Generation)
+	cuts := d.Ledger.CutsSelect(t.Contract.Topic, t.Generation)
 	var b strings.Builder
 	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." +
 		schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
 		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
-		" " + d.ledger.ReplacedSelect(t.Contract.Topic, t.Generation) + " AS _dirtbike_replaced SELECT ")
+		" " + d.Ledger.ReplacedSelect(t.Contract.Topic, t.Generation) + " AS _dirtbike_replaced SELECT ")
 	for i := range t.Contract.Columns {
 		if i > 0 {
 			b.WriteString(", ")
@@ -43,29 +42,23 @@ func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	b.WriteString(" FROM " + t.Name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0" +
 		" AND s." + schemas.ColVersion + " >= toUInt128('" + ledger.Version(cut).String() + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
 		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "])" +
-		" COMMENT " + schemas.ClickHouseLiteral(ledger.ViewComment+strconv.FormatUint(uint64(t.Generation), 10)))
+		" COMMENT " + schemas.ClickHouseLiteral(ledger.ViewComment(t.Generation)))
 	return b.String()
 }
 
 // viewColumn shows a year no earlier than 90 years ago (rule 29): birth years beyond would tell ages over 89.
 func viewColumn(c *schemas.TableColumn) string {
 	name := schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
-	switch c.Type.Kind {
-	case schemas.KindYear:
+	if c.Type.Kind == schemas.KindYear {
 		return "if(isNull(s." + name + "), s." + name + ", greatest(s." + name + ", toInt32(toYear(now('UTC')) - 90))) AS " + name
-	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
-		schemas.KindNumeric, schemas.KindNumericText, schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ, schemas.KindUUID,
-		schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther:
-		return "s." + name + " AS " + name
-	case schemas.KindInvalid:
 	}
-	panic("table: view of " + c.Type.Kind.String())
+	return "s." + name + " AS " + name
 }
 
 // Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view
 // that somebody else made shows 0, and is replaced by the next Show.
 func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
-	views, err := d.ledger.Views(ctx)
+	views, err := d.Ledger.Views(ctx)
 	shown := make(map[string]uint32, len(views))
 	for _, v := range views {
 		shown[v.Name] = v.Generation
@@ -73,8 +66,8 @@ func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
 	return shown, err
 }
 
-// ShownOf reads which generation the view of a source table shows; 0 if there is none.
-func (d *DB) ShownOf(ctx context.Context, schema, table string) (uint32, error) {
+// ShownOf reads which generation a view shows; 0 if there is none.
+func (d *DB) ShownOf(ctx context.Context, view string) (uint32, error) {
 	shown, err := d.Shown(ctx)
-	return shown[schemas.ClickHouseView(schema, table)], err
+	return shown[view], err
 }

@@ -1,0 +1,117 @@
+package ledger
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// viewComment begins the comment of a view; the number of the generation follows.
+const viewComment = "dirtbike generation "
+
+// ViewComment is the comment of the view of a source table that shows a generation.
+func ViewComment(generation uint32) string {
+	return viewComment + strconv.FormatUint(uint64(generation), 10)
+}
+
+// View is anything that can be queried by its name in the database that people query: theirs or dirtbike's own.
+type View struct {
+	// Name is schemas.ClickHouseView of a source table if the view is dirtbike's.
+	Name string
+	// IsView is false for what has another engine than View.
+	IsView bool
+	// ExactTexts says that it has the column _inexact (rule 31).
+	ExactTexts bool
+	// Generation that it shows; 0 if it is not dirtbike's view of a source table.
+	Generation uint32
+}
+
+// Views lists what is in the database that people query, by name.
+func (l *Ledger) Views(ctx context.Context) ([]View, error) {
+	database := schemas.ClickHouseLiteral(l.database)
+	sql := "SELECT name, engine = 'View', name IN (SELECT table FROM system.columns WHERE database = " + database + " AND name = '" + schemas.ColInexact +
+		"'), toUInt32OrZero(if(engine = 'View', extract(comment, '^" + viewComment + "([0-9]+)$'), '')) FROM system.tables WHERE database = " + database + " ORDER BY name"
+	return query(ctx, l, "which generations the views show", sql, func(v *View) []any { return []any{&v.Name, &v.IsView, &v.ExactTexts, &v.Generation} })
+}
+
+// Storage is the table of the newest generation of a source table.
+type Storage struct {
+	// View is schemas.ClickHouseView of the source table.
+	View       string
+	Generation uint32
+	// Rows that are stored, outranked and deleted ones included; Parts that a query reads.
+	Rows, Parts int64
+}
+
+// NewestStorage lists the newest generation of each source table, without reading a row; none where a loader has never
+// run.
+func (l *Ledger) NewestStorage(ctx context.Context) ([]Storage, error) {
+	sql := "SELECT extract(name, '^(.*)__g[0-9]+$') AS view, toUInt32OrZero(extract(name, '__g([0-9]+)$')) AS generation," +
+		" toUInt64(ifNull(total_rows, 0)), toUInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " +
+		schemas.ClickHouseLiteral(schemas.StorageDatabase(l.database)) + " AND generation > 0 ORDER BY generation DESC LIMIT 1 BY view"
+	return query(ctx, l, "what is stored", sql, func(s *Storage) []any { return []any{&s.View, &s.Generation, &s.Rows, &s.Parts} })
+}
+
+// HighWater gives the highest epoch and generations that ClickHouse has of the pipeline with this prefix; none where a
+// loader has never run.
+func (l *Ledger) HighWater(ctx context.Context, prefix string) (high cdc.HighWater, err error) {
+	type row struct {
+		topic, table      string // one of them, if the row is a table's
+		epoch, generation uint32
+	}
+	for _, sql := range []string{
+		"SELECT '', '', max(epoch), toUInt32(0) FROM " + l.table("complete"),
+		"SELECT topic, '', toUInt32(bitShiftRight(max(version), 96)), max(generation) FROM " + l.table("generations") + " GROUP BY topic",
+		"SELECT '', `table`, toUInt32(0), max(generation) FROM " + l.table("shown") + " GROUP BY `table`",
+		"SELECT '', `table`, toUInt32(0), max(generation) FROM " + l.table("quarantine") + " GROUP BY `table`",
+	} {
+		rows, err := queryIfThere(ctx, l, "what ClickHouse knows of the pipeline", sql, func(r *row) []any { return []any{&r.topic, &r.table, &r.epoch, &r.generation} })
+		if err != nil {
+			return high, err
+		}
+		for _, r := range rows {
+			high.Epoch = max(high.Epoch, r.epoch)
+			if schema, table, is := schemas.SplitTopic(r.topic, prefix); is {
+				r.table = schema + "." + table
+			}
+			if r.table != "" {
+				high.Observe(r.table, r.generation)
+			}
+		}
+	}
+	return high, nil
+}
+
+// CheckOwner refuses, with cdc.ErrRefused, a database into which a pipeline with another prefix loads: the tables of
+// two would be mixed in one view. A database into which nothing was loaded yet has no owner.
+func (l *Ledger) CheckOwner(ctx context.Context, prefix string) error {
+	for _, table := range []string{"applied", "shown"} {
+		topics, err := queryIfThere(ctx, l, "whose database "+l.database+" is", "SELECT DISTINCT topic FROM "+l.table(table), func(s *string) []any { return []any{s} })
+		if err != nil {
+			return err
+		}
+		for _, topic := range topics {
+			if other := prefixOf(topic); other != "" && other != prefix {
+				return cdc.Refused("database %s belongs to the pipeline with prefix %s, not %s", l.database, other, prefix).
+					Keeps("nothing was changed").Fix("another clickhouse.database")
+			}
+		}
+	}
+	return nil
+}
+
+// prefixOf is the prefix of a topic: all but its last two parts, which are schema and table, or the middle of
+// "_dirtbike.<prefix>.progress".
+func prefixOf(topic string) string {
+	parts := strings.Split(topic, ".")
+	if parts[0] == "_dirtbike" && len(parts) > 2 {
+		return strings.Join(parts[1:len(parts)-1], ".")
+	}
+	if len(parts) < 3 {
+		return ""
+	}
+	return strings.Join(parts[:len(parts)-2], ".")
+}

@@ -1,0 +1,229 @@
+package ledger
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// Applied says that the records of a partition below Next are in ClickHouse. It is keyed by the topic's id: offsets of
+// a topic that was deleted say nothing about another one of its name.
+type Applied struct {
+	TopicID   uuid.UUID
+	Topic     string
+	Partition int32
+	Next      int64
+}
+
+func (a *Applied) fields() []any { return []any{&a.TopicID, &a.Topic, &a.Partition, &a.Next} }
+
+// Applied gives how far each partition of these topics is applied, also of deleted topics of these names.
+func (l *Ledger) Applied(ctx context.Context, topics []string) ([]Applied, error) {
+	sql := "SELECT topic_id, topic, partition, max(next) FROM " + l.table("applied") + " WHERE topic IN (" + schemas.ClickHouseLiterals(topics) +
+		") GROUP BY topic_id, topic, partition"
+	return query(ctx, l, "applied offsets", sql, (*Applied).fields)
+}
+
+// WriteApplied stores how far partitions are applied. An offset below one that is stored changes nothing.
+func (l *Ledger) WriteApplied(ctx context.Context, list ...Applied) error {
+	return insert(ctx, l, "applied", list, (*Applied).fields)
+}
+
+// The kinds of marks.
+const (
+	KindOpen = "open"
+	KindEnd  = "end"
+)
+
+// Mark is the open or end record of a generation on one partition (rule 13).
+type Mark struct {
+	TopicID    uuid.UUID
+	Topic      string
+	Partition  int32
+	Generation uint32
+	Kind       string
+	// Offset of the record.
+	Offset int64
+	// Version is the record's position: of an end, the generation's cut.
+	Version cdc.Position
+}
+
+func (m *Mark) fields() []any {
+	return []any{&m.TopicID, &m.Topic, &m.Partition, &m.Generation, &m.Kind, &m.Offset, &m.Version}
+}
+
+// Marks gives the opens and ends of a topic on all partitions, by generation.
+func (l *Ledger) Marks(ctx context.Context, topic uuid.UUID) ([]Mark, error) {
+	return l.marks(ctx, "topic_id = "+schemas.ClickHouseLiteral(topic.String()))
+}
+
+// Opens gives the opens of topics, also of deleted ones of these names.
+func (l *Ledger) Opens(ctx context.Context, topics []string) ([]Mark, error) {
+	return l.marks(ctx, "kind = '"+KindOpen+"' AND topic IN ("+schemas.ClickHouseLiterals(topics)+")")
+}
+
+func (l *Ledger) marks(ctx context.Context, condition string) ([]Mark, error) {
+	sql := "SELECT topic_id, topic, partition, generation, kind, max(offset), max(version) FROM " + l.table("generations") + " WHERE " + condition +
+		" GROUP BY topic_id, topic, partition, generation, kind ORDER BY generation"
+	return query(ctx, l, "generations", sql, (*Mark).fields)
+}
+
+// WriteMarks stores opens and ends.
+func (l *Ledger) WriteMarks(ctx context.Context, list []Mark) error {
+	return insert(ctx, l, "generations", list, (*Mark).fields)
+}
+
+// Cut hides the rows of a generation whose version is not above it (rule 11).
+type Cut struct {
+	Topic      string
+	Generation uint32
+	// Leaf is the OID of the partition that was truncated; 0 is the whole table.
+	Leaf    uint32
+	Version cdc.Position
+}
+
+func (c *Cut) fields() []any { return []any{&c.Topic, &c.Generation, &c.Leaf, &c.Version} }
+
+// Cuts gives the highest cut of each leaf of a generation.
+func (l *Ledger) Cuts(ctx context.Context, topic string, generation uint32) (map[uint32]cdc.Position, error) {
+	sql := "SELECT topic, generation, leaf, max(version) FROM " + l.table("cuts") + cutsOf(topic, generation) + " GROUP BY topic, generation, leaf"
+	list, err := query(ctx, l, "cuts", sql, (*Cut).fields)
+	cuts := make(map[uint32]cdc.Position, len(list))
+	for _, c := range list {
+		cuts[c.Leaf] = c.Version
+	}
+	return cuts, err
+}
+
+// CutsSelect is the query, in parentheses, by which a view reads the cuts of its generation: columns leaf and version.
+// Its constant row makes aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
+// would be NULL and hide every row.
+func (l *Ledger) CutsSelect(topic string, generation uint32) string {
+	return "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM " + l.table("cuts") + cutsOf(topic, generation) + ")"
+}
+
+func cutsOf(topic string, generation uint32) string {
+	return " WHERE topic = " + schemas.ClickHouseLiteral(topic) + " AND generation = " + strconv.FormatUint(uint64(generation), 10)
+}
+
+// WriteCuts stores cuts.
+func (l *Ledger) WriteCuts(ctx context.Context, list []Cut) error {
+	return insert(ctx, l, "cuts", list, (*Cut).fields)
+}
+
+// The legs that may quarantine a table.
+const (
+	LegCapture = "capture"
+	LegLoad    = "load"
+)
+
+// QuarantineState is what a row of `quarantine` says; the number is a format.
+type QuarantineState uint8
+
+// The states.
+const (
+	StateClosed   QuarantineState = 0
+	StateSkipping QuarantineState = 1 // the table's records are skipped
+	StateExcluded QuarantineState = 3 // capture no longer follows the table: complete_up_to has no row of it
+)
+
+// Quarantine is the newest row of a table on one leg.
+type Quarantine struct {
+	// Table is the real name "schema.table".
+	Table string
+	Leg   string
+	// Reason is the text of a problem (cdc.ParseProblem reads it), without a row's value.
+	Reason string
+	State  QuarantineState
+	// Version orders the rows of a table and leg: the highest counts.
+	Version uint64
+	// Generation is the newest one it concerns; on the capture leg it is the one that capture is at.
+	Generation uint32
+}
+
+func (q *Quarantine) fields() []any {
+	return []any{&q.Table, &q.Leg, &q.Reason, (*uint8)(&q.State), &q.Version, &q.Generation}
+}
+
+// Quarantines gives the newest row of each table and leg, in that order; none where a loader has never run.
+func (l *Ledger) Quarantines(ctx context.Context) ([]Quarantine, error) {
+	sql := "SELECT `table`, leg, reason, open, version, generation FROM " + l.table("quarantine") + " FINAL ORDER BY `table`, leg"
+	return queryIfThere(ctx, l, "quarantined tables", sql, (*Quarantine).fields)
+}
+
+// Reasons gives why the records of a table are skipped, by leg; none if they are not, or a loader has never run.
+func (l *Ledger) Reasons(ctx context.Context, table string) (reasons []string, err error) {
+	all, err := l.Quarantines(ctx)
+	for _, q := range all {
+		if q.Table == table && q.State == StateSkipping {
+			reasons = append(reasons, q.Reason)
+		}
+	}
+	return reasons, err
+}
+
+// WriteQuarantines stores rows.
+func (l *Ledger) WriteQuarantines(ctx context.Context, list []Quarantine) error {
+	return insert(ctx, l, "quarantine", list, (*Quarantine).fields)
+}
+
+// MissingRow is a row of the table `gone` (rule 17): the source's row of this key is known not to be in ClickHouse.
+type MissingRow struct {
+	// Table is the real name "schema.table".
+	Table     string
+	TopicID   uuid.UUID
+	Partition int32
+	// Key is the payload of the record key.
+	Key string
+	// Version is from where the row is missing, or up to where it was if Open is false. The highest of a key counts.
+	Version cdc.Position
+	Open    bool
+}
+
+func (m *MissingRow) fields() []any {
+	return []any{&m.Table, &m.TopicID, &m.Partition, &m.Key, &m.Version, &m.Open}
+}
+
+// MissingRows gives the rows of a topic that are missing still.
+func (l *Ledger) MissingRows(ctx context.Context, topic uuid.UUID) ([]MissingRow, error) {
+	sql := "SELECT `table`, topic_id, partition, key, version, open FROM " + l.table("gone") + " FINAL WHERE topic_id = " +
+		schemas.ClickHouseLiteral(topic.String()) + " AND open = 1"
+	return query(ctx, l, "missing rows", sql, (*MissingRow).fields)
+}
+
+// WriteMissingRows stores rows.
+func (l *Ledger) WriteMissingRows(ctx context.Context, list []MissingRow) error {
+	return insert(ctx, l, "gone", list, (*MissingRow).fields)
+}
+
+// CloseMissingOfOtherTopics closes the missing rows of a table that came through any other topic than this one.
+func (l *Ledger) CloseMissingOfOtherTopics(ctx context.Context, table string, topic uuid.UUID) error {
+	gone := l.table("gone")
+	sql := "INSERT INTO " + gone + " SELECT `table`, topic_id, partition, key, version + 1, 0 FROM " + gone + " FINAL WHERE `table` = " +
+		schemas.ClickHouseLiteral(table) + " AND topic_id != " + schemas.ClickHouseLiteral(topic.String()) + " AND open = 1"
+	return l.Exec(ctx, "close the missing rows of the former topic of "+table, sql)
+}
+
+// Shown says which generation a table's view shows.
+type Shown struct {
+	// Table is the real name "schema.table".
+	Table      string
+	Topic      string
+	Generation uint32
+}
+
+// WriteShown stores that a view shows a generation.
+func (l *Ledger) WriteShown(ctx context.Context, s Shown) error {
+	return insert(ctx, l, "shown", []Shown{s}, func(s *Shown) []any { return []any{&s.Table, &s.Topic, &s.Generation} })
+}
+
+// ReplacedSelect is the query, in parentheses, by which a view finds out that a newer generation than its own is shown:
+// it fails then.
+func (l *Ledger) ReplacedSelect(topic string, generation uint32) string {
+	return "(SELECT throwIf(count() > 0, 'this view is being replaced: ask again') FROM " + l.table("shown") + " WHERE topic = " +
+		schemas.ClickHouseLiteral(topic) + " AND generation > " + strconv.FormatUint(uint64(generation), 10) + ")"
+}
