@@ -37,13 +37,11 @@ func (d *Decoder) Decode(b []byte, streaming bool) (Message, error) {
 	if want := kind.misplaced(streaming); want != "" {
 		return nil, &DecodeError{Subject: kind.String(), Offset: 0, Want: want}
 	}
-	var message Message
-	switch kind { //nolint:exhaustive // boundary has the other half, and names them all
-	case KindInsert, KindUpdate, KindDelete, KindTruncate, KindRelation, KindType, KindMessage:
-		message = d.change(kind, &c, streaming)
-	default:
-		message = d.boundary(kind, &c)
+	var xid uint32
+	if streaming && kinds[kind].change {
+		xid = c.xid()
 	}
+	message := d.message(kind, &c, xid)
 	if c.want == "" && c.left() > 0 {
 		c.fail("end of message")
 	}
@@ -53,13 +51,9 @@ func (d *Decoder) Decode(b []byte, streaming bool) (Message, error) {
 	return message, nil
 }
 
-// change decodes the kinds that start with the id of their transaction when streamed.
-func (d *Decoder) change(kind Kind, c *cursor, streaming bool) Message {
-	var xid uint32
-	if streaming {
-		xid = c.xid()
-	}
-	switch kind { //nolint:exhaustive // Decode sends only these; any other panics
+// message decodes what follows the kind and the transaction's id.
+func (d *Decoder) message(kind Kind, c *cursor, xid uint32) Message {
+	switch kind {
 	case KindInsert:
 		return d.decodeInsert(c, xid)
 	case KindUpdate:
@@ -74,9 +68,51 @@ func (d *Decoder) change(kind Kind, c *cursor, streaming bool) Message {
 		return &Type{XID: xid, OID: c.u32("type OID (4 bytes)"), Namespace: c.text("namespace"), Name: c.text("type name")}
 	case KindMessage:
 		return decodeLogicalMessage(c, xid)
-	default:
-		panic("pgoutput: no decoder for a kind of change: " + kind.String())
+	case KindOrigin:
+		return &Origin{LSN: cdc.LSN(c.u64("LSN at the origin (8 bytes)")), Name: c.text("name of the origin")}
+	case KindBegin:
+		d.begin = Begin{FinalLSN: c.lsn(wantCommitLSN), CommitTime: c.timestamp(wantCommitTime), XID: c.xid()}
+		return &d.begin
+	case KindCommit:
+		c.flags(noFlags, "commit flags 0")
+		d.commit = Commit{LSN: c.lsn(wantCommitLSN), EndLSN: c.lsn(wantEndLSN), Time: c.timestamp(wantCommitTime)}
+		return &d.commit
+	case KindStreamStart:
+		d.streamStart = StreamStart{XID: c.xid(), First: c.flags(1, "first segment 0 or 1") != 0}
+		return &d.streamStart
+	case KindStreamStop:
+		return &d.streamStop
+	case KindStreamCommit:
+		return d.decodeStreamCommit(c)
+	case KindStreamAbort:
+		return d.decodeStreamAbort(c)
 	}
+	panic("pgoutput: no decoder for " + kind.String())
+}
+
+const (
+	noFlags = 0 // of commits: the protocol has none
+
+	wantCommitLSN  = "LSN of commit, 8 bytes, not 0"
+	wantCommitTime = "commit time (8 bytes)"
+	wantEndLSN     = "end LSN, 8 bytes, not 0"
+)
+
+func (d *Decoder) decodeStreamCommit(c *cursor) Message {
+	xid := c.xid()
+	c.flags(noFlags, "commit flags 0")
+	d.streamCommit = StreamCommit{XID: xid, LSN: c.lsn(wantCommitLSN), EndLSN: c.lsn(wantEndLSN), Time: c.timestamp(wantCommitTime)}
+	return &d.streamCommit
+}
+
+func (d *Decoder) decodeStreamAbort(c *cursor) Message {
+	d.streamAbort = StreamAbort{XID: c.xid(), SubXID: c.xid()}
+	if d.Parallel {
+		// The server sends 0 for a transaction that a crash ended, so this LSN is not required.
+		d.streamAbort.LSN = cdc.LSN(c.u64("LSN of abort (8 bytes)"))
+		d.streamAbort.Time = c.timestamp("abort time (8 bytes)")
+	}
+	return &d.streamAbort
 }
 
 func (d *Decoder) decodeInsert(c *cursor, xid uint32) Message {

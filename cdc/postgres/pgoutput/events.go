@@ -1,6 +1,7 @@
 package pgoutput
 
 import (
+	"errors"
 	"fmt"
 
 	"dirtbike/cdc"
@@ -27,12 +28,15 @@ func (d *Events) Decode(b []byte, e *cdc.Event) (ok, replyRequested bool, err er
 		return false, false, fmt.Errorf("at %s: %w", frame.WALStart, err)
 	}
 	*e = cdc.Event{LSN: frame.WALStart}
-	ok, err = fill(message, e)
+	if ok, err = fill(message, e); err != nil {
+		err = fmt.Errorf("at %s: %s %w", e.LSN, Kind(frame.Data[0]), err)
+	}
 	return ok, false, err
 }
 
-// fill names every message kind; those of streamed and prepared transactions cannot come in such a session and are
-// errors.
+var errStreamed = errors.New("in a session without streaming")
+
+// fill names every message; those of streamed transactions cannot come in such a session and are errors.
 func fill(message Message, e *cdc.Event) (bool, error) {
 	switch m := message.(type) {
 	case *Insert:
@@ -52,7 +56,7 @@ func fill(message Message, e *cdc.Event) (bool, error) {
 	case *Type, *Origin, *LogicalMessage:
 		return false, nil
 	default:
-		return false, fmt.Errorf("at %s: %s in a session without streaming and two-phase", e.LSN, message.Kind())
+		return false, errStreamed
 	}
 	return true, nil
 }

@@ -11,10 +11,9 @@ import (
 // Begin, Commit, Insert, Update, Delete, StreamStart, StreamStop, StreamCommit and StreamAbort belong to the Decoder
 // and are overwritten by its next call; so are the tuples in them, whose values are pieces of the bytes given to it.
 // All others are fresh, own their bytes and may be kept.
-type Message interface {
-	// Kind is the message's kind byte; each kind has exactly one struct.
-	Kind() Kind
-}
+//
+// XID is in each of them the (sub)transaction of the message inside a stream; 0 outside.
+type Message any
 
 // Timestamp counts microseconds since 2000-01-01 00:00 UTC by the server's clock; earlier times are negative.
 type Timestamp int64
@@ -53,7 +52,6 @@ type Origin struct {
 // Relation describes a table. It comes before the first change of the table in a session and again after its definition
 // changed. One that comes inside a stream counts only for that transaction until it commits.
 type Relation struct {
-	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID uint32
 	// Relation is fresh and may be kept. Its Columns are the published ones, in the order of the tuples.
 	Relation cdc.WireRelation
@@ -61,7 +59,6 @@ type Relation struct {
 
 // Type names a type that is not built in; it comes before the Relation that uses it.
 type Type struct {
-	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID uint32
 	OID uint32
 	// Namespace is the schema's name; "" means pg_catalog.
@@ -71,7 +68,6 @@ type Type struct {
 
 // Insert is a new row.
 type Insert struct {
-	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID         uint32
 	RelationOID uint32
 	New         cdc.Tuple
@@ -79,7 +75,6 @@ type Insert struct {
 
 // Update is a changed row.
 type Update struct {
-	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID         uint32
 	RelationOID uint32
 	OldKind     cdc.OldKind
@@ -89,7 +84,6 @@ type Update struct {
 
 // Delete is a removed row.
 type Delete struct {
-	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID         uint32
 	RelationOID uint32
 	// OldKind is cdc.OldKey or cdc.OldFull.
@@ -99,7 +93,6 @@ type Delete struct {
 
 // Truncate empties tables, all of one TRUNCATE command that are published.
 type Truncate struct {
-	// XID is the (sub)transaction inside a stream; 0 outside.
 	XID             uint32
 	Cascade         bool
 	RestartIdentity bool
@@ -119,32 +112,34 @@ type LogicalMessage struct {
 	Content []byte
 }
 
-// Kind implements Message.
-func (*Begin) Kind() Kind { return KindBegin }
+// StreamStart opens a segment of a transaction that is still in progress (protocol 2).
+type StreamStart struct {
+	// XID is the top-level transaction.
+	XID uint32
+	// First is set on the transaction's first segment.
+	First bool
+}
 
-// Kind implements Message.
-func (*Commit) Kind() Kind { return KindCommit }
+// StreamStop closes the segment.
+type StreamStop struct{}
 
-// Kind implements Message.
-func (*Origin) Kind() Kind { return KindOrigin }
+// StreamCommit commits a transaction whose rows came in segments.
+type StreamCommit struct {
+	XID uint32
+	// LSN is the start of the commit record, never 0.
+	LSN cdc.LSN
+	// EndLSN is the end of the commit record, never 0.
+	EndLSN cdc.LSN
+	Time   Timestamp
+}
 
-// Kind implements Message.
-func (*Relation) Kind() Kind { return KindRelation }
-
-// Kind implements Message.
-func (*Type) Kind() Kind { return KindType }
-
-// Kind implements Message.
-func (*Insert) Kind() Kind { return KindInsert }
-
-// Kind implements Message.
-func (*Update) Kind() Kind { return KindUpdate }
-
-// Kind implements Message.
-func (*Delete) Kind() Kind { return KindDelete }
-
-// Kind implements Message.
-func (*Truncate) Kind() Kind { return KindTruncate }
-
-// Kind implements Message.
-func (*LogicalMessage) Kind() Kind { return KindMessage }
+// StreamAbort takes back rows of a streamed transaction: all that SubXID wrote.
+type StreamAbort struct {
+	XID uint32
+	// SubXID equals XID if the whole transaction is aborted.
+	SubXID uint32
+	// LSN and Time are those of the abort if the session streams in parallel mode and the server knows them; otherwise
+	// 0.
+	LSN  cdc.LSN
+	Time Timestamp
+}

@@ -52,7 +52,7 @@ func record(t *testing.T, url string, s scenario) {
 	}
 	runSQL(ctx, t, writer, s.setup)
 	runSQL(ctx, t, writer, "CREATE PUBLICATION golden "+s.publication)
-	runSQL(ctx, t, writer, fmt.Sprintf("SELECT pg_create_logical_replication_slot('%s', 'pgoutput', false, %t)", s.name, s.twoPhase))
+	runSQL(ctx, t, writer, fmt.Sprintf("SELECT pg_create_logical_replication_slot('%s', 'pgoutput')", s.name))
 
 	r := recording{t: t, s: s, stream: connect(ctx, t, url+"&replication=database&application_name=recorder")}
 	if s.frames {

@@ -19,7 +19,6 @@ type scenario struct {
 	// publication is what follows CREATE PUBLICATION golden.
 	publication string
 	options     []string
-	twoPhase    bool
 	// since is the first major version of Postgres that can do it; 0: all.
 	since int
 	// frames records whole CopyData payloads instead of messages.
@@ -30,7 +29,6 @@ type scenario struct {
 const (
 	protocol1 = "proto_version '1'"
 	protocol2 = "proto_version '2'"
-	protocol3 = "proto_version '3'"
 	protocol4 = "proto_version '4'"
 )
 
@@ -140,19 +138,6 @@ INSERT INTO t VALUES (1); COMMIT; SELECT pg_replication_origin_session_reset()`,
 	{
 		name: "stream_parallel", publication: visitsWithoutWide, setup: wideTables, steps: segments, since: 16,
 		options: []string{protocol4, "streaming 'parallel'", "messages 'true'"},
-	},
-	{
-		name: "two_phase", publication: visitsWithoutWide, setup: wideTables, twoPhase: true,
-		options: []string{protocol3, "streaming 'true'", "two_phase 'true'"},
-		steps: []step{
-			{"BEGIN; INSERT INTO rooms VALUES (1); PREPARE TRANSACTION 'keep'", 'P', 1},
-			{"COMMIT PREPARED 'keep'", 'K', 1},
-			{"BEGIN; INSERT INTO rooms VALUES (2); PREPARE TRANSACTION 'drop'", 'P', 1},
-			{"ROLLBACK PREPARED 'drop'", 'r', 1},
-			{"BEGIN; " + visits(1, 12), 'E', 1},
-			{"PREPARE TRANSACTION 'big'", 'p', 1},
-			{"COMMIT PREPARED 'big'", 'K', 1},
-		},
 	},
 	{
 		name: "frames", publication: "FOR ALL TABLES", options: []string{protocol1}, frames: true,
