@@ -1,6 +1,7 @@
 package pgtext
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -29,11 +30,9 @@ func ParseArray(b []byte) (Array, error) {
 		return Array{}, fmt.Errorf("array: %w: dimensions", ErrMalformed)
 	}
 	a.head, a.rest = b[12:12+8*a.Dimensions], b[12+8*a.Dimensions:]
+	a.count = min(a.Dimensions, 1)
 	for i := range a.Dimensions {
 		size := a.Size(i)
-		if i == 0 {
-			a.count = 1
-		}
 		if size < 1 || size > len(a.rest) || a.count*size > len(a.rest) {
 			return Array{}, fmt.Errorf("array: %w: size", ErrMalformed)
 		}
@@ -45,7 +44,7 @@ func ParseArray(b []byte) (Array, error) {
 // Len is the number of elements over all dimensions.
 func (a *Array) Len() int { return a.count }
 
-// Size is the number of elements along dimension i, and Lower its lower bound.
+// Size is the number of elements along dimension i.
 func (a *Array) Size(i int) int { return int(int32(binary.BigEndian.Uint32(a.head[8*i:]))) } //nolint:gosec // the sign bit is meant
 
 // Lower is the lower bound of dimension i.
@@ -153,7 +152,7 @@ func (a *Array) appendElement(dst []byte, elem *schemas.Type) ([]byte, error) {
 // quote puts dst[start:] into double quotes, in place, if array_in would otherwise read it differently.
 func quote(dst []byte, start int) []byte {
 	text := dst[start:]
-	needed, escapes := len(text) == 0 || isNull(text), 0
+	needed, escapes := len(text) == 0 || bytes.EqualFold(text, []byte("NULL")), 0
 	for _, c := range text {
 		switch c {
 		case '"', '\\':
@@ -179,9 +178,4 @@ func quote(dst []byte, start int) []byte {
 	}
 	dst[start] = '"'
 	return dst
-}
-
-// isNull reports whether the text spells NULL in any case.
-func isNull(b []byte) bool {
-	return len(b) == 4 && b[0]|32 == 'n' && b[1]|32 == 'u' && b[2]|32 == 'l' && b[3]|32 == 'l'
 }

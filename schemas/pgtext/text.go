@@ -29,7 +29,13 @@ func AppendText(dst []byte, t schemas.Type, value []byte) ([]byte, error) {
 }
 
 func appendText(dst []byte, t *schemas.Type, b []byte) ([]byte, error) {
-	switch t.Kind {
+	if f := &fixed[t.Kind]; f.size > 0 {
+		if len(b) != f.size {
+			return dst, ErrLength
+		}
+		return f.write(dst, b), nil
+	}
+	switch t.Kind { //nolint:exhaustive // the others are of fixed size, or have no binary form
 	case schemas.KindText:
 		if t.Base == charOID || t.OID == charOID {
 			return appendChar(dst, b)
@@ -45,67 +51,28 @@ func appendText(dst []byte, t *schemas.Type, b []byte) ([]byte, error) {
 		return appendArray(dst, t.Elem, b)
 	case schemas.KindBytea:
 		return hex.AppendEncode(append(dst, '\\', 'x'), b), nil
-	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
-		schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ, schemas.KindUUID:
-		if len(b) != fixedSize(t.Kind) {
-			return dst, ErrLength
-		}
-		return appendFixed(dst, t.Kind, b), nil
-	case schemas.KindOther, schemas.KindYear, schemas.KindInvalid:
 	}
 	return dst, fmt.Errorf("type kind %s has no binary form here", t.Kind)
 }
 
-// fixedSize gives the length in bytes of a binary value; 0 for kinds of variable length.
-func fixedSize(k schemas.Kind) int {
-	switch k {
-	case schemas.KindBool:
-		return 1
-	case schemas.KindInt2:
-		return 2
-	case schemas.KindInt4, schemas.KindFloat4, schemas.KindDate:
-		return 4
-	case schemas.KindInt8, schemas.KindFloat8, schemas.KindTimestamp, schemas.KindTimestampTZ:
-		return 8
-	case schemas.KindUUID:
-		return 16
-	case schemas.KindInvalid, schemas.KindNumeric, schemas.KindNumericText, schemas.KindBytea, schemas.KindText,
-		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther, schemas.KindYear:
-	}
-	return 0
+// fixed are the kinds whose binary form always has the same size in bytes.
+var fixed = [schemas.KindYear + 1]struct {
+	size  int
+	write func(dst, b []byte) []byte
+}{
+	schemas.KindBool:        {1, func(dst, b []byte) []byte { return append(dst, "ft"[min(b[0], 1)]) }},
+	schemas.KindInt2:        {2, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(int16(be.Uint16(b))), 10) }}, //nolint:gosec // the sign bit is meant
+	schemas.KindInt4:        {4, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(int32(be.Uint32(b))), 10) }}, //nolint:gosec // the sign bit is meant
+	schemas.KindInt8:        {8, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(be.Uint64(b)), 10) }},        //nolint:gosec // the sign bit is meant
+	schemas.KindFloat4:      {4, func(dst, b []byte) []byte { return AppendFloat(dst, float64(math.Float32frombits(be.Uint32(b))), 32) }},
+	schemas.KindFloat8:      {8, func(dst, b []byte) []byte { return AppendFloat(dst, math.Float64frombits(be.Uint64(b)), 64) }},
+	schemas.KindDate:        {4, func(dst, b []byte) []byte { return AppendDate(dst, int32(be.Uint32(b))) }},             //nolint:gosec // the sign bit is meant
+	schemas.KindTimestamp:   {8, func(dst, b []byte) []byte { return AppendTimestamp(dst, int64(be.Uint64(b)), false) }}, //nolint:gosec // the sign bit is meant
+	schemas.KindTimestampTZ: {8, func(dst, b []byte) []byte { return AppendTimestamp(dst, int64(be.Uint64(b)), true) }},  //nolint:gosec // the sign bit is meant
+	schemas.KindUUID:        {16, func(dst, b []byte) []byte { return AppendUUID(dst, [16]byte(b)) }},
 }
 
-// appendFixed writes a value of a fixed-size kind; b has that size.
-func appendFixed(dst []byte, k schemas.Kind, b []byte) []byte {
-	switch k {
-	case schemas.KindBool:
-		if b[0] != 0 {
-			return append(dst, 't')
-		}
-		return append(dst, 'f')
-	case schemas.KindInt2:
-		return strconv.AppendInt(dst, int64(int16(binary.BigEndian.Uint16(b))), 10) //nolint:gosec // the sign bit is meant
-	case schemas.KindInt4:
-		return strconv.AppendInt(dst, int64(int32(binary.BigEndian.Uint32(b))), 10) //nolint:gosec // the sign bit is meant
-	case schemas.KindInt8:
-		return strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(b)), 10) //nolint:gosec // the sign bit is meant
-	case schemas.KindFloat4:
-		return AppendFloat(dst, float64(math.Float32frombits(binary.BigEndian.Uint32(b))), 32)
-	case schemas.KindFloat8:
-		return AppendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(b)), 64)
-	case schemas.KindDate:
-		return AppendDate(dst, int32(binary.BigEndian.Uint32(b))) //nolint:gosec // the sign bit is meant
-	case schemas.KindTimestamp:
-		return AppendTimestamp(dst, int64(binary.BigEndian.Uint64(b)), false) //nolint:gosec // the sign bit is meant
-	case schemas.KindTimestampTZ:
-		return AppendTimestamp(dst, int64(binary.BigEndian.Uint64(b)), true) //nolint:gosec // the sign bit is meant
-	case schemas.KindUUID:
-		return AppendUUID(dst, [16]byte(b))
-	case schemas.KindInvalid, schemas.KindNumeric, schemas.KindNumericText, schemas.KindBytea, schemas.KindText,
-		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther, schemas.KindYear:
-	}
-	panic("pgtext: kind " + k.String() + " has no fixed size")
-}
+var be = binary.BigEndian
 
 // AppendUUID writes the 36 characters of a UUID, in lower case.
 func AppendUUID(dst []byte, u [16]byte) []byte {

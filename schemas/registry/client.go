@@ -34,12 +34,8 @@ type Options struct {
 	Patience time.Duration
 }
 
-const (
-	defaultTimeout  = 10 * time.Second
-	defaultPatience = 3 * time.Second
-	// dialTimeout is how long one connection may take to be made.
-	dialTimeout = 3 * time.Second
-)
+// dialTimeout is how long one connection may take to be made.
+const dialTimeout = 3 * time.Second
 
 // Client is a schema registry with a cache in front. It is safe for concurrent use.
 type Client struct {
@@ -70,7 +66,7 @@ func New(urls []string, o Options) (*Client, error) {
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	opts := []sr.ClientOpt{
 		sr.URLs(plain...), sr.UserAgent("dirtbike"),
-		sr.HTTPClient(&http.Client{Timeout: cmp.Or(o.Timeout, defaultTimeout), Transport: transport}),
+		sr.HTTPClient(&http.Client{Timeout: cmp.Or(o.Timeout, 10*time.Second), Transport: transport}),
 	}
 	if o.User != "" {
 		opts = append(opts, sr.BasicAuth(o.User, o.Password))
@@ -80,7 +76,7 @@ func New(urls []string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
 	return &Client{
-		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, defaultPatience),
+		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, 3*time.Second),
 		ids: map[registered]int{}, texts: map[int]string{},
 	}, nil
 }
@@ -123,10 +119,10 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 		const assigned = -1 // the registry assigns id and version
 		return c.sr.RegisterSchema(ctx, subject, sr.Schema{Schema: schema, Type: sr.TypeAvro}, assigned, assigned)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.explainRegister(err, subject))
-	}
-	if !usable(id) {
+	case !usable(id):
 		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.unusable("schema id"))
 	}
 	c.mu.Lock()
@@ -165,16 +161,14 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 		return text, nil
 	}
 	s, err := retry(ctx, c.patience, func() (sr.Schema, error) { return c.sr.SchemaByID(ctx, id) })
-	if err != nil {
-		if isNoSchema(err) {
-			return "", noSchema(id, cdc.Failed("it does not know the id").Fix(sameRegistry))
-		}
+	switch {
+	case isNoSchema(err):
+		return "", noSchema(id, cdc.Failed("it does not know the id").Fix(sameRegistry))
+	case err != nil:
 		return "", fmt.Errorf("read schema %d: %w", id, c.explain(err))
-	}
-	if s.Schema == "" {
+	case s.Schema == "":
 		return "", fmt.Errorf("read schema %d: %w", id, c.unusable("schema"))
-	}
-	if s.Type != sr.TypeAvro || len(s.References) > 0 {
+	case s.Type != sr.TypeAvro || len(s.References) > 0:
 		return "", noSchema(id, cdc.Failed("it is of another kind, or refers to others").Fix(otherWriter))
 	}
 	c.mu.Lock()
@@ -193,8 +187,7 @@ func noSchema(id int, why *cdc.Problem) error {
 // retry calls f until it succeeds, fails for good, or patience or ctx end.
 func retry[T any](ctx context.Context, patience time.Duration, f func() (T, error)) (T, error) {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 50 * time.Millisecond
-	wait.MaxInterval = 5 * time.Second
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 5*time.Second
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := f()
 		if err != nil && !temporary(err) {

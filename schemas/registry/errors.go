@@ -40,11 +40,10 @@ func (c *Client) unusable(what string) *cdc.Problem {
 
 // explain makes a problem of an error, with a way out.
 func (c *Client) explain(err error) error {
-	var answer *sr.ResponseError
-	if !errors.As(err, &answer) {
-		return c.explainNetwork(err)
+	if answer := (*sr.ResponseError)(nil); errors.As(err, &answer) {
+		return explainAnswer(answer)
 	}
-	return explainAnswer(answer)
+	return c.explainNetwork(err)
 }
 
 // explainAnswer makes a problem of what the registry said.
@@ -102,24 +101,19 @@ var registryTLS = cdc.TLSKeys{Address: "registry.url", CA: "registry.tls.ca", Ce
 
 func (c *Client) explainNetwork(err error) error {
 	way := cdc.TLSWayOut(err, registryTLS)
+	var request *url.Error
 	switch {
 	case way != "":
-		return cdc.Refused("connect to the registry at %s", c.at).Because(cause(err)).Fix("%s", way)
+		if errors.As(err, &request) {
+			err = request.Err // the request is named shorter
+		}
+		return cdc.Refused("connect to the registry at %s", c.at).Because(err).Fix("%s", way)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !temporary(err):
 		return err
 	case !temporary(err): // its answer was no JSON
 		return c.unusable("schema id or schema").Because(errors.New(oneLine(err.Error())))
 	}
 	return cdc.Failed("the registry cannot be reached").Because(err).Fix("check that registry.url is right and the registry runs")
-}
-
-// cause removes the request, which the caller names shorter, from an error.
-func cause(err error) error {
-	var request *url.Error
-	if errors.As(err, &request) {
-		return request.Err
-	}
-	return err
 }
 
 // oneLine folds an answer, which may be a whole page, into at most 300 bytes of one line.

@@ -13,23 +13,6 @@ import (
 	"dirtbike/cdc"
 )
 
-// ReadOnly says that the registry accepts no schema under a subject. It is cdc.ErrRefused.
-type ReadOnly struct {
-	// Subject in this Mode; empty for the whole registry.
-	Subject, Mode string
-}
-
-func (e *ReadOnly) Error() string {
-	who := "the registry"
-	if e.Subject != "" {
-		who = "subject " + e.Subject
-	}
-	return fmt.Sprintf("%v: %s is in mode %s and takes no schema", cdc.ErrRefused, who, e.Mode)
-}
-
-// Unwrap makes it cdc.ErrRefused.
-func (e *ReadOnly) Unwrap() error { return cdc.ErrRefused }
-
 // Ping asks for the subjects: count says how many there are. An error is cdc.ErrRefused if a server answered and would
 // not say. It changes nothing.
 func (c *Client) Ping(ctx context.Context) (count int, err error) {
@@ -44,12 +27,12 @@ func (c *Client) Ping(ctx context.Context) (count int, err error) {
 	return len(subjects), nil
 }
 
-// Writable is nil if the registry's global mode lets schemas be registered; registries that know no modes are writable.
-// It changes nothing.
+// Writable is nil if the registry's global mode lets schemas be registered, else cdc.ErrRefused; registries that know no
+// modes are writable. It changes nothing.
 func (c *Client) Writable(ctx context.Context) error {
 	for _, m := range c.sr.Mode(ctx) {
 		if m.Err == nil && m.Mode != sr.ModeReadWrite {
-			return &ReadOnly{Mode: m.Mode.String()}
+			return cdc.Refused("the registry is in mode %s and takes no schema", m.Mode)
 		}
 	}
 	return nil
