@@ -50,10 +50,8 @@ type Login struct {
 
 // ReadOnly is the login with sessions that cannot write.
 func (l Login) ReadOnly() Login {
-	settings := maps.Clone(l.Settings)
-	if settings == nil {
-		settings = map[string]string{}
-	}
+	settings := map[string]string{}
+	maps.Copy(settings, l.Settings)
 	settings["default_transaction_read_only"] = "on"
 	l.Settings = settings
 	return l
@@ -61,11 +59,10 @@ func (l Login) ReadOnly() Login {
 
 // Connect opens a connection.
 func (l Login) Connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(l.URL)
+	config, err := l.config()
 	if err != nil {
-		return nil, l.problem(err)
+		return nil, err
 	}
-	l.set(config.RuntimeParams)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, l.problem(err)
@@ -75,24 +72,25 @@ func (l Login) Connect(ctx context.Context) (*pgx.Conn, error) {
 
 // ConnectPlain opens a connection for those who read the wire's bytes themselves.
 func (l Login) ConnectPlain(ctx context.Context) (*pgconn.PgConn, error) {
-	return l.connectPlain(ctx, func(*pgconn.Config) {})
+	config, err := l.config()
+	if err != nil {
+		return nil, err
+	}
+	return l.connectPlain(ctx, &config.Config)
 }
 
 // connectReplication opens a connection that speaks the replication protocol, and notices a host that is gone.
 func (l Login) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
-	return l.connectPlain(ctx, func(config *pgconn.Config) {
-		config.DialFunc = dialer(config.ConnectTimeout)
-		config.RuntimeParams["replication"] = "database"
-	})
+	config, err := l.config()
+	if err != nil {
+		return nil, err
+	}
+	config.DialFunc = dialer(config.ConnectTimeout)
+	config.RuntimeParams["replication"] = "database"
+	return l.connectPlain(ctx, &config.Config)
 }
 
-func (l Login) connectPlain(ctx context.Context, change func(*pgconn.Config)) (*pgconn.PgConn, error) {
-	config, err := pgconn.ParseConfig(l.URL)
-	if err != nil {
-		return nil, l.problem(err)
-	}
-	l.set(config.RuntimeParams)
-	change(config)
+func (l Login) connectPlain(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, l.problem(err)
@@ -113,11 +111,19 @@ func (l Login) Pool(most int32) (*pgxpool.Pool, error) {
 
 // User is the role that logs in; empty if the URL cannot be read.
 func (l Login) User() string {
-	config, err := pgconn.ParseConfig(l.URL)
-	if err != nil {
-		return ""
+	if config, err := l.config(); err == nil {
+		return config.User
 	}
-	return config.User
+	return ""
+}
+
+func (l Login) config() (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(l.URL)
+	if err != nil {
+		return nil, l.problem(err)
+	}
+	l.set(config.RuntimeParams)
+	return config, nil
 }
 
 func (l Login) set(parameters map[string]string) {
@@ -136,47 +142,40 @@ func (l Login) problem(err error) error {
 	if parse := (*pgconn.ParseConfigError)(nil); errors.As(err, &parse) {
 		return l.parseProblem(parse)
 	}
-	where, at, user, database := "Postgres", "", "", ""
+	where, at, user, database := "connect to Postgres", "", "", ""
 	if connect := (*pgconn.ConnectError)(nil); errors.As(err, &connect) {
 		at, err = net.JoinHostPort(connect.Config.Host, strconv.Itoa(int(connect.Config.Port))), connect.Unwrap()
 		user, database = connect.Config.User, connect.Config.Database
 		where += " at " + at
 	}
-	where = "connect to " + where
 	if said := (*pgconn.PgError)(nil); errors.As(err, &said) {
 		return l.serverProblem(said, where, user, database)
 	}
-	if way := cdc.TLSWayOut(err, l.tls()); way != "" {
+	key := l.key()
+	keys := cdc.TLSKeys{Address: key, CA: "sslrootcert in " + key, Cert: "sslcert and sslkey in " + key, Use: "sslmode in " + key}
+	if way := cdc.TLSWayOut(err, keys); way != "" {
 		return cdc.Refused("%s", where).Because(attempts{err, at}).Fix("%s", way)
 	}
-	return cdc.Failed("%s", where).Of(cdc.ErrUnreachable).Because(attempts{err, at}).Fix("see that Postgres runs and %s is right", l.key())
+	return cdc.Failed("%s", where).Of(cdc.ErrUnreachable).Because(attempts{err, at}).Fix("see that Postgres runs and %s is right", key)
 }
 
 // serverProblem is what the server said to one who would log in.
 func (l Login) serverProblem(said *pgconn.PgError, where, user, database string) error {
 	refused := cdc.Refused("%s: %s", where, said.Message)
-	switch said.Code {
-	case "28000": // invalid_authorization_specification
-		if strings.HasSuffix(said.Message, "no encryption") {
-			return refused.Fix("sslmode=verify-full in %s, or see pg_hba.conf", l.key())
-		}
+	switch code := said.Code; {
+	case code == "28000" && strings.HasSuffix(said.Message, "no encryption"): // invalid_authorization_specification
+		return refused.Fix("sslmode=verify-full in %s, or see pg_hba.conf", l.key())
+	case code == "28000", code == "28P01": // invalid_password
 		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
-	case "28P01": // invalid_password
-		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
-	case "3D000": // invalid_catalog_name
+	case code == "3D000": // invalid_catalog_name
 		return refused.Fix("check the database in %s", l.key())
-	case codeNoRight:
+	case code == codeNoRight:
 		return refused.FixBy("a superuser", "%s", grant(said.Message, user, database))
 	}
 	return cdc.Failed("%s: %s", where, ServerError(said.Code, said.Message)).Of(cdc.ErrUnreachable).Fix("see that Postgres runs and %s is right", l.key())
 }
 
 func (l Login) key() string { return cmp.Or(l.Key, "source.url") }
-
-func (l Login) tls() cdc.TLSKeys {
-	key := l.key()
-	return cdc.TLSKeys{Address: key, CA: "sslrootcert in " + key, Cert: "sslcert and sslkey in " + key, Use: "sslmode in " + key}
-}
 
 // grant is the statement that lets the user connect, for a stream or at all.
 func grant(message, user, database string) string {

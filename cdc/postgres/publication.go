@@ -13,12 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Querier asks Postgres; *pgx.Conn and *pgxpool.Pool have it.
-type Querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
 // Publication is what the catalog says of a publication, and of the tables that were asked for.
 type Publication struct {
 	Name  string
@@ -101,22 +95,15 @@ func ReadPublication(ctx context.Context, q Querier, name string, oids []uint32)
 		return nil, fmt.Errorf("read pg_publication: %w", err)
 	}
 	p.Found = true
-	for _, s := range []struct {
-		is bool
-		setting
-	}{
-		{incomplete, setting{"leaves operations out", "publish = 'insert, update, delete, truncate'"}},
-		{viaRoot, setting{"has publish_via_partition_root, which hides TRUNCATE, ATTACH and DETACH of partitions", "publish_via_partition_root = false"}},
-		{generated, setting{"sends generated columns, which dirtbike withholds", "publish_generated_columns = none"}},
-	} {
-		if s.is {
-			p.settings = append(p.settings, s.setting)
+	must := func(wrong bool, why, value string) {
+		if wrong {
+			p.settings = append(p.settings, setting{why, value})
 		}
 	}
-	if err := p.readMembers(ctx, q, oids); err != nil {
-		return nil, fmt.Errorf("read pg_publication_rel: %w", err)
-	}
-	return p, nil
+	must(incomplete, "leaves operations out", "publish = 'insert, update, delete, truncate'")
+	must(viaRoot, "has publish_via_partition_root, which hides TRUNCATE, ATTACH and DETACH of partitions", "publish_via_partition_root = false")
+	must(generated, "sends generated columns, which dirtbike withholds", "publish_generated_columns = none")
+	return p, p.readMembers(ctx, q, oids)
 }
 
 // membersSQL names what publishes each table: its own row of pg_publication_rel, that of its schema (schemaSQL), or the
@@ -150,26 +137,19 @@ const schemaSQL = `
   WHERE c.oid = up.of`
 
 func (p *Publication) readMembers(ctx context.Context, q Querier, oids []uint32) error {
-	sql := membersSQL
-	schemas := false
+	sql, schemas := membersSQL, false
 	if err := q.QueryRow(ctx, "SELECT current_setting('server_version_num')::int >= 150000").Scan(&schemas); err != nil {
-		return err
+		return fmt.Errorf("ask Postgres for its version: %w", err)
 	}
 	if schemas {
 		sql += schemaSQL
 	}
-	rows, err := q.Query(ctx, sql+") m ORDER BY 1, 2", p.Name, oids)
-	if err != nil {
-		return err
-	}
 	var oid uint32
 	var member string
 	var sends bool
-	_, err = pgx.ForEachRow(rows, []any{&oid, &member, &sends}, func() error {
+	return Each(ctx, q, "pg_publication_rel", []any{&oid, &member, &sends}, func() {
 		p.tables[oid] = membership{append(p.tables[oid].by, member), sends}
-		return nil
-	})
-	return err
+	}, sql+") m ORDER BY 1, 2", p.Name, oids)
 }
 
 // Published implements cdc.Source.
@@ -181,7 +161,7 @@ func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	p, err := s.published(ctx, conn, tables)
 	if err != nil {
-		return p != nil, nil, err
+		return false, nil, err
 	}
 	members = map[uint32]cdc.PublishedBy{}
 	for _, t := range tables {
@@ -199,7 +179,7 @@ func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Ta
 		return nil, err
 	}
 	if problem := p.Problem(); problem != nil {
-		return p, problem
+		return nil, problem
 	}
 	return p, nil
 }

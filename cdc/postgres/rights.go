@@ -1,11 +1,6 @@
 package postgres
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/jackc/pgx/v5"
-)
+import "context"
 
 // Rights are what a role may do with one table, and who could give it what it lacks. Names are quoted as SQL takes
 // them. What the copy of a table needs: Uses, Selects, and not Hidden; Joins, too, unless the publication has the table
@@ -49,21 +44,13 @@ WHERE c.oid = ANY ($3)`
 // ReadRights reads the rights to tables, by OID, of the role that streams from the slot, or of the one that asks if
 // nobody does (or slot is empty). A table that is gone has no entry.
 func ReadRights(ctx context.Context, q Querier, publication, slot string, oids []uint32) (map[uint32]*Rights, error) {
-	rows, err := q.Query(ctx, rightsSQL, publication, slot, oids)
-	if err != nil {
-		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
-	}
 	out := map[uint32]*Rights{}
 	var oid uint32
 	var r Rights
-	_, err = pgx.ForEachRow(rows, []any{&oid, &r.Role, &r.Schema, &r.Table, &r.Owner, &r.Uses, &r.Selects, &r.Hidden, &r.Owns, &r.Joins,
-		&r.OwnerUses, &r.OwnerBuilds, &r.OwnerPublishes, &r.OwnerJoins, &r.OwnerOpens, &r.SchemaOwner, &r.Publisher}, func() error {
+	err := Each(ctx, q, "the rights to tables", []any{&oid, &r.Role, &r.Schema, &r.Table, &r.Owner, &r.Uses, &r.Selects, &r.Hidden, &r.Owns, &r.Joins,
+		&r.OwnerUses, &r.OwnerBuilds, &r.OwnerPublishes, &r.OwnerJoins, &r.OwnerOpens, &r.SchemaOwner, &r.Publisher}, func() {
 		one := r
 		out[oid] = &one
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ask Postgres for the rights to tables: %w", err)
-	}
-	return out, nil
+	}, rightsSQL, publication, slot, oids)
+	return out, err
 }

@@ -1,11 +1,6 @@
 package postgres
 
-import (
-	"errors"
-	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
-)
+import "strings"
 
 // The SQLSTATEs that are looked for in more than one place.
 const (
@@ -33,9 +28,3 @@ func ServerError(code, message string) string {
 // BadValue reports whether a SQLSTATE says that a value cannot be read or written: a data exception, or corrupt data.
 // Trying again is no help, and it concerns its table alone.
 func BadValue(code string) bool { return strings.HasPrefix(code, "22") || code == "XX001" }
-
-// hasCode reports whether a server answered with this SQLSTATE.
-func hasCode(err error, code string) bool {
-	var said *pgconn.PgError
-	return errors.As(err, &said) && said.Code == code
-}

@@ -69,7 +69,7 @@ func ReadSlot(ctx context.Context, q Querier, slot string) (out cdc.SlotStatus, 
 	return out, true, err
 }
 
-// DropSlot implements cdc.Source. One that somebody streams from is cdc.ErrRefused.
+// DropSlot implements cdc.Source. One from which a process streams is cdc.ErrRefused.
 func (s *Source) DropSlot(ctx context.Context) error {
 	conn, err := s.options.Login.Connect(ctx)
 	if err != nil {
@@ -77,17 +77,16 @@ func (s *Source) DropSlot(ctx context.Context) error {
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	_, err = conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", s.options.Slot)
-	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
+	var said *pgconn.PgError
+	switch {
+	case !errors.As(err, &said):
 		return err
-	}
-	switch pgErr.Code {
-	case codeUndefined: // somebody was faster
+	case said.Code == codeUndefined: // another was faster
 		return nil
-	case codeInUse:
-		return cdc.Refused("somebody streams from slot %s", s.options.Slot).Fix("stop capture, then again")
+	case said.Code == codeInUse:
+		return cdc.Refused("another process streams from slot %s", s.options.Slot).Fix("stop capture, then again")
 	}
-	return errors.New(ServerError(pgErr.Code, pgErr.Message))
+	return errors.New(ServerError(said.Code, said.Message))
 }
 
 // CreateSlot implements cdc.Source.
@@ -109,34 +108,34 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 	if err != nil {
 		return nil, err
 	}
-	created, err := pglogrepl.CreateReplicationSlot(ctx, conn, name, "pgoutput", pglogrepl.CreateReplicationSlotOptions{
-		Temporary: temporary, SnapshotAction: "EXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication,
-	})
+	options := pglogrepl.CreateReplicationSlotOptions{Temporary: temporary, SnapshotAction: "EXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication}
+	created, err := pglogrepl.CreateReplicationSlot(ctx, conn, name, "pgoutput", options)
+	var point cdc.LSN
+	if err != nil {
+		err = slotError(name, login.User(), err)
+	} else {
+		point, err = cdc.ParseLSN(created.ConsistentPoint)
+	}
 	if err != nil {
 		_ = conn.Close(ctx) // the error that matters is the other one
-		return nil, slotError(name, login.User(), err)
-	}
-	point, err := cdc.ParseLSN(created.ConsistentPoint)
-	if err != nil {
-		_ = conn.Close(ctx) // as above
 		return nil, err
 	}
 	return &snapshot{login: s.options.Login, name: created.SnapshotName, point: point, release: conn.Close}, nil
 }
 
 func slotError(name, user string, err error) error {
-	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
+	var said *pgconn.PgError
+	if !errors.As(err, &said) {
 		return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %w", name, err)
 	}
-	refused := cdc.Refused("%s", pgErr.Message)
-	switch pgErr.Code {
+	refused := cdc.Refused("%s", said.Message)
+	switch said.Code {
 	case "55000": // object_not_in_prerequisite_state
 		return refused.Fix("ALTER SYSTEM SET wal_level = logical, then restart Postgres")
 	case codeNoRight:
 		return refused.FixBy("a superuser", "%s", LetReplicate(user))
 	case "53400": // configuration_limit_exceeded
-		return refused.Fix("raise max_replication_slots, or drop a slot that nobody uses")
+		return refused.Fix("raise max_replication_slots, or drop a slot that is not used")
 	}
-	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s", name, ServerError(pgErr.Code, pgErr.Message))
+	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s", name, ServerError(said.Code, said.Message))
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -43,7 +44,7 @@ func (s *Source) Identify(ctx context.Context) (cdc.Identity, error) {
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
-		return cdc.Identity{}, cdc.Refused("the database's encoding is SQL_ASCII: nobody knows what its bytes mean, and text that is not UTF-8 would stop everything").
+		return cdc.Identity{}, cdc.Refused("the database's encoding is SQL_ASCII: what its bytes mean is unknown, and text that is not UTF-8 would stop everything").
 			Fix("a database with ENCODING 'UTF8'")
 	}
 	system, err := pglogrepl.IdentifySystem(ctx, conn)
@@ -78,11 +79,8 @@ func parseHistory(content string) ([]cdc.TimelineSwitch, error) {
 			return nil, fmt.Errorf("timeline history: line of %d fields", len(fields))
 		}
 		timeline, err := strconv.ParseUint(fields[0], 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("timeline history: %w", err)
-		}
-		at, err := cdc.ParseLSN(fields[1])
-		if err != nil {
+		at, err2 := cdc.ParseLSN(fields[1])
+		if err := cmp.Or(err, err2); err != nil {
 			return nil, fmt.Errorf("timeline history: %w", err)
 		}
 		out = append(out, cdc.TimelineSwitch{Timeline: uint32(timeline), At: at})

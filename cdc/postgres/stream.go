@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
 )
@@ -33,11 +35,12 @@ func (s *Source) Stream(ctx context.Context, from cdc.LSN, binaryForm bool) (cdc
 	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, time.Second
 	return backoff.Retry(ctx, func() (cdc.Stream, error) {
 		st, err := s.startStream(ctx, from, binaryForm)
-		if err != nil && !hasCode(err, codeInUse) {
-			return nil, backoff.Permanent(err)
-		}
-		if err != nil {
+		var said *pgconn.PgError
+		switch {
+		case errors.As(err, &said) && said.Code == codeInUse:
 			s.options.Log.Info("the slot is still held by another connection; waiting", zap.String("slot", s.options.Slot))
+		case err != nil:
+			return nil, backoff.Permanent(err)
 		}
 		return st, err
 	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(slotWait))
@@ -49,7 +52,8 @@ func (s *Source) startStream(ctx context.Context, from cdc.LSN, binaryForm bool)
 		return nil, err
 	}
 	// streaming stays off: a transaction arrives after its commit, whole, and its size is bounded by chunks on our side
-	arguments := []string{"proto_version '1'", "publication_names '" + quoteLiteralList(s.options.Publication) + "'", "messages 'true'"}
+	publication := strings.ReplaceAll(quote(s.options.Publication), "'", "''") // an identifier inside the option's literal
+	arguments := []string{"proto_version '1'", "publication_names '" + publication + "'", "messages 'true'"}
 	if binaryForm {
 		arguments = append(arguments, "binary 'true'")
 	}
@@ -66,23 +70,6 @@ func (s *Source) startStream(ctx context.Context, from cdc.LSN, binaryForm bool)
 	st.reported.Store(uint64(from))
 	go st.status()
 	return st, nil
-}
-
-// quoteLiteralList quotes a publication's name as an identifier inside the option's literal.
-func quoteLiteralList(name string) string {
-	var out []byte
-	out = append(out, '"')
-	for i := range len(name) {
-		switch name[i] {
-		case '"':
-			out = append(out, '"', '"')
-		case '\'':
-			out = append(out, '\'', '\'')
-		default:
-			out = append(out, name[i])
-		}
-	}
-	return string(append(out, '"'))
 }
 
 // stream implements cdc.Stream. One goroutine reads; standby status is written by Report's caller and by the status
@@ -223,7 +210,10 @@ func (s *stream) sendStatus(reply bool) error {
 		b = binary.BigEndian.AppendUint64(b, lsn)
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(time.Now().UnixMicro()-epoch2000)) //nolint:gosec // after 2000
-	b = append(b, boolByte(reply))
+	b = append(b, 0)
+	if reply {
+		b[len(b)-1] = 1
+	}
 	s.write.buf = b
 	err := s.conn.SetWriteDeadline(time.Now().Add(statusInterval * 2))
 	if err == nil {
@@ -241,13 +231,6 @@ func (s *stream) sendStatus(reply bool) error {
 
 // epoch2000 is Postgres' epoch in microseconds since 1970.
 const epoch2000 = 946_684_800_000_000
-
-func boolByte(b bool) byte {
-	if b {
-		return 1
-	}
-	return 0
-}
 
 // Close implements cdc.Stream. Postgres frees the slot when it sees the connection end.
 func (s *stream) Close(context.Context) error {

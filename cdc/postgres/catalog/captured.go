@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // TableError is what Selection.Check says of one table that is there; the others are not concerned.
@@ -37,13 +37,6 @@ type findings struct {
 	refused, blocked map[string]error // by "schema.table"
 }
 
-// sorted takes an error of several apart.
-func sorted(err error) findings {
-	f := findings{refused: map[string]error{}, blocked: map[string]error{}}
-	f.add(err)
-	return f
-}
-
 func (f *findings) add(err error) {
 	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand, so that nothing in it is passed over
 	case nil:
@@ -64,24 +57,20 @@ func (f *findings) add(err error) {
 
 func relations(entries []*entry) []*schemas.Relation {
 	out := make([]*schemas.Relation, len(entries))
-	for i := range entries {
-		out[i] = entries[i].rel
+	for i, e := range entries {
+		out[i] = e.rel
 	}
 	return out
 }
 
 // named reads the catalog and picks the tables that the config names; whether they can be captured is not asked yet.
-func (t *Tables) named(ctx context.Context, conn *pgx.Conn) ([]*entry, findings, error) {
-	var database string
-	if err := conn.QueryRow(ctx, "SELECT current_database()").Scan(&database); err != nil {
-		return nil, findings{}, fmt.Errorf("ask Postgres for the database's name: %w", err)
-	}
-	all, err := read(ctx, conn, database)
+func (t *Tables) named(ctx context.Context, conn *pgx.Conn) (captured []*entry, found findings, err error) {
+	all, _, err := readDatabase(ctx, conn)
 	if err != nil {
-		return nil, findings{}, err
+		return nil, found, err
 	}
-	found := sorted(t.options.Selection.Check(relations(all)))
-	var captured []*entry
+	found.refused, found.blocked = map[string]error{}, map[string]error{}
+	found.add(t.options.Selection.Check(relations(all)))
 	for _, e := range all {
 		if t.options.Selection.Match(e.rel.Schema, e.rel.Name) {
 			captured = append(captured, e)
@@ -95,12 +84,8 @@ func (t *Tables) named(ctx context.Context, conn *pgx.Conn) ([]*entry, findings,
 
 // concern takes what is said of tables that are not captured for misnamed: it can cost none of them.
 func (f *findings) concern(captured []*entry) {
-	names := map[string]bool{}
-	for _, e := range captured {
-		names[e.rel.FullName()] = true
-	}
 	for _, table := range slices.Sorted(maps.Keys(f.refused)) {
-		if !names[table] {
+		if !slices.ContainsFunc(captured, func(e *entry) bool { return e.rel.FullName() == table }) {
 			f.misnamed = append(f.misnamed, f.refused[table])
 		}
 	}
@@ -184,7 +169,7 @@ func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string
 	return nil, nil
 }
 
-// sqlNames are columns as they stand in SQL.
+// sqlNames are columns as SQL takes them.
 func sqlNames(columns []string) string {
 	out := make([]string, len(columns))
 	for i, name := range columns {

@@ -2,12 +2,11 @@ package catalog
 
 import (
 	"context"
-	"maps"
 	"slices"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cdc"
 )
 
 // Drift implements cdc.Tables.
@@ -24,7 +23,7 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	t.mu.Lock()
 	listed := t.known // List makes another map
 	t.mu.Unlock()
-	traces, err := readTraces(ctx, conn, slices.Collect(maps.Keys(listed)))
+	traces, err := readTraces(ctx, conn, listed)
 	if err != nil {
 		return nil, err
 	}
@@ -44,23 +43,20 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 			out[oid] = cdc.Failed("the table was dropped; its view stays as it was").Fix("restart capture, which then leaves it out")
 			continue
 		}
-		if why := t.drifted(k, byOID[oid], traces[oid]); why != nil {
-			out[oid] = t.wayBack(name, why, byOID[oid])
+		why := drifted(k, byOID[oid], traces[oid])
+		if why == nil {
+			continue
 		}
+		if still := t.unfit(name, byOID[oid]); still != nil && len(why.Remedies()) == 0 {
+			why = cdc.Failed("%s; as it is now it cannot be copied", why.What).Because(still)
+		}
+		out[oid] = why.Then("%s", cdc.ResnapshotCommand(name))
 	}
 	return out, nil
 }
 
-// wayBack adds to a reason how the table is captured again, after what must be fixed first. e is what the table is now,
-// nil if it is gone.
-func (t *Tables) wayBack(table string, why *cdc.Problem, e *entry) error {
-	if still := t.unfit(table, e); still != nil && len(why.Remedies()) == 0 {
-		why = cdc.Failed("%s; as it is now it cannot be copied", why.What).Because(still)
-	}
-	return why.Then("%s", cdc.ResnapshotCommand(table))
-}
-
-// unfit says why a table of that name, as it is now, would be refused when it is copied again; nil if it would not be.
+// unfit says why a table of that name, as it is now, would be refused when it is copied again; nil if it would not be,
+// or if it is gone.
 func (t *Tables) unfit(table string, e *entry) error {
 	if e == nil || e.rel.FullName() != table {
 		return nil
@@ -91,7 +87,7 @@ func (t *Tables) nameKeys(ctx context.Context, conn *pgx.Conn, listed map[uint32
 }
 
 // drifted says how a table differs from what the encoder was compiled from, nil if it does not.
-func (t *Tables) drifted(k *known, e *entry, now trace) *cdc.Problem {
+func drifted(k *known, e *entry, now trace) *cdc.Problem {
 	switch {
 	case e == nil:
 		return cdc.Failed("the table was dropped and made again")

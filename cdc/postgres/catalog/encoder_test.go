@@ -38,12 +38,12 @@ func TestEncoderRegistersItsSchemas(t *testing.T) {
 	require.NoError(t, err)
 	encoder, err := tables.Encoder(t.Context(), list[0])
 	require.NoError(t, err)
-	require.Equal(t, list[0].Topic, encoder.Topic())
 	require.Equal(t, []string{"clinic.public.t-key", "clinic.public.t-value", "clinic.public.t-control"}, registry.subjects)
-	require.True(t, encoder.Topic().Compacted, "no column can be left out")
+	require.True(t, list[0].Topic.Compacted, "no column can be left out")
 	c := &cdc.Chunk{}
-	require.NoError(t, encoder.Insert(c, &cdc.Meta{}, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("5")}}))
+	require.NoError(t, encoder.Append(t.Context(), c, &cdc.Meta{}, cdc.RowChange{Op: cdc.OpCreate, New: cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("5")}}}))
 	require.Len(t, c.Records, 1)
+	require.Equal(t, list[0].Topic, c.Records[0].Topic)
 	_, err = tables.Encoder(t.Context(), &cdc.Table{OID: 1})
 	require.Error(t, err)
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // ListCaptured reads the tables that the config names, for verbs that read while a capture runs (wait, verify): a table

@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Match implements cdc.Tables.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-
-	"dirtbike/cdc"
-	"dirtbike/schemas"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
+	"dirtbike/schemas"
 )
 
 // entry is a table of the catalog, captured or not.
@@ -16,6 +18,7 @@ type entry struct {
 	rel *schemas.Relation
 	// kind is pg_class.relkind, persistence relpersistence.
 	kind, persistence string
+	index             indexKey
 	// notKey says why the table has no usable key; nil if it has one.
 	notKey *cdc.Problem
 	rows   int64
@@ -64,7 +67,7 @@ ORDER BY a.attrelid, a.attnum`
 
 // read lists all tables of the database.
 func read(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, error) {
-	entries, keys, err := readTables(ctx, conn, database)
+	entries, err := readTables(ctx, conn, database)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +82,8 @@ func read(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, error
 	if err := readLabels(ctx, conn, oids, byOID); err != nil {
 		return nil, err
 	}
-	for i, e := range entries {
-		resolveKey(e, keys[i])
+	for _, e := range entries {
+		resolveKey(e)
 	}
 	return entries, nil
 }
@@ -93,54 +96,32 @@ type indexKey struct {
 	nondeterministic bool
 }
 
-func readTables(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, []indexKey, error) {
-	rows, err := conn.Query(ctx, tablesSQL)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read pg_class: %w", err)
-	}
-	defer rows.Close()
-	var entries []*entry
-	var keys []indexKey
-	for rows.Next() {
-		e := &entry{rel: &schemas.Relation{Database: database}}
-		var k indexKey
-		var identity string
-		if err := rows.Scan(&e.rel.OID, &e.rel.Schema, &e.rel.Name, &e.kind, &e.persistence, &identity, &e.rows,
-			&k.attnums, &k.columns, &k.immediate, &k.nondeterministic); err != nil {
-			return nil, nil, fmt.Errorf("read pg_class: %w", err)
-		}
-		e.rel.Identity = cdc.ReplicaIdentity(identity[0])
-		entries, keys = append(entries, e), append(keys, k)
-	}
-	return entries, keys, rows.Err()
+func readTables(ctx context.Context, conn *pgx.Conn, database string) (entries []*entry, err error) {
+	rel, e, identity := schemas.Relation{Database: database}, entry{}, ""
+	k := &e.index
+	err = postgres.Each(ctx, conn, "pg_class", []any{&rel.OID, &rel.Schema, &rel.Name, &e.kind, &e.persistence, &identity, &e.rows,
+		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic}, func() {
+		table, of := e, rel
+		of.Identity, table.rel = cdc.ReplicaIdentity(identity[0]), &of
+		entries = append(entries, &table)
+	}, tablesSQL)
+	return entries, err
 }
 
 func readColumns(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
-	rows, err := conn.Query(ctx, columnsSQL, oids)
-	if err != nil {
-		return fmt.Errorf("read pg_attribute: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var oid uint32
-		var c schemas.Column
-		var storage, declared string
-		var base, elem typeName
-		var declaredOID uint32
-		var mod int32
-		if err := rows.Scan(&oid, &c.Name, &c.Attnum, &c.NotNull, &storage, &declaredOID, &base.oid, &mod, &declared,
-			&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.declared, &elem.class, &elem.builtin); err != nil {
-			return fmt.Errorf("read pg_attribute: %w", err)
-		}
+	var oid, declaredOID uint32
+	var c schemas.Column
+	var storage, declared string
+	var base, elem typeName
+	var mod int32
+	return postgres.Each(ctx, conn, "pg_attribute", []any{&oid, &c.Name, &c.Attnum, &c.NotNull, &storage, &declaredOID, &base.oid, &mod, &declared,
+		&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.declared, &elem.class, &elem.builtin}, func() {
 		c.Toastable = storage != "p"
 		c.Type = resolveType(declaredOID, mod, declared, base, elem)
 		e := byOID[oid]
 		e.rel.Columns = append(e.rel.Columns, c)
-		if !decodesBinary(c.Type) {
-			e.textOnly = true
-		}
-	}
-	return rows.Err()
+		e.textOnly = e.textOnly || !decodesBinary(c.Type)
+	}, columnsSQL, oids)
 }
 
 // internalChar is "char", whose binary form is a raw byte that need not be UTF-8; its text form is.
@@ -158,18 +139,16 @@ func decodesBinary(t schemas.Type) bool {
 }
 
 // resolveKey finds the table key (rule 9), or why there is none.
-func resolveKey(e *entry, k indexKey) {
-	if e.notKey = unusableKey(e.rel, k); e.notKey != nil {
+func resolveKey(e *entry) {
+	if e.notKey = unusableKey(e.rel, e.index); e.notKey != nil {
 		return
 	}
-	for _, attnum := range k.attnums[:k.columns] {
-		for i := range e.rel.Columns {
-			if e.rel.Columns[i].Attnum == attnum {
-				e.rel.Key = append(e.rel.Key, i)
-			}
+	for _, attnum := range e.index.attnums[:e.index.columns] {
+		if at := slices.IndexFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Attnum == attnum }); at >= 0 {
+			e.rel.Key = append(e.rel.Key, at)
 		}
 	}
-	if len(e.rel.Key) != k.columns {
+	if len(e.rel.Key) != e.index.columns {
 		e.notKey = cdc.Failed("its key holds a generated column, which Postgres does not send").
 			Fix("REPLICA IDENTITY USING INDEX with another unique index")
 		e.rel.Key = nil
@@ -216,19 +195,10 @@ FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_attribute a ON a.attrelid 
 GROUP BY part.relation, t.typrelid`
 
 func readLabels(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
-	rows, err := conn.Query(ctx, labelsSQL, oids)
-	if err != nil {
-		return fmt.Errorf("read pg_enum: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var relation, label uint32
-		var text string
-		if err := rows.Scan(&relation, &label, &text); err != nil {
-			return fmt.Errorf("read pg_enum: %w", err)
-		}
+	var relation, label uint32
+	var text string
+	return postgres.Each(ctx, conn, "pg_enum", []any{&relation, &label, &text}, func() {
 		print := sha256.Sum256([]byte(text))
 		byOID[relation].labels = append(byOID[relation].labels, fmt.Sprintf("%d=%x", label, print[:4]))
-	}
-	return rows.Err()
+	}, labelsSQL, oids)
 }

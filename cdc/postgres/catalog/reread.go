@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/cdc/postgres"
-	"dirtbike/schemas"
-
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
+	"dirtbike/schemas"
 )
 
 // errNotVisible says that the transaction is still in progress for others.

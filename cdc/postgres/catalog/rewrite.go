@@ -2,11 +2,12 @@ package catalog
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cdc/postgres"
 )
 
 // ALTER TABLE … ALTER COLUMN … TYPE the_same USING … gives rows other values, sends no event, and leaves names and
@@ -14,9 +15,9 @@ import (
 // and the column another description. Each alone is harmless: VACUUM FULL, CLUSTER, TRUNCATE and SET LOGGED change the
 // file; SET DEFAULT, SET STATISTICS, SET NOT NULL and GRANT on columns change the description.
 //
-// Taken for a rewrite although it was none, which is the safe side: one of each kind between two looks (the first look
+// Taken for a rewrite although it was none, which is the safe side: one of each kind between two readings (the first
 // comes after the first copy); and VACUUM FULL of a table with a column that was added with a default, which since
-// then was dropped. Not seen: what happens while no capture runs, or between its last look and its end, for the trace
+// then was dropped. Not seen: what happens while no capture runs, or between its last reading and its end, for the trace
 // is kept in memory only.
 
 // trace is what a rewrite by ALTER TABLE changes both parts of.
@@ -25,9 +26,6 @@ type trace struct {
 	file    uint32
 	columns string
 }
-
-// rewritten reports whether a rewrite lies between the two looks.
-func (t trace) rewritten(now trace) bool { return t.file != now.file && t.columns != now.columns }
 
 // tracesSQL must be one statement: both parts of a trace are of one snapshot. A column with a default counts by that
 // default's OID, which ALTER COLUMN TYPE always replaces; the others by their row's xmin. (VACUUM FULL writes the row
@@ -42,47 +40,20 @@ WHERE c.oid = ANY($1)
 GROUP BY c.oid, c.relfilenode`
 
 // readTraces reads the traces of tables, by OID; one that is gone has none.
-func readTraces(ctx context.Context, conn *pgx.Conn, oids []uint32) (map[uint32]trace, error) {
-	rows, err := conn.Query(ctx, tracesSQL, oids)
-	if err != nil {
-		return nil, fmt.Errorf("read pg_attribute: %w", err)
-	}
-	out := make(map[uint32]trace, len(oids))
+func readTraces(ctx context.Context, conn *pgx.Conn, tables map[uint32]*known) (map[uint32]trace, error) {
+	out := make(map[uint32]trace, len(tables))
 	var oid uint32
 	var now trace
-	_, err = pgx.ForEachRow(rows, []any{&oid, &now.file, &now.columns}, func() error {
-		out[oid] = now
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read pg_attribute: %w", err)
-	}
-	return out, nil
+	return out, postgres.Each(ctx, conn, "pg_attribute", []any{&oid, &now.file, &now.columns}, func() { out[oid] = now },
+		tracesSQL, slices.Collect(maps.Keys(tables)))
 }
 
-// firstTraces gives each of the tables the trace of now.
-func firstTraces(ctx context.Context, conn *pgx.Conn, tables map[uint32]*known) error {
-	traces, err := readTraces(ctx, conn, slices.Collect(maps.Keys(tables)))
-	for oid, k := range tables {
-		k.trace = traces[oid]
-	}
-	return err
-}
-
-// follow moves the table's trace on, unless the table was rewritten: then it stays, and every later look says so again.
+// follow moves the table's trace on, unless the table was rewritten: then it stays, and every later reading says so
+// again.
 func (k *known) follow(now trace) (rewritten bool) {
-	if k.trace.rewritten(now) {
+	if k.trace.file != now.file && k.trace.columns != now.columns {
 		return true
 	}
 	k.trace = now
 	return false
-}
-
-// inherit keeps the traces of the former List, so that a rewrite while the session was interrupted is seen.
-func inherit(from, to map[uint32]*known) {
-	for oid, k := range to {
-		if was, ok := from[oid]; ok {
-			k.trace = was.trace
-		}
-	}
 }

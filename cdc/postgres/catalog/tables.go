@@ -10,12 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Selection decides which tables are captured, and checks names in the config against what there is.
@@ -59,7 +59,7 @@ type known struct {
 	rel   *schemas.Relation
 	table *schemas.Table
 	cdc   *cdc.Table
-	trace trace // as of the last look; the first is List's
+	trace trace // as last read; the first is List's
 }
 
 var (
@@ -95,13 +95,18 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 			now[e.rel.OID] = k
 		}
 	}
-	if err := firstTraces(ctx, conn, now); err != nil {
+	traces, err := readTraces(ctx, conn, now)
+	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	inherit(t.known, now)
+	for oid, k := range now { // the trace of the former List stays, so that a rewrite while the session was interrupted is seen
+		if k.trace = traces[oid]; t.known[oid] != nil {
+			k.trace = t.known[oid].trace
+		}
+	}
 	t.known, t.misnamed, t.unnamed = now, found.misnamed, found.unnamed
 	return out, nil
 }
@@ -137,26 +142,21 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 	if err != nil {
 		return nil, err
 	}
-	refused := []error{found.refused[e.rel.FullName()]}
+	refused := found.refused[e.rel.FullName()]
 	if why != nil {
-		refused = append(refused, why)
+		refused = cdc.OneLine(refused, why)
 	}
-	if err := cdc.OneLine(refused...); err != nil {
-		return refusedTable(e, err, why == nil), nil
+	var k *known
+	if refused == nil {
+		k, refused = t.compile(e)
 	}
-	k, err := t.compile(e)
-	if err != nil {
-		return refusedTable(e, err, true), nil //nolint:nilerr // it is the table's own
+	if refused != nil {
+		return &known{rel: e.rel, cdc: &cdc.Table{
+			OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: refused, RefusedByConfig: why == nil,
+		}}, nil
 	}
 	k.cdc.BlocksStart = found.blocked[e.rel.FullName()]
 	return k, nil
-}
-
-func refusedTable(e *entry, why error, byConfig bool) *known {
-	return &known{rel: e.rel, cdc: &cdc.Table{
-		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
-		Shape: shape(e), Columns: columns(e.rel), Refused: why, RefusedByConfig: byConfig,
-	}}
 }
 
 func (t *Tables) compile(e *entry) (*known, error) {
@@ -181,7 +181,10 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 	for i := range rel.Columns {
 		names[i], kinds[i] = pgx.Identifier{rel.Columns[i].Name}.Sanitize(), cdc.DatumBinary
 		if !decodesBinary(rel.Columns[i].Type) {
-			names[i], kinds[i], cast = outputText(names[i]), cdc.DatumText, true
+			// the text of the type's output function, as the stream has it. A cast to text would not give it: it writes inet
+			// 127.0.0.1 as 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
+			names[i] = fmt.Sprintf("CASE WHEN num_nulls(%[1]s) = 0 THEN format('%%s', %[1]s) END", names[i])
+			kinds[i], cast = cdc.DatumText, true
 		}
 	}
 	list, from := strings.Join(names, ", "), pgx.Identifier{rel.Schema, rel.Name}.Sanitize()
@@ -189,12 +192,6 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 		return "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)", kinds
 	}
 	return "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)", kinds
-}
-
-// outputText gives the text of a type's output function, as the stream does. A cast to text would not: it writes inet
-// 127.0.0.1 as 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
-func outputText(column string) string {
-	return "CASE WHEN num_nulls(" + column + ") = 0 THEN format('%s', " + column + ") END"
 }
 
 // Encoder implements cdc.Tables.
