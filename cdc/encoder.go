@@ -8,26 +8,18 @@ import "context"
 // When a value cannot be carried it returns an error that names table and column, never the value; the chunk then holds
 // exactly what it held before the call, and the caller quarantines the table.
 type TableEncoder interface {
-	// Topic is where the records go.
-	Topic() *Topic
-	// Insert appends a `c` record at m.Position.
-	Insert(c *Chunk, m *Meta, row Tuple) error
-	// Update appends `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed, `d` of the old key at
-	// m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of unchanged TOAST (rule 17).
-	Update(ctx context.Context, c *Chunk, m *Meta, kind OldKind, old, row Tuple) error
-	// Delete appends `d` at m.Position, and a tombstone after it if the topic is compacted.
-	Delete(c *Chunk, m *Meta, kind OldKind, old Tuple) error
-	// Read appends `r`: a snapshot row of generation m.Generation, at m.Position (ordinal 0).
-	Read(c *Chunk, m *Meta, row Tuple) error
+	// Append appends the records of a change, Seal of its Image. An INSERT is `c` at m.Position; a row of a snapshot is
+	// `r` of generation m.Generation at m.Position (ordinal 0); a DELETE is `d` at m.Position, and a tombstone after it
+	// if the topic is compacted; an UPDATE is `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed, `d`
+	// of the old key at m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of unchanged
+	// TOAST (rule 17).
+	Append(ctx context.Context, c *Chunk, m *Meta, ch RowChange) error
 	// Image appends to dst what the records of a change say of its rows, after the policies, in a form of the encoder's
 	// own: it can be kept until the transaction has committed, outside memory, too. On an error dst is returned as it
-	// was.
-	//
-	// A key change that left out values reads them again here (rule 17), which needs a transaction that is committed in
-	// the log.
+	// was. A key change that left out values reads them again here (rule 17), which needs a transaction that is
+	// committed in the log.
 	Image(ctx context.Context, dst []byte, ch RowChange) ([]byte, error)
-	// Seal appends the records of what Image gave, exactly as Insert, Update, Delete or Read would have with the same
-	// m. It must be the same table's encoder, compiled from the same schemas.
+	// Seal appends the records of what Image gave. It must be the same table's encoder, compiled from the same schemas.
 	Seal(c *Chunk, m *Meta, images []byte) error
 	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is
 	// 0 (rule 11).

@@ -306,8 +306,6 @@ type fakeEncoder struct {
 
 var errValue = errors.New("column v cannot be carried")
 
-func (e *fakeEncoder) Topic() *cdc.Topic { return e.t.Topic }
-
 func (e *fakeEncoder) append(c *cdc.Chunk, partition int32, op string, p cdc.Position, generation uint32, body string) {
 	r := cdc.Record{Topic: e.t.Topic, Partition: partition, Key: len(c.Bytes), Position: p}
 	c.Bytes = fmt.Appendf(c.Bytes, "%s %d", op, generation)
@@ -333,28 +331,21 @@ func (e *fakeEncoder) row(c *cdc.Chunk, m *cdc.Meta, op string, p cdc.Position, 
 	return nil
 }
 
-func (e *fakeEncoder) Insert(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
-	return e.row(c, m, "c", m.Position, row)
-}
-
-func (e *fakeEncoder) Update(_ context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) error {
+func (e *fakeEncoder) Append(_ context.Context, c *cdc.Chunk, m *cdc.Meta, ch cdc.RowChange) error {
 	second := m.Position
 	second.Ordinal++
-	if kind == cdc.OldNone {
-		return e.row(c, m, "u", second, row)
+	switch {
+	case ch.Op == cdc.OpDelete:
+		return e.row(c, m, "d", m.Position, ch.Old)
+	case ch.Op != cdc.OpUpdate:
+		return e.row(c, m, string(ch.Op), m.Position, ch.New)
+	case ch.OldKind == cdc.OldNone:
+		return e.row(c, m, "u", second, ch.New)
 	}
-	if err := e.row(c, m, "d", m.Position, old); err != nil {
+	if err := e.row(c, m, "d", m.Position, ch.Old); err != nil {
 		return err
 	}
-	return e.row(c, m, "c", second, row)
-}
-
-func (e *fakeEncoder) Delete(c *cdc.Chunk, m *cdc.Meta, _ cdc.OldKind, old cdc.Tuple) error {
-	return e.row(c, m, "d", m.Position, old)
-}
-
-func (e *fakeEncoder) Read(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
-	return e.row(c, m, "r", m.Position, row)
+	return e.row(c, m, "c", second, ch.New)
 }
 
 func (e *fakeEncoder) everywhere(c *cdc.Chunk, m *cdc.Meta, op string) error {

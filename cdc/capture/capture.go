@@ -31,11 +31,11 @@ type Options struct {
 	SnapshotWorkers int
 	// MaxTransaction is how many bytes one Kafka transaction may hold (rule 7). Default 64 MiB.
 	MaxTransaction int64
-	// ChunkBytes and Chunks bound memory: that many chunks of that size are on the way at most. Default 1 MiB (at most
-	// an eighth of MaxTransaction) and 16.
+	// ChunkBytes and Chunks bound memory: the chunks' size and number. Default 1 MiB (at most an eighth of
+	// MaxTransaction) and 16.
 	ChunkBytes, Chunks int
-	// MaxRecord is the largest record, key and value together in bytes, that the sink takes: the table of a larger one
-	// is quarantined. 0 means no limit.
+	// MaxRecord is the most bytes of key and value that the sink takes: the table of a larger record is quarantined. 0
+	// means no limit.
 	MaxRecord int
 	// CommitInterval is the shortest time between two commits of small transactions. Default 20 ms.
 	CommitInterval time.Duration
@@ -43,9 +43,9 @@ type Options struct {
 	IdleInterval time.Duration
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
-	// FirstContact is how long a process tries to reach a source and a sink that do not answer, before it has changed
-	// anything; then Run ends with ErrUnreachable, so that the person who started it learns of it. Later it tries for
-	// ever. Default 10 s.
+	// FirstContact is how long a process tries to reach a source and a sink that do not answer before Run ends with
+	// ErrUnreachable, so that the person who started it learns of it. Once it has started it tries for ever. Default
+	// 10 s.
 	FirstContact time.Duration
 	Log          *zap.Logger
 	Metrics      *Metrics
@@ -129,7 +129,10 @@ func (c *Capture) Run(ctx context.Context) error {
 		}
 		return none, err
 	}
-	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0), backoff.WithNotify(c.logRetry))
+	notify := func(err error, next time.Duration) {
+		c.o.Log.Warn("capture was interrupted; everything committed to Kafka is safe, it goes on from there", zap.Error(err), zap.Duration("retry_in", next))
+	}
+	_, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -142,19 +145,10 @@ func (c *Capture) permanent(err error, trying time.Duration) error {
 	case errors.Is(err, cdc.ErrFenced), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrRefused):
 		return err
 	case c.stage < checked && trying >= c.o.FirstContact:
-		return noContact(err)
+		return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed; what is in Kafka is safe").
+			OrFix("see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again")
 	}
 	return nil
-}
-
-func (c *Capture) logRetry(err error, next time.Duration) {
-	c.o.Log.Warn("capture was interrupted; everything committed to Kafka is safe, it goes on from there", zap.Error(err), zap.Duration("retry_in", next))
-}
-
-// noContact says that a start has asked in vain.
-func noContact(err error) error {
-	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed; what is in Kafka is safe").
-		OrFix("see that Postgres and Kafka run and that source.url and kafka.brokers are right, then start again")
 }
 
 // closeSink ends what the last session left open; until then only Recover is the way on after an error.
@@ -179,14 +173,25 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 	if err != nil {
 		return fmt.Errorf("recover the state from Kafka: %w", err)
 	}
-	r.mergeHighWater(state)
+	if r != nil {
+		state.HighWater.Add(r.highWater)
+	}
 	clocks := clocks{maxTransaction: c.o.MaxTransaction, commitInterval: c.o.CommitInterval}
 	committer := newCommitter(c.o.Sink, newChunkPool(c.o.Chunks, c.o.ChunkBytes), clocks, c.o.Metrics, state.Point)
 	committer.listen(c.report.status.durable, func() {})
 	s := &session{o: &c.o, request: r, report: c.report, committer: committer, state: state, relations: relations{}}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return committer.run(ctx) })
-	group.Go(func() error { return s.run(ctx, c.planner(r), func() { c.stage = started }) })
+	group.Go(func() error {
+		if err := s.start(ctx, c.planner(r)); err != nil {
+			return err
+		}
+		if r != nil {
+			return errDone
+		}
+		c.stage = started
+		return s.follow(ctx)
+	})
 	return group.Wait()
 }
 
@@ -194,19 +199,19 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 // ErrGap), or could not find out. Once passed it does nothing. It must not be called while Run runs.
 func (c *Capture) WouldStart(ctx context.Context) error { return c.tryStart(ctx, nil) }
 
-// tryStart refuses, before another capture is fenced, what the start would refuse. Recover takes a pipeline over from
-// the capture that runs it, and a start that is refused right after it would leave no capture; so the first one of a
-// process is planned before, on the state as it can be read without fencing. What passes here may still be refused
-// after Recover, by the same checks: the state may have moved in between. Once passed it does nothing.
+// tryStart refuses, before another capture is fenced, what the start would refuse: Recover takes a pipeline over from
+// the capture that runs it, and a start that is refused right after it would leave no capture. So the first start of a
+// process is planned on the state as it can be read without fencing, and again after Recover, since the state may have
+// moved in between. Once passed it does nothing.
 func (c *Capture) tryStart(ctx context.Context, r *resnapshotRequest) error {
 	if c.stage >= checked {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.o.FirstContact)
 	defer cancel()
-	err := c.tryPlan(ctx, r)
+	_, err := c.planner(r).plan(ctx, c.peek)
 	if errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) {
-		err = c.tryPlan(ctx, r) // a running capture moves slot and state while both are read; it does not do so twice
+		_, err = c.planner(r).plan(ctx, c.peek) // a running capture moves slot and state while both are read; it does not do so twice
 	}
 	if err == nil {
 		c.stage = checked
@@ -214,20 +219,11 @@ func (c *Capture) tryStart(ctx context.Context, r *resnapshotRequest) error {
 	return err
 }
 
-// tryPlan makes the plan of a start from the state as last committed.
-func (c *Capture) tryPlan(ctx context.Context, r *resnapshotRequest) error {
-	planner := c.planner(r)
-	slot, found, err := planner.slot(ctx)
-	if err != nil {
-		return err
-	}
+// peek gives the state as last committed, an empty one if there is none.
+func (c *Capture) peek(ctx context.Context) (*cdc.State, error) {
 	state, err := c.o.Sink.Peek(ctx)
 	if err != nil {
-		return fmt.Errorf("read the state in Kafka: %w", err)
+		return nil, fmt.Errorf("read the state in Kafka: %w", err)
 	}
-	if state == nil {
-		state = &cdc.State{}
-	}
-	_, err = planner.plan(ctx, state, slot, found)
-	return err
+	return cmp.Or(state, &cdc.State{}), nil
 }

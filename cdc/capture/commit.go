@@ -150,7 +150,8 @@ func (c *committer) write(ctx context.Context, p part) error {
 		if err != nil {
 			return fmt.Errorf("write to Kafka: %w", err)
 		}
-		c.metrics.accepted(accepted)
+		c.metrics.records.Add(float64(accepted.Records()))
+		c.metrics.bytes.Add(float64(accepted.Bytes()))
 		c.batch.bytes += accepted.Bytes()
 	}
 	c.batch.open = c.batch.open || p.chunk != nil || len(p.changed) > 0
@@ -179,9 +180,13 @@ func (c *committer) decide(ctx context.Context, timer *time.Timer) error {
 		}
 		d = c.clocks.decide(c.situation())
 	}
-	if !c.startedAt.IsZero() {
-		c.ask(d.ask)
-		timer.Reset(d.wait)
+	if c.startedAt.IsZero() {
+		return nil
+	}
+	timer.Reset(d.wait)
+	// what the follower is asked for already, or has answered, stays
+	if now := c.demanded.Load(); demand(now) < d.ask && c.demanded.CompareAndSwap(now, int32(d.ask)) {
+		c.listener.Load().wake()
 	}
 	return nil
 }
@@ -205,7 +210,8 @@ func (c *committer) commit(ctx context.Context) error {
 		return fmt.Errorf("commit to Kafka up to %s: %w", c.reached.Position, err)
 	}
 	c.durableAt = time.Now()
-	c.metrics.durable(durable)
+	c.metrics.commits.Inc()
+	c.metrics.reported.Set(float64(durable.Point().Reported))
 	c.listener.Load().committed(durable)
 	for _, done := range c.batch.waiting {
 		close(done)
@@ -215,11 +221,4 @@ func (c *committer) commit(ctx context.Context) error {
 		c.demanded.CompareAndSwap(now, int32(askNothing))
 	}
 	return nil
-}
-
-// ask raises what the follower is asked for, and wakes it; what it is asked for already, or has answered, stays.
-func (c *committer) ask(d demand) {
-	if now := c.demanded.Load(); demand(now) < d && c.demanded.CompareAndSwap(now, int32(d)) {
-		c.listener.Load().wake()
-	}
 }

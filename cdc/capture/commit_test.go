@@ -298,8 +298,10 @@ func TestACopyBesideARunningFollower(t *testing.T) {
 			r.server.copying = func(*cdc.Table) error { time.Sleep(300 * time.Millisecond); return nil } // the bubble's clock
 			snapshot, err := r.server.TemporarySnapshot(ctx)
 			require.NoError(t, err)
-			c := &copier{committer: w.committer, report: report, snapshot: snapshot, chunkBytes: 100, cut: cdc.Position{Epoch: 1, CommitLSN: snapshot.Point()}}
-			require.NoError(t, c.copy(ctx, b))
+			s := &session{
+				o: &Options{ChunkBytes: 100}, committer: w.committer, report: report, plan: &plan{}, state: &cdc.State{Source: cdc.SourceState{Epoch: 1}},
+			}
+			require.NoError(t, s.copy(ctx, snapshot, b))
 			w.broker.until(t, func(s cdc.State, _ []record) bool {
 				return s.Point.Position.CommitLSN == 1000+50*20-10 && !s.Point.Partial
 			})
@@ -326,9 +328,9 @@ type quietEncoder struct {
 	topic *cdc.Topic
 }
 
-func (e quietEncoder) Insert(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
+func (e quietEncoder) Append(_ context.Context, c *cdc.Chunk, m *cdc.Meta, ch cdc.RowChange) error {
 	at := len(c.Bytes)
-	c.Bytes = append(c.Bytes, row[0].Data...)
+	c.Bytes = append(c.Bytes, ch.New[0].Data...)
 	c.Records = append(c.Records, cdc.Record{Topic: e.topic, Key: at, Value: at, End: len(c.Bytes), Position: m.Position})
 	return nil
 }

@@ -16,22 +16,15 @@ import (
 func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*table) error {
 	s.report.log.Info("first copy", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
 	s.report.status.phase(cdc.PhaseCopying)
-	c := &copier{
-		committer: s.committer, report: s.report, snapshot: snapshot, fault: s.o.Fault, chunkBytes: s.o.ChunkBytes, maxRecord: s.o.MaxRecord,
-		cut: cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: snapshot.Point()}, refusalStops: s.plan.makesSlot(),
-	}
-	queue := make(chan *table, len(tables))
+	group, copying := errgroup.WithContext(ctx)
+	group.SetLimit(s.o.SnapshotWorkers)
 	for _, t := range tables {
-		queue <- t
-	}
-	close(queue)
-	group, ctx2 := errgroup.WithContext(ctx)
-	for range min(s.o.SnapshotWorkers, len(tables)) {
 		group.Go(func() error {
-			for t := range queue {
-				if err := c.copy(ctx2, t); err != nil {
-					return fmt.Errorf("copy table %s: %w", t.name(), err)
-				}
+			if err := context.Cause(copying); err != nil {
+				return err
+			}
+			if err := s.copy(copying, snapshot, t); err != nil {
+				return fmt.Errorf("copy table %s: %w", t.name(), err)
 			}
 			return nil
 		})
@@ -47,29 +40,19 @@ func (s *session) endCopying(ctx context.Context) error {
 	return s.commitNow(ctx, s.state.Source)
 }
 
-// copier copies tables from one snapshot; its method copy may run for several of them at once. It sends chunks without
-// a point, so that its rows are committed with the point that the follower has reached.
-type copier struct {
-	committer             *committer
-	report                *reporter
-	snapshot              cdc.Snapshot
-	cut                   cdc.Position // the snapshot's version
-	fault                 cdc.Fault
-	chunkBytes, maxRecord int
-	refusalStops          bool // a table that may not be read stops the copy: it is a first start
-}
-
-// copy writes all rows of one table, then its end markers together with "ended" in the state.
-func (c *copier) copy(ctx context.Context, t *table) (err error) {
-	w := &copyWriter{copier: c, ctx: ctx, table: t}
-	w.meta = cdc.Meta{
-		Position: c.cut, LSN: c.cut.CommitLSN, CommitTime: nowMicros(), Generation: t.state.Generation, Leaf: t.relation.leaf, Now: nowMicros(),
-	}
-	if w.chunk, err = c.committer.pool.get(ctx); err != nil {
+// copy writes all rows of one table, then its end markers together with "ended" in the state. It may run for several
+// tables at once. It sends chunks without a point, so that its rows are committed with the point that the follower has
+// reached.
+func (s *session) copy(ctx context.Context, snapshot cdc.Snapshot, t *table) (err error) {
+	cut := cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: snapshot.Point()}
+	w := &copyWriter{session: s, ctx: ctx, table: t, meta: cdc.Meta{
+		Position: cut, LSN: cut.CommitLSN, CommitTime: nowMicros(), Generation: t.state.Generation, Leaf: t.relation.leaf, Now: nowMicros(),
+	}}
+	if w.chunk, err = s.committer.pool.get(ctx); err != nil {
 		return err
 	}
-	err = c.snapshot.Copy(ctx, t.listed, w.row)
-	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !c.refusalStops { // we have no right to read a new table
+	err = snapshot.Copy(ctx, t.listed, w.row)
+	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !s.plan.mode.makesSlot() { // we have no right to read a new table
 		w.refused = cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name()))
 	}
 	switch {
@@ -83,40 +66,40 @@ func (c *copier) copy(ctx context.Context, t *table) (err error) {
 
 // copyWriter fills chunks with one table's rows.
 type copyWriter struct {
-	copier  *copier
+	session *session
 	ctx     context.Context //nolint:containedctx // the row callback has no other way to it
 	table   *table
 	chunk   *cdc.Chunk
-	meta    cdc.Meta
+	meta    cdc.Meta // its position is the cut, the snapshot's version
 	rows    int64
 	refused error // the row that could not be carried
 }
 
 func (w *copyWriter) row(row cdc.Tuple) error {
 	m := markOf(w.chunk)
-	err := w.table.relation.encoder.Read(w.chunk, &w.meta, row)
+	err := w.table.relation.encoder.Append(w.ctx, w.chunk, &w.meta, cdc.RowChange{Op: cdc.OpRead, New: row})
 	if err == nil {
-		err = m.checkSize(w.chunk, w.copier.maxRecord)
+		err = m.checkSize(w.chunk, w.session.o.MaxRecord)
 	}
 	if err != nil {
 		w.refused = err
 		return err
 	}
 	w.rows++
-	if len(w.chunk.Bytes) < w.copier.chunkBytes {
+	if len(w.chunk.Bytes) < w.session.o.ChunkBytes {
 		return nil
 	}
-	w.copier.fault.At(cdc.FaultInCopy)
+	w.session.o.Fault.At(cdc.FaultInCopy)
 	return w.flush()
 }
 
 // flush sends the full chunk.
 func (w *copyWriter) flush() error {
-	committer := w.copier.committer
+	committer := w.session.committer
 	if err := committer.send(w.ctx, part{chunk: w.chunk}); err != nil {
 		return err
 	}
-	w.copier.report.status.table(w.table, w.rows)
+	w.session.report.status.table(w.table, w.rows)
 	var err error
 	w.chunk, err = committer.pool.get(w.ctx)
 	w.meta.Now = nowMicros()
@@ -124,33 +107,32 @@ func (w *copyWriter) flush() error {
 }
 
 func (w *copyWriter) end() error {
-	t := w.table
+	t, report := w.table, w.session.report
 	if err := t.relation.encoder.EndGeneration(w.chunk, &w.meta); err != nil {
 		return fmt.Errorf("end generation %d: %w", t.state.Generation, err)
 	}
-	if err := t.ended(w.rows, w.copier.cut); err != nil {
+	if err := t.ended(w.rows, w.meta.Position); err != nil {
 		return err
 	}
 	if err := w.commit(); err != nil {
 		return err
 	}
-	w.copier.report.status.table(t, w.rows)
-	w.copier.report.log.Info("table copied", zap.String("table", t.name()), zap.Int64("rows", w.rows), zap.Uint32("generation", t.state.Generation))
+	report.status.table(t, w.rows)
+	report.log.Info("table copied", zap.String("table", t.name()), zap.Int64("rows", w.rows), zap.Uint32("generation", t.state.Generation))
 	return nil
 }
 
 func (w *copyWriter) quarantine() error {
 	w.table.state.Rows = w.rows
-	if err := w.table.quarantine(w.refused); err != nil {
+	if err := w.session.quarantine(w.table, w.refused); err != nil {
 		return err
 	}
-	w.copier.report.quarantined(w.table)
 	return w.commit()
 }
 
 // commit commits the last chunk together with the table's state.
 func (w *copyWriter) commit() error {
-	return w.copier.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{w.table.state}})
+	return w.session.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{w.table.state}})
 }
 
 // mark is a place in a chunk to which it can be taken back.
@@ -164,8 +146,8 @@ func (m mark) checkSize(c *cdc.Chunk, most int) error {
 	if most == 0 || len(c.Bytes)-m.bytes <= most {
 		return nil
 	}
-	for i := m.records; i < len(c.Records); i++ {
-		if size := c.Records[i].End - c.Records[i].Key; size > most {
+	for _, r := range c.Records[m.records:] {
+		if size := r.End - r.Key; size > most {
 			c.Records, c.Bytes = c.Records[:m.records], c.Bytes[:m.bytes]
 			return cdc.Failed("a row makes a record of %d bytes, at most %d fit", size, most).
 				Fix("raise kafka.max_message_bytes").Fix("withhold the column")

@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,80 +16,51 @@ import (
 // read now and then; a table that drifted is quarantined instead of being called exact. When the change happened in the
 // log's order is not known, which does not matter: everything after it is unknown.
 type driftWatch struct {
-	source   cdc.Source
-	catalog  cdc.Tables
-	interval time.Duration
-	report   *reporter
+	o      *Options
+	report *reporter
 	// tables can still be followed; publishedBy says, by OID, what published each of them at the start.
 	tables      []*cdc.Table
 	publishedBy map[uint32]cdc.PublishedBy
-	failed      failedReads
+	failed      int                   // readings in a row
 	found       atomic.Pointer[drift] // the newest finding, until the follower takes it
 }
 
 // drift is what one reading of the catalog found.
 type drift struct {
-	// tables that can no longer be followed, with the reason, by OID.
-	tables map[uint32]error
-	// refused stops the pipeline: the publication itself leaves changes out.
-	refused error
+	tables  map[uint32]error // that can no longer be followed, with the reason, by OID
+	refused error            // stops the pipeline: the publication itself leaves changes out
 }
 
 func (s *session) newDriftWatch() *driftWatch {
-	w := &driftWatch{
-		source: s.o.Source, catalog: s.o.Tables, interval: s.o.DriftInterval, report: s.report,
-		publishedBy: map[uint32]cdc.PublishedBy{}, failed: failedReads{report: s.report},
-	}
+	w := &driftWatch{o: s.o, report: s.report, tables: capturable(s.tables), publishedBy: map[uint32]cdc.PublishedBy{}}
 	for _, t := range s.tables {
-		if !t.quarantined() {
-			w.tables = append(w.tables, t.listed)
-			w.publishedBy[t.listed.OID] = t.state.PublishedBy
-		}
+		w.publishedBy[t.listed.OID] = t.state.PublishedBy
 	}
 	return w
 }
 
 // start reads the catalog every interval, until done is called; found is called when there is something to take.
 func (w *driftWatch) start(ctx context.Context, found func()) (done func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		tick := time.NewTicker(w.interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				w.check(ctx, found)
-			}
+	return every(ctx, w.o.DriftInterval, func(ctx context.Context, _ time.Time) {
+		reading, cancel := context.WithTimeout(ctx, w.o.DriftInterval) // a lock may be in its way
+		defer cancel()
+		drift, err := w.read(reading)
+		if ctx.Err() != nil {
+			return
+		}
+		if w.count(err); err == nil && (drift.refused != nil || len(drift.tables) > 0) {
+			w.found.Store(drift)
+			found()
 		}
 	})
-	return func() { cancel(); wait.Wait() }
-}
-
-func (w *driftWatch) check(ctx context.Context, found func()) {
-	reading, cancel := context.WithTimeout(ctx, w.interval) // a lock may be in its way
-	defer cancel()
-	drift, err := w.read(reading)
-	if ctx.Err() != nil {
-		return
-	}
-	if w.failed.count(err); err != nil {
-		return
-	}
-	if drift.refused != nil || len(drift.tables) > 0 {
-		w.found.Store(drift)
-		found()
-	}
 }
 
 func (w *driftWatch) read(ctx context.Context) (*drift, error) {
-	changed, err := w.catalog.Drift(ctx)
+	changed, err := w.o.Tables.Drift(ctx)
 	if err != nil {
 		return nil, err
 	}
-	_, published, err := w.source.Published(ctx, w.tables)
+	_, published, err := w.o.Source.Published(ctx, w.tables)
 	switch {
 	case errors.Is(err, cdc.ErrRefused):
 		return &drift{tables: changed, refused: err}, nil
@@ -120,30 +90,24 @@ func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	return nil
 }
 
-// failedReads says when the catalog could not be read several times in a row: tables may have changed meanwhile without
-// being seen.
-type failedReads struct {
-	report *reporter
-	inARow int
-}
-
-// mostFailedReads is how many readings may fail before capture is unhealthy.
+// mostFailedReads is how many readings in a row may fail before capture is unhealthy: tables may have changed meanwhile
+// without being seen.
 const mostFailedReads = 3
 
-func (f *failedReads) count(err error) {
+func (w *driftWatch) count(err error) {
 	if err == nil {
-		if f.inARow >= mostFailedReads {
-			f.report.status.healthyAgain()
+		if w.failed >= mostFailedReads {
+			w.report.status.phase(cdc.PhaseStreaming) // healthy again
 		}
-		f.inARow = 0
+		w.failed = 0
 		return
 	}
-	if f.inARow++; f.inARow < mostFailedReads {
-		f.report.log.Debug("cannot read the catalog; it is tried again", zap.Error(err))
+	if w.failed++; w.failed < mostFailedReads {
+		w.report.log.Debug("cannot read the catalog; it is tried again", zap.Error(err))
 		return
 	}
-	why := cdc.Failed("the catalog could not be read %d times, so that tables which changed without an event are not noticed", f.inARow).
+	why := cdc.Failed("the catalog could not be read %d times, so that tables which changed without an event are not noticed", w.failed).
 		Because(err).Fix("see in pg_stat_activity what dirtbike waits for")
-	f.report.log.Warn("cannot read the catalog: schema changes without events are not detected", zap.Error(why))
-	f.report.status.failed(why)
+	w.report.log.Warn("cannot read the catalog: schema changes without events are not detected", zap.Error(why))
+	w.report.status.failed(why)
 }

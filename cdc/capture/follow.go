@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,7 +37,8 @@ func (s *session) follow(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
-	defer nudgeEvery(ctx, s.o.IdleInterval, stream)()
+	// an idle stream is kept moving: the server answers a nudge with how far its log reaches
+	defer every(ctx, s.o.IdleInterval, func(context.Context, time.Time) { _ = stream.Nudge() })() // Next reports why the connection is gone
 	defer drift.start(ctx, stream.Wake)()
 	return f.run(ctx)
 }
@@ -62,32 +63,7 @@ func (s *session) readCuts() error {
 // binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is
 // decoded.
 func (s *session) binary() bool {
-	for _, t := range s.tables {
-		if !t.listed.Binary && !t.quarantined() {
-			return false
-		}
-	}
-	return true
-}
-
-// nudgeEvery keeps an idle stream moving: the server answers with how far its log reaches. The caller ends it with
-// done, which waits for it.
-func nudgeEvery(ctx context.Context, interval time.Duration, stream cdc.Stream) (done func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		idle := time.NewTicker(interval)
-		defer idle.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-idle.C:
-				_ = stream.Nudge() // Next reports why the connection is gone
-			}
-		}
-	})
-	return func() { cancel(); wait.Wait() }
+	return !slices.ContainsFunc(s.tables, func(t *table) bool { return !t.listed.Binary && !t.quarantined() })
 }
 
 // follower turns the stream's events into parts for the committer.
@@ -232,15 +208,17 @@ func (f *follower) row(ctx context.Context, e *cdc.Event) error {
 	return f.full(ctx)
 }
 
+// rowOps are the operations of the events that carry a row.
+var rowOps = [...]cdc.Op{cdc.EventInsert: cdc.OpCreate, cdc.EventUpdate: cdc.OpUpdate, cdc.EventDelete: cdc.OpDelete}
+
 // write encodes a row into the chunk. One that cannot be carried is its table's trouble, unless a server did not
 // answer.
 func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
-	if err := f.room(ctx); err != nil {
+	if err := f.room(ctx, r); err != nil {
 		return err
 	}
-	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
 	m := markOf(f.chunk)
-	err := f.encode(ctx, r.encoder, e)
+	err := r.encoder.Append(ctx, f.chunk, &f.meta, cdc.RowChange{Op: rowOps[e.Kind], OldKind: e.OldKind, XID: f.meta.XID, Old: e.Old, New: e.New})
 	if err == nil {
 		err = m.checkSize(f.chunk, f.maxRecord)
 	}
@@ -255,23 +233,12 @@ func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
 	return f.unfit(r.table, fmt.Errorf("at %s: %w", f.meta.Position, err))
 }
 
-func (f *follower) encode(ctx context.Context, encoder cdc.TableEncoder, e *cdc.Event) error {
-	switch e.Kind { //nolint:exhaustive // row is called for these three only
-	case cdc.EventInsert:
-		return encoder.Insert(f.chunk, &f.meta, e.New)
-	case cdc.EventUpdate:
-		return encoder.Update(ctx, f.chunk, &f.meta, e.OldKind, e.Old, e.New)
-	default:
-		return encoder.Delete(f.chunk, &f.meta, e.OldKind, e.Old)
-	}
-}
-
 func (f *follower) truncate(ctx context.Context, e *cdc.Event) error {
 	f.meta.LSN = e.LSN
 	for _, oid := range e.Relations {
 		f.meta.Position.Ordinal++
 		r, err := f.wanted(oid)
-		if err == nil && r != nil {
+		if r != nil {
 			err = f.writeTruncate(ctx, r)
 		}
 		if err != nil {
@@ -282,10 +249,9 @@ func (f *follower) truncate(ctx context.Context, e *cdc.Event) error {
 }
 
 func (f *follower) writeTruncate(ctx context.Context, r *relation) error {
-	if err := f.room(ctx); err != nil {
+	if err := f.room(ctx, r); err != nil {
 		return err
 	}
-	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
 	if err := r.encoder.Truncate(f.chunk, &f.meta); err != nil {
 		return f.unfit(r.table, fmt.Errorf("TRUNCATE at %s: %w", f.meta.Position, err))
 	}
@@ -302,10 +268,11 @@ func (f *follower) relation(w *cdc.WireRelation) error {
 	if r.table.quarantined() {
 		return nil
 	}
-	r = r.describedAgain(f.catalog.Match(r.table.listed, w))
-	f.relations[w.OID], f.last = r, nil
-	if r.mismatch != nil && !f.copied(r.table) {
-		return f.quarantine(r.table, r.mismatch)
+	again := *r
+	again.mismatch = f.catalog.Match(r.table.listed, w)
+	f.relations[w.OID], f.last = &again, nil
+	if again.mismatch != nil && !f.copied(r.table) {
+		return f.quarantine(r.table, again.mismatch)
 	}
 	return nil
 }
@@ -316,8 +283,7 @@ func (f *follower) copied(t *table) bool {
 }
 
 // unfit is a change that cannot be carried. Before the table's cut it is skipped, since the copy includes its effect
-// and load would ignore it: the table was copied again for its sake, or for a later one's. Otherwise it quarantines the
-// table.
+// and load would ignore it. Otherwise it quarantines the table.
 func (f *follower) unfit(t *table, reason error) error {
 	if !f.copied(t) {
 		return f.quarantine(t, reason)
@@ -374,8 +340,10 @@ func (f *follower) part(point cdc.Point) part {
 	return p
 }
 
-// room takes a chunk to write to. None is held without a row in it: other writers may wait for it.
-func (f *follower) room(ctx context.Context) (err error) {
+// room takes a chunk to write a record of the relation to. None is held without a row in it: other writers may wait for
+// it.
+func (f *follower) room(ctx context.Context, r *relation) (err error) {
+	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
 	if f.chunk == nil {
 		f.chunk, err = f.committer.pool.get(ctx)
 	}
@@ -449,27 +417,20 @@ func (f *follower) answer(ctx context.Context) error {
 	return f.committer.answer(ctx, f.part(f.point))
 }
 
-// between is what the loop does between transactions.
+// between is what the loop does between transactions: it quarantines what has drifted (the order of the log does not
+// say when), and answers.
 func (f *follower) between(ctx context.Context) error {
-	if err := f.takeDrift(); err != nil {
-		return err
-	}
-	return f.answer(ctx)
-}
-
-// takeDrift quarantines what has drifted. The order of the log does not say when it did, so that it is done between
-// transactions.
-func (f *follower) takeDrift() error {
-	found := f.drift.found.Swap(nil)
-	if found == nil {
-		return nil
-	}
-	for oid, reason := range found.tables {
-		if r := f.relations[oid]; r != nil && !r.table.quarantined() {
-			if err := f.quarantine(r.table, reason); err != nil {
-				return err
+	if found := f.drift.found.Swap(nil); found != nil {
+		for oid, reason := range found.tables {
+			if r := f.relations[oid]; r != nil && !r.table.quarantined() {
+				if err := f.quarantine(r.table, reason); err != nil {
+					return err
+				}
 			}
 		}
+		if found.refused != nil {
+			return found.refused
+		}
 	}
-	return found.refused
+	return f.answer(ctx)
 }

@@ -2,12 +2,6 @@ package capture
 
 import "dirtbike/cdc"
 
-// history is what the state says of the log that its point belongs to.
-type history struct {
-	source cdc.SourceState
-	point  cdc.Point
-}
-
 // CheckHistory refuses, with ErrGap, a source whose log is not the one that the state was written from, as a start of
 // capture would. The state must have been read before the source was asked.
 func CheckHistory(state *cdc.State, identity cdc.Identity) error {
@@ -16,36 +10,31 @@ func CheckHistory(state *cdc.State, identity cdc.Identity) error {
 		return nil // no position of it is believed
 	case cdc.PhaseCopying, cdc.PhaseStreaming:
 	}
-	h := history{state.Source, state.Point}
-	if err := h.sameSource(identity); err != nil {
+	if err := sameSource(state, identity); err != nil {
 		return err
 	}
-	return h.contained(identity)
+	return contained(state, identity)
 }
 
 // sameSource refuses another cluster or database.
-func (h history) sameSource(identity cdc.Identity) error {
-	if h.source.System == identity.System && h.source.Database == identity.Database {
+func sameSource(state *cdc.State, identity cdc.Identity) error {
+	src := state.Source
+	if src.System == identity.System && src.Database == identity.Database {
 		return nil
 	}
 	return cdc.Gap("the state was written for database %s of cluster %s, this is %s of %s; log positions of one mean nothing in the other",
-		h.source.Database, h.source.System, identity.Database, identity.System).
-		Fix("connect to the former cluster").Fix(cdc.ResnapshotAllCommand)
+		src.Database, src.System, identity.Database, identity.System).Fix("connect to the former cluster").Fix(cdc.ResnapshotAllCommand)
 }
 
-// reach is how far the changes in Kafka reach: part of a split transaction may lie beyond what is reported.
-func (h history) reach() cdc.LSN {
-	if h.point.Partial {
-		return max(h.point.Reported, h.point.Position.CommitLSN+1)
+// contained refuses a server whose log does not contain the stored position (rule 1). Of a split transaction a part may
+// be stored that lies beyond what is reported.
+func contained(state *cdc.State, identity cdc.Identity) error {
+	reach := state.Point.Reported
+	if state.Point.Partial {
+		reach = max(reach, state.Point.Position.CommitLSN+1)
 	}
-	return h.point.Reported
-}
-
-// contained refuses a server whose log does not contain the stored position (rule 1).
-func (h history) contained(identity cdc.Identity) error {
-	reach := h.reach()
-	if identity.Timeline != h.source.Timeline {
-		if err := h.onTimeline(identity, reach); err != nil {
+	if identity.Timeline != state.Source.Timeline {
+		if err := onTimeline(state.Source.Timeline, identity, reach); err != nil {
 			return err
 		}
 	}
@@ -57,11 +46,11 @@ func (h history) contained(identity cdc.Identity) error {
 }
 
 // onTimeline refuses a server that left the stored timeline before the stored position, or was never on it.
-func (h history) onTimeline(identity cdc.Identity, reach cdc.LSN) error {
+func onTimeline(stored uint32, identity cdc.Identity, reach cdc.LSN) error {
 	known := false
 	for _, sw := range identity.Switches {
-		known = known || sw.Timeline == h.source.Timeline
-		if sw.Timeline >= h.source.Timeline && reach > sw.At {
+		known = known || sw.Timeline == stored
+		if sw.Timeline >= stored && reach > sw.At {
 			return cdc.Gap("after a failover the server left timeline %d at %s, but %s is already in Kafka: the new primary does not have those changes",
 				sw.Timeline, sw.At, reach).Fix(cdc.ResnapshotAllCommand)
 		}
@@ -70,6 +59,5 @@ func (h history) onTimeline(identity cdc.Identity, reach cdc.LSN) error {
 		return nil
 	}
 	return cdc.Gap("the server is on timeline %d, whose history does not hold timeline %d of the stored %s: it was restored or promoted from an older copy",
-		identity.Timeline, h.source.Timeline, reach).
-		Keeps("Everything up to there is in Kafka").Fix("connect to the former server").Fix(cdc.ResnapshotAllCommand)
+		identity.Timeline, stored, reach).Keeps("Everything up to there is in Kafka").Fix("connect to the former server").Fix(cdc.ResnapshotAllCommand)
 }

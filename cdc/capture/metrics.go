@@ -1,10 +1,6 @@
 package capture
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"dirtbike/cdc"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics of the capture leg. Base units; the only label is a table's name.
 type Metrics struct {
@@ -35,14 +31,4 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		r.MustRegister(m.records, m.bytes, m.commits, m.transactions, m.retries, m.leftOut, m.reported, m.quarantined)
 	}
 	return m
-}
-
-func (m *Metrics) accepted(a cdc.Accepted) {
-	m.records.Add(float64(a.Records()))
-	m.bytes.Add(float64(a.Bytes()))
-}
-
-func (m *Metrics) durable(d cdc.Durable) {
-	m.commits.Inc()
-	m.reported.Set(float64(d.Point().Reported))
 }

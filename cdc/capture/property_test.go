@@ -173,11 +173,11 @@ func expected(f *fakeTables, t tx) []record {
 func appendEvent(enc cdc.TableEncoder, c *cdc.Chunk, m *cdc.Meta, e cdc.Event) {
 	switch e.Kind { // the others change nothing
 	case cdc.EventInsert:
-		_ = enc.Insert(c, m, e.New)
+		_ = enc.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpCreate, New: e.New})
 	case cdc.EventUpdate:
-		_ = enc.Update(context.Background(), c, m, e.OldKind, e.Old, e.New)
+		_ = enc.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpUpdate, OldKind: e.OldKind, Old: e.Old, New: e.New})
 	case cdc.EventDelete:
-		_ = enc.Delete(c, m, e.OldKind, e.Old)
+		_ = enc.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpDelete, OldKind: e.OldKind, Old: e.Old})
 	case cdc.EventTruncate:
 		_ = enc.Truncate(c, m)
 	}

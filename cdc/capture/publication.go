@@ -12,7 +12,7 @@ import (
 // publish adds the tables to the publication that are not in it. Later than at a first start, one that we may not add
 // (its owner has to) costs nothing but itself.
 func (s *session) publish(ctx context.Context) error {
-	err := s.o.Source.EnsurePublication(ctx, s.capturable())
+	err := s.o.Source.EnsurePublication(ctx, capturable(s.tables))
 	switch {
 	case err == nil:
 		return nil
@@ -57,11 +57,7 @@ func (s *session) publishOne(ctx context.Context, t *table) error {
 // after EnsurePublication and before the snapshot, so that as long as one of these members stays, everything after the
 // snapshot is sent.
 func (s *session) notePublished(ctx context.Context, tables []*table) error {
-	listed := make([]*cdc.Table, len(tables))
-	for i, t := range tables {
-		listed[i] = t.listed
-	}
-	_, published, err := s.o.Source.Published(ctx, listed)
+	_, published, err := s.o.Source.Published(ctx, capturable(tables))
 	if err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}

@@ -15,7 +15,7 @@ type reporter struct {
 }
 
 func newReporter(o *Options) *reporter {
-	return &reporter{log: o.Log, metrics: o.Metrics, status: newStatus(), warned: map[string]bool{}}
+	return &reporter{log: o.Log, metrics: o.Metrics, status: &status{tables: map[string]TableStatus{}}, warned: map[string]bool{}}
 }
 
 // warnOnce logs once in a process. It is called by sessions, one after the other.

@@ -36,13 +36,6 @@ func (r *resnapshotRequest) names(table string) bool {
 	return r != nil && slices.Contains(r.tables, table)
 }
 
-// mergeHighWater adds to the state what else is known of epochs and generations.
-func (r *resnapshotRequest) mergeHighWater(state *cdc.State) {
-	if r != nil {
-		state.HighWater.Add(r.highWater)
-	}
-}
-
 // allThere refuses a name that is no table which can be captured.
 func (r *resnapshotRequest) allThere(p *plan) error {
 	if r == nil || r.all {
@@ -62,11 +55,11 @@ func (r *resnapshotRequest) allThere(p *plan) error {
 }
 
 // nearest is the table that was probably meant; empty if none is near.
-func nearest(name string, tables []tablePlan) string {
+func nearest(name string, tables []*table) string {
 	best, least := "", max(2, len(name)/6)+1
 	for _, t := range tables {
-		if d := levenshtein.ComputeDistance(name, t.listed.FullName()); d < least {
-			best, least = t.listed.FullName(), d
+		if d := levenshtein.ComputeDistance(name, t.name()); d < least {
+			best, least = t.name(), d
 		}
 	}
 	return best
@@ -114,13 +107,9 @@ func (c *Capture) resnapshot(ctx context.Context, r *resnapshotRequest) error {
 
 // keepGenerations keeps the generations of tables that are not captured now: one that comes back must begin above them.
 func (s *session) keepGenerations() (changed []cdc.StateChange, err error) {
-	captured := map[string]bool{}
-	for _, t := range s.tables {
-		captured[t.name()] = true
-	}
 	for name, generation := range s.state.HighWater.Generations {
 		stored := s.state.Tables[name]
-		if captured[name] || stored.Generation >= generation {
+		if s.plan.has(name) || stored.Generation >= generation {
 			continue
 		}
 		if stored, err = deselect(stored); err != nil {
@@ -141,7 +130,7 @@ func (s *session) resnapshotAll(ctx context.Context) error {
 	for _, t := range s.tables {
 		t.state.Generation = max(t.state.Generation, s.state.HighWater.Generations[t.name()])
 	}
-	changed, err := s.deselect()
+	changed, err := s.planned()
 	if err != nil {
 		return err
 	}
@@ -153,8 +142,10 @@ func (s *session) resnapshotAll(ctx context.Context) error {
 		return err
 	}
 	s.o.Fault.At(cdc.FaultRenewing)
-	if err := s.dropFormerSlot(ctx); err != nil {
-		return err
+	if s.plan.slotFound {
+		if err := s.dropFormerSlot(ctx); err != nil {
+			return err
+		}
 	}
 	s.o.Fault.At(cdc.FaultSlotDropped)
 	s.state.Source.Phase = cdc.PhaseCreating
@@ -165,9 +156,6 @@ func (s *session) resnapshotAll(ctx context.Context) error {
 }
 
 func (s *session) dropFormerSlot(ctx context.Context) error {
-	if !s.plan.slotFound {
-		return nil
-	}
 	// another that was started meanwhile may have a new slot already: then this one is fenced here
 	if err := s.commitNow(ctx, s.state.Source); err != nil {
 		return err

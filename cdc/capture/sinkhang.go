@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,8 +11,7 @@ import (
 )
 
 const (
-	// unansweredTime is how long one call of the sink may take before the log says so: no error comes of it for up to a
-	// minute.
+	// unansweredTime is how long one call of the sink may take before the log says so: its error may take a minute.
 	unansweredTime = 10 * time.Second
 	// unansweredAgain is how often the log says so at most.
 	unansweredAgain = time.Minute
@@ -27,43 +25,31 @@ type watchedSink struct {
 	asked, since atomic.Int64
 }
 
-func (w *watchedSink) begins() {
+// watched makes a call of the sink.
+func watched[T any](ctx context.Context, w *watchedSink, call func() (T, error)) (T, error) {
 	now := time.Now().UnixNano()
 	w.asked.Store(now)
 	w.since.CompareAndSwap(0, now)
-}
-
-func (w *watchedSink) ends(ctx context.Context, err error) {
+	out, err := call()
 	w.asked.Store(0)
 	if err == nil || ctx.Err() != nil { // the caller gave up, which says nothing about the sink
 		w.since.Store(0)
 	}
-}
-
-// watched is a call of the sink.
-func watched[T any](ctx context.Context, w *watchedSink, call func() (T, error)) (T, error) {
-	w.begins()
-	out, err := call()
-	w.ends(ctx, err)
 	return out, err
 }
 
-// Peek implements Sink.
 func (w *watchedSink) Peek(ctx context.Context) (*cdc.State, error) {
 	return watched(ctx, w, func() (*cdc.State, error) { return w.Sink.Peek(ctx) })
 }
 
-// Recover implements Sink.
 func (w *watchedSink) Recover(ctx context.Context) (*cdc.State, error) {
 	return watched(ctx, w, func() (*cdc.State, error) { return w.Sink.Recover(ctx) })
 }
 
-// Write implements Sink.
 func (w *watchedSink) Write(ctx context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
 	return watched(ctx, w, func() (cdc.Accepted, error) { return w.Sink.Write(ctx, c) })
 }
 
-// Commit implements Sink.
 func (w *watchedSink) Commit(ctx context.Context, p cdc.Point, changed ...cdc.StateChange) (cdc.Durable, error) {
 	return watched(ctx, w, func() (cdc.Durable, error) { return w.Sink.Commit(ctx, p, changed...) })
 }
@@ -77,31 +63,18 @@ func (w *watchedSink) unanswered(now time.Time) time.Duration {
 	return now.Sub(time.Unix(0, since))
 }
 
-// logHangs makes a sink that hangs show in the log. The caller ends it with done, which waits for it.
+// logHangs makes a sink that hangs show in the log, until done is called.
 func logHangs(w *watchedSink, log *zap.Logger, slot string) (done func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		var said time.Time
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case now := <-tick.C:
-				if silent := w.unanswered(now); silent > 0 && (said.IsZero() || now.Sub(said) >= unansweredAgain) {
-					said = now
-					log.Warn(hangs(silent).Error(), zap.String("slot", slot))
-				}
-			}
+	var said time.Time
+	return every(context.Background(), time.Second, func(_ context.Context, now time.Time) {
+		silent := w.unanswered(now)
+		if silent == 0 || now.Sub(said) < unansweredAgain {
+			return
 		}
+		said = now
+		hangs := cdc.Failed("Kafka has not answered capture for %s", silent.Round(time.Second)).
+			Keeps("What is committed is safe, Postgres keeps the log for the slot, and capture goes on by itself").
+			Fix("look at the brokers named in kafka.brokers")
+		log.Warn(hangs.Error(), zap.String("slot", slot))
 	})
-	return func() { cancel(); wait.Wait() }
-}
-
-func hangs(silent time.Duration) *cdc.Problem {
-	return cdc.Failed("Kafka has not answered capture for %s", silent.Round(time.Second)).
-		Keeps("What is committed is safe, Postgres keeps the log for the slot, and capture goes on by itself").
-		Fix("look at the brokers named in kafka.brokers")
 }

@@ -25,37 +25,21 @@ type session struct {
 	relations relations
 }
 
-// run works until ctx ends or something fails; started is called when the start is through. errDone says that what was
-// asked for is done.
-func (s *session) run(ctx context.Context, planner *planner, started func()) error {
-	if err := s.start(ctx, planner); err != nil {
-		return err
-	}
-	if s.request != nil {
-		return errDone
-	}
-	started()
-	return s.follow(ctx)
-}
-
 // start brings the session to where it can follow the log: checks, slot, encoders, first copies (rules 1, 2, 4, 9, 13,
 // 29).
-func (s *session) start(ctx context.Context, planner *planner) error {
-	slot, found, err := planner.slot(ctx)
-	if err != nil {
+func (s *session) start(ctx context.Context, planner *planner) (err error) {
+	if s.plan, err = planner.plan(ctx, func(context.Context) (*cdc.State, error) { return s.state, nil }); err != nil {
 		return err
 	}
-	if s.plan, err = planner.plan(ctx, s.state, slot, found); err != nil {
-		return err
-	}
-	if s.state.Tables == nil {
+	if s.state = s.plan.state; s.state.Tables == nil {
 		s.state.Tables = map[string]cdc.TableState{}
 	}
-	s.state.Source, s.state.Point = s.plan.source, s.plan.point
 	s.report.status.begin()
 	s.plan.show(s.report)
-	if err := s.compile(ctx); err != nil {
-		return err
+	for _, t := range s.plan.tables {
+		if err := s.prepare(ctx, t); err != nil {
+			return err
+		}
 	}
 	switch s.plan.mode {
 	case firstStart:
@@ -67,52 +51,23 @@ func (s *session) start(ctx context.Context, planner *planner) error {
 	return s.resume(ctx)
 }
 
-// compile makes the tables of the plan, and topics and encoders of those that can be captured.
-func (s *session) compile(ctx context.Context) error {
-	for _, p := range s.plan.tables {
-		t := &table{listed: p.listed, state: p.stored}
-		t.relation = &relation{table: t, version: 1}
-		if err := s.carryOut(t, p); err != nil {
-			return err
-		}
-		if err := s.prepare(ctx, t); err != nil {
-			return err
-		}
-		s.tables = append(s.tables, t)
-		s.relations[t.listed.OID] = t.relation
-		s.report.status.table(t, t.state.Rows)
-	}
-	return nil
-}
-
-func (s *session) carryOut(t *table, p tablePlan) error {
-	switch p.do {
-	case goOn:
-	case startAgain:
-		return t.restart()
-	case copyAgain:
-		return t.on(copyNeeded)
-	case quarantine:
-		return s.quarantine(t, p.why)
-	}
-	return nil
-}
-
-// quarantine takes one table out. The caller commits its state.
-func (s *session) quarantine(t *table, reason error) error {
-	if err := t.quarantine(reason); err != nil {
+// prepare makes a planned table one of the session's, with topic and encoder if it can be captured.
+func (s *session) prepare(ctx context.Context, t *table) error {
+	t.relation = &relation{table: t}
+	if t.quarantined() {
+		s.report.quarantined(t)
+	} else if err := s.compile(ctx, t); err != nil {
 		return err
 	}
-	s.report.quarantined(t)
+	s.tables = append(s.tables, t)
+	s.relations[t.listed.OID] = t.relation
+	s.report.status.table(t, t.state.Rows)
 	return nil
 }
 
-// prepare makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it
+// compile makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it
 // is refused.
-func (s *session) prepare(ctx context.Context, t *table) error {
-	if t.quarantined() {
-		return nil
-	}
+func (s *session) compile(ctx context.Context, t *table) error {
 	topic := t.listed.Topic
 	created, err := s.o.Sink.EnsureTopic(ctx, topic)
 	if err != nil {
@@ -139,6 +94,15 @@ func (s *session) prepare(ctx context.Context, t *table) error {
 	return s.quarantine(t, cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name())))
 }
 
+// quarantine takes one table out. The caller commits its state.
+func (s *session) quarantine(t *table, reason error) error {
+	if err := t.quarantine(reason); err != nil {
+		return err
+	}
+	s.report.quarantined(t)
+	return nil
+}
+
 // commitNow commits changes of the state with the session's point, and waits until they are durable.
 func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) error {
 	point := s.state.Point
@@ -148,8 +112,8 @@ func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) err
 // create is the first start (rule 4): state `creating` and the open markers, publication, slot, consistent point,
 // copies.
 func (s *session) create(ctx context.Context) error {
-	s.report.log.Info("first start: creating publication and slot", zap.String("slot", s.o.Slot), zap.Int("tables", len(s.plan.tables)))
-	changed, err := s.deselect()
+	s.report.log.Info("first start: creating publication and slot", zap.String("slot", s.o.Slot), zap.Int("tables", len(s.tables)))
+	changed, err := s.planned()
 	if err != nil {
 		return err
 	}
@@ -161,7 +125,7 @@ func (s *session) create(ctx context.Context) error {
 
 // makeSlot makes publication and slot after the open markers, and copies the tables.
 func (s *session) makeSlot(ctx context.Context) error {
-	if err := s.o.Source.EnsurePublication(ctx, s.capturable()); err != nil {
+	if err := s.o.Source.EnsurePublication(ctx, capturable(s.tables)); err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}
 	if err := s.notePublished(ctx, s.copiesDue()); err != nil {
@@ -183,14 +147,14 @@ func (s *session) makeSlot(ctx context.Context) error {
 // resume goes on with a slot that is there: tables whose copy did not end, and new ones, get a new generation from a
 // temporary slot's snapshot (rule 13); the main slot streams from where it stopped.
 func (s *session) resume(ctx context.Context) error {
-	changed, err := s.deselect()
+	changed, err := s.planned()
 	if err != nil {
 		return err
 	}
 	if s.plan.mode == adoptSlot || len(s.copiesDue()) > 0 {
 		s.state.Source.Phase = cdc.PhaseCopying
 	}
-	if err := s.commitNow(ctx, append(append(changed, s.compared()...), s.state.Source)...); err != nil {
+	if err := s.commitNow(ctx, append(changed, s.state.Source)...); err != nil {
 		return err
 	}
 	if err := s.publish(ctx); err != nil {
@@ -214,16 +178,6 @@ func (s *session) resume(ctx context.Context) error {
 	return s.copyAll(ctx, snapshot, due)
 }
 
-// capturable are the tables that are not quarantined.
-func (s *session) capturable() (out []*cdc.Table) {
-	for _, t := range s.tables {
-		if !t.quarantined() {
-			out = append(out, t.listed)
-		}
-	}
-	return out
-}
-
 // copiesDue lists the tables whose present generation has not ended, the largest first.
 func (s *session) copiesDue() (out []*table) {
 	for _, t := range s.tables {
@@ -237,10 +191,11 @@ func (s *session) copiesDue() (out []*table) {
 	return out
 }
 
-// deselect marks tables of the state that are not captured any more, and gives the quarantines found so far, too.
-func (s *session) deselect() (changed []cdc.StateChange, err error) {
+// planned gives what the plan changed in the state: tables that were quarantined or brought up to date, and those that
+// are not captured any more.
+func (s *session) planned() (changed []cdc.StateChange, err error) {
 	for _, t := range s.tables {
-		if t.quarantined() && s.state.Tables[t.name()].Phase != cdc.TableQuarantined {
+		if t.changed && !t.quarantined() || t.quarantined() && s.state.Tables[t.name()].Phase != cdc.TableQuarantined {
 			changed = append(changed, t.state)
 		}
 	}
@@ -253,16 +208,6 @@ func (s *session) deselect() (changed []cdc.StateChange, err error) {
 		changed = append(changed, excluded)
 	}
 	return changed, nil
-}
-
-// compared are the states that the plan brought up to date.
-func (s *session) compared() (changed []cdc.StateChange) {
-	for i, p := range s.plan.tables {
-		if t := s.tables[i]; p.write && !t.quarantined() {
-			changed = append(changed, t.state)
-		}
-	}
-	return changed
 }
 
 // open begins a new generation of each table: its open markers and its state are one transaction, committed before the

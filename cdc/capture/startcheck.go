@@ -9,20 +9,19 @@ import (
 // startCheck compares the stored state with slot, source and config; any difference that could hide a gap stops the
 // start with a choice. It changes nothing.
 type startCheck struct {
-	slotName   string
-	partitions int32
-	hashKeys   map[string]string // fingerprints by key id
-	request    *resnapshotRequest
-	state      *cdc.State
-	identity   cdc.Identity
-	slot       cdc.SlotStatus
-	slotFound  bool
+	o         *Options
+	request   *resnapshotRequest
+	state     *cdc.State
+	identity  cdc.Identity
+	slot      cdc.SlotStatus
+	slotFound bool
 }
 
 func (c *startCheck) check() error {
 	switch {
 	case c.request != nil && (c.slot.Active || c.slot.Copying):
-		return c.inUse()
+		return cdc.Refused("another process streams from slot %s, or copies tables for it", c.o.Slot).Keeps("Nothing was changed").
+			Fix("stop the process that captures, then again; after a kill the slot stays active for up to wal_sender_timeout")
 	case c.request.isForAll():
 		return c.droppable()
 	case c.slotFound:
@@ -33,28 +32,22 @@ func (c *startCheck) check() error {
 	return c.stateFits()
 }
 
-func (c *startCheck) inUse() error {
-	return cdc.Refused("somebody streams from slot %s, or copies tables for it", c.slotName).Keeps("Nothing was changed").
-		Fix("stop the process that captures, then again; after a kill the slot stays active for up to wal_sender_timeout")
-}
-
 // stateFits refuses a state that the slot, the source or the config does not continue.
 func (c *startCheck) stateFits() error {
-	src, history := c.state.Source, history{c.state.Source, c.state.Point}
-	if src.Phase == cdc.PhaseNone {
+	if c.state.Source.Phase == cdc.PhaseNone {
 		return c.nothingLost()
 	}
 	if err := c.sameConfig(); err != nil {
 		return err
 	}
-	if err := history.sameSource(c.identity); err != nil {
+	if err := sameSource(c.state, c.identity); err != nil {
 		return err
 	}
-	if src.Phase != cdc.PhaseCreating {
+	if c.state.Source.Phase != cdc.PhaseCreating {
 		if err := c.slotContinues(); err != nil {
 			return err
 		}
-		if err := history.contained(c.identity); err != nil {
+		if err := contained(c.state, c.identity); err != nil {
 			return err
 		}
 	}
@@ -65,7 +58,7 @@ func (c *startCheck) stateFits() error {
 func (c *startCheck) nothingLost() error {
 	switch {
 	case c.slotFound:
-		return cdc.Gap("slot %s exists but the state topic knows nothing of it", c.slotName).Keeps("Nothing was read from it").
+		return cdc.Gap("slot %s exists but the state topic knows nothing of it", c.o.Slot).Keeps("Nothing was read from it").
 			Fix("if the state topic was lost, " + cdc.ResnapshotAllCommand).
 			Fix("if this is a first start and the slot is another pipeline's, name another in source.slot")
 	case c.state.HighWater.Epoch > 0:
@@ -82,15 +75,15 @@ func (c *startCheck) sameConfig() error {
 	case src.Phase == cdc.PhaseRenewing:
 		return cdc.Refused("the last %s did not get to its end", cdc.ResnapshotAllCommand).
 			Keeps("What was committed to Kafka before it is safe").Fix(cdc.ResnapshotAllCommand)
-	case src.Slot != c.slotName:
-		return cdc.Refused("the state was written with slot %s, the config names %s", src.Slot, c.slotName).
+	case src.Slot != c.o.Slot:
+		return cdc.Refused("the state was written with slot %s, the config names %s", src.Slot, c.o.Slot).
 			Fix("name %s in source.slot; a second pipeline needs its own kafka.prefix and clickhouse.database, too", src.Slot)
 	case src.Epoch != point.Position.Epoch && src.Phase != cdc.PhaseCreating:
 		return cdc.Gap("the state is of epoch %d, its point of epoch %d: two captures have written it", src.Epoch, point.Position.Epoch).
 			Keeps("What is in Kafka is safe").Fix(cdc.ResnapshotAllCommand)
-	case src.Partitions != c.partitions:
+	case src.Partitions != c.o.Partitions:
 		return cdc.Refused("the topics were made with %d partitions, the config says %d; a row's changes would move to another partition",
-			src.Partitions, c.partitions).Fix("kafka.partitions: %d", src.Partitions)
+			src.Partitions, c.o.Partitions).Fix("kafka.partitions: %d", src.Partitions)
 	}
 	return nil
 }
@@ -100,19 +93,23 @@ func (c *startCheck) slotContinues() error {
 	reported := c.state.Point.Reported
 	switch {
 	case !c.slotFound:
-		return cdc.Gap("slot %s is gone; changes after %s cannot be read any more", c.slotName, reported).
-			Keeps("Everything up to there is in Kafka").Fix(cdc.ResnapshotAllCommand)
+		return c.gap("slot %s is gone; changes after %s cannot be read any more", c.o.Slot, reported)
 	case c.slot.ConfirmedFlush > reported:
-		return cdc.Gap("slot %s is at %s, but only %s is stored: it was dropped and made again, or advanced by somebody else",
-			c.slotName, c.slot.ConfirmedFlush, reported).Keeps("Everything up to %s is in Kafka", reported).Fix(cdc.ResnapshotAllCommand)
+		return c.gap("slot %s is at %s, but only %s is stored: it was dropped and made again, or advanced by another process",
+			c.o.Slot, c.slot.ConfirmedFlush, reported)
 	}
 	return nil
 }
 
+// gap says that changes after the stored point are missing.
+func (c *startCheck) gap(format string, args ...any) error {
+	return cdc.Gap(format, args...).Keeps("Everything up to %s is in Kafka", c.state.Point.Reported).Fix(cdc.ResnapshotAllCommand)
+}
+
 // droppable refuses to drop a slot that is not this pipeline's.
 func (c *startCheck) droppable() error {
-	if former := c.state.Source.Slot; former != "" && former != c.slotName {
-		return cdc.Refused("the state was written with slot %s, the config names %s: the former would stay, and hold back Postgres' log", former, c.slotName).
+	if former := c.state.Source.Slot; former != "" && former != c.o.Slot {
+		return cdc.Refused("the state was written with slot %s, the config names %s: the former would stay, and hold back Postgres' log", former, c.o.Slot).
 			Keeps("Nothing was changed").Fix("name %s in source.slot", former)
 	}
 	if !c.slotFound || c.slot.Plugin == "pgoutput" && c.slot.Database == c.identity.Database {
@@ -122,20 +119,22 @@ func (c *startCheck) droppable() error {
 }
 
 func (c *startCheck) slotFits() error {
-	slot := c.slot
-	other := func(p *cdc.Problem) error { return p.Fix("another name in source.slot") }
+	name, slot := c.o.Slot, c.slot
+	other := func(format string, args ...any) error {
+		return cdc.Refused("slot "+format, args...).Fix("another name in source.slot")
+	}
 	switch {
 	case slot.Plugin == "":
-		return other(cdc.Refused("slot %s is a physical slot", c.slotName))
+		return other("%s is a physical slot", name)
 	case slot.Plugin != "pgoutput":
-		return other(cdc.Refused("slot %s uses plugin %q, not pgoutput", c.slotName, slot.Plugin))
+		return other("%s uses plugin %q, not pgoutput", name, slot.Plugin)
 	case slot.Database != c.identity.Database:
-		return other(cdc.Refused("slot %s belongs to database %s, not %s", c.slotName, slot.Database, c.identity.Database))
+		return other("%s belongs to database %s, not %s", name, slot.Database, c.identity.Database)
 	case slot.TwoPhase:
-		return other(cdc.Refused("slot %s was made with two_phase on, which loses prepared transactions here (rule 5)", c.slotName))
+		return other("%s was made with two_phase on, which loses prepared transactions here (rule 5)", name)
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
 		return cdc.Gap("slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone",
-			c.slotName, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).
+			name, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).
 			Keeps("Everything up to there is in Kafka").Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	}
 	return nil
@@ -143,10 +142,9 @@ func (c *startCheck) slotFits() error {
 
 func (c *startCheck) sameHashKeys() error {
 	for id, stored := range c.state.Source.HashKeys {
-		if now, ok := c.hashKeys[id]; ok && now != stored {
+		if now, ok := c.o.HashKeys[id]; ok && now != stored {
 			return cdc.Refused("hash key %s is not the one the topics were written with (fingerprint %s, now %s); equal values would get different tokens",
-				id, stored, now).
-				Fix("put the former key back").Fix("give the new one another id under privacy.hash.keys")
+				id, stored, now).Fix("put the former key back").Fix("give the new one another id under privacy.hash.keys")
 		}
 	}
 	return nil
@@ -158,6 +156,5 @@ func (c *startCheck) published(found bool) error {
 	if found {
 		return nil
 	}
-	return cdc.Gap("slot %s is there, but its publication was dropped; changes after %s cannot be read any more", c.slotName, c.state.Point.Reported).
-		Keeps("Everything up to there is in Kafka").Fix(cdc.ResnapshotAllCommand)
+	return c.gap("slot %s is there, but its publication was dropped; changes after %s cannot be read any more", c.o.Slot, c.state.Point.Reported)
 }

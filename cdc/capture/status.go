@@ -2,6 +2,7 @@ package capture
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -47,77 +48,58 @@ type status struct {
 	tables map[string]TableStatus
 }
 
-func newStatus() *status { return &status{tables: map[string]TableStatus{}} }
-
 func (s *status) copy() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.now
-	for _, t := range s.tables {
-		out.Tables = append(out.Tables, t)
-	}
-	slices.SortFunc(out.Tables, func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
+	out.Tables = slices.SortedFunc(maps.Values(s.tables), func(a, b TableStatus) int { return cmp.Compare(a.Table, b.Table) })
 	return out
 }
 
+// update changes the status under its lock.
+func (s *status) update(change func(now *Status)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.now)
+}
+
 func (s *status) failed(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.Healthy = false
-	s.now.LastError = err.Error()
-}
-
-// healthyAgain takes back that the catalog could not be read.
-func (s *status) healthyAgain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.Healthy, s.now.LastError = true, ""
-}
-
-// begin forgets the tables of the session before.
-func (s *status) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tables = map[string]TableStatus{}
+	s.update(func(now *Status) { now.Healthy, now.LastError = false, err.Error() })
 }
 
 // phase says that the session has come so far, without error.
 func (s *status) phase(p cdc.Phase) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.Phase = p
-	s.now.Healthy, s.now.LastError = true, ""
+	s.update(func(now *Status) { now.Phase, now.Healthy, now.LastError = p, true, "" })
 }
 
 func (s *status) durable(d cdc.Durable) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.Durable, s.now.DurableTime, s.now.LastCommit = d.Point().Reported, d.Point().Time, time.Now()
-	s.now.Seen, s.now.SeenTime = max(s.now.Seen, s.now.Durable), max(s.now.SeenTime, s.now.DurableTime)
+	p := d.Point()
+	s.update(func(now *Status) { now.Durable, now.DurableTime, now.LastCommit = p.Reported, p.Time, time.Now() })
+	s.seen(p.Reported, p.Time)
 }
 
 func (s *status) seen(end cdc.LSN, at int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.Seen, s.now.SeenTime = max(s.now.Seen, end), max(s.now.SeenTime, at)
+	s.update(func(now *Status) { now.Seen, now.SeenTime = max(now.Seen, end), max(now.SeenTime, at) })
 }
+
+// begin forgets the tables of the session before.
+func (s *status) begin() { s.update(func(*Status) { s.tables = map[string]TableStatus{} }) }
 
 // table shows a table that is captured, or quarantined.
 func (s *status) table(t *table, rows int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tables[t.name()] = TableStatus{
-		Table: t.name(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows,
-		Estimated: t.listed.EstimatedRows, Reason: t.state.Reason,
+	shown := TableStatus{
+		Table: t.name(), Phase: t.state.Phase, Generation: t.state.Generation, Rows: rows, Estimated: t.listed.EstimatedRows, Reason: t.state.Reason,
 	}
+	s.update(func(*Status) { s.tables[shown.Table] = shown })
 }
 
 // skipped shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one
 // is shown.
 func (s *status) skipped(t *cdc.Table, why error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if was, known := s.tables[t.FullName()]; !known || was.Phase == tableNew || was.Phase == cdc.TableExcluded {
-		s.tables[t.FullName()] = TableStatus{Table: t.FullName(), Phase: tableSkipped, Estimated: t.EstimatedRows, Reason: why.Error()}
-	}
+	name := t.FullName()
+	s.update(func(*Status) {
+		if was, known := s.tables[name]; !known || was.Phase == tableNew || was.Phase == cdc.TableExcluded {
+			s.tables[name] = TableStatus{Table: name, Phase: tableSkipped, Estimated: t.EstimatedRows, Reason: why.Error()}
+		}
+	})
 }

@@ -1,8 +1,6 @@
 package capture
 
-import (
-	"dirtbike/cdc"
-)
+import "dirtbike/cdc"
 
 // table is one captured table: what the catalog says of it, and its state. Its rows come through relations.
 type table struct {
@@ -10,6 +8,10 @@ type table struct {
 	listed *cdc.Table
 	// state is what is stored of it; only the transitions of tablestate.go change its phase.
 	state cdc.TableState
+	// copyWhy says why the plan has a table copied again that was not asked for; nil otherwise.
+	copyWhy error
+	// changed says that the plan has changed the state, which is committed before anything else is done.
+	changed bool
 	// relation is the one whose rows are copied, and by which the table's markers are encoded.
 	relation *relation
 	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
@@ -26,20 +28,10 @@ type relation struct {
 	table *table
 	// encoder is nil if the table is quarantined.
 	encoder cdc.TableEncoder
-	// version counts the descriptions of this OID in a session; 1 is the catalog's.
-	version int
 	// leaf is the OID that rows carry to distinguish partitions; 0 for a table that is not partitioned.
 	leaf uint32
 	// mismatch says why rows of this description cannot be encoded; nil if they can.
 	mismatch error
-}
-
-// describedAgain is the relation after a Relation message. The encoder fits if there is no mismatch.
-func (r *relation) describedAgain(mismatch error) *relation {
-	again := *r
-	again.version++
-	again.mismatch = mismatch
-	return &again
 }
 
 // relations are the live ones, by OID.
@@ -50,22 +42,20 @@ func (t *table) name() string { return t.listed.FullName() }
 func (t *table) quarantined() bool { return t.state.Phase == cdc.TableQuarantined }
 
 // copyDue says that the table's present generation has not ended, or that it has none.
-func (t *table) copyDue() bool {
-	switch t.state.Phase {
-	case tableNew, cdc.TableCopying, cdc.TableExcluded:
-		return true
-	case cdc.TableStreaming, cdc.TableQuarantined:
-	}
-	return false
-}
+func (t *table) copyDue() bool { return !t.quarantined() && t.state.Phase != cdc.TableStreaming }
 
 // begun reports whether the state says that rows of this table are, or are being, written. (A dot in a name can make
 // two tables' full names equal.)
 func begun(t *cdc.Table, stored cdc.TableState) bool {
-	switch stored.Phase {
-	case cdc.TableCopying, cdc.TableStreaming, cdc.TableQuarantined:
-		return stored.Schema == t.Schema && stored.Table == t.Name
-	case cdc.TableExcluded, tableNew:
+	return stored.Phase != tableNew && stored.Phase != cdc.TableExcluded && stored.Schema == t.Schema && stored.Table == t.Name
+}
+
+// capturable gives those of the tables that are not quarantined, as the catalog describes them.
+func capturable(tables []*table) (out []*cdc.Table) {
+	for _, t := range tables {
+		if !t.quarantined() {
+			out = append(out, t.listed)
+		}
 	}
-	return false
+	return out
 }

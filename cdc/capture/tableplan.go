@@ -54,10 +54,8 @@ func unfit(unmatched []error, tables []*cdc.Table) error {
 		}
 	}
 	var once cdc.Problems
-	said := map[string]bool{}
 	for _, err := range all {
-		if err != nil && !said[err.Error()] {
-			said[err.Error()] = true
+		if err != nil && !slices.ContainsFunc(once, func(said error) bool { return said.Error() == err.Error() }) {
 			once = append(once, err)
 		}
 	}
@@ -82,60 +80,52 @@ func cannotBeCopied(t *cdc.Table, why error) error {
 	return cdc.Refused("%s cannot be copied", t.FullName()).Because(why).Keeps("Nothing was changed")
 }
 
-// planTable decides whether the stored state still fits the table. A change of the table itself quarantines it;
-// what only another config can bring about (the policy, a name that its columns do not have, the prefix) is refused: it
-// shows at the start of a process, when nothing runs yet.
-func (p *planner) planTable(m startMode, t *cdc.Table, stored cdc.TableState) (tablePlan, error) {
-	out := tablePlan{listed: t, stored: stored}
+// planTable gives the table the state that it begins with, as far as the stored one still fits. A change of the table
+// itself quarantines it; what only another config can bring about (the policy, a name that its columns do not have, the
+// prefix) is refused: it shows at the start of a process, when nothing runs yet.
+func (p *planner) planTable(m startMode, t *table) error {
+	l, stored := t.listed, t.state
 	switch {
 	case m != resume:
-		out.do = startAgain
-		return out, nil
-	case p.request.names(t.FullName()):
-		return p.planRequested(out)
+		return t.restart()
+	case p.request.names(t.name()):
+		return t.planRequested()
 	case stored.Phase == tableNew, stored.Phase == cdc.TableExcluded:
-		return out, nil
+		return nil
 	case stored.Phase == cdc.TableQuarantined:
-		return out.quarantined(stillUnfit(t, stored.Reason)), nil
-	case t.Refused != nil && t.RefusedByConfig && !p.started && stored.OID == t.OID && cdc.SameShape(stored.Shape, t.Shape):
-		return out, cdc.Refused("%s is captured and its columns are as they were, but the config does not fit them any more", t.FullName()).
-			Because(t.Refused).Keeps("Nothing was changed")
-	case t.Refused != nil:
-		return out.quarantined(cdc.Explain(t.Refused).Then("%s", cdc.ResnapshotCommand(t.FullName()))), nil
-	case stored.Topic != t.Topic.Name:
-		return out, otherTopic(t, stored.Topic)
+		return t.quarantine(stillUnfit(l, stored.Reason))
+	case l.Refused != nil && l.RefusedByConfig && !p.started && stored.OID == l.OID && cdc.SameShape(stored.Shape, l.Shape):
+		return cdc.Refused("%s is captured and its columns are as they were, but the config does not fit them any more", t.name()).
+			Because(l.Refused).Keeps("Nothing was changed")
+	case l.Refused != nil:
+		return t.quarantine(cdc.Explain(l.Refused).Then("%s", cdc.ResnapshotCommand(t.name())))
+	case stored.Topic != l.Topic.Name:
+		return otherTopic(l, stored.Topic)
 	}
-	if why := changed(t, stored); why != nil {
+	if why := changed(l, stored); why != nil {
 		if stored.Phase == cdc.TableStreaming {
-			return out.quarantined(why), nil
+			return t.quarantine(why)
 		}
-		return out, nil // a copy that has not ended begins again, with the table as it is now
+		return nil // a copy that has not ended begins again, with the table as it is now
 	}
-	if stored.PolicyPrint != t.PolicyPrint {
-		return out, cdc.Refused("the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact", t.FullName()).
+	if stored.PolicyPrint != l.PolicyPrint {
+		return cdc.Refused("the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact", t.name()).
 			Fix("put the former policy back").Fix(cdc.ResnapshotAllCommand)
 	}
-	return out, nil
+	return nil
 }
 
-func (t tablePlan) quarantined(why error) tablePlan {
-	t.do, t.why = quarantine, why
-	return t
-}
-
-// planRequested marks a table that was asked for by name for a copy. A new policy, key or shape is taken for
-// acknowledged.
-func (p *planner) planRequested(out tablePlan) (tablePlan, error) {
-	t, stored := out.listed, out.stored
-	switch {
-	case t.Refused != nil:
-		return out, cannotBeCopied(t, t.Refused)
-	case stored.Topic != "" && stored.Topic != t.Topic.Name:
-		return out, otherTopic(t, stored.Topic)
-	case stored.Phase != tableNew && stored.Phase != cdc.TableExcluded:
-		out.do = copyAgain
+// planRequested has a table that was asked for by name copied. A new policy, key or shape is taken for acknowledged.
+func (t *table) planRequested() error {
+	switch stored := t.state; {
+	case t.listed.Refused != nil:
+		return cannotBeCopied(t.listed, t.listed.Refused)
+	case stored.Topic != "" && stored.Topic != t.listed.Topic.Name:
+		return otherTopic(t.listed, stored.Topic)
+	case stored.Phase == tableNew || stored.Phase == cdc.TableExcluded:
+		return nil
 	}
-	return out, nil
+	return t.on(copyNeeded)
 }
 
 func otherTopic(t *cdc.Table, stored string) error {

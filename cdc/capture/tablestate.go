@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"slices"
 
 	"dirtbike/cdc"
 )
@@ -29,7 +30,7 @@ const (
 	pipelineRestarted tableEvent = "the pipeline starts again"
 )
 
-// nextPhase is every transition of a table's state; any other is an error.
+// transitions are all there are; any other is an error.
 //
 //	new ──────┐                       ┌─────────── copyNeeded ────────────┐
 //	          │                       ▼                                   │
@@ -44,26 +45,23 @@ const (
 //	quarantined ── tableRefused ──▶ quarantined            another reason
 //	any ── tableDeselected ──▶ excluded
 //	any ── pipelineRestarted ──▶ new
+var transitions = map[tableEvent]struct {
+	to   cdc.TablePhase
+	from []cdc.TablePhase
+}{
+	generationOpened:  {cdc.TableCopying, []cdc.TablePhase{tableNew, cdc.TableExcluded, cdc.TableCopying}},
+	copyNeeded:        {cdc.TableCopying, []cdc.TablePhase{cdc.TableCopying, cdc.TableStreaming, cdc.TableQuarantined}},
+	copyEnded:         {cdc.TableStreaming, []cdc.TablePhase{cdc.TableCopying}},
+	tableRefused:      {cdc.TableQuarantined, anyPhase},
+	tableDeselected:   {cdc.TableExcluded, anyPhase},
+	pipelineRestarted: {tableNew, anyPhase},
+}
+
+var anyPhase = []cdc.TablePhase{tableNew, cdc.TableCopying, cdc.TableStreaming, cdc.TableQuarantined, cdc.TableExcluded}
+
 func nextPhase(from cdc.TablePhase, event tableEvent) (cdc.TablePhase, error) {
-	type step struct {
-		from  cdc.TablePhase
-		event tableEvent
-	}
-	switch (step{from, event}) {
-	case step{tableNew, generationOpened}, step{cdc.TableExcluded, generationOpened}, step{cdc.TableCopying, generationOpened},
-		step{cdc.TableCopying, copyNeeded}, step{cdc.TableStreaming, copyNeeded}, step{cdc.TableQuarantined, copyNeeded}:
-		return cdc.TableCopying, nil
-	case step{cdc.TableCopying, copyEnded}:
-		return cdc.TableStreaming, nil
-	case step{tableNew, tableRefused}, step{cdc.TableExcluded, tableRefused}, step{cdc.TableCopying, tableRefused},
-		step{cdc.TableStreaming, tableRefused}, step{cdc.TableQuarantined, tableRefused}:
-		return cdc.TableQuarantined, nil
-	case step{tableNew, tableDeselected}, step{cdc.TableExcluded, tableDeselected}, step{cdc.TableCopying, tableDeselected},
-		step{cdc.TableStreaming, tableDeselected}, step{cdc.TableQuarantined, tableDeselected}:
-		return cdc.TableExcluded, nil
-	case step{tableNew, pipelineRestarted}, step{cdc.TableExcluded, pipelineRestarted}, step{cdc.TableCopying, pipelineRestarted},
-		step{cdc.TableStreaming, pipelineRestarted}, step{cdc.TableQuarantined, pipelineRestarted}:
-		return tableNew, nil
+	if t, known := transitions[event]; known && slices.Contains(t.from, from) {
+		return t.to, nil
 	}
 	return from, fmt.Errorf("a table that is %q cannot go on when %s", from, event)
 }

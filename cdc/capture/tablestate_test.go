@@ -81,35 +81,37 @@ func TestPlannedTables(t *testing.T) {
 		change  func(t *cdc.Table)
 		request *resnapshotRequest
 		started bool
-		want    tableAction
+		want    cdc.TablePhase
 		is      error
 	}{
-		{name: "new", phase: tableNew, want: goOn},
-		{name: "named again", phase: cdc.TableExcluded, change: func(t *cdc.Table) { t.PolicyPrint = "x" }, want: goOn},
-		{name: "as it was", phase: cdc.TableStreaming, want: goOn},
-		{name: "quarantined", phase: cdc.TableQuarantined, want: quarantine},
-		{name: "asked for", phase: cdc.TableQuarantined, request: &resnapshotRequest{tables: []string{"public.a"}}, want: copyAgain},
-		{name: "another asked for", phase: cdc.TableStreaming, request: &resnapshotRequest{tables: []string{"public.b"}}, want: goOn},
-		{name: "new columns", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Shape = "x" }, want: quarantine},
-		{name: "new columns in a copy", phase: cdc.TableCopying, change: func(t *cdc.Table) { t.Shape = "x" }, want: goOn},
-		{name: "a new policy", phase: cdc.TableCopying, change: func(t *cdc.Table) { t.PolicyPrint = "x" }, is: cdc.ErrRefused},
-		{name: "a new topic", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Topic = &cdc.Topic{Name: "x"} }, is: cdc.ErrRefused},
-		{name: "no key", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Refused = errKeyless }, want: quarantine},
-		{name: "a misfit", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Refused, t.RefusedByConfig = errKeyless, true }, is: cdc.ErrRefused},
-		{name: "a misfit later", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Refused, t.RefusedByConfig = errKeyless, true }, started: true, want: quarantine},
+		{name: "new", phase: tableNew, want: tableNew},
+		{name: "named again", phase: cdc.TableExcluded, change: func(t *cdc.Table) { t.PolicyPrint = "x" }, want: cdc.TableExcluded},
+		{name: "as it was", phase: cdc.TableStreaming, want: cdc.TableStreaming},
+		{name: "quarantined", phase: cdc.TableQuarantined, want: cdc.TableQuarantined},
+		{name: "asked for", phase: cdc.TableQuarantined, request: &resnapshotRequest{tables: []string{"public.a"}}, want: cdc.TableCopying},
+		{name: "another asked for", phase: cdc.TableStreaming, request: &resnapshotRequest{tables: []string{"public.b"}}, want: cdc.TableStreaming},
+		{name: "new columns", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Shape = "x" }, want: cdc.TableQuarantined},
+		{name: "new columns in a copy", phase: cdc.TableCopying, change: func(t *cdc.Table) { t.Shape = "x" }, want: cdc.TableCopying},
+		{name: "a new policy", phase: cdc.TableCopying, change: func(t *cdc.Table) { t.PolicyPrint = "x" }, want: cdc.TableCopying, is: cdc.ErrRefused},
+		{name: "a new topic", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Topic = &cdc.Topic{Name: "x"} }, want: cdc.TableStreaming, is: cdc.ErrRefused},
+		{name: "no key", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Refused = errKeyless }, want: cdc.TableQuarantined},
+		{name: "a misfit", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Refused, t.RefusedByConfig = errKeyless, true }, want: cdc.TableStreaming, is: cdc.ErrRefused},
+		{name: "a misfit later", phase: cdc.TableStreaming, change: func(t *cdc.Table) { t.Refused, t.RefusedByConfig = errKeyless, true }, started: true, want: cdc.TableQuarantined},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			tb := &table{listed: newTable(1, "a")}
 			tb.describe(1)
-			tb.state.Phase = test.phase
+			if tb.state.Phase = test.phase; test.phase == cdc.TableQuarantined {
+				tb.state.Reason = "because"
+			}
+			before := tb.state.Reason
 			if test.change != nil {
 				test.change(tb.listed)
 			}
 			p := &planner{request: test.request, started: test.started}
-			got, err := p.planTable(resume, tb.listed, tb.state)
-			require.ErrorIs(t, err, test.is)
-			require.Equal(t, test.want, got.do)
-			require.Equal(t, test.want == quarantine, got.why != nil)
+			require.ErrorIs(t, p.planTable(resume, tb), test.is)
+			require.Equal(t, test.want, tb.state.Phase)
+			require.Equal(t, test.want == cdc.TableQuarantined && before == "", tb.state.Reason != before)
 		})
 	}
 }

@@ -162,7 +162,7 @@ func TestQuarantine(t *testing.T) {
 	require.Contains(t, errs, "Try: "+cdc.ResnapshotCommand("public.others"))
 	code, _, errs = r.verb("resnapshot", "public.others")
 	require.Equal(t, exitWrong, code, errs)
-	require.Contains(t, errs, "somebody streams from slot")
+	require.Contains(t, errs, "another process streams from slot")
 	l.stop()
 	for _, wrong := range [][]string{{"public.other"}, {}, {"--all", "public.others"}} {
 		code, _, errs = r.verb(append([]string{"resnapshot"}, wrong...)...)

@@ -215,11 +215,11 @@ func TestGuards(t *testing.T) {
 			g.exec(`SELECT pg_drop_replication_slot($1)`, g.name)
 			g.missed()
 			g.exec(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, g.name)
-		}, "dropped and made again, or advanced by somebody else", true},
+		}, "dropped and made again, or advanced by another process", true},
 		{"slot advanced", func(g *guarded) {
 			g.missed()
 			g.exec(`SELECT pg_replication_slot_advance($1, pg_current_wal_insert_lsn())`, g.name)
-		}, "dropped and made again, or advanced by somebody else", true},
+		}, "dropped and made again, or advanced by another process", true},
 		{"state topic deleted", func(g *guarded) { g.deleteTopics(schemas.StateTopic(g.name)) }, "the state topic knows nothing of it", true},
 		{"publication dropped", func(g *guarded) { g.exec(`DROP PUBLICATION ` + g.name) }, "its publication was dropped", true},
 		{"Kafka rebuilt", func(g *guarded) { g.deleteTopics(g.topics(g.kafkaAdmin())...) }, "the state topic knows nothing of it", false},

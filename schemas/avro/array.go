@@ -39,7 +39,7 @@ func arrayText(elem appender) appender {
 }
 
 // arrayBinary compiles the appender of an array from its binary form.
-func arrayBinary(elem appender) appender {
+func arrayBinary(elem form) appender {
 	return func(dst, src []byte) ([]byte, error) {
 		a, err := pgtext.ParseArray(src)
 		if err != nil {
@@ -59,7 +59,7 @@ func arrayBinary(elem appender) appender {
 			}
 			if null {
 				dst = append(dst, branchNull)
-			} else if dst, err = elem(append(dst, branchValue), value); err != nil {
+			} else if dst, err = elem.fromBinary(append(dst, branchValue), value); err != nil {
 				return dst, err
 			}
 		}

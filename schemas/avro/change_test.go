@@ -41,7 +41,7 @@ func TestInsert(t *testing.T) {
 	r := b.chunk.Records[0]
 	require.Equal(t, m.Position, r.Position)
 	require.Equal(t, partition(b.chunk.Key(0)[frameSize:], 6), r.Partition)
-	require.Same(t, b.enc.Topic(), r.Topic)
+	require.Same(t, b.topic, r.Topic)
 	e := b.envelopeAt(0)
 	require.Equal(t, *m, e.Meta)
 	require.Nil(t, e.Before)

@@ -12,15 +12,10 @@ func appendDate(dst []byte, days int32) ([]byte, error) {
 	if days == math.MaxInt32 || days == math.MinInt32 {
 		return dst, errInexact
 	}
-	return appendLong(dst, int64(days)+pgtext.EpochDays), checkDate(days)
-}
-
-// checkDate refuses days that Avro's int cannot count from 1970; Postgres' own limit lies below.
-func checkDate(days int32) error {
-	if days > math.MaxInt32-pgtext.EpochDays {
-		return errRange
+	if days > math.MaxInt32-pgtext.EpochDays { // Avro's int could not count them from 1970; Postgres' own limit lies below
+		return dst, errRange
 	}
-	return nil
+	return appendLong(dst, int64(days)+pgtext.EpochDays), nil
 }
 
 // appendTimestamp appends an Avro timestamp (microseconds since 1970) from Postgres' microseconds since 2000.
@@ -40,9 +35,6 @@ func dateText(dst, src []byte) ([]byte, error) {
 }
 
 func dateBinary(dst, src []byte) ([]byte, error) {
-	if len(src) != 4 {
-		return dst, pgtext.ErrLength
-	}
 	return appendDate(dst, int32(binary.BigEndian.Uint32(src))) //nolint:gosec // the sign bit is meant
 }
 
@@ -55,9 +47,6 @@ func timestampText(dst, src []byte) ([]byte, error) {
 }
 
 func timestampBinary(dst, src []byte) ([]byte, error) {
-	if len(src) != 8 {
-		return dst, pgtext.ErrLength
-	}
 	return appendTimestamp(dst, int64(binary.BigEndian.Uint64(src))) //nolint:gosec // the sign bit is meant
 }
 

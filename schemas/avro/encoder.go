@@ -14,6 +14,10 @@ type IDs struct{ Key, Value, Control int }
 
 // encoder is one relation's compiled encoder. Each record is its key's frame and payload, its value's frame and
 // envelope.
+//
+// A record consists of its image and its seal. The image is what depends on the row alone: the key, before and after,
+// and the lists, all with the policies applied. The seal is what is known once the transaction has committed: source,
+// op and the time of encoding, which the envelope has between the rows and the lists.
 type encoder struct {
 	table       string // schema.table, for errors
 	oid         uint32
@@ -30,6 +34,7 @@ type encoder struct {
 	// Scratch of the change being encoded.
 	row            cdc.Tuple // the new row with its unchanged values filled in
 	text, applied  []byte    // a column's text, before and after its policy
+	images         []byte    // of Append
 	oldKey, newKey []byte
 	lists          lists
 }
@@ -72,9 +77,10 @@ func (e *encoder) compile(rel *schemas.Relation, t *schemas.Table) error {
 		return errors.New("it has no key")
 	}
 	for at, k := range t.Key {
-		e.key = append(e.key, compileKey(k, &t.Columns[k].Type))
+		typ := t.Columns[k].Type
+		e.key = append(e.key, keyColumn{column: k, form: keyForm(&typ)})
 		e.keySource[t.Columns[k].Source] = true
-		if !schemas.KeyInteger(t.Columns[k].Type) {
+		if !schemas.KeyInteger(typ) {
 			e.columns[k].keyAt = at
 		}
 		if !t.Columns[k].Key {
@@ -84,65 +90,54 @@ func (e *encoder) compile(rel *schemas.Relation, t *schemas.Table) error {
 	return nil
 }
 
-func (e *encoder) Topic() *cdc.Topic { return e.topic }
-
-func (e *encoder) Insert(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
-	return e.append(context.Background(), c, m, &cdc.RowChange{Op: cdc.OpCreate, New: row})
-}
-
-func (e *encoder) Read(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
-	return e.append(context.Background(), c, m, &cdc.RowChange{Op: cdc.OpRead, New: row})
-}
-
-func (e *encoder) Update(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) error {
-	return e.append(ctx, c, m, &cdc.RowChange{Op: cdc.OpUpdate, XID: m.XID, OldKind: kind, Old: old, New: row})
-}
-
-func (e *encoder) Delete(c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old cdc.Tuple) error {
-	return e.append(context.Background(), c, m, &cdc.RowChange{Op: cdc.OpDelete, OldKind: kind, Old: old})
-}
-
-// append makes the change's records part of the chunk, or leaves it as it was.
-func (e *encoder) append(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, ch *cdc.RowChange) error {
-	mark := len(c.Records)
-	out := output{dst: c.Bytes, chunk: c, meta: m}
-	if err := e.encode(ctx, &out, ch); err != nil {
-		c.Records = c.Records[:mark]
-		return e.failed(err)
+func (e *encoder) Append(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, ch cdc.RowChange) (err error) {
+	if e.images, err = e.Image(ctx, e.images[:0], ch); err != nil {
+		return err
 	}
-	c.Bytes = out.dst
-	return nil
+	err = e.Seal(c, m, e.images)
+	if cap(e.images) > keepImages {
+		e.images = nil
+	}
+	return err
 }
 
-// encode decides which records a change becomes, and puts them out.
-func (e *encoder) encode(ctx context.Context, out *output, ch *cdc.RowChange) error {
+// keepImages is how many bytes of scratch stay after a large row.
+const keepImages = 1 << 20
+
+func (e *encoder) Image(ctx context.Context, dst []byte, ch cdc.RowChange) ([]byte, error) {
+	out, err := e.encode(ctx, dst, &ch)
+	if err != nil {
+		return dst, e.failed(err)
+	}
+	return out, nil
+}
+
+// encode decides which records a change becomes, and appends their images.
+func (e *encoder) encode(ctx context.Context, dst []byte, ch *cdc.RowChange) ([]byte, error) {
 	e.lists.reset()
+	if ch.Op != cdc.OpDelete && len(ch.New) != e.width {
+		return nil, e.wrongWidth(ch.New)
+	}
+	if ch.OldKind != cdc.OldNone && len(ch.Old) != e.width {
+		return nil, e.wrongWidth(ch.Old)
+	}
 	switch ch.Op {
 	case cdc.OpCreate, cdc.OpRead:
-		if err := e.checkWidth(ch.New); err != nil {
-			return err
-		}
-		return e.put(out, &record{op: ch.Op, key: ch.New, after: ch.New})
+		return e.appendImage(dst, &record{op: ch.Op, key: ch.New, after: ch.New})
 	case cdc.OpDelete:
 		if ch.OldKind != cdc.OldKey && ch.OldKind != cdc.OldFull {
-			return cdc.Failed("a delete came without its old row").Fix("check the table's REPLICA IDENTITY")
+			return nil, cdc.Failed("a delete came without its old row").Fix("check the table's REPLICA IDENTITY")
 		}
-		if err := e.checkWidth(ch.Old); err != nil {
-			return err
-		}
-		return e.put(out, deletion(ch))
+		return e.appendImage(dst, deletion(ch))
 	case cdc.OpUpdate:
-		return e.update(ctx, out, ch)
+		return e.update(ctx, dst, ch)
 	case cdc.OpTruncate, cdc.OpMarker:
 	}
-	return fmt.Errorf("op %q is not a row's", byte(ch.Op))
+	return nil, fmt.Errorf("op %q is not a row's", byte(ch.Op))
 }
 
-func (e *encoder) checkWidth(t cdc.Tuple) error {
-	if len(t) != e.width {
-		return fmt.Errorf("a row has %d columns, the relation %d: its definition changed unseen", len(t), e.width)
-	}
-	return nil
+func (e *encoder) wrongWidth(t cdc.Tuple) error {
+	return fmt.Errorf("a row has %d columns, the relation %d: its definition changed unseen", len(t), e.width)
 }
 
 func (e *encoder) failed(err error) error { return fmt.Errorf("encode table %s: %w", e.table, err) }

@@ -33,7 +33,7 @@ func TestSealedLaterIsEncodedAtOnce(t *testing.T) {
 			was := len(images)
 			var err error
 			images, err = later.enc.Image(t.Context(), images, ch)
-			require.Equal(t, err == nil, once.encode(t.Context(), ch, len(changes)) == nil)
+			require.Equal(t, err == nil, once.enc.Append(t.Context(), &once.chunk, metaAt(len(changes)), ch) == nil)
 			if err != nil {
 				refused++
 				require.Len(t, images, was)
@@ -44,7 +44,7 @@ func TestSealedLaterIsEncodedAtOnce(t *testing.T) {
 		stored, start := slices.Clone(images), 0
 		clear(images) // what Image gave does not point into anything
 		for i, end := range cuts {
-			_ = other.encode(t.Context(), changes[i], i) // the encoder that seals does not remember
+			_ = other.enc.Append(t.Context(), &other.chunk, metaAt(i), changes[i]) // the encoder that seals does not remember
 			require.NoError(t, other.enc.Seal(&later.chunk, metaAt(i), stored[start:end]))
 			start = end
 		}
@@ -76,20 +76,6 @@ func TestDamagedImages(t *testing.T) {
 	}
 	_, err = b.enc.Image(t.Context(), nil, cdc.RowChange{Op: cdc.OpTruncate})
 	require.Error(t, err)
-}
-
-// encode is Insert, Update, Delete or Read, with the meta of the i-th change.
-func (b *bench) encode(ctx context.Context, ch cdc.RowChange, i int) error {
-	switch m := metaAt(i); ch.Op {
-	case cdc.OpCreate:
-		return b.enc.Insert(&b.chunk, m, ch.New)
-	case cdc.OpRead:
-		return b.enc.Read(&b.chunk, m, ch.New)
-	case cdc.OpDelete:
-		return b.enc.Delete(&b.chunk, m, ch.OldKind, ch.Old)
-	case cdc.OpUpdate, cdc.OpTruncate, cdc.OpMarker:
-	}
-	return b.enc.Update(ctx, &b.chunk, metaAt(i), ch.OldKind, ch.Old, ch.New)
 }
 
 func metaAt(i int) *cdc.Meta {

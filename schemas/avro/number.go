@@ -5,8 +5,6 @@ import (
 	"math"
 	"strconv"
 	"unsafe"
-
-	"dirtbike/schemas/pgtext"
 )
 
 // parseInt reads a decimal integer of at most the given bits.
@@ -47,23 +45,14 @@ func intText(bits uint) appender {
 }
 
 func int2Binary(dst, src []byte) ([]byte, error) {
-	if len(src) != 2 {
-		return dst, pgtext.ErrLength
-	}
 	return appendLong(dst, int64(int16(binary.BigEndian.Uint16(src)))), nil //nolint:gosec // the sign bit is meant
 }
 
 func int4Binary(dst, src []byte) ([]byte, error) {
-	if len(src) != 4 {
-		return dst, pgtext.ErrLength
-	}
 	return appendLong(dst, int64(int32(binary.BigEndian.Uint32(src)))), nil //nolint:gosec // the sign bit is meant
 }
 
 func int8Binary(dst, src []byte) ([]byte, error) {
-	if len(src) != 8 {
-		return dst, pgtext.ErrLength
-	}
 	return appendLong(dst, int64(binary.BigEndian.Uint64(src))), nil //nolint:gosec // the sign bit is meant
 }
 
@@ -87,9 +76,6 @@ func boolText(dst, src []byte) ([]byte, error) {
 }
 
 func boolBinary(dst, src []byte) ([]byte, error) {
-	if len(src) != 1 {
-		return dst, pgtext.ErrLength
-	}
 	return appendBool(dst, src[0] != 0), nil
 }
 
@@ -141,15 +127,9 @@ func float8Text(dst, src []byte) ([]byte, error) {
 }
 
 func float4Binary(dst, src []byte) ([]byte, error) {
-	if len(src) != 4 {
-		return dst, pgtext.ErrLength
-	}
 	return appendFloat32(dst, math.Float32frombits(binary.BigEndian.Uint32(src))), nil
 }
 
 func float8Binary(dst, src []byte) ([]byte, error) {
-	if len(src) != 8 {
-		return dst, pgtext.ErrLength
-	}
 	return appendFloat64(dst, math.Float64frombits(binary.BigEndian.Uint64(src))), nil
 }

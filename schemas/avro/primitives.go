@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"dirtbike/schemas"
 )
 
 var (
@@ -111,79 +109,6 @@ const (
 	branchNull  = 0
 	branchValue = 2
 )
-
-// Skipper compiles a function that skips one value of the type and returns the rest. With nullable the value is a union
-// [null, T].
-func Skipper(t schemas.Type, nullable bool) func(b []byte) (rest []byte, err error) {
-	skip := skipper(&t)
-	if !nullable {
-		return skip
-	}
-	return func(b []byte) ([]byte, error) {
-		null, b, err := readUnion(b)
-		if err != nil || null {
-			return b, err
-		}
-		return skip(b)
-	}
-}
-
-func skipper(t *schemas.Type) func(b []byte) ([]byte, error) {
-	switch t.Kind {
-	case schemas.KindBool:
-		return fixedSkipper(1)
-	case schemas.KindFloat4:
-		return fixedSkipper(4)
-	case schemas.KindFloat8:
-		return fixedSkipper(8)
-	case schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindDate, schemas.KindTimestamp,
-		schemas.KindTimestampTZ, schemas.KindYear:
-		return skipLong
-	case schemas.KindNumeric, schemas.KindNumericText, schemas.KindUUID, schemas.KindBytea, schemas.KindText,
-		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther:
-		return skipBytes
-	case schemas.KindArray:
-		return arraySkipper(Skipper(*t.Elem, true))
-	case schemas.KindInvalid:
-	}
-	panic("avro: no form for kind " + t.Kind.String())
-}
-
-func fixedSkipper(n int) func(b []byte) ([]byte, error) {
-	return func(b []byte) ([]byte, error) {
-		if len(b) < n {
-			return nil, errShort
-		}
-		return b[n:], nil
-	}
-}
-
-func skipLong(b []byte) ([]byte, error) {
-	_, rest, err := ReadLong(b)
-	return rest, err
-}
-
-func skipBytes(b []byte) ([]byte, error) {
-	_, rest, err := ReadBytes(b)
-	return rest, err
-}
-
-func arraySkipper(elem func(b []byte) ([]byte, error)) func(b []byte) ([]byte, error) {
-	return func(b []byte) ([]byte, error) {
-		for {
-			n, rest, err := readBlock(b)
-			if err != nil || n == 0 {
-				return rest, err
-			}
-			b = rest
-			for range n {
-				if b, err = elem(b); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-}
 
 // readBlock reads the head of an array's or map's block: the number of items, 0 at the end. Each item takes a byte at
 // least.

@@ -2,43 +2,46 @@ package avro
 
 import "dirtbike/cdc"
 
-// addRecord makes the bytes of a record one of the chunk, with a tombstone after a delete if the topic is compacted.
-// Its key begins at key, its value at value, and dst ends with it.
-func (e *encoder) addRecord(c *cdc.Chunk, dst []byte, key, value int, op cdc.Op, position cdc.Position) []byte {
-	part := partition(dst[key+frameSize:value], e.topic.Partitions)
-	c.Records = append(c.Records, cdc.Record{Topic: e.topic, Partition: part, Key: key, Value: value, End: len(dst), Position: position})
+func (e *encoder) Seal(c *cdc.Chunk, m *cdc.Meta, images []byte) error {
+	mark, dst := len(c.Records), c.Bytes
+	for len(images) > 0 {
+		i, rest, err := cutImage(images)
+		if err != nil {
+			c.Records = c.Records[:mark]
+			return e.failed(err)
+		}
+		images = rest
+		position := m.Position
+		if i.second {
+			position.Ordinal++
+		}
+		key := len(dst)
+		dst = append(append(dst, e.keyFrame...), i.key...)
+		value := len(dst)
+		dst = append(append(dst, e.valueFrame...), i.rows...)
+		dst = append(e.appendSeal(dst, m, position, i.op), i.lists...)
+		dst = e.addRecord(c, dst, cdc.Record{Key: key, Value: value, Position: position}, i.op)
+	}
+	c.Bytes = dst
+	return nil
+}
+
+// addRecord adds the record with which dst ends to the chunk, with a tombstone after a delete if the topic is
+// compacted.
+func (e *encoder) addRecord(c *cdc.Chunk, dst []byte, r cdc.Record, op cdc.Op) []byte {
+	r.Topic, r.Partition, r.End = e.topic, partition(dst[r.Key+frameSize:r.Value], e.topic.Partitions), len(dst)
+	c.Records = append(c.Records, r)
 	if op != cdc.OpDelete || !e.topic.Compacted {
 		return dst
 	}
-	tomb := len(dst)
-	dst = append(dst, dst[key:value]...)
-	c.Records = append(c.Records, cdc.Record{
-		Topic: e.topic, Partition: part, Tombstone: true, Key: tomb, Value: len(dst), End: len(dst), Position: position,
-	})
+	dst = append(dst, dst[r.Key:r.Value]...)
+	r.Tombstone, r.Key, r.Value, r.End = true, r.End, len(dst), len(dst)
+	c.Records = append(c.Records, r)
 	return dst
-}
-
-// appendRows appends before and after.
-func (e *encoder) appendRows(dst []byte, r *record) (_ []byte, err error) {
-	if r.before == nil {
-		dst = append(dst, branchNull)
-	} else if dst, err = e.appendRow(append(dst, branchValue), rowOf{tuple: r.before, beside: r.after != nil}); err != nil {
-		return dst, err
-	}
-	if r.after == nil {
-		return append(dst, branchNull), nil
-	}
-	return e.appendRow(append(dst, branchValue), rowOf{tuple: r.after, fold: r.fold})
 }
 
 // appendSeal appends source, op and ts_us.
 func (e *encoder) appendSeal(dst []byte, m *cdc.Meta, p cdc.Position, op cdc.Op) []byte {
-	dst = e.appendSource(dst, m, p, op)
-	return appendLong(append(dst, 1<<1, byte(op)), m.Now)
-}
-
-// appendSource appends the `source` record.
-func (e *encoder) appendSource(dst []byte, m *cdc.Meta, p cdc.Position, op cdc.Op) []byte {
 	dst = appendLong(dst, int64(p.Epoch))
 	dst = appendLong(dst, int64(m.LSN))       //nolint:gosec // travels as its bit pattern
 	dst = appendLong(dst, int64(p.CommitLSN)) //nolint:gosec // travels as its bit pattern
@@ -48,7 +51,8 @@ func (e *encoder) appendSource(dst []byte, m *cdc.Meta, p cdc.Position, op cdc.O
 	dst = appendBool(dst, op == cdc.OpRead)
 	dst = appendLong(dst, int64(m.Generation))
 	dst = appendLong(dst, int64(m.Leaf))
-	return append(dst, e.sourceNames...)
+	dst = append(dst, e.sourceNames...)
+	return appendLong(append(dst, 1<<1, byte(op)), m.Now)
 }
 
 func (e *encoder) Truncate(c *cdc.Chunk, m *cdc.Meta) error {

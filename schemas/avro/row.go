@@ -11,20 +11,20 @@ import (
 
 // column is a carried column, compiled.
 type column struct {
-	name, field  string
-	source       int // index into the relation's columns
-	nullable     bool
-	keyAt        int // index into the key if the key's bytes are the value's, otherwise -1
-	wire         schemas.Type
-	transform    schemas.Transform
-	text, binary appender
+	name, field string
+	source      int // index into the relation's columns
+	nullable    bool
+	keyAt       int // index into the key if the key's bytes are the value's, otherwise -1
+	wire        schemas.Type
+	transform   schemas.Transform
+	form        form
 }
 
 // keyColumn is a column of the key, compiled. start and end are where its bytes stand in the record being encoded.
 type keyColumn struct {
-	column       int // index into the encoder's columns
-	text, binary appender
-	start, end   int
+	column     int // index into the encoder's columns
+	form       form
+	start, end int
 }
 
 func compileColumn(c *schemas.TableColumn, wire schemas.Type) column {
@@ -33,16 +33,8 @@ func compileColumn(c *schemas.TableColumn, wire schemas.Type) column {
 		typ.OID, typ.Base = wire.OID, wire.Base
 	}
 	return column{
-		name: c.Name, field: c.Field, source: c.Source, nullable: Nullable(c), keyAt: -1, wire: wire, transform: c.Transform,
-		text: textAppender(&typ), binary: binaryAppender(&typ),
+		name: c.Name, field: c.Field, source: c.Source, nullable: Nullable(c), keyAt: -1, wire: wire, transform: c.Transform, form: formOf(&typ),
 	}
-}
-
-func compileKey(at int, t *schemas.Type) keyColumn {
-	k := keyColumn{column: at}
-	typ := *t
-	k.text, k.binary = keyAppenders(&typ)
-	return k
 }
 
 // The reasons for which a datum cannot be written.
@@ -52,43 +44,34 @@ var (
 	errDatum     = errors.New("unknown form of a value")
 )
 
-// appendValue appends a non-null value with the appender of its form, after the column's policy.
-func (e *encoder) appendValue(dst []byte, c *column, d *cdc.Datum, text, binary appender) ([]byte, error) {
-	if c.transform != nil {
+// appendValue appends a non-null value in its form, after the column's policy.
+func (e *encoder) appendValue(dst []byte, c *column, d *cdc.Datum, f *form) ([]byte, error) {
+	switch {
+	case d.Kind == cdc.DatumNull:
+		return dst, errNull
+	case d.Kind == cdc.DatumUnchanged:
+		return dst, errUnchanged
+	case d.Kind != cdc.DatumText && d.Kind != cdc.DatumBinary:
+		return dst, errDatum
+	case c.transform != nil:
 		if err := e.apply(c, d); err != nil {
 			return dst, err
 		}
-		return text(dst, e.applied)
+		return f.text(dst, e.applied)
+	case d.Kind == cdc.DatumText:
+		return f.text(dst, d.Data)
 	}
-	switch d.Kind {
-	case cdc.DatumText:
-		return text(dst, d.Data)
-	case cdc.DatumBinary:
-		return binary(dst, d.Data)
-	case cdc.DatumNull:
-		return dst, errNull
-	case cdc.DatumUnchanged:
-		return dst, errUnchanged
-	}
-	return dst, errDatum
+	return f.fromBinary(dst, d.Data)
 }
 
 // apply puts the value after its policy into e.applied, as text.
 func (e *encoder) apply(c *column, d *cdc.Datum) (err error) {
 	text := d.Data
-	switch d.Kind {
-	case cdc.DatumText:
-	case cdc.DatumBinary:
+	if d.Kind == cdc.DatumBinary {
 		if e.text, err = pgtext.AppendText(e.text[:0], c.wire, d.Data); err != nil {
 			return err
 		}
 		text = e.text
-	case cdc.DatumNull:
-		return errNull
-	case cdc.DatumUnchanged:
-		return errUnchanged
-	default:
-		return errDatum
 	}
 	e.applied, err = c.transform.Apply(e.applied[:0], text)
 	return err
@@ -101,7 +84,7 @@ func (e *encoder) appendKey(dst []byte, tuple cdc.Tuple) ([]byte, error) {
 		k := &e.key[i]
 		c := &e.columns[k.column]
 		k.start = len(dst)
-		if dst, err = e.appendValue(dst, c, &tuple[c.source], k.text, k.binary); err != nil {
+		if dst, err = e.appendValue(dst, c, &tuple[c.source], &k.form); err != nil {
 			return dst, fmt.Errorf("key column %s: %w", c.name, err)
 		}
 		k.end = len(dst)
@@ -138,7 +121,7 @@ func (e *encoder) appendRow(dst []byte, r rowOf) ([]byte, error) {
 			continue
 		}
 		mark := len(dst)
-		if dst, err = e.appendValue(append(dst, branchValue), c, d, c.text, c.binary); err == nil {
+		if dst, err = e.appendValue(append(dst, branchValue), c, d, &c.form); err == nil {
 			continue
 		}
 		if err != errInexact { //nolint:errorlint // a sentinel of this package, never wrapped

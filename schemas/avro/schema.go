@@ -2,7 +2,6 @@ package avro
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/hamba/avro/v2"
@@ -88,21 +87,9 @@ func KeySchema(t *schemas.Table) (string, error) {
 		if err := checkType(&c.Type); err != nil {
 			return "", fmt.Errorf("key schema of table %s, column %s: %w", t.FullName(), c.Name, err)
 		}
-		typ := typeJSON(&c.Type)
-		if schemas.KeyInteger(c.Type) {
-			typ = keyIntegerJSON(c.Type.Kind)
-		}
-		r.Fields = append(r.Fields, fieldJSON{Name: c.Field, Type: typ})
+		r.Fields = append(r.Fields, fieldJSON{Name: c.Field, Type: keyForm(&c.Type).schema})
 	}
 	return render(t.Topic, r)
-}
-
-// keyIntegerJSON is the plain number that a date or timestamp key column is (rule 31).
-func keyIntegerJSON(k schemas.Kind) string {
-	if k == schemas.KindDate {
-		return "int"
-	}
-	return "long"
 }
 
 // ControlSchema gives the Avro schema of the keys of control records (subject <topic>-control).
@@ -143,7 +130,7 @@ func valueRecord(t *schemas.Table) (recordJSON, error) {
 		if err := checkType(&c.Type); err != nil {
 			return r, fmt.Errorf("value schema of table %s, column %s: %w", t.FullName(), c.Name, err)
 		}
-		f := fieldJSON{Name: c.Field, Type: typeJSON(&c.Type), columnProps: propsOf(c)}
+		f := fieldJSON{Name: c.Field, Type: formOf(&c.Type).schema, columnProps: propsOf(c)}
 		if Nullable(c) {
 			f.Type, f.Default = []any{"null", f.Type}, nullDefault
 		}
@@ -163,28 +150,6 @@ func propsOf(c *schemas.TableColumn) *columnProps {
 	return p
 }
 
-// checkType refuses what has no Avro form. (An array's element is never an array itself: Postgres has no such type.)
-func checkType(t *schemas.Type) error {
-	switch t.Kind {
-	case schemas.KindNumeric:
-		if t.Precision < 1 || t.Precision > maxPrecision || t.Scale < 0 || t.Scale > t.Precision {
-			return fmt.Errorf("numeric(%d,%d) has no exact decimal", t.Precision, t.Scale)
-		}
-	case schemas.KindArray:
-		if t.Elem == nil || t.Elem.Kind == schemas.KindArray {
-			return errors.New("array without a scalar element type")
-		}
-		return checkType(t.Elem)
-	case schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4, schemas.KindFloat8,
-		schemas.KindNumericText, schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ, schemas.KindUUID,
-		schemas.KindBytea, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther,
-		schemas.KindYear:
-	case schemas.KindInvalid:
-		return errors.New("the type has no kind")
-	}
-	return nil
-}
-
 // logicalJSON is a type with a logical type upon it.
 type logicalJSON struct {
 	Type      string `json:"type"`
@@ -196,38 +161,4 @@ type logicalJSON struct {
 type arrayJSON struct {
 	Type  string `json:"type"`
 	Items any    `json:"items"`
-}
-
-// typeJSON is the Avro type of a non-null value: the Avro column of schemas.TypeTable.
-func typeJSON(t *schemas.Type) any {
-	switch t.Kind {
-	case schemas.KindBool:
-		return "boolean"
-	case schemas.KindInt2, schemas.KindInt4, schemas.KindYear:
-		return "int"
-	case schemas.KindInt8:
-		return "long"
-	case schemas.KindFloat4:
-		return "float"
-	case schemas.KindFloat8:
-		return "double"
-	case schemas.KindBytea:
-		return "bytes"
-	case schemas.KindNumericText, schemas.KindText, schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther:
-		return "string"
-	case schemas.KindNumeric:
-		return logicalJSON{Type: "bytes", Logical: "decimal", Precision: t.Precision, Scale: &t.Scale}
-	case schemas.KindDate:
-		return logicalJSON{Type: "int", Logical: "date"}
-	case schemas.KindTimestamp:
-		return logicalJSON{Type: "long", Logical: "local-timestamp-micros"}
-	case schemas.KindTimestampTZ:
-		return logicalJSON{Type: "long", Logical: "timestamp-micros"}
-	case schemas.KindUUID:
-		return logicalJSON{Type: "string", Logical: "uuid"}
-	case schemas.KindArray:
-		return arrayJSON{Type: "array", Items: []any{"null", typeJSON(t.Elem)}}
-	case schemas.KindInvalid:
-	}
-	panic("avro: no form for kind " + t.Kind.String())
 }

@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -63,12 +64,32 @@ func relation(identity cdc.ReplicaIdentity, key int, columns ...schemas.Column) 
 type bench struct {
 	t       testing.TB
 	table   *schemas.Table
-	enc     cdc.TableEncoder
+	enc     rows
 	reader  *Reader
 	key     avro.Schema
 	value   avro.Schema
 	chunk   cdc.Chunk
+	topic   *cdc.Topic
 	control avro.Schema
+}
+
+// rows are Append with a change of each kind.
+type rows struct{ cdc.TableEncoder }
+
+func (e rows) Insert(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
+	return e.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpCreate, New: row})
+}
+
+func (e rows) Read(c *cdc.Chunk, m *cdc.Meta, row cdc.Tuple) error {
+	return e.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpRead, New: row})
+}
+
+func (e rows) Update(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old, row cdc.Tuple) error {
+	return e.Append(ctx, c, m, cdc.RowChange{Op: cdc.OpUpdate, OldKind: kind, XID: m.XID, Old: old, New: row})
+}
+
+func (e rows) Delete(c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old cdc.Tuple) error {
+	return e.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpDelete, OldKind: kind, Old: old})
 }
 
 var testIDs = IDs{Key: 1, Value: 70_000, Control: 3}
@@ -80,8 +101,9 @@ func newBench(t testing.TB, rel *schemas.Relation, p policies, reread cdc.Reread
 	b.table, err = schemas.NewTable(rel, schemas.TopicName("clinic", rel.Schema, rel.Name), p)
 	require.NoError(t, err)
 	topic := &cdc.Topic{Name: b.table.Topic, Partitions: 6, Compacted: b.table.Compacted}
-	b.enc, err = NewEncoder(rel, b.table, topic, testIDs, reread)
+	enc, err := NewEncoder(rel, b.table, topic, testIDs, reread)
 	require.NoError(t, err)
+	b.enc, b.topic = rows{enc}, topic
 	b.reader, err = NewReader(b.table)
 	require.NoError(t, err)
 	b.value = b.parse(EnvelopeSchema(b.table))

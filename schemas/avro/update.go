@@ -10,54 +10,44 @@ import (
 )
 
 // update decides what an UPDATE becomes. Of the two ordinals that it takes, `u` and `c` have the second.
-func (e *encoder) update(ctx context.Context, out *output, ch *cdc.RowChange) error {
-	if err := e.checkWidth(ch.New); err != nil {
-		return err
-	}
-	if ch.OldKind != cdc.OldNone {
-		if err := e.checkWidth(ch.Old); err != nil {
-			return err
-		}
-	}
-	row, err := e.fill(ch.OldKind, ch.Old, ch.New)
+func (e *encoder) update(ctx context.Context, dst []byte, ch *cdc.RowChange) ([]byte, error) {
+	row, err := e.fill(ch)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changed, err := e.keyChanged(ch.OldKind, ch.Old, row)
+	changed, err := e.keyChanged(ch, row)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(e.lists.unchanged) > 0 && e.topic.Compacted {
-		return cdc.Failed("column %s: Postgres did not send its value, and the topic is compacted", e.columns[e.lists.unchanged[0]].name).
+		return nil, cdc.Failed("column %s: Postgres did not send its value, and the topic is compacted", e.columns[e.lists.unchanged[0]].name).
 			Fix("ALTER TABLE … REPLICA IDENTITY FULL")
 	}
 	if changed {
-		return e.putKeyChange(ctx, out, ch, row)
+		return e.keyChange(ctx, dst, ch, row)
 	}
 	r := record{op: cdc.OpUpdate, second: true, key: row, after: row, fold: true}
 	if ch.OldKind == cdc.OldFull {
 		r.before = ch.Old
 	}
-	return e.put(out, &r)
+	return e.appendImage(dst, &r)
 }
 
-// putKeyChange writes the two halves. The lists of the create are made after the delete is written, for they are one
+// keyChange appends the two halves. The lists of the create are made after the delete is written, for they are one
 // scratch.
-func (e *encoder) putKeyChange(ctx context.Context, out *output, ch *cdc.RowChange, row cdc.Tuple) error {
+func (e *encoder) keyChange(ctx context.Context, dst []byte, ch *cdc.RowChange, row cdc.Tuple) ([]byte, error) {
 	missing := e.lists.unchanged
 	e.lists.unchanged = nil
-	err := e.put(out, deletion(ch))
+	dst, err := e.appendImage(dst, deletion(ch))
 	e.lists.reset()
 	e.lists.unchanged = missing
+	if err == nil && len(missing) > 0 {
+		err = e.readAgain(ctx, ch.XID, row)
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(missing) > 0 {
-		if err := e.readAgain(ctx, ch.XID, row); err != nil {
-			return err
-		}
-	}
-	return e.put(out, &record{op: cdc.OpCreate, second: true, key: row, after: row, fold: true})
+	return e.appendImage(dst, &record{op: cdc.OpCreate, second: true, key: row, after: row, fold: true})
 }
 
 // deletion is the `d` of an old tuple, at the first ordinal.
@@ -71,14 +61,14 @@ func deletion(ch *cdc.RowChange) *record {
 
 // fill resolves unchanged values of the new row from the old one as far as that has them, and lists the carried columns
 // that stay unresolved. The row it returns is valid until the next change.
-func (e *encoder) fill(kind cdc.OldKind, old, row cdc.Tuple) (cdc.Tuple, error) {
-	if !anyUnchanged(row) {
-		return row, nil
+func (e *encoder) fill(ch *cdc.RowChange) (cdc.Tuple, error) {
+	if !anyUnchanged(ch.New) {
+		return ch.New, nil
 	}
-	e.row = append(e.row[:0], row...)
+	e.row = append(e.row[:0], ch.New...)
 	for i := range e.row {
-		if e.row[i].Kind == cdc.DatumUnchanged && (kind == cdc.OldFull || kind == cdc.OldKey && e.keySource[i]) {
-			e.row[i] = old[i]
+		if e.row[i].Kind == cdc.DatumUnchanged && (ch.OldKind == cdc.OldFull || ch.OldKind == cdc.OldKey && e.keySource[i]) {
+			e.row[i] = ch.Old[i]
 		}
 	}
 	for i := range e.columns {
@@ -104,18 +94,18 @@ func anyUnchanged(t cdc.Tuple) bool {
 }
 
 // keyChanged compares the encoded keys, unless all values are the same bytes in the same form.
-func (e *encoder) keyChanged(kind cdc.OldKind, old, row cdc.Tuple) (changed bool, err error) {
-	switch kind {
+func (e *encoder) keyChanged(ch *cdc.RowChange, row cdc.Tuple) (changed bool, err error) {
+	switch ch.OldKind {
 	case cdc.OldNone:
 		return false, nil
 	case cdc.OldKey, cdc.OldFull:
 	default:
-		return false, fmt.Errorf("unknown kind %q of an old row", byte(kind))
+		return false, fmt.Errorf("unknown kind %q of an old row", byte(ch.OldKind))
 	}
-	if e.sameKeyData(old, row) {
+	if e.sameKeyData(ch.Old, row) {
 		return false, nil
 	}
-	if e.oldKey, err = e.appendKey(e.oldKey[:0], old); err != nil {
+	if e.oldKey, err = e.appendKey(e.oldKey[:0], ch.Old); err != nil {
 		return false, err
 	}
 	if e.newKey, err = e.appendKey(e.newKey[:0], row); err != nil {

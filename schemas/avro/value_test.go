@@ -32,7 +32,7 @@ func TestMalformedValues(t *testing.T) {
 			typ.Elem = &schemas.Type{Kind: schemas.KindInt4}
 		}
 		for _, v := range values {
-			_, err := textAppender(&typ)(nil, []byte(v))
+			_, err := formOf(&typ).text(nil, []byte(v))
 			require.Error(t, err, "%s %q", kind, v)
 			require.False(t, errors.Is(err, errInexact), "%s %q", kind, v)
 			if len(v) > 4 {
@@ -43,7 +43,8 @@ func TestMalformedValues(t *testing.T) {
 	for _, row := range schemas.TypeTable {
 		typ := schemas.Type{Kind: row.Kind, Elem: &schemas.Type{Kind: schemas.KindInt4}, Precision: 5}
 		for _, v := range [][]byte{{}, {1, 2, 3}, make([]byte, 7)} {
-			_, err := binaryAppender(&typ)(nil, v)
+			f := formOf(&typ)
+			_, err := f.fromBinary(nil, v)
 			anyBytes := row.Kind == schemas.KindText || row.Kind == schemas.KindBytea || row.Kind == schemas.KindEnum || row.Kind == schemas.KindJSON
 			jsonb := row.Kind == schemas.KindJSONB && len(v) > 0 && v[0] == 1
 			require.Equal(t, anyBytes || jsonb, err == nil, "%s %x: %v", row.Kind, v, err)
@@ -52,9 +53,7 @@ func TestMalformedValues(t *testing.T) {
 			}
 		}
 	}
-	require.Panics(t, func() { textAppender(&schemas.Type{}) })
-	require.Panics(t, func() { binaryAppender(&schemas.Type{}) })
-	require.Panics(t, func() { typeJSON(&schemas.Type{}) })
+	require.Panics(t, func() { formOf(&schemas.Type{}) })
 	require.Panics(t, func() { Skipper(schemas.Type{}, false) })
 }
 
@@ -62,9 +61,9 @@ func TestMalformedValues(t *testing.T) {
 func TestOtherOutputs(t *testing.T) {
 	same := func(kind schemas.Kind, a, b string) {
 		typ := schemas.Type{Kind: kind, Elem: &schemas.Type{Kind: schemas.KindInt4}}
-		x, err := textAppender(&typ)(nil, []byte(a))
+		x, err := formOf(&typ).text(nil, []byte(a))
 		require.NoError(t, err)
-		y, err := textAppender(&typ)(nil, []byte(b))
+		y, err := formOf(&typ).text(nil, []byte(b))
 		require.NoError(t, err)
 		require.Equal(t, x, y, "%s and %s", a, b)
 	}

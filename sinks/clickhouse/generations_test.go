@@ -138,7 +138,7 @@ func TestLeafTruncate(t *testing.T) {
 	for i, id := range []string{"1", "2"} {
 		m := x.meta(tab)
 		m.Leaf = uint32(100 + i)
-		require.NoError(t, tab.enc.Insert(&x.chunk, m, tuple(id, "old")))
+		require.NoError(t, tab.enc.Append(t.Context(), &x.chunk, m, cdc.RowChange{Op: cdc.OpCreate, New: tuple(id, "old")}))
 	}
 	m := x.meta(tab)
 	m.Leaf = 100

@@ -183,19 +183,19 @@ func (x *tx) metaAt(t *sourceTable, at cdc.Position) *cdc.Meta {
 }
 
 func (x *tx) insert(t *sourceTable, values ...string) *tx {
-	require.NoError(x.w.t, t.enc.Insert(&x.chunk, x.meta(t), tuple(values...)))
+	require.NoError(x.w.t, t.enc.Append(x.w.ctx, &x.chunk, x.meta(t), cdc.RowChange{Op: cdc.OpCreate, New: tuple(values...)}))
 	return x
 }
 
 func (x *tx) update(t *sourceTable, values ...string) *tx {
 	m := x.meta(t)
 	x.at.Ordinal++
-	require.NoError(x.w.t, t.enc.Update(x.w.ctx, &x.chunk, m, cdc.OldNone, nil, tuple(values...)))
+	require.NoError(x.w.t, t.enc.Append(x.w.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpUpdate, XID: m.XID, New: tuple(values...)}))
 	return x
 }
 
 func (x *tx) delete(t *sourceTable, values ...string) *tx {
-	require.NoError(x.w.t, t.enc.Delete(&x.chunk, x.meta(t), cdc.OldKey, tuple(values...)))
+	require.NoError(x.w.t, t.enc.Append(x.w.ctx, &x.chunk, x.meta(t), cdc.RowChange{Op: cdc.OpDelete, OldKind: cdc.OldKey, Old: tuple(values...)}))
 	return x
 }
 
@@ -212,7 +212,7 @@ func (x *tx) open(t *sourceTable) *tx {
 
 // read adds a snapshot row at a version.
 func (x *tx) read(t *sourceTable, at cdc.Position, values ...string) *tx {
-	require.NoError(x.w.t, t.enc.Read(&x.chunk, x.metaAt(t, at), tuple(values...)))
+	require.NoError(x.w.t, t.enc.Append(x.w.ctx, &x.chunk, x.metaAt(t, at), cdc.RowChange{Op: cdc.OpRead, New: tuple(values...)}))
 	return x
 }
 

@@ -136,12 +136,12 @@ func (s *source) change(x *sourceTx, t *modelTable) {
 	case !there:
 		t.rows[key] = row
 		if !t.lost {
-			err = t.enc.Insert(&x.chunk, m, tuple(row.values(key)...))
+			err = t.enc.Append(s.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpCreate, New: tuple(row.values(key)...)})
 		}
 	case dice < 6:
 		delete(t.rows, key)
 		if !t.lost {
-			err = t.enc.Delete(&x.chunk, m, s.oldKind(t), tuple(old.values(key)...))
+			err = t.enc.Append(s.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpDelete, OldKind: s.oldKind(t), Old: tuple(old.values(key)...)})
 		}
 	default:
 		err = s.update(x, t, m, key, row)
@@ -166,7 +166,7 @@ func (s *source) update(x *sourceTx, t *modelTable, m *cdc.Meta, key int, row mo
 		if t.lost {
 			return nil
 		}
-		return t.enc.Update(s.ctx, &x.chunk, m, s.oldKind(t), tuple(old.values(key)...), tuple(row.values(target)...))
+		return t.enc.Append(s.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpUpdate, XID: m.XID, OldKind: s.oldKind(t), Old: tuple(old.values(key)...), New: tuple(row.values(target)...)})
 	}
 	sent := row.values(key)
 	if t.toast && s.rng.IntN(3) > 0 {
@@ -177,9 +177,9 @@ func (s *source) update(x *sourceTx, t *modelTable, m *cdc.Meta, key int, row mo
 		return nil
 	}
 	if t.toast {
-		return t.enc.Update(s.ctx, &x.chunk, m, cdc.OldNone, nil, tuple(sent...))
+		return t.enc.Append(s.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpUpdate, XID: m.XID, New: tuple(sent...)})
 	}
-	return t.enc.Update(s.ctx, &x.chunk, m, cdc.OldFull, tuple(old.values(key)...), tuple(sent...))
+	return t.enc.Append(s.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpUpdate, XID: m.XID, OldKind: cdc.OldFull, Old: tuple(old.values(key)...), New: tuple(sent...)})
 }
 
 func (s *source) truncate(x *sourceTx, t *modelTable, m *cdc.Meta) error {
@@ -291,7 +291,7 @@ func (s *source) copyRows(tables []*modelTable) bool {
 		for k, r := range t.rows {
 			m := x.metaAt(t.sourceTable, cut)
 			m.Leaf = t.leafOf(k)
-			require.NoError(s.t, t.enc.Read(&x.chunk, m, tuple(r.values(k)...)))
+			require.NoError(s.t, t.enc.Append(s.ctx, &x.chunk, m, cdc.RowChange{Op: cdc.OpRead, New: tuple(r.values(k)...)}))
 		}
 		rows := x.records()
 		half := s.rng.IntN(len(rows) + 1)

@@ -152,7 +152,7 @@ func TestGoneUntilDeleted(t *testing.T) {
 		tab.compile(goneRows{})
 		w.begin().insert(tab, "1", "0", "text", "{}", "1").commit()
 		x := w.begin()
-		require.NoError(t, tab.enc.Update(w.ctx, &x.chunk, x.meta(tab), cdc.OldKey, tuple("1", `\N`, `\N`, `\N`, `\N`), tuple("2", "0", `\U`, `\U`, `\U`)))
+		require.NoError(t, tab.enc.Append(w.ctx, &x.chunk, x.meta(tab), keyMoved()))
 		x.at.Ordinal++
 		x.commit()
 		w.begin().update(tab, "2", "5", `\U`, `\U`, `\U`).commit()
@@ -178,7 +178,7 @@ func TestGone(t *testing.T) {
 	w.begin().insert(tab, "1", "0", "text", "{}", "1").commit()
 	x := w.begin()
 	m := x.meta(tab)
-	require.NoError(t, tab.enc.Update(w.ctx, &x.chunk, m, cdc.OldKey, tuple("1", `\N`, `\N`, `\N`, `\N`), tuple("2", "0", `\U`, `\U`, `\U`)))
+	require.NoError(t, tab.enc.Append(w.ctx, &x.chunk, m, keyMoved()))
 	x.commit()
 	w.begin().insert(tab, "3", "0", "loaded", "{}", "1").commit()
 	l := w.load()
@@ -239,4 +239,11 @@ func TestFormerCopyLacksARow(t *testing.T) {
 	w.waitEpoch(2)
 	w.eventually([]string{"1\t1\tkept", "2\t4\tother"}, "SELECT * FROM DB.wide ORDER BY id")
 	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)
+}
+
+// keyMoved is a key change that left out three values.
+func keyMoved() cdc.RowChange {
+	return cdc.RowChange{
+		Op: cdc.OpUpdate, XID: 7, OldKind: cdc.OldKey, Old: tuple("1", `\N`, `\N`, `\N`, `\N`), New: tuple("2", "0", `\U`, `\U`, `\U`),
+	}
 }

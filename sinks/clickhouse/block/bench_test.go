@@ -117,7 +117,7 @@ func (s *source) insert(values ...string) {
 		t = append(t, d)
 	}
 	at := cdc.Position{Epoch: 1, CommitLSN: 5, Ordinal: uint32(len(s.rows) + 1)}
-	require.NoError(s.tb, s.enc.Insert(&s.chunk, &cdc.Meta{Position: at}, t))
+	require.NoError(s.tb, s.enc.Append(s.tb.Context(), &s.chunk, &cdc.Meta{Position: at}, cdc.RowChange{Op: cdc.OpCreate, New: t}))
 	s.rows = append(s.rows, Row{})
 }
 
