@@ -67,7 +67,7 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		code, _, errs = r.verb("wait", "--timeout", "120s")
 		require.Equal(t, exitNo, code)
 		require.Less(t, time.Since(began), 60*time.Second)
-		require.Equal(t, "Error: nothing new comes to ClickHouse: nobody reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
+		require.Equal(t, "Error: nothing new comes to ClickHouse: no capture reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
 	})
 	t.Run("no slot", func(t *testing.T) {
 		r.exec(`SELECT pg_drop_replication_slot($1)`, r.name)

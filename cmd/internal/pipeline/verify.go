@@ -90,7 +90,7 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 	return verify.Run(ctx, verify.Options{
 		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies, Epoch: epoch, Slot: c.Source.Slot,
 		Prefix: c.Kafka.Prefix, ChunkRows: c.Verify.ChunkRows, RowsPerSecond: c.Verify.RowsPerSecond, Log: log,
-		OnProgress: func(p verify.Progress) { progress(p.Table, p.Rows) },
+		OnProgress: progress,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 
 	"dirtbike/schemas"
 	"dirtbike/schemas/pgtext"
@@ -15,78 +16,44 @@ type form uint8
 
 const (
 	held    form = iota // exactly
-	clamped             // at the type's bound, with the exact text beside it; Avro holds it exactly
+	clamped             // at the type's bound, with the exact text; Avro holds it exactly
 	unheld              // likewise, but Avro cannot hold it either, nor an array of it
-	nulled              // as NULL, with the exact text beside it; Avro cannot hold it
+	nulled              // as NULL, with the exact text; Avro cannot hold it
 )
 
-// canonical appends the canonical text of a value, given as Postgres' text, to dst. expression.go makes the same text
-// in ClickHouse. Its errors name no value.
+// canonical appends the canonical text of a value, given as Postgres' text, to dst. kinds.go has the same text in
+// ClickHouse. Its errors name no value.
 type canonical func(dst, text []byte) ([]byte, form, error)
 
 // errForm says that a text does not have its type's form.
 var errForm = errors.New("a value does not have the form of its type")
 
-func canonicalOf(t *schemas.Type) canonical {
-	switch t.Kind {
-	case schemas.KindBool:
-		return canonicalBool
-	case schemas.KindFloat4:
-		return canonicalFloat4
-	case schemas.KindFloat8:
-		return canonicalFloat8
-	case schemas.KindNumeric:
-		return canonicalNumeric
-	case schemas.KindDate:
-		return canonicalDate
-	case schemas.KindTimestamp, schemas.KindTimestampTZ:
-		return canonicalTimestamp
-	case schemas.KindBytea:
-		return canonicalBytea
-	case schemas.KindYear:
-		return canonicalYear
-	case schemas.KindArray:
-		return canonicalArray(canonicalOf(t.Elem))
-	case schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindNumericText, schemas.KindUUID, schemas.KindText,
-		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindOther:
-		return canonicalText
-	case schemas.KindInvalid:
-	}
-	panic("verify: canonical text of " + t.Kind.String())
-}
-
 func canonicalText(dst, text []byte) ([]byte, form, error) { return append(dst, text...), held, nil }
 
 func canonicalBool(dst, text []byte) ([]byte, form, error) {
-	if len(text) != 1 || text[0] != 't' && text[0] != 'f' {
-		return dst, held, errForm
-	}
-	if text[0] == 't' {
+	switch string(text) {
+	case "t":
 		return append(dst, '1'), held, nil
+	case "f":
+		return append(dst, '0'), held, nil
 	}
-	return append(dst, '0'), held, nil
+	return dst, held, errForm
 }
 
-func canonicalFloat4(dst, text []byte) ([]byte, form, error) {
-	f, err := strconv.ParseFloat(string(text), 32)
-	if err != nil {
-		return dst, held, errForm
+// canonicalFloat gives the bits of a float of so many bits.
+func canonicalFloat(size int) canonical {
+	return func(dst, text []byte) ([]byte, form, error) {
+		f, err := strconv.ParseFloat(string(text), size)
+		switch {
+		case err != nil:
+			return dst, held, errForm
+		case math.IsNaN(f):
+			return append(dst, "NaN"...), held, nil
+		case size == 32:
+			return strconv.AppendUint(dst, uint64(math.Float32bits(float32(f))), 10), held, nil
+		}
+		return strconv.AppendUint(dst, math.Float64bits(f), 10), held, nil
 	}
-	if math.IsNaN(f) {
-		return append(dst, "NaN"...), held, nil
-	}
-	return strconv.AppendUint(dst, uint64(math.Float32bits(float32(f))), 10), held, nil
-}
-
-func canonicalFloat8(dst, text []byte) ([]byte, form, error) {
-	f, err := strconv.ParseFloat(string(text), 64)
-	if err != nil {
-		return dst, held, errForm
-	}
-	if math.IsNaN(f) {
-		return append(dst, "NaN"...), held, nil
-	}
-	return strconv.AppendUint(dst, math.Float64bits(f), 10), held, nil
 }
 
 func canonicalNumeric(dst, text []byte) ([]byte, form, error) {
@@ -102,15 +69,11 @@ func canonicalDate(dst, text []byte) ([]byte, form, error) {
 	if err != nil {
 		return dst, held, errForm
 	}
-	how := held
-	day := int64(days) + pgtext.EpochDays
-	switch {
-	case days == math.MinInt32, days == math.MaxInt32:
+	day, how := clamp(int64(days)+pgtext.EpochDays, schemas.MinDay, schemas.MaxDay)
+	if days == math.MinInt32 || days == math.MaxInt32 {
 		how = unheld
-	case day < schemas.MinDay, day > schemas.MaxDay:
-		how = clamped
 	}
-	return strconv.AppendInt(dst, min(max(day, schemas.MinDay), schemas.MaxDay), 10), how, nil
+	return strconv.AppendInt(dst, day, 10), how, nil
 }
 
 // canonicalTimestamp gives microseconds since 1970-01-01 UTC.
@@ -119,15 +82,18 @@ func canonicalTimestamp(dst, text []byte) ([]byte, form, error) {
 	if err != nil {
 		return dst, held, errForm
 	}
-	how := held
-	switch {
-	case micros == math.MinInt64, micros > math.MaxInt64-pgtext.EpochMicros: // infinities, or past Avro's int64
+	shown, how := clamp(micros, schemas.MinMicro-pgtext.EpochMicros, schemas.MaxMicro-pgtext.EpochMicros)
+	if micros == math.MinInt64 || micros > math.MaxInt64-pgtext.EpochMicros { // infinities, or past Avro's int64
 		how = unheld
-	case micros < schemas.MinMicro-pgtext.EpochMicros, micros > schemas.MaxMicro-pgtext.EpochMicros:
-		how = clamped
 	}
-	micros = min(max(micros, schemas.MinMicro-pgtext.EpochMicros), schemas.MaxMicro-pgtext.EpochMicros)
-	return strconv.AppendInt(dst, micros+pgtext.EpochMicros, 10), how, nil
+	return strconv.AppendInt(dst, shown+pgtext.EpochMicros, 10), how, nil
+}
+
+func clamp(n, least, most int64) (int64, form) {
+	if n < least || n > most {
+		return min(max(n, least), most), clamped
+	}
+	return n, held
 }
 
 func canonicalBytea(dst, text []byte) ([]byte, form, error) {
@@ -138,7 +104,7 @@ func canonicalBytea(dst, text []byte) ([]byte, form, error) {
 	return append(dst, hex...), held, nil
 }
 
-// canonicalYear is without the view's cap, which moves with the calendar: see column.capYear.
+// canonicalYear is without the view's cap, which moves with the calendar: see column.append.
 func canonicalYear(dst, text []byte) ([]byte, form, error) {
 	if bytes.HasSuffix(text, []byte("infinity")) {
 		return dst, nulled, nil
@@ -151,16 +117,12 @@ func canonicalArray(elem canonical) canonical {
 	var array pgtext.TextArray
 	var value, body []byte
 	return func(dst, text []byte) ([]byte, form, error) {
-		none := func() ([]byte, form, error) { return append(dst, "0;"...), unheld, nil }
 		flat, err := array.Open(text)
 		if err != nil {
 			return dst, held, errForm
 		}
-		if !flat {
-			return none()
-		}
 		n, how := 0, held
-		for body = body[:0]; ; n++ {
+		for body = body[:0]; flat; n++ {
 			text, null, ok, err := array.Next()
 			if err != nil {
 				return dst, held, errForm
@@ -176,11 +138,12 @@ func canonicalArray(elem canonical) canonical {
 			if value, is, err = elem(value[:0], text); err != nil {
 				return dst, held, err
 			}
-			if is == unheld || is == nulled {
-				return none()
-			}
+			flat = is == held || is == clamped
 			how = max(how, is)
 			body = appendField(body, value)
+		}
+		if !flat {
+			return append(dst, "0;"...), unheld, nil
 		}
 		dst = append(strconv.AppendInt(dst, int64(n), 10), ';')
 		return append(dst, body...), how, nil
@@ -201,26 +164,19 @@ type field struct {
 
 // fields takes a canonical key apart.
 func fields(key string) (out []field, err error) {
-	for len(key) > 0 {
-		exact := key[0] == '!'
-		if exact {
-			key = key[1:]
-		}
-		colon := 0
-		for colon < len(key) && key[colon] != ':' {
-			colon++
-		}
-		n, err := strconv.Atoi(key[:colon])
-		if err != nil || n < 0 || colon+1+n > len(key) || exact && len(out) == 0 {
+	for key != "" {
+		rest, exact := strings.CutPrefix(key, "!")
+		length, rest, ok := strings.Cut(rest, ":")
+		n, err := strconv.Atoi(length)
+		if !ok || err != nil || n < 0 || n > len(rest) || exact && len(out) == 0 {
 			return nil, errForm
 		}
-		text := key[colon+1 : colon+1+n]
 		if exact {
-			out[len(out)-1].exact = text
+			out[len(out)-1].exact = rest[:n]
 		} else {
-			out = append(out, field{value: text})
+			out = append(out, field{value: rest[:n]})
 		}
-		key = key[colon+1+n:]
+		key = rest[n:]
 	}
 	return out, nil
 }

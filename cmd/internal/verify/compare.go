@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ import (
 func (r *run) merge(ctx context.Context, c *chunk) (differ []candidate, err error) {
 	i := 0
 	missing := func() {
-		differ = append(differ, candidate{c.rawKey(i), string(c.key(i))})
+		differ = append(differ, c.candidate(i))
 		i++
 	}
 	err = r.sink.rows(ctx, r.between(c), func(key, row string) error {
@@ -28,74 +29,66 @@ func (r *run) merge(ctx context.Context, c *chunk) (differ []candidate, err erro
 			}
 			missing()
 		}
-		if i == len(c.rows) || string(c.key(i)) != key {
-			extra, err := r.rawFromKey(key)
+		switch {
+		case i == len(c.rows) || string(c.key(i)) != key:
+			extra, err := r.fromKey(key)
 			differ = append(differ, extra)
 			return err
-		}
-		if string(c.row(i)) != row {
+		case string(c.row(i)) != row:
 			missing()
-			return nil
+		default:
+			i++
 		}
-		i++
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i < len(c.rows) {
+	for err == nil && i < len(c.rows) {
 		missing()
 	}
-	return differ, nil
+	return differ, err
 }
 
 // compareKeys orders two keys of integers.
 func compareKeys(a, b string) (int, error) {
-	x, err := fields(a)
-	if err != nil {
-		return 0, err
+	x, errX := numbers(a)
+	y, errY := numbers(b)
+	if len(x) != len(y) {
+		errX = errForm
 	}
-	y, err := fields(b)
-	if err != nil || len(x) != len(y) {
-		return 0, errForm
-	}
-	for i := range x {
-		m, errX := strconv.ParseInt(x[i].value, 10, 64)
-		n, errY := strconv.ParseInt(y[i].value, 10, 64)
-		if errX != nil || errY != nil {
-			return 0, errForm
+	return slices.Compare(x, y), cmp.Or(errX, errY)
+}
+
+func numbers(key string) (out []int64, err error) {
+	parts, err := fields(key)
+	for _, p := range parts {
+		n, err := strconv.ParseInt(p.value, 10, 64)
+		if err != nil {
+			return nil, errForm
 		}
-		if order := cmp.Compare(m, n); order != 0 {
-			return order, nil
-		}
+		out = append(out, n)
 	}
-	return 0, nil
+	return out, err
 }
 
 // between gives the condition for the range of a chunk. The bounds of the first column alone are what the primary index
 // understands best.
 func (r *run) between(c *chunk) string {
 	first, _, _ := strings.Cut(r.sink.names, ", ")
-	where := []string{"1"}
+	where := "1"
+	bound := func(operator string, key []string) {
+		numbers := "toInt64(" + strings.Join(key, "), toInt64(") + ")"
+		where += fmt.Sprintf(" AND (%s) %s (%s) AND %s %c= %s", r.sink.names, operator, numbers, first, operator[0], key[0])
+	}
 	if c.after != nil {
-		where = append(where, fmt.Sprintf("(%s) > (%s)", r.sink.names, integers(c.after)), fmt.Sprintf("%s >= %s", first, c.after[0]))
+		bound(">", c.after)
 	}
 	if !c.last {
-		where = append(where, fmt.Sprintf("(%s) <= (%s)", r.sink.names, integers(c.to)), fmt.Sprintf("%s <= %s", first, c.to[0]))
+		bound("<=", c.to)
 	}
-	return strings.Join(where, " AND ")
-}
-
-func integers(key [][]byte) string {
-	parts := make([]string, len(key))
-	for i, text := range key {
-		parts[i] = "toInt64(" + string(text) + ")"
-	}
-	return strings.Join(parts, ", ")
+	return where
 }
 
 // match looks a chunk's keys up in ClickHouse: it finds missing and different rows. Extra ones are found by extras.
-func (r *run) match(ctx context.Context, c *chunk) ([]candidate, error) {
+func (r *run) match(ctx context.Context, c *chunk) (differ []candidate, err error) {
 	if len(c.rows) == 0 {
 		return nil, nil
 	}
@@ -108,20 +101,16 @@ func (r *run) match(ctx context.Context, c *chunk) ([]candidate, error) {
 		}
 	}
 	equal := make([]bool, len(c.rows))
-	err := r.sink.lookup(ctx, keys, func(key, row string) error {
+	err = r.sink.lookup(ctx, keys, func(key, row string) error {
 		if i, ok := index[key]; ok {
 			equal[i] = string(c.row(i)) == row
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	var differ []candidate
 	for i, is := range equal {
 		if !is {
-			differ = append(differ, candidate{c.rawKey(i), keys[i]})
+			differ = append(differ, c.candidate(i))
 		}
 	}
-	return differ, nil
+	return differ, err
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"dirtbike/cdc"
-	"dirtbike/cmd/internal/wait"
 )
 
 // extras walks ClickHouse's keys and finds those that Postgres does not have. Keys are in no common order, so that this
@@ -46,60 +45,21 @@ func (r *run) unknown(ctx context.Context, keys []string) error {
 	if err := r.pause(ctx, len(keys)); err != nil {
 		return err
 	}
-	known, err := r.sourceKeys(ctx, keys)
+	candidates := make([]candidate, len(keys))
+	for i, key := range keys {
+		var err error
+		if candidates[i], err = r.fromKey(key); err != nil {
+			return err
+		}
+	}
+	known, err := r.sourceRows(ctx, candidates, true)
 	if err != nil {
 		return err
 	}
-	var missing []candidate
-	for _, key := range keys {
-		if !known[key] {
-			c, err := r.rawFromKey(key)
-			if err != nil {
-				return err
-			}
-			missing = append(missing, c)
-		}
-	}
-	return r.recheck(ctx, missing)
-}
-
-// sourceKeys says which of these keys Postgres has.
-func (r *run) sourceKeys(ctx context.Context, keys []string) (map[string]bool, error) {
-	lookup, err := r.rawKeys(keys)
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[string]bool, len(keys))
-	var key []byte
-	return known, r.again.lookup(ctx, lookup, true, func(values [][]byte) (err error) {
-		key = key[:0]
-		for i, k := range r.again.table.Key {
-			if key, err = r.again.columns[k].append(key, values[i], 0); err != nil {
-				return err
-			}
-		}
-		known[string(key)] = true
-		return nil
-	})
-}
-
-// rawKeys gives Postgres' texts of canonical keys.
-func (r *run) rawKeys(keys []string) ([][]string, error) {
-	out := make([][]string, len(keys))
-	for i, key := range keys {
-		parts, err := fields(key)
-		if err != nil {
-			return nil, err
-		}
-		for n, k := range r.again.table.Key {
-			text, err := keyText(&r.again.table.Columns[k].Type, parts[n])
-			if err != nil {
-				return nil, err
-			}
-			out[i] = append(out[i], text)
-		}
-	}
-	return out, nil
+	return r.recheck(ctx, slices.DeleteFunc(candidates, func(c candidate) bool {
+		_, there := known[c.key]
+		return there
+	}))
 }
 
 // unseen finds keys under a policy that no chunk held: no statement can ask Postgres for them. Such a key counts if it
@@ -107,16 +67,14 @@ func (r *run) rawKeys(keys []string) ([][]string, error) {
 // Postgres had no such row, or had deleted it, while the chunks were read. Rows made during the pass are left to the
 // next one.
 func (r *run) unseen(ctx context.Context, keys []string, ended cdc.LSN) error {
-	var missing []string
-	for _, key := range keys {
-		if _, ok := slices.BinarySearch(r.seen, maphash.String(r.seed, key)); !ok {
-			missing = append(missing, key)
-		}
-	}
+	missing := slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+		_, seen := slices.BinarySearch(r.seen, maphash.String(r.seed, key))
+		return seen
+	})
 	if len(missing) == 0 {
 		return nil
 	}
-	at, err := r.passed(ctx, r.name, ended)
+	epoch, err := r.passed(ctx, r.name, ended)
 	if err != nil {
 		return err
 	}
@@ -129,7 +87,7 @@ func (r *run) unseen(ctx context.Context, keys []string, ended cdc.LSN) error {
 		return err
 	}
 	for _, key := range missing {
-		if _, ok := still[key]; ok && versions[key].Before(wait.Position{Epoch: at.Epoch, LSN: r.began}) {
+		if _, there := still[key]; there && versions[key].Compare(cdc.Position{Epoch: epoch, CommitLSN: r.began}) < 0 {
 			r.differing++
 		}
 	}

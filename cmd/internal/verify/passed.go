@@ -11,13 +11,13 @@ import (
 // errInexact says that a table cannot be compared now.
 var errInexact = errors.New("the table is not exact")
 
-// passed waits until complete_up_to of the table has reached lsn. While it has not it commits one logical message, so
-// that an idle log gets there. A table that is not exact is errInexact.
-func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.Position, error) {
+// passed waits until complete_up_to of the table has reached lsn, and gives the epoch that it is of. While it has not
+// it commits one logical message, so that an idle log gets there. A table that is not exact is errInexact.
+func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (epoch uint32, err error) {
 	watch, nudged := wait.CaptureWatch{Slot: v.Slot}, false
-	var at wait.Position
+	var reached cdc.LSN
 	ok, err := wait.Poll(ctx, v.Timeout, func() (bool, error) {
-		rows, err := v.complete.Read(ctx)
+		rows, err := wait.ReadComplete(ctx, v.ledger)
 		if err != nil {
 			return false, err
 		}
@@ -25,32 +25,32 @@ func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (wait.
 		if !known || !row.Exact {
 			return false, v.inexact(ctx, table, known)
 		}
-		at = row.Position
-		behind := at.LSN < lsn || at.Epoch < v.Epoch
-		if behind && !nudged {
+		epoch, reached = row.Epoch, row.LSN
+		if reached >= lsn && epoch >= v.Epoch {
+			return true, nil
+		}
+		if !nudged {
 			nudged = true
 			_, err = v.control.EmitMessage(ctx, "verify")
 		}
-		if err == nil && behind && v.Slot != "" && watch.Due() {
+		if err == nil && watch.Due() {
 			err = watch.Check(ctx, v.control)
 		}
-		return !behind, err
+		return false, err
 	})
 	if err == nil && !ok {
-		if err := watch.Nobody(); err != nil {
-			return at, err
+		if err = watch.NoCapture(); err == nil {
+			err = cdc.Failed("table %s is complete up to %s, not yet up to %s, after %s", table, reached, lsn, v.Timeout).Of(wait.ErrBehind).Fix("dirtbike status")
 		}
-		return at, cdc.Failed("table %s is complete up to %s, not yet up to %s, after %s", table, at.LSN, lsn, v.Timeout).
-			Of(wait.ErrBehind).Fix("dirtbike status")
 	}
-	return at, err
+	return epoch, err
 }
 
 func (v *verifier) inexact(ctx context.Context, table string, known bool) error {
 	if !known {
 		return cdc.Failed("ClickHouse does not know it yet").Of(errInexact)
 	}
-	reason, err := v.complete.Quarantine(ctx, table)
+	reason, err := wait.ReadQuarantine(ctx, v.ledger, table)
 	if err != nil {
 		return err
 	}

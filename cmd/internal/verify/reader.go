@@ -5,104 +5,91 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // reader makes the statements that read one table.
 type reader struct {
 	*plan
 	*wait.Source
-	list, from, order string
+	// list are the columns; keyList are as many, of which those that are not in the key are NULL.
+	list, keyList, from, order string
 	// keyTypes are the names of the key columns' types, without typmod; of a domain, its base type.
 	keyTypes []string
 }
 
 func newReader(ctx context.Context, s *wait.Source, p *plan) (*reader, error) {
-	r := &reader{plan: p, Source: s, from: "ONLY " + pgx.Identifier{p.rel.Schema, p.rel.Name}.Sanitize() + " AS t"}
-	var list, order []string
+	r := &reader{plan: p, Source: s, from: " FROM ONLY " + pgx.Identifier{p.rel.Schema, p.rel.Name}.Sanitize() + " AS t"}
+	list, keyList, order := make([]string, len(p.all)), make([]string, len(p.all)), make([]string, len(p.table.Key))
 	for i := range p.columns {
-		list = append(list, r.name(&p.columns[i]))
+		list[i], keyList[i] = r.name(i), "NULL"
 	}
-	for _, k := range p.table.Key {
-		c := &p.columns[k]
-		order = append(order, r.name(c))
+	for i, k := range p.table.Key {
+		order[i], keyList[k] = list[k], list[k]
 		// typmod -1 names char(n) bpchar: a cast to character would cut it
-		typ, err := s.Text(ctx, fmt.Sprintf("SELECT format_type(%d, -1)", p.rel.Columns[c.Source].Type.Base))
+		typ, err := s.Text(ctx, fmt.Sprintf("SELECT format_type(%d, -1)", r.source(k).Type.Base))
 		if err != nil {
 			return nil, err
 		}
 		r.keyTypes = append(r.keyTypes, typ)
 	}
-	r.list, r.order = strings.Join(list, ", "), strings.Join(order, ", ")
+	r.list, r.keyList, r.order = strings.Join(list, ", "), strings.Join(keyList, ", "), strings.Join(order, ", ")
 	return r, nil
 }
 
-// name quotes the column's name in the source.
-func (r *reader) name(c *column) string {
-	return "t." + pgx.Identifier{r.rel.Columns[c.Source].Name}.Sanitize()
-}
+// source is a column in Postgres, name its quoted name.
+func (r *reader) source(i int) *schemas.Column { return &r.rel.Columns[r.columns[i].Source] }
+func (r *reader) name(i int) string            { return "t." + pgx.Identifier{r.source(i).Name}.Sanitize() }
 
 // chunk reads up to limit rows whose keys are above after, which is nil at the beginning.
-func (r *reader) chunk(ctx context.Context, after [][]byte, limit int, row func(values [][]byte) error) error {
-	sql := "SELECT " + r.list + " FROM " + r.from
+func (r *reader) chunk(ctx context.Context, after []string, limit int, row func(values [][]byte) error) error {
+	sql := "SELECT " + r.list + r.from
+	var names []string
+	var params [][]byte
 	var oids []uint32
-	if after != nil {
-		params := make([]string, len(after))
-		for i, k := range r.table.Key {
-			params[i] = fmt.Sprintf("$%d", i+1)
-			oids = append(oids, r.rel.Columns[r.columns[k].Source].Type.Base)
-		}
-		sql += " WHERE (" + r.order + ") > (" + strings.Join(params, ", ") + ")"
+	for i, text := range after {
+		names, params = append(names, fmt.Sprintf("$%d", i+1)), append(params, []byte(text))
+		oids = append(oids, r.source(r.table.Key[i]).Type.Base)
 	}
-	sql += fmt.Sprintf(" ORDER BY %s LIMIT %d", r.order, limit)
-	return r.Query(ctx, sql, after, oids, row)
+	if after != nil {
+		sql += " WHERE (" + r.order + ") > (" + strings.Join(names, ", ") + ")"
+	}
+	return r.Query(ctx, sql+fmt.Sprintf(" ORDER BY %s LIMIT %d", r.order, limit), params, oids, row)
 }
 
 // lookup reads the rows of these keys, or only their key columns; each key is a list of texts in key order. Keys
 // without a row give none.
 func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row func(values [][]byte) error) error {
-	const textArrayOID = 1009
-	names, wants, arrays := make([]string, len(r.keyTypes)), make([]string, len(r.keyTypes)), make([]string, len(r.keyTypes))
-	params, oids := make([][]byte, len(r.keyTypes)), make([]uint32, len(r.keyTypes))
+	var names, wants, arrays, aliases []string
+	var params [][]byte
+	var oids []uint32
 	for i, k := range r.table.Key {
-		c := &r.columns[k]
-		names[i], wants[i], arrays[i] = r.name(c), fmt.Sprintf("k%d::%s", i, r.keyTypes[i]), fmt.Sprintf("$%d", i+1)
-		if r.rel.Columns[c.Source].Type.Kind == schemas.KindEnum { // a label that does not exist cannot be cast
-			names[i], wants[i] = names[i]+"::text", fmt.Sprintf("k%d", i)
+		name, want := r.name(k), fmt.Sprintf("k%d", i)
+		aliases, arrays = append(aliases, want), append(arrays, fmt.Sprintf("$%d", i+1))
+		if r.source(k).Type.Kind == schemas.KindEnum { // a label that does not exist cannot be cast
+			name += "::text"
+		} else {
+			want += "::" + r.keyTypes[i]
 		}
-		params[i], oids[i] = textArray(keys, i), textArrayOID
-	}
-	aliases := make([]string, len(r.keyTypes))
-	for i := range aliases {
-		aliases[i] = fmt.Sprintf("k%d", i)
+		texts := make([]string, len(keys))
+		for n, key := range keys {
+			texts[n] = key[i]
+		}
+		array, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.TextFormatCode, texts, nil)
+		if err != nil {
+			return err
+		}
+		names, wants, params, oids = append(names, name), append(wants, want), append(params, array), append(oids, pgtype.TextArrayOID)
 	}
 	list := r.list
 	if onlyKeys {
-		list = r.order
+		list = r.keyList
 	}
-	sql := "SELECT " + list + " FROM " + r.from + " WHERE (" + strings.Join(names, ", ") + ") IN (SELECT " + strings.Join(wants, ", ") +
+	sql := "SELECT " + list + r.from + " WHERE (" + strings.Join(names, ", ") + ") IN (SELECT " + strings.Join(wants, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(aliases, ", ") + "))"
 	return r.Query(ctx, sql, params, oids, row)
-}
-
-// textArray writes the texts at position i of all keys as a text[].
-func textArray(keys [][]string, i int) []byte {
-	out := []byte{'{'}
-	for n, key := range keys {
-		if n > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, '"')
-		for _, c := range []byte(key[i]) {
-			if c == '"' || c == '\\' {
-				out = append(out, '\\')
-			}
-			out = append(out, c)
-		}
-		out = append(out, '"')
-	}
-	return append(out, '}')
 }

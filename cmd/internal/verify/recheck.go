@@ -3,16 +3,16 @@ package verify
 import (
 	"context"
 
+	"go.uber.org/zap"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/wait"
-
-	"go.uber.org/zap"
 )
 
 // reread is what both sides say of a key when it is read again; an empty text is no row.
 type reread struct {
 	source, sink string
-	version      wait.Position
+	version      cdc.Position
 }
 
 // recheck decides about keys that differ at first sight (rule 25):
@@ -40,7 +40,7 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 			last, known := before[k.key]
 			switch {
 			case now.source == now.sink:
-			case known && last == now && now.version.Before(from):
+			case known && last == now && now.version.Compare(from) < 0:
 				r.differing++
 			default:
 				before[k.key] = now
@@ -52,84 +52,73 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 	})
 	if err == nil && len(keys) > 0 {
 		r.Log.Warn("keys changed too often to be compared", zap.String("table", r.name), zap.Int("keys", len(keys)))
-		err = cdc.Failed("%d keys of %s changed again and again for %s", len(keys), r.name, r.Timeout).Of(wait.ErrBehind).
-			Fix("dirtbike verify when fewer rows change")
+		err = cdc.Failed("%d keys of %s changed again and again for %s", len(keys), r.name, r.Timeout).Of(wait.ErrBehind).Fix("dirtbike verify when fewer rows change")
 	}
 	return err
 }
 
 // readAgain reads the keys on both sides. from is the source's position before its read.
-func (r *run) readAgain(ctx context.Context, candidates []candidate) (map[string]reread, wait.Position, error) {
-	from, err := r.control.InsertLSN(ctx)
-	if err != nil {
-		return nil, wait.Position{}, err
+func (r *run) readAgain(ctx context.Context, candidates []candidate) (rows map[string]reread, from cdc.Position, err error) {
+	if from.CommitLSN, err = r.control.InsertLSN(ctx); err != nil {
+		return nil, from, err
 	}
-	keys, raws := make([]string, len(candidates)), make([]string, len(candidates))
-	for i, c := range candidates {
-		keys[i], raws[i] = c.key, c.raw
-	}
-	source, err := r.sourceRows(ctx, raws)
+	source, err := r.sourceRows(ctx, candidates, false)
 	if err != nil {
-		return nil, wait.Position{}, err
+		return nil, from, err
 	}
 	to, err := r.control.InsertLSN(ctx)
 	if err != nil {
-		return nil, wait.Position{}, err
+		return nil, from, err
 	}
-	at, err := r.passed(ctx, r.name, to)
-	if err != nil {
-		return nil, wait.Position{}, err
+	if from.Epoch, err = r.passed(ctx, r.name, to); err != nil {
+		return nil, from, err
+	}
+	keys := make([]string, len(candidates))
+	for i, c := range candidates {
+		keys[i] = c.key
 	}
 	sink, err := r.sinkRows(ctx, keys)
 	if err != nil {
-		return nil, wait.Position{}, err
+		return nil, from, err
 	}
 	versions, err := r.sink.versions(ctx, keys)
 	if wait.Missing(err) {
 		err = cdc.Failed("its storage was replaced while it was compared").Of(errInexact)
 	}
-	out := make(map[string]reread, len(keys))
+	rows = make(map[string]reread, len(keys))
 	for _, key := range keys {
-		out[key] = reread{source[key], sink[key], versions[key]}
+		rows[key] = reread{source[key], sink[key], versions[key]}
 	}
-	return out, wait.Position{Epoch: at.Epoch, LSN: from}, err
+	return rows, from, err
 }
 
-// sourceRows reads rows of Postgres by its texts of their keys, and gives them by the canonical ones.
-func (r *run) sourceRows(ctx context.Context, raws []string) (map[string]string, error) {
+// sourceRows reads rows of Postgres, or only their keys, and gives them by canonical key.
+func (r *run) sourceRows(ctx context.Context, candidates []candidate, onlyKeys bool) (map[string]string, error) {
 	earliest, err := r.sink.earliestYear(ctx)
 	if err != nil {
 		return nil, err
 	}
-	lookup := make([][]string, len(raws))
-	for i, raw := range raws {
-		parts, err := fields(raw)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range parts {
-			lookup[i] = append(lookup[i], p.value)
-		}
+	wanted := make([][]string, len(candidates))
+	for i, c := range candidates {
+		wanted[i] = c.texts
 	}
-	out := make(map[string]string, len(raws))
+	out := make(map[string]string, len(candidates))
 	var key, row []byte
-	err = r.again.lookup(ctx, lookup, false, func(values [][]byte) (err error) {
-		if key, err = r.again.appendKey(key[:0], values, earliest); err != nil {
+	return out, r.again.lookup(ctx, wanted, onlyKeys, func(values [][]byte) (err error) {
+		if key, err = r.again.append(key[:0], r.again.table.Key, values, earliest); err != nil {
 			return err
 		}
-		row, err = r.again.appendRow(row[:0], values, earliest)
+		row, err = r.again.append(row[:0], r.again.all, values, earliest)
 		out[string(key)] = string(row)
 		return err
 	})
-	return out, err
 }
 
 // sinkRows reads rows of ClickHouse by key.
 func (r *run) sinkRows(ctx context.Context, keys []string) (map[string]string, error) {
 	out := make(map[string]string, len(keys))
-	err := r.sink.lookup(ctx, keys, func(key, row string) error {
+	return out, r.sink.lookup(ctx, keys, func(key, row string) error {
 		out[key] = row
 		return nil
 	})
-	return out, err
 }

@@ -1,18 +1,16 @@
 package verify
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
-	"dirtbike/cmd/internal/wait"
 )
 
 // Report is what `dirtbike verify --json` prints. Names and order of its fields are a contract.
@@ -99,12 +97,7 @@ func (r Report) sentence() string {
 	return compared + verdict
 }
 
-func tables(n int) string {
-	if n == 1 {
-		return "1 table"
-	}
-	return fmt.Sprintf("%d tables", n)
-}
+func tables(n int) string { return english.Plural(n, "table", "") }
 
 // Err is nil if every table is equal; otherwise it distinguishes a difference from tables that could not be compared.
 func (r Report) Err() error {
@@ -121,15 +114,10 @@ func (r Report) Err() error {
 }
 
 // add appends a table's result.
-func (r *Report) add(t TableReport, at wait.Position) {
+func (r *Report) add(t TableReport, epoch uint32, at cdc.LSN) {
 	r.Tables = append(r.Tables, t)
 	r.Equal = r.Equal && t.Equal
-	if at.LSN > 0 {
-		r.Epoch, r.LSN = at.Epoch, at.LSN.String()
+	if at > 0 {
+		r.Epoch, r.LSN = epoch, at.String()
 	}
-}
-
-// sort puts the tables into the order of their names, as status does.
-func (r *Report) sort() {
-	slices.SortFunc(r.Tables, func(a, b TableReport) int { return cmp.Compare(a.Table, b.Table) })
 }

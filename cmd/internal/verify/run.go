@@ -21,8 +21,9 @@ type run struct {
 	sink   *sink
 	// began is the source's position before the first chunk.
 	began cdc.LSN
-	// at is the position at the last chunk compared.
-	at wait.Position
+	// epoch and at are the position at the last chunk compared.
+	epoch uint32
+	at    cdc.LSN
 	// seen holds a hash of every key, only where ClickHouse's keys cannot be looked up in Postgres (plan.hashed).
 	seen []uint64
 	seed maphash.Seed
@@ -30,19 +31,21 @@ type run struct {
 	rowsSource, rowsSink, differing int64
 }
 
-func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (*run, error) {
-	if err := v.connect(ctx); err != nil {
-		return nil, err
+func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (r *run, err error) {
+	// pgconn closes a connection whose query was given up, as when a table turns out not to be exact while its next
+	// chunk is being read
+	for _, s := range []**wait.Source{&v.reading, &v.control} {
+		if err := wait.Reconnect(ctx, s, v.Source); err != nil {
+			return nil, err
+		}
 	}
-	r := &run{verifier: v, name: rel.FullName(), seed: maphash.MakeSeed()}
+	r = &run{verifier: v, name: rel.FullName(), seed: maphash.MakeSeed()}
 	var plans [2]*plan
 	for i := range plans {
-		var err error
 		if plans[i], err = newPlan(rel, v.Prefix, v.Policies); err != nil {
 			return nil, &cdc.Problem{Kind: errInexact, Cause: err} // capture refuses it likewise
 		}
 	}
-	var err error
 	if r.chunks, err = newReader(ctx, v.reading, plans[0]); err != nil {
 		return nil, err
 	}
@@ -86,32 +89,26 @@ func (r *run) run(ctx context.Context) (err error) {
 	return r.extras(ctx)
 }
 
-// chunkRows is larger where keys are looked up: ClickHouse's index is sparse, so that a lookup of scattered keys reads
-// most of the table, however few they are.
-func (r *run) chunkRows() int {
-	if r.sink.ordered {
-		return r.ChunkRows
-	}
-	return 5 * r.ChunkRows
-}
-
 // read sends the table's rows, chunk by chunk in the order of its key.
 func (r *run) read(ctx context.Context, out chan<- *chunk) error {
 	earliest, err := r.sink.earliestYear(ctx)
 	if err != nil {
 		return err
 	}
-	limit, after := r.chunkRows(), [][]byte(nil)
-	for {
-		c := &chunk{after: after}
-		err := r.chunks.chunk(ctx, after, limit, func(values [][]byte) error { return c.add(r.chunks.plan, values, earliest) })
+	limit := r.ChunkRows
+	if !r.sink.ordered { // ClickHouse's index is sparse: a lookup of scattered keys reads most of the table, however few they are
+		limit *= 5
+	}
+	for last := (&chunk{}); !last.last; {
+		c := &chunk{after: last.to}
+		err := r.chunks.chunk(ctx, c.after, limit, func(values [][]byte) error { return c.add(r.chunks.plan, values, earliest) })
 		if err != nil {
 			return err
 		}
-		if err := c.end(); err != nil {
-			return err
-		}
 		c.last = !c.full && len(c.rows) < limit
+		if len(c.rows) > 0 {
+			c.to = c.candidate(len(c.rows) - 1).texts
+		}
 		if c.lsn, err = r.reading.InsertLSN(ctx); err != nil {
 			return err
 		}
@@ -123,14 +120,12 @@ func (r *run) read(ctx context.Context, out chan<- *chunk) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if c.last {
-			return nil
-		}
-		after = c.to
 		if c.full {
 			limit = max(1, len(c.rows))
 		}
+		last = c
 	}
+	return nil
 }
 
 // pause waits as long as reading that many rows may take (Options.RowsPerSecond).
@@ -148,7 +143,7 @@ func (r *run) pause(ctx context.Context, rows int) error {
 // chunk holds rows of Postgres that follow each other in the order of the key.
 type chunk struct {
 	// after is the key after which the chunk begins, nil for the first; to is that of its last row.
-	after, to [][]byte
+	after, to []string
 	rows      []row
 	text      []byte
 	// lsn was read after the rows.
@@ -170,13 +165,15 @@ func (c *chunk) add(p *plan, values [][]byte, earliest int64) (err error) {
 		return nil
 	}
 	at := row{raw: len(c.text)}
-	c.text = p.appendRaw(c.text, values)
+	for _, k := range p.table.Key {
+		c.text = appendField(c.text, values[k])
+	}
 	at.key = len(c.text)
-	if c.text, err = p.appendKey(c.text, values, earliest); err != nil {
+	if c.text, err = p.append(c.text, p.table.Key, values, earliest); err != nil {
 		return err
 	}
 	at.row = len(c.text)
-	if c.text, err = p.appendRow(c.text, values, earliest); err != nil {
+	if c.text, err = p.append(c.text, p.all, values, earliest); err != nil {
 		return err
 	}
 	at.end = len(c.text)
@@ -184,62 +181,55 @@ func (c *chunk) add(p *plan, values [][]byte, earliest int64) (err error) {
 	return nil
 }
 
-// end notes the key of the last row.
-func (c *chunk) end() error {
-	if len(c.rows) == 0 {
-		return nil
+func (c *chunk) key(i int) []byte { return c.text[c.rows[i].key:c.rows[i].row] }
+func (c *chunk) row(i int) []byte { return c.text[c.rows[i].row:c.rows[i].end] }
+
+func (c *chunk) candidate(i int) candidate {
+	out := candidate{key: string(c.key(i))}
+	raw, _ := fields(string(c.text[c.rows[i].raw:c.rows[i].key])) // as add wrote them
+	for _, f := range raw {
+		out.texts = append(out.texts, f.value)
 	}
-	parts, err := fields(c.rawKey(len(c.rows) - 1))
-	for _, p := range parts {
-		c.to = append(c.to, []byte(p.value))
-	}
-	return err
+	return out
 }
 
-func (c *chunk) rawKey(i int) string { return string(c.text[c.rows[i].raw:c.rows[i].key]) }
-func (c *chunk) key(i int) []byte    { return c.text[c.rows[i].key:c.rows[i].row] }
-func (c *chunk) row(i int) []byte    { return c.text[c.rows[i].row:c.rows[i].end] }
-
-// candidate is a key whose rows differ at first sight.
+// candidate is a key whose rows differ at first sight: Postgres' texts of its columns, and the canonical text.
 type candidate struct {
-	// raw is Postgres' text of the key, as fields; empty if only ClickHouse's is known.
-	raw string
-	// key is the canonical text.
-	key string
+	texts []string
+	key   string
 }
 
-// rawFromKey fills in Postgres' text of a key that came from ClickHouse; no policy is between the two.
-func (r *run) rawFromKey(key string) (candidate, error) {
+// fromKey fills in Postgres' texts of a key that came from ClickHouse; no policy is between the two.
+func (r *run) fromKey(key string) (candidate, error) {
+	out := candidate{key: key}
 	parts, err := fields(key)
 	if err != nil {
-		return candidate{}, err
+		return out, err
 	}
-	var raw []byte
 	for i, k := range r.again.table.Key {
 		text, err := keyText(&r.again.table.Columns[k].Type, parts[i])
 		if err != nil {
-			return candidate{}, err
+			return out, err
 		}
-		raw = appendField(raw, []byte(text))
+		out.texts = append(out.texts, text)
 	}
-	return candidate{string(raw), key}, nil
+	return out, nil
 }
 
 // compare waits until ClickHouse has what the chunk shows, compares, and reads again what differs.
 func (r *run) compare(ctx context.Context, c *chunk) error {
-	at, err := r.passed(ctx, r.name, c.lsn)
+	epoch, err := r.passed(ctx, r.name, c.lsn)
 	if err != nil {
 		return err
 	}
-	r.at = wait.Position{Epoch: at.Epoch, LSN: c.lsn}
-	var differ []candidate
+	r.epoch, r.at = epoch, c.lsn
+	find := r.match
 	if r.sink.ordered {
-		differ, err = r.merge(ctx, c)
-	} else {
-		differ, err = r.match(ctx, c)
+		find = r.merge
 	}
+	differ, err := find(ctx, c)
 	if wait.Missing(err) {
-		return cdc.Failed("view %s.%s lacks it or a column", r.Database, schemas.ClickHouseView(r.sink.rel.Schema, r.sink.rel.Name)).Of(errInexact)
+		return cdc.Failed("view %s.%s lacks it or a column", r.Database, r.sink.view).Of(errInexact)
 	}
 	if err != nil {
 		return err
@@ -248,6 +238,6 @@ func (r *run) compare(ctx context.Context, c *chunk) error {
 	if err := r.recheck(ctx, differ); err != nil {
 		return err
 	}
-	r.OnProgress(Progress{Table: r.name, Rows: r.rowsSource})
+	r.OnProgress(r.name, r.rowsSource)
 	return nil
 }

@@ -18,19 +18,20 @@ import (
 // sink reads one table's view in ClickHouse.
 type sink struct {
 	*plan
-	conn     driver.Conn
-	database string
-	view     string
+	conn           driver.Conn
+	database, view string
 	// key, row: expressions of the canonical texts; names: the key columns; values: expressions of a key from texts k0,
-	// k1, …
-	key, row, names, values string
+	// k1, …; from: the view, quoted.
+	key, row, names, values, from string
 }
 
 func newSink(conn driver.Conn, database string, p *plan) *sink {
 	s := &sink{plan: p, conn: conn, database: database, view: schemas.ClickHouseView(p.rel.Schema, p.rel.Name)}
-	s.key, s.row = rowExpression(p.keyColumns()), rowExpression(p.allColumns())
+	s.from = " FROM " + schemas.ClickHouseIdent(database) + "." + schemas.ClickHouseIdent(s.view)
+	s.key, s.row = rowExpression(p.table, p.table.Key), rowExpression(p.table, p.all)
 	var names, values []string
-	for i, c := range p.keyColumns() {
+	for i, k := range p.table.Key {
+		c := &p.table.Columns[k]
 		names = append(names, schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name)))
 		values = append(values, keyValue(&c.Type, fmt.Sprintf("k%d", i)))
 	}
@@ -38,39 +39,20 @@ func newSink(conn driver.Conn, database string, p *plan) *sink {
 	return s
 }
 
-// query calls row with each row.
-func (s *sink) query(ctx context.Context, sql string, row func(rows driver.Rows) error) error {
-	return wait.Query(ctx, s.conn, sql, row)
-}
-
-func (s *sink) from() string {
-	return schemas.ClickHouseIdent(s.database) + "." + schemas.ClickHouseIdent(s.view)
-}
-
 // rows reads keys and rows where the condition holds, in the order of the key if that is the same on both sides.
-func (s *sink) rows(ctx context.Context, where string, row func(key, row string) error) error {
-	sql := "SELECT " + s.key + " AS dirtbike_key, " + s.row + " AS dirtbike_row FROM " + s.from() + " WHERE " + where
+func (s *sink) rows(ctx context.Context, where string, each func(key, row string) error) error {
+	sql := "SELECT " + s.key + " AS dirtbike_key, " + s.row + " AS dirtbike_row" + s.from + " WHERE " + where
 	if s.ordered {
 		sql += " ORDER BY " + s.names
 	}
-	var k, r string
-	return s.query(ctx, sql, func(rows driver.Rows) error {
-		if err := rows.Scan(&k, &r); err != nil {
-			return wait.ClickHouseError(err)
-		}
-		return row(k, r)
-	})
+	var key, row string
+	return wait.Query(ctx, s.conn, sql, []any{&key, &row}, func() error { return each(key, row) })
 }
 
 // keys reads the keys of all rows, in no order.
-func (s *sink) keys(ctx context.Context, key func(string) error) error {
-	var k string
-	return s.query(ctx, "SELECT "+s.key+" AS dirtbike_key FROM "+s.from(), func(rows driver.Rows) error {
-		if err := rows.Scan(&k); err != nil {
-			return wait.ClickHouseError(err)
-		}
-		return key(k)
-	})
+func (s *sink) keys(ctx context.Context, each func(key string) error) error {
+	var key string
+	return wait.Query(ctx, s.conn, "SELECT "+s.key+" AS dirtbike_key"+s.from, []any{&key}, func() error { return each(key) })
 }
 
 // among gives the condition that the key is one of these, and the context that carries them.
@@ -100,16 +82,16 @@ func (s *sink) among(ctx context.Context, keys []string) (context.Context, strin
 }
 
 // lookup reads the rows of these canonical keys. It may give rows of other keys, too, that share a bound (rule 31).
-func (s *sink) lookup(ctx context.Context, keys []string, row func(key, row string) error) error {
+func (s *sink) lookup(ctx context.Context, keys []string, each func(key, row string) error) error {
 	ctx, where, err := s.among(ctx, keys)
 	if err != nil {
 		return err
 	}
-	return s.rows(ctx, where, row)
+	return s.rows(ctx, where, each)
 }
 
-// versions gives the newest version stored for each of these keys, deleted rows included.
-func (s *sink) versions(ctx context.Context, keys []string) (map[string]wait.Position, error) {
+// versions gives the newest version stored for each of these keys, deleted rows included; without its ordinal.
+func (s *sink) versions(ctx context.Context, keys []string) (map[string]cdc.Position, error) {
 	storage, err := s.storage(ctx)
 	if err != nil {
 		return nil, err
@@ -119,17 +101,12 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]wait.Pos
 		return nil, err
 	}
 	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(_version), 96)), " +
-		"toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " +
-		storage + " WHERE " + where + " GROUP BY dirtbike_key"
-	out := map[string]wait.Position{}
-	return out, s.query(ctx, sql, func(rows driver.Rows) error {
-		var key string
-		var epoch uint32
-		var lsn uint64
-		if err := rows.Scan(&key, &epoch, &lsn); err != nil {
-			return wait.ClickHouseError(err)
-		}
-		out[key] = wait.Position{Epoch: epoch, LSN: cdc.LSN(lsn)}
+		"toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " + storage + " WHERE " + where + " GROUP BY dirtbike_key"
+	out := map[string]cdc.Position{}
+	var key string
+	var at cdc.Position
+	return out, wait.Query(ctx, s.conn, sql, []any{&key, &at.Epoch, (*uint64)(&at.CommitLSN)}, func() error {
+		out[key] = at
 		return nil
 	})
 }
@@ -151,9 +128,8 @@ func (s *sink) storage(ctx context.Context) (string, error) {
 
 // earliestYear is what the view shows instead of an earlier year (rule 29).
 func (s *sink) earliestYear(ctx context.Context) (year int64, err error) {
-	if !s.capped {
-		return 0, nil
+	if s.capped {
+		err = wait.Query(ctx, s.conn, "SELECT toInt64(toYear(now('UTC')) - 90)", []any{&year}, func() error { return nil })
 	}
-	err = s.query(ctx, "SELECT toInt64(toYear(now('UTC')) - 90)", func(rows driver.Rows) error { return wait.ClickHouseError(rows.Scan(&year)) })
 	return year, err
 }

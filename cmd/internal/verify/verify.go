@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,17 +42,10 @@ type Options struct {
 	Epoch uint32
 	// Timeout is how long to wait for ClickHouse to be complete up to a position. Default 60 s.
 	Timeout time.Duration
-	// OnProgress is called after each chunk; nil is silent. It must not block.
-	OnProgress func(Progress)
+	// OnProgress is called after each chunk with the table that is being compared, "schema.table", and its rows so far;
+	// nil is silent. It must not block.
+	OnProgress func(table string, rows int64)
 	Log        *zap.Logger
-}
-
-// Progress of a comparison.
-type Progress struct {
-	// Table being compared, "schema.table".
-	Table string
-	// Rows of it compared so far.
-	Rows int64
 }
 
 func (o *Options) defaults() {
@@ -62,7 +56,7 @@ func (o *Options) defaults() {
 		o.Timeout = time.Minute
 	}
 	if o.OnProgress == nil {
-		o.OnProgress = func(Progress) {}
+		o.OnProgress = func(string, int64) {}
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -74,7 +68,7 @@ type verifier struct {
 	Options
 	// reading streams chunks while control asks for positions, writes messages and reads rows again.
 	reading, control *wait.Source
-	complete         wait.CompleteUpTo
+	ledger           *ledger.Ledger
 	limit            *rate.Limiter
 }
 
@@ -83,40 +77,21 @@ type verifier struct {
 // if a server went away. Both servers are only read, except for logical messages that dirtbike alone reads.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.defaults()
-	v := &verifier{Options: o, complete: wait.CompleteUpTo{Ledger: ledger.New(o.ClickHouse, o.Database)}, limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
+	v := &verifier{Options: o, ledger: ledger.New(o.ClickHouse, o.Database), limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
 	if o.RowsPerSecond > 0 {
 		v.limit.SetLimit(rate.Limit(o.RowsPerSecond))
 	}
-	defer v.close(context.WithoutCancel(ctx))
+	defer func() {
+		v.reading.Close(context.WithoutCancel(ctx))
+		v.control.Close(context.WithoutCancel(ctx))
+	}()
 	return v.tables(ctx)
-}
-
-// connect opens what is not open: pgconn closes a connection whose query was given up, as when a table turns out not to
-// be exact while its next chunk is being read.
-func (v *verifier) connect(ctx context.Context) (err error) {
-	for _, s := range []**wait.Source{&v.reading, &v.control} {
-		if *s != nil && !(*s).Conn.IsClosed() {
-			continue
-		}
-		if *s, err = wait.Connect(ctx, v.Source); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (v *verifier) close(ctx context.Context) {
-	for _, s := range []*wait.Source{v.reading, v.control} {
-		if s != nil {
-			s.Close(ctx)
-		}
-	}
 }
 
 func (v *verifier) tables(ctx context.Context) (Report, error) {
 	report, compared := Report{Equal: true, Tables: []TableReport{}}, false
 	for _, rel := range v.Tables {
-		result, at, err := v.table(ctx, rel)
+		result, epoch, at, err := v.table(ctx, rel)
 		if errors.Is(err, errInexact) {
 			why := cdc.Explain(err)
 			why.Kind = nil // the report says so
@@ -131,14 +106,14 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		case err != nil:
 			return Report{}, fmt.Errorf("compare %s: %w", rel.FullName(), err)
 		}
-		report.add(result, at)
+		report.add(result, epoch, at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
 		why := cdc.ParseProblem(v.Refused[name])
 		v.Log.Warn("table not compared", zap.String("table", name), zap.Error(why))
-		report.add(TableReport{Table: name, Reason: why}, wait.Position{})
+		report.add(TableReport{Table: name, Reason: why}, 0, 0)
 	}
-	report.sort()
+	slices.SortFunc(report.Tables, func(a, b TableReport) int { return cmp.Compare(a.Table, b.Table) }) // as status does
 	if !compared {
 		report.Equal = false
 		return report, nothing(report)
@@ -156,17 +131,16 @@ func nothing(r Report) error {
 }
 
 // table compares one table.
-func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (TableReport, wait.Position, error) {
-	report := TableReport{Table: rel.FullName()}
+func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (report TableReport, epoch uint32, at cdc.LSN, err error) {
+	report.Table = rel.FullName()
 	r, err := v.newRun(ctx, rel)
 	if err != nil {
-		return report, wait.Position{}, err
+		return report, 0, 0, err
 	}
-	err = r.run(ctx)
-	if err == nil {
+	if err = r.run(ctx); err == nil {
 		v.Log.Debug("table compared", zap.String("table", report.Table), zap.Int64("rows", r.rowsSource), zap.Int64("differing_keys", r.differing))
 	}
 	report.RowsSource, report.RowsSink, report.DifferingKeys = r.rowsSource, r.rowsSink, r.differing
 	report.Equal = err == nil && r.differing == 0
-	return report, r.at, err
+	return report, r.epoch, r.at, err
 }

@@ -15,13 +15,13 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// TestNobodyCaptures: a wait ends with that after a grace at the latest, and not while a capture is there.
-func TestNobodyCaptures(t *testing.T) {
+// TestNoCaptureRuns: a wait ends with that after a grace at the latest, and not while a capture is there.
+func TestNoCaptureRuns(t *testing.T) {
 	c := newClinic(t)
 	c.complete("", 1, 1)
 	o := wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database, Slot: c.database, Timeout: 300 * time.Millisecond}
 	err := wait.Complete(t.Context(), o)
-	require.ErrorIs(t, err, wait.ErrNobody)
+	require.ErrorIs(t, err, wait.ErrNoCapture)
 	require.Len(t, cdc.Explain(err).Try, 2, "run, or capture")
 	require.Contains(t, cdc.Explain(err).What, "does not exist")
 
@@ -32,14 +32,14 @@ func TestNobodyCaptures(t *testing.T) {
 	require.NoError(t, w.Check(t.Context(), s), "a capture may be restarting")
 	require.False(t, w.Due())
 	w.Idle = time.Now().Add(-wait.WatchGrace)
-	require.ErrorIs(t, w.Check(t.Context(), s), wait.ErrNobody)
+	require.ErrorIs(t, w.Check(t.Context(), s), wait.ErrNoCapture)
 	c.source("SELECT pg_create_logical_replication_slot('" + c.database + "', 'pgoutput')")
 	defer c.source("SELECT pg_drop_replication_slot('" + c.database + "')")
-	require.Equal(t, "nobody reads slot "+c.database, cdc.Explain(w.Check(t.Context(), s)).What)
+	require.Equal(t, "no capture reads slot "+c.database, cdc.Explain(w.Check(t.Context(), s)).What)
 
 	copying, err := pgx.Connect(t.Context(), c.url+"&application_name=dirtbike")
 	require.NoError(t, err)
-	require.NoError(t, w.Check(t.Context(), s), "nobody streams while the first copy runs")
+	require.NoError(t, w.Check(t.Context(), s), "none streams while the first copy runs")
 	require.True(t, w.Idle.IsZero())
 	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind)
 	require.NoError(t, copying.Close(t.Context()))
@@ -48,14 +48,14 @@ func TestNobodyCaptures(t *testing.T) {
 	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind)
 }
 
-// TestVerifySaysThatNobodyCaptures instead of only that ClickHouse is behind.
-func TestVerifySaysThatNobodyCaptures(t *testing.T) {
+// TestVerifySaysThatNoCaptureRuns instead of only that ClickHouse is not complete.
+func TestVerifySaysThatNoCaptureRuns(t *testing.T) {
 	c := newClinic(t)
 	c.source("CREATE TABLE claims (id int PRIMARY KEY); INSERT INTO claims VALUES (1)")
 	c.storage("claims")
 	c.complete("public.claims", 1, 1)
 	_, err := c.verify(func(o *Options) { o.Slot, o.Timeout = "none", 300*time.Millisecond })
-	require.ErrorIs(t, err, wait.ErrNobody)
+	require.ErrorIs(t, err, wait.ErrNoCapture)
 }
 
 // TestQuarantineHasOneWayOut: the reason's own.
@@ -104,7 +104,7 @@ func TestRefusedLogins(t *testing.T) {
 	hungUp, err := clickhouse.Open(&clickhouse.Options{Addr: []string{aborts.Addr().String()}})
 	require.NoError(t, err)
 	defer hungUp.Close() //nolint:errcheck // nothing is open on it
-	_, err = wait.CompleteUpTo{Ledger: ledger.New(hungUp, "x")}.Read(t.Context())
+	_, err = wait.ReadComplete(t.Context(), ledger.New(hungUp, "x"))
 	require.ErrorIs(t, err, cdc.ErrUnreachable)
 	require.NotContains(t, err.Error(), "conn_id")
 	require.NotContains(t, err.Error(), "\n")

@@ -4,23 +4,26 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/ClickHouse/ch-go/proto"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/sinks/clickhouse/errcode"
-
-	"github.com/ClickHouse/ch-go/proto"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Query calls row with each row.
-func Query(ctx context.Context, conn driver.Conn, sql string, row func(rows driver.Rows) error) (err error) {
+// Query calls row with each row, once it is in dest; an error of row ends it.
+func Query(ctx context.Context, conn driver.Conn, sql string, dest []any, row func() error) (err error) {
 	rows, err := conn.Query(ctx, sql)
 	if err != nil {
 		return ClickHouseError(err)
 	}
 	defer func() { err = cmp.Or(err, ClickHouseError(rows.Close())) }()
 	for rows.Next() {
-		if err := row(rows); err != nil {
+		if err := rows.Scan(dest...); err != nil {
+			return ClickHouseError(err)
+		}
+		if err := row(); err != nil {
 			return err
 		}
 	}

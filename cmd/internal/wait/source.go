@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -18,17 +17,28 @@ type Source struct{ Conn *pgconn.PgConn }
 // Connect opens a connection whose text form of values is fixed and whose transactions are REPEATABLE READ. Commits of
 // its own wait for no standby.
 func Connect(ctx context.Context, url string) (*Source, error) {
-	conn, err := postgres.Login{URL: url, Name: postgres.MonitorName, Settings: map[string]string{
-		"default_transaction_isolation": "repeatable read", "synchronous_commit": "local",
-	}}.ConnectPlain(ctx)
+	settings := map[string]string{"default_transaction_isolation": "repeatable read", "synchronous_commit": "local"}
+	conn, err := postgres.Login{URL: url, Name: postgres.MonitorName, Settings: settings}.ConnectPlain(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &Source{conn}, nil
 }
 
-// Close ends the connection.
-func (s *Source) Close(ctx context.Context) { _ = s.Conn.Close(ctx) } // nothing is open on it
+// Reconnect replaces *s by a new connection if it is nil or closed.
+func Reconnect(ctx context.Context, s **Source, url string) (err error) {
+	if *s == nil || (*s).Conn.IsClosed() {
+		*s, err = Connect(ctx, url)
+	}
+	return err
+}
+
+// Close ends the connection, if there is one.
+func (s *Source) Close(ctx context.Context) {
+	if s != nil {
+		_ = s.Conn.Close(ctx) // nothing is open on it
+	}
+}
 
 // Query runs a statement with parameters in text form and calls row with each row's text; a nil value is NULL. The
 // values are valid during the call only.
@@ -64,23 +74,33 @@ func (s *Source) Text(ctx context.Context, sql string) (out string, err error) {
 	return out, err
 }
 
+func (s *Source) position(ctx context.Context, sql string) (cdc.LSN, error) {
+	at, err := s.Text(ctx, sql)
+	if err != nil {
+		return 0, fmt.Errorf("ask for a position of the log: %w", err)
+	}
+	return cdc.ParseLSN(at)
+}
+
 // InsertLSN is where the next record of the log will be written.
 func (s *Source) InsertLSN(ctx context.Context) (cdc.LSN, error) {
-	at, err := s.Text(ctx, "SELECT pg_current_wal_insert_lsn()")
-	if err != nil {
-		return 0, fmt.Errorf("read the position of the log: %w", err)
-	}
-	return cdc.ParseLSN(at)
+	return s.position(ctx, "SELECT pg_current_wal_insert_lsn()")
 }
 
-// EmitMessage commits a logical message, so that an idle log ends after every position read before. It gives the
-// message's own position.
-func (s *Source) EmitMessage(ctx context.Context, content string) (cdc.LSN, error) {
-	at, err := s.Text(ctx, "SELECT pg_logical_emit_message(true, 'dirtbike', "+quoteText(content)+")")
-	if err != nil {
-		return 0, fmt.Errorf("write a logical message: %w", err)
-	}
-	return cdc.ParseLSN(at)
+// EmitMessage commits a logical message that says who waits, so that an idle log ends after every position read before.
+// It gives the message's own position.
+func (s *Source) EmitMessage(ctx context.Context, who string) (cdc.LSN, error) {
+	return s.position(ctx, "SELECT pg_logical_emit_message(true, 'dirtbike', '"+who+"')")
 }
 
-func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// target is what to wait for: on a primary the position of a message, on a standby what has been replayed.
+func (s *Source) target(ctx context.Context) (cdc.LSN, error) {
+	standby, err := s.Text(ctx, "SELECT pg_is_in_recovery()")
+	if err != nil {
+		return 0, err
+	}
+	if standby == "f" {
+		return s.EmitMessage(ctx, "wait")
+	}
+	return s.position(ctx, "SELECT pg_last_wal_replay_lsn()")
+}

@@ -15,14 +15,26 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
+// The reasons for which a comparison or a wait ends without an answer. They are wrapped with where and what to do.
+var (
+	// ErrNothingCompared says that no table was compared, which is no agreement.
+	ErrNothingCompared = errors.New("no table was compared")
+	// ErrBehind says that ClickHouse did not become complete in time.
+	ErrBehind = errors.New("ClickHouse is not complete in time")
+	// ErrNoCapture says that no capture runs.
+	ErrNoCapture = errors.New("nothing new comes to ClickHouse")
+	// ErrQuarantined says that a table cannot become exact by waiting.
+	ErrQuarantined = errors.New("a table is quarantined")
+)
+
 // Options of Complete.
 type Options struct {
 	// Source is the URL of the primary; it may hold a password and is never printed.
 	Source     string
 	ClickHouse driver.Conn
 	Database   string
-	// Tables gives those that must be exact, "schema.table", besides those that complete_up_to knows. It is asked until
-	// it answers; an error that wraps cdc.ErrUnreachable or cdc.ErrUnreachable means again. Nil means none.
+	// Tables gives those that must be exact, "schema.table", in addition to those that complete_up_to knows. It is
+	// asked until it answers; an error that wraps cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
 	// Epoch gives the one that capture writes under: what is complete under a former one is not complete. It is asked
 	// like Tables, before anything else. 0, and nil, mean any.
@@ -38,15 +50,15 @@ type Options struct {
 // get there; on a standby it waits for what has been replayed.
 //
 // A server that does not answer is asked again until the timeout, which a server that hangs does not delay.
-// cdc.ErrUnreachable says that none did then; ErrQuarantined ends the wait early, and so does ErrNobody once nobody has
-// captured for 15 seconds.
+// cdc.ErrUnreachable says that none did then; ErrQuarantined ends the wait early, and so does ErrNoCapture once no
+// capture has run for 15 seconds.
 func Complete(ctx context.Context, o Options) error {
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
 	}
 	bounded, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	w := &waiter{Options: o, complete: CompleteUpTo{ledger.New(o.ClickHouse, o.Database)}, watch: CaptureWatch{Slot: o.Slot}}
+	w := &waiter{Options: o, ledger: ledger.New(o.ClickHouse, o.Database), watch: CaptureWatch{Slot: o.Slot}}
 	defer w.close(context.WithoutCancel(ctx))
 	err := w.until(bounded)
 	switch {
@@ -56,8 +68,8 @@ func Complete(ctx context.Context, o Options) error {
 		return err
 	case w.lacking == "": // no answer yet, or none any more
 		return w.unreachable()
-	case w.watch.Nobody() != nil:
-		return w.watch.Nobody()
+	case w.watch.NoCapture() != nil:
+		return w.watch.NoCapture()
 	}
 	return cdc.Failed("after %s %s", o.Timeout, w.lacking).Of(ErrBehind).Fix("dirtbike status")
 }
@@ -65,71 +77,57 @@ func Complete(ctx context.Context, o Options) error {
 // waiter is one wait.
 type waiter struct {
 	Options
-	complete CompleteUpTo
-	source   *Source // nil until it is needed
-	watch    CaptureWatch
-	epoched  bool // epoch is known
-	epoch    uint32
-	asked    bool // tables and target are known
-	tables   []string
-	target   cdc.LSN
-	lacking  string // what the last answer lacked; "" while a server is away
-	away     error  // why the last question got none
+	ledger  *ledger.Ledger
+	source  *Source // nil until it is needed
+	watch   CaptureWatch
+	epoch   uint32
+	epoched bool // epoch is known
+	tables  []string
+	target  cdc.LSN
+	asked   bool   // tables and target are known
+	lacking string // what the last answer lacked; "" while a server is away
+	away    error  // why the last question got none
 }
 
 // unreachable names the server that did not answer.
 func (w *waiter) unreachable() error {
-	switch {
-	case w.away != nil:
+	if w.away != nil {
 		return w.away
-	case w.asked:
-		return hangs("ClickHouse", "clickhouse.url", w.Timeout)
 	}
-	return hangs("Postgres", "source.url", w.Timeout)
-}
-
-// hangs says that a part took a question and did not answer in time.
-func hangs(part, url string, timeout time.Duration) *cdc.Problem {
-	return cdc.Failed("%s hangs: nothing within %s", part, timeout).Of(cdc.ErrUnreachable).Fix("see that %s runs and %s is right", part, url)
+	part, url := "Postgres", "source.url"
+	if w.asked {
+		part, url = "ClickHouse", "clickhouse.url"
+	}
+	return cdc.Failed("%s hangs: nothing within %s", part, w.Timeout).Of(cdc.ErrUnreachable).Fix("see that %s runs and %s is right", part, url)
 }
 
 // until asks until all is complete, or waiting cannot help, or ctx ends.
 func (w *waiter) until(ctx context.Context) error {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
+	return Every(ctx, pollInterval, func() (bool, error) {
 		done, err := w.ask(ctx)
 		switch {
 		case ctx.Err() != nil && !done:
-			return ctx.Err()
-		case isAway(err):
-			w.lacking, w.away = "", err
-		case done || err != nil:
-			return err
+			return false, ctx.Err()
+		case errors.Is(err, cdc.ErrUnreachable):
+			w.lacking, w.away, err = "", err, nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
+		return done, err
+	})
 }
-
-func isAway(err error) bool { return errors.Is(err, cdc.ErrUnreachable) }
 
 // ask asks each server once.
 func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 	if err := w.askSource(ctx); err != nil {
 		return false, err
 	}
-	rows, err := status.Within(ctx, w.complete.Read)
+	rows, err := status.Within(ctx, func(ctx context.Context) (map[string]ledger.Complete, error) { return ReadComplete(ctx, w.ledger) })
 	if err != nil {
 		return false, err
 	}
-	lacking, inexact := lack(rows, Position{w.epoch, w.target}, w.tables)
+	lacking, inexact := lack(rows, w.epoch, w.target, w.tables)
 	w.lacking = lacking
 	for _, table := range inexact {
-		reason, err := status.Within(ctx, func(ctx context.Context) (*cdc.Problem, error) { return w.complete.Quarantine(ctx, table) })
+		reason, err := status.Within(ctx, func(ctx context.Context) (*cdc.Problem, error) { return ReadQuarantine(ctx, w.ledger, table) })
 		if err != nil {
 			return false, err
 		}
@@ -146,32 +144,21 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 // checkCapture is an error if no capture runs. A Postgres that is away does not matter here: ClickHouse may still
 // become complete.
 func (w *waiter) checkCapture(ctx context.Context) error {
-	if w.Slot == "" || !w.watch.Due() {
+	if !w.watch.Due() {
 		return nil
 	}
 	checking, cancel := context.WithTimeout(ctx, watchInterval)
 	defer cancel()
-	if err := w.connect(checking); err != nil {
+	if err := Reconnect(checking, &w.source, w.Source); err != nil {
 		return nil //nolint:nilerr // see above
 	}
 	return w.watch.Check(checking, w.source)
 }
 
-// connect opens the connection to Postgres if it is not open.
-func (w *waiter) connect(ctx context.Context) (err error) {
-	if w.source != nil && !w.source.Conn.IsClosed() {
-		return nil
-	}
-	w.source, err = Connect(ctx, w.Source)
-	return err
-}
-
 func (w *waiter) close(ctx context.Context) {
-	if w.source != nil {
-		closing, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		w.source.Close(closing)
-	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	w.source.Close(ctx)
 }
 
 // askSource finds out, once, what to wait for.
@@ -187,11 +174,10 @@ func (w *waiter) askSource(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := w.connect(ctx); err != nil {
+	if err := Reconnect(ctx, &w.source, w.Source); err != nil {
 		return err
 	}
-	w.target, err = w.source.target(ctx)
-	if err == nil {
+	if w.target, err = w.source.target(ctx); err == nil {
 		w.asked, w.away = true, nil
 	}
 	return err
@@ -202,40 +188,23 @@ func (w *waiter) askEpoch(ctx context.Context) (err error) {
 	if w.Epoch == nil || w.epoched {
 		return nil
 	}
-	if w.epoch, err = w.Epoch(ctx); isAway(err) {
+	if w.epoch, err = w.Epoch(ctx); errors.Is(err, cdc.ErrUnreachable) {
 		w.away = err // it names who hangs, also if the time ends with it
 	}
 	w.epoched = err == nil
 	return err
 }
 
-func (s *Source) target(ctx context.Context) (cdc.LSN, error) {
-	standby, err := s.Text(ctx, "SELECT pg_is_in_recovery()")
-	if err != nil {
-		return 0, err
-	}
-	if standby == "f" {
-		return s.EmitMessage(ctx, "wait")
-	}
-	at, err := s.Text(ctx, "SELECT pg_last_wal_replay_lsn()")
-	if err != nil {
-		return 0, err
-	}
-	return cdc.ParseLSN(at)
-}
-
 // lack says what is missing, "" if nothing is. inexact names the tables that are not exact, once everything else is
 // complete: before that a new copy may still be to come.
-func lack(rows map[string]CompleteRow, target Position, tables []string) (what string, inexact []string) {
-	all, known := rows[""]
-	if !known {
+func lack(rows map[string]ledger.Complete, epoch uint32, target cdc.LSN, tables []string) (what string, inexact []string) {
+	switch all, known := rows[""]; {
+	case !known:
 		return "it is complete up to nothing yet", nil
-	}
-	if all.Epoch < target.Epoch {
-		return fmt.Sprintf("it is complete up to epoch %d, capture is at epoch %d", all.Epoch, target.Epoch), nil
-	}
-	if all.LSN < target.LSN {
-		return fmt.Sprintf("it is complete up to %s, not yet up to %s", all.LSN, target.LSN), nil
+	case all.Epoch < epoch:
+		return fmt.Sprintf("it is complete up to epoch %d, capture is at epoch %d", all.Epoch, epoch), nil
+	case all.LSN < target:
+		return fmt.Sprintf("it is complete up to %s, not yet up to %s", all.LSN, target), nil
 	}
 	for name, row := range rows {
 		if name != "" && !row.Exact {

@@ -17,20 +17,20 @@ const (
 
 // CaptureWatch sees whether a capture runs while something waits for what it sends. It is not safe for concurrent use.
 type CaptureWatch struct {
-	Slot string
+	Slot string // "" checks nothing
 	// last is when it checked; Idle is since when it has found no capture, zero while there is one.
 	last, Idle time.Time
 	found      bool // the slot exists
 }
 
-// watchSQL: whether the slot exists, and whether somebody streams from it or a capture is connected at least.
+// watchSQL: whether the slot exists, and whether a capture streams from it or is connected at least.
 const watchSQL = `
 SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1) || ' ' ||
   (EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)
    OR ` + postgres.ConnectedSQL + ")"
 
 // Due says that it is time for another Check.
-func (w *CaptureWatch) Due() bool { return time.Since(w.last) >= watchInterval }
+func (w *CaptureWatch) Due() bool { return w.Slot != "" && time.Since(w.last) >= watchInterval }
 
 // Check is an error if no capture has run for WatchGrace. A Postgres that does not answer proves nothing.
 func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
@@ -53,15 +53,15 @@ func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
 	if w.last.Sub(w.Idle) < WatchGrace {
 		return nil
 	}
-	return w.Nobody()
+	return w.NoCapture()
 }
 
-// Nobody is an error if no capture ran at the last Check.
-func (w *CaptureWatch) Nobody() error {
+// NoCapture is an error if no capture ran at the last Check.
+func (w *CaptureWatch) NoCapture() error {
 	if w.Idle.IsZero() {
 		return nil
 	}
-	p := cdc.Failed("nobody reads slot %s", w.Slot).Of(ErrNobody)
+	p := cdc.Failed("no capture reads slot %s", w.Slot).Of(ErrNoCapture)
 	if !w.found {
 		p.What += ", which does not exist"
 	}

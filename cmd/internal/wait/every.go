@@ -1,0 +1,45 @@
+package wait
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Every calls f now and then once every interval, until it is done or has failed, or ctx ends, which is ctx's error.
+func Every(ctx context.Context, interval time.Duration, f func() (done bool, err error)) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if done, err := f(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// Repeat calls f like Every until it fails; that ctx ends is no error.
+func Repeat(ctx context.Context, interval time.Duration, f func() error) error {
+	err := Every(ctx, interval, func() (bool, error) { return false, f() })
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// pollInterval is how often complete_up_to is read while something waits for it.
+const pollInterval = 50 * time.Millisecond
+
+// Poll asks until done, an error, or the time is over (false).
+func Poll(ctx context.Context, timeout time.Duration, ask func() (bool, error)) (done bool, err error) {
+	over := time.Now().Add(timeout)
+	err = Every(ctx, pollInterval, func() (bool, error) {
+		done, err = ask()
+		return done || time.Now().After(over), err
+	})
+	return done, err
+}
