@@ -34,9 +34,6 @@ var actionOf = newWeighted(func() []float64 {
 	return weights
 }())
 
-// choose draws the next action.
-func (c *client) choose() action { return actions[actionOf.draw(c.stream)] }
-
 // openVisits inserts one to three visits, each with a pending claim and its lines.
 func (c *client) openVisits(ctx context.Context, tx pgx.Tx) (made changes, err error) {
 	for range c.between(1, 3) {
@@ -99,13 +96,9 @@ func (c *client) openClaim(ctx context.Context, tx pgx.Tx, visit pgtype.UUID) (i
 
 // adjudicate decides one to eight pending claims: most are paid, some denied.
 func (c *client) adjudicate(ctx context.Context, tx pgx.Tx) (made changes, err error) {
-	rows, err := tx.Query(ctx, `
+	claims, err := list[int64](ctx, tx, `
 		SELECT claim_id FROM public.claims WHERE status = 'pending' AND claim_id >= $1
 		ORDER BY claim_id LIMIT $2 FOR UPDATE SKIP LOCKED`, c.Int64N(c.targets.claims), c.between(1, 8))
-	if err != nil {
-		return made, err
-	}
-	claims, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return made, err
 	}
@@ -148,14 +141,11 @@ func denyClaims(ctx context.Context, tx pgx.Tx, claims []int64, made *changes) e
 	if len(claims) == 0 {
 		return nil
 	}
-	err := counted(ctx, tx, &made.updated,
-		"UPDATE public.claim_lines SET allowed = 0, denied = charge WHERE claim_id = ANY($1)", claims)
+	err := counted(ctx, tx, &made.updated, "UPDATE public.claim_lines SET allowed = 0, denied = charge WHERE claim_id = ANY($1)", claims)
 	if err != nil {
 		return err
 	}
-	return counted(ctx, tx, &made.updated, `
-		UPDATE public.claims SET status = 'denied', paid = 0, denied = billed, denied_at = now()
-		WHERE claim_id = ANY($1)`, claims)
+	return counted(ctx, tx, &made.updated, "UPDATE public.claims SET status = 'denied', paid = 0, denied = billed, denied_at = now() WHERE claim_id = ANY($1)", claims)
 }
 
 // movePatients gives one to five patients a new address and perhaps a new number.
@@ -164,7 +154,7 @@ func (c *client) movePatients(ctx context.Context, tx pgx.Tx) (made changes, err
 	for i := range ids {
 		ids[i] = 1 + c.Int64N(c.targets.patients)
 	}
-	slices.Sort(ids) // everybody locks in one order
+	slices.Sort(ids) // all clients lock in one order
 	for _, id := range slices.Compact(ids) {
 		err = counted(ctx, tx, &made.updated, `
 			UPDATE public.patients SET address = $2, city = $3, zip = $4, phone = $5, updated_at = now()
@@ -180,12 +170,8 @@ func (c *client) movePatients(ctx context.Context, tx pgx.Tx) (made changes, err
 // takeVitals corrects the measurements of one to nine visits, often one with a large note that stays as it is: its
 // column comes through the stream as "unchanged".
 func (c *client) takeVitals(ctx context.Context, tx pgx.Tx) (made changes, err error) {
-	rows, err := tx.Query(ctx, "SELECT visit_id FROM public.visits WHERE visit_id >= $1 ORDER BY visit_id LIMIT $2",
-		newUUID(c.stream), c.between(1, 8))
-	if err != nil {
-		return made, err
-	}
-	visits, err := pgx.CollectRows(rows, pgx.RowTo[pgtype.UUID])
+	const some = "SELECT visit_id FROM public.visits WHERE visit_id >= $1 ORDER BY visit_id LIMIT $2"
+	visits, err := list[pgtype.UUID](ctx, tx, some, newUUID(c.stream), c.between(1, 8))
 	if err != nil {
 		return made, err
 	}
@@ -206,26 +192,26 @@ func (c *client) takeVitals(ctx context.Context, tx pgx.Tx) (made changes, err e
 
 // voidClaims deletes one to four claims with all that hangs on them.
 func (c *client) voidClaims(ctx context.Context, tx pgx.Tx) (made changes, err error) {
-	rows, err := tx.Query(ctx, `
-		SELECT claim_id FROM public.claims WHERE claim_id >= $1 ORDER BY claim_id LIMIT $2 FOR UPDATE SKIP LOCKED`,
-		c.Int64N(c.targets.claims), c.between(1, 4))
-	if err != nil {
-		return made, err
-	}
-	claims, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	const some = "SELECT claim_id FROM public.claims WHERE claim_id >= $1 ORDER BY claim_id LIMIT $2 FOR UPDATE SKIP LOCKED"
+	claims, err := list[int64](ctx, tx, some, c.Int64N(c.targets.claims), c.between(1, 4))
 	if err != nil || len(claims) == 0 {
 		return made, err
 	}
-	for _, sql := range []string{
-		"DELETE FROM public.payments WHERE claim_id = ANY($1)",
-		"DELETE FROM public.claim_lines WHERE claim_id = ANY($1)",
-		"DELETE FROM public.claims WHERE claim_id = ANY($1)",
-	} {
-		if err := counted(ctx, tx, &made.deleted, sql, claims); err != nil {
+	for _, table := range []string{"payments", "claim_lines", "claims"} {
+		if err := counted(ctx, tx, &made.deleted, "DELETE FROM public."+table+" WHERE claim_id = ANY($1)", claims); err != nil {
 			return made, err
 		}
 	}
 	return made, nil
+}
+
+// list reads the only column of a query.
+func list[T any](ctx context.Context, tx pgx.Tx, sql string, args ...any) ([]T, error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[T])
 }
 
 // counted runs a statement and adds the rows that it changed to n.

@@ -90,7 +90,7 @@ func column[T any](t *testing.T, table *table, name string) []*T {
 			all = append(all, nil)
 			continue
 		}
-		v := *(table.values[at].(*T))
+		v := table.values[at].(T)
 		all = append(all, &v)
 	}
 	return all

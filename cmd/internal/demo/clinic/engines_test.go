@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
-// testScale is the clinic of the engine tests.
-var testScale = Scale{Rows: 20_000}
+// testRows is the size of the clinic of the engine tests.
+const testRows = 20_000
 
 // newDatabase creates a database and returns its URL and a connection.
 func newDatabase(t *testing.T, pg *embedded.Postgres, name string) (string, *pgx.Conn) {
@@ -52,7 +52,7 @@ func TestClinicOnEngines(t *testing.T) {
 func testFill(t *testing.T, url string, conn *pgx.Conn) {
 	type report struct{ done, total int64 }
 	reports := map[string][]report{}
-	require.NoError(t, Fill(t.Context(), url, testScale, 1, func(table string, done, total int64) {
+	require.NoError(t, Fill(t.Context(), url, testRows, 1, func(table string, done, total int64) {
 		reports[table] = append(reports[table], report{done, total})
 	}))
 	for _, table := range smallWorld(t, 1).tables() {
@@ -90,15 +90,15 @@ func requireBooksBalance(t *testing.T, conn *pgx.Conn) {
 
 // testRefusals checks the errors that people may see.
 func testRefusals(t *testing.T, pg *embedded.Postgres, url string) {
-	require.Len(t, cdc.Explain(Fill(t.Context(), url, testScale, 1, nil)).Try, 1)
-	require.Contains(t, cdc.Explain(Fill(t.Context(), url, Scale{Rows: 3}, 1, nil)).Try[0].Command, "1000 to")
+	require.Len(t, cdc.Explain(Fill(t.Context(), url, testRows, 1, nil)).Try, 1)
+	require.Contains(t, cdc.Explain(Fill(t.Context(), url, 3, 1, nil)).Try[0].Command, "1000 to")
 	empty, conn := newDatabase(t, pg, "empty")
 	_, err := conn.Exec(t.Context(), schemaSQL)
 	require.NoError(t, err)
 	require.Equal(t, []cdc.Remedy{{Command: "fill it first"}}, cdc.Explain(new(Workload).Run(t.Context(), empty, Options{})).Try)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, Fill(ended, url, testScale, 1, nil), context.Canceled)
+	require.ErrorIs(t, Fill(ended, url, testRows, 1, nil), context.Canceled)
 	require.NoError(t, new(Workload).Run(ended, url, Options{}))
 }
 
@@ -120,17 +120,16 @@ func testWorkload(t *testing.T, url string, conn *pgx.Conn) {
 		require.NoError(t, w.Run(ctx, url, Options{Clients: 3, RatePerSecond: 200, Seed: 9}))
 		cancel()
 	}
-	n := w.Counts()
-	require.Positive(t, n.Inserted)
-	require.Positive(t, n.Updated)
-	require.Positive(t, n.Deleted)
-	require.Greater(t, n.Transactions, int64(100))
-	require.LessOrEqual(t, n.Transactions, int64(2*2*200+10))
-	require.Less(t, n.Inserted+n.Updated+n.Deleted, 31*n.Transactions)
-	require.Equal(t, n.Inserted-n.Deleted, rowCount(t, conn)-rows)
-	require.Equal(t, n.Beats, one[int64](t, conn, "SELECT beat FROM heartbeats WHERE id = 1"))
-	require.Equal(t, n.Beats, w.LastCommit().Number)
-	_, known := w.CommittedAt(n.Beats)
+	require.Positive(t, w.inserted.Load())
+	require.Positive(t, w.updated.Load())
+	require.Positive(t, w.deleted.Load())
+	require.Greater(t, w.transactions.Load(), int64(100))
+	require.LessOrEqual(t, w.transactions.Load(), int64(2*2*200+10))
+	require.Equal(t, w.inserted.Load()+w.updated.Load()+w.deleted.Load(), w.Changes())
+	require.Less(t, w.Changes(), 31*w.transactions.Load())
+	require.Equal(t, w.inserted.Load()-w.deleted.Load(), rowCount(t, conn)-rows)
+	require.Equal(t, w.beats.Load(), one[int64](t, conn, "SELECT beat FROM heartbeats WHERE id = 1"))
+	_, known := w.CommittedAt(w.beats.Load())
 	require.True(t, known)
 	require.Equal(t, notes, one[string](t, conn, largeNotes))
 	requireBooksBalance(t, conn)
@@ -142,6 +141,7 @@ func testRetry(t *testing.T, url string) {
 	require.NoError(t, err)
 	defer closeConn(t.Context(), conn)
 	var w Workload
+	counters := func() []int64 { return []int64{w.transactions.Load(), w.Changes(), w.updated.Load(), w.retries.Load()} }
 	c := &client{work: &w, conn: conn}
 	attempts := 0
 	meets := func(code string, times int) action {
@@ -155,15 +155,15 @@ func testRetry(t *testing.T, url string) {
 		}}
 	}
 	require.NoError(t, c.commitOne(t.Context(), meets("40P01", 2)))
-	require.Equal(t, Counts{Transactions: 1, Updated: 1, Retries: 2}, w.Counts())
+	require.Equal(t, []int64{1, 1, 1, 2}, counters())
 	require.NoError(t, c.commitOne(t.Context(), meets("40001", 1)))
-	require.Equal(t, Counts{Transactions: 2, Updated: 2, Retries: 3}, w.Counts())
+	require.Equal(t, []int64{2, 2, 2, 3}, counters())
 	var said *pgconn.PgError
 	require.ErrorAs(t, c.commitOne(t.Context(), meets("40001", maxRetries+1)), &said)
 	require.ErrorAs(t, c.commitOne(t.Context(), meets("23505", 1)), &said)
 	require.Equal(t, "23505", said.Code)
 	require.Equal(t, 1, attempts)
-	require.Equal(t, int64(2), w.Counts().Transactions)
+	require.Equal(t, int64(2), w.transactions.Load())
 }
 
 // testAnswers copies the tables to ClickHouse and asks both the ETL question.
@@ -180,8 +180,6 @@ func testAnswers(t *testing.T, conn *pgx.Conn, server *embedded.ClickHouse, data
 	require.Equal(t, want.Digest, got.Digest)
 	require.Equal(t, want.Rows, got.Rows)
 	require.Greater(t, want.Rows, 500)
-	require.Len(t, want.Top, topRows)
-	require.True(t, want.Top[0].Paid.Equal(got.Top[0].Paid))
 	require.Positive(t, want.Elapsed)
 	require.Positive(t, got.Elapsed)
 	require.NoError(t, house.Exec(t.Context(), "INSERT INTO "+database+".payments VALUES (1, 0.01)"))

@@ -5,14 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/shopspring/decimal"
 )
 
@@ -44,19 +41,15 @@ ORDER BY k.name, toStartOfMonth(c.service_date), c.plan
 SETTINGS join_use_nulls = 1, aggregate_functions_null_for_empty = 1, prefer_column_name_to_alias = 1,
          enable_extended_results_for_datetime_functions = 1`
 
-// Row is one line of the answer.
-type Row struct {
-	Clinic string
-	// Month is its first day at midnight UTC.
-	Month  time.Time
-	Plan   string
-	Claims int64
-	// Paid and Denied are exact, in dollars.
-	Paid, Denied decimal.Decimal
+// row is one line of the answer; month is its first day at midnight UTC, amounts are exact, in dollars.
+type row struct {
+	Clinic string          `ch:"clinic"`
+	Month  time.Time       `ch:"month"`
+	Plan   string          `ch:"plan"`
+	Claims int64           `ch:"claims"`
+	Paid   decimal.Decimal `ch:"paid"`
+	Denied decimal.Decimal `ch:"denied"`
 }
-
-// topRows is how many rows Result.Top holds.
-const topRows = 5
 
 // Result is an answer and what it took.
 type Result struct {
@@ -66,8 +59,6 @@ type Result struct {
 	Digest string
 	// Elapsed is from sending the query to having read its last row.
 	Elapsed time.Duration
-	// Top are the rows with the highest paid amounts, the highest first; at most 5.
-	Top []Row
 }
 
 // RunPostgres asks Postgres ETLPostgres.
@@ -77,16 +68,7 @@ func RunPostgres(ctx context.Context, conn *pgx.Conn) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("ask Postgres the ETL question: %w", err)
 	}
-	answer, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Row, error) {
-		var r Row
-		var paid, denied pgtype.Numeric
-		err := row.Scan(&r.Clinic, &r.Month, &r.Plan, &r.Claims, &paid, &denied)
-		if err != nil {
-			return r, err
-		}
-		r.Paid, r.Denied = decimal.NewFromBigInt(paid.Int, paid.Exp), decimal.NewFromBigInt(denied.Int, denied.Exp)
-		return r, nil
-	})
+	answer, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	if err != nil {
 		return Result{}, fmt.Errorf("read Postgres' answer to the ETL question: %w", err)
 	}
@@ -97,44 +79,18 @@ func RunPostgres(ctx context.Context, conn *pgx.Conn) (Result, error) {
 func RunClickHouse(ctx context.Context, conn driver.Conn, database string) (Result, error) {
 	start := time.Now()
 	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"database": database}))
-	rows, err := conn.Query(ctx, ETLClickHouse)
-	if err != nil {
+	var answer []row
+	if err := conn.Select(ctx, &answer, ETLClickHouse); err != nil {
 		return Result{}, fmt.Errorf("ask ClickHouse the ETL question: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // its error is rows.Err's, read below
-	var answer []Row
-	for rows.Next() {
-		var r Row
-		if err := rows.Scan(&r.Clinic, &r.Month, &r.Plan, &r.Claims, &r.Paid, &r.Denied); err != nil {
-			return Result{}, fmt.Errorf("read a row of ClickHouse's answer to the ETL question: %w", err)
-		}
-		answer = append(answer, r)
-	}
-	if err := rows.Err(); err != nil {
-		return Result{}, fmt.Errorf("read ClickHouse's answer to the ETL question: %w", err)
 	}
 	return summarise(answer, time.Since(start)), nil
 }
 
-// summarise makes the result of an answer.
-func summarise(answer []Row, elapsed time.Duration) Result {
+// summarise makes the result of an answer. Each row is hashed in its one canonical form; tabs keep neighbours apart.
+func summarise(answer []row, elapsed time.Duration) Result {
 	h := sha256.New()
-	for _, r := range answer {
-		fmt.Fprintln(h, r.text()) // a hash never fails
+	for _, r := range answer { // a hash never fails
+		fmt.Fprintf(h, "%s\t%s\t%s\t%d\t%s\t%s\n", r.Clinic, r.Month.Format(time.DateOnly), r.Plan, r.Claims, r.Paid.StringFixed(2), r.Denied.StringFixed(2))
 	}
-	top := slices.Clone(answer)
-	slices.SortStableFunc(top, func(a, b Row) int { return b.Paid.Cmp(a.Paid) })
-	return Result{
-		Rows:    len(answer),
-		Digest:  hex.EncodeToString(h.Sum(nil)),
-		Elapsed: elapsed,
-		Top:     top[:min(topRows, len(top))],
-	}
-}
-
-// text is the row in its one canonical form; tabs keep neighbours apart.
-func (r Row) text() string {
-	return strings.Join([]string{
-		r.Clinic, r.Month.Format(time.DateOnly), r.Plan, fmt.Sprint(r.Claims), r.Paid.StringFixed(2), r.Denied.StringFixed(2),
-	}, "\t")
+	return Result{Rows: len(answer), Digest: hex.EncodeToString(h.Sum(nil)), Elapsed: elapsed}
 }

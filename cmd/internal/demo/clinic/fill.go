@@ -2,12 +2,13 @@ package clinic
 
 import (
 	"context"
-	"dirtbike/cdc"
 	_ "embed"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cdc"
 )
 
 //go:embed schema.sql
@@ -19,11 +20,10 @@ var keysSQL string
 // Fill creates the clinic in the empty schema public of the database at pgURL and loads it: each table by one binary
 // COPY, keys and indexes afterwards, ANALYZE last. The rows depend on rows and seed alone.
 //
-// progress, which may be nil, is called from one goroutine at a time, with the rows sent and the rows the table will
-// have: first with 0, last with all of them. A failed Fill leaves the tables loaded so far; start again with an empty
-// database.
-func Fill(ctx context.Context, pgURL string, rows Scale, seed uint64, progress func(table string, done, total int64)) error {
-	n, err := rows.counts()
+// progress is called from one goroutine at a time, with the rows sent and the rows the table will have: first with 0,
+// last with all of them. A failed Fill leaves the tables loaded so far; start again with an empty database.
+func Fill(ctx context.Context, pgURL string, rows int, seed uint64, progress func(table string, done, total int64)) error {
+	n, err := share(rows)
 	if err != nil {
 		return err
 	}
@@ -32,9 +32,6 @@ func Fill(ctx context.Context, pgURL string, rows Scale, seed uint64, progress f
 		return fmt.Errorf("connect to the clinic's Postgres: %w", err)
 	}
 	defer closeConn(ctx, conn)
-	if progress == nil {
-		progress = func(string, int64, int64) {}
-	}
 	if err := createTables(ctx, conn); err != nil {
 		return err
 	}
@@ -76,19 +73,15 @@ func load(ctx context.Context, conn *pgx.Conn, t *table, progress func(string, i
 
 // finish builds keys and indexes and starts the heartbeat at 0.
 func finish(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, "SET maintenance_work_mem = '256MB'"); err != nil {
-		return fmt.Errorf("give the index builds memory: %w", err)
-	}
-	if _, err := conn.Exec(ctx, keysSQL); err != nil {
-		return fmt.Errorf("build the clinic's keys and indexes: %w", err)
-	}
-	if _, err := conn.Exec(ctx, "INSERT INTO public.heartbeats VALUES (1, 0, now())"); err != nil {
-		return fmt.Errorf("start the heartbeat: %w", err)
+	for _, sql := range []string{"SET maintenance_work_mem = '256MB'", keysSQL, "INSERT INTO public.heartbeats VALUES (1, 0, now())"} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("build the clinic's keys and indexes and start its heartbeat: %w", err)
+		}
 	}
 	return nil
 }
 
-// closeConn says goodbye to Postgres even if ctx is over; a connection that does not close in time is cut by pgx.
+// closeConn ends a connection even if ctx is over; one that does not close in time is cut by pgx.
 func closeConn(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cmd/internal/wait"
 )
 
 // beatEvery is the time between two heartbeats.
@@ -15,47 +17,36 @@ const beatEvery = 250 * time.Millisecond
 // beatsKept is how many heartbeats CommittedAt remembers: about 17 minutes.
 const beatsKept = 4096
 
-// Beat is one committed value of public.heartbeats, row 1.
-type Beat struct {
-	// Number is the column beat. Zero: there was none yet.
-	Number int64
-	// Committed is when Postgres' answer to the commit arrived here.
-	Committed time.Time
-}
-
 // heart is the memory of the last beats.
 type heart struct {
 	sync.Mutex
-	last  Beat
-	beats [beatsKept]Beat // by Number modulo beatsKept
+	beats [beatsKept]beat // by number modulo beatsKept
 }
 
-// LastCommit is the latest heartbeat. A reader of ClickHouse that finds its number, or a higher one, in heartbeats.beat
-// sees that commit.
-func (w *Workload) LastCommit() Beat {
-	w.heart.Lock()
-	defer w.heart.Unlock()
-	return w.heart.last
+// beat is one committed value of public.heartbeats, row 1: the column beat, and when Postgres' answer to the commit
+// arrived here.
+type beat struct {
+	number    int64
+	committed time.Time
 }
 
 // CommittedAt is when a heartbeat that was seen elsewhere was committed here: commit → queryable latency is the moment
 // of seeing it minus this. False if this Workload did not make it or has made 4,096 since.
-func (w *Workload) CommittedAt(beat int64) (time.Time, bool) {
-	if beat <= 0 {
+func (w *Workload) CommittedAt(number int64) (time.Time, bool) {
+	if number <= 0 {
 		return time.Time{}, false
 	}
 	w.heart.Lock()
 	defer w.heart.Unlock()
-	b := w.heart.beats[beat%beatsKept]
-	return b.Committed, b.Number == beat
+	b := w.heart.beats[number%beatsKept]
+	return b.committed, b.number == number
 }
 
 // record remembers a beat.
-func (h *heart) record(b Beat) {
+func (h *heart) record(b beat) {
 	h.Lock()
 	defer h.Unlock()
-	h.last = b
-	h.beats[b.Number%beatsKept] = b
+	h.beats[b.number%beatsKept] = b
 }
 
 // pulse moves the heartbeat on, four times a second, until ctx is over.
@@ -65,32 +56,16 @@ func (w *Workload) pulse(ctx context.Context, pgURL string) error {
 		return fmt.Errorf("connect the heartbeat: %w", err)
 	}
 	defer closeConn(ctx, conn)
-	ticker := time.NewTicker(beatEvery)
-	defer ticker.Stop()
-	for {
-		if err := w.beat(ctx, conn); err != nil {
-			return err
+	return wait.Repeat(ctx, beatEvery, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
+		defer cancel()
+		var number int64
+		err := conn.QueryRow(ctx, "UPDATE public.heartbeats SET beat = beat + 1, at = clock_timestamp() WHERE id = 1 RETURNING beat").Scan(&number)
+		if err != nil {
+			return fmt.Errorf("move the heartbeat on: %w", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-}
-
-// beat commits one heartbeat.
-func (w *Workload) beat(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
-	defer cancel()
-	var b Beat
-	err := conn.QueryRow(ctx, `
-		UPDATE public.heartbeats SET beat = beat + 1, at = clock_timestamp() WHERE id = 1 RETURNING beat`).Scan(&b.Number)
-	if err != nil {
-		return fmt.Errorf("move the heartbeat on: %w", err)
-	}
-	b.Committed = time.Now()
-	w.heart.record(b)
-	w.beats.Add(1)
-	return nil
+		w.heart.record(beat{number, time.Now()})
+		w.beats.Add(1)
+		return nil
+	})
 }

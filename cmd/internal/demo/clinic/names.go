@@ -2,6 +2,8 @@ package clinic
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"strconv"
 
 	"github.com/brianvoe/gofakeit/v7"
@@ -10,7 +12,8 @@ import (
 // pools are the words that rows are made of: a few thousand drawn once, because a faker call per row would cost more
 // than the load itself.
 type pools struct {
-	first, last, cities []string
+	first, last, cities          []string
+	planOf, procedure, diagnosis weighted // indexes of plans, procedures and diagnoses
 }
 
 // newPools draws the pools for a seed.
@@ -24,9 +27,8 @@ func newPools(seed uint64) pools {
 		return words
 	}
 	return pools{
-		first:  draw(800, fake.FirstName),
-		last:   draw(2000, fake.LastName),
-		cities: draw(700, fake.City),
+		first: draw(800, fake.FirstName), last: draw(2000, fake.LastName), cities: draw(700, fake.City),
+		planOf: newWeighted(zipf(len(plans), 0.8)), procedure: newWeighted(zipf(len(procedures), 1)), diagnosis: newWeighted(zipf(len(diagnoses), 0.9)),
 	}
 }
 
@@ -111,26 +113,13 @@ func note(s *stream) string {
 func scan(s *stream) string {
 	raw := make([]byte, s.between(3_000, 15_000))
 	for i := 0; i+8 <= len(raw); i += 8 {
-		word := s.Uint64()
-		for j := range 8 {
-			raw[i+j] = byte(word >> (8 * j)) //nolint:gosec // the lowest byte is wanted
-		}
+		binary.LittleEndian.PutUint64(raw[i:], s.Uint64())
 	}
 	return "Scanned attachment (base64): " + base64.StdEncoding.EncodeToString(raw)
 }
 
 // vitals is the JSON of a visit's measurements.
 func vitals(s *stream) string {
-	b := make([]byte, 0, 96)
-	b = append(b, `{"bp": "`...)
-	b = strconv.AppendInt(b, int64(s.between(95, 175)), 10)
-	b = append(b, '/')
-	b = strconv.AppendInt(b, int64(s.between(55, 105)), 10)
-	b = append(b, `", "pulse": `...)
-	b = strconv.AppendInt(b, int64(s.between(48, 120)), 10)
-	b = append(b, `, "spo2": `...)
-	b = strconv.AppendInt(b, int64(s.between(89, 100)), 10)
-	b = append(b, `, "weight_kg": `...)
-	b = strconv.AppendFloat(b, float64(s.between(80, 1400))/10, 'f', 1, 64)
-	return string(append(b, '}'))
+	return fmt.Sprintf(`{"bp": "%d/%d", "pulse": %d, "spo2": %d, "weight_kg": %.1f}`,
+		s.between(95, 175), s.between(55, 105), s.between(48, 120), s.between(89, 100), float64(s.between(80, 1400))/10)
 }

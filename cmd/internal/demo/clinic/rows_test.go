@@ -35,7 +35,7 @@ func (d day) MarshalJSON() ([]byte, error) {
 // smallWorld is a clinic of 20,000 rows.
 func smallWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
-	n, err := Scale{Rows: 20_000}.counts()
+	n, err := share(20_000)
 	require.NoError(t, err)
 	return newWorld(n, seed)
 }
@@ -84,7 +84,7 @@ func TestRowsDependOnSeedAlone(t *testing.T) {
 
 func TestScale(t *testing.T) {
 	for _, rows := range []int{1_000, 20_000, 0, 3_000_000} {
-		n, err := Scale{Rows: rows}.counts()
+		n, err := share(rows)
 		require.NoError(t, err)
 		lines, payments := newWorld(n, 1).totals()
 		want := rows
@@ -98,7 +98,7 @@ func TestScale(t *testing.T) {
 		}
 	}
 	for _, rows := range []int{-1, 1, 999, 200_000_001} {
-		_, err := Scale{Rows: rows}.counts()
+		_, err := share(rows)
 		require.Len(t, cdc.Explain(err).Try, 1)
 	}
 }

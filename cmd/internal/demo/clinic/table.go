@@ -1,16 +1,15 @@
 package clinic
 
-// table is one table of the clinic as a pgx.CopyFromSource. values point into a row that write overwrites, so that
-// nothing is boxed or allocated per row; a NULL is an untyped nil.
+// table is one table of the clinic as a pgx.CopyFromSource.
 type table struct {
 	name    string
 	columns []string
 	rows    int64
-	values  []any
-	// write puts row i into the values. Rows are asked for once each, in order, from 0.
-	write func(i int64)
+	// row makes the values of row i; nil is NULL. Rows are asked for once each, in order, from 0.
+	row func(i int64) []any
 
-	next int64
+	next   int64
+	values []any
 	// every is called with the number of rows made, each progressRows rows; nil for none.
 	every func(done int64)
 }
@@ -26,7 +25,7 @@ func (t *table) Next() bool {
 	if t.next == t.rows {
 		return false
 	}
-	t.write(t.next)
+	t.values = t.row(t.next)
 	t.next++
 	return true
 }
@@ -37,10 +36,10 @@ func (t *table) Values() ([]any, error) { return t.values, nil }
 // Err implements pgx.CopyFromSource; making rows cannot fail.
 func (t *table) Err() error { return nil }
 
-// orNull gives p, or NULL where there is no value.
-func orNull(p any, there bool) any {
+// orNull gives v, or NULL where there is no value.
+func orNull(v any, there bool) any {
 	if there {
-		return p
+		return v
 	}
 	return nil
 }

@@ -2,11 +2,12 @@ package clinic
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"dirtbike/cdc"
 )
 
 // targets are what the clients choose from, read once at the start. Read-only afterwards.
@@ -15,11 +16,8 @@ type targets struct {
 	patients, claims int64 // highest ids
 	providers        int64
 	// salt is the claims' sequence: it has moved on since any earlier run that inserted something.
-	salt      uint64
-	scanned   []pgtype.UUID // some visits whose notes are stored out of line
-	planOf    weighted
-	procedure weighted
-	diagnosis weighted
+	salt    uint64
+	scanned []pgtype.UUID // some visits whose notes are stored out of line
 }
 
 // findTargets reads the clinic's size.
@@ -29,12 +27,7 @@ func findTargets(ctx context.Context, pgURL string, seed uint64) (*targets, erro
 		return nil, fmt.Errorf("connect the workload to Postgres: %w", err)
 	}
 	defer closeConn(ctx, conn)
-	t := &targets{
-		pools:     newPools(seed),
-		planOf:    newWeighted(zipf(len(plans), 0.8)),
-		procedure: newWeighted(zipf(len(procedures), 1)),
-		diagnosis: newWeighted(zipf(len(diagnoses), 0.9)),
-	}
+	t := &targets{pools: newPools(seed)}
 	err = conn.QueryRow(ctx, `
 		SELECT (SELECT coalesce(max(patient_id), 0) FROM public.patients),
 		       (SELECT coalesce(max(claim_id), 0) FROM public.claims),

@@ -3,6 +3,7 @@ package clinic
 import (
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -46,10 +47,8 @@ func dayOf(year int, month time.Month, dayOfMonth int) day {
 	return day(time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC).Unix()/86400 - unixDays) //nolint:gosec // years of this century
 }
 
-// numbered returns prefix followed by n in exactly width digits, zero-padded; width is at most 20.
+// numbered is prefix followed by n in at least width digits, zero-padded.
 func numbered(prefix string, n int64, width int) string {
-	var digits [20]byte
-	text := strconv.AppendInt(digits[:0], n, 10)
-	const zeros = "00000000000000000000"
-	return prefix + zeros[:max(width-len(text), 0)] + string(text)
+	digits := strconv.FormatInt(n, 10)
+	return prefix + strings.Repeat("0", max(width-len(digits), 0)) + digits
 }

@@ -24,40 +24,21 @@ type Options struct {
 	Seed uint64
 }
 
-// Counts are what the workload has committed since it was made. Rows are counted as Postgres counts them: by statement,
-// so that a row updated twice in a transaction counts twice.
-type Counts struct {
-	// Transactions that changed something, without heartbeats.
-	Transactions int64
-	// Inserted, Updated and Deleted are rows, without heartbeats.
-	Inserted, Updated, Deleted int64
-	// Retries are transactions rolled back for a deadlock or a serialisation failure and run again.
-	Retries int64
-	// Beats are updates of heartbeats, one row and one transaction each.
-	Beats int64
-}
-
 // Workload changes a filled clinic as its staff would: new visits and claims, adjudication, address moves, new vital
-// signs beside untouched large notes, voided claims that go with all their lines and payments. A claim's amounts stay
-// the sums of its lines and payments throughout. The zero value is ready; its counters may be read at any time from any
-// goroutine.
+// signs next to untouched large notes, voided claims that go with all their lines and payments. A claim's amounts stay
+// the sums of its lines and payments throughout. The zero value is ready.
 type Workload struct {
-	transactions, inserted, updated, deleted, retries, beats atomic.Int64
+	// transactions that changed something and their rows, counted as Postgres counts them: by statement, so that a row
+	// updated twice in a transaction counts twice; all without beats, updates of the heartbeat.
+	transactions, inserted, updated, deleted, beats atomic.Int64
+	// retries are transactions rolled back for a deadlock or a serialisation failure and run again.
+	retries atomic.Int64
 
 	heart heart
 }
 
-// Counts reads the counters, each by itself.
-func (w *Workload) Counts() Counts {
-	return Counts{
-		Transactions: w.transactions.Load(),
-		Inserted:     w.inserted.Load(),
-		Updated:      w.updated.Load(),
-		Deleted:      w.deleted.Load(),
-		Retries:      w.retries.Load(),
-		Beats:        w.beats.Load(),
-	}
-}
+// Changes is how many rows it has committed so far, without heartbeats. It may be called at any time.
+func (w *Workload) Changes() int64 { return w.inserted.Load() + w.updated.Load() + w.deleted.Load() }
 
 // Run works on the clinic at pgURL until ctx is over, then lets each transaction in flight end, so that the counters
 // are exact, and returns nil. Any error but a deadlock or serialisation failure ends all clients and is returned. It
@@ -118,7 +99,7 @@ func (c *client) run(ctx context.Context, pgURL string, limiter *rate.Limiter) e
 	}
 	defer closeConn(ctx, c.conn)
 	for limiter.Wait(ctx) == nil {
-		if err := c.commitOne(ctx, c.choose()); err != nil {
+		if err := c.commitOne(ctx, actions[actionOf.draw(c.stream)]); err != nil {
 			return err
 		}
 	}

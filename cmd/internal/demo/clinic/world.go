@@ -1,6 +1,7 @@
 package clinic
 
 import (
+	"encoding/binary"
 	"math"
 	"time"
 
@@ -21,11 +22,8 @@ type world struct {
 	pools
 
 	homes       weighted // clinics by the patients who live near them
-	planOf      weighted
 	days        weighted // of the history: seasons, weekdays, growth
 	ages        weighted // decades
-	diagnosis   weighted
-	procedure   weighted
 	lineCount   weighted
 	areaOf      []int     // by clinic
 	providersOf [][]int64 // by clinic
@@ -38,11 +36,8 @@ func newWorld(n counts, seed uint64) *world {
 	w := &world{
 		seed: seed, n: n, pools: newPools(seed),
 		homes:         newWeighted(zipf(int(n.clinics), 0.7)),
-		planOf:        newWeighted(zipf(len(plans), 0.8)),
 		days:          newWeighted(dayWeights()),
 		ages:          newWeighted([]float64{11, 10, 10, 12, 12, 12, 14, 11, 6, 2}),
-		diagnosis:     newWeighted(zipf(len(diagnoses), 0.9)),
-		procedure:     newWeighted(zipf(len(procedures), 1)),
 		lineCount:     newWeighted([]float64{62, 22, 10, 4, 2}),
 		patientStream: newStream(seed, tagPatient),
 		visitStream:   newStream(seed, tagVisit),
@@ -134,10 +129,8 @@ func (w *world) visit(i int64) visit {
 // newUUID draws a version 4 UUID.
 func newUUID(s *stream) pgtype.UUID {
 	id := pgtype.UUID{Valid: true}
-	high, low := s.Uint64(), s.Uint64()
-	for i := range 8 {
-		id.Bytes[i], id.Bytes[8+i] = byte(high>>(8*i)), byte(low>>(8*i)) //nolint:gosec // the lowest bytes are wanted
-	}
+	binary.LittleEndian.PutUint64(id.Bytes[:], s.Uint64())
+	binary.LittleEndian.PutUint64(id.Bytes[8:], s.Uint64())
 	id.Bytes[6] = id.Bytes[6]&0x0f | 0x40
 	id.Bytes[8] = id.Bytes[8]&0x3f | 0x80
 	return id
