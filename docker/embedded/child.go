@@ -168,10 +168,13 @@ func (c *child) running() bool {
 }
 
 // exitError describes a child that ended by itself, with the last line of its log.
-func (c *child) exitError() error {
+func (c *child) exitError() error { return fmt.Errorf("%w. Try: read %s", c.exit(), c.log) }
+
+// exit is exitError without the way to the log.
+func (c *child) exit() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fmt.Errorf("%s ended by itself (%w): %s. Try: read %s", c.name, orExit(c.waitErr), lastLine(c.log), c.log)
+	return fmt.Errorf("%s ended by itself (%w): %s", c.name, orExit(c.waitErr), lastLine(c.log))
 }
 
 // unexpected reports whether the process ended without having been asked to.

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/docker/embedded"
 )
 
 // The measures, in the order in which they run.
@@ -103,11 +105,11 @@ func (o *Options) Check() error {
 			return err
 		}
 	}
-	return checkEngines(*o)
+	return engineError(embedded.Options{Engines: o.Engines, Kafka: o.Kafka}.Check())
 }
 
-func (o *Options) takes(measure string) bool {
-	return len(o.Only) == 0 || slices.Contains(o.Only, measure)
+func (o *Options) takes(measures ...string) bool {
+	return len(o.Only) == 0 || slices.ContainsFunc(measures, func(m string) bool { return slices.Contains(o.Only, m) })
 }
 
 // run is one run.
@@ -128,19 +130,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	r := &run{Options: o, report: &Report{Began: time.Now(), Command: o.Command, Kafka: o.Kafka, Against: o.Against}}
-	var err error
-	if r.report.Machine, err = thisMachine(); err != nil {
+	machine, err := thisMachine()
+	if err != nil {
 		return nil, err
 	}
-	if o.Against != "" {
-		err = r.compareBuilds(ctx)
-	} else {
-		err = r.measure(ctx)
-	}
+	r := &run{o, &Report{Began: time.Now(), Command: o.Command, Machine: machine, Against: o.Against}}
+	err = r.measure(ctx)
 	if ctx.Err() != nil {
-		return nil, cdc.Failed("interrupted: there is no report; everything that was started has been stopped").
-			Fix("fewer --pairs and --rows, or --only one measure")
+		return nil, cdc.Failed("interrupted: there is no report; everything that was started has been stopped").Fix("fewer --pairs and --rows, or --only one measure")
 	}
 	if err != nil {
 		return nil, err
@@ -150,46 +147,49 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (r *run) measure(ctx context.Context) error {
-	inside, whole := r.takes(MeasureStream) || r.takes(MeasureCopy), r.takes(MeasureLoad) || r.takes(MeasureLatency)
-	need := onlyPostgres
-	if whole {
-		need = wholeStack
-	}
-	if err := prepareEngines(ctx, r.Options, need); err != nil {
+	whole := r.takes(MeasureLoad, MeasureLatency)
+	if err := engineError(embedded.Prepare(ctx, r.stack(whole))); err != nil {
 		return err
 	}
-	if inside {
-		if err := withEngines(ctx, r.Options, onlyPostgres, r.rowPaths); err != nil {
+	if r.takes(MeasureStream, MeasureCopy) {
+		var err error
+		if r.Against != "" {
+			err = r.rowPathBuilds(ctx)
+		} else {
+			err = r.withEngines(ctx, false, r.rowPaths)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if whole {
-		return withEngines(ctx, r.Options, wholeStack, r.wholePaths)
+		return r.withEngines(ctx, true, r.onWhole)
 	}
 	return nil
 }
 
-// rowPaths measures the parts that run inside this process, with nothing beside Postgres.
-func (r *run) rowPaths(ctx context.Context, _ string, e *engines) error {
-	if err := r.versions(ctx, e); err != nil {
+// rowPaths measures the parts that run inside this process, which need only Postgres.
+func (r *run) rowPaths(ctx context.Context, _ string, e *embedded.Stack) error {
+	if err := r.versions(ctx, e.Postgres); err != nil {
 		return err
 	}
 	for _, t := range tables() {
-		if err := r.rowPath(ctx, e, t); err != nil {
+		if err := r.rowPath(ctx, e.Postgres, t); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) rowPath(ctx context.Context, e *engines, t *table) (err error) {
+func (r *run) rowPath(ctx context.Context, e *embedded.Postgres, t *table) (err error) {
 	r.say("filling table %s with %s rows", t.name, count(t.rows(r.Rows)))
 	p, err := newRowPath(ctx, e, t, t.rows(r.Rows))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close(ctx)) }()
-	if r.tableFacts(p).CopyBytes, err = p.copiedBytes(ctx); err != nil {
+	facts := TableFacts{Name: t.name, Columns: len(t.columns), Rows: p.rows}
+	if facts.CopyBytes, err = p.copiedBytes(ctx); err != nil {
 		return err
 	}
 	if r.takes(MeasureStream) {
@@ -198,19 +198,11 @@ func (r *run) rowPath(ctx context.Context, e *engines, t *table) (err error) {
 		}
 	}
 	if r.takes(MeasureCopy) {
-		return r.copy(ctx, p)
-	}
-	return nil
-}
-
-// tableFacts gives the report's entry of a table.
-func (r *run) tableFacts(p *rowPath) *TableFacts {
-	for _, f := range r.report.Tables {
-		if f.Name == p.table.name {
-			return f
+		if err := r.copy(ctx, p); err != nil {
+			return err
 		}
 	}
-	f := &TableFacts{Name: p.table.name, Columns: len(p.table.columns), Rows: p.rows}
-	r.report.Tables = append(r.report.Tables, f)
-	return f
+	facts.AvroBytes = p.bytes / p.rows
+	r.report.Tables = append(r.report.Tables, facts)
+	return nil
 }

@@ -15,24 +15,11 @@ import (
 // drains the same COPY into nothing. The server is what limits both, so the ratio is near 1. It may exceed 1: a reader
 // that always waits makes the server wake it for every few rows.
 func (r *run) copy(ctx context.Context, p *rowPath) error {
-	c := Comparison{
+	return r.alternate(Comparison{
 		Measure: MeasureCopy, Table: p.table.name, Rows: p.rows, Least: leastCopy, AllocationsCounted: true,
 		Reference: "COPY … TO STDOUT (FORMAT binary), the same statement over the same connection library, discarded",
 		Product:   "first copy of capture as it ships, one worker, COPY in binary form, encoded to Avro, into a sink that discards",
-	}
-	if err := r.alternate(ctx, &c, p.drainCopy, p.firstCopy); err != nil {
-		return err
-	}
-	r.tableFacts(p).AvroBytes = p.bytes / p.rows
-	return nil
-}
-
-// counter counts what it discards.
-type counter int64
-
-func (c *counter) Write(b []byte) (int, error) {
-	*c += counter(len(b))
-	return io.Discard.Write(b)
+	}, func() (time.Duration, error) { return p.drainCopy(ctx) }, func(a *allocations) (time.Duration, error) { return p.firstCopy(ctx, a) })
 }
 
 // drainCopy discards the COPY.
@@ -59,14 +46,19 @@ func (p *rowPath) firstCopy(ctx context.Context, a *allocations) (took time.Dura
 	defer func() { err = errors.Join(err, p.dropSlot(ctx, slot)) }()
 	name := "public." + p.table.name
 	sink := &discard{from: cdc.PhaseCopying, counted: a, through: func(d *discard) bool { return d.state.Tables[name].Phase == cdc.TableStreaming }}
-	took, err = p.capture(ctx, slot, sink, nil)
-	if err != nil {
-		return 0, err
+	took, err = p.capture(ctx, slot, sink, true)
+	if err == nil && sink.state.Tables[name].Rows != p.rows {
+		err = fmt.Errorf("the copy of table %s gave %d rows of %d", p.table.name, sink.state.Tables[name].Rows, p.rows)
 	}
-	if copied := sink.state.Tables[name].Rows; copied != p.rows {
-		return 0, fmt.Errorf("the copy of table %s gave %d rows of %d", p.table.name, copied, p.rows)
-	}
-	return took, nil
+	return took, err
+}
+
+// counter counts what it discards.
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
 }
 
 // copiedBytes is how many bytes a row of the table has in COPY's binary form, on average.

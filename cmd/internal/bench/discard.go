@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"sync"
 	"time"
 
 	"dirtbike/cdc"
 )
 
 // discard is a sink that keeps the state and throws the rows away. It times one pass of capture: from the last commit
-// of the phase `from` before any record came, to the commit that ends it.
+// of the phase `from` before any record came, to the commit that ends it. Capture uses it from one goroutine at a time.
 type discard struct {
 	// from is the phase of the pipeline whose commit begins the pass, through says whether a commit ends it; done is
 	// called then.
@@ -20,7 +19,6 @@ type discard struct {
 	done    func()
 	counted *allocations
 
-	mu             sync.Mutex // the sink has one user at a time, and the pass reads after it
 	state          *cdc.State // nil: none is stored
 	records, bytes int64
 	began, ended   time.Time
@@ -30,8 +28,6 @@ var _ cdc.Sink = (*discard)(nil)
 
 // Peek implements cdc.Sink.
 func (d *discard) Peek(context.Context) (*cdc.State, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.state == nil {
 		return nil, nil
 	}
@@ -42,11 +38,10 @@ func (d *discard) Peek(context.Context) (*cdc.State, error) {
 
 // Recover implements cdc.Sink.
 func (d *discard) Recover(ctx context.Context) (*cdc.State, error) {
-	state, err := d.Peek(ctx)
-	if state == nil {
-		state = &cdc.State{}
+	if d.state == nil {
+		return &cdc.State{}, nil
 	}
-	return state, err
+	return d.Peek(ctx)
 }
 
 // EnsureTopic implements cdc.Sink: every topic is there.
@@ -56,22 +51,17 @@ func (d *discard) EnsureTopic(context.Context, *cdc.Topic) (created bool, err er
 
 // Write implements cdc.Sink.
 func (d *discard) Write(_ context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	records, bytes := int64(len(c.Records)), int64(len(c.Bytes))
 	c.Release()
-	if d.began.IsZero() {
-		return cdc.AcceptedRecords(records, bytes), nil // open markers
+	if !d.began.IsZero() { // before it come open markers
+		d.records, d.bytes = d.records+records, d.bytes+bytes
+		d.counted.add(records)
 	}
-	d.records, d.bytes = d.records+records, d.bytes+bytes
-	d.counted.add(records)
 	return cdc.AcceptedRecords(records, bytes), nil
 }
 
 // Commit implements cdc.Sink.
 func (d *discard) Commit(_ context.Context, p cdc.Point, changed ...cdc.StateChange) (cdc.Durable, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.state == nil {
 		d.state = &cdc.State{Tables: map[string]cdc.TableState{}}
 	}
@@ -99,8 +89,6 @@ func (d *discard) Close(context.Context) error { return nil }
 
 // took is how long the pass took.
 func (d *discard) took() (time.Duration, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.ended.IsZero() {
 		return 0, errors.New("capture ended before the pass did")
 	}

@@ -13,19 +13,15 @@ import (
 // EngineSettings are those of ClickHouse's Kafka engine that decide its speed.
 type EngineSettings struct {
 	Consumers           int
-	ThreadPerConsumer   bool
+	ThreadPerConsumer   int // 0 or 1
 	MaxBlock, PollBatch int // rows
 	Flush               time.Duration
 }
 
 // String gives them as ClickHouse names them.
 func (s EngineSettings) String() string {
-	perConsumer := 0
-	if s.ThreadPerConsumer {
-		perConsumer = 1
-	}
 	return fmt.Sprintf("kafka_num_consumers = %d, kafka_thread_per_consumer = %d, kafka_max_block_size = %d, kafka_poll_max_batch_size = %d, kafka_flush_interval_ms = %d",
-		s.Consumers, perConsumer, s.MaxBlock, s.PollBatch, s.Flush.Milliseconds())
+		s.Consumers, s.ThreadPerConsumer, s.MaxBlock, s.PollBatch, s.Flush.Milliseconds())
 }
 
 // engineSettings are tried before the comparison. consumers is the most that are of use: one for each partition, up to
@@ -33,38 +29,26 @@ func (s EngineSettings) String() string {
 func engineSettings(consumers int) []EngineSettings {
 	const second = time.Second
 	return []EngineSettings{
-		{consumers, true, 65_536, 65_536, second / 2},
-		{consumers, true, 131_072, 131_072, second},
-		{consumers, true, 524_288, 65_536, 2 * second},
-		{consumers, false, 131_072, 65_536, second},
-		{1, false, 131_072, 65_536, second},
+		{consumers, 1, 65_536, 65_536, second / 2},
+		{consumers, 1, 131_072, 131_072, second},
+		{consumers, 1, 524_288, 65_536, 2 * second},
+		{consumers, 0, 131_072, 65_536, second},
+		{1, 0, 131_072, 65_536, second},
 	}
 }
 
 // storageColumn is a column of the product's storage table.
-type storageColumn struct{ name, kind string }
+type storageColumn struct{ Name, Type string }
 
 // readColumns reads what the product has made of the topic: the reference's target gets the same.
-func (l *loading) readColumns(ctx context.Context) ([]storageColumn, error) {
+func (l *loading) readColumns(ctx context.Context) (out []storageColumn, err error) {
 	database, storage := l.storage()
-	rows, err := l.ch.Query(ctx, "SELECT name, type FROM system.columns WHERE database = ? AND table = ? ORDER BY position", database, storage)
+	err = l.ch.Select(ctx, &out, "SELECT name AS Name, type AS Type FROM system.columns WHERE database = ? AND table = ? ORDER BY position", database, storage)
+	if err == nil && len(out) == 0 {
+		err = errors.New("there are none")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read the storage's columns: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // Err is checked below
-	var out []storageColumn
-	for rows.Next() {
-		var c storageColumn
-		if err := rows.Scan(&c.name, &c.kind); err != nil {
-			return nil, fmt.Errorf("read the storage's columns: %w", err)
-		}
-		out = append(out, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the storage's columns: %w", err)
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("table %s.%s has no columns", database, storage)
+		return nil, fmt.Errorf("read the columns of %s.%s: %w", database, storage, err)
 	}
 	return out, nil
 }
@@ -85,24 +69,25 @@ var bookkeeping = map[string]string{
 func (l *loading) statements(database string, s EngineSettings) (before []string, view string) {
 	var target, queue, taken []string
 	for _, c := range l.columns {
-		target = append(target, quoted(c.name)+" "+c.kind)
-		from, own := bookkeeping[c.name]
+		target = append(target, quoted(c.Name)+" "+c.Type)
+		from, own := bookkeeping[c.Name]
 		if !own {
-			from = quoted("after.Value." + c.name)
-			queue = append(queue, from+" "+c.kind)
+			from = quoted("after.Value." + c.Name)
+			queue = append(queue, from+" "+c.Type)
 		}
-		taken = append(taken, from+" AS "+quoted(c.name))
+		taken = append(taken, from+" AS "+quoted(c.Name))
 	}
-	queue = append(queue, "`source.epoch` UInt32", "`source.commit_lsn` UInt64", "`source.ordinal` UInt32", "`source.leaf` UInt32", "op LowCardinality(String)", "inexact Map(String, String)")
+	queue = append(queue, "`source.epoch` UInt32", "`source.commit_lsn` UInt64", "`source.ordinal` UInt32", "`source.leaf` UInt32",
+		"op LowCardinality(String)", "inexact Map(String, String)")
 	db := quoted(database)
-	engine := fmt.Sprintf("ENGINE = Kafka SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = '%s', kafka_format = 'AvroConfluent', format_avro_schema_registry_url = '%s', %s",
-		strings.Join(l.brokers, ","), schemas.TopicName(l.name, "public", l.table.name), database, l.registry, s)
 	return []string{
-			"CREATE DATABASE " + db,
-			"CREATE TABLE " + db + ".target (" + strings.Join(target, ", ") + ") ENGINE = ReplacingMergeTree(" + schemas.ColVersion + ", " + schemas.ColDeleted + ") ORDER BY " + quoted(l.table.columns[0].name),
-			"CREATE TABLE " + db + ".queue (" + strings.Join(queue, ", ") + ") " + engine,
-		},
-		"CREATE MATERIALIZED VIEW " + db + ".take TO " + db + ".target AS SELECT " + strings.Join(taken, ", ") + " FROM " + db + ".queue WHERE op IN ('c', 'r', 'u', 'd')"
+		"CREATE DATABASE " + db,
+		fmt.Sprintf("CREATE TABLE %s.target (%s) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY %s",
+			db, strings.Join(target, ", "), schemas.ColVersion, schemas.ColDeleted, quoted(l.table.columns[0].name)),
+		fmt.Sprintf(`CREATE TABLE %s.queue (%s) ENGINE = Kafka SETTINGS kafka_broker_list = '%s', kafka_topic_list = '%s', kafka_group_name = '%s',
+			kafka_format = 'AvroConfluent', format_avro_schema_registry_url = '%s', %s`, db, strings.Join(queue, ", "), strings.Join(l.stack.Kafka.Brokers(), ","),
+			schemas.TopicName(l.name, "public", l.table.name), database, l.stack.Registry.URL(), s),
+	}, fmt.Sprintf("CREATE MATERIALIZED VIEW %[1]s.take TO %[1]s.target AS SELECT %[2]s FROM %[1]s.queue WHERE op IN ('c', 'r', 'u', 'd')", db, strings.Join(taken, ", "))
 }
 
 // engine is one pass of ClickHouse's Kafka engine over the topic, with a group of its own.

@@ -12,7 +12,6 @@ import (
 
 // loading is a topic that holds a whole table, and the columns that a loader makes of it.
 type loading struct {
-	*run
 	*whole
 	pipeline
 
@@ -24,39 +23,34 @@ type loading struct {
 	peaks   []int64 // memory of each `dirtbike load`
 }
 
-// load compares `dirtbike load` with ClickHouse's Kafka engine on the same topic: from the start of the process, or of
-// the materialized view, to the last row visible.
-func (r *run) load(ctx context.Context, w *whole, t *table) error {
-	l, err := r.newLoading(ctx, w, t)
-	if err != nil {
-		return err
+// load fills the topic of a table, and measures how fast it is loaded.
+func (w *whole) load(ctx context.Context, t *table) error {
+	l := &loading{whole: w, pipeline: pipeline{name: t.name, table: t, into: t.name + "_first"}, rows: t.rows(w.Rows)}
+	l.say("filling the topic of table %s with %s rows", t.name, count(l.rows))
+	if err := l.fillTopic(ctx); err != nil {
+		return fmt.Errorf("fill the topic of table %s: %w", t.name, err)
 	}
-	if err := l.tune(ctx); err != nil {
-		return fmt.Errorf("try settings of the Kafka engine on table %s: %w", t.name, err)
+	if l.Against != "" {
+		return l.builds(ctx)
 	}
-	c := Comparison{
-		Measure: MeasureLoad, Table: t.name, Rows: l.rows, Least: leastLoad,
-		Reference: "ClickHouse's Kafka engine, " + l.fastest.String(),
-		Product:   "dirtbike load with its default settings, start of the process included, into the view",
-	}
-	err = r.alternate(ctx, &c,
-		func(ctx context.Context) (time.Duration, error) { return l.engine(ctx, l.fastest) },
-		func(ctx context.Context, _ *allocations) (time.Duration, error) { return l.loader(ctx, l.Self) })
-	if err != nil {
-		return err
-	}
-	r.report.Memory = append(r.report.Memory, Memory{"dirtbike load, table " + t.name, slices.Max(l.peaks)})
-	return nil
+	return l.compare(ctx)
 }
 
-// newLoading fills the topic of a table.
-func (r *run) newLoading(ctx context.Context, w *whole, t *table) (*loading, error) {
-	l := &loading{run: r, whole: w, pipeline: pipeline{name: t.name, table: t, into: t.name + "_first"}, rows: t.rows(r.Rows)}
-	r.say("filling the topic of table %s with %s rows", t.name, count(l.rows))
-	if err := l.fillTopic(ctx); err != nil {
-		return nil, fmt.Errorf("fill the topic of table %s: %w", t.name, err)
+// compare compares `dirtbike load` with ClickHouse's Kafka engine on the same topic: from the start of the process, or
+// of the materialized view, to the last row visible.
+func (l *loading) compare(ctx context.Context) error {
+	if err := l.tune(ctx); err != nil {
+		return fmt.Errorf("try settings of the Kafka engine on table %s: %w", l.table.name, err)
 	}
-	return l, nil
+	err := l.alternate(Comparison{
+		Measure: MeasureLoad, Table: l.table.name, Rows: l.rows, Least: leastLoad,
+		Reference: "ClickHouse's Kafka engine, " + l.fastest.String(),
+		Product:   "dirtbike load with its default settings, start of the process included, into the view",
+	}, func() (time.Duration, error) { return l.engine(ctx, l.fastest) }, func(*allocations) (time.Duration, error) { return l.loader(ctx, l.Self) })
+	if err == nil {
+		l.report.Memory = append(l.report.Memory, Memory{"dirtbike load, table " + l.table.name, slices.Max(l.peaks)})
+	}
+	return err
 }
 
 // fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that shows what is
@@ -69,7 +63,7 @@ func (l *loading) fillTopic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	peak, err := both.stop()
+	peak, err := stop(both)
 	if err != nil {
 		return err
 	}
@@ -89,8 +83,8 @@ func (l *loading) view(database string) string { return quoted(database) + "." +
 func (l *loading) fingerprint(ctx context.Context, from string) (content uint64, err error) {
 	var columns []string
 	for _, c := range l.columns {
-		if _, own := bookkeeping[c.name]; !own {
-			columns = append(columns, quoted(c.name))
+		if _, own := bookkeeping[c.Name]; !own {
+			columns = append(columns, quoted(c.Name))
 		}
 	}
 	err = l.ask(ctx, "SELECT groupBitXor(cityHash64(toString(tuple("+strings.Join(columns, ", ")+")))) FROM "+from, &content)
@@ -120,20 +114,23 @@ func (l *loading) loader(ctx context.Context, binary string) (took time.Duration
 	}
 	defer func() { err = errors.Join(err, l.drop(ctx, p.into, p.into+"_raw")) }()
 	began := time.Now()
-	loader, err := start(ctx, binary, "load", config)
+	loader, err := start(binary, "load", config)
 	if err != nil {
 		return 0, err
 	}
 	database, storage := p.storage()
-	err = l.untilVisible(ctx, uint64(l.rows), database, storage, "SELECT count() FROM "+l.view(p.into), loader.ended) //nolint:gosec // a count
+	err = l.untilVisible(ctx, uint64(l.rows), database, storage, "SELECT count() FROM "+l.view(p.into), loader.Ended) //nolint:gosec // a count
 	took = time.Since(began)
-	peak, stopErr := loader.stop()
+	peak, stopErr := stop(loader)
 	l.peaks = append(l.peaks, peak)
 	if err = errors.Join(err, stopErr); err != nil {
 		return 0, err
 	}
 	return took, l.same(ctx, l.view(p.into))
 }
+
+// partitions is the product's default.
+const partitions = 6
 
 // tune tries settings of the Kafka engine and keeps the fastest.
 func (l *loading) tune(ctx context.Context) error {

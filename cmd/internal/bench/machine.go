@@ -8,11 +8,15 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/docker/embedded"
 )
 
 // Machine is what the figures were taken on.
@@ -40,11 +44,29 @@ func thisMachine() (Machine, error) {
 	m.Kernel = strings.TrimSpace(read("/proc/sys/kernel/osrelease"))
 	m.Load = strings.Join(strings.Fields(read("/proc/loadavg"))[:3], " ")
 	if err := errors.Join(errs...); err != nil {
-		return m, fmt.Errorf("look at the machine: %w", err)
+		return m, fmt.Errorf("read what the machine is: %w", err)
 	}
 	total, err := kilobytes(read("/proc/meminfo"), "MemTotal")
 	m.Memory = uint64(max(total, 0))
 	return m, err
+}
+
+// PeakMemory is the most that a process has had resident, in bytes, as the kernel counts it.
+func PeakMemory(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of a process: %w", err)
+	}
+	return kilobytes(string(b), "VmHWM")
+}
+
+// kilobytes finds a line "name: n kB" and gives it in bytes.
+func kilobytes(text, name string) (int64, error) {
+	n, err := strconv.ParseInt(strings.TrimSuffix(field(text, name, ""), " kB"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	return n << 10, nil
 }
 
 // field finds the value of the first line "name: value", or gives other.
@@ -58,8 +80,7 @@ func field(text, name, other string) string {
 }
 
 // versions notes what is measured against what.
-func (r *run) versions(ctx context.Context, e *engines) error {
-	note := func(name, version string) { r.report.note(name, version) }
+func (r *run) versions(ctx context.Context, e *embedded.Postgres) error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		revision := ""
 		for _, s := range info.Settings {
@@ -67,10 +88,10 @@ func (r *run) versions(ctx context.Context, e *engines) error {
 				revision = ", commit " + s.Value
 			}
 		}
-		note("dirtbike", info.Main.Version+revision)
-		note("Go", info.GoVersion)
+		r.report.note("dirtbike", info.Main.Version+revision)
+		r.report.note("Go", info.GoVersion)
 	}
-	conn, err := pgx.Connect(ctx, e.postgres("postgres"))
+	conn, err := pgx.Connect(ctx, e.DatabaseURL("postgres"))
 	if err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}
@@ -79,49 +100,42 @@ func (r *run) versions(ctx context.Context, e *engines) error {
 	if err := conn.QueryRow(ctx, "SHOW server_version").Scan(&version); err != nil {
 		return fmt.Errorf("ask Postgres for its version: %w", err)
 	}
-	note("Postgres", version)
+	r.report.note("Postgres", version)
 	if tool, err := findRecvlogical(); err == nil && r.takes(MeasureStream) {
 		out, err := exec.CommandContext(ctx, tool, "--version").Output()
 		if err != nil {
 			return fmt.Errorf("ask pg_recvlogical for its version: %w", err)
 		}
-		note("pg_recvlogical", strings.TrimSpace(strings.TrimPrefix(string(out), "pg_recvlogical")))
+		r.report.note("pg_recvlogical", strings.TrimSpace(strings.TrimPrefix(string(out), "pg_recvlogical")))
 	}
 	return nil
 }
 
 // serverVersions notes those of the whole stack.
-func (r *run) serverVersions(ctx context.Context, w *whole) error {
-	if err := r.versions(ctx, w.engines); err != nil {
+func (w *whole) serverVersions(ctx context.Context) error {
+	if err := w.versions(ctx, w.stack.Postgres); err != nil {
 		return err
 	}
 	var version string
 	if err := w.ask(ctx, "SELECT version()", &version); err != nil {
 		return fmt.Errorf("ask ClickHouse for its version: %w", err)
 	}
-	r.report.note("ClickHouse", version)
-	r.report.note("Kafka", map[string]string{"apache": "Apache Kafka 4.1.0, one node", "kfake": "kfake, the embedded stack's stand-in"}[r.kafka()])
+	w.report.note("ClickHouse", version)
+	kafka := "kfake, the embedded stack's stand-in"
+	if w.Kafka == "apache" {
+		kafka = "Apache Kafka 4.1.0, one node"
+	}
+	w.report.note("Kafka", kafka)
 	return nil
 }
 
-func (r *run) kafka() string {
-	if r.Kafka == "" {
-		return "kfake"
-	}
-	return r.Kafka
-}
-
 // openClickHouse connects; the connection is the observer's.
-func openClickHouse(url string) (chgo.Conn, error) {
-	o, err := chgo.ParseDSN(url)
+func openClickHouse(url string) (driver.Conn, error) {
+	o, err := clickhouse.ParseDSN(url)
 	if err != nil {
 		return nil, fmt.Errorf("the embedded ClickHouse's URL: %w", err)
 	}
-	conn, err := chgo.Open(o)
-	if err != nil {
-		return nil, fmt.Errorf("connect to ClickHouse: %w", err)
-	}
-	return conn, nil
+	return clickhouse.Open(o)
 }
 
 func count(n int64) string { return humanize.Comma(n) }

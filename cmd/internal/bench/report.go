@@ -14,10 +14,9 @@ type Report struct {
 	Began       time.Time
 	Took        time.Duration
 	Command     string
-	Kafka       string
 	Machine     Machine
 	Versions    []Fact
-	Tables      []*TableFacts
+	Tables      []TableFacts
 	Comparisons []Comparison
 	Tried       []Tried
 	Latency     *Latency // nil: not measured
@@ -83,122 +82,85 @@ func speed(rows int64, took time.Duration) string {
 // Write writes the report as Markdown.
 func (r *Report) Write(to io.Writer) error {
 	var b strings.Builder
-	b.WriteString("# dirtbike bench\n\n")
-	fmt.Fprintf(&b, "Command: `%s`, %s, %.0f s.\n", r.Command, r.Began.UTC().Format("2006-01-02 15:04 UTC"), r.Took.Seconds())
-	r.writeAnswer(&b)
-	r.writeMachine(&b)
-	r.writeTables(&b)
+	fmt.Fprintf(&b, "# dirtbike bench\n\nCommand: `%s`, %s, %.0f s.\n", r.Command, r.Began.UTC().Format("2006-01-02 15:04 UTC"), r.Took.Seconds())
+	if faults := r.Faults(); len(faults) > 0 {
+		b.WriteString("\nBelow what is promised:\n\n- " + strings.Join(faults, "\n- ") + "\n")
+	} else {
+		b.WriteString("Every bound is met.\n")
+	}
+	m := r.Machine
+	facts := []Fact{
+		{"CPU", fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)}, {"memory", humanize.IBytes(m.Memory)},
+		{"system", fmt.Sprintf("%s, kernel %s", m.OS, m.Kernel)}, {"load before", m.Load},
+	}
+	writeTable(&b, "## Machine", "|", append(facts, r.Versions...), func(f Fact) string { return f.Name + " | " + f.Value })
+	b.WriteString("\nEverything runs on this machine, the engines next to what is measured.\n")
+	writeTable(&b, "## Tables", "table | columns | rows | bytes per row, COPY binary | bytes per record, Avro key and envelope", r.Tables, func(t TableFacts) string {
+		return fmt.Sprintf("%s | %d | %s | %d | %d", t.Name, t.Columns, count(t.Rows), t.CopyBytes, t.AvroBytes)
+	})
 	r.writeComparisons(&b)
-	r.writeBuilds(&b)
-	r.writeTried(&b)
+	writeTable(&b, "## Against another build\n\n"+r.Against+" and this build take turns; figures are those of the turn with the median ratio.",
+		"measure | table | figure | other build | this build | ratio | lowest – highest | better is | each turn, in the order they ran", r.Builds, Builds.row)
+	writeTable(&b, triedText, "table | settings | rows/s", r.Tried, func(t Tried) string { return fmt.Sprintf("%s | %s | %s", t.Table, t.Settings, speed(t.Rows, t.Took)) })
 	r.writeLatency(&b)
-	r.writeMemory(&b)
+	writeTable(&b, "## Memory\n\nThe most that a process had resident (VmHWM); promised: below "+humanize.Bytes(mostMemory)+".", "process | peak", r.Memory,
+		func(m Memory) string { return m.Process + " | " + humanize.Bytes(uint64(m.Peak)) }) //nolint:gosec // never negative
 	_, err := io.WriteString(to, b.String())
 	return err
 }
 
-func (r *Report) writeAnswer(b *strings.Builder) {
-	faults := r.Faults()
-	if len(faults) == 0 {
-		b.WriteString("Every bound is met.\n")
+const triedText = `### Settings of the Kafka engine that were tried
+
+The fastest of each table is the reference. Format AvroConfluent; librdkafka reads what is committed; a materialized view takes ` + "`after`" +
+	` apart into a ReplacingMergeTree with the columns of dirtbike's own storage. The rows of every pass, of both, are compared by content.`
+
+// writeTable writes a Markdown table after a text, or nothing if it has no rows.
+func writeTable[T any](b *strings.Builder, text, head string, list []T, row func(T) string) {
+	if len(list) == 0 {
 		return
 	}
-	b.WriteString("\nBelow what is promised:\n\n")
-	for _, f := range faults {
-		b.WriteString("- " + f + "\n")
-	}
-}
-
-func (r *Report) writeMachine(b *strings.Builder) {
-	m := r.Machine
-	fmt.Fprintf(b, "\n## Machine\n\n| | |\n|---|---|\n| CPU | %s, %d cores |\n| memory | %s |\n| system | %s, kernel %s |\n| load before | %s |\n",
-		m.CPU, m.Cores, humanize.IBytes(m.Memory), m.OS, m.Kernel, m.Load)
-	for _, v := range r.Versions {
-		fmt.Fprintf(b, "| %s | %s |\n", v.Name, v.Value)
-	}
-	b.WriteString("\nEverything runs on this machine, the engines beside what is measured.\n")
-}
-
-func (r *Report) writeTables(b *strings.Builder) {
-	if len(r.Tables) == 0 {
-		return
-	}
-	b.WriteString("\n## Tables\n\n| table | columns | rows | bytes per row, COPY binary | bytes per record, Avro key and envelope |\n|---|---|---|---|---|\n")
-	for _, t := range r.Tables {
-		fmt.Fprintf(b, "| %s | %d | %s | %d | %d |\n", t.Name, t.Columns, count(t.Rows), t.CopyBytes, t.AvroBytes)
+	fmt.Fprintf(b, "\n%s\n\n| %s |\n|%s\n", text, head, strings.Repeat("---|", strings.Count(head, "|")+1))
+	for _, one := range list {
+		fmt.Fprintf(b, "| %s |\n", row(one))
 	}
 }
 
 func (r *Report) writeComparisons(b *strings.Builder) {
-	if len(r.Comparisons) == 0 {
-		return
-	}
-	b.WriteString("\n## Against the reference\n\nReference and product take turns; speeds are those of the pair with the median ratio.\n\n" +
-		"| measure | table | rows | reference, rows/s | dirtbike, rows/s | ratio | lowest – highest | promised | allocations per row |\n|---|---|---|---|---|---|---|---|---|\n")
-	for i := range r.Comparisons {
-		c := &r.Comparisons[i]
-		lowest, highest := c.Range()
-		p, allocations := c.Median(), "–"
-		if c.AllocationsCounted {
-			allocations = fmt.Sprintf("%.4f", c.perRow())
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | **%.2f** | %.2f – %.2f | ≥ %.1f | %s |\n", c.Measure, c.name(), count(c.Rows),
-			speed(c.Rows, p.Reference), speed(c.Rows, p.Product), p.Ratio(), lowest, highest, c.Least, allocations)
-	}
-	b.WriteString("\n### Each pair, seconds\n\n| measure | table | reference : dirtbike = ratio, in the order they ran |\n|---|---|---|\n")
-	for i := range r.Comparisons {
-		c := &r.Comparisons[i]
+	writeTable(b, "## Against the reference\n\nReference and product take turns; speeds are those of the pair with the median ratio.",
+		"measure | table | rows | reference, rows/s | dirtbike, rows/s | ratio | lowest – highest | promised | allocations per row", r.Comparisons, func(c Comparison) string {
+			lowest, highest := c.Pairs.Range()
+			p, allocations := c.Pairs.Median(), "–"
+			if c.AllocationsCounted {
+				allocations = fmt.Sprintf("%.4f", c.perRow())
+			}
+			return fmt.Sprintf("%s | %s | %s | %s | %s | **%.2f** | %.2f – %.2f | ≥ %.1f | %s", c.Measure, c.name(), count(c.Rows),
+				speed(c.Rows, p.Reference), speed(c.Rows, p.Product), p.Ratio(), lowest, highest, c.Least, allocations)
+		})
+	writeTable(b, "### Each pair, seconds", "measure | table | reference : dirtbike = ratio, in the order they ran", r.Comparisons, func(c Comparison) string {
 		var pairs []string
 		for _, p := range c.Pairs {
 			pairs = append(pairs, fmt.Sprintf("%.3f : %.3f = %.2f", p.Reference.Seconds(), p.Product.Seconds(), p.Ratio()))
 		}
-		fmt.Fprintf(b, "| %s | %s | %s |\n", c.Measure, c.name(), strings.Join(pairs, "; "))
-	}
-	b.WriteString("\n### What ran\n\n| measure | table | reference | dirtbike |\n|---|---|---|---|\n")
-	for i := range r.Comparisons {
-		c := &r.Comparisons[i]
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", c.Measure, c.name(), c.Reference, c.Product)
-	}
+		return fmt.Sprintf("%s | %s | %s", c.Measure, c.name(), strings.Join(pairs, "; "))
+	})
+	writeTable(b, "### What ran", "measure | table | reference | dirtbike", r.Comparisons, func(c Comparison) string {
+		return fmt.Sprintf("%s | %s | %s | %s", c.Measure, c.name(), c.Reference, c.Product)
+	})
 }
 
-func (r *Report) writeBuilds(b *strings.Builder) {
-	if len(r.Builds) == 0 {
-		return
+// row is the line of the report.
+func (f Builds) row() string {
+	better, each := "higher", make([]string, len(f.Turns))
+	if f.lower {
+		better = "lower"
 	}
-	fmt.Fprintf(b, "\n## Against another build\n\n%s and this build take turns; figures are those of the turn with the median ratio.\n\n"+
-		"| measure | table | figure | other build | this build | ratio | lowest – highest | better is | each turn, in the order they ran |\n|---|---|---|---|---|---|---|---|---|\n", r.Against)
-	for i := range r.Builds {
-		f := &r.Builds[i]
-		turns, better := f.Sorted(), "higher"
-		if f.Lower {
-			better = "lower"
-		}
-		median, each := turns[(len(turns)-1)/2], make([]string, len(f.Turns))
-		for j, t := range f.Turns {
-			each[j] = fmt.Sprintf("%.4g : %.4g", t.Old, t.New)
-		}
-		fmt.Fprintf(b, "| %s | %s | %s | %.4g | %.4g | **%.3f** | %.3f – %.3f | %s | %s |\n", f.Measure, f.Table, f.Unit, median.Old, median.New, median.Ratio(),
-			turns[0].Ratio(), turns[len(turns)-1].Ratio(), better, strings.Join(each, "; "))
+	for i, t := range f.Turns {
+		each[i] = fmt.Sprintf("%.4g : %.4g", t.Old, t.New)
 	}
-}
-
-// name is the table's, with the form in which it was read where there are two.
-func (c *Comparison) name() string {
-	if c.Form == "" {
-		return c.Table
-	}
-	return c.Table + ", " + c.Form
-}
-
-func (r *Report) writeTried(b *strings.Builder) {
-	if len(r.Tried) == 0 {
-		return
-	}
-	b.WriteString("\n### Settings of the Kafka engine that were tried\n\nThe fastest of each table is the reference. Format AvroConfluent; librdkafka reads what is committed; a materialized view takes `after` apart into a ReplacingMergeTree with the columns of dirtbike's own storage. The rows of every pass, of both, are compared by content.\n\n" +
-		"| table | settings | rows/s |\n|---|---|---|\n")
-	for _, t := range r.Tried {
-		fmt.Fprintf(b, "| %s | %s | %s |\n", t.Table, t.Settings, speed(t.Rows, t.Took))
-	}
+	median := f.Turns.Median()
+	lowest, highest := f.Turns.Range()
+	return fmt.Sprintf("%s | %s | %s | %.4g | %.4g | **%.3f** | %.3f – %.3f | %s | %s", f.measure, f.table, f.unit, median.Old, median.New, median.Ratio(),
+		lowest, highest, better, strings.Join(each, "; "))
 }
 
 func (r *Report) writeLatency(b *strings.Builder) {
@@ -210,18 +172,10 @@ func (r *Report) writeLatency(b *strings.Builder) {
 	if l.P99 >= aimedP99 {
 		met = "missed"
 	}
-	fmt.Fprintf(b, "\n## Commit → queryable\n\n%s transactions of one row at %.0f per second (asked for: %d) into a table of %s rows, from when a transaction is sent to when an answer of the view shows its row; asked every %s. `dirtbike run` with its default settings.\n\n",
-		count(int64(l.Transactions)), l.Achieved, l.Rate, count(l.Rows), askEvery)
-	fmt.Fprintf(b, "| p50 | p99 | slowest | aim: p99 below %d ms |\n|---|---|---|---|\n| %d ms | %d ms | %d ms | %s |\n",
-		aimedP99.Milliseconds(), l.P50.Milliseconds(), l.P99.Milliseconds(), l.Max.Milliseconds(), met)
-}
-
-func (r *Report) writeMemory(b *strings.Builder) {
-	if len(r.Memory) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "\n## Memory\n\nThe most that a process had resident (VmHWM); promised: below %s.\n\n| process | peak |\n|---|---|\n", humanize.Bytes(mostMemory))
-	for _, m := range r.Memory {
-		fmt.Fprintf(b, "| %s | %s |\n", m.Process, humanize.Bytes(uint64(m.Peak))) //nolint:gosec // never negative
-	}
+	text := fmt.Sprintf("## Commit → queryable\n\n%s transactions of one row at %.0f per second (asked for: %d) into a table of %s rows, ",
+		count(int64(l.Transactions)), l.Achieved, l.Rate, count(l.Rows)) +
+		fmt.Sprintf("from when a transaction is sent to when an answer of the view shows its row; asked every %s. `dirtbike run` with its default settings.", askEvery)
+	writeTable(b, text, fmt.Sprintf("p50 | p99 | slowest | aim: p99 below %d ms", aimedP99.Milliseconds()), []*Latency{l}, func(l *Latency) string {
+		return fmt.Sprintf("%d ms | %d ms | %d ms | %s", l.P50.Milliseconds(), l.P99.Milliseconds(), l.Max.Milliseconds(), met)
+	})
 }

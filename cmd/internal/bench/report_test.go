@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write testdata/report.md anew")
+var update = flag.Bool("update", false, "write testdata/report.md again")
 
 func sampleReport() *Report {
 	const ms = time.Millisecond
@@ -21,7 +21,7 @@ func sampleReport() *Report {
 		Began: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Took: 90 * time.Second, Command: "dirtbike bench --pairs 3",
 		Machine:  Machine{CPU: "Example CPU", Cores: 2, Memory: 24 << 30, OS: "Example Linux 1", Kernel: "6.1", Load: "0.01 0.02 0.03"},
 		Versions: []Fact{{"Postgres", "18.4"}},
-		Tables:   []*TableFacts{{"claims", 9, 1_000_000, 119, 122}},
+		Tables:   []TableFacts{{"claims", 9, 1_000_000, 119, 122}},
 		Comparisons: []Comparison{
 			{
 				Measure: MeasureStream, Table: "claims", Form: "binary", Rows: 1_000_000, Reference: "reference tool", Product: "product", Least: leastStream,
@@ -69,8 +69,8 @@ func TestFaults(t *testing.T) {
 // TestMedian: of an even number of pairs the lower one counts.
 func TestMedian(t *testing.T) {
 	c := Comparison{Pairs: []Pair{{4, 1}, {1, 1}, {3, 1}, {2, 1}}}
-	require.InDelta(t, 2, c.Median().Ratio(), 0)
-	lowest, highest := c.Range()
+	require.InDelta(t, 2, c.Pairs.Median().Ratio(), 0)
+	lowest, highest := c.Pairs.Range()
 	require.Equal(t, []float64{1, 4}, []float64{lowest, highest})
 	require.Equal(t, Pair{4, 1}, c.Pairs[0], "their order stays")
 }

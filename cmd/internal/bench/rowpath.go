@@ -7,14 +7,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	product "dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
+	"dirtbike/docker/embedded"
 )
 
 // rowPath is a filled table, and capture as it ships, with a sink that discards what it gets.
@@ -34,9 +35,9 @@ type rowPath struct {
 const slotName = "bench"
 
 // newRowPath makes the table's database, lets capture begin, and then fills the table.
-func newRowPath(ctx context.Context, e *engines, t *table, rows int64) (*rowPath, error) {
-	p := &rowPath{table: t, rows: rows, url: e.postgres(t.name)}
-	if err := e.createDatabase(ctx, t.name); err != nil {
+func newRowPath(ctx context.Context, e *embedded.Postgres, t *table, rows int64) (*rowPath, error) {
+	p := &rowPath{table: t, rows: rows, url: e.DatabaseURL(t.name)}
+	if err := e.CreateDatabase(ctx, t.name); err != nil {
 		return nil, err
 	}
 	if err := p.open(ctx); err != nil {
@@ -53,7 +54,7 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 		return fmt.Errorf("create table %s: %w", p.table.name, err)
 	}
 	first := &discard{from: cdc.PhaseStreaming, through: func(*discard) bool { return true }, counted: newAllocations(0)}
-	if _, err = p.capture(ctx, slotName, first, nil); err != nil {
+	if _, err = p.capture(ctx, slotName, first, true); err != nil {
 		return fmt.Errorf("begin to capture table %s: %w", p.table.name, err)
 	}
 	p.state = *first.state
@@ -68,16 +69,20 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 	return err
 }
 
-// capture runs capture until the sink has what it waits for, and gives the time that it took. changed may change the
-// tables as they are listed.
-func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, changed func(*cdc.Table)) (time.Duration, error) {
-	c, err := p.config(slot)
+// capture runs capture until the sink has what it waits for, and gives the time that it took; it reads binary form
+// where it can, or never. The config is the product's defaults, except for names and addresses; one worker copies, and
+// Kafka, registry and ClickHouse are not asked.
+func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, binary bool) (time.Duration, error) {
+	c, err := config.Parse("bench.yaml", fmt.Appendf(nil, `source: {url: %s, tables: ["public.%s"], slot: %s, publication: %[2]s, snapshot: {workers: 1}}
+kafka: {brokers: ["none:9092"], prefix: bench}
+registry: {url: "http://none:8081"}
+clickhouse: {url: "clickhouse://none:9000"}
+privacy: {mode: open}
+`, strconv.Quote(p.url), p.table.name, slot))
 	if err != nil {
 		return 0, err
 	}
-	list := func(t cdc.Tables) cdc.Tables {
-		return &listing{Tables: t, path: p, changed: changed, counted: sink.counted}
-	}
+	list := func(t cdc.Tables) cdc.Tables { return &listing{t, p, binary, sink.counted} }
 	o := product.Options{Config: c, Log: zap.NewNop(), Metrics: prometheus.NewRegistry()}
 	made, release, err := product.CaptureInto(o, new(countingRegistry), sink, list)
 	if err != nil {
@@ -97,23 +102,11 @@ func (p *rowPath) capture(ctx context.Context, slot string, sink *discard, chang
 	return sink.took()
 }
 
-// config is the product's defaults, except for names and addresses; one worker copies. Nobody asks Kafka, registry and
-// ClickHouse.
-func (p *rowPath) config(slot string) (*config.Config, error) {
-	text := fmt.Sprintf(`source: {url: %s, tables: ["public.%s"], slot: %s, publication: %[2]s, snapshot: {workers: 1}}
-kafka: {brokers: ["nobody:9092"], prefix: bench}
-registry: {url: "http://nobody:8081"}
-clickhouse: {url: "clickhouse://nobody:9000"}
-privacy: {mode: open}
-`, strconv.Quote(p.url), p.table.name, slot)
-	return config.Parse("bench.yaml", []byte(text))
-}
-
-// listing notes what capture lists, and may change it.
+// listing notes what capture lists, and may have it read in text.
 type listing struct {
 	cdc.Tables
 	path    *rowPath
-	changed func(*cdc.Table)
+	binary  bool
 	counted *allocations
 }
 
@@ -127,9 +120,7 @@ func (l *listing) Drift(ctx context.Context) (drifted map[uint32]error, err erro
 func (l *listing) List(ctx context.Context) ([]*cdc.Table, error) {
 	tables, err := l.Tables.List(ctx)
 	for _, t := range tables {
-		if l.changed != nil {
-			l.changed(t)
-		}
+		t.Binary = t.Binary && l.binary
 	}
 	if err == nil && len(tables) != 1 {
 		err = fmt.Errorf("%d tables where one was made", len(tables))
@@ -145,9 +136,7 @@ func (p *rowPath) close(ctx context.Context) error {
 	if p.conn == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-	defer cancel()
-	return errors.Join(p.dropSlot(ctx, slotName), p.conn.Close(ctx))
+	return errors.Join(p.dropSlot(ctx, slotName), p.conn.Close(context.WithoutCancel(ctx)))
 }
 
 // dropSlot removes a slot, once the server has noticed that its reader is gone.
@@ -170,9 +159,6 @@ func (p *rowPath) nextSlot() string {
 	p.slots++
 	return fmt.Sprintf("pass_%d", p.slots)
 }
-
-// partitions is the product's default.
-const partitions = 6
 
 // countingRegistry gives ids and keeps nothing.
 type countingRegistry struct{ last int }

@@ -49,7 +49,7 @@ func TestAllocationsAreCounted(t *testing.T) {
 	require.InDelta(t, 1, a.perRow(), 0.01)
 }
 
-// cancelling ends a context when it is told of a pair.
+// cancelling ends a context when a pair is reported.
 type cancelling struct {
 	mu     sync.Mutex
 	said   bytes.Buffer
@@ -65,7 +65,7 @@ func (c *cancelling) Write(b []byte) (int, error) {
 	return c.said.Write(b)
 }
 
-// TestInterrupted: Ctrl-C leaves nothing behind.
+// TestInterrupted: Ctrl-C leaves no file.
 func TestInterrupted(t *testing.T) {
 	embeddedtest.Tools(t, "npm")
 	temporary := t.TempDir()

@@ -13,62 +13,20 @@ import (
 	"dirtbike/docker/embedded"
 )
 
-// This file is the only one of the package that knows where the engines come from.
-
-// engines is what a measure runs against; what was not asked for is empty.
-type engines struct {
-	// postgres gives the superuser's connection string for a database.
-	postgres func(database string) string
-	// createDatabase creates one in Postgres.
-	createDatabase func(ctx context.Context, name string) error
-	clickhouse     string // native protocol, user and password included
-	brokers        []string
-	registry       string
-	stop           func(ctx context.Context) error
-}
-
-// needs is what to start.
-type needs int
-
-const (
-	onlyPostgres needs = iota
-	wholeStack
-)
-
 // quiet keeps checkpoints and autovacuum out of the passes that are compared.
 var quiet = map[string]string{"autovacuum": "off", "max_wal_size": "16GB", "checkpoint_timeout": "1h"}
 
-func (o *Options) stack(n needs) embedded.Options {
-	options := embedded.Options{Engines: o.Engines, Kafka: o.Kafka, PostgresSettings: quiet, Progress: embedded.NewProgress(o.progress())}
-	if n == onlyPostgres {
+// stack says what is started: the whole stack, or only Postgres.
+func (o *Options) stack(whole bool) embedded.Options {
+	var out io.Writer = io.Discard
+	if o.Progress != nil {
+		out = o.Progress
+	}
+	options := embedded.Options{Engines: o.Engines, Kafka: o.Kafka, PostgresSettings: quiet, Progress: embedded.NewProgress(out)}
+	if !whole {
 		options.Parts = embedded.Parts{Postgres: true}
 	}
 	return options
-}
-
-// prepareEngines downloads what is missing, or says that it cannot be had, before anything is measured.
-func prepareEngines(ctx context.Context, o Options, n needs) error {
-	return engineError(embedded.Prepare(ctx, o.stack(n)))
-}
-
-// startEngines starts them in a new directory below dir.
-func startEngines(ctx context.Context, dir string, o Options, n needs) (*engines, error) {
-	options := o.stack(n)
-	options.Dir = filepath.Join(dir, "stack")
-	stack, err := embedded.Start(ctx, options)
-	if err != nil {
-		return nil, engineError(err)
-	}
-	e := &engines{postgres: stack.Postgres.DatabaseURL, createDatabase: stack.Postgres.CreateDatabase, stop: stack.Stop}
-	if n == wholeStack {
-		e.clickhouse, e.brokers, e.registry = stack.ClickHouse.URL(), stack.Kafka.Brokers(), stack.Registry.URL()
-	}
-	return e, nil
-}
-
-// checkEngines refuses options that no stack has.
-func checkEngines(o Options) error {
-	return engineError(embedded.Options{Engines: o.Engines, Kafka: o.Kafka}.Check())
 }
 
 // engineError gives the errors of the embedded stack this package's names.
@@ -82,18 +40,11 @@ func engineError(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
-func (o *Options) progress() io.Writer {
-	if o.Progress == nil {
-		return io.Discard
-	}
-	return o.Progress
-}
-
 // stopTimeout bounds the end of everything that was started.
 const stopTimeout = time.Minute
 
-// withEngines starts engines in a temporary directory, calls f, and leaves nothing behind.
-func withEngines(ctx context.Context, o Options, n needs, f func(ctx context.Context, dir string, e *engines) error) (err error) {
+// inDir calls f with a temporary directory, which is removed afterwards.
+func inDir(f func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp("", "dirtbike-bench-")
 	if err != nil {
 		return cdc.Failed("make a temporary directory").Because(err).Fix("another TMPDIR")
@@ -102,14 +53,21 @@ func withEngines(ctx context.Context, o Options, n needs, f func(ctx context.Con
 	if err := os.Chmod(dir, 0o755); err != nil { // Postgres runs as another user when we are root
 		return err
 	}
-	e, err := startEngines(ctx, dir, o, n)
-	if err != nil {
-		return err
-	}
-	defer func() {
+	return f(dir)
+}
+
+// withEngines starts engines in a temporary directory, calls f, and leaves nothing of them.
+func (r *run) withEngines(ctx context.Context, whole bool, f func(ctx context.Context, dir string, e *embedded.Stack) error) error {
+	return inDir(func(dir string) error {
+		options := r.stack(whole)
+		options.Dir = filepath.Join(dir, "stack")
+		e, err := embedded.Start(ctx, options)
+		if err != nil {
+			return engineError(err)
+		}
+		err = f(ctx, dir, e)
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		err = errors.Join(err, e.stop(stopping))
-	}()
-	return f(ctx, dir, e)
+		return errors.Join(err, e.Stop(stopping))
+	})
 }

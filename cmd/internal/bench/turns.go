@@ -2,7 +2,6 @@ package bench
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -59,13 +58,32 @@ type Pair struct{ Reference, Product time.Duration }
 // Ratio is the product's speed as a share of the reference's.
 func (p Pair) Ratio() float64 { return p.Reference.Seconds() / p.Product.Seconds() }
 
+// turns are pairs in the order in which they ran.
+type turns[P interface{ Ratio() float64 }] []P
+
+// sorted are the pairs by ratio.
+func (t turns[P]) sorted() []P {
+	return slices.SortedFunc(slices.Values(t), func(x, y P) int { return cmp.Compare(x.Ratio(), y.Ratio()) })
+}
+
+// Median is the pair with the median ratio (of an even number the lower one). All that is said of a comparison is of
+// this pair: medians of their own would come from different minutes of a busy machine, and would not divide to the
+// ratio.
+func (t turns[P]) Median() P { return t.sorted()[(len(t)-1)/2] }
+
+// Range gives the lowest and the highest ratio.
+func (t turns[P]) Range() (lowest, highest float64) {
+	sorted := t.sorted()
+	return sorted[0].Ratio(), sorted[len(t)-1].Ratio()
+}
+
 // Comparison is the result of one measure on one table.
 type Comparison struct {
 	Measure, Table     string
 	Form               string // of values on the wire, where the measure has several; else ""
 	Reference, Product string // what they do, with their settings
 	Rows               int64
-	Pairs              []Pair // in the order they ran
+	Pairs              turns[Pair]
 	// Allocations per row, of each of the product's passes; counted only where the product runs in this process.
 	Allocations        []float64
 	AllocationsCounted bool
@@ -73,23 +91,12 @@ type Comparison struct {
 	Least float64
 }
 
-// sorted are the pairs by ratio.
-func (c *Comparison) sorted() []Pair {
-	return slices.SortedFunc(slices.Values(c.Pairs), func(x, y Pair) int { return cmp.Compare(x.Ratio(), y.Ratio()) })
-}
-
-// Median is the pair with the median ratio (of an even number the lower one). All that is said of a comparison is of
-// this pair: medians of their own would come from different minutes of a busy machine, and would not divide to the
-// ratio.
-func (c *Comparison) Median() Pair {
-	pairs := c.sorted()
-	return pairs[(len(pairs)-1)/2]
-}
-
-// Range gives the lowest and the highest ratio.
-func (c *Comparison) Range() (lowest, highest float64) {
-	pairs := c.sorted()
-	return pairs[0].Ratio(), pairs[len(pairs)-1].Ratio()
+// name is the table's, with the form in which it was read where there are two.
+func (c *Comparison) name() string {
+	if c.Form == "" {
+		return c.Table
+	}
+	return c.Table + ", " + c.Form
 }
 
 // perRow is the median of the allocations per row.
@@ -105,7 +112,7 @@ const mostAllocations = 0.02
 // faults says what the comparison does not reach.
 func (c *Comparison) faults() []string {
 	var out []string
-	if ratio := c.Median().Ratio(); ratio < c.Least {
+	if ratio := c.Pairs.Median().Ratio(); ratio < c.Least {
 		out = append(out, fmt.Sprintf("%s, %s: the median ratio is %.2f, below %.2f", c.Measure, c.name(), ratio, c.Least))
 	}
 	if c.AllocationsCounted && c.perRow() > mostAllocations {
@@ -114,29 +121,22 @@ func (c *Comparison) faults() []string {
 	return out
 }
 
-// pass is one run of a reference, productPass one of the product.
-type (
-	pass        func(ctx context.Context) (time.Duration, error)
-	productPass func(ctx context.Context, a *allocations) (time.Duration, error)
-)
-
-// alternate lets reference and product take turns; who begins changes each time. The result joins the report.
-func (r *run) alternate(ctx context.Context, c *Comparison, reference pass, product productPass) error {
+// alternate lets one pass of the reference and one of the product take turns; which of them begins changes each time.
+// The result joins the report.
+func (r *run) alternate(c Comparison, reference func() (time.Duration, error), product func(*allocations) (time.Duration, error)) error {
 	for i := range r.Pairs {
 		var p Pair
-		var err error
 		a := newAllocations(c.Rows)
-		if i%2 == 0 {
-			if p.Reference, err = reference(ctx); err == nil {
-				p.Product, err = product(ctx, a)
+		for j := range 2 {
+			var err error
+			if (i+j)%2 == 0 {
+				p.Reference, err = reference()
+			} else {
+				p.Product, err = product(a)
 			}
-		} else {
-			if p.Product, err = product(ctx, a); err == nil {
-				p.Reference, err = reference(ctx)
+			if err != nil {
+				return fmt.Errorf("measure %s of table %s: %w", c.Measure, c.name(), err)
 			}
-		}
-		if err != nil {
-			return fmt.Errorf("measure %s of table %s: %w", c.Measure, c.name(), err)
 		}
 		c.Pairs = append(c.Pairs, p)
 		if c.AllocationsCounted {
@@ -144,6 +144,6 @@ func (r *run) alternate(ctx context.Context, c *Comparison, reference pass, prod
 		}
 		r.say("%s, %s: pair %d of %d: %s against %s rows/s, %.2f×", c.Measure, c.name(), i+1, r.Pairs, speed(c.Rows, p.Product), speed(c.Rows, p.Reference), p.Ratio())
 	}
-	r.report.Comparisons = append(r.report.Comparisons, *c)
+	r.report.Comparisons = append(r.report.Comparisons, c)
 	return nil
 }

@@ -9,50 +9,47 @@ import (
 	"strings"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 
+	"dirtbike/cmd/internal/wait"
+	"dirtbike/docker/embedded"
 	"dirtbike/schemas"
 )
 
 // whole is the whole stack, with the product's legs as processes.
 type whole struct {
-	*engines
-	dir string
-	ch  chgo.Conn
+	*run
+	stack *embedded.Stack
+	dir   string
+	ch    driver.Conn
 }
 
-// wholePaths measures what takes all parts.
-func (r *run) wholePaths(ctx context.Context, dir string, e *engines) error {
-	w, err := newWhole(ctx, r, dir, e)
+// onWhole measures what takes all parts.
+func (r *run) onWhole(ctx context.Context, dir string, e *embedded.Stack) error {
+	conn, err := openClickHouse(e.ClickHouse.URL())
 	if err != nil {
 		return err
 	}
-	defer w.ch.Close() //nolint:errcheck // nothing is in flight
+	defer conn.Close() //nolint:errcheck // nothing is in flight
+	w := &whole{run: r, stack: e, dir: dir, ch: conn}
+	if err := w.serverVersions(ctx); err != nil {
+		return err
+	}
 	if r.takes(MeasureLoad) {
 		for _, t := range tables() {
-			if err := r.load(ctx, w, t); err != nil {
+			if err := w.load(ctx, t); err != nil {
 				return err
 			}
 		}
 	}
-	if r.takes(MeasureLatency) {
-		return r.latency(ctx, w)
+	switch {
+	case !r.takes(MeasureLatency):
+		return nil
+	case r.Against != "":
+		return w.latencyBuilds(ctx)
 	}
-	return nil
-}
-
-// newWhole connects to the stack. The caller closes ch.
-func newWhole(ctx context.Context, r *run, dir string, e *engines) (*whole, error) {
-	conn, err := openClickHouse(e.clickhouse)
-	if err != nil {
-		return nil, err
-	}
-	w := &whole{engines: e, dir: dir, ch: conn}
-	if err := r.serverVersions(ctx, w); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return w, nil
+	return w.latency(ctx)
 }
 
 // pipeline names one: its database in Postgres is also prefix, slot and publication's place.
@@ -75,7 +72,7 @@ registry: {url: "%[5]s"}
 clickhouse: {url: "%[6]s", database: %[7]s}
 privacy: {mode: open}
 ops: {listen: "127.0.0.1:0"}
-`, w.postgres(p.name), p.table.name, p.name, strings.Join(w.brokers, `", "`), w.registry, w.clickhouse, p.into)
+`, w.stack.Postgres.DatabaseURL(p.name), p.table.name, p.name, strings.Join(w.stack.Kafka.Brokers(), `", "`), w.stack.Registry.URL(), w.stack.ClickHouse.URL(), p.into)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return "", fmt.Errorf("write a config: %w", err)
 	}
@@ -84,10 +81,10 @@ ops: {listen: "127.0.0.1:0"}
 
 // fill makes the pipeline's database and its table with so many rows.
 func (w *whole) fill(ctx context.Context, p pipeline, rows int64) error {
-	if err := w.createDatabase(ctx, p.name); err != nil {
+	if err := w.stack.Postgres.CreateDatabase(ctx, p.name); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, w.postgres(p.name))
+	conn, err := pgx.Connect(ctx, w.stack.Postgres.DatabaseURL(p.name))
 	if err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}
@@ -99,22 +96,22 @@ func (w *whole) fill(ctx context.Context, p pipeline, rows int64) error {
 }
 
 // follow starts both legs in one process and waits until the first copy can be queried in ClickHouse.
-func (w *whole) follow(ctx context.Context, self string, p pipeline) (*leg, error) {
+func (w *whole) follow(ctx context.Context, binary string, p pipeline) (*embedded.Process, error) {
 	config, err := w.config(p)
 	if err != nil {
 		return nil, err
 	}
-	both, err := start(ctx, self, "run", config)
+	both, err := start(binary, "run", config)
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := start(ctx, self, "wait", config, "--timeout", passTimeout.String())
+	waiting, err := start(binary, "wait", config, "--timeout", passTimeout.String())
 	if err == nil {
-		err = waiting.wait()
+		err = waiting.Wait(ctx)
 	}
 	if err != nil {
-		_, stopErr := both.stop()
-		return nil, errors.Join(err, stopErr)
+		_, stopErr := stop(both)
+		return nil, errors.Join(err, waiting.Stop(legStop), stopErr)
 	}
 	return both, nil
 }
@@ -153,30 +150,26 @@ func quoted(name string) string { return "`" + name + "`" }
 const lookEvery = 10 * time.Millisecond
 
 // untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may
-// be a costly question, so it is asked only once the storage has the rows. alive is an error once nobody is going to
-// bring them any more.
+// be a costly question, so it is asked only once the storage has the rows. alive is an error once no one will bring
+// them any more.
 func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage, shown string, alive func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	stored := fmt.Sprintf("SELECT sum(rows) FROM system.parts WHERE active AND database = '%s' AND table = '%s'", database, storage)
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
 	var have uint64
 	var last error
-	for {
-		select {
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%d of %d rows came: %w", have, rows, ctx.Err()), last)
-		case <-ticker.C:
-		}
+	err := wait.Every(ctx, lookEvery, func() (bool, error) {
 		if err := alive(); err != nil {
-			return err
+			return false, err
 		}
 		if last = w.ask(ctx, stored, &have); last != nil || have < rows {
-			continue
+			return false, nil
 		}
-		if last = w.ask(ctx, shown, &have); last == nil && have >= rows { // an error: the view is being made
-			return nil
-		}
+		last = w.ask(ctx, shown, &have) // an error: the view is being made
+		return last == nil && have >= rows, nil
+	})
+	if ctx.Err() != nil && err != nil {
+		return errors.Join(fmt.Errorf("%d of %d rows came: %w", have, rows, err), last)
 	}
+	return err
 }

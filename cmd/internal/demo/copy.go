@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"time"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
+	"dirtbike/cmd/internal/wait"
 )
 
 // copyTimeout bounds the first copy: a million rows take seconds, on a much slower machine the error names the logs.
@@ -17,32 +19,29 @@ const copyTimeout = 5 * time.Minute
 func (d *demo) copy(ctx context.Context) error {
 	copying, cancel := context.WithTimeout(ctx, copyTimeout)
 	defer cancel()
-	bars := d.screen.bars("Copying it into ClickHouse, through Kafka", d.filled())
+	rows := int64(0)
+	for _, n := range d.rows {
+		rows += n
+	}
+	bars := d.screen.bars("Copying it into ClickHouse, through Kafka", rows)
 	defer bars.close()
 	for _, table := range d.order {
 		bars.set(table, 0, d.rows[table])
 	}
-	ticker := time.NewTicker(drawEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-copying.Done():
-			return fmt.Errorf("the first copy has not ended after %s: %w. "+
-				"Try: run the demo with --dir DIR and read DIR/capture.log and DIR/load.log", copyTimeout, copying.Err())
-		case <-ticker.C:
-		}
+	err := wait.Every(copying, drawEvery, func() (bool, error) {
 		if err := d.healthy(); err != nil {
-			return err
+			return false, err
 		}
 		status, err := d.status(copying)
-		if err != nil {
-			continue // it does not listen yet
-		}
-		if d.showCopy(bars, status) {
-			bars.finish()
-			return nil
-		}
+		return err == nil && d.showCopy(bars, status), nil // an error: it does not listen yet
+	})
+	switch {
+	case err == nil:
+		bars.finish()
+	case copying.Err() != nil:
+		return cdc.Failed("the first copy has not ended after %s", copyTimeout).Because(err).Fix("run the demo with --dir DIR and read DIR/capture.log and DIR/load.log")
 	}
+	return err
 }
 
 // showCopy moves the bars and reports whether every table is exact in ClickHouse.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,15 +14,15 @@ import (
 	"syscall"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/cmd/internal/demo/clinic"
-	"dirtbike/config"
-	"dirtbike/docker/embedded"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/demo/clinic"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
+	"dirtbike/docker/embedded"
 )
 
 // Options of a demo.
@@ -130,10 +131,7 @@ func (o *Options) check() error {
 	if o.For < 0 {
 		return cdc.Failed("it cannot run for %s", o.For).Of(ErrOptions).Fix("--for 30s, or --for 0 until Ctrl-C")
 	}
-	if err := (embedded.Options{Engines: o.Engines, Kafka: o.Kafka}).Check(); err != nil {
-		return fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	if err := (clinic.Scale{Rows: o.Rows}).Check(); err != nil {
+	if err := cmp.Or(embedded.Options{Engines: o.Engines, Kafka: o.Kafka}.Check(), clinic.CheckRows(o.Rows)); err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	return nil
@@ -146,7 +144,7 @@ type demo struct {
 	temporary     bool
 	answered      bool // both databases, the nightly ETL's question, and equally
 	stack         *embedded.Stack
-	capture, load *child
+	capture, load *embedded.Process
 	config        *config.Config
 	configFile    string
 	ops           string
@@ -159,7 +157,11 @@ type demo struct {
 }
 
 func (d *demo) startStack(ctx context.Context) error {
-	d.screen.say("%s", d.screen.quiet("Everything is in "+d.Dir+d.removal()))
+	left := "kept"
+	if d.temporary {
+		left = "removed at the end"
+	}
+	d.screen.say("%s", d.screen.quiet("Everything is in "+d.Dir+", which is "+left))
 	d.screen.heading("Starting Postgres, ClickHouse, Kafka and a schema registry, without Docker")
 	began := time.Now()
 	stack, err := embedded.Start(ctx, embedded.Options{
@@ -177,33 +179,16 @@ func (d *demo) startStack(ctx context.Context) error {
 			return fmt.Errorf("connect to the embedded Postgres: %w", err)
 		}
 	}
-	options, err := clickhouse.ParseDSN(stack.ClickHouse.URL())
-	if err != nil {
-		return fmt.Errorf("the embedded ClickHouse's URL: %w", err)
-	}
-	if d.clickhouse, err = clickhouse.Open(options); err != nil {
-		return fmt.Errorf("connect to the embedded ClickHouse: %w", err)
-	}
 	d.screen.say("  %s ready after %.1f s", d.screen.good("✓"), time.Since(began).Seconds())
 	return nil
 }
 
-func (d *demo) removal() string {
-	if d.temporary {
-		return ", which is removed at the end"
-	}
-	return ", which is kept"
-}
-
 func (d *demo) fill(ctx context.Context) error {
-	rows := d.Rows
-	if rows == 0 {
-		rows = clinic.DefaultRows
-	}
+	rows := cmp.Or(d.Rows, clinic.DefaultRows)
 	d.rows = map[string]int64{}
 	bars := d.screen.bars("Filling a synthetic clinic's Postgres", int64(rows))
 	defer bars.close()
-	err := clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Scale{Rows: rows}, seed, func(table string, done, total int64) {
+	err := clinic.Fill(ctx, d.stack.Postgres.DatabaseURL(database), rows, seed, func(table string, done, total int64) {
 		table = "public." + table
 		if _, known := d.rows[table]; !known {
 			d.order = append(d.order, table)
@@ -234,11 +219,14 @@ func (d *demo) startLegs(ctx context.Context) error {
 	if d.config, err = config.Load(d.configFile); err != nil {
 		return err
 	}
-	d.capture, d.load = d.leg("capture"), d.leg("load", "--listen", "127.0.0.1:0")
-	for _, c := range []*child{d.capture, d.load} {
-		if err := c.start(); err != nil {
-			return err
-		}
+	if d.clickhouse, err = pipeline.ClickHouse(d.config); err != nil {
+		return err
+	}
+	if d.capture, err = d.startLeg("capture"); err != nil {
+		return err
+	}
+	if d.load, err = d.startLeg("load", "--listen", "127.0.0.1:0"); err != nil {
+		return err
 	}
 	for _, line := range [][2]string{
 		{"Postgres", d.screen.fitting(d.stack.Postgres.DatabaseURL(database))},
@@ -253,27 +241,28 @@ func (d *demo) startLegs(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) leg(verb string, args ...string) *child {
+// startLeg starts a leg in a process of its own, so that it can be killed for real.
+func (d *demo) startLeg(verb string, args ...string) (*embedded.Process, error) {
 	args = append([]string{verb, "--config", d.configFile, "--log-format", "json"}, args...)
-	return &child{self: d.Self, name: verb, log: filepath.Join(d.Dir, verb+".log"), args: args}
-}
-
-// filled is how many rows the clinic was filled with.
-func (d *demo) filled() (rows int64) {
-	for _, n := range d.rows {
-		rows += n
-	}
-	return rows
+	return embedded.StartProcess(verb, filepath.Join(d.Dir, verb+".log"), d.Self, args...)
 }
 
 // healthy gives the error of a leg that has ended by itself.
-func (d *demo) healthy() error { return errors.Join(d.capture.ended(), d.load.ended()) }
+func (d *demo) healthy() error {
+	if err := errors.Join(d.capture.Ended(), d.load.Ended()); err != nil {
+		return cdc.Failed("a leg ended").Because(err).Fix("run the demo with --dir DIR and read its logs, DIR/capture.log and DIR/load.log")
+	}
+	return nil
+}
+
+// legStop is how long a leg may take to end in order.
+const legStop = 15 * time.Second
 
 // close ends everything that was started and removes what is temporary.
 func (d *demo) close() error {
 	closing, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	errs := []error{d.load.stop(), d.capture.stop()}
+	errs := []error{d.load.Stop(legStop), d.capture.Stop(legStop)}
 	for _, conn := range []*pgx.Conn{d.postgres, d.lagConn} {
 		if conn != nil {
 			errs = append(errs, conn.Close(closing))
@@ -298,8 +287,7 @@ func (d *demo) farewell(err error) {
 		left = "everything is stopped; the data is in " + d.Dir
 	}
 	if err == nil {
-		d.screen.say("  %.0f s in all; %s", time.Since(d.began).Seconds(), left)
-		return
+		left = fmt.Sprintf("%.0f s in all; %s", time.Since(d.began).Seconds(), left)
 	}
 	d.screen.say("  %s", left)
 }

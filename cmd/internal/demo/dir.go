@@ -1,12 +1,13 @@
 package demo
 
 import (
-	"dirtbike/cdc"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"dirtbike/cdc"
 )
 
 // configName is the config file; everything else is in the same folder.
@@ -66,8 +67,9 @@ func refuseUsed(dir string) error {
 		return unusable(dir, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
+		stack, config := filepath.Join(dir, "stack"), filepath.Join(dir, configName)
 		return cdc.Failed("%s holds an earlier demo", dir).Of(ErrOptions).
-			Fix("another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s", filepath.Join(dir, "stack"), filepath.Join(dir, configName))
+			Fix("another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s", stack, config)
 	}
 	return cdc.Failed("%s is not empty; nothing was touched", dir).Of(ErrOptions).Fix("--dir with a new directory")
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"dirtbike/cmd/internal/wait"
 )
 
 // kills are what is killed while the clinic is at work.
@@ -41,13 +43,12 @@ func (k *kills) run(ctx context.Context) error {
 	for i, victim := range []struct {
 		part    string
 		restart func() error
-	}{{"capture", k.capture.restart}, {"ClickHouse", k.restartClickHouse}} {
-		timer := time.NewTimer(time.Until(k.began.Add(each * time.Duration(i+1))))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+	}{{"capture", k.capture.Restart}, {"ClickHouse", k.restartClickHouse}} {
+		until, cancel := context.WithDeadline(ctx, k.began.Add(each*time.Duration(i+1)))
+		<-until.Done()
+		cancel()
+		if ctx.Err() != nil {
 			return nil
-		case <-timer.C:
 		}
 		one := k.add(victim.part)
 		k.screen.plain("  %s killed (SIGKILL) in the middle of its work, and started again", one.part)
@@ -70,14 +71,8 @@ func (k *kills) add(part string) *killed {
 // awaitFresh waits until ClickHouse shows what was committed after the kill.
 func (k *kills) awaitFresh(ctx context.Context, one *killed) {
 	at := k.began.Add(one.at)
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for !k.watch.sawAfter(at) {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	if wait.Every(ctx, watchEvery, func() (bool, error) { return k.watch.sawAfter(at), nil }) != nil {
+		return
 	}
 	passed := time.Since(at)
 	k.mu.Lock()

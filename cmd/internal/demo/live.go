@@ -3,12 +3,14 @@ package demo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
-
-	"dirtbike/cmd/internal/demo/clinic"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cmd/internal/demo/clinic"
+	"dirtbike/cmd/internal/wait"
 )
 
 // clients write to the clinic at the same time, ratePerSecond transactions together.
@@ -32,7 +34,7 @@ func (d *demo) live(ctx context.Context) error {
 	group.Go(func() error {
 		return show.workload.Run(ctx, d.stack.Postgres.DatabaseURL(database), clinic.Options{Clients: clients, RatePerSecond: ratePerSecond, Seed: seed})
 	})
-	group.Go(func() error { show.watch.run(ctx); return nil })
+	group.Go(func() error { return show.watch.run(ctx) })
 	if d.Kill {
 		group.Go(func() error { return show.kills.run(ctx) })
 	}
@@ -68,20 +70,11 @@ const rateWindow = 3 * time.Second
 const showEvery = 500 * time.Millisecond
 
 func (s *liveShow) run(ctx context.Context) error {
-	ticker := time.NewTicker(showEvery)
-	defer ticker.Stop()
-	for {
-		if err := s.healthy(); err != nil {
-			return err
-		}
+	return wait.Repeat(ctx, showEvery, func() error {
 		s.askLag(ctx)
 		s.draw()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
+		return s.healthy()
+	})
 }
 
 // askLag asks Postgres how much of its log capture has not confirmed yet: it answers while capture is dead, too.
@@ -103,8 +96,9 @@ func (s *liveShow) draw() string {
 	changes, rate := s.rate()
 	millis := func(t time.Duration) string { return humanize.Comma(t.Milliseconds()) + " ms" }
 	last, p50, p99 := "–", "–", "–"
-	if l, ok := s.watch.latency(); ok {
-		last, p50, p99 = millis(l.last), millis(l.p50), millis(l.p99)
+	if l := s.watch.measured(); len(l) > 0 {
+		sorted := slices.Sorted(slices.Values(l))
+		last, p50, p99 = millis(l[len(l)-1]), millis(sorted[len(l)/2]), millis(sorted[min(len(l)*99/100, len(l)-1)])
 	}
 	passed := time.Since(s.began).Seconds()
 	row := func(label, format string, args ...any) string {
@@ -124,8 +118,8 @@ func (s *liveShow) draw() string {
 
 // rate gives the changes committed so far, and per second.
 func (s *liveShow) rate() (changes, perSecond string) {
-	counts, now := s.workload.Counts(), time.Now()
-	newest := sample{now, counts.Inserted + counts.Updated + counts.Deleted}
+	now := time.Now()
+	newest := sample{now, s.workload.Changes()}
 	s.history = append(s.history, newest)
 	for now.Sub(s.history[0].at) > rateWindow {
 		s.history = s.history[1:]

@@ -10,16 +10,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+	"github.com/jackc/pgx/v5"
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/demo/clinic"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/verify"
-
-	"github.com/dustin/go-humanize"
-	"github.com/jackc/pgx/v5"
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
+	"dirtbike/cmd/internal/wait"
 )
 
 // prove lets everything arrive, asks both databases the nightly ETL's question, and compares every row.
@@ -45,19 +46,13 @@ const etlQuestion = "The nightly ETL's question: paid and denied amount per clin
 const patience = 20 * time.Second
 
 // patiently repeats a step that only asks, as long as a server does not answer.
-func patiently(ctx context.Context, step func() error) error {
+func patiently(ctx context.Context, step func() error) (err error) {
 	over := time.Now().Add(patience)
-	for {
-		err := step()
-		if err == nil || !unanswered(err) || time.Now().After(over) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(time.Second):
-		}
-	}
+	_ = wait.Every(ctx, time.Second, func() (bool, error) {
+		err = step()
+		return err == nil || !unanswered(err) || time.Now().After(over), nil
+	})
+	return err
 }
 
 // unanswered reports whether a server was not there, as opposed to one that answers with an error.
@@ -77,12 +72,11 @@ func (d *demo) compareETL(ctx context.Context) error {
 		return fmt.Errorf("the ETL query on ClickHouse: %w", err)
 	}
 	w := console.NewTable(table.Row{"", "time", "rows", "digest of the answer"}, 2, 3)
-	for _, side := range []struct {
-		name   string
-		answer clinic.Result
-	}{{"Postgres, as the nightly ETL", there}, {"ClickHouse, always fresh", here}} {
-		w.AppendRow(table.Row{side.name, fmt.Sprintf("%d ms", side.answer.Elapsed.Milliseconds()), humanize.Comma(int64(side.answer.Rows)), side.answer.Digest[:min(digestShown, len(side.answer.Digest))]})
+	row := func(name string, r clinic.Result) {
+		w.AppendRow(table.Row{name, fmt.Sprintf("%d ms", r.Elapsed.Milliseconds()), humanize.Comma(int64(r.Rows)), r.Digest[:digestShown]})
 	}
+	row("Postgres, as the nightly ETL", there)
+	row("ClickHouse, always fresh", here)
 	d.screen.say("%s", w.Render())
 	if there.Digest != here.Digest {
 		return cdc.Failed("the two answers differ; that is a bug").Fix("keep the data with --dir and report it")
@@ -103,8 +97,7 @@ func (d *demo) count(ctx context.Context) (counts map[string]int64, all int64, e
 		var rows int64
 		query := "SELECT count(*) FROM " + pgx.Identifier(strings.Split(name, ".")).Sanitize()
 		if err := d.postgres.QueryRow(ctx, query).Scan(&rows); err != nil {
-			return nil, 0, cdc.Failed("count the rows of %s in Postgres", name).Because(err).
-				Fix("run the demo with --dir DIR and read the logs in DIR/stack")
+			return nil, 0, cdc.Failed("count the rows of %s in Postgres", name).Because(err).Fix("run the demo with --dir DIR and read the logs in DIR/stack")
 		}
 		counts[name] = rows
 		all += rows
@@ -135,8 +128,7 @@ func (d *demo) verify(ctx context.Context) error {
 		rows, differing = rows+t.RowsSource, differing+t.DifferingKeys
 	}
 	if !report.Equal {
-		return cdc.Failed("ClickHouse differs from Postgres in %d keys; that is a bug", differing).
-			Fix("keep the data with --dir, run dirtbike verify, and report it")
+		return cdc.Failed("ClickHouse differs from Postgres in %d keys; that is a bug", differing).Fix("keep the data with --dir, run dirtbike verify, and report it")
 	}
 	d.screen.say("\n%s", d.screen.paint(fmt.Sprintf("✓ %d tables, %s rows equal", len(report.Tables), humanize.Comma(rows)), text.Bold, text.FgGreen))
 	return nil

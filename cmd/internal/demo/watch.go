@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"dirtbike/cmd/internal/demo/clinic"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
+	"dirtbike/cmd/internal/wait"
 )
 
 // watch measures commit → queryable: it asks ClickHouse for the newest heartbeat, as a reporting user would, again and
@@ -31,28 +30,17 @@ const (
 )
 
 // run asks until ctx ends.
-func (w *watch) run(ctx context.Context) {
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			w.ask(ctx)
+func (w *watch) run(ctx context.Context) error {
+	return wait.Repeat(ctx, watchEvery, func() error {
+		asking, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		var beat int64
+		err := w.clickhouse.QueryRow(asking, "SELECT beat FROM "+database+".heartbeats WHERE id = 1").Scan(&beat)
+		if err == nil { // ClickHouse may be the one that is being killed
+			w.saw(beat, time.Now())
 		}
-	}
-}
-
-func (w *watch) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	var beat int64
-	query := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"database": database}))
-	if err := w.clickhouse.QueryRow(query, "SELECT beat FROM {database:Identifier}.heartbeats WHERE id = 1").Scan(&beat); err != nil {
-		return // ClickHouse may be the one that is being killed
-	}
-	w.saw(beat, time.Now())
+		return nil
+	})
 }
 
 // saw records the latency of every beat that has become visible: one that waited longer than its successors counts,
@@ -74,19 +62,11 @@ func (w *watch) saw(beat int64, now time.Time) {
 	}
 }
 
-// latency is what was measured so far.
-type latency struct{ last, p50, p99 time.Duration }
-
-// latency gives the quantiles; false before the first heartbeat.
-func (w *watch) latency() (latency, bool) {
+// measured gives the latencies so far, the newest last.
+func (w *watch) measured() []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := len(w.latencies)
-	if n == 0 {
-		return latency{}, false
-	}
-	sorted := slices.Sorted(slices.Values(w.latencies))
-	return latency{last: w.latencies[n-1], p50: sorted[n/2], p99: sorted[min(n*99/100, n-1)]}, true
+	return slices.Clone(w.latencies)
 }
 
 // sawAfter reports whether a beat committed after t has been seen.
