@@ -30,7 +30,7 @@ type ClickHouse struct {
 type LoadLimits struct {
 	// Most rows of a batch.
 	BatchRows int `yaml:"batch_rows" default:"100000" min:"1" max:"10000000"`
-	// Most bytes of a batch, of all its tables together; never more than an eighth of memory.
+	// Most bytes of a batch, of all its tables together; never more than a sixteenth of memory.
 	BatchBytes ByteSize `yaml:"batch_bytes" default:"64MB" min:"64KB"`
 	// Longest time that a change waits for its batch to fill.
 	FlushInterval time.Duration `yaml:"flush_interval" default:"50ms" min:"1ms" max:"1m"`

@@ -130,8 +130,12 @@ func createStatement(t *Table) string {
 	fmt.Fprintf(&b, "%s UInt128, %s UInt8, %s UInt32, %s UInt64, %s UInt32) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)",
 		schemas.ColVersion, schemas.ColDeleted, schemas.ColPartition, schemas.ColOffset, schemas.ColLeaf,
 		schemas.ColVersion, schemas.ColDeleted, strings.Join(order, ", "))
-	return b.String() + ledger.Durable + " COMMENT " + schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID))
+	return b.String() + ledger.Durable + compactParts + " COMMENT " + schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID))
 }
+
+// compactParts makes every inserted part one file instead of two for each column, which are all fsynced; what merges
+// make larger has a file for each column again.
+const compactParts = ", min_bytes_for_wide_part = 67108864"
 
 // writeKey writes the columns of exact key integers (rule 31), and gives the sorting key.
 func writeKey(b *strings.Builder, t *schemas.Table) (order []string) {
