@@ -20,6 +20,8 @@ type job struct {
 	Name string   // "clickhouse" or "kfake"
 	Lib  string   // clickhouse: path of the shared library
 	Args []string // clickhouse: its command line, argv[0] included
+	TCP  [2]int   // clickhouse: ports of the native protocol, for clients and of the library
+	HTTP [2]int   // clickhouse: ports of HTTP, the same
 	Port int      // kfake: loopback port
 	Dir  string   // kfake: data directory
 }

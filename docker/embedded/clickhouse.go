@@ -43,8 +43,6 @@ type ClickHouse struct {
 }
 
 // URL returns the connection string of the native protocol, user and password included.
-//
-// A wrong password on the native port aborts the embedded server: test wrong credentials over HTTPURL.
 func (c *ClickHouse) URL() string { return c.url("clickhouse", c.tcp) }
 
 // HTTPURL returns the address of the HTTP interface, user and password included.
@@ -80,7 +78,7 @@ func openClickHouse(d *workDir, e clickHouseEngine, log *zap.Logger) (*ClickHous
 	if err := os.MkdirAll(c.DataDir(), 0o700); err != nil {
 		return nil, fmt.Errorf("create ClickHouse's data folder: %w", err)
 	}
-	return c, c.writeConfig()
+	return c, nil
 }
 
 // Start starts the server after Stop or Kill, on the same ports, and waits until it answers. One that runs is left
@@ -123,8 +121,8 @@ func (c *ClickHouse) startOnce(ctx context.Context) error {
 	return nil
 }
 
-// watch starts the library's server again when it ended by itself: it aborts where the program would only log, e.g.
-// when a client is killed in the middle of an insert.
+// watch starts the library's server again when it ended by itself: it aborts where the program would only log, and
+// front may not know of every case.
 func (c *ClickHouse) watch(ctx context.Context, ch *child) {
 	reportExit(ch, c.log)
 	c.mu.Lock()

@@ -103,12 +103,12 @@ type clickHouseConfig struct {
 
 func (c *ClickHouse) configPath() string { return filepath.Join(c.dir, "config.xml") }
 
-func (c *ClickHouse) writeConfig() error {
+func (c *ClickHouse) writeConfig(tcp, http int) error {
 	hash := sha256.Sum256([]byte(c.password))
 	cfg := clickHouseConfig{
 		Log: filepath.Join(c.logDir, "clickhouse.log"), ErrorLog: filepath.Join(c.logDir, "clickhouse.err.log"),
 		Data: c.DataDir(), Users: filepath.Join(c.dir, "users.xml"), Program: c.engine.program != "",
-		TCP: c.tcp, HTTP: c.http, ServerMemory: clickHouseServerMemory, QueryMemory: clickHouseQueryMemory,
+		TCP: tcp, HTTP: http, ServerMemory: clickHouseServerMemory, QueryMemory: clickHouseQueryMemory,
 		User: clickHouseUser, PasswordHash: hex.EncodeToString(hash[:]),
 	}
 	return errors.Join(
@@ -125,19 +125,29 @@ func writeTemplate(path string, t *template.Template, data clickHouseConfig) err
 	return writeFileSync(path, b.Bytes())
 }
 
-// spec is the library in a child of ours, or the program.
+// spec is the library in a child of ours, with a front, or the program.
 func (c *ClickHouse) spec() (spec, error) {
 	out := filepath.Join(c.logDir, "clickhouse.out.log")
 	if c.engine.program != "" {
 		return spec{
 			name: "clickhouse", path: c.engine.program, args: []string{"server", "--config-file=" + c.configPath()},
 			env: append(os.Environ(), "TZ=UTC"), dir: c.dir, log: out,
-		}, nil
+		}, c.writeConfig(c.tcp, c.http)
 	}
-	s, err := selfSpec("clickhouse", out, job{Name: "clickhouse", Lib: c.engine.lib, Args: []string{
+	ports := map[string]int{"for clients": c.tcp, "for clients, HTTP": c.http}
+	tcp, err := freePort(ports)
+	if err != nil {
+		return spec{}, err
+	}
+	ports["of the library"] = tcp
+	http, err := freePort(ports)
+	if err != nil {
+		return spec{}, err
+	}
+	s, err := selfSpec("clickhouse", out, job{Name: "clickhouse", Lib: c.engine.lib, TCP: [2]int{c.tcp, tcp}, HTTP: [2]int{c.http, http}, Args: []string{
 		"clickhouse-local", "--config-file=" + c.configPath(), "--path=" + c.DataDir(), "--log-level=information",
 		"--query=SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; " + keepAliveQuery,
 	}})
 	s.dir = c.dir
-	return s, err
+	return s, errors.Join(err, c.writeConfig(tcp, http))
 }

@@ -12,6 +12,11 @@ import (
 // runClickHouse loads the library and runs its command line until the server ends. It is the child's whole life: the
 // library takes over signals and memory, so it must never be loaded into the pipeline's process.
 func runClickHouse(j job) error {
+	inner := loopback(j.HTTP[1])
+	err := errors.Join(front{to: loopback(j.TCP[1]), http: inner}.serve(j.TCP[0]), front{to: inner}.serve(j.HTTP[0]))
+	if err != nil {
+		return err
+	}
 	lib, err := purego.Dlopen(j.Lib, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
 		return fmt.Errorf("load ClickHouse: %w", err)

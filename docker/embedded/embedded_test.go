@@ -23,6 +23,7 @@ func TestStack(t *testing.T) {
 	s := start(t, Options{Dir: dir})
 	usePostgres(t, s.Postgres)
 	useClickHouse(t, s.ClickHouse.URL())
+	requireClientsMayVanish(t, s.ClickHouse)
 	useKafka(t, s.Kafka.Brokers())
 	ids := useRegistry(t, s.Registry.URL())
 	requireAll := func(t *testing.T, s *Stack) {

@@ -116,7 +116,7 @@ func TestClickHouseMended(t *testing.T) {
 	r.sink("DROP DATABASE clinic")
 }
 
-// TestClickHouseLogin: a wrong password is an answer. (It ends the embedded library's server, which is started again.)
+// TestClickHouseLogin: a wrong password is an answer.
 func TestClickHouseLogin(t *testing.T) {
 	t.Parallel()
 	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{ClickHouse: true}})

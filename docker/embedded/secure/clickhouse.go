@@ -14,8 +14,7 @@ import (
 )
 
 // ClickHouse is a TLS front of the native protocol with a login of its own: it reads a client's hello, and passes it on
-// under the login of the server. (The embedded server aborts at a wrong password: none reaches it.) It is safe for
-// concurrent use.
+// under the login of the server. It is safe for concurrent use.
 type ClickHouse struct {
 	login
 	listener net.Listener
