@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
 	product "dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
@@ -82,9 +83,12 @@ privacy: {mode: open}
 	if err != nil {
 		return 0, err
 	}
-	list := func(t cdc.Tables) cdc.Tables { return &listing{t, p, binary, sink.counted} }
+	change := func(o *capture.Options) {
+		o.Tables = &listing{o.Tables, p, binary}
+		o.DriftInterval = time.Hour // reading the catalog now and then is no row's cost, however few come meanwhile
+	}
 	o := product.Options{Config: c, Log: zap.NewNop(), Metrics: prometheus.NewRegistry()}
-	made, release, err := product.CaptureInto(o, new(countingRegistry), sink, list)
+	made, release, err := product.CaptureInto(o, new(countingRegistry), sink, change)
 	if err != nil {
 		return 0, err
 	}
@@ -105,15 +109,8 @@ privacy: {mode: open}
 // listing notes what capture lists, and may have it read in text.
 type listing struct {
 	cdc.Tables
-	path    *rowPath
-	binary  bool
-	counted *allocations
-}
-
-// Drift implements cdc.Tables: the catalog is read every few seconds, however many rows come meanwhile.
-func (l *listing) Drift(ctx context.Context) (drifted map[uint32]error, err error) {
-	l.counted.exclude(func() { drifted, err = l.Tables.Drift(ctx) })
-	return drifted, err
+	path   *rowPath
+	binary bool
 }
 
 // List implements cdc.Tables.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,17 +14,7 @@ type allocations struct {
 	first, last  int64 // rows between which it counts
 	rows         int64
 	before, seen uint64
-	excluded     atomic.Uint64 // made by what no row is to blame for
 }
-
-// exclude runs what no row is to blame for: its allocations do not count.
-func (a *allocations) exclude(f func()) {
-	before := mallocs()
-	f()
-	a.excluded.Add(mallocs() - before)
-}
-
-func (a *allocations) now() uint64 { return mallocs() - a.excluded.Load() }
 
 // newAllocations counts over the second half of the rows: in the first one the chunks that are used again and again
 // grow.
@@ -36,10 +25,10 @@ func (a *allocations) add(rows int64) {
 	was := a.rows
 	a.rows += rows
 	if was < a.first && a.first <= a.rows {
-		a.before, a.first = a.now(), a.rows
+		a.before, a.first = mallocs(), a.rows
 	}
 	if was < a.last && a.last <= a.rows {
-		a.seen = a.now() - a.before
+		a.seen = mallocs() - a.before
 	}
 }
 
@@ -106,8 +95,8 @@ func (c *Comparison) perRow() float64 {
 }
 
 // mostAllocations per row count as none: what happens now and then, a commit, a status message or a read buffer that
-// the garbage collector took, is no row's, and on a slow machine fewer rows come in between.
-const mostAllocations = 0.02
+// the garbage collector took, is no row's.
+const mostAllocations = 0.01
 
 // faults says what the comparison does not reach.
 func (c *Comparison) faults() []string {

@@ -85,7 +85,7 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	if err != nil {
 		return nil, nil, err
 	}
-	made, closeTables, err := CaptureInto(o, reg, sink, func(t cdc.Tables) cdc.Tables { return t })
+	made, closeTables, err := CaptureInto(o, reg, sink, func(*capture.Options) {})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,19 +96,20 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 }
 
 // CaptureInto wires capture as NewCapture does, with a sink and a registry of the caller's, who may also change the
-// catalog's tables. A hash key that is not there is refused.
-func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, tables func(cdc.Tables) cdc.Tables) (*capture.Capture, func(context.Context), error) {
+// engine's options. A hash key that is not there is refused.
+func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, change func(*capture.Options)) (*capture.Capture, func(context.Context), error) {
 	c := o.Config
 	policies, prints, err := ExistingPolicies(c)
 	if err != nil {
 		return nil, nil, err
 	}
 	fromCatalog := catalog.New(tableOptions(c, captureLogin(c), policies, registry))
-	co := captureOptions(c, newSource(o, captureLogin(c)), sink, tables(fromCatalog), prints)
+	co := captureOptions(c, newSource(o, captureLogin(c)), sink, fromCatalog, prints)
 	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), capture.NewMetrics(o.Metrics), o.Fault
 	if o.Patient {
 		co.FirstContact = math.MaxInt64
 	}
+	change(&co)
 	return capture.NewCapture(co), fromCatalog.Close, nil
 }
 
