@@ -2,11 +2,10 @@ package config
 
 import (
 	"math"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
-
-	"dirtbike/cdc"
 
 	"github.com/dustin/go-humanize"
 )
@@ -21,47 +20,42 @@ func (b ByteSize) Int() int { return int(b) }
 // String writes the size with a unit, rounded for people.
 func (b ByteSize) String() string { return humanize.Bytes(uint64(max(b, 0))) }
 
-// How numbers are written.
-const (
-	tryByteSize = `a number with a unit, like "16MB" or "64KiB"`
-	tryDuration = `a number with a unit, like "250ms", "60s", "168h" or "7d"`
-	tryInt      = "digits without quotes, like 6"
-)
+// number is how a type of numbers is written and read; ok is false for any other text.
+type number struct {
+	what, try string
+	parse     func(text string) (n int64, ok bool)
+}
 
-var (
-	errByteSize = cdc.Failed("not a size").Fix("%s", tryByteSize)
-	errDuration = cdc.Failed("not a duration").Fix("%s", tryDuration)
-	errInt      = cdc.Failed("not a whole number").Fix("%s", tryInt)
-)
+var numbers = map[reflect.Type]number{
+	byteSizeType:           {"a size", `a number with a unit, like "16MB" or "64KiB"`, parseByteSize},
+	durationType:           {"a duration", `a number with a unit, like "250ms", "60s", "168h" or "7d"`, parseDuration},
+	reflect.TypeFor[int](): {"a whole number", "digits without quotes, like 6", parseInt},
+}
 
-func parseByteSize(text string) (ByteSize, error) {
-	if strings.HasPrefix(strings.TrimSpace(text), "-") {
-		return 0, errByteSize
-	}
+func parseByteSize(text string) (int64, bool) {
 	n, err := humanize.ParseBytes(text)
-	if err != nil || n > math.MaxInt64 {
-		return 0, errByteSize
-	}
-	return ByteSize(n), nil
+	return int64(n), err == nil && n <= math.MaxInt64 && !strings.HasPrefix(strings.TrimSpace(text), "-") //nolint:gosec // the bound is asked
 }
 
 // parseDuration reads Go's form, and also days: 7d, 1d12h.
-func parseDuration(text string) (time.Duration, error) {
-	var days time.Duration
-	rest := text
-	if number, after, ok := strings.Cut(text, "d"); ok {
-		n, err := strconv.ParseUint(number, 10, 16)
-		if err != nil {
-			return 0, errDuration
-		}
-		days, rest = time.Duration(n)*24*time.Hour, after
-		if rest == "" {
-			return days, nil
-		}
+func parseDuration(text string) (int64, bool) {
+	days, rest, found := strings.Cut(text, "d")
+	if !found {
+		days, rest = "0", text
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if err != nil {
+		return 0, false
+	}
+	whole := time.Duration(n) * 24 * time.Hour
+	if found && rest == "" {
+		return int64(whole), true
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 || days > math.MaxInt64-d {
-		return 0, errDuration
-	}
-	return days + d, nil
+	return int64(whole + d), err == nil && d >= 0 && whole <= math.MaxInt64-d
+}
+
+func parseInt(text string) (int64, bool) {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	return n, err == nil
 }

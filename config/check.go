@@ -16,8 +16,7 @@ type Relation struct {
 	Key []string
 }
 
-// CheckKeys returns an error for each table and column of source.keys that the relations do not have, with its place
-// and the nearest right name.
+// CheckKeys refuses tables and columns of source.keys that the relations lack, with their place and the nearest name.
 func (s Source) CheckKeys(relations []Relation) error {
 	var errs Errors
 	known := relationsByName(relations)
@@ -105,16 +104,13 @@ func (p *Privacy) checkDomains(known map[string]Relation) (errs Errors) {
 			if !ok {
 				err := p.at.errorf(path, "there is no table %s", p.at.quote(path, name.String()))
 				errs = append(errs, err.fix("%s", tryFree(full, havingColumn(known, column), taken, removeIt)))
-				continue
-			}
-			if !slices.Contains(relation.Columns, column) {
+			} else if !slices.Contains(relation.Columns, column) {
+				err := noSuchColumn(p.at, path, column, relation, taken)
 				all := make([]string, len(relation.Columns))
 				for i, other := range relation.Columns {
 					all[i] = relation.String() + "." + other
 				}
-				err := p.at.errorf(path, "table %s has no column %s", relation, p.at.quote(path, column))
-				err.NoColumn = true
-				errs = append(errs, err.fix("%s", tryFree(full, all, taken, removeIt)).about(relation))
+				errs = append(errs, err.fix("%s", tryFree(full, all, taken, removeIt)))
 			}
 		}
 	}

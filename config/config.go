@@ -1,6 +1,7 @@
 package config
 
 import (
+	_ "embed"
 	"errors"
 	"os"
 	"path/filepath"
@@ -34,6 +35,11 @@ type Config struct {
 	at *positions
 }
 
+// Sample is a configuration with every key and its default, for people.
+//
+//go:embed sample.yaml
+var Sample string
+
 // maxConfig is the largest config file, in bytes: anything larger is another file, or a device.
 const maxConfig = 1 << 20
 
@@ -43,7 +49,7 @@ func Load(path string, overrides ...func(*Config)) (*Config, error) {
 	data, err := readAtMost(path, maxConfig)
 	if err != nil {
 		if withPath := (*os.PathError)(nil); errors.As(err, &withPath) {
-			err = &os.PathError{Op: withPath.Op, Path: named(path), Err: withPath.Err}
+			err = &os.PathError{Op: withPath.Op, Path: Named(path), Err: withPath.Err}
 		}
 		return nil, cdc.Failed("read config").Because(err).Fix("--config FILE; dirtbike explain config shows every key")
 	}
@@ -54,7 +60,7 @@ func Load(path string, overrides ...func(*Config)) (*Config, error) {
 // folder is where relative paths start. The overrides change what was decoded, before it is validated. The error, if
 // any, is an [Errors]: every problem found, in the order of lines.
 func Parse(name string, data []byte, overrides ...func(*Config)) (*Config, error) {
-	d := &decoder{dir: filepath.Dir(name), at: newPositions(name)}
+	d := &decoder{collector{at: newPositions(name)}, filepath.Dir(name)}
 	cfg := &Config{at: d.at}
 	d.document(data, cfg)
 	if len(d.errs) > 0 {
@@ -72,9 +78,6 @@ func Parse(name string, data []byte, overrides ...func(*Config)) (*Config, error
 
 // Path is the file's name as given to Load or Parse.
 func (c *Config) Path() string { return c.at.fileName() }
-
-// Dir is the folder of the file, where relative paths in it start.
-func (c *Config) Dir() string { return filepath.Dir(c.at.fileName()) }
 
 // attach gives the sections that check themselves later the places of their keys.
 func (c *Config) attach() {

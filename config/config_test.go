@@ -50,7 +50,7 @@ func TestMinimalTakesEveryDefault(t *testing.T) {
 	cfg, err := config.Load(path)
 	require.NoError(t, err)
 	require.Equal(t, path, cfg.Path())
-	require.Equal(t, filepath.Dir(path), cfg.Dir())
+	require.Equal(t, filepath.Dir(path), filepath.Dir(cfg.Path()))
 	require.Equal(t, "postgres://dirtbike:canary-PGPASSWORD@db:5432/clinic", cfg.Source.URL.Reveal())
 	require.Equal(t, []string{"public.*"}, cfg.Source.Tables)
 	require.Equal(t, "dirtbike", cfg.Source.Slot)

@@ -17,23 +17,15 @@ import (
 // decoder walks the YAML tree and the Go type side by side. It goes on after a problem, so that one run shows them all.
 // (The library's own strict decoding stops at the first, and its errors quote the source lines, secrets included.)
 type decoder struct {
-	dir  string
-	at   *positions
-	errs Errors
-}
-
-// failf notes what is wrong there; the caller adds what would be right.
-func (d *decoder) failf(at place, path keyPath, format string, args ...any) *Error {
-	err := &Error{File: d.at.fileName(), Line: at.line, Column: at.column, Key: path.String(), What: fmt.Sprintf(format, args...)}
-	d.errs = append(d.errs, err)
-	return err
+	collector
+	dir string
 }
 
 // document decodes the only document of data.
 func (d *decoder) document(data []byte, into *Config) {
 	tokens := lexer.Tokenize(string(data))
 	if t := tooDeep(tokens); t != nil {
-		d.failf(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels", maxDepth).fix("dirtbike explain config shows every key")
+		d.failAt(place{t.Position.Line, t.Position.Column}, nil, "nested deeper than %d levels", maxDepth).fix("dirtbike explain config shows every key")
 		return
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found here, with their path
@@ -45,11 +37,11 @@ func (d *decoder) document(data []byte, into *Config) {
 	bodies := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil })
 	switch len(bodies) {
 	case 0:
-		d.failf(place{1, 1}, nil, "the file is empty").fix("dirtbike explain config shows every key")
+		d.failAt(place{1, 1}, nil, "the file is empty").fix("dirtbike explain config shows every key")
 	case 1:
 		d.value(bodies[0].Body, root, nil, "")
 	default:
-		d.failf(placeOf(bodies[1].Body), nil, "a second YAML document").fix("put everything into one, without ---")
+		d.failAt(placeOf(bodies[1].Body), nil, "a second YAML document").fix("put everything into one, without ---")
 	}
 }
 
@@ -57,14 +49,14 @@ func (d *decoder) document(data []byte, into *Config) {
 func (d *decoder) syntax(err error) {
 	var syntax yaml.Error
 	if !errors.As(err, &syntax) || syntax.GetToken() == nil {
-		d.failf(place{}, nil, "not valid YAML").fix("dirtbike explain config shows every key")
+		d.failAt(place{}, nil, "not valid YAML").fix("dirtbike explain config shows every key")
 		return
 	}
 	at := syntax.GetToken().Position
 	// What the parser repeats of the content follows one of these.
 	message, _, _ := strings.Cut(syntax.GetMessage(), `"`)
 	message, _, _ = strings.Cut(message, " character '")
-	d.failf(place{at.Line, at.Column}, nil, `not valid YAML: %s`, strings.TrimSpace(message)).fix(`quote values that hold any of : # * ! & { [`)
+	d.failAt(place{at.Line, at.Column}, nil, `not valid YAML: %s`, strings.TrimSpace(message)).fix(`quote values that hold any of : # * ! & { [`)
 }
 
 // value decodes one node. The tag is that of the struct field it ends up in; entries of lists and maps inherit it.
@@ -96,11 +88,11 @@ func (d *decoder) value(node ast.Node, into reflect.Value, path keyPath, tag ref
 func (d *decoder) plain(node ast.Node, path keyPath) bool {
 	switch node := node.(type) {
 	case *ast.NullNode:
-		d.failf(d.at.find(path), path, "there is no value").fix("give it one, or leave the key out for the default")
+		d.failf(path, "there is no value").fix("give it one, or leave the key out for the default")
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		d.failf(placeOf(node), path, `YAML anchors, aliases and merge keys are not supported`).fix(`quotes, if the value begins with "*" or "&"`)
+		d.failAt(placeOf(node), path, `YAML anchors, aliases and merge keys are not supported`).fix(`quotes, if the value begins with "*" or "&"`)
 	case *ast.TagNode:
-		d.failf(placeOf(node), path, `YAML tags are not supported`).fix(`quotes, if the value begins with "!"`)
+		d.failAt(placeOf(node), path, `YAML tags are not supported`).fix(`quotes, if the value begins with "!"`)
 	default:
 		return true
 	}
@@ -111,7 +103,7 @@ func (d *decoder) plain(node ast.Node, path keyPath) bool {
 func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failf(placeOf(node), path, "this is %s, but a section belongs here", kindOf(node)).fix("one of its keys: %s", knownKeys(into.Type()))
+		d.failAt(placeOf(node), path, "this is %s, but a section belongs here", kindOf(node)).fix("one of its keys: %s", knownKeys(into.Type()))
 		return
 	}
 	given := map[string]bool{}
@@ -126,7 +118,6 @@ func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
 			continue
 		}
 		given[key] = true
-		d.remember(path.child(key), it.Key())
 		d.value(it.Value(), into.FieldByIndex(field.Index), path.child(key), field.Tag)
 	}
 	d.absent(into, path, given)
@@ -143,7 +134,7 @@ func (d *decoder) absent(into reflect.Value, path keyPath, given map[string]bool
 		preset, hasDefault := field.Tag.Lookup("default")
 		switch {
 		case field.Tag.Get("required") == "true":
-			d.failf(d.at.find(path), path.child(name), "this key is missing and has no default").fix("%s: %s", name, exampleOf(field))
+			d.failAt(d.at.find(path), path.child(name), "this key is missing and has no default").fix("%s: %s", name, exampleOf(field))
 		case hasDefault:
 			d.preset(preset, target, path.child(name), field.Tag)
 		case target.Kind() == reflect.Struct && field.Type != secretType:
@@ -158,7 +149,7 @@ func (d *decoder) preset(text string, into reflect.Value, path keyPath, tag refl
 	if err != nil {
 		panic(fmt.Sprintf("config: default of %s: %v", path, err))
 	}
-	inner := &decoder{dir: d.dir, at: newPositions("default")}
+	inner := &decoder{collector{at: newPositions("default")}, d.dir}
 	inner.value(file.Docs[0].Body, into, path, tag)
 	if len(inner.errs) > 0 {
 		panic("config: " + inner.errs.Error())
@@ -169,7 +160,7 @@ func (d *decoder) preset(text string, into reflect.Value, path keyPath, tag refl
 func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failf(placeOf(node), path, "this is %s, but a mapping belongs here", kindOf(node)).fix("%s", shapeOf(into.Type()))
+		d.failAt(placeOf(node), path, "this is %s, but a mapping belongs here", kindOf(node)).fix("%s", shapeOf(into.Type()))
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
@@ -178,7 +169,6 @@ func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag r
 		if !ok || d.twice(into.MapIndex(reflect.ValueOf(key)).IsValid(), it.Key(), path.child(key)) {
 			continue
 		}
-		d.remember(path.child(key), it.Key())
 		element := reflect.New(into.Type().Elem()).Elem()
 		d.value(it.Value(), element, path.child(key), tag)
 		into.SetMapIndex(reflect.ValueOf(key), element)
@@ -188,7 +178,7 @@ func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag r
 func (d *decoder) list(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
-		d.failf(placeOf(node), path, `this is %s, but a list belongs here`, kindOf(node)).fix(`put [ ] around it`)
+		d.failAt(placeOf(node), path, `this is %s, but a list belongs here`, kindOf(node)).fix(`put [ ] around it`)
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(sequence.Values), len(sequence.Values)))
@@ -206,19 +196,20 @@ func (d *decoder) key(node ast.MapKeyNode, path keyPath) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return node.GetToken().Value, true
 	default:
-		d.failf(placeOf(node), path, `a key must be a plain text`).fix(`quotes, if it begins with "*", "&" or "!"`)
+		d.failAt(placeOf(node), path, `a key must be a plain text`).fix(`quotes, if it begins with "*", "&" or "!"`)
 		return "", false
 	}
 }
 
+// twice refuses a key that was there before, and else remembers where it is.
 func (d *decoder) twice(before bool, node ast.Node, path keyPath) bool {
 	if before {
-		d.failf(placeOf(node), path, "this key is there twice").fix("keep one")
+		d.failAt(placeOf(node), path, "this key is there twice").fix("keep one")
+		return true
 	}
-	return before
+	d.at.of[path.id()] = placeOf(node)
+	return false
 }
-
-func (d *decoder) remember(path keyPath, key ast.Node) { d.at.of[path.id()] = placeOf(key) }
 
 // unknown names the nearest right key: of this section, else the same key of another.
 func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key string) {
@@ -229,7 +220,7 @@ func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key
 	if try == "" {
 		try = "one of " + knownKeys(section)
 	}
-	d.failf(placeOf(node), path.child(key), "unknown key").fix("%s", try)
+	d.failAt(placeOf(node), path.child(key), "unknown key").fix("%s", try)
 }
 
 func placeOf(node ast.Node) place {

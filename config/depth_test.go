@@ -35,7 +35,9 @@ func TestTooDeep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
 			_, err := config.Parse("a.yaml", []byte(c.text))
-			require.True(t, strings.HasPrefix(err.Error(), "a.yaml:"+c.place), err)
+			var problems config.Errors
+			require.ErrorAs(t, err, &problems)
+			require.True(t, strings.HasPrefix(fmt.Sprintf("%d:%d", problems[0].Line, problems[0].Column), c.place), err)
 			require.True(t, nested(err), err)
 			requireTry(t, err)
 			require.Less(t, time.Since(began), 2*time.Second)

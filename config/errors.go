@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cdc"
-
 	"github.com/agnivade/levenshtein"
+
+	"dirtbike/cdc"
 )
 
 // Error is one problem of a file. It holds keys and places, never the content of a secret.
@@ -24,7 +24,8 @@ type Error struct {
 	What string
 	// Try is what would be right, or what to do; empty if What says it.
 	Try string
-	// Table is the table of the source, schema.table, that the problem is about and that is there; empty if there is none.
+	// Table is the table of the source, schema.table, that the problem is about and that is there; empty if there is
+	// none.
 	Table string
 	// NoColumn says that it is about the name of a column that Table does not have.
 	NoColumn bool
@@ -37,12 +38,12 @@ func (e *Error) Error() string { return e.problem().Error() }
 func (e *Error) Unwrap() error { return e.problem() }
 
 func (e *Error) problem() *cdc.Problem {
-	where := named(e.File)
+	where := Named(e.File)
 	if e.Line > 0 {
 		where += fmt.Sprintf(":%d:%d", e.Line, e.Column)
 	}
 	if e.Key != "" {
-		where += ": " + named(e.Key)
+		where += ": " + Named(e.Key)
 	}
 	p := cdc.Failed("%s", e.What).At(where)
 	if e.Try != "" {
@@ -157,8 +158,23 @@ func (p *positions) find(path keyPath) place {
 }
 
 func (p *positions) errorf(path keyPath, format string, args ...any) *Error {
-	at := p.find(path)
-	return &Error{File: p.fileName(), Line: at.line, Column: at.column, Key: path.String(), What: fmt.Sprintf(format, args...)}
+	return (&collector{at: p}).failf(path, format, args...)
+}
+
+// collector notes what is wrong with a file; who calls it adds what would be right.
+type collector struct {
+	at   *positions
+	errs Errors
+}
+
+func (c *collector) failf(path keyPath, format string, args ...any) *Error {
+	return c.failAt(c.at.find(path), path, format, args...)
+}
+
+func (c *collector) failAt(at place, path keyPath, format string, args ...any) *Error {
+	err := &Error{File: c.at.fileName(), Line: at.line, Column: at.column, Key: path.String(), What: fmt.Sprintf(format, args...)}
+	c.errs = append(c.errs, err)
+	return err
 }
 
 const (
@@ -168,8 +184,7 @@ const (
 	removeIt = "remove it"
 )
 
-// tryNearest is the way out of a name that does not exist: the candidate nearest to it, else a list of them, or what
-// else to do.
+// tryNearest is the way out of an unknown name: the nearest candidate, else a list of them, or what else to do.
 func tryNearest(word string, candidates []string, or string) string {
 	if best := Nearest(word, candidates); best != "" {
 		return strconv.Quote(best)
@@ -184,8 +199,7 @@ func tryNearest(word string, candidates []string, or string) string {
 	return fmt.Sprintf("one of %s%s; or %s", strings.Join(names, ", "), more, or)
 }
 
-// tryFree is tryNearest, where a name may stand only once and others are taken: what is nearest to one of these is only
-// to be removed, since it would be there twice, or another's.
+// tryFree is tryNearest where names are unique: what is nearest to one that is taken can only be removed.
 func tryFree(word string, candidates, taken []string, or string) string {
 	if slices.Contains(taken, Nearest(word, candidates)) {
 		return or
@@ -193,24 +207,22 @@ func tryFree(word string, candidates, taken []string, or string) string {
 	return tryNearest(word, slices.DeleteFunc(slices.Clone(candidates), func(name string) bool { return slices.Contains(taken, name) }), or)
 }
 
-// Nearest is the candidate nearest to word, by edits and without regard to case; empty if none is near.
+// Nearest is the candidate nearest to word, by edits and without regard to case; empty if none is near. That one is the
+// beginning of the other counts as a single edit.
 func Nearest(word string, candidates []string) string {
 	best, least := "", max(2, len(word)/3)+1
+	word = strings.ToLower(word)
 	for _, candidate := range slices.Sorted(slices.Values(candidates)) {
-		distance := distanceOf(strings.ToLower(word), strings.ToLower(candidate))
+		lower := strings.ToLower(candidate)
+		distance := levenshtein.ComputeDistance(word, lower)
+		if len(word) >= 3 && distance > 0 && (strings.HasPrefix(lower, word) || strings.HasPrefix(word, lower)) {
+			distance = 1
+		}
 		if distance < least && distance < len(candidate) {
 			best, least = candidate, distance
 		}
 	}
 	return best
-}
-
-// distanceOf is the number of edits between two words; that one is the beginning of the other counts as a single edit.
-func distanceOf(word, candidate string) int {
-	if len(word) >= 3 && (strings.HasPrefix(candidate, word) || strings.HasPrefix(word, candidate)) && word != candidate {
-		return 1
-	}
-	return levenshtein.ComputeDistance(word, candidate)
 }
 
 func enumeration[T ~string](values ...T) []string {

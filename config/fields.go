@@ -21,26 +21,18 @@ type choice interface{ Values() []string }
 
 // fieldsOf lists the settings of a section in their order.
 func fieldsOf(section reflect.Type) []reflect.StructField {
-	var fields []reflect.StructField
-	for _, field := range reflect.VisibleFields(section) {
-		if field.Tag.Get("yaml") != "" {
-			fields = append(fields, field)
-		}
-	}
-	return fields
+	return slices.DeleteFunc(reflect.VisibleFields(section), func(f reflect.StructField) bool { return f.Tag.Get("yaml") == "" })
 }
 
-func fieldNamed(section reflect.Type, key string) (reflect.StructField, bool) {
-	for _, field := range fieldsOf(section) {
-		if field.Tag.Get("yaml") == key {
-			return field, true
-		}
+func fieldNamed(section reflect.Type, key string) (field reflect.StructField, found bool) {
+	fields := fieldsOf(section)
+	if at := slices.Index(keysOf(section), key); at >= 0 {
+		return fields[at], true
 	}
-	return reflect.StructField{}, false
+	return field, false
 }
 
-func keysOf(section reflect.Type) []string {
-	var keys []string
+func keysOf(section reflect.Type) (keys []string) {
 	for _, field := range fieldsOf(section) {
 		keys = append(keys, field.Tag.Get("yaml"))
 	}

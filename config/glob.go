@@ -11,8 +11,7 @@ type TableName struct{ Schema, Table string }
 // String writes schema.table.
 func (n TableName) String() string { return n.Schema + "." + n.Table }
 
-// Match reports whether the table is captured: at least one glob matches it and no "!" glob does. System schemas
-// (pg_…, information_schema) never match.
+// Match reports whether a glob matches the table and no "!" glob does; those of system schemas never match.
 func (s Source) Match(schema, table string) bool {
 	if systemSchema(schema) {
 		return false
@@ -20,36 +19,29 @@ func (s Source) Match(schema, table string) bool {
 	included := false
 	for _, entry := range s.Tables {
 		glob, exclude := strings.CutPrefix(entry, "!")
-		if !globMatches(glob, schema, table) {
-			continue
-		}
-		if exclude {
+		switch matches := globMatches(glob, schema, table); {
+		case matches && exclude:
 			return false
+		case matches:
+			included = true
 		}
-		included = true
 	}
 	return included
 }
 
-// CheckGlobs returns an error for each glob, excluding ones too, that matches none of the tables; it names the place in
-// the file and the nearest table. The tables are all that the source has, captured or not.
+// CheckGlobs refuses each glob, also after "!", that matches none of the source's tables, with the nearest one.
 func (s Source) CheckGlobs(all []TableName) error {
 	var errs Errors
 	for i, entry := range s.Tables {
-		if !s.matchesAny(entry, all) {
+		glob := strings.TrimPrefix(entry, "!")
+		matches := func(n TableName) bool { return !systemSchema(n.Schema) && globMatches(glob, n.Schema, n.Table) }
+		if !slices.ContainsFunc(all, matches) {
 			path := keyPath{"source", "tables"}.entry(i)
 			err := s.at.errorf(path, "%s matches no table of the database", s.at.quote(path, entry))
 			errs = append(errs, err.fix("%s", tryFree(entry, tableNames(all, entry), s.Tables, "create the table first, or remove the glob")))
 		}
 	}
 	return errs.asError()
-}
-
-func (s Source) matchesAny(entry string, all []TableName) bool {
-	glob := strings.TrimPrefix(entry, "!")
-	return slices.ContainsFunc(all, func(n TableName) bool {
-		return !systemSchema(n.Schema) && globMatches(glob, n.Schema, n.Table)
-	})
 }
 
 func systemSchema(schema string) bool {
@@ -88,10 +80,7 @@ func wildcard(pattern, name []rune) bool {
 
 // tableNames writes the tables that a glob may match as that glob would: after "!" if it excludes.
 func tableNames(all []TableName, glob string) []string {
-	sign := ""
-	if strings.HasPrefix(glob, "!") {
-		sign = "!"
-	}
+	sign := glob[:len(glob)-len(strings.TrimPrefix(glob, "!"))]
 	var names []string
 	for _, n := range all {
 		if !systemSchema(n.Schema) {

@@ -23,7 +23,8 @@ const (
 	minHashKey = 16
 	// madeHashKey is the length in bytes of a key that dirtbike makes.
 	madeHashKey = 32
-	// fingerprinted is the constant whose HMAC is the fingerprint; changing it would look like a changed key everywhere.
+	// fingerprinted is the constant whose HMAC is the fingerprint; changing it would look like a changed key
+	// everywhere.
 	fingerprinted = "dirtbike hash key fingerprint v1:"
 )
 
@@ -34,14 +35,13 @@ const (
 func (c *Config) HashKey() (id string, key []byte, err error) {
 	if c.HashKeyMissing() {
 		if err = makeHashKey(c.HashKeyFile()); err != nil {
-			return "", nil, cdc.Failed("make hash key %s", named(c.HashKeyFile())).Because(cause(err)).Fix("set privacy.hash.keys to keep it elsewhere")
+			return "", nil, cdc.Failed("make hash key %s", Named(c.HashKeyFile())).Because(cause(err)).Fix("set privacy.hash.keys to keep it elsewhere")
 		}
 	}
 	return c.ExistingHashKey()
 }
 
-// ExistingHashKey is HashKey for programs that only read: a file that is not there is an error that wraps
-// fs.ErrNotExist, since another key than the one that capture uses would make every hash look different.
+// ExistingHashKey is HashKey for programs that only read: a missing file is an error, as hashes would look different.
 func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 	switch {
 	case !c.Privacy.Hashes():
@@ -53,23 +53,12 @@ func (c *Config) ExistingHashKey() (id string, key []byte, err error) {
 	}
 	path := c.HashKeyFile()
 	if c.HashKeyMissing() {
-		return "", nil, missingKeyError{path}
+		return "", nil, cdc.Failed("hash key %s is missing", Named(path)).Fix("copy it from where capture runs").Fix("set privacy.hash.keys")
 	}
 	if key, err = readHashKey(path); err != nil {
-		return "", nil, fmt.Errorf("hash key %s: %w", named(path), err)
+		return "", nil, fmt.Errorf("hash key %s: %w", Named(path), err)
 	}
 	return madeKeyID, key, nil
-}
-
-// missingKeyError is fs.ErrNotExist in the words of this program, and a cdc.Problem.
-type missingKeyError struct{ path string }
-
-func (e missingKeyError) Error() string { return e.problem().Error() }
-
-func (e missingKeyError) Unwrap() []error { return []error{fs.ErrNotExist, e.problem()} }
-
-func (e missingKeyError) problem() *cdc.Problem {
-	return cdc.Failed("hash key %s is missing", named(e.path)).Fix("copy it from where capture runs").Fix("set privacy.hash.keys")
 }
 
 // HashKeyMissing reports whether HashKey would make the file.
@@ -81,8 +70,7 @@ func (c *Config) HashKeyMissing() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// HashKeyFile is the file of a key made by dirtbike, in the folder of the config: "dirtbike.hash.key" for
-// "dirtbike.yaml".
+// HashKeyFile is the file of a key made by dirtbike: "dirtbike.hash.key" for "dirtbike.yaml".
 func (c *Config) HashKeyFile() string {
 	path := c.Path()
 	return strings.TrimSuffix(path, filepath.Ext(path)) + ".hash.key"
@@ -108,8 +96,7 @@ func (h Hash) activeID() string {
 
 var errHashKey = cdc.Failed("not a key: it needs at least %d bytes, as hex, base64 or text", minHashKey).Fix("openssl rand -hex 32")
 
-// decodeHashKey reads hex, else padded base64 (either alphabet), else takes the text itself. The order is fixed for
-// ever: the same text must always be the same key.
+// decodeHashKey reads hex, else padded base64 (either alphabet), else the text itself. The order is fixed for ever.
 func decodeHashKey(text string) ([]byte, error) {
 	decoders := []func(string) ([]byte, error){
 		hex.DecodeString, base64.StdEncoding.Strict().DecodeString, base64.URLEncoding.Strict().DecodeString,
@@ -128,15 +115,12 @@ func decodeHashKey(text string) ([]byte, error) {
 // readHashKey reads a file that makeHashKey made; its errors say what to do, but leave the path to the caller.
 func readHashKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(named(path), err))
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, cdc.Failed("other users may read or write it (mode %o)", info.Mode().Perm()).Fix("chmod 600 %s", named(path))
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, cdc.Failed("other users may read or write it (mode %o)", info.Mode().Perm()).Fix("chmod 600 %s", Named(path))
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(named(path), err))
+		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(Named(path), err))
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(key) != madeHashKey {
@@ -145,8 +129,7 @@ func readHashKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-// makeHashKey writes a new key under another name and links it into place: the file is never seen half written, and
-// the second of two makers leaves the first one's key alone.
+// makeHashKey links a whole file into place: none sees it half written, and of two makers the first one's key stays.
 func makeHashKey(path string) (err error) {
 	key := make([]byte, madeHashKey)
 	rand.Read(key) // it never returns an error: it ends the process instead

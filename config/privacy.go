@@ -1,5 +1,10 @@
 package config
 
+import (
+	"maps"
+	"slices"
+)
+
 // AnyColumn means, under privacy.columns, every column of the table that is not named itself.
 const AnyColumn = "*"
 
@@ -56,13 +61,13 @@ func (p Policy) unique() bool { return p == Keep || p == HashValue }
 
 // Hash holds the keys of the policy hash.
 type Hash struct {
-	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16. Without any, a key is
-	// made at the first start, in a file in the config's folder.
+	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16. Without any, a key
+	// is made at the first start, in a file in the config's folder.
 	Keys map[string]Secret `yaml:"keys"`
 	// Id of the key in use. Needed only where keys has more than one.
 	Active string `yaml:"active"`
-	// Columns (schema.table.column) whose equal values must get equal hashes, by domain. A column in none has the domain
-	// of its own name.
+	// Columns (schema.table.column) whose equal values must get equal hashes, by domain. A column in none has the
+	// domain of its own name.
 	Domains map[string][]string `yaml:"domains"`
 }
 
@@ -92,10 +97,8 @@ func (p *Privacy) Domain(schema, table, column string) string {
 	}
 	full := schema + "." + table + "." + column
 	for domain, columns := range p.Hash.Domains {
-		for _, listed := range columns {
-			if listed == full {
-				return domain
-			}
+		if slices.Contains(columns, full) {
+			return domain
 		}
 	}
 	return column
@@ -107,10 +110,8 @@ func (p *Privacy) Hashes() bool {
 		return false
 	}
 	for _, columns := range p.Columns {
-		for _, policy := range columns {
-			if policy == HashValue {
-				return true
-			}
+		if slices.Contains(slices.Collect(maps.Values(columns)), HashValue) {
+			return true
 		}
 	}
 	return false

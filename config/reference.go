@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,35 +22,32 @@ const (
 	maxPEM    = 1 << 20  // certificates; a bundle of all authorities has 200 KB
 )
 
+// references are ${…}, also one without its end, and the literal "${".
+var references = regexp.MustCompile(`\$\$\{|\$\{[^}]*\}?`)
+
 // expand replaces ${env:NAME} and ${file:PATH} in a value; "$${" is a literal "${". What comes out of a reference
 // is not expanded again. Errors name the reference, never its content.
 func (d *decoder) expand(text string, at place, path keyPath) (expanded string, referenced, ok bool) {
-	var b strings.Builder
-	for {
-		before, after, found := strings.Cut(text, "${")
-		if !found {
-			b.WriteString(text)
-			return b.String(), referenced, true
+	ok = true
+	expanded = references.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "$${" || !ok {
+			return "${"
 		}
-		if strings.HasSuffix(before, "$") {
-			b.WriteString(before + "{")
-			text = after
-			continue
-		}
-		b.WriteString(before)
-		reference, rest, closed := strings.Cut(after, "}")
+		referenced = true
+		reference, closed := strings.CutSuffix(found[len("${"):], "}")
 		if !closed {
-			d.failf(at, path, `a reference "${" without its "}"`).fix(`$${ for a literal ${`)
-			return "", true, false
+			ok = false
+			d.failAt(at, path, `a reference "${" without its "}"`).fix(`$${ for a literal ${`)
+			return ""
 		}
 		value, err := resolve(reference, d.dir)
 		if err != nil {
-			d.failf(at, path, "%s", err.What).fix("%s", err.Try[0].Command)
-			return "", true, false
+			ok = false
+			d.failAt(at, path, "%s", err.What).fix("%s", err.Try[0].Command)
 		}
-		b.WriteString(value)
-		text, referenced = rest, true
-	}
+		return value
+	})
+	return expanded, referenced, ok
 }
 
 // resolve returns what a reference (the text between the braces) refers to. The problem does not repeat the reference:
@@ -68,30 +66,35 @@ func resolve(reference, dir string) (string, *cdc.Problem) {
 
 func fromEnv(name string) (string, *cdc.Problem) {
 	value, ok := os.LookupEnv(name)
-	switch {
-	case !ok:
-		return "", cdc.Failed("environment variable %s is not set", name).Fix("export %s=VALUE", name)
-	case value == "":
-		return "", cdc.Failed("environment variable %s is empty", name).Fix("export %s=VALUE", name)
-	default:
+	if value != "" {
 		return value, nil
 	}
+	what := "environment variable %s is not set"
+	if ok {
+		what = "environment variable %s is empty"
+	}
+	return "", cdc.Failed(what, name).Fix("export %s=VALUE", name)
 }
 
 func fromFile(name, dir string) (string, *cdc.Problem) {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
+	path := inFolder(dir, name)
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return "", cdc.Failed("file %s: %v", named(path), cause(err)).Fix("%s", tryFile(named(path), err))
+		return "", cdc.Failed("file %s: %v", Named(path), cause(err)).Fix("%s", tryFile(Named(path), err))
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if value == "" {
-		return "", cdc.Failed("file %s is empty", named(path)).Fix("write the value into it")
+		return "", cdc.Failed("file %s is empty", Named(path)).Fix("write the value into it")
 	}
 	return value, nil
+}
+
+// inFolder is where a path of a config leads: a relative one starts at the config's folder.
+func inFolder(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // tryFile is the way out of an error of readLimited; name is what may be said of the path.
@@ -139,8 +142,8 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// named is a path or another name as an error shows it: quoted where it would not stay on its line, or not be seen.
-func named(path string) string {
+// Named is a path or another name as an error shows it: quoted where it would not stay on its line, or not be seen.
+func Named(path string) string {
 	if path == "" || strings.ContainsFunc(path, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
 		return strconv.Quote(path)
 	}

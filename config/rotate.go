@@ -23,29 +23,20 @@ func (c *Config) Fixed(next *Config) []string {
 // differing lists the keys of two sections that differ, except those that rotate.
 func differing(was, is reflect.Value, path keyPath) (keys []string) {
 	for _, field := range fieldsOf(was.Type()) {
-		keys = append(keys, differingField(was.FieldByIndex(field.Index), is.FieldByIndex(field.Index), path.child(field.Tag.Get("yaml")), field.Tag.Get("rotates"))...)
+		was, is, path := was.FieldByIndex(field.Index), is.FieldByIndex(field.Index), path.child(field.Tag.Get("yaml"))
+		if was.Kind() == reflect.Pointer && !was.IsNil() && !is.IsNil() {
+			was, is = was.Elem(), is.Elem()
+		}
+		rotates := field.Tag.Get("rotates")
+		switch {
+		case rotates == rotatesAll, rotates == rotatesLogin && sameAddress(was.Interface().(Secret).Reveal(), is.Interface().(Secret).Reveal()):
+		case was.Kind() == reflect.Struct && was.Type() != secretType:
+			keys = append(keys, differing(was, is, path)...)
+		case !reflect.DeepEqual(was.Interface(), is.Interface()):
+			keys = append(keys, path.String())
+		}
 	}
 	return keys
-}
-
-func differingField(was, is reflect.Value, path keyPath, rotates string) []string {
-	if rotates == rotatesAll {
-		return nil
-	}
-	if was.Kind() == reflect.Pointer && !was.IsNil() && !is.IsNil() {
-		was, is = was.Elem(), is.Elem()
-	}
-	switch {
-	case rotates == rotatesLogin:
-		if !sameAddress(was.Interface().(Secret).Reveal(), is.Interface().(Secret).Reveal()) {
-			return []string{path.String()}
-		}
-	case was.Kind() == reflect.Struct && was.Type() != secretType:
-		return differing(was, is, path)
-	case !reflect.DeepEqual(was.Interface(), is.Interface()):
-		return []string{path.String()}
-	}
-	return nil
 }
 
 // sameAddress reports whether two addresses lead to the same place, with any login and any encryption.
@@ -70,8 +61,7 @@ func addressOf(text string) []string {
 	return parts
 }
 
-// addressOfURL takes a URL apart by hand: net/url does not know several hosts, and one without a host may name it in
-// the query.
+// addressOfURL does it by hand: net/url does not know several hosts, and one without a host may name it in the query.
 func addressOfURL(scheme, rest string) []string {
 	rest, fragment, _ := strings.Cut(rest, "#")
 	rest, query, _ := strings.Cut(rest, "?")
@@ -94,12 +84,10 @@ func addressOfURL(scheme, rest string) []string {
 // schemes are what URLs begin with; in libpq's form "://" can only stand in a value.
 var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 
-// keyword is one setting of libpq's form: a value with spaces is quoted, and a backslash takes the next character as it
-// is.
+// keyword is one setting of libpq's form: a value may be quoted, and a backslash takes the next character as it is.
 var keyword = regexp.MustCompile(`(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s\\])*)`)
 
-// logins are parameters of addresses that belong to the login, or to its encryption, in addition to those that begin
-// with "ssl".
+// logins are parameters of addresses that belong to the login, in addition to those that begin with "ssl".
 var logins = []string{"user", "username", "password", "passfile", "channel_binding", "require_auth", "secure", "skip_verify"}
 
 func isLogin(parameter string) bool {

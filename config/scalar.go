@@ -6,12 +6,11 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"dirtbike/cdc"
-
 	"github.com/goccy/go-yaml/ast"
+
+	"dirtbike/cdc"
 )
 
 // scalar decodes one text or number, and checks the range and the form that the field's tag asks for.
@@ -23,18 +22,21 @@ func (d *decoder) scalar(node ast.Node, into reflect.Value, path keyPath, tag re
 	d.at.referenced[path.id()] = referenced
 	isText := kindOf(node) == aText
 	if !fits(node, into.Type(), referenced) {
-		wanted, try := describe(into.Type())
-		if _, scalar := node.(ast.ScalarNode); wanted == aText && !scalar {
-			try = "one text, without [ ] and { }"
+		wanted, isNumber := numbers[into.Type()]
+		if !isNumber {
+			wanted = number{what: aText, try: "put it in quotes"}
 		}
-		d.failf(placeOf(node), path, "this is %s, but %s belongs here", kindOf(node), wanted).fix("%s", try)
+		if _, scalar := node.(ast.ScalarNode); !isNumber && !scalar {
+			wanted.try = "one text, without [ ] and { }"
+		}
+		d.failAt(placeOf(node), path, "this is %s, but %s belongs here", kindOf(node), wanted.what).fix("%s", wanted.try)
 		return
 	}
 	if problem := assign(text, into, tag); problem != nil {
 		if isText {
 			text = d.at.quote(path, text)
 		}
-		d.failf(placeOf(node), path, "%s is %s", text, problem.What).fix("%s", problem.Try[0].Command)
+		d.failAt(placeOf(node), path, "%s is %s", text, problem.What).fix("%s", problem.Try[0].Command)
 	}
 }
 
@@ -54,78 +56,43 @@ func (d *decoder) text(node ast.Node, path keyPath) (text string, referenced, ok
 	}
 }
 
-// fits reports whether a node of this kind may stand for the type. The text of a reference may stand for any.
+// fits reports whether a node of this kind may be the type's value. The text of a reference may be that of any.
 func fits(node ast.Node, into reflect.Type, referenced bool) bool {
+	isInt := into.Kind() == reflect.Int
 	switch node.(type) {
 	case *ast.StringNode, *ast.LiteralNode:
-		return referenced || wantsText(into)
+		return referenced || !isInt
 	case *ast.IntegerNode:
-		return into.Kind() == reflect.Int || into == byteSizeType
+		return isInt || into == byteSizeType
 	default:
 		return false
 	}
 }
 
-func wantsText(t reflect.Type) bool {
-	return t == secretType || t == durationType || t == byteSizeType || t.Kind() == reflect.String
-}
-
-// describe says what a scalar type is, and how to write one.
-func describe(t reflect.Type) (what, try string) {
-	switch {
-	case t == durationType:
-		return "a duration", tryDuration
-	case t == byteSizeType:
-		return "a size", tryByteSize
-	case t.Kind() == reflect.Int:
-		return "a whole number", tryInt
-	default:
-		return aText, "put it in quotes"
-	}
-}
-
 // assign sets the value, or says what is wrong with it in words that follow "… is".
 func assign(text string, into reflect.Value, tag reflect.StructTag) *cdc.Problem {
-	switch {
-	case into.Type() == secretType:
+	if n, is := numbers[into.Type()]; is {
+		return assignNumber(text, into, tag, n)
+	}
+	if into.Type() == secretType {
 		into.Set(reflect.ValueOf(NewSecret(text)))
 		return nil
-	case into.Type() == durationType:
-		return assignNumber(text, into, tag, func(s string) (int64, error) {
-			d, err := parseDuration(s)
-			return int64(d), err
-		})
-	case into.Type() == byteSizeType:
-		return assignNumber(text, into, tag, func(s string) (int64, error) {
-			b, err := parseByteSize(s)
-			return int64(b), err
-		})
 	}
-	switch into.Kind() {
-	case reflect.Int:
-		return assignNumber(text, into, tag, parseInt)
-	case reflect.String:
-		return assignText(text, into, tag)
-	default:
-		panic(fmt.Sprintf("config: no decoder for %s", into.Type()))
-	}
+	return assignText(text, into, tag)
 }
 
-func assignNumber(text string, into reflect.Value, tag reflect.StructTag, parse func(string) (int64, error)) *cdc.Problem {
-	n, err := parse(text)
-	if err != nil {
-		return cdc.Explain(err)
+func assignNumber(text string, into reflect.Value, tag reflect.StructTag, of number) *cdc.Problem {
+	n, ok := of.parse(text)
+	if !ok { // without strconv's words, which would repeat the text
+		return cdc.Failed("not %s", of.what).Fix("%s", of.try)
 	}
 	for _, name := range []string{"min", "max"} {
-		limit, ok := tag.Lookup(name)
-		if !ok {
-			continue
+		limit, has := tag.Lookup(name)
+		bound, ok := of.parse(limit)
+		if has && !ok {
+			panic(fmt.Sprintf("config: tag %s:%q of a %s", name, limit, into.Type()))
 		}
-		bound, err := parse(limit)
-		if err != nil {
-			panic(fmt.Sprintf("config: tag %s:%q of a %s: %v", name, limit, into.Type(), err))
-		}
-		if name == "min" && n < bound || name == "max" && n > bound {
+		if has && (name == "min" && n < bound || name == "max" && n > bound) {
 			return cdc.Failed("out of range: %s", rangeOf(tag)).Fix("%s", limit)
 		}
 	}
@@ -145,25 +112,17 @@ func rangeOf(tag reflect.StructTag) string {
 	}
 }
 
-func parseInt(text string) (int64, error) {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	if err != nil {
-		return 0, errInt // strconv's would repeat the text
-	}
-	return n, nil
-}
-
 func assignText(text string, into reflect.Value, tag reflect.StructTag) *cdc.Problem {
-	if text == "" {
+	pattern := tag.Get("pattern")
+	one, isChoice := into.Interface().(choice)
+	switch {
+	case text == "":
 		return cdc.Failed("empty").Fix("a value, or remove it")
-	}
-	if strings.ContainsRune(text, 0) {
+	case strings.ContainsRune(text, 0):
 		return cdc.Failed("not a text: it holds a zero byte").Fix("a value without one")
-	}
-	if one, ok := into.Interface().(choice); ok && !slices.Contains(one.Values(), text) {
+	case isChoice && !slices.Contains(one.Values(), text):
 		return cdc.Failed("not one of %s", strings.Join(one.Values(), ", ")).Fix("%s", cmp.Or(Nearest(text, one.Values()), "one of these"))
-	}
-	if pattern, ok := tag.Lookup("pattern"); ok && !regexp.MustCompile(pattern).MatchString(text) {
+	case !regexp.MustCompile(pattern).MatchString(text):
 		return cdc.Failed("not of the form %s", pattern).Fix("%s", sampleOf(tag))
 	}
 	into.SetString(text)

@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -82,9 +81,9 @@ func (s *ServerTLS) Server() (*tls.Config, error) {
 }
 
 func (t *TLS) pool() (*x509.CertPool, error) {
-	pem, err := t.pem(t.CA)
+	pem, err := t.pem("tls.ca", t.CA)
 	if err != nil {
-		return nil, fmt.Errorf("tls.ca: %w", err)
+		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
@@ -93,35 +92,29 @@ func (t *TLS) pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (t *TLS) pair() (tls.Certificate, error) {
-	cert, err := t.pem(t.Cert)
+func (t *TLS) pair() (pair tls.Certificate, err error) {
+	cert, err := t.pem("tls.cert", t.Cert)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("tls.cert: %w", err)
+		return pair, err
 	}
-	key, err := t.pem(t.Key.Reveal())
+	key, err := t.pem("tls.key", t.Key.Reveal())
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("tls.key: %w", err)
+		return pair, err
 	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return tls.Certificate{}, cdc.Failed("tls.cert and tls.key").Because(err).Fix("a certificate and its own key, both as PEM")
+	if pair, err = tls.X509KeyPair(cert, key); err != nil {
+		return pair, cdc.Failed("tls.cert and tls.key").Because(err).Fix("a certificate and its own key, both as PEM")
 	}
 	return pair, nil
 }
 
-// pem returns the text itself if it is PEM, else the content of the file that it names. An error does not repeat the
-// value: it may be a key that is no PEM.
-func (t *TLS) pem(value string) ([]byte, error) {
+// pem returns PEM text as it is, else the file that it names. An error does not repeat the value, which may be a key.
+func (t *TLS) pem(key, value string) ([]byte, error) {
 	if strings.Contains(value, "-----BEGIN ") {
 		return []byte(value), nil
 	}
-	path := value
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(t.at.fileName()), path)
-	}
-	data, err := readLimited(path, maxPEM)
+	data, err := readLimited(inFolder(filepath.Dir(t.at.fileName()), value), maxPEM)
 	if err != nil {
-		return nil, cdc.Failed("neither PEM text nor a file that can be read").Because(cause(err)).Fix("%s", tryFile("FILE", err))
+		return nil, cdc.Failed("%s: neither PEM text nor a file that can be read", key).Because(cause(err)).Fix("%s", tryFile("FILE", err))
 	}
 	return data, nil
 }

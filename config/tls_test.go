@@ -38,7 +38,7 @@ func TestTLSFromFilesAndText(t *testing.T) {
 	cert, key := selfSigned(t)
 	t.Setenv("KEY", key)
 	cfg := parse(t, with(`privacy: {mode: open}`))
-	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir(), "cert.pem"), []byte(cert), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(cfg.Path()), "cert.pem"), []byte(cert), 0o600))
 	cfg, err := config.Parse(cfg.Path(), []byte(`
 source: {url: "postgres://u@h/d"}
 kafka: {brokers: ["k:9092"], tls: {ca: cert.pem, cert: "${file:cert.pem}", key: "${env:KEY}"}}

@@ -11,13 +11,10 @@ import (
 )
 
 // validator collects what a single value cannot say by its type: forms with parts, and keys that depend on each other.
-type validator struct {
-	at   *positions
-	errs Errors
-}
+type validator struct{ collector }
 
 func (c *Config) validate() Errors {
-	v := &validator{at: c.at}
+	v := &validator{collector{at: c.at}}
 	v.source(c.Source)
 	v.kafka(c.Kafka)
 	v.registry(c.Registry)
@@ -26,13 +23,6 @@ func (c *Config) validate() Errors {
 	v.rollups(c.Rollups)
 	v.ops(c.Ops)
 	return v.errs
-}
-
-// failf notes what is wrong there; the caller adds what would be right.
-func (v *validator) failf(path keyPath, format string, args ...any) *Error {
-	err := v.at.errorf(path, format, args...)
-	v.errs = append(v.errs, err)
-	return err
 }
 
 func (v *validator) source(s Source) {
@@ -101,7 +91,8 @@ func (v *validator) kafka(k Kafka) {
 		}
 	}
 	if k.MaxTransaction < k.MaxMessageBytes {
-		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record", k.MaxTransaction, k.MaxMessageBytes).fix("%d", k.MaxMessageBytes)
+		v.failf(path.child("max_transaction"), "%s is less than max_message_bytes (%s): no transaction could hold the largest record",
+			k.MaxTransaction, k.MaxMessageBytes).fix("%d", k.MaxMessageBytes)
 	}
 	v.tls(path.child("tls"), k.TLS)
 }
@@ -159,7 +150,7 @@ func (v *validator) ops(o Ops) {
 	switch {
 	case err != nil || !isPort(port, 0):
 		v.failf(path.child("listen"), `this is not of the form host:port`).fix(`"127.0.0.1:8085"`)
-	case !isLoopback(host) && o.Token.IsZero() && o.TLS == nil:
+	case !IsLoopback(host) && o.Token.IsZero() && o.TLS == nil:
 		v.failf(path.child("listen"), "other hosts reach %s, and anybody there could read what is captured and how it goes",
 			v.at.quote(path.child("listen"), o.Listen)).
 			fix(`ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ops.tls, or both; or 127.0.0.1:%s`, port)
@@ -169,9 +160,8 @@ func (v *validator) ops(o Ops) {
 	}
 }
 
-// isLoopback reports whether an address with that host is reached from this machine only; a name other than localhost
-// may be anything.
-func isLoopback(host string) bool {
+// IsLoopback reports whether only this machine reaches the host; a name other than localhost may be anything.
+func IsLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
