@@ -251,6 +251,20 @@ func OneLine(errs ...error) error {
 	return nil
 }
 
+// Several takes apart what OneLine has joined; any other error is one, and nil none.
+func Several(err error) (all []error) {
+	switch e := err.(type) { //nolint:errorlint // what wraps such an error adds to it
+	case nil:
+	case oneLine:
+		for _, one := range e.error.(interface{ Unwrap() []error }).Unwrap() {
+			all = append(all, Several(one)...)
+		}
+	default:
+		all = []error{err}
+	}
+	return all
+}
+
 // oneLine writes an error of several lines, as errors.Join makes them, in one.
 type oneLine struct{ error }
 

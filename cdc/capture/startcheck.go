@@ -2,9 +2,18 @@ package capture
 
 import (
 	"cmp"
+	"errors"
 
 	"dirtbike/cdc"
 )
+
+// ErrSlotMissing is a refusal that comes of a slot which is missing or lost; it is ErrRefused or ErrGap, too.
+var ErrSlotMissing = errors.New("the slot is missing")
+
+// slotMissing is a kind of the same text that is ErrSlotMissing as well.
+type slotMissing struct{ error }
+
+func (s slotMissing) Unwrap() []error { return []error{ErrSlotMissing, s.error} }
 
 // startCheck compares the stored state with slot, source and config; any difference that could hide a gap stops the
 // start with a choice. It changes nothing.
@@ -73,10 +82,10 @@ func (c *startCheck) sameConfig() error {
 	src, point := c.state.Source, c.state.Point
 	switch {
 	case src.Phase == cdc.PhaseRenewing:
-		return cdc.Refused("the last %s did not get to its end", cdc.ResnapshotAllCommand).
+		return cdc.Refused("the last %s did not get to its end", cdc.ResnapshotAllCommand).Of(slotMissing{cdc.ErrRefused}).
 			Keeps("What was committed to Kafka before it is safe").Fix(cdc.ResnapshotAllCommand)
 	case src.Slot != c.o.Slot:
-		return cdc.Refused("the state was written with slot %s, the config names %s", src.Slot, c.o.Slot).
+		return cdc.Refused("the state was written with slot %s, the config names %s", src.Slot, c.o.Slot).Of(slotMissing{cdc.ErrRefused}).
 			Fix("name %s in source.slot; a second pipeline needs its own kafka.prefix and clickhouse.database, too", src.Slot)
 	case src.Epoch != point.Position.Epoch && src.Phase != cdc.PhaseCreating:
 		return cdc.Gap("the state is of epoch %d, its point of epoch %d: two captures have written it", src.Epoch, point.Position.Epoch).
@@ -93,7 +102,7 @@ func (c *startCheck) slotContinues() error {
 	reported := c.state.Point.Reported
 	switch {
 	case !c.slotFound:
-		return c.gap("slot %s is gone; changes after %s cannot be read any more", c.o.Slot, reported)
+		return c.gap("slot %s is gone; changes after %s cannot be read any more", c.o.Slot, reported).Of(slotMissing{cdc.ErrGap})
 	case c.slot.ConfirmedFlush > reported:
 		return c.gap("slot %s is at %s, but only %s is stored: it was dropped and made again, or advanced by another process",
 			c.o.Slot, c.slot.ConfirmedFlush, reported)
@@ -102,7 +111,7 @@ func (c *startCheck) slotContinues() error {
 }
 
 // gap says that changes after the stored point are missing.
-func (c *startCheck) gap(format string, args ...any) error {
+func (c *startCheck) gap(format string, args ...any) *cdc.Problem {
 	return cdc.Gap(format, args...).Keeps("Everything up to %s is in Kafka", c.state.Point.Reported).Fix(cdc.ResnapshotAllCommand)
 }
 
@@ -134,7 +143,7 @@ func (c *startCheck) slotFits() error {
 		return other("%s was made with two_phase on, which loses prepared transactions here (rule 5)", name)
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
 		return cdc.Gap("slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone",
-			name, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).
+			name, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).Of(slotMissing{cdc.ErrGap}).
 			Keeps("Everything up to there is in Kafka").Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	}
 	return nil

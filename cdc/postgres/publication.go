@@ -174,7 +174,7 @@ func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool
 
 // published reads the publication, and refuses one that cannot be used.
 func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (*Publication, error) {
-	p, err := ReadPublication(ctx, conn, s.options.Publication, oidsOf(tables))
+	p, err := ReadPublication(ctx, conn, s.options.Publication, OIDs(tables))
 	if err != nil {
 		return nil, err
 	}
@@ -227,13 +227,14 @@ FROM pg_class WHERE oid = ANY($1)`
 // whoMay says who can put the tables into the publication.
 func (s *Source) whoMay(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) string {
 	owner := false
-	if err := conn.QueryRow(ctx, whoMaySQL, oidsOf(tables), s.options.Publication).Scan(&owner); err != nil || !owner {
+	if err := conn.QueryRow(ctx, whoMaySQL, OIDs(tables), s.options.Publication).Scan(&owner); err != nil || !owner {
 		return "a superuser" // who always can
 	}
 	return "the tables' owner"
 }
 
-func oidsOf(tables []*cdc.Table) []uint32 {
+// OIDs are those of tables.
+func OIDs(tables []*cdc.Table) []uint32 {
 	oids := make([]uint32, len(tables))
 	for i, t := range tables {
 		oids[i] = t.OID

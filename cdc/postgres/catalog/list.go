@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -15,30 +16,27 @@ import (
 // affected by it. Selection.Check is not asked, since a table may have gone since the names were right. An error means
 // that Postgres could not be asked, or that no table is named (cdc.ErrRefused).
 func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[string][]string) (
-	relations []*schemas.Relation, refused map[string]string, err error,
+	relations []*schemas.Relation, refused map[string]*cdc.Problem, err error,
 ) {
 	all, database, err := readDatabase(ctx, conn)
 	if err != nil {
 		return nil, nil, err
 	}
-	refused = map[string]string{}
+	refused = map[string]*cdc.Problem{}
 	for _, e := range all {
 		if !sel.Match(e.rel.Schema, e.rel.Name) {
 			continue
 		}
 		name := e.rel.FullName()
-		var wrongKey *cdc.Problem
+		var why *cdc.Problem
 		if named, ok := keys[name]; ok {
-			if wrongKey, err = namedKey(ctx, conn, e, named); err != nil {
+			if why, err = namedKey(ctx, conn, e, named); err != nil {
 				return nil, nil, err
 			}
 		}
-		switch why := refusal(e); {
-		case wrongKey != nil:
-			refused[name] = wrongKey.Error()
-		case why != nil:
-			refused[name] = why.Error()
-		default:
+		if why = cmp.Or(why, refusal(e)); why != nil {
+			refused[name] = why
+		} else {
 			relations = append(relations, e.rel)
 		}
 	}

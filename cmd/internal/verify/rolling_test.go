@@ -111,7 +111,9 @@ func TestTablesThatAreNotExactAreNotEqual(t *testing.T) {
 
 	_, err = c.verify(func(o *Options) { o.Tables = nil })
 	require.ErrorIs(t, err, wait.ErrNothingCompared)
-	_, err = c.verify(func(o *Options) { o.Tables, o.Refused = nil, map[string]string{"public.x": "it has no primary key"} })
+	_, err = c.verify(func(o *Options) {
+		o.Tables, o.Refused = nil, map[string]*cdc.Problem{"public.x": cdc.Failed("it has no primary key")}
+	})
 	require.ErrorIs(t, err, wait.ErrNothingCompared)
 	require.Equal(t, &cdc.Problem{Kind: wait.ErrNothingCompared, What: "public.x: it has no primary key", Try: []cdc.Remedy{{Command: "dirtbike status"}}}, cdc.Explain(err))
 }

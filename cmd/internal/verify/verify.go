@@ -31,7 +31,7 @@ type Options struct {
 	Policies schemas.Policies
 	Prefix   string
 	// Refused tables cannot be compared: why, by "schema.table". They are reported, too.
-	Refused map[string]string
+	Refused map[string]*cdc.Problem
 	// Slot from which capture reads, to say if no capture runs; "" does not check that.
 	Slot string
 	// ChunkRows are compared at once. Default 20,000.
@@ -109,7 +109,7 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		report.add(result, epoch, at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
-		why := cdc.ParseProblem(v.Refused[name])
+		why := v.Refused[name]
 		v.Log.Warn("table not compared", zap.String("table", name), zap.Error(why))
 		report.add(TableReport{Table: name, Reason: why}, 0, 0)
 	}

@@ -76,7 +76,7 @@ func TestReportIsInTheOrderOfNames(t *testing.T) {
 	c.source("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY)")
 	c.storage("a")
 	c.storage("c")
-	report, err := c.verify(func(o *Options) { o.Refused = map[string]string{"public.b": "it has no key"} })
+	report, err := c.verify(func(o *Options) { o.Refused = map[string]*cdc.Problem{"public.b": cdc.Failed("it has no key")} })
 	require.NoError(t, err)
 	var names []string
 	for _, table := range report.Tables {
