@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"dirtbike/cmd/internal/console"
 )
 
 //go:embed CHECKS.md
@@ -34,15 +36,10 @@ type Group struct {
 	Checks []Check
 }
 
-// Groups are all checks in the order of the page; nobody may change them.
+// Groups are all checks in the order of the page, not to be changed: those of /readyz, in its order, those of `dirtbike
+// check`, in its order, and others. Where an error does not say what is safe or what to do, /readyz takes the first
+// sentence of Safe and of Do.
 var Groups = sync.OnceValue(func() []Group { return parse(page) })
-
-// Ready are the checks of /readyz, in the order in which it lists them. Where an error does not say what is safe or
-// what to do, /readyz takes the first sentence of Safe and of Do.
-func Ready() []Check { return Groups()[0].Checks }
-
-// Preflight are the checks of `dirtbike check`, in the order in which it lists them.
-func Preflight() []Check { return Groups()[1].Checks }
 
 // All are the checks of all groups.
 func All() (all []Check) {
@@ -70,11 +67,9 @@ func parse(page string) (groups []Group) {
 			slug, text, _ := strings.Cut(entry, "\n")
 			meaning, rest, _ := strings.Cut(text, "*Safe:*")
 			safe, do, _ := strings.Cut(rest, "*Do:*")
-			g.Checks = append(g.Checks, Check{slug, oneLine(meaning), oneLine(safe), oneLine(do)})
+			g.Checks = append(g.Checks, Check{slug, console.OneLine(meaning), console.OneLine(safe), console.OneLine(do)})
 		}
 		groups = append(groups, g)
 	}
 	return groups
 }
-
-func oneLine(paragraph string) string { return strings.Join(strings.Fields(paragraph), " ") }

@@ -29,6 +29,6 @@ func TestFind(t *testing.T) {
 	require.Equal(t, "dirtbike explain slot", c.Reference())
 	_, known = Find("slots")
 	require.False(t, known)
-	require.Equal(t, "clickhouse", Ready()[0].Slug)
-	require.Equal(t, "config-file", Preflight()[0].Slug)
+	require.Equal(t, "clickhouse", Groups()[0].Checks[0].Slug)
+	require.Equal(t, "config-file", Groups()[1].Checks[0].Slug)
 }

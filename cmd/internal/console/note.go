@@ -9,12 +9,8 @@ import (
 // Indent is what lines begin with that belong to the one above them.
 const Indent = "  "
 
-// Note is a text for a person, and the way out of what it says.
-type Note struct {
-	Text string
-	// Try is how a message ends, "Try: …"; empty if there is nothing to do.
-	Try string
-}
+// Note is a text for a person, and the way out of what it says, "Try: …"; empty if there is nothing to do.
+type Note struct{ Text, Try string }
 
 // NoteOf gives a problem as a note that a terminal can show.
 func NoteOf(p *cdc.Problem) Note {
@@ -28,8 +24,8 @@ func NoteOf(p *cdc.Problem) Note {
 	return n
 }
 
-// OneLine writes notes in one line.
-func OneLine(notes []Note) string {
+// Joined writes notes in one line.
+func Joined(notes []Note) string {
 	var out []string
 	for _, n := range notes {
 		out = append(out, strings.TrimSpace(n.Text+" "+n.Try))

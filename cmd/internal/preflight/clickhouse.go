@@ -2,9 +2,16 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/dustin/go-humanize"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
@@ -12,22 +19,12 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
-
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/dustin/go-humanize"
 )
 
 // The oldest supported ClickHouse.
 const (
 	oldestClickHouseYear  = 26
 	oldestClickHouseMonth = 5
-)
-
-// loaderRights are what the loader needs on each of its two databases, and engineRights what it needs where table
-// engines are granted.
-var (
-	loaderRights = []string{"CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW", "ALTER TABLE", "INSERT", "SELECT"}
-	engineRights = []string{"Atomic", "ReplacingMergeTree"}
 )
 
 // granter may run GRANT.
@@ -68,8 +65,7 @@ const (
 	attemptPause = 500 * time.Millisecond
 )
 
-// untilItSpeaks asks again while no answer of ClickHouse's own comes, so that a refused login after a broken connection
-// is known as one.
+// untilItSpeaks asks again while no answer of ClickHouse's own comes: a refused login may follow a broken connection.
 func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err error) {
 	for n := 1; ; n++ {
 		err = ask(ctx)
@@ -98,44 +94,41 @@ func clickHouseError(err error) error {
 
 func judgeClickHouseVersion(p *part, version string) {
 	var year, month int
-	if _, err := fmt.Sscanf(version, "%d.%d", &year, &month); err != nil || year < oldestClickHouseYear || year == oldestClickHouseYear && month < oldestClickHouseMonth {
-		p.fail("clickhouse-version", "version()", "", "ClickHouse %s is not supported: %d.%d or newer is. Upgrade the server", version, oldestClickHouseYear, oldestClickHouseMonth)
-		return
-	}
-	p.ok("clickhouse-version", "version()", "ClickHouse %s", version)
+	_, err := fmt.Sscanf(version, "%d.%d", &year, &month)
+	p.judge(question{slug: "clickhouse-version", subject: "version()", good: "ClickHouse " + version,
+		bad: when(err != nil || year < oldestClickHouseYear || year == oldestClickHouseYear && month < oldestClickHouseMonth,
+			"ClickHouse %s is not supported: %d.%d or newer is. Upgrade the server", version, oldestClickHouseYear, oldestClickHouseMonth)})
 }
 
-// judgeGrants asks for each right by itself.
+// judgeGrants asks for each right that the loader needs, those to table engines where they are granted.
 func (r *run) judgeGrants(ctx context.Context, p *part, conn driver.Conn, user string) {
-	const slug = "clickhouse-rights"
-	for _, database := range []string{r.config.ClickHouse.Database, schemas.StorageDatabase(r.config.ClickHouse.Database)} {
-		lacks, err := missing(ctx, conn, loaderRights, func(right string) string { return right + " ON " + identifier(database) + ".*" })
+	rights := []string{"CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP TABLE", "DROP VIEW", "ALTER TABLE", "INSERT", "SELECT"}
+	engines := []string{"TABLE ENGINE ON Atomic", "TABLE ENGINE ON ReplacingMergeTree"}
+	database := r.config.ClickHouse.Database
+	for _, of := range []struct {
+		subject, on string
+		rights      []string
+	}{
+		{database + ".*", " ON " + identifier(database) + ".*", rights},
+		{schemas.StorageDatabase(database) + ".*", " ON " + identifier(schemas.StorageDatabase(database)) + ".*", rights},
+		{"table engines", "", engines},
+	} {
+		lacks, err := missing(ctx, conn, of.rights, of.on)
 		if err != nil {
-			p.error(slug, database, err)
+			p.error("clickhouse-rights", of.subject, err)
 			return
 		}
-		if len(lacks) > 0 {
-			p.failAs(granter, slug, database+".*", "GRANT "+strings.Join(lacks, ", ")+" ON "+identifier(database)+".* TO "+identifier(user)+";", "user %s lacks %s", user, strings.Join(lacks, ", "))
-		} else {
-			p.ok(slug, database+".*", "user %s has every right", user)
-		}
-	}
-	lacks, err := missing(ctx, conn, engineRights, func(engine string) string { return "TABLE ENGINE ON " + engine })
-	switch {
-	case err != nil:
-		p.error(slug, "table engines", err)
-	case len(lacks) > 0:
-		p.failAs(granter, slug, "table engines", "GRANT TABLE ENGINE ON "+strings.Join(lacks, ", TABLE ENGINE ON ")+" TO "+identifier(user)+";", "user %s may not use %s", user, strings.Join(lacks, ", "))
-	default:
-		p.ok(slug, "table engines", "user %s may use them", user)
+		list := strings.Join(lacks, ", ")
+		p.judge(question{slug: "clickhouse-rights", subject: of.subject, good: "user " + user + " has every right", bad: when(len(lacks) > 0, "user %s lacks %s", user, list),
+			by: granter, command: "GRANT " + list + of.on + " TO " + identifier(user) + ";"})
 	}
 }
 
 // missing gives the rights that are not granted.
-func missing(ctx context.Context, conn driver.Conn, rights []string, grant func(right string) string) (lacks []string, err error) {
+func missing(ctx context.Context, conn driver.Conn, rights []string, on string) (lacks []string, err error) {
 	for _, right := range rights {
 		var granted uint8
-		if err := conn.QueryRow(ctx, "CHECK GRANT "+grant(right)).Scan(&granted); err != nil {
+		if err := conn.QueryRow(ctx, "CHECK GRANT "+right+on).Scan(&granted); err != nil {
 			return nil, fmt.Errorf("ask for the right %s: %w", right, clickHouseError(err))
 		}
 		if granted == 0 {
@@ -145,8 +138,52 @@ func missing(ctx context.Context, conn driver.Conn, rights []string, grant func(
 	return lacks, nil
 }
 
-// judgeViews: CREATE OR REPLACE VIEW would take the place of somebody else's table.
+const databasesSlug = "clickhouse-databases"
+
+// judgeDatabases: only Atomic databases replace views at once, and two pipelines must not share one.
+func (r *run) judgeDatabases(ctx context.Context, p *part, conn driver.Conn) {
+	name := r.config.ClickHouse.Database
+	var names, engines []string
+	if err := conn.QueryRow(ctx, "SELECT groupArray(name), groupArray(engine) FROM system.databases").Scan(&names, &engines); err != nil {
+		p.error(databasesSlug, name, fmt.Errorf("look up database %s: %w", name, clickHouseError(err)))
+		return
+	}
+	for _, database := range []string{name, schemas.StorageDatabase(name)} {
+		switch at := slices.Index(names, database); {
+		case at < 0:
+			p.ok(databasesSlug, database, "it is not there; dirtbike makes it")
+		case engines[at] != "Atomic":
+			p.fail(databasesSlug, database, setting("clickhouse", "database", free(names, name+"_dirtbike")),
+				"its engine is %s, and must be Atomic: use a database that dirtbike makes itself", engines[at])
+		default:
+			p.ok(databasesSlug, database, "Atomic")
+		}
+	}
+	// The loader's own question: another pipeline may load into it.
+	switch err := ledger.New(conn, name).CheckOwner(ctx, r.config.Kafka.Prefix); {
+	case err == nil:
+		p.ok(databasesSlug, name, "no other pipeline loads into it")
+	case errors.Is(err, cdc.ErrRefused):
+		p.fail(databasesSlug, name, setting("clickhouse", "database", free(names, name+"_2")), "%s", cdc.Explain(err).What)
+	case errcode.Of(err) == proto.ErrAccessDenied: // the rights have a check of their own
+	case errcode.Of(err) != 0: // an answer, if none that helps
+		p.error(databasesSlug, name, fmt.Errorf("%w: %w", cdc.ErrRefused, err))
+	default:
+		p.error(databasesSlug, name, err)
+	}
+}
+
+// free is the first name from this one on that no database has, nor its storage.
+func free(names []string, name string) string {
+	for slices.Contains(names, name) || slices.Contains(names, schemas.StorageDatabase(name)) {
+		name += "_2"
+	}
+	return name
+}
+
+// judgeViews: CREATE OR REPLACE VIEW would take the place of a table that is not ours.
 func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
+	const slug = "clickhouse-views"
 	database := r.config.ClickHouse.Database
 	ours := map[string]string{"complete_up_to": ""}
 	for _, t := range r.captured(ctx) {
@@ -154,57 +191,51 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	}
 	views, err := ledger.New(conn, database).Views(ctx)
 	if err != nil {
-		p.error("clickhouse-views", database, fmt.Errorf("list the tables: %w", clickHouseError(err)))
+		p.error(slug, database, fmt.Errorf("list the tables: %w", clickHouseError(err)))
 		return
 	}
-	var foreign []string
+	free := true
 	for _, v := range views {
-		if table, wanted := ours[v.Name]; wanted && (!v.IsView || table != "" && v.Generation == 0) {
-			foreign = append(foreign, v.Name)
+		if table, wanted := ours[v.Name]; !wanted || v.IsView && (table == "" || v.Generation != 0) {
+			continue
 		}
+		free = false
+		within := identifier(database) + "."
+		p.judge(question{slug: slug, subject: database + "." + v.Name, bad: "somebody else's table has the name of a view that dirtbike makes",
+			by:      "a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on " + within + "*",
+			command: "RENAME TABLE " + within + identifier(v.Name) + " TO " + within + identifier(v.Name+"_before_dirtbike") + ";"})
 	}
-	for _, name := range foreign {
-		p.failAs("a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on "+identifier(database)+".*", "clickhouse-views", database+"."+name, "RENAME TABLE "+identifier(database)+"."+identifier(name)+" TO "+identifier(database)+"."+identifier(name+"_before_dirtbike")+";",
-			"somebody else's table has the name of a view that dirtbike makes")
-	}
-	if len(foreign) == 0 {
-		p.ok("clickhouse-views", database, "no name is taken by somebody else")
+	if free {
+		p.ok(slug, database, "no name is taken by somebody else")
 	}
 }
 
 // diskShare is the part of a disk that should be free.
 const diskShare = 0.1
 
-// judgeDisk checks the disks, if we may see them.
+// judgeDisk checks the disks, if we may see them: it takes a right that nothing else needs.
 func judgeDisk(ctx context.Context, p *part, conn driver.Conn) {
-	rows, err := conn.Query(ctx, "SELECT name, free_space, total_space FROM system.disks")
-	if err != nil {
-		return // it takes a right that nothing else needs
+	var disks []struct {
+		Name  string `ch:"name"`
+		Free  uint64 `ch:"free_space"`
+		Total uint64 `ch:"total_space"`
 	}
-	defer rows.Close() //nolint:errcheck // nothing depends on it
-	for rows.Next() {
-		var name string
-		var free, total uint64
-		if rows.Scan(&name, &free, &total) != nil {
-			return
-		}
-		if total > 0 && float64(free) < diskShare*float64(total) {
-			p.warn("clickhouse-disk", "disk "+name, "", "only %s of %s are free", humanize.IBytes(free), humanize.IBytes(total))
-		} else {
-			p.ok("clickhouse-disk", "disk "+name, "%s free", humanize.IBytes(free))
-		}
+	if conn.Select(ctx, &disks, "SELECT name, free_space, total_space FROM system.disks") != nil {
+		return
 	}
-	_ = rows.Err() // as above
+	for _, d := range disks {
+		free := humanize.IBytes(d.Free)
+		p.judge(question{slug: "clickhouse-disk", subject: "disk " + d.Name, level: LevelWarning, good: free + " free",
+			bad: when(d.Total > 0 && float64(d.Free) < diskShare*float64(d.Total), "only %s of %s are free", free, humanize.IBytes(d.Total))})
+	}
 }
 
-// identifier quotes a name for ClickHouse, if it needs it.
+var plainIdentifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// identifier quotes a name for ClickHouse, if it needs it; ClickHouse knows \xNN.
 func identifier(name string) string {
-	plain := name != "" && (name[0] < '0' || name[0] > '9')
-	for _, c := range name {
-		plain = plain && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_')
-	}
-	if plain {
+	if plainIdentifier.MatchString(name) {
 		return name
 	}
-	return "`" + console.Printable(strings.NewReplacer("\\", "\\\\", "`", "\\`", "\n", "\\n", "\r", "\\r", "\t", "\\t").Replace(name)) + "`" // ClickHouse knows \xNN
+	return "`" + console.Printable(strings.NewReplacer("\\", "\\\\", "`", "\\`", "\n", "\\n", "\r", "\\r", "\t", "\\t").Replace(name)) + "`"
 }

@@ -14,80 +14,64 @@ import (
 
 // excluded are the tables that can only be left out: all checks print the same source.tables, since the line
 // replaces the key, so that one which names a single table would take the others back in.
-func (r *run) excluded(listed []*cdc.Table, tables []table, clashing map[string][]string, order []string) (out []string) {
+func (r *run) excluded(listed []*cdc.Table, tables []table, clashes []clash) (out []string) {
 	for _, t := range listed {
 		if t.Refused != nil && r.fixOf(t, tables) == "" {
 			out = append(out, t.FullName())
 		}
 	}
-	for _, why := range order {
-		names := clashing[why]
-		out = append(out, names[min(1, len(names)-1):]...) // the first of those that share a name may keep it
+	for _, c := range clashes {
+		out = append(out, c.tables[min(1, len(c.tables)-1):]...) // the first of those that share a name may keep it
 	}
 	return out
 }
 
-// capturableAfterFixes gives what Postgres says of the tables that are not leaving.
+// capturableAfterFixes gives what Postgres says of the tables that are not leaving, in the order of their names.
 func capturableAfterFixes(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
 	for _, t := range listed {
-		at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
-		if at < 0 || slices.Contains(leaving, t.FullName()) {
-			continue // gone by now, or to be left out
+		if at := indexOf(tables, t); at >= 0 && !slices.Contains(leaving, t.FullName()) {
+			staying := tables[at]
+			staying.listed = t
+			out = append(out, staying)
 		}
-		staying := tables[at]
-		staying.listed = t
-		out = append(out, staying)
 	}
-	slices.SortFunc(out, func(a, b table) int { return strings.Compare(a.plain, b.plain) })
 	return out
 }
 
-// needsFix are the names of the tables that cannot be captured yet.
-func needsFix(tables []table) (names []string) {
-	for _, t := range tables {
-		if t.listed.Refused != nil && !t.listed.RefusedByConfig {
-			names = append(names, t.name)
-		}
-	}
-	return names
-}
-
-// fixStatements are the statements after which the table can be captured; empty if there are none that keep its rows as
-// they are.
+// fixStatements make the table one that can be captured; empty if none does that keeps its rows as they are.
 func (t *table) fixStatements() string {
-	alter := "ALTER TABLE " + t.name + " "
+	alter := "ALTER TABLE " + t.Name + " "
 	var lines []string
-	if t.persistence == "u" {
+	if t.Persistence == "u" {
 		lines = append(lines, alter+setLogged)
 	}
-	nothing := t.identity == "n" || t.identity == "i" && !t.indexed
-	identified := !nothing && (t.identity == "i" || t.keyed)
+	nothing := t.Identity == "n" || t.Identity == "i" && !t.Indexed
+	identified := !nothing && (t.Identity == "i" || t.Keyed)
 	switch {
-	case t.kind == "p":
+	case t.Kind == "p":
 		return ""
-	case identified && t.persistence == "u":
-	case nothing && t.keyed:
+	case identified && t.Persistence == "u":
+	case nothing && t.Keyed:
 		lines = append(lines, alter+"REPLICA IDENTITY DEFAULT;")
-	case t.constraint != "" && nothing:
+	case t.Constraint != "" && nothing:
 		lines = append(lines, t.undeferred(), alter+"REPLICA IDENTITY DEFAULT;")
-	case t.constraint != "" && t.identity != "i":
+	case t.Constraint != "" && t.Identity != "i":
 		lines = append(lines, t.undeferred())
-	case t.candidate != "":
-		lines = append(lines, alter+"REPLICA IDENTITY USING INDEX "+t.candidate+";")
+	case t.Candidate != "":
+		lines = append(lines, alter+"REPLICA IDENTITY USING INDEX "+t.Candidate+";")
 	default:
 		return ""
 	}
 	return strings.Join(lines, "\n")
 }
 
-// undeferred makes the key again, not deferrable. Postgres writes that last, after the columns, whose names may hold
-// the word, too.
+// undeferred makes the key again, not deferrable, which Postgres writes last: the names of columns may hold the word.
 func (t *table) undeferred() string {
-	key := t.definition
+	key := t.Definition
 	if at := strings.LastIndex(key, " DEFERRABLE"); at >= 0 {
 		key = key[:at]
 	}
-	return "ALTER TABLE " + t.name + dropKey + t.constraint + ", ADD CONSTRAINT " + t.constraint + " " + key + ";"
+	return "ALTER TABLE " + t.Name + dropKey + t.Constraint + ", ADD CONSTRAINT " + t.Constraint + " " + key + ";"
 }
 
 // What takes long and locks the table.
@@ -103,18 +87,17 @@ func heavy(command string) bool {
 
 // fixRole is who may run the fix: a new key makes an index, for which the owner needs CREATE on the schema.
 func fixRole(t *cdc.Table, tables []table) string {
-	at := slices.IndexFunc(tables, func(other table) bool { return other.oid == t.OID })
+	at := indexOf(tables, t)
 	if at < 0 {
 		return ""
 	}
-	return ownerOf(tables[at:at+1], func(t table) bool { return t.constraint == "" || t.rights.OwnerBuilds })
+	return ownerOf(tables[at:at+1], func(t table) bool { return t.Constraint == "" || t.rights.OwnerBuilds })
 }
 
 // orSuperuser follows the name of a role that suffices.
 const orSuperuser = ", the owner, or a superuser"
 
-// ownerOf names the tables' owner, if they have one, and it has the other rights that the statement needs; otherwise it
-// is empty, which means a superuser.
+// ownerOf is the tables' one owner if it has the other rights that the statement needs; else empty: a superuser.
 func ownerOf(tables []table, may func(table) bool) string {
 	return owner(tables, func(t table) string {
 		if !t.rights.OwnerUses || !may(t) {
@@ -126,17 +109,10 @@ func ownerOf(tables []table, may func(table) bool) string {
 
 // owner is who owns them all; empty if that is not one role.
 func owner(tables []table, of func(table) string) string {
-	name := ""
-	for i, t := range tables {
-		if i > 0 && of(t) != name || of(t) == "" {
-			return ""
-		}
-		name = of(t)
-	}
-	if name == "" {
+	if len(tables) == 0 || of(tables[0]) == "" || slices.ContainsFunc(tables, func(t table) bool { return of(t) != of(tables[0]) }) {
 		return ""
 	}
-	return name + orSuperuser
+	return of(tables[0]) + orSuperuser
 }
 
 func always(table) bool { return true }

@@ -9,13 +9,15 @@ import (
 	"strings"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/sinks/kafka"
-
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/schemas"
+	"dirtbike/sinks/kafka"
 )
 
 // cluster is what Kafka says of itself.
@@ -37,20 +39,14 @@ func (r *run) checkKafka(ctx context.Context, p *part) {
 	r.judgeVersion(ctx, p, k)
 	r.judgeReplication(p, k)
 	r.judgeSettings(ctx, p, k)
-	tables := r.captured(ctx)
-	r.judgeTopics(ctx, p, topicsOf(tables))
-	r.lookAtTopicRights(ctx, p, k, tables)
-	r.lookAtTransactionRights(ctx, p, k)
-	r.lookAtGroupRights(ctx, p, k)
-}
-
-// topicsOf gives the tables' topics.
-func topicsOf(tables []*cdc.Table) []*cdc.Topic {
-	out := make([]*cdc.Topic, len(tables))
-	for i, t := range tables {
-		out[i] = t.Topic
+	var topics []*cdc.Topic
+	for _, t := range r.captured(ctx) {
+		topics = append(topics, t.Topic)
 	}
-	return out
+	r.judgeTopics(ctx, p, topics)
+	r.checkTopicRights(ctx, p, k, topics)
+	r.checkTransactionRights(ctx, p, k)
+	r.checkGroupRights(ctx, p, k)
 }
 
 // connectKafka asks who the brokers are.
@@ -89,17 +85,19 @@ func (r *run) kafkaError(err error) error {
 
 func (r *run) judgeReplication(p *part, k *cluster) {
 	wants, have := r.config.Kafka.Replication, len(k.brokers)
-	switch {
-	case wants > have:
-		p.fail("kafka-replication", "kafka.replication", setting("kafka", "replication", strconv.Itoa(have)), "%d copies of each topic are asked for, and there are %s", wants, count(have, "broker"))
-	case have < 3:
-		p.ok("kafka-replication", "kafka.replication", "%s: what Kafka has is as safe as that", count(have, "broker"))
-	default:
-		p.ok("kafka-replication", "kafka.replication", "new topics have %d copies", max(wants, min(3, have)))
+	q := question{slug: "kafka-replication", subject: "kafka.replication", good: fmt.Sprintf("new topics have %d copies", max(wants, min(3, have))),
+		command: setting("kafka", "replication", strconv.Itoa(have)),
+		bad:     when(wants > have, "%d copies of each topic are asked for, and there are %s", wants, count(have, "broker"))}
+	if have < 3 {
+		q.good = count(have, "broker") + ": what Kafka has is as safe as that"
 	}
+	p.judge(q)
 }
 
-// judgeSettings compares the brokers' limits with the config's.
+// requestOverhead is what a produce request holds in addition to its records, at most.
+const requestOverhead = 64 << 10
+
+// judgeSettings compares the brokers' limits with the config's: a request that is too large ends the connection.
 func (r *run) judgeSettings(ctx context.Context, p *part, k *cluster) {
 	const timeout, request = "transaction.max.timeout.ms", "socket.request.max.bytes"
 	if len(k.brokers) == 0 {
@@ -111,47 +109,27 @@ func (r *run) judgeSettings(ctx context.Context, p *part, k *cluster) {
 		_, err = configs.On(strconv.Itoa(int(node)), func(c *kadm.ResourceConfig) error { return c.Err })
 	}
 	if err != nil {
-		command := r.grant("--cluster", []string{"DescribeConfigs"})
-		if !errors.Is(err, kerr.ClusterAuthorizationFailed) {
-			command = ""
+		command := ""
+		if errors.Is(err, kerr.ClusterAuthorizationFailed) {
+			command = r.grant("--cluster", []string{"DescribeConfigs"})
 		}
 		p.warn("kafka-cluster-rights", r.principal(), command, "the brokers' settings cannot be seen, so that the limits of transactions and messages are not compared: %v", err)
 		return
 	}
 	p.ok("kafka-cluster-rights", r.principal(), "DescribeConfigs on the cluster")
 	c := r.config.Kafka
-	most, known := brokerNumber(configs, timeout)
-	switch limit := time.Duration(most) * time.Millisecond; {
-	case known && c.TransactionTimeout > limit:
-		p.fail("kafka-transaction-timeout", timeout, setting("kafka", "transaction_timeout", durationText(limit)), "%s, less than kafka.transaction_timeout (%s): the brokers would refuse every transaction", limit, c.TransactionTimeout)
-	case known:
-		p.ok("kafka-transaction-timeout", timeout, "%s, and kafka.transaction_timeout is %s", limit, c.TransactionTimeout)
+	if most, known := brokerNumber(configs, timeout); known {
+		limit := time.Duration(most) * time.Millisecond
+		p.judge(question{slug: "kafka-transaction-timeout", subject: timeout, good: fmt.Sprintf("%s, and kafka.transaction_timeout is %s", limit, c.TransactionTimeout),
+			bad: when(c.TransactionTimeout > limit, "%s, less than kafka.transaction_timeout (%s): the brokers would refuse every transaction",
+				limit, c.TransactionTimeout), command: setting("kafka", "transaction_timeout", limit.String())})
 	}
-	r.judgeRequests(p, configs, request)
-}
-
-// requestOverhead is what a produce request holds beside its records, at most.
-const requestOverhead = 64 << 10
-
-// judgeRequests: a request that is larger than the brokers take ends the connection, without a word.
-func (r *run) judgeRequests(p *part, configs kadm.ResourceConfigs, key string) {
-	limit, known := brokerNumber(configs, key)
-	wants := int64(r.config.Kafka.MaxMessageBytes)
-	switch {
-	case known && limit < wants+requestOverhead:
-		p.fail("kafka-message-size", key, setting("kafka", "max_message_bytes", strconv.FormatInt(max(limit-requestOverhead, 64<<10), 10)),
-			"%d bytes, less than kafka.max_message_bytes (%d): the brokers would cut the connection at a large row", limit, wants)
-	case known:
-		p.ok("kafka-message-size", key, "%d bytes, and kafka.max_message_bytes is %d", limit, wants)
+	if limit, known := brokerNumber(configs, request); known {
+		wants := int64(c.MaxMessageBytes)
+		p.judge(question{slug: "kafka-message-size", subject: request, good: fmt.Sprintf("%d bytes, and kafka.max_message_bytes is %d", limit, wants),
+			bad: when(limit < wants+requestOverhead, "%d bytes, less than kafka.max_message_bytes (%d): the brokers would cut the connection at a large row",
+				limit, wants), command: setting("kafka", "max_message_bytes", strconv.FormatInt(max(limit-requestOverhead, 64<<10), 10))})
 	}
-}
-
-// durationText writes a duration as the config reads it, without zero parts.
-func durationText(d time.Duration) string {
-	if d%time.Second == 0 {
-		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
-	}
-	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
 }
 
 func brokerNumber(configs kadm.ResourceConfigs, key string) (int64, bool) {
@@ -166,56 +144,65 @@ func brokerNumber(configs kadm.ResourceConfigs, key string) (int64, bool) {
 
 // judgeTopics asks the sink which topics fit, or would be made.
 func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
+	all := r.config.Kafka.Prefix + ".*"
 	found, err := r.trial.Sink.Inspect(ctx, topics)
 	if err != nil {
-		p.error("kafka-topics", r.config.Kafka.Prefix+".*", err)
+		p.error("kafka-topics", all, err)
 		return
 	}
 	there, bad, unseen, small := 0, 0, 0, 0
 	for _, t := range found {
 		switch {
-		case t.Err != nil && isDenied(t.Err):
+		case isDenied(t.Err): // rights have checks of their own
 			unseen++
+			continue
 		case t.Exists:
 			there++
 		}
-		if t.Err == nil || isDenied(t.Err) || errors.Is(t.Err, kerr.InvalidReplicationFactor) { // rights and copies have checks of their own
+		if t.Err == nil || errors.Is(t.Err, kerr.InvalidReplicationFactor) { // so have copies
 			continue
 		}
 		bad++
-		problem := cdc.Explain(t.Err)
-		why, try := strings.TrimPrefix(problem.What, "topic "+t.Topic+": "), strings.TrimPrefix(cdc.WriteRemedies(problem.Try), "Try: ")
-		var value *kafka.WrongSetting
-		var partitions *kafka.WrongPartitions
-		slug := "kafka-topics"
-		switch {
-		case errors.As(t.Err, &value):
-			try = topicSetting(r.config, value.Topic, value.Key, value.Wants)
-			if value.Key == "max.message.bytes" {
-				slug = "kafka-message-size"
-				small++
-			}
-		case errors.As(t.Err, &partitions):
-			try = setting("kafka", "partitions", strconv.Itoa(partitions.Have))
-			if strings.HasPrefix(t.Topic, "_") {
-				try = kafkaTool(r.config, "kafka-topics.sh") + " --delete --topic " + shell(t.Topic)
-			}
+		q := r.unfitTopic(t)
+		if p.judge(q); q.slug == "kafka-message-size" {
+			small++
 		}
-		p.fail(slug, t.Topic, try, "%s", why)
 	}
-	if small == 0 && unseen < len(found) {
-		p.ok("kafka-message-size", r.config.Kafka.Prefix+".*", "no topic takes less than kafka.max_message_bytes")
+	if unseen == len(found) {
+		return
 	}
-	if bad == 0 && unseen < len(found) {
-		unknown := ""
-		if why := r.unlisted(); why != "" {
-			unknown = "; those of the tables are not known, since " + why
-		}
-		p.ok("kafka-topics", r.config.Kafka.Prefix+".*", "%d are there and fit, %d would be made%s", there, len(found)-there-unseen, unknown)
+	if small == 0 {
+		p.ok("kafka-message-size", all, "no topic takes less than kafka.max_message_bytes")
+	}
+	if bad == 0 {
+		why := r.unlisted()
+		p.ok("kafka-topics", all, "%d are there and fit, %d would be made%s", there, len(found)-there-unseen, when(why != "", "; those of the tables are not known, since %s", why))
 	}
 }
 
+// unfitTopic says what is wrong with a topic.
+func (r *run) unfitTopic(t kafka.Inspected) question {
+	problem := cdc.Explain(t.Err)
+	q := question{slug: "kafka-topics", subject: t.Topic, bad: strings.TrimPrefix(problem.What, "topic "+t.Topic+": "),
+		command: strings.TrimPrefix(cdc.WriteRemedies(problem.Try), "Try: ")}
+	var value *kafka.WrongSetting
+	var partitions *kafka.WrongPartitions
+	switch {
+	case errors.As(t.Err, &value):
+		q.command = fmt.Sprintf("%s --alter --entity-type topics --entity-name %s --add-config %s",
+			kafkaTool(r.config, "kafka-configs.sh"), console.Shell(value.Topic), console.Shell(value.Key+"="+value.Wants))
+		if value.Key == "max.message.bytes" {
+			q.slug = "kafka-message-size"
+		}
+	case errors.As(t.Err, &partitions) && strings.HasPrefix(t.Topic, schemas.OwnPrefix):
+		q.command = kafkaTool(r.config, "kafka-topics.sh") + " --delete --topic " + console.Shell(t.Topic)
+	case partitions != nil:
+		q.command = setting("kafka", "partitions", strconv.Itoa(partitions.Have))
+	}
+	return q
+}
+
 func isDenied(err error) bool {
-	return slices.ContainsFunc([]*kerr.Error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed},
-		func(code *kerr.Error) bool { return errors.Is(err, code) })
+	codes := []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed}
+	return slices.ContainsFunc(codes, func(code *kerr.Error) bool { return errors.Is(err, code) })
 }

@@ -9,26 +9,41 @@ import (
 	"slices"
 	"strings"
 
-	"dirtbike/cdc"
-	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/config"
-	"dirtbike/schemas"
-
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/config"
+	"dirtbike/schemas"
 )
 
-// The rights that both legs together need; README has them per leg. A start does without DescribeConfigs, and sees
-// less.
+// topicOperations are what both legs need; README has them per leg. A start does without DescribeConfigs.
 var topicOperations = []kadm.ACLOperation{kadm.OpCreate, kadm.OpDescribe, kadm.OpDescribeConfigs, kadm.OpRead, kadm.OpWrite}
 
-// lookAtTopicRights asks what we may do with the topics, those that are not there yet included.
-func (r *run) lookAtTopicRights(ctx context.Context, p *part, k *cluster, tables []*cdc.Table) {
+var operationNames = map[kadm.ACLOperation]string{
+	kadm.OpRead: "Read", kadm.OpWrite: "Write", kadm.OpCreate: "Create", kadm.OpDescribe: "Describe", kadm.OpDescribeConfigs: "DescribeConfigs",
+}
+
+// judgeLacks says which rights to a resource are missing; resource is what kafka-acls.sh calls it.
+func (r *run) judgeLacks(p *part, q question, resource string, lacks []string, err error) {
+	if err != nil {
+		p.error(q.slug, q.subject, err)
+		return
+	}
+	q.good, q.command = r.principal()+" has every right", r.grant(resource, lacks)
+	q.bad = when(len(lacks) > 0, "%s lacks %s", r.principal(), strings.Join(lacks, ", ")) + q.bad
+	p.judge(q)
+}
+
+// checkTopicRights asks what we may do with the topics, those that are not there yet included.
+func (r *run) checkTopicRights(ctx context.Context, p *part, k *cluster, topics []*cdc.Topic) {
 	prefix := r.config.Kafka.Prefix
-	names := make([]string, 0, len(tables)+1)
-	for _, t := range tables {
-		names = append(names, t.Topic.Name)
+	var names []string
+	for _, t := range topics {
+		names = append(names, t.Name)
 	}
 	if len(names) == 0 {
 		names = []string{schemas.TopicName(prefix, "public", "none")}
@@ -58,12 +73,8 @@ func topicRights(ctx context.Context, k *cluster, names []string) (map[string][]
 	}
 	may := map[string][]kadm.ACLOperation{}
 	for _, t := range resp.Topics {
-		if t.Topic == nil {
-			continue
-		}
 		switch {
-		case t.ErrorCode == kerr.TopicAuthorizationFailed.Code:
-			may[*t.Topic] = nil
+		case t.Topic == nil, t.ErrorCode == kerr.TopicAuthorizationFailed.Code:
 		case t.AuthorizedOperations == math.MinInt32: // the brokers do not say: see the other checks
 			may[*t.Topic] = topicOperations
 		default:
@@ -73,62 +84,44 @@ func topicRights(ctx context.Context, k *cluster, names []string) (map[string][]
 	return may, nil
 }
 
-func (r *run) judgeTopicRights(ctx context.Context, p *part, k *cluster, prefix string, names []string, may map[string][]kadm.ACLOperation) {
+func (r *run) judgeTopicRights(ctx context.Context, p *part, k *cluster, prefix string, topics []string, may map[string][]kadm.ACLOperation) {
 	var lacks []kadm.ACLOperation
 	at := ""
-	for _, name := range names {
+	for _, topic := range topics {
 		for _, op := range topicOperations {
-			if !slices.Contains(may[name], op) && !slices.Contains(lacks, op) {
-				lacks, at = append(lacks, op), name
+			if !slices.Contains(may[topic], op) && !slices.Contains(lacks, op) {
+				lacks, at = append(lacks, op), topic
 			}
 		}
 	}
-	if len(may[at]) > 0 && slices.Contains(lacks, kadm.OpCreate) && mayCreate(ctx, k, prefix) { // by the cluster's Create
-		lacks = slices.DeleteFunc(lacks, func(op kadm.ACLOperation) bool { return op == kadm.OpCreate })
-	}
-	subject := "topics " + prefix + "*"
-	if len(lacks) == 0 {
-		p.ok("kafka-topic-rights", subject, "%s has every right", r.principal())
-		return
+	if create := slices.Index(lacks, kadm.OpCreate); create >= 0 && len(may[at]) > 0 && mayCreate(ctx, k, prefix) { // by the cluster's Create
+		lacks = slices.Delete(lacks, create, create+1)
 	}
 	slices.Sort(lacks)
-	names = operationNames(lacks)
-	command := r.grant("--topic "+shell(prefix)+" --resource-pattern-type prefixed", names)
-	if slices.Equal(lacks, []kadm.ACLOperation{kadm.OpDescribeConfigs}) {
-		p.warn("kafka-topic-rights", subject, command, "%s lacks DescribeConfigs (%s): the topics' settings are not compared", r.principal(), at)
-		return
+	var names []string
+	for _, op := range lacks {
+		names = append(names, operationNames[op])
 	}
-	p.fail("kafka-topic-rights", subject, command, "%s lacks %s (%s)", r.principal(), strings.Join(names, ", "), at)
+	q := question{slug: "kafka-topic-rights", subject: "topics " + prefix + "*", bad: when(len(lacks) > 0, " (%s)", at)}
+	if slices.Equal(lacks, []kadm.ACLOperation{kadm.OpDescribeConfigs}) {
+		q.level, q.bad = LevelWarning, q.bad+": the topics' settings are not compared"
+	}
+	r.judgeLacks(p, q, "--topic "+console.Shell(prefix)+" --resource-pattern-type prefixed", names, nil)
 }
 
 // mayCreate asks whether a topic of the prefix would be created.
 func mayCreate(ctx context.Context, k *cluster, prefix string) bool {
 	responses, err := k.admin.ValidateCreateTopics(ctx, 1, 1, nil, prefix+"dirtbike_check")
-	if err != nil {
-		return false
-	}
-	for _, response := range responses {
-		err = response.Err
-	}
-	return err == nil
+	return err == nil && responses.Error() == nil
 }
 
-func operationNames(ops []kadm.ACLOperation) []string {
-	spelled := map[kadm.ACLOperation]string{kadm.OpRead: "Read", kadm.OpWrite: "Write", kadm.OpCreate: "Create", kadm.OpDescribe: "Describe", kadm.OpDescribeConfigs: "DescribeConfigs"}
-	names := make([]string, len(ops))
-	for i, op := range ops {
-		names[i] = spelled[op]
-	}
-	return names
-}
-
-// lookAtTransactionRights asks a broker, not the coordinator: finding the coordinator would make Kafka's internal topic
+// checkTransactionRights asks a broker, not the coordinator: finding the coordinator would make Kafka's internal topic
 // on a cluster that has none yet. Brokers check rights first, so that any other error means that the right is there.
-func (r *run) lookAtTransactionRights(ctx context.Context, p *part, k *cluster) {
-	id := "dirtbike." + r.config.Kafka.Prefix + "." + r.config.Source.Slot
+func (r *run) checkTransactionRights(ctx context.Context, p *part, k *cluster) {
 	if len(k.brokers) == 0 {
 		return
 	}
+	id := pipeline.TransactionalID(r.config)
 	broker := k.client.Broker(int(k.brokers[0].NodeID))
 	describe := kmsg.NewPtrDescribeTransactionsRequest()
 	describe.TransactionalIDs = []string{id}
@@ -140,67 +133,57 @@ func (r *run) lookAtTransactionRights(ctx context.Context, p *part, k *cluster) 
 	// No producer has this id, so that this ends no transaction.
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID, end.ProducerID, end.ProducerEpoch = id, math.MaxInt64-1, 0
-	ended, endErr := end.RequestWith(ctx, broker)
-	if endErr == nil && ended.ErrorCode == kerr.TransactionalIDAuthorizationFailed.Code {
+	ended, err := end.RequestWith(ctx, broker)
+	if err != nil {
+		err = fmt.Errorf("ask for the rights to the transactional id: %w", err)
+	} else if ended.ErrorCode == kerr.TransactionalIDAuthorizationFailed.Code {
 		lacks = append(lacks, "Write")
 	}
-	switch {
-	case endErr != nil:
-		p.error("kafka-transaction-rights", id, fmt.Errorf("ask for the rights to the transactional id: %w", endErr))
-	case len(lacks) > 0:
-		p.fail("kafka-transaction-rights", "transactional id "+id, r.grant("--transactional-id "+shell(id), lacks), "%s lacks %s", r.principal(), strings.Join(lacks, ", "))
-	default:
-		p.ok("kafka-transaction-rights", "transactional id "+id, "%s has every right", r.principal())
-	}
+	r.judgeLacks(p, question{slug: "kafka-transaction-rights", subject: "transactional id " + id}, "--transactional-id "+console.Shell(id), lacks, err)
 }
 
-// lookAtGroupRights asks a broker, as lookAtTransactionRights does, with a member that no group has.
-func (r *run) lookAtGroupRights(ctx context.Context, p *part, k *cluster) {
-	group := pipeline.Group(r.config)
+// checkGroupRights asks a broker, as checkTransactionRights does, with a member that no group has.
+func (r *run) checkGroupRights(ctx context.Context, p *part, k *cluster) {
 	if len(k.brokers) == 0 {
 		return
 	}
+	group := pipeline.Group(r.config)
+	lacks, err := groupLacks(ctx, k, group)
+	r.judgeLacks(p, question{slug: "kafka-group-rights", subject: "group " + group}, "--group "+console.Shell(group), lacks, err)
+}
+
+func groupLacks(ctx context.Context, k *cluster, group string) (lacks []string, err error) {
 	broker := k.client.Broker(int(k.brokers[0].NodeID))
 	describe := kmsg.NewPtrDescribeGroupsRequest()
 	describe.Groups, describe.IncludeAuthorizedOperations = []string{group}, true
 	described, err := describe.RequestWith(ctx, broker)
-	lacks := map[string]bool{}
-	if err == nil {
-		for _, g := range described.Groups {
-			if g.ErrorCode == kerr.GroupAuthorizationFailed.Code {
-				lacks["Describe"] = true
-			}
-			may, told := kadm.DecodeACLOperations(g.AuthorizedOperations), g.AuthorizedOperations != math.MinInt32 // of a group that is not there, some brokers do
-			if told && (g.ErrorCode == 0 || g.ErrorCode == kerr.GroupIDNotFound.Code) && !slices.Contains(may, kadm.OpRead) {
-				lacks["Read"] = true
-			}
-		}
-		beat := kmsg.NewPtrHeartbeatRequest()
-		beat.Group, beat.MemberID, beat.Generation = group, "dirtbike-check", math.MaxInt32
-		var answer *kmsg.HeartbeatResponse
-		if answer, err = beat.RequestWith(ctx, broker); err == nil && answer.ErrorCode == kerr.GroupAuthorizationFailed.Code {
-			lacks["Read"] = true
-		}
+	if err != nil {
+		return nil, fmt.Errorf("ask for the rights to the group: %w", err)
 	}
-	var names []string
-	for _, name := range []string{"Describe", "Read"} {
-		if lacks[name] {
-			names = append(names, name)
-		}
+	beat := kmsg.NewPtrHeartbeatRequest()
+	beat.Group, beat.MemberID, beat.Generation = group, "dirtbike-check", math.MaxInt32
+	answer, err := beat.RequestWith(ctx, broker)
+	if err != nil {
+		return nil, fmt.Errorf("ask for the rights to the group: %w", err)
 	}
-	switch {
-	case err != nil:
-		p.error("kafka-group-rights", group, fmt.Errorf("ask for the rights to the group: %w", err))
-	case len(names) > 0:
-		p.fail("kafka-group-rights", "group "+group, r.grant("--group "+shell(group), names), "%s lacks %s", r.principal(), strings.Join(names, ", "))
-	default:
-		p.ok("kafka-group-rights", "group "+group, "%s has every right", r.principal())
+	describes, reads := true, answer.ErrorCode != kerr.GroupAuthorizationFailed.Code
+	for _, g := range described.Groups {
+		describes = describes && g.ErrorCode != kerr.GroupAuthorizationFailed.Code
+		known := g.AuthorizedOperations != math.MinInt32 && (g.ErrorCode == 0 || g.ErrorCode == kerr.GroupIDNotFound.Code) // some brokers say it of no group
+		reads = reads && (!known || slices.Contains(kadm.DecodeACLOperations(g.AuthorizedOperations), kadm.OpRead))
 	}
+	if !describes {
+		lacks = append(lacks, "Describe")
+	}
+	if !reads {
+		lacks = append(lacks, "Read")
+	}
+	return lacks, nil
 }
 
 // grant is the command that gives us rights to a resource.
 func (r *run) grant(resource string, operations []string) string {
-	line := kafkaTool(r.config, "kafka-acls.sh") + " --add --allow-principal " + shell(r.principal())
+	line := kafkaTool(r.config, "kafka-acls.sh") + " --add --allow-principal " + console.Shell(r.principal())
 	for _, op := range operations {
 		line += " --operation " + op
 	}
@@ -219,13 +202,11 @@ func (r *run) principal() string {
 	return "User:ANONYMOUS"
 }
 
-var errNoCertificate = errors.New("no client certificate")
-
 // certificateName is the subject of the client certificate, as brokers without mapping rules name it.
 func certificateName(t *config.TLS) (string, error) {
 	settings, err := t.Client()
 	if err != nil || settings == nil || len(settings.Certificates) == 0 {
-		return "", errNoCertificate
+		return "", errors.New("no client certificate")
 	}
 	leaf, err := x509.ParseCertificate(settings.Certificates[0].Certificate[0])
 	if err != nil {

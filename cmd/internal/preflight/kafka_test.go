@@ -64,7 +64,7 @@ func TestOldKafka(t *testing.T) {
 	r := newRig(t, "postgres://u@127.0.0.1:1/d", cluster.ListenAddrs(), "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
 	c, is := bad(r.check(), "kafka-version")
 	require.True(t, is)
-	require.Equal(t, "it knows Metadata only up to v9 (v10, of Kafka 2.8, is needed), and looks like between v1.0 and v1.1; dirtbike needs 2.8 or newer. Upgrade the brokers", c.Message)
+	require.Equal(t, "it knows Metadata only up to v9 (v10, of Kafka 2.8, is needed); dirtbike needs 2.8 or newer. Upgrade the brokers", c.Message)
 }
 
 // topicsMended: topics that somebody made otherwise than we would.

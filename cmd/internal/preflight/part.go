@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +11,10 @@ import (
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
 )
 
-// part collects what is found of one part. It is safe for concurrent use, so that what was found is kept when the part
-// hangs.
+// part collects what is found of one part, for concurrent use: what was found is kept when the part hangs.
 type part struct {
 	name string
 
@@ -29,7 +30,7 @@ func (p *part) add(c Check) {
 		return
 	}
 	c.Part, c.OK = p.name, c.Level != LevelError
-	c.Message = strings.TrimRight(oneLine(c.Message), ".;, ")
+	c.Message = strings.TrimRight(console.OneLine(c.Message), ".;, ")
 	for i, r := range c.Try {
 		if plain, ok := plainSQL(r.Command); ok && kind(r.Command) == "sql" {
 			c.Try[i].Command = plain
@@ -41,12 +42,48 @@ func (p *part) add(c Check) {
 	p.checks = append(p.checks, c)
 }
 
+// question is a check with two answers.
+type question struct {
+	slug, subject string
+	// good is what is found if bad, which says what is wrong, is empty.
+	good, bad string
+	// command is the way out of what is wrong, and by the role that may run it; both may be empty.
+	by, command string
+	// level is that of a bad answer; empty is LevelError.
+	level Level
+	// about is the error that a bad answer was made of, if it was.
+	about error
+}
+
+func (p *part) judge(questions ...question) {
+	for _, q := range questions {
+		c := Check{Slug: q.slug, Level: LevelOK, Subject: q.subject, Message: q.good}
+		if q.bad != "" {
+			c.Level, c.Message, c.about = cmp.Or(q.level, LevelError), q.bad, q.about
+			c.Try = remedy(q.by, q.command)
+		}
+		p.add(c)
+	}
+}
+
+// when is the text if it holds, else empty.
+func when(holds bool, format string, args ...any) string {
+	if !holds {
+		return ""
+	}
+	return fmt.Sprintf(format, args...)
+}
+
 func (p *part) ok(slug, subject, format string, args ...any) {
-	p.add(Check{Slug: slug, Level: LevelOK, Subject: subject, Message: fmt.Sprintf(format, args...)})
+	p.judge(question{slug: slug, subject: subject, good: fmt.Sprintf(format, args...)})
 }
 
 func (p *part) warn(slug, subject, command, format string, args ...any) {
-	p.add(Check{Slug: slug, Level: LevelWarning, Subject: subject, Try: remedy("", command), Message: fmt.Sprintf(format, args...)})
+	p.judge(question{slug: slug, subject: subject, command: command, level: LevelWarning, bad: fmt.Sprintf(format, args...)})
+}
+
+func (p *part) fail(slug, subject, command, format string, args ...any) {
+	p.judge(question{slug: slug, subject: subject, command: command, bad: fmt.Sprintf(format, args...)})
 }
 
 // remedy is one way out; none if there is no command.
@@ -57,21 +94,12 @@ func remedy(by, command string) []cdc.Remedy {
 	return []cdc.Remedy{{By: by, Command: command}}
 }
 
-func (p *part) fail(slug, subject, command, format string, args ...any) {
-	p.failAs("", slug, subject, command, format, args...)
-}
-
-// failAs is fail, where the role that the SQL takes is known.
-func (p *part) failAs(by, slug, subject, command, format string, args ...any) {
-	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: remedy(by, command), Message: fmt.Sprintf(format, args...)})
-}
-
 // error adds a failed check with the error's own ways out.
 func (p *part) error(slug, subject string, err error) { p.problem(slug, subject, explain(err), err) }
 
 // problem adds a failed check for what is said of an error.
 func (p *part) problem(slug, subject string, said *cdc.Problem, err error) {
-	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: slices.Clone(said.Try), Message: said.What, away: !refused(err)})
+	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: slices.Clone(said.Try), Message: said.What, about: err, away: !refused(err)})
 }
 
 // refused says that the part answered with a refusal.
@@ -79,7 +107,7 @@ func refused(err error) bool {
 	return errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrSchema) || errors.Is(err, cdc.ErrFenced)
 }
 
-// close gives what was found; what is found later is not heard any more.
+// close gives what was found; what is found later is left out.
 func (p *part) close() []Check {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,26 +115,23 @@ func (p *part) close() []Check {
 	return p.checks
 }
 
-// failed reports whether something failed so far.
-func (p *part) failed() bool {
+// any reports whether one of the checks so far is like that.
+func (p *part) any(is func(Check) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range p.checks {
-		if !c.OK {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.checks, is)
 }
 
+func failed(c Check) bool { return !c.OK }
+
 // run checks the part for at most the time; a part that hangs has a failed check of the slug.
-func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try string, look func(ctx context.Context)) {
+func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try string, check func(context.Context, *part)) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		look(bounded)
+		check(bounded, p)
 	}()
 	select {
 	case <-done:
@@ -116,14 +141,13 @@ func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try 
 	}
 }
 
-// explain takes an error apart: what is wrong, in one line, and the ways out; of several errors in one line those of
-// the first.
+// explain says what is wrong, in one line, with the ways out; of several errors in one line those of the first.
 func explain(err error) *cdc.Problem {
 	said := cdc.Explain(err)
 	if first := cdc.ParseProblem(said.What); len(first.Try) > 0 {
 		said = first
 	}
-	said.What = strings.TrimPrefix(oneLine(said.What), cdc.ErrRefused.Error()+": ")
+	said.What = strings.TrimPrefix(console.OneLine(said.What), cdc.ErrRefused.Error()+": ")
 	return said
 }
 
@@ -134,5 +158,3 @@ func firstWay(p *cdc.Problem) string {
 	}
 	return p.Try[0].Command
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,15 +1,16 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strings"
 
 	"dirtbike/cdc"
-	"dirtbike/config"
+	"dirtbike/cmd/internal/console"
 )
 
-// checkPipeline asks what a start would say: the same checks, on the stored state as it can be read without fencing
-// anybody.
+// checkPipeline asks what a start would say of the stored state, which is read without fencing a capture.
 func (r *run) checkPipeline(ctx context.Context, p *part) {
 	tables := r.captured(ctx)
 	state, err := r.trial.Sink.Peek(ctx)
@@ -22,9 +23,7 @@ func (r *run) checkPipeline(ctx context.Context, p *part) {
 		p.problem("pipeline-state", r.where(partPipeline), said, err)
 		return
 	}
-	if state == nil {
-		state = &cdc.State{}
-	}
+	state = cmp.Or(state, &cdc.State{})
 	r.note(func(l *combined) { l.known, l.phase = true, state.Source.Phase })
 	r.judgeHashKey(p, state)
 	r.judgeState(p, state, len(tables))
@@ -42,26 +41,25 @@ func (r *run) checkPipeline(ctx context.Context, p *part) {
 
 // judgeState says what is stored, and what it was not compared with.
 func (r *run) judgeState(p *part, state *cdc.State, tables int) {
-	away := r.unlisted()
-	switch first := state.Source.Phase == cdc.PhaseNone; {
+	away, first := r.unlisted(), state.Source.Phase == cdc.PhaseNone
+	stored := fmt.Sprintf("phase %s, epoch %d, up to %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported)
+	switch {
 	case first && away != "":
-		p.ok("pipeline-state", r.where(partPipeline), "nothing is stored; what a first start would copy could not be compared with the source, since %s", away)
+		stored = "nothing is stored; what a first start would copy could not be compared with the source, since " + away
 	case first:
-		p.ok("pipeline-state", r.where(partPipeline), "nothing is stored: this would be a first start, which copies %s", count(tables, "table"))
+		stored = "nothing is stored: this would be a first start, which copies " + count(tables, "table")
 	case away != "":
-		p.ok("pipeline-state", r.where(partPipeline), "phase %s, epoch %d, up to %s; it could not be compared with the source, since %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported, away)
-	default:
-		p.ok("pipeline-state", r.where(partPipeline), "phase %s, epoch %d, up to %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported)
+		stored += "; it could not be compared with the source, since " + away
 	}
+	p.ok("pipeline-state", r.where(partPipeline), "%s", stored)
 }
 
 // judgeRefusal says why a start would be refused, and in short if that is said already.
 func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err error) {
 	if !refused(err) {
-		if r.saidAway() {
-			return
+		if !r.parts[partPostgres].any(failed) && !r.parts[partKafka].any(failed) { // else it is said there
+			p.error("pipeline-start", r.where(partPipeline), err)
 		}
-		p.error("pipeline-start", r.where(partPipeline), err)
 		return
 	}
 	if r.said(err) {
@@ -70,7 +68,7 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 	}
 	said := explain(err)
 	slot, found, slotErr := r.trial.Source.Slot(ctx)
-	if slotErr == nil && wants(state, slot, found, said.What) {
+	if slotErr == nil && wants(state, slot, found, err) {
 		r.note(func(l *combined) { l.refusal = err })
 		p.fail("pipeline-start", r.where(partPipeline), "", "a start would be refused, for what is said of the slot above")
 		return
@@ -80,7 +78,7 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 			said.Try = remedy("", setting("source", "slot", r.config.Source.Slot+"_2"))
 		}
 		if slot.Active {
-			said.What += " (somebody reads it)"
+			said.What += " (it is in use)"
 		}
 	}
 	said.What = "a start would be refused: " + said.What
@@ -97,33 +95,31 @@ func (r *run) foreign(ctx context.Context, slot cdc.SlotStatus) bool {
 	return err == nil && slot.Database != identity.Database
 }
 
-// said reports whether another failed check says the same.
-func (r *run) said(err error) bool {
+// said reports whether a failed check is about a part of the error, or has its way out.
+func (r *run) said(err error) (said bool) {
 	<-r.listed
-	text := oneLine(err.Error())
-	said := false
+	what := map[string]bool{}
+	for cause := range causes(err) {
+		what[explain(cause).What] = true
+	}
 	for _, name := range []string{partConfig, partPostgres} {
-		p := r.parts[name]
-		p.mu.Lock()
-		for _, c := range p.checks {
-			message := strings.TrimPrefix(c.Message, "it cannot be captured: ")
-			if !c.OK && (strings.Contains(text, message) || fixes(c.Command, err)) {
+		r.parts[name].any(func(c Check) bool {
+			if failed(c) && (c.about != nil && what[explain(c.about).What] || fixes(c.Command, err)) {
 				said = true
 				if c.Slug == namesSlug {
 					r.note(func(l *combined) { l.misnamed = true })
 				}
 			}
-		}
-		p.mu.Unlock()
+			return false
+		})
 	}
 	return said
 }
 
 // fixes reports whether a printed statement is the error's own way out, quotes aside.
 func fixes(command string, err error) bool {
-	try := firstWay(explain(err))
 	plain := func(sql string) string { return strings.TrimSuffix(strings.ReplaceAll(sql, `"`, ""), ";") }
-	return kind(command) == "sql" && plain(command) == plain(try)
+	return kind(command) == "sql" && plain(command) == plain(firstWay(explain(err)))
 }
 
 // judgeUnmatchedNames makes warnings of names that nothing has, where a start goes on without them: as soon as a state
@@ -145,28 +141,21 @@ func (r *run) judgeUnmatchedNames() {
 	}
 }
 
-// saidAway reports whether a part that the start needs is known not to answer.
-func (r *run) saidAway() bool {
-	return r.parts[partPostgres].failed() || r.parts[partKafka].failed()
-}
-
 // judgeHashKey: a key that is not there is made by the first start only.
 func (r *run) judgeHashKey(p *part, state *cdc.State) {
+	const slug = "pipeline-hash-key"
 	c := r.config
+	file := c.HashKeyFile()
 	switch {
 	case !c.Privacy.Hashes():
 	case r.trial.Keyless && len(state.Source.HashKeys) > 0:
-		p.fail("pipeline-hash-key", c.HashKeyFile(), hashKeyCommand(c), "the topics were written with a hash key that is not here: another one would change every hash. Copy the file from where capture runs")
+		p.fail(slug, file, "scp CAPTURE_HOST:"+console.Shell(file)+" "+console.Shell(file),
+			"the topics were written with a hash key that is not here: another one would change every hash. Copy the file from where capture runs")
 	case r.trial.Keyless:
-		p.ok("pipeline-hash-key", c.HashKeyFile(), "it is not there; the first start makes it")
+		p.ok(slug, file, "it is not there; the first start makes it")
+	case len(c.Privacy.Hash.Keys) > 0:
+		p.ok(slug, "privacy.hash.keys", "it is there")
 	default:
-		p.ok("pipeline-hash-key", hashKeyPlace(c), "it is there")
+		p.ok(slug, file, "it is there")
 	}
-}
-
-func hashKeyPlace(c *config.Config) string {
-	if len(c.Privacy.Hash.Keys) > 0 {
-		return "privacy.hash.keys"
-	}
-	return c.HashKeyFile()
 }

@@ -4,34 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/config"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Policies are checked as if all printed statements had been run: a table that has to be fixed in Postgres first has
 // its key then, and each command names all columns whose policy has to change.
-
-// indexesSQL lists the unique indexes of tables with the columns of their keys.
-const indexesSQL = `
-SELECT i.indrelid, quote_ident(x.relname), i.indisprimary, i.indisreplident,
-  ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
-    WHERE u.at <= i.indnkeyatts ORDER BY u.at)
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = ANY ($1) AND i.indisunique`
-
-type index struct {
-	table             uint32
-	name              string // quoted
-	primary, identity bool
-	columns           []string
-}
 
 // readRelations reads the tables' columns, with the keys that they have once they are fixed.
 func (r *run) readRelations(ctx context.Context, conn *pgx.Conn, tables []table) error {
@@ -39,75 +27,63 @@ func (r *run) readRelations(ctx context.Context, conn *pgx.Conn, tables []table)
 	if err != nil {
 		return err
 	}
-	oids := make([]uint32, len(tables))
-	for i, t := range tables {
-		oids[i] = t.oid
-	}
-	rows, err := conn.Query(ctx, indexesSQL, oids)
-	if err != nil {
-		return fmt.Errorf("read pg_index: %w", serverError(err))
-	}
-	indexes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (i index, err error) {
-		return i, row.Scan(&i.table, &i.name, &i.primary, &i.identity, &i.columns)
-	})
+	indexes, err := postgres.UniqueIndexes(ctx, conn, oidsOf(tables))
 	if err != nil {
 		return fmt.Errorf("read pg_index: %w", serverError(err))
 	}
 	r.relations = map[uint32]*schemas.Relation{}
 	for i := range tables {
-		if rel := all[tables[i].oid]; rel != nil {
-			keyed := *rel
-			keyed.Key = keyed.Key[:0:0]
-			names := r.config.Source.Keys[rel.FullName()]
-			if names == nil {
-				names = tables[i].keyAfterFixes(indexes)
-			}
-			for _, name := range names {
-				if at := slices.IndexFunc(rel.Columns, func(c schemas.Column) bool { return c.Name == name }); at >= 0 {
-					keyed.Key = append(keyed.Key, at)
-				}
-			}
-			r.relations[rel.OID] = &keyed
+		rel := all[tables[i].OID]
+		if rel == nil {
+			continue
 		}
+		names := r.config.Source.Keys[rel.FullName()]
+		if names == nil {
+			names = tables[i].keyAfterFixes(indexes)
+		}
+		keyed := *rel
+		keyed.Key = nil
+		for _, name := range names {
+			if at := slices.IndexFunc(rel.Columns, func(c schemas.Column) bool { return c.Name == name }); at >= 0 {
+				keyed.Key = append(keyed.Key, at)
+			}
+		}
+		r.relations[rel.OID] = &keyed
 	}
 	return nil
 }
 
 // keyAfterFixes are the columns of the table's key after its fixes.
-func (t *table) keyAfterFixes(indexes []index) []string {
-	fits := func(i index) bool { return i.primary }
+func (t *table) keyAfterFixes(indexes []postgres.UniqueIndex) []string {
+	fits := func(i postgres.UniqueIndex) bool { return i.Primary }
 	switch {
-	case t.candidate != "" && strings.Contains(t.fixStatements(), "USING INDEX "+t.candidate):
-		fits = func(i index) bool { return i.name == t.candidate }
-	case t.identity == "i" && t.indexed:
-		fits = func(i index) bool { return i.identity }
+	case t.Candidate != "" && strings.Contains(t.fixStatements(), "USING INDEX "+t.Candidate):
+		fits = func(i postgres.UniqueIndex) bool { return i.Name == t.Candidate }
+	case t.Identity == "i" && t.Indexed:
+		fits = func(i postgres.UniqueIndex) bool { return i.Identity }
 	}
-	if at := slices.IndexFunc(indexes, func(i index) bool { return i.table == t.oid && fits(i) }); at >= 0 {
-		return indexes[at].columns
+	if at := slices.IndexFunc(indexes, func(i postgres.UniqueIndex) bool { return i.Table == t.OID && fits(i) }); at >= 0 {
+		return indexes[at].Columns
 	}
 	return nil
 }
 
-// judgeLater says what the config lacks for a table that can be captured only once the printed statements are run. It
-// reports whether it lacks anything.
+// judgeLater says what the config lacks for a table once the printed statements are run, if anything.
 func (r *run) judgeLater(t *cdc.Table) bool {
 	rel := r.relations[t.OID]
 	if rel == nil {
 		return false
 	}
-	problem := r.misspeltIn(rel)
-	columns := r.unfitting(rel)
-	var why, command string
-	switch {
-	case problem != nil:
+	q := question{slug: "config-policies", subject: t.FullName()}
+	if problem := r.misspeltIn(rel); problem != nil {
 		said := explain(problem)
-		why, command = said.What, nameFix(problem, firstWay(said))
-	case len(columns) > 0:
-		why, command = "as soon as it can be captured, its "+lacking(columns), columnPolicies(rel, columns)
-	default:
+		q.bad, q.command = said.What, nameFix(problem, firstWay(said))
+	} else if columns := r.unfitting(rel); len(columns) > 0 {
+		q.bad, q.command = "as soon as it can be captured, its "+lacking(columns), columnPolicies(rel, columns)
+	} else {
 		return false
 	}
-	r.parts[partConfig].fail("config-policies", t.FullName(), command, "%s", why)
+	r.parts[partConfig].judge(q)
 	return true
 }
 
@@ -126,14 +102,9 @@ func lacking(columns []columnFix) string {
 			other = append(other, c.name)
 		}
 	}
-	var out []string
-	if len(key) > 0 {
-		out = append(out, "key needs the policy keep or hash for "+some(key))
-	}
-	if len(other) > 0 {
-		out = append(out, "policy does not suit the type of "+some(other))
-	}
-	return strings.Join(out, ", and its ")
+	between := when(len(key) > 0 && len(other) > 0, ", and its ")
+	return when(len(key) > 0, "key needs the policy keep or hash for %s", cdc.Few(key)) + between +
+		when(len(other) > 0, "policy does not suit the type of %s", cdc.Few(other))
 }
 
 // unfitting are all columns whose policy has to change: for keep if they belong to the key, else for drop.
@@ -165,8 +136,7 @@ func columnPolicies(rel *schemas.Relation, columns []columnFix) string {
 	return setting("privacy", "columns", "{"+yamlText(rel.FullName())+": {"+strings.Join(pairs, ", ")+"}}")
 }
 
-// policyCommand is the config's way out for policies that their table does not fit: keep for key columns, drop for
-// others; for a column that the table does not have, the nearest one.
+// policyCommand is the config's way out: keep for key columns, drop for others, the nearest name for an unknown one.
 func (r *run) policyCommand(t *cdc.Table) string {
 	if problem := misspelt(t.Refused); problem != nil {
 		return nameFix(problem, firstWay(explain(problem)))
@@ -193,29 +163,41 @@ func (r *run) misspeltIn(rel *schemas.Relation) *config.Error {
 	return misspelt(own)
 }
 
-// misspelt is the first name of a column that its table does not have; nil if there is none. It comes before a key
-// column that is not named, which may be the one that was meant.
+// misspelt is the first name of a column that its table lacks; a key column that is not named may be the one meant.
 func misspelt(err error) *config.Error {
-	all := problems(err)
-	if at := slices.IndexFunc(all, func(e *config.Error) bool { return e.NoColumn }); at >= 0 {
-		return all[at]
+	for cause := range causes(err) {
+		if e, is := cause.(*config.Error); is && e.NoColumn { //nolint:errorlint // each is looked at by itself
+			return e
+		}
 	}
 	return nil
 }
 
-// problems finds those of the config in an error of several.
-func problems(err error) (out []*config.Error) {
+// catalogProblem is the first problem in an error that is not the config's; nil if there is none.
+func catalogProblem(err error) *cdc.Problem {
+	for cause := range causes(err) {
+		if p, is := cause.(*cdc.Problem); is { //nolint:errorlint // as above
+			return p
+		}
+	}
+	return nil
+}
+
+// causes are an error and everything that it wraps; what a problem of the config consists of is left out.
+func causes(err error) iter.Seq[error] {
+	return func(yield func(error) bool) { eachCause(err, yield) }
+}
+
+func eachCause(err error, yield func(error) bool) bool {
+	var within []error
 	switch e := err.(type) { //nolint:errorlint // the tree is walked by hand, so that nothing in it is passed over
 	case *config.Error:
-		return []*config.Error{e}
 	case interface{ Unwrap() []error }:
-		for _, one := range e.Unwrap() {
-			out = append(out, problems(one)...)
-		}
+		within = e.Unwrap()
 	case interface{ Unwrap() error }:
-		return problems(e.Unwrap())
+		within = []error{e.Unwrap()}
 	}
-	return out
+	return err == nil || yield(err) && !slices.ContainsFunc(within, func(one error) bool { return !eachCause(one, yield) })
 }
 
 // nameFix says in words what to write in place of a name that nothing has. It is no line for the config: several such

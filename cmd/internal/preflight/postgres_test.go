@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"dirtbike/cdc/postgres"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 )
@@ -98,7 +99,7 @@ func settingsMended(r *rig) {
 
 	r.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name <> 'other1'",
 		"SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput', false, false, true)")
-	r.mended("postgres-failover", LevelWarning, "nothing keeps it behind the standby")
+	r.mended("postgres-failover", LevelWarning, "nothing keeps it from being ahead of the standby")
 	r.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots", "ALTER SYSTEM RESET synchronized_standby_slots", "SELECT pg_reload_conf()")
 }
 
@@ -294,12 +295,12 @@ func TestVersions(t *testing.T) {
 	}
 	for version, level := range map[int]Level{130022: LevelError, 140000: LevelOK, 180004: LevelOK, 190000: LevelError} {
 		p := &part{name: partPostgres}
-		(&server{version: version, walLevel: "logical"}).judgeServer(p)
+		(&server{Server: postgres.Server{Version: version, WALLevel: "logical"}}).judgeServer(p)
 		require.Equal(t, level, p.close()[0].Level, version)
 	}
 	for keep, level := range map[int64]Level{-1: LevelWarning, 0: LevelWarning, 100: LevelWarning, 1024: LevelOK} {
 		p := &part{name: partPostgres}
-		(&server{keepMB: keep}).judgeKeep(p)
+		(&server{Server: postgres.Server{KeepMB: keep}}).judgeKeep(p)
 		require.Equal(t, level, p.close()[0].Level, keep)
 	}
 	for skew, level := range map[time.Duration]Level{0: LevelOK, -time.Minute: LevelWarning, time.Hour: LevelWarning} {

@@ -2,30 +2,27 @@ package preflight
 
 import (
 	"context"
-	"dirtbike/cdc/postgres"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 )
 
 const publicationSlug = "postgres-publication"
 
-// checkPublication says whether the publication fits, and whether capture could make or extend it itself: only the
-// owner of publication and tables can.
+// checkPublication says whether the publication fits, or capture could make it fit: only the owners can.
 func (r *run) checkPublication(ctx context.Context, p *part, conn *pgx.Conn, s *server, tables []table) {
-	oids := make([]uint32, len(tables))
-	for i, t := range tables {
-		oids[i] = t.oid
-	}
-	b, err := postgres.ReadPublication(ctx, conn, r.config.Source.Publication, oids)
+	b, err := postgres.ReadPublication(ctx, conn, r.config.Source.Publication, oidsOf(tables))
 	if err != nil {
-		p.error(publicationSlug, s.publication, serverError(err))
+		p.error(publicationSlug, s.Publication, serverError(err))
 		return
 	}
 	if problem := b.Problem(); problem != nil {
-		command, added := alterPublication(b, s.publication, tables)
-		p.failAs(publicationFixRole(b, added), publicationSlug, s.publication, command, "%s%s", problem.What, fixFirst(added))
+		command, added := alterPublication(b, s.Publication, tables)
+		p.judge(question{slug: publicationSlug, subject: s.Publication, by: publicationFixRole(b, added), command: command, bad: problem.What + fixFirst(added), about: problem})
 		return
 	}
 	judgePublished(p, s, b, tables)
@@ -33,31 +30,31 @@ func (r *run) checkPublication(ctx context.Context, p *part, conn *pgx.Conn, s *
 
 // judgePublished says what a publication that fits lacks.
 func judgePublished(p *part, s *server, b *postgres.Publication, tables []table) {
-	missing := slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return b.Lists(t.oid) })
+	missing := slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return b.Lists(t.OID) })
 	foreign := slices.DeleteFunc(slices.Clone(missing), func(t table) bool { return t.rights.Owns })
 	switch {
 	case len(tables) == 0:
-	case !b.Found && len(foreign) == 0 && s.creates:
-		p.ok(publicationSlug, s.publication, "it is not there; dirtbike makes it at the first start")
+	case !b.Found && len(foreign) == 0 && s.CreatesInside:
+		p.ok(publicationSlug, s.Publication, "it is not there; dirtbike makes it at the first start")
 	case !b.Found:
-		why := s.role + " does not own " + some(names(foreign))
+		why := s.Role + " does not own " + cdc.Few(names(foreign))
 		if len(foreign) == 0 {
-			why = s.role + " has no CREATE on database " + s.database
+			why = s.Role + " has no CREATE on database " + s.Database
 		}
-		p.failAs(ownerOf(missing, func(t table) bool { return t.rights.OwnerPublishes }), publicationSlug, s.publication,
-			"CREATE PUBLICATION "+s.publication+" FOR TABLE "+only(missing)+";", "it is not there and dirtbike cannot make it: %s%s", why, fixFirst(missing))
+		p.judge(question{slug: publicationSlug, subject: s.Publication, bad: "it is not there and dirtbike cannot make it: " + why + fixFirst(missing),
+			by: ownerOf(missing, func(t table) bool { return t.rights.OwnerPublishes }), command: "CREATE PUBLICATION " + s.Publication + " FOR TABLE " + only(missing) + ";"})
 	case len(missing) == 0:
-		p.ok(publicationSlug, s.publication, "it has every captured table, and all their changes")
+		p.ok(publicationSlug, s.Publication, "it has every captured table, and all their changes")
 	case b.Owned && len(foreign) == 0:
-		p.ok(publicationSlug, s.publication, "dirtbike adds %s to it at the next start", some(names(missing)))
+		p.ok(publicationSlug, s.Publication, "dirtbike adds %s to it at the next start", cdc.Few(names(missing)))
 	default:
-		p.failAs(publicationFixRole(b, missing), publicationSlug, s.publication, "ALTER PUBLICATION "+s.publication+" ADD TABLE "+only(missing)+";",
-			"it lacks %s, and dirtbike cannot add them: only a role that owns both can%s", some(names(missing)), fixFirst(missing))
+		p.judge(question{slug: publicationSlug, subject: s.Publication,
+			bad: "it lacks " + cdc.Few(names(missing)) + ", and dirtbike cannot add them: only a role that owns both can" + fixFirst(missing),
+			by:  publicationFixRole(b, missing), command: "ALTER PUBLICATION " + s.Publication + " ADD TABLE " + only(missing) + ";"})
 	}
 }
 
-// alterPublication are the statements after which the publication fits, and the tables that they add: those whose
-// filter goes, and those that it lacks.
+// alterPublication makes the publication fit; added are tables whose filter goes, and those that it lacks.
 func alterPublication(b *postgres.Publication, name string, tables []table) (command string, added []table) {
 	alter := "ALTER PUBLICATION " + name
 	var lines []string
@@ -68,7 +65,7 @@ func alterPublication(b *postgres.Publication, name string, tables []table) (com
 		lines = append(lines, alter+" DROP TABLE "+strings.Join(b.FilteredNames, ", ")+";")
 	}
 	for _, t := range tables {
-		if slices.Contains(b.Filtered, t.oid) || !b.Lists(t.oid) {
+		if slices.Contains(b.Filtered, t.OID) || !b.Lists(t.OID) {
 			added = append(added, t)
 		}
 	}
@@ -88,16 +85,23 @@ func publicationFixRole(b *postgres.Publication, added []table) string {
 
 // fixFirst says what must be done before the tables are published.
 func fixFirst(tables []table) string {
-	if first := needsFix(tables); len(first) > 0 {
-		return ". Before, fix " + some(first) + " as said above: Postgres refuses to publish a table without a log, and updates of a published one without a replica identity"
+	first := slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return t.listed.Refused == nil || t.listed.RefusedByConfig })
+	return when(len(first) > 0, ". Before, fix %s as said above: Postgres refuses to publish a table without a log, and updates of a published one "+
+		"without a replica identity", cdc.Few(names(first)))
+}
+
+func oidsOf(tables []table) []uint32 {
+	out := make([]uint32, len(tables))
+	for i, t := range tables {
+		out[i] = t.OID
 	}
-	return ""
+	return out
 }
 
 func names(tables []table) []string {
 	out := make([]string, len(tables))
 	for i, t := range tables {
-		out[i] = t.name
+		out[i] = t.Name
 	}
 	return out
 }

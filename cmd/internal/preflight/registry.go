@@ -9,10 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/schemas/registry"
-
 	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
+	"dirtbike/schemas/registry"
 )
 
 // comparers is how many schemas are compared at the same time.
@@ -26,7 +27,9 @@ func (r *run) checkRegistry(ctx context.Context, p *part) {
 		p.fail("registry-connect", "registry.tls", "", "%v", err)
 		return
 	}
-	client, err := registry.New([]string{c.URL.Reveal()}, registry.Options{User: c.User, Password: c.Password.Reveal(), TLS: settings, Timeout: connectTime, Patience: time.Millisecond})
+	client, err := registry.New([]string{c.URL.Reveal()}, registry.Options{
+		User: c.User, Password: c.Password.Reveal(), TLS: settings, Timeout: connectTime, Patience: time.Millisecond,
+	})
 	if err != nil {
 		p.fail("registry-connect", "registry.url", "", "%v", err)
 		return
@@ -37,11 +40,11 @@ func (r *run) checkRegistry(ctx context.Context, p *part) {
 		return
 	}
 	p.ok("registry-connect", r.where(partRegistry), "it answers, and has %s", count(subjects, "subject"))
+	q := question{slug: "registry-mode", subject: r.where(partRegistry), good: "it takes schemas", command: r.put("/mode", "mode", "READWRITE")}
 	if err := client.Writable(ctx); err != nil {
-		p.fail("registry-mode", r.where(partRegistry), r.put("/mode", "mode", "READWRITE"), "%s", explain(err).What)
-	} else {
-		p.ok("registry-mode", r.where(partRegistry), "it takes schemas")
+		q.bad = explain(err).What
 	}
+	p.judge(q)
 	r.compareSchemas(ctx, p, client)
 }
 
@@ -65,21 +68,16 @@ func (r *run) compareSchemas(ctx context.Context, p *part, client *registry.Clie
 		})
 	}
 	_ = group.Wait() // each has an error of its own
-	bad := 0
 	for i, err := range errs {
 		switch {
-		case err == nil:
-			continue
 		case errors.Is(err, cdc.ErrSchema):
 			p.fail("registry-schemas", wanted[i].subject, r.put("/config/"+url.PathEscape(wanted[i].subject), "compatibility", "NONE"), "%s", explain(err).What)
-		default:
+		case err != nil:
 			p.error("registry-schemas", wanted[i].subject, err)
-		}
-		if bad++; !errors.Is(err, cdc.ErrSchema) {
-			return // the next one would hear the same
+			return // the next one would have the same answer
 		}
 	}
-	if bad == 0 && len(wanted) > 0 {
+	if errors.Join(errs...) == nil && len(wanted) > 0 {
 		p.ok("registry-schemas", r.config.Kafka.Prefix+".*", "%s would be taken", count(len(wanted), "schema"))
 	}
 }
@@ -87,15 +85,15 @@ func (r *run) compareSchemas(ctx context.Context, p *part, client *registry.Clie
 // put is the command that sets something at the registry; curl asks for the password.
 func (r *run) put(path, key, value string) string {
 	body, _ := json.Marshal(map[string]string{key: value}) // texts can always be written
-	line := "curl -fsS -X PUT -H 'Content-Type: application/vnd.schemaregistry.v1+json' --data " + shell(string(body))
+	line := "curl -fsS -X PUT -H 'Content-Type: application/vnd.schemaregistry.v1+json' --data " + console.Shell(string(body))
 	user := r.config.Registry.User
 	if u, err := url.Parse(r.config.Registry.URL.Reveal()); user == "" && err == nil && u.User != nil {
 		user = u.User.Username()
 	}
 	if user != "" {
-		line += " --user " + shell(user)
+		line += " --user " + console.Shell(user)
 	}
-	return line + " " + shell(strings.TrimRight(withoutUser(r.config.Registry.URL.Reveal()), "/")+path)
+	return line + " " + console.Shell(strings.TrimRight(withoutUser(r.config.Registry.URL.Reveal()), "/")+path)
 }
 
 // withoutUser is an address without user, password and everything else that it may hold.

@@ -1,10 +1,9 @@
 package preflight
 
 import (
-	"dirtbike/cdc"
-	"encoding/json"
-	"io"
 	"slices"
+
+	"dirtbike/cdc"
 )
 
 // Level is how bad a finding is.
@@ -43,10 +42,11 @@ type Check struct {
 	// section.
 	Command string `json:"command"`
 
-	// Try are the ways out; Command is the first one's. By is a role that may run the SQL, empty for a superuser of
-	// Postgres.
+	// Try are the ways out, of which Command is the first. By is a role that may run it; empty for Postgres' superuser.
 	Try []cdc.Remedy `json:"-"`
 
+	// about is the error that the finding says; nil if it says none.
+	about error
 	// away says that the part could not be reached.
 	away bool
 }
@@ -61,28 +61,14 @@ func (c *Check) by() string {
 
 // Unreachable says that something failed, and only because parts could not be reached.
 func (r Report) Unreachable() bool {
-	failed := slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK })
-	return len(failed) > 0 && !slices.ContainsFunc(failed, func(c Check) bool { return !c.away })
+	return slices.ContainsFunc(r.Checks, failed) && !slices.ContainsFunc(r.Checks, func(c Check) bool { return failed(c) && !c.away })
 }
 
 // Counts gives the number of failed checks and of warnings.
 func (r Report) Counts() (failed, warnings int) {
+	levels := map[Level]int{}
 	for _, c := range r.Checks {
-		switch c.Level {
-		case LevelError:
-			failed++
-		case LevelWarning:
-			warnings++
-		case LevelOK:
-		}
+		levels[c.Level]++
 	}
-	return failed, warnings
-}
-
-// WriteJSON writes the documented form.
-func (r Report) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(r)
+	return levels[LevelError], levels[LevelWarning]
 }

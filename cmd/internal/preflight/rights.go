@@ -3,58 +3,62 @@ package preflight
 import (
 	"slices"
 	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 )
 
 // judgeRights checks the rights to what the copy reads.
 func judgeRights(p *part, s *server, tables []table) {
-	var schemas, unread, secured []string
-	var shut, hidden []table
-	for _, t := range tables {
-		if !t.rights.Uses && !slices.Contains(schemas, t.rights.Schema) {
-			schemas, shut = append(schemas, t.rights.Schema), append(shut, t)
-		}
-		if !t.rights.Selects {
-			unread, hidden = append(unread, t.name), append(hidden, t)
-		}
-		if t.rights.Hidden {
-			secured = append(secured, t.name)
+	if len(tables) == 0 {
+		return
+	}
+	without := func(has func(*postgres.Rights) bool) []table {
+		return slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return has(t.rights) })
+	}
+	shut := without(func(r *postgres.Rights) bool { return r.Uses })
+	unread := without(func(r *postgres.Rights) bool { return r.Selects })
+	secured := names(without(func(r *postgres.Rights) bool { return !r.Hidden }))
+	var schemas []string
+	for _, t := range shut {
+		if !slices.Contains(schemas, t.rights.Schema) {
+			schemas = append(schemas, t.rights.Schema)
 		}
 	}
-	if len(schemas) > 0 {
-		p.failAs(owner(shut, func(t table) string { return t.rights.SchemaOwner }), "postgres-schemas", some(schemas),
-			"GRANT USAGE ON SCHEMA "+strings.Join(schemas, ", ")+" TO "+s.role+";", "%s may not use %s", s.role, count(len(schemas), "schema"))
-	} else if len(tables) > 0 {
-		p.ok("postgres-schemas", s.role, "USAGE on every schema")
-	}
-	if len(unread) > 0 {
-		p.failAs(ownerOf(hidden, always), "postgres-select", some(unread),
-			"GRANT SELECT ON TABLE "+strings.Join(unread, ", ")+" TO "+s.role+";", "%s may not read %s", s.role, count(len(unread), "table"))
-	} else if len(tables) > 0 {
-		p.ok("postgres-select", s.role, "SELECT on every table")
-	}
-	if len(secured) > 0 {
-		p.fail("postgres-row-security", some(secured), "ALTER ROLE "+s.role+" BYPASSRLS;", "row-level security hides rows of %s from %s: the copy would see fewer rows than the log", count(len(secured), "table"), s.role)
-	} else if len(tables) > 0 {
-		p.ok("postgres-row-security", s.role, "no row is hidden")
+	for _, q := range []struct {
+		question
+		lacking []string
+	}{
+		{question{slug: "postgres-schemas", good: "USAGE on every schema", bad: s.Role + " may not use " + count(len(schemas), "schema"),
+			by:      owner(shut, func(t table) string { return t.rights.SchemaOwner }),
+			command: "GRANT USAGE ON SCHEMA " + strings.Join(schemas, ", ") + " TO " + s.Role + ";"}, schemas},
+		{question{slug: "postgres-select", good: "SELECT on every table", bad: s.Role + " may not read " + count(len(unread), "table"),
+			by: ownerOf(unread, always), command: "GRANT SELECT ON TABLE " + strings.Join(names(unread), ", ") + " TO " + s.Role + ";"}, names(unread)},
+		{question{slug: "postgres-row-security", good: "no row is hidden", command: "ALTER ROLE " + s.Role + " BYPASSRLS;",
+			bad: "row-level security hides rows of " + count(len(secured), "table") + " from " + s.Role + ": the copy would see fewer rows than the log"}, secured},
+	} {
+		if q.subject = cdc.Few(q.lacking); len(q.lacking) == 0 {
+			q.subject, q.bad = s.Role, ""
+		}
+		p.judge(q.question)
 	}
 }
 
 // judgeIdentity recommends FULL where it saves re-reading: large columns, and keys that may change.
 func judgeIdentity(p *part, tables []table) {
-	var names, commands []string
-	var large []table
-	for _, t := range tables {
-		if t.toast > 0 && t.mutable && (t.identity == "d" || t.identity == "i") && t.kind == "r" {
-			names, large = append(names, t.name), append(large, t)
-			commands = append(commands, "ALTER TABLE "+t.name+" REPLICA IDENTITY FULL;")
-		}
+	large := slices.DeleteFunc(slices.Clone(tables), func(t table) bool {
+		return t.ToastPages == 0 || !t.MutableKey || t.Identity != "d" && t.Identity != "i" || t.Kind != "r"
+	})
+	var commands []string
+	for _, t := range large {
+		commands = append(commands, "ALTER TABLE "+t.Name+" REPLICA IDENTITY FULL;")
 	}
-	if len(names) == 0 {
-		if len(tables) > 0 {
-			p.ok("postgres-identity", "replica identity", "fits")
-		}
-		return
+	switch {
+	case len(large) > 0:
+		p.judge(question{slug: "postgres-identity", level: LevelWarning, subject: cdc.Few(names(large)), by: ownerOf(large, always), command: strings.Join(commands, "\n"),
+			bad: "large values and a key that may change: after a change of the key they are read again from the table, and a row that is gone by then " +
+				"leaves its table inexact; FULL writes more log, and avoids it"})
+	case len(tables) > 0:
+		p.ok("postgres-identity", "replica identity", "fits")
 	}
-	p.add(Check{Slug: "postgres-identity", Level: LevelWarning, Subject: some(names), Try: remedy(ownerOf(large, always), strings.Join(commands, "\n")),
-		Message: "large values and a key that may change: after a change of the key they are read again from the table, and a row that is gone by then leaves its table inexact; FULL writes more log, and avoids it"})
 }

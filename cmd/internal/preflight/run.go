@@ -1,3 +1,5 @@
+// Package preflight checks, before a start, whether every part is as the pipeline needs it, and gives the command that
+// fixes what is not. It changes nothing anywhere. Where a start has a check of its own, that one is asked.
 package preflight
 
 import (
@@ -13,8 +15,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// How long the parts may take: Postgres less than the others, since these wait for its tables. Together they bound the
-// whole run.
+// How long the parts may take: Postgres less than the others, which wait for its tables.
 const (
 	postgresTime = 9 * time.Second
 	partTime     = 12 * time.Second
@@ -37,21 +38,19 @@ type run struct {
 	config *config.Config
 	trial  *pipeline.Trial
 	wanted *recorder
-	// tables is what Postgres says of the captured tables, nil as long as it has not; closed is listed once that is
-	// known, or known to stay unknown.
+	// tables are the captured ones, nil if unknown: set once, before listed is closed.
 	tables []*cdc.Table
 	listed chan struct{}
+	once   sync.Once
 	parts  map[string]*part
-	// relations are the captured tables' columns, by OID, with the keys that they have once they are fixed. Postgres'
-	// part reads them.
+	// relations are the captured tables' columns, by OID, with their keys after fixes; for Postgres' part.
 	relations map[uint32]*schemas.Relation
 
-	mu sync.Mutex // guards outlook
+	mu sync.Mutex // guards combined
 	combined
 }
 
-// Run checks every part, all at the same time, and takes at most about 13 s. An error says that the config cannot be
-// used.
+// Run checks all parts at once, in about 13 s at most. An error says that the config cannot be used.
 func Run(ctx context.Context, c *config.Config) (Report, error) {
 	r := &run{config: c, wanted: &recorder{}, listed: make(chan struct{}), parts: map[string]*part{}}
 	names := []string{partConfig, partPostgres, partKafka, partRegistry, partClickHouse, partPipeline}
@@ -64,11 +63,11 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 	}
 	r.checkConfig(r.parts[partConfig])
 	var wg sync.WaitGroup
-	for _, look := range []struct {
+	for _, of := range []struct {
 		part      string
 		limit     time.Duration
 		slug, try string
-		look      func(context.Context, *part)
+		check     func(context.Context, *part)
 	}{
 		{partPostgres, postgresTime, "postgres-connect", "look at Postgres' load, and at the way to it", r.checkPostgres},
 		{partKafka, partTime, "kafka-connect", "look at the brokers' health, and at the way to each of them", r.checkKafka},
@@ -77,52 +76,29 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 		{partPipeline, partTime, "pipeline-state", "see which other part does not answer", r.checkPipeline},
 	} {
 		wg.Go(func() {
-			p := r.parts[look.part]
-			p.run(ctx, look.limit, look.slug, r.where(look.part), look.try, func(ctx context.Context) { look.look(ctx, p) })
-			if look.part == partPostgres {
-				r.closeListed()
+			r.parts[of.part].run(ctx, of.limit, of.slug, r.where(of.part), of.try, of.check)
+			if of.part == partPostgres {
+				r.list(nil)
 			}
 		})
 	}
 	wg.Wait()
 	r.judgeMissingSlot(r.parts[partPostgres])
 	r.judgeUnmatchedNames()
-	report := Report{OK: true, Checks: []Check{}}
+	report := Report{Checks: []Check{}}
 	for _, name := range names {
 		report.Checks = append(report.Checks, r.parts[name].close()...)
 	}
-	for _, c := range report.Checks {
-		report.OK = report.OK && c.OK
-	}
+	report.OK = !slices.ContainsFunc(report.Checks, failed)
 	return report, ctx.Err()
 }
 
-// closeListed lets the other parts go on without the tables, if they are not known by now.
-func (r *run) closeListed() {
-	p := r.parts[partPostgres]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-r.listed:
-	default:
-		close(r.listed)
-	}
-}
-
-// list gives the tables to the other parts, and says that these are all.
+// list gives the tables to the other parts; the first call counts, and nil says that they cannot be known.
 func (r *run) list(tables []*cdc.Table) {
-	p := r.parts[partPostgres]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-r.listed:
-	default:
-		r.tables = slices.Clone(tables)
-		if r.tables == nil {
-			r.tables = []*cdc.Table{}
-		}
+	r.once.Do(func() {
+		r.tables = tables
 		close(r.listed)
-	}
+	})
 }
 
 // captured waits for the tables that can be captured; none if Postgres could not be asked.
@@ -132,32 +108,25 @@ func (r *run) captured(ctx context.Context) []*cdc.Table {
 	case <-ctx.Done():
 		return nil
 	}
-	var out []*cdc.Table
-	for _, t := range r.tables {
-		if t.Refused == nil && t.BlocksStart == nil {
-			out = append(out, t)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(r.tables), func(t *cdc.Table) bool { return t.Refused != nil || t.BlocksStart != nil })
 }
 
 // unlisted says why the tables could not be read; empty if they were. captured has been called before.
 func (r *run) unlisted() string {
-	p := r.parts[partPostgres]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r.tables != nil {
-		return ""
-	}
-	for _, c := range p.checks {
-		if c.away {
-			return "Postgres is not reachable"
+	select {
+	case <-r.listed:
+		if r.tables != nil {
+			return ""
 		}
+	default:
 	}
-	return "Postgres did not tell its tables"
+	if r.parts[partPostgres].any(func(c Check) bool { return c.away }) {
+		return "Postgres is not reachable"
+	}
+	return "Postgres did not list its tables"
 }
 
-// recorder is a registry that only listens: it keeps what a start would register.
+// recorder is a registry that keeps what a start would register.
 type recorder struct {
 	mu      sync.Mutex
 	schemas []subjectSchema

@@ -2,10 +2,10 @@ package preflight
 
 import (
 	"context"
-	"slices"
-	"strings"
+	"errors"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 )
 
 const slotSlug = "postgres-slot"
@@ -19,15 +19,15 @@ func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 		p.error(slotSlug, name, serverError(err))
 	case !found:
 		r.note(func(l *combined) { l.slotMissing = true }) // what that means, the stored state says
-	case slot.WALStatus == "lost" || slot.Invalidation != "":
+	case lost(slot):
 		r.note(func(l *combined) { l.slotLost = true })
 	case slot.WALStatus == "unreserved":
-		p.warn(slotSlug, name, keepSQL(max(s.proposedMB(), 2*s.keepMB)),
+		p.warn(slotSlug, name, keepSQL(max(s.proposedMB(), 2*s.KeepMB)),
 			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
 	case slot.Active:
 		p.ok(slotSlug, name, "a capture reads it, up to %s", slot.ConfirmedFlush)
 	default:
-		p.ok(slotSlug, name, "it is there, at %s, and nobody reads it", slot.ConfirmedFlush)
+		p.ok(slotSlug, name, "it is there, at %s, and no capture reads it", slot.ConfirmedFlush)
 	}
 }
 
@@ -38,8 +38,7 @@ type combined struct {
 	// known says that the stored state could be read; phase is its own.
 	known bool
 	phase cdc.Phase
-	// refusal is why a start would be refused because the slot is missing; passed says that it would not be refused for
-	// any reason.
+	// refusal is why a start would be refused for its slot; passed says that it would not be refused at all.
 	refusal error
 	passed  bool
 	// misnamed says that a start would be refused for a name in the config that nothing has.
@@ -56,11 +55,12 @@ func (r *run) note(at func(*combined)) {
 // begun reports whether a state is stored that goes on from a slot: without it changes are missing.
 func begun(phase cdc.Phase) bool { return phase != cdc.PhaseNone && phase != cdc.PhaseCreating }
 
-// wants reports whether the refusal of a start is about a slot that is missing or lost.
-func wants(state *cdc.State, slot cdc.SlotStatus, found bool, why string) bool {
-	about := strings.Contains(why, "slot ") || state.Source.Phase == cdc.PhaseRenewing
-	return about && (!found && begun(state.Source.Phase) || found && (slot.WALStatus == "lost" || slot.Invalidation != ""))
+// wants reports whether the refusal of a start comes of a slot that is missing or lost.
+func wants(state *cdc.State, slot cdc.SlotStatus, found bool, err error) bool {
+	return errors.Is(err, capture.ErrSlotMissing) && (!found && begun(state.Source.Phase) || found && lost(slot))
 }
+
+func lost(slot cdc.SlotStatus) bool { return slot.WALStatus == "lost" || slot.Invalidation != "" }
 
 // judgeMissingSlot says what a missing or unusable slot means, once all parts have been checked.
 func (r *run) judgeMissingSlot(p *part) {
@@ -68,17 +68,18 @@ func (r *run) judgeMissingSlot(p *part) {
 	r.note(func(l *combined) {
 		switch {
 		case l.refusal != nil:
-			p.add(Check{Slug: slotSlug, Level: LevelError, Subject: name, Message: explain(l.refusal).What, Try: slices.Clone(explain(l.refusal).Try)})
+			p.error(slotSlug, name, l.refusal)
 		case l.slotLost:
 			p.fail(slotSlug, name, "raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand+"; if the slot is another pipeline's, name another in source.slot",
 				"Postgres has given up its log, so that changes are missing")
 		case !l.slotMissing:
 		case l.passed && begun(l.phase):
-			p.ok(slotSlug, name, "it was made while this was looked at")
+			p.ok(slotSlug, name, "it was made while this was checked")
 		case !l.known:
 			p.ok(slotSlug, name, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read")
 		case begun(l.phase):
-			p.fail(slotSlug, name, cdc.ResnapshotAllCommand, "it is gone, and the stored state (phase %s) goes on from it: what was changed since then cannot be read any more", l.phase)
+			p.fail(slotSlug, name, cdc.ResnapshotAllCommand,
+				"it is gone, and the stored state (phase %s) goes on from it: what was changed since then cannot be read any more", l.phase)
 		default:
 			p.ok(slotSlug, name, "it is not there; dirtbike makes it at the first start")
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/config"
 )
 
@@ -25,7 +26,7 @@ func TestSlotAndState(t *testing.T) {
 		{combined{slotMissing: true}, LevelOK, "it is not there. A first start makes it; whether this would be one, the stored state says, which could not be read", ""},
 		{combined{slotMissing: true, known: true, phase: cdc.PhaseStreaming, refusal: gone}, LevelError, "changes are missing between the stored position and the source: slot dirtbike is gone; changes after 0/1 cannot be read any more", cdc.ResnapshotAllCommand},
 		{combined{slotMissing: true, known: true, phase: cdc.PhaseCopying}, LevelError, "it is gone, and the stored state (phase copying) goes on from it: what was changed since then cannot be read any more", cdc.ResnapshotAllCommand},
-		{combined{slotMissing: true, known: true, phase: cdc.PhaseCopying, passed: true}, LevelOK, "it was made while this was looked at", ""},
+		{combined{slotMissing: true, known: true, phase: cdc.PhaseCopying, passed: true}, LevelOK, "it was made while this was checked", ""},
 		{combined{slotLost: true}, LevelError, "Postgres has given up its log, so that changes are missing",
 			"raise max_slot_wal_keep_size, then dirtbike resnapshot --all; if the slot is another pipeline's, name another in source.slot"},
 	} {
@@ -40,22 +41,23 @@ func TestSlotAndState(t *testing.T) {
 	(&run{config: &config.Config{}}).judgeMissingSlot(p)
 	require.Empty(t, p.close(), "a slot that is there has been judged")
 
+	aboutSlot := cdc.Gap("slot dirtbike is gone").Because(capture.ErrSlotMissing)
 	for _, c := range []struct {
 		phase cdc.Phase
 		slot  cdc.SlotStatus
 		found bool
-		why   string
+		err   error
 		wants bool
 	}{
-		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, "slot dirtbike is gone", true},
-		{cdc.PhaseRenewing, cdc.SlotStatus{}, false, "the last dirtbike resnapshot --all did not get to its end", true},
-		{cdc.PhaseNone, cdc.SlotStatus{WALStatus: "lost"}, true, "slot dirtbike was invalidated", true},
-		{cdc.PhaseStreaming, cdc.SlotStatus{Invalidation: "idle_timeout"}, true, "slot dirtbike was invalidated", true},
-		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, "the topics were made with 3 partitions", false},
-		{cdc.PhaseStreaming, cdc.SlotStatus{WALStatus: "reserved"}, true, "slot dirtbike is at 0/2", false},
-		{cdc.PhaseNone, cdc.SlotStatus{}, false, "slot dirtbike", false},
+		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, fmt.Errorf("start: %w", aboutSlot), true},
+		{cdc.PhaseRenewing, cdc.SlotStatus{}, false, cdc.Refused("no end").Because(capture.ErrSlotMissing), true},
+		{cdc.PhaseNone, cdc.SlotStatus{WALStatus: "lost"}, true, aboutSlot, true},
+		{cdc.PhaseStreaming, cdc.SlotStatus{Invalidation: "idle_timeout"}, true, aboutSlot, true},
+		{cdc.PhaseStreaming, cdc.SlotStatus{}, false, cdc.Refused("the topics were made with 3 partitions"), false},
+		{cdc.PhaseStreaming, cdc.SlotStatus{WALStatus: "reserved"}, true, aboutSlot, false},
+		{cdc.PhaseNone, cdc.SlotStatus{}, false, aboutSlot, false},
 	} {
-		require.Equal(t, c.wants, wants(&cdc.State{Source: cdc.SourceState{Phase: c.phase}}, c.slot, c.found, c.why), c.why)
+		require.Equal(t, c.wants, wants(&cdc.State{Source: cdc.SourceState{Phase: c.phase}}, c.slot, c.found, c.err), c.err)
 	}
 }
 
@@ -71,11 +73,12 @@ func TestStateNotCompared(t *testing.T) {
 		{[]*cdc.Table{{}, {}}, nil, &cdc.State{}, "nothing is stored: this would be a first start, which copies 2 tables"},
 		{[]*cdc.Table{}, nil, &cdc.State{}, "nothing is stored: this would be a first start, which copies 0 tables"},
 		{nil, errors.New("dial"), &cdc.State{}, "nothing is stored; what a first start would copy could not be compared with the source, since Postgres is not reachable"},
-		{nil, cdc.ErrRefused, &cdc.State{}, "nothing is stored; what a first start would copy could not be compared with the source, since Postgres did not tell its tables"},
+		{nil, cdc.ErrRefused, &cdc.State{}, "nothing is stored; what a first start would copy could not be compared with the source, since Postgres did not list its tables"},
 		{nil, errors.New("dial"), stored, "phase streaming, epoch 1, up to 0/0; it could not be compared with the source, since Postgres is not reachable"},
 		{[]*cdc.Table{{}}, nil, stored, "phase streaming, epoch 1, up to 0/0"},
 	} {
-		r := &run{config: &config.Config{}, tables: c.tables, parts: map[string]*part{partPostgres: {name: partPostgres}}}
+		r := &run{config: &config.Config{}, listed: make(chan struct{}), parts: map[string]*part{partPostgres: {name: partPostgres}}}
+		r.list(c.tables)
 		if c.err != nil {
 			r.parts[partPostgres].connectError("h", c.err)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"dirtbike/cmd/internal/console"
@@ -16,40 +17,35 @@ var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗
 // their lines, so that they can be copied. The tables are as wide as the terminal has room for, the commands as long as
 // they are.
 func (r Report) WriteText(w io.Writer) error {
+	var out strings.Builder
 	width := min(console.Width(w), mostWidth)
-	for start := 0; start < len(r.Checks); {
-		end := start
-		for end < len(r.Checks) && r.Checks[end].Part == r.Checks[start].Part {
-			end++
+	for rest := r.Checks; len(rest) > 0; {
+		end := slices.IndexFunc(rest, func(c Check) bool { return c.Part != rest[0].Part })
+		if end < 0 {
+			end = len(rest)
 		}
-		if err := writePart(w, r.Checks[start:end], width); err != nil {
-			return err
+		out.WriteString(tableOf(rest[:end], width) + "\n")
+		for _, c := range rest[:end] {
+			out.WriteString(c.way())
 		}
-		start = end
+		out.WriteString("\n")
+		rest = rest[end:]
 	}
-	_, err := fmt.Fprintln(w, r.Sentence())
-	return err
-}
-
-func writePart(w io.Writer, checks []Check, width int) error {
-	text := tableOf(checks, width) + "\n"
-	for _, c := range checks {
-		if c.Level != LevelOK {
-			text += c.way()
-		}
-	}
-	_, err := fmt.Fprintln(w, text)
+	_, err := io.WriteString(w, out.String()+r.Sentence()+"\n")
 	return err
 }
 
 // way is what follows the table for a check that failed or warns.
 func (c Check) way() string {
-	head := fmt.Sprintf("%s %s, %s: dirtbike explain %s\n", marks[c.Level], c.Slug, console.Printable(oneLine(c.Subject)), c.Slug)
-	if c.Command == "" {
-		return head
+	if c.Level == LevelOK {
+		return ""
 	}
+	head := fmt.Sprintf("%s %s, %s: dirtbike explain %s\n", marks[c.Level], c.Slug, console.Printable(console.OneLine(c.Subject)), c.Slug)
 	command := console.PrintableLines(c.Command)
-	if command != c.Command && kind(c.Command) != "words" {
+	switch {
+	case command == "":
+		return head
+	case command != c.Command && kind(c.Command) != "words":
 		return head + "  Try: dirtbike check --json, which has the statement: it holds characters that cannot be printed\n"
 	}
 	return head + c.place() + command + "\n"
@@ -66,7 +62,7 @@ func (c Check) place() string {
 		}
 		who := "  in this database, as " + console.Printable(cmp.Or(c.by(), "a superuser"))
 		if heavy(c.Command) {
-			who += "; it locks the table, for as long as it takes to write it, or its key's index, anew: do it in a quiet hour"
+			who += "; it locks the table while it, or its key's index, is written again: do it in a quiet hour"
 		}
 		return who + ":\n"
 	case "shell":
@@ -98,12 +94,9 @@ func kind(command string) string {
 // Sentence sums the report up in one line.
 func (r Report) Sentence() string {
 	failed, warnings := r.Counts()
-	told := ""
-	if warnings > 0 {
-		told = ", " + count(warnings, "warning")
-	}
+	warned := when(warnings > 0, ", %s", count(warnings, "warning"))
 	if failed == 0 {
-		return "A start would go well" + told + ". Next: dirtbike run"
+		return "A start would go well" + warned + ". Next: dirtbike run"
 	}
-	return fmt.Sprintf("%s failed%s", count(failed, "check"), told)
+	return count(failed, "check") + " failed" + warned
 }

@@ -9,40 +9,39 @@ const leastKeepMB = 1024
 // that is, else a few times what Postgres keeps anyway. It never costs a slot that is there.
 func (s *server) proposedMB() int64 {
 	const share, times, beyond = 4, 4, 2
-	size := times * s.maxWALMB
+	size := times * s.MaxWALMB
 	if s.diskMB > 0 {
 		size = s.diskMB / share
 	}
-	return max(size, beyond*s.heldMB, leastKeepMB)
+	return max(size, beyond*s.HeldMB, leastKeepMB)
 }
 
 // keepSQL sets max_slot_wal_keep_size.
 func keepSQL(mb int64) string {
-	const gb = 1024
 	size := fmt.Sprintf("%dMB", mb)
-	if mb%gb == 0 {
-		size = fmt.Sprintf("%dGB", mb/gb)
+	if mb%1024 == 0 {
+		size = fmt.Sprintf("%dGB", mb/1024)
 	}
-	return "ALTER SYSTEM SET max_slot_wal_keep_size = '" + size + "';\nSELECT pg_reload_conf();"
+	return "ALTER SYSTEM SET max_slot_wal_keep_size = '" + size + "'" + reload
 }
 
-// howMuch says in words where the proposed value comes from, and how to choose another.
+// reload ends statements that set what needs no restart.
+const reload = ";\nSELECT pg_reload_conf();"
+
+// howMuch says where the proposed value comes from, and how to choose another.
 func (s *server) howMuch() string {
 	if s.diskMB > 0 {
 		return "The printed value is a quarter of source.wal_disk, unless more is held back already"
 	}
-	return "Choose what is written in as many hours as dirtbike may be down, and less than the disk's free space, which Postgres tells nobody (say it as source.wal_disk); the printed value is no more than a few times max_wal_size, or what is held back already"
+	return "Choose what is written in as many hours as dirtbike may be down, and less than the disk's free space, which Postgres does not report " +
+		"(say it as source.wal_disk); the printed value is no more than a few times max_wal_size, or what is held back already"
 }
 
 func (s *server) judgeKeepSize(p *part) {
-	const slug, name = "postgres-wal-keep", "max_slot_wal_keep_size"
-	switch {
-	case s.keepMB < 0:
-		p.warn(slug, name, keepSQL(s.proposedMB()), "without a limit: while dirtbike is down, Postgres keeps its log until the disk is full. %s", s.howMuch())
-	case s.keepMB < leastKeepMB:
-		p.warn(slug, name, keepSQL(s.proposedMB()),
-			"%d MB is next to nothing: Postgres gives the slot up soon after dirtbike stops or falls behind, and everything has to be copied anew. %s", s.keepMB, s.howMuch())
-	default:
-		p.ok(slug, name, "%d MB", s.keepMB)
-	}
+	p.judge(question{
+		slug: "postgres-wal-keep", subject: "max_slot_wal_keep_size", level: LevelWarning, command: keepSQL(s.proposedMB()), good: fmt.Sprintf("%d MB", s.KeepMB),
+		bad: when(s.KeepMB < 0, "without a limit: while dirtbike is down, Postgres keeps its log until the disk is full. %s", s.howMuch()) +
+			when(s.KeepMB >= 0 && s.KeepMB < leastKeepMB, "%d MB is next to nothing: Postgres gives the slot up soon after dirtbike stops or is late, "+
+				"and everything has to be copied again. %s", s.KeepMB, s.howMuch()),
+	})
 }

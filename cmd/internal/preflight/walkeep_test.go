@@ -4,24 +4,27 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc/postgres"
 )
 
 // TestKeepFitsTheDisk: what is proposed for the log fits its disk where that is known, and the log that is there.
 func TestKeepFitsTheDisk(t *testing.T) {
+	asked := func(wal, held, disk int64) server { return server{postgres.Server{MaxWALMB: wal, HeldMB: held}, disk} }
 	for _, c := range []struct {
 		server
 		size, says string
 	}{
-		{server{maxWALMB: 1024}, "4GB", "less than the disk's free space"},
-		{server{maxWALMB: 1024, heldMB: 9000}, "18000MB", "as many hours as dirtbike may be down"},
-		{server{maxWALMB: 1024, diskMB: 200 << 10}, "50GB", "a quarter of source.wal_disk"},
-		{server{maxWALMB: 16384, diskMB: 20 << 10}, "5GB", "a quarter of source.wal_disk"},
-		{server{maxWALMB: 80, diskMB: 2000}, "1GB", "a quarter of source.wal_disk"},
-		{server{maxWALMB: 80}, "1GB", "a few times max_wal_size"},
+		{asked(1024, 0, 0), "4GB", "less than the disk's free space"},
+		{asked(1024, 9000, 0), "18000MB", "as many hours as dirtbike may be down"},
+		{asked(1024, 0, 200<<10), "50GB", "a quarter of source.wal_disk"},
+		{asked(16384, 0, 20<<10), "5GB", "a quarter of source.wal_disk"},
+		{asked(80, 0, 2000), "1GB", "a quarter of source.wal_disk"},
+		{asked(80, 0, 0), "1GB", "a few times max_wal_size"},
 	} {
 		for _, keep := range []int64{-1, 64} {
 			p := &part{name: partPostgres}
-			c.keepMB = keep
+			c.KeepMB = keep
 			c.judgeKeep(p)
 			found := p.close()
 			require.Len(t, found, 1)
@@ -35,7 +38,7 @@ func TestKeepFitsTheDisk(t *testing.T) {
 // TestRestartIsSaid: a setting that waits for a restart has that as its way out.
 func TestRestartIsSaid(t *testing.T) {
 	p := &part{name: partPostgres}
-	(&server{version: newestPostgres * 10000, walLevel: "replica", walPending: true}).judgeServer(p)
+	(&server{Server: postgres.Server{Version: newestPostgres * 10000, WALLevel: "replica", WALPending: true}}).judgeServer(p)
 	report := Report{Checks: p.close()}
 	c, is := bad(report, "postgres-wal-level")
 	require.True(t, is)

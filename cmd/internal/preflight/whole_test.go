@@ -233,7 +233,7 @@ func TestEncryption(t *testing.T) {
 		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=disable"}`, "sslmode=disable, and db.invalid is another machine", LevelWarning},
 		{partPostgres, `source: {url: "postgres://u@db.invalid/d"}`, "may fall back to no encryption", LevelWarning},
 		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=allow"}`, "may fall back to no encryption", LevelWarning},
-		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=require"}`, "asks nobody for a certificate", LevelWarning},
+		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=require"}`, "asks for no certificate", LevelWarning},
 		{partPostgres, `source: {url: "postgres://u@db.invalid/d?sslmode=verify-full"}`, "encrypted", LevelOK},
 		{partKafka, `kafka: {brokers: ["127.0.0.1:1", "kafka.invalid:1"]}`, "kafka.invalid is another machine", LevelWarning},
 		{partKafka, `kafka: {brokers: ["kafka.invalid:1"], tls: {}}`, "encrypted", LevelOK},

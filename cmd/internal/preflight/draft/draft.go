@@ -1,3 +1,5 @@
+// Package draft writes a first configuration for a Postgres database: an allowlist that names every table and column,
+// with a guess of what is private.
 package draft
 
 import (
@@ -11,15 +13,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+	pretty "github.com/jedib0t/go-pretty/v6/table"
+	prettytext "github.com/jedib0t/go-pretty/v6/text"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
 	"dirtbike/schemas"
-
-	"github.com/dustin/go-humanize"
-	pretty "github.com/jedib0t/go-pretty/v6/table"
-	prettytext "github.com/jedib0t/go-pretty/v6/text"
 )
 
 // Draft is what was found and what would be written.
@@ -29,8 +31,7 @@ type Draft struct {
 	Tables   []*Table
 	// Text is the config file.
 	Text string
-	// Export names an environment variable that the file refers to for the password, and that is not set here; "" if
-	// there is none.
+	// Export names an environment variable that the file refers to and that is not set here; "" for none.
 	Export string
 	// Escaped says that the password was percent-encoded in the address, and has to be so in the variable.
 	Escaped bool
@@ -54,34 +55,29 @@ func Make(ctx context.Context, source string) (*Draft, error) {
 	if a.hidden {
 		f.notes = []string{"The password is not written here: the environment variable PGPASSWORD holds it."}
 	}
-	if err := f.settle(ctx, a.connects); err != nil {
+	if err := f.leaveOut(ctx, a.connects); err != nil {
 		return nil, err
 	}
 	d := &Draft{Database: db.name, Tables: db.tables, Text: f.text(), Escaped: a.escaped}
-	if strings.Contains(a.written, passwordReference) && !inEnvironment("PGPASSWORD") {
+	if strings.Contains(a.written, passwordReference) && os.Getenv("PGPASSWORD") == "" {
 		d.Export = "PGPASSWORD"
 	}
 	return d, nil
 }
 
-// settle leaves out what the product's own checks refuse, until they have nothing to say.
-func (f *file) settle(ctx context.Context, url string) error {
+// leaveOut leaves out what the product's own checks refuse, until they have nothing to say.
+func (f *file) leaveOut(ctx context.Context, url string) error {
 	for f.nameable(); ; {
-		refused, err := f.refused(ctx, url)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == "" }) {
-			return cdc.Failed("no table of database %s can be captured, so nothing was written: %s: %s", f.name, f.tables[0].FullName(), withoutTry(f.tables[0].Obstacle)).
+		if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == nil }) {
+			return cdc.Failed("no table of database %s can be captured, so nothing was written: %s: %s", f.name, f.tables[0].FullName(), f.tables[0].Obstacle.What).
 				Fix("give it a primary key")
 		}
-		if len(refused) == 0 {
-			return nil
+		refused, err := f.refused(ctx, url)
+		if err != nil || len(refused) == 0 {
+			return err
 		}
 		for _, t := range f.tables {
-			if why := refused[t.FullName()]; why != "" && t.Obstacle == "" {
-				t.Obstacle = why
-			}
+			t.Obstacle = cmp.Or(t.Obstacle, refused[t.FullName()])
 		}
 	}
 }
@@ -89,9 +85,15 @@ func (f *file) settle(ctx context.Context, url string) error {
 // nameable leaves out what a config cannot name.
 func (f *file) nameable() {
 	for _, t := range f.tables {
-		t.Obstacle = cmp.Or(t.Obstacle, unnameable(t))
-		if t.Obstacle == "" && !slices.ContainsFunc(t.relation.Columns, func(c schemas.Column) bool { return c.Name != "*" }) {
-			t.Obstacle = "its only column cannot be named in the config"
+		why := unnameable(t)
+		if t.Obstacle != nil {
+			continue
+		}
+		if why == "" && !slices.ContainsFunc(t.relation.Columns, func(c schemas.Column) bool { return c.Name != "*" }) {
+			why = "its only column cannot be named in the config"
+		}
+		if why != "" {
+			t.Obstacle = cdc.Failed("%s", why)
 		}
 	}
 }
@@ -103,7 +105,7 @@ func unnameable(t *Table) string {
 		return "the config cannot name a schema with . * or ? in its name"
 	case strings.HasPrefix(t.Schema, "!"):
 		return "the config takes ! in front of a name for an exclusion"
-	case !globbable(t.Name):
+	case strings.ContainsAny(t.Name, "*?"):
 		return "the config cannot name a table with * or ? in its name"
 	case strings.Contains(t.FullName(), "${"):
 		return "the config takes ${ in a name for a reference"
@@ -112,17 +114,14 @@ func unnameable(t *Table) string {
 }
 
 // refused asks the catalog package what it would say at a start; every answer is by "schema.table".
-func (f *file) refused(ctx context.Context, url string) (map[string]string, error) {
-	if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == "" }) {
-		return nil, nil
-	}
+func (f *file) refused(ctx context.Context, url string) (map[string]*cdc.Problem, error) {
 	trial := *f
 	trial.source, trial.clickhouse = strings.ReplaceAll(url, "${", "$${"), "clickhouse://ch:9000"
-	c, err := config.Parse(filepath.Join("dirtbike init", "draft"), []byte(trial.text())) // a folder that is not there: no key lies in it
+	c, err := config.Parse(filepath.Join("dirtbike init", "draft"), []byte(trial.text())) // a folder that is not there: no key is in it
 	if err != nil {
 		return nil, fmt.Errorf("the draft does not load: %w", err)
 	}
-	t, err := pipeline.NewTrial(c, nobody{})
+	t, err := pipeline.NewTrial(c, nil) // no encoder is made, so that no registry is asked
 	if err != nil {
 		return nil, err
 	}
@@ -133,59 +132,57 @@ func (f *file) refused(ctx context.Context, url string) (map[string]string, erro
 	if misnamed := t.Tables.UnmatchedNames(); len(misnamed) > 0 {
 		return nil, fmt.Errorf("the draft does not fit the database: %w", errors.Join(misnamed...))
 	}
-	out, doubts := map[string]string{}, map[string]bool{}
-	for _, table := range listed {
-		switch {
-		case table.Refused != nil:
-			out[table.FullName()] = table.Refused.Error()
-		case table.BlocksStart != nil && (doubts[table.BlocksStart.Error()] || alone(listed, table)):
-			out[table.FullName()] = table.BlocksStart.Error()
-		case table.BlocksStart != nil:
-			doubts[table.BlocksStart.Error()] = true // the first of those that share a name may keep it
-		}
-	}
-	return out, nil
+	return refusals(listed), nil
 }
 
-// alone reports whether nobody else has the table's doubt.
-func alone(listed []*cdc.Table, table *cdc.Table) bool {
-	for _, other := range listed {
-		if other != table && other.BlocksStart != nil && other.BlocksStart.Error() == table.BlocksStart.Error() {
-			return false
+// refusals says why tables cannot be begun. Of those that share a name the first may keep it.
+func refusals(listed []*cdc.Table) map[string]*cdc.Problem {
+	out, sharing, first := map[string]*cdc.Problem{}, map[string]int{}, map[string]bool{}
+	for _, t := range listed {
+		if t.BlocksStart != nil {
+			sharing[cdc.Explain(t.BlocksStart).What]++
 		}
 	}
-	return true
+	for _, t := range listed {
+		switch blocked := cdc.Explain(t.BlocksStart); {
+		case t.Refused != nil:
+			out[t.FullName()] = cdc.Explain(t.Refused)
+		case blocked == nil:
+		case first[blocked.What] || sharing[blocked.What] == 1:
+			out[t.FullName()] = blocked
+		default:
+			first[blocked.What] = true
+		}
+	}
+	return out
 }
-
-// nobody is a registry that nobody asks: no encoder is made.
-type nobody struct{}
-
-func (nobody) Register(context.Context, string, string) (int, error) { return 0, schemas.ErrNoSchema }
-func (nobody) Schema(context.Context, int) (string, error)           { return "", schemas.ErrNoSchema }
 
 // Write puts the text into the file, readable by its owner alone. Without force it makes a new file only: an error
 // wraps os.ErrExist if there is one. With force a former file is replaced at once, or not at all.
-func Write(path, text string, force bool) (err error) {
+func Write(path, text string, force bool) error {
 	if !force {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(f, text)
-		return errors.Join(err, f.Sync(), f.Close())
+		return fill(f, text)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".dirtbike-init-*") // mode 600
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(f, text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if err = fill(f, text); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(f.Name()))
 	}
 	return err
+}
+
+func fill(f *os.File, text string) error {
+	_, err := f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // noteWidth is where a note goes on in the next line.
@@ -198,8 +195,8 @@ func (d *Draft) WriteText(w io.Writer) error {
 	t.SetColumnConfigs([]pretty.ColumnConfig{{Number: 2, Align: right}, {Number: 3, Align: right}, console.AtMost(6, noteWidth)})
 	for _, table := range d.Tables {
 		notes := table.Notes
-		if table.Obstacle != "" {
-			notes = append([]string{"left out: " + withoutTry(table.Obstacle)}, notes...)
+		if table.Obstacle != nil {
+			notes = append([]string{"left out: " + table.Obstacle.What}, notes...)
 		}
 		t.AppendRow(pretty.Row{
 			console.Printable(table.FullName()), size(table.Bytes), estimate(table.Rows),
@@ -213,16 +210,11 @@ func (d *Draft) WriteText(w io.Writer) error {
 // Left gives how many tables the file leaves out.
 func (d *Draft) Left() (left int) {
 	for _, t := range d.Tables {
-		if t.Obstacle != "" {
+		if t.Obstacle != nil {
 			left++
 		}
 	}
 	return left
-}
-
-func withoutTry(s string) string {
-	what, _, _ := strings.Cut(s, ". Try: ")
-	return what
 }
 
 func size(bytes int64) string {

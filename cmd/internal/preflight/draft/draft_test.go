@@ -124,9 +124,9 @@ func TestDraft(t *testing.T) {
 	var shown strings.Builder
 	require.NoError(t, d.WriteText(&shown))
 	for _, table := range d.Tables {
-		require.Equal(t, captured[table.FullName()], table.Obstacle == "", table.FullName())
-		if table.Obstacle != "" {
-			require.Contains(t, d.Text, table.Obstacle, "the reason stands in the file")
+		require.Equal(t, captured[table.FullName()], table.Obstacle == nil, table.FullName())
+		if table.Obstacle != nil {
+			require.Contains(t, d.Text, table.Obstacle.Error(), "the reason stands in the file")
 		}
 	}
 	require.Regexp(t, `public.patients +│ +[0-9.]+ KiB │ +1,000 │ patient_id +│ default`, shown.String())
@@ -229,9 +229,9 @@ func TestNames(t *testing.T) {
 	for from, to := range map[string]string{"clinic": "clinic", "Odd-Clinic": "odd_x002d_clinic", "1st": "db_x0031_st", "": "db", "default": "db_default", "Ünï": "db_x00dc_n_x00ef_"} {
 		require.Equal(t, to, nameOf(from))
 	}
-	odd := &Table{Obstacle: "column \"\x1b[2J\x7f\n- evil\" is no key"}
+	odd := &Table{Obstacle: cdc.Failed("column \"\x1b[2J\x7f\n- evil\" is no key")}
 	odd.Name = "a\x1b\x7f"
-	require.Equal(t, `# - ".a\x1b\x7f" # left out: column "\x1b[2J\x7f - evil" is no key`, entry(odd))
+	require.Equal(t, `# - ".a\x1b\x7f" # left out: column "\x1b[2J\x7f; - evil" is no key`, entry(odd))
 	for from, to := range map[string]string{"homePhone2": "home_phone_2", "SSN": "ssn", "E-Mail": "e_mail", "SSNNumber": "ssn_number", "MRNCode": "mrn_code", "dateOfBirth": "date_of_birth", "__x__": "x"} {
 		require.Equal(t, to, split(from), fmt.Sprint(from))
 	}

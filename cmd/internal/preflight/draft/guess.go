@@ -2,6 +2,7 @@ package draft
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -144,16 +145,10 @@ func fits(kinds []schemas.Kind, t schemas.Type) bool {
 	if is == schemas.KindArray && t.Elem != nil {
 		is = t.Elem.Kind
 	}
-	for _, k := range kinds {
-		if k == is {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(kinds, is)
 }
 
-// split writes a name in lower-case words with "_" between them: "homePhone2" is home_phone_2, "SSNLast4" is
-// ssn_last_4.
+// split gives a name's lower-case words: "homePhone2" is home_phone_2, "SSNLast4" is ssn_last_4.
 func split(name string) string {
 	var b strings.Builder
 	var before rune

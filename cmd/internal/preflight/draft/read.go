@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Table is one table of the database, as people see it.
@@ -27,8 +27,8 @@ type Table struct {
 	Key []string
 	// Identity is the replica identity: default, full, nothing or index.
 	Identity string
-	// Obstacle says why the table cannot be captured, "" if it can.
-	Obstacle string
+	// Obstacle says why the table cannot be captured, nil if it can.
+	Obstacle *cdc.Problem
 	// Notes say what has to be fixed before a start: a right that is missing.
 	Notes []string
 
@@ -46,14 +46,15 @@ const (
 	lockTime = "500ms"
 )
 
-// database is what was read.
+// database is what was read; oids are those of the tables.
 type database struct {
 	name   string
 	tables []*Table
+	oids   []uint32
 }
 
 const factsSQL = `
-SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::bigint, (c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, c.relreplident::text, c.relkind::text,
+SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::bigint, (c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, c.relreplident::text,
   c.relispartition,
   coalesce((SELECT array_agg(a.attname::text ORDER BY k.at) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n WHERE i.indrelid = c.oid AND k.at <= i.indnkeyatts
@@ -75,27 +76,22 @@ func read(ctx context.Context, url string) (database, error) {
 	if err := conn.QueryRow(ctx, "SELECT current_database()").Scan(&db.name); err != nil {
 		return db, readError("ask for the database's name", err)
 	}
-	oids, err := db.readFacts(ctx, conn)
-	if err != nil {
-		return db, err
+	if err := db.readFacts(ctx, conn); err != nil {
+		return db, readError("list the tables", err)
 	}
-	if err := db.readRights(ctx, conn, oids); err != nil {
-		return db, err
+	if err := db.readRights(ctx, conn); err != nil {
+		return db, readError("read the rights", err)
 	}
-	db.readSizes(ctx, conn, oids)
+	db.readSizes(ctx, conn)
 	relations, refused, err := catalog.ListCaptured(ctx, conn, everything{}, nil)
 	if err != nil && !errors.Is(err, cdc.ErrRefused) { // refused: there is no table at all
 		return db, readError("read the tables", err)
 	}
 	for _, t := range db.tables {
-		at := slices.IndexFunc(relations, func(rel *schemas.Relation) bool { return rel.Schema == t.Schema && rel.Name == t.Name })
-		if at >= 0 {
+		if at := slices.IndexFunc(relations, func(rel *schemas.Relation) bool { return rel.FullName() == t.FullName() }); at >= 0 {
 			t.relation = relations[at]
-			continue
-		}
-		t.Obstacle = refused[t.FullName()]
-		if t.Obstacle == "" {
-			t.Obstacle = "it is gone by now"
+		} else if t.Obstacle = refused[t.FullName()]; t.Obstacle == nil {
+			t.Obstacle = cdc.Failed("it is gone by now")
 		}
 	}
 	return db, nil
@@ -118,40 +114,29 @@ func readError(doing string, err error) error {
 
 var identities = map[string]string{"d": "default", "f": "full", "n": "nothing", "i": "index"}
 
-func (db *database) readFacts(ctx context.Context, conn *pgx.Conn) (oids []uint32, err error) {
-	rows, err := conn.Query(ctx, factsSQL)
-	if err != nil {
-		return nil, readError("read pg_class", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		t := &Table{}
-		var oid uint32
-		var identity, kind string
-		var leaf bool
-		if err := rows.Scan(&oid, &t.Schema, &t.Name, &t.Rows, &t.Bytes, &identity, &kind, &leaf, &t.Key); err != nil {
-			return nil, readError("read pg_class", err)
-		}
-		t.Identity = identities[identity]
+func (db *database) readFacts(ctx context.Context, conn *pgx.Conn) error {
+	var oid uint32
+	var t Table
+	var identity string
+	var leaf bool
+	return postgres.Each(ctx, conn, "pg_class", []any{&oid, &t.Schema, &t.Name, &t.Rows, &t.Bytes, &identity, &leaf, &t.Key}, func() {
+		one := t
+		one.Identity, t.Key = identities[identity], nil
 		if leaf {
-			t.Notes = append(t.Notes, "a partition")
+			one.Notes = []string{"a partition"}
 		}
-		db.tables, oids = append(db.tables, t), append(oids, oid)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, readError("read pg_class", err)
-	}
-	return oids, nil
+		db.tables, db.oids = append(db.tables, &one), append(db.oids, oid)
+	}, factsSQL)
 }
 
 // readRights notes what our role may not do yet.
-func (db *database) readRights(ctx context.Context, conn *pgx.Conn, oids []uint32) error {
-	rights, err := postgres.ReadRights(ctx, conn, "", "", oids)
+func (db *database) readRights(ctx context.Context, conn *pgx.Conn) error {
+	rights, err := postgres.ReadRights(ctx, conn, "", "", db.oids)
 	if err != nil {
-		return readError("read the rights", err)
+		return err
 	}
 	for i, t := range db.tables {
-		r := rights[oids[i]]
+		r := rights[db.oids[i]]
 		if r == nil {
 			continue // it is gone by now
 		}
@@ -170,10 +155,10 @@ func (db *database) readRights(ctx context.Context, conn *pgx.Conn, oids []uint3
 }
 
 // readSizes asks for exact sizes; where a table is locked, or has been dropped meanwhile, the catalog's pages must do.
-func (db *database) readSizes(ctx context.Context, conn *pgx.Conn, oids []uint32) {
+func (db *database) readSizes(ctx context.Context, conn *pgx.Conn) {
 	var sizes []*int64
-	err := conn.QueryRow(ctx, "SELECT array_agg(pg_total_relation_size(o.oid) ORDER BY o.at) FROM unnest($1::oid[]) WITH ORDINALITY o(oid, at)", oids).Scan(&sizes)
-	if err != nil || len(sizes) != len(db.tables) {
+	const sql = "SELECT array_agg(pg_total_relation_size(o.oid) ORDER BY o.at) FROM unnest($1::oid[]) WITH ORDINALITY o(oid, at)"
+	if err := conn.QueryRow(ctx, sql, db.oids).Scan(&sizes); err != nil || len(sizes) != len(db.tables) {
 		return
 	}
 	for i, size := range sizes {

@@ -3,7 +3,6 @@ package draft
 import (
 	"errors"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -21,10 +20,8 @@ const (
 
 // address is --source, as it may be written, and as it connects.
 type address struct {
-	// written has a reference where a password was.
-	written string
-	// connects has everything; never printed.
-	connects string
+	// written has a reference where a password was; connects has everything, and is never printed.
+	written, connects string
 	// hidden says that a password was taken out; escaped that it was percent-encoded there.
 	hidden, escaped bool
 }
@@ -32,10 +29,11 @@ type address struct {
 // parseAddress reads --source: a URL or libpq's key=value form, with references as in a config.
 func parseAddress(source string) (address, error) {
 	var a address
-	file := "source: {url: " + strconv.Quote(source) + "}\nkafka: {brokers: [\"kafka:9092\"]}\nregistry: {url: \"http://registry:8081\"}\nclickhouse: {url: \"clickhouse://ch:9000\"}\n"
+	file := "source: {url: " + strconv.Quote(source) + "}\n" + `kafka: {brokers: ["kafka:9092"]}
+registry: {url: "http://registry:8081"}
+clickhouse: {url: "clickhouse://ch:9000"}`
 	parsed, err := config.Parse(filepath.Join(".", "--source"), []byte(file))
-	var problems config.Errors
-	if errors.As(err, &problems) {
+	if problems := (config.Errors)(nil); errors.As(err, &problems) {
 		return a, cdc.Failed("--source: %s", problems[0].What).Fix("%s", problems[0].Try)
 	}
 	if err != nil {
@@ -62,72 +60,60 @@ func (a *address) hideURL(source string) error {
 		return errSource
 	}
 	if m := userPart.FindStringSubmatch(head); m != nil && m[2] != "" {
-		a.hide(m[2])
-		if !reference(m[2]) {
-			head = m[1] + ":" + passwordReference + "@" + m[3]
-		}
+		head = m[1] + ":" + a.hide("password", m[2]) + "@" + m[3]
+		a.escaped = a.hidden && strings.Contains(m[2], "%")
 	}
 	a.written = head
 	if !hasQuery {
 		return nil
 	}
-	var kept []string
-	for _, pair := range strings.Split(query, "&") {
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
 		plain, err := url.QueryUnescape(name)
 		if err != nil {
 			return errSource
 		}
-		switch {
-		case reference(value):
-		case plain == "password":
-			a.hide(value)
-			pair = "password=" + passwordReference
-		case plain == "sslpassword":
-			pair = "sslpassword=" + sslPasswordReference
+		if hidden := a.hide(plain, value); hidden != value {
+			a.escaped = a.escaped || plain == "password" && strings.Contains(value, "%")
+			pairs[i] = plain + "=" + hidden
 		}
-		kept = append(kept, pair)
 	}
-	a.written += "?" + strings.Join(kept, "&")
+	a.written += "?" + strings.Join(pairs, "&")
 	return nil
 }
 
-func (a *address) hide(password string) {
-	a.hidden = true
-	a.escaped = a.escaped || strings.Contains(password, "%")
-}
-
-// reference reports whether the text is one already.
-func reference(text string) bool {
-	return strings.HasPrefix(text, "${") && strings.HasSuffix(text, "}") && strings.Count(text, "${") == 1
+// hide gives the reference that takes the place of a parameter's value if it is a secret, else the value.
+func (a *address) hide(key, value string) string {
+	switch {
+	case strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}") && strings.Count(value, "${") == 1: // it is one already
+	case key == "password":
+		a.hidden = true
+		return passwordReference
+	case key == "sslpassword":
+		return sslPasswordReference
+	}
+	return value
 }
 
 // pair is one "key = value" of libpq's form; a value may be in quotes, with backslashes before quotes and backslashes.
-var pair = regexp.MustCompile(`\s*([A-Za-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)`)
+var pair = regexp.MustCompile(`^\s*([A-Za-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)`)
 
 // hidePairs takes the password out of libpq's form.
 func (a *address) hidePairs(source string) error {
-	rest := source
 	var kept []string
-	for strings.TrimSpace(rest) != "" {
-		at := pair.FindStringSubmatchIndex(rest)
-		if at == nil || at[0] != 0 {
+	for rest := source; strings.TrimSpace(rest) != ""; {
+		m := pair.FindStringSubmatch(rest)
+		if m == nil {
 			return errSource
 		}
-		key, value := rest[at[2]:at[3]], rest[at[4]:at[5]]
-		switch {
-		case reference(strings.Trim(value, "'")):
-		case key == "password":
-			a.hidden, value = true, "'"+passwordReference+"'"
-		case key == "sslpassword":
-			value = "'" + sslPasswordReference + "'"
+		plain := strings.Trim(m[2], "'")
+		if hidden := a.hide(m[1], plain); hidden != plain {
+			m[2] = "'" + hidden + "'"
 		}
-		kept = append(kept, key+"="+value)
-		rest = rest[at[1]:]
+		kept = append(kept, m[1]+"="+m[2])
+		rest = rest[len(m[0]):]
 	}
 	a.written = strings.Join(kept, " ")
 	return nil
 }
-
-// inEnvironment reports whether the file's reference can be resolved here and now.
-func inEnvironment(name string) bool { return os.Getenv(name) != "" }

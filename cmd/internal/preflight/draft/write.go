@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"dirtbike/cmd/internal/console"
 	"dirtbike/schemas"
@@ -23,7 +24,7 @@ type file struct {
 // text writes the whole file.
 func (f *file) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `# A first configuration for database %s, drafted by dirtbike init. Read it before you use it: what is private, nobody but you knows.
+	fmt.Fprintf(&b, `# A first configuration for database %s, drafted by dirtbike init. Read it before you use it: what is private, only you know.
 # dirtbike explain config shows every key. Next: fill in the addresses marked CHANGE, then run dirtbike check.
 source:
   url: %s
@@ -31,7 +32,7 @@ source:
 	for _, note := range f.notes {
 		fmt.Fprintf(&b, "  # %s\n", note)
 	}
-	b.WriteString("  # One table a line. A table that is made later is not captured before it stands here, and its columns under privacy.\n  tables:\n")
+	b.WriteString("  # One table a line. A table that is made later is not captured before it is named here, and its columns under privacy.\n  tables:\n")
 	for _, t := range f.tables {
 		b.WriteString("    " + entry(t) + "\n")
 	}
@@ -48,14 +49,13 @@ clickhouse:
 	return b.String()
 }
 
-// entry names one table in source.tables, with what is known of it; one that cannot be captured is commented out, with
-// the reason, and one that no config can name is only mentioned.
+// entry names a table, with what is known of it; one that cannot be captured is commented out, with the reason.
 func entry(t *Table) string {
 	switch {
-	case t.Obstacle != "" && unnameable(t) == "":
-		return "# - " + glob(t.FullName()) + " # left out: " + printed(t.Obstacle)
-	case t.Obstacle != "":
-		return "# left out: " + strconv.Quote(t.FullName()) + ": " + printed(t.Obstacle)
+	case t.Obstacle != nil && unnameable(t) == "":
+		return "# - " + glob(t.FullName()) + " # left out: " + printed(t.Obstacle.Error())
+	case t.Obstacle != nil:
+		return "# left out: " + strconv.Quote(t.FullName()) + ": " + printed(t.Obstacle.Error())
 	}
 	rows := "rows not counted yet"
 	if t.Rows >= 0 {
@@ -64,9 +64,6 @@ func entry(t *Table) string {
 	facts := []string{size(t.Bytes), rows, "key " + strings.Join(t.Key, ", "), "replica identity " + t.Identity}
 	return "- " + glob(t.FullName()) + " # " + printed(strings.Join(append(facts, t.Notes...), "; "))
 }
-
-// globbable reports whether a glob can name it and nothing else.
-func globbable(name string) bool { return !strings.ContainsAny(name, "*?") }
 
 // writePrivacy writes every table and column by its name.
 func (f *file) writePrivacy(b *strings.Builder) {
@@ -77,47 +74,38 @@ func (f *file) writePrivacy(b *strings.Builder) {
   columns:
 `)
 	for _, t := range f.tables {
-		if t.Obstacle != "" {
-			continue
-		}
-		fmt.Fprintf(b, "    %s:\n", strconv.Quote(t.FullName()))
-		width := 0
-		for _, line := range f.columns(t) {
-			width = max(width, len([]rune(line.text)))
-		}
-		for _, line := range f.columns(t) {
-			if line.why == "" {
-				b.WriteString(line.text + "\n")
-				continue
-			}
-			b.WriteString(line.text + strings.Repeat(" ", width-len([]rune(line.text))) + " # " + comment(line.why) + "\n")
+		if t.Obstacle == nil {
+			fmt.Fprintf(b, "    %s:\n%s", strconv.Quote(t.FullName()), columns(t.relation))
 		}
 	}
 }
 
-type columnLine struct{ text, why string }
-
-func (f *file) columns(t *Table) (out []columnLine) {
-	for i := range t.relation.Columns {
-		c := &t.relation.Columns[i]
-		g := guessColumn(c, slices.Contains(t.relation.Key, i))
+// columns writes a line for each column, and the reasons below each other.
+func columns(rel *schemas.Relation) string {
+	lines, reasons, width := make([]string, len(rel.Columns)), make([]string, len(rel.Columns)), 0
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		g := guessColumn(c, slices.Contains(rel.Key, i))
 		if c.Name == "*" {
-			out = append(out, columnLine{"      # the column called * cannot be named here, and is withheld", ""})
-			continue
+			lines[i] = "      # the column called * cannot be named here, and is withheld"
+		} else {
+			lines[i], reasons[i] = "      "+strconv.Quote(c.Name)+": "+g.policy, g.why
 		}
-		out = append(out, columnLine{"      " + strconv.Quote(c.Name) + ": " + g.policy, g.why})
+		width = max(width, utf8.RuneCountInString(lines[i]))
 	}
-	return out
+	for i, why := range reasons {
+		if why != "" {
+			lines[i] += strings.Repeat(" ", width-utf8.RuneCountInString(lines[i])) + " # " + console.OneLine(why)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // glob writes an entry of source.tables as YAML; "${" is no reference there.
 func glob(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${", "$${") }
 
-// comment keeps a text to one line.
-func comment(s string) string { return strings.Join(strings.Fields(s), " ") }
-
 // printed is a comment of names, which may hold what no file of text does.
-func printed(s string) string { return comment(console.Printable(s)) }
+func printed(s string) string { return console.OneLine(console.Printable(s)) }
 
 // nameOf makes a name for topics and ClickHouse's database.
 func nameOf(database string) string {
