@@ -1,25 +1,25 @@
 package endpoints
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
 	"net/http"
 	"strings"
 
-	"dirtbike/cdc"
-
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
-// Guard is who may ask a Server. The zero value lets everybody in, without encryption.
+// Guard is who may ask a Server. The zero value lets everyone in, without encryption.
 type Guard struct {
 	// Token is what "Authorization: Bearer …" has to hold; empty asks for none.
 	Token string
 	// TLS answers over https only; nil is http. With ClientCAs a client has to show a certificate of theirs.
 	TLS *tls.Config
-	// Log gets, at level debug, what becomes of handshakes that fail; nil is silent. Only that of the first guard
-	// counts.
+	// Log of the first guard gets, at level debug, what becomes of handshakes that fail; nil is silent.
 	Log *zap.Logger
 }
 
@@ -30,12 +30,8 @@ func (s *Server) Protect(g Guard) error {
 		return cdc.Failed("ops.tls cannot be added or removed while the endpoints are served").Fix("restart dirtbike")
 	}
 	if !s.running.Load() {
-		log := g.Log
-		if log == nil {
-			log = zap.NewNop()
-		}
 		var err error
-		if s.http.ErrorLog, err = zap.NewStdLogAt(log, zap.DebugLevel); err != nil {
+		if s.http.ErrorLog, err = zap.NewStdLogAt(cmp.Or(g.Log, zap.NewNop()), zap.DebugLevel); err != nil {
 			return err
 		}
 	}
@@ -43,15 +39,12 @@ func (s *Server) Protect(g Guard) error {
 	return nil
 }
 
-// settings are those of the guard at the time of a handshake.
-func (s *Server) settings(*tls.ClientHelloInfo) (*tls.Config, error) { return s.guard.Load().TLS, nil }
-
 // guarded lets only those through who show what the guard asks for.
 func (s *Server) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		g := s.guard.Load()
 		switch {
-		case !g.certified(r):
+		case g.TLS != nil && g.TLS.ClientCAs != nil && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0): // the handshake verifies what is shown
 			text(w, http.StatusUnauthorized, "a client certificate of ops.tls.ca is needed. Try: curl --cert FILE --key FILE; /livez needs none\n")
 		case !g.knows(r):
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -62,13 +55,7 @@ func (s *Server) guarded(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// certified reports whether the client has shown a certificate where it has to; the handshake has verified it.
-func (g *Guard) certified(r *http.Request) bool {
-	return g.TLS == nil || g.TLS.ClientCAs == nil || r.TLS != nil && len(r.TLS.VerifiedChains) > 0
-}
-
-// knows reports whether the request brings the token. The time that takes says nothing of the token, not even its
-// length.
+// knows reports whether the request has the token, in a time that says nothing of it, not even its length.
 func (g *Guard) knows(r *http.Request) bool {
 	if g.Token == "" {
 		return true

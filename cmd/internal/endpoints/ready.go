@@ -13,14 +13,6 @@ import (
 	"dirtbike/cmd/internal/status"
 )
 
-// reference is the command that explains a check, in brackets; empty for a check without an explanation.
-func reference(name string) string {
-	if c, known := checks.Find(name); known {
-		return " (" + c.Reference() + ")"
-	}
-	return ""
-}
-
 // runner runs a check at most once at a time and keeps its answer.
 type runner struct {
 	status.Check
@@ -67,42 +59,37 @@ func (r *runner) run(ctx context.Context) {
 	r.done, r.at, r.err = nil, time.Now(), err
 }
 
-// report is what all checks say.
-type report struct {
-	ok   bool
-	text string // one line per check, in their order
-}
-
-// check runs all checks at once, without the excluded ones.
-func (s *Server) check(ctx context.Context, exclude []string) report {
-	checks := s.views.Load().checks
-	problems := make([]*cdc.Problem, len(checks))
+// check runs all checks at once, without the excluded ones. It gives one line for each, in their order.
+func (s *Server) check(ctx context.Context, exclude []string) (text string, ok bool) {
+	runners := s.views.Load().checks
+	problems := make([]*cdc.Problem, len(runners))
 	var wg sync.WaitGroup
-	for i, c := range checks {
+	for i, c := range runners {
 		if !slices.Contains(exclude, c.Name) {
 			wg.Go(func() { problems[i] = c.Explain(c.result(ctx)) })
 		}
 	}
 	wg.Wait()
-	out, known := report{ok: true}, map[string]bool{}
+	ok = true
 	var b strings.Builder
-	for i, c := range checks {
-		known[c.Name] = true
-		switch {
+	for i, c := range runners {
+		switch explained, known := checks.Find(c.Name); {
 		case slices.Contains(exclude, c.Name):
 			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
-		case problems[i] != nil:
-			out.ok = false
-			fmt.Fprintf(&b, "[-]%s failed: %s%s\n", c.Name, problems[i], reference(c.Name))
-		default:
+		case problems[i] == nil:
 			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
+		case known:
+			ok = false
+			fmt.Fprintf(&b, "[-]%s failed: %s (%s)\n", c.Name, problems[i], explained.Reference())
+		default:
+			ok = false
+			fmt.Fprintf(&b, "[-]%s failed: %s\n", c.Name, problems[i])
 		}
 	}
 	for _, name := range exclude {
-		if !known[name] {
+		if !slices.ContainsFunc(runners, func(r *runner) bool { return r.Name == name }) {
 			fmt.Fprintf(&b, "warn: no check is named %q, nothing excluded for it\n", name)
 		}
 	}
-	out.text = b.String()
-	return out
+	return b.String(), ok
 }

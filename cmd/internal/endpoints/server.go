@@ -3,7 +3,6 @@ package endpoints
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,11 +11,12 @@ import (
 	"syscall"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/cmd/internal/status"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
+	"dirtbike/cmd/internal/status"
 )
 
 // shutdownTime is how long requests in flight may take once the server ends.
@@ -48,8 +48,7 @@ type views struct {
 	metrics http.Handler
 }
 
-// New listens at once (port 0 takes a free one, see Addr) but answers only while Run runs. If Run is never called, the
-// caller has to Close.
+// New listens at once (port 0 takes a free one, see Addr); only Run answers. Without Run the caller has to Close.
 func New(listen string, checks []status.Check, status func(context.Context) (status.Status, error), gatherer prometheus.Gatherer) (*Server, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -65,7 +64,7 @@ func New(listen string, checks []status.Check, status func(context.Context) (sta
 	s.Show(checks, status, gatherer)
 	s.guard.Store(&Guard{})
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.guarded(s.readyz))
 	mux.HandleFunc("GET /status", s.guarded(s.statusJSON))
 	mux.HandleFunc("GET /metrics", s.guarded(func(w http.ResponseWriter, r *http.Request) { s.views.Load().metrics.ServeHTTP(w, r) }))
@@ -85,7 +84,7 @@ func (s *Server) Show(checks []status.Check, status func(context.Context) (statu
 // Addr is the address in use, host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Close lets the address go without Run.
+// Close frees the address without Run.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // Run answers until ctx ends, which is no error.
@@ -94,7 +93,8 @@ func (s *Server) Run(ctx context.Context) error {
 	s.running.Store(true)
 	listener := s.listener
 	if s.guard.Load().TLS != nil {
-		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.settings})
+		current := func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.guard.Load().TLS, nil }
+		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: current})
 	}
 	go func() { ended <- s.http.Serve(listener) }()
 	select {
@@ -114,16 +114,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) livez(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") }
-
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	report := s.check(r.Context(), query["exclude"])
+	report, ok := s.check(r.Context(), query["exclude"])
 	switch {
-	case !report.ok:
-		s.text(w, http.StatusServiceUnavailable, report.text+"readyz check failed\n")
+	case !ok:
+		s.text(w, http.StatusServiceUnavailable, report+"readyz check failed\n")
 	case query.Has("verbose"):
-		s.text(w, http.StatusOK, report.text+"readyz check passed\n")
+		s.text(w, http.StatusOK, report+"readyz check passed\n")
 	default:
 		text(w, http.StatusOK, "ok\n")
 	}
@@ -136,9 +134,7 @@ func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(answer) // the client has gone
+	_ = console.WriteJSON(w, answer) // an error says that the client has gone
 }
 
 // text answers with what a person reads.

@@ -1,9 +1,13 @@
+// Package pipeline builds the legs of a pipeline from its config: wiring only.
 package pipeline
 
 import (
 	"context"
 	"fmt"
 	"math"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
@@ -13,9 +17,6 @@ import (
 	"dirtbike/config"
 	"dirtbike/schemas"
 	"dirtbike/sinks/kafka"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 )
 
 // Options are what the legs of one process share.
@@ -31,9 +32,9 @@ type Options struct {
 	replacesState bool
 }
 
-// Policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log
+// policies compiles the config's column policies for capture; the hash key is made at the first use of one, and log
 // says so. prints has the fingerprint of the key in use by its id.
-func Policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, prints map[string]string, err error) {
+func policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, prints map[string]string, err error) {
 	missing := c.HashKeyMissing()
 	id, key, err := c.HashKey()
 	if err == nil && missing {
@@ -42,7 +43,7 @@ func Policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, pri
 	return compile(c, id, key, err)
 }
 
-// ExistingPolicies is Policies for those who only read: a key that is not there is refused.
+// ExistingPolicies are the config's column policies for those who only read: a key that is not there is refused.
 func ExistingPolicies(c *config.Config) (schemas.Policies, map[string]string, error) {
 	id, key, err := c.ExistingHashKey()
 	return compile(c, id, key, err)
@@ -74,7 +75,7 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 			return nil, nil, err
 		}
 	}
-	if _, _, err := Policies(c, o.Log); err != nil { // it makes the hash key
+	if _, _, err := policies(c, o.Log); err != nil { // it makes the hash key
 		return nil, nil, err
 	}
 	reg, err := Registry(c)
@@ -144,6 +145,11 @@ func newSource(o Options, login postgres.Login) *postgres.Source {
 	return postgres.New(postgres.Options{Login: login, Slot: c.Slot, Publication: c.Publication, Log: o.Log.Named("replication")})
 }
 
+// TransactionalID is what fences the captures of a pipeline.
+func TransactionalID(c *config.Config) string {
+	return "dirtbike." + c.Kafka.Prefix + "." + c.Source.Slot
+}
+
 func newSink(o Options) (*kafka.Sink, error) {
 	k := o.Config.Kafka
 	client, err := KafkaClient(o.Config)
@@ -151,7 +157,7 @@ func newSink(o Options) (*kafka.Sink, error) {
 		return nil, err
 	}
 	return kafka.New(kafka.Options{
-		Client: client, Prefix: k.Prefix, TransactionalID: "dirtbike." + k.Prefix + "." + o.Config.Source.Slot,
+		Client: client, Prefix: k.Prefix, TransactionalID: TransactionalID(o.Config),
 		Partitions:    int32(k.Partitions),                                        //nolint:gosec // at most 10000
 		Replication:   int16(k.Replication),                                       //nolint:gosec // at most 32
 		ReplayHorizon: k.ReplayHorizon, MaxMessageBytes: int32(k.MaxMessageBytes), //nolint:gosec // at most 1 GB

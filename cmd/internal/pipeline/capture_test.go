@@ -25,12 +25,12 @@ privacy: `+privacy))
 		return c
 	}
 	core, logged := observer.New(zap.InfoLevel)
-	_, _, err := Policies(parse("{mode: open}"), zap.New(core))
+	_, _, err := policies(parse("{mode: open}"), zap.New(core))
 	require.NoError(t, err)
 	require.Zero(t, logged.Len(), "nothing is hashed")
 	c := parse("{mode: open, columns: {public.t: {name: hash}}}")
 	for range 2 {
-		_, _, err = Policies(c, zap.New(core))
+		_, _, err = policies(c, zap.New(core))
 		require.NoError(t, err)
 	}
 	require.Equal(t, 1, logged.Len())

@@ -63,7 +63,7 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	broker := cluster.ListenAddrs()[0]
 	c := hashing(t, broker, hashed)
-	_, prints, err := Policies(c, zap.NewNop())
+	_, prints, err := policies(c, zap.NewNop())
 	require.NoError(t, err)
 	check := func(c *config.Config) error {
 		state, err := storedState(t.Context(), c, zap.NewNop())

@@ -5,20 +5,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/sinks/clickhouse/ledger"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Health holds the connections of the health checks and of the verbs that look at both sides: few, lazy, and apart from
-// those of the legs.
+// Health holds the connections of health checks and of verbs that ask both sides: few, lazy, apart from the legs'.
 type Health struct {
 	config *config.Config
 	// Postgres and ClickHouse connect at their first use.

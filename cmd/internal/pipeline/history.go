@@ -6,17 +6,26 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"go.uber.org/zap"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/config"
 	"dirtbike/schemas"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"go.uber.org/zap"
 )
 
 // historyTime is how long Kafka, and then Postgres, may take to answer one question about how far capture is.
 const historyTime = 5 * time.Second
+
+// peek reads what capture has stored; nil where none has begun.
+func peek(ctx context.Context, c *config.Config) (*cdc.State, error) {
+	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
+	if err != nil {
+		return nil, err
+	}
+	return sink.Peek(ctx)
+}
 
 // storedState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not
 // read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known
@@ -24,21 +33,15 @@ const historyTime = 5 * time.Second
 func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
 	asking, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
-	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
-	if err != nil {
-		return nil, err
-	}
-	state, err := sink.Peek(asking)
+	state, err := peek(asking, c)
 	switch {
 	case err == nil:
 		return state, nil
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		log.Warn("no right to read the state topic: whether Postgres is the one that was captured, and the hash key the one that was used, is not checked. Try: grant Read and Describe on the topic",
-			zap.String("topic", schemas.StateTopic(c.Kafka.Prefix)))
+		log.Warn("no right to read the state topic: whether Postgres is the one that was captured, and the hash key the one that was used, is not checked. "+
+			"Try: grant Read and Describe on the topic", zap.String("topic", schemas.StateTopic(c.Kafka.Prefix)))
 		return nil, nil
-	case errors.Is(err, cdc.ErrRefused):
-		return nil, err
-	case asking.Err() != nil:
+	case asking.Err() != nil && !errors.Is(err, cdc.ErrRefused):
 		err = fmt.Errorf("no answer within %s (%w)", historyTime, err)
 	}
 	return nil, unreachable(fmt.Errorf("ask Kafka which history was captured: %w", err), "see that the brokers named in kafka.brokers run")
@@ -46,7 +49,7 @@ func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.S
 
 // checkHistory gives the epoch under which capture writes, 0 without a state, and refuses with cdc.ErrGap a source that
 // is not the one that the state was written from: positions of a restored Postgres would be compared with those of its
-// former history, and called complete. A standby may be behind, and is not compared. A Postgres that does not answer is
+// former history, and called complete. A standby may be late, and is not compared. A Postgres that does not answer is
 // cdc.ErrUnreachable.
 func checkHistory(ctx context.Context, c *config.Config, state *cdc.State) (epoch uint32, err error) {
 	if state == nil {
@@ -59,20 +62,16 @@ func checkHistory(ctx context.Context, c *config.Config, state *cdc.State) (epoc
 		return 0, err
 	}
 	defer conn.Close(ctx) // nothing is open on it
-	const try = "see that Postgres runs and source.url is right"
 	var standby bool
 	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
-		return 0, unreachable(fmt.Errorf("ask Postgres whether it is a standby: %w", err), try)
+		return 0, unreachable(fmt.Errorf("ask Postgres whether it is a standby: %w", err), tryPostgres)
 	}
 	if standby {
 		return state.Source.Epoch, nil
 	}
 	identity, err := newSource(Options{Config: c, Log: zap.NewNop()}, MonitorLogin(c)).Identify(ctx)
-	if errors.Is(err, cdc.ErrRefused) {
-		return 0, err
-	}
 	if err != nil {
-		return 0, unreachable(fmt.Errorf("ask Postgres which server it is: %w", err), try)
+		return 0, unreachable(fmt.Errorf("ask Postgres which server it is: %w", err), tryPostgres)
 	}
 	return state.Source.Epoch, capture.CheckHistory(state, identity)
 }

@@ -4,15 +4,15 @@ import (
 	"errors"
 	"fmt"
 
-	"dirtbike/cdc"
-	"dirtbike/config"
-	"dirtbike/sinks/kafka"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+	"dirtbike/sinks/kafka"
 )
 
 // KafkaClient gives the options that every Kafka client of the pipeline has in common.
@@ -32,8 +32,7 @@ func KafkaClient(c *config.Config) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// kafkaError makes a refusal, with what to do, of an error of Kafka's client that another try cannot help; others stay
-// as they are.
+// kafkaError makes refusals, with what to do, of errors that another try cannot help; others stay as they are.
 func kafkaError(err error) error {
 	way := cdc.TLSWayOut(err, kafka.TLS)
 	for _, refusal := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState} {

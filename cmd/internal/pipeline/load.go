@@ -6,11 +6,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"dirtbike/config"
 	"dirtbike/schemas/registry"
 	"dirtbike/sinks/clickhouse"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Group is the consumer group that all loaders of a pipeline share.

@@ -1,30 +1,38 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
-
-	"dirtbike/cdc"
-	"dirtbike/cmd/internal/status"
-	"dirtbike/config"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/status"
+	"dirtbike/config"
 )
 
 // loginTime is how long a part may take to answer a login.
 const loginTime = 10 * time.Second
 
+// What to do about a part that does not answer.
+const (
+	tryPostgres   = "see that Postgres runs and source.url is right"
+	tryClickHouse = "see that ClickHouse runs and clickhouse.url is right"
+)
+
 // Parts are those that a leg logs in to.
 type Parts struct{ Postgres, Kafka, Registry, ClickHouse bool }
 
-// Login logs in to the parts with the config's credentials, once and all at the same time, and goes again. Its error
-// names the first of them that refused us: it is cdc.ErrRefused if only another config or the part's administrator can
-// fix it, and cdc.ErrUnreachable if there was no answer. Nothing is changed anywhere.
+// Login logs in to the parts with the config's credentials, once and all at the same time, and goes again. Its error is
+// that of the first of them that refused us: cdc.ErrRefused if only another config or the part's administrator can
+// help, cdc.ErrUnreachable if there was no answer. Nothing is changed anywhere.
 func Login(ctx context.Context, c *config.Config, parts Parts) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
@@ -33,27 +41,17 @@ func Login(ctx context.Context, c *config.Config, parts Parts) error {
 		login  func(context.Context, *config.Config) error
 	}{{parts.Postgres, postgresLogin}, {parts.Kafka, kafkaLogin}, {parts.Registry, registryLogin}, {parts.ClickHouse, clickHouseLogin}}
 	errs := make([]error, len(logins))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, l := range logins {
 		if l.wanted {
-			group.Go(func() error { errs[i] = l.login(ctx, c); return nil })
+			group.Go(func() { errs[i] = l.login(ctx, c) })
 		}
 	}
-	_ = group.Wait() // the errors are in errs: all parts are asked
-	return worst(errs)
-}
-
-// worst picks the first refusal, else the first error.
-func worst(errs []error) (first error) {
-	for _, err := range errs {
-		if errors.Is(err, cdc.ErrRefused) {
-			return err
-		}
-		if first == nil {
-			first = err
-		}
+	group.Wait()
+	if at := slices.IndexFunc(errs, func(err error) bool { return errors.Is(err, cdc.ErrRefused) }); at >= 0 {
+		return errs[at]
 	}
-	return first
+	return cmp.Or(errs...)
 }
 
 // postgresLogin logs in as the catalog's readers do, and as the stream does.
@@ -64,13 +62,14 @@ func postgresLogin(ctx context.Context, c *config.Config) error {
 	}
 	defer conn.Close(ctx) // nothing is open on it
 	_, err = newSource(Options{Config: c, Log: zap.NewNop()}, MonitorLogin(c)).Identify(ctx)
+	return unreachable(err, tryPostgres)
+}
+
+// unreachable makes cdc.ErrUnreachable of what is no refusal; nil for nil.
+func unreachable(err error, try string) error {
 	if err == nil || errors.Is(err, cdc.ErrRefused) {
 		return err
 	}
-	return unreachable(err, "see that Postgres runs and source.url is right")
-}
-
-func unreachable(err error, try string) error {
 	return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).OrFix("%s", try)
 }
 
@@ -90,7 +89,8 @@ func kafkaLogin(ctx context.Context, c *config.Config) error {
 	if err = kafkaError(err); errors.Is(err, cdc.ErrRefused) {
 		return err
 	}
-	return unreachable(fmt.Errorf("log in to Kafka: %w", err), "see that the brokers named in kafka.brokers run, and that kafka.tls and kafka.sasl are what their listener asks for")
+	return unreachable(fmt.Errorf("log in to Kafka: %w", err),
+		"see that the brokers named in kafka.brokers run, and that kafka.tls and kafka.sasl are what their listener asks for")
 }
 
 func registryLogin(ctx context.Context, c *config.Config) error {
@@ -99,10 +99,7 @@ func registryLogin(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("%w: %w", cdc.ErrRefused, err)
 	}
 	defer client.Close()
-	if err = client.Login(ctx); err == nil || errors.Is(err, cdc.ErrRefused) {
-		return err
-	}
-	return unreachable(err, "see that the registry runs and registry.url is right")
+	return unreachable(client.Login(ctx), "see that the registry runs and registry.url is right")
 }
 
 func clickHouseLogin(ctx context.Context, c *config.Config) error {
@@ -111,12 +108,11 @@ func clickHouseLogin(ctx context.Context, c *config.Config) error {
 		return fmt.Errorf("%w: %w", cdc.ErrRefused, err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
-	_, err = status.Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
+	if err = status.Answers(ctx, conn.Ping); err == nil {
+		return nil
+	}
 	if refused := status.ClickHouseLogin(err); refused != nil {
 		return refused
 	}
-	if err == nil {
-		return nil
-	}
-	return unreachable(fmt.Errorf("log in to ClickHouse: %w", status.ClickHouseAway(err)), "see that ClickHouse runs and clickhouse.url is right")
+	return unreachable(fmt.Errorf("log in to ClickHouse: %w", status.ClickHouseAway(err)), tryClickHouse)
 }

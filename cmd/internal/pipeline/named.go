@@ -3,10 +3,12 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
@@ -14,23 +16,20 @@ import (
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
-	"go.uber.org/zap"
 )
 
 // named is what Postgres' catalog says of the tables that source.tables names.
 type named struct {
 	relations []*schemas.Relation
 	// refused cannot be captured exactly, or not any more: why, by "schema.table".
-	refused map[string]string
+	refused map[string]*cdc.Problem
 	// uncaptured came to be after capture started, in the order of their names.
 	uncaptured []string
 	// why says what keeps those out that something keeps out; nil if it is not known.
 	why map[string]*cdc.Problem
 }
 
-// stateReader reads what capture has stored; nil where nobody knows.
+// stateReader reads what capture has stored; nil where it is not known.
 type stateReader func(context.Context) (*cdc.State, error)
 
 // quietState reads it for one who reads it again and has been warned.
@@ -39,13 +38,12 @@ func quietState(c *config.Config) stateReader {
 }
 
 // readNamed reads the named tables from Postgres.
-func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named, error) {
+func readNamed(ctx context.Context, c *config.Config, stored stateReader) (n named, err error) {
 	conn, err := MonitorLogin(c).Connect(ctx)
 	if err != nil {
-		return named{}, err
+		return n, err
 	}
 	defer conn.Close(ctx) // nothing is open on it
-	var n named
 	n.relations, n.refused, err = catalog.ListCaptured(ctx, conn, selection{c}, c.Source.Keys)
 	if err == nil {
 		n.uncaptured, err = uncaptured(ctx, conn, c, stored)
@@ -54,7 +52,7 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (named
 		n.why, _ = obstacles(ctx, c) // without it less is said
 	}
 	if err != nil && conn.IsClosed() && !errors.Is(err, cdc.ErrRefused) {
-		err = (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Fix("see that Postgres runs and source.url is right")
+		err = (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Fix(tryPostgres)
 	}
 	return n, err
 }
@@ -92,70 +90,72 @@ func unknownTo(state *cdc.State, table string) bool {
 	return !known || t.Phase == cdc.TableExcluded
 }
 
-// uncapturedError names the tables for which waiting is in vain, one a line with its way out, and in one line those
-// that only wait for a restart; nil if there are none.
+// uncapturedError has one line for each table that a restart alone does not help, and one for the others; or nil.
 func (n named) uncapturedError() error {
-	var lines, rest []string
+	var all []error
+	var rest []string
 	for _, name := range n.uncaptured {
 		if n.why[name] != nil { // a restart alone would not help
-			lines = append(lines, fmt.Sprintf("new table %s is %s", name, n.notCaptured(name)))
+			all = append(all, n.newTable(name))
 		} else {
 			rest = append(rest, name)
 		}
 	}
-	if len(rest) == 1 {
-		lines = append(lines, fmt.Sprintf("new table %s is %s", rest[0], n.notCaptured(rest[0])))
-	} else if len(rest) > 1 {
-		lines = append(lines, fmt.Sprintf("new tables %s are not captured. Try: restart capture to copy them", strings.Join(rest, ", ")))
+	switch len(rest) {
+	case 0:
+	case 1:
+		all = append(all, n.newTable(rest[0]))
+	default:
+		all = append(all, cdc.Failed("new tables %s are not captured", strings.Join(rest, ", ")).Fix("restart capture to copy them"))
 	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(lines, "\n"))
+	return errors.Join(all...)
 }
 
-func (n named) notCaptured(name string) string {
+func (n named) newTable(name string) *cdc.Problem {
+	p := n.notCaptured(name)
+	p.What = "new table " + name + " is " + p.What
+	return p
+}
+
+func (n named) notCaptured(name string) *cdc.Problem {
 	obstacle := n.why[name]
-	if refused := n.refused[name]; n.why == nil && refused != "" {
-		obstacle = cdc.ParseProblem(refused)
+	if n.why == nil {
+		obstacle = n.refused[name]
 	}
-	return status.NotCaptured(obstacle, n.why != nil).Error()
+	return status.NotCaptured(obstacle, n.why != nil)
 }
 
 // choose picks the tables of those names, without names all, and says why others cannot be compared.
-func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[string]string, err error) {
+func (n named) choose(names []string) (chosen []*schemas.Relation, refused map[string]*cdc.Problem, err error) {
 	refused = maps.Clone(n.refused)
 	for _, name := range n.uncaptured {
-		if refused[name] == "" {
-			refused[name] = n.notCaptured(name)
+		if refused[name] == nil {
+			refused[name] = cdc.Explain(n.notCaptured(name))
 		}
 	}
 	all := map[string]bool{}
 	for _, rel := range n.relations {
 		all[rel.FullName()] = true
-		if refused[rel.FullName()] == "" && (len(names) == 0 || slices.Contains(names, rel.FullName())) {
+		if refused[rel.FullName()] == nil && (len(names) == 0 || slices.Contains(names, rel.FullName())) {
 			chosen = append(chosen, rel)
 		}
 	}
 	for _, name := range names {
-		if !all[name] && refused[name] == "" {
+		if !all[name] && refused[name] == nil {
 			return nil, nil, cdc.Refused("%s is not captured", name).Fix("the full name, schema.table, of a table that source.tables names")
 		}
 	}
 	if len(names) > 0 {
-		maps.DeleteFunc(refused, func(name, _ string) bool { return !slices.Contains(names, name) })
+		maps.DeleteFunc(refused, func(name string, _ *cdc.Problem) bool { return !slices.Contains(names, name) })
 	}
 	return chosen, refused, nil
 }
 
-// reasons lists refused tables in one line, with one way out.
-func reasons(refused map[string]string) string {
-	var out []error
+// together is why tables are refused, in one, with one way out.
+func together(refused map[string]*cdc.Problem) *cdc.Problem {
+	var all []error
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
-		out = append(out, cdc.ParseProblem(name+": "+refused[name]))
+		all = append(all, cdc.Failed("%s", name).Because(refused[name]))
 	}
-	if len(out) == 0 {
-		return ""
-	}
-	return cdc.Together(out...).Error()
+	return cdc.Together(all...)
 }

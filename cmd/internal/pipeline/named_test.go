@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/config"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestUncaptured: whoever waits is told of every new table that waiting does not mend, also where the publication has
@@ -57,5 +57,8 @@ privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*"
 // TestUncapturedErrorNamesAll: those that a restart alone mends stand in one line.
 func TestUncapturedErrorNamesAll(t *testing.T) {
 	n := named{uncaptured: []string{"a.a", "a.b", "a.c"}, why: map[string]*cdc.Problem{"a.b": cdc.Failed("it has no primary key").Fix("add one")}}
-	require.EqualError(t, n.uncapturedError(), "new table a.b is not captured: it has no primary key. Try: add one; then restart capture\nnew tables a.a, a.c are not captured. Try: restart capture to copy them")
+	problems := n.uncapturedError().(interface{ Unwrap() []error }).Unwrap() //nolint:errorlint // it joins them
+	require.Len(t, problems, 2)
+	require.Equal(t, &cdc.Problem{What: "new table a.b is not captured: it has no primary key", Try: []cdc.Remedy{{Command: "add one; then restart capture"}}}, cdc.Explain(problems[0]))
+	require.Equal(t, cdc.Failed("new tables a.a, a.c are not captured").Fix("restart capture to copy them"), problems[1])
 }

@@ -16,7 +16,7 @@ import (
 // "schema.table"; a table without an entry would be captured. It asks the catalog as capture does, and for the rights
 // of the user that streams from the slot, or else of its own.
 func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, error) {
-	policies, _, err := (&Trial{Keyless: c.HashKeyMissing()}).policies(c)
+	policies, _, err := trialPolicies(c)
 	if err != nil {
 		return nil, err
 	}
@@ -31,10 +31,7 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, 
 		return nil, err
 	}
 	defer conn.Close(ctx) // nothing is open on it
-	oids := make([]uint32, len(listed))
-	for i, t := range listed {
-		oids[i] = t.OID
-	}
+	oids := postgres.OIDs(listed)
 	publication, err := postgres.ReadPublication(ctx, conn, c.Source.Publication, oids)
 	if err != nil {
 		return nil, err
@@ -74,52 +71,48 @@ func (o *obstacle) add(why, by, command string) {
 }
 
 // problem has one way out, which names each role once, in front of what is for it to do. Statements are a superuser's
-// as soon as one of them is: a superuser may do all. What is for no particular role comes first; after a role's
-// commands it would seem to be that role's.
+// as soon as one of them is: a superuser may do all. What is for no particular role comes first, since after a role's
+// commands it would seem to be that role's; of that, the config comes last.
 func (o *obstacle) problem() *cdc.Problem {
 	super := slices.ContainsFunc(o.steps, func(s cdc.Remedy) bool { return s.By == superuser })
-	slices.SortStableFunc(o.steps, func(a, b cdc.Remedy) int { return rank(a) - rank(b) })
-	var groups []cdc.Remedy
+	var anybody, config []string
+	var roles []cdc.Remedy
 	for _, s := range o.steps {
 		if super && s.By != "" {
 			s.By = superuser
 		}
-		at := slices.IndexFunc(groups, func(g cdc.Remedy) bool { return g.By == s.By })
+		at := slices.IndexFunc(roles, func(r cdc.Remedy) bool { return r.By == s.By })
 		switch {
+		case s.By == "" && strings.HasPrefix(s.Command, inConfig):
+			config = append(config, strings.TrimPrefix(s.Command, inConfig))
+		case s.By == "":
+			anybody = append(anybody, s.Command)
 		case at < 0:
-			groups = append(groups, s)
-		case strings.Contains(groups[at].Command, inConfig): // it is said once
-			groups[at].Command += "; " + strings.TrimPrefix(s.Command, inConfig)
+			roles = append(roles, s)
 		default:
-			groups[at].Command += "; " + s.Command
+			roles[at].Command += "; " + s.Command
 		}
 	}
+	if len(config) > 0 { // where is said once
+		anybody = append(anybody, inConfig+strings.Join(config, "; "))
+	}
+	if len(anybody) > 0 {
+		roles = slices.Insert(roles, 0, cdc.Remedy{Command: strings.Join(anybody, "; ")})
+	}
 	p := cdc.Failed("%s", strings.Join(o.why, "; "))
-	if len(groups) == 0 {
-		return p
+	for i, r := range roles {
+		if i == 0 {
+			p.Try = []cdc.Remedy{r}
+		} else {
+			p.Try[0].Command += "; as " + r.By + ": " + r.Command
+		}
 	}
-	way := groups[0]
-	for _, g := range groups[1:] {
-		way.Command += "; as " + g.By + ": " + g.Command
-	}
-	p.Try = []cdc.Remedy{way}
 	return p
-}
-
-// rank orders steps: those for anybody, those in the config, those of a role.
-func rank(step cdc.Remedy) int {
-	switch {
-	case step.By != "":
-		return 2
-	case strings.HasPrefix(step.Command, inConfig):
-		return 1
-	}
-	return 0
 }
 
 // obstaclesOf is the zero value if nothing keeps the table out. r is nil for one that is gone by now.
 func obstaclesOf(t *cdc.Table, r *postgres.Rights, p *postgres.Publication) (o obstacle) {
-	for _, err := range append(eachProblem(t.Refused), eachProblem(t.BlocksStart)...) {
+	for _, err := range append(cdc.Several(t.Refused), cdc.Several(t.BlocksStart)...) {
 		in := ""
 		if problem := (*config.Error)(nil); t.RefusedByConfig || errors.As(err, &problem) {
 			in = inConfig
@@ -162,25 +155,4 @@ func joiner(r *postgres.Rights) string {
 		return r.Publisher + ", the publication's owner, or a superuser"
 	}
 	return superuser
-}
-
-// eachProblem takes an error that is nothing but several apart.
-func eachProblem(err error) (out []error) {
-	if err == nil {
-		return nil
-	}
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		several, is := inner.(interface{ Unwrap() []error })
-		if !is {
-			continue
-		}
-		for _, one := range several.Unwrap() {
-			out = append(out, eachProblem(one)...)
-		}
-		if joined := cdc.OneLine(out...); joined != nil && joined.Error() == strings.ReplaceAll(err.Error(), "\n", "; ") {
-			return out
-		}
-		break
-	}
-	return []error{err}
 }

@@ -6,11 +6,11 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/config"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestObstacles: why a table is not captured is what capture would say, with the statement that fixes it; after that

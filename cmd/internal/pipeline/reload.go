@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"dirtbike/cdc"
 	"dirtbike/config"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Reloads counts how often the config was read again, by what came of it: it was taken over, or everything went on as
-// before.
+// Reloads counts how often the config was read again, and whether it was taken over.
 type Reloads struct{ Applied, Refused prometheus.Counter }
 
 // NewReloads makes the counters and registers them.
@@ -27,8 +26,7 @@ func NewReloads(r prometheus.Registerer) Reloads {
 	return all
 }
 
-// CheckRotation returns an error if next is more than another set of credentials for the same pipeline: then only a
-// restart may take it over, which checks whether it fits. It names keys, never values.
+// CheckRotation refuses a config that has more than other credentials: only a restart checks it. No value is named.
 func CheckRotation(c, next *config.Config) error {
 	if keys := c.Fixed(next); len(keys) > 0 {
 		more := ""

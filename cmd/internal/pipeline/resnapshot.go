@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
@@ -31,7 +32,8 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 	} else {
 		err = copier.Resnapshot(ctx, tables)
 	}
-	if err == nil || errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrFenced) || errors.Is(err, capture.ErrStillRefused) || errors.Is(err, cdc.ErrUnreachable) || ctx.Err() != nil {
+	known := []error{cdc.ErrRefused, cdc.ErrGap, cdc.ErrFenced, cdc.ErrUnreachable, capture.ErrStillRefused}
+	if err == nil || ctx.Err() != nil || slices.ContainsFunc(known, func(kind error) bool { return errors.Is(err, kind) }) {
 		return err
 	}
 	return copyFailed(err)
@@ -44,28 +46,27 @@ func copyFailed(err error) error {
 }
 
 // readPast asks ClickHouse, which may know of epochs and generations that Kafka has lost.
-func readPast(ctx context.Context, o Options) (cdc.HighWater, error) {
+func readPast(ctx context.Context, o Options) (past cdc.HighWater, err error) {
 	conn, err := ClickHouse(o.Config)
 	if err != nil {
-		return cdc.HighWater{}, err
+		return past, err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	past, err := status.Within(asking, func(ctx context.Context) (cdc.HighWater, error) {
+	past, err = status.Within(asking, func(ctx context.Context) (cdc.HighWater, error) {
 		return ledger.New(conn, o.Config.ClickHouse.Database).HighWater(ctx, o.Config.Kafka.Prefix)
 	})
 	if asking.Err() != nil && ctx.Err() == nil {
-		return past, clickHouseSilent().Keeps("Nothing was changed")
+		err = clickHouseSilent()
 	}
 	if err != nil {
-		return past, (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed").
-			OrFix("see that ClickHouse runs and clickhouse.url is right")
+		return past, (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed").OrFix(tryClickHouse)
 	}
 	return past, nil
 }
 
 // clickHouseSilent says that ClickHouse took a question and did not answer within loginTime.
 func clickHouseSilent() *cdc.Problem {
-	return cdc.Failed("ClickHouse hangs: nothing within %s", loginTime).Of(cdc.ErrUnreachable).Fix("see that ClickHouse runs and clickhouse.url is right")
+	return cdc.Failed("ClickHouse hangs: nothing within %s", loginTime).Of(cdc.ErrUnreachable).Fix(tryClickHouse)
 }

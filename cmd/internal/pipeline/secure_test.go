@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
 	"dirtbike/cdc"
 	"dirtbike/config"
 	"dirtbike/docker/embedded/secure"
-
-	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
 )
 
 // settings are those of a config for the secured stack, each of which a test may spoil.

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/config"
 	"dirtbike/schemas"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestSelectionCheck: a name that nothing has is one matter, a policy that its table does not fit is the table's.

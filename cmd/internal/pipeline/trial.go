@@ -3,6 +3,8 @@ package pipeline
 import (
 	"crypto/rand"
 
+	"go.uber.org/zap"
+
 	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
@@ -10,8 +12,6 @@ import (
 	"dirtbike/config"
 	"dirtbike/schemas"
 	"dirtbike/sinks/kafka"
-
-	"go.uber.org/zap"
 )
 
 // Trial is the capture leg taken apart, for checks whether it would start: it is wired as NewCapture does it, but makes
@@ -24,29 +24,32 @@ type Trial struct {
 	Capture *capture.Capture
 	// Policies are what a start would apply.
 	Policies schemas.Policies
-	// Keyless says that a column is hashed and the key's file is not there yet: the policies have a key of their own
-	// that nobody else has, so that nothing can be said of a stored state.
+	// Keyless says that the hash key's file is missing, and replaced: nothing can be said of a stored state.
 	Keyless bool
 }
 
 // NewTrial wires a trial; nothing is connected yet. registry gets every schema that a start would register.
 func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
-	t := &Trial{Keyless: c.HashKeyMissing()}
-	policies, prints, err := t.policies(c)
+	policies, prints, err := trialPolicies(c)
 	if err != nil {
 		return nil, err
 	}
 	o := Options{Config: c, Log: zap.NewNop()}
-	if t.Sink, err = newSink(o); err != nil {
+	sink, err := newSink(o)
+	if err != nil {
 		return nil, err
 	}
-	t.Source, t.Tables, t.Policies = newSource(o, MonitorLogin(c)), catalog.New(tableOptions(c, MonitorLogin(c), policies, registry)), policies
+	t := &Trial{
+		Source: newSource(o, MonitorLogin(c)), Tables: catalog.New(tableOptions(c, MonitorLogin(c), policies, registry)), Sink: sink,
+		Policies: policies, Keyless: c.HashKeyMissing(),
+	}
 	t.Capture = capture.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
 	return t, nil
 }
 
-func (t *Trial) policies(c *config.Config) (schemas.Policies, map[string]string, error) {
-	if !t.Keyless {
+// trialPolicies makes no key: one that is missing is replaced by one for this process.
+func trialPolicies(c *config.Config) (schemas.Policies, map[string]string, error) {
+	if !c.HashKeyMissing() {
 		return ExistingPolicies(c)
 	}
 	const least = 32

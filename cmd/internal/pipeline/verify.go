@@ -2,16 +2,16 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/cmd/internal/verify"
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/config"
-
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"go.uber.org/zap"
 )
 
 // Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout.
@@ -24,7 +24,7 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
-	var refused map[string]string
+	var refused map[string]*cdc.Problem
 	err = wait.Complete(ctx, wait.Options{
 		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
 		Epoch: func(ctx context.Context) (uint32, error) {
@@ -47,7 +47,7 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 		},
 	})
 	if err == nil && len(refused) > 0 {
-		err = fmt.Errorf("not exact, though all other tables are: %s", reasons(refused))
+		return cdc.Failed("not exact, though all other tables are").Because(together(refused))
 	}
 	return err
 }
@@ -88,20 +88,19 @@ func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []strin
 		return verify.Report{}, err
 	}
 	return verify.Run(ctx, verify.Options{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies, Epoch: epoch, Slot: c.Source.Slot,
-		Prefix: c.Kafka.Prefix, ChunkRows: c.Verify.ChunkRows, RowsPerSecond: c.Verify.RowsPerSecond, Log: log,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Tables: chosen, Refused: refused, Policies: policies,
+		Epoch: epoch, Slot: c.Source.Slot, Prefix: c.Kafka.Prefix, ChunkRows: c.Verify.ChunkRows, RowsPerSecond: c.Verify.RowsPerSecond, Log: log,
 		OnProgress: progress,
 	})
 }
 
-// clickHouseAnswers asks ClickHouse one thing: the client itself waits for a server that hangs as long as a large query
-// may take.
+// clickHouseAnswers asks ClickHouse one question: the client itself waits long for a server that hangs.
 func clickHouseAnswers(ctx context.Context, conn driver.Conn) error {
 	asking, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	_, _ = status.Within(asking, func(ctx context.Context) (struct{}, error) { return struct{}{}, conn.Ping(ctx) })
+	_ = status.Answers(asking, conn.Ping) // the next request finds any other error
 	if asking.Err() != nil && ctx.Err() == nil {
 		return clickHouseSilent()
 	}
-	return nil // the next request finds anything else
+	return nil
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"dirtbike/cdc"
@@ -29,9 +30,7 @@ func assemble(f facts, capture capture.Status) Status {
 	if f.slot.found {
 		out.RetainedWALBytes = &f.slot.retained
 	}
-	for _, t := range tableStatuses(f, capture) {
-		out.Tables = append(out.Tables, t)
-	}
+	out.Tables = slices.AppendSeq(out.Tables, maps.Values(tableStatuses(f, capture)))
 	sortTables(out.Tables)
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
@@ -61,15 +60,14 @@ func phase(f facts, begun bool, tables []TableStatus) string {
 	return string(cdc.PhaseStreaming)
 }
 
-// tableStatuses: a table streams once it has a view in ClickHouse. Until then its rows are those that ClickHouse has
-// stored, not those that capture has read.
+// tableStatuses: a table streams once it has a view; until then its rows are those that ClickHouse has stored.
 func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 	tables := map[string]TableStatus{}
 	at := func(name string) TableStatus {
 		row := f.complete[name]
 		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.Exact, DeadLetters: int64(row.DeadLetters)} //nolint:gosec // a count
 		n, shown := f.count(name)
-		if t.Rows, t.Inexact = n.rows, n.inexact; !shown {
+		if t.Rows, t.Inexact = n.Rows, n.Inexact; !shown {
 			t.Phase = string(cdc.TableCopying)
 		}
 		return t
@@ -97,7 +95,7 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 		tables[name] = t
 	}
 	for name, reasons := range f.excluded {
-		if t := at(name); t.Phase != string(cdc.TableCopying) { // without a view nobody can read it
+		if t := at(name); t.Phase != string(cdc.TableCopying) { // without a view it cannot be read
 			t.Phase, t.Exact = string(cdc.TableExcluded), false
 			t.because(reasons...)
 			tables[name] = t

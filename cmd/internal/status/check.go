@@ -17,8 +17,8 @@ const (
 	CheckCache = time.Second
 )
 
-// Check is one named condition of readiness. Func returns nil if it holds; its error says what is wrong. It runs beside
-// other checks, never twice at once, and should end when ctx does.
+// Check is one named condition of readiness. Func returns nil if it holds; its error says what is wrong. It runs while
+// other checks do, never twice at once, and should end when ctx does.
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
@@ -27,8 +27,7 @@ type Check struct {
 	Try string
 }
 
-// Reachable is a check that a part answers; try says what to do if it does not and the error says nothing better, as
-// Check.Try.
+// Reachable is a check that a part answers; try is as Check.Try.
 func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
 	return Check{Name: name, Try: try, Func: func(ctx context.Context) error {
 		err := ping(ctx)
@@ -39,8 +38,7 @@ func Reachable(name string, ping func(ctx context.Context) error, try string) Ch
 	}}
 }
 
-// Explain gives an error of the check with a way out: its own, or else that of the check, with what is safe. nil for
-// nil.
+// Explain gives an error of the check a way out, and what is safe; nil for nil.
 func (c Check) Explain(err error) *cdc.Problem {
 	p := cdc.Explain(err)
 	if p == nil || len(p.Try) > 0 {
@@ -48,18 +46,15 @@ func (c Check) Explain(err error) *cdc.Problem {
 	}
 	said, _ := checks.Find(c.Name) // without an entry there is nothing more to say
 	p.Safe = cmp.Or(p.Safe, firstSentence(said.Safe))
-	return p.Fix("%s", cmp.Or(c.Try, lowerFirst(firstSentence(said.Do)), "see the log of this process"))
+	try := firstSentence(said.Do)
+	if try != "" {
+		try = strings.ToLower(try[:1]) + try[1:]
+	}
+	return p.Fix("%s", cmp.Or(c.Try, try, "see the log of this process"))
 }
 
 // firstSentence gives the first sentence of Markdown as plain text, without its full stop.
 func firstSentence(markdown string) string {
 	sentence, _, _ := strings.Cut(markdown+" ", ". ")
 	return strings.ReplaceAll(strings.TrimSpace(sentence), "`", "")
-}
-
-func lowerFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
 }

@@ -3,10 +3,10 @@ package status
 import (
 	"context"
 	"regexp"
-	"strings"
 	"time"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
@@ -28,25 +28,20 @@ func ClickHouseLogin(err error) error {
 // handshake is how the native client reports a connection that ended before the server had answered the login.
 var handshake = regexp.MustCompile(`handshake: failed to [a-z ]+ (\S+) \(conn_id=[^)]*\): `)
 
-// ClickHouseAway makes one line, without the client's own terms, of an error with which no answer of ClickHouse came.
-// It wraps err.
+// ClickHouseAway wraps an error without an answer of ClickHouse, in one line and without the client's own terms.
 func ClickHouseAway(err error) error { return &awayError{err} }
 
 type awayError struct{ error }
 
 func (e *awayError) Error() string {
-	text := strings.Join(strings.Fields(e.error.Error()), " ")
-	return handshake.ReplaceAllString(text, "$1 took the connection and ended it before the login was answered: ")
+	return handshake.ReplaceAllString(console.OneLine(e.error.Error()), "$1 took the connection and ended it before the login was answered: ")
 }
 
 func (e *awayError) Unwrap() error { return e.error }
 
 // pingError explains the outcome of a ping; nil for nil.
 func pingError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if login := ClickHouseLogin(err); login != nil {
+	if login := ClickHouseLogin(err); err == nil || login != nil {
 		return login
 	}
 	return ClickHouseAway(err)
@@ -74,6 +69,12 @@ func Within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 		var none T
 		return none, ctx.Err()
 	}
+}
+
+// Answers is Within for a ping.
+func Answers(ctx context.Context, ping func(context.Context) error) error {
+	_, err := Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, ping(ctx) })
+	return err
 }
 
 // hangs says that a part took the question and did not answer until the asker's deadline; began is when it was asked.

@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/cdc"
-
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // native is a server that takes connections of ClickHouse's own protocol and does answer with each, once it has heard
@@ -56,7 +57,7 @@ func asked(t *testing.T, ctx context.Context, url string) error { //nolint:reviv
 	conn, err := clickhouse.Open(options)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = NewCollector(Sources{ClickHouse: conn, Database: "clinic"}).readComplete(ctx)
+	_, err = askClickHouse(ctx, ledger.New(conn, "clinic").Complete)
 	return err
 }
 

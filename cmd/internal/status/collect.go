@@ -1,14 +1,7 @@
 package status
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"iter"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +11,6 @@ import (
 	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -33,11 +25,9 @@ type Sources struct {
 	// ClickHouse has the views in Database and dirtbike's own tables in "<Database>_raw".
 	ClickHouse driver.Conn
 	Database   string
-	// Kafka asks a broker for anything; nil leaves out whether one answers. An error that is cdc.ErrRefused says what
-	// to do.
+	// Kafka asks a broker for anything; an ErrRefused says what to do. nil leaves it out.
 	Kafka func(ctx context.Context) error
-	// Capture gives the status of a capture in this process; nil if there is none. Then everything comes from both
-	// servers.
+	// Capture gives the status of a capture in this process; nil if there is none.
 	Capture func() capture.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
 	WALDisk int64
@@ -48,16 +38,13 @@ type Sources struct {
 	Open bool
 }
 
-// Collector gathers the status. It is safe for concurrent use and keeps what it reads for a quarter of a second, the
-// row counts of views for ten.
+// Collector gathers the status, for concurrent use. It keeps answers for a quarter of a second, row counts for ten.
 type Collector struct {
 	Sources
-	mu       sync.Mutex
-	facts    facts
-	err      error
-	at       time.Time
-	counted  map[string]counts // by view
-	countsAt time.Time
+	mu    sync.Mutex
+	facts facts
+	err   error
+	at    time.Time
 
 	slot struct {
 		sync.Mutex
@@ -71,14 +58,7 @@ type Collector struct {
 	}
 }
 
-// counts is what was counted in a view.
-type counts struct {
-	rows int64
-	// inexact has, by column, the values whose exact text is in `_inexact` (rule 31); nil is none.
-	inexact map[string]int64
-}
-
-// NewCollector makes a collector; it asks nobody yet.
+// NewCollector makes a collector; it asks nothing yet.
 func NewCollector(s Sources) *Collector { return &Collector{Sources: s} }
 
 const (
@@ -97,31 +77,19 @@ type facts struct {
 	complete map[string]ledger.Complete // by table, "" for everything
 	reasons  map[string][]*cdc.Problem  // of quarantined tables
 	excluded map[string][]*cdc.Problem  // why capture no longer follows a table
-	counted  map[string]counts          // what a view shows, by view; a table is shown once it has a view
+	counted  map[string]ledger.Count    // what a view shows, by view; a table is shown once it has a view
 	stored   map[string]ledger.Storage  // what the newest generation has, by view
-}
 
-// ours picks the views of captured tables: people may have views of their own beside them.
-func (f *facts) ours(views map[string]bool) (ours []string) {
-	for _, tables := range []iter.Seq[string]{maps.Keys(f.complete), maps.Keys(f.excluded)} {
-		for table := range tables {
-			for _, view := range viewNames(table) {
-				if _, is := views[view]; is && !slices.Contains(ours, view) {
-					ours = append(ours, view)
-				}
-			}
-		}
-	}
-	return ours
+	countedAt time.Time
 }
 
 // count gives a table's rows and whether it has a view: what the view shows, or else what has been copied so far.
-func (f *facts) count(table string) (n counts, shown bool) {
+func (f *facts) count(table string) (n ledger.Count, shown bool) {
 	for _, view := range viewNames(table) {
 		if n, is := f.counted[view]; is {
 			return n, true
 		}
-		n.rows = max(n.rows, f.stored[view].Rows)
+		n.Rows = max(n.Rows, f.stored[view].Rows)
 	}
 	return n, false
 }
@@ -132,6 +100,16 @@ func (f *facts) parts(table string) (n int64) {
 		n = max(n, f.stored[view].Parts)
 	}
 	return n
+}
+
+// viewNames gives the view of "schema.table" for every way to cut the name: a name may hold a dot itself.
+func viewNames(table string) (views []string) {
+	for i := range table {
+		if table[i] == '.' {
+			views = append(views, schemas.ClickHouseView(table[:i], table[i+1:]))
+		}
+	}
+	return views
 }
 
 // Status gathers the status. Its error says which part could not be asked.
@@ -160,24 +138,27 @@ const measureTime = 2 * time.Second
 // there is a limit for it, it reads the slot again after measureTime. Its error says which part could not be asked;
 // whether Kafka answers is in the Status.
 func (c *Collector) Measured(ctx context.Context) (Status, error) {
-	return c.besideKafka(ctx, c.measured)
+	return c.withKafka(ctx, func(ctx context.Context) (Status, error) {
+		f, err := c.read(ctx)
+		if err != nil {
+			return Status{}, err
+		}
+		if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
+			pause(ctx, measureTime)
+			if again, err := c.pollSlot(ctx); err == nil { // otherwise there is no rate
+				f.slot = again
+			}
+		}
+		return c.explained(ctx, c.status(f)), nil
+	})
 }
 
-func (c *Collector) measured(ctx context.Context) (Status, error) {
-	f, err := c.read(ctx)
-	if err != nil {
-		return Status{}, err
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
-	if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
-		select {
-		case <-time.After(measureTime):
-		case <-ctx.Done():
-		}
-		if again, err := c.pollSlot(ctx); err == nil { // otherwise there is no rate
-			f.slot = again
-		}
-	}
-	return c.explained(ctx, c.status(f)), nil
 }
 
 // pollSlot reads the slot, and keeps the answer for the rate.
@@ -199,8 +180,7 @@ func (c *Collector) forecast(f slotFacts, before written) forecast {
 	return forecast{f.headroom(c.WALDisk), c.slot.growth.pace(before)}
 }
 
-// written is what Postgres has written since the commit that ClickHouse is complete up to: while a pipeline is down,
-// that is the best measure of how fast it writes.
+// written is what was written since the commit that ClickHouse has: the best measure while a pipeline is down.
 func (f *facts) written() written {
 	all, known := f.complete[""]
 	if !known || int64(all.LSN) > f.slot.current { //nolint:gosec // log positions are far below 2^63
@@ -215,188 +195,28 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 	if !c.at.IsZero() && time.Since(c.at) < factsCache {
 		return c.facts, c.err
 	}
-	c.facts, c.err = c.ask(ctx)
-	c.at = time.Now()
-	if ctx.Err() != nil {
-		c.at = time.Time{} // the asker gave up: that is nothing about the parts
+	c.facts, c.err = c.ask(ctx, c.facts)
+	if c.at = time.Now(); ctx.Err() != nil {
+		c.at = time.Time{} // the caller gave up: that is nothing about the parts
 	}
 	return c.facts, c.err
 }
 
-func (c *Collector) ask(ctx context.Context) (f facts, err error) {
-	if f.slot, err = c.pollSlot(ctx); err != nil {
+// ask asks both servers. What they said before saves counting.
+func (c *Collector) ask(ctx context.Context, before facts) (f facts, err error) {
+	slot, err := c.pollSlot(ctx)
+	if err != nil {
 		return f, err
 	}
+	var named []Named
 	if c.Match != nil {
-		if f.named, err = ReadNamed(ctx, c.Postgres, c.Publication, c.Match); err != nil {
-			return f, err
-		}
+		named, err = ReadNamed(ctx, c.Postgres, c.Publication, c.Match)
 	}
-	if f.complete, err = c.readComplete(ctx); err != nil {
-		return f, err
-	}
-	if f.reasons, f.excluded, err = c.readReasons(ctx); err != nil {
-		return f, err
-	}
-	views, stored, err := c.readTables(ctx)
-	if err != nil {
-		return f, err
-	}
-	if err := c.count(ctx, f.ours(views), views); err != nil {
-		return f, err
-	}
-	f.counted, f.stored = c.counted, stored
-	return f, nil
-}
-
-func (c *Collector) ledger() *ledger.Ledger { return ledger.New(c.ClickHouse, c.Database) }
-
-func (c *Collector) readComplete(ctx context.Context) (map[string]ledger.Complete, error) {
-	rows, err := askClickHouse(ctx, c.ledger().Complete)
-	complete := make(map[string]ledger.Complete, len(rows))
-	for _, row := range rows {
-		complete[row.Table] = row
-	}
-	return complete, err
-}
-
-// readReasons gives why tables are quarantined, and why capture no longer follows others, by table and in the order of
-// the legs.
-func (c *Collector) readReasons(ctx context.Context) (quarantined, excluded map[string][]*cdc.Problem, err error) {
-	rows, err := askClickHouse(ctx, c.ledger().Quarantines)
-	quarantined, excluded = map[string][]*cdc.Problem{}, map[string][]*cdc.Problem{}
-	for _, q := range rows {
-		switch reason := cdc.ParseProblem(q.Leg + ": " + q.Reason); q.State {
-		case ledger.StateSkipping:
-			quarantined[q.Table] = append(quarantined[q.Table], reason)
-		case ledger.StateExcluded:
-			excluded[q.Table] = append(excluded[q.Table], reason)
-		case ledger.StateClosed:
-		}
-	}
-	return quarantined, excluded, err
-}
-
-// count counts what the views show, again if the counts are old or there is another view.
-func (c *Collector) count(ctx context.Context, views []string, exactTexts map[string]bool) error {
-	known := len(views) == len(c.counted)
-	for _, view := range views {
-		_, is := c.counted[view]
-		known = known && is
-	}
-	if known && time.Since(c.countsAt) < countsCache {
-		return nil
-	}
-	var selects []string
-	counted := map[string]counts{}
-	for _, view := range views {
-		name, from := "SELECT "+schemas.ClickHouseLiteral(view)+" AS v, ", " FROM "+schemas.ClickHouseIdent(c.Database)+"."+schemas.ClickHouseIdent(view)
-		selects = append(selects, name+"'' AS c, toInt64(count()) AS n"+from)
-		if exactTexts[view] {
-			selects = append(selects, name+"arrayJoin(mapKeys("+schemas.ColInexact+")) AS c, toInt64(count()) AS n"+from+" GROUP BY c")
-		}
-	}
-	if len(selects) > 0 {
-		err := c.query(ctx, strings.Join(selects, " UNION ALL "), func(rows driver.Rows) error {
-			var view, column string
-			var n int64
-			err := rows.Scan(&view, &column, &n)
-			counted[view] = counted[view].with(column, n)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	c.counted, c.countsAt = counted, time.Now()
-	return nil
-}
-
-// with adds a count: of rows if there is no column.
-func (n counts) with(column string, count int64) counts {
-	if column == "" {
-		n.rows = count
-		return n
-	}
-	if n.inexact == nil {
-		n.inexact = map[string]int64{}
-	}
-	n.inexact[column] = count
-	return n
-}
-
-// viewNames gives the view of "schema.table" for every way to cut the name: a name may hold a dot itself.
-func viewNames(table string) (views []string) {
-	for i := range table {
-		if table[i] == '.' {
-			views = append(views, schemas.ClickHouseView(table[:i], table[i+1:]))
-		}
-	}
-	return views
-}
-
-// readTables lists the views, each with whether it has exact texts, and what the newest generation of each table
-// stores.
-func (c *Collector) readTables(ctx context.Context) (views map[string]bool, newest map[string]ledger.Storage, err error) {
-	named, err := askClickHouse(ctx, c.ledger().Views)
-	if err != nil {
-		return nil, nil, err
-	}
-	stored, err := askClickHouse(ctx, c.ledger().NewestStorage)
-	views, newest = map[string]bool{}, map[string]ledger.Storage{}
-	for _, v := range named {
-		if v.IsView {
-			views[v.Name] = v.ExactTexts
-		}
-	}
-	for _, s := range stored {
-		newest[s.View] = s
-	}
-	return views, newest, err
-}
-
-// query runs a query; a table or database that is not there yet has no rows. What row fills is not to be read after an
-// error: a call that was given up may end later.
-func (c *Collector) query(ctx context.Context, sql string, row func(driver.Rows) error) error {
-	_, err := askClickHouse(ctx, func(ctx context.Context) (none struct{}, err error) {
-		if err = c.queryRows(ctx, sql, row); errcode.Missing(err) {
-			err = nil
-		}
-		return none, err
-	})
-	return err
-}
-
-// askClickHouse gives up a question when ctx ends, and says what became of it.
-func askClickHouse[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
-	began := time.Now()
-	answer, err := Within(ctx, ask)
 	if err == nil {
-		return answer, nil
+		f, err = askClickHouse(ctx, func(ctx context.Context) (facts, error) {
+			return readLedger(ctx, ledger.New(c.ClickHouse, c.Database), before)
+		})
 	}
-	const asking = "ask ClickHouse for the status"
-	login, code := ClickHouseLogin(err), errcode.Of(err)
-	switch {
-	case login != nil:
-		return answer, login
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return answer, fmt.Errorf(asking+": %w", hangs("ClickHouse", "clickhouse.url", began))
-	case code != 0:
-		return answer, cdc.Refused(asking).Because(code).Fix("dirtbike explain clickhouse-grants")
-	}
-	return answer, cdc.Failed(asking).Because(ClickHouseAway(err)).Fix("see that ClickHouse runs and clickhouse.url is right")
-}
-
-func (c *Collector) queryRows(ctx context.Context, sql string, row func(driver.Rows) error) (err error) {
-	rows, err := c.ClickHouse.Query(ctx, sql)
-	if err != nil {
-		return err
-	}
-	defer func() { err = cmp.Or(err, rows.Close()) }()
-	for rows.Next() {
-		if err := row(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	f.slot, f.named = slot, named
+	return f, err
 }

@@ -55,7 +55,7 @@ var clickHouseSide = []string{
 
 func TestCollector(t *testing.T) {
 	c, stack := collector(t, "1GB")
-	fresh := func() { c.at, c.countsAt = time.Time{}, time.Time{} }
+	fresh := func() { c.at, c.facts.countedAt = time.Time{}, time.Time{} }
 	ctx := t.Context()
 
 	s, err := c.Status(ctx)

@@ -52,7 +52,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		return facts{
 			slot:     slotFacts{name: "s", at: now, current: 0x2000, found: true, active: true, walStatus: "reserved", retained: 1 << 20},
 			complete: map[string]ledger.Complete{"": {LSN: 0x1000, CommitTime: now.Add(-time.Minute)}, "public.a": {Exact: true}},
-			counted:  map[string]counts{"a": {rows: 7}},
+			counted:  map[string]ledger.Count{"a": {Rows: 7}},
 		}
 	}
 	const lag = " · ClickHouse is 4.0 KiB, 1m0s behind"
@@ -94,7 +94,7 @@ func TestUncapturedTables(t *testing.T) {
 	f := facts{
 		slot:     slotFacts{found: true, active: true},
 		complete: map[string]ledger.Complete{"": {LSN: 1}, "public.b": {Exact: true}},
-		counted:  map[string]counts{"b": {rows: 1}},
+		counted:  map[string]ledger.Count{"b": {Rows: 1}},
 		named:    []Named{{"public.a", false}, {"public.b", true}, {"public.c", true}},
 	}
 	phases := func(capture capture.Status) (out []string) {

@@ -24,7 +24,7 @@ func postgresError(ctx context.Context, doing string, began time.Time, err error
 		p.Because(postgres.ConnectError(err))
 	case errors.As(err, &said):
 		p.What += ": " + postgres.ServerError(said.Code, said.Message)
-		if !passing(said.Code) {
+		if !strings.HasPrefix(said.Code, "57") && !strings.HasPrefix(said.Code, "53") { // it starts, stops, or has no resources left
 			p.Of(cdc.ErrRefused).Fix("dirtbike explain postgres-rights")
 		}
 	default:
@@ -32,6 +32,3 @@ func postgresError(ctx context.Context, doing string, began time.Time, err error
 	}
 	return p.OrFix("see that Postgres runs and source.url is right")
 }
-
-// passing reports whether an error of that code goes by itself: the server starts, stops, or has no resources left.
-func passing(code string) bool { return strings.HasPrefix(code, "57") || strings.HasPrefix(code, "53") }

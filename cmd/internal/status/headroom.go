@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"dirtbike/cdc"
@@ -69,23 +68,16 @@ func (f forecast) until() (left time.Duration, ok bool) {
 	return time.Duration(seconds * float64(time.Second)), true
 }
 
-// inTime gives the time left for a sentence, with a space before it; "" if there is none.
-func (f forecast) inTime() string {
-	left, ok := f.until()
-	if !ok {
-		return ""
+// inTime gives the time left for a sentence, after what begins it; "" if there is none.
+func (f forecast) inTime(begin string) string {
+	if left, ok := f.until(); ok {
+		return begin + " in " + hours(left)
 	}
-	return " in " + hours(left)
+	return ""
 }
 
 // timeLeftText says in how long the limit is reached, to be added to a sentence; "" if that is not known.
-func (f forecast) timeLeftText() string {
-	left, ok := f.until()
-	if !ok {
-		return ""
-	}
-	return "; " + f.limit + " is reached in " + hours(left)
-}
+func (f forecast) timeLeftText() string { return f.inTime("; " + f.limit + " is reached") }
 
 // hours writes a time in the unit in which people count it.
 func hours(d time.Duration) string {
@@ -102,12 +94,11 @@ func hours(d time.Duration) string {
 
 // judge says whether the slot is in danger, while there is time to act; nil if it is not.
 func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
-	const beside = "see which other check fails, and "
+	const first = "see which other check fails, and "
 	left, growing := fc.until()
-	raise := beside + "raise max_slot_wal_keep_size"
-	ends := "is lost"
+	raise, ends := first+"raise max_slot_wal_keep_size", "is lost"
 	if fc.limit == "source.wal_disk" {
-		raise, ends = beside+"give Postgres' disk more room (then raise source.wal_disk)", "fills the disk (source.wal_disk)"
+		raise, ends = first+"give Postgres' disk more room (then raise source.wal_disk)", "fills the disk (source.wal_disk)"
 	}
 	switch {
 	case !f.found:
@@ -119,14 +110,14 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 		return cdc.Failed("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint", slot).
 			Fix("ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which other check fails", f.retained>>19)
 	case fc.limit == "" && f.retained > uncapped:
-		return cdc.Failed("slot %s retains %s of log and Postgres has no limit: its disk fills up", slot, size(&f.retained)).
-			Fix(beside + "set max_slot_wal_keep_size, or source.wal_disk")
+		return cdc.Failed("slot %s retains %s of log and Postgres has no limit: its disk fills up", slot, size(f.retained)).
+			Fix(first + "set max_slot_wal_keep_size, or source.wal_disk")
 	case fc.limit == "":
 		return nil
 	case float64(fc.left) < leastRoom*float64(fc.size):
-		return cdc.Failed("slot %s %s after another %s of log%s", slot, ends, size(&fc.left), fc.inTime()).Fix("%s", raise)
-	case growing && left < hoursAhead && fc.over >= standstill: // a moment's rate is no reason to wake anybody
-		return cdc.Failed("slot %s retains %s of log and %s%s at the present rate", slot, size(&f.retained), ends, fc.inTime()).Fix("%s", raise)
+		return cdc.Failed("slot %s %s after another %s of log%s", slot, ends, size(fc.left), fc.inTime("")).Fix("%s", raise)
+	case growing && left < hoursAhead && fc.over >= standstill: // a moment's rate is no reason to wake a person
+		return cdc.Failed("slot %s retains %s of log and %s%s at the present rate", slot, size(f.retained), ends, fc.inTime("")).Fix("%s", raise)
 	}
 	return nil
 }
@@ -223,7 +214,7 @@ func slope(from, to int64, over time.Duration) pace {
 	if over <= 0 {
 		return pace{}
 	}
-	return pace{perSecond: math.Max(0, float64(to-from)/over.Seconds()), known: true, over: over}
+	return pace{perSecond: max(0, float64(to-from)/over.Seconds()), known: true, over: over}
 }
 
 // restart is where reading would begin again.

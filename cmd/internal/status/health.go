@@ -3,7 +3,6 @@ package status
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +28,7 @@ func (c *Collector) Checks() []Check {
 // slotCheck asks Postgres alone, so that it answers while ClickHouse is away: that is when the retained log grows.
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
-	var idle time.Time // when this check first saw nobody stream
+	var idle time.Time // when this check first saw that none streams
 	check := func(ctx context.Context) (forecast, error) {
 		f, err := c.pollSlot(ctx)
 		if err != nil {
@@ -48,12 +47,10 @@ func (c *Collector) slotCheck() Check {
 		if err == nil || fc.limit == "" || fc.known {
 			return err
 		}
-		select { // the first answer of a process also says how much time is left
-		case <-time.After(leastInterval + leastInterval/10):
-		case <-ctx.Done():
-			return err
+		pause(ctx, leastInterval+leastInterval/10) // the first answer of a process also says how much time is left
+		if ctx.Err() == nil {
+			_, err = check(ctx)
 		}
-		_, err = check(ctx)
 		return err
 	}}
 }
@@ -65,34 +62,30 @@ const idleGrace = 5 * time.Second
 // ClickHouse knows how far a first copy is, so that there is no error while it is away: then another check fails. The
 // forecast is the one that was used.
 func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) (forecast, error) {
-	if f.active {
+	switch {
+	case f.active, c.Capture != nil && c.Capture().Phase != cdc.PhaseStreaming:
 		*idle = time.Time{}
 		return fc, nil
-	}
-	if c.Capture == nil {
-		all, err := c.read(ctx)
-		if err != nil {
-			return fc, nil //nolint:nilerr // checks clickhouse, tables and exact say it
+	case c.Capture != nil:
+		if idle.IsZero() {
+			*idle = f.at
 		}
-		fc = c.forecast(f, all.written())
-		if p := f.problem(c.status(all).Phase, 0); p != nil {
-			p.What += fc.timeLeftText()
-			return fc, p
+		if f.at.Sub(*idle) < idleGrace {
+			return fc, nil
 		}
-		return fc, nil
+		return fc, cdc.Failed("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s",
+			f.name, f.at.Sub(*idle).Round(time.Second), size(f.retained), fc.timeLeftText()).Fix("see check capture")
 	}
-	if c.Capture().Phase != cdc.PhaseStreaming {
-		*idle = time.Time{}
-		return fc, nil
+	all, err := c.read(ctx)
+	if err != nil {
+		return fc, nil //nolint:nilerr // checks clickhouse, tables and exact say it
 	}
-	if idle.IsZero() {
-		*idle = f.at
+	fc = c.forecast(f, all.written())
+	if p := f.problem(c.status(all).Phase, 0); p != nil {
+		p.What += fc.timeLeftText()
+		return fc, p
 	}
-	if f.at.Sub(*idle) < idleGrace {
-		return fc, nil
-	}
-	return fc, cdc.Failed("the capture of this process has not streamed from slot %s for %s; Postgres keeps %s of log for it%s",
-		f.name, f.at.Sub(*idle).Round(time.Second), size(&f.retained), fc.timeLeftText()).Fix("see check capture")
+	return fc, nil
 }
 
 func captureHealth(s capture.Status) error {
@@ -103,10 +96,10 @@ func captureHealth(s capture.Status) error {
 		return cdc.Failed("capture is starting").Fix("wait")
 	}
 	p := cdc.ParseProblem(s.LastError)
-	if len(p.Try) > 0 {
-		return p
+	if len(p.Try) == 0 {
+		p.Keeps("What is committed to Kafka is safe").Fix("fix what it names; capture goes on by itself")
 	}
-	return p.Keeps("What is committed to Kafka is safe").Fix("fix what it names; capture goes on by itself")
+	return p
 }
 
 // statusCheck is a check of the status.
@@ -126,12 +119,13 @@ func (c *Collector) statusCheck(name string, problem func(Status) *cdc.Problem) 
 // tablesProblem names the tables that are quarantined or not captured; nil if there are none.
 func (s Status) tablesProblem() *cdc.Problem {
 	var bad, left, what []string
+	var only *cdc.Problem // of the last one that is not captured
 	for _, t := range s.Tables {
 		switch t.Phase {
 		case quarantined:
 			bad = append(bad, t.Table+t.inBrackets())
 		case notCaptured:
-			left = append(left, t.Table+t.inBrackets())
+			left, only = append(left, t.Table+t.inBrackets()), t.problem()
 		}
 	}
 	if len(bad) > 0 {
@@ -144,11 +138,8 @@ func (s Status) tablesProblem() *cdc.Problem {
 		return nil
 	}
 	p := cdc.Failed("%s", strings.Join(what, "; "))
-	if len(bad) == 0 && len(left) == 1 {
-		i := slices.IndexFunc(s.Tables, func(t TableStatus) bool { return t.Phase == notCaptured })
-		if only := s.Tables[i].problem(); only != nil {
-			p.Try = only.Try
-		}
+	if len(bad) == 0 && len(left) == 1 && only != nil {
+		p.Try = only.Try
 	}
 	return p.OrFix("dirtbike status, which says what to do for each")
 }

@@ -8,32 +8,25 @@ import (
 	"dirtbike/cdc"
 )
 
-// kafkaTime is how long Kafka may take to answer for a status: a broker that hangs accepts connections and says
-// nothing.
+// kafkaTime is how long Kafka may take: a broker that hangs accepts connections and says nothing.
 const kafkaTime = 3 * time.Second
 
 // Whole is Status, and whether Kafka answers.
-func (c *Collector) Whole(ctx context.Context) (Status, error) { return c.besideKafka(ctx, c.Status) }
+func (c *Collector) Whole(ctx context.Context) (Status, error) { return c.withKafka(ctx, c.Status) }
 
-// besideKafka asks Kafka while ask asks the others.
-func (c *Collector) besideKafka(ctx context.Context, ask func(context.Context) (Status, error)) (Status, error) {
+// withKafka asks Kafka while ask asks the others. A capture that waits for Kafka has no connection to Postgres.
+func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (Status, error)) (Status, error) {
 	away := make(chan *cdc.Problem, 1)
 	go func() { away <- c.askKafka(ctx) }()
 	s, err := ask(ctx)
-	return s.withKafka(<-away), err // askKafka ends with its time
-}
-
-// withKafka adds what is wrong with Kafka, nil if it answers. A capture that waits for Kafka is not connected to
-// Postgres, so that nobody knows then whether one runs.
-func (s Status) withKafka(p *cdc.Problem) Status {
-	if p == nil {
-		return s
+	if s.kafka = <-away; s.kafka == nil { // askKafka ends with its time
+		return s, err
 	}
-	s.kafka, s.Kafka = p, p.Error()
+	s.Kafka = s.kafka.Error()
 	if s.inactive != "" {
 		s.capture = cdc.Failed("no capture streams; one that runs waits for Kafka (%s)", s.inactive).Fix("look at the brokers named in kafka.brokers first")
 	}
-	return s
+	return s, err
 }
 
 // askKafka says what is wrong with Kafka; nil if it answers.
@@ -43,7 +36,7 @@ func (c *Collector) askKafka(ctx context.Context) *cdc.Problem {
 	}
 	ctx, cancel := context.WithTimeout(ctx, kafkaTime)
 	defer cancel()
-	_, err := Within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, c.Kafka(ctx) })
+	err := Answers(ctx, c.Kafka)
 	why := cdc.Explain(err)
 	switch {
 	case err == nil:

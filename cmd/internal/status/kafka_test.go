@@ -12,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/cmd/internal/console"
 )
 
 // TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that nobody knows.
@@ -20,15 +21,15 @@ func TestACaptureThatWaitsForKafkaMayRun(t *testing.T) {
 		return assemble(facts{slot: slotFacts{name: "s", found: true, retained: 1024}}, capture.Status{Phase: cdc.PhaseStreaming}), nil
 	}
 	away := func(context.Context) error { return errors.New("EOF") }
-	s, err := NewCollector(Sources{Kafka: away}).besideKafka(t.Context(), idle)
+	s, err := NewCollector(Sources{Kafka: away}).withKafka(t.Context(), idle)
 	require.NoError(t, err)
 	require.Equal(t, []cdc.Remedy{{Command: "look at the brokers named in kafka.brokers first"}}, s.capture.Try)
 	require.Contains(t, s.capture.What, "slot s is inactive")
-	s, err = NewCollector(Sources{}).besideKafka(t.Context(), idle)
+	s, err = NewCollector(Sources{}).withKafka(t.Context(), idle)
 	require.NoError(t, err)
 	require.Len(t, s.capture.Try, 2, "run, or capture")
 	gone := cdc.Failed("slot s is gone")
-	s, err = NewCollector(Sources{Kafka: away}).besideKafka(t.Context(), func(context.Context) (Status, error) { return Status{capture: gone}, nil })
+	s, err = NewCollector(Sources{Kafka: away}).withKafka(t.Context(), func(context.Context) (Status, error) { return Status{capture: gone}, nil })
 	require.NoError(t, err)
 	require.Equal(t, gone, s.capture)
 }
@@ -51,12 +52,12 @@ func TestStatusAsksKafka(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				defer func() { <-time.After(time.Minute) }() // what was given up ends, too
 				c, began := NewCollector(Sources{Kafka: test.kafka}), time.Now()
-				s, err := c.besideKafka(t.Context(), func(context.Context) (Status, error) { <-time.After(time.Second); return sample(), nil })
+				s, err := c.withKafka(t.Context(), func(context.Context) (Status, error) { <-time.After(time.Second); return sample(), nil })
 				require.NoError(t, err)
 				require.LessOrEqual(t, time.Since(began), kafkaTime)
 				require.Len(t, s.Tables, 2)
 				var text, json strings.Builder
-				require.NoError(t, errors.Join(s.WriteText(&text), s.WriteJSON(&json)))
+				require.NoError(t, errors.Join(s.WriteText(&text), console.WriteJSON(&json, s)))
 				if test.what == "" {
 					require.Nil(t, s.kafka)
 					require.Equal(t, sampleJSON, json.String())

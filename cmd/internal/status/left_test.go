@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // writeLog makes the server write about so many megabytes of log a second, until the test ends.

@@ -8,9 +8,13 @@ import (
 	"dirtbike/cdc"
 )
 
+// described are all metrics.
+var described []*prometheus.Desc
+
 // metric makes a description under the name dirtbike_<name>.
 func metric(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("dirtbike_"+name, help, labels, nil)
+	described = append(described, prometheus.NewDesc("dirtbike_"+name, help, labels, nil))
+	return described[len(described)-1]
 }
 
 // The metrics of the pipeline as a whole. Base units; the only label is a table's name.
@@ -28,7 +32,7 @@ var (
 		"at the rate at which the retained log has grown; absent without a limit, while it does not grow, and until the rate is known.")
 	metricExists      = metric("slot_exists", "1 if the slot is there.")
 	metricLost        = metric("slot_lost", "1 if Postgres has invalidated the slot.")
-	metricActive      = metric("slot_active", "1 while somebody streams from the slot.")
+	metricActive      = metric("slot_active", "1 while a connection streams from the slot.")
 	metricConfirmed   = metric("slot_confirmed_lsn_bytes", "Log position that capture has confirmed to Postgres, in bytes since the start of its log.")
 	metricSpilled     = metric("slot_spilled_bytes_total", "Bytes of large transactions that decoding for the slot has written to Postgres' disk.")
 	metricSource      = metric("source_lsn_bytes", "End of Postgres' log, in bytes since its start.")
@@ -45,11 +49,7 @@ var _ prometheus.Collector = (*Collector)(nil)
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		metricUp, metricLagBytes, metricLagSeconds, metricRetained, metricSafe, metricLimit, metricLeft, metricLeftSeconds, metricExists, metricLost,
-		metricActive, metricConfirmed, metricSpilled, metricSource, metricOpen, metricExact, metricInexact, metricCopying, metricParts, metricQuarantined,
-		metricDeadLetters,
-	} {
+	for _, d := range described {
 		out <- d
 	}
 }
@@ -72,8 +72,6 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	if facts.slot.current > 0 { // also while ClickHouse is away: that is when the retained log grows
 		out.send(metricSource, float64(facts.slot.current))
 		out.send(metricExists, number(facts.slot.found))
-	}
-	if facts.slot.found {
 		c.collectSlot(out, &facts)
 	}
 	if err == nil {
@@ -82,6 +80,9 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 }
 
 func (c *Collector) collectSlot(out gauges, f *facts) {
+	if !f.slot.found {
+		return
+	}
 	out.send(metricRetained, float64(f.slot.retained))
 	out.send(metricActive, number(f.slot.active))
 	out.send(metricLost, number(f.slot.walStatus == "lost"))

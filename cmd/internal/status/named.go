@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"dirtbike/cdc/postgres"
 )
 
@@ -33,20 +31,15 @@ func ReadNamed(ctx context.Context, pg postgres.Querier, publication string, mat
 }
 
 func readNamed(ctx context.Context, pg postgres.Querier, publication string, match func(schema, table string) bool) ([]Named, error) {
-	rows, err := pg.Query(ctx, namedSQL)
-	if err != nil {
-		return nil, err
-	}
 	var oids []uint32
 	var out []Named
 	var oid uint32
 	var schema, table string
-	_, err = pgx.ForEachRow(rows, []any{&oid, &schema, &table}, func() error {
+	err := postgres.Each(ctx, pg, "pg_class", []any{&oid, &schema, &table}, func() {
 		if match(schema, table) {
 			oids, out = append(oids, oid), append(out, Named{Table: schema + "." + table})
 		}
-		return nil
-	})
+	}, namedSQL)
 	if err != nil {
 		return nil, err
 	}

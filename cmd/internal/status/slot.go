@@ -58,8 +58,7 @@ func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts,
 	return f, nil
 }
 
-// problem says why no changes can be read from the slot any more, or none are read now; nil if all is well. point is
-// what ClickHouse is complete up to, 0 before there is such a point.
+// problem is why no changes are read; nil for none. point is what ClickHouse is complete up to, 0 before there is one.
 func (f slotFacts) problem(phase string, point cdc.LSN) *cdc.Problem {
 	switch {
 	case point > 0 && !f.found:
@@ -87,5 +86,5 @@ func (f slotFacts) inactive() string {
 	if !f.since.IsZero() {
 		since = " since " + f.since.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("slot %s is inactive%s, Postgres keeps %s of log for it", f.name, since, size(&f.retained))
+	return fmt.Sprintf("slot %s is inactive%s, Postgres keeps %s of log for it", f.name, since, size(f.retained))
 }

@@ -1,45 +1,41 @@
+// Package status asks Postgres, ClickHouse and Kafka how the pipeline is and assembles the answer that the verb
+// `status` prints and /status gives: positions, tables, how much log Postgres may still keep for the slot, and the
+// checks of readiness, which say what is wrong and what to do before Postgres' disk is full.
 package status
 
 import (
-	"encoding/json"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
-	"dirtbike/cdc"
-
 	"github.com/dustin/go-humanize"
+
+	"dirtbike/cdc"
 )
 
 // Status is what `dirtbike status --json` prints and /status answers. Names and order of its fields are a contract.
 type Status struct {
 	// Phase is none (nothing was started yet), creating, copying or streaming.
 	Phase string `json:"phase"`
-	// LagBytes is how far Postgres' log reaches beyond what ClickHouse is complete up to; null before there is such a
-	// point.
+	// LagBytes is how far Postgres' log is beyond what ClickHouse is complete up to; null before there is such a point.
 	LagBytes *int64 `json:"lag_bytes"`
-	// LagSeconds is the age, by Postgres' clock, of the commit time ClickHouse is complete up to; 0 without lag, null
-	// before there is such a point.
+	// LagSeconds is the age, by Postgres' clock, of the commit ClickHouse is complete up to; 0 without lag, or null.
 	LagSeconds *float64 `json:"lag_seconds"`
 	// RetainedWALBytes is how much log Postgres retains for the slot; null without a slot.
 	RetainedWALBytes *int64 `json:"retained_wal_bytes"`
-	// WALLimit is the setting that the log retained for the slot reaches first: max_slot_wal_keep_size or
-	// source.wal_disk; empty without one.
+	// WALLimit is the setting that the retained log reaches first, max_slot_wal_keep_size or source.wal_disk; or empty.
 	WALLimit string `json:"wal_limit"`
 	// WALLeftBytes is how much more log can be retained; null without a limit.
 	WALLeftBytes *int64 `json:"wal_left_bytes"`
 	// WALLeftHours is in how many hours none is left, at the rate at which the retained log has grown; null without a
 	// limit, while it does not grow (or would last more than a year), or as long as the rate is not known.
 	WALLeftHours *float64 `json:"wal_left_hours"`
-	// Kafka says that no broker answers, or that the brokers refuse the login, what is safe and what to do; absent if
-	// one answers.
+	// Kafka says that the brokers do not answer or refuse the login, and what to do; absent if one answers.
 	Kafka string `json:"kafka,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
-	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well. They are for
-	// people: the JSON form has Kafka, and retained_wal_bytes is null without a slot.
+	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.
 	kafka, capture *cdc.Problem
 	// inactive says since when nobody reads the slot and what that costs, if that is all that is wrong with it.
 	inactive string
@@ -64,13 +60,12 @@ func (s Status) headroomText() string {
 	case s.WALLimit == "":
 		return ""
 	case s.WALLeftHours == nil:
-		return " · " + size(s.WALLeftBytes) + " below " + s.WALLimit
+		return " · " + size(*s.WALLeftBytes) + " below " + s.WALLimit
 	}
 	return " · " + hours(time.Duration(*s.WALLeftHours*float64(time.Hour))) + " until " + s.WALLimit
 }
 
-// Problems are what keeps ClickHouse from being equal to Postgres, none if it is: no broker answers, nobody reads the
-// slot, there is no table, or one is not exact.
+// Problems keep ClickHouse from being equal to Postgres: no broker, no capture, no table, or one that is not exact.
 func (s Status) Problems() (problems []*cdc.Problem) {
 	empty := cdc.Failed("ClickHouse has no table yet").Fix("dirtbike run, then dirtbike wait")
 	if len(s.Tables) > 0 {
@@ -124,8 +119,7 @@ type TableStatus struct {
 	DeadLetters int64 `json:"dead_letters"`
 	// Reason says why the table is quarantined, new or excluded, or empty: the text of problems. It holds no row value.
 	Reason string `json:"reason"`
-	// Inexact counts, by column, the values that its type in ClickHouse does not hold, whose exact text is in
-	// `_inexact`.
+	// Inexact counts, by column, the values whose exact text is in `_inexact`, since their type does not hold them.
 	Inexact map[string]int64 `json:"inexact,omitempty"`
 	// problems are what Reason says: one for each leg.
 	problems []*cdc.Problem
@@ -165,11 +159,4 @@ func (t *TableStatus) exactTexts() string {
 		return ""
 	}
 	return "exact text in _inexact: " + strings.Join(parts, ", ")
-}
-
-// WriteJSON writes the documented form.
-func (s Status) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(s)
 }

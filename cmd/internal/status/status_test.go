@@ -10,6 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -76,7 +77,7 @@ see dirtbike explain tables, dirtbike explain exact
 
 func TestStatusGoldens(t *testing.T) {
 	var json, text strings.Builder
-	require.NoError(t, sample().WriteJSON(&json))
+	require.NoError(t, console.WriteJSON(&json, sample()))
 	require.Equal(t, sampleJSON, json.String())
 	require.NoError(t, sample().WriteText(&text))
 	require.Equal(t, sampleText, text.String())
@@ -85,7 +86,7 @@ func TestStatusGoldens(t *testing.T) {
 func TestStatusBeforeAnythingGolden(t *testing.T) {
 	var json, text strings.Builder
 	s := assemble(facts{}, capture.Status{})
-	require.NoError(t, s.WriteJSON(&json))
+	require.NoError(t, console.WriteJSON(&json, s))
 	require.Equal(t, `{
   "phase": "none",
   "lag_bytes": null,
@@ -115,7 +116,7 @@ func TestAssemble(t *testing.T) {
 		},
 		reasons:  map[string][]*cdc.Problem{"public.c": {cdc.ParseProblem("load: broken")}},
 		excluded: map[string][]*cdc.Problem{"public.left": {cdc.ParseProblem("capture: no longer named")}, "public.never": {cdc.ParseProblem("it was never copied")}},
-		counted:  map[string]counts{"a": {7, map[string]int64{"due": 2}}, "c": {}, "left": {rows: 3}},
+		counted:  map[string]ledger.Count{"a": {Rows: 7, Inexact: map[string]int64{"due": 2}}, "c": {}, "left": {Rows: 3}},
 		stored:   map[string]ledger.Storage{"a": {Rows: 9}, "b": {Rows: 1}, "d": {Rows: 2}},
 	}
 	s := assemble(f, capture.Status{})
@@ -146,7 +147,7 @@ func TestAssemble(t *testing.T) {
 	require.Equal(t, "copying", s.Phase)
 	capture.Phase = cdc.PhaseStreaming
 	require.Equal(t, "copying", assemble(f, capture).Phase, "b is still being loaded")
-	f.counted["b"] = counts{rows: 5}
+	f.counted["b"] = ledger.Count{Rows: 5}
 	require.Equal(t, "streaming", assemble(f, capture).Phase)
 
 	f.slot.current = 4000

@@ -7,34 +7,29 @@ import (
 	"strings"
 	"time"
 
-	"dirtbike/cmd/internal/checks"
-	"dirtbike/cmd/internal/console"
-
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
+
+	"dirtbike/cmd/internal/checks"
+	"dirtbike/cmd/internal/console"
 )
 
 // WriteText writes a table for people, as wide as Width.
 func (s Status) WriteText(w io.Writer) error {
-	if _, err := fmt.Fprintln(w, console.Printable(s.headline())); err != nil {
-		return err
-	}
+	text := console.Printable(s.headline()) + "\n"
 	if s.kafka != nil {
-		if _, err := fmt.Fprintln(w, console.Printable(s.kafka.Error())); err != nil {
-			return err
-		}
+		text += console.Printable(s.kafka.Error()) + "\n"
 	}
 	if len(s.Tables) > 0 {
-		if err := s.writeTables(w, console.Width(w)); err != nil {
-			return err
-		}
+		text += s.tables(console.Width(w))
 	}
-	return s.writeReferences(w)
+	_, err := io.WriteString(w, text+s.references())
+	return err
 }
 
-// writeReferences names the commands that explain what is not as it should be.
-func (s Status) writeReferences(w io.Writer) error {
+// references names the commands that explain what is not as it should be.
+func (s Status) references() string {
 	var where []string
 	for _, about := range []struct {
 		slug string
@@ -45,61 +40,44 @@ func (s Status) writeReferences(w io.Writer) error {
 		}
 	}
 	if len(where) == 0 {
-		return nil
+		return ""
 	}
-	_, err := fmt.Fprintln(w, "see "+strings.Join(where, ", "))
-	return err
+	return "see " + strings.Join(where, ", ") + "\n"
 }
 
 // headline says the whole pipeline's state in one line.
 func (s Status) headline() string {
-	line := "phase " + s.Phase
-	if s.capture != nil {
-		line = s.capture.What
+	line, late := "phase "+s.Phase, " · ClickHouse is not complete up to anything yet"
+	if s.LagBytes != nil {
+		late = " · ClickHouse is " + size(*s.LagBytes) + ", " + age(*s.LagSeconds) + " behind"
 	}
-	if s.LagBytes == nil {
-		line += " · ClickHouse is not complete up to anything yet"
-	} else {
-		line += " · ClickHouse is " + size(s.LagBytes) + ", " + age(s.LagSeconds) + " behind"
-	}
-	if s.capture != nil {
-		return line + s.headroomText()
-	}
-	if s.RetainedWALBytes == nil {
-		return line + " · there is no slot"
-	}
-	return line + " · Postgres keeps " + size(s.RetainedWALBytes) + " of log for the slot" + s.headroomText()
-}
-
-func size(bytes *int64) string {
-	if bytes == nil {
-		return "unknown"
-	}
-	return humanize.IBytes(uint64(max(*bytes, 0)))
-}
-
-func age(seconds *float64) string {
 	switch {
-	case seconds == nil:
-		return "unknown"
-	case *seconds < 60:
-		return strconv.FormatFloat(*seconds, 'f', 1, 64) + " s"
+	case s.capture != nil:
+		return s.capture.What + late + s.headroomText()
+	case s.RetainedWALBytes == nil:
+		return line + late + " · there is no slot"
 	}
-	return (time.Duration(*seconds) * time.Second).String()
+	return line + late + " · Postgres keeps " + size(*s.RetainedWALBytes) + " of log for the slot" + s.headroomText()
 }
 
-// writeTables writes the tables with their notes beside them; or with the notes below, where they are too long for
-// that; or as a list, where the names alone are.
-func (s Status) writeTables(w io.Writer, width int) error {
+func size(bytes int64) string { return humanize.IBytes(uint64(max(bytes, 0))) }
+
+func age(seconds float64) string {
+	if seconds < 60 {
+		return fmt.Sprintf("%.1f s", seconds)
+	}
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+// tables have their notes in a column, or below where these are too long; or are a list, where the names are.
+func (s Status) tables(width int) string {
 	for _, text := range []string{s.rendered(true), s.rendered(false) + s.notes(width)} {
 		rendered, _, _ := strings.Cut(text, "\n") // the first line is as wide as any of the table
 		if prettytext.StringWidthWithoutEscSequences(rendered) <= width {
-			_, err := fmt.Fprint(w, text)
-			return err
+			return text
 		}
 	}
-	_, err := fmt.Fprint(w, s.list(width))
-	return err
+	return s.list(width)
 }
 
 func (s Status) rendered(notes bool) string {
@@ -116,7 +94,7 @@ func (s Status) rendered(notes bool) string {
 		}
 		cells := table.Row{console.Printable(row.Table), console.Printable(row.Phase), humanize.Comma(row.Rows), exact, row.DeadLetters}
 		if notes {
-			cells = append(cells, console.OneLine(row.notes()))
+			cells = append(cells, console.Joined(row.notes()))
 		}
 		t.AppendRow(cells)
 	}

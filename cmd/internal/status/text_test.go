@@ -10,13 +10,6 @@ import (
 	"dirtbike/cdc"
 )
 
-func laid(t *testing.T, s Status, width int) string {
-	t.Helper()
-	var out strings.Builder
-	require.NoError(t, s.writeTables(&out, width))
-	return out.String()
-}
-
 const longNotes = `┌───────────────┬─────────────┬───────────┬───────┬──────────────┐
 │ TABLE         │ PHASE       │ ROWS      │ EXACT │ DEAD LETTERS │
 ├───────────────┼─────────────┼───────────┼───────┼──────────────┤
@@ -48,14 +41,14 @@ public.visits
 func TestTablesFitTheirPage(t *testing.T) {
 	s := sample()
 	s.Tables[0].Inexact = map[string]int64{"due": 2}
-	require.Contains(t, laid(t, s, 120), "│ load: column note: malformed value │\n")
+	require.Contains(t, s.tables(120), "│ load: column note: malformed value │\n")
 	s.Tables[1].because(cdc.ParseProblem("capture: the table's columns have changed (added note text): rows may have changed without an event. "+
 		"Try: dirtbike resnapshot public.visits, which is a command that is longer than any terminal"), cdc.ParseProblem("load: malformed value. Try: that"))
-	require.Equal(t, longNotes, laid(t, s, 70))
-	require.Equal(t, narrow, laid(t, s, 60))
+	require.Equal(t, longNotes, s.tables(70))
+	require.Equal(t, narrow, s.tables(60))
 	s.Tables[0].Table = "public." + strings.Repeat("x", 120)
 	for width := 60; width < 200; width++ {
-		for line := range strings.Lines(laid(t, s, width)) {
+		for line := range strings.Lines(s.tables(width)) {
 			line = strings.TrimSuffix(line, "\n")
 			if !strings.Contains(line, "Try: ") && !strings.Contains(line, s.Tables[0].Table) || strings.ContainsAny(line, "│─") {
 				require.LessOrEqual(t, prettytext.StringWidthWithoutEscSequences(line), width, line)

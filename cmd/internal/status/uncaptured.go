@@ -9,8 +9,7 @@ import (
 	"dirtbike/cdc/capture"
 )
 
-// withUncaptured adds the tables that source.tables names and that nothing is known of yet, in the order of the names.
-// One that is published already is captured: what capture says of it has not reached ClickHouse.
+// withUncaptured adds the named tables that nothing is known of yet; one that is published already is on its way.
 func withUncaptured(tables []TableStatus, named []Named, capture capture.Status) []TableStatus {
 	follows := capture.Phase == cdc.PhaseStreaming && len(capture.Tables) > 0 // then it has named all that it captures
 	captured := len(tables)
@@ -45,8 +44,7 @@ func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
 	return p.Fix(restart).Fix("dirtbike check, which says what keeps it out")
 }
 
-// explained gives each new table its reason: what keeps it out now, or else what the capture in this process said when
-// it started.
+// explained gives each new table its reason: what keeps it out now, or what the capture in this process said.
 func (c *Collector) explained(ctx context.Context, s Status) Status {
 	isNew := func(t TableStatus) bool { return t.Phase == notCaptured }
 	if !slices.ContainsFunc(s.Tables, isNew) {
@@ -67,8 +65,7 @@ func (c *Collector) explained(ctx context.Context, s Status) Status {
 	return s
 }
 
-// readObstacles asks why tables are not captured, and keeps the answer for obstaclesCache; known is false if it cannot
-// be asked.
+// readObstacles says why tables are not captured, and keeps the answer; known is false if it cannot be asked.
 func (c *Collector) readObstacles(ctx context.Context) (obstacles map[string]*cdc.Problem, known bool) {
 	if c.Obstacles == nil {
 		return nil, false

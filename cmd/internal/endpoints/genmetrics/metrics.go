@@ -8,13 +8,13 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/cmd/internal/status"
-	"dirtbike/config"
-
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
+
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/status"
+	"dirtbike/config"
 )
 
 // metric is one line of the table.

@@ -1,2 +1,0 @@
-// Package pipeline builds the legs of a pipeline from its config: wiring only.
-package pipeline
