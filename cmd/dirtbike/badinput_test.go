@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // hostOf gives host:port of an address.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/bench"
-
-	"github.com/spf13/cobra"
 )
 
 func (a *app) bench() *cobra.Command {

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // TestBench takes every measure once, with few rows: not for the figures, but that each is there.

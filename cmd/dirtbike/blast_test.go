@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/oracle"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/oracle"
 )
 
 const blastSchema = smallSchema + `; CREATE TABLE others (id int PRIMARY KEY, v text, w text); INSERT INTO others VALUES (1, 'BLASTSECRET', 'x')`

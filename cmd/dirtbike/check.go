@@ -1,20 +1,19 @@
 package main
 
 import (
-	"errors"
+	"github.com/spf13/cobra"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/preflight"
-
-	"github.com/spf13/cobra"
 )
 
 func (a *app) check() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "check", Short: "Look, before a start, whether every part is as it must be, and print the commands that mend what is not", Args: cobra.NoArgs,
+		Use: "check", Short: "Check, before a start, that every part is as it must be, and print the commands that fix what is not", Args: cobra.NoArgs,
 		Long: "check looks at every part, as a start would, and changes nothing anywhere. It takes at most 15 seconds.\n\n" +
-			"Exit codes: 0 a start would go well (warnings are allowed); 1 a check failed; 2 the config is wrong; 3 the only failures are parts that could not be reached.",
+			"Exit codes: 0 a start would go well (warnings are allowed); 1 a check failed; 2 the config is wrong; " +
+			"3 the only failures are parts that could not be reached.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.config()
 			if err != nil {
@@ -24,12 +23,7 @@ func (a *app) check() *cobra.Command {
 			if err != nil {
 				return verdict(err)
 			}
-			if asJSON {
-				err = report.WriteJSON(a.stdout)
-			} else {
-				err = report.WriteText(typableWriter{a.stdout, a})
-			}
-			if err != nil {
+			if err := a.print(asJSON, report); err != nil {
 				return err
 			}
 			return checked(report)
@@ -45,7 +39,7 @@ func checked(r preflight.Report) error {
 	case r.OK:
 		return nil
 	case r.Unreachable():
-		return unreachable(errors.New(r.Sentence() + ": parts could not be reached. Try: see their lines above"))
+		return unreachable(cdc.Failed("%s: parts could not be reached", r.Sentence()).Fix("see their lines above"))
 	}
 	return answerNo(cdc.Failed("%s", r.Sentence()).Fix("the commands above, then dirtbike check"))
 }

@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/cmd/internal/preflight"
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cmd/internal/preflight"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // TestCheckVerb: exit codes and what is said of each bad input, within 15 seconds. What each printed command fixes is

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // TestVerbsOfATroubledPipeline: status, wait, verify and readyz say what is created, changed or removed while a capture

@@ -8,11 +8,11 @@ import (
 	"os"
 	"time"
 
-	"dirtbike/cmd/internal/demo"
-
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/term"
+
+	"dirtbike/cmd/internal/demo"
 )
 
 func (a *app) demo() *cobra.Command {

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // demoRun is a demo as a process of its own, in a process group of its own, as a terminal would run it.

@@ -9,14 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
-
-	"github.com/spf13/cobra"
 )
 
-// runChild does the job of a process that the embedded stack started from this very binary; otherwise it returns at
-// once.
+// runChild does the job of a process that the embedded stack started from this binary, if it is one.
 func runChild() { embedded.RunChild() }
 
 func (a *app) embedded() *cobra.Command {
@@ -59,7 +58,8 @@ func (a *app) runEmbedded(ctx context.Context, o embedded.Options) error {
 	if err != nil {
 		return stackError(err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "Postgres    %s\nClickHouse  %s\n            %s\nKafka       %s\nRegistry    %s\nData in %s. Ctrl-C stops everything; it starts again with the same --dir.\n",
+	_, err = fmt.Fprintf(a.stdout, "Postgres    %s\nClickHouse  %s\n            %s\nKafka       %s\nRegistry    %s\n"+
+		"Data in %s. Ctrl-C stops everything; it starts again with the same --dir.\n",
 		stack.Postgres.URL(), stack.ClickHouse.URL(), stack.ClickHouse.HTTPURL(), strings.Join(stack.Kafka.Brokers(), ","), stack.Registry.URL(), o.Dir)
 	if err == nil {
 		<-ctx.Done()

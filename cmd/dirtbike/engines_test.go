@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/oracle"
-
-	"github.com/stretchr/testify/require"
 )
 
 // engine is a part that can be killed and comes back at the same address.

@@ -9,15 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/oracle"
 	"dirtbike/schemas"
-
-	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // guarded is a pipeline that has run and was stopped: what breaks it then must stop every start, until the choice is

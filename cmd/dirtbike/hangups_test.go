@@ -17,7 +17,17 @@ func TestHangupsArePaced(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		hangups := make(chan os.Signal, 1)
-		out := paced(ctx, hangups, hangupRest)
+		s, out := &service{hangups: hangups, pace: pace()}, make(chan struct{})
+		go func() {
+			for ctx.Err() == nil {
+				select {
+				case <-hangups:
+					s.rest(ctx)
+					out <- struct{}{}
+				case <-ctx.Done():
+				}
+			}
+		}()
 		began, last := time.Now(), time.Time{}
 		go func() {
 			for range 100 {
@@ -42,16 +52,18 @@ func TestHangupsArePaced(t *testing.T) {
 		require.Equal(t, []time.Duration{0, hangupRest}, taken)
 		require.False(t, began.Add(taken[1]).Before(last))
 
-		hangups <- syscall.SIGHUP // while the work lasts
-		synctest.Wait()
-		hangups <- syscall.SIGHUP
-		synctest.Wait()
-		hangups <- syscall.SIGHUP
-		synctest.Wait()
+		for range 3 { // while the work lasts
+			select {
+			case hangups <- syscall.SIGHUP:
+			default:
+			}
+			synctest.Wait()
+		}
+		<-out
 		<-out
 		select {
 		case <-out:
-			require.Fail(t, "three that came meanwhile are one")
+			require.Fail(t, "those that came while one was worked on are one")
 		case <-time.After(10 * time.Second):
 		}
 	})

@@ -16,12 +16,12 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded"
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // stacks are shared by all tests, by their Kafka; each test has a database and a prefix of its own.

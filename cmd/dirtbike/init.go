@@ -1,14 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/preflight/draft"
-
-	"github.com/spf13/cobra"
 )
 
 func (a *app) init() *cobra.Command {
@@ -16,8 +15,9 @@ func (a *app) init() *cobra.Command {
 	var force bool
 	c := &cobra.Command{
 		Use: "init --source URL", Short: "List a database's tables, and draft a config that guesses what is private", Args: cobra.NoArgs,
-		Long: "init connects to the Postgres database, lists its tables with size, key and replica identity, and writes a commented config: an allowlist in which " +
-			"every table and column stands with a guessed policy. The guesses go by names and types alone, and miss what these do not tell: read every line before you use the draft. It changes nothing in the database. A password in the URL is not written.",
+		Long: "init connects to the Postgres database, lists its tables with size, key and replica identity, and writes a commented config: an allowlist that " +
+			"names every table and column with a guessed policy. The guesses go by names and types alone, and miss what these do not show: read every line " +
+			"before you use the draft. It changes nothing in the database. A password in the URL is not written.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if source == "" {
 				return wrong(cdc.Failed("--source is missing").Fix("dirtbike init --source postgres://user@host:5432/database"))
@@ -27,7 +27,7 @@ func (a *app) init() *cobra.Command {
 			}
 			d, err := draft.Make(c.Context(), source)
 			if err != nil {
-				return initError(err)
+				return verdict(err)
 			}
 			if err := draft.Write(out, d.Text, force); err != nil {
 				return wrong(cdc.Failed("write %s", out).Because(err).Fix("--out FILE"))
@@ -36,20 +36,11 @@ func (a *app) init() *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&source, "source", "", "address of the database: a postgres:// URL or libpq's key=value form; ${env:NAME} and ${file:PATH} work as in a config")
+	flags.StringVar(&source, "source", "",
+		"address of the database: a postgres:// URL or libpq's key=value form; ${env:NAME} and ${file:PATH} work as in a config")
 	flags.StringVar(&out, "out", "dirtbike.yaml", "file to write")
 	flags.BoolVar(&force, "force", false, "replace the file if it is there")
 	return c
-}
-
-func initError(err error) error {
-	switch {
-	case errors.Is(err, cdc.ErrUnreachable):
-		return unreachable(err)
-	case errors.Is(err, cdc.ErrRefused):
-		return wrong(err)
-	}
-	return answerNo(err)
 }
 
 // printDraft shows the tables, and what to do next.
@@ -57,12 +48,13 @@ func (a *app) printDraft(d *draft.Draft, out string) error {
 	if err := d.WriteText(a.stdout); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "Wrote %s: %d of %d tables, each column with a guessed policy. Read it, and fill in the addresses marked CHANGE.\n", out, len(d.Tables)-d.Left(), len(d.Tables))
+	fmt.Fprintf(a.stdout, "Wrote %s: %d of %d tables, each column with a guessed policy. Read it, and fill in the addresses marked CHANGE.\n",
+		out, len(d.Tables)-d.Left(), len(d.Tables))
 	if d.Export != "" {
 		fmt.Fprintf(a.stdout, "The password was not written: the file refers to the environment variable %s. Next: export %[1]s=…\n", d.Export)
 	}
 	if d.Escaped {
-		fmt.Fprintln(a.stdout, "In the address the password stood percent-encoded; the variable needs it in the same form.")
+		fmt.Fprintln(a.stdout, "In the address the password was percent-encoded; the variable needs it in the same form.")
 	}
 	fmt.Fprintf(a.stdout, "Next: dirtbike check --config %s\n", out)
 	return nil

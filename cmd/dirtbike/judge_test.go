@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"dirtbike/docker/oracle"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/oracle"
 )
 
 // equal fails the test unless ClickHouse equals Postgres row by row, by code that shares nothing with the pipeline.

@@ -7,28 +7,17 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
-
-	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 )
-
-func (a *app) run() *cobra.Command {
-	return a.legs("run", "Capture and load in one process", true, true)
-}
-
-func (a *app) capture() *cobra.Command {
-	return a.legs("capture", "Only capture: Postgres to Kafka", true, false)
-}
-
-func (a *app) load() *cobra.Command {
-	return a.legs("load", "Only load: Kafka to ClickHouse; several share the work", false, true)
-}
 
 func (a *app) legs(use, short string, capture, load bool) *cobra.Command {
 	return &cobra.Command{
@@ -48,15 +37,13 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 	hangups := make(chan os.Signal, 1) // one that comes while another is worked on is not lost
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	cfg, err := a.config()
+	cfg, log, err := a.begin()
 	if err != nil {
 		return err
 	}
-	log, err := a.logger()
-	if err != nil {
-		return err
+	if os.Getenv("GOMEMLIMIT") == "" { // garbage is collected before it doubles what the loader, mostly, and chunks hold
+		debug.SetMemoryLimit(int64(cfg.ClickHouse.Load.Memory)/8*5 + 64_000_000)
 	}
-	boundMemory(cfg)
 	s := newService(a, log, capture, load, hangups)
 	first, err := s.generation(cfg)
 	if err != nil {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"testing"
 
-	"dirtbike/cmd/internal/bench"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cmd/internal/bench"
 )
 
 // memoryLimit is the most that a process may have resident, in bytes, with both legs and the default settings.

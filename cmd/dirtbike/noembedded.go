@@ -8,8 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The image's binary is static, which the embedded stack forbids: it loads ClickHouse as a shared library. So it is
-// left out.
+// The image's binary is static, but the embedded stack loads ClickHouse as a shared library: it is left out.
 
 func runChild() {}
 

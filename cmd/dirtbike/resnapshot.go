@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/pipeline"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/cobra"
 )
 
 func (a *app) resnapshot() *cobra.Command {
@@ -20,16 +20,13 @@ func (a *app) resnapshot() *cobra.Command {
 		Long: "Copies tables again as new generations, the way out of quarantine. The pipeline's slot stays, so that nothing is lost of the other tables.\n\n" +
 			"With --all every table is copied again under the next epoch, from a new slot; the former slot is dropped. It is the way out wherever changes are lost:\n" +
 			"a slot that was dropped, advanced or invalidated, a restored Postgres, a rebuilt Kafka, a lost state topic.\n\n" +
-			"Capture must be stopped. Reports go on reading the former copies, which are not exact, until load has the new ones whole. It may be called again whenever it was cut short.",
+			"Capture must be stopped. Reports go on reading the former copies, which are not exact, until load has the new ones whole. " +
+			"It may be called again whenever it was cut short.",
 		RunE: func(c *cobra.Command, tables []string) error {
 			if all == (len(tables) > 0) {
 				return wrong(cdc.Failed("resnapshot takes names of tables, or --all").Fix("dirtbike resnapshot public.patients"))
 			}
-			cfg, err := a.config()
-			if err != nil {
-				return err
-			}
-			log, err := a.logger()
+			cfg, log, err := a.begin()
 			if err != nil {
 				return err
 			}
@@ -38,8 +35,6 @@ func (a *app) resnapshot() *cobra.Command {
 			switch {
 			case c.Context().Err() != nil:
 				return answerNo(cdc.Failed("interrupted; what is committed to Kafka is safe").Fix("the same command again, before capture starts"))
-			case errors.Is(err, cdc.ErrUnreachable):
-				return unreachable(err)
 			case errors.Is(err, capture.ErrStillRefused):
 				return answerNo(err)
 			case err != nil:
@@ -49,7 +44,7 @@ func (a *app) resnapshot() *cobra.Command {
 			if all {
 				what = "every table"
 			}
-			_, err = fmt.Fprintln(a.stdout, a.typable("Copied "+what+" to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait tells when ClickHouse is exact."))
+			_, err = fmt.Fprintln(a.stdout, a.typable("Copied "+what+" to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait returns once ClickHouse is exact."))
 			return err
 		},
 	}

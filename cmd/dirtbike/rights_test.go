@@ -11,11 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/docker/embedded"
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // rightsSchema belongs to a role that is no superuser. One table hides its rows from roles without BYPASSRLS.

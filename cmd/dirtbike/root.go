@@ -7,19 +7,20 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"dirtbike/cdc"
-	"dirtbike/cmd/internal/console"
-	"dirtbike/config"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
+	"dirtbike/config"
 )
 
 // The exit codes of every verb.
@@ -42,6 +43,21 @@ func (e *exitError) Unwrap() error { return e.err }
 func answerNo(err error) error    { return &exitError{exitNo, err} }
 func wrong(err error) error       { return &exitError{exitWrong, err} }
 func unreachable(err error) error { return &exitError{exitUnreachable, err} }
+
+// verdict gives the error of a verb that asks its exit code; nil for nil.
+func verdict(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cdc.ErrUnreachable):
+		return unreachable(err)
+	case errors.Is(err, cdc.ErrRefused):
+		return wrong(err)
+	case errors.Is(err, context.Canceled):
+		return answerNo(errors.New("interrupted before there was an answer"))
+	}
+	return answerNo(err)
+}
 
 // app is what the verbs share: where they write, and the flags of all of them.
 type app struct {
@@ -103,9 +119,10 @@ func withWayOut(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "dirtbike",
-		Short:         "Keep ClickHouse tables equal to Postgres, through Kafka",
-		Long:          "dirtbike reads Postgres' own change log, publishes each change to Kafka as Avro, and keeps ClickHouse tables equal to Postgres.\n\nFirst look: dirtbike demo",
+		Use:   "dirtbike",
+		Short: "Keep ClickHouse tables equal to Postgres, through Kafka",
+		Long: "dirtbike reads Postgres' own change log, publishes each change to Kafka as Avro, and keeps ClickHouse tables equal to Postgres.\n\n" +
+			"First look: dirtbike demo",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// Without a RunE cobra would print the help and succeed, also for a verb that does not exist.
@@ -126,7 +143,11 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return wrong((&cdc.Problem{Cause: err}).Fix("%s --help", c.CommandPath()))
 	})
-	root.AddCommand(a.demo(), a.init(), a.check(), a.embedded(), a.run(), a.capture(), a.load(), a.wait(), a.status(), a.verify(), a.resnapshot(), a.explain(), a.bench(), a.version())
+	root.AddCommand(a.demo(), a.init(), a.check(), a.embedded(),
+		a.legs("run", "Capture and load in one process", true, true),
+		a.legs("capture", "Only capture: Postgres to Kafka", true, false),
+		a.legs("load", "Only load: Kafka to ClickHouse; several share the work", false, true),
+		a.wait(), a.status(), a.verify(), a.resnapshot(), a.explain(), a.bench(), a.version())
 	for _, verb := range root.Commands() {
 		if verb.Args != nil {
 			verb.Args = withWayOut(verb.Args)
@@ -143,12 +164,30 @@ func (a *app) config() (*config.Config, error) {
 	}
 	c, err := a.loadConfig()
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, wrong(cdc.Failed("no config file %s", shown(a.configFile)).Fix("--config FILE; dirtbike explain config shows every key"))
+		err = cdc.Failed("no config file %s", config.Named(a.configFile)).Fix("--config FILE; dirtbike explain config shows every key")
 	}
 	if err != nil {
 		return nil, wrong(err)
 	}
 	return c, nil
+}
+
+// begin reads the config file and makes the logger.
+func (a *app) begin() (*config.Config, *zap.Logger, error) {
+	c, err := a.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := a.logger()
+	return c, log, err
+}
+
+// print writes a report for people, or as JSON for programs.
+func (a *app) print(asJSON bool, report interface{ WriteText(io.Writer) error }) error {
+	if asJSON {
+		return console.WriteJSON(a.stdout, report)
+	}
+	return report.WriteText(typableWriter{a.stdout, a})
 }
 
 // loadConfig loads the config file. It may be a pipe whose writer is slow: SIGTERM ends the waiting.
@@ -166,24 +205,23 @@ func (a *app) loadConfig() (*config.Config, error) {
 		})
 		loaded <- result{c, err}
 	}()
-	ended := a.ending
-	for {
-		select {
-		case r := <-loaded:
-			return r.c, r.err
-		case <-ended:
-			ended = nil
-			time.AfterFunc(endTime, func() { loaded <- result{nil, errEnded} })
-		}
+	select {
+	case r := <-loaded:
+		return r.c, r.err
+	case <-a.ending:
+	}
+	select {
+	case r := <-loaded:
+		return r.c, r.err
+	case <-time.After(endTime):
+		return nil, cdc.Failed("the config did not come out of its pipe until SIGTERM").Fix("see what writes it")
 	}
 }
 
 // endTime is what a config that is read when SIGTERM comes still has.
 const endTime = 500 * time.Millisecond
 
-var errEnded = cdc.Failed("the config did not come out of its pipe until SIGTERM").Fix("see what writes it")
-
-// logger logs to stderr: console on a terminal, JSON elsewhere. Only a terminal gets colours, as levelEncoder says.
+// logger logs to stderr: console on a terminal, JSON elsewhere. Only a terminal gets colours.
 func (a *app) logger() (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(a.logLevel)
 	if err != nil {
@@ -191,20 +229,13 @@ func (a *app) logger() (*zap.Logger, error) {
 	}
 	file, isFile := a.stderr.(*os.File)
 	terminal := isFile && term.IsTerminal(int(file.Fd()))
-	console := false
-	switch a.logFormat {
-	case "auto":
-		console = terminal
-	case "console":
-		console = true
-	case "json":
-	default:
+	if !slices.Contains([]string{"auto", "console", "json"}, a.logFormat) {
 		return nil, wrong(cdc.Failed("--log-format %q is none of auto, console, json", a.logFormat).Fix("--log-format json"))
 	}
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
 	encoder := zapcore.NewJSONEncoder(encoding)
-	if console {
+	if a.logFormat == "console" || a.logFormat == "auto" && terminal {
 		encoding.EncodeLevel = levelEncoder(terminal)
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 func TestCommandLines(t *testing.T) {

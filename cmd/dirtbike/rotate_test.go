@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/config"
 	"dirtbike/docker/oracle"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 )
 
 // hangup is SIGHUP; it waits until that counter of reloads has grown, and gives what was logged since.
@@ -160,7 +161,9 @@ func (r *secureRig) judgeRotation(l *process, w *writers) {
 	require.NoError(r, err)
 	old := strings.Replace(c.Source.URL.Reveal(), "hunter2-2", firstPassword, 1)
 	_, err = pgx.Connect(r.Context(), old)
-	require.ErrorContains(r, err, "password authentication failed")
+	var said *pgconn.PgError
+	require.ErrorAs(r, err, &said)
+	require.Equal(r, "28P01", said.Code, "the password is wrong")
 	r.file("ops.token", secondToken)
 	r.hangup(l, secondToken, "reloads_total", 1)
 	code, _ := r.ask("/readyz", firstToken)

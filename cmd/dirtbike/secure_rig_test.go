@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded/embeddedtest"
-	"dirtbike/docker/embedded/secure"
-
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/docker/embedded/embeddedtest"
+	"dirtbike/docker/embedded/secure"
 )
 
 // firstPassword is the one that the secured stack starts with.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded/secure"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/secure"
 )
 
 // TestSecureConnections runs a pipeline all of whose connections are encrypted, verified and logged in: Postgres with

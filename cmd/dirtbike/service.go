@@ -7,32 +7,33 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/endpoints"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 )
 
-// service is what runs from the start of the process to its end: the endpoints for operators, and one generation of
-// legs after the other, each under a config of its own.
+// service is what runs all the time: the endpoints, and one generation of legs after the other, each with its config.
 type service struct {
 	app           *app
 	log           *zap.Logger
 	capture, load bool
 	hangups       <-chan os.Signal
+	pace          *rate.Limiter        // of hangups
 	metrics       *prometheus.Registry // what no generation owns
 	reloads       pipeline.Reloads
 	server        *endpoints.Server
 }
 
 func newService(a *app, log *zap.Logger, capture, load bool, hangups <-chan os.Signal) *service {
-	s := &service{app: a, log: log, capture: capture, load: load, hangups: hangups, metrics: prometheus.NewRegistry()}
+	s := &service{app: a, log: log, capture: capture, load: load, hangups: hangups, pace: pace(), metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.reloads = pipeline.NewReloads(s.metrics)
 	return s
@@ -62,26 +63,22 @@ func (s *service) generation(c *config.Config) (g *generation, err error) {
 			g.release(context.Background())
 		}
 	}()
-	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault, Patient: s.server != nil} // only at the start is a server that does not answer an error
-	if s.capture {
-		if err := g.add(captureLeg(o, g.health)); err != nil {
-			return nil, err
-		}
-	}
-	if s.load {
-		if err := g.add(loadLeg(o, g.health)); err != nil {
-			return nil, err
+	// Only at the start is a server that does not answer an error.
+	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault, Patient: s.server != nil}
+	for _, of := range []struct {
+		wanted bool
+		wire   func(pipeline.Options, *pipeline.Health) (leg, error)
+	}{{s.capture, captureLeg}, {s.load, loadLeg}} {
+		if of.wanted {
+			l, err := of.wire(o, g.health)
+			if err != nil {
+				return nil, err
+			}
+			g.legs = append(g.legs, l)
 		}
 	}
 	g.collector = g.health.Collector()
 	return g, g.metrics.Register(g.collector)
-}
-
-func (g *generation) add(l leg, err error) error {
-	if err == nil {
-		g.legs = append(g.legs, l)
-	}
-	return err
 }
 
 func (s *service) guard(c *config.Config) (endpoints.Guard, error) {
@@ -117,7 +114,6 @@ func (s *service) run(ctx context.Context, first *generation) error {
 }
 
 func (s *service) generations(ctx context.Context, g *generation) error {
-	s.hangups = paced(ctx, s.hangups, hangupRest)
 	for {
 		next, err := s.until(ctx, g)
 		if next != nil {
@@ -133,8 +129,7 @@ func (s *service) generations(ctx context.Context, g *generation) error {
 	}
 }
 
-// until runs a generation until ctx ends, a leg needs a decision, or another generation is to follow: then its legs
-// have come to their end as at SIGTERM.
+// until runs a generation until ctx or a leg ends, or another is to follow: then its legs have ended as at SIGTERM.
 func (s *service) until(ctx context.Context, g *generation) (next *generation, err error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -159,9 +154,23 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 	}
 }
 
-// reload reads the config again and tries it. What is wrong with it is logged, in one line, and gives nil: nothing is
-// changed then.
+// hangupRest is the least time between two hangups that are worked on.
+const hangupRest = time.Second
+
+func pace() *rate.Limiter { return rate.NewLimiter(rate.Every(hangupRest), 1) }
+
+// rest waits until another hangup may be worked on, for all that come meanwhile: the last is never lost.
+func (s *service) rest(ctx context.Context) {
+	_ = s.pace.Wait(ctx) // the caller asks ctx
+	select {
+	case <-s.hangups:
+	default:
+	}
+}
+
+// reload reads the config again and tries it; nil if it is wrong, which is logged, or ctx has ended.
 func (s *service) reload(ctx context.Context, was *generation) *generation {
+	s.rest(ctx)
 	next, err := s.prepare(ctx, was)
 	if ctx.Err() != nil { // SIGTERM meanwhile
 		if next != nil {
@@ -170,19 +179,13 @@ func (s *service) reload(ctx context.Context, was *generation) *generation {
 		return nil
 	}
 	if err != nil {
+		if several := (config.Errors)(nil); errors.As(err, &several) {
+			err = cdc.Together(several.Unwrap()...)
+		}
 		s.reloads.Refused.Inc()
-		s.log.Error("SIGHUP: the config was read again and is not taken over; everything goes on as before",
-			zap.String("error", oneLine(err)))
+		s.log.Error("SIGHUP: the config was read again and is not taken over; everything goes on as before", zap.String("error", cdc.Explain(err).Error()))
 	}
 	return next
-}
-
-// oneLine folds the problems of a config, one a line, into one line with one way out.
-func oneLine(err error) string {
-	if several := (config.Errors)(nil); errors.As(err, &several) {
-		return cdc.Together(several.Unwrap()...).Error()
-	}
-	return cdc.Explain(err).Error()
 }
 
 // prepare reads the config, and wires legs with it once every part has let us in.
@@ -218,8 +221,7 @@ func (s *service) trial(c *config.Config) leg {
 	}, func(context.Context) {}}
 }
 
-// run runs the legs until ctx ends or one of them needs a decision; a leg that stops ends the other, so that what
-// supervises the process sees it.
+// run runs the legs until ctx or one of them ends; then the other ends too, so that a supervisor sees it.
 func (g *generation) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range g.legs {

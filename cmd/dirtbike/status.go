@@ -5,11 +5,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/status"
-
-	"github.com/spf13/cobra"
 )
 
 // statusTime is how long the servers may take to answer.
@@ -24,15 +24,13 @@ func (a *app) status() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				err = status.WriteJSON(a.stdout)
-			} else {
-				err = status.WriteText(typableWriter{a.stdout, a})
-			}
-			if err != nil {
+			if err := a.print(asJSON, status); err != nil {
 				return err
 			}
-			return good(status)
+			for _, p := range status.Problems() {
+				return answerNo(p)
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the documented JSON form")
@@ -60,12 +58,4 @@ func (a *app) askStatus(ctx context.Context) (status.Status, error) {
 		return answer, unreachable(err)
 	}
 	return answer, nil
-}
-
-// good is the answer of the verb: nil if Kafka answers, a capture streams, there is a table and every one is exact.
-func good(s status.Status) error {
-	for _, p := range s.Problems() {
-		return answerNo(p)
-	}
-	return nil
 }

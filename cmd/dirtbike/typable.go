@@ -1,24 +1,21 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
-
-	"dirtbike/cmd/internal/console"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"dirtbike/cmd/internal/console"
 )
 
 // command is a command line in a text, of a verb that reads the config.
 var command = regexp.MustCompile("(?:^|[\\s(`])dirtbike (?:check|run|capture|load|wait|status|verify|resnapshot)\\b")
 
-// typable gives the command lines in a text the --config that this one was called with, so that they can be typed as
-// they are.
+// typable adds the --config of this process to the command lines in a text, so that they can be typed.
 func (a *app) typable(text string) string {
 	if a.configFlag == nil || !a.configFlag.Changed {
 		return text
@@ -30,43 +27,13 @@ func (a *app) typable(text string) string {
 		if quotes%2 == 1 || strings.HasPrefix(text[at[1]:], " --config") {
 			continue
 		}
-		out.WriteString(text[done:at[1]] + " --config " + quoted(a.configFile))
+		out.WriteString(text[done:at[1]] + " --config " + console.Shell(a.configFile))
 		done = at[1]
 	}
 	return out.String() + text[done:]
 }
 
-// plainWord needs no quoting in a shell.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
-func quoted(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	if console.Printable(word) != word { // bash's own form
-		var b strings.Builder
-		for _, c := range []byte(word) {
-			if c < ' ' || c > '~' || c == '\'' || c == '\\' {
-				fmt.Fprintf(&b, `\x%02x`, c)
-				continue
-			}
-			b.WriteByte(c)
-		}
-		return "$'" + b.String() + "'"
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// shown is a path as a message shows it: quoted where it would not stay on its line, or not be seen.
-func shown(path string) string {
-	if path == "" || console.Printable(path) != path {
-		return strconv.Quote(path)
-	}
-	return path
-}
-
-// typableWriter makes the command lines in what is printed typable, except for those inside the frames of tables, which
-// have their width.
+// typableWriter makes printed command lines typable, except inside the frames of tables, which have their width.
 type typableWriter struct {
 	io.Writer
 	app *app

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+
+	"dirtbike/cmd/internal/console"
 )
 
 // TestTypable: a printed command can be typed as it is, also where the config has another name.
@@ -25,7 +27,7 @@ func TestTypable(t *testing.T) {
 
 	const named = `Try: ALTER TABLE public."dirtbike run" ADD COLUMN x int; "!public.dirtbike run"`
 	require.Equal(t, named, a.typable(named))
-	require.Equal(t, `$'a\x0ab\x27\x1b.yaml'`, quoted("a\nb'\x1b.yaml"))
+	require.Equal(t, `$'a\x0ab\x27\x1b.yaml'`, console.Shell("a\nb'\x1b.yaml"))
 
 	var out bytes.Buffer
 	n, err := typableWriter{&out, a}.Write([]byte("│ dirtbike run │\nTry: dirtbike run\n"))

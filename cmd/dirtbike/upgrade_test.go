@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/docker/oracle"
-
-	"github.com/stretchr/testify/require"
 )
 
 // oldCommit is the build from which pipelines must go on: the last one before everything was moved and renamed. It is

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/cmd/internal/verify"
-
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+
+	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/verify"
 )
 
 func (a *app) verify() *cobra.Command {
@@ -13,11 +13,7 @@ func (a *app) verify() *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify [schema.table …]", Short: "Compare every row of Postgres with ClickHouse, while both go on; exit 1 if they differ",
 		RunE: func(c *cobra.Command, tables []string) error {
-			cfg, err := a.config()
-			if err != nil {
-				return err
-			}
-			log, err := a.logger()
+			cfg, log, err := a.begin()
 			if err != nil {
 				return err
 			}
@@ -29,11 +25,7 @@ func (a *app) verify() *cobra.Command {
 			if err != nil {
 				return verdict(err)
 			}
-			write := report.WriteText
-			if asJSON {
-				write = report.WriteJSON
-			}
-			if err := write(a.stdout); err != nil {
+			if err := a.print(asJSON, report); err != nil {
 				return err
 			}
 			if err := report.Err(); err != nil {

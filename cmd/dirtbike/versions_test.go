@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/oracle"
-
-	"github.com/stretchr/testify/require"
 )
 
 // publicationMadeAgain: before Postgres 18 the log cannot be read on where there was no publication, also through a new

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/pipeline"
-
-	"github.com/spf13/cobra"
 )
 
 func (a *app) wait() *cobra.Command {
@@ -19,11 +17,7 @@ func (a *app) wait() *cobra.Command {
 			if timeout <= 0 {
 				return wrong(cdc.Failed("--timeout %s leaves no time to wait", timeout).Fix("--timeout 60s"))
 			}
-			cfg, err := a.config()
-			if err != nil {
-				return err
-			}
-			log, err := a.logger()
+			cfg, log, err := a.begin()
 			if err != nil {
 				return err
 			}
@@ -32,19 +26,4 @@ func (a *app) wait() *cobra.Command {
 	}
 	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait")
 	return c
-}
-
-// verdict gives the errors of verify and wait their exit codes.
-func verdict(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, cdc.ErrUnreachable):
-		return unreachable(err)
-	case errors.Is(err, cdc.ErrRefused):
-		return wrong(err)
-	case errors.Is(err, context.Canceled):
-		return answerNo(errors.New("interrupted before there was an answer"))
-	}
-	return answerNo(err)
 }

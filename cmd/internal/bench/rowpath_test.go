@@ -10,10 +10,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded/embeddedtest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestRowPathsDoNotAllocate holds both row paths, of both tables and in both forms, to no allocation per row, from the

@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"dirtbike/cmd/internal/console"
-
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
+
+	"dirtbike/cmd/internal/console"
 )
 
 // screen writes for people: on a terminal a block at the end is updated in place, elsewhere lines follow each other. It

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // mounts are the configs that compose.yaml mounts, each with the test that gives it to the program that it is for.

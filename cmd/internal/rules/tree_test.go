@@ -12,9 +12,9 @@ import (
 	"sync"
 	"testing"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // root is the folder of the project.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // MarshalJSON lets the tests write the values that Postgres gets as text.
