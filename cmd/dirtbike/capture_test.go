@@ -185,7 +185,7 @@ func TestQuarantine(t *testing.T) {
 // TestBigTransaction is split over many Kafka transactions, and killed in between.
 func TestBigTransaction(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, rigOptions{kafkaYAML: ", max_transaction: 256KB, max_message_bytes: 128KB", privateClickHouse: true}, smallSchema)
+	r := newRig(t, rigOptions{kafkaYAML: ", max_transaction: 256KB, max_message_bytes: 128KB"}, smallSchema)
 	log := r.changeLog()
 	l := r.start("run")
 	r.wait()

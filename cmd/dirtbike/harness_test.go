@@ -209,7 +209,7 @@ func (r *rig) listens(verb string) string {
 	return r.ports[verb]
 }
 
-// end is SIGTERM, and SIGKILL if that does not help: a killed client may abort the ClickHouse that other tests use.
+// end is SIGTERM, and SIGKILL if that does not help.
 func (l *process) end() {
 	_ = l.cmd.Process.Signal(syscall.SIGTERM)
 	select {

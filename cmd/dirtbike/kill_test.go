@@ -22,11 +22,8 @@ var (
 
 var writersTables = []string{"public.accounts", "public.entries", "public.full_rows", "public.scratch"}
 
-// newWritersRig has a ClickHouse of its own: the embedded one is aborted now and then by a client that is killed.
 func newWritersRig(t *testing.T, kafka string) *rig {
-	o := writersOptions(kafka)
-	o.privateClickHouse = true
-	return newWritersRigOf(t, o)
+	return newWritersRigOf(t, writersOptions(kafka))
 }
 
 // writersOptions make split transactions (rule 7) common, by small Kafka transactions.
