@@ -10,7 +10,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// Status is what a capture says of itself; it costs little and may be asked at any time.
+// Status describes a running capture; it is cheap to read, at any time.
 type Status struct {
 	Phase cdc.Phase
 	// Healthy is true once the capture follows the log, or copies, without error.
@@ -30,7 +30,7 @@ type Status struct {
 // TableStatus is one table of a Status.
 type TableStatus struct {
 	Table string
-	// Phase is "new" for a table that the config names and that cannot be captured, so that it was never begun.
+	// Phase is "new" for a table that the config names but that cannot be captured, and so was never copied.
 	Phase      cdc.TablePhase
 	Generation uint32
 	// Rows copied so far, Estimated what Postgres thinks the table has (0 if unknown).
@@ -38,10 +38,10 @@ type TableStatus struct {
 	Reason          string
 }
 
-// tableSkipped is the phase, in a Status only, of a table that was skipped.
+// tableSkipped is the phase, only in a Status, of a table that was skipped; the state has no entry for it (tableNew).
 const tableSkipped = "new"
 
-// status is what Status is copied from.
+// status is the live state that Status is a copy of.
 type status struct {
 	mu     sync.Mutex
 	now    Status
@@ -67,7 +67,7 @@ func (s *status) failed(err error) {
 	s.update(func(now *Status) { now.Healthy, now.LastError = false, err.Error() })
 }
 
-// phase says that the session has come so far, without error.
+// phase notes that the session has reached a phase without error.
 func (s *status) phase(p cdc.Phase) {
 	s.update(func(now *Status) { now.Phase, now.Healthy, now.LastError = p, true, "" })
 }
@@ -93,8 +93,8 @@ func (s *status) table(t *table, rows int64) {
 	s.update(func(*Status) { s.tables[shown.Table] = shown })
 }
 
-// skipped shows a table that is not captured, and why. Where a captured one has the same full name (by a dot), that one
-// is shown.
+// skipped shows a table that is not captured, and why. A captured table with the same full name (a name may contain a
+// dot) takes precedence.
 func (s *status) skipped(t *cdc.Table, why error) {
 	name := t.FullName()
 	s.update(func(*Status) {

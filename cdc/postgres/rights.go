@@ -2,27 +2,26 @@ package postgres
 
 import "context"
 
-// Rights are what a role may do with one table, and who could give it what it lacks. Names are quoted as SQL takes
-// them. What the copy of a table needs: Uses, Selects, and not Hidden; Joins, too, unless the publication has the table
-// already.
+// Rights are what a role may do with one table, and who could grant what is missing. Names are quoted for SQL. To copy
+// a table the role needs Uses, Selects and not Hidden; and Joins, unless the publication has the table already.
 type Rights struct {
 	Role, Schema, Table, Owner string
 	// Uses is USAGE on the schema; Selects is SELECT on every column that is copied; Hidden says that row-level
 	// security hides rows, so that the copy would see fewer than the log.
 	Uses, Selects, Hidden bool
-	// Owns says that the role may do what the owner may; Joins, that it may put the table into the publication that is
-	// there.
+	// Owns says that the role has the rights of the owner; Joins, that it may add the table to the existing
+	// publication.
 	Owns, Joins bool
-	// What the table's owner may do: name the table at all, make an index beside it, make a publication, put the table
-	// into the one that is there, grant USAGE on the schema.
+	// What the table's owner may do: use the schema, create an index in it, create a publication, add the table to the
+	// existing one, grant USAGE on the schema.
 	OwnerUses, OwnerBuilds, OwnerPublishes, OwnerJoins, OwnerOpens bool
-	// SchemaOwner is a role that somebody can be: the database's owner for pg_database_owner.
+	// SchemaOwner is a role that can log in or be granted; for pg_database_owner it is the database's owner.
 	SchemaOwner string
-	// Publisher is the publication's owner, if it may put the table there and is no superuser; else empty.
+	// Publisher is the publication's owner, if it may add the table and is no superuser; otherwise empty.
 	Publisher string
 }
 
-// rightsSQL asks for the role that streams from the slot $2, or else for the one that asks.
+// rightsSQL asks about the role that streams from the slot $2, otherwise about the current user.
 const rightsSQL = `
 WITH who AS (SELECT r.oid, quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
   (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $2),
@@ -41,8 +40,8 @@ FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOI
 LEFT JOIN pg_publication p ON p.pubname = $1
 WHERE c.oid = ANY ($3)`
 
-// ReadRights reads the rights to tables, by OID, of the role that streams from the slot, or of the one that asks if
-// nobody does (or slot is empty). A table that is gone has no entry.
+// ReadRights reads the rights to tables, by OID, of the role that streams from the slot, or of the current user if no
+// session does (or slot is empty). A dropped table has no entry.
 func ReadRights(ctx context.Context, q Querier, publication, slot string, oids []uint32) (map[uint32]*Rights, error) {
 	out := map[uint32]*Rights{}
 	var oid uint32

@@ -134,8 +134,8 @@ func (s *stream) Next(ctx context.Context) (*cdc.Event, error) {
 	}
 }
 
-// refused makes an error of the server one line. Before Postgres 18 it cannot decode what was logged while the
-// publication was not there, whether or not there is one of that name again.
+// refused turns an error of the server into one line. Before Postgres 18 the server cannot decode what was logged while
+// the publication did not exist, even if it has been created again since.
 func (s *stream) refused(m *pgproto3.ErrorResponse) error {
 	says := "replication: " + ServerError(m.Code, m.Message)
 	if m.Code != codeUndefined {
@@ -145,7 +145,7 @@ func (s *stream) refused(m *pgproto3.ErrorResponse) error {
 		Keeps("Everything up to there is in Kafka").Fix(cdc.ResnapshotAllCommand)
 }
 
-// awake takes the deadline back after Wake.
+// awake reports whether Wake was called, and then removes the read deadline that it has set.
 func (s *stream) awake() bool {
 	s.deadline.Lock()
 	defer s.deadline.Unlock()
@@ -174,8 +174,8 @@ func (s *stream) Report(d cdc.Durable) {
 	_ = s.sendStatus(false) // a broken connection is Next's to report
 }
 
-// Nudge implements cdc.Stream. One request at a time is on the way: a walsender that decodes does not read, and what it
-// does not read would fill its host's buffer until the connection counts as broken (deadPeer).
+// Nudge implements cdc.Stream. At most one request is unanswered: a walsender that is decoding does not read, and
+// unread requests would fill its host's buffer until the connection counts as broken (deadPeer).
 func (s *stream) Nudge() error {
 	if s.asked.Swap(true) {
 		return nil
@@ -224,7 +224,7 @@ func (s *stream) sendStatus(reply bool) error {
 	}
 	s.write.failed = fmt.Errorf("standby status: %w", err)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		_ = s.conn.Close() // a server that does not read: Next must not wait for it. One that is gone has left its reason to be read
+		_ = s.conn.Close() // it does not read: Next must not wait for it. After other errors Next may still read its reason
 	}
 	return s.write.failed
 }

@@ -7,7 +7,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// Rules is what the config says of columns, by real names.
+// Rules is the config's section privacy; names are those of Postgres.
 type Rules interface {
 	// For gives the policy of a column (keep, drop, mask, hash, zip3, year) and whether the config names it. A column
 	// that it does not name has keep (mode open) or drop (mode allowlist).
@@ -69,7 +69,7 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	return t, true, nil
 }
 
-// fitsKey lets only policies through under which two keys stay two (rules 9 and 29).
+// fitsKey accepts only policies under which different keys stay different (rules 9 and 29).
 func fitsKey(policy string, named bool, t schemas.Type) error {
 	switch {
 	case policy == "keep":
@@ -88,7 +88,7 @@ func fitsKey(policy string, named bool, t schemas.Type) error {
 	return cdc.Failed("policy %s on a key column: rows could not be distinguished", policy).Fix("keep or hash")
 }
 
-// textType is the type of what hash, zip3 and some masks give.
+// textType is the output type of hash, zip3 and some masks.
 func textType() schemas.Type {
 	const textOID = 25
 	return schemas.Type{Kind: schemas.KindText, Name: "text", OID: textOID, Base: textOID, Mod: -1}

@@ -1,6 +1,6 @@
 package oracle
 
-// homePartition is the partition of Kafka's default partitioner: murmur2 of the key, sign bit cleared, modulo.
+// homePartition is the partition of a key by Kafka's default partitioner: murmur2, sign bit cleared, modulo.
 func homePartition(key []byte, partitions int) int32 {
 	return int32(murmur2(key)&0x7fffffff) % int32(partitions) //nolint:gosec // 31 bits, and Kafka's partitions fit an int32
 }

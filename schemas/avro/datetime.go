@@ -50,8 +50,8 @@ func timestampBinary(dst, src []byte) ([]byte, error) {
 	return appendTimestamp(dst, int64(binary.BigEndian.Uint64(src))) //nolint:gosec // the sign bit is meant
 }
 
-// keyDateText and keyTimestampText write Postgres' own integer, infinities as the extremes (rule 31). In binary form it
-// is int4Binary and int8Binary.
+// keyDateText and keyTimestampText write Postgres' own integer, infinities as the extremes (rule 31). For the binary
+// form int4Binary and int8Binary do this.
 func keyDateText(dst, src []byte) ([]byte, error) {
 	days, err := pgtext.ParseDate(src)
 	if err != nil {

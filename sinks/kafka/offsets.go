@@ -13,8 +13,8 @@ import (
 )
 
 // offsets gives a ledger with the last data offset + 1 of every partition: from the progress topic if its last record
-// is of the state's point, else from the tables' topics themselves. It never is after a split transaction, whose parts
-// write no progress.
+// belongs to the state's point, otherwise from the tables' topics. Parts of a split transaction write no progress, so
+// then always from the topics.
 func (r *stateReader) offsets(ctx context.Context, state *cdc.State, end int64) (*ledger, error) {
 	if !state.Point.Partial {
 		records, err := r.progress(ctx, end)

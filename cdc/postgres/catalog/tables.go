@@ -18,13 +18,12 @@ import (
 	"dirtbike/schemas/avro"
 )
 
-// Selection decides which tables are captured, and checks names in the config against what there is.
+// Selection decides which tables are captured, and checks the config's names against the database.
 type Selection interface {
 	// Match reports whether the config names the table.
 	Match(schema, table string) bool
-	// Check gets every table of the database, captured or not. Each of its errors (one of several has Unwrap()
-	// []error) names the place in the config and the nearest right name; one that concerns a table that is there is a
-	// *TableError.
+	// Check gets every table of the database, captured or not. Each error (several are joined, with Unwrap() []error)
+	// names the place in the config and the nearest right name; one about a table that exists is a *TableError.
 	Check(all []*schemas.Relation) error
 }
 
@@ -39,8 +38,8 @@ type Options struct {
 	Registry   schemas.Registry
 	// Keys names the key columns of tables without a primary key, by "schema.table" (source.keys).
 	Keys map[string][]string
-	// RereadPatience is how long a re-read waits, for a lock or until its transaction can be seen: a commit may wait
-	// for a synchronous standby. Meanwhile no table goes on. 0 means 30 s.
+	// RereadPatience is how long a re-read waits, for a lock or until its transaction is visible: a commit may wait for
+	// a synchronous standby. Meanwhile capture of all tables waits. 0 means 30 s.
 	RereadPatience time.Duration
 }
 
@@ -50,7 +49,7 @@ type Tables struct {
 	mu      sync.Mutex
 	known   map[uint32]*known // by relation OID, those that can be captured; filled by List
 	reread  *pgx.Conn
-	// misnamed and unnamed are what the last List found.
+	// What the last List found: errors about names in the config, and OIDs of tables that it does not select.
 	misnamed []error
 	unnamed  []uint32
 }
@@ -111,7 +110,7 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 	return out, nil
 }
 
-// clashes adds the names that cannot be, or that two tables would share.
+// clashes adds the tables whose topic or view name is not allowed, or would be that of another table, too.
 func (t *Tables) clashes(entries []*entry, found *findings) {
 	for _, clash := range schemas.Collisions(t.options.Prefix, relations(entries)) {
 		why := cdc.Failed("%s", clash.Text).Fix("exclude one of them under source.tables")
@@ -174,7 +173,7 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	}}, nil
 }
 
-// copySQL reads all columns that are captured or not, in the relation's order: the encoder knows which ones it needs.
+// copySQL reads all columns, captured or not, in the relation's order: the encoder knows which ones it needs.
 func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 	names, kinds := make([]string, len(rel.Columns)), make([]cdc.DatumKind, len(rel.Columns))
 	cast := false
@@ -223,8 +222,8 @@ func keyPrint(t *schemas.Table) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }
 
-// policyPrint fingerprints what is done to columns: those that are kept do not count, so that it changes with the
-// policy alone.
+// policyPrint fingerprints the policies of the columns. Columns that are kept do not count, so that adding one changes
+// nothing.
 func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
 	policies := make([]string, len(rel.Columns))
 	for i := range policies {
@@ -246,8 +245,8 @@ func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8])
 }
 
-// shape fingerprints the columns: a table in which one was added, dropped, renamed or retyped must not go on as if
-// nothing were. The labels of its enums follow, so that a renamed one is seen and an added one does no harm.
+// shape fingerprints the columns, so that one that was added, dropped, renamed or retyped is noticed. The labels of the
+// enums follow as a list, so that a renamed label is noticed and an added one can be accepted.
 func shape(e *entry) string {
 	h := sha256.New()
 	for i := range e.rel.Columns {

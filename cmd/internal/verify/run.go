@@ -32,7 +32,7 @@ type run struct {
 }
 
 func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (r *run, err error) {
-	// pgconn closes a connection whose query was given up, as when a table turns out not to be exact while its next
+	// pgconn closes a connection when a query is cancelled, as when a table turns out not to be exact while its next
 	// chunk is being read
 	for _, s := range []**wait.Source{&v.reading, &v.control} {
 		if err := wait.Reconnect(ctx, s, v.Source); err != nil {
@@ -63,7 +63,7 @@ func (r *run) run(ctx context.Context) (err error) {
 	if r.began, err = r.control.InsertLSN(ctx); err != nil {
 		return err
 	}
-	if _, err = r.passed(ctx, r.name, 0); err != nil { // is it exact at all?
+	if _, err = r.passed(ctx, r.name, 0); err != nil { // does not start if the table is not exact
 		return err
 	}
 	group, inside := errgroup.WithContext(ctx)
@@ -186,20 +186,20 @@ func (c *chunk) row(i int) []byte { return c.text[c.rows[i].row:c.rows[i].end] }
 
 func (c *chunk) candidate(i int) candidate {
 	out := candidate{key: string(c.key(i))}
-	raw, _ := fields(string(c.text[c.rows[i].raw:c.rows[i].key])) // as add wrote them
+	raw, _ := fields(string(c.text[c.rows[i].raw:c.rows[i].key])) // add wrote them, so that they parse
 	for _, f := range raw {
 		out.texts = append(out.texts, f.value)
 	}
 	return out
 }
 
-// candidate is a key whose rows differ at first sight: Postgres' texts of its columns, and the canonical text.
+// candidate is a key whose rows differ in the first comparison: Postgres' texts of its columns, and the canonical text.
 type candidate struct {
 	texts []string
 	key   string
 }
 
-// fromKey fills in Postgres' texts of a key that came from ClickHouse; no policy is between the two.
+// fromKey fills in Postgres' texts of a key that came from ClickHouse; its columns have no policy but keep.
 func (r *run) fromKey(key string) (candidate, error) {
 	out := candidate{key: key}
 	parts, err := fields(key)

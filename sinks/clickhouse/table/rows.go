@@ -12,9 +12,8 @@ import (
 	"dirtbike/sinks/clickhouse/block"
 )
 
-// Insert sends the blocks, of which there is one at least, as one INSERT. inside is called while the insert is open:
-// after the first block. After an error it is not known whether ClickHouse has the rows; inserting them again is
-// harmless.
+// Insert sends the blocks, at least one, as one INSERT. inside is called while the INSERT is open: after the first
+// block. After an error it is not known whether ClickHouse has the rows; inserting them again is harmless.
 func (d *DB) Insert(ctx context.Context, t *Table, blocks []*block.Block, inside func()) error {
 	for _, b := range blocks {
 		b.SetNullable(t.nullable)
@@ -48,7 +47,7 @@ func columnList(columns []*block.Column) string {
 
 // Newest reads the newest stored row of each key, deleted ones included: FINAL would hide those, and a replayed record
 // could not be distinguished from one whose base is missing. keys has one row per key, of which only the sorting key
-// counts. The rows are found by their sorting key; size is about what they take in memory.
+// counts. rows are by sorting key; size is roughly the memory that they take, in bytes.
 func (d *DB) Newest(ctx context.Context, t *Table, keys *block.Block) (rows map[string]block.Ref, size int64, err error) {
 	rows = make(map[string]block.Ref, keys.Rows())
 	into := t.emptyBlock()
@@ -68,7 +67,7 @@ func (d *DB) Newest(ctx context.Context, t *Table, keys *block.Block) (rows map[
 				rows[string(into.AppendSortingKey(nil, i))] = block.Ref{Block: into, Row: i}
 			}
 			size += into.Bytes()
-			if got.Rows > 0 { // the next block gets one of its own
+			if got.Rows > 0 { // the next block of the answer must not overwrite this one
 				into = t.emptyBlock()
 				copy(target, into.Results())
 			}
@@ -78,7 +77,7 @@ func (d *DB) Newest(ctx context.Context, t *Table, keys *block.Block) (rows map[
 	return rows, size, err
 }
 
-// emptyBlock makes a block whose columns are as the storage's.
+// emptyBlock makes a block with the columns of the storage table.
 func (t *Table) emptyBlock() *block.Block {
 	b := block.New(t.Contract)
 	b.SetNullable(t.nullable)
@@ -98,7 +97,7 @@ func (t *Table) readList(b *block.Block) string {
 	var list []string
 	for _, c := range b.Columns() {
 		name := schemas.ClickHouseIdent(c.Name)
-		if enums[c.Name] { // LowCardinality in the storage
+		if enums[c.Name] { // stored as LowCardinality
 			name = "CAST(" + name + ", " + schemas.ClickHouseLiteral(string(c.Type())) + ")"
 		}
 		list = append(list, name)
