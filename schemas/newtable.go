@@ -46,7 +46,7 @@ func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	return t, nil
 }
 
-// exclusion is the entry of source.tables that leaves the table out: one more beside those that are there.
+// exclusion is the entry that, added to source.tables, leaves the table out.
 func exclusion(rel *Relation) string { return strconv.Quote("!" + rel.FullName()) }
 
 func carry(col *Column, source int, transform Transform, key bool) TableColumn {

@@ -49,7 +49,7 @@ func (t *Table) FullName() string { return t.Schema + "." + t.Name }
 // key's columns.
 func (c *TableColumn) Inexact() bool { return AvroInexact(c.Type) }
 
-// NeedsInexact reports whether a column's type may need an exact text beside its value (rule 31).
+// NeedsInexact reports whether a column's type may need an exact text in addition to its value (rule 31).
 func (t *Table) NeedsInexact() bool {
 	return slices.ContainsFunc(t.Columns, func(c TableColumn) bool { return c.Inexact() })
 }

@@ -89,7 +89,7 @@ func decimalText(p, s int) appender {
 	}
 }
 
-// isSpecial reports whether the text is that of a numeric which is no number.
+// isSpecial reports whether the text is NaN or an infinity.
 func isSpecial(b []byte) bool {
 	return string(b) == "NaN" || string(b) == "Infinity" || string(b) == "-Infinity"
 }

@@ -18,13 +18,13 @@ type form struct {
 }
 
 // appender appends the Avro form of one non-null value to dst. src is the value in text or in binary form, which has
-// its size. What it returns with an error is not to be used.
+// its size. After an error the result must not be used.
 type appender func(dst, src []byte) ([]byte, error)
 
 // skipper skips one value and returns the rest.
 type skipper = func(b []byte) (rest []byte, err error)
 
-// forms are those of the kinds whose values all travel alike; formOf has the others.
+// forms has the kinds that have one form for all types; formOf has the others.
 var forms = [...]form{
 	schemas.KindBool:        {"boolean", boolText, 1, boolBinary, fixedSkipper(1)},
 	schemas.KindInt2:        {"int", intText(16), 2, int2Binary, skipLong},
@@ -77,7 +77,7 @@ func formOf(t *schemas.Type) form {
 	return f
 }
 
-// checkType refuses what has no form. (An array's element is never an array itself: Postgres has no such type.)
+// checkType refuses types without a form. (An array's element is never an array itself: Postgres has no such type.)
 func checkType(t *schemas.Type) error {
 	switch {
 	case t.Kind == schemas.KindNumeric:

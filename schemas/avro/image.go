@@ -26,7 +26,7 @@ const imageHead = 1 + 1 + 3*4
 // errImage says that bytes are not those that Image gave.
 var errImage = errors.New("a stored row image is damaged")
 
-// appendImage appends a record's image. What it gives with an error is not to be used.
+// appendImage appends a record's image. After an error the result must not be used.
 func (e *encoder) appendImage(dst []byte, r *record) (_ []byte, err error) {
 	start := len(dst)
 	var head [imageHead]byte

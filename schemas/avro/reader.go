@@ -91,7 +91,7 @@ func (r *Reader) Envelope(payload []byte, e *Envelope, after Fields) error {
 	return nil
 }
 
-// row cuts one nullable Value record off the front, and has its fields taken if somebody wants them.
+// row cuts one nullable Value record off the front, and passes its fields on unless fields is nil.
 func (r *Reader) row(b []byte, fields Fields) (row, rest []byte, err error) {
 	null, b, err := readUnion(b)
 	if err != nil || null {

@@ -20,7 +20,7 @@ type column struct {
 	form        form
 }
 
-// keyColumn is a column of the key, compiled. start and end are where its bytes stand in the record being encoded.
+// keyColumn is a column of the key, compiled. start and end are where its bytes are in the record being encoded.
 type keyColumn struct {
 	column     int // index into the encoder's columns
 	form       form
@@ -77,7 +77,7 @@ func (e *encoder) apply(c *column, d *cdc.Datum) (err error) {
 	return err
 }
 
-// appendKey appends the key payload and notes where each column's bytes stand.
+// appendKey appends the key payload and notes where each column's bytes are.
 func (e *encoder) appendKey(dst []byte, tuple cdc.Tuple) ([]byte, error) {
 	var err error
 	for i := range e.key {

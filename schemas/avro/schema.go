@@ -150,7 +150,7 @@ func propsOf(c *schemas.TableColumn) *columnProps {
 	return p
 }
 
-// logicalJSON is a type with a logical type upon it.
+// logicalJSON is a type with a logical type.
 type logicalJSON struct {
 	Type      string `json:"type"`
 	Logical   string `json:"logicalType"`

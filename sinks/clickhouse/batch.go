@@ -19,8 +19,8 @@ import (
 // to which all of that reaches. It has one owner at a time, the builder and then the inserter; nothing in it changes
 // with the builder's state.
 type batch struct {
-	number uint64 // another one each time the batch is used
-	// records counts all, rows those that become rows; bytes is about what they take in memory.
+	number uint64 // different each time the batch is used
+	// records counts all, rows those that become rows; bytes is roughly the memory that they take.
 	records, rows int
 	bytes         int64
 	since         time.Time // of the first record
@@ -178,8 +178,8 @@ type rows struct {
 	blocks        []*block.Block // the last one grows
 	spare         []*block.Block
 	bytes         int64
-	// What inserting them found out, for the builder's state: rows inserted so far; why they are quarantined, or nil; that
-	// their generation gets no more changes; that its storage is gone, because the view shows this newer generation.
+	// The result of inserting them, for the builder's state: rows inserted; why they are quarantined, or nil; that
+	// their generation gets no more changes; that its storage is gone, as the view shows this newer generation.
 	inserted   int64
 	quarantine *ledger.Quarantine
 	outgrown   bool

@@ -76,6 +76,5 @@ func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 	return v, v.missing
 }
 
-// replicaDelay is how long a replica of the registry may not have heard of a schema that capture registered with
-// another one.
+// replicaDelay is how long a replica of the registry may not know a schema that capture registered with another one.
 const replicaDelay = 5 * time.Second

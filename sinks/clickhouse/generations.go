@@ -15,8 +15,8 @@ import (
 )
 
 // generations makes the storage of generations, brings the view of each topic to its newest complete one, and drops
-// storage that is not needed any more (rule 13). Any loader may do it at any time: a view only ever goes up, and what it
-// shows is checked again and again.
+// storage that is not needed any more (rule 13). Any loader may do it at any time: a view only changes to a higher
+// generation, and what it shows is checked repeatedly.
 //
 // A generation is opened on every partition, copied, and ended on every partition. Changes go to the newest one opened
 // on their partition and to the one that the view shows (apply.Goals). Once all ends are in ClickHouse, CREATE OR
@@ -217,7 +217,7 @@ func (s *generations) passedEnd(ctx context.Context, t *apply.Topic, g *apply.Ge
 }
 
 // check asks, after batches and while quiet, whether each view still shows what this loader believes: another loader
-// may have moved it on, or have been late and put it back, or a person has dropped it. What differs is refreshed.
+// may have put a newer view there or, when late, an older one, or a person has dropped it. What differs is refreshed.
 func (s *generations) check(ctx context.Context, topics map[string]*apply.Topic) error {
 	if time.Since(s.checked) < viewInterval {
 		return nil

@@ -124,7 +124,7 @@ func (i *inserter) widen(ctx context.Context, r *rows) error {
 	return nil
 }
 
-// renewView makes the view of a storage again, unless it shows another generation: another loader may have moved it on.
+// renewView makes the view of a storage again, unless it shows another generation: another loader may have replaced it.
 func (i *inserter) renewView(ctx context.Context, r *rows) error {
 	shown, err := i.db.ShownOf(ctx, r.topic.View())
 	if err != nil || shown != r.table.Generation {

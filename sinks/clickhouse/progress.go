@@ -95,8 +95,8 @@ func (l *Loader) takeProgress(ctx context.Context, s *span, rec *kgo.Record) err
 	return nil
 }
 
-// seekProgress reports whether a record of the progress topic is the one that is sought, a full one, of a later epoch
-// if the topic is another one of that name; then the partition does not seek any more.
+// seekProgress reports whether a record of the progress topic ends the seeking: a full one, and of a later epoch if the
+// topic was made again.
 func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset int64, r *complete.Record) (found bool, err error) {
 	switch seek := at.Seek; {
 	case seek.Renewed && (!r.Full || r.Epoch <= seek.Above):
@@ -125,7 +125,7 @@ func (g *progress) throttle(kc *kgo.Client, topic string) {
 	}
 }
 
-// facts implements complete.Facts; what it asks it asks until there is an answer.
+// facts implements complete.Facts; it repeats each question until there is an answer.
 type facts struct{ l *Loader }
 
 // retried gives the answer to a question about topics once there is one.

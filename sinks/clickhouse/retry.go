@@ -18,7 +18,7 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the
+// retry calls f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the
 // status. What f does must be idempotent: an error may hide a success.
 type retry func(ctx context.Context, what string, f func(context.Context) error) error
 
@@ -81,7 +81,7 @@ func (o *outage) complain(message, what string, err error, fields ...zap.Field) 
 	o.log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
 }
 
-// part is what load cannot work without: what is safe while it is away, and what to do.
+// part is a server that load needs: what is safe while it is away, and what to do.
 type part struct{ safe, try string }
 
 var (
@@ -91,7 +91,7 @@ var (
 		"look at the brokers named in kafka.brokers"}
 )
 
-// partOf says what is asked when something is tried.
+// partOf gives the server that a step asks.
 func partOf(what string) part {
 	switch what {
 	case readRecords, beInGroup, readMetadata, readEnds:
@@ -102,7 +102,7 @@ func partOf(what string) part {
 	return partClickHouse
 }
 
-// What is tried and asks another part than ClickHouse.
+// The steps that ask another server than ClickHouse.
 const (
 	readRecords  = "read from Kafka"
 	beInGroup    = "stay in the consumer group"

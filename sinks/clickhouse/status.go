@@ -12,10 +12,9 @@ import (
 
 // Status is what a Loader is doing; see Loader.Status.
 type Status struct {
-	// Connected is false until ClickHouse has answered, and while a server does not; the same work is tried again for
-	// ever.
+	// Connected is false until ClickHouse has answered, and while a server does not; its work is retried without limit.
 	Connected bool
-	// LastError is the newest failure that has not been got over, without row values; "" if there is none.
+	// LastError is the newest failure that still lasts, without row values; "" if there is none.
 	LastError  string
 	Partitions []PartitionStatus
 	// Tables that this loader has partitions of, ordered by name.
@@ -59,9 +58,9 @@ type TableStatus struct {
 type status struct {
 	sync.Mutex
 	now Status
-	// failing has, by what was tried, the last failure, until the same succeeds or is tried no more.
+	// failing has the last failure of each step that is retried, until it succeeds or is given up.
 	failing map[string]failure
-	// warned are the parts of whose outage a warning was logged, until all is well again.
+	// warned are the parts whose outage was logged as a warning, until it ends.
 	warned map[part]bool
 }
 
@@ -111,8 +110,8 @@ func (s *status) since(what string) time.Duration {
 	return 0
 }
 
-// Status says what the loader is doing. It asks nobody, never blocks, and is safe for concurrent use; what it returns
-// is the caller's to keep.
+// Status says what the loader is doing. It does no I/O, never blocks, and is safe for concurrent use; the caller may
+// keep the result.
 func (l *Loader) Status() Status {
 	l.status.Lock()
 	defer l.status.Unlock()

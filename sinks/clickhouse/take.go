@@ -21,8 +21,8 @@ import (
 //
 // Where the records of a partition go is looked up once per schema and kept as a plan, until the topic's state changes:
 // a row then costs no map operation. The fields of an ordinary row are appended while its envelope is read, although
-// op, position and the lists of unchanged and inexact columns come after them; what turns out not to count is undone.
-// So the bytes are walked once.
+// op, position and the lists of unchanged and inexact columns come after them; a row that turns out not to count is
+// undone. So the bytes are read once.
 type builder struct {
 	batch       *batch
 	contracts   *contracts

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// clientLog passes on what the Kafka client logs, one level down: the client warns about what it then retries, and what
-// it cannot heal comes back as an error. The client logs no keys and values.
+// clientLog passes on what the Kafka client logs, one level down: the client warns about what it then retries, and
+// returns as an error what it cannot retry. The client logs no keys and values.
 type clientLog struct{ log *zap.Logger }
 
 // Level implements kgo.Logger.

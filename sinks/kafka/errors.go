@@ -39,8 +39,7 @@ func (e *RecordTooLarge) problem() *cdc.Problem {
 		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes and the topic's max.message.bytes")
 }
 
-// refuse makes the problem of what another try cannot fix: capture stops with it, and somebody decides
-// (cdc.ErrRefused).
+// refuse makes a problem that another try cannot fix: capture stops with it, and the operator decides (cdc.ErrRefused).
 func refuse(format string, args ...any) *cdc.Problem {
 	return cdc.Refused(format, args...).Keeps("What is committed to Kafka is safe")
 }
@@ -76,9 +75,9 @@ func isDenied(err error) bool {
 		kerr.TransactionalIDAuthorizationFailed)
 }
 
-// wayOut says what somebody has to do about an error of Kafka that another try cannot fix. It is empty for every other
-// one: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some
-// brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
+// wayOut says what the operator has to do about an error of Kafka that another try cannot fix. It is empty for every
+// other error: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which
+// some brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
 func (o *Options) wayOut(err error) string {
 	switch {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):

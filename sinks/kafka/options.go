@@ -35,8 +35,8 @@ type Options struct {
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
-	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or
-	// cannot be read, is warned of in place of being refused.
+	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): state that does not fit,
+	// or cannot be read, causes a warning instead of a refusal.
 	Anew bool
 	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
 	Compression string

@@ -8,7 +8,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// Peek implements cdc.Sink. It refuses the states that Recover would refuse. Its client is one of its own, without the
+// Peek implements cdc.Sink. It refuses the states that Recover would refuse. It uses a separate client, without the
 // transactional id.
 func (s *Sink) Peek(ctx context.Context) (*cdc.State, error) {
 	if errors.Is(s.broken, errClosed) {

@@ -162,7 +162,7 @@ func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) 
 	}
 }
 
-// peek reads the state while a capture may be writing it; nil if nobody has begun.
+// peek reads the state while a capture may be writing it; nil if there is none yet.
 func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
 	state := &cdc.State{}
 	end, err := r.peekEnd(ctx, r.options.stateTopic())

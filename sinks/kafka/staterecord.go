@@ -41,7 +41,7 @@ func encodePoint(p cdc.Point) []byte {
 		cdc.StateFormat, p.Position.Epoch, p.Position.CommitLSN, p.Position.Ordinal, p.Partial, p.Reported, p.Time)
 }
 
-// encodeChange gives key and value of a changed state; the format is ours, whatever the caller left in it.
+// encodeChange gives key and value of a changed state; the format field is set here, and the caller's value ignored.
 func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 	switch c := c.(type) {
 	case cdc.SourceState:

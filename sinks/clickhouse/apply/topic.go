@@ -1,5 +1,5 @@
-// Package apply is what load knows of its topics, partitions and generations, and what it decides from that. It asks
-// nobody: what it decides on is given to it.
+// Package apply holds what load knows about topics, partitions and generations, and decides by it what becomes of each
+// record. It does no I/O.
 package apply
 
 import (
@@ -38,11 +38,11 @@ type Topic struct {
 	version uint64
 }
 
-// Changed must be called after whatever may change where the topic's records go, unless a method of this package did
-// it: what the view shows, which generations have storage or get no more changes, quarantines.
+// Changed must be called after anything that may change where the topic's records go, unless a method of this package
+// did it: what the view shows, which generations have storage or get no more changes, quarantines.
 func (t *Topic) Changed() { t.version++ }
 
-// Version is another one after each change of where records go.
+// Version is different after each change of where records go.
 func (t *Topic) Version() uint64 { return t.version }
 
 // Partition is one assigned partition.
@@ -269,18 +269,18 @@ func (p *Partition) IsMissing(g *Generation, key []byte, at cdc.Position) bool {
 	return ok && from.Compare(at) < 0 && !g.Below(p.ID, from)
 }
 
-// Seek is what a partition waits for whose log does not continue what ClickHouse has of it: records were dropped before
-// they were loaded, or are older than the replay horizon; the log no longer begins at its start, or the topic is
-// another one of that name; or a generation is opened that is not newer than the one before it.
+// Seek is what a partition waits for if its log does not continue what ClickHouse has of it: records were dropped
+// before they were loaded, or are older than the replay horizon; the log no longer begins at its start, or the topic
+// was deleted and made again; or a generation is opened that is not newer than the one before it.
 //
 // Load goes on only from the open record of a generation that is newer than all it knows of that partition: a whole
 // copy follows it, and the table is not exact until the view shows that copy. Until then nothing counts as applied.
-// Where there is no such record load stops, and somebody has to decide; `dirtbike resnapshot` writes one.
+// Without such a record load stops until the operator decides; `dirtbike resnapshot` writes one.
 type Seek struct {
-	// Above is the newest generation that is known: an open record must be of a later one. For the progress topic, if
-	// it is another topic, it is the epoch.
+	// Above is the newest generation that is known: an open record must be of a later one. For a progress topic that
+	// was made again it is the epoch.
 	Above uint32
-	// Renewed says that the topic is another one of that name.
+	// Renewed says that the topic was deleted and made again.
 	Renewed bool
 	// Until is where the log ended when the partition began to seek: if it is reached, nothing continues what was
 	// loaded.

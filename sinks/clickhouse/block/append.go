@@ -20,7 +20,7 @@ func fieldError(f *builder, err error) error {
 	return fmt.Errorf("column %s (%s): %w", f.source.Name, f.source.Type.Kind, err)
 }
 
-// Append adds a c, u or r record. Columns in its envelope's Unchanged are taken from base, which must be given then and
+// Append adds a c, u or r record. Columns in its envelope's Unchanged are taken from base, which is required then and
 // may be a row of this block. After an error the block is as before.
 func (b *Block) Append(r *Row, base Ref) error {
 	err := b.appendImage(r, base)

@@ -32,7 +32,7 @@ type Block struct {
 	version, deleted, partition, offset, leaf *fixed
 	keySkips                                  []func([]byte) ([]byte, error)
 	rows                                      int
-	// bytes is about what the rows take, copied what the open row takes of its base.
+	// bytes is roughly the size of the rows, copied that of the values which the open row has from its base.
 	bytes, copied int64
 }
 
@@ -85,7 +85,7 @@ func (b *Block) addKey(c *schemas.TableColumn, column *Column) {
 	b.keySkips = append(b.keySkips, avro.Skipper(c.Type, false))
 }
 
-// add adds a column that is not the table's.
+// add adds a bookkeeping column.
 func (b *Block) add(name, wire string, width int) *fixed {
 	f := &fixed{width: width}
 	b.columns = append(b.columns, &Column{Name: name, wire: wire, vals: f})
@@ -95,7 +95,7 @@ func (b *Block) add(name, wire string, width int) *fixed {
 // Rows counts the rows, an open one not included.
 func (b *Block) Rows() int { return b.rows }
 
-// Bytes is about what the rows take in memory.
+// Bytes is roughly the memory that the rows take.
 func (b *Block) Bytes() int64 { return b.bytes }
 
 // Full reports whether the block is large enough to be sent.
@@ -105,7 +105,7 @@ const (
 	// MaxRows is how many rows make a block full.
 	MaxRows  = 16384
 	maxBytes = 8 << 20
-	// rowOverhead is what the bookkeeping columns and the ends of texts take per row, about.
+	// rowOverhead is roughly what the bookkeeping columns and the ends of texts take per row.
 	rowOverhead = 64
 )
 

@@ -69,7 +69,7 @@ func (b *builder) compileTemporal(t *temporal, name []byte, exact *texts) {
 	}
 }
 
-// beyond says on which side of all bounds the text of a value lies that Avro could not hold.
+// beyond says whether a value that Avro could not hold lies above or below all bounds, by its text.
 func beyond(text []byte) int64 {
 	if bytes.HasPrefix(text, []byte("-")) || bytes.HasSuffix(text, []byte("BC")) {
 		return math.MinInt64

@@ -12,8 +12,8 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Facts are what a Tracker knows through its loader. Those that ask Kafka or ClickHouse are retried by the one that
-// implements them, so that an error ends the loader or says that ctx has ended.
+// Facts are what a Tracker asks its loader. The implementation retries questions to Kafka and ClickHouse, so that an
+// error ends the loader or says that ctx has ended.
 type Facts interface {
 	// AppliedHere gives how far a partition that is assigned to this loader is applied; ok is false for any other
 	// partition.
@@ -44,8 +44,8 @@ type TopicEnds struct {
 const (
 	// PollInterval is how long Advance waits between two queries of what is applied.
 	PollInterval = 20 * time.Millisecond
-	// checkInterval is how far apart the dearer questions are: ids of all awaited topics, and constraints that can
-	// never be met.
+	// checkInterval is the time between two of the expensive queries: ids of all awaited topics, and constraints that
+	// can never be met.
 	checkInterval = 5 * time.Second
 )
 
@@ -122,8 +122,8 @@ func (t *Tracker) ready() int {
 	return i
 }
 
-// resolveTopicIDs asks for the required ids, and from time to time for those of all topics of other loaders' that
-// something waits for. A topic that is not there, or has no id yet, stays unresolved.
+// resolveTopicIDs asks for the required ids, and from time to time for those of all topics of other loaders that
+// records wait for. A topic that does not exist, or has no id yet, stays unresolved.
 func (t *Tracker) resolveTopicIDs(ctx context.Context) error {
 	if time.Since(t.resolved) > checkInterval {
 		t.resolved = time.Now()

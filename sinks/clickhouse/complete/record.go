@@ -64,7 +64,7 @@ func (r *Record) fill(prefix string) (err error) {
 	return nil
 }
 
-// quarantineOf is what capture's state of a table makes of its quarantine on the capture leg.
+// quarantineOf is the quarantine on the capture leg that follows from capture's state of a table.
 func quarantineOf(table string, t cdc.TableProgress) (ledger.Quarantine, error) {
 	q := ledger.Quarantine{Table: table, Leg: ledger.LegCapture, Generation: t.Generation}
 	switch t.Phase {
@@ -90,8 +90,8 @@ func excluded(table string, generation uint32) ledger.Quarantine {
 // epochShift makes a later epoch outrank every offset of an earlier one: the progress topic may be another then.
 const epochShift = 40
 
-// version orders what progress records say of a table: by epoch, then by the offset of the record, so that a replay
-// cannot bring back an earlier state.
+// version orders the states of a table in progress records: by epoch, then by the offset of the record, so that a
+// replay cannot bring back an earlier state.
 func (r *Record) version(offset int64) uint64 {
 	return uint64(max(r.Epoch, 1)-1)<<epochShift + uint64(offset) + 1 //nolint:gosec // never negative
 }

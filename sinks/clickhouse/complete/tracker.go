@@ -43,7 +43,7 @@ import (
 // the name now cannot be what the record speaks of (it ends below the offset) and continues from a copy that is newer
 // than all of the former topic: that copy's open record is in ClickHouse, so the table is not exact until the view
 // shows the copy, which has everything. It is dropped, too, where no topic has the name and capture has excluded the
-// table since: nothing more comes of it, and complete_up_to has no row of it.
+// table since: no more records come, and complete_up_to has no row for it.
 //
 // Rejected: each loader writing its own points (the minimum over loaders needs to know which loaders there are, and one
 // that is gone would stop it); taking the position of the last applied record of each partition (an idle table would
@@ -145,8 +145,8 @@ func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine) {
 	return states
 }
 
-// unnamed excludes the tables of a former epoch that a full record does not name: capture has lost its state since, and
-// does not follow them.
+// unnamed excludes the tables of an earlier epoch that a full record does not name: capture has lost its state since
+// then, and does not follow them.
 func (t *Tracker) unnamed(r *Record) (states []ledger.Quarantine) {
 	for table, at := range t.written {
 		if _, named := r.Tables[table]; !named && table != "" && at.Position.Epoch < r.Epoch {
@@ -167,8 +167,8 @@ func (t *Tracker) guessTopic(table string) {
 	t.topics[t.facts.TopicOf(table)] = table
 }
 
-// setTopic takes the table that a topic's own name says, in place of a guess: nothing ever blocks a topic that does not
-// exist.
+// setTopic notes the table that a topic's own name says, instead of the guess: a guessed topic that does not exist has
+// no constraints.
 func (t *Tracker) setTopic(topic, table string) {
 	if t.topics[topic] == table {
 		return

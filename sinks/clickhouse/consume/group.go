@@ -39,7 +39,7 @@ type Options struct {
 	Revoked func(map[string][]int32)
 	// Joined is called at the beginning of every session, also without partitions.
 	Joined func()
-	// Blocked is called when a rebalance waits for AllowRebalance; nil hears nothing.
+	// Blocked is called when a rebalance waits for AllowRebalance; it may be nil.
 	Blocked func()
 	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each
 	// other out for ever.
@@ -93,7 +93,7 @@ func (o *Options) client() []kgo.Opt {
 	return opts
 }
 
-// groupErrors hears why a session of the group ended.
+// groupErrors receives the reason why a session of the group ended.
 type groupErrors struct{ o *Options }
 
 // OnGroupManageError implements kgo.HookGroupManageError.
@@ -108,8 +108,8 @@ func (g groupErrors) OnGroupManageError(err error) {
 const leaveTimeout = 3 * time.Second
 
 // Leave ends the membership, so that the others have the partitions at once: the client itself keeps the name of a
-// static member until its session times out. stop is why the loader stops: after a takeover (ErrSameInstance) the name
-// is another's. An error says that the others wait until the session ends. The client is closed by Close.
+// static member until its session times out. stop is why the loader stops: after a takeover (ErrSameInstance) another
+// loader has the name. An error says that the others wait until the session ends. The client is closed by Close.
 func (g *Group) Leave(ctx context.Context, stop error) error {
 	member, _ := g.Client.GroupMetadata()
 	g.Client.AllowRebalance()
@@ -157,8 +157,8 @@ type Watch struct {
 // Due says that it is time to ask again.
 func (w *Watch) Due() bool { return time.Since(w.asked) >= CheckInterval }
 
-// Ask asks Kafka about the topics and the progress topic. away is why it did not answer, which is nothing to stop for;
-// stop is ErrTopicChanged.
+// Ask asks Kafka about the topics and the progress topic. away is why it did not answer, which does not stop the
+// loader; stop is ErrTopicChanged.
 func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics map[string]*apply.Topic, progress string) (away, stop error) {
 	w.asked = time.Now()
 	details, err := kafka.ListTopics(ctx, append(apply.SortedKeys(topics), progress)...)
@@ -181,8 +181,8 @@ func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledge
 		Keeps("what is in ClickHouse is safe").Fix("connect to the former cluster").Fix("%s", cdc.ResnapshotAllCommand)
 }
 
-// lost reports whether the progress topic has been missing for too long to be a broker that starts: then Kafka has lost
-// a pipeline, and there is nothing to consume, and to fail at.
+// lost reports whether the progress topic has been missing for longer than a broker takes to start: then Kafka has lost
+// the pipeline, and no fetch would ever fail, because there is nothing to consume.
 func (w *Watch) lost(found error) bool {
 	if !errors.Is(found, kerr.UnknownTopicOrPartition) {
 		w.missing = time.Time{}

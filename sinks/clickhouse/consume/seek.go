@@ -10,8 +10,8 @@ import (
 	"dirtbike/sinks/clickhouse/apply"
 )
 
-// SkipToNewerOpen passes over a record of a partition that seeks, unless it is the one that is sought; then the
-// partition does not seek any more. isControl reports whether a key schema is that of control records.
+// SkipToNewerOpen skips a record of a partition that seeks. The record that it waits for ends the seeking. isControl
+// reports whether a key schema is that of control records.
 func SkipToNewerOpen(ctx context.Context, p *apply.Partition, rec *kgo.Record, isControl func(context.Context, int) (bool, error)) (found bool, err error) {
 	found, err = opensAbove(ctx, p.Seek.Above, rec, isControl)
 	switch {
@@ -32,7 +32,7 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 	}
 	id, key, err := avro.SplitFrame(rec.Key)
 	if err != nil {
-		return false, nil //nolint:nilerr // somebody else's
+		return false, nil //nolint:nilerr // not a record of dirtbike's
 	}
 	control, err := isControl(ctx, id)
 	if err != nil && ctx.Err() != nil {
@@ -46,8 +46,8 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 }
 
 // SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was
-// opened before it: the capture that wrote it has lost the count of generations, so that nobody could tell its rows
-// from those of the former copies.
+// opened before it: the capture that wrote it has lost the count of generations, so that its rows cannot be
+// distinguished from those of earlier copies.
 func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
 	newest := p.Opened(rec.Offset)
 	p.Seek = &apply.Seek{
@@ -58,10 +58,10 @@ func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) 
 	return p.Seek.Passed(rec.Offset + 1)
 }
 
-// seekPatience is how long nothing may come to a partition that seeks.
+// seekPatience is how long a partition that seeks may receive no record.
 const seekPatience = 10 * time.Second
 
-// Overdue says why load stops if nothing comes that could be what a partition seeks.
+// Overdue says why load stops if no record comes to a partition that seeks.
 func Overdue(topics map[string]*apply.Topic) error {
 	for _, s := range seeking(topics) {
 		if time.Since(s.Since) > seekPatience {
@@ -71,7 +71,7 @@ func Overdue(topics map[string]*apply.Topic) error {
 	return nil
 }
 
-// seeking lists what is sought. A progress topic that lacks its first records only waits for the next full one.
+// seeking lists what seeks, except a progress topic that only lacks its first records and waits for a full one.
 func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
 	for _, t := range topics {
 		for _, p := range t.Parts {
@@ -83,11 +83,11 @@ func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
 	return all
 }
 
-// Others are the partitions that are paused while another one seeks: if nothing is found, everything is to be as it
-// was.
+// Others are the partitions that are paused while another one seeks: if it finds no newer copy, nothing must have
+// changed.
 type Others struct{ paused []map[string][]int32 }
 
-// Pause keeps the partitions that do not seek from moving, if any other one does.
+// Pause pauses the partitions that do not seek, if any other one does.
 func (o *Others) Pause(client *kgo.Client, topics map[string]*apply.Topic) {
 	if len(seeking(topics)) == 0 {
 		return
@@ -104,7 +104,7 @@ func (o *Others) Pause(client *kgo.Client, topics map[string]*apply.Topic) {
 	o.paused = append(o.paused, others)
 }
 
-// Resume lets them go on once nothing is sought any more.
+// Resume resumes them once no partition seeks.
 func (o *Others) Resume(client *kgo.Client, topics map[string]*apply.Topic) {
 	if len(o.paused) == 0 || len(seeking(topics)) > 0 {
 		return

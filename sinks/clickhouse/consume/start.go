@@ -16,8 +16,8 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Start decides where a partition starts: at what is applied to this topic, else at the log's beginning (rule 21).
-// Where the one does not continue the other, the partition seeks (apply.Seek). An error may go away by itself; see
+// Start decides where a partition starts: at what is applied to this topic, else at the log's beginning (rule 21). If
+// the log does not continue what is applied, the partition seeks (apply.Seek). An error may go away by itself; see
 // Final.
 func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 	p := &apply.Partition{Topic: t, ID: id, Applied: -1}
@@ -53,11 +53,10 @@ func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 	return p, nil
 }
 
-// unknownPatience is how long a broker may not have heard of a topic, or of records, that another one has.
+// unknownPatience is how long a broker may not know a topic, or records, that another broker has.
 const unknownPatience = 15 * time.Second
 
-// Final makes an error of finding the starts one that stops load, once it has lasted for too long to be a broker that
-// lags.
+// Final turns an error in finding the starts into one that stops load, once it has lasted longer than a broker may lag.
 func Final(err error, since time.Time) error {
 	switch {
 	case time.Since(since) < unknownPatience:
@@ -69,11 +68,11 @@ func Final(err error, since time.Time) error {
 	return err
 }
 
-// checkHorizon makes a partition seek that was left for longer than the replay horizon (rule 10): compaction keeps
-// tombstones no longer, so that a loader that comes back later may never learn of a delete. What would be read next
-// says how late it is: if the first offset that is younger than the horizon comes after the applied one, then records
-// in between were older (or, compacted away, had been). A partition with nothing applied has no age, and the progress
-// topic no tombstones.
+// checkHorizon makes a partition seek that was not loaded for longer than the replay horizon (rule 10): compaction
+// keeps tombstones no longer, so that a loader that comes back later may never learn of a delete. What would be read
+// next says how late it is: if the first offset that is younger than the horizon comes after the applied one, then
+// records in between were older (or, compacted away, had been). A partition with nothing applied has no age, and the
+// progress topic no tombstones.
 func (k Known) checkHorizon(p *apply.Partition) {
 	first, ok := k.AtHorizon.Lookup(p.Topic.Name, p.ID)
 	if p.Topic.Progress || p.Applied == 0 || !ok || first.Err != nil || first.Offset <= p.Applied {
@@ -85,7 +84,7 @@ func (k Known) checkHorizon(p *apply.Partition) {
 }
 
 // newest gives the newest generation opened on the partition by a record that is applied (opens are written before
-// their batch is); for another topic of that name, that on any partition of the former ones.
+// their batch is); for a topic that was made again, the newest on any partition of the former topics.
 func (k Known) newest(p *apply.Partition, renewed bool) (newest uint32) {
 	for _, g := range k.Opens {
 		here := g.TopicID == p.Topic.ID && g.Partition == p.ID && g.Offset < p.Applied
@@ -96,7 +95,7 @@ func (k Known) newest(p *apply.Partition, renewed bool) (newest uint32) {
 	return newest
 }
 
-// isAnother reports whether only another topic of that name was ever loaded.
+// isAnother reports whether only a former topic of this name was ever loaded.
 func (k Known) isAnother(t *apply.Topic) bool {
 	return slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.Topic == t.Name }) &&
 		!slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.TopicID == t.ID })

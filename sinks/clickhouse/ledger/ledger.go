@@ -69,7 +69,7 @@ func Statement(ctx context.Context) (context.Context, context.CancelFunc) {
 	return out, func() { stop(); cancel() }
 }
 
-// statementTimeout bounds one statement: a connection that hangs is given up, and the same tried again.
+// statementTimeout bounds one statement: a connection that hangs is closed, and the statement repeated.
 const statementTimeout = 5 * time.Minute
 
 // Exec runs a statement without an answer; doing says, for an error, what it does.

@@ -48,7 +48,7 @@ func compression(o *chgo.Options) ch.Compression {
 	return ch.CompressionLZ4
 }
 
-// Do runs one query on a connection of its own, and ends even if the server has stopped to answer: after a stop a query
+// Do runs one query on a connection of its own, and ends even if the server no longer answers: after a stop a query
 // that has begun may end (ledger.Statement). A connection that failed is not used again.
 func (p *Pool) Do(ctx context.Context, q ch.Query) error {
 	ctx, cancel := ledger.Statement(ctx)

@@ -19,9 +19,9 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 // into. Rows below the generation's own cut came between its open and its end: if the snapshot does not have them they
 // were deleted.
 //
-// Nothing in ClickHouse keeps a loader that was late from putting an older generation's view in place of a newer one's
-// (rule 13: upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called
-// exact; loaders check what the views show, and put it right.
+// Nothing in ClickHouse keeps a late loader from replacing a newer generation's view by an older one's (rule 13:
+// upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called exact;
+// loaders check what the views show, and correct it.
 func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	cuts := d.Ledger.CutsSelect(t.Contract.Topic, t.Generation)
 	var b strings.Builder
@@ -46,7 +46,7 @@ func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	return b.String()
 }
 
-// viewColumn shows a year no earlier than 90 years ago (rule 29): birth years beyond would tell ages over 89.
+// viewColumn shows a year no earlier than 90 years ago (rule 29): earlier birth years would reveal ages over 89.
 func viewColumn(c *schemas.TableColumn) string {
 	name := schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
 	if c.Type.Kind == schemas.KindYear {
@@ -56,7 +56,7 @@ func viewColumn(c *schemas.TableColumn) string {
 }
 
 // Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view
-// that somebody else made shows 0, and is replaced by the next Show.
+// that dirtbike did not make shows 0, and is replaced by the next Show.
 func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
 	views, err := d.Ledger.Views(ctx)
 	shown := make(map[string]uint32, len(views))
