@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -24,7 +25,7 @@ type avroReader struct {
 }
 
 // decode gives the record's schema, its fields, and the payload after the header.
-func (a *avroReader) decode(ctx context.Context, framed []byte) (*avro.RecordSchema, map[string]any, []byte, error) {
+func (a *avroReader) decode(ctx context.Context, framed []byte) (*avro.RecordSchema, *fieldReader, []byte, error) {
 	if len(framed) < headerSize || framed[0] != 0 {
 		return nil, nil, nil, errors.New("no Confluent framing")
 	}
@@ -39,7 +40,7 @@ func (a *avroReader) decode(ctx context.Context, framed []byte) (*avro.RecordSch
 	if reader.Error != nil || !ok {
 		return nil, nil, nil, fmt.Errorf("decode %s: %w", schema.FullName(), reader.Error)
 	}
-	return schema, fields, payload, nil
+	return schema, &fieldReader{values: fields}, payload, nil
 }
 
 // schema fetches and parses a schema once. Each has a cache of its own, because two versions of a schema have one name.
@@ -104,27 +105,37 @@ func unwrap(v any) any {
 	return v
 }
 
-// number reads an Avro int or long.
-func number(fields map[string]any, name string) (int64, error) {
-	switch n := unwrap(fields[name]).(type) {
-	case int:
-		return int64(n), nil
-	case int64:
-		return n, nil
-	}
-	return 0, fmt.Errorf("field %q is no integer", name)
+// fieldReader reads fields of a record; it keeps the first error.
+type fieldReader struct {
+	values map[string]any
+	err    error
 }
+
+// number reads an Avro int or long.
+func (f *fieldReader) number(name string) int64 {
+	switch n := unwrap(f.values[name]).(type) {
+	case int:
+		return int64(n)
+	case int64:
+		return n
+	}
+	f.err = cmp.Or(f.err, fmt.Errorf("field %q is no integer", name))
+	return 0
+}
+
+// unsigned reads an integer that was written as it is.
+func (f *fieldReader) unsigned(name string) uint64 { return uint64(f.number(name)) } //nolint:gosec // as written
 
 // text reads an Avro string.
-func text(fields map[string]any, name string) (string, error) {
-	s, ok := unwrap(fields[name]).(string)
+func (f *fieldReader) text(name string) string {
+	s, ok := unwrap(f.values[name]).(string)
 	if !ok {
-		return "", fmt.Errorf("field %q is no string", name)
+		f.err = cmp.Or(f.err, fmt.Errorf("field %q is no string", name))
 	}
-	return s, nil
+	return s
 }
 
-// keyFields gives each field of a key record its canonical text, the same that keyValue gives Postgres' text.
+// keyFields gives each field of a key record its canonical text, the same that pgType.keyText gives Postgres' text.
 func keyFields(schema *avro.RecordSchema, fields map[string]any) (map[string]string, error) {
 	key := make(map[string]string, len(fields))
 	for _, field := range schema.Fields() {

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,59 +37,20 @@ func (c cell) key() string {
 	return c.text
 }
 
-// The bounds of rule 31. DateTime64(6) itself reaches from year 0 to 9999 in ClickHouse 26.7, but its documented
-// range, and Date32's, is this one.
-const (
-	minDate      = "1900-01-01"
-	maxDate      = "2299-12-31"
-	minTimestamp = "1900-01-01 00:00:00.000000"
-	maxTimestamp = "2299-12-31 23:59:59.999999"
-)
-
 // expect says what the view must show for Postgres' text of type t in a column of type c.
 func (t pgType) expect(c chType, text []byte) (cell, error) {
-	if text == nil {
-		if c.elem != nil {
-			return cell{text: "{}", inexact: true, exact: "NULL"}, nil
-		}
-		return nullCell, nil
-	}
 	s := string(text)
 	switch {
-	case t.kind == kindArray && c.elem != nil:
+	case text == nil && c.elem != nil:
+		return cell{text: "{}", inexact: true, exact: "NULL"}, nil
+	case text == nil:
+		return nullCell, nil
+	case t.elem != nil && c.elem != nil:
 		return t.expectArray(c, s)
-	case t.kind == kindBytea:
-		return expectBytea(s)
-	case c.name == "String":
+	case t.cell == nil, c.name == "String" && t.want != "String":
 		return cell{text: s}, nil
 	}
-	return t.expectTyped(s)
-}
-
-// expectTyped is expect for the columns that are not String, Array or bytea.
-func (t pgType) expectTyped(s string) (cell, error) {
-	switch t.kind {
-	case kindBool:
-		return cell{text: map[string]string{"t": "true", "f": "false"}[s]}, nil
-	case kindFloat4:
-		return floatCell(s, 32)
-	case kindFloat8:
-		return floatCell(s, 64)
-	case kindNumeric:
-		if s == "NaN" || strings.HasSuffix(s, "Infinity") {
-			return cell{null: true, inexact: true, exact: s}, nil
-		}
-		return cell{text: s}, nil
-	case kindDate:
-		return saturated(s, s, minDate, maxDate), nil
-	case kindTimestamp, kindTimestampTZ:
-		return saturated(s, micros(s), minTimestamp, maxTimestamp), nil
-	case kindInt2, kindInt4, kindInt8, kindUUID, kindOther:
-		return cell{text: s}, nil
-	case kindBytea, kindArray: // left over: an array in a column that is no Array and no String
-		return cell{text: s}, nil
-	}
-	return cell{}, fmt.Errorf("oracle: kind %q has no canonical text", t.kind)
+	return t.cell(s)
 }
 
 // expectArray canonicalises element by element. What Array(Nullable(T)) cannot hold (more dimensions, a lower bound
@@ -98,13 +58,13 @@ func (t pgType) expectTyped(s string) (cell, error) {
 // numeric(p,s)); these, and an array with an element outside ClickHouse's bounds, have the whole array's text as their
 // exact one.
 func (t pgType) expectArray(c chType, s string) (cell, error) {
-	a, err := parseArray(s, t.delim)
+	texts, plain, err := parseArray(s, t.delim)
 	if err != nil {
 		return cell{}, err
 	}
-	out := cell{inexact: !a.plain, exact: s}
-	elems := make([]cell, len(a.elems))
-	for i, e := range a.elems {
+	out := cell{inexact: !plain}
+	elems := make([]cell, len(texts))
+	for i, e := range texts {
 		if elems[i], err = t.elem.expect(*c.elem, e); err != nil {
 			return cell{}, err
 		}
@@ -114,8 +74,8 @@ func (t pgType) expectArray(c chType, s string) (cell, error) {
 	if slices.ContainsFunc(elems, func(e cell) bool { return e.inexact && (e.null || strings.HasSuffix(e.exact, "infinity")) }) {
 		out.text = "{}"
 	}
-	if !out.inexact {
-		out.exact = ""
+	if out.inexact {
+		out.exact = s
 	}
 	return out, nil
 }
@@ -129,35 +89,27 @@ func arrayText(elems []cell) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// floatCell parses and prints, so that "1e+20" and "100000000000000000000" are one number and 0 and -0 are two.
-func floatCell(s string, bits int) (cell, error) {
-	if strings.HasSuffix(s, "nan") { // ClickHouse may print a NaN's sign
-		s = "nan"
+// shown canonicalises what ClickHouse shows: a scalar's text, or an array's elements.
+func (c chType) shown(scalar *string, array []*string) (cell, error) {
+	if c.elem != nil {
+		elems := make([]cell, len(array))
+		for i, e := range array {
+			var err error
+			if elems[i], err = c.elem.shown(e, nil); err != nil {
+				return cell{}, err
+			}
+		}
+		return cell{text: arrayText(elems)}, nil
 	}
-	f, err := strconv.ParseFloat(s, bits)
-	if err != nil {
-		return cell{}, fmt.Errorf("parse float: %w", err)
-	}
-	return cell{text: strconv.FormatFloat(f, 'g', -1, bits)}, nil
-}
-
-// saturated puts a date or timestamp (canonical, of fixed width within four-digit years) inside its type's bounds.
-func saturated(exact, canonical, low, high string) cell {
-	year, _, _ := strings.Cut(canonical, "-")
 	switch {
-	case exact == "-infinity", strings.HasSuffix(exact, " BC"):
-		return cell{text: low, inexact: true, exact: exact}
-	case exact == "infinity", len(year) > 4, canonical > high:
-		return cell{text: high, inexact: true, exact: exact}
-	case canonical < low:
-		return cell{text: low, inexact: true, exact: exact}
+	case scalar == nil:
+		return nullCell, nil
+	case c.name == "Float32":
+		return plainCell(float32Text)(*scalar)
+	case c.name == "Float64":
+		return plainCell(float64Text)(*scalar)
+	case strings.HasPrefix(c.name, "Decimal("):
+		return cell{text: decimalText(*scalar)}, nil
 	}
-	return cell{text: canonical}
-}
-
-// micros gives Postgres' ISO timestamp in UTC six digits of fraction and no zone.
-func micros(s string) string {
-	s = strings.TrimSuffix(s, "+00")
-	whole, fraction, _ := strings.Cut(s, ".")
-	return whole + "." + (fraction + "000000")[:6]
+	return cell{text: *scalar}, nil
 }

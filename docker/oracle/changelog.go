@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strconv"
-	"strings"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -55,40 +54,27 @@ type ChangeLog struct {
 	Slot string
 	// Start is the slot's consistent point: transactions whose commit record starts before it are not in the list.
 	Start uint64
-	// Keys overrides, by "schema.name", the key columns that the catalog knows.
-	Keys map[string][]string
 }
 
 // StartChangeLog creates the slot. Call it before the test's first write; the connection may be any to the database.
 func StartChangeLog(ctx context.Context, pg *pgx.Conn, slot string) (*ChangeLog, error) {
-	var start string
-	if err := pg.QueryRow(ctx, `SELECT lsn::text FROM pg_create_logical_replication_slot($1, 'test_decoding')`, slot).Scan(&start); err != nil {
+	l := &ChangeLog{Slot: slot}
+	if err := pg.QueryRow(ctx, `SELECT (lsn - '0/0')::int8 FROM pg_create_logical_replication_slot($1, 'test_decoding')`, slot).Scan(&l.Start); err != nil {
 		return nil, fmt.Errorf("oracle: create slot %s: %w", slot, err)
 	}
-	lsn, err := parseLSN(start)
-	return &ChangeLog{Slot: slot, Start: lsn}, err
-}
-
-// Drop drops the slot.
-func (l *ChangeLog) Drop(ctx context.Context, pg *pgx.Conn) error {
-	if _, err := pg.Exec(ctx, `SELECT pg_drop_replication_slot($1)`, l.Slot); err != nil {
-		return fmt.Errorf("oracle: drop slot %s: %w", l.Slot, err)
-	}
-	return nil
+	return l, nil
 }
 
 // Read lists every change committed since the slot began, in commit order; it can be called again (it peeks). Key
 // columns and partitions are looked up in the catalog as it is now.
 func (l *ChangeLog) Read(ctx context.Context, pg *pgx.Conn) ([]Change, error) {
-	r := changeReader{log: l, tables: map[relName]*logTable{}}
-	err := inSnapshot(ctx, pg, func() error { return r.read(ctx, pg) })
+	r := changeReader{tables: map[relName]*logTable{}}
+	err := inSnapshot(ctx, pg, func() error { return r.read(ctx, pg, l.Slot) })
 	return r.changes, err
 }
 
 // changeReader collects one Read.
 type changeReader struct {
-	log     *ChangeLog
-	lines   []slotLine
 	tables  map[relName]*logTable
 	changes []Change
 	commit  int // number of the transaction being read
@@ -97,22 +83,19 @@ type changeReader struct {
 
 // slotLine is a row of pg_logical_slot_peek_changes.
 type slotLine struct {
-	LSN  string
+	LSN  uint64
 	XID  uint32
 	Data string
 }
 
 // read peeks at the slot and looks each table up when its first change comes.
-func (r *changeReader) read(ctx context.Context, pg *pgx.Conn) error {
-	rows, err := pg.Query(ctx, `SELECT lsn::text, xid::text::int8, data FROM pg_logical_slot_peek_changes($1, NULL, NULL,
-		'include-xids', '1', 'include-timestamp', '0', 'skip-empty-xacts', '1')`, r.log.Slot)
+func (r *changeReader) read(ctx context.Context, pg *pgx.Conn, slot string) error {
+	lines, err := collect(ctx, pg, "oracle: read slot "+slot, pgx.RowToStructByPos[slotLine], `SELECT (lsn - '0/0')::int8, xid::text::int8, data
+		FROM pg_logical_slot_peek_changes($1, NULL, NULL, 'include-xids', '1', 'include-timestamp', '0', 'skip-empty-xacts', '1')`, slot)
 	if err != nil {
-		return fmt.Errorf("oracle: read slot %s: %w", r.log.Slot, err)
+		return err
 	}
-	if r.lines, err = pgx.CollectRows(rows, pgx.RowToStructByPos[slotLine]); err != nil {
-		return fmt.Errorf("oracle: read slot %s: %w", r.log.Slot, err)
-	}
-	for _, line := range r.lines {
+	for _, line := range lines {
 		if err := r.line(ctx, pg, line); err != nil {
 			return err
 		}
@@ -129,49 +112,103 @@ func (r *changeReader) line(ctx context.Context, pg *pgx.Conn, line slotLine) er
 	if err != nil {
 		return err
 	}
-	lsn, err := parseLSN(line.LSN)
-	if err != nil {
-		return err
-	}
-	switch parsed.op {
-	case decodedMessage:
-		return nil
-	case decodedBegin:
-		r.first = len(r.changes)
-		return nil
-	case decodedCommit: // test_decoding gives it the LSN at which the commit record ends
+	if parsed.commit { // test_decoding gives it the LSN at which the commit record ends
 		for i := r.first; i < len(r.changes); i++ {
-			r.changes[i].CommitEnd = lsn
+			r.changes[i].CommitEnd = line.LSN
 		}
 		r.first = len(r.changes)
 		r.commit++
-		return nil
-	case decodedInsert, decodedUpdate, decodedDelete, decodedTruncate:
 	}
 	for _, name := range parsed.tables {
 		table, err := r.table(ctx, pg, name)
 		if err != nil {
-			return err
+			return fmt.Errorf("oracle: look up %s: %w", name, err)
 		}
-		change := Change{Commit: r.commit, LSN: lsn, XID: line.XID, Schema: table.root.schema, Table: table.root.name, Leaf: table.leaf}
 		if table.partitioned { // TRUNCATE names the root and its leaves; the leaves are published (rule 19)
 			continue
 		}
-		if err := table.fill(&change, parsed); err != nil {
-			return fmt.Errorf("oracle: %s.%s: %w", name.schema, name.name, err)
+		change := Change{Commit: r.commit, LSN: line.LSN, XID: line.XID, Schema: table.root.Schema, Table: table.root.Name, Leaf: table.leaf, Op: parsed.op}
+		if err := table.fillKeys(&change, parsed); err != nil {
+			return fmt.Errorf("oracle: %s: %w", name, err)
 		}
 		r.changes = append(r.changes, change)
 	}
 	return nil
 }
 
-// parseLSN reads Postgres' form of an LSN.
-func parseLSN(s string) (uint64, error) {
-	high, low, _ := strings.Cut(s, "/")
-	h, err1 := strconv.ParseUint(high, 16, 32)
-	l, err2 := strconv.ParseUint(low, 16, 32)
-	if err := errors.Join(err1, err2); err != nil {
-		return 0, fmt.Errorf("oracle: parse LSN: %w", err)
+// logTable is what the catalog says about a table that test_decoding names.
+type logTable struct {
+	root        relName // itself, unless it is a partition
+	leaf        string  // "schema.name" of a partition
+	partitioned bool
+	key         []string
+	types       map[string]pgType // of the key columns
+}
+
+// table gives a table, which it looks up in the catalog once.
+func (r *changeReader) table(ctx context.Context, pg *pgx.Conn, name relName) (*logTable, error) {
+	if t := r.tables[name]; t != nil {
+		return t, nil
 	}
-	return h<<32 | l, nil
+	t := &logTable{types: map[string]pgType{}}
+	quoted := pgx.Identifier{name.Schema, name.Name}.Sanitize()
+	err := pg.QueryRow(ctx, `SELECT n.nspname::text, root.relname::text, c.relkind = 'p' FROM pg_class c
+		JOIN pg_class root ON root.oid = coalesce(pg_partition_root(c.oid), c.oid) JOIN pg_namespace n ON n.oid = root.relnamespace
+		WHERE c.oid = $1::text::regclass`, quoted).Scan(&t.root.Schema, &t.root.Name, &t.partitioned)
+	if err != nil {
+		return nil, err
+	}
+	if t.root != name {
+		t.leaf = name.String()
+	}
+	if t.key, err = catalogKey(ctx, pg, quoted); err != nil {
+		return nil, err
+	}
+	type column struct {
+		Name   string
+		OID    uint32
+		Typmod int32
+	}
+	columns, err := collect(ctx, pg, "list key columns", pgx.RowToStructByPos[column], `SELECT attname::text, atttypid, atttypmod FROM pg_attribute
+		WHERE attrelid = $1::text::regclass AND attname = ANY($2::text[])`, quoted, t.key)
+	for _, c := range columns {
+		if t.types[c.Name], err = resolveType(ctx, pg, c.OID, c.Typmod); err != nil {
+			return nil, err
+		}
+	}
+	r.tables[name] = t
+	return t, err
+}
+
+// fillKeys sets the keys from a parsed line. An UPDATE without an old key has not changed it.
+func (t *logTable) fillKeys(change *Change, line decodedLine) error {
+	var err, errOld error
+	change.NewKey, err = t.keyText(line.new, line.old)
+	change.OldKey, errOld = t.keyText(line.old, nil)
+	if change.Op == OpUpdate && len(line.old) == 0 {
+		change.OldKey = change.NewKey
+	}
+	return errors.Join(err, errOld)
+}
+
+// keyText picks the key columns. One whose toasted value did not change is taken from the old tuple, which then has it.
+// A table without a key, or a delete without a tuple, has no key text: if it is captured all the same, no record
+// matches it.
+func (t *logTable) keyText(columns, old []decodedColumn) (map[string]string, error) {
+	if len(t.key) == 0 || len(columns) == 0 {
+		return nil, nil
+	}
+	all := slices.Concat(columns, old)
+	key := make(map[string]string, len(t.key))
+	for _, name := range t.key {
+		i := slices.IndexFunc(all, func(c decodedColumn) bool { return c.name == name && !c.unchanged })
+		if i < 0 || all[i].null {
+			return nil, fmt.Errorf("key column %q is not in the line, or null", name)
+		}
+		var err error
+		if key[name], err = t.types[name].keyText(all[i].text); err != nil {
+			return nil, fmt.Errorf("key column %q: %w", name, err)
+		}
+	}
+	return key, nil
 }

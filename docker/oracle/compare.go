@@ -10,16 +10,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Table names a Postgres table, the view that should show it, and what a privacy policy makes of it.
+// Table names a Postgres table and what a privacy policy makes of it.
 type Table struct {
 	// Schema and Name are Postgres' names, unquoted.
 	Schema, Name string
-	// CHDatabase and CHName name the view; an empty CHName is Name for schema public, otherwise Schema_Name.
-	CHDatabase, CHName string
-	// Columns the view must show, in order. Empty: every column of the table that is not generated, in the table's
+	// CHDatabase has the view, which is called Name for schema public, otherwise Schema_Name.
+	CHDatabase string
+	// Drop lists columns that the view must not have. It must have every other one that is not generated, in the table's
 	// order.
-	Columns []string
-	// Drop lists columns that the view must not have.
 	Drop []string
 	// Expr maps a column to the SQL expression over the table's row that gives the expected value after a policy, e.g.
 	// "'***'" or "DATE '1970-01-01'". Its type decides how texts are compared.
@@ -27,20 +25,11 @@ type Table struct {
 	// Exact maps a column of Expr to the SQL expression that gives its text in `_inexact`, NULL where there is none
 	// (e.g. the year of an infinite date). Columns without an entry follow the type of their expression.
 	Exact map[string]string
-	// AsString lists columns that the config holds as String, as Postgres' text.
-	AsString []string
-	// Key lists the key columns. Empty: the identity index's, otherwise the primary key's.
-	Key []string
-	// MaxSamples bounds Diff.Samples; 0 is 20.
-	MaxSamples int
 }
 
 // view gives the view's name.
 func (t Table) view() string {
-	switch {
-	case t.CHName != "":
-		return t.CHName
-	case t.Schema == "public":
+	if t.Schema == "public" {
 		return t.Name
 	}
 	return t.Schema + "_" + t.Name
@@ -48,9 +37,8 @@ func (t Table) view() string {
 
 // Compare compares a table with its view: the columns' names, order and types, then every row and cell. The connection
 // pg must be outside a transaction. It returns an error only if it could not compare; what it finds is in the Diff.
-func Compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (Diff, error) {
-	var diff Diff
-	err := inSnapshot(ctx, pg, func() (err error) {
+func Compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (diff Diff, err error) {
+	err = inSnapshot(ctx, pg, func() (err error) {
 		diff, err = compareTable(ctx, pg, ch, t)
 		return err
 	})
@@ -61,21 +49,19 @@ func Compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (Diff, 
 type comparison struct {
 	table   pgTable
 	columns []chColumn // the view's, one for each of table.columns
-	inexact bool       // the view has `_inexact`
 	rows    map[string]*expectedRow
 	diff    *Diff
-	limit   int
 }
 
-// expectedRow is a row of Postgres, and how often ClickHouse showed its key.
+// expectedRow is a row of Postgres, and whether ClickHouse has shown its key.
 type expectedRow struct {
-	cells string
-	seen  int
+	cells []cell
+	seen  bool
 }
 
 // compareTable is Compare inside the snapshot.
 func compareTable(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (Diff, error) {
-	diff := Diff{Table: t.Schema + "." + t.Name, View: t.CHDatabase + "." + t.view()}
+	diff := Diff{Table: t.Schema + "." + t.Name, View: t.CHDatabase + "." + t.view(), Wrong: map[SampleKind]int{}}
 	table, err := describe(ctx, pg, t)
 	if err != nil {
 		return diff, fmt.Errorf("oracle: describe %s: %w", diff.Table, err)
@@ -84,17 +70,15 @@ func compareTable(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (D
 	if err != nil {
 		return diff, fmt.Errorf("oracle: describe %s: %w", diff.View, err)
 	}
-	if diff.Columns = checkColumns(table, view); !sameNames(table, view) {
+	var rowsFit bool
+	if diff.Columns, rowsFit = checkColumns(table, view); !rowsFit {
 		return diff, nil
 	}
-	c := comparison{table: table, columns: view[:len(table.columns)], inexact: len(view) > len(table.columns), rows: map[string]*expectedRow{}, diff: &diff, limit: t.MaxSamples}
-	if c.limit == 0 {
-		c.limit = 20
-	}
+	c := comparison{table: table, columns: view[:len(table.columns)], rows: map[string]*expectedRow{}, diff: &diff}
 	if err := table.readRows(ctx, pg, c.addPostgres); err != nil {
 		return diff, fmt.Errorf("oracle: %s: %w", diff.Table, err)
 	}
-	if err := readView(ctx, ch, t.CHDatabase, t.view(), c.columns, c.inexact, c.addClickHouse); err != nil {
+	if err := readView(ctx, ch, t.CHDatabase, t.view(), c.columns, len(view) > len(table.columns), c.addClickHouse); err != nil {
 		return diff, fmt.Errorf("oracle: %s: %w", diff.View, err)
 	}
 	c.addMissing()
@@ -102,12 +86,13 @@ func compareTable(ctx context.Context, pg *pgx.Conn, ch driver.Conn, t Table) (D
 	return diff, nil
 }
 
-// checkColumns says in which ways the view's columns are not the expected ones.
-func checkColumns(table pgTable, view []chColumn) []string {
+// checkColumns says in which ways the view's columns are not the expected ones. Rows can be compared if every column is
+// in its place, and nothing comes after them but `_inexact`.
+func checkColumns(table pgTable, view []chColumn) (problems []string, rowsFit bool) {
 	if len(view) == 0 {
-		return []string{"the view does not exist"}
+		return []string{"the view does not exist"}, false
 	}
-	var want, have, problems []string
+	var want, have []string
 	needsInexact := false
 	for _, c := range table.columns {
 		want = append(want, c.name)
@@ -117,31 +102,19 @@ func checkColumns(table pgTable, view []chColumn) []string {
 		have = append(have, c.name)
 		needsInexact = needsInexact || c.typ.mayBeInexact()
 	}
+	rowsFit = slices.Equal(have, want) || slices.Equal(have, append(slices.Clone(want), inexactColumn))
 	if needsInexact {
 		want = append(want, inexactColumn)
 	}
-	if strings.Join(want, "\x00") != strings.Join(have, "\x00") {
+	if !slices.Equal(have, want) {
 		problems = append(problems, fmt.Sprintf("columns are %q, want %q", have, want))
 	}
 	for i, c := range table.columns {
-		if i < len(view) && view[i].name == c.name && !c.policy && !c.fits(view[i].typ) {
-			problems = append(problems, fmt.Sprintf("column %q is %s, want %s", c.name, view[i].typ.name, c.wanted()))
+		if rowsFit && !c.policy && !c.typ.fits(view[i].typ) {
+			problems = append(problems, fmt.Sprintf("column %q is %s, want %s", c.name, view[i].typ.name, c.typ.want))
 		}
 	}
-	return problems
-}
-
-// sameNames reports whether rows can be compared: every column in its place, nothing after them but `_inexact`.
-func sameNames(table pgTable, view []chColumn) bool {
-	if len(view) != len(table.columns) && (len(view) != len(table.columns)+1 || view[len(view)-1].name != inexactColumn) {
-		return false
-	}
-	for i, c := range table.columns {
-		if view[i].name != c.name {
-			return false
-		}
-	}
-	return true
+	return problems, rowsFit
 }
 
 // addPostgres keeps an expected row.
@@ -162,7 +135,7 @@ func (c *comparison) addPostgres(values [][]byte) error {
 	if c.rows[key] != nil {
 		return fmt.Errorf("key %s is not unique in Postgres", key)
 	}
-	c.rows[key] = &expectedRow{cells: encodeCells(cells)}
+	c.rows[key] = &expectedRow{cells: cells}
 	c.diff.RowsPostgres++
 	return nil
 }
@@ -171,43 +144,41 @@ func (c *comparison) addPostgres(values [][]byte) error {
 func (c *comparison) addClickHouse(row chRow) error {
 	c.diff.RowsClickHouse++
 	cells := make([]cell, len(c.columns))
-	known := 0
 	for i, column := range c.columns {
 		var err error
-		if cells[i], err = c.table.columns[i].typ.shown(column, row, i); err != nil {
+		if cells[i], err = column.typ.shown(row.scalars[i], row.arrays[i]); err != nil {
 			return fmt.Errorf("column %q: %w", column.name, err)
 		}
-		if cells[i].inexact {
-			known++
-		}
+		cells[i].exact, cells[i].inexact = row.inexact[column.name]
+		delete(row.inexact, column.name)
 	}
 	key := c.key(cells)
 	want := c.rows[key]
-	switch {
-	case want == nil:
-		c.diff.add(c.limit, Sample{Kind: Extra, Key: key})
+	if want == nil {
+		c.diff.add(Extra, key)
 		return nil
-	case want.seen > 0:
-		c.diff.add(c.limit, Sample{Kind: Duplicate, Key: key})
 	}
-	want.seen++
-	if encodeCells(cells) != want.cells || known != len(row.inexact) {
-		c.differing(key, want.cells, cells, row)
+	if want.seen {
+		c.diff.add(Duplicate, key)
+	}
+	want.seen = true
+	if !slices.Equal(cells, want.cells) || len(row.inexact) > 0 {
+		c.differing(key, want.cells, cells, row.inexact)
 	}
 	return nil
 }
 
-// differing reports a row whose cells differ: one count for the row, one sample per cell.
-func (c *comparison) differing(key, want string, have []cell, row chRow) {
-	c.diff.Differing++
-	for i, w := range decodeCells(want) {
+// differing reports a row whose cells differ, or whose `_inexact` names what is no column: one count for the row, one
+// sample per cell.
+func (c *comparison) differing(key string, want, have []cell, unknown map[string]string) {
+	c.diff.Wrong[Differing]++
+	for i, w := range want {
 		if w != have[i] {
-			c.diff.sample(c.limit, Sample{Kind: Differing, Key: key, Column: c.columns[i].name, Postgres: w.String(), ClickHouse: have[i].String()})
+			c.diff.sample(Sample{Kind: Differing, Key: key, Column: c.columns[i].name, Postgres: w.String(), ClickHouse: have[i].String()})
 		}
-		delete(row.inexact, c.columns[i].name)
 	}
-	for name, exact := range row.inexact {
-		c.diff.sample(c.limit, Sample{Kind: Differing, Key: key, Column: inexactColumn, Postgres: "no column of that name", ClickHouse: fmt.Sprintf("%q: %q", name, exact)})
+	for name, exact := range unknown {
+		c.diff.sample(Sample{Kind: Differing, Key: key, Column: inexactColumn, Postgres: "no column of that name", ClickHouse: fmt.Sprintf("%q: %q", name, exact)})
 	}
 }
 
@@ -215,13 +186,13 @@ func (c *comparison) differing(key, want string, have []cell, row chRow) {
 func (c *comparison) addMissing() {
 	var missing []string
 	for key, row := range c.rows {
-		if row.seen == 0 {
+		if !row.seen {
 			missing = append(missing, key)
 		}
 	}
 	slices.Sort(missing)
 	for _, key := range missing {
-		c.diff.add(c.limit, Sample{Kind: Missing, Key: key})
+		c.diff.add(Missing, key)
 	}
 }
 

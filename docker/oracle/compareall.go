@@ -1,8 +1,11 @@
 package oracle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -15,13 +18,10 @@ type Options struct {
 	// Schemas whose ordinary and partitioned tables are compared; empty is public alone. Leaves count as part of their
 	// root.
 	Schemas []string
-	// Tables overrides, by "schema.name", what is compared for a table: Columns, Drop, Expr, Exact, AsString, Key,
-	// CHName.
+	// Tables gives, by "schema.name", a table's Drop, Expr and Exact.
 	Tables map[string]Table
 	// Skip lists tables ("schema.name") that are not captured.
 	Skip []string
-	// MaxSamples bounds each Diff's samples; 0 is 20.
-	MaxSamples int
 }
 
 // Report is what CompareAll found: one Diff per table, by name.
@@ -31,21 +31,7 @@ type Report struct {
 
 // Equal reports whether there was a table and every one is equal.
 func (r Report) Equal() bool {
-	for _, d := range r.Diffs {
-		if !d.Equal() {
-			return false
-		}
-	}
-	return len(r.Diffs) > 0
-}
-
-// Rows counts the rows read from Postgres.
-func (r Report) Rows() int {
-	rows := 0
-	for _, d := range r.Diffs {
-		rows += d.RowsPostgres
-	}
-	return rows
+	return len(r.Diffs) > 0 && !slices.ContainsFunc(r.Diffs, func(d Diff) bool { return !d.Equal() })
 }
 
 // String lists the tables.
@@ -54,10 +40,7 @@ func (r Report) String() string {
 	for i, d := range r.Diffs {
 		lines[i] = d.String()
 	}
-	if len(lines) == 0 {
-		return "no table was compared"
-	}
-	return strings.Join(lines, "\n")
+	return cmp.Or(strings.Join(lines, "\n"), "no table was compared")
 }
 
 // CompareAll compares every table of the schemas, all in one Postgres snapshot, with the views in a ClickHouse
@@ -90,9 +73,6 @@ func (r *Report) compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, data
 	}
 	for _, t := range tables {
 		t.CHDatabase = database
-		if t.MaxSamples == 0 {
-			t.MaxSamples = o.MaxSamples
-		}
 		diff, err := compareTable(ctx, pg, ch, t)
 		if err != nil {
 			return err
@@ -102,41 +82,30 @@ func (r *Report) compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, data
 	return nil
 }
 
-// discover lists the tables, overrides applied. An override or a skip that names no table is an error: a misspelt one
-// would weaken the judgement silently.
+// discover lists the tables, with what the options say about them. An option that names no table is an error: a
+// misspelt name would weaken the judgement silently.
 func discover(ctx context.Context, pg *pgx.Conn, o Options) ([]Table, error) {
 	schemas := o.Schemas
 	if len(schemas) == 0 {
 		schemas = []string{"public"}
 	}
-	rows, err := pg.Query(ctx, `SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	names, err := collect(ctx, pg, "oracle: list tables", pgx.RowToStructByPos[relName], `SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' ORDER BY 1, 2`, schemas)
 	if err != nil {
-		return nil, fmt.Errorf("oracle: list tables: %w", err)
+		return nil, err
 	}
-	type tableName struct{ Schema, Name string }
-	names, err := pgx.CollectRows(rows, pgx.RowToStructByPos[tableName])
-	if err != nil {
-		return nil, fmt.Errorf("oracle: list tables: %w", err)
-	}
-	unused := map[string]bool{}
-	for name := range o.Tables {
-		unused[name] = true
-	}
-	skip := map[string]bool{}
+	unused := maps.Collect(maps.All(o.Tables))
 	for _, name := range o.Skip {
-		skip[name], unused[name] = true, true
+		unused[name] = Table{}
 	}
 	var tables []Table
 	for _, n := range names {
-		full := n.Schema + "." + n.Name
-		delete(unused, full)
-		if skip[full] {
-			continue
-		}
-		t := o.Tables[full]
+		t := o.Tables[n.String()]
 		t.Schema, t.Name = n.Schema, n.Name
-		tables = append(tables, t)
+		if !slices.Contains(o.Skip, n.String()) {
+			tables = append(tables, t)
+		}
+		delete(unused, n.String())
 	}
 	for name := range unused {
 		return nil, fmt.Errorf("oracle: Options names %q, which is no table of the schemas %q", name, schemas)

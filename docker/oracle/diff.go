@@ -40,8 +40,8 @@ type Diff struct {
 	Compared bool
 	// RowsPostgres and RowsClickHouse count the rows read.
 	RowsPostgres, RowsClickHouse int
-	// Missing, Extra, Duplicate and Differing count rows; Duplicate counts those beyond the first of a key.
-	Missing, Extra, Duplicate, Differing int
+	// Wrong counts rows; Duplicate counts those beyond the first of a key.
+	Wrong map[SampleKind]int
 	// Columns says what is wrong with the view's columns: names, order, types, `_inexact`.
 	Columns []string
 	// Samples are the first wrong rows and cells.
@@ -49,17 +49,14 @@ type Diff struct {
 }
 
 // Equal reports whether nothing is wrong.
-func (d Diff) Equal() bool {
-	return d.Compared && d.Missing+d.Extra+d.Duplicate+d.Differing+len(d.Columns) == 0
-}
+func (d Diff) Equal() bool { return d.Compared && len(d.Wrong)+len(d.Columns) == 0 }
 
 // String writes what was found, samples included, in several lines.
 func (d Diff) String() string {
 	if d.Equal() {
 		return fmt.Sprintf("%s = %s: %d rows equal", d.Table, d.View, d.RowsPostgres)
 	}
-	lines := []string{fmt.Sprintf("%s ≠ %s: %d rows in Postgres, %d in ClickHouse; %d missing, %d extra, %d duplicate, %d differing",
-		d.Table, d.View, d.RowsPostgres, d.RowsClickHouse, d.Missing, d.Extra, d.Duplicate, d.Differing)}
+	lines := []string{fmt.Sprintf("%s ≠ %s: %d rows in Postgres, %d in ClickHouse; wrong: %v", d.Table, d.View, d.RowsPostgres, d.RowsClickHouse, d.Wrong)}
 	lines = append(lines, d.Columns...)
 	for _, s := range d.Samples {
 		lines = append(lines, s.String())
@@ -67,24 +64,18 @@ func (d Diff) String() string {
 	return strings.Join(lines, "\n  ")
 }
 
-// add counts a wrong row and keeps it as a sample while there is room.
-func (d *Diff) add(limit int, s Sample) {
-	switch s.Kind {
-	case Missing:
-		d.Missing++
-	case Extra:
-		d.Extra++
-	case Duplicate:
-		d.Duplicate++
-	case Differing:
-		d.Differing++
-	}
-	d.sample(limit, s)
+// add counts a wrong row and keeps it as a sample.
+func (d *Diff) add(kind SampleKind, key string) {
+	d.Wrong[kind]++
+	d.sample(Sample{Kind: kind, Key: key})
 }
 
+// maxSamples bounds Diff.Samples.
+const maxSamples = 20
+
 // sample keeps a sample while there is room.
-func (d *Diff) sample(limit int, s Sample) {
-	if len(d.Samples) < limit {
+func (d *Diff) sample(s Sample) {
+	if len(d.Samples) < maxSamples {
 		d.Samples = append(d.Samples, s)
 	}
 }

@@ -3,7 +3,6 @@ package oracle
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,16 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 )
-
-// byteaBytes decodes Postgres' hex text of a bytea into a string of its bytes.
-func byteaBytes(s string) (string, error) {
-	digits, ok := strings.CutPrefix(s, `\x`)
-	if !ok {
-		return "", errors.New("oracle: bytea text is not hex; bytea_output is not set")
-	}
-	raw, err := hex.DecodeString(digits)
-	return string(raw), err
-}
 
 // snapshotSQL opens one snapshot in which every type prints in the one form that the canonical texts build on.
 // row_security off makes a policy that hides rows an error.
@@ -40,14 +29,26 @@ func inSnapshot(ctx context.Context, pg *pgx.Conn, f func() error) (err error) {
 	return f()
 }
 
+// collect runs a query and gives its rows; what it is for begins its error.
+func collect[T any](ctx context.Context, pg *pgx.Conn, what string, to pgx.RowToFunc[T], sql string, args ...any) ([]T, error) {
+	rows, err := pg.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	out, err := pgx.CollectRows(rows, to)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return out, nil
+}
+
 // pgColumn is a column that the view is to show.
 type pgColumn struct {
-	name     string
-	expr     string // SQL that gives the expected value
-	exact    string // SQL that gives the text in `_inexact`; empty: what the type says
-	policy   bool   // expr comes from Table.Expr
-	asString bool   // held as String by choice
-	typ      pgType // of expr
+	name   string
+	expr   string // SQL that gives the expected value
+	exact  string // SQL that gives the text in `_inexact`; empty: what the type says
+	policy bool   // expr comes from Table.Expr
+	typ    pgType // of expr
 }
 
 // pgTable is what the catalog says about a table, after Table's choices.
@@ -57,19 +58,14 @@ type pgTable struct {
 	from    string // FROM item: ONLY for a plain table, so that inheritance children stay out
 }
 
-// describe finds the columns, their types and the key.
-func describe(ctx context.Context, pg *pgx.Conn, t Table) (pgTable, error) {
-	var out pgTable
+// describe finds the columns that are not generated (rule 20), less Table.Drop, their types and the key.
+func describe(ctx context.Context, pg *pgx.Conn, t Table) (out pgTable, err error) {
 	name := pgx.Identifier{t.Schema, t.Name}.Sanitize()
-	var relkind string
-	if err := pg.QueryRow(ctx, `SELECT relkind::text FROM pg_class WHERE oid = $1::text::regclass`, name).Scan(&relkind); err != nil {
+	if err := pg.QueryRow(ctx, `SELECT CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || $1::text FROM pg_class WHERE oid = $1::text::regclass`, name).Scan(&out.from); err != nil {
 		return out, fmt.Errorf("find table: %w", err)
 	}
-	out.from = "ONLY " + name
-	if relkind == "p" {
-		out.from = name
-	}
-	names, err := columnNames(ctx, pg, t, name)
+	names, err := collect(ctx, pg, "list columns", pgx.RowTo[string], `SELECT attname::text FROM pg_attribute
+		WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname <> ALL(coalesce($2::text[], '{}')) ORDER BY attnum`, name, t.Drop)
 	if err != nil {
 		return out, err
 	}
@@ -78,37 +74,26 @@ func describe(ctx context.Context, pg *pgx.Conn, t Table) (pgTable, error) {
 		if !policy {
 			expr = pgx.Identifier{column}.Sanitize()
 		}
-		out.columns = append(out.columns, pgColumn{name: column, expr: expr, exact: t.Exact[column], policy: policy, asString: slices.Contains(t.AsString, column)})
+		out.columns = append(out.columns, pgColumn{name: column, expr: expr, exact: t.Exact[column], policy: policy})
 	}
 	if err := out.resolve(ctx, pg); err != nil {
 		return out, err
 	}
-	out.key, err = keyOf(ctx, pg, t, name, names)
+	key, err := catalogKey(ctx, pg, name)
+	for _, column := range key {
+		out.key = append(out.key, slices.Index(names, column))
+	}
+	if err == nil && (len(key) == 0 || slices.Contains(out.key, -1)) {
+		err = fmt.Errorf("the key %q is not among the columns %q", key, names)
+	}
 	return out, err
-}
-
-// columnNames lists Table.Columns, or all that exist and are not generated (rule 20), less Table.Drop.
-func columnNames(ctx context.Context, pg *pgx.Conn, t Table, name string) ([]string, error) {
-	names := slices.Clone(t.Columns)
-	if len(names) == 0 {
-		rows, err := pg.Query(ctx, `SELECT attname::text FROM pg_attribute
-			WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum`, name)
-		if err != nil {
-			return nil, fmt.Errorf("list columns: %w", err)
-		}
-		if names, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return nil, fmt.Errorf("list columns: %w", err)
-		}
-	}
-	names = slices.DeleteFunc(names, func(c string) bool { return slices.Contains(t.Drop, c) })
-	if len(names) == 0 {
-		return nil, errors.New("no column is left to compare")
-	}
-	return names, nil
 }
 
 // resolve asks Postgres for the type of every expression. RowDescription names a domain's base type already.
 func (p *pgTable) resolve(ctx context.Context, pg *pgx.Conn) error {
+	if len(p.columns) == 0 {
+		return errors.New("no column is left to compare")
+	}
 	prepared, err := pg.PgConn().Prepare(ctx, "", p.selectSQL(), nil)
 	if err != nil {
 		return fmt.Errorf("prepare: %w", err)
@@ -130,46 +115,17 @@ func (p *pgTable) selectSQL() string {
 			exact = append(exact, c.exact)
 		}
 	}
-	exprs = append(exprs, exact...)
-	return "SELECT " + strings.Join(exprs, ", ") + " FROM " + p.from
+	return "SELECT " + strings.Join(append(exprs, exact...), ", ") + " FROM " + p.from
 }
 
-// keyOf gives the indices of the table key (rule 9): Table.Key, or the identity index's columns, or the primary key.
-func keyOf(ctx context.Context, pg *pgx.Conn, t Table, name string, columns []string) ([]int, error) {
-	key := t.Key
-	if len(key) == 0 {
-		var err error
-		if key, err = catalogKey(ctx, pg, name); err != nil {
-			return nil, err
-		}
-	}
-	if len(key) == 0 {
-		return nil, errors.New("the table has no key. Try: Table.Key")
-	}
-	indices := make([]int, len(key))
-	for i, column := range key {
-		if indices[i] = slices.Index(columns, column); indices[i] < 0 {
-			return nil, fmt.Errorf("key column %q is not among the compared ones", column)
-		}
-	}
-	return indices, nil
-}
-
-// catalogKey lists the key columns that the catalog knows, in the index's order.
+// catalogKey lists the columns of the table's key (rule 9), those of the identity index or the primary key, in the
+// index's order.
 func catalogKey(ctx context.Context, pg *pgx.Conn, name string) ([]string, error) {
-	rows, err := pg.Query(ctx, `SELECT a.attname::text
+	return collect(ctx, pg, "find key", pgx.RowTo[string], `SELECT a.attname::text
 		FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END
 		CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
 		WHERE c.oid = $1::text::regclass AND k.n <= i.indnkeyatts ORDER BY k.n`, name)
-	if err != nil {
-		return nil, fmt.Errorf("find key: %w", err)
-	}
-	key, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("find key: %w", err)
-	}
-	return key, nil
 }
 
 // readRows calls f with the text of each row's values as the types' own output functions print them: a ::text cast

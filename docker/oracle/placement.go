@@ -36,10 +36,7 @@ func (c *checker) placement(sorted []Record) {
 
 // topic checks that the record is in its table's topic.
 func (c *checker) topic(r Record) {
-	if c.options.Prefix == "" || r.Tombstone {
-		return
-	}
-	if want := c.options.Prefix + "." + r.Schema + "." + r.Table; want != r.Topic {
+	if want := c.options.Prefix + "." + r.Schema + "." + r.Table; want != r.Topic && !r.Tombstone {
 		c.fault(FaultMoved, "%s belongs to topic %s", r, want)
 	}
 }
@@ -75,13 +72,10 @@ func (c *checker) afterLast(r Record, last lastSeen) lastSeen {
 
 // unique drops what is not checked and what is there again, and reports positions that two records share.
 func (c *checker) unique(sorted []Record) []Record {
-	type truncated struct {
-		topic     string
-		partition int32
-	}
 	type place struct {
-		position Position
-		truncate truncated // zero for rows
+		position  Position
+		topic     string // it and the partition are set for a truncate, which each partition has
+		partition int32
 	}
 	owners, at := map[place]Record{}, map[Position]Record{}
 	var out []Record
@@ -91,7 +85,7 @@ func (c *checker) unique(sorted []Record) []Record {
 		}
 		p := place{position: r.Position}
 		if r.Op == OpTruncate {
-			p.truncate = truncated{r.Topic, r.Partition}
+			p.topic, p.partition = r.Topic, r.Partition
 		}
 		if owner, taken := owners[p]; taken && itemOf(owner) == itemOf(r) {
 			c.fault(FaultDoubled, "%s and %s", owner, r)

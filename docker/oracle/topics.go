@@ -29,10 +29,8 @@ func (p Position) String() string {
 
 // Control is what the key of a control record says (rules 11 and 13).
 type Control struct {
-	Kind       string // truncate, open or end; empty: a table's key, the record is of a row
-	Generation int64
-	Leaf       int64
-	Partition  int64 // that it was written for
+	Kind      string // truncate, open or end; empty: a table's key, the record is of a row
+	Partition int64  // that it was written for
 }
 
 // Record is one record of a table's topic.
@@ -42,21 +40,17 @@ type Record struct {
 	Partitions int // of the topic
 	Offset     int64
 	Control    Control
-	// Tombstone says that the value is nil; Op, Source and the fields after it are then empty.
+	// Tombstone says that the value is nil; Op and the fields of the source are then empty.
 	Tombstone bool
 	Op        Op
 	// Key maps the key columns to canonical text; nil for control records.
 	Key map[string]string
 	// KeyBytes is the encoded key without its framing: equal keys have equal bytes.
 	KeyBytes string
-	// Position, and the rest of the envelope's source.
-	Position   Position
-	LSN        uint64
-	TxID       int64
-	Generation int64
-	Snapshot   bool
-	// Schema and Table as the source names them.
-	Schema, Table string
+	// Position, and what else of the envelope's source is compared.
+	Position         Position
+	TxID, Generation int64
+	Schema, Table    string
 }
 
 // String says where the record is and what it is.
@@ -82,13 +76,18 @@ func ReadTopics(ctx context.Context, brokers []string, registryURL string, topic
 	if err != nil {
 		return nil, fmt.Errorf("oracle: registry client: %w", err)
 	}
-	ranges, err := offsetRanges(ctx, brokers, topics)
+	// Transaction markers are kept, so that a partition that ends in one is seen to end.
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("oracle: Kafka client: %w", err)
 	}
-	r := topicReader{ranges: ranges, avro: avroReader{registry: registry, schemas: map[int]*avro.RecordSchema{}}}
-	if err := r.read(ctx, brokers); err != nil {
-		return nil, err
+	defer client.Close()
+	r := topicReader{client: client, open: map[partitionName]int64{}, avro: avroReader{registry: registry, schemas: map[int]*avro.RecordSchema{}}}
+	if err = r.begin(ctx, topics); err == nil {
+		err = r.read(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("oracle: read topics: %w", err)
 	}
 	slices.SortFunc(r.records, byOffset)
 	return r.records, nil
@@ -99,88 +98,58 @@ func byOffset(a, b Record) int {
 	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }
 
-// offsetRange is what is to be read of a partition: from inclusive, to exclusive.
-type offsetRange struct{ from, to int64 }
-
-// offsetRanges asks for log start and last stable offset of every partition.
-func offsetRanges(ctx context.Context, brokers, topics []string) (map[string]map[int32]offsetRange, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
-	if err != nil {
-		return nil, fmt.Errorf("oracle: Kafka client: %w", err)
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	stable, err := admin.ListCommittedOffsets(ctx, topics...)
-	if err = cmp.Or(err, stable.Error()); err != nil {
-		return nil, fmt.Errorf("oracle: list last stable offsets: %w", err)
-	}
-	start, err := admin.ListStartOffsets(ctx, topics...)
-	if err = cmp.Or(err, start.Error()); err != nil {
-		return nil, fmt.Errorf("oracle: list start offsets: %w", err)
-	}
-	ranges := map[string]map[int32]offsetRange{}
-	stable.Each(func(o kadm.ListedOffset) {
-		from, _ := start.Lookup(o.Topic, o.Partition)
-		if ranges[o.Topic] == nil {
-			ranges[o.Topic] = map[int32]offsetRange{}
-		}
-		ranges[o.Topic][o.Partition] = offsetRange{from: from.Offset, to: o.Offset}
-	})
-	return ranges, nil
-}
-
 // topicReader is one ReadTopics.
 type topicReader struct {
-	ranges  map[string]map[int32]offsetRange
+	client  *kgo.Client
+	ends    kadm.ListedOffsets      // last stable offsets
+	open    map[partitionName]int64 // partitions that are not read to their end, with that end
 	avro    avroReader
 	records []Record
 }
 
-// read consumes every range to its end. Transaction markers are kept, so that a range that ends in one is seen to end.
-func (r *topicReader) read(ctx context.Context, brokers []string) error {
-	type partitionName struct {
-		topic     string
-		partition int32
+type partitionName struct {
+	topic     string
+	partition int32
+}
+
+// begin asks for log start and last stable offset of every partition, and consumes those that are not empty.
+func (r *topicReader) begin(ctx context.Context, topics []string) (err error) {
+	admin := kadm.NewClient(r.client)
+	if r.ends, err = admin.ListCommittedOffsets(ctx, topics...); cmp.Or(err, r.ends.Error()) != nil {
+		return fmt.Errorf("list last stable offsets: %w", cmp.Or(err, r.ends.Error()))
 	}
-	offsets, open := map[string]map[int32]kgo.Offset{}, map[partitionName]bool{}
-	for topic, partitions := range r.ranges {
-		offsets[topic] = map[int32]kgo.Offset{}
-		for partition, o := range partitions {
-			if o.from < o.to {
-				offsets[topic][partition] = kgo.NewOffset().At(o.from)
-				open[partitionName{topic, partition}] = true
-			}
+	starts, err := admin.ListStartOffsets(ctx, topics...)
+	if err = cmp.Or(err, starts.Error()); err != nil {
+		return fmt.Errorf("list start offsets: %w", err)
+	}
+	starts.Each(func(start kadm.ListedOffset) {
+		if end, _ := r.ends.Lookup(start.Topic, start.Partition); start.Offset < end.Offset {
+			r.open[partitionName{start.Topic, start.Partition}] = end.Offset
+			r.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{start.Topic: {start.Partition: kgo.NewOffset().At(start.Offset)}})
 		}
-	}
-	if len(open) == 0 {
-		return nil
-	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(offsets), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
-	if err != nil {
-		return fmt.Errorf("oracle: Kafka client: %w", err)
-	}
-	defer client.Close()
-	for len(open) > 0 {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return fmt.Errorf("oracle: %d partitions are not read to their end: %w", len(open), err)
+	})
+	return nil
+}
+
+// read consumes every partition to its end.
+func (r *topicReader) read(ctx context.Context) error {
+	for len(r.open) > 0 {
+		fetches := r.client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("%d partitions are not read to their end: %w", len(r.open), err)
 		}
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("oracle: fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
-		}
-		var failed error
-		fetches.EachRecord(func(k *kgo.Record) {
-			end := r.ranges[k.Topic][k.Partition].to
+		for iter := fetches.RecordIter(); !iter.Done(); {
+			k := iter.Next()
+			end := r.ends[k.Topic][k.Partition].Offset
 			if k.Offset >= end-1 {
-				delete(open, partitionName{k.Topic, k.Partition})
+				delete(r.open, partitionName{k.Topic, k.Partition})
 			}
-			if k.Offset < end && !k.Attrs.IsControl() && failed == nil {
-				failed = r.add(ctx, k)
+			if k.Offset >= end || k.Attrs.IsControl() {
+				continue
 			}
-		})
-		if failed != nil {
-			return failed
+			if err := r.add(ctx, k); err != nil {
+				return fmt.Errorf("record %s/%d@%d: %w", k.Topic, k.Partition, k.Offset, err)
+			}
 		}
 	}
 	return nil
@@ -188,13 +157,14 @@ func (r *topicReader) read(ctx context.Context, brokers []string) error {
 
 // add decodes a record.
 func (r *topicReader) add(ctx context.Context, k *kgo.Record) error {
-	record := Record{Topic: k.Topic, Partition: k.Partition, Partitions: len(r.ranges[k.Topic]), Offset: k.Offset, Tombstone: k.Value == nil}
-	err := r.key(ctx, &record, k.Key)
-	if err == nil && !record.Tombstone {
-		err = r.value(ctx, &record, k.Value)
+	record := Record{Topic: k.Topic, Partition: k.Partition, Partitions: len(r.ends[k.Topic]), Offset: k.Offset, Tombstone: k.Value == nil}
+	if err := r.key(ctx, &record, k.Key); err != nil {
+		return fmt.Errorf("key: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("oracle: record %s/%d@%d: %w", k.Topic, k.Partition, k.Offset, err)
+	if !record.Tombstone {
+		if err := r.value(ctx, &record, k.Value); err != nil {
+			return fmt.Errorf("value: %w", err)
+		}
 	}
 	r.records = append(r.records, record)
 	return nil
@@ -204,75 +174,34 @@ func (r *topicReader) add(ctx context.Context, k *kgo.Record) error {
 func (r *topicReader) key(ctx context.Context, record *Record, framed []byte) error {
 	schema, fields, payload, err := r.avro.decode(ctx, framed)
 	if err != nil {
-		return fmt.Errorf("key: %w", err)
+		return err
 	}
 	record.KeyBytes = string(payload)
 	switch schema.Name() {
 	case "Key":
-		record.Key, err = keyFields(schema, fields)
+		record.Key, err = keyFields(schema, fields.values)
 		return err
 	case "Control":
-		return record.Control.fill(fields)
+		record.Control = Control{Kind: fields.text("kind"), Partition: fields.number("partition")}
+		return fields.err
 	}
-	return fmt.Errorf("key: record %q is neither Key nor Control", schema.FullName())
-}
-
-// fill reads a control key; the generation is optional.
-func (c *Control) fill(fields map[string]any) (err error) {
-	if c.Kind, err = text(fields, "kind"); err != nil {
-		return err
-	}
-	if unwrap(fields["generation"]) != nil {
-		if c.Generation, err = number(fields, "generation"); err != nil {
-			return err
-		}
-	}
-	if c.Leaf, err = number(fields, "leaf"); err != nil {
-		return err
-	}
-	c.Partition, err = number(fields, "partition")
-	return err
+	return fmt.Errorf("record %q is neither Key nor Control", schema.FullName())
 }
 
 // value decodes the envelope as far as Record holds it.
 func (r *topicReader) value(ctx context.Context, record *Record, framed []byte) error {
-	_, fields, _, err := r.avro.decode(ctx, framed)
+	_, envelope, _, err := r.avro.decode(ctx, framed)
 	if err != nil {
-		return fmt.Errorf("value: %w", err)
+		return err
 	}
-	op, err := text(fields, "op")
-	if err != nil {
-		return fmt.Errorf("value: %w", err)
-	}
-	record.Op = Op(op)
-	source, ok := fields["source"].(map[string]any)
+	record.Op = Op(envelope.text("op"))
+	source, ok := envelope.values["source"].(map[string]any)
 	if !ok {
-		return errors.New("value: no source")
+		return errors.New("no source")
 	}
-	if err := record.source(source); err != nil {
-		return fmt.Errorf("value: source: %w", err)
-	}
-	return nil
-}
-
-// source reads the envelope's source.
-func (r *Record) source(source map[string]any) error {
-	var numbers [6]int64
-	for i, name := range []string{"epoch", "commit_lsn", "ordinal", "lsn", "tx_id", "generation"} {
-		n, err := number(source, name)
-		if err != nil {
-			return err
-		}
-		numbers[i] = n
-	}
-	r.Position = Position{Epoch: uint64(numbers[0]), CommitLSN: uint64(numbers[1]), Ordinal: uint64(numbers[2])} //nolint:gosec // as written
-	r.LSN, r.TxID, r.Generation = uint64(numbers[3]), numbers[4], numbers[5]                                     //nolint:gosec // as written
-	var ok bool
-	if r.Snapshot, ok = unwrap(source["snapshot"]).(bool); !ok {
-		return errors.New(`field "snapshot" is no boolean`)
-	}
-	var err1, err2 error
-	r.Schema, err1 = text(source, "schema")
-	r.Table, err2 = text(source, "table")
-	return errors.Join(err1, err2)
+	s := fieldReader{values: source}
+	record.Position = Position{Epoch: s.unsigned("epoch"), CommitLSN: s.unsigned("commit_lsn"), Ordinal: s.unsigned("ordinal")}
+	record.TxID, record.Generation = s.number("tx_id"), s.number("generation")
+	record.Schema, record.Table = s.text("schema"), s.text("table")
+	return errors.Join(envelope.err, s.err)
 }

@@ -1,26 +1,20 @@
 package oracle
 
 import (
-	"cmp"
 	"slices"
 	"sort"
 )
 
 // transactions matches the records with the expected transactions, one by one.
 func (c *checker) transactions(records []Record) {
-	type commit struct{ epoch, lsn uint64 }
-	groups := map[commit][]Record{}
-	var order []commit
-	for _, r := range records {
-		k := commit{r.Position.Epoch, r.Position.CommitLSN}
-		if groups[k] == nil {
-			order = append(order, k)
+	slices.SortStableFunc(records, func(a, b Record) int { return a.Position.Compare(b.Position) })
+	for len(records) > 0 {
+		first, end := records[0].Position, 1
+		for end < len(records) && records[end].Position.Epoch == first.Epoch && records[end].Position.CommitLSN == first.CommitLSN {
+			end++
 		}
-		groups[k] = append(groups[k], r)
-	}
-	slices.SortFunc(order, func(a, b commit) int { return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.lsn, b.lsn)) })
-	for _, k := range order {
-		c.transaction(groups[k])
+		c.transaction(records[:end])
+		records = records[end:]
 	}
 	for _, tx := range c.txs {
 		if !tx.found {
@@ -31,7 +25,7 @@ func (c *checker) transactions(records []Record) {
 	}
 }
 
-// transaction matches the records of one commit LSN.
+// transaction matches the records of one commit LSN, which are in the order of their ordinals.
 func (c *checker) transaction(records []Record) {
 	tx := c.find(records[0].Position.CommitLSN)
 	if tx == nil || tx.found {
@@ -46,7 +40,6 @@ func (c *checker) transaction(records []Record) {
 			c.fault(FaultPosition, "%s says transaction %d, which is %d", r, r.TxID, tx.xid)
 		}
 	}
-	slices.SortStableFunc(records, func(a, b Record) int { return cmp.Compare(a.Position.Ordinal, b.Position.Ordinal) })
 	c.sequence(tx, c.mergeTruncates(records))
 }
 

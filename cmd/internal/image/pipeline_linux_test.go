@@ -238,7 +238,7 @@ func oracleOptions(t *testing.T, secrets map[string]string) oracle.Options {
 		tokens += fmt.Sprintf(" WHEN '%s' THEN 'k1:%x'", mrn, mac(mac(key, "domain:mrn"), mrn))
 	}
 	return oracle.Options{Tables: map[string]oracle.Table{"public.patients": {
-		Columns: []string{"patient_id", "mrn", "name", "born", "zip"}, Drop: []string{"ssn"},
+		Drop: []string{"ssn"},
 		Expr: map[string]string{
 			"mrn": tokens + " END", "name": "'***'::text", "zip": "left(zip, 3)",
 			"born": "greatest(extract(year FROM born), extract(year FROM current_date - interval '90 years'))::int",
