@@ -15,7 +15,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/docker/embedded"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // canarySchema has private columns of every way out: a key, a TOASTed text, an old row (identity FULL), a column that
@@ -68,14 +72,15 @@ type canaryRig struct {
 
 // TestCanary puts a unique value into every private column, through copy, inserts, updates, key changes, deletes,
 // errors and bad input, and then searches for each as bytes in everything dirtbike wrote: topics, ClickHouse's
-// directory, logs, metrics, reports.
+// directory, logs, metrics, reports. The stack is this test's own: its files are all searched.
 func TestCanary(t *testing.T) {
 	t.Parallel()
+	stack := embeddedtest.Start(t, embedded.Options{})
 	for _, c := range []struct{ session, schema string }{
 		{"binary", `CREATE TABLE only_text (id int PRIMARY KEY);`}, {"text", `CREATE TABLE only_text (id int PRIMARY KEY, i interval);`},
 	} {
 		t.Run(c.session, func(t *testing.T) {
-			options := rigOptions{tables: `["public.*", "!public.loose", "!public.*_copied"]`, privacy: canaryPrivacy, kafkaYAML: ", max_message_bytes: 64KB"}
+			options := rigOptions{stack: stack, tables: `["public.*", "!public.loose", "!public.*_copied"]`, privacy: canaryPrivacy, kafkaYAML: ", max_message_bytes: 64KB"}
 			r := &canaryRig{rig: newRig(t, options, canarySchema+c.schema), said: map[string][]byte{}}
 			r.allPass()
 			r.someAreRefused()
@@ -148,11 +153,8 @@ func (r *canaryRig) someAreRefused() {
 // quarantined waits until status gives a reason for a table.
 func (r *canaryRig) quarantined(table, reason string) {
 	r.Helper()
-	told := regexp.MustCompile(`"public\.` + table + `"[^{}]*` + reason)
-	require.Eventually(r, func() bool {
-		_, out, _ := r.verb("status", "--json")
-		return told.MatchString(out)
-	}, 20*time.Second, 100*time.Millisecond, "%s is not quarantined for: %s", table, reason)
+	quarantined := regexp.MustCompile(`"public\.` + table + `"[^{}]*` + reason)
+	require.Eventually(r, func() bool { return quarantined.MatchString(r.status()) }, 20*time.Second, 200*time.Millisecond, "%s is not quarantined for: %s", table, reason)
 }
 
 // ask keeps what the verbs and the endpoints say.
@@ -264,26 +266,34 @@ func (r *canaryRig) noneIn(place string, content []byte, forms []form) {
 }
 
 // topicBytes are all keys, values and headers of all topics of the pipeline, its own included.
-func (r *canaryRig) topicBytes() []byte {
+func (r *canaryRig) topicBytes() (out []byte) {
 	r.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.stack.Kafka.Brokers()...), kgo.ConsumeRegex(), kgo.ConsumeTopics(`.*`+r.name+`\..*`), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	admin := r.kafkaAdmin()
+	ends, err := admin.ListEndOffsets(r.Context(), r.topics(admin)...)
+	require.NoError(r, err)
+	left := map[string]bool{} // partitions that are not read to their end
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[fmt.Sprint(o.Topic, o.Partition)] = true
+		}
+	})
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.stack.Kafka.Brokers()...), kgo.ConsumeRegex(), kgo.ConsumeTopics(`.*`+r.name+`\..*`), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
 	require.NoError(r, err)
 	defer client.Close()
-	var out []byte
-	for quiet := 0; quiet < 3; {
-		ctx, cancel := contextFor(r.rig, time.Second)
+	ctx, cancel := contextFor(r.rig, time.Minute)
+	defer cancel()
+	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
-		cancel()
-		before := len(out)
+		require.NoError(r, fetches.Err())
 		fetches.EachRecord(func(k *kgo.Record) {
+			if end, _ := ends.Lookup(k.Topic, k.Partition); k.Offset >= end.Offset-1 {
+				delete(left, fmt.Sprint(k.Topic, k.Partition))
+			}
 			out = append(append(append(out, k.Topic...), k.Key...), k.Value...)
 			for _, h := range k.Headers {
 				out = append(append(out, h.Key...), h.Value...)
 			}
 		})
-		if len(out) == before {
-			quiet++
-		}
 	}
 	return out
 }
@@ -295,7 +305,7 @@ func (r *canaryRig) noneInFiles(stack string) {
 	r.Helper()
 	long := slices.DeleteFunc(slices.Clone(withheld), func(f form) bool { return len(f.bytes) < 5 })
 	var kept []string
-	for _, dir := range []string{r.dir, r.stack.ClickHouse.LogDir(), filepath.Join(stack, "clickhouse"), filepath.Join(stack, "kafka"), filepath.Join(stack, "registry")} {
+	for _, dir := range []string{r.dir, filepath.Join(stack, "log"), filepath.Join(stack, "clickhouse"), filepath.Join(stack, "kafka"), filepath.Join(stack, "registry")} {
 		files := 0
 		require.NoError(r, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {

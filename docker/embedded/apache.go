@@ -80,20 +80,12 @@ func checkSums(dir, sums string) error {
 	return nil
 }
 
-// openApache describes one combined broker and controller and formats its storage if that is new.
-func openApache(ctx context.Context, d *workDir, home string, login *KafkaLogin, log *zap.Logger) (*Kafka, error) {
+// openApache describes one combined broker and controller.
+func openApache(d *workDir, home string, login *KafkaLogin, log *zap.Logger) (*Kafka, error) {
 	if err := checkJava("java"); err != nil {
 		return nil, err
 	}
-	logs, err := d.sub("log")
-	if err != nil {
-		return nil, err
-	}
 	dir, err := d.sub("kafka", "apache", "node-1")
-	if err != nil {
-		return nil, err
-	}
-	id, err := clusterID(d)
 	if err != nil {
 		return nil, err
 	}
@@ -105,48 +97,22 @@ func openApache(ctx context.Context, d *workDir, home string, login *KafkaLogin,
 	if err := writeFileSync(props, []byte(apacheProperties(d.state.Ports, dir, login))); err != nil {
 		return nil, err
 	}
-	if err := formatApache(ctx, dir, classpath, props, id, login); err != nil {
-		return nil, err
-	}
-	return &Kafka{kind: kindApache, port: d.state.Ports[apacheBroker], secure: d.state.Ports[apacheSecure], log: log, spec: func() (spec, error) {
-		java, err := exec.LookPath("java")
-		if err != nil {
-			return spec{}, checkJava("java")
+	return newKafka(d.state.Ports[apacheBroker], d.state.Ports[apacheSecure], log, func(ctx context.Context) (spec, error) {
+		if err := formatApache(ctx, dir, classpath, props, login); err != nil {
+			return spec{}, err
 		}
 		return spec{
-			name: "kafka", path: java, env: os.Environ(), dir: dir, log: filepath.Join(logs, "kafka.log"),
+			name: "kafka", path: "java", env: os.Environ(), dir: dir, log: d.logPath("kafka"),
 			args: []string{
 				"-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-				"-Djava.io.tmpdir=" + temporary, "-XX:-UsePerfData",
-				"-cp", classpath, "kafka.Kafka", props,
+				"-Djava.io.tmpdir=" + temporary, "-XX:-UsePerfData", "-cp", classpath, "kafka.Kafka", props,
 			},
 		}, nil
-	}}, nil
+	}), nil
 }
 
-// clusterID returns the cluster's id, made once: 16 random bytes in URL-safe base64.
-func clusterID(d *workDir) (string, error) {
-	dir, err := d.sub("kafka", "apache")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "cluster.id")
-	raw, err := os.ReadFile(path)
-	if err == nil {
-		return string(raw), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read Kafka's cluster id: %w", err)
-	}
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // crypto/rand never fails: it ends the program instead
-	b[0] &= 0x7f        // an id that begins with "-" would be taken for an option
-	id := base64.RawURLEncoding.EncodeToString(b)
-	return id, writeFileSync(path, []byte(id))
-}
-
-// formatApache writes the storage's metadata if there is none.
-func formatApache(ctx context.Context, dir, classpath, props, id string, login *KafkaLogin) error {
+// formatApache writes the storage's metadata, with a new cluster id, if there is none.
+func formatApache(ctx context.Context, dir, classpath, props string, login *KafkaLogin) error {
 	_, err := os.Stat(filepath.Join(dir, "data", "meta.properties"))
 	if err == nil {
 		return nil
@@ -154,9 +120,12 @@ func formatApache(ctx context.Context, dir, classpath, props, id string, login *
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("find Kafka's storage: %w", err)
 	}
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // crypto/rand never fails: it ends the program instead
+	id[0] &= 0x7f        // an id that begins with "-" would be taken for an option
 	args := []string{
 		"-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-		"-cp", classpath, "kafka.tools.StorageTool", "format", "-t", id, "-c", props,
+		"-cp", classpath, "kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id), "-c", props,
 	}
 	return runTool(ctx, dir, "java", append(args, login.scram()...)...)
 }

@@ -1,11 +1,13 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -40,10 +42,7 @@ func (p pkg) folder() string { return p.name + "-" + p.digest[:12] }
 
 // newCache finds the cache folder: the option, DIRTBIKE_CACHE, /var/cache/dirtbike for root, else the user's own.
 func newCache(o Options) (*cache, error) {
-	dir := o.Cache
-	if dir == "" {
-		dir = os.Getenv("DIRTBIKE_CACHE")
-	}
+	dir := cmp.Or(o.Cache, os.Getenv("DIRTBIKE_CACHE"))
 	if dir == "" && os.Geteuid() == 0 {
 		dir = rootCache
 	}
@@ -182,14 +181,14 @@ func makeReadable(root string) error {
 
 // watchSize reports the growth of dir to p until the returned function is called: npm and Maven show no progress of
 // their own when they do not write to a terminal.
-func watchSize(p Progress, name, dir string, total int64) func(error) {
+func watchSize(p Progress, name, dir string, total int64) (done func(error)) {
 	if p == nil {
 		return func(error) {}
 	}
-	task := p.Start(name, total)
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
+	set, end := p(name, total)
+	stop := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
 		for {
@@ -197,14 +196,14 @@ func watchSize(p Progress, name, dir string, total int64) func(error) {
 			case <-stop:
 				return
 			case <-tick.C:
-				task.Set(min(dirSize(dir), total))
+				set(min(dirSize(dir), total))
 			}
 		}
-	}()
+	})
 	return func(err error) {
 		close(stop)
-		<-done
-		task.Done(err)
+		watching.Wait()
+		end(err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,8 +9,9 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // childEnv carries the job of a re-executed child; RunChild removes it, so grandchildren never see it.
@@ -70,13 +72,10 @@ type spec struct {
 }
 
 // selfSpec is a child that runs j in this very binary. /proc/self/exe works where the binary was deleted or rebuilt.
-func selfSpec(name, log string, j job) (spec, error) {
-	raw, err := json.Marshal(j)
-	if err != nil {
-		return spec{}, fmt.Errorf("write job: %w", err)
-	}
+func selfSpec(name, log string, j job) spec {
+	raw, _ := json.Marshal(j) // strings and numbers always can be
 	env := append(os.Environ(), childEnv+"="+string(raw), "TZ=UTC")
-	return spec{name: name, path: "/proc/self/exe", argv0: "dirtbike-embedded-" + name, env: env, log: log}, nil
+	return spec{name: name, path: "/proc/self/exe", argv0: "dirtbike-embedded-" + name, env: env, log: log}
 }
 
 // credential is the user a child runs as.
@@ -89,9 +88,8 @@ type child struct {
 	proc *os.Process
 	done chan struct{} // closed when the process has ended and was reaped
 
-	mu       sync.Mutex
-	waitErr  error
-	expected bool // we asked it to end
+	state    *os.ProcessState // set before done is closed
+	expected atomic.Bool      // we asked it to end
 }
 
 // spawn starts a child that dies with this process.
@@ -128,23 +126,14 @@ func (c *child) run(cmd *exec.Cmd, logFile *os.File, started chan<- error) {
 	}
 	c.proc = cmd.Process
 	started <- nil
-	err = cmd.Wait()
-	c.mu.Lock()
-	c.waitErr = err
-	c.mu.Unlock()
+	_ = cmd.Wait() // its error is the state
+	c.state = cmd.ProcessState
 	close(c.done)
-}
-
-// expect says that the process is being asked to end.
-func (c *child) expect() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expected = true
 }
 
 // signal sends sig; a process that has already ended is no error.
 func (c *child) signal(sig os.Signal) error {
-	c.expect()
+	c.expected.Store(true)
 	if err := c.proc.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal %s: %w", c.name, err)
 	}
@@ -161,6 +150,9 @@ func (c *child) kill() error {
 }
 
 func (c *child) running() bool {
+	if c == nil {
+		return false
+	}
 	select {
 	case <-c.done:
 		return false
@@ -169,28 +161,24 @@ func (c *child) running() bool {
 	}
 }
 
-// exitError describes a child that ended by itself, with the last line of its log.
+// waitCtx reports whether the child ended within d and before ctx was cancelled.
+func (c *child) waitCtx(ctx context.Context, d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	select {
+	case <-c.done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// exitError describes a child that has ended by itself, with the last line of its log.
 func (c *child) exitError() error { return fmt.Errorf("%w. Try: read %s", c.exit(), c.log) }
 
 // exit is exitError without the way to the log.
 func (c *child) exit() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return fmt.Errorf("%s ended by itself (%w): %s", c.name, orExit(c.waitErr), lastLine(c.log))
-}
-
-// unexpected reports whether the process ended without having been asked to.
-func (c *child) unexpected() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.expected
-}
-
-func orExit(err error) error {
-	if err == nil {
-		return errors.New("exit status 0")
-	}
-	return err
+	return fmt.Errorf("%s ended by itself (%s): %s", c.name, c.state, lastLine(c.log))
 }
 
 // lastLine returns the last non-empty line of the file's last 4 KiB, cut to 300 bytes.

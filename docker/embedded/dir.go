@@ -2,13 +2,13 @@ package embedded
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gofrs/flock"
 )
@@ -79,10 +79,10 @@ func createDir(path string) error {
 	if os.Geteuid() == 0 {
 		mode = 0o711
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("create embedded directory: %w", err)
+	if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+		err = os.Mkdir(path, mode)
 	}
-	if err := os.Mkdir(path, mode); err != nil {
+	if err != nil {
 		return fmt.Errorf("create embedded directory: %w", err)
 	}
 	return nil
@@ -94,10 +94,8 @@ func refuseForeign(path string) error {
 	if err != nil {
 		return fmt.Errorf("read embedded directory: %w", err)
 	}
-	for _, e := range entries {
-		if e.Name() == markerName {
-			return nil
-		}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == markerName }) {
+		return nil
 	}
 	for _, e := range entries {
 		if e.Name() != lockName && e.Name() != markerName+".tmp" {
@@ -107,6 +105,8 @@ func refuseForeign(path string) error {
 	return nil
 }
 
+var errInUse = errors.New("in use by another embedded stack")
+
 func lockDir(path string) (*flock.Flock, error) {
 	lock := flock.New(filepath.Join(path, lockName))
 	ok, err := lock.TryLock()
@@ -114,7 +114,7 @@ func lockDir(path string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("lock embedded directory: %w", err)
 	}
 	if !ok {
-		return nil, optionError("%s is in use by another embedded stack. Try: stop it, or another directory", path)
+		return nil, optionError("%s is %w. Try: stop it, or another directory", path, errInUse)
 	}
 	return lock, nil
 }
@@ -122,9 +122,8 @@ func lockDir(path string) (*flock.Flock, error) {
 func (d *workDir) loadState() error {
 	st, err := readState(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.state = &state{
-			Format: stateFormat, Ports: map[string]int{}, PostgresPassword: newPassword(), ClickHousePassword: newPassword(),
-		}
+		// rand.Text is safe in a URL, in XML and in SQL
+		d.state = &state{Format: stateFormat, Ports: map[string]int{}, PostgresPassword: rand.Text(), ClickHousePassword: rand.Text()}
 		return d.saveState()
 	}
 	d.state = st
@@ -167,6 +166,9 @@ func (d *workDir) sub(elem ...string) (string, error) {
 	return p, nil
 }
 
+// logPath is the file of a part's log; start makes its folder.
+func (d *workDir) logPath(name string) string { return filepath.Join(d.path, "log", name+".log") }
+
 func (d *workDir) close() error { return d.lock.Unlock() }
 
 // Clean stops nothing and removes dir with everything in it, if the marker says that it is a directory of the embedded
@@ -205,11 +207,4 @@ func writeFileSync(path string, data []byte) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return os.Rename(tmp, path)
-}
-
-// newPassword returns 96 random bits in hex: safe in a URL, in XML and in SQL.
-func newPassword() string {
-	b := make([]byte, 12)
-	_, _ = rand.Read(b) // crypto/rand never fails: it ends the program instead
-	return hex.EncodeToString(b)
 }

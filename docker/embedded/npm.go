@@ -123,14 +123,22 @@ func hydrateSymlinks(root string) error {
 	return nil
 }
 
-// runTool runs an installer in dir; its last line of output explains a failure. Cancelling ctx ends its whole group.
+// runTool runs an installer in dir.
 func runTool(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
-	cmd.SysProcAttr = childAttr(nil)
+	return run(ctx, cmd, nil)
+}
+
+// run runs a command of ctx as a user; its output explains a failure. Cancelling ctx ends its whole group. The goroutine
+// stays on its thread, to which the parent-death signal of the child is tied.
+func run(ctx context.Context, cmd *exec.Cmd, as *credential) error {
+	cmd.SysProcAttr = childAttr(as)
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
-	defer lockThread()()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	out, err := cmd.CombinedOutput()
+	name := filepath.Base(cmd.Path)
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", name, ctx.Err())
 	}
@@ -138,12 +146,6 @@ func runTool(ctx context.Context, dir, name string, args ...string) error {
 		return fmt.Errorf("%s: %w: %s", name, err, toolMessage(out))
 	}
 	return nil
-}
-
-// lockThread keeps the calling goroutine on its thread, to which the child's parent-death signal is tied.
-func lockThread() func() {
-	runtime.LockOSThread()
-	return runtime.UnlockOSThread
 }
 
 // toolMessage picks the first two lines that name an error, else the last line, as one line.

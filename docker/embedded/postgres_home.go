@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"go.uber.org/zap"
 )
 
 // nobody is the user and group that Postgres runs as when we are root: it refuses to run as root.
@@ -25,7 +23,7 @@ type home struct {
 }
 
 // openHome returns dir by name if the user can walk to it. Otherwise (root's folder below a private one, such as a
-// temporary directory of mode 0700) it is handed down as an open descriptor, and no mode of anybody's folder changes.
+// temporary directory of mode 0700) it is handed down as an open descriptor, and no folder's mode changes.
 func openHome(dir string, runAs *credential) (*home, error) {
 	if runAs == nil || reachable(dir) {
 		return &home{ref: dir}, nil
@@ -54,7 +52,7 @@ func (h *home) close() {
 	}
 }
 
-// reachable reports whether everybody may walk to dir.
+// reachable reports whether every user may walk to dir.
 func reachable(dir string) bool {
 	for p := filepath.Dir(dir); ; p = filepath.Dir(p) {
 		info, err := os.Stat(p)
@@ -67,53 +65,8 @@ func reachable(dir string) bool {
 	}
 }
 
-// openPostgres makes the cluster if there is none.
-func openPostgres(ctx context.Context, d *workDir, e postgresEngine, extra map[string]string, log *zap.Logger) (*Postgres, error) {
-	dir, err := d.sub("postgres")
-	if err != nil {
-		return nil, err
-	}
-	logs, err := d.sub("log")
-	if err != nil {
-		return nil, err
-	}
-	p := &Postgres{
-		engine: e, dir: dir, logPath: filepath.Join(logs, "postgres.log"), port: d.state.Ports["postgres"],
-		password: d.state.PostgresPassword, settings: mergeSettings(extra), log: log,
-	}
-	if os.Geteuid() == 0 {
-		p.runAs = &credential{uid: nobody, gid: nobody}
-		if err := p.checkEngineReachable(); err != nil {
-			return nil, err
-		}
-		if err := os.Chown(dir, nobody, nobody); err != nil {
-			return nil, fmt.Errorf("give Postgres its folder: %w", err)
-		}
-	}
-	return p, p.initdb(ctx)
-}
-
-func mergeSettings(extra map[string]string) map[string]string {
-	all := make(map[string]string, len(postgresSettings)+len(extra))
-	for k, v := range postgresSettings {
-		all[k] = v
-	}
-	for k, v := range extra {
-		if all[k] = v; v == "" {
-			delete(all, k)
-		}
-	}
-	return all
-}
-
-func (p *Postgres) checkEngineReachable() error {
-	if reachable(filepath.Join(p.engine.bin, "postgres")) {
-		return nil
-	}
-	return fmt.Errorf("Postgres runs as user %d, which cannot reach %s. Try: DIRTBIKE_CACHE=/var/cache/dirtbike", nobody, p.engine.bin)
-}
-
-// initdb creates the cluster in a temporary folder and renames it, so that one that was interrupted is never used.
+// initdb creates the cluster if there is none, in a temporary folder that it renames: one that was interrupted is never
+// used.
 func (p *Postgres) initdb(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(p.DataDir(), "PG_VERSION")); err == nil {
 		return nil
@@ -157,11 +110,6 @@ func (p *Postgres) runInitdb(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(p.engine.bin, "initdb"),
 		"-D", filepath.Join(h.ref, "initdb"), "-U", postgresUser, "--pwfile", filepath.Join(h.ref, "pwfile"),
 		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions")
-	cmd.Env, cmd.Dir, cmd.ExtraFiles, cmd.SysProcAttr = h.env(), "/", h.files(), childAttr(p.runAs)
-	defer lockThread()()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, toolMessage(out))
-	}
-	return nil
+	cmd.Env, cmd.Dir, cmd.ExtraFiles = h.env(), "/", h.files()
+	return run(ctx, cmd, p.runAs)
 }

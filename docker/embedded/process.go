@@ -54,7 +54,7 @@ func (p *Process) Restart() error {
 
 // Ended gives the error of a process that has ended without having been asked to.
 func (p *Process) Ended() error {
-	if c := p.current(); !c.running() && c.unexpected() {
+	if c := p.current(); !c.running() && !c.expected.Load() {
 		return c.exit()
 	}
 	return nil
@@ -68,8 +68,8 @@ func (p *Process) Wait(ctx context.Context) error {
 		return ctx.Err()
 	case <-c.done:
 	}
-	if c.waitErr != nil {
-		return fmt.Errorf("%s: %w: %s", c.name, c.waitErr, lastLine(c.log))
+	if !c.state.Success() {
+		return fmt.Errorf("%s: %s: %s", c.name, c.state, lastLine(c.log))
 	}
 	return nil
 }

@@ -29,10 +29,7 @@ type Registry struct {
 
 func openRegistry(d *workDir, log *zap.Logger) (*Registry, error) {
 	dir, err := d.sub("registry")
-	if err != nil {
-		return nil, err
-	}
-	return &Registry{port: d.state.Ports["registry"], path: filepath.Join(dir, "journal.jsonl"), log: log}, nil
+	return &Registry{port: d.state.Ports["registry"], path: filepath.Join(dir, "journal.jsonl"), log: log}, err
 }
 
 // URL returns the base address; it stays the same over restarts.
@@ -50,19 +47,18 @@ func (r *Registry) Start(ctx context.Context) error {
 		return err
 	}
 	l, err := backoff.Retry(ctx, func() (net.Listener, error) { return net.Listen("tcp", loopback(r.port)) },
-		backoff.WithBackOff(backoff.NewConstantBackOff(50*time.Millisecond)), backoff.WithMaxElapsedTime(lockGoesWithin))
+		backoff.WithBackOff(backoff.NewConstantBackOff(50*time.Millisecond)), backoff.WithMaxElapsedTime(formerEndsWithin))
 	if err != nil {
 		return errors.Join(fmt.Errorf("start the registry: %w", err), j.close())
 	}
-	r.journal, r.server = j, &http.Server{Handler: anySubject(j), ReadHeaderTimeout: 10 * time.Second}
-	go r.serve(r.server, l)
+	server := &http.Server{Handler: anySubject(j), ReadHeaderTimeout: 10 * time.Second}
+	r.journal, r.server = j, server
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			r.log.Error("the embedded registry ended by itself", zap.Error(err))
+		}
+	}()
 	return nil
-}
-
-func (r *Registry) serve(s *http.Server, l net.Listener) {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		r.log.Error("the embedded registry ended by itself", zap.Error(err))
-	}
 }
 
 // Stop ends the registry after the requests that are being answered.
@@ -95,12 +91,4 @@ func (r *Registry) closed(err error) error {
 	err = errors.Join(err, r.journal.close())
 	r.server, r.journal = nil, nil
 	return err
-}
-
-// Restart is Stop, then Start; after Kill it only starts.
-func (r *Registry) Restart(ctx context.Context) error {
-	if err := r.Stop(ctx); err != nil {
-		return err
-	}
-	return r.Start(ctx)
 }

@@ -31,8 +31,7 @@ func TestWaitSeesTheChildEnd(t *testing.T) {
 		}
 		return errors.New("not yet")
 	})
-	require.ErrorContains(t, err, "last words of kafka")
-	require.ErrorContains(t, err, "Try: read "+c.log)
+	require.ErrorContains(t, err, "last words of kafka. Try: read "+c.log)
 }
 
 func TestWaitEnds(t *testing.T) {

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -155,13 +154,3 @@ func requireRegistry(t *testing.T, url string, ids []int) {
 		require.Equal(t, sr.CompatNone, r.Level)
 	}
 }
-
-// part is what every part of the stack can do.
-type part interface {
-	Start(context.Context) error
-	Stop(context.Context) error
-	Kill() error
-	Restart(context.Context) error
-}
-
-var _ = []part{(*Postgres)(nil), (*ClickHouse)(nil), (*Kafka)(nil), (*Registry)(nil)}

@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"time"
 )
@@ -34,10 +33,7 @@ func NewAuthority(name string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
-	template, err := certificate(name)
-	if err != nil {
-		return nil, err
-	}
+	template := certificate(name)
 	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -47,11 +43,8 @@ func NewAuthority(name string) (*Authority, error) {
 	return &Authority{PEM: block("CERTIFICATE", der), cert: cert, key: key}, err
 }
 
-func certificate(name string) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	return &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime),
-	}, err
+func certificate(name string) *x509.Certificate {
+	return &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime)}
 }
 
 func block(kind string, der []byte) []byte {
@@ -64,10 +57,7 @@ func (a *Authority) Issue(hosts ...string) (Certificate, error) {
 	if err != nil {
 		return Certificate{}, fmt.Errorf("make a key: %w", err)
 	}
-	template, err := certificate(hosts[0])
-	if err != nil {
-		return Certificate{}, err
-	}
+	template := certificate(hosts[0])
 	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {

@@ -18,8 +18,7 @@ import (
 type ClickHouse struct {
 	login
 	listener net.Listener
-	address  string
-	behind   *url.Userinfo
+	server   *url.URL
 	open     sync.WaitGroup
 	mu       sync.Mutex
 	conns    map[net.Conn]bool
@@ -27,8 +26,8 @@ type ClickHouse struct {
 }
 
 // StartClickHouse serves what is at the clickhouse:// URL to a user with that password, under the certificate.
-func StartClickHouse(behind string, certificate Certificate, user, password string) (*ClickHouse, error) {
-	to, err := url.Parse(behind)
+func StartClickHouse(target string, certificate Certificate, user, password string) (*ClickHouse, error) {
+	to, err := url.Parse(target)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +35,7 @@ func StartClickHouse(behind string, certificate Certificate, user, password stri
 	if err != nil {
 		return nil, err
 	}
-	c := &ClickHouse{address: to.Host, behind: to.User, conns: map[net.Conn]bool{}}
+	c := &ClickHouse{server: to, conns: map[net.Conn]bool{}}
 	c.SetLogin(user, password)
 	if c.listener, err = tls.Listen("tcp", "127.0.0.1:0", settings); err != nil {
 		return nil, err
@@ -58,36 +57,25 @@ func (c *ClickHouse) Sessions() int {
 // Close ends it and every connection.
 func (c *ClickHouse) Close() {
 	_ = c.listener.Close()
-	c.Cut()
-	c.open.Wait()
-}
-
-// Cut ends every connection; clients may connect again.
-func (c *ClickHouse) Cut() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for conn := range c.conns {
 		_ = conn.Close()
 	}
+	c.mu.Unlock()
+	c.open.Wait()
 }
 
 func (c *ClickHouse) serve() {
-	for {
-		conn, err := c.listener.Accept()
-		if err != nil {
-			return
-		}
+	for conn, err := c.listener.Accept(); err == nil; conn, err = c.listener.Accept() {
+		c.mu.Lock()
+		c.conns[conn] = true
+		c.mu.Unlock()
 		c.open.Go(func() {
-			c.mu.Lock()
-			c.conns[conn] = true
-			c.mu.Unlock()
-			defer func() {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				delete(c.conns, conn)
-				_ = conn.Close()
-			}()
 			c.hand(conn)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			delete(c.conns, conn)
+			_ = conn.Close()
 		})
 	}
 }
@@ -102,13 +90,13 @@ func (c *ClickHouse) hand(client net.Conn) {
 		_, _ = client.Write(refusal())
 		return
 	}
-	server, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", c.address)
+	server, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", c.server.Host)
 	if err != nil {
 		return
 	}
 	defer server.Close() // nothing is kept in it
-	secret, _ := c.behind.Password()
-	if _, err := server.Write(text(text(hello, c.behind.Username()), secret)); err != nil {
+	secret, _ := c.server.User.Password()
+	if _, err := server.Write(text(text(hello, c.server.User.Username()), secret)); err != nil {
 		return
 	}
 	c.mu.Lock()
@@ -139,9 +127,9 @@ func readHello(in *bufio.Reader) (before []byte, user, password string, err erro
 	}
 	number()
 	before = text(before, word())
-	number()
-	number()
-	number()
+	for range 3 {
+		number()
+	}
 	before = text(before, word())
 	return before, word(), word(), err
 }

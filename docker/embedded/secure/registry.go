@@ -1,14 +1,11 @@
 package secure
 
 import (
-	"context"
-	"errors"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"time"
 
 	"go.uber.org/zap"
 )
@@ -16,36 +13,27 @@ import (
 // Registry is an HTTPS front with basic authentication. It is safe for concurrent use.
 type Registry struct {
 	login
-	listener net.Listener
-	server   *http.Server
+	server *httptest.Server
 }
 
 // StartRegistry serves what is at the URL to a user with that password, under the certificate.
-func StartRegistry(behind string, certificate Certificate, user, password string) (*Registry, error) {
-	to, err := url.Parse(behind)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := certificate.Server()
+func StartRegistry(target string, certificate Certificate, user, password string) (*Registry, error) {
+	to, err := url.Parse(target)
 	if err != nil {
 		return nil, err
 	}
 	r := &Registry{}
 	r.SetLogin(user, password)
 	quiet := zap.NewStdLog(zap.NewNop()) // refused handshakes are part of tests
-	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+	r.server = httptest.NewUnstartedServer(r.guard(&httputil.ReverseProxy{ErrorLog: quiet, Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(to)
 		p.Out.Header.Del("Authorization")
-	}, ErrorLog: quiet}
-	r.server = &http.Server{TLSConfig: settings, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet, Handler: r.guard(proxy)}
-	if r.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	}}))
+	r.server.Config.ErrorLog = quiet
+	if r.server.TLS, err = certificate.Server(); err != nil {
 		return nil, err
 	}
-	go func() {
-		if err := r.server.ServeTLS(r.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			panic(err)
-		}
-	}()
+	r.server.StartTLS()
 	return r, nil
 }
 
@@ -63,12 +51,10 @@ func (r *Registry) guard(next http.Handler) http.Handler {
 }
 
 // Addr is where it listens, host:port.
-func (r *Registry) Addr() string { return r.listener.Addr().String() }
+func (r *Registry) Addr() string { return r.server.Listener.Addr().String() }
 
 // Close ends it and every connection.
 func (r *Registry) Close() {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = r.server.Shutdown(ended) // ended already: it only closes the listener
-	_ = r.server.Close()
+	r.server.CloseClientConnections()
+	r.server.Close()
 }

@@ -106,19 +106,7 @@ func (s *Stack) securePostgres(ctx context.Context, certificate Certificate, pas
 	if err := os.WriteFile(rules, append([]byte(only), was...), 0o600); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, s.Postgres.URL())
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx) // nothing is open on it
-	for _, sql := range []string{
-		"ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()", "CREATE ROLE " + User + " SUPERUSER REPLICATION LOGIN " + passwordSQL(password),
-	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%s: %w", strings.Fields(sql)[0], err)
-		}
-	}
-	return nil
+	return s.exec(ctx, "ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()", "CREATE ROLE "+User+" SUPERUSER REPLICATION LOGIN "+passwordSQL(password))
 }
 
 func passwordSQL(password string) string {
@@ -127,11 +115,19 @@ func passwordSQL(password string) string {
 
 // SetPostgresPassword replaces the password of User; open connections stay open.
 func (s *Stack) SetPostgresPassword(ctx context.Context, password string) error {
+	return s.exec(ctx, "ALTER ROLE "+User+" "+passwordSQL(password))
+}
+
+func (s *Stack) exec(ctx context.Context, statements ...string) error {
 	conn, err := pgx.Connect(ctx, s.Postgres.URL())
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx) // nothing is open on it
-	_, err = conn.Exec(ctx, "ALTER ROLE "+User+" "+passwordSQL(password))
-	return err
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", strings.Fields(sql)[0], err)
+		}
+	}
+	return nil
 }
