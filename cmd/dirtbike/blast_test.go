@@ -48,12 +48,12 @@ func (r *rig) goesOn(l *process) {
 	require.True(r, l.running(), l.output())
 }
 
-// stands waits until /status shows the table in the phase, for the reason.
-func (r *rig) stands(table, phase, reason string) {
+// reaches waits until /status shows the table in the phase, for the reason.
+func (r *rig) reaches(table, phase, reason string) {
 	r.Helper()
 	require.Eventually(r, func() bool {
-		_, behind, found := strings.Cut(r.status(), `"table": "`+table+`"`)
-		entry, _, _ := strings.Cut(behind, "}")
+		_, after, found := strings.Cut(r.status(), `"table": "`+table+`"`)
+		entry, _, _ := strings.Cut(after, "}")
 		return found && strings.Contains(entry, `"phase": "`+phase+`"`) && strings.Contains(entry, reason)
 	}, 30*time.Second, 200*time.Millisecond, "%s is not %s for %q", table, phase, reason)
 }
@@ -106,8 +106,8 @@ func TestBlastOfATableWithoutAKey(t *testing.T) {
 	r.exec(`ALTER TABLE others DROP CONSTRAINT others_pkey`)
 	r.cut(l)
 	r.goesOn(l)
-	r.stands("public.scratchpad", "new", "it has no primary key")
-	r.stands("public.others", "quarantined", "it has no primary key")
+	r.reaches("public.scratchpad", "new", "it has no primary key")
+	r.reaches("public.others", "quarantined", "it has no primary key")
 	require.Equal(t, 1, strings.Count(l.output(), "a new table is not captured"), l.output())
 	require.Contains(t, l.output(), "a primary key")
 	r.exec(`UPDATE scratchpad SET v = 'y'`) // it is not in the publication, where it would need a key
@@ -115,7 +115,7 @@ func TestBlastOfATableWithoutAKey(t *testing.T) {
 	r.goesOn(l)
 	r.exec(`ALTER TABLE scratchpad ADD PRIMARY KEY (v)`)
 	l = r.again(l)
-	r.stands("public.scratchpad", "streaming", "")
+	r.reaches("public.scratchpad", "streaming", "")
 	code, out, errs := r.verb("verify", "public.things", "public.scratchpad")
 	require.Zero(t, code, out+errs)
 	l.stop()
@@ -134,12 +134,12 @@ func TestBlastOfAPolicy(t *testing.T) {
 			l := r.start("run")
 			r.wait()
 			r.exec(change + `; INSERT INTO others (id, w) VALUES (2, 'x')`)
-			r.stands("public.others", "quarantined", "column")
+			r.reaches("public.others", "quarantined", "column")
 			r.cut(l)
 			r.goesOn(l)
 			l = r.again(l)
 			r.goesOn(l)
-			r.stands("public.others", "quarantined", "column")
+			r.reaches("public.others", "quarantined", "column")
 			r.nothingOf("BLASTSECRET", "public.others")
 			l.stop()
 		})
@@ -153,7 +153,7 @@ func TestBlastOfAPolicy(t *testing.T) {
 		r.goesOn(l)
 		l = r.again(l)
 		r.goesOn(l)
-		r.stands("public.clients", "new", "may be that table under a new name")
+		r.reaches("public.clients", "new", "may be that table under a new name")
 		require.Contains(t, l.output(), "public.clients, which privacy.columns does not name, may be that table")
 		r.nothingOf("BLASTSECRET", "public.others")
 		l.stop()
@@ -168,11 +168,11 @@ CREATE UNIQUE INDEX events_id ON events (id); ALTER TABLE events REPLICA IDENTIT
 	l := r.start("run")
 	r.wait()
 	r.exec(`DROP INDEX events_id; INSERT INTO events VALUES (1, 'x'), (1, 'y')`)
-	r.stands("public.events", "quarantined", "no unique, non-deferrable, NOT NULL index")
+	r.reaches("public.events", "quarantined", "no unique, non-deferrable, NOT NULL index")
 	r.goesOn(l)
 	l = r.again(l)
 	r.goesOn(l)
-	r.stands("public.events", "quarantined", "no unique, non-deferrable, NOT NULL index")
+	r.reaches("public.events", "quarantined", "no unique, non-deferrable, NOT NULL index")
 	l.stop()
 }
 
@@ -186,11 +186,11 @@ func TestBlastOfMissingRights(t *testing.T) {
 	r.exec(`CREATE TABLE foreigners (id int PRIMARY KEY)`)
 	r.cut(l)
 	r.goesOn(l)
-	r.stands("public.foreigners", "new", "Try, as the tables' owner: ALTER PUBLICATION")
+	r.reaches("public.foreigners", "new", "Try, as the tables' owner: ALTER PUBLICATION")
 	r.exec(`ALTER PUBLICATION ` + r.name + ` ADD TABLE foreigners`)
 	l = r.again(l)
 	r.goesOn(l)
-	r.stands("public.foreigners", "quarantined", "GRANT SELECT on the table")
+	r.reaches("public.foreigners", "quarantined", "GRANT SELECT on the table")
 	l = r.again(l)
 	r.goesOn(l)
 	l.stop()
@@ -224,12 +224,12 @@ func TestBlastOfASchema(t *testing.T) {
 	l := r.start("run")
 	r.wait()
 	r.exec(`ALTER TABLE others ALTER w TYPE int USING 7; INSERT INTO others VALUES (2, 'y', 8)`)
-	r.stands("public.others", "quarantined", "column")
+	r.reaches("public.others", "quarantined", "column")
 	refuses.Store(true)
 	r.exec(`CREATE TABLE fresh (id int PRIMARY KEY)`)
 	l = r.bringBack(l, "others")
-	r.stands("public.others", "quarantined", "incompatible with an earlier version")
-	r.stands("public.fresh", "quarantined", "incompatible with an earlier version under subject "+r.name+".public.fresh-key")
+	r.reaches("public.others", "quarantined", "incompatible with an earlier version")
+	r.reaches("public.fresh", "quarantined", "incompatible with an earlier version under subject "+r.name+".public.fresh-key")
 	r.goesOn(l)
 	refuses.Store(false) // the subjects' level is NONE now
 	l = r.bringBack(l, "others", "fresh")
@@ -255,9 +255,9 @@ func (r *rig) bringBack(l *process, tables ...string) *process {
 // subjects' new schemas incompatible.
 func (r *rig) refusingRegistry(subjects ...string) *atomic.Bool {
 	r.Helper()
-	behind, err := url.Parse(r.stack.Registry.URL())
+	target, err := url.Parse(r.stack.Registry.URL())
 	require.NoError(r, err)
-	proxy, refuses := httputil.NewSingleHostReverseProxy(behind), &atomic.Bool{}
+	proxy, refuses := httputil.NewSingleHostReverseProxy(target), &atomic.Bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		refused := slices.ContainsFunc(subjects, func(s string) bool { return strings.Contains(q.URL.Path, s) })
 		if refuses.Load() && q.Method == http.MethodPost && refused {

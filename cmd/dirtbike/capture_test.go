@@ -121,9 +121,9 @@ func TestRefusals(t *testing.T) {
 	require.Regexp(t, `(?m)^Error: .*kafka\.partitions is 4, this pipeline's topics were made with 3: .* is safe\.\nTry: set it back to 3, or .*\n\z`, l.output())
 	require.NotContains(t, l.output(), "capture was interrupted", "another try is no help")
 	r.writeConfig()
-	for _, c := range []struct{ name, breakIt, mend, says string }{
-		{"slot gone", `SELECT pg_drop_replication_slot('` + r.name + `')`, ``, "is gone"},
-		{"slot made again", `SELECT pg_create_logical_replication_slot('` + r.name + `', 'pgoutput')`, ``, "dropped and made again"},
+	for _, c := range []struct{ name, breakIt, says string }{
+		{"slot gone", `SELECT pg_drop_replication_slot('` + r.name + `')`, "is gone"},
+		{"slot made again", `SELECT pg_create_logical_replication_slot('` + r.name + `', 'pgoutput')`, "dropped and made again"},
 	} {
 		r.exec(c.breakIt)
 		r.exec(`INSERT INTO things SELECT max(id) + 1 FROM things`)
@@ -173,7 +173,7 @@ func TestQuarantine(t *testing.T) {
 	code, out, errs := r.verb("resnapshot", "public.others")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "Copied public.others to Kafka again")
-	r.exec(`INSERT INTO others VALUES (3, 'behind the copy', 4); UPDATE others SET w = w + 1 WHERE id = 1`)
+	r.exec(`INSERT INTO others VALUES (3, 'after the copy', 4); UPDATE others SET w = w + 1 WHERE id = 1`)
 	l = r.start("run")
 	r.wait()
 	r.equalAll()

@@ -25,7 +25,7 @@ func TestCheckVerb(t *testing.T) {
 	r := newRig(t, rigOptions{}, `CREATE TABLE claims (id int PRIMARY KEY, v text)`)
 	role := r.name + "_weak"
 	r.exec(fmt.Sprintf(`CREATE ROLE %[1]s LOGIN REPLICATION PASSWORD 'secret'; CREATE PUBLICATION %[2]s FOR TABLE ONLY claims`, role, r.name))
-	defer func() { r.exec(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role)) }() // the server is everybody's
+	defer func() { r.exec(fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role)) }() // other tests use the server
 	report := r.checks(exitGood)
 	require.True(t, report.OK)
 	weak, err := url.Parse(r.url)
@@ -141,7 +141,7 @@ func TestInitVerb(t *testing.T) {
 	t.Setenv("PGPASSWORD", password)
 	t.Setenv("CLICKHOUSE_PASSWORD", "x")
 	var both bytes.Buffer
-	require.Equal(t, exitUnreachable, execute(t.Context(), []string{"check", "--config", out, "--json"}, &both, &both, nil), "the draft's addresses are nobody's")
+	require.Equal(t, exitUnreachable, execute(t.Context(), []string{"check", "--config", out, "--json"}, &both, &both, nil), "the draft's addresses lead nowhere")
 
 	code, said = run("--source", r.url, "--out", out)
 	require.Equal(t, exitWrong, code)

@@ -158,9 +158,9 @@ func (g *guarded) cutShort() {
 	g.epoch++
 }
 
-// mended takes the choice, goes on under writers, and compares: rows equal, what was published before the break exactly
+// chooseAndJudge takes the choice, goes on under writers, and compares: rows equal, what was published before the break exactly
 // once, and everything after the new slot's consistent point exactly once under the next epoch.
-func (g *guarded) mended(judgeFormer bool) {
+func (g *guarded) chooseAndJudge(judgeFormer bool) {
 	g.Helper()
 	var code int
 	var out, errs string
@@ -236,7 +236,7 @@ func TestGuards(t *testing.T) {
 			if test.name == "slot advanced" {
 				g.cutShort()
 			}
-			g.mended(test.former)
+			g.chooseAndJudge(test.former)
 		})
 	}
 }
@@ -308,7 +308,7 @@ func TestRestoredPostgres(t *testing.T) {
 	require.Equal(t, exitNo, code, errs)
 	require.Contains(t, errs, "restored from an older copy")
 	g.knowsNothingWithoutKafka()
-	g.mended(true)
+	g.chooseAndJudge(true)
 }
 
 // privateClickHouse gives the rig a ClickHouse of its own.
@@ -357,5 +357,5 @@ func TestRestoredClickHouse(t *testing.T) {
 	_, err = admin.DeleteRecords(t.Context(), ends.Offsets())
 	require.NoError(t, err)
 	g.stops("load", "records are missing")
-	g.mended(false)
+	g.chooseAndJudge(false)
 }

@@ -80,8 +80,8 @@ func (r *rig) killAt(verb, point string, n int) {
 	r.Helper()
 	other := map[string]string{"capture": "load", "load": "capture"}[verb]
 	if other != "" {
-		beside := r.start(other)
-		defer beside.kill()
+		running := r.start(other)
+		defer running.kill()
 	}
 	l := r.start(verb, fmt.Sprintf("%s=%s:%d", envFault, point, n))
 	r.ends(l, 60*time.Second)

@@ -128,7 +128,7 @@ func (r *secureRig) rotate(l *process, w *writers, password string, times int) {
 	logged := r.hangup(l, firstToken, "reloads_total", times)
 	require.NotContains(r, logged, "not taken over")
 	require.Eventually(r, func() bool { return r.backendsBefore(began) == 0 }, 20*time.Second, 100*time.Millisecond, "connections of the old login are left")
-	require.Eventually(r, func() bool { return w.transactions.Load() > written }, 20*time.Second, 10*time.Millisecond, "nobody writes")
+	require.Eventually(r, func() bool { return w.transactions.Load() > written }, 20*time.Second, 10*time.Millisecond, "the writers stand still")
 	r.wait()
 }
 

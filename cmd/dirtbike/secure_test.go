@@ -14,7 +14,7 @@ import (
 )
 
 // TestSecureConnections runs a pipeline all of whose connections are encrypted, verified and logged in: Postgres with
-// verify-full, Apache Kafka with SASL_SSL, registry and ClickHouse behind fronts, the endpoints with https and a token.
+// verify-full, Apache Kafka with SASL_SSL, registry and ClickHouse with fronts, the endpoints with https and a token.
 // Rows arrive, and verify says so. A start with a wrong login or authority ends within seconds and says which, and the
 // pipeline that runs does not notice.
 func TestSecureConnections(t *testing.T) {
@@ -66,7 +66,7 @@ func TestSecureConnections(t *testing.T) {
 
 func (r *secureRig) mistakes() {
 	r.Helper()
-	other, err := secure.NewAuthority("somebody else")
+	other, err := secure.NewAuthority("another authority")
 	require.NoError(r, err)
 	r.file("stranger.pem", string(other.PEM))
 	stranger := filepath.Join(r.dir, "stranger.pem")
@@ -98,17 +98,17 @@ func (r *secureRig) mistakes() {
 // mistaken starts a verb while the pipeline runs, with one thing wrong in its config.
 func (r *secureRig) mistaken(verb, was, is string) *process {
 	r.Helper()
-	beside := *r.rig // the same pipeline, with a config and an address of its own
+	other := *r.rig // the same pipeline, with a config and an address of its own
 	text, err := os.ReadFile(r.rig.config)
 	require.NoError(r, err)
 	require.Contains(r, string(text), was)
-	beside.config = r.rig.config + ".mistaken"
-	beside.ports = map[string]string{}
-	require.NoError(r, os.WriteFile(beside.config, []byte(strings.Replace(string(text), was, is, 1)), 0o600))
-	return beside.start(verb)
+	other.config = r.rig.config + ".mistaken"
+	other.ports = map[string]string{}
+	require.NoError(r, os.WriteFile(other.config, []byte(strings.Replace(string(text), was, is, 1)), 0o600))
+	return other.start(verb)
 }
 
-// TestListenBeyondLoopback: endpoints that other hosts reach are not served to everybody.
+// TestListenBeyondLoopback: endpoints that other hosts reach are not served without a token.
 func TestListenBeyondLoopback(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
 	for _, c := range []struct {
