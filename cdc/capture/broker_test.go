@@ -46,7 +46,9 @@ type broker struct {
 	slow time.Duration // what each Write takes
 	// committed is signalled after every commit.
 	committed chan struct{}
-	made      string // the topic that was deleted
+	made      string        // the topic that was deleted
+	slowTopic time.Duration // what each EnsureTopic takes
+	overlaps  atomic.Bool   // a sink had two users at once
 }
 
 // journal is the order in which sink and source saw what happened.
@@ -114,6 +116,15 @@ type fakeSink struct {
 	chunks []*cdc.Chunk
 	broken error
 	closed bool
+	used   atomic.Bool
+}
+
+// alone notes another user at the same time. The caller calls done.
+func (s *fakeSink) alone() (done func()) {
+	if !s.used.CompareAndSwap(false, true) {
+		s.b.overlaps.Store(true)
+	}
+	return func() { s.used.Store(false) }
 }
 
 var errLost = errors.New("the connection broke")
@@ -147,6 +158,8 @@ func (s *fakeSink) Recover(context.Context) (*cdc.State, error) {
 }
 
 func (s *fakeSink) EnsureTopic(_ context.Context, t *cdc.Topic) (created bool, err error) {
+	defer s.alone()()
+	time.Sleep(s.b.slowTopic) // on the bubble's clock
 	s.b.journal.add("topic %s", t.Name)
 	return s.b.made == t.Name, nil
 }
@@ -164,6 +177,7 @@ func (s *fakeSink) usable(point string) error {
 }
 
 func (s *fakeSink) Write(_ context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
+	defer s.alone()()
 	time.Sleep(s.b.slow) // on the bubble's clock
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
@@ -195,6 +209,7 @@ func (s *fakeSink) release() {
 }
 
 func (s *fakeSink) Commit(_ context.Context, p cdc.Point, changed ...cdc.StateChange) (cdc.Durable, error) {
+	defer s.alone()()
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	if err := s.usable("before"); err != nil {

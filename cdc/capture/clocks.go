@@ -25,8 +25,9 @@ const (
 //	the follower gave the point it was asked for             pointGiven
 //	MaxTransaction bytes are written                         maxTransaction
 //	no chunk is left, and the sink may hold some             poolExhausted
-//	rows of copies were written ≥ 1 s ago                    maxBatchWaited
-//	part of a source transaction was written ≥ 10 s ago      splitOpenTransaction
+//	something is written, the last point was between
+//	transactions, and the last commit was ≥ 1 s ago          maxBatchWaited
+//	something is written, and the last commit was ≥ 10 s ago splitOpenTransaction
 //	nothing is written and nothing was committed for 4.5 s   heartbeatDue
 //
 //	otherwise ask the follower for                           when

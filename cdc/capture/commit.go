@@ -56,6 +56,7 @@ type part struct {
 	changed []cdc.StateChange
 	answers bool          // the committer asked for it
 	durable chan struct{} // closed when it is durable; the writer waits for that
+	call    func()        // another use of the sink; the part has nothing else then
 }
 
 // batch is what has come since the last commit.
@@ -113,6 +114,24 @@ func (c *committer) commitNow(ctx context.Context, p part) error {
 	}
 }
 
+// ensureTopic is the sink's method, called between parts.
+func (c *committer) ensureTopic(ctx context.Context, t *cdc.Topic) (created bool, err error) {
+	answer := make(chan func() (bool, error), 1)
+	call := func() {
+		created, err := c.sink.EnsureTopic(ctx, t)
+		answer <- func() (bool, error) { return created, err }
+	}
+	if err := c.send(ctx, part{call: call}); err != nil {
+		return false, err
+	}
+	select {
+	case answered := <-answer:
+		return answered()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
 // demand is what the follower is asked for now; answered if it has answered already.
 func (c *committer) demand() demand { return demand(c.demanded.Load()) }
 
@@ -145,6 +164,10 @@ func (c *committer) run(ctx context.Context) error {
 }
 
 func (c *committer) write(ctx context.Context, p part) error {
+	if p.call != nil {
+		p.call()
+		return nil
+	}
 	if p.chunk != nil {
 		accepted, err := c.sink.Write(ctx, p.chunk)
 		if err != nil {

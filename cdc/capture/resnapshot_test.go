@@ -70,6 +70,20 @@ func TestResnapshot(t *testing.T) {
 	}
 }
 
+// TestTopicsAreMadeBetweenCommits, however long the broker takes.
+func TestTopicsAreMadeBetweenCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.made, r.slowTopic = "p.public.a", 2*lateHeartbeat
+		stop := r.start(t)
+		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableCopying })
+		r.made = ""
+		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
+		require.NoError(t, stop())
+		require.False(t, r.overlaps.Load(), "the sink has one user at a time")
+	})
+}
+
 // TestADeletedTopicIsCopiedAgain: what was in it is gone, so that its readers need a copy.
 func TestADeletedTopicIsCopiedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -69,7 +69,7 @@ func (s *session) prepare(ctx context.Context, t *table) error {
 // is refused.
 func (s *session) compile(ctx context.Context, t *table) error {
 	topic := t.listed.Topic
-	created, err := s.o.Sink.EnsureTopic(ctx, topic)
+	created, err := s.committer.ensureTopic(ctx, topic)
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", topic.Name, err)
 	}
