@@ -44,7 +44,7 @@ const (
 	OldFull OldKind = 'O' // the whole row (REPLICA IDENTITY FULL)
 )
 
-// Meta is what an envelope says of a change beside its row.
+// Meta is what an envelope says about a change, apart from its row.
 type Meta struct {
 	// Position identifies the change; for an UPDATE it is the first of the two that an UPDATE takes (rule 1).
 	Position Position

@@ -38,7 +38,7 @@ func NewChunk(bytes int, release func(*Chunk)) *Chunk {
 	return &Chunk{Bytes: make([]byte, 0, bytes), release: release}
 }
 
-// Release gives the chunk back to who made it; the caller must not touch it afterwards.
+// Release returns the chunk to its maker; the caller must not touch it afterwards.
 func (c *Chunk) Release() {
 	if c.release != nil {
 		c.release(c)

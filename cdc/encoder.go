@@ -14,10 +14,9 @@ type TableEncoder interface {
 	// of the old key at m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of unchanged
 	// TOAST (rule 17).
 	Append(ctx context.Context, c *Chunk, m *Meta, ch RowChange) error
-	// Image appends to dst what the records of a change say of its rows, after the policies, in a form of the encoder's
-	// own: it can be kept until the transaction has committed, outside memory, too. On an error dst is returned as it
-	// was. A key change that left out values reads them again here (rule 17), which needs a transaction that is
-	// committed in the log.
+	// Image appends to dst the encoded rows of a change, after the policies, in the encoder's own form: it can be kept
+	// until the transaction has committed, also outside memory. On an error dst is returned as it was. A key change
+	// that left out values reads them again here (rule 17), which needs a transaction that is committed in the log.
 	Image(ctx context.Context, dst []byte, ch RowChange) ([]byte, error)
 	// Seal appends the records of what Image gave. It must be the same table's encoder, compiled from the same schemas.
 	Seal(c *Chunk, m *Meta, images []byte) error

@@ -11,9 +11,9 @@ var (
 	ErrFenced = errors.New("another capture has taken over")
 	// ErrGap says that the source can no longer give the changes after the stored position.
 	ErrGap = errors.New("changes are missing between the stored position and the source")
-	// ErrRefused says that configuration, source and state do not fit together; somebody has to decide.
+	// ErrRefused says that configuration, source and state do not fit together; the operator has to decide.
 	ErrRefused = errors.New("refused")
-	// ErrUnreachable says that a part did not answer: the session is retried, no table is to blame.
+	// ErrUnreachable says that a server did not answer: the session is retried, no table is to blame.
 	ErrUnreachable = errors.New("unreachable")
 	// ErrSchema says that the schema registry will not take a table's schema: that table cannot go on, the others can.
 	ErrSchema = errors.New("the registry refuses the schema")
@@ -25,8 +25,8 @@ func ResnapshotCommand(table string) string {
 	return "dirtbike resnapshot " + shellWord(table)
 }
 
-// ResnapshotAllCommand is the way out when nothing can go on with what is there: new generations of all tables under
-// the next epoch, from a new slot.
+// ResnapshotAllCommand is the way out when capture cannot continue from slot and state: new generations of all tables
+// under the next epoch, from a new slot.
 const ResnapshotAllCommand = "dirtbike resnapshot --all"
 
 // shellWord quotes a name for a shell, if it needs that.

@@ -23,7 +23,7 @@ type Problem struct {
 	Cause error
 	// Safe says what is not affected, a sentence without its full stop; empty if there is nothing to say.
 	Safe string
-	// Try are the ways out: any one of them is enough. Empty if nobody can do anything but wait.
+	// Try are the ways out: any one of them is enough. Empty if all that helps is to wait.
 	Try []Remedy
 }
 
@@ -38,7 +38,7 @@ type Remedy struct {
 // Failed makes a problem of no particular kind.
 func Failed(format string, args ...any) *Problem { return &Problem{What: fmt.Sprintf(format, args...)} }
 
-// Refused makes a problem of kind ErrRefused: somebody has to decide.
+// Refused makes a problem of kind ErrRefused: the operator has to decide.
 func Refused(format string, args ...any) *Problem { return Failed(format, args...).Of(ErrRefused) }
 
 // Gap makes a problem of kind ErrGap: changes are missing.
@@ -62,7 +62,7 @@ func (p *Problem) Keeps(format string, args ...any) *Problem {
 // Fix adds a way out for the person who reads the problem.
 func (p *Problem) Fix(format string, args ...any) *Problem { return p.FixBy("", format, args...) }
 
-// FixBy adds a way out that somebody else has to take; by is e.g. "a superuser".
+// FixBy adds a way out that another role has to take; by is e.g. "a superuser".
 func (p *Problem) FixBy(by, format string, args ...any) *Problem {
 	p.Try = append(p.Try, Remedy{By: by, Command: fmt.Sprintf(format, args...)})
 	return p
@@ -165,8 +165,8 @@ func WriteRemedies(remedies []Remedy) string {
 	return out.String()
 }
 
-// Explain gives the fields of whatever error there is. What an error that wraps a Problem says before it becomes part
-// of What; an error without one is What alone. Explain(nil) is nil.
+// Explain gives any error as a Problem. If the error wraps a Problem, its own text in front becomes part of What; an
+// error without one becomes What alone. Explain(nil) is nil.
 func Explain(err error) *Problem {
 	if err == nil {
 		return nil
@@ -288,8 +288,7 @@ func (p Problems) lines() []string {
 	return out
 }
 
-// Lines gives the text of err for people: where it is about several things to fix, each is on a line of its own below
-// what they are about.
+// Lines gives the text of err for people: several problems are on a line each, below what they are about.
 func Lines(err error) string {
 	text := err.Error()
 	var several Problems

@@ -7,7 +7,7 @@ import "slices"
 // first is still there in the second.
 type PublishedBy []string
 
-// SharesWith reports whether some member of p is among those of now: the table has not left the publication in between.
+// SharesWith reports whether p and now have a member in common: the table has not left the publication in between.
 func (p PublishedBy) SharesWith(now PublishedBy) bool {
 	return slices.ContainsFunc(p, func(member string) bool { return slices.Contains(now, member) })
 }

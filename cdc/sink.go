@@ -46,9 +46,9 @@ type Point struct {
 // After any error the outcome of the open transaction is unknown and must not be assumed (rule 3): the only way on is a
 // new Recover. ErrFenced says that another capture has taken over: this one must stop.
 type Sink interface {
-	// Peek reads the state as last committed, at any time before Close, and changes nothing: it fences nobody, makes no
-	// topic, and leaves the sink as it was. It is nil if there is none. Another capture may be writing, so that the
-	// state may be old by the time it is returned; what is not committed is not in it.
+	// Peek reads the state as last committed, at any time before Close, and changes nothing: it fences no other
+	// capture, makes no topic, and leaves the sink as it was. It is nil if there is none. Another capture may be
+	// writing, so that the state may be old by the time it is returned; what is not committed is not in it.
 	Peek(ctx context.Context) (*State, error)
 	// Recover fences every older producer of this pipeline, waits until its open transaction has ended, and reads the
 	// state.

@@ -49,11 +49,11 @@ type Source interface {
 	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]PublishedBy, err error)
 	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for.
 	EnsurePublication(ctx context.Context, tables []*Table) error
-	// DropSlot drops the slot, if it is there and nobody streams from it. It is for ResnapshotAll alone.
+	// DropSlot drops the slot, if it exists and is not active. It is for ResnapshotAll alone.
 	DropSlot(ctx context.Context) error
 	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
 	CreateSlot(ctx context.Context) (Snapshot, error)
-	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, by way of a temporary slot.
+	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, from a temporary slot.
 	TemporarySnapshot(ctx context.Context) (Snapshot, error)
 	// Stream starts replication; the slot may still be held by a dead client, so it retries while the slot is active.
 	// With binary, column values come in binary where their type has such a form.
@@ -127,7 +127,7 @@ type WireColumn struct {
 // Report and Wake may be called by any.
 type Stream interface {
 	// Next blocks for the next event. After an error the stream is dead. It notices the end of ctx only when an event
-	// or a Wake comes: the one that cancels ctx calls Wake, too.
+	// or a Wake comes: whoever cancels ctx must call Wake, too.
 	Next(ctx context.Context) (*Event, error)
 	// Report lets Postgres release its log up to the durable point; it is sent at once and repeated with each status.
 	Report(d Durable)
@@ -192,6 +192,6 @@ type Tables interface {
 	// says what changed, and quarantines the table.
 	Match(t *Table, w *WireRelation) error
 	// Drift reads the catalog again and says, by OID, which captured tables of the last List are no longer as they
-	// were, and why. It may be called beside the other methods.
+	// were, and why. It may be called at the same time as the other methods.
 	Drift(ctx context.Context) (map[uint32]error, error)
 }

@@ -32,13 +32,13 @@ type State struct {
 	Point  Point
 	// Tables by "schema.table", real names.
 	Tables map[string]TableState
-	// HighWater is what the progress topic knows, where the state itself is empty or about to be replaced: with it an
-	// empty state is a lost one, and no first start.
+	// HighWater is what the progress topic knows, where the state itself is empty or about to be replaced: if it is not
+	// empty, an empty state has been lost, and this is no first start.
 	HighWater HighWater
 }
 
-// HighWater is the highest epoch and the highest generation of each table that something was ever written under, as far
-// as one place knows. The zero value knows nothing.
+// HighWater is the highest epoch and the highest generation of each table that were ever used, as far as one place (a
+// topic, ClickHouse) knows. The zero value knows nothing.
 type HighWater struct {
 	Epoch uint32
 	// Generations by "schema.table", real names.

@@ -44,8 +44,8 @@ type Options struct {
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
 	// FirstContact is how long a process tries to reach a source and a sink that do not answer before Run ends with
-	// ErrUnreachable, so that the person who started it learns of it. Once it has started it tries for ever. Default
-	// 10 s.
+	// ErrUnreachable, so that the person who started it learns of it. Once it has started it retries without limit.
+	// Default 10 s.
 	FirstContact time.Duration
 	Log          *zap.Logger
 	Metrics      *Metrics
@@ -102,7 +102,7 @@ func (c *Capture) Status() Status { return c.report.status.copy() }
 const steady = time.Minute
 
 // Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that
-// at the start no server answered. Anything else (a server that went away) is retried for ever, each time from the
+// at the start no server answered. Anything else (a server that went away) is retried without limit, each time from the
 // state in Kafka; what is durable stays so. It closes the sink, so a Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
 	defer logHangs(c.sink, c.o.Log, c.o.Slot)()
@@ -139,7 +139,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	return err
 }
 
-// permanent gives the error that another try cannot help against; nil if there may be one.
+// permanent gives the error if retrying cannot help; nil if it may.
 func (c *Capture) permanent(err error, trying time.Duration) error {
 	switch {
 	case errors.Is(err, cdc.ErrFenced), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrRefused):
@@ -151,7 +151,7 @@ func (c *Capture) permanent(err error, trying time.Duration) error {
 	return nil
 }
 
-// closeSink ends what the last session left open; until then only Recover is the way on after an error.
+// closeSink ends what the last session left open.
 func (c *Capture) closeSink(ctx context.Context) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()

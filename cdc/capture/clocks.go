@@ -18,7 +18,7 @@ const (
 	longestOpen = 10 * time.Second
 )
 
-// clocks decide when to commit, from nothing but a situation.
+// clocks decide when to commit, from a situation alone.
 //
 //	commit when                                              reason
 //	a writer waits until what it sent is durable             writerWaits
@@ -68,7 +68,7 @@ const (
 	heartbeatDue         reason = "nothing was committed for long"
 )
 
-// demand is what the committer asks of the follower; a higher one takes the place of a lower one.
+// demand is what the committer asks of the follower; a higher one replaces a lower one.
 type demand int32
 
 const (
@@ -129,7 +129,7 @@ func (c clocks) ask(s situation) demand {
 	return askNothing
 }
 
-// wait is the time until the next clock strikes.
+// wait is the time until the next clock is due.
 func (c clocks) wait(s situation) time.Duration {
 	next := heartbeat
 	sooner := func(at, since time.Duration) {

@@ -30,7 +30,7 @@ import (
 // The follower answers instead of pushing each transaction, so that under load a batch is as large as the time that the
 // sink was busy, and an idle sink commits at once. Rejected: each writer commits by its own clocks (two that did so
 // could not write at the same time, since each committed the point it knew); a lock around the chunk being filled, so
-// that the committer takes it (paid for by every row).
+// that the committer takes it (every row would pay for it).
 type committer struct {
 	sink      cdc.Sink
 	pool      *chunkPool
@@ -41,7 +41,7 @@ type committer struct {
 	demanded  atomic.Int32 // a demand
 	listener  atomic.Pointer[listener]
 
-	// What follows is of run alone.
+	// Only run uses the fields below.
 	reached   cdc.Point // with everything written
 	reachedAt time.Time
 	startedAt time.Time // the last commit; zero before the first
@@ -82,7 +82,7 @@ func newCommitter(sink cdc.Sink, pool *chunkPool, c clocks, m *Metrics, from cdc
 	return out
 }
 
-// listen sets who hears of commits and requests from now on.
+// listen sets the listener that is called for commits and requests from now on.
 func (c *committer) listen(committed func(cdc.Durable), wake func()) {
 	c.listener.Store(&listener{committed, wake})
 }

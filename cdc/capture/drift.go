@@ -13,8 +13,8 @@ import (
 
 // driftWatch looks for changes of tables that send no event at all (rule 18): a table leaves the publication, is
 // dropped and made again, gets a column with a default, loses its key, an enum's label is renamed. So the catalog is
-// read now and then; a table that drifted is quarantined instead of being called exact. When the change happened in the
-// log's order is not known, which does not matter: everything after it is unknown.
+// read now and then; a table that drifted is quarantined instead of being called exact. Where in the log's order the
+// change happened is not known, which does not matter: all later rows are in doubt anyway.
 type driftWatch struct {
 	o      *Options
 	report *reporter
@@ -42,7 +42,7 @@ func (s *session) newDriftWatch() *driftWatch {
 // start reads the catalog every interval, until done is called; found is called when there is something to take.
 func (w *driftWatch) start(ctx context.Context, found func()) (done func()) {
 	return every(ctx, w.o.DriftInterval, func(ctx context.Context, _ time.Time) {
-		reading, cancel := context.WithTimeout(ctx, w.o.DriftInterval) // a lock may be in its way
+		reading, cancel := context.WithTimeout(ctx, w.o.DriftInterval) // it may have to wait for a lock
 		defer cancel()
 		drift, err := w.read(reading)
 		if ctx.Err() != nil {
@@ -78,8 +78,8 @@ func (w *driftWatch) read(ctx context.Context) (*drift, error) {
 	return &drift{tables: changed}, nil
 }
 
-// leftPublication says whether the table is, or meanwhile was, outside the publication: nil if it is not. Where another
-// member took over from the one of the start, it is taken for having left: the safe side.
+// leftPublication says whether the table is, or meanwhile was, outside the publication: nil if it is not. If another
+// member publishes it than at the start, it counts as having left: at worst that costs a copy.
 func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:

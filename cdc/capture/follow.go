@@ -174,7 +174,7 @@ func (f *follower) lostRest() error {
 		Fix(cdc.ResnapshotAllCommand)
 }
 
-// wanted gives the relation if its row at the present ordinal is to be written.
+// wanted gives the relation if its row at the present ordinal must be written.
 func (f *follower) wanted(oid uint32) (*relation, error) {
 	r := f.last
 	if r == nil || f.oid != oid {
@@ -211,8 +211,7 @@ func (f *follower) row(ctx context.Context, e *cdc.Event) error {
 // rowOps are the operations of the events that carry a row.
 var rowOps = [...]cdc.Op{cdc.EventInsert: cdc.OpCreate, cdc.EventUpdate: cdc.OpUpdate, cdc.EventDelete: cdc.OpDelete}
 
-// write encodes a row into the chunk. One that cannot be carried is its table's trouble, unless a server did not
-// answer.
+// write encodes a row into the chunk. One that cannot be carried quarantines its table, unless a server did not answer.
 func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
 	if err := f.room(ctx, r); err != nil {
 		return err
@@ -297,7 +296,7 @@ func (f *follower) unfit(t *table, reason error) error {
 	return nil
 }
 
-// tableReplaced takes out a captured table in whose name another one sends rows: it was dropped and made again.
+// tableReplaced quarantines a captured table that was dropped and made again: rows of another OID have its name.
 func (f *follower) tableReplaced(w *cdc.WireRelation) error {
 	for _, t := range f.tables {
 		if t.listed.Schema == w.Schema && t.listed.Name == w.Name && !t.quarantined() && !f.copied(t) {
@@ -309,7 +308,7 @@ func (f *follower) tableReplaced(w *cdc.WireRelation) error {
 	return nil
 }
 
-// quarantine takes a table out; its state is committed with the rows that were read before.
+// quarantine stops capturing a table; its state is committed with the rows that were read before.
 func (f *follower) quarantine(t *table, reason error) error {
 	if err := t.quarantine(reason); err != nil {
 		return err
@@ -340,8 +339,7 @@ func (f *follower) part(point cdc.Point) part {
 	return p
 }
 
-// room takes a chunk to write a record of the relation to. None is held without a row in it: other writers may wait for
-// it.
+// room gets a chunk for a record of the relation. An empty chunk is never held: other writers may wait for it.
 func (f *follower) room(ctx context.Context, r *relation) (err error) {
 	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
 	if f.chunk == nil {

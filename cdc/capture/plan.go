@@ -19,7 +19,7 @@ const (
 	resume        startMode = iota // slot and point are there
 	firstStart                     // neither is: the slot is made
 	adoptSlot                      // a first start that was cut short between the creation of the slot and the commit of its point
-	resnapshotAll                  // a new slot takes the place of the former, under the next epoch
+	resnapshotAll                  // a new slot replaces the former, under the next epoch
 )
 
 // makesSlot says that the start makes the slot, so that a person is there to fix what does not fit: everything must.
@@ -54,7 +54,7 @@ type skippedTable struct {
 type planner struct {
 	o       *Options
 	request *resnapshotRequest
-	// started says that a session of this process has got through its start: what does not fit now is not the config's
+	// started says that a session of this process has completed its start: what does not fit now is not the config's
 	// fault.
 	started bool
 }
@@ -169,9 +169,9 @@ func (p *plan) has(name string) bool {
 
 // comparePublished asks what publishes the tables and compares it with what did when their states were written. A table
 // that is not published, or that left and came back, gets a new generation: its changes meanwhile were not sent. The
-// others keep what publishes them now, so that a member added since then may carry them on; one that is added and takes
-// over between two starts makes a copy that was not needed. A state without members, written by an earlier build,
-// adopts those of now.
+// others keep what publishes them now, so that a member that was added since then may publish them later; one that is
+// added and replaces the former between two starts causes a copy that was not needed. A state without members, written
+// by an earlier build, adopts those of now.
 func (p *planner) comparePublished(ctx context.Context, out *plan, check *startCheck) error {
 	found, published, err := p.o.Source.Published(ctx, capturable(out.tables))
 	if err != nil {

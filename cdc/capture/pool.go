@@ -50,7 +50,7 @@ func (p *chunkPool) get(ctx context.Context) (*cdc.Chunk, error) {
 // exhausted reports that no chunk is left and a writer waits for one.
 func (p *chunkPool) exhausted() bool { return len(p.free) == 0 && p.waiting.Load() > 0 }
 
-// put takes a chunk back; one that a huge row has grown does not keep that memory for ever.
+// put takes a chunk back; memory that a huge row needed is freed.
 func (p *chunkPool) put(c *cdc.Chunk) {
 	c.Reset()
 	if cap(c.Bytes) > 4*p.bytes {

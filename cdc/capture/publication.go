@@ -9,8 +9,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// publish adds the tables to the publication that are not in it. Later than at a first start, one that we may not add
-// (its owner has to) costs nothing but itself.
+// publish adds the tables to the publication that are not in it. After the first start, a table that we may not add
+// (its owner has to) is left out or quarantined alone.
 func (s *session) publish(ctx context.Context) error {
 	err := s.o.Source.EnsurePublication(ctx, capturable(s.tables))
 	switch {

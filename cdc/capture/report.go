@@ -11,7 +11,7 @@ type reporter struct {
 	log     *zap.Logger
 	metrics *Metrics
 	status  *status
-	warned  map[string]bool // what every session finds again and is logged once
+	warned  map[string]bool // findings that are repeated in every session and logged once
 }
 
 func newReporter(o *Options) *reporter {
@@ -32,7 +32,7 @@ func (r *reporter) skipped(t *cdc.Table, why error) {
 	r.status.skipped(t, why)
 }
 
-// quarantined says why a table was taken out.
+// quarantined says why a table was quarantined.
 func (r *reporter) quarantined(t *table) {
 	r.status.table(t, t.state.Rows)
 	r.metrics.quarantined.WithLabelValues(t.name()).Set(1)

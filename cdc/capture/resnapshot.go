@@ -20,13 +20,13 @@ import (
 // Everything is copied again under the next epoch (rule 1), from a new slot. The order is: (1) the state `renewing`,
 // the next epoch and the open markers of all tables are one commit; (2) the former slot is dropped; (3) the state
 // `creating` is committed; (4) from there it is a first start. Cut short before (3), only ResnapshotAll goes on, so
-// that no slot is taken for the new one that is not; cut short after it, any start does.
+// that a former slot is never taken for the new one; cut short after it, any start goes on.
 
-// resnapshotRequest is what a capture does in place of following the log; nil is to follow it.
+// resnapshotRequest is what a capture does instead of following the log; nil is to follow it.
 type resnapshotRequest struct {
 	all       bool
 	tables    []string      // "schema.table", if not all
-	highWater cdc.HighWater // what others than the state know
+	highWater cdc.HighWater // what is known outside of the state
 }
 
 func (r *resnapshotRequest) isForAll() bool { return r != nil && r.all }
@@ -80,8 +80,8 @@ func (c *Capture) Resnapshot(ctx context.Context, tables []string) error {
 }
 
 // ResnapshotAll copies all tables again under the next epoch, from a new slot; a slot of that name is dropped.
-// highWater is what others than Kafka know of the pipeline: epoch and generations become higher than any there. It is
-// the way out of every ErrGap, returns once all copies are committed, and can be called again if it was cut short.
+// highWater is what ClickHouse knows of the pipeline: epoch and generations become higher than any there. It is the way
+// out of every ErrGap, returns once all copies are committed, and can be called again if it was cut short.
 func (c *Capture) ResnapshotAll(ctx context.Context, highWater cdc.HighWater) error {
 	return c.resnapshot(ctx, &resnapshotRequest{all: true, highWater: highWater})
 }

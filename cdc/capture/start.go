@@ -65,8 +65,8 @@ func (s *session) prepare(ctx context.Context, t *table) error {
 	return nil
 }
 
-// compile makes topic and encoder. A table whose schema the registry will not take is quarantined, at a first start it
-// is refused.
+// compile makes topic and encoder. If the registry refuses its schema, the table is quarantined, or a first start is
+// refused.
 func (s *session) compile(ctx context.Context, t *table) error {
 	topic := t.listed.Topic
 	created, err := s.committer.ensureTopic(ctx, topic)
@@ -94,7 +94,7 @@ func (s *session) compile(ctx context.Context, t *table) error {
 	return s.quarantine(t, cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name())))
 }
 
-// quarantine takes one table out. The caller commits its state.
+// quarantine stops capturing one table. The caller commits its state.
 func (s *session) quarantine(t *table, reason error) error {
 	if err := t.quarantine(reason); err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *session) makeSlot(ctx context.Context) error {
 	return s.copyAll(ctx, snapshot, s.copiesDue())
 }
 
-// resume goes on with a slot that is there: tables whose copy did not end, and new ones, get a new generation from a
+// resume continues from an existing slot: tables whose copy did not end, and new ones, get a new generation from a
 // temporary slot's snapshot (rule 13); the main slot streams from where it stopped.
 func (s *session) resume(ctx context.Context) error {
 	changed, err := s.planned()

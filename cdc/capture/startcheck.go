@@ -7,7 +7,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// ErrSlotMissing is a refusal that comes of a slot which is missing or lost; it is ErrRefused or ErrGap, too.
+// ErrSlotMissing is a refusal because the slot is missing or lost; it is ErrRefused or ErrGap, too.
 var ErrSlotMissing = errors.New("the slot is missing")
 
 // slotMissing is a kind of the same text that is ErrSlotMissing as well.
@@ -63,7 +63,7 @@ func (c *startCheck) stateFits() error {
 	return c.sameHashKeys()
 }
 
-// nothingLost refuses an empty state where others know of the pipeline.
+// nothingLost refuses an empty state if the slot or the progress topic exists: then the state was lost.
 func (c *startCheck) nothingLost() error {
 	switch {
 	case c.slotFound:
@@ -160,7 +160,7 @@ func (c *startCheck) sameHashKeys() error {
 }
 
 // published refuses to go on where the publication is gone: what was changed meanwhile cannot be read through a new
-// one, and from Postgres 18 on the server says nothing of it.
+// one, and from Postgres 18 on the server reports no error.
 func (c *startCheck) published(found bool) error {
 	if found {
 		return nil

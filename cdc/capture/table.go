@@ -2,11 +2,11 @@ package capture
 
 import "dirtbike/cdc"
 
-// table is one captured table: what the catalog says of it, and its state. Its rows come through relations.
+// table is one captured table: its description in the catalog, and its state. Its rows come through relations.
 type table struct {
 	// listed is the table as the catalog described it at the session's start.
 	listed *cdc.Table
-	// state is what is stored of it; only the transitions of tablestate.go change its phase.
+	// state is its entry in the state topic; only the transitions of tablestate.go change its phase.
 	state cdc.TableState
 	// copyWhy says why the plan has a table copied again that was not asked for; nil otherwise.
 	copyWhy error

@@ -10,8 +10,8 @@ import (
 )
 
 // At a first start a person is there to fix what does not fit, so everything must. Later there may be none, and a
-// stopped capture makes Postgres keep its log: what cannot be captured then costs its own table only. One that was
-// captured is quarantined, one that is new is skipped, and a name in the config that nothing has any more is warned of.
+// stopped capture makes Postgres keep its log: then only the table that cannot be captured is affected. One that was
+// captured is quarantined, a new one is skipped, and a name in the config that no longer matches causes a warning.
 
 // admit refuses what a start must not begin with.
 func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, database string) error {
@@ -33,7 +33,7 @@ func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, databa
 }
 
 // dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none.
-// Together with a name that matches nothing it is most likely a slip of the pen, which would cost a new copy.
+// Together with a name that matches nothing it is most likely a typing error, which would cost a new copy.
 func (p *planner) dropped(stored map[string]cdc.TableState) string {
 	unselected := p.o.Tables.UnselectedTables()
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
@@ -45,7 +45,7 @@ func (p *planner) dropped(stored map[string]cdc.TableState) string {
 }
 
 // unfit refuses with everything that is wrong with the tables, each problem once; nil if nothing is. What blocks the
-// start of a table may come of a misspelled name, which must be fixed first.
+// start of a table may be caused by a misspelled name, which must be fixed first.
 func unfit(unmatched []error, tables []*cdc.Table) error {
 	all := slices.Clone(unmatched)
 	for _, t := range tables {
@@ -115,7 +115,7 @@ func (p *planner) planTable(m startMode, t *table) error {
 	return nil
 }
 
-// planRequested has a table that was asked for by name copied. A new policy, key or shape is taken for acknowledged.
+// planRequested plans a new copy of a table that was asked for by name, whatever changed in its policy, key or shape.
 func (t *table) planRequested() error {
 	switch stored := t.state; {
 	case t.listed.Refused != nil:

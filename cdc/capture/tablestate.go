@@ -7,7 +7,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// tableNew is the phase of a table of which nothing is stored.
+// tableNew is the phase of a table without an entry in the state topic.
 const tableNew cdc.TablePhase = ""
 
 // tableEvent is what may happen to a table.
@@ -103,8 +103,8 @@ func (t *table) ended(rows int64, cut cdc.Position) error {
 	return nil
 }
 
-// quarantine takes the table out (failure has three scopes: a row, a table, the pipeline): its changes are no longer
-// written, the others' are. The reason is stored as text and read with cdc.ParseProblem.
+// quarantine stops capturing the table (failure has three scopes: a row, a table, the pipeline): its changes are no
+// longer written, those of other tables are. The reason is stored as text and read with cdc.ParseProblem.
 func (t *table) quarantine(reason error) error {
 	fresh := !begun(t.listed, t.state)
 	if err := t.on(tableRefused); err != nil {

@@ -35,8 +35,8 @@ var SessionSettings = map[string]string{
 	"row_security": "off",
 }
 
-// Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if only
-// somebody can help (password, rights, the database's name), ErrUnreachable if another try may do.
+// Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if a
+// person has to act (password, rights, the database's name), ErrUnreachable if another try may succeed.
 type Login struct {
 	// URL of the database in one of libpq's forms; it may hold a password and is never printed.
 	URL string
@@ -134,8 +134,8 @@ func (l Login) set(parameters map[string]string) {
 	maps.Copy(parameters, l.Settings)
 }
 
-// ConnectError is what came of connecting as source.url says: where, why, what to do. It holds nothing of the URL but
-// host, port, and where they are to be typed user and database.
+// ConnectError explains why connecting to source.url failed: where, why, what to do. Of the URL it holds only host and
+// port, and user and database where a command needs them.
 func ConnectError(err error) error { return Login{}.problem(err) }
 
 func (l Login) problem(err error) error {
@@ -159,7 +159,7 @@ func (l Login) problem(err error) error {
 	return cdc.Failed("%s", where).Of(cdc.ErrUnreachable).Because(attempts{err, at}).Fix("see that Postgres runs and %s is right", key)
 }
 
-// serverProblem is what the server said to one who would log in.
+// serverProblem explains the server's refusal of a login.
 func (l Login) serverProblem(said *pgconn.PgError, where, user, database string) error {
 	refused := cdc.Refused("%s: %s", where, said.Message)
 	switch code := said.Code; {
@@ -177,7 +177,7 @@ func (l Login) serverProblem(said *pgconn.PgError, where, user, database string)
 
 func (l Login) key() string { return cmp.Or(l.Key, "source.url") }
 
-// grant is the statement that lets the user connect, for a stream or at all.
+// grant is the statement that lets the user connect to the database, or stream from it.
 func grant(message, user, database string) string {
 	if strings.Contains(message, " for database ") && user != "" && database != "" {
 		return "GRANT CONNECT ON DATABASE " + quote(database) + " TO " + quote(user)
@@ -213,8 +213,8 @@ func (l Login) parseProblem(err *pgconn.ParseConfigError) error {
 	return cdc.Refused("%s is no Postgres URL", l.key()).Fix("postgres://user@host:5432/database")
 }
 
-// attempts writes what came of pgconn's attempts to connect, in one line: each outcome once, by all ways (TLS, plain)
-// that led to it, and the address only where it is not the one that was asked for.
+// attempts writes the outcomes of pgconn's attempts to connect in one line: each outcome once, with the ways (TLS,
+// plain) that led to it, and the address only where it differs from the configured one.
 type attempts struct {
 	error
 	at string

@@ -13,14 +13,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Publication is what the catalog says of a publication, and of the tables that were asked for.
+// Publication is a publication as the catalog has it, with the tables that were asked for.
 type Publication struct {
 	Name  string
 	Found bool
-	// SQLName and Owner are quoted as SQL takes them; Owned says that we may do what the owner may.
+	// SQLName and Owner are quoted for SQL; Owned says that our role has the rights of the owner.
 	SQLName, Owner string
 	Owned          bool
-	// Filtered are its tables with a row filter or a column list, by OID and by quoted name, in the same order.
+	// Filtered are its tables with a row filter or a column list: OIDs and quoted names in the same order.
 	Filtered      []uint32
 	FilteredNames []string
 
@@ -35,7 +35,7 @@ type membership struct {
 	sends bool
 }
 
-// setting is one of a publication's that does not suit.
+// setting is a setting of a publication that must change.
 type setting struct{ why, value string }
 
 // PublishedBy says what publishes the table; nil if its changes are not sent.
@@ -107,12 +107,12 @@ func ReadPublication(ctx context.Context, q Querier, name string, oids []uint32)
 }
 
 // membersSQL names what publishes each table: its own row of pg_publication_rel, that of its schema (schemaSQL), or the
-// publication itself if it is for all tables; a partition is published by those of the tables above it, too. What could
-// be undone and done again without giving another row is part of the name: the xmin of the publication (its options),
+// publication itself if it is for all tables; a partition is published by those of the tables above it, too. What can
+// be undone and done again and leaves the row the same is part of the name: the xmin of the publication (its options),
 // of the rows of pg_inherits on the way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA).
 // Nothing else updates these rows, except that of the publication, which a new owner or name updates, too: then every
-// table looks as if it had left, which is the safe side. Kind and persistence say whether the changes of a table that
-// is named are sent at all: the view pg_publication_tables opens every table, and so waits for one that is locked.
+// table seems to have left, which only costs copies. Kind and persistence say whether the changes of a table that is
+// named are sent at all: the view pg_publication_tables opens every table, and so waits for one that is locked.
 //
 // Not seen: a table made UNLOGGED and LOGGED again between two checks; only one that is published by its schema, or
 // with all tables, can be.
@@ -205,8 +205,8 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 	return nil
 }
 
-// execute runs a statement of ours; without the right to it the error holds the statement, for somebody who has the
-// right.
+// execute runs a statement; if our role lacks the right, the error holds the statement, to be run by a role that has
+// it.
 func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables []*cdc.Table) error {
 	_, err := conn.Exec(ctx, sql)
 	var said *pgconn.PgError
@@ -219,7 +219,7 @@ func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables
 	return nil
 }
 
-// whoMaySQL: one role owns all the tables, and may make a publication, or owns the one that is there.
+// whoMaySQL: one role owns all the tables, and may create a publication or owns the existing one.
 const whoMaySQL = `SELECT count(DISTINCT relowner) = 1 AND bool_and(has_database_privilege(relowner, current_database(), 'CREATE'))
   AND NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $2 AND NOT pg_has_role((SELECT min(relowner::int8)::oid FROM pg_class WHERE oid = ANY($1)), pubowner, 'USAGE'))
 FROM pg_class WHERE oid = ANY($1)`

@@ -81,7 +81,7 @@ func (s *Source) DropSlot(ctx context.Context) error {
 	switch {
 	case !errors.As(err, &said):
 		return err
-	case said.Code == codeUndefined: // another was faster
+	case said.Code == codeUndefined: // dropped meanwhile
 		return nil
 	case said.Code == codeInUse:
 		return cdc.Refused("another process streams from slot %s", s.options.Slot).Fix("stop capture, then again")

@@ -13,7 +13,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// TableError is what Selection.Check says of one table that is there; the others are not concerned.
+// TableError is an error of Selection.Check about one existing table; it does not affect the others.
 type TableError struct {
 	// Table is "schema.table".
 	Table string
@@ -30,10 +30,10 @@ func (e *TableError) Error() string { return e.Err.Error() }
 // Unwrap gives Err.
 func (e *TableError) Unwrap() error { return e.Err }
 
-// findings are what Selection.Check had to say.
+// findings are the errors of Selection.Check, sorted by what they affect.
 type findings struct {
 	misnamed         []error
-	unnamed          []uint32         // tables that are there and not captured
+	unnamed          []uint32         // existing tables that the config does not select
 	refused, blocked map[string]error // by "schema.table"
 }
 
@@ -82,7 +82,7 @@ func (t *Tables) named(ctx context.Context, conn *pgx.Conn) (captured []*entry, 
 	return captured, found, nil
 }
 
-// concern takes what is said of tables that are not captured for misnamed: it can cost none of them.
+// concern moves the errors about tables that are not captured to misnamed, since they affect no captured table.
 func (f *findings) concern(captured []*entry) {
 	for _, table := range slices.Sorted(maps.Keys(f.refused)) {
 		if !slices.ContainsFunc(captured, func(e *entry) bool { return e.rel.FullName() == table }) {

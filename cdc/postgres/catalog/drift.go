@@ -68,7 +68,7 @@ func (t *Tables) unfit(table string, e *entry) error {
 	return err
 }
 
-// nameKeys gives the tables whose key the config names that key again, or says why it is none any more.
+// nameKeys sets the key again on tables that have it from the config, or says why it is no longer usable.
 func (t *Tables) nameKeys(ctx context.Context, conn *pgx.Conn, listed map[uint32]*known, now map[uint32]*entry) error {
 	for oid, k := range listed {
 		named, e := t.options.Keys[k.rel.FullName()], now[oid]

@@ -46,8 +46,8 @@ func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[s
 	return relations, refused, nil
 }
 
-// All reads every table of the database, by OID, whether it can be captured or not. Their keys are those of the moment,
-// and empty where there is none that identifies a row; those of source.keys are not among them.
+// All reads every table of the database, by OID, whether it can be captured or not. Their keys are the present ones,
+// empty where none identifies a row; keys named in source.keys are not included.
 func All(ctx context.Context, conn *pgx.Conn) (map[uint32]*schemas.Relation, error) {
 	all, _, err := readDatabase(ctx, conn)
 	if err != nil {

@@ -31,8 +31,8 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 	return cdc.Failed("the table changed while captured: %s", why).Fix("%s", again)
 }
 
-// keyRefusal says which column of the key has come to a type that no key can have; "" if none has, or if a Relation
-// message does not tell: of types that are not Postgres' own it has but a number.
+// keyRefusal says which column of the key now has a type that no key can have; "" if none has, or if the Relation
+// message does not show it: of types that are not built in it has only the OID.
 func keyRefusal(rel *schemas.Relation, w *cdc.WireRelation) string {
 	types := pgtype.NewMap()
 	for _, key := range keyNames(rel) {

@@ -55,7 +55,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	return out, true, nil
 }
 
-// connectToReread bounds how long a statement may wait: meanwhile no table goes on, and Postgres keeps its log.
+// connectToReread bounds each statement's wait: meanwhile capture of all tables waits, and Postgres retains its log.
 func (t *Tables) connectToReread(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := t.options.Login.Connect(ctx)
 	if err != nil {
@@ -123,8 +123,8 @@ func visible(snapshot string, xid uint32) (bool, error) {
 }
 
 // rereadError blames the table for what asking again would not change: a missing right, a column that is gone (class
-// 42), a key that cannot be read (class 22), or a lock that somebody holds for longer than all other tables can wait.
-// The server's error is not passed on: it may quote the key, which is the plain value of a column that may be hashed.
+// 42), a key that cannot be read (class 22), or a lock that is held for longer than all other tables can wait. The
+// server's error is not passed on: it may quote the key, which is the plain value of a column that may be hashed.
 func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	var pg *pgconn.PgError
 	problem, full := cdc.Failed("re-read columns of %s that an update left out", rel.FullName()), "ALTER TABLE "+rel.SQLName()+" REPLICA IDENTITY FULL"
@@ -144,7 +144,7 @@ func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	return problem.Of(cdc.ErrUnreachable)
 }
 
-// The SQLSTATEs of a statement that took too long and of a lock that was not to be had.
+// The SQLSTATEs of a statement that took too long and of a lock that was not available.
 const (
 	codeCanceled = "57014"
 	codeLocked   = "55P03"
@@ -158,9 +158,9 @@ type statement struct {
 	formats []int16
 }
 
-// rereadQuery selects columns by the key, whose values go in the form in which they came; in front stand the
-// statement's own snapshot and whether there is such a row. The result comes in the protocol's text form, which is the
-// output function's; a cast to text would not always be (char(n), inet).
+// rereadQuery selects columns by the key, whose values are sent in the form in which they came; the first two columns
+// are the statement's own snapshot and whether the row exists. The result comes in the protocol's text form, which is
+// the output function's; a cast to text would not always be (char(n), inet).
 func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement {
 	names := make([]string, len(columns))
 	for i, c := range columns {
@@ -182,7 +182,7 @@ func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement 
 	return q
 }
 
-// Close lets the re-read connection go.
+// Close closes the re-read connection.
 func (t *Tables) Close(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

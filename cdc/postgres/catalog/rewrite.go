@@ -15,10 +15,10 @@ import (
 // and the column another description. Each alone is harmless: VACUUM FULL, CLUSTER, TRUNCATE and SET LOGGED change the
 // file; SET DEFAULT, SET STATISTICS, SET NOT NULL and GRANT on columns change the description.
 //
-// Taken for a rewrite although it was none, which is the safe side: one of each kind between two readings (the first
-// comes after the first copy); and VACUUM FULL of a table with a column that was added with a default, which since
-// then was dropped. Not seen: what happens while no capture runs, or between its last reading and its end, for the trace
-// is kept in memory only.
+// Wrongly taken for a rewrite, which only costs a copy: one of each kind between two readings (the first comes after
+// the first copy); and VACUUM FULL of a table with a column that was added with a default, which since then was
+// dropped. Not seen: what happens while no capture runs, or between its last reading and its end, for the trace is kept
+// in memory only.
 
 // trace is what a rewrite by ALTER TABLE changes both parts of.
 type trace struct {
