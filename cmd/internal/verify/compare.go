@@ -18,7 +18,7 @@ func (r *run) merge(ctx context.Context, c *chunk) (differ []candidate, err erro
 		i++
 	}
 	err = r.sink.rows(ctx, r.between(c), func(key, row string) error {
-		r.rowsSink++
+		r.RowsSink++
 		for i < len(c.rows) && string(c.key(i)) != key {
 			order, err := compareKeys(string(c.key(i)), key)
 			if err != nil {

@@ -22,7 +22,7 @@ func (r *run) extras(ctx context.Context) error {
 	}
 	batch := make([]string, 0, r.ChunkRows)
 	err = r.sink.keys(ctx, func(key string) error {
-		r.rowsSink++
+		r.RowsSink++
 		batch = append(batch, key)
 		if len(batch) < r.ChunkRows {
 			return nil
@@ -74,7 +74,7 @@ func (r *run) unseen(ctx context.Context, keys []string, ended cdc.LSN) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	epoch, err := r.passed(ctx, r.name, ended)
+	epoch, err := r.passed(ctx, r.Table, ended)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (r *run) unseen(ctx context.Context, keys []string, ended cdc.LSN) error {
 	}
 	for _, key := range missing {
 		if _, there := still[key]; there && versions[key].Compare(cdc.Position{Epoch: epoch, CommitLSN: r.began}) < 0 {
-			r.differing++
+			r.DifferingKeys++
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 			switch {
 			case now.source == now.sink:
 			case known && last == now && now.version.Compare(from) < 0:
-				r.differing++
+				r.DifferingKeys++
 			default:
 				before[k.key] = now
 				open = append(open, k)
@@ -51,8 +51,8 @@ func (r *run) recheck(ctx context.Context, keys []candidate) error {
 		return len(keys) == 0, nil
 	})
 	if err == nil && len(keys) > 0 {
-		r.Log.Warn("keys changed too often to be compared", zap.String("table", r.name), zap.Int("keys", len(keys)))
-		err = cdc.Failed("%d keys of %s changed again and again for %s", len(keys), r.name, r.Timeout).Of(wait.ErrBehind).Fix("dirtbike verify when fewer rows change")
+		r.Log.Warn("keys changed too often to be compared", zap.String("table", r.Table), zap.Int("keys", len(keys)))
+		err = cdc.Failed("%d keys of %s changed again and again for %s", len(keys), r.Table, r.Timeout).Of(wait.ErrBehind).Fix("dirtbike verify when fewer rows change")
 	}
 	return err
 }
@@ -70,7 +70,7 @@ func (r *run) readAgain(ctx context.Context, candidates []candidate) (rows map[s
 	if err != nil {
 		return nil, from, err
 	}
-	if from.Epoch, err = r.passed(ctx, r.name, to); err != nil {
+	if from.Epoch, err = r.passed(ctx, r.Table, to); err != nil {
 		return nil, from, err
 	}
 	keys := make([]string, len(candidates))

@@ -15,7 +15,7 @@ import (
 // compares. Each has its own plan, since plans hold scratch memory.
 type run struct {
 	*verifier
-	name   string
+	TableReport
 	chunks *reader // of the reading goroutine
 	again  *reader // for re-reads
 	sink   *sink
@@ -27,43 +27,41 @@ type run struct {
 	// seen holds a hash of every key, only where ClickHouse's keys cannot be looked up in Postgres (plan.hashed).
 	seen []uint64
 	seed maphash.Seed
-
-	rowsSource, rowsSink, differing int64
 }
 
-func (v *verifier) newRun(ctx context.Context, rel *schemas.Relation) (r *run, err error) {
+func (r *run) open(ctx context.Context, rel *schemas.Relation) (err error) {
 	// pgconn closes a connection when a query is cancelled, as when a table turns out not to be exact while its next
 	// chunk is being read
-	for _, s := range []**wait.Source{&v.reading, &v.control} {
-		if err := wait.Reconnect(ctx, s, v.Source); err != nil {
-			return nil, err
+	for _, s := range []**wait.Source{&r.reading, &r.control} {
+		if err := wait.Reconnect(ctx, s, r.Source); err != nil {
+			return err
 		}
 	}
-	r = &run{verifier: v, name: rel.FullName(), seed: maphash.MakeSeed()}
 	var plans [2]*plan
 	for i := range plans {
-		if plans[i], err = newPlan(rel, v.Prefix, v.Policies); err != nil {
-			return nil, &cdc.Problem{Kind: errInexact, Cause: err} // capture refuses it likewise
+		if plans[i], err = newPlan(rel, r.Prefix, r.Policies); err != nil {
+			return &cdc.Problem{Kind: errInexact, Cause: err} // capture refuses it likewise
 		}
 	}
-	if r.chunks, err = newReader(ctx, v.reading, plans[0]); err != nil {
-		return nil, err
+	if r.chunks, err = newReader(ctx, r.reading, plans[0]); err != nil {
+		return err
 	}
-	if r.again, err = newReader(ctx, v.control, plans[1]); err != nil {
-		return nil, err
-	}
-	r.sink = newSink(v.ClickHouse, v.Database, plans[1])
-	return r, nil
+	r.sink = newSink(r.ClickHouse, r.Database, plans[1])
+	r.again, err = newReader(ctx, r.control, plans[1])
+	return err
 }
 
 // ahead is how many chunks may wait to be compared; it bounds memory.
 const ahead = 2
 
-func (r *run) run(ctx context.Context) (err error) {
+func (r *run) run(ctx context.Context, rel *schemas.Relation) (err error) {
+	if err = r.open(ctx, rel); err != nil {
+		return err
+	}
 	if r.began, err = r.control.InsertLSN(ctx); err != nil {
 		return err
 	}
-	if _, err = r.passed(ctx, r.name, 0); err != nil { // does not start if the table is not exact
+	if _, err = r.passed(ctx, r.Table, 0); err != nil { // does not start if the table is not exact
 		return err
 	}
 	group, inside := errgroup.WithContext(ctx)
@@ -80,11 +78,8 @@ func (r *run) run(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	if err := group.Wait(); err != nil {
+	if err := group.Wait(); err != nil || r.sink.ordered {
 		return err
-	}
-	if r.sink.ordered {
-		return nil
 	}
 	return r.extras(ctx)
 }
@@ -218,7 +213,7 @@ func (r *run) fromKey(key string) (candidate, error) {
 
 // compare waits until ClickHouse has what the chunk shows, compares, and reads again what differs.
 func (r *run) compare(ctx context.Context, c *chunk) error {
-	epoch, err := r.passed(ctx, r.name, c.lsn)
+	epoch, err := r.passed(ctx, r.Table, c.lsn)
 	if err != nil {
 		return err
 	}
@@ -234,10 +229,10 @@ func (r *run) compare(ctx context.Context, c *chunk) error {
 	if err != nil {
 		return err
 	}
-	r.rowsSource += int64(len(c.rows))
+	r.RowsSource += int64(len(c.rows))
 	if err := r.recheck(ctx, differ); err != nil {
 		return err
 	}
-	r.OnProgress(r.name, r.rowsSource)
+	r.OnProgress(r.Table, r.RowsSource)
 	return nil
 }

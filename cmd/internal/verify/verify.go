@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"time"
@@ -49,17 +50,9 @@ type Options struct {
 }
 
 func (o *Options) defaults() {
-	if o.ChunkRows <= 0 {
-		o.ChunkRows = 20_000
-	}
-	if o.Timeout == 0 {
-		o.Timeout = time.Minute
-	}
+	o.ChunkRows, o.Timeout, o.Log = cmp.Or(o.ChunkRows, 20_000), cmp.Or(o.Timeout, time.Minute), cmp.Or(o.Log, zap.NewNop())
 	if o.OnProgress == nil {
 		o.OnProgress = func(string, int64) {}
-	}
-	if o.Log == nil {
-		o.Log = zap.NewNop()
 	}
 }
 
@@ -73,8 +66,9 @@ type verifier struct {
 }
 
 // Run compares the tables one after the other. The report is complete if the error is nil; ErrNothingCompared if no
-// table could be compared, ErrBehind if ClickHouse did not follow in time, ErrNobody if no capture runs, ErrUnreachable
-// if a server went away. Both servers are only read, except for logical messages that dirtbike alone reads.
+// table could be compared, ErrBehind if ClickHouse did not follow in time, ErrNoCapture if no capture runs,
+// ErrUnreachable if a server went away. Both servers are only read, except for logical messages that dirtbike alone
+// reads.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o.defaults()
 	v := &verifier{Options: o, ledger: ledger.New(o.ClickHouse, o.Database), limit: rate.NewLimiter(rate.Inf, o.ChunkRows)}
@@ -91,22 +85,22 @@ func Run(ctx context.Context, o Options) (Report, error) {
 func (v *verifier) tables(ctx context.Context) (Report, error) {
 	report, compared := Report{Equal: true, Tables: []TableReport{}}, false
 	for _, rel := range v.Tables {
-		result, epoch, at, err := v.table(ctx, rel)
-		if errors.Is(err, errInexact) {
-			why := cdc.Explain(err)
-			why.Kind = nil // the report says so
-			result.Equal, result.Reason, err = false, why, nil
-			v.Log.Warn("table not compared", zap.String("table", rel.FullName()), zap.Error(why))
-		} else if err == nil {
-			compared = true
-		}
+		r := &run{verifier: v, TableReport: TableReport{Table: rel.FullName()}, seed: maphash.MakeSeed()}
+		err := r.run(ctx, rel)
 		switch {
+		case err == nil:
+			r.Equal, compared = r.DifferingKeys == 0, true
+			v.Log.Debug("table compared", zap.String("table", r.Table), zap.Int64("rows", r.RowsSource), zap.Int64("differing_keys", r.DifferingKeys))
+		case errors.Is(err, errInexact):
+			r.Reason = cdc.Explain(err)
+			r.Reason.Kind = nil // the report says so
+			v.Log.Warn("table not compared", zap.String("table", r.Table), zap.Error(r.Reason))
 		case errors.Is(err, cdc.ErrRefused): // a login, which is no table's matter
 			return Report{}, err
-		case err != nil:
-			return Report{}, fmt.Errorf("compare %s: %w", rel.FullName(), err)
+		default:
+			return Report{}, fmt.Errorf("compare %s: %w", r.Table, err)
 		}
-		report.add(result, epoch, at)
+		report.add(r.TableReport, r.epoch, r.at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
 		why := v.Refused[name]
@@ -128,19 +122,4 @@ func nothing(r Report) error {
 		p.Where, p.Cause = r.Tables[0].Table, r.Tables[0].Reason
 	}
 	return p.OrFix("dirtbike status")
-}
-
-// table compares one table.
-func (v *verifier) table(ctx context.Context, rel *schemas.Relation) (report TableReport, epoch uint32, at cdc.LSN, err error) {
-	report.Table = rel.FullName()
-	r, err := v.newRun(ctx, rel)
-	if err != nil {
-		return report, 0, 0, err
-	}
-	if err = r.run(ctx); err == nil {
-		v.Log.Debug("table compared", zap.String("table", report.Table), zap.Int64("rows", r.rowsSource), zap.Int64("differing_keys", r.differing))
-	}
-	report.RowsSource, report.RowsSink, report.DifferingKeys = r.rowsSource, r.rowsSink, r.differing
-	report.Equal = err == nil && r.differing == 0
-	return report, r.epoch, r.at, err
 }
