@@ -38,7 +38,7 @@ func (r *run) stream(ctx context.Context, p *rowPath) error {
 	return nil
 }
 
-// findRecvlogical finds Postgres' own client. Debian's in PATH is a script that looks for the right version, so the
+// findRecvlogical finds Postgres' own client. Debian's in PATH is a script that chooses the version, so the
 // program itself comes first.
 func findRecvlogical() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_recvlogical")

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDigestTellsAnswersApart(t *testing.T) {
+func TestDigestDistinguishesAnswers(t *testing.T) {
 	line := func(clinic string, month time.Month, claims int64, paid, denied string) row {
 		return row{
 			Clinic: clinic, Month: time.Date(2024, month, 1, 0, 0, 0, 0, time.UTC), Plan: "Medicare", Claims: claims,
@@ -33,22 +33,5 @@ func TestDigestTellsAnswersApart(t *testing.T) {
 		"nothing":       nil,
 	} {
 		require.NotEqual(t, base.Digest, summarise(other, 0).Digest, name)
-	}
-}
-
-func TestBeatsAreRemembered(t *testing.T) {
-	var w Workload
-	start := time.Now()
-	for n := range int64(beatsKept + 10) {
-		w.heart.record(beat{number: n + 1, committed: start.Add(time.Duration(n+1) * beatEvery)})
-	}
-	at, known := w.CommittedAt(beatsKept)
-	require.True(t, known)
-	require.Equal(t, start.Add(beatsKept*beatEvery), at)
-	_, known = w.CommittedAt(beatsKept + 10)
-	require.True(t, known)
-	for _, unknown := range []int64{-1, 0, 10, beatsKept + 11} {
-		_, known = w.CommittedAt(unknown)
-		require.False(t, known, unknown)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,7 @@ type Workload struct {
 	// retries are transactions rolled back for a deadlock or a serialisation failure and run again.
 	retries atomic.Int64
 
-	heart heart
+	committed sync.Map // time.Time by number of the heartbeat: of those that CommittedAt was not asked for
 }
 
 // Changes is how many rows it has committed so far, without heartbeats. It may be called at any time.
