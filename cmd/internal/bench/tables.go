@@ -28,7 +28,7 @@ func claims() *table {
 	return &table{
 		name: "claims", share: 1, batch: 1000, prepare: "CREATE TYPE claim_status AS ENUM ('pending', 'paid', 'denied')",
 		columns: []synthetic{
-			{"id", "bigint", "i"},
+			{"id", "bigint PRIMARY KEY", "i"},
 			{"patient_id", "bigint NOT NULL", "i * 7919 % 200000 + 1"},
 			{"clinic_id", "int NOT NULL", "i * 31 % 120 + 1"},
 			{"plan", "text NOT NULL", "(ARRAY['Bluewater PPO', 'Harbor HMO Silver', 'Harbor HMO Gold', 'Medicare Part B', 'Self pay'])[i % 5 + 1]"},
@@ -45,7 +45,7 @@ func claims() *table {
 func wide() *table {
 	t := &table{
 		name: "wide", share: 8, batch: 250, prepare: "CREATE TYPE wide_state AS ENUM ('draft', 'open', 'in review', 'closed')",
-		columns: []synthetic{{"id", "bigint", "i"}},
+		columns: []synthetic{{"id", "bigint PRIMARY KEY", "i"}},
 	}
 	for _, g := range []struct {
 		count            int
@@ -88,10 +88,7 @@ func (t *table) rows(asked int64) int64 { return max(asked/t.share, 1) }
 // create makes the empty table and a publication of its name.
 func (t *table) create() string {
 	var list []string
-	for i, c := range t.columns {
-		if i == 0 {
-			c.kind += " PRIMARY KEY"
-		}
+	for _, c := range t.columns {
 		list = append(list, c.name+" "+c.kind)
 	}
 	return t.prepare + "; CREATE TABLE " + t.name + " (" + strings.Join(list, ", ") + "); CREATE PUBLICATION " + t.name + " FOR TABLE " + t.name
