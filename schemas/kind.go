@@ -6,8 +6,9 @@ import (
 	"dirtbike/cdc"
 )
 
-// Kind is a class of Postgres types that travel alike. The type table (types.go) has one row per kind; every switch
-// over Kind names all of them.
+// Kind is a class of Postgres types that travel alike. The type table (types.go) has one row per kind. A switch
+// over Kind names all of them, except where it says why; tables over kinds are in pgtext (text.go) and in the draft of
+// a config (guess.go).
 type Kind uint8
 
 // The kinds (rule 30).

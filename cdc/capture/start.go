@@ -19,7 +19,7 @@ type session struct {
 	request   *resnapshotRequest // nil to follow the log
 	report    *reporter
 	committer *committer
-	state     *cdc.State
+	state     *cdc.State // its Tables are as they were at the start; a table's own state is what is current
 	plan      *plan
 	tables    []*table
 	relations relations

@@ -66,7 +66,8 @@ func nextPhase(from cdc.TablePhase, event tableEvent) (cdc.TablePhase, error) {
 	return from, fmt.Errorf("a table that is %q cannot go on when %s", from, event)
 }
 
-// on makes the transition; the state is as it was if there is none.
+// on makes the transition, in memory: the caller sends the state with the part whose rows it belongs to. The state is as
+// it was if there is no such transition.
 func (t *table) on(event tableEvent) error {
 	phase, err := nextPhase(t.state.Phase, event)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 )
 
 // generations makes the storage of generations, brings the view of each topic to its newest complete one, and drops
-// storage that is not needed any more (rule 13). Any loader may do it at any time: a view only changes to a higher
-// generation, and what it shows is checked repeatedly.
+// storage that is not needed any more (rule 13). Any loader may do it at any time: it only replaces a view by one of a
+// higher generation. One that was late may put an older view back, which refuses to answer until a check replaces it.
 //
 // A generation is opened on every partition, copied, and ended on every partition. Changes go to the newest one opened
 // on their partition and to the one that the view shows (apply.Goals). Once all ends are in ClickHouse, CREATE OR

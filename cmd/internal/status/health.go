@@ -12,8 +12,7 @@ import (
 )
 
 // Checks are those that the collector's sources can answer, in the order in which they are read: clickhouse, slot,
-// capture (only with a capture in this process), tables, exact. Kafka, the registry and load are added with Reachable
-// or a Check of their own.
+// capture (only with a capture in this process), tables, exact. kafka, horizon and load are added by cmd/dirtbike.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
 		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, ""),

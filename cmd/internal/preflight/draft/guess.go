@@ -35,6 +35,8 @@ var (
 	dateKinds = []schemas.Kind{schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ}
 	blobKinds = []schemas.Kind{schemas.KindBytea}
 	numbers   = []schemas.Kind{schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindNumeric, schemas.KindNumericText, schemas.KindFloat4, schemas.KindFloat8}
+	// plainKinds say nothing of a person that the column's name does not.
+	plainKinds = slices.Concat(numbers, dateKinds, []schemas.Kind{schemas.KindBool, schemas.KindUUID})
 )
 
 // rules in the order in which they are asked; the first that matches counts.
@@ -117,10 +119,10 @@ func guessFree(c *schemas.Column) guess {
 	if fits(dateKinds, c.Type) && !bookkeeping.MatchString(name) {
 		return guess{"year", "a date may tell who it is: only its year is no identifier"}
 	}
-	if fits(textKinds, c.Type) {
-		return guess{"keep", notJudged}
+	if fits(plainKinds, c.Type) {
+		return guess{policy: "keep"}
 	}
-	return guess{policy: "keep"}
+	return guess{"keep", notJudged} // also of a kind that no list here has
 }
 
 // guess gives the rule's policy where the type can have it, and drop elsewhere.
