@@ -58,7 +58,7 @@ func (a *app) runLegs(ctx context.Context, capture, load bool) error {
 		log.Warn("print the address of health and metrics", zap.String("address", s.server.Addr()), zap.Error(err))
 	}
 	err = s.run(ctx, first)
-	if err == nil { // else the error is the last word
+	if err == nil { // otherwise the error is printed last
 		log.Info("stopped: what is committed is safe, and the next start goes on from there")
 	}
 	return err

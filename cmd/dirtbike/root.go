@@ -28,7 +28,7 @@ const (
 	exitGood        = 0 // done, also after SIGTERM, except for demo
 	exitNo          = 1 // the answer is no: different, unhealthy, timed out
 	exitWrong       = 2 // the command or the config is wrong
-	exitUnreachable = 3 // a part could not be reached
+	exitUnreachable = 3 // Postgres, Kafka, the registry or ClickHouse could not be reached
 )
 
 // exitError carries an exit code with its reason.
@@ -96,7 +96,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: a person has to decide
 }
 
-// tryOnItsOwnLine puts the way out of each line where the eye finds it.
+// tryOnItsOwnLine puts the way out of each line on a line of its own.
 func tryOnItsOwnLine(message string) string {
 	lines := strings.Split(message, "\n")
 	for i, line := range lines {
@@ -218,7 +218,7 @@ func (a *app) loadConfig() (*config.Config, error) {
 	}
 }
 
-// endTime is what a config that is read when SIGTERM comes still has.
+// endTime is how long reading the config may still take after SIGTERM.
 const endTime = 500 * time.Millisecond
 
 // logger logs to stderr: console on a terminal, JSON elsewhere. Only a terminal gets colours.

@@ -27,7 +27,7 @@ type service struct {
 	capture, load bool
 	hangups       <-chan os.Signal
 	pace          *rate.Limiter        // of hangups
-	metrics       *prometheus.Registry // what no generation owns
+	metrics       *prometheus.Registry // of all generations
 	reloads       pipeline.Reloads
 	server        *endpoints.Server
 }
@@ -63,7 +63,7 @@ func (s *service) generation(c *config.Config) (g *generation, err error) {
 			g.release(context.Background())
 		}
 	}()
-	// Only at the start is a server that does not answer an error.
+	// A server that does not answer is an error only at the start.
 	o := pipeline.Options{Config: c, Log: s.log, Metrics: g.metrics, Fault: s.app.fault, Patient: s.server != nil}
 	for _, of := range []struct {
 		wanted bool
@@ -99,7 +99,7 @@ func (s *service) listen(g *generation) (err error) {
 	return s.show(g)
 }
 
-// show makes the endpoints answer for the generation, and ask for its token.
+// show makes the endpoints answer for the generation, and require its token.
 func (s *service) show(g *generation) error {
 	s.server.Show(append(g.collector.Checks(), g.health.Checks...), g.collector.Whole, prometheus.Gatherers{s.metrics, g.metrics})
 	return s.server.Protect(g.guard)
@@ -144,7 +144,7 @@ func (s *service) until(ctx context.Context, g *generation) (next *generation, e
 				continue
 			}
 			stop()
-			err := <-ended // of the old login, too, which may have been refused meanwhile
+			err := <-ended // may be a refusal of the old login
 			if ctx.Err() != nil || err != nil && !errors.Is(err, cdc.ErrRefused) {
 				next.release(ctx)
 				return nil, err
@@ -188,7 +188,7 @@ func (s *service) reload(ctx context.Context, was *generation) *generation {
 	return next
 }
 
-// prepare reads the config, and wires legs with it once every part has let us in.
+// prepare reads the config, logs in to every part once, and wires the legs.
 func (s *service) prepare(ctx context.Context, was *generation) (*generation, error) {
 	c, err := s.app.config()
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *service) prepare(ctx context.Context, was *generation) (*generation, er
 	return s.generation(c)
 }
 
-// parts are those that the legs cannot do without.
+// parts are the servers that the legs need.
 func (s *service) parts() pipeline.Parts {
 	return pipeline.Parts{Postgres: s.capture, Kafka: true, Registry: true, ClickHouse: s.load}
 }
@@ -235,7 +235,7 @@ func (g *generation) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// release lets go what the legs and the checks hold outside of run.
+// release closes what the legs and the checks hold outside of run.
 func (g *generation) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

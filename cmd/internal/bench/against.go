@@ -25,7 +25,7 @@ type figure struct {
 	lower                bool // a lower one is better
 }
 
-// Turn is the figure of the other build and of this one, one right after the other.
+// Turn is the figure of the other build and of this one, measured one after the other.
 type Turn struct{ Old, New float64 }
 
 // Ratio is this build's figure as a share of the other's.
@@ -74,7 +74,7 @@ func (r *run) rowPathBuilds(ctx context.Context) error {
 			cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, stopTimeout
 			said, runErr := cmd.CombinedOutput()
 			report, err := os.ReadFile(file)
-			if figures = readPairs(string(report)); err == nil && len(figures) == 0 { // an exit code of 1 may be about a bound
+			if figures = readPairs(string(report)); err == nil && len(figures) == 0 { // exit code 1 may only mean that a figure is below its bound
 				err = fmt.Errorf("bench: %w: %s", runErr, said)
 			}
 			return err

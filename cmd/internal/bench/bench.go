@@ -25,17 +25,17 @@ const (
 // Measures lists them all.
 func Measures() []string { return []string{MeasureStream, MeasureCopy, MeasureLoad, MeasureLatency} }
 
-// The least that is promised: ratios to the reference's speed.
+// The promised ratios to the reference's speed.
 const (
 	leastStream = 0.7
 	leastCopy   = 0.5
 	leastLoad   = 2.0
 )
 
-// mostMemory is the most that `dirtbike run` may have resident, in bytes.
+// mostMemory is the most resident memory that `dirtbike run` may use, in bytes.
 const mostMemory = 300_000_000
 
-// aimedP99 is what the 99th percentile of commit → queryable is to stay below; it is reported, not promised.
+// aimedP99 is the goal for the 99th percentile of commit → queryable; it is reported, not promised.
 const aimedP99 = 500 * time.Millisecond
 
 // Options of a run.
@@ -54,12 +54,12 @@ type Options struct {
 	For  time.Duration
 	// Engines and Kafka as for the embedded stack.
 	Engines, Kafka string
-	// Self is this program's file: the product's legs are processes of it where they are measured whole.
+	// Self is this program's file: measures of the whole pipeline run the legs as processes of it.
 	Self string
 	// Against is the program of another build: both are measured in turns, Pairs times, instead of against the
 	// references. Empty = none.
 	Against string
-	// Progress gets what happens; nil = silent.
+	// Progress is told what is being measured; nil = silent.
 	Progress io.Writer
 	// Command is what was typed, for the report.
 	Command string
@@ -75,7 +75,7 @@ var (
 // leastRows are enough for an average per row to mean something.
 const leastRows = 1000
 
-// Check refuses options that no run can have; its error is ErrOptions.
+// Check refuses options that are impossible; its error is ErrOptions.
 func (o *Options) Check() error {
 	for _, name := range o.Only {
 		if !slices.Contains(Measures(), name) {
@@ -124,8 +124,8 @@ func (r *run) say(format string, args ...any) {
 	}
 }
 
-// Run takes the measures. What it starts ends with it, also when ctx ends early; that is an error, since there is no
-// report then.
+// Run takes the measures. Everything that it starts ends with it, also when ctx ends early; then there is no report,
+// but an error.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Check(); err != nil {
 		return nil, err

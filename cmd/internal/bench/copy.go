@@ -12,8 +12,8 @@ import (
 )
 
 // copy compares the first copy, from the connection to encoded Avro in the sink's hands, one worker, with a client that
-// drains the same COPY into nothing. The server is what limits both, so the ratio is near 1. It may exceed 1: a reader
-// that always waits makes the server wake it for every few rows.
+// drains the same COPY into nothing. The server limits both, so the ratio is near 1. It may exceed 1: a reader that
+// always waits has to be woken by the server for every few rows.
 func (r *run) copy(ctx context.Context, p *rowPath) error {
 	return r.alternate(Comparison{
 		Measure: MeasureCopy, Table: p.table.name, Rows: p.rows, Least: leastCopy, AllocationsCounted: true,

@@ -53,7 +53,7 @@ func (d *discard) EnsureTopic(context.Context, *cdc.Topic) (created bool, err er
 func (d *discard) Write(_ context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
 	records, bytes := int64(len(c.Records)), int64(len(c.Bytes))
 	c.Release()
-	if !d.began.IsZero() { // before it come open markers
+	if !d.began.IsZero() { // before the first row come open markers
 		d.records, d.bytes = d.records+records, d.bytes+bytes
 		d.counted.add(records)
 	}

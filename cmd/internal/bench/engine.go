@@ -10,7 +10,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// EngineSettings are those of ClickHouse's Kafka engine that decide its speed.
+// EngineSettings are the settings of ClickHouse's Kafka engine that decide its speed.
 type EngineSettings struct {
 	Consumers           int
 	ThreadPerConsumer   int // 0 or 1
@@ -24,8 +24,8 @@ func (s EngineSettings) String() string {
 		s.Consumers, s.ThreadPerConsumer, s.MaxBlock, s.PollBatch, s.Flush.Milliseconds())
 }
 
-// engineSettings are tried before the comparison. consumers is the most that are of use: one for each partition, up to
-// the cores.
+// engineSettings are tried before the comparison. consumers is the highest useful number: one for each partition, up to
+// the number of cores.
 func engineSettings(consumers int) []EngineSettings {
 	const second = time.Second
 	return []EngineSettings{
@@ -40,7 +40,7 @@ func engineSettings(consumers int) []EngineSettings {
 // storageColumn is a column of the product's storage table.
 type storageColumn struct{ Name, Type string }
 
-// readColumns reads what the product has made of the topic: the reference's target gets the same.
+// readColumns reads the columns of the product's storage table: the reference's target gets the same.
 func (l *loading) readColumns(ctx context.Context) (out []storageColumn, err error) {
 	database, storage := l.storage()
 	err = l.ch.Select(ctx, &out, "SELECT name AS Name, type AS Type FROM system.columns WHERE database = ? AND table = ? ORDER BY position", database, storage)
@@ -53,7 +53,7 @@ func (l *loading) readColumns(ctx context.Context) (out []storageColumn, err err
 	return out, nil
 }
 
-// bookkeeping says what the storage's own columns are made of, in the Kafka engine's terms.
+// bookkeeping gives the bookkeeping columns of the storage table as expressions over the Kafka engine's columns.
 var bookkeeping = map[string]string{
 	schemas.ColVersion:   "bitShiftLeft(toUInt128(`source.epoch`), 96) + bitShiftLeft(toUInt128(`source.commit_lsn`), 32) + `source.ordinal`",
 	schemas.ColDeleted:   "op = 'd'",

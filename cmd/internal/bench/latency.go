@@ -16,7 +16,7 @@ import (
 	"dirtbike/docker/embedded"
 )
 
-// Latency is what the measure of the same name found.
+// Latency is the result of the measure of the same name.
 type Latency struct {
 	Rate          int     // transactions per second asked for
 	Achieved      float64 // and sent
@@ -25,13 +25,13 @@ type Latency struct {
 	P50, P99, Max time.Duration
 }
 
-// freshness is a run of the measure: transactions of one row each, and an observer who asks the view for rows he has
-// not seen.
+// freshness is a run of the measure: transactions of one row each, and an observer that asks the view for rows that it
+// has not seen.
 type freshness struct {
 	*whole
 	pipeline
 
-	base int64          // ids up to here were there before
+	base int64          // ids up to here existed before
 	sent []atomic.Int64 // when the transaction of base + 1 + index was sent, nanoseconds since began; 0 = not yet
 	seen []time.Duration
 	left int // transactions not seen yet
@@ -55,7 +55,7 @@ func (w *whole) latency(ctx context.Context) error {
 	return nil
 }
 
-// freshness is the measure of one build, in a pipeline of that name; peak is the most memory that it had.
+// freshness measures one build, in a pipeline of that name; peak is its peak memory.
 func (w *whole) freshness(ctx context.Context, binary, name string) (found *Latency, peak int64, err error) {
 	n := int(w.For.Seconds() * float64(w.Rate))
 	f := &freshness{

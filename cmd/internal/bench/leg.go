@@ -8,7 +8,7 @@ import (
 	"dirtbike/docker/embedded"
 )
 
-// legStop is how long a leg may take to end in order.
+// legStop is how long a leg may take to end after SIGTERM.
 const legStop = 15 * time.Second
 
 // start runs a verb of a build in a process of its own, with its log next to the config.
@@ -17,7 +17,7 @@ func start(binary, verb, config string, args ...string) (*embedded.Process, erro
 	return embedded.StartProcess("dirtbike "+verb, config+"."+verb+".log", binary, args...)
 }
 
-// stop ends a leg and gives the most memory that it had.
+// stop ends a leg and gives its peak memory.
 func stop(leg *embedded.Process) (peak int64, err error) {
 	if err := leg.Ended(); err != nil {
 		return 0, err

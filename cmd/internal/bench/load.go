@@ -53,8 +53,7 @@ func (l *loading) compare(ctx context.Context) error {
 	return err
 }
 
-// fillTopic lets the product itself fill the topic, by its first copy, into a ClickHouse database that shows what is
-// made of it.
+// fillTopic fills the topic by a first copy of the product, which also loads it into a ClickHouse database.
 func (l *loading) fillTopic(ctx context.Context) error {
 	if err := l.fill(ctx, l.pipeline, l.rows); err != nil {
 		return err
@@ -94,7 +93,7 @@ func (l *loading) fingerprint(ctx context.Context, from string) (content uint64,
 	return content, nil
 }
 
-// same fails unless a pass has made the same rows as all others: a loader that reads less is faster.
+// same fails unless a pass has loaded the same rows as the first copy: a loader that reads less is faster.
 func (l *loading) same(ctx context.Context, from string) error {
 	content, err := l.fingerprint(ctx, from)
 	if err == nil && content != l.content {

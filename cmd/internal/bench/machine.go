@@ -19,7 +19,7 @@ import (
 	"dirtbike/docker/embedded"
 )
 
-// Machine is what the figures were taken on.
+// Machine is the machine on which the figures were taken.
 type Machine struct {
 	CPU, OS, Kernel string
 	Cores           int
@@ -27,7 +27,7 @@ type Machine struct {
 	Load            string // the load averages at the beginning
 }
 
-// thisMachine reads what the kernel says; outside of Linux only what Go knows.
+// thisMachine asks the kernel; outside of Linux it only has what Go knows.
 func thisMachine() (Machine, error) {
 	m := Machine{Cores: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH, CPU: "unknown"}
 	if runtime.GOOS != "linux" {
@@ -51,7 +51,7 @@ func thisMachine() (Machine, error) {
 	return m, err
 }
 
-// PeakMemory is the most that a process has had resident, in bytes, as the kernel counts it.
+// PeakMemory is the peak resident memory of a process, in bytes, as the kernel counts it.
 func PeakMemory(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -79,7 +79,7 @@ func field(text, name, other string) string {
 	return other
 }
 
-// versions notes what is measured against what.
+// versions notes the versions of what is measured.
 func (r *run) versions(ctx context.Context, e *embedded.Postgres) error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		revision := ""
@@ -111,7 +111,7 @@ func (r *run) versions(ctx context.Context, e *embedded.Postgres) error {
 	return nil
 }
 
-// serverVersions notes those of the whole stack.
+// serverVersions notes the versions of the whole stack.
 func (w *whole) serverVersions(ctx context.Context) error {
 	if err := w.versions(ctx, w.stack.Postgres); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (w *whole) serverVersions(ctx context.Context) error {
 	return nil
 }
 
-// openClickHouse connects; the connection is the observer's.
+// openClickHouse connects, for the observer.
 func openClickHouse(url string) (driver.Conn, error) {
 	o, err := clickhouse.ParseDSN(url)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Report is what a run found.
+// Report is the result of a run.
 type Report struct {
 	Began       time.Time
 	Took        time.Duration
@@ -22,10 +22,10 @@ type Report struct {
 	Latency     *Latency // nil: not measured
 	Memory      []Memory
 	Against     string   // the other build's program
-	Builds      []Builds // what both were measured by
+	Builds      []Builds // figures of both builds
 }
 
-// Fact is a name and what is said of it.
+// Fact is a name and its value, as text.
 type Fact struct{ Name, Value string }
 
 // TableFacts describe a table of the run; bytes are per row, on average.
@@ -44,7 +44,7 @@ type Tried struct {
 	Took     time.Duration
 }
 
-// Memory is the most that a process had resident, in bytes.
+// Memory is the peak resident memory of a process, in bytes.
 type Memory struct {
 	Process string
 	Peak    int64
@@ -60,7 +60,7 @@ func (r *Report) note(name, version string) {
 	r.Versions = append(r.Versions, Fact{name, version})
 }
 
-// Faults says what is below what is promised, one line each.
+// Faults lists the figures that are worse than promised, one line each.
 func (r *Report) Faults() []string {
 	var out []string
 	for i := range r.Comparisons {

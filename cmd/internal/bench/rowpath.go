@@ -19,20 +19,20 @@ import (
 	"dirtbike/docker/embedded"
 )
 
-// rowPath is a filled table, and capture as it ships, with a sink that discards what it gets.
+// rowPath is a filled table, and the released capture with a sink that discards its records.
 type rowPath struct {
 	table  *table
 	rows   int64
 	url    string
 	conn   *pgx.Conn
 	source *cdc.Table // as capture lists it
-	state  cdc.State  // of a capture that is in front of the table's rows
+	state  cdc.State  // of a capture that has not read the table's rows yet
 	slots  int
 	bytes  int64   // of keys and values in the last pass
 	end    cdc.LSN // the log up to here holds the table's rows
 }
 
-// slotName is the slot in front of the table's rows. Each pass over the log reads a copy of it.
+// slotName is the slot whose position lies before the table's rows. Each pass over the log reads a copy of it.
 const slotName = "bench"
 
 // newRowPath makes the table's database, lets capture begin, and then fills the table.
@@ -85,7 +85,7 @@ privacy: {mode: open}
 	}
 	change := func(o *capture.Options) {
 		o.Tables = &listing{o.Tables, p, binary}
-		o.DriftInterval = time.Hour // reading the catalog now and then is no row's cost, however few come meanwhile
+		o.DriftInterval = time.Hour // reading the catalog is no cost of a row
 	}
 	o := product.Options{Config: c, Log: zap.NewNop(), Metrics: prometheus.NewRegistry()}
 	made, release, err := product.CaptureInto(o, new(countingRegistry), sink, change)
@@ -136,7 +136,7 @@ func (p *rowPath) close(ctx context.Context) error {
 	return errors.Join(p.dropSlot(ctx, slotName), p.conn.Close(context.WithoutCancel(ctx)))
 }
 
-// dropSlot removes a slot, once the server has noticed that its reader is gone.
+// dropSlot removes a slot, once the server has noticed that its connection is closed.
 func (p *rowPath) dropSlot(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()

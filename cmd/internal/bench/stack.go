@@ -29,7 +29,7 @@ func (o *Options) stack(whole bool) embedded.Options {
 	return options
 }
 
-// engineError gives the errors of the embedded stack this package's names.
+// engineError turns the errors of the embedded stack into this package's.
 func engineError(err error) error {
 	switch {
 	case err == nil:
@@ -56,7 +56,7 @@ func inDir(f func(dir string) error) (err error) {
 	return f(dir)
 }
 
-// withEngines starts engines in a temporary directory, calls f, and leaves nothing of them.
+// withEngines starts engines in a temporary directory, calls f, and stops and removes them.
 func (r *run) withEngines(ctx context.Context, whole bool, f func(ctx context.Context, dir string, e *embedded.Stack) error) error {
 	return inDir(func(dir string) error {
 		options := r.stack(whole)

@@ -15,7 +15,7 @@ import (
 
 // stream compares capture that reads a slot, from the connection to encoded Avro in the sink's hands, with
 // pg_recvlogical, which drains the same log over TCP into nothing. Binary form is measured where every type of the
-// table has a decoder, text always: other tables are read in it.
+// table has a decoder, text always, since other tables are streamed in text.
 func (r *run) stream(ctx context.Context, p *rowPath) error {
 	tool, err := findRecvlogical()
 	if err != nil {
@@ -76,7 +76,7 @@ func (p *rowPath) drain(ctx context.Context, tool string) (time.Duration, error)
 	})
 }
 
-// follow lets capture read the log: from the commit before it follows to the commit after the last row.
+// follow runs capture over the log: from the commit before it streams to the commit after the last row.
 func (p *rowPath) follow(ctx context.Context, binary bool, a *allocations) (time.Duration, error) {
 	return p.onSlot(ctx, func(slot string) (time.Duration, error) {
 		state := p.state

@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// table is a synthetic table of which every run has the same rows. It lies in a database of its own, of the same name.
+// table is a synthetic table with the same rows in every run. It has a database of its own, of the same name.
 type table struct {
 	name    string
-	share   int64 // it has this part of the rows asked for
+	share   int64 // it has 1/share of the rows asked for
 	batch   int   // rows in a transaction
 	prepare string
 	columns []synthetic
@@ -20,7 +20,7 @@ type table struct {
 // synthetic is a column: the first one of a table is its key, and expr makes its value from i, the row's number from 1.
 type synthetic struct{ name, kind, expr string }
 
-// tables are those that every measure runs on.
+// tables are the tables that every measure runs on.
 func tables() []*table { return []*table{claims(), wide()} }
 
 // claims has 9 columns and rows of about 100 bytes, like the clinic's claims.
@@ -82,7 +82,7 @@ func wide() *table {
 	return t
 }
 
-// rows is how many it has in a run of so many.
+// rows is its number of rows in a run of that many.
 func (t *table) rows(asked int64) int64 { return max(asked/t.share, 1) }
 
 // create makes the empty table and a publication of its name.
@@ -103,7 +103,7 @@ func (t *table) values() string {
 	return strings.Join(list, ", ")
 }
 
-// fill inserts so many rows in transactions of batch rows, and leaves nothing for the passes to tidy up.
+// fill inserts that many rows in transactions of batch rows, and leaves no vacuum or checkpoint for the passes.
 func (t *table) fill(ctx context.Context, conn *pgx.Conn, rows int64) error {
 	insert := fmt.Sprintf(`DO $$ BEGIN FOR batch IN 1..%[1]d BY %[2]d LOOP
 	INSERT INTO %[3]s SELECT %[4]s FROM generate_series(batch::bigint, least(batch + %[2]d - 1, %[1]d)) i;

@@ -16,8 +16,7 @@ type allocations struct {
 	before, seen uint64
 }
 
-// newAllocations counts over the second half of the rows: in the first one the chunks that are used again and again
-// grow.
+// newAllocations counts over the second half of the rows: in the first one the reused chunks grow.
 func newAllocations(rows int64) *allocations { return &allocations{first: rows/2 + 1, last: rows} }
 
 // add is called after each batch of rows.
@@ -41,7 +40,7 @@ func mallocs() uint64 {
 	return m.Mallocs
 }
 
-// Pair is what one pass of the reference and one of the product took, one right after the other.
+// Pair is the time of one pass of the reference and of one of the product, run one after the other.
 type Pair struct{ Reference, Product time.Duration }
 
 // Ratio is the product's speed as a share of the reference's.
@@ -55,8 +54,8 @@ func (t turns[P]) sorted() []P {
 	return slices.SortedFunc(slices.Values(t), func(x, y P) int { return cmp.Compare(x.Ratio(), y.Ratio()) })
 }
 
-// Median is the pair with the median ratio (of an even number the lower one). All that is said of a comparison is of
-// this pair: medians of their own would come from different minutes of a busy machine, and would not divide to the
+// Median is the pair with the median ratio (of an even number the lower one). All figures of a comparison are from this
+// pair: separate medians would come from different minutes of a busy machine, and their quotient would not be the
 // ratio.
 func (t turns[P]) Median() P { return t.sorted()[(len(t)-1)/2] }
 
@@ -70,7 +69,7 @@ func (t turns[P]) Range() (lowest, highest float64) {
 type Comparison struct {
 	Measure, Table     string
 	Form               string // of values on the wire, where the measure has several; else ""
-	Reference, Product string // what they do, with their settings
+	Reference, Product string // their commands, with settings
 	Rows               int64
 	Pairs              turns[Pair]
 	// Allocations per row, of each of the product's passes; counted only where the product runs in this process.
@@ -94,11 +93,11 @@ func (c *Comparison) perRow() float64 {
 	return sorted[len(sorted)/2]
 }
 
-// mostAllocations per row count as none: what happens now and then, a commit, a status message or a read buffer that
-// the garbage collector took, is no row's.
+// mostAllocations per row count as none: what happens only now and then (a commit, a status message, a read buffer that
+// was collected as garbage) is not a cost per row.
 const mostAllocations = 0.01
 
-// faults says what the comparison does not reach.
+// faults says which promises the comparison does not reach.
 func (c *Comparison) faults() []string {
 	var out []string
 	if ratio := c.Pairs.Median().Ratio(); ratio < c.Least {

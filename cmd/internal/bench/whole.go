@@ -25,7 +25,7 @@ type whole struct {
 	ch    driver.Conn
 }
 
-// onWhole measures what takes all parts.
+// onWhole takes the measures that need the whole stack.
 func (r *run) onWhole(ctx context.Context, dir string, e *embedded.Stack) error {
 	conn, err := openClickHouse(e.ClickHouse.URL())
 	if err != nil {
@@ -52,7 +52,7 @@ func (r *run) onWhole(ctx context.Context, dir string, e *embedded.Stack) error 
 	return w.latency(ctx)
 }
 
-// pipeline names one: its database in Postgres is also prefix, slot and publication's place.
+// pipeline holds the names of one pipeline.
 type pipeline struct {
 	name  string // database in Postgres, prefix and slot
 	table *table
@@ -79,7 +79,7 @@ ops: {listen: "127.0.0.1:0"}
 	return path, nil
 }
 
-// fill makes the pipeline's database and its table with so many rows.
+// fill makes the pipeline's database and its table with that many rows.
 func (w *whole) fill(ctx context.Context, p pipeline, rows int64) error {
 	if err := w.stack.Postgres.CreateDatabase(ctx, p.name); err != nil {
 		return err
@@ -146,12 +146,11 @@ func (w *whole) drop(ctx context.Context, databases ...string) error {
 
 func quoted(name string) string { return "`" + name + "`" }
 
-// lookEvery bounds the error of what is seen in ClickHouse from above.
+// lookEvery is the time between two queries of ClickHouse, and so the largest error of when a row was visible.
 const lookEvery = 10 * time.Millisecond
 
-// untilVisible waits until `shown` answers with so many rows (a consumer that delivers twice may have more). That may
-// be a costly question, so it is asked only once the storage has the rows. alive is an error once no one will bring
-// them any more.
+// untilVisible waits until `shown` answers with that many rows (a consumer that delivers twice may have more). That
+// query may be costly, so it runs only once the storage has the rows. alive gives an error once the loader has ended.
 func (w *whole) untilVisible(ctx context.Context, rows uint64, database, storage, shown string, alive func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()

@@ -14,8 +14,8 @@ import (
 //go:embed CHECKS.md
 var page string
 
-// Check is what the person who is woken by a check wants to know. Meaning, Safe and Do are one or more sentences of
-// plain Markdown, each in one line.
+// Check explains a check to the person who is woken by it. Meaning, Safe and Do are one or more sentences of plain
+// Markdown, each in one line.
 type Check struct {
 	// Slug names the check in outputs: lower-case letters, digits and dashes, unique among all.
 	Slug string
@@ -23,7 +23,7 @@ type Check struct {
 	Meaning string
 	// Safe says what is not lost or wrong meanwhile.
 	Safe string
-	// Do is the command, or what else, that fixes it.
+	// Do is the command, or another action, that fixes it.
 	Do string
 }
 

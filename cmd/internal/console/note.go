@@ -9,7 +9,7 @@ import (
 // Indent is what lines begin with that belong to the one above them.
 const Indent = "  "
 
-// Note is a text for a person, and the way out of what it says, "Try: …"; empty if there is nothing to do.
+// Note is a text for a person, and what to do about it, "Try: …"; empty if there is nothing to do.
 type Note struct{ Text, Try string }
 
 // NoteOf gives a problem as a note that a terminal can show.
@@ -33,7 +33,7 @@ func Joined(notes []Note) string {
 	return strings.Join(out, "; ")
 }
 
-// Lay writes notes in lines of that width, each way out in a line of its own, which is never broken: it is to be
+// Lay writes notes in lines of that width, each way out in a line of its own, which is never broken, so that it can be
 // copied.
 func Lay(notes []Note, margin string, width int) string {
 	var out strings.Builder

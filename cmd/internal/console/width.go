@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// usualWidth is how wide a text may be where the width of the page is not known: in a file, a pipe or a ticket.
+	// usualWidth is the width of a text if that of the page is not known: in a file, a pipe or a ticket.
 	usualWidth = 120
-	// leastWidth is as narrow as a text gets, on however narrow a terminal.
+	// leastWidth is the smallest width of a text, even on a narrower terminal.
 	leastWidth = 60
 )
 

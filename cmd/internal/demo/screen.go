@@ -104,7 +104,7 @@ func (s *screen) draw(lines, block []string) {
 	room := s.room()
 	for i, l := range slices.Concat(lines, block) {
 		if i >= len(lines) && room > 0 {
-			l = text.Trim(l, room) // a line that wraps would be two, and the block move down
+			l = text.Trim(l, room) // a line that wraps would move the block down
 		}
 		b.WriteString(l)
 		if s.terminal {
@@ -132,8 +132,8 @@ func (s *screen) wrapped(line string) []string {
 	return []string{line}
 }
 
-// fitting leaves from a URL that is wider than the terminal what Postgres' clients take for granted, so that it is not
-// broken.
+// fitting leaves out of a URL that is wider than the terminal what Postgres' clients take as defaults, so that it is
+// not broken.
 func (s *screen) fitting(url string) string {
 	if room := s.room(); room > 0 && len(console.Indent+url) > room {
 		return strings.TrimSuffix(url, "?sslmode=disable")

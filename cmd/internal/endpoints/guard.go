@@ -19,7 +19,7 @@ type Guard struct {
 	Token string
 	// TLS answers over https only; nil is http. With ClientCAs a client has to show a certificate of theirs.
 	TLS *tls.Config
-	// Log of the first guard gets, at level debug, what becomes of handshakes that fail; nil is silent.
+	// Log of the first guard gets failed handshakes, at level debug; nil is silent.
 	Log *zap.Logger
 }
 
@@ -39,7 +39,7 @@ func (s *Server) Protect(g Guard) error {
 	return nil
 }
 
-// guarded lets only those through who show what the guard asks for.
+// guarded passes on only requests with the token or certificate that the guard requires.
 func (s *Server) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		g := s.guard.Load()
@@ -55,7 +55,7 @@ func (s *Server) guarded(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// knows reports whether the request has the token, in a time that says nothing of it, not even its length.
+// knows reports whether the request has the token, in a time that does not depend on it, not even on its length.
 func (g *Guard) knows(r *http.Request) bool {
 	if g.Token == "" {
 		return true

@@ -43,7 +43,7 @@ func policies(c *config.Config, log *zap.Logger) (policies schemas.Policies, pri
 	return compile(c, id, key, err)
 }
 
-// ExistingPolicies are the config's column policies for those who only read: a key that is not there is refused.
+// ExistingPolicies are the config's column policies for verbs that only read: a missing hash key is refused.
 func ExistingPolicies(c *config.Config) (schemas.Policies, map[string]string, error) {
 	id, key, err := c.ExistingHashKey()
 	return compile(c, id, key, err)
@@ -96,8 +96,8 @@ func NewCapture(o Options) (made *capture.Capture, release func(context.Context)
 	}, nil
 }
 
-// CaptureInto wires capture as NewCapture does, with a sink and a registry of the caller's, who may also change the
-// engine's options. A hash key that is not there is refused.
+// CaptureInto wires capture as NewCapture does, with the caller's sink and registry; the caller may also change the
+// engine's options. A missing hash key is refused.
 func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, change func(*capture.Options)) (*capture.Capture, func(context.Context), error) {
 	c := o.Config
 	policies, prints, err := ExistingPolicies(c)
@@ -132,10 +132,10 @@ func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables c
 	}
 }
 
-// captureLogin is how capture logs in to Postgres, MonitorLogin how everybody does who asks and does not capture.
+// captureLogin is capture's login to Postgres, MonitorLogin that of all who only read.
 func captureLogin(c *config.Config) postgres.Login { return postgres.Login{URL: c.Source.URL.Reveal()} }
 
-// MonitorLogin is the login of those who ask Postgres and do not capture.
+// MonitorLogin is the login to Postgres of verbs and checks, which only read.
 func MonitorLogin(c *config.Config) postgres.Login {
 	return postgres.Login{URL: c.Source.URL.Reveal(), Name: postgres.MonitorName}
 }

@@ -7,7 +7,7 @@ import (
 	"dirtbike/config"
 )
 
-// checkFingerprints refuses another hash key than the topics were written with: every token would look different.
+// checkFingerprints refuses a hash key other than the one of the topics: every token would be different.
 func checkFingerprints(c *config.Config, prints map[string]string, state *cdc.State) error {
 	if state == nil {
 		return nil
@@ -25,7 +25,7 @@ func checkFingerprints(c *config.Config, prints map[string]string, state *cdc.St
 	return nil
 }
 
-// keepHashKey refuses to make a key where the topics were written with another one, which is lost or lies elsewhere.
+// keepHashKey refuses to make a key if the topics were written with another one, which is lost or in another place.
 func keepHashKey(c *config.Config) error {
 	if !c.HashKeyMissing() {
 		return nil

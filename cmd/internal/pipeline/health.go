@@ -17,7 +17,7 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Health holds the connections of health checks and of verbs that ask both sides: few, lazy, apart from the legs'.
+// Health holds the connections of checks and of verbs that ask both sides: few, opened lazily, not those of the legs.
 type Health struct {
 	config *config.Config
 	// Postgres and ClickHouse connect at their first use.
@@ -26,7 +26,7 @@ type Health struct {
 	kafka      *kgo.Client
 	// Capture gives the status of a capture in this process; nil if there is none.
 	Capture func() capture.Status
-	// Checks are those beside the collector's.
+	// Checks are those in addition to the collector's.
 	Checks []status.Check
 }
 
@@ -83,7 +83,7 @@ func (h *Health) Collector() *status.Collector {
 	})
 }
 
-// Close lets the connections go.
+// Close closes the connections.
 func (h *Health) Close() {
 	h.Postgres.Close()
 	_ = h.ClickHouse.Close() // nothing is open on it

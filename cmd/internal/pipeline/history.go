@@ -18,7 +18,7 @@ import (
 // historyTime is how long Kafka, and then Postgres, may take to answer one question about how far capture is.
 const historyTime = 5 * time.Second
 
-// peek reads what capture has stored; nil where none has begun.
+// peek reads what capture has stored; nil if no capture has begun.
 func peek(ctx context.Context, c *config.Config) (*cdc.State, error) {
 	sink, err := newSink(Options{Config: c, Log: zap.NewNop()})
 	if err != nil {
@@ -27,9 +27,9 @@ func peek(ctx context.Context, c *config.Config) (*cdc.State, error) {
 	return sink.Peek(ctx)
 }
 
-// storedState reads what capture has stored: nil where none has begun, and, with a warning, where this login may not
-// read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known
-// which history ClickHouse was filled from.
+// storedState reads what capture has stored: nil if no capture has begun, and, with a warning, if this login may not
+// read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known which
+// history ClickHouse was filled from.
 func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
 	asking, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()

@@ -32,7 +32,7 @@ func KafkaClient(c *config.Config) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// kafkaError makes refusals, with what to do, of errors that another try cannot help; others stay as they are.
+// kafkaError turns errors that another try cannot fix into refusals with what to do; others stay as they are.
 func kafkaError(err error) error {
 	way := cdc.TLSWayOut(err, kafka.TLS)
 	for _, refusal := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState} {

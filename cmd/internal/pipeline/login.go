@@ -30,9 +30,9 @@ const (
 // Parts are those that a leg logs in to.
 type Parts struct{ Postgres, Kafka, Registry, ClickHouse bool }
 
-// Login logs in to the parts with the config's credentials, once and all at the same time, and goes again. Its error is
-// that of the first of them that refused us: cdc.ErrRefused if only another config or the part's administrator can
-// help, cdc.ErrUnreachable if there was no answer. Nothing is changed anywhere.
+// Login logs in to the parts with the config's credentials, once and all at the same time, and disconnects. Its error
+// is that of the first part that refused: cdc.ErrRefused if only another config or the part's administrator can help,
+// cdc.ErrUnreachable if there was no answer. Nothing is changed anywhere.
 func Login(ctx context.Context, c *config.Config, parts Parts) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
@@ -65,7 +65,7 @@ func postgresLogin(ctx context.Context, c *config.Config) error {
 	return unreachable(err, tryPostgres)
 }
 
-// unreachable makes cdc.ErrUnreachable of what is no refusal; nil for nil.
+// unreachable makes cdc.ErrUnreachable of an error that is no refusal; nil for nil.
 func unreachable(err error, try string) error {
 	if err == nil || errors.Is(err, cdc.ErrRefused) {
 		return err

@@ -18,21 +18,21 @@ import (
 	"dirtbike/schemas"
 )
 
-// named is what Postgres' catalog says of the tables that source.tables names.
+// named holds the tables that source.tables names, from Postgres' catalog.
 type named struct {
 	relations []*schemas.Relation
 	// refused cannot be captured exactly, or not any more: why, by "schema.table".
 	refused map[string]*cdc.Problem
 	// uncaptured came to be after capture started, in the order of their names.
 	uncaptured []string
-	// why says what keeps those out that something keeps out; nil if it is not known.
+	// why says what keeps tables from being captured, by name; nil if it is not known.
 	why map[string]*cdc.Problem
 }
 
 // stateReader reads what capture has stored; nil where it is not known.
 type stateReader func(context.Context) (*cdc.State, error)
 
-// quietState reads it for one who reads it again and has been warned.
+// quietState reads it without a warning, for repeated reads.
 func quietState(c *config.Config) stateReader {
 	return func(ctx context.Context) (*cdc.State, error) { return storedState(ctx, c, zap.NewNop()) }
 }
@@ -49,7 +49,7 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (n nam
 		n.uncaptured, err = uncaptured(ctx, conn, c, stored)
 	}
 	if err == nil && len(n.uncaptured) > 0 {
-		n.why, _ = obstacles(ctx, c) // without it less is said
+		n.why, _ = obstacles(ctx, c) // without it the message says less
 	}
 	if err != nil && conn.IsClosed() && !errors.Is(err, cdc.ErrRefused) {
 		err = (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Fix(tryPostgres)

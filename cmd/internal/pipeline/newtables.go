@@ -13,8 +13,8 @@ import (
 )
 
 // obstacles says what would keep a capture that starts now from tables that source.tables names, and what fixes it, by
-// "schema.table"; a table without an entry would be captured. It asks the catalog as capture does, and for the rights
-// of the user that streams from the slot, or else of its own.
+// "schema.table"; a table without an entry would be captured. It reads the catalog as capture does, and the rights of
+// the user that streams from the slot, otherwise its own.
 func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, error) {
 	policies, _, err := trialPolicies(c)
 	if err != nil {
@@ -70,9 +70,9 @@ func (o *obstacle) add(why, by, command string) {
 	}
 }
 
-// problem has one way out, which names each role once, in front of what is for it to do. Statements are a superuser's
-// as soon as one of them is: a superuser may do all. What is for no particular role comes first, since after a role's
-// commands it would seem to be that role's; of that, the config comes last.
+// problem has one way out, which names each role once, in front of its statements. If one needs a superuser, all are
+// given to the superuser. What no particular role has to do comes first, since after a role's commands it would seem to
+// be that role's; of that, the config comes last.
 func (o *obstacle) problem() *cdc.Problem {
 	super := slices.ContainsFunc(o.steps, func(s cdc.Remedy) bool { return s.By == superuser })
 	var anybody, config []string

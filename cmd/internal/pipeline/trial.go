@@ -14,8 +14,8 @@ import (
 	"dirtbike/sinks/kafka"
 )
 
-// Trial is the capture leg taken apart, for checks whether it would start: it is wired as NewCapture does it, but makes
-// no hash key. Nothing of it writes anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and
+// Trial is the capture leg in its parts, to check whether it would start: it is wired as NewCapture does it, but makes
+// no hash key. It writes nothing anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and
 // Capture.WouldStart are called.
 type Trial struct {
 	Source  *postgres.Source
@@ -24,7 +24,7 @@ type Trial struct {
 	Capture *capture.Capture
 	// Policies are what a start would apply.
 	Policies schemas.Policies
-	// Keyless says that the hash key's file is missing, and replaced: nothing can be said of a stored state.
+	// Keyless says that the hash key's file is missing, and the key replaced: a stored state cannot be checked.
 	Keyless bool
 }
 

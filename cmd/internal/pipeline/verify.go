@@ -15,9 +15,9 @@ import (
 )
 
 // Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout.
-// A table that came to be after capture started, or that capture has left out, is an error at once; one that can no
-// longer be captured exactly is one in the end, and so is a Postgres that is not the one that was captured. Kafka is
-// asked, too, for what capture has stored; log gets a warning where this login may not read it.
+// A table that was created after capture started, or that capture has left out, is an error at once; a table that can
+// no longer be captured exactly is an error at the end, and so is a Postgres that is not the one that was captured.
+// Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it.
 func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration) error {
 	conn, err := ClickHouse(c)
 	if err != nil {
@@ -52,8 +52,8 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 	return err
 }
 
-// Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one that is not
-// that of the topics, and a Postgres that is not the one that was captured. progress is told the table that is being
+// Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one other than
+// that of the topics, and a Postgres that is not the one that was captured. progress gets the table that is being
 // compared and its rows so far; it must not block.
 func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []string, progress func(table string, done int64)) (verify.Report, error) {
 	policies, prints, err := ExistingPolicies(c)

@@ -1,6 +1,6 @@
-// Command dockerfacts says, as JSON, what Docker's own code makes of our files: it is run by the tests of the package
-// two folders up. It is a module of its own, so that what it needs (Compose, BuildKit) is not among the requirements of
-// the product.
+// Command dockerfacts prints, as JSON, how Docker's own code reads our files: it is run by the tests of the package two
+// folders up. It is a module of its own, so that what it needs (Compose, BuildKit) is not among the requirements of the
+// product.
 //
 //	dockerfacts compose FILE DIR          the project, as "docker compose config" has it; relative paths start at DIR
 //	dockerfacts dockerfile FILE           its instructions
