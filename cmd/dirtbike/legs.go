@@ -93,8 +93,8 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 		return leg{}, err
 	}
 	health.Checks = append(health.Checks, health.Horizon(), status.Check{Name: "load", Func: func(context.Context) error {
-		if s := loader.Status(); s.LastError != "" {
-			return errors.New(s.LastError)
+		if text := loader.LastError(); text != "" {
+			return errors.New(text)
 		}
 		return nil
 	}})

@@ -16,7 +16,7 @@ func (l *Loader) groupOptions() consume.Options {
 	return consume.Options{
 		Kafka: l.o.Kafka, Group: l.o.Group, Instance: l.o.Instance, Prefix: l.o.Prefix,
 		FetchBytes: int32(min(l.o.MemoryBytes/fetchShare, 32<<20)), //nolint:gosec // small
-		Assigned:   l.assigned, Revoked: l.revoked, Joined: func() { l.status.recovered(beInGroup) },
+		Assigned:   l.assigned, Revoked: l.revoked, Joined: func() { l.outage.recovered(beInGroup) },
 		Blocked: func() { l.rebalancing.Store(true) }, Fenced: func(err error) { l.halt(err) },
 	}
 }
@@ -125,11 +125,11 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, schemas.ProgressTopic(l.o.Prefix))
 	switch {
 	case away == nil:
-		l.status.recovered(readMetadata)
-	case l.status.since(readMetadata) == 0:
+		l.outage.recovered(readMetadata)
+	case l.outage.since(readMetadata) == 0:
 		l.outage.complain("cannot "+readMetadata, readMetadata, away)
 	default:
-		l.status.failed(readMetadata, away)
+		l.outage.failed(readMetadata, away)
 	}
 	return stop
 }

@@ -19,9 +19,8 @@ import (
 // to which all of that reaches. It has one owner at a time, the builder and then the inserter; nothing in it changes
 // with the builder's state.
 type batch struct {
-	number uint64 // different each time the batch is used
-	// records counts all, rows those that become rows; bytes is roughly the memory that they take.
-	records, rows int
+	number        uint64 // another one each time the batch is used
+	records, rows int    // records counts all, rows those that become rows; bytes is about what they take in memory
 	bytes         int64
 	since         time.Time // of the first record
 	spans         map[*apply.Partition]*span
@@ -32,8 +31,7 @@ type batch struct {
 	opens, ends []ledger.Mark
 	missing     []ledger.MissingRow
 	quarantines []ledger.Quarantine
-	// commitTime is that of the last change, microseconds since 1970; 0: none.
-	commitTime int64
+	commitTime  int64 // that of the last change, microseconds since 1970; 0: none
 	// finished ends once the inserter has done with the batch: err and what each of its rows found out are there.
 	finished context.Context
 	finish   context.CancelFunc
@@ -46,8 +44,7 @@ type span struct {
 	// next is the offset after the last record, applied the one up to which the partition counts as applied with the
 	// batch, before the one without it.
 	next, applied, before int64
-	// newest generation opened on the partition up to there.
-	newest uint32
+	newest                uint32 // newest generation opened on the partition up to there
 }
 
 func newBatch() *batch {
@@ -168,19 +165,16 @@ func (b *batch) reset() {
 
 // rows are those of a batch that go into one storage table.
 type rows struct {
-	topic      *apply.Topic
-	generation *apply.Generation
-	table      *table.Table
-	// cuts are those up to the end of the batch.
-	cuts apply.Cuts
-	// used says that the batch has a row or a cut of the table, skipped that its rows were dropped.
-	used, skipped bool
+	topic         *apply.Topic
+	generation    *apply.Generation
+	table         *table.Table
+	cuts          apply.Cuts     // those up to the end of the batch
+	used, skipped bool           // the batch has a row or a cut of the table; its rows were dropped
 	blocks        []*block.Block // the last one grows
 	spare         []*block.Block
 	bytes         int64
-	// The result of inserting them, for the builder's state: rows inserted; why they are quarantined, or nil; that
-	// their generation gets no more changes; that its storage is gone, as the view shows this newer generation.
-	inserted   int64
+	// What inserting them found out, for the builder's state: why they are quarantined, or nil; that their generation gets
+	// no more changes; that its storage is gone, because the view shows this newer generation.
 	quarantine *ledger.Quarantine
 	outgrown   bool
 	replacedBy uint32

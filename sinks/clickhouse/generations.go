@@ -140,7 +140,7 @@ func (s *generations) show(ctx context.Context, t *apply.Topic, g *apply.Generat
 // confirm records that the table has a view, and lifts a quarantine that the generation outlived.
 func (s *generations) confirm(ctx context.Context, t *apply.Topic) error {
 	if t.Recorded < t.Shown {
-		if err := s.db.Ledger.WriteShown(ctx, ledger.Shown{Table: t.Table, Topic: t.Name, Generation: t.Shown}); err != nil {
+		if err := ledger.Write(ctx, s.db.Ledger, ledger.Shown{Table: t.Table, Topic: t.Name, Generation: t.Shown}); err != nil {
 			return err
 		}
 		t.Recorded = t.Shown
@@ -168,7 +168,7 @@ func (s *generations) closeMissing(ctx context.Context, t *apply.Topic, complete
 			}
 		}
 	}
-	if err := s.db.Ledger.WriteMissingRows(ctx, found); err != nil {
+	if err := ledger.Write(ctx, s.db.Ledger, found...); err != nil {
 		return err
 	}
 	for _, row := range found {

@@ -37,7 +37,7 @@ type world struct {
 	admin    *kadm.Client
 	conn     driver.Conn
 	registry schemas.Registry
-	known    map[string]map[string]int64 // progress offsets already told
+	known    map[string]map[string]int64 // progress offsets already produced
 	offsets  map[string]map[string]int64 // last data offset + 1
 	tables   map[string]cdc.TableProgress
 	epoch    uint32
@@ -335,6 +335,16 @@ func (w *world) load(change ...func(*Options)) *loader {
 	return run
 }
 
+// partitions counts those that the loader has.
+func (r *loader) partitions() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.topics {
+		n += len(t.Parts)
+	}
+	return n
+}
+
 // stop ends the loader and expects no error.
 func (r *loader) stop(t testing.TB) {
 	t.Helper()
@@ -394,7 +404,7 @@ func (w *world) tryQuery(sql string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close() //nolint:errcheck // Err has it
 	var out []string
 	for rows.Next() {
 		var s string

@@ -17,29 +17,19 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// inserter writes batches to ClickHouse, one after another.
-//
-// A batch is written in the steps of flush, in this order (rules 13, 17, 21). Each may be repeated, since rows are
-// idempotent by key and version and everything else by its own key; the applied offsets come last, so that what a crash
-// leaves undone is taken from Kafka again:
-//
-//	opened generations   a crash after it: the tables are not exact until newer copies are shown, which is true: the opens are in Kafka.
-//	                     They come before rows: a table is copied again because changes of it may be missing, so it must not be called
-//	                     exact once its view shows a change that follows the open.
-//	bases, rows          a crash after it, or within: some rows are there early. No claim covers them yet; the replay writes them again.
-//	                     Bases are read when every insert before this batch has been acknowledged: see Loader.
-//	quarantines          a crash after it: the table is called inexact early. They come before ends, which may make another loader show
-//	                     a copy that lacks the dropped rows.
-//	cuts, ends,          a crash after it: rows are hidden, a copy is shown, and missing rows are known or found, early: everything
-//	missing rows         before them in their partitions is there.
-//	applied offsets      a crash after it: nothing is repeated.
+// inserter writes batches to ClickHouse, one after another, each in the steps of flush (rules 13, 17, 21). A crash after
+// any of them repeats the batch, with the same result, since rows are idempotent by key and version, everything else by
+// its own key, and the applied offsets come last:
+//   - Opened generations come before rows: a table is copied again because changes of it may be missing, so it must not be
+//     called exact once its view shows a change that follows the open.
+//   - Bases are read when every insert before this batch has been acknowledged: see Loader.
+//   - Quarantines come before ends, which may make another loader show a copy that lacks the dropped rows.
 type inserter struct {
-	o       *Options
-	db      *table.DB
-	retry   retry
-	metrics *metrics
-	// basesAtOnce says how many bases fill a batch, as far as is known.
-	basesAtOnce map[*table.Table]int
+	o           *Options
+	db          *table.DB
+	retry       retry
+	metrics     *metrics
+	basesAtOnce map[*table.Table]int // basesAtOnce says how many bases fill a batch, as far as is known
 }
 
 // run inserts batches until work is closed, and finishes each with what was found out.
@@ -58,16 +48,16 @@ func (i *inserter) flush(ctx context.Context, b *batch) error {
 		retried string // what is tried until it succeeds; "": the step does so itself
 		do      func(context.Context) error
 	}{
-		{"write opened generations", func(ctx context.Context) error { return books.WriteMarks(ctx, b.opens) }},
+		{"write opened generations", func(ctx context.Context) error { return ledger.Write(ctx, books, b.opens...) }},
 		{"", func(ctx context.Context) error { return i.resolveBases(ctx, b) }},
 		{"", func(ctx context.Context) error { return i.insertRows(ctx, b) }},
-		{"write quarantined tables", func(ctx context.Context) error { return books.WriteQuarantines(ctx, b.quarantines) }},
-		{"write cuts", func(ctx context.Context) error { return books.WriteCuts(ctx, b.cuts) }},
-		{"write ended generations", func(ctx context.Context) error { return books.WriteMarks(ctx, b.ends) }},
-		{"write missing rows", func(ctx context.Context) error { return books.WriteMissingRows(ctx, b.missing) }},
+		{"write quarantined tables", func(ctx context.Context) error { return ledger.Write(ctx, books, b.quarantines...) }},
+		{"write cuts", func(ctx context.Context) error { return ledger.Write(ctx, books, b.cuts...) }},
+		{"write ended generations", func(ctx context.Context) error { return ledger.Write(ctx, books, b.ends...) }},
+		{"write missing rows", func(ctx context.Context) error { return ledger.Write(ctx, books, b.missing...) }},
 		{"write applied offsets", func(ctx context.Context) error {
 			i.o.Fault.At(cdc.FaultAfterInsert)
-			return books.WriteApplied(ctx, b.applied()...)
+			return ledger.Write(ctx, books, b.applied()...)
 		}},
 	} {
 		run := step.do
@@ -224,7 +214,6 @@ func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string,
 // count adds what was inserted to status and metrics.
 func (i *inserter) count(r *rows) {
 	if n := r.count(); n > 0 {
-		r.inserted += int64(n)
 		i.metrics.rows.WithLabelValues(r.topic.Table).Add(float64(n))
 		i.metrics.bytes.WithLabelValues(r.topic.Table).Add(float64(r.bytes))
 		i.metrics.inserts.WithLabelValues(r.topic.Table).Inc()

@@ -36,7 +36,7 @@ func TestCutComesFirst(t *testing.T) {
 	require.True(t, w.complete("public.early").Exact)
 }
 
-// TestEndAndOpenInOneBatch: a change behind the open of a third copy also goes to the second one, which the view shows
+// TestEndAndOpenInOneBatch: a change after the open of a third copy also goes to the second one, which the view shows
 // once the batch that ends it is applied.
 func TestEndAndOpenInOneBatch(t *testing.T) {
 	w := newWorld(t)
@@ -140,6 +140,32 @@ func TestSilentServer(t *testing.T) {
 		require.Error(t, err)
 	case <-time.After(20 * time.Second):
 		t.Fatal("the query did not end with its context")
+	}
+}
+
+// TestStopLetsAStatementEnd: what was asked before a stop is answered, so that ClickHouse is not cut off; nothing is asked
+// after it.
+func TestStopLetsAStatementEnd(t *testing.T) {
+	w := newWorld(t)
+	o := w.options()
+	url, err := o.parseURL()
+	require.NoError(t, err)
+	pool, books := table.NewPool(url), ledger.New(w.conn, w.database)
+	defer pool.Close()
+	const slow = "SELECT sleep(0.5)"
+	var number uint8
+	for name, ask := range map[string]func(context.Context) error{
+		"rows":      func(ctx context.Context) error { return pool.Do(ctx, ch.Query{Body: slow + " FORMAT Null"}) },
+		"one":       func(ctx context.Context) error { return books.Ask(ctx, "sleep", slow, &number) },
+		"no answer": func(ctx context.Context) error { return books.Exec(ctx, "sleep", slow+" FORMAT Null") },
+	} {
+		ctx, stop := context.WithCancel(w.ctx)
+		time.AfterFunc(100*time.Millisecond, stop)
+		began := time.Now()
+		require.NoError(t, ask(ctx), name)
+		require.Greater(t, time.Since(began), 400*time.Millisecond, name)
+		require.Error(t, ctx.Err())
+		require.ErrorIs(t, ask(ctx), context.Canceled, name)
 	}
 }
 

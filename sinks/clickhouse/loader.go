@@ -43,42 +43,39 @@ import (
 //	inserter: for each batch: opens, bases, rows, quarantines, cuts, ends, missing rows, applied offsets
 //
 // Invariant: whatever counts as applied is in ClickHouse, and what is in ClickHouse beyond that is harmless. So:
-//   - One batch is in flight at a time, and the next is handed over only after the findings of the one before were taken: its rows of a
-//     table that was quarantined meanwhile are dropped. Building and inserting n and n+1 is as taking both at once and inserting first n:
-//     what n is inserted with (offsets, cuts, newest generations) is what was known at its own end, never what n+1 brought.
-//   - A base (rule 17) that is not in the record's own batch is read by the inserter in the turn of that batch: the insert of the batch
-//     before has been acknowledged by then, so that a base in there is found.
-//   - A progress record counts only once its batch is applied: its quarantines are in ClickHouse before a point that covers them.
-//   - Partitions come and go only while nothing is in flight and nothing is built: Kafka's callbacks wait, and a rebalance that waits
-//     makes the builder stop polling until both batches are applied.
+//   - One batch is in flight at a time, and the next is handed over only after the findings of the one before were taken:
+//     its rows of a table that was quarantined meanwhile are dropped. What batch n is inserted with (offsets, cuts, newest
+//     generations) is what was known at its own end, never what n+1 brought.
+//   - A base (rule 17) that is not in the record's own batch is read by the inserter in the turn of that batch: the insert
+//     of the batch before has been acknowledged by then.
+//   - A progress record counts only once its batch is applied: its quarantines are in ClickHouse before a point that
+//     covers them.
+//   - Partitions come and go only while nothing is in flight and nothing is built: Kafka's callbacks wait, and a rebalance
+//     that waits makes the builder stop polling until both batches are applied.
 //   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too; and
-//     only by the ends of copies that ClickHouse has, since rows of a copy whose end was taken may still be waiting in the next batch.
-//   - A stop lets the statement in flight end (ledger.Statement), and no other begins; neither batch counts as applied, both are read again.
-//
-// Rejected: a queue of batches (three in memory, and a quarantine would have to be looked up in each), a batch per
-// table (offsets would need the slowest one, and a transaction would become visible piece by piece).
+//     only by the ends of copies that ClickHouse has, since rows of others may still be waiting in the next batch.
+//   - A stop lets the statement in flight end (ledger.Statement), and no other begins; neither batch counts as applied,
+//     both are read again.
 type Loader struct {
 	o       Options
 	conn    driver.Conn
 	pool    *table.Pool
 	db      *table.DB
 	metrics *metrics
-	status  *status
 	outage  *outage
 	retry   retry
 	group   *consume.Group
 	running context.Context // of Run
 	halt    context.CancelCauseFunc
 
-	// Only the builder uses these.
-	wait     time.Duration // of the next poll
-	quiet    bool          // nothing has come since the last record, for as long as a poll waits
-	work     chan *batch   // to the inserter
-	inFlight *batch        // nil: the inserter is idle
-	spare    *batch        // the one to build next
-	allowed  time.Time     // when a rebalance was last allowed
-	// rebalancing says that a rebalance waits for the batches to be applied.
-	rebalancing atomic.Bool
+	// These are the builder's own.
+	wait        time.Duration // of the next poll
+	quiet       bool          // nothing has come since the last record, for as long as a poll waits
+	work        chan *batch   // to the inserter
+	inFlight    *batch        // nil: the inserter is idle
+	spare       *batch        // the one to build next
+	allowed     time.Time     // when a rebalance was last allowed
+	rebalancing atomic.Bool   // rebalancing says that a rebalance waits for the batches to be applied
 
 	// mu guards what follows: the builder holds it while it works, the group's callbacks while they assign.
 	mu          sync.Mutex
@@ -111,11 +108,11 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, status: newStatus(), pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
+		o: o, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
 		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
-	l.outage = &outage{status: l.status, retries: m.retries, log: o.Log}
+	l.outage = newOutage(m.retries, o.Log)
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry
 	contracts := &contracts{registry: o.Registry, retry: l.retry, known: map[int]*contract{}}
@@ -126,8 +123,8 @@ func New(o Options) (*Loader, error) {
 	return l, nil
 }
 
-// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the loader that gets
-// its partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
+// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the one that gets its
+// partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
 // without a decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is in flight

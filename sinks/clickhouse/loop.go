@@ -261,8 +261,8 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 		}
 	})
 	// The client repeats the error of a partition at every fetch: quiet means that it is over.
-	if !failed && (fetches.NumRecords() > 0 || l.status.since(readRecords) > consume.CheckInterval) {
-		l.status.recovered(readRecords)
+	if !failed && (fetches.NumRecords() > 0 || l.outage.since(readRecords) > consume.CheckInterval) {
+		l.outage.recovered(readRecords)
 	}
 	return stop
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // source is a model of Postgres and of a capture that dies and goes on: random transactions over few keys, whose
-// records reach the topics later, and copies. Its history says what each table held behind every change.
+// records reach the topics later, and copies. Its history says what each table held after every change.
 type source struct {
 	*world
 	rng      *rand.Rand
@@ -28,8 +28,8 @@ type source struct {
 	history []moment
 }
 
-// moment is what the tables held behind a change; lsn is the end of its commit. A view may show any change of a
-// transaction that nobody claims to be complete.
+// moment is what the tables held after a change; lsn is the end of its commit. A view may show any change of a
+// transaction that is not claimed to be complete.
 type moment struct {
 	lsn  cdc.LSN
 	rows []map[int]string // by table, then key: the row as the view gives it
@@ -239,7 +239,7 @@ func (s *source) part(records []*kgo.Record) {
 
 // commitAt produces records with a progress record that reaches to the end of the commit at lsn.
 func (s *source) commitAt(records []*kgo.Record, lsn cdc.LSN) {
-	s.full = s.full || s.rng.IntN(10) == 0 // a capture that started anew
+	s.full = s.full || s.rng.IntN(10) == 0 // a capture that started again
 	if s.full {
 		for _, t := range s.tables {
 			s.world.tables[t.rel.FullName()] = t.said
@@ -264,7 +264,7 @@ func (s *source) lose(t *modelTable) {
 	s.commitAt(nil, s.reported)
 }
 
-// copy takes new generations of the tables, of which some attempts die; the log is followed behind the last end.
+// copy takes new generations of the tables, of which some attempts die; the log is followed after the last end.
 func (s *source) copy(tables ...*modelTable) {
 	for {
 		x := &tx{w: s.world, at: cdc.Position{Epoch: 1, CommitLSN: s.reported}}

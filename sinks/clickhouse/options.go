@@ -18,43 +18,33 @@ import (
 
 // Options say what a Loader reads, where it writes, and how much it may hold.
 type Options struct {
-	// Kafka has the seed brokers and, where needed, TLS and SASL.
-	Kafka []kgo.Opt
+	Kafka []kgo.Opt // Kafka has the seed brokers and, where needed, TLS and SASL
 	// Group is the consumer group; loaders of one pipeline share it. Required.
 	Group string
 	// Instance names this loader within the group (static membership): one that was killed gets its partitions back as
 	// soon as it is there again. No two that run at once may have the same. "" = none: the group gives it a name each
 	// time.
 	Instance string
-	// Prefix of the pipeline's topics. Required.
-	Prefix string
-	// Registry reads the topics' schemas. Required.
-	Registry schemas.Registry
+	Prefix   string           // Prefix of the pipeline's topics. Required.
+	Registry schemas.Registry // Registry reads the topics' schemas. Required.
 	// URL is a clickhouse-go connection string of the native protocol; it is never printed. Required.
-	URL string
-	// TLS encrypts the connections to ClickHouse; nil = as the URL says.
-	TLS *tls.Config
-	// Database holds the views; storage is in "<Database>_raw". Required.
-	Database string
-	// BatchRows and BatchBytes end a batch; 0 = 100,000 rows and 64 MB.
-	BatchRows  int
+	URL        string
+	TLS        *tls.Config // TLS encrypts the connections to ClickHouse; nil = as the URL says
+	Database   string      // Database holds the views; storage is in "<Database>_raw". Required.
+	BatchRows  int         // BatchRows and BatchBytes end a batch; 0 = 100,000 rows and 64 MB
 	BatchBytes int64
 	// MemoryBytes bounds everything buffered, the consumer's fetches included; 0 = 256 MB, at least 16 MB. Polling
 	// stops while a batch that reached its share is being inserted.
-	MemoryBytes int64
-	// FlushInterval is the longest wait for more rows when the topics are quiet; 0 = 50 ms.
-	FlushInterval time.Duration
+	MemoryBytes   int64
+	FlushInterval time.Duration // the longest wait for more rows when the topics are quiet; 0 = 50 ms
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
 	// to go on. 0 = 7 days.
 	ReplayHorizon time.Duration
 	// LoggedIn says that ClickHouse has let this process in with the URL's login, so that a refusal is waited for.
 	LoggedIn bool
-	// Log takes what happens, never a row's value; nil = silent.
-	Log *zap.Logger
-	// Metrics takes the metrics `dirtbike_load_…`; nil = none.
-	Metrics prometheus.Registerer
-	// Fault is nil in a release.
-	Fault cdc.Fault
+	Log      *zap.Logger           // Log takes what happens, never a row's value; nil = silent
+	Metrics  prometheus.Registerer // Metrics takes the metrics `dirtbike_load_…`; nil = none
+	Fault    cdc.Fault             // nil in a release
 }
 
 const (

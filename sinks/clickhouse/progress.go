@@ -21,8 +21,7 @@ import (
 
 // progress is this loader's part in the progress topic. It is guarded by Loader.mu.
 type progress struct {
-	// tracker is a zero one while this loader does not have the topic's partition.
-	tracker *complete.Tracker
+	tracker *complete.Tracker // a zero one while this loader does not have the topic's partition
 	// paused says that the client has paused the partition, which outlives the assignment: it stays so until it is
 	// resumed.
 	paused bool
@@ -51,7 +50,7 @@ func (g *progress) load(ctx context.Context, books *ledger.Ledger, t *apply.Topi
 	g.forget()
 	for id, p := range t.Parts {
 		if p.Applied == 0 { // so that a later session knows which topic this was, however early this one ends
-			if err := books.WriteApplied(ctx, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id}); err != nil {
+			if err := ledger.Write(ctx, books, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id}); err != nil {
 				return err
 			}
 		}
@@ -105,7 +104,7 @@ func (l *Loader) seekProgress(ctx context.Context, at *apply.Partition, offset i
 		return false, nil // without a full record not all constraints are known
 	case seek.Renewed: // before `complete` has the later epoch, by which it would be sought again
 		here := ledger.Applied{TopicID: at.Topic.ID, Topic: at.Topic.Name, Partition: at.ID, Next: offset}
-		if err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error { return l.db.Ledger.WriteApplied(ctx, here) }); err != nil {
+		if err := l.retry(ctx, "write applied offsets", func(ctx context.Context) error { return ledger.Write(ctx, l.db.Ledger, here) }); err != nil {
 			return false, err
 		}
 	}
@@ -175,7 +174,7 @@ func (f facts) Opens(ctx context.Context, topics []string) ([]ledger.Mark, error
 
 // WritePoints implements complete.Facts.
 func (f facts) WritePoints(ctx context.Context, points []ledger.Point) error {
-	return f.l.retry(ctx, "write what is complete", func(ctx context.Context) error { return f.l.db.Ledger.WritePoints(ctx, points) })
+	return f.l.retry(ctx, "write what is complete", func(ctx context.Context) error { return ledger.Write(ctx, f.l.db.Ledger, points...) })
 }
 
 // Ends implements complete.Facts.

@@ -245,7 +245,7 @@ func (c *crew) calmDown() {
 // tell logs what the loaders are doing.
 func (c *crew) tell(t *testing.T) {
 	c.loaders.Range(func(l, _ any) bool {
-		t.Logf("loader: %+v", l.(*Loader).Status())
+		t.Logf("loader: %q", l.(*Loader).LastError())
 		return true
 	})
 }

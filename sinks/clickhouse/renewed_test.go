@@ -97,7 +97,7 @@ func TestRenewedTopicWithTwoLoaders(t *testing.T) {
 	w.eventually([]string{"1\tcopied", "2\tnot loaded yet"}, "SELECT * FROM DB.foreign ORDER BY id")
 }
 
-// TestRenewedTopicWhileBehind: a table's topic is deleted while load is behind, and made again. Records of before,
+// TestRenewedTopicWhileBehind: a table's topic is deleted while load lags, and made again. Records of before,
 // which ask for offsets that the new topic does not have, hold nothing back once the newer copy is opened.
 func TestRenewedTopicWhileBehind(t *testing.T) {
 	for _, epoch := range []uint32{1, 2} { // of a new copy, and of resnapshot --all
@@ -139,7 +139,7 @@ func TestGoneOfAFormerTopic(t *testing.T) {
 	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)
 }
 
-// TestDeletedForGoodWhileBehind: capture leaves a table out and its topic is deleted, while load is behind. It holds
+// TestDeletedForGoodWhileBehind: capture leaves a table out and its topic is deleted, while load lags. It holds
 // nothing back, and ClickHouse does not call the table exact.
 func TestDeletedForGoodWhileBehind(t *testing.T) {
 	w := newWorld(t)

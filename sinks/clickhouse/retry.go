@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,22 +19,34 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// retry calls f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in the
-// status. What f does must be idempotent: an error may hide a success.
+// retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in
+// LastError. What f does must be idempotent: an error may hide a success.
 type retry func(ctx context.Context, what string, f func(context.Context) error) error
 
 // outage retries what fails, and says so. It is safe for concurrent use.
 type outage struct {
-	status   *status
 	retries  prometheus.Counter
 	log      *zap.Logger
 	loggedIn atomic.Bool // ClickHouse has let this process in
+
+	mu      sync.Mutex
+	failing map[string]failure // the last one by what was tried, until the same succeeds or is tried no more
+	warned  map[part]bool      // the parts of whose outage a warning was logged, until all is well again
+}
+
+type failure struct {
+	text string
+	at   time.Time
+}
+
+func newOutage(retries prometheus.Counter, log *zap.Logger) *outage {
+	return &outage{retries: retries, log: log, failing: map[string]failure{}, warned: map[part]bool{}}
 }
 
 func (o *outage) retry(ctx context.Context, what string, f func(context.Context) error) error {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second
-	defer o.status.recovered(what)
+	defer o.recovered(what)
 	for {
 		err := f(ctx)
 		if err == nil {
@@ -65,14 +78,13 @@ func (o *outage) refusedLogin(err error) error {
 	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil
 	}
-	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).
-		Keeps("changes wait in Kafka").Fix("its user and password")
+	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("its user and password")
 }
 
 // complain shows a failure in the status and the log. The first line of an outage says what is safe and what to do.
 func (o *outage) complain(message, what string, err error, fields ...zap.Field) {
 	explained := errcode.Explain(err)
-	if o.status.failed(what, err) {
+	if o.failed(what, err) {
 		message += "; " + partOf(what).safe
 		if len(cdc.Explain(explained).Try) == 0 {
 			message += ". Try: " + partOf(what).try
@@ -81,7 +93,50 @@ func (o *outage) complain(message, what string, err error, fields ...zap.Field) 
 	o.log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
 }
 
-// part is a server that load needs: what is safe while it is away, and what to do.
+// failed notes a failure; first says that it begins an outage of the part.
+func (o *outage) failed(what string, err error) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failing[what] = failure{what + ": " + withoutValues(err), time.Now()}
+	first = !o.warned[partOf(what)]
+	o.warned[partOf(what)] = true
+	return first
+}
+
+// recovered forgets the failure of what was tried.
+func (o *outage) recovered(what string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if delete(o.failing, what); len(o.failing) == 0 {
+		clear(o.warned)
+	}
+}
+
+// since says how long ago something failed; 0 if it does not.
+func (o *outage) since(what string) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f, ok := o.failing[what]; ok {
+		return time.Since(f.at)
+	}
+	return 0
+}
+
+// LastError is the newest failure that has not been got over, without row values; "" if there is none. It never blocks
+// and is safe for concurrent use.
+func (l *Loader) LastError() string {
+	l.outage.mu.Lock()
+	defer l.outage.mu.Unlock()
+	var newest failure
+	for _, f := range l.outage.failing {
+		if f.at.After(newest.at) {
+			newest = f
+		}
+	}
+	return newest.text
+}
+
+// part is what load cannot work without: what is safe while it is away, and what to do.
 type part struct{ safe, try string }
 
 var (

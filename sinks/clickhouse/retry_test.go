@@ -17,7 +17,7 @@ import (
 	"dirtbike/schemas/registry"
 )
 
-// retrier is a loader that asks nobody.
+// retrier is a loader without servers.
 func retrier(t *testing.T, change ...func(*Options)) (*Loader, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.WarnLevel)
@@ -43,7 +43,7 @@ func answers(errs ...error) func(context.Context) error {
 
 var errAway = errors.New("connection refused")
 
-// TestARefusedLoginIsFinalUntilTheFirstOneSucceeds, also behind errors of the connection; later it is waited for:
+// TestARefusedLoginIsFinalUntilTheFirstOneSucceeds, also after errors of the connection; later it is waited for:
 // passwords rotate.
 func TestARefusedLoginIsFinalUntilTheFirstOneSucceeds(t *testing.T) {
 	for _, code := range []proto.Error{proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrAuthenticationFailed} {
@@ -60,11 +60,11 @@ func TestARefusedLoginIsFinalUntilTheFirstOneSucceeds(t *testing.T) {
 		require.NoError(t, l.retry(t.Context(), "insert", answers(refused, errAway, refused, nil)))
 
 		l, _ = retrier(t, func(o *Options) { o.LoggedIn = true })
-		require.NoError(t, l.retry(t.Context(), "prepare ClickHouse", answers(refused, nil)), "behind a SIGHUP")
+		require.NoError(t, l.retry(t.Context(), "prepare ClickHouse", answers(refused, nil)), "after a SIGHUP")
 	}
 }
 
-// TestAnOutageSaysOnceWhatIsSafe and what to do; the lines behind it are short.
+// TestAnOutageSaysOnceWhatIsSafe and what to do; the lines after it are short.
 func TestAnOutageSaysOnceWhatIsSafe(t *testing.T) {
 	for name, test := range map[string]struct{ what, first string }{
 		"ClickHouse": {"look at the views", "trying again; changes wait in Kafka, and load goes on by itself. Try: see that ClickHouse runs and clickhouse.url is right"},

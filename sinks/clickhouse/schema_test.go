@@ -25,7 +25,7 @@ func (r *withholding) Schema(ctx context.Context, id int) (string, error) {
 	defer r.mu.Unlock()
 	if r.ids[id] {
 		r.asked++
-		id = 1 << 30 // as the registry itself answers for an id that nobody registered
+		id = 1 << 30 // as the registry itself answers for an id that was never registered
 	}
 	return r.Registry.Schema(ctx, id)
 }
@@ -54,7 +54,7 @@ func TestUnknownSchema(t *testing.T) {
 	reason := w.query("SELECT reason FROM " + schemas.ClickHouseIdent(w.database+"_raw") + ".quarantine FINAL")
 	require.Len(t, reason, 1)
 	require.Contains(t, reason[0], "read schema 32767: ")
-	require.Empty(t, l.Status().LastError, "what quarantines a table is not tried again")
+	require.Empty(t, l.LastError(), "what quarantines a table is not tried again")
 	w.begin().insert(good, "3", "c").commit()
 	w.wait()
 	require.Equal(t, []string{"3"}, w.query("SELECT count() FROM DB.good"))

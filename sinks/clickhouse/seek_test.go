@@ -32,8 +32,8 @@ func (w *world) loseLog(tab *sourceTable) {
 	require.NoError(w.t, err)
 }
 
-// TestGapIsHealedByANewCopy: a gap stops the loader, and what lies behind it is not applied; once a newer copy is
-// opened behind it, load goes on from there.
+// TestGapIsHealedByANewCopy: a gap stops the loader, and what follows it is not applied; once a newer copy is
+// opened after it, load goes on from there.
 func TestGapIsHealedByANewCopy(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "healed").live()
@@ -77,7 +77,7 @@ func TestOldCopyDoesNotHealAGap(t *testing.T) {
 }
 
 // TestLostCount: a capture that has lost its state begins with the first generation again. Load stops there, and goes
-// on once a copy is opened behind it that is newer than all.
+// on once a copy is opened after it that is newer than all.
 func TestLostCount(t *testing.T) {
 	for _, newest := range []uint32{1, 3} {
 		t.Run(fmt.Sprintf("behind generation %d", newest), func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestRenewedTopics(t *testing.T) {
 	w.begin().insert(tab, "2", "by somebody who did not choose").commit()
 	w.stopsWith(t, ErrTopicChanged)
 
-	w.epoch, w.lsn, w.full = 2, 0x500, true // the restored source is behind, too
+	w.epoch, w.lsn, w.full = 2, 0x500, true // the restored source is at an earlier LSN, too
 	x := w.begin().open(tab)
 	w.tables["public.renewed"] = cdc.TableProgress{Phase: cdc.TableStreaming, Generation: tab.gen}
 	x.commit()
@@ -158,7 +158,7 @@ func TestRenewedTopics(t *testing.T) {
 	w.eventually([]string{"3\tcopied", "4\tlater", "5\tafter a restart"}, "SELECT * FROM DB.renewed ORDER BY id")
 }
 
-// quarantined says that capture has the table in quarantine, behind some progress records.
+// quarantined says that capture has the table in quarantine, after some progress records.
 func (w *world) quarantined(tab *sourceTable, reason string, behind int) {
 	for range behind {
 		w.idle()
@@ -176,7 +176,7 @@ func (w *world) waitEpoch(epoch uint32) {
 	}, 60*time.Second, 20*time.Millisecond)
 }
 
-// TestOtherColumns: while a table is copied again with other columns, its view stands still and is not exact, nothing
+// TestOtherColumns: while a table is copied again with other columns, its view does not change and is not exact, nothing
 // is quarantined, whichever partition is ahead, also over a restart.
 func TestOtherColumns(t *testing.T) {
 	w := newWorld(t)

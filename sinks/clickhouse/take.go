@@ -49,8 +49,7 @@ type plan struct {
 	version  uint64 // of the topic's state
 	// changes are where c, u and d go, newest generation first, reads where r goes; nil until the first one has come.
 	changes, reads []target
-	// last is where the last row went, and the next one is likely to.
-	last *target
+	last           *target // where the last row went, and the next one is likely to
 }
 
 // target is a generation that gets records.
@@ -403,7 +402,6 @@ func (b *batch) missingRow(p *apply.Partition, key string, at cdc.Position, open
 func (b *builder) learn(done *batch) (quarantined bool) {
 	for _, r := range done.sorted() {
 		t, g := r.topic, r.generation
-		t.Rows += r.inserted
 		if r.quarantine != nil {
 			quarantined = true
 			b.quarantines.Written(*r.quarantine)

@@ -32,8 +32,8 @@ func TestTLS(t *testing.T) {
 	stranger := newWorld(t).load(func(o *Options) {
 		o.URL, o.TLS = url, &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	})
-	require.Eventually(t, func() bool { return stranger.Status().LastError != "" }, 20*time.Second, 10*time.Millisecond)
-	require.Contains(t, stranger.Status().LastError, "certificate")
+	require.Eventually(t, func() bool { return stranger.LastError() != "" }, 20*time.Second, 10*time.Millisecond)
+	require.Contains(t, stranger.LastError(), "certificate")
 	stranger.stop(t)
 }
 

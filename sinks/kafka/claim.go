@@ -30,8 +30,8 @@ var errEnded = errors.New("the broker ended this producer's transaction, and no 
 // Kafka refuses a producer with the same codes whether another one has its transactional id or the coordinator itself
 // ended its transaction, as it does with one that timed out (a process that was stopped for a while). Only the former
 // must end a capture. So a capture that takes over commits a claim to the state topic before anything else, and a
-// producer that is refused looks for a claim after its own last record there: without one no other capture has taken
-// over, and it may try again. Of two that take over from each other the last claim wins.
+// producer that is refused looks for a claim after its own last record there: without one it may try again. Of two that
+// take over from each other the last claim wins.
 type claim struct {
 	Format int `json:"format"`
 	// Instance distinguishes takeovers; Host and Process say to an operator which process it was.
@@ -55,14 +55,6 @@ func decodeClaim(value []byte) (c claim, err error) {
 		return claim{}, fmt.Errorf("decode the claim: %w", err)
 	}
 	return c, nil
-}
-
-func (c claim) encode() ([]byte, error) {
-	value, err := json.Marshal(c)
-	if err != nil {
-		return nil, fmt.Errorf("encode the claim: %w", err)
-	}
-	return value, nil
 }
 
 // ownership is what one takeover knows of itself.
@@ -124,11 +116,11 @@ func (s *Sink) newerClaim(ctx context.Context) (*claim, error) {
 // claimAfter is the last claim after an offset of the state topic that is not of that instance, nil if there is none.
 func (r *stateReader) claimAfter(ctx context.Context, offset int64, instance string) (found *claim, err error) {
 	topic := r.options.stateTopic()
-	end, err := ownOffset(topic)(r.records.adm.ListCommittedOffsets(ctx, topic))
+	end, err := ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}
-	err = r.records.read(ctx, topic, 0, offset+1, end, func(k *kgo.Record) error {
+	err = r.read(ctx, topic, 0, offset+1, end, func(k *kgo.Record) error {
 		if string(k.Key) != keyOwner {
 			return nil
 		}

@@ -26,7 +26,7 @@ func TestConformanceOnKfake(t *testing.T) {
 
 var pipelines atomic.Int64
 
-// pipeline is a pipeline with a prefix nobody has used.
+// pipeline is a pipeline with a prefix of its own.
 func pipeline(t *testing.T, seeds []string) sinktest.Pipeline {
 	t.Helper()
 	prefix := fmt.Sprintf("clinic%d", pipelines.Add(1))

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,10 +22,8 @@ var (
 // the sink can be used on: the caller may quarantine the table. It is cdc.ErrRefused, since another try gives the same
 // record.
 type RecordTooLarge struct {
-	// Topic the record is for.
-	Topic string
-	// Bytes of the record's key and value, and Limit the most that fits.
-	Bytes, Limit int
+	Topic        string // Topic the record is for
+	Bytes, Limit int    // Bytes of the record's key and value, and Limit the most that fits
 }
 
 func (e *RecordTooLarge) Error() string { return "kafka sink: write: " + e.problem().Error() }
@@ -39,7 +36,8 @@ func (e *RecordTooLarge) problem() *cdc.Problem {
 		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes and the topic's max.message.bytes")
 }
 
-// refuse makes a problem that another try cannot fix: capture stops with it, and the operator decides (cdc.ErrRefused).
+// refuse makes the problem of what another try cannot fix: capture stops with it, and a person decides
+// (cdc.ErrRefused).
 func refuse(format string, args ...any) *cdc.Problem {
 	return cdc.Refused(format, args...).Keeps("What is committed to Kafka is safe")
 }
@@ -56,13 +54,7 @@ func unreadable(format string, args ...any) *cdc.Problem {
 
 // isFenced reports whether err is the broker's refusal of this producer: a newer one has its transactional id, or its
 // transaction was ended (Sink.whyRefused).
-func isFenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
-}
-
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
+func isFenced(err error) bool { return isOneOf(err, kerr.ProducerFenced, kerr.InvalidProducerEpoch) }
 
 // isOneOf reports whether err is, or holds, one of Kafka's codes.
 func isOneOf(err error, codes ...*kerr.Error) bool {
@@ -71,13 +63,12 @@ func isOneOf(err error, codes ...*kerr.Error) bool {
 
 // isDenied reports whether a right is missing.
 func isDenied(err error) bool {
-	return isOneOf(err, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed,
-		kerr.TransactionalIDAuthorizationFailed)
+	return isOneOf(err, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed)
 }
 
-// wayOut says what the operator has to do about an error of Kafka that another try cannot fix. It is empty for every
-// other error: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which
-// some brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
+// wayOut says what has to be done about an error of Kafka that another try cannot fix. It is empty for every other
+// one: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some
+// brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
 func (o *Options) wayOut(err error) string {
 	switch {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
@@ -112,8 +103,7 @@ func (o *Options) explain(doing string, err error) error {
 		return err
 	case isFenced(err):
 		err = cdc.Failed("a newer producer has the transactional id %q", o.TransactionalID).Of(cdc.ErrFenced).Because(err).
-			Keeps("What this one had not committed is not in Kafka").
-			Fix("stop one of the two captures").Fix("give this one a slot and prefix of its own")
+			Keeps("What this one had not committed is not in Kafka").Fix("stop one of the two captures").Fix("give this one a slot and prefix of its own")
 	case errors.Is(err, cdc.ErrRefused):
 	case o.wayOut(err) != "":
 		err = refuse("Kafka refuses").Because(err).Fix("%s", o.wayOut(err))

@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -49,7 +51,8 @@ func newLedger() *ledger {
 func (l *ledger) topic(name string) *topicState {
 	t := l.topics[name]
 	if t == nil {
-		t = &topicState{name: quote(name)}
+		quoted, _ := json.Marshal(name) //nolint:errchkjson // a string always marshals
+		t = &topicState{name: quoted}
 		l.topics[name] = t
 	}
 	return t
@@ -115,10 +118,12 @@ func (l *ledger) encode(p cdc.Point) ([]byte, error) {
 		dst = append(dst, `,"full":true`...)
 	}
 	dst = append(dst, `,"offsets":{`...)
+	start, topics := len(dst), l.movedTopics
 	if full {
-		dst = l.appendAll(dst)
-	} else {
-		dst = l.appendMoved(dst)
+		topics = slices.SortedFunc(maps.Values(l.topics), func(a, b *topicState) int { return bytes.Compare(a.name, b.name) })
+	}
+	for _, t := range topics {
+		dst = t.appendTo(dst, start, full)
 	}
 	dst = append(dst, `},"tables":`...)
 	tables, err := json.Marshal(l.namedTables(full))
@@ -128,33 +133,12 @@ func (l *ledger) encode(p cdc.Point) ([]byte, error) {
 	return append(append(dst, tables...), '}'), nil
 }
 
-// appendAll writes the offsets of all partitions that are known, topics in the order of their names.
-func (l *ledger) appendAll(dst []byte) []byte {
-	names := make([]string, 0, len(l.topics))
-	for name := range l.topics {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	start := len(dst)
-	for _, name := range names {
-		dst = l.topics[name].appendTo(dst, start, func(t *topicState, i int) bool { return t.next[i] != unknownOffset })
-	}
-	return dst
-}
-
-func (l *ledger) appendMoved(dst []byte) []byte {
-	start := len(dst)
-	for _, t := range l.movedTopics {
-		dst = t.appendTo(dst, start, func(t *topicState, i int) bool { return t.moved[i] })
-	}
-	return dst
-}
-
-// appendTo writes the topic's wanted partitions, or nothing if there are none; the list of topics begins at dst[start].
-func (t *topicState) appendTo(dst []byte, start int, wanted func(*topicState, int) bool) []byte {
+// appendTo writes the topic's partitions that have moved, or all that are known, or nothing if there are none; the list of
+// topics begins at dst[start].
+func (t *topicState) appendTo(dst []byte, start int, known bool) []byte {
 	first := true
 	for i, next := range t.next {
-		if !wanted(t, i) {
+		if known && next == unknownOffset || !known && !t.moved[i] {
 			continue
 		}
 		switch {
@@ -199,10 +183,4 @@ func (l *ledger) written() {
 	}
 	l.movedTopics = l.movedTopics[:0]
 	clear(l.changedTables)
-}
-
-// quote is s as JSON.
-func quote(s string) []byte {
-	b, _ := json.Marshal(s) //nolint:errchkjson // a string always marshals
-	return b
 }

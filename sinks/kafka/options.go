@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
@@ -18,8 +19,7 @@ import (
 type Options struct {
 	// Client holds the options of every Kafka client the sink opens: seed brokers, TLS, SASL, client id.
 	Client []kgo.Opt
-	// Prefix is the first part of all topic names; it names the pipeline.
-	Prefix string
+	Prefix string // the first part of all topic names; it names the pipeline
 	// TransactionalID is the producer's identity. The one that recovers with it last fences all others.
 	TransactionalID string
 	// Partitions is the configured partition count of table topics. Recover refuses a stored pipeline with another one
@@ -35,11 +35,10 @@ type Options struct {
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
-	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): state that does not fit,
-	// or cannot be read, causes a warning instead of a refusal.
-	Anew bool
-	// Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none.
-	Compression string
+	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or
+	// cannot be read, is warned of in place of being refused.
+	Anew        bool
+	Compression string // Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none
 	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is
 	// raised to MaxMessageBytes if lower. 0 means 64 MiB.
 	BufferBytes int64
@@ -47,12 +46,10 @@ type Options struct {
 	// is called on the goroutine that calls Write, Commit, Recover or Close, at the latest before a successful Commit
 	// returns. nil: the caller takes its chunks back itself, after a successful Commit; after an error it drops them.
 	Release func(*cdc.Chunk)
-	// Log gets what an operator may have to act on; nil logs nothing.
-	Log *zap.Logger
+	Log     *zap.Logger // Log gets what an operator may have to act on; nil logs nothing
 	// Metrics registers the dirtbike_kafka_ metrics until Close; nil keeps them unregistered.
 	Metrics prometheus.Registerer
-	// Fault is for tests.
-	Fault cdc.Fault
+	Fault   cdc.Fault // for tests
 }
 
 // Defaults of Options.
@@ -106,7 +103,12 @@ func (o *Options) clientOptions() []kgo.Opt {
 		kgo.StopProducerOnDataLossDetected(),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[o.Compression]),
-		kgo.ProducerBatchMaxBytesFn(o.batchBytes),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
+			if topic == o.stateTopic() || topic == o.progressTopic() {
+				return o.ownMessageBytes()
+			}
+			return o.MaxMessageBytes
+		}),
 		kgo.BrokerMaxWriteBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
 		kgo.MaxBufferedBytes(int(o.BufferBytes)),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
@@ -122,14 +124,6 @@ func (o *Options) ownMessageBytes() int32 { return max(o.MaxMessageBytes, leastO
 func (o *Options) stateTopic() string    { return schemas.StateTopic(o.Prefix) }
 func (o *Options) progressTopic() string { return schemas.ProgressTopic(o.Prefix) }
 
-// batchBytes is the largest batch of a topic.
-func (o *Options) batchBytes(topic string) int32 {
-	if topic == o.stateTopic() || topic == o.progressTopic() {
-		return o.ownMessageBytes()
-	}
-	return o.MaxMessageBytes
-}
-
 // readerOptions are those of a client that only reads.
 func (o *Options) readerOptions() []kgo.Opt {
 	return append(slices.Clone(o.Client),
@@ -144,7 +138,33 @@ const (
 	maxBufferedRecords = 1 << 18
 	// linger lets batches grow. It delays nothing: Commit's flush ends it, and before the commit no reader sees the
 	// records.
-	linger = 5 * time.Millisecond
-	// metadataMinAge is how soon a lost leader is looked up again.
-	metadataMinAge = 50 * time.Millisecond
+	linger         = 5 * time.Millisecond
+	metadataMinAge = 50 * time.Millisecond // how soon a lost leader is looked up again
 )
+
+// clientLog passes on what the Kafka client logs, one level down: the client warns about what it then retries, and what
+// it cannot heal comes back as an error. The client logs no keys and values.
+type clientLog struct{ log *zap.Logger }
+
+// Level implements kgo.Logger.
+func (l clientLog) Level() kgo.LogLevel {
+	if l.log.Core().Enabled(zapcore.DebugLevel) {
+		return kgo.LogLevelInfo
+	}
+	return kgo.LogLevelWarn
+}
+
+// Log implements kgo.Logger.
+func (l clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	fields := make([]zap.Field, 0, len(keyvals)/2)
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		fields = append(fields, zap.Any(fmt.Sprint(keyvals[i]), keyvals[i+1]))
+	}
+	to := zapcore.InfoLevel
+	if level >= kgo.LogLevelInfo {
+		to = zapcore.DebugLevel
+	}
+	l.log.Log(to, msg, fields...)
+}
+
+var _ kgo.Logger = clientLog{}

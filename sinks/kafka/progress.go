@@ -3,9 +3,12 @@ package kafka
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
@@ -20,7 +23,7 @@ const (
 // first.
 func (r *stateReader) progress(ctx context.Context, end int64) ([]cdc.Progress, error) {
 	topic := r.options.progressTopic()
-	start, err := ownOffset(topic)(r.records.adm.ListStartOffsets(ctx, topic))
+	start, err := ownOffset(topic)(r.adm.ListStartOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +31,12 @@ func (r *stateReader) progress(ctx context.Context, end int64) ([]cdc.Progress, 
 	var all []cdc.Progress
 	for window, high := int64(progressWindow), end; high > start; window *= 2 {
 		low := max(start, high-window)
-		records, err := r.progressRange(ctx, topic, low, high)
+		var records []cdc.Progress
+		err := r.read(ctx, topic, 0, low, high, func(k *kgo.Record) error {
+			p, err := decodeProgress(k.Value)
+			records = append(records, p)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -39,16 +47,6 @@ func (r *stateReader) progress(ctx context.Context, end int64) ([]cdc.Progress, 
 		high = low
 	}
 	return all, nil
-}
-
-func (r *stateReader) progressRange(ctx context.Context, topic string, low, high int64) ([]cdc.Progress, error) {
-	var records []cdc.Progress
-	err := r.records.read(ctx, topic, 0, low, high, func(k *kgo.Record) error {
-		p, err := decodeProgress(k.Value)
-		records = append(records, p)
-		return err
-	})
-	return records, err
 }
 
 // decodeProgress reads a record; one that it cannot read is cdc.ErrRefused.
@@ -101,3 +99,78 @@ func (l *ledger) fold(p cdc.Progress) error {
 
 // maxPartitions keeps a damaged record from claiming memory.
 const maxPartitions = 1 << 20
+
+// offsets gives a ledger with the last data offset + 1 of every partition: from the progress topic if its last record
+// belongs to the state's point, otherwise from the tables' topics. Parts of a split transaction write no progress, so
+// then always from the topics.
+func (r *stateReader) offsets(ctx context.Context, state *cdc.State, end int64) (*ledger, error) {
+	if !state.Point.Partial {
+		records, err := r.progress(ctx, end)
+		if err != nil {
+			return nil, err
+		}
+		l := newLedger()
+		if ok, err := foldProgress(l, records, state.Point); ok || err != nil {
+			return l, err
+		}
+	}
+	l := newLedger()
+	topics := map[string]struct{}{}
+	for _, t := range state.Tables {
+		topics[t.Topic] = struct{}{}
+	}
+	delete(topics, "")
+	for topic := range topics {
+		if err := r.deriveOffsets(ctx, l, topic); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// deriveOffsets finds the last committed data record of every partition of a topic.
+func (r *stateReader) deriveOffsets(ctx context.Context, l *ledger, topic string) error {
+	starts, err := r.adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("list the offsets of topic %s: %w", topic, err)
+	}
+	ends, err := r.closedEnds(ctx, true, topic)
+	if err != nil {
+		return err
+	}
+	for partition, end := range ends[topic] {
+		start := starts[topic][partition]
+		err := errors.Join(end.Err, start.Err)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			continue // deleted since: nothing to wait for; capture checks its topics itself
+		}
+		next := int64(0)
+		if err == nil {
+			next, err = r.lastData(ctx, topic, partition, start.Offset, end.Offset)
+		}
+		if err != nil {
+			return fmt.Errorf("topic %s partition %d: read the last offset: %w", topic, partition, err)
+		}
+		if next > 0 {
+			l.known(topic, partition, next)
+		}
+	}
+	return nil
+}
+
+// lastData is the offset after the last committed data record in [start, end), start if there is none.
+func (r *stateReader) lastData(ctx context.Context, topic string, partition int32, start, end int64) (int64, error) {
+	for window, high := int64(64), end; high > start; window *= 4 {
+		low := max(start, high-window)
+		next := int64(-1)
+		err := r.read(ctx, topic, partition, low, high, func(k *kgo.Record) error {
+			next = k.Offset + 1
+			return nil
+		})
+		if err != nil || next >= 0 {
+			return next, err
+		}
+		high = low
+	}
+	return start, nil
+}

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -42,20 +43,10 @@ func (s *Sink) recover(ctx context.Context) (*cdc.State, error) {
 	s.client.Store(client)
 	s.topics = &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: s.o.Log}
 	clear(s.byTopic)
-	if err := s.checkTransactionTimeout(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.noteEnd(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.fence(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.topics.ensureOwn(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.claim(ctx); err != nil {
-		return nil, err
+	for _, step := range []func(context.Context) error{s.checkTransactionTimeout, s.noteEnd, s.fence, s.topics.ensureOwn, s.claim} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return s.load(ctx, newStateReader(&s.o, client))
 }
@@ -119,19 +110,20 @@ func (s *Sink) fence(ctx context.Context) error {
 
 // claim commits that this is the owner now, before anything is read.
 func (s *Sink) claim(ctx context.Context) error {
-	value, err := s.owner.claim.encode()
+	value, err := json.Marshal(s.owner.claim)
 	if err != nil {
-		return err
+		return fmt.Errorf("encode the claim: %w", err)
 	}
 	if err := s.begin(); err != nil {
 		return err
 	}
 	defer s.txn.bind(ctx)()
 	s.produceOwn(&kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: value})
-	if err := s.flush(); err != nil {
-		return fmt.Errorf("claim the pipeline: %w", err)
+	err = s.flush()
+	if err == nil {
+		err = s.end()
 	}
-	if err := s.end(); err != nil {
+	if err != nil {
 		return fmt.Errorf("claim the pipeline: %w", err)
 	}
 	s.ended()

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,40 +43,28 @@ func (o *Options) tableSettings(t *cdc.Topic) map[string]string {
 	return settings
 }
 
-// own are the state and progress topics.
-func (a *topicAdmin) own() []wanted {
-	const recount = "delete it if it is empty"
-	o := a.options
-	settings := func(more map[string]string) map[string]string {
-		maps.Copy(more, map[string]string{
-			"compression.type":  "producer",
-			"max.message.bytes": strconv.Itoa(int(o.ownMessageBytes())),
-			"segment.bytes":     strconv.Itoa(ownSegmentBytes),
-			"segment.ms":        milliseconds(ownSegmentTime),
-		})
-		return more
-	}
-	state := wanted{
-		name: o.stateTopic(), partitions: 1, recount: recount,
-		settings: settings(map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": ownDirtyRatio}),
-	}
-	state.check = o.checkOwn(state.name, "compact", "the state would be lost in time")
-	progress := wanted{
-		name: o.progressTopic(), partitions: 1, recount: recount,
-		settings: settings(map[string]string{"cleanup.policy": "delete", "retention.ms": milliseconds(o.ReplayHorizon)}),
-	}
-	progress.check = o.checkOwn(progress.name, "delete", "its records have no key")
-	return []wanted{state, progress}
-}
-
-// checkOwn refuses one of our own topics with another cleanup policy, for that reason, or for smaller records than we
+// own are the state and progress topics. Refused is another cleanup policy, for that reason, and smaller records than we
 // may write.
-func (o *Options) checkOwn(topic, policy, why string) func(have []kadm.Config) error {
-	return func(have []kadm.Config) error {
-		if got := text(have, "cleanup.policy"); got != "" && got != policy {
-			return wrongSetting(topic, "cleanup.policy", policy, "its cleanup.policy is %q, it must be %q: %s", got, policy, why)
+func (a *topicAdmin) own() []wanted {
+	o := a.options
+	own := func(name, policy, why, key, value string) wanted {
+		return wanted{
+			name: name, partitions: 1, recount: "delete it if it is empty",
+			settings: map[string]string{
+				"cleanup.policy": policy, key: value, "compression.type": "producer", "max.message.bytes": strconv.Itoa(int(o.ownMessageBytes())),
+				"segment.bytes": strconv.Itoa(ownSegmentBytes), "segment.ms": milliseconds(ownSegmentTime),
+			},
+			check: func(have []kadm.Config) error {
+				if got := text(have, "cleanup.policy"); got != "" && got != policy {
+					return wrongSetting(name, "cleanup.policy", policy, "its cleanup.policy is %q, it must be %q: %s", got, policy, why)
+				}
+				return checkMessageBytes(name, have, o.ownMessageBytes(), "")
+			},
 		}
-		return checkMessageBytes(topic, have, o.ownMessageBytes(), "")
+	}
+	return []wanted{
+		own(o.stateTopic(), "compact", "the state would be lost in time", "min.cleanable.dirty.ratio", ownDirtyRatio),
+		own(o.progressTopic(), "delete", "its records have no key", "retention.ms", milliseconds(o.ReplayHorizon)),
 	}
 }
 

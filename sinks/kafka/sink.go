@@ -1,11 +1,23 @@
+// Package kafka is the durable sink: it stores chunks of encoded records in Kafka, exactly once, one Kafka transaction
+// for each commit of the capture loop (rules 3, 4, 7 and 8 of cdc/EXACTNESS.md).
+//
+// Everything that a capture must remember lives in the same transaction as the records: the point and the tables' state
+// in the state topic, and in the progress topic how far each partition reaches. Sink's comment gives the order of a
+// commit and of a recovery; stateReader reads what is stored, topicAdmin makes and checks topics.
+//
+// An error is one of three: cdc.ErrFenced (another capture has taken over), cdc.ErrRefused (configuration, rights, an
+// existing topic or the stored state; another try cannot fix it, and capture stops), or something temporary: then
+// capture recovers and goes on.
 package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
@@ -16,7 +28,7 @@ import (
 //
 // Invariant: the point in the state topic, the records up to it, the offsets in the progress topic and the tables'
 // states are of one Kafka transaction. So a reader of committed records sees all of a commit or nothing, and nothing
-// outside of Kafka has to be kept in step.
+// outside Kafka has to be kept in step.
 //
 //	Write:   check every record of the chunk; begin if no transaction is open; produce, blocking while the buffer is full
 //	Commit:  flush                                        every record has its offset now
@@ -62,9 +74,16 @@ func New(o Options) (*Sink, error) {
 		return nil, fmt.Errorf("kafka sink: %w", err)
 	}
 	s := &Sink{o: o, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}, broken: errNotRecovered}
-	s.metrics = newMetrics(s.bufferedBytes)
-	if err := s.metrics.register(o.Metrics); err != nil {
-		return nil, fmt.Errorf("kafka sink: register metrics: %w", err)
+	s.metrics = newMetrics(func() float64 {
+		if c := s.client.Load(); c != nil {
+			return float64(c.BufferedProduceBytes())
+		}
+		return 0
+	})
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(s.metrics); err != nil {
+			return nil, fmt.Errorf("kafka sink: register metrics: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -90,13 +109,6 @@ func (s *Sink) poison(doing string, err error) error {
 	return err
 }
 
-func (s *Sink) bufferedBytes() float64 {
-	if c := s.client.Load(); c != nil {
-		return float64(c.BufferedProduceBytes())
-	}
-	return 0
-}
-
 // Close aborts the open transaction, so that it does not hold back readers until it times out, and releases the
 // producer. An error says that the abort could not be confirmed: the broker does it itself after the transaction
 // timeout. It works under an ended context too, and takes at most 10 seconds.
@@ -106,7 +118,9 @@ func (s *Sink) Close(ctx context.Context) error {
 	err := s.abort(ctx)
 	s.drop()
 	s.broken = errClosed
-	s.metrics.unregister(s.o.Metrics)
+	if s.o.Metrics != nil {
+		s.o.Metrics.Unregister(s.metrics)
+	}
 	return err
 }
 
@@ -140,4 +154,56 @@ func (s *Sink) drop() {
 	}
 	s.abandon()
 	s.topics = nil
+}
+
+// metrics of one sink.
+type metrics struct {
+	records, bytes, commits, fenced, errors prometheus.Counter
+	commitSeconds                           prometheus.Histogram
+	buffered                                prometheus.GaugeFunc
+}
+
+func newMetrics(buffered func() float64) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "dirtbike_kafka_" + name, Help: help})
+	}
+	return &metrics{
+		records: counter("records_total", "Records of tables committed to Kafka."),
+		bytes:   counter("bytes_total", "Bytes of keys and values of tables committed to Kafka, before compression."),
+		commits: counter("commits_total", "Kafka transactions committed, idle ones included."),
+		fenced:  counter("fenced_total", "Times that another capture took over the transactional id."),
+		errors:  counter("errors_total", "Errors after which the sink had to recover or stop, fencing included."),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "dirtbike_kafka_commit_seconds", Help: "Duration of a commit in seconds: flush, state and end of the transaction.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+		buffered: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "dirtbike_kafka_buffered_bytes", Help: "Bytes of keys and values handed to the Kafka client and not yet acknowledged.",
+		}, buffered),
+	}
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.records, m.bytes, m.commits, m.fenced, m.errors, m.commitSeconds, m.buffered}
+}
+
+// Describe implements prometheus.Collector: all metrics are registered, or none.
+func (m *metrics) Describe(to chan<- *prometheus.Desc) {
+	for _, c := range m.all() {
+		c.Describe(to)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(to chan<- prometheus.Metric) {
+	for _, c := range m.all() {
+		c.Collect(to)
+	}
+}
+
+func (m *metrics) failed(err error) {
+	m.errors.Inc()
+	if errors.Is(err, cdc.ErrFenced) {
+		m.fenced.Inc()
+	}
 }

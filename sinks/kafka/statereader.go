@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
@@ -18,14 +19,15 @@ import (
 // the ends of the tables' topics. It changes nothing and needs no transactional id.
 type stateReader struct {
 	options *Options
+	client  *kgo.Client
+	adm     *kadm.Client
 	log     *zap.Logger
-	records *reader
+	dec     kgo.Decompressor
 }
 
 // newStateReader reads by a client that is the caller's.
 func newStateReader(o *Options, client *kgo.Client) *stateReader {
-	r := &reader{client: client, adm: kadm.NewClient(client), log: o.Log, dec: kgo.DefaultDecompressor()}
-	return &stateReader{options: o, log: o.Log, records: r}
+	return &stateReader{options: o, client: client, adm: kadm.NewClient(client), log: o.Log, dec: kgo.DefaultDecompressor()}
 }
 
 // connectReader makes a reader with a client of its own, without the transactional id.
@@ -40,12 +42,12 @@ func connectReader(o *Options) (r *stateReader, closeClient func(), err error) {
 // state folds the state topic up to its end.
 func (r *stateReader) state(ctx context.Context, end int64) (*cdc.State, error) {
 	topic := r.options.stateTopic()
-	start, err := ownOffset(topic)(r.records.adm.ListStartOffsets(ctx, topic))
+	start, err := ownOffset(topic)(r.adm.ListStartOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}
 	state := &cdc.State{Tables: map[string]cdc.TableState{}}
-	err = r.records.read(ctx, topic, 0, start, end, func(k *kgo.Record) error {
+	err = r.read(ctx, topic, 0, start, end, func(k *kgo.Record) error {
 		err := foldState(state, k.Key, k.Value)
 		if err != nil && r.options.Anew {
 			r.log.Warn("a record of the state cannot be read; it is about to be replaced", zap.Int64("offset", k.Offset), zap.Error(err))
@@ -117,12 +119,12 @@ func (r *stateReader) closedEnds(ctx context.Context, mayBeGone bool, topics ...
 // ends lists the last stable offsets, and names the first topic with a partition on which a transaction is open.
 func (r *stateReader) ends(ctx context.Context, mayBeGone bool, topics []string) (stable kadm.ListedOffsets, open string, err error) {
 	// the high watermark is read first: what the stable offset has reached then was closed
-	high, err := r.records.adm.ListEndOffsets(ctx, topics...)
+	high, err := r.adm.ListEndOffsets(ctx, topics...)
 	if err == nil && !mayBeGone {
 		err = high.Error()
 	}
 	if err == nil {
-		stable, err = r.records.adm.ListCommittedOffsets(ctx, topics...)
+		stable, err = r.adm.ListCommittedOffsets(ctx, topics...)
 	}
 	if err == nil && !mayBeGone {
 		err = stable.Error()
@@ -147,12 +149,12 @@ const peekGrace = time.Second
 // peekEnd is the last stable offset of one of our own topics, once it has reached what was written when it was first
 // asked for: Kafka answers EndTxn before it has written the markers, so that what was just committed might be missing.
 func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) {
-	written, err := ownOffset(topic)(r.records.adm.ListEndOffsets(ctx, topic))
+	written, err := ownOffset(topic)(r.adm.ListEndOffsets(ctx, topic))
 	if err != nil {
 		return 0, err
 	}
 	for wait, since := retryFirst, time.Now(); ; {
-		stable, err := ownOffset(topic)(r.records.adm.ListCommittedOffsets(ctx, topic))
+		stable, err := ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic))
 		if err != nil || stable >= written || time.Since(since) > peekGrace {
 			return stable, err
 		}
@@ -162,7 +164,7 @@ func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) 
 	}
 }
 
-// peek reads the state while a capture may be writing it; nil if there is none yet.
+// peek reads the state while a capture may be writing it; nil if no capture has begun.
 func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
 	state := &cdc.State{}
 	end, err := r.peekEnd(ctx, r.options.stateTopic())
@@ -176,8 +178,12 @@ func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
 	if missing {
 		state = &cdc.State{}
 	}
-	if state.Source.Phase == cdc.PhaseNone {
-		if state.HighWater, err = r.peekHighWater(ctx); err != nil {
+	if state.Source.Phase == cdc.PhaseNone { // what the progress topic knows, if there is one
+		end, err := r.peekEnd(ctx, r.options.progressTopic())
+		if err == nil {
+			state.HighWater, err = r.highWater(ctx, end)
+		}
+		if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return nil, err
 		}
 	}
@@ -190,18 +196,6 @@ func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
 	return state, nil
 }
 
-// peekHighWater is what the progress topic knows, if there is one.
-func (r *stateReader) peekHighWater(ctx context.Context) (cdc.HighWater, error) {
-	end, err := r.peekEnd(ctx, r.options.progressTopic())
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return cdc.HighWater{}, nil
-	}
-	if err != nil {
-		return cdc.HighWater{}, err
-	}
-	return r.highWater(ctx, end)
-}
-
 // ownOffset takes the offset of partition 0, the only one of our own topics, out of an answer.
 func ownOffset(topic string) func(kadm.ListedOffsets, error) (int64, error) {
 	return func(listed kadm.ListedOffsets, err error) (int64, error) {
@@ -212,5 +206,135 @@ func ownOffset(topic string) func(kadm.ListedOffsets, error) (int64, error) {
 			return 0, fmt.Errorf("list the offsets of topic %s: %w", topic, err)
 		}
 		return listed[topic][0].Offset, nil
+	}
+}
+
+// Peek implements cdc.Sink. It refuses the states that Recover would refuse. Its client is one of its own, without the
+// transactional id.
+func (s *Sink) Peek(ctx context.Context) (*cdc.State, error) {
+	if errors.Is(s.broken, errClosed) {
+		return nil, fmt.Errorf("kafka sink: peek: %w", errClosed)
+	}
+	r, closeClient, err := connectReader(&s.o)
+	if err != nil {
+		return nil, s.o.explain("peek", err)
+	}
+	defer closeClient()
+	state, err := r.peek(ctx)
+	if err != nil {
+		return nil, s.o.explain("peek", err)
+	}
+	return state, nil
+}
+
+const (
+	fetchBytes   = 8 << 20
+	fetchWait    = 500 // milliseconds
+	retryFirst   = 10 * time.Millisecond
+	retryLargest = 500 * time.Millisecond
+)
+
+// read calls fn for every committed record of [from, to), in order, control records left out. It makes its own fetch
+// requests, because a consumer reports neither control records nor compacted gaps, and so cannot say that the end is
+// reached.
+func (r *stateReader) read(ctx context.Context, topic string, partition int32, from, to int64, fn func(*kgo.Record) error) error {
+	var leader int32 = -1
+	var id kadm.TopicID
+	wait := retryFirst
+	for from < to {
+		var records []*kgo.Record
+		var err error
+		if leader < 0 {
+			leader, id, err = r.leader(ctx, topic, partition)
+		}
+		if err == nil {
+			records, from, err = r.fetch(ctx, leader, id, topic, partition, from)
+		}
+		if err != nil {
+			if !kerr.IsRetriable(err) && !kgo.IsRetryableBrokerErr(err) {
+				return fmt.Errorf("read topic %s: %w", topic, err)
+			}
+			r.log.Warn("reading again", zap.String("topic", topic), zap.Error(err))
+			leader = -1
+			if err := pause(ctx, &wait); err != nil {
+				return fmt.Errorf("read topic %s: %w", topic, err)
+			}
+			continue
+		}
+		wait = retryFirst
+		for _, rec := range records {
+			if rec.Offset >= to {
+				return nil
+			}
+			if err := fn(rec); err != nil {
+				return fmt.Errorf("topic %s offset %d: %w", topic, rec.Offset, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *stateReader) leader(ctx context.Context, topic string, partition int32) (int32, kadm.TopicID, error) {
+	details, err := r.adm.ListTopicsWithInternal(ctx, topic)
+	if err != nil {
+		return -1, kadm.TopicID{}, err
+	}
+	detail := details[topic]
+	if detail.Err != nil {
+		return -1, kadm.TopicID{}, detail.Err
+	}
+	p, ok := detail.Partitions[partition]
+	switch {
+	case !ok:
+		return -1, kadm.TopicID{}, kerr.UnknownTopicOrPartition
+	case p.Err != nil:
+		return -1, kadm.TopicID{}, p.Err
+	case p.Leader < 0:
+		return -1, kadm.TopicID{}, kerr.LeaderNotAvailable
+	}
+	return p.Leader, detail.ID, nil
+}
+
+// fetch reads once from an offset and says where to go on.
+func (r *stateReader) fetch(ctx context.Context, leader int32, id kadm.TopicID, topic string, partition int32, from int64) ([]*kgo.Record, int64, error) {
+	resp, err := fetchRequest(id, topic, partition, from).RequestWith(ctx, r.client.Broker(int(leader)))
+	if err != nil {
+		return nil, from, err
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, from, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, from, fmt.Errorf("broker %d answered a fetch of one partition with %d topics", leader, len(resp.Topics))
+	}
+	p := &resp.Topics[0].Partitions[0]
+	opts := kgo.ProcessFetchPartitionOpts{Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: partition}
+	got, next := kgo.ProcessFetchPartition(opts, p, r.dec, nil)
+	return got.Records, next, got.Err
+}
+
+func fetchRequest(id kadm.TopicID, topic string, partition int32, from int64) *kmsg.FetchRequest {
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, from, fetchBytes
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic, t.TopicID, t.Partitions = topic, id, []kmsg.FetchRequestTopicPartition{p}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = fetchWait, 1, fetchBytes
+	req.IsolationLevel = 1 // read_committed
+	req.SessionEpoch = -1  // no fetch session
+	req.Topics = []kmsg.FetchRequestTopic{t}
+	return req
+}
+
+// pause waits before the next try, longer each time.
+func pause(ctx context.Context, wait *time.Duration) error {
+	timer := time.NewTimer(*wait)
+	defer timer.Stop()
+	*wait = min(2**wait, retryLargest)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
 	}
 }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
 )
@@ -30,7 +32,7 @@ type wanted struct {
 	partitions int32
 	settings   map[string]string
 	check      func(have []kadm.Config) error
-	recount    string // what to do about another partition count, besides starting again
+	recount    string // the way out of another partition count, other than starting again
 }
 
 // EnsureTopic implements cdc.Sink. A new topic is ready to be written when it returns. After a refusal the sink can be
@@ -73,13 +75,10 @@ func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err er
 	if err != nil {
 		return false, err
 	}
-	if err := w.count(detail); err != nil {
-		return false, err
+	if err = w.count(detail); err == nil && !created {
+		err = a.checkSettings(ctx, w)
 	}
-	if created {
-		return true, nil
-	}
-	return false, a.checkSettings(ctx, w)
+	return created && err == nil, err
 }
 
 // count refuses a topic with another partition count.
@@ -89,7 +88,7 @@ func (w *wanted) count(detail kadm.TopicDetail) error {
 		return nil
 	}
 	problem := refuse("it has %d partitions, wanted %d: another count would move keys between partitions", n, w.partitions).At("topic " + w.name)
-	return &WrongPartitions{w.name, n, problem.Fix("%s", w.recount).Fix(cdc.ResnapshotAllCommand)}
+	return &WrongPartitions{w.name, n, unfit{problem.Fix("%s", w.recount).Fix(cdc.ResnapshotAllCommand)}}
 }
 
 func (a *topicAdmin) describe(ctx context.Context, topic string) (kadm.TopicDetail, error) {
@@ -104,7 +103,7 @@ func (a *topicAdmin) describe(ctx context.Context, topic string) (kadm.TopicDeta
 	return detail, detail.Err
 }
 
-// create reports false if the topic was created by another client meanwhile.
+// create reports false if another process was faster.
 func (a *topicAdmin) create(ctx context.Context, w wanted) (bool, error) {
 	replication, settings, err := a.creation(ctx, w)
 	if err != nil {
@@ -144,8 +143,7 @@ func (a *topicAdmin) creation(ctx context.Context, w wanted) (replication int16,
 func createError(w wanted, err error, said string) error {
 	switch {
 	case isDenied(err):
-		return refuse("create").At("topic "+w.name).Because(err).
-			Fix("create it yourself with %d partitions", w.partitions).Fix("grant Create on topic %q", w.name)
+		return refuse("create").At("topic "+w.name).Because(err).Fix("create it yourself with %d partitions", w.partitions).Fix("grant Create on topic %q", w.name)
 	case isOneOf(err, kerr.PolicyViolation, kerr.InvalidConfig, kerr.InvalidPartitions, kerr.InvalidTopicException):
 		return refuse("create").At("topic "+w.name).Because(fmt.Errorf("%w %s", err, said)).
 			Fix("change what the brokers allow").Fix("create it yourself with %d partitions", w.partitions)
@@ -179,4 +177,113 @@ func led(t kadm.TopicDetail) bool {
 		}
 	}
 	return len(t.Partitions) > 0
+}
+
+// WrongSetting says that a topic's setting would make records be refused or lost. It is cdc.ErrRefused.
+type WrongSetting struct {
+	Topic, Key, Wants string // the topic, and the key of its setting that must have this value
+
+	unfit
+}
+
+// unfit is the problem of a topic that does not fit.
+type unfit struct{ problem *cdc.Problem }
+
+func (e unfit) Error() string { return e.problem.Error() }
+
+// Unwrap gives the cdc.Problem.
+func (e unfit) Unwrap() error { return e.problem }
+
+// wrongSetting makes a WrongSetting whose way out is the command that changes the setting.
+func wrongSetting(topic, key, wants, format string, args ...any) *WrongSetting {
+	problem := refuse(format, args...).At("topic "+topic).
+		Fix("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s", topic, key, wants)
+	return &WrongSetting{topic, key, wants, unfit{problem}}
+}
+
+// WrongPartitions says that a topic has another partition count than the pipeline. It is cdc.ErrRefused.
+type WrongPartitions struct {
+	Topic string // Topic has this many partitions
+	Have  int
+
+	unfit
+}
+
+// Inspected is what Inspect found of one topic.
+type Inspected struct {
+	Topic  string
+	Exists bool  // Exists says that the topic is there; otherwise the brokers were asked whether they would create it
+	Err    error // what a start would refuse, or fail with; nil if the topic fits, or would be made
+}
+
+// inspectors is how many topics are asked for at the same time.
+const inspectors = 8
+
+// Inspect compares the pipeline's own topics and those of tables with what a start would make or accept, at any time
+// before Close, and changes nothing: a topic that is not there is only asked for with "validate only". An error says
+// that Kafka did not answer.
+func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, error) {
+	const doing = "inspect the topics"
+	if errors.Is(s.broken, errClosed) {
+		return nil, s.o.explain(doing, errClosed)
+	}
+	client, err := kgo.NewClient(s.o.readerOptions()...)
+	if err != nil {
+		return nil, s.o.explain(doing, badClient(err))
+	}
+	defer client.Close()
+	admin := &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: zap.NewNop()}
+	all := admin.own()
+	for _, t := range topics {
+		all = append(all, admin.table(t))
+	}
+	found := make([]Inspected, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(inspectors)
+	for i, w := range all {
+		group.Go(func() (err error) {
+			found[i], err = admin.inspect(ctx, w)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, s.o.explain(doing, err)
+	}
+	return found, nil
+}
+
+// inspect compares one topic; err is what concerns all of them.
+func (a *topicAdmin) inspect(ctx context.Context, w wanted) (found Inspected, err error) {
+	found = Inspected{Topic: w.name, Exists: true}
+	detail, err := a.describe(ctx, w.name)
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		found.Exists = false
+		found.Err, err = a.wouldCreate(ctx, w)
+	case isDenied(err):
+		found.Err, err = a.options.explain("look up topic "+w.name, err), nil
+	case err == nil:
+		if found.Err = w.count(detail); found.Err == nil {
+			found.Err = a.checkSettings(ctx, w)
+		}
+	}
+	return found, err
+}
+
+// wouldCreate asks the brokers whether they would create the topic.
+func (a *topicAdmin) wouldCreate(ctx context.Context, w wanted) (why, err error) {
+	replication, settings, err := a.creation(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	responses, err := a.adm.ValidateCreateTopics(ctx, w.partitions, replication, settings, w.name)
+	if err != nil {
+		return nil, err
+	}
+	switch response := responses[w.name]; {
+	case response.Err == nil, errors.Is(response.Err, kerr.TopicAlreadyExists):
+		return nil, nil
+	default:
+		return createError(w, response.Err, response.ErrMessage), nil
+	}
 }

@@ -70,13 +70,16 @@ func (s *Sink) write(ctx context.Context, c *cdc.Chunk, tombstones int) error {
 	defer unbind()
 	b := s.take(c, tombstones)
 	s.fill(b)
-	s.produce(b)
+	// Once one is refused, the rest is refused by the ended context, so that no record overtakes a failed one.
+	for client, i := s.client.Load(), 0; i < len(b.records); i++ {
+		client.Produce(b.txn.ctx, &b.records[i], b.answered)
+	}
 	s.txn.records += int64(len(c.Records))
 	s.txn.bytes += int64(len(c.Bytes))
 	return s.txn.err()
 }
 
-// check looks at every record before any is handed over, and counts the tombstones.
+// check reads every record before any is handed over, and counts the tombstones.
 func (s *Sink) check(c *cdc.Chunk) (tombstones int, err error) {
 	limit := MaxRecord(int(s.o.MaxMessageBytes))
 	for i := range c.Records {
@@ -145,19 +148,13 @@ func (s *Sink) fill(b *slab) {
 		}
 		*k = kgo.Record{Topic: topic.Name, Partition: r.Partition, Key: b.chunk.Key(i), Value: b.chunk.Value(i), Timestamp: now}
 		if r.Tombstone {
-			k.Headers = b.header(tombstones, r.Position)
+			from, to := tombstones*cdc.PositionSize, (tombstones+1)*cdc.PositionSize
+			b.headers[tombstones] = kgo.RecordHeader{Key: cdc.PositionHeader, Value: r.Position.AppendTo(b.positions[from:from:to])}
+			k.Headers = b.headers[tombstones : tombstones+1 : tombstones+1]
 			tombstones++
 		}
 		b.noteLast(state, k)
 	}
-}
-
-// header puts the i-th tombstone's position into the slab.
-func (b *slab) header(i int, p cdc.Position) []kgo.RecordHeader {
-	from, to := i*cdc.PositionSize, (i+1)*cdc.PositionSize
-	value := p.AppendTo(b.positions[from:from:to])
-	b.headers[i] = kgo.RecordHeader{Key: cdc.PositionHeader, Value: value}
-	return b.headers[i : i+1 : i+1]
 }
 
 func (b *slab) noteLast(t *topicState, k *kgo.Record) {
@@ -167,15 +164,6 @@ func (b *slab) noteLast(t *topicState, k *kgo.Record) {
 		b.last = append(b.last, lastRecord{topic: t})
 	}
 	b.last[at.index].record = k
-}
-
-// produce hands the slab's records to the client in their order. Once one is refused, the rest is refused by the ended
-// context, so that no record overtakes a failed one.
-func (s *Sink) produce(b *slab) {
-	client := s.client.Load()
-	for i := range b.records {
-		client.Produce(b.txn.ctx, &b.records[i], b.answered)
-	}
 }
 
 // stateOf finds the topic's offsets, by the pointer first: a pipeline has one Topic for each topic.

@@ -35,18 +35,6 @@ func (q *Quarantines) Skips(table string, generation uint32) bool {
 	return r.State == ledger.StateSkipping && generation <= r.Generation
 }
 
-// State says whether the table's newest records are skipped on this leg, and any leg's reason.
-func (q *Quarantines) State(table string) (skipping bool, reason string) {
-	load, capture := q.Rows[QuarantineKey{table, ledger.LegLoad}], q.Rows[QuarantineKey{table, ledger.LegCapture}]
-	switch {
-	case load.State != ledger.StateClosed:
-		return load.State == ledger.StateSkipping, load.Reason
-	case capture.State == ledger.StateSkipping:
-		return true, capture.Reason
-	}
-	return false, ""
-}
-
 // Count of the tables and legs that skip records.
 func (q *Quarantines) Count() int {
 	n := 0
@@ -85,7 +73,7 @@ func (q *Quarantines) Lift(table string, shown uint32) (lifted bool) {
 // Write stores the rows that changed since they were last taken or written.
 func (q *Quarantines) Write(ctx context.Context, to *ledger.Ledger) error {
 	rows := q.TakeChanged()
-	err := to.WriteQuarantines(ctx, rows)
+	err := ledger.Write(ctx, to, rows...)
 	for _, r := range rows {
 		if err != nil {
 			q.changed[QuarantineKey{r.Table, r.Leg}] = true
@@ -113,7 +101,5 @@ func (q *Quarantines) Written(r ledger.Quarantine) {
 
 // OfLoad is the row that makes load skip a table's records up to a generation.
 func OfLoad(table string, generation uint32, reason string) ledger.Quarantine {
-	return ledger.Quarantine{
-		Table: table, Leg: ledger.LegLoad, Reason: reason, State: ledger.StateSkipping, Version: uint64(generation) << 1, Generation: generation,
-	}
+	return ledger.Quarantine{Table: table, Leg: ledger.LegLoad, Reason: reason, State: ledger.StateSkipping, Version: uint64(generation) << 1, Generation: generation}
 }

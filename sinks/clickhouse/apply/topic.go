@@ -1,5 +1,5 @@
-// Package apply holds what load knows about topics, partitions and generations, and decides by it what becomes of each
-// record. It does no I/O.
+// Package apply is what load knows of its topics, partitions and generations, and what it decides from that. It does
+// no I/O: what it decides on is given to it.
 package apply
 
 import (
@@ -24,18 +24,11 @@ type Topic struct {
 	Partitions  int32 // of the topic
 	Progress    bool
 	Parts       map[int32]*Partition
-	// Generations seen on any partition, by number.
-	Generations map[uint32]*Generation
-	// Shown is the generation that the view shows; 0: there is no view.
-	Shown uint32
-	// Recorded is the generation that the table `shown` has.
-	Recorded uint32
-	// Outdated says that a generation above shown, or storage below it, may exist.
-	Outdated bool
-	// Rows inserted since the loader started.
-	Rows int64
-	// version counts what changes where records go; see Changed.
-	version uint64
+	Generations map[uint32]*Generation // Generations seen on any partition, by number
+	Shown       uint32                 // the generation that the view shows; 0: there is no view
+	Recorded    uint32                 // the generation that the table `shown` has
+	Outdated    bool                   // Outdated says that a generation above shown, or storage below it, may exist
+	version     uint64                 // version counts what changes where records go; see Changed
 }
 
 // Changed must be called after anything that may change where the topic's records go, unless a method of this package
@@ -52,15 +45,12 @@ type Partition struct {
 	// Next is the offset after the last record taken into the batch, applied what ClickHouse has, stable the last
 	// stable offset.
 	Next, Applied, Stable int64
-	// Newest is the newest generation opened on this partition before next.
-	Newest uint32
+	Newest                uint32 // the newest generation opened on this partition before next
 	// Seek says that the log does not continue what is applied: records are passed over until a generation is opened;
 	// nil if it does.
-	Seek *Seek
-	// Opens are the offsets of the open records that are known, by generation; nil is none.
-	Opens map[uint32]int64
-	// Missing are the keys whose row is known to be missing, and since when; nil is none.
-	Missing map[string]cdc.Position
+	Seek    *Seek
+	Opens   map[uint32]int64        // the offsets of the open records that are known, by generation; nil is none
+	Missing map[string]cdc.Position // the keys whose row is known to be missing, and since when; nil is none
 }
 
 // Opened gives the newest generation that is known to be opened before an offset.
@@ -73,19 +63,13 @@ func (p *Partition) Opened(before int64) (newest uint32) {
 	return newest
 }
 
-// Lag counts the offsets from what is applied to the last stable one.
-func (p *Partition) Lag() int64 { return max(p.Stable-p.Applied, 0) }
-
 // Generation is one full copy of a table.
 type Generation struct {
-	Number uint32
-	Ends   map[int32]End // by partition
-	// Table is its storage; nil until it is known.
-	Table *table.Table
-	// Cuts hide rows of its storage.
-	Cuts Cuts
-	// Dropped says that its storage is gone.
-	Dropped bool
+	Number  uint32
+	Ends    map[int32]End // by partition
+	Table   *table.Table  // its storage; nil until it is known
+	Cuts    Cuts          // Cuts hide rows of its storage
+	Dropped bool          // Dropped says that its storage is gone
 	// Outgrown says that it gets no changes where a newer one is open: they no longer fit its columns, or a row was
 	// missing from it.
 	Outgrown bool
@@ -275,22 +259,18 @@ func (p *Partition) IsMissing(g *Generation, key []byte, at cdc.Position) bool {
 //
 // Load goes on only from the open record of a generation that is newer than all it knows of that partition: a whole
 // copy follows it, and the table is not exact until the view shows that copy. Until then nothing counts as applied.
-// Without such a record load stops until the operator decides; `dirtbike resnapshot` writes one.
+// Where there is no such record load stops, and a person has to decide; `dirtbike resnapshot` writes one.
 type Seek struct {
-	// Above is the newest generation that is known: an open record must be of a later one. For a progress topic that
-	// was made again it is the epoch.
-	Above uint32
-	// Renewed says that the topic was deleted and made again.
-	Renewed bool
+	// Above is the newest generation that is known: an open record must be of a later one. For the progress topic, if
+	// it is another topic, it is the epoch.
+	Above   uint32
+	Renewed bool // Renewed says that the topic is another one of that name
 	// Until is where the log ended when the partition began to seek: if it is reached, nothing continues what was
 	// loaded.
 	Until int64
-	// From is how far the partition may count as applied meanwhile.
-	From int64
-	// Why is the error with which load stops then.
-	Why error
-	// Since is when the last record came.
-	Since time.Time
+	From  int64     // how far the partition may count as applied meanwhile
+	Why   error     // the error with which load stops then
+	Since time.Time // when the last record came
 }
 
 // Passed notes that the records below next are not what is sought. It gives Why once the log as it was has none.

@@ -15,10 +15,9 @@ var nullText = []byte("NULL")
 // distinguished in `_inexact`, which also has the whole text of an array of which an element was saturated.
 type array struct {
 	nested
-	elem *builder
-	name []byte
-	// saturated takes the exact texts of elements outside the element type's bounds.
-	saturated, exact *texts
+	elem             *builder
+	name             []byte
+	saturated, exact *texts // saturated takes the exact texts of elements outside the element type's bounds
 	scratch          []byte
 }
 

@@ -32,15 +32,13 @@ type Block struct {
 	version, deleted, partition, offset, leaf *fixed
 	keySkips                                  []func([]byte) ([]byte, error)
 	rows                                      int
-	// bytes is roughly the size of the rows, copied that of the values which the open row has from its base.
-	bytes, copied int64
+	bytes, copied                             int64 // about what the rows take, and what the open row takes of its base
 }
 
 // Row is what a Block appends: where it comes from and what its envelope says.
 type Row struct {
-	Envelope *avro.Envelope
-	// Key is the payload of the record key.
-	Key       []byte
+	Envelope  *avro.Envelope
+	Key       []byte // the payload of the record key
 	Partition int32
 	Offset    int64
 }
@@ -102,11 +100,9 @@ func (b *Block) Bytes() int64 { return b.bytes }
 func (b *Block) Full() bool { return b.rows >= MaxRows || b.bytes >= maxBytes }
 
 const (
-	// MaxRows is how many rows make a block full.
-	MaxRows  = 16384
-	maxBytes = 8 << 20
-	// rowOverhead is roughly what the bookkeeping columns and the ends of texts take per row.
-	rowOverhead = 64
+	MaxRows     = 16384 // how many rows make a block full
+	maxBytes    = 8 << 20
+	rowOverhead = 64 // what the bookkeeping columns and the ends of texts take per row, about
 )
 
 // Reset removes all rows and keeps their memory.

@@ -14,11 +14,9 @@ import (
 type builder struct {
 	Column
 	source *schemas.TableColumn
-	// union says that the Avro field is a union [null, T].
-	union bool
-	// value appends one non-null Avro value and returns the rest.
-	value func(b []byte) (rest []byte, err error)
-	// absent appends what stands for a null field: text is its exact Postgres text, exact says that there is one (rule 31).
+	union  bool                                    // union says that the Avro field is a union [null, T]
+	value  func(b []byte) (rest []byte, err error) // value appends one non-null Avro value and returns the rest
+	// absent appends what a null field becomes: text is its exact Postgres text, exact says that there is one (rule 31).
 	absent func(text []byte, exact bool)
 	// keyInteger appends the value of a column that has a key integer, too (rule 31); nil for other kinds.
 	keyInteger func(v int64)

@@ -7,14 +7,11 @@ import (
 // Column is one column of a block, being built or read. It always knows which rows are NULL; whether they are sent as a
 // Nullable column is decided when the block is sent, since the storage column may be widened meanwhile (rule 23).
 type Column struct {
-	// Name in the storage table, not quoted.
-	Name string
-	wire string // type of a non-null value on the wire
-	vals values
-	// nulls has one byte per row, 1 for NULL, up to the last row that is NULL: it is empty if none is.
-	nulls []byte
-	// nullable says that the storage column is Nullable now.
-	nullable bool
+	Name     string // Name in the storage table, not quoted
+	wire     string // type of a non-null value on the wire
+	vals     values
+	nulls    []byte // nulls has one byte per row, 1 for NULL, up to the last row that is NULL: it is empty if none is
+	nullable bool   // nullable says that the storage column is Nullable now
 }
 
 var (

@@ -11,13 +11,10 @@ import (
 
 // temporal is how dates (days) or timestamps (microseconds), both since 1970, become Date32 or DateTime64(6,'UTC').
 type temporal struct {
-	width int
-	// The type's bounds, at which values saturate (rule 31).
-	least, most int64
-	// epoch is Postgres', from which key integers count.
-	epoch int64
-	// text appends a value as Postgres writes it, with time zone UTC.
-	text func(dst []byte, v int64) []byte
+	width       int
+	least, most int64                            // The type's bounds, at which values saturate (rule 31)
+	epoch       int64                            // Postgres', from which key integers count
+	text        func(dst []byte, v int64) []byte // text appends a value as Postgres writes it, with time zone UTC
 }
 
 func temporalOf(kind schemas.Kind) *temporal {

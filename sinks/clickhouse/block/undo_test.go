@@ -39,7 +39,7 @@ func encoded(b *Block) []byte {
 	return out.Buf
 }
 
-// TestUndo: whatever part of a row was appended, behind any other, undoing it leaves the block as it was.
+// TestUndo: whatever part of a row was appended, after any other, undoing it leaves the block as it was.
 func TestUndo(t *testing.T) {
 	s := everyForm(t)
 	for n := range len(s.rows) + 1 {

@@ -35,17 +35,14 @@ type Facts interface {
 
 // TopicEnds are the high watermarks of a topic's partitions.
 type TopicEnds struct {
-	// Partitions counts those that the topic has; 0 means that Kafka did not say.
-	Partitions int
-	// Ends by partition; one that is missing is not known.
-	Ends map[int32]int64
+	Partitions int             // Partitions counts those that the topic has; 0 means that Kafka did not say
+	Ends       map[int32]int64 // Ends by partition; one that is missing is not known
 }
 
 const (
-	// PollInterval is how long Advance waits between two queries of what is applied.
-	PollInterval = 20 * time.Millisecond
-	// checkInterval is the time between two of the expensive queries: ids of all awaited topics, and constraints that
-	// can never be met.
+	PollInterval = 20 * time.Millisecond // how long Advance waits between two queries of what is applied
+	// checkInterval is how far apart the dearer questions are: ids of all awaited topics, and constraints that can
+	// never be met.
 	checkInterval = 5 * time.Second
 )
 

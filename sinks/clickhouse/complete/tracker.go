@@ -52,20 +52,14 @@ import (
 //
 // A Tracker is not safe for concurrent use.
 type Tracker struct {
-	facts Facts
-	// pending are the records up to which not everything is complete, in order.
-	pending []pendingRecord
-	// topics maps the topic of each table that is known to its name.
-	topics map[string]string
-	// written is what `complete` has, by table.
-	written map[string]ledger.Point
-	// applied is what other loaders have applied, as last read, to the topics of these ids.
-	applied map[partition]int64
-	ids     map[string]uuid.UUID
-	// unresolved are the topics whose ids must be asked for before their constraints can count as met.
-	unresolved map[string]bool
-	// released is the offset below which records count: what they say about tables is in ClickHouse.
-	released int64
+	facts      Facts
+	pending    []pendingRecord         // the records up to which not everything is complete, in order
+	topics     map[string]string       // topics maps the topic of each table that is known to its name
+	written    map[string]ledger.Point // what `complete` has, by table
+	applied    map[partition]int64     // what other loaders have applied, as last read, to the topics of these ids
+	ids        map[string]uuid.UUID
+	unresolved map[string]bool // the topics whose ids must be asked for before their constraints can count as met
+	released   int64           // the offset below which records count: what they say about tables is in ClickHouse
 	// Times of the last Advance, of asking for all awaited ids, and of looking for constraints that can never be met.
 	advanced, resolved, dropped time.Time
 }

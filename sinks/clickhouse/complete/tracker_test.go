@@ -162,7 +162,7 @@ func TestCompleteUpTo(t *testing.T) {
 			r.ids["p.public.a"], r.applied = now, []ledger.Applied{{TopicID: former, Topic: "p.public.a", Next: 500}}
 			r.take(10, true, map[string]int64{"a/0": 5}, nil)
 		}, map[string]cdc.LSN{}, 1},
-		"a topic whose id nobody knows stays unresolved": {func(r *rig) {
+		"a topic whose id is not known stays unresolved": {func(r *rig) {
 			r.own[partition{"p.public.a", 0}] = 9 // met before the record came
 			r.take(10, true, map[string]int64{"a/0": 5}, nil)
 		}, map[string]cdc.LSN{}, 1},

@@ -25,22 +25,15 @@ import (
 // Options of a Group. The callbacks are called by the client's own goroutines; none runs between a poll and
 // AllowRebalance.
 type Options struct {
-	// Kafka has the seed brokers and, where needed, TLS and SASL.
-	Kafka []kgo.Opt
-	// Group is its name, and Instance the static member's; "" is none.
-	Group, Instance string
-	// Prefix of the pipeline's topics.
-	Prefix string
-	// FetchBytes bounds one fetch, of which there are two at a time.
-	FetchBytes int32
+	Kafka           []kgo.Opt // Kafka has the seed brokers and, where needed, TLS and SASL
+	Group, Instance string    // its name, and Instance the static member's; "" is none
+	Prefix          string    // Prefix of the pipeline's topics
+	FetchBytes      int32     // FetchBytes bounds one fetch, of which there are two at a time
 	// Assigned fills in the offsets from which newly assigned partitions are read. An error begins the session again.
 	Assigned func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error)
-	// Revoked takes the partitions that another member gets, or that are lost.
-	Revoked func(map[string][]int32)
-	// Joined is called at the beginning of every session, also without partitions.
-	Joined func()
-	// Blocked is called when a rebalance waits for AllowRebalance; it may be nil.
-	Blocked func()
+	Revoked  func(map[string][]int32) // Revoked takes the partitions that another member gets, or that are lost
+	Joined   func()                   // called at the beginning of every session, also without partitions
+	Blocked  func()                   // called when a rebalance waits for AllowRebalance; nil hears nothing
 	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each
 	// other out for ever.
 	Fenced func(error)
@@ -142,8 +135,7 @@ func (g *Group) removeMember(ctx context.Context, id string) error {
 func (g *Group) Close() { g.Client.CloseAllowingRebalance() }
 
 const (
-	// CheckInterval is how often topics are looked up while they are being loaded.
-	CheckInterval   = 5 * time.Second
+	CheckInterval   = 5 * time.Second // how often topics are looked up while they are being loaded
 	missingPatience = 8 * time.Second // a broker that has just started may not know its topics yet
 )
 

@@ -32,7 +32,7 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 	}
 	id, key, err := avro.SplitFrame(rec.Key)
 	if err != nil {
-		return false, nil //nolint:nilerr // not a record of dirtbike's
+		return false, nil //nolint:nilerr // not dirtbike's
 	}
 	control, err := isControl(ctx, id)
 	if err != nil && ctx.Err() != nil {
@@ -46,8 +46,8 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 }
 
 // SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was
-// opened before it: the capture that wrote it has lost the count of generations, so that its rows cannot be
-// distinguished from those of earlier copies.
+// opened before it: the capture that wrote it has lost the count of generations, so that its rows cannot be told
+// from those of the former copies.
 func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
 	newest := p.Opened(rec.Offset)
 	p.Seek = &apply.Seek{

@@ -33,8 +33,7 @@ func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 	if end, ok := k.Ends.Lookup(t.Name, id); ok && end.Err == nil && p.Applied > end.Offset {
 		return nil, cdc.Failed("topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy",
 			t.Name, id, p.Applied, end.Offset).
-			Of(errAhead).Keeps("what is in ClickHouse is safe").
-			Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
+			Of(errAhead).Keeps("what is in ClickHouse is safe").Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
 	}
 	p.Next = first.Offset
 	switch {
@@ -116,8 +115,7 @@ type Known struct {
 	First, Stable, Ends kadm.ListedOffsets
 	// AtHorizon are the first offsets of records that are younger than Horizon, the end where there is none.
 	AtHorizon kadm.ListedOffsets
-	// Horizon is how long tombstones are kept (rule 10).
-	Horizon time.Duration
+	Horizon   time.Duration // how long tombstones are kept (rule 10)
 }
 
 // Read asks for all that Known has.

@@ -66,8 +66,7 @@ const (
 
 // meanings has the codes that are met most often.
 var meanings = map[proto.Error]meaning{
-	proto.ErrUnknownDatabase: {
-		"unknown database", "find out who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing"},
+	proto.ErrUnknownDatabase:      {"unknown database", "find out who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing"},
 	proto.ErrTimeoutExceeded:      {"a query took too long", fixLoad},
 	proto.ErrUnknownUser:          {"authentication failed", fixLogin},
 	proto.ErrWrongPassword:        {"authentication failed", fixLogin},

@@ -11,13 +11,10 @@ import (
 
 // Point is what a row of `complete` says: every commit up to it is queryable.
 type Point struct {
-	// Table is the real name "schema.table"; "" is everything.
-	Table    string
+	Table    string // the real name "schema.table"; "" is everything
 	Position cdc.Position
-	// LSN is where the commit ends.
-	LSN cdc.LSN
-	// Time of the commit, microseconds since 1970-01-01 UTC.
-	Time int64
+	LSN      cdc.LSN // where the commit ends
+	Time     int64   // Time of the commit, microseconds since 1970-01-01 UTC
 }
 
 // version orders the points of a table: by epoch, then LSN, then time, so that no loader can turn `complete` back.
@@ -35,28 +32,23 @@ func (l *Ledger) Points(ctx context.Context) ([]Point, error) {
 	})
 }
 
-// WritePoints stores points. One that is below the stored one of its table changes nothing.
-func (l *Ledger) WritePoints(ctx context.Context, list []Point) error {
-	now := time.Now().UTC()
-	return insert(ctx, l, "complete", list, func(p *Point) []any {
-		return []any{p.Table, p.Position.Epoch, uint64(p.Position.CommitLSN), p.Position.Ordinal, uint64(p.LSN), time.UnixMicro(p.Time).UTC(), now, p.version()}
-	})
+func (*Point) table() string { return "complete" }
+
+func (p *Point) fields() []any {
+	at := time.UnixMicro(p.Time).UTC()
+	return []any{p.Table, p.Position.Epoch, uint64(p.Position.CommitLSN), p.Position.Ordinal, uint64(p.LSN), at, time.Now().UTC(), p.version()}
 }
 
 // Complete is one row of complete_up_to (rule 24).
 type Complete struct {
-	// Table is the real name "schema.table"; "" is everything.
-	Table string
-	Epoch uint32
-	// LSN: every commit that ends at or before it is queryable.
-	LSN cdc.LSN
-	// CommitTime: no later commit carries an earlier time, within clock skew.
-	CommitTime time.Time
+	Table      string // the real name "schema.table"; "" is everything
+	Epoch      uint32
+	LSN        cdc.LSN   // LSN: every commit that ends at or before it is queryable
+	CommitTime time.Time // CommitTime: no later commit carries an earlier time, within clock skew
 	// Exact is false while a table is quarantined on either leg or has no complete copy yet; for "" while any table is
 	// not.
-	Exact bool
-	// DeadLetters counts the open ones.
-	DeadLetters uint64
+	Exact       bool
+	DeadLetters uint64 // DeadLetters counts the open ones
 }
 
 // Complete reads complete_up_to, ordered by table; none where a loader has never run.

@@ -124,20 +124,28 @@ func queryIfThere[T any](ctx context.Context, l *Ledger, what, sql string, field
 	return out, err
 }
 
-// insert writes a few rows in one INSERT. None is no statement.
-func insert[T any](ctx context.Context, l *Ledger, table string, rows []T, fields func(*T) []any) error {
+// row is what a bookkeeping table has rows of. Writing one again changes nothing, nor does one that another outranks.
+type row[T any] interface {
+	*T
+	table() string
+	fields() []any // in the order of the columns
+}
+
+// Write stores rows of a bookkeeping table in one INSERT. None is no statement.
+func Write[T any, R row[T]](ctx context.Context, l *Ledger, rows ...T) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	ctx, cancel := Statement(ctx)
 	defer cancel()
+	table := R(nil).table()
 	batch, err := l.conn.PrepareBatch(ctx, "INSERT INTO "+l.table(table))
 	if err != nil {
 		return fmt.Errorf("write %s: %w", table, errcode.Explain(err))
 	}
 	defer batch.Close() //nolint:errcheck // Send has it
 	for i := range rows {
-		values, _ := wireAll(fields(&rows[i]))
+		values, _ := wireAll(R(&rows[i]).fields())
 		for i, v := range values {
 			if text, is := v.(*string); is {
 				values[i] = *text // the driver's LowCardinality compares what it is given

@@ -19,14 +19,10 @@ func ViewComment(generation uint32) string {
 
 // View is anything that can be queried by its name in the database that people query: theirs or dirtbike's own.
 type View struct {
-	// Name is schemas.ClickHouseView of a source table if the view is dirtbike's.
-	Name string
-	// IsView is false for what has another engine than View.
-	IsView bool
-	// ExactTexts says that it has the column _inexact (rule 31).
-	ExactTexts bool
-	// Generation that it shows; 0 if it is not dirtbike's view of a source table.
-	Generation uint32
+	Name       string // schemas.ClickHouseView of a source table if the view is dirtbike's
+	IsView     bool   // false for what has another engine than View
+	ExactTexts bool   // ExactTexts says that it has the column _inexact (rule 31)
+	Generation uint32 // Generation that it shows; 0 if it is not dirtbike's view of a source table
 }
 
 // Views lists what is in the database that people query, by name.
@@ -39,11 +35,9 @@ func (l *Ledger) Views(ctx context.Context) ([]View, error) {
 
 // Storage is the table of the newest generation of a source table.
 type Storage struct {
-	// View is schemas.ClickHouseView of the source table.
-	View       string
-	Generation uint32
-	// Rows that are stored, outranked and deleted ones included; Parts that a query reads.
-	Rows, Parts int64
+	View        string // schemas.ClickHouseView of the source table
+	Generation  uint32
+	Rows, Parts int64 // Rows that are stored, outranked and deleted ones included; Parts that a query reads
 }
 
 // NewestStorage lists the newest generation of each source table, without reading a row; none where a loader has never

@@ -19,6 +19,7 @@ type Applied struct {
 	Next      int64
 }
 
+func (*Applied) table() string   { return "applied" }
 func (a *Applied) fields() []any { return []any{&a.TopicID, &a.Topic, &a.Partition, &a.Next} }
 
 // Applied gives how far each partition of these topics is applied, also of deleted topics of these names.
@@ -26,11 +27,6 @@ func (l *Ledger) Applied(ctx context.Context, topics []string) ([]Applied, error
 	sql := "SELECT topic_id, topic, partition, max(next) FROM " + l.table("applied") + " WHERE topic IN (" + schemas.ClickHouseLiterals(topics) +
 		") GROUP BY topic_id, topic, partition"
 	return query(ctx, l, "applied offsets", sql, (*Applied).fields)
-}
-
-// WriteApplied stores how far partitions are applied. An offset below one that is stored changes nothing.
-func (l *Ledger) WriteApplied(ctx context.Context, list ...Applied) error {
-	return insert(ctx, l, "applied", list, (*Applied).fields)
 }
 
 // The kinds of marks.
@@ -46,12 +42,11 @@ type Mark struct {
 	Partition  int32
 	Generation uint32
 	Kind       string
-	// Offset of the record.
-	Offset int64
-	// Version is the record's position: of an end, the generation's cut.
-	Version cdc.Position
+	Offset     int64        // Offset of the record
+	Version    cdc.Position // the record's position: of an end, the generation's cut
 }
 
+func (*Mark) table() string { return "generations" }
 func (m *Mark) fields() []any {
 	return []any{&m.TopicID, &m.Topic, &m.Partition, &m.Generation, &m.Kind, &m.Offset, &m.Version}
 }
@@ -72,20 +67,15 @@ func (l *Ledger) marks(ctx context.Context, condition string) ([]Mark, error) {
 	return query(ctx, l, "generations", sql, (*Mark).fields)
 }
 
-// WriteMarks stores opens and ends.
-func (l *Ledger) WriteMarks(ctx context.Context, list []Mark) error {
-	return insert(ctx, l, "generations", list, (*Mark).fields)
-}
-
 // Cut hides the rows of a generation whose version is not above it (rule 11).
 type Cut struct {
 	Topic      string
 	Generation uint32
-	// Leaf is the OID of the partition that was truncated; 0 is the whole table.
-	Leaf    uint32
-	Version cdc.Position
+	Leaf       uint32 // the OID of the partition that was truncated; 0 is the whole table
+	Version    cdc.Position
 }
 
+func (*Cut) table() string   { return "cuts" }
 func (c *Cut) fields() []any { return []any{&c.Topic, &c.Generation, &c.Leaf, &c.Version} }
 
 // Cuts gives the highest cut of each leaf of a generation.
@@ -110,11 +100,6 @@ func cutsOf(topic string, generation uint32) string {
 	return " WHERE topic = " + schemas.ClickHouseLiteral(topic) + " AND generation = " + strconv.FormatUint(uint64(generation), 10)
 }
 
-// WriteCuts stores cuts.
-func (l *Ledger) WriteCuts(ctx context.Context, list []Cut) error {
-	return insert(ctx, l, "cuts", list, (*Cut).fields)
-}
-
 // The legs that may quarantine a table.
 const (
 	LegCapture = "capture"
@@ -133,18 +118,15 @@ const (
 
 // Quarantine is the newest row of a table on one leg.
 type Quarantine struct {
-	// Table is the real name "schema.table".
-	Table string
-	Leg   string
-	// Reason is the text of a problem (cdc.ParseProblem reads it), without a row's value.
-	Reason string
-	State  QuarantineState
-	// Version orders the rows of a table and leg: the highest counts.
-	Version uint64
-	// Generation is the newest one it concerns; on the capture leg it is the one that capture is at.
-	Generation uint32
+	Table      string // the real name "schema.table"
+	Leg        string
+	Reason     string // the text of a problem (cdc.ParseProblem reads it), without a row's value
+	State      QuarantineState
+	Version    uint64 // Version orders the rows of a table and leg: the highest counts
+	Generation uint32 // the newest one it concerns; on the capture leg it is the one that capture is at
 }
 
+func (*Quarantine) table() string { return "quarantine" }
 func (q *Quarantine) fields() []any {
 	return []any{&q.Table, &q.Leg, &q.Reason, (*uint8)(&q.State), &q.Version, &q.Generation}
 }
@@ -166,24 +148,18 @@ func (l *Ledger) Reasons(ctx context.Context, table string) (reasons []string, e
 	return reasons, err
 }
 
-// WriteQuarantines stores rows.
-func (l *Ledger) WriteQuarantines(ctx context.Context, list []Quarantine) error {
-	return insert(ctx, l, "quarantine", list, (*Quarantine).fields)
-}
-
 // MissingRow is a row of the table `gone` (rule 17): the source's row of this key is known not to be in ClickHouse.
 type MissingRow struct {
-	// Table is the real name "schema.table".
-	Table     string
+	Table     string // the real name "schema.table"
 	TopicID   uuid.UUID
 	Partition int32
-	// Key is the payload of the record key.
-	Key string
+	Key       string // the payload of the record key
 	// Version is from where the row is missing, or up to where it was if Open is false. The highest of a key counts.
 	Version cdc.Position
 	Open    bool
 }
 
+func (*MissingRow) table() string { return "gone" }
 func (m *MissingRow) fields() []any {
 	return []any{&m.Table, &m.TopicID, &m.Partition, &m.Key, &m.Version, &m.Open}
 }
@@ -193,11 +169,6 @@ func (l *Ledger) MissingRows(ctx context.Context, topic uuid.UUID) ([]MissingRow
 	sql := "SELECT `table`, topic_id, partition, key, version, open FROM " + l.table("gone") + " FINAL WHERE topic_id = " +
 		schemas.ClickHouseLiteral(topic.String()) + " AND open = 1"
 	return query(ctx, l, "missing rows", sql, (*MissingRow).fields)
-}
-
-// WriteMissingRows stores rows.
-func (l *Ledger) WriteMissingRows(ctx context.Context, list []MissingRow) error {
-	return insert(ctx, l, "gone", list, (*MissingRow).fields)
 }
 
 // CloseMissingOfOtherTopics closes the missing rows of a table that came through any other topic than this one.
@@ -210,16 +181,13 @@ func (l *Ledger) CloseMissingOfOtherTopics(ctx context.Context, table string, to
 
 // Shown says which generation a table's view shows.
 type Shown struct {
-	// Table is the real name "schema.table".
-	Table      string
+	Table      string // the real name "schema.table"
 	Topic      string
 	Generation uint32
 }
 
-// WriteShown stores that a view shows a generation.
-func (l *Ledger) WriteShown(ctx context.Context, s Shown) error {
-	return insert(ctx, l, "shown", []Shown{s}, func(s *Shown) []any { return []any{&s.Table, &s.Topic, &s.Generation} })
-}
+func (*Shown) table() string   { return "shown" }
+func (s *Shown) fields() []any { return []any{&s.Table, &s.Topic, &s.Generation} }
 
 // ReplacedSelect is the query, in parentheses, by which a view finds out that a newer generation than its own is shown:
 // it fails then.

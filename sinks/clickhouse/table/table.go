@@ -17,7 +17,7 @@ import (
 )
 
 // ErrContract is the kind of a problem with a storage table that is not as the registered schema wants it.
-var ErrContract = errors.New("ClickHouse's storage is not as it was made: has somebody changed it by hand?")
+var ErrContract = errors.New("ClickHouse's storage is not as it was made: was it changed by hand?")
 
 // ErrNoStorage says that a generation has no storage table; it is an ErrContract, too.
 var ErrNoStorage = fmt.Errorf("%w It is not there", ErrContract)
@@ -34,15 +34,11 @@ var ErrMisfit = errors.New("the table's columns changed within generation")
 // Table is the storage of one generation of a source table. It does not change, except which columns are Nullable: that
 // is for the one goroutine that inserts.
 type Table struct {
-	// Name is quoted and has its database.
-	Name string
-	// Generation of the source table.
-	Generation uint32
-	// Contract is what the table was made from, and SchemaID the registered schema that holds it.
-	Contract *schemas.Table
-	SchemaID int
-	// nullable says per column of the contract whether the storage column is Nullable now.
-	nullable []bool
+	Name       string         // quoted, with its database
+	Generation uint32         // Generation of the source table
+	Contract   *schemas.Table // what the table was made from, and SchemaID the registered schema that holds it
+	SchemaID   int
+	nullable   []bool // nullable says per column of the contract whether the storage column is Nullable now
 }
 
 // DB makes, reads and removes storage and views in one database. It is safe for concurrent use as far as each Table has

@@ -10,21 +10,18 @@ import (
 
 // TestStatusErrors: the newest failure shows until the same work succeeds, whatever else succeeds meanwhile.
 func TestStatusErrors(t *testing.T) {
-	s := newStatus()
-	require.False(t, s.now.Connected)
-	s.recovered("prepare")
-	require.True(t, s.now.Connected)
+	l := &Loader{outage: newOutage(nil, nil)}
+	s := l.outage
+	require.Empty(t, l.LastError())
 	s.failed("read", errors.New("gone"))
 	s.failed("insert", errors.New("full"))
 	s.recovered("prepare")
-	require.False(t, s.now.Connected)
-	require.Equal(t, "insert: full", s.now.LastError)
+	require.Equal(t, "insert: full", l.LastError())
 	s.recovered("insert")
-	require.Equal(t, "read: gone", s.now.LastError)
+	require.Equal(t, "read: gone", l.LastError())
 	require.Positive(t, s.since("read"))
 	s.recovered("read")
-	require.True(t, s.now.Connected)
-	require.Empty(t, s.now.LastError)
+	require.Empty(t, l.LastError())
 	require.Zero(t, s.since("read"))
 }
 
@@ -35,15 +32,13 @@ func TestKafkaAway(t *testing.T) {
 	w.fill(tab, 0, 10, 10)
 	l := w.load()
 	w.wait()
-	require.True(t, l.Status().Connected)
+	require.Empty(t, l.LastError())
 	require.NoError(t, stack.Get(t).Kafka.Kill())
-	require.Eventually(t, func() bool { return l.Status().LastError != "" }, 60*time.Second, 20*time.Millisecond)
-	require.False(t, l.Status().Connected)
+	require.Eventually(t, func() bool { return l.LastError() != "" }, 60*time.Second, 20*time.Millisecond)
 	require.NoError(t, stack.Get(t).Kafka.Restart(w.ctx))
 	w.connect() // a kfake that was killed does not know its producers any more
 	w.fill(tab, 10, 20, 10)
 	w.wait()
-	require.Eventually(t, func() bool { return l.Status().LastError == "" }, 30*time.Second, 20*time.Millisecond)
-	require.True(t, l.Status().Connected)
+	require.Eventually(t, func() bool { return l.LastError() == "" }, 30*time.Second, 20*time.Millisecond)
 	require.Equal(t, []string{"20"}, w.query("SELECT count() FROM DB.awaited"))
 }
