@@ -44,19 +44,19 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// TestBenchAgainst compares a build with itself: every figure of stream, copy and load is there.
+// TestBenchAgainst compares a build with itself: every figure is there.
 func TestBenchAgainst(t *testing.T) {
 	embeddedtest.Tools(t, "npm")
 	embeddedtest.Tools(t, "pg_recvlogical")
 	t.Setenv(envRun, "1") // both builds are this binary
 	self, err := os.Executable()
 	require.NoError(t, err)
-	args := []string{"bench", "--rows", "1000", "--pairs", "1", "--rate", "50", "--for", "1s", "--kafka", "kfake", "--only", "stream,copy,load", "--against", self}
+	args := []string{"bench", "--rows", "1000", "--pairs", "1", "--rate", "50", "--for", "1s", "--kafka", "kfake", "--against", self}
 	var out, errs bytes.Buffer
 	require.Equal(t, exitGood, execute(t.Context(), args, &out, &errs, nil), errs.String())
 	for _, figure := range []string{
 		`stream \| claims, binary \|`, `stream \| claims, text \|`, `stream \| wide, binary \|`, `copy \| claims \|`, `copy \| wide \|`,
-		`load \| claims \|`, `load \| wide \|`,
+		`load \| claims \|`, `load \| wide \|`, `latency \| claims, 50 per second \| ms, p99 \|`,
 	} {
 		require.Regexp(t, `(?m)^\| `+figure+`.* \*\*\d+\.\d+\*\* \| `, out.String())
 	}

@@ -162,12 +162,7 @@ func (g *guarded) cutShort() {
 // once, and everything after the new slot's consistent point exactly once under the next epoch.
 func (g *guarded) chooseAndJudge(judgeFormer bool) {
 	g.Helper()
-	var code int
-	var out, errs string
-	require.Eventually(g, func() bool { // the embedded ClickHouse may just be starting again; nothing was changed then
-		code, out, errs = g.verb("resnapshot", "--all")
-		return code != exitUnreachable
-	}, time.Minute, time.Second)
+	code, out, errs := g.verb("resnapshot", "--all")
 	require.Zero(g, code, "%s%s", out, errs)
 	began := g.slotStart()
 	l := g.start("run")

@@ -2,6 +2,8 @@ package clickhouse
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,13 +41,13 @@ func (l *Loader) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 		}
 		return nil, err
 	}
-	l.others.Pause(l.group.Client, l.topics)
+	consume.PauseOthers(l.group.Client, l.topics)
 	return offsets, nil
 }
 
 // assign fills in the offsets and makes the state of the partitions.
 func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) error {
-	names := apply.SortedKeys(offsets)
+	names := slices.Sorted(maps.Keys(offsets))
 	if len(names) == 0 {
 		return nil
 	}

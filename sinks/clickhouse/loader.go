@@ -86,7 +86,6 @@ type Loader struct {
 	quarantines *apply.Quarantines
 	refreshed   time.Time // when views were last brought up to date
 	watch       consume.Watch
-	others      consume.Others
 	stopped     error // why the loader must stop
 }
 

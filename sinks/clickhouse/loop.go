@@ -3,6 +3,8 @@ package clickhouse
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -10,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
 )
@@ -116,7 +117,7 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 	if err := l.generations.check(ctx, l.topics); err != nil {
 		return err
 	}
-	for _, name := range apply.SortedKeys(l.topics) {
+	for _, name := range slices.Sorted(maps.Keys(l.topics)) {
 		t := l.topics[name]
 		if t.Progress || !t.Outdated || len(t.Parts) == 0 {
 			continue
@@ -139,7 +140,7 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.checkTopics(ctx); err != nil {
 		return err
 	}
-	l.others.Resume(l.group.Client, l.topics)
+	consume.ResumeOthers(l.group.Client, l.topics)
 	if err := consume.Overdue(l.topics); err != nil {
 		return err
 	}

@@ -136,7 +136,6 @@ func retried[T any](ctx context.Context, f facts, what string, topics []string, 
 	return answer, err
 }
 
-// AppliedHere implements complete.Facts.
 func (f facts) AppliedHere(topic string, partition int32) (next int64, ok bool) {
 	if t := f.l.topics[topic]; t != nil {
 		if p := t.Parts[partition]; p != nil {
@@ -146,7 +145,7 @@ func (f facts) AppliedHere(topic string, partition int32) (next int64, ok bool) 
 	return 0, false
 }
 
-// TopicOf implements complete.Facts; a schema's name may hold a dot only if it is known from a topic.
+// TopicOf: a schema's name may hold a dot only if it is known from a topic.
 func (f facts) TopicOf(table string) string {
 	for name, t := range f.l.topics {
 		if t.Table == table {
@@ -157,27 +156,22 @@ func (f facts) TopicOf(table string) string {
 	return schemas.TopicName(f.l.o.Prefix, schema, rel)
 }
 
-// Excluded implements complete.Facts.
 func (f facts) Excluded(table string) bool {
 	return f.l.quarantines.Rows[apply.QuarantineKey{Table: table, Leg: ledger.LegCapture}].State == ledger.StateExcluded
 }
 
-// Applied implements complete.Facts.
 func (f facts) Applied(ctx context.Context, topics []string) ([]ledger.Applied, error) {
 	return retried(ctx, f, "read applied offsets", topics, f.l.db.Ledger.Applied)
 }
 
-// Opens implements complete.Facts.
 func (f facts) Opens(ctx context.Context, topics []string) ([]ledger.Mark, error) {
 	return retried(ctx, f, "read opened generations", topics, f.l.db.Ledger.Opens)
 }
 
-// WritePoints implements complete.Facts.
 func (f facts) WritePoints(ctx context.Context, points []ledger.Point) error {
 	return f.l.retry(ctx, "write what is complete", func(ctx context.Context) error { return ledger.Write(ctx, f.l.db.Ledger, points...) })
 }
 
-// Ends implements complete.Facts.
 func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.TopicEnds, error) {
 	listed, err := retried(ctx, f, readEnds, topics, func(ctx context.Context, topics []string) (kadm.ListedOffsets, error) {
 		return f.l.group.Admin.ListEndOffsets(ctx, topics...)
@@ -198,7 +192,7 @@ func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.T
 	return out, err
 }
 
-// TopicIDs implements complete.Facts. It asks now: the client's own metadata may be a little old. A topic of this
+// TopicIDs asks now: the client's own metadata may be a little old. A topic of this
 // loader that was deleted and made again is an error.
 func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uuid.UUID, missing map[string]bool, err error) {
 	req := kmsg.NewPtrMetadataRequest()

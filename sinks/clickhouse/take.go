@@ -182,13 +182,13 @@ func (r *route) undo() {
 }
 
 func (r *route) apply(ctx context.Context, s *span, row *block.Row) error {
-	e, p, batch := row.Envelope, r.partition, r.b.batch
+	e, p, batch, find := row.Envelope, r.partition, r.b.batch, r.changes
 	batch.commitTime = max(batch.commitTime, e.Meta.CommitTime)
 	switch {
 	case e.Gone:
 		return r.missing(ctx, row)
 	case e.Op == cdc.OpRead:
-		return r.applyRead(ctx, s, row)
+		find = r.reads
 	case e.Op == cdc.OpDelete:
 		if p.Found(row.Key, e.Meta.Position) {
 			batch.missingRow(p, string(row.Key), e.Meta.Position, false)
@@ -196,16 +196,13 @@ func (r *route) apply(ctx context.Context, s *span, row *block.Row) error {
 	case e.Op != cdc.OpCreate && e.Op != cdc.OpUpdate:
 		return fmt.Errorf("op %q under a row's key", string(e.Op))
 	}
-	changes, err := r.changes(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range changes {
-		if err := r.applyTo(&changes[i], s, row); err != nil {
-			return err
+	targets, err := find(ctx)
+	for i := range targets {
+		if err == nil {
+			err = r.applyTo(&targets[i], s, row)
 		}
 	}
-	return nil
+	return err
 }
 
 // missing notes a row that was gone when capture read it again, if the record counts anywhere.
@@ -221,29 +218,25 @@ func (r *route) missing(ctx context.Context, row *block.Row) error {
 	return err
 }
 
-// applyRead handles a snapshot row: it goes to its own generation only, and is dropped if that was superseded (rule
-// 13).
-func (r *route) applyRead(ctx context.Context, s *span, row *block.Row) error {
-	p, n := r.partition, row.Envelope.Meta.Generation
+// reads gives where a snapshot row goes: to its own generation only, unless that was superseded (rule 13).
+func (r *route) reads(ctx context.Context) ([]target, error) {
+	p, n := r.partition, r.b.env.Meta.Generation
 	switch {
 	case n < p.Newest:
-		return nil
+		return nil, nil
 	case n > p.Newest:
-		return cdc.Failed("a row of generation %d comes before its open record on partition %d", n, p.ID).Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
+		return nil, cdc.Failed("a row of generation %d comes before its open record on partition %d", n, p.ID).Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
+	case r.plan.reads != nil:
+		return r.plan.reads, nil
 	}
-	if r.plan.reads == nil {
-		g, err := r.b.generations.of(ctx, p.Topic, p.Topic.Generation(n), r.plan.contract)
-		if err != nil {
-			return err
-		}
-		if r.plan.reads, r.plan.version = []target{}, p.Topic.Version(); g != nil {
-			r.plan.reads = []target{{generation: g}}
-		}
+	g, err := r.b.generations.of(ctx, p.Topic, p.Topic.Generation(n), r.plan.contract)
+	if err != nil {
+		return nil, err
 	}
-	if len(r.plan.reads) == 0 {
-		return nil
+	if r.plan.reads, r.plan.version = []target{}, p.Topic.Version(); g != nil {
+		r.plan.reads = []target{{generation: g}}
 	}
-	return r.applyTo(&r.plan.reads[0], s, row)
+	return r.plan.reads, nil
 }
 
 // changes gives where c, u and d go.
@@ -379,11 +372,11 @@ func (r *route) tombstone(ctx context.Context, s *span, rec *kgo.Record, keyID i
 	last := r.plan.last
 	defer func() { r.plan.last = last }() // a target that was found without a contract is not the plan's
 	for i := range targets {
-		if err := r.applyTo(&targets[i], s, &row); err != nil {
-			return err
+		if err == nil {
+			err = r.applyTo(&targets[i], s, &row)
 		}
 	}
-	return nil
+	return err
 }
 
 // quarantine makes load skip the table's records up to a generation, and drops what the batch has of them.

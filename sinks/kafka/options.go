@@ -146,7 +146,6 @@ const (
 // it cannot heal comes back as an error. The client logs no keys and values.
 type clientLog struct{ log *zap.Logger }
 
-// Level implements kgo.Logger.
 func (l clientLog) Level() kgo.LogLevel {
 	if l.log.Core().Enabled(zapcore.DebugLevel) {
 		return kgo.LogLevelInfo
@@ -154,7 +153,6 @@ func (l clientLog) Level() kgo.LogLevel {
 	return kgo.LogLevelWarn
 }
 
-// Log implements kgo.Logger.
 func (l clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	fields := make([]zap.Field, 0, len(keyvals)/2)
 	for i := 0; i+1 < len(keyvals); i += 2 {

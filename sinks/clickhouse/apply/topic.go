@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -176,9 +175,6 @@ func NewTopic(name, prefix string) (t *Topic, ok bool) {
 	return t, true
 }
 
-// SortedKeys lists the keys of a map in their order.
-func SortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
-
 // Cuts are the versions up to which rows of a generation are gone: by leaf, 0 for the whole table (rule 11). Cuts are
 // never changed: each batch keeps those of its own end, while a later one is built.
 type Cuts map[uint32]cdc.Position
@@ -237,7 +233,7 @@ func (p *Partition) Found(key []byte, at cdc.Position) bool {
 
 // FoundBelow forgets the missing rows from below the cut of a TRUNCATE, and lists their keys.
 func (p *Partition) FoundBelow(cut cdc.Position) (keys []string) {
-	for _, key := range SortedKeys(p.Missing) {
+	for _, key := range slices.Sorted(maps.Keys(p.Missing)) {
 		if p.Missing[key].Compare(cut) < 0 {
 			delete(p.Missing, key)
 			keys = append(keys, key)

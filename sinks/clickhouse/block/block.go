@@ -146,15 +146,6 @@ func (b *Block) Input() proto.Input {
 	return in
 }
 
-// Empty gives what ends an insert: columns of the same types without rows.
-func Empty(in proto.Input) proto.Input {
-	out := make(proto.Input, len(in))
-	for i, c := range in {
-		out[i] = proto.InputColumn{Name: c.Name, Data: &Column{wire: string(c.Data.Type()), vals: &fixed{width: 1}}}
-	}
-	return out
-}
-
 // Results makes the targets of a query that reads all columns of the storage table, by their order. Received must
 // follow.
 func (b *Block) Results() proto.Results {

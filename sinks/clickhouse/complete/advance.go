@@ -131,7 +131,7 @@ func (t *Tracker) resolveTopicIDs(ctx context.Context) error {
 	if len(t.unresolved) == 0 {
 		return nil
 	}
-	ids, _, err := t.facts.TopicIDs(ctx, keys(t.unresolved))
+	ids, _, err := t.facts.TopicIDs(ctx, slices.Sorted(maps.Keys(t.unresolved)))
 	for topic, id := range ids {
 		t.setTopicID(topic, id)
 		delete(t.unresolved, topic)
@@ -207,11 +207,11 @@ func (t *Tracker) dropDeletedTopicConstraints(ctx context.Context, topics []stri
 	if len(renewed) == 0 {
 		return nil
 	}
-	ends, err := t.facts.Ends(ctx, keys(renewed))
+	ends, err := t.facts.Ends(ctx, slices.Sorted(maps.Keys(renewed)))
 	if err != nil {
 		return err
 	}
-	ids, _, err := t.facts.TopicIDs(ctx, keys(renewed)) // after the ends: a topic that was deleted does not get its id back
+	ids, _, err := t.facts.TopicIDs(ctx, slices.Sorted(maps.Keys(renewed))) // after the ends: a topic that was deleted does not get its id back
 	if err != nil {
 		return err
 	}
@@ -252,5 +252,3 @@ func (t *Tracker) drop(never func(constraint) bool) {
 		}
 	}
 }
-
-func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -190,5 +190,5 @@ func (t *Tracker) awaited(wanted func(applied, next int64, own bool) bool) []str
 		}
 	}
 	maps.DeleteFunc(topics, func(_ string, wanted bool) bool { return !wanted })
-	return keys(topics)
+	return slices.Sorted(maps.Keys(topics))
 }

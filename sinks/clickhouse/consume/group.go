@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,7 +35,7 @@ type Options struct {
 	Assigned func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error)
 	Revoked  func(map[string][]int32) // Revoked takes the partitions that another member gets, or that are lost
 	Joined   func()                   // called at the beginning of every session, also without partitions
-	Blocked  func()                   // called when a rebalance waits for AllowRebalance; nil hears nothing
+	Blocked  func()                   // called when a rebalance waits for AllowRebalance
 	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each
 	// other out for ever.
 	Fenced func(error)
@@ -73,13 +75,11 @@ func (o *Options) client() []kgo.Opt {
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { o.Joined() }),
 		kgo.OnPartitionsRevoked(revoked),
 		kgo.OnPartitionsLost(revoked),
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { o.Blocked() }),
 		kgo.WithHooks(groupErrors{o}),
 		kgo.FetchMaxBytes(o.FetchBytes), kgo.FetchMaxPartitionBytes(max(o.FetchBytes/4, 1<<16)), kgo.MaxConcurrentFetches(2),
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
-	if o.Blocked != nil {
-		opts = append(opts, kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { o.Blocked() }))
-	}
 	if o.Instance != "" {
 		opts = append(opts, kgo.InstanceID(o.Instance))
 	}
@@ -153,7 +153,7 @@ func (w *Watch) Due() bool { return time.Since(w.asked) >= CheckInterval }
 // loader; stop is ErrTopicChanged.
 func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics map[string]*apply.Topic, progress string) (away, stop error) {
 	w.asked = time.Now()
-	details, err := kafka.ListTopics(ctx, append(apply.SortedKeys(topics), progress)...)
+	details, err := kafka.ListTopics(ctx, append(slices.Sorted(maps.Keys(topics)), progress)...)
 	if err != nil {
 		return err, nil
 	}

@@ -83,12 +83,9 @@ func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
 	return all
 }
 
-// Others are the partitions that are paused while another one seeks: if it finds no newer copy, nothing must have
-// changed.
-type Others struct{ paused []map[string][]int32 }
-
-// Pause pauses the partitions that do not seek, if any other one does.
-func (o *Others) Pause(client *kgo.Client, topics map[string]*apply.Topic) {
+// PauseOthers keeps the partitions that do not seek from moving, if any other one does: if nothing is found, everything is
+// to be as it was.
+func PauseOthers(client *kgo.Client, topics map[string]*apply.Topic) {
 	if len(seeking(topics)) == 0 {
 		return
 	}
@@ -101,16 +98,11 @@ func (o *Others) Pause(client *kgo.Client, topics map[string]*apply.Topic) {
 		}
 	}
 	client.PauseFetchPartitions(others)
-	o.paused = append(o.paused, others)
 }
 
-// Resume resumes them once no partition seeks.
-func (o *Others) Resume(client *kgo.Client, topics map[string]*apply.Topic) {
-	if len(o.paused) == 0 || len(seeking(topics)) > 0 {
-		return
+// ResumeOthers lets them go on once nothing is sought any more.
+func ResumeOthers(client *kgo.Client, topics map[string]*apply.Topic) {
+	if paused := client.PauseFetchPartitions(nil); len(paused) > 0 && len(seeking(topics)) == 0 {
+		client.ResumeFetchPartitions(paused)
 	}
-	for _, others := range o.paused {
-		client.ResumeFetchPartitions(others)
-	}
-	o.paused = nil
 }

@@ -27,7 +27,7 @@ func (d *DB) Insert(ctx context.Context, t *Table, blocks []*block.Block, inside
 				inside()
 			}
 			if next == len(blocks) {
-				copy(input, block.Empty(input)) // all blocks are sent
+				copy(input, t.emptyBlock().Input()) // all blocks are sent
 				return io.EOF
 			}
 			copy(input, blocks[next].Input())

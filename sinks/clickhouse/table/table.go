@@ -3,6 +3,7 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/block"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -111,45 +113,26 @@ func (d *DB) Widen(ctx context.Context, t *Table, column int) error {
 	return err
 }
 
-// createStatement is the DDL of the storage; the comment lets a later session find the schema again.
+// createStatement is the DDL of the storage, which has the columns of a block; the comment lets a later session find the
+// schema again.
 func createStatement(t *Table) string {
-	var b strings.Builder
-	b.WriteString("CREATE TABLE IF NOT EXISTS " + t.Name + " (")
-	order := writeKey(&b, t.Contract)
+	rows, types := block.New(t.Contract), map[string]string{}
 	for i := range t.Contract.Columns {
 		c := &t.Contract.Columns[i]
-		fmt.Fprintf(&b, "%s %s, ", schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name)), schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull))
+		types[schemas.ClickHouseColumn(c.Name)] = schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull)
 	}
-	if t.Contract.NeedsInexact() {
-		b.WriteString(schemas.ColInexact + " Map(String, String), ")
+	var columns []string
+	for _, c := range rows.Columns() {
+		columns = append(columns, schemas.ClickHouseIdent(c.Name)+" "+cmp.Or(types[c.Name], string(c.Type())))
 	}
-	fmt.Fprintf(&b, "%s UInt128, %s UInt8, %s UInt32, %s UInt64, %s UInt32) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)",
-		schemas.ColVersion, schemas.ColDeleted, schemas.ColPartition, schemas.ColOffset, schemas.ColLeaf,
-		schemas.ColVersion, schemas.ColDeleted, strings.Join(order, ", "))
-	return b.String() + ledger.Durable + compactParts + " COMMENT " + schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID))
+	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)%s COMMENT %s",
+		t.Name, strings.Join(columns, ", "), schemas.ColVersion, schemas.ColDeleted, columnList(rows.SortingKey()),
+		ledger.Durable+compactParts, schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID)))
 }
 
 // compactParts makes every inserted part one file instead of two for each column, which are all fsynced; what merges
 // make larger has a file for each column again.
 const compactParts = ", min_bytes_for_wide_part = 67108864"
-
-// writeKey writes the columns of exact key integers (rule 31), and gives the sorting key.
-func writeKey(b *strings.Builder, t *schemas.Table) (order []string) {
-	for _, k := range t.Key {
-		c := &t.Columns[k]
-		column := schemas.ClickHouseColumn(c.Name)
-		if schemas.KeyInteger(c.Type) {
-			column = schemas.ColKeyPrefix + c.Name
-			kind := "Int64"
-			if c.Type.Kind == schemas.KindDate {
-				kind = "Int32"
-			}
-			fmt.Fprintf(b, "%s %s, ", schemas.ClickHouseIdent(column), kind)
-		}
-		order = append(order, schemas.ClickHouseIdent(column))
-	}
-	return order
-}
 
 const commentPrefix = "dirtbike schema "
 

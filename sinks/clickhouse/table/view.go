@@ -24,26 +24,21 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 // loaders check what the views show, and correct it.
 func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 	cuts := d.Ledger.CutsSelect(t.Contract.Topic, t.Generation)
-	var b strings.Builder
-	b.WriteString("CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." +
-		schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
-		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
-		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves," +
-		" " + d.Ledger.ReplacedSelect(t.Contract.Topic, t.Generation) + " AS _dirtbike_replaced SELECT ")
+	var columns []string
 	for i := range t.Contract.Columns {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(viewColumn(&t.Contract.Columns[i]))
+		columns = append(columns, viewColumn(&t.Contract.Columns[i]))
 	}
 	if t.Contract.NeedsInexact() {
-		b.WriteString(", s." + schemas.ColInexact + " AS " + schemas.ColInexact)
+		columns = append(columns, "s."+schemas.ColInexact+" AS "+schemas.ColInexact)
 	}
-	b.WriteString(" FROM " + t.Name + " AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0" +
+	return "CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
+		" DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
+		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves, " + d.Ledger.ReplacedSelect(t.Contract.Topic, t.Generation) +
+		" AS _dirtbike_replaced SELECT " + strings.Join(columns, ", ") + " FROM " + t.Name +
+		" AS s FINAL WHERE _dirtbike_replaced = 0 AND s." + schemas.ColDeleted + " = 0" +
 		" AND s." + schemas.ColVersion + " >= toUInt128('" + ledger.Version(cut).String() + "') AND s." + schemas.ColVersion + " > _dirtbike_cut" +
 		" AND (s." + schemas.ColLeaf + " = 0 OR s." + schemas.ColVersion + " > _dirtbike_leaves[s." + schemas.ColLeaf + "])" +
-		" COMMENT " + schemas.ClickHouseLiteral(ledger.ViewComment(t.Generation)))
-	return b.String()
+		" COMMENT " + schemas.ClickHouseLiteral(ledger.ViewComment(t.Generation))
 }
 
 // viewColumn shows a year no earlier than 90 years ago (rule 29): earlier birth years would reveal ages over 89.
