@@ -162,6 +162,7 @@ func TestReplayHorizon(t *testing.T) {
 	l.stop(t)
 	<-time.After(400 * time.Millisecond) // the horizon is time
 	l = w.load(short)
+	require.Eventually(t, func() bool { return l.partitions() == 4 }, 30*time.Second, 5*time.Millisecond) // the progress topic's, too
 	w.begin().insert(tab, "1", "b").commit()
 	w.wait()
 	w.eventually([]string{"1\tb"}, "SELECT * FROM DB.late")
