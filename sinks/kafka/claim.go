@@ -102,30 +102,25 @@ func (s *Sink) whyRefused(err error) error {
 	}
 }
 
-// newerClaim is the claim of another one after the last record that this one has written to the state topic, nil if
+// newerClaim is the last claim of another one after the last record that this one has written to the state topic, nil if
 // there is none.
-func (s *Sink) newerClaim(ctx context.Context) (*claim, error) {
+func (s *Sink) newerClaim(ctx context.Context) (found *claim, err error) {
 	r, closeClient, err := connectReader(&s.o)
 	if err != nil {
 		return nil, err
 	}
 	defer closeClient()
-	return r.claimAfter(ctx, s.owner.last.Load(), s.owner.claim.Instance)
-}
-
-// claimAfter is the last claim after an offset of the state topic that is not of that instance, nil if there is none.
-func (r *stateReader) claimAfter(ctx context.Context, offset int64, instance string) (found *claim, err error) {
 	topic := r.options.stateTopic()
 	end, err := ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic))
 	if err != nil {
 		return nil, err
 	}
-	err = r.read(ctx, topic, 0, offset+1, end, func(k *kgo.Record) error {
+	err = r.read(ctx, topic, 0, s.owner.last.Load()+1, end, func(k *kgo.Record) error {
 		if string(k.Key) != keyOwner {
 			return nil
 		}
 		c, err := decodeClaim(k.Value)
-		if err == nil && c.Instance != instance {
+		if err == nil && c.Instance != s.owner.claim.Instance {
 			found = &c
 		}
 		return err

@@ -66,8 +66,7 @@ func (s *Sink) write(ctx context.Context, c *cdc.Chunk, tombstones int) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	unbind := s.txn.bind(ctx)
-	defer unbind()
+	defer s.txn.bind(ctx)()
 	b := s.take(c, tombstones)
 	s.fill(b)
 	// Once one is refused, the rest is refused by the ended context, so that no record overtakes a failed one.
@@ -99,7 +98,17 @@ func (s *Sink) check(c *cdc.Chunk) (tombstones int, err error) {
 
 // take gets a slab with room for the chunk; nothing in it moves later, because the client holds pointers into it.
 func (s *Sink) take(c *cdc.Chunk, tombstones int) *slab {
-	b := s.spare()
+	b := &slab{}
+	if n := len(s.free); n > 0 {
+		b, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		b.answered = func(r *kgo.Record, err error) {
+			if err != nil {
+				b.txn.note(r, err)
+			}
+			b.pending.Add(-1)
+		}
+	}
 	b.chunk, b.txn = c, s.txn
 	b.last = b.last[:0]
 	b.records = sized(b.records, len(c.Records))
@@ -107,22 +116,6 @@ func (s *Sink) take(c *cdc.Chunk, tombstones int) *slab {
 	b.positions = sized(b.positions, tombstones*cdc.PositionSize)
 	b.pending.Store(int64(len(c.Records)))
 	s.open = append(s.open, b)
-	return b
-}
-
-func (s *Sink) spare() *slab {
-	if n := len(s.free); n > 0 {
-		b := s.free[n-1]
-		s.free = s.free[:n-1]
-		return b
-	}
-	b := &slab{}
-	b.answered = func(r *kgo.Record, err error) {
-		if err != nil {
-			b.txn.note(r, err)
-		}
-		b.pending.Add(-1)
-	}
 	return b
 }
 

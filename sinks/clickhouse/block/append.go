@@ -135,7 +135,10 @@ func (b *Block) appendKey(key []byte, deleted bool) (err error) {
 		switch {
 		case k != nil:
 			var v int64
-			if v, key, err = putKeyInt(k, key); err == nil && deleted {
+			if v, key, err = avro.ReadLong(key); err == nil {
+				k.vals.(*fixed).put(v)
+			}
+			if err == nil && deleted {
 				f.keyInteger(v)
 			}
 		case deleted:
@@ -151,19 +154,6 @@ func (b *Block) appendKey(key []byte, deleted bool) (err error) {
 		return fmt.Errorf("record key: %w", errLeft)
 	}
 	return nil
-}
-
-func putKeyInt(k *Column, in []byte) (v int64, rest []byte, err error) {
-	if v, rest, err = avro.ReadLong(in); err != nil {
-		return 0, nil, err
-	}
-	f := k.vals.(*fixed)
-	if f.width == 4 {
-		f.put32(uint32(v)) //nolint:gosec // the registered type bounds it
-	} else {
-		f.put64(uint64(v)) //nolint:gosec // bits
-	}
-	return v, rest, nil
 }
 
 func (b *Block) finish(r *Row, deleted uint8) {

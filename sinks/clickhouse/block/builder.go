@@ -141,14 +141,7 @@ func (b *builder) compileInt(width int) {
 		if err != nil {
 			return nil, err
 		}
-		switch width {
-		case 2:
-			f.put16(uint16(v)) //nolint:gosec // the registered type bounds it
-		case 4:
-			f.put32(uint32(v)) //nolint:gosec // the registered type bounds it
-		case 8:
-			f.put64(uint64(v)) //nolint:gosec // bits
-		}
+		f.put(v)
 		return rest, nil
 	}
 }

@@ -30,13 +30,7 @@ func temporalOf(kind schemas.Kind) *temporal {
 
 func (b *builder) compileTemporal(t *temporal, name []byte, exact *texts) {
 	f := b.fixed(t.width)
-	put := func(v int64) {
-		if v = min(max(v, t.least), t.most); t.width == 4 {
-			f.put32(uint32(int32(v))) //nolint:gosec // clamped
-		} else {
-			f.put64(uint64(v)) //nolint:gosec // bits
-		}
-	}
+	put := func(v int64) { f.put(min(max(v, t.least), t.most)) }
 	var scratch []byte
 	b.value = func(in []byte) ([]byte, error) {
 		v, rest, err := avro.ReadLong(in)

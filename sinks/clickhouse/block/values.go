@@ -58,6 +58,18 @@ func (f *fixed) put16(v uint16) { f.data = binary.LittleEndian.AppendUint16(f.da
 func (f *fixed) put32(v uint32) { f.data = binary.LittleEndian.AppendUint32(f.data, v) }
 func (f *fixed) put64(v uint64) { f.data = binary.LittleEndian.AppendUint64(f.data, v) }
 
+// put appends a signed number of any width up to 8 bytes.
+func (f *fixed) put(v int64) {
+	switch f.width {
+	case 2:
+		f.put16(uint16(v)) //nolint:gosec // the registered type bounds it
+	case 4:
+		f.put32(uint32(v)) //nolint:gosec // the registered type bounds it
+	case 8:
+		f.put64(uint64(v)) //nolint:gosec // bits
+	}
+}
+
 func (f *fixed) put128(high, low uint64) {
 	f.put64(low)
 	f.put64(high)
