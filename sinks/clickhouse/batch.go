@@ -19,8 +19,8 @@ import (
 // to which all of that reaches. It has one owner at a time, the builder and then the inserter; nothing in it changes
 // with the builder's state.
 type batch struct {
-	number        uint64 // another one each time the batch is used
-	records, rows int    // records counts all, rows those that become rows; bytes is about what they take in memory
+	number        uint64 // different each time the batch is used
+	records, rows int    // all, and those that become rows; bytes is roughly the memory that they take
 	bytes         int64
 	since         time.Time // of the first record
 	spans         map[*apply.Partition]*span
@@ -173,8 +173,8 @@ type rows struct {
 	blocks        []*block.Block // the last one grows
 	spare         []*block.Block
 	bytes         int64
-	// What inserting them found out, for the builder's state: why they are quarantined, or nil; that their generation gets
-	// no more changes; that its storage is gone, because the view shows this newer generation.
+	// The result of inserting them, for the builder's state: why they are quarantined, or nil; that their generation gets
+	// no more changes; that its storage is gone, as the view shows this newer generation.
 	quarantine *ledger.Quarantine
 	outgrown   bool
 	replacedBy uint32

@@ -68,7 +68,7 @@ type Loader struct {
 	running context.Context // of Run
 	halt    context.CancelCauseFunc
 
-	// These are the builder's own.
+	// Only the builder uses these.
 	wait        time.Duration // of the next poll
 	quiet       bool          // nothing has come since the last record, for as long as a poll waits
 	work        chan *batch   // to the inserter
@@ -122,7 +122,7 @@ func New(o Options) (*Loader, error) {
 	return l, nil
 }
 
-// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the one that gets its
+// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the loader that gets its
 // partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
 // without a decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {

@@ -19,7 +19,7 @@ import (
 	"dirtbike/sinks/clickhouse/table"
 )
 
-// retry does f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in
+// retry calls f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in
 // LastError. What f does must be idempotent: an error may hide a success.
 type retry func(ctx context.Context, what string, f func(context.Context) error) error
 
@@ -30,8 +30,8 @@ type outage struct {
 	loggedIn atomic.Bool // ClickHouse has let this process in
 
 	mu      sync.Mutex
-	failing map[string]failure // the last one by what was tried, until the same succeeds or is tried no more
-	warned  map[part]bool      // the parts of whose outage a warning was logged, until all is well again
+	failing map[string]failure // the last one of each step that is retried, until it succeeds or is given up
+	warned  map[part]bool      // those whose outage was logged as a warning, until it ends
 }
 
 type failure struct {
@@ -122,7 +122,7 @@ func (o *outage) since(what string) time.Duration {
 	return 0
 }
 
-// LastError is the newest failure that has not been got over, without row values; "" if there is none. It never blocks
+// LastError is the newest failure that still lasts, without row values; "" if there is none. It never blocks
 // and is safe for concurrent use.
 func (l *Loader) LastError() string {
 	l.outage.mu.Lock()
@@ -136,7 +136,7 @@ func (l *Loader) LastError() string {
 	return newest.text
 }
 
-// part is what load cannot work without: what is safe while it is away, and what to do.
+// part is a server that load needs: what is safe while it is away, and what to do.
 type part struct{ safe, try string }
 
 var (

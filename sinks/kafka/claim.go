@@ -30,8 +30,8 @@ var errEnded = errors.New("the broker ended this producer's transaction, and no 
 // Kafka refuses a producer with the same codes whether another one has its transactional id or the coordinator itself
 // ended its transaction, as it does with one that timed out (a process that was stopped for a while). Only the former
 // must end a capture. So a capture that takes over commits a claim to the state topic before anything else, and a
-// producer that is refused looks for a claim after its own last record there: without one it may try again. Of two that
-// take over from each other the last claim wins.
+// producer that is refused looks for a claim after its own last record there: without one no other capture has taken
+// over, and it may try again. Of two that take over from each other the last claim wins.
 type claim struct {
 	Format int `json:"format"`
 	// Instance distinguishes takeovers; Host and Process say to an operator which process it was.

@@ -36,8 +36,7 @@ func (e *RecordTooLarge) problem() *cdc.Problem {
 		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes and the topic's max.message.bytes")
 }
 
-// refuse makes the problem of what another try cannot fix: capture stops with it, and a person decides
-// (cdc.ErrRefused).
+// refuse makes a problem that another try cannot fix: capture stops with it, and the operator decides (cdc.ErrRefused).
 func refuse(format string, args ...any) *cdc.Problem {
 	return cdc.Refused(format, args...).Keeps("What is committed to Kafka is safe")
 }
@@ -66,7 +65,7 @@ func isDenied(err error) bool {
 	return isOneOf(err, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed)
 }
 
-// wayOut says what has to be done about an error of Kafka that another try cannot fix. It is empty for every other
+// wayOut says what the operator has to do about an error of Kafka that another try cannot fix. It is empty for every other
 // one: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some
 // brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
 func (o *Options) wayOut(err error) string {

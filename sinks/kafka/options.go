@@ -35,8 +35,8 @@ type Options struct {
 	MaxMessageBytes int32
 	// TransactionTimeout is how long a Kafka transaction may stay open before the broker ends it. 0 means one minute.
 	TransactionTimeout time.Duration
-	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): what does not fit, or
-	// cannot be read, is warned of in place of being refused.
+	// Anew says that the stored state is about to be replaced (capture.Capture.ResnapshotAll): state that does not fit,
+	// or cannot be read, causes a warning instead of a refusal.
 	Anew        bool
 	Compression string // Compression of record batches: lz4 (also if empty), zstd, snappy, gzip or none
 	// BufferBytes bounds the keys and values that are produced and not acknowledged; Write blocks above it. It is
@@ -142,8 +142,8 @@ const (
 	metadataMinAge = 50 * time.Millisecond // how soon a lost leader is looked up again
 )
 
-// clientLog passes on what the Kafka client logs, one level down: the client warns about what it then retries, and what
-// it cannot heal comes back as an error. The client logs no keys and values.
+// clientLog passes on what the Kafka client logs, one level down: the client warns about what it then retries, and
+// returns as an error what it cannot retry. The client logs no keys and values.
 type clientLog struct{ log *zap.Logger }
 
 func (l clientLog) Level() kgo.LogLevel {

@@ -28,7 +28,7 @@ import (
 //
 // Invariant: the point in the state topic, the records up to it, the offsets in the progress topic and the tables'
 // states are of one Kafka transaction. So a reader of committed records sees all of a commit or nothing, and nothing
-// outside Kafka has to be kept in step.
+// outside of Kafka has to be kept in step.
 //
 //	Write:   check every record of the chunk; begin if no transaction is open; produce, blocking while the buffer is full
 //	Commit:  flush                                        every record has its offset now

@@ -164,7 +164,7 @@ func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) 
 	}
 }
 
-// peek reads the state while a capture may be writing it; nil if no capture has begun.
+// peek reads the state while a capture may be writing it; nil if there is none yet.
 func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
 	state := &cdc.State{}
 	end, err := r.peekEnd(ctx, r.options.stateTopic())
@@ -209,7 +209,7 @@ func ownOffset(topic string) func(kadm.ListedOffsets, error) (int64, error) {
 	}
 }
 
-// Peek implements cdc.Sink. It refuses the states that Recover would refuse. Its client is one of its own, without the
+// Peek implements cdc.Sink. It refuses the states that Recover would refuse. It uses a separate client, without the
 // transactional id.
 func (s *Sink) Peek(ctx context.Context) (*cdc.State, error) {
 	if errors.Is(s.broken, errClosed) {

@@ -32,7 +32,7 @@ type wanted struct {
 	partitions int32
 	settings   map[string]string
 	check      func(have []kadm.Config) error
-	recount    string // the way out of another partition count, other than starting again
+	recount    string // what to do about another partition count, besides starting again
 }
 
 // EnsureTopic implements cdc.Sink. A new topic is ready to be written when it returns. After a refusal the sink can be
@@ -103,7 +103,7 @@ func (a *topicAdmin) describe(ctx context.Context, topic string) (kadm.TopicDeta
 	return detail, detail.Err
 }
 
-// create reports false if another process was faster.
+// create reports false if the topic was created by another client meanwhile.
 func (a *topicAdmin) create(ctx context.Context, w wanted) (bool, error) {
 	replication, settings, err := a.creation(ctx, w)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package apply is what load knows of its topics, partitions and generations, and what it decides from that. It does
-// no I/O: what it decides on is given to it.
+// Package apply holds what load knows about topics, partitions and generations, and decides by it what becomes of each
+// record. Only Quarantines does I/O.
 package apply
 
 import (
@@ -255,12 +255,12 @@ func (p *Partition) IsMissing(g *Generation, key []byte, at cdc.Position) bool {
 //
 // Load goes on only from the open record of a generation that is newer than all it knows of that partition: a whole
 // copy follows it, and the table is not exact until the view shows that copy. Until then nothing counts as applied.
-// Where there is no such record load stops, and a person has to decide; `dirtbike resnapshot` writes one.
+// Without such a record load stops until the operator decides; `dirtbike resnapshot` writes one.
 type Seek struct {
-	// Above is the newest generation that is known: an open record must be of a later one. For the progress topic, if
-	// it is another topic, it is the epoch.
+	// Above is the newest generation that is known: an open record must be of a later one. For a progress topic that
+	// was made again it is the epoch.
 	Above   uint32
-	Renewed bool // Renewed says that the topic is another one of that name
+	Renewed bool // the topic was deleted and made again
 	// Until is where the log ended when the partition began to seek: if it is reached, nothing continues what was
 	// loaded.
 	Until int64

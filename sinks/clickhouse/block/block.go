@@ -32,7 +32,7 @@ type Block struct {
 	version, deleted, partition, offset, leaf *fixed
 	keySkips                                  []func([]byte) ([]byte, error)
 	rows                                      int
-	bytes, copied                             int64 // about what the rows take, and what the open row takes of its base
+	bytes, copied                             int64 // roughly the size of the rows; of the values that the open row has from its base
 }
 
 // Row is what a Block appends: where it comes from and what its envelope says.
@@ -102,7 +102,7 @@ func (b *Block) Full() bool { return b.rows >= MaxRows || b.bytes >= maxBytes }
 const (
 	MaxRows     = 16384 // how many rows make a block full
 	maxBytes    = 8 << 20
-	rowOverhead = 64 // what the bookkeeping columns and the ends of texts take per row, about
+	rowOverhead = 64 // roughly what the bookkeeping columns and the ends of texts take per row
 )
 
 // Reset removes all rows and keeps their memory.

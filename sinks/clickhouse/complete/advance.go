@@ -41,8 +41,8 @@ type TopicEnds struct {
 
 const (
 	PollInterval = 20 * time.Millisecond // how long Advance waits between two queries of what is applied
-	// checkInterval is how far apart the dearer questions are: ids of all awaited topics, and constraints that can
-	// never be met.
+	// checkInterval is the time between two of the expensive queries: ids of all awaited topics, and constraints that
+	// can never be met.
 	checkInterval = 5 * time.Second
 )
 

@@ -32,7 +32,7 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 	}
 	id, key, err := avro.SplitFrame(rec.Key)
 	if err != nil {
-		return false, nil //nolint:nilerr // not dirtbike's
+		return false, nil //nolint:nilerr // not a record of dirtbike's
 	}
 	control, err := isControl(ctx, id)
 	if err != nil && ctx.Err() != nil {
@@ -46,8 +46,8 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 }
 
 // SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was
-// opened before it: the capture that wrote it has lost the count of generations, so that its rows cannot be told
-// from those of the former copies.
+// opened before it: the capture that wrote it has lost the count of generations, so that its rows cannot be
+// distinguished from those of earlier copies.
 func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
 	newest := p.Opened(rec.Offset)
 	p.Seek = &apply.Seek{
@@ -83,8 +83,8 @@ func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
 	return all
 }
 
-// PauseOthers keeps the partitions that do not seek from moving, if any other one does: if nothing is found, everything is
-// to be as it was.
+// PauseOthers pauses the partitions that do not seek, if any other one does: if it finds no newer copy, nothing must have
+// changed.
 func PauseOthers(client *kgo.Client, topics map[string]*apply.Topic) {
 	if len(seeking(topics)) == 0 {
 		return
@@ -100,7 +100,7 @@ func PauseOthers(client *kgo.Client, topics map[string]*apply.Topic) {
 	client.PauseFetchPartitions(others)
 }
 
-// ResumeOthers lets them go on once nothing is sought any more.
+// ResumeOthers resumes them once no partition seeks.
 func ResumeOthers(client *kgo.Client, topics map[string]*apply.Topic) {
 	if paused := client.PauseFetchPartitions(nil); len(paused) > 0 && len(seeking(topics)) == 0 {
 		client.ResumeFetchPartitions(paused)

@@ -51,7 +51,7 @@ func viewColumn(c *schemas.TableColumn) string {
 }
 
 // Shown reads which generation each view of the database shows, by the view's name (schemas.ClickHouseView). A view
-// that is not dirtbike's shows 0, and is replaced by the next Show.
+// that dirtbike did not make shows 0, and is replaced by the next Show.
 func (d *DB) Shown(ctx context.Context) (map[string]uint32, error) {
 	views, err := d.Ledger.Views(ctx)
 	shown := make(map[string]uint32, len(views))
