@@ -37,8 +37,8 @@ func (s Source) CheckKeys(relations []Relation) error {
 }
 
 // Check returns an error for each table and column named in the section that the relations do not have, and for each
-// key column that is dropped, masked, shortened or (mode allowlist) not named at all, because rows would then fall
-// together. Each names its place and the nearest right name. A nil Privacy has nothing to check.
+// key column that is dropped, masked, shortened or (mode allowlist) not named at all, because rows could then not be
+// distinguished. Each names its place and the nearest right name. A nil Privacy has nothing to check.
 func (p *Privacy) Check(relations []Relation) error {
 	if p == nil {
 		return nil
@@ -53,9 +53,9 @@ func (p *Privacy) Check(relations []Relation) error {
 }
 
 // CheckRenamed returns an error, with its Table, for each of the relations that may be one that the section names,
-// under another name: in mode open it would be published without its policies. So it is with those of which
-// privacy.columns says nothing, as long as the section names a table that is not among all. In mode allowlist nothing
-// of such a table is published.
+// under another name: in mode open it would be published without its policies. These are the tables that
+// privacy.columns does not name, as long as the section names a table that does not exist. In mode allowlist nothing of
+// such a table is published.
 func (p *Privacy) CheckRenamed(relations, all []Relation) error {
 	if p == nil || p.Mode != ModeOpen {
 		return nil

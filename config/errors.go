@@ -161,7 +161,7 @@ func (p *positions) errorf(path keyPath, format string, args ...any) *Error {
 	return (&collector{at: p}).failf(path, format, args...)
 }
 
-// collector notes what is wrong with a file; who calls it adds what would be right.
+// collector notes what is wrong with a file; the caller adds what would be right.
 type collector struct {
 	at   *positions
 	errs Errors
@@ -180,7 +180,7 @@ func (c *collector) failAt(at place, path keyPath, format string, args ...any) *
 const (
 	// mostListed is how many names an error lists at most: a database can have thousands.
 	mostListed = 8
-	// removeIt is the way out of a name that nothing has.
+	// removeIt is the way out for a name that matches nothing.
 	removeIt = "remove it"
 )
 

@@ -96,7 +96,7 @@ func (h Hash) activeID() string {
 
 var errHashKey = cdc.Failed("not a key: it needs at least %d bytes, as hex, base64 or text", minHashKey).Fix("openssl rand -hex 32")
 
-// decodeHashKey reads hex, else padded base64 (either alphabet), else the text itself. The order is fixed for ever.
+// decodeHashKey reads hex, else padded base64 (either alphabet), else the text itself. The order must never change.
 func decodeHashKey(text string) ([]byte, error) {
 	decoders := []func(string) ([]byte, error){
 		hex.DecodeString, base64.StdEncoding.Strict().DecodeString, base64.URLEncoding.Strict().DecodeString,

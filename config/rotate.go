@@ -11,7 +11,7 @@ import (
 // The values of the tag `rotates`: a process takes another value of such a key over while it runs.
 const (
 	rotatesAll   = "all"   // the whole value, and the section below it
-	rotatesLogin = "login" // of an address: user, password and what concerns TLS, but not where it leads
+	rotatesLogin = "login" // of an address: user, password and what concerns TLS, but not host, port or database
 )
 
 // Fixed lists the keys, in the order of the file's sections, in which next differs and that a running process cannot
@@ -44,8 +44,8 @@ func sameAddress(was, is string) bool {
 	return was == is || slices.Equal(addressOf(was), addressOf(is))
 }
 
-// addressOf gives what of an address (a URL, or libpq's "key=value" form) is no login, in an order of its own. What is
-// malformed is taken for part of the address, so that it has to stay as it is.
+// addressOf gives the parts of an address (a URL, or libpq's "key=value" form) that are no login, in a fixed order.
+// Malformed parts count as part of the address, so that they must stay as they are.
 func addressOf(text string) []string {
 	scheme, rest, isURL := strings.Cut(text, "://")
 	if isURL && schemes.MatchString(scheme) {

@@ -1,6 +1,6 @@
 package config
 
-// Source is the Postgres database that is followed, and what of it.
+// Source is the Postgres database that is followed, and which tables of it.
 type Source struct {
 	// Connection to the primary: a postgres:// URL or a libpq "key=value" string, with libpq's sslmode, sslrootcert,
 	// sslcert and sslkey (absolute paths). It may hold a password, so it is never printed.
@@ -12,7 +12,7 @@ type Source struct {
 	Slot string `yaml:"slot" default:"dirtbike" pattern:"^[a-z0-9_]{1,63}$"`
 	// Name of the publication.
 	Publication string `yaml:"publication" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,62}$"`
-	// Key columns per schema.table, only for tables that have neither a primary key nor an identity index.
+	// Key columns per schema.table, only for tables that have neither a primary key nor a replica identity index.
 	Keys map[string][]string `yaml:"keys"`
 	// How much log Postgres' disk can hold: what is free there and the log it has. Postgres does not report it, so
 	// status and the check slot count the hours until it is full from this; 0 means unknown. max_slot_wal_keep_size, if

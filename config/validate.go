@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// validator collects what a single value cannot say by its type: forms with parts, and keys that depend on each other.
+// validator collects problems that a value's type cannot show: forms with parts, and keys that depend on each other.
 type validator struct{ collector }
 
 func (c *Config) validate() Errors {

@@ -25,7 +25,7 @@ func TopicName(prefix, schema, table string) string {
 	return prefix + "." + EscapeName(schema) + "." + EscapeName(table)
 }
 
-// SplitTopic gives the table's real names of what TopicName made; ok is false for a topic that is no table's of this
+// SplitTopic is the inverse of TopicName: the table's real names; ok is false for a topic that is no table's of this
 // prefix.
 func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
 	rest, ok := strings.CutPrefix(topic, prefix+".")
@@ -181,7 +181,7 @@ func ReservedView(view string) bool { return view == "complete_up_to" }
 // maxTopicName is Kafka's limit.
 const maxTopicName = 249
 
-// Collision says that a name cannot be, or that two tables would share one.
+// Collision says that a name is not allowed, or that two tables would share one.
 type Collision struct {
 	// Tables are the places of those concerned in the list that Collisions was given: one, or two.
 	Tables []int
@@ -190,7 +190,7 @@ type Collision struct {
 }
 
 // Collisions finds tables that would share a topic, a view or a place in the state (rule 12), or that need a name which
-// cannot be. Kafka itself refuses topics that are equal after '.' became '_'.
+// is not allowed. Kafka itself refuses topics that are equal after '.' became '_'.
 func Collisions(prefix string, tables []*Relation) []Collision {
 	names, topics, views := map[string]int{}, map[string]int{}, map[string]int{}
 	var out []Collision

@@ -15,7 +15,7 @@ import (
 
 // front takes connections for the ClickHouse library and passes them on, in the library's own process.
 //
-// The library aborts where the program logs an error: when a client resets its connection, and at whatever it refuses
+// The library aborts where the program logs an error: when a client resets its connection, and when it refuses anything
 // inside the handshake of the native protocol (a wrong password, an unknown database, a hello that is cut short). So
 // the library sees only connections that end in order, and only handshakes that it has accepted over HTTP.
 type front struct {
@@ -60,7 +60,7 @@ func (f front) pass(client *net.TCPConn) {
 	}
 	conn, err := net.Dial("tcp", f.to)
 	if err != nil {
-		_ = client.SetLinger(0) // a reset, as if nobody listened
+		_ = client.SetLinger(0) // a reset, as if nothing listened
 		return
 	}
 	library := conn.(*net.TCPConn)

@@ -83,7 +83,7 @@ func (r *Report) compare(ctx context.Context, pg *pgx.Conn, ch driver.Conn, data
 }
 
 // discover lists the tables, with what the options say about them. An option that names no table is an error: a
-// misspelt name would weaken the judgement silently.
+// misspelt name would silently weaken the comparison.
 func discover(ctx context.Context, pg *pgx.Conn, o Options) ([]Table, error) {
 	schemas := o.Schemas
 	if len(schemas) == 0 {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// CheckOptions says what CheckExactlyOnce may take for granted.
+// CheckOptions says what CheckExactlyOnce may assume.
 type CheckOptions struct {
 	// Tables ("schema.table") whose changes are expected in topics.
 	Tables []string

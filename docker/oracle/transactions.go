@@ -53,7 +53,7 @@ func (c *checker) find(commitLSN uint64) *expectedTx {
 	return c.txs[i]
 }
 
-// mergeTruncates keeps one record of each truncate, and reports the partitions that miss theirs.
+// mergeTruncates keeps one record of each truncate, and reports the partitions without one.
 func (c *checker) mergeTruncates(records []Record) []Record {
 	var out []Record
 	for i, r := range records {

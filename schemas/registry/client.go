@@ -30,7 +30,7 @@ type Options struct {
 	// Timeout of one request; 0 means 10 s.
 	Timeout time.Duration
 	// Patience is how long a request is tried again, without a log line, while the registry cannot be reached or fails
-	// itself (5xx, 429); 0 means 3 s. Both legs try again for ever themselves, and say why.
+	// itself (5xx, 429); 0 means 3 s. Both legs retry without limit themselves, and log why.
 	Patience time.Duration
 }
 
@@ -49,7 +49,7 @@ type Client struct {
 	texts map[int]string
 }
 
-// registered is what an id was given for.
+// registered is a subject and schema that has an id.
 type registered struct{ subject, schema string }
 
 var _ schemas.Registry = (*Client)(nil)
@@ -149,7 +149,7 @@ func (c *Client) Login(ctx context.Context) error {
 func usable(id int) bool { return id >= 1 && id <= math.MaxInt32 }
 
 // Schema gives the Avro schema of an id; an error is schemas.ErrNoSchema if the registry says that it has
-// none, or has one of another kind, or if no registry can have the id.
+// none, or has one that is not Avro, or if no registry can have the id.
 func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	if !usable(id) {
 		return "", noSchema(id, cdc.Failed("ids are 1 to %d", math.MaxInt32).Fix(otherWriter))

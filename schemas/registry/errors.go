@@ -26,7 +26,7 @@ func temporary(err error) bool {
 }
 
 // isNoSchema reports whether the registry itself says that it has no such schema. A 404 without the registry's own code
-// is that of a server that is no registry, or of a proxy.
+// comes from a server that is no registry, or from a proxy.
 func isNoSchema(err error) bool {
 	var answer *sr.ResponseError
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound && answer.ErrorCode == sr.ErrSchemaNotFound.Code
@@ -46,7 +46,7 @@ func (c *Client) explain(err error) error {
 	return c.explainNetwork(err)
 }
 
-// explainAnswer makes a problem of what the registry said.
+// explainAnswer makes a problem of the registry's answer.
 func explainAnswer(answer *sr.ResponseError) *cdc.Problem {
 	said := oneLine(answer.Error())
 	switch {
@@ -59,17 +59,17 @@ func explainAnswer(answer *sr.ResponseError) *cdc.Problem {
 	return cdc.Failed("the registry answers %d: %s", answer.StatusCode, said).Fix("read the registry's log")
 }
 
-// sameRegistry is the way out where a schema that records name is not there.
+// sameRegistry is the way out if the registry lacks a schema that records name.
 const sameRegistry = "check that registry.url is that of the registry the topics were written with"
 
-// refusesUs reports whether the answer is about who asks.
+// refusesUs reports whether the answer is about our login or rights.
 func refusesUs(answer *sr.ResponseError) bool {
 	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 }
 
-// explainRegister is explain for a schema that was to be registered: what the registry has against this one schema is
-// cdc.ErrSchema, what it has against us cdc.ErrRefused; asking again would fix neither. A registry that is read-only
-// has nothing against the schema, and will not stay so.
+// explainRegister is explain for a schema that was to be registered: a refusal of this schema is cdc.ErrSchema, one of
+// our login or rights cdc.ErrRefused; asking again would fix neither. A registry that is read-only does not refuse the
+// schema as such, and may become writable.
 func (c *Client) explainRegister(err error, subject string) error {
 	var answer *sr.ResponseError
 	if !errors.As(err, &answer) {
@@ -116,7 +116,7 @@ func (c *Client) explainNetwork(err error) error {
 	return cdc.Failed("the registry cannot be reached").Because(err).Fix("check that registry.url is right and the registry runs")
 }
 
-// oneLine folds an answer, which may be a whole page, into at most 300 bytes of one line.
+// oneLine shortens an answer, which may be a whole page, to one line of at most 300 bytes.
 func oneLine(s string) string {
 	const limit = 300
 	s = strings.Join(strings.Fields(s), " ")

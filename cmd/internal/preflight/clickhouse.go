@@ -65,7 +65,7 @@ const (
 	attemptPause = 500 * time.Millisecond
 )
 
-// untilItSpeaks asks again while no answer of ClickHouse's own comes: a refused login may follow a broken connection.
+// untilItSpeaks asks again until ClickHouse itself answers: a refused login may follow a broken connection.
 func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err error) {
 	for n := 1; ; n++ {
 		err = ask(ctx)
@@ -80,7 +80,7 @@ func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err er
 	}
 }
 
-// clickHouseError makes one line of what ClickHouse, or the way to it, said.
+// clickHouseError makes one line of an error of ClickHouse or of the connection to it.
 func clickHouseError(err error) error {
 	switch code := errcode.Of(err); {
 	case errcode.RefusesLogin(err):
@@ -166,14 +166,14 @@ func (r *run) judgeDatabases(ctx context.Context, p *part, conn driver.Conn) {
 	case errors.Is(err, cdc.ErrRefused):
 		p.fail(databasesSlug, name, setting("clickhouse", "database", free(names, name+"_2")), "%s", cdc.Explain(err).What)
 	case errcode.Of(err) == proto.ErrAccessDenied: // the rights have a check of their own
-	case errcode.Of(err) != 0: // an answer, if none that helps
+	case errcode.Of(err) != 0: // it answered, but with another error
 		p.error(databasesSlug, name, fmt.Errorf("%w: %w", cdc.ErrRefused, err))
 	default:
 		p.error(databasesSlug, name, err)
 	}
 }
 
-// free is the first name from this one on that no database has, nor its storage.
+// free is the first of name, name_2, name_2_2, … that no database has, nor its storage database.
 func free(names []string, name string) string {
 	for slices.Contains(names, name) || slices.Contains(names, schemas.StorageDatabase(name)) {
 		name += "_2"
@@ -181,7 +181,7 @@ func free(names []string, name string) string {
 	return name
 }
 
-// judgeViews: CREATE OR REPLACE VIEW would take the place of a table that is not ours.
+// judgeViews: CREATE OR REPLACE VIEW would replace a table that is not dirtbike's.
 func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	const slug = "clickhouse-views"
 	database := r.config.ClickHouse.Database

@@ -33,7 +33,7 @@ func without(c *config.Config, tables ...string) string {
 	return setting("source", "tables", "["+strings.Join(once, ", ")+"]")
 }
 
-// kafkaTool begins a command line of one of Kafka's own tools; the login of who grants rights is in admin.properties.
+// kafkaTool begins a command line of one of Kafka's own tools; an administrator's login is in admin.properties.
 func kafkaTool(c *config.Config, tool string) string {
 	line := tool + " --bootstrap-server " + console.Shell(strings.Join(c.Kafka.Brokers, ","))
 	if c.Kafka.SASL != nil || c.Kafka.TLS != nil {

@@ -7,13 +7,13 @@ import (
 	"dirtbike/cdc"
 )
 
-// All statements that name tables name the same ones: those that are captured, and those that would be once what is
-// printed before is done. One that can only be left out is in none of them: it would not be read, and without a key
-// Postgres would refuse its updates as soon as it is published. So the printed commands, each run once and in their
-// order, are enough.
+// All statements that name tables name the same ones: those that are captured, and those that would be once the
+// commands printed before are run. A table that can only be left out is in none of them: it would not be read, and
+// without a key Postgres would refuse its updates as soon as it is published. So the printed commands, each run once
+// and in their order, are enough.
 
-// excluded are the tables that can only be left out: all checks print the same source.tables, since the line
-// replaces the key, so that one which names a single table would take the others back in.
+// excluded are the tables that can only be left out: all checks print the same source.tables, since the line replaces
+// the key, so that one which excluded a single table would include the others again.
 func (r *run) excluded(listed []*cdc.Table, tables []table, clashes []clash) (out []string) {
 	for _, t := range listed {
 		if t.Refused != nil && r.fixOf(t, tables) == "" {
@@ -21,7 +21,7 @@ func (r *run) excluded(listed []*cdc.Table, tables []table, clashes []clash) (ou
 		}
 	}
 	for _, c := range clashes {
-		out = append(out, c.tables[min(1, len(c.tables)-1):]...) // the first of those that share a name may keep it
+		out = append(out, c.tables[min(1, len(c.tables)-1):]...) // the first table of those that share a name may keep it
 	}
 	return out
 }
@@ -38,7 +38,7 @@ func capturableAfterFixes(listed []*cdc.Table, tables []table, leaving []string)
 	return out
 }
 
-// fixStatements make the table one that can be captured; empty if none does that keeps its rows as they are.
+// fixStatements make the table capturable without changing its rows; empty if none can.
 func (t *table) fixStatements() string {
 	alter := "ALTER TABLE " + t.Name + " "
 	var lines []string
@@ -74,7 +74,7 @@ func (t *table) undeferred() string {
 	return "ALTER TABLE " + t.Name + dropKey + t.Constraint + ", ADD CONSTRAINT " + t.Constraint + " " + key + ";"
 }
 
-// What takes long and locks the table.
+// Statements that take long and lock the table.
 const (
 	dropKey   = " DROP CONSTRAINT "
 	setLogged = "SET LOGGED;"
@@ -107,7 +107,7 @@ func ownerOf(tables []table, may func(table) bool) string {
 	})
 }
 
-// owner is who owns them all; empty if that is not one role.
+// owner is the role that owns them all; empty if there are several.
 func owner(tables []table, of func(table) string) string {
 	if len(tables) == 0 || of(tables[0]) == "" || slices.ContainsFunc(tables, func(t table) bool { return of(t) != of(tables[0]) }) {
 		return ""

@@ -20,7 +20,7 @@ import (
 	"dirtbike/sinks/kafka"
 )
 
-// cluster is what Kafka says of itself.
+// cluster holds the connection to Kafka and its brokers.
 type cluster struct {
 	client  *kgo.Client
 	admin   *kadm.Client
@@ -142,7 +142,7 @@ func brokerNumber(configs kadm.ResourceConfigs, key string) (int64, bool) {
 	return 0, false
 }
 
-// judgeTopics asks the sink which topics fit, or would be made.
+// judgeTopics asks the sink which topics fit, or would be created.
 func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 	all := r.config.Kafka.Prefix + ".*"
 	found, err := r.trial.Sink.Inspect(ctx, topics)
@@ -159,7 +159,7 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 		case t.Exists:
 			there++
 		}
-		if t.Err == nil || errors.Is(t.Err, kerr.InvalidReplicationFactor) { // so have copies
+		if t.Err == nil || errors.Is(t.Err, kerr.InvalidReplicationFactor) { // copies have a check of their own
 			continue
 		}
 		bad++

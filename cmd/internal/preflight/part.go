@@ -14,7 +14,7 @@ import (
 	"dirtbike/cmd/internal/console"
 )
 
-// part collects what is found of one part, for concurrent use: what was found is kept when the part hangs.
+// part collects the findings about one part, for concurrent use: they are kept when the part hangs.
 type part struct {
 	name string
 
@@ -45,13 +45,13 @@ func (p *part) add(c Check) {
 // question is a check with two answers.
 type question struct {
 	slug, subject string
-	// good is what is found if bad, which says what is wrong, is empty.
+	// good is the finding if bad, the problem, is empty.
 	good, bad string
-	// command is the way out of what is wrong, and by the role that may run it; both may be empty.
+	// command fixes the problem, and by is the role that may run it; both may be empty.
 	by, command string
-	// level is that of a bad answer; empty is LevelError.
+	// level is the level of a bad answer; empty is LevelError.
 	level Level
-	// about is the error that a bad answer was made of, if it was.
+	// about is the error behind a bad answer, if there is one.
 	about error
 }
 
@@ -97,7 +97,7 @@ func remedy(by, command string) []cdc.Remedy {
 // error adds a failed check with the error's own ways out.
 func (p *part) error(slug, subject string, err error) { p.problem(slug, subject, explain(err), err) }
 
-// problem adds a failed check for what is said of an error.
+// problem adds a failed check for a problem that was made of an error.
 func (p *part) problem(slug, subject string, said *cdc.Problem, err error) {
 	p.add(Check{Slug: slug, Level: LevelError, Subject: subject, Try: slices.Clone(said.Try), Message: said.What, about: err, away: !refused(err)})
 }
@@ -107,7 +107,7 @@ func refused(err error) bool {
 	return errors.Is(err, cdc.ErrRefused) || errors.Is(err, cdc.ErrGap) || errors.Is(err, cdc.ErrSchema) || errors.Is(err, cdc.ErrFenced)
 }
 
-// close gives what was found; what is found later is left out.
+// close gives the findings; later ones are left out.
 func (p *part) close() []Check {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +115,7 @@ func (p *part) close() []Check {
 	return p.checks
 }
 
-// any reports whether one of the checks so far is like that.
+// any reports whether the condition holds for one of the checks so far.
 func (p *part) any(is func(Check) bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,7 +141,7 @@ func (p *part) run(ctx context.Context, limit time.Duration, slug, subject, try 
 	}
 }
 
-// explain says what is wrong, in one line, with the ways out; of several errors in one line those of the first.
+// explain gives the problem in one line, with the ways out; of several errors in one line those of the first.
 func explain(err error) *cdc.Problem {
 	said := cdc.Explain(err)
 	if first := cdc.ParseProblem(said.What); len(first.Try) > 0 {

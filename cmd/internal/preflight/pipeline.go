@@ -39,7 +39,7 @@ func (r *run) checkPipeline(ctx context.Context, p *part) {
 	r.judgeRefusal(ctx, p, state, err)
 }
 
-// judgeState says what is stored, and what it was not compared with.
+// judgeState says which state is stored, and what it could not be compared with.
 func (r *run) judgeState(p *part, state *cdc.State, tables int) {
 	away, first := r.unlisted(), state.Source.Phase == cdc.PhaseNone
 	stored := fmt.Sprintf("phase %s, epoch %d, up to %s", state.Source.Phase, state.Source.Epoch, state.Point.Reported)
@@ -54,7 +54,7 @@ func (r *run) judgeState(p *part, state *cdc.State, tables int) {
 	p.ok("pipeline-state", r.where(partPipeline), "%s", stored)
 }
 
-// judgeRefusal says why a start would be refused, and in short if that is said already.
+// judgeRefusal says why a start would be refused, in short if another check says it already.
 func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err error) {
 	if !refused(err) {
 		if !r.parts[partPostgres].any(failed) && !r.parts[partKafka].any(failed) { // else it is said there
@@ -85,8 +85,8 @@ func (r *run) judgeRefusal(ctx context.Context, p *part, state *cdc.State, err e
 	p.add(Check{Slug: "pipeline-start", Level: LevelError, Subject: r.where(partPipeline), Message: said.What, Try: said.Try})
 }
 
-// foreign reports whether the slot cannot be ours. One that could be may be all that is left of a pipeline whose state
-// is lost: another slot, and with it another state, would then freeze what ClickHouse has.
+// foreign reports whether the slot cannot be ours. A slot that could be ours may be all that is left of a pipeline
+// whose state is lost: with another slot, and so another state, the tables in ClickHouse would never change again.
 func (r *run) foreign(ctx context.Context, slot cdc.SlotStatus) bool {
 	if slot.Plugin != "pgoutput" {
 		return true
@@ -122,8 +122,8 @@ func fixes(command string, err error) bool {
 	return kind(command) == "sql" && plain(command) == plain(firstWay(explain(err)))
 }
 
-// judgeUnmatchedNames makes warnings of names that nothing has, where a start goes on without them: as soon as a state
-// is stored, unless a captured table has lost its name at the same time.
+// judgeUnmatchedNames warns of names in the config that match nothing, if a start goes on without them: as soon as a
+// state is stored, unless a captured table has lost its name at the same time.
 func (r *run) judgeUnmatchedNames() {
 	goesOn := false
 	r.note(func(l *combined) { goesOn = l.known && begun(l.phase) && l.phase != cdc.PhaseRenewing && !l.misnamed })
@@ -141,7 +141,7 @@ func (r *run) judgeUnmatchedNames() {
 	}
 }
 
-// judgeHashKey: a key that is not there is made by the first start only.
+// judgeHashKey: a missing key is made by the first start only.
 func (r *run) judgeHashKey(p *part, state *cdc.State) {
 	const slug = "pipeline-hash-key"
 	c := r.config

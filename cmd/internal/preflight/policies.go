@@ -163,10 +163,10 @@ func (r *run) misspeltIn(rel *schemas.Relation) *config.Error {
 	return misspelt(own)
 }
 
-// misspelt is the first name of a column that its table lacks; a key column that is not named may be the one meant.
+// misspelt is the first column name in the config that its table lacks; it may mean a key column that is not named.
 func misspelt(err error) *config.Error {
 	for cause := range causes(err) {
-		if e, is := cause.(*config.Error); is && e.NoColumn { //nolint:errorlint // each is looked at by itself
+		if e, is := cause.(*config.Error); is && e.NoColumn { //nolint:errorlint // each error is examined by itself
 			return e
 		}
 	}
@@ -200,8 +200,8 @@ func eachCause(err error, yield func(error) bool) bool {
 	return err == nil || yield(err) && !slices.ContainsFunc(within, func(one error) bool { return !eachCause(one, yield) })
 }
 
-// nameFix says in words what to write in place of a name that nothing has. It is no line for the config: several such
-// names, and tables that are to be left out, would undo each other.
+// nameFix says in words what to write instead of a name that matches nothing. It is no line for the config: lines for
+// several such names, and for tables to leave out, would undo each other.
 func nameFix(err error, try string) string {
 	var problem *config.Error
 	if !errors.As(err, &problem) {

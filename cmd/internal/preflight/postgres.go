@@ -23,7 +23,7 @@ const (
 	newestPostgres = 18
 )
 
-// server is what Postgres says of itself, and source.wal_disk, 0 if it is not set.
+// server holds Postgres' settings, and source.wal_disk, 0 if it is not set.
 type server struct {
 	postgres.Server
 	diskMB int64
@@ -63,7 +63,7 @@ func (r *run) connectPostgres(ctx context.Context) (*pgx.Conn, error) {
 	return pipeline.MonitorLogin(r.config).ReadOnly().Connect(ctx)
 }
 
-// connectError says why the part does not answer, or refuses the login.
+// connectError says why Postgres does not answer, or refuses the login.
 func (p *part) connectError(subject string, err error) {
 	p.problem(p.name+"-connect", subject, explain(err).OrFix("see that it runs, and that the config names its address"), err)
 }
@@ -113,7 +113,7 @@ func (s *server) judgeServer(p *part) {
 	)
 }
 
-// judgeRoom asks for room for our slot, if it is not there, and for one more: that of a copy that starts again.
+// judgeRoom requires room for our slot, if it does not exist, and for one more: the temporary slot of a later copy.
 func (s *server) judgeRoom(p *part) {
 	room := func(slug, name string, most, used int, there bool) {
 		now := 1

@@ -28,7 +28,7 @@ func (r *run) checkPublication(ctx context.Context, p *part, conn *pgx.Conn, s *
 	judgePublished(p, s, b, tables)
 }
 
-// judgePublished says what a publication that fits lacks.
+// judgePublished says which tables are missing in a publication that otherwise fits.
 func judgePublished(p *part, s *server, b *postgres.Publication, tables []table) {
 	missing := slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return b.Lists(t.OID) })
 	foreign := slices.DeleteFunc(slices.Clone(missing), func(t table) bool { return t.rights.Owns })

@@ -48,7 +48,7 @@ func (r *run) checkRegistry(ctx context.Context, p *part) {
 	r.compareSchemas(ctx, p, client)
 }
 
-// compareSchemas compares what a start would register with what is there.
+// compareSchemas compares the schemas that a start would register with those in the registry.
 func (r *run) compareSchemas(ctx context.Context, p *part, client *registry.Client) {
 	for _, t := range r.captured(ctx) {
 		if _, err := r.trial.Tables.Encoder(ctx, t); err != nil {
@@ -82,7 +82,7 @@ func (r *run) compareSchemas(ctx context.Context, p *part, client *registry.Clie
 	}
 }
 
-// put is the command that sets something at the registry; curl asks for the password.
+// put is the command that changes a setting of the registry; curl asks for the password.
 func (r *run) put(path, key, value string) string {
 	body, _ := json.Marshal(map[string]string{key: value}) // texts can always be written
 	line := "curl -fsS -X PUT -H 'Content-Type: application/vnd.schemaregistry.v1+json' --data " + console.Shell(string(body))

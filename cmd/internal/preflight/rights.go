@@ -44,7 +44,7 @@ func judgeRights(p *part, s *server, tables []table) {
 	}
 }
 
-// judgeIdentity recommends FULL where it saves re-reading: large columns, and keys that may change.
+// judgeIdentity recommends REPLICA IDENTITY FULL where it saves re-reading: large columns, and keys that may change.
 func judgeIdentity(p *part, tables []table) {
 	large := slices.DeleteFunc(slices.Clone(tables), func(t table) bool {
 		return t.ToastPages == 0 || !t.MutableKey || t.Identity != "d" && t.Identity != "i" || t.Kind != "r"

@@ -1,5 +1,5 @@
 // Package preflight checks, before a start, whether every part is as the pipeline needs it, and gives the command that
-// fixes what is not. It changes nothing anywhere. Where a start has a check of its own, that one is asked.
+// fixes what is not. It changes nothing anywhere. Where a start has a check of its own, it runs that one.
 package preflight
 
 import (
@@ -19,7 +19,7 @@ import (
 const (
 	postgresTime = 9 * time.Second
 	partTime     = 12 * time.Second
-	// connectTime is how long one part may take to answer at all.
+	// connectTime is how long one part may take for its first answer.
 	connectTime = 5 * time.Second
 )
 
@@ -144,7 +144,7 @@ func (r *recorder) Register(_ context.Context, subject, schema string) (int, err
 	return len(r.schemas), nil
 }
 
-// Schema implements schemas.Registry: nothing is read while nothing is started.
+// Schema implements schemas.Registry; a check reads no schemas.
 func (r *recorder) Schema(_ context.Context, id int) (string, error) {
 	return "", fmt.Errorf("read schema %d: %w", id, schemas.ErrNoSchema)
 }

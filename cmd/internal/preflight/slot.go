@@ -31,21 +31,21 @@ func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 	}
 }
 
-// combined is what only several parts together show.
+// combined holds the findings that need answers of several parts.
 type combined struct {
 	// slotMissing and slotLost are what Postgres says: there is none, or one whose log is gone.
 	slotMissing, slotLost bool
 	// known says that the stored state could be read; phase is its own.
 	known bool
 	phase cdc.Phase
-	// refusal is why a start would be refused for its slot; passed says that it would not be refused at all.
+	// refusal is why a start would be refused for its slot; passed says that no start check refuses.
 	refusal error
 	passed  bool
-	// misnamed says that a start would be refused for a name in the config that nothing has.
+	// misnamed says that a start would be refused for a name in the config that matches nothing.
 	misnamed bool
 }
 
-// note changes what is known, or reads it.
+// note changes the combined findings, or reads them.
 func (r *run) note(at func(*combined)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -55,7 +55,7 @@ func (r *run) note(at func(*combined)) {
 // begun reports whether a state is stored that goes on from a slot: without it changes are missing.
 func begun(phase cdc.Phase) bool { return phase != cdc.PhaseNone && phase != cdc.PhaseCreating }
 
-// wants reports whether the refusal of a start comes of a slot that is missing or lost.
+// wants reports whether a start is refused because its slot is missing or lost.
 func wants(state *cdc.State, slot cdc.SlotStatus, found bool, err error) bool {
 	return errors.Is(err, capture.ErrSlotMissing) && (!found && begun(state.Source.Phase) || found && lost(slot))
 }

@@ -13,11 +13,11 @@ import (
 	"dirtbike/cdc/postgres"
 )
 
-// table is what Postgres says of one captured table, in addition to what the catalog package reads. Names are quoted.
+// table holds facts about one captured table that the catalog package does not read. Names are quoted.
 type table struct {
 	postgres.TableSurvey
 	rights *postgres.Rights
-	// listed is what the catalog package says of it; set for those that stay.
+	// listed is its description by the catalog package; set for tables that are not left out.
 	listed *cdc.Table
 }
 
@@ -66,7 +66,7 @@ func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *serve
 	r.checkPublication(ctx, p, conn, s, staying)
 }
 
-// clash is tables that may not be captured for a name that others have, too.
+// clash holds tables that may not be captured because others have the same topic or view name.
 type clash struct {
 	why    error
 	tables []string
@@ -74,7 +74,7 @@ type clash struct {
 
 func (r *run) clashes(listed []*cdc.Table) (all []clash) {
 	if len(r.trial.Tables.UnmatchedNames()) > 0 {
-		return nil // one may come of a name that nothing has: first things first
+		return nil // a misspelled name may be the cause: it must be fixed first
 	}
 	for _, t := range listed {
 		if t.Refused != nil || t.BlocksStart == nil {
@@ -91,7 +91,7 @@ func (r *run) clashes(listed []*cdc.Table) (all []clash) {
 
 const namesSlug = "config-names"
 
-// judgeNames: names in the config that nothing has, and names that two tables would share.
+// judgeNames: names in the config that match nothing, and names that two tables would share.
 func (r *run) judgeNames(p *part, listed []*cdc.Table, clashes []clash, left string) {
 	misnamed := r.trial.Tables.UnmatchedNames()
 	for _, err := range misnamed {
@@ -138,7 +138,7 @@ func (r *run) judgeTables(p *part, listed []*cdc.Table, tables []table, left str
 	}
 }
 
-// obstacle is why a table cannot be captured; what the catalog says comes first, since no policy fixes it.
+// obstacle is why a table cannot be captured; problems of the table itself come first, since no policy fixes them.
 func obstacle(t *cdc.Table) string {
 	problem := misspelt(t.Refused)
 	switch own := catalogProblem(t.Refused); {
@@ -153,7 +153,7 @@ func obstacle(t *cdc.Table) string {
 	}
 }
 
-// fixOf is what fixes a table that cannot be captured; empty if it can only be left out.
+// fixOf gives the statements that make a table capturable; empty if it can only be left out.
 func (r *run) fixOf(t *cdc.Table, tables []table) string {
 	if t.RefusedByConfig {
 		return r.policyCommand(t)

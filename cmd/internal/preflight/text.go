@@ -10,7 +10,7 @@ import (
 	"dirtbike/cmd/internal/console"
 )
 
-// marks are what people see of a level.
+// marks show the level of a check.
 var marks = map[Level]string{LevelOK: "✓", LevelWarning: "!", LevelError: "✗"}
 
 // WriteText writes a table for people, part by part, each followed by the commands that fix what is wrong: they begin
@@ -35,7 +35,7 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// way is what follows the table for a check that failed or warns.
+// way is printed after the table for a check that failed or warns.
 func (c Check) way() string {
 	if c.Level == LevelOK {
 		return ""

@@ -42,7 +42,7 @@ func (r *run) judgeVersion(ctx context.Context, p *part, k *cluster) {
 	}
 }
 
-// missingRequests says which requests the broker does not know, or not as new as it must.
+// missingRequests says which requests the broker does not know, or only in too old a version.
 func missingRequests(broker *kadm.BrokerApiVersions) (lacks []string) {
 	for _, r := range requests {
 		switch has, known := broker.KeyMaxVersion(r.key.Int16()); {

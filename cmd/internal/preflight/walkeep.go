@@ -6,7 +6,7 @@ import "fmt"
 const leastKeepMB = 1024
 
 // proposedMB is what is proposed for max_slot_wal_keep_size: a quarter of the log's disk, if the config says how large
-// that is, else a few times what Postgres keeps anyway. It never costs a slot that is there.
+// that is, else a few times what Postgres keeps anyway. It is never so low that the existing slot would be lost.
 func (s *server) proposedMB() int64 {
 	const share, times, beyond = 4, 4, 2
 	size := times * s.MaxWALMB
@@ -25,7 +25,7 @@ func keepSQL(mb int64) string {
 	return "ALTER SYSTEM SET max_slot_wal_keep_size = '" + size + "'" + reload
 }
 
-// reload ends statements that set what needs no restart.
+// reload is appended to statements that need no restart.
 const reload = ";\nSELECT pg_reload_conf();"
 
 // howMuch says where the proposed value comes from, and how to choose another.

@@ -12,7 +12,7 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// readLedger reads what ClickHouse knows. It counts again if the counts of before are old or there is another view.
+// readLedger reads what ClickHouse knows. It counts again if the last counts are old or a view was added.
 func readLedger(ctx context.Context, l *ledger.Ledger, before facts) (f facts, err error) {
 	complete, err := l.Complete(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *facts) ours(views []ledger.View) []ledger.View {
 	return slices.DeleteFunc(views, func(v ledger.View) bool { return !v.IsView || !names[v.Name] })
 }
 
-// askClickHouse gives up a question when ctx ends, and says what became of it.
+// askClickHouse runs a query until ctx ends, and explains its error.
 func askClickHouse[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	began := time.Now()
 	answer, err := Within(ctx, ask)

@@ -22,8 +22,8 @@ const (
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
-	// Try is what to do if Func does not answer in time, or its error has no way out. Empty takes what package checks
-	// says of the name: every failed check is shown with a way out.
+	// Try is what to do if Func does not answer in time, or its error has no way out. Empty takes the entry of package
+	// checks: every failed check is shown with a way out.
 	Try string
 }
 

@@ -77,7 +77,7 @@ func Answers(ctx context.Context, ping func(context.Context) error) error {
 	return err
 }
 
-// hangs says that a part took the question and did not answer until the asker's deadline; began is when it was asked.
+// hangs says that a server took the request but did not answer until the deadline; began is when it was sent.
 func hangs(part, url string, began time.Time) *cdc.Problem {
 	return cdc.Failed("%s hangs: nothing within %s", part, time.Since(began).Round(100*time.Millisecond)).Of(cdc.ErrUnreachable).
 		Fix("see that %s runs and %s is right", part, url)

@@ -29,7 +29,7 @@ type Sources struct {
 	Kafka func(ctx context.Context) error
 	// Capture gives the status of a capture in this process; nil if there is none.
 	Capture func() capture.Status
-	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if nobody has said.
+	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if unknown.
 	WALDisk int64
 	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what fixes it; it
 	// is asked while there are tables that are not captured. Nil leaves only that they are not.
@@ -66,11 +66,11 @@ const (
 	factsCache = 250 * time.Millisecond
 	// countsCache is for how long row counts of views are used again: a count reads every key of the table.
 	countsCache = 10 * time.Second
-	// obstaclesCache is for how long what keeps tables out is used again: asking reads the whole catalog.
+	// obstaclesCache is for how long the reasons that keep tables out are used again: asking reads the whole catalog.
 	obstaclesCache = 10 * time.Second
 )
 
-// facts is what both servers said.
+// facts are the answers of both servers.
 type facts struct {
 	slot     slotFacts
 	named    []Named                    // by source.tables, captured or not
@@ -197,12 +197,12 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 	}
 	c.facts, c.err = c.ask(ctx, c.facts)
 	if c.at = time.Now(); ctx.Err() != nil {
-		c.at = time.Time{} // the caller gave up: that is nothing about the parts
+		c.at = time.Time{} // the caller gave up, which says nothing about the servers
 	}
 	return c.facts, c.err
 }
 
-// ask asks both servers. What they said before saves counting.
+// ask asks both servers. Their last answers save counting.
 func (c *Collector) ask(ctx context.Context, before facts) (f facts, err error) {
 	slot, err := c.pollSlot(ctx)
 	if err != nil {

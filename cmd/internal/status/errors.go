@@ -12,7 +12,7 @@ import (
 	"dirtbike/cdc/postgres"
 )
 
-// postgresError explains what Postgres or the way to it said; began is when it was asked.
+// postgresError explains an error of Postgres or of the connection to it; began is when it was asked.
 func postgresError(ctx context.Context, doing string, began time.Time, err error) *cdc.Problem {
 	var connect *pgconn.ConnectError
 	var said *pgconn.PgError

@@ -10,11 +10,11 @@ import (
 const (
 	// hoursAhead is how long before the limit is reached, at the present rate, the check slot fails.
 	hoursAhead = 4 * time.Hour
-	// leastRoom is the part of the limit that must be left, whatever the rate.
+	// leastRoom is the part of the limit that must be left, at any rate.
 	leastRoom = 0.2
 	// uncapped is how much log the slot may retain where no limit is set.
 	uncapped = 32 << 30
-	// never is a time so long that it is not shown: growth that slow is noise.
+	// never is a time so long that it is not shown: such slow growth is noise.
 	never = 10_000 * time.Hour
 )
 
@@ -26,7 +26,7 @@ type headroom struct {
 	size, left int64
 }
 
-// headroom is that of the slot; disk is source.wal_disk, 0 if it is not set.
+// headroom computes the slot's headroom; disk is source.wal_disk, 0 if it is not set.
 func (f slotFacts) headroom(disk int64) headroom {
 	var r headroom
 	if !f.found || f.walStatus == "lost" {
@@ -68,7 +68,7 @@ func (f forecast) until() (left time.Duration, ok bool) {
 	return time.Duration(seconds * float64(time.Second)), true
 }
 
-// inTime gives the time left for a sentence, after what begins it; "" if there is none.
+// inTime gives the time left with a prefix, as a part of a sentence; "" if it is not known.
 func (f forecast) inTime(begin string) string {
 	if left, ok := f.until(); ok {
 		return begin + " in " + hours(left)
@@ -125,7 +125,7 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 const (
 	// growthWindow is over how long the rate is measured.
 	growthWindow = 10 * time.Minute
-	// standstill is after how long without a move a slot counts as not moving. A slot that is read moves about every 15
+	// standstill is how long a slot must stay in place to count as not moving. A slot that is read moves about every 15
 	// seconds, when Postgres logs its running transactions; until then the retained log grows in every pipeline.
 	standstill = time.Minute
 	// leastInterval is the shortest time between two samples that gives a rate.
@@ -152,13 +152,13 @@ func (g *growth) add(now slotFacts) {
 	g.samples = append(g.samples, now)
 }
 
-// written is how fast Postgres writes its log, measured otherwise, over a longer time; the zero value is nothing.
+// written is how fast Postgres writes its log, from another measurement over a longer time; the zero value is none.
 type written struct {
 	bytes int64
 	over  time.Duration
 }
 
-// pace is what the samples say; before counts as long as they do not reach back further than standstill.
+// pace is the rate from the samples; before counts as long as they do not reach back further than standstill.
 func (g *growth) pace(before written) pace {
 	if len(g.samples) == 0 {
 		return pace{}
@@ -188,7 +188,7 @@ func (g *growth) troughs() (all []slotFacts) {
 	return all
 }
 
-// shortly is the pace as far as samples say that do not reach back further than standstill.
+// shortly is the pace from samples that do not reach back further than standstill.
 func (g *growth) shortly(moved bool, before written) pace {
 	first, last := g.samples[0], g.samples[len(g.samples)-1]
 	elapsed := last.at.Sub(first.at)
@@ -209,7 +209,7 @@ func (g *growth) shortly(moved bool, before written) pace {
 	return slope(first.unconfirmed, last.unconfirmed, elapsed)
 }
 
-// slope is a rise over a time; a fall is none.
+// slope is a rise over a time; a fall counts as 0.
 func slope(from, to int64, over time.Duration) pace {
 	if over <= 0 {
 		return pace{}
@@ -217,12 +217,12 @@ func slope(from, to int64, over time.Duration) pace {
 	return pace{perSecond: max(0, float64(to-from)/over.Seconds()), known: true, over: over}
 }
 
-// restart is where reading would begin again.
+// restart is where decoding would begin again.
 func (f slotFacts) restart() int64 { return f.current - f.retained }
 
 // blockedByOpenTransaction reports whether capture has confirmed much more than the slot has released: more than is
 // written at this rate until a slot that can move does so. A transaction that stays open in Postgres is the cause.
 func (f slotFacts) blockedByOpenTransaction(perSecond float64) bool {
-	const segments = 4 * 16 << 20 // that much may be between any two places
+	const segments = 4 * 16 << 20 // that much may be between any two positions
 	return float64(f.retained-f.unconfirmed) > perSecond*standstill.Seconds()+segments
 }

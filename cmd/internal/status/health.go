@@ -11,7 +11,7 @@ import (
 	"dirtbike/cdc/capture"
 )
 
-// Checks are those that the collector's sources can answer, in the order in which they are read: clickhouse, slot,
+// Checks are the checks that the collector's sources can answer, in the order in which they are read: clickhouse, slot,
 // capture (only with a capture in this process), tables, exact. kafka, horizon and load are added by cmd/dirtbike.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
@@ -27,7 +27,7 @@ func (c *Collector) Checks() []Check {
 // slotCheck asks Postgres alone, so that it answers while ClickHouse is away: that is when the retained log grows.
 func (c *Collector) slotCheck() Check {
 	var mu sync.Mutex
-	var idle time.Time // when this check first saw that none streams
+	var idle time.Time // when this check first saw that no capture streams
 	check := func(ctx context.Context) (forecast, error) {
 		f, err := c.pollSlot(ctx)
 		if err != nil {
@@ -59,7 +59,7 @@ const idleGrace = 5 * time.Second
 
 // streamed is an error if a capture should stream from the slot and none does. Without a capture in this process only
 // ClickHouse knows how far a first copy is, so that there is no error while it is away: then another check fails. The
-// forecast is the one that was used.
+// returned forecast is the one that was used.
 func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle *time.Time) (forecast, error) {
 	switch {
 	case f.active, c.Capture != nil && c.Capture().Phase != cdc.PhaseStreaming:
@@ -77,7 +77,7 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle
 	}
 	all, err := c.read(ctx)
 	if err != nil {
-		return fc, nil //nolint:nilerr // checks clickhouse, tables and exact say it
+		return fc, nil //nolint:nilerr // checks clickhouse, tables and exact report it
 	}
 	fc = c.forecast(f, all.written())
 	if p := f.problem(c.status(all).Phase, 0); p != nil {
@@ -143,7 +143,7 @@ func (s Status) tablesProblem() *cdc.Problem {
 	return p.OrFix("dirtbike status, which says what to do for each")
 }
 
-// inBrackets says why the table is quarantined or new, for a list of several; empty if nothing is known.
+// inBrackets says why the table is quarantined or new, for a list of several; empty if it is not known.
 func (t *TableStatus) inBrackets() string {
 	p := t.problem()
 	if p == nil {

@@ -29,7 +29,7 @@ func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (St
 	return s, err
 }
 
-// askKafka says what is wrong with Kafka; nil if it answers.
+// askKafka gives the problem of Kafka; nil if it answers.
 func (c *Collector) askKafka(ctx context.Context) *cdc.Problem {
 	if c.Kafka == nil {
 		return nil

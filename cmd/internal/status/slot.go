@@ -11,7 +11,7 @@ import (
 	"dirtbike/cdc/postgres"
 )
 
-// slotFacts is what Postgres says of the slot and its log at one moment.
+// slotFacts is the state of the slot and its log at one moment.
 type slotFacts struct {
 	name string
 	at   time.Time // the server's clock
@@ -28,9 +28,9 @@ type slotFacts struct {
 	since time.Time
 	// safe is safe_wal_size: how much more may be written before the slot is lost; negative if Postgres does not say.
 	safe, retained int64
-	// unconfirmed is how much of the log nobody has confirmed, in bytes.
+	// unconfirmed is how much of the log no client has confirmed, in bytes.
 	unconfirmed int64
-	// spilled is what decoding has written to disk, since Postgres counts for this slot, in bytes.
+	// spilled is what decoding has written to disk since the slot's statistics began, in bytes.
 	spilled int64
 }
 
@@ -80,7 +80,7 @@ func (f slotFacts) nobodyReads(phase string) bool {
 	return f.found && !f.active && !f.connected && f.walStatus != "lost" && phase == string(cdc.PhaseStreaming)
 }
 
-// inactive says since when nobody streams from the slot, and what that costs.
+// inactive says since when no client streams from the slot, and what that costs.
 func (f slotFacts) inactive() string {
 	since := ""
 	if !f.since.IsZero() {

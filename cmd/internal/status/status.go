@@ -37,7 +37,7 @@ type Status struct {
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.
 	kafka, capture *cdc.Problem
-	// inactive says since when nobody reads the slot and what that costs, if that is all that is wrong with it.
+	// inactive says since when no client reads the slot and what that costs, if that is its only problem.
 	inactive string
 }
 
@@ -125,7 +125,7 @@ type TableStatus struct {
 	problems []*cdc.Problem
 }
 
-// because says why the table is not as it should be.
+// because gives the reason why the table is quarantined, new or excluded.
 func (t *TableStatus) because(problems ...*cdc.Problem) {
 	var reasons []string
 	for _, p := range problems {
@@ -134,7 +134,7 @@ func (t *TableStatus) because(problems ...*cdc.Problem) {
 	t.problems, t.Reason = problems, strings.Join(reasons, "; ")
 }
 
-// problem is everything that Reason says, in one.
+// problem joins the problems of Reason into one.
 func (t *TableStatus) problem() *cdc.Problem {
 	var all []error
 	for _, p := range t.problems {

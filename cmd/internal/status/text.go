@@ -28,7 +28,7 @@ func (s Status) WriteText(w io.Writer) error {
 	return err
 }
 
-// references names the commands that explain what is not as it should be.
+// references names the commands that explain the problems.
 func (s Status) references() string {
 	var where []string
 	for _, about := range []struct {
@@ -138,7 +138,7 @@ func (s Status) list(width int) string {
 	return out.String()
 }
 
-// notes are what is said of the table, one for each problem; nil if nothing is.
+// notes are the table's notes, one for each problem; nil if there are none.
 func (t *TableStatus) notes() (notes []console.Note) {
 	for _, p := range t.problems {
 		notes = append(notes, console.NoteOf(p))

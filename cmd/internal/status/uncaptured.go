@@ -9,7 +9,7 @@ import (
 	"dirtbike/cdc/capture"
 )
 
-// withUncaptured adds the named tables that nothing is known of yet; one that is published already is on its way.
+// withUncaptured adds the named tables that are not known yet; capture is about to copy one that is published already.
 func withUncaptured(tables []TableStatus, named []Named, capture capture.Status) []TableStatus {
 	follows := capture.Phase == cdc.PhaseStreaming && len(capture.Tables) > 0 // then it has named all that it captures
 	captured := len(tables)
@@ -27,11 +27,11 @@ func withUncaptured(tables []TableStatus, named []Named, capture capture.Status)
 	return tables
 }
 
-// uncaptured begins what is said of new tables.
+// uncaptured begins the reason of a new table.
 const uncaptured = "not captured"
 
-// NotCaptured says of a new table why it is not captured, and what to do: only a restart considers it. known says that
-// the obstacle was asked for, so that a nil one means that only the restart is missing.
+// NotCaptured says why a new table is not captured, and what to do: capture considers it only at its next start. known
+// says that the obstacle was asked for, so that a nil one means that only the restart is missing.
 func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
 	const restart = "restart capture to copy it"
 	p := cdc.Failed(uncaptured)
@@ -77,7 +77,7 @@ func (c *Collector) readObstacles(ctx context.Context) (obstacles map[string]*cd
 		if ctx.Err() != nil {
 			return nil, false // the caller gave up
 		}
-		o.found, o.known, o.at = found, err == nil, time.Now() // what is wrong with Postgres the other questions say
+		o.found, o.known, o.at = found, err == nil, time.Now() // the other queries report what is wrong with Postgres
 	}
 	return c.obstacles.found, c.obstacles.known
 }

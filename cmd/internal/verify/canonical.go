@@ -40,7 +40,7 @@ func canonicalBool(dst, text []byte) ([]byte, form, error) {
 	return dst, held, errForm
 }
 
-// canonicalFloat gives the bits of a float of so many bits.
+// canonicalFloat gives the bits of a float of that size.
 func canonicalFloat(size int) canonical {
 	return func(dst, text []byte) ([]byte, form, error) {
 		f, err := strconv.ParseFloat(string(text), size)

@@ -49,7 +49,7 @@ var kinds = map[schemas.Kind]kind{
 	schemas.KindYear:        {canonicalYear, "toString(%s)", "", nil},
 }
 
-// kindOf is that of a type; a kind that is not in kinds is a programming error and panics.
+// kindOf gives the kind of a type; one that is not in kinds is a programming error and panics.
 func kindOf(t *schemas.Type) kind {
 	k, known := kinds[t.Kind]
 	if !known {
@@ -117,7 +117,7 @@ func keyValue(t *schemas.Type, s string) string {
 	}
 }
 
-// keyText turns the canonical text of a key column back into Postgres' text of it; no policy is between the two.
+// keyText turns the canonical text of a key column back into Postgres' text; the column must have no policy but keep.
 func keyText(t *schemas.Type, f field) (string, error) {
 	if k := kindOf(t); f.exact == "" && k.postgres != nil {
 		return k.postgres(f.value)

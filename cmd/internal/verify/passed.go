@@ -11,8 +11,8 @@ import (
 // errInexact says that a table cannot be compared now.
 var errInexact = errors.New("the table is not exact")
 
-// passed waits until complete_up_to of the table has reached lsn, and gives the epoch that it is of. While it has not
-// it commits one logical message, so that an idle log gets there. A table that is not exact is errInexact.
+// passed waits until complete_up_to of the table has reached lsn, and gives its epoch. Meanwhile it commits one logical
+// message, so that an idle log reaches lsn, too. A table that is not exact is errInexact.
 func (v *verifier) passed(ctx context.Context, table string, lsn cdc.LSN) (epoch uint32, err error) {
 	watch, nudged := wait.CaptureWatch{Slot: v.Slot}, false
 	var reached cdc.LSN

@@ -9,13 +9,13 @@ import (
 	"dirtbike/cmd/internal/wait"
 )
 
-// reread is what both sides say of a key when it is read again; an empty text is no row.
+// reread holds the rows of both sides when a key is read again; an empty text is no row.
 type reread struct {
 	source, sink string
 	version      cdc.Position
 }
 
-// recheck decides about keys that differ at first sight (rule 25):
+// recheck decides about keys that differ in the first comparison (rule 25):
 //
 //	A = the log's position; read Postgres; B = the log's position
 //	wait until ClickHouse is complete up to B; read ClickHouse, with the version of the key's newest row

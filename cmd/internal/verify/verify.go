@@ -95,7 +95,7 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 			r.Reason = cdc.Explain(err)
 			r.Reason.Kind = nil // the report says so
 			v.Log.Warn("table not compared", zap.String("table", r.Table), zap.Error(r.Reason))
-		case errors.Is(err, cdc.ErrRefused): // a login, which is no table's matter
+		case errors.Is(err, cdc.ErrRefused): // a refused login concerns all tables
 			return Report{}, err
 		default:
 			return Report{}, fmt.Errorf("compare %s: %w", r.Table, err)
@@ -115,7 +115,7 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// nothing says that no table was compared, and why if there is one reason.
+// nothing is the error that no table was compared, with the reason if all have the same.
 func nothing(r Report) error {
 	p := &cdc.Problem{Kind: wait.ErrNothingCompared}
 	if len(r.Tables) == 1 && r.Tables[0].Reason != nil {

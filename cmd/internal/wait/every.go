@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Every calls f now and then once every interval, until it is done or has failed, or ctx ends, which is ctx's error.
+// Every calls f at once and then every interval, until it is done or has failed; if ctx ends first, the error is ctx's.
 func Every(ctx context.Context, interval time.Duration, f func() (done bool, err error)) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -34,7 +34,7 @@ func Repeat(ctx context.Context, interval time.Duration, f func() error) error {
 // pollInterval is how often complete_up_to is read while something waits for it.
 const pollInterval = 50 * time.Millisecond
 
-// Poll asks until done, an error, or the time is over (false).
+// Poll asks until done, an error, or the timeout (false).
 func Poll(ctx context.Context, timeout time.Duration, ask func() (bool, error)) (done bool, err error) {
 	over := time.Now().Add(timeout)
 	err = Every(ctx, pollInterval, func() (bool, error) {

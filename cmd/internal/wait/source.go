@@ -87,8 +87,8 @@ func (s *Source) InsertLSN(ctx context.Context) (cdc.LSN, error) {
 	return s.position(ctx, "SELECT pg_current_wal_insert_lsn()")
 }
 
-// EmitMessage commits a logical message that says who waits, so that an idle log ends after every position read before.
-// It gives the message's own position.
+// EmitMessage commits a logical message with the name of the verb, so that an idle log ends after every position read
+// before. It gives the message's own position.
 func (s *Source) EmitMessage(ctx context.Context, who string) (cdc.LSN, error) {
 	return s.position(ctx, "SELECT pg_logical_emit_message(true, 'dirtbike', '"+who+"')")
 }

@@ -36,7 +36,7 @@ type Options struct {
 	// Tables gives those that must be exact, "schema.table", in addition to those that complete_up_to knows. It is
 	// asked until it answers; an error that wraps cdc.ErrUnreachable means again. Nil means none.
 	Tables func(context.Context) ([]string, error)
-	// Epoch gives the one that capture writes under: what is complete under a former one is not complete. It is asked
+	// Epoch gives the epoch under which capture writes: completeness under an earlier one does not count. It is asked
 	// like Tables, before anything else. 0, and nil, mean any.
 	Epoch func(context.Context) (uint32, error)
 	// Slot from which capture reads; "" does not check whether a capture is there.
@@ -66,7 +66,7 @@ func Complete(ctx context.Context, o Options) error {
 		return ctx.Err()
 	case bounded.Err() == nil || err == nil:
 		return err
-	case w.lacking == "": // no answer yet, or none any more
+	case w.lacking == "": // no answer yet, or no longer one
 		return w.unreachable()
 	case w.watch.NoCapture() != nil:
 		return w.watch.NoCapture()
@@ -183,13 +183,13 @@ func (w *waiter) askSource(ctx context.Context) (err error) {
 	return err
 }
 
-// askEpoch finds out, once, whose positions count.
+// askEpoch finds out, once, the epoch whose positions count.
 func (w *waiter) askEpoch(ctx context.Context) (err error) {
 	if w.Epoch == nil || w.epoched {
 		return nil
 	}
 	if w.epoch, err = w.Epoch(ctx); errors.Is(err, cdc.ErrUnreachable) {
-		w.away = err // it names who hangs, also if the time ends with it
+		w.away = err // names the server that hangs, also at the timeout
 	}
 	w.epoched = err == nil
 	return err

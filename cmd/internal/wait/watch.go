@@ -15,7 +15,7 @@ const (
 	WatchGrace = 15 * time.Second
 )
 
-// CaptureWatch sees whether a capture runs while something waits for what it sends. It is not safe for concurrent use.
+// CaptureWatch checks whether a capture runs while a verb waits for it. It is not safe for concurrent use.
 type CaptureWatch struct {
 	Slot string // "" checks nothing
 	// last is when it checked; Idle is since when it has found no capture, zero while there is one.

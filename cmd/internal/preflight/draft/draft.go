@@ -24,7 +24,7 @@ import (
 	"dirtbike/schemas"
 )
 
-// Draft is what was found and what would be written.
+// Draft is the tables that were found and the config that would be written.
 type Draft struct {
 	// Database is its name, Tables all of its tables, ordered by name.
 	Database string
@@ -65,7 +65,7 @@ func Make(ctx context.Context, source string) (*Draft, error) {
 	return d, nil
 }
 
-// leaveOut leaves out what the product's own checks refuse, until they have nothing to say.
+// leaveOut leaves out what dirtbike's own checks refuse, until they refuse nothing.
 func (f *file) leaveOut(ctx context.Context, url string) error {
 	for f.nameable(); ; {
 		if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == nil }) {
@@ -82,7 +82,7 @@ func (f *file) leaveOut(ctx context.Context, url string) error {
 	}
 }
 
-// nameable leaves out what a config cannot name.
+// nameable leaves out tables that a config cannot name.
 func (f *file) nameable() {
 	for _, t := range f.tables {
 		why := unnameable(t)
@@ -113,7 +113,7 @@ func unnameable(t *Table) string {
 	return ""
 }
 
-// refused asks the catalog package what it would say at a start; every answer is by "schema.table".
+// refused asks the catalog package what it would refuse at a start, by "schema.table".
 func (f *file) refused(ctx context.Context, url string) (map[string]*cdc.Problem, error) {
 	trial := *f
 	trial.source, trial.clickhouse = strings.ReplaceAll(url, "${", "$${"), "clickhouse://ch:9000"

@@ -88,7 +88,7 @@ var byType = map[string]guess{
 	"xml": {"drop", "a document may hold anything"}, "hstore": {"drop", "a document may hold anything"}, "tsvector": {"drop", "words of free text"},
 }
 
-// guessColumn guesses what should happen to a column. Key columns are kept or hashed: two rows must stay two.
+// guessColumn guesses what should happen to a column. Key columns are kept or hashed, so that keys stay distinct.
 func guessColumn(c *schemas.Column, key bool) guess {
 	g := guessFree(c)
 	switch {

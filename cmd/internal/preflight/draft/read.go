@@ -42,7 +42,7 @@ func (t *Table) FullName() string { return t.Schema + "." + t.Name }
 const (
 	connectTime = 8 * time.Second
 	readTime    = 13 * time.Second
-	// lockTime is how long the size of a table that somebody has locked is waited for.
+	// lockTime is how long to wait for the size of a locked table.
 	lockTime = "500ms"
 )
 

@@ -12,7 +12,7 @@ import (
 	"dirtbike/config"
 )
 
-// The references that take the place of secrets in the file.
+// The references that replace secrets in the file.
 const (
 	passwordReference    = "${env:PGPASSWORD}"    //nolint:gosec // the name of a variable
 	sslPasswordReference = "${env:PGSSLPASSWORD}" //nolint:gosec // as above
