@@ -36,8 +36,8 @@ var tables = []string{
 // generation than the view's is open (some partition has its open record) or spoken of by capture, while a leg has it
 // quarantined, and while a row of it is known to be missing. A table that capture no longer follows has no row.
 //
-// Sets after IN are read later than the rows of `complete`, so that older data call no new point exact;
-// the row of everything uses the same data as its tables.
+// Sets after IN are read later than the rows of `complete`, so that older data call no new point exact; the row for
+// everything uses the same data as those of its tables.
 const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
 	" SELECT `table`, epoch, lsn, time AS commit_time," +
 	" toUInt8(if(`table` = '', max(inexact) OVER () = 0, inexact = 0)) AS exact, toUInt64(0) AS dead_letters FROM (" +
