@@ -18,34 +18,25 @@ import (
 
 // Options of a Capture. Zero values take the defaults named.
 type Options struct {
-	Source cdc.Source
-	Sink   cdc.Sink
-	Tables cdc.Tables
-	// Partitions of every table topic; compared with the state (rule 9).
-	Partitions int32
-	// Slot is the slot's name, for state and messages.
-	Slot string
-	// HashKeys maps key ids to fingerprints; compared with the state (another key stops capture).
-	HashKeys map[string]string
+	Source     cdc.Source
+	Sink       cdc.Sink
+	Tables     cdc.Tables
+	Partitions int32             // of every table topic; compared with the state (rule 9)
+	Slot       string            // the slot's name, for state and messages
+	HashKeys   map[string]string // maps key ids to fingerprints; compared with the state (another key stops capture)
 	// SnapshotWorkers copy that many tables at once. Default 2.
 	SnapshotWorkers int
-	// MaxTransaction is how many bytes one Kafka transaction may hold (rule 7). Default 64 MiB.
-	MaxTransaction int64
+	MaxTransaction  int64 // how many bytes one Kafka transaction may hold (rule 7). Default 64 MiB.
 	// ChunkBytes and Chunks bound memory: the chunks' size and number. Default 1 MiB (at most an eighth of
 	// MaxTransaction) and 16.
 	ChunkBytes, Chunks int
 	// MaxRecord is the most bytes of key and value that the sink takes: the table of a larger record is quarantined. 0
 	// means no limit.
 	MaxRecord int
-	// CommitInterval is the shortest time between two commits of small transactions. Default 20 ms.
-	CommitInterval time.Duration
-	// IdleInterval is how often an idle source is asked how far its log reaches. Default 250 ms.
-	IdleInterval time.Duration
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
-	// FirstContact is how long a process tries to reach a source and a sink that do not answer before Run ends with
-	// ErrUnreachable, so that the person who started it learns of it. Once it has started it retries without limit.
-	// Default 10 s.
+	// FirstContact is how long a start tries to reach a source and a sink that do not answer before Run ends with
+	// ErrUnreachable, so that the person who started it learns of it; later it retries without limit. Default 10 s.
 	FirstContact time.Duration
 	Log          *zap.Logger
 	Metrics      *Metrics
@@ -57,8 +48,6 @@ func (o *Options) defaults() {
 	o.MaxTransaction = cmp.Or(o.MaxTransaction, 64<<20)
 	o.ChunkBytes = cmp.Or(o.ChunkBytes, int(min(1<<20, max(o.MaxTransaction/8, 1<<12))))
 	o.Chunks = cmp.Or(o.Chunks, 16)
-	o.CommitInterval = cmp.Or(o.CommitInterval, 20*time.Millisecond)
-	o.IdleInterval = cmp.Or(o.IdleInterval, 250*time.Millisecond)
 	o.DriftInterval = cmp.Or(o.DriftInterval, 5*time.Second)
 	o.FirstContact = cmp.Or(o.FirstContact, 10*time.Second)
 	if o.Log == nil {
@@ -74,8 +63,7 @@ type Capture struct {
 	o      Options
 	sink   *watchedSink // o.Sink
 	report *reporter
-	// Sessions come one after the other; the stage outlives each of them.
-	stage stage
+	stage  stage // outlives the sessions, which come one after the other
 }
 
 // stage is how far a process has come; it never goes back.
@@ -176,8 +164,7 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 	if r != nil {
 		state.HighWater.Add(r.highWater)
 	}
-	clocks := clocks{maxTransaction: c.o.MaxTransaction, commitInterval: c.o.CommitInterval}
-	committer := newCommitter(c.o.Sink, newChunkPool(c.o.Chunks, c.o.ChunkBytes), clocks, c.o.Metrics, state.Point)
+	committer := newCommitter(c.o.Sink, newChunkPool(c.o.Chunks, c.o.ChunkBytes), clocks{c.o.MaxTransaction}, c.o.Metrics, state.Point)
 	committer.listen(c.report.status.durable, func() {})
 	s := &session{o: &c.o, request: r, report: c.report, committer: committer, state: state, relations: relations{}}
 	group, ctx := errgroup.WithContext(ctx)
@@ -196,7 +183,7 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 }
 
 // WouldStart runs the checks of a start and changes nothing anywhere: nil, or what Run would refuse with (ErrRefused,
-// ErrGap), or could not find out. Once passed it does nothing. It must not be called while Run runs.
+// ErrGap), or could not find out. It must not be called while Run runs.
 func (c *Capture) WouldStart(ctx context.Context) error { return c.tryStart(ctx, nil) }
 
 // tryStart refuses, before another capture is fenced, what the start would refuse: Recover takes a pipeline over from

@@ -2,16 +2,17 @@ package capture
 
 import "time"
 
-// The committer's fixed clocks. Options.CommitInterval and Options.MaxTransaction are the other two.
+// The committer's clocks.
 const (
-	// maxBatchWait is how long rows wait for a commit while the sink is busy: under a load that it only just carries it
-	// is never idle.
+	// commitInterval is the shortest time from the start of one commit to that of the next, unless there is a reason.
+	commitInterval = 20 * time.Millisecond
+	// maxBatchWait is how long rows wait for a commit while the sink is busy, as it always may be under load.
 	maxBatchWait = time.Second
 	// heartbeat is how often the state is committed even if nothing has changed, so that a capture that was fenced
 	// notices (rule 4).
 	heartbeat = 4 * time.Second
-	// lateHeartbeat is when the last point is committed again because the follower, which was asked for a newer one,
-	// gave none: it reads what is stored already, waits for a re-read, or does not run.
+	// lateHeartbeat is when the last point is committed again because the follower was asked for a newer one and gave
+	// none: it reads what is stored already, waits for a re-read, or does not run.
 	lateHeartbeat = heartbeat + heartbeat/8
 	// longestOpen is how long a Kafka transaction is held open for the rest of a source transaction, and how long rows
 	// of one wait in a chunk: readers wait for them, and the broker ends a transaction after kafka.transaction_timeout.
@@ -23,7 +24,7 @@ const (
 //	commit when                                              reason
 //	a writer waits until what it sent is durable             writerWaits
 //	the follower gave the point it was asked for             pointGiven
-//	MaxTransaction bytes are written                         maxTransaction
+//	maxTransaction bytes are written                         maxTransaction
 //	no chunk is left, and the sink may hold some             poolExhausted
 //	something is written, the last point was between
 //	transactions, and the last commit was ≥ 1 s ago          maxBatchWaited
@@ -34,12 +35,9 @@ const (
 //	any point, even inside a transaction                     it gave none for 10 s
 //	a point between transactions, even the last one again    nothing was committed for 4 s
 //	the chunk that it holds, even inside a transaction       no chunk is left, and the sink holds none
-//	a point between transactions, if it has moved            the sink is idle and CommitInterval has passed,
+//	a point between transactions, if it has moved            the sink is idle and commitInterval has passed,
 //	                                                         or 1 s has
-type clocks struct {
-	maxTransaction int64         // bytes
-	commitInterval time.Duration // from the start of one commit to that of the next, unless there is a reason
-}
+type clocks struct{ maxTransaction int64 }
 
 // situation is all that the decision depends on. Times are measured from the last commit of this session.
 type situation struct {
@@ -80,21 +78,7 @@ const (
 	answered          // no demand: the follower has sent the point, and the committer has not received it
 )
 
-// decision is what to do: commit now, or ask the follower and decide again when something arrives, after wait at the
-// latest.
-type decision struct {
-	commit reason
-	ask    demand
-	wait   time.Duration
-}
-
-func (c clocks) decide(s situation) decision {
-	if why := c.commit(s); why != "" {
-		return decision{commit: why}
-	}
-	return decision{ask: c.ask(s), wait: c.wait(s)}
-}
-
+// commit says why to commit now; "" is not yet.
 func (c clocks) commit(s situation) reason {
 	switch {
 	case s.writerWaits:
@@ -115,6 +99,7 @@ func (c clocks) commit(s situation) reason {
 	return ""
 }
 
+// ask is what to ask of the follower where nothing is committed.
 func (c clocks) ask(s situation) demand {
 	switch {
 	case s.sincePoint >= longestOpen, s.exhausted && s.sinceCommit >= heartbeat:
@@ -123,13 +108,13 @@ func (c clocks) ask(s situation) demand {
 		return askPoint
 	case s.exhausted:
 		return askHeld
-	case !s.unwritten && s.sinceStarted >= c.commitInterval, s.sinceCommit >= maxBatchWait:
+	case !s.unwritten && s.sinceStarted >= commitInterval, s.sinceCommit >= maxBatchWait:
 		return askBatch
 	}
 	return askNothing
 }
 
-// wait is the time until the next clock is due.
+// wait is the time until the next clock is due, if nothing arrives before.
 func (c clocks) wait(s situation) time.Duration {
 	next := heartbeat
 	sooner := func(at, since time.Duration) {
@@ -137,7 +122,7 @@ func (c clocks) wait(s situation) time.Duration {
 			next = min(next, left)
 		}
 	}
-	sooner(c.commitInterval, s.sinceStarted)
+	sooner(commitInterval, s.sinceStarted)
 	for _, at := range [...]time.Duration{maxBatchWait, heartbeat, lateHeartbeat, longestOpen} {
 		sooner(at, s.sinceCommit)
 	}

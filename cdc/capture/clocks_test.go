@@ -7,6 +7,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// decision is what the clocks say: commit now, or ask the follower and decide again after wait at the latest.
+type decision struct {
+	commit reason
+	ask    demand
+	wait   time.Duration
+}
+
+func (c clocks) decide(s situation) decision {
+	if why := c.commit(s); why != "" {
+		return decision{commit: why}
+	}
+	return decision{ask: c.ask(s), wait: c.wait(s)}
+}
+
 // after is a situation that long after a commit, and after the follower's last point.
 func after(d time.Duration, change func(s *situation)) situation {
 	s := situation{sinceStarted: d + time.Millisecond, sinceCommit: d, sincePoint: d}
@@ -61,7 +75,7 @@ func TestClocks(t *testing.T) {
 			if test.want.wait > heartbeat {
 				test.want.wait = heartbeat
 			}
-			require.Equal(t, test.want, clocks{maxTransaction: 100, commitInterval: 20 * ms}.decide(test.situation))
+			require.Equal(t, test.want, clocks{100}.decide(test.situation))
 		})
 	}
 }
@@ -69,7 +83,7 @@ func TestClocks(t *testing.T) {
 // TestTheNextClockIsNeverMissed: waiting as long as a decision says leads to the next one within a heartbeat, and never
 // waits for nothing.
 func TestTheNextClockIsNeverMissed(t *testing.T) {
-	c := clocks{maxTransaction: 100, commitInterval: 20 * time.Millisecond}
+	c := clocks{100}
 	for _, change := range []func(*situation){
 		nil, func(s *situation) { s.open = true }, func(s *situation) { s.open, s.inside = true, true }, func(s *situation) { s.unwritten = true },
 	} {

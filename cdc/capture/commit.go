@@ -28,9 +28,9 @@ import (
 //     follower holds the rest, it is asked for it.
 //
 // The follower answers instead of pushing each transaction, so that under load a batch is as large as the time that the
-// sink was busy, and an idle sink commits at once. Rejected: each writer commits by its own clocks (two that did so
-// could not write at the same time, since each committed the point it knew); a lock around the chunk being filled, so
-// that the committer takes it (every row would pay for it).
+// sink was busy, and an idle sink commits at once. Rejected: each writer commits by its own clocks (two could not write
+// at the same time, since each committed the point it knew); a lock around the chunk being filled (every row would pay
+// for it).
 type committer struct {
 	sink      cdc.Sink
 	pool      *chunkPool
@@ -61,12 +61,9 @@ type part struct {
 
 // batch is what has come since the last commit.
 type batch struct {
-	bytes   int64
-	open    bool
-	inside  bool
-	given   bool
-	changed []cdc.StateChange
-	waiting []chan struct{}
+	situation // bytes, open, inside and given
+	changed   []cdc.StateChange
+	waiting   []chan struct{}
 }
 
 // listener is called on the committer's goroutine.
@@ -196,29 +193,28 @@ func (c *committer) write(ctx context.Context, p part) error {
 // decide commits if it is time to, asks the follower for what it should give, and sets the timer. Nothing is repeated
 // before the first commit, which is a start's own.
 func (c *committer) decide(ctx context.Context, timer *time.Timer) error {
-	d := c.clocks.decide(c.situation())
-	if d.commit != "" {
+	s := c.situation()
+	if c.clocks.commit(s) != "" {
 		if err := c.commit(ctx); err != nil {
 			return err
 		}
-		d = c.clocks.decide(c.situation())
+		s = c.situation()
 	}
 	if c.startedAt.IsZero() {
 		return nil
 	}
-	timer.Reset(d.wait)
+	timer.Reset(c.clocks.wait(s))
 	// what the follower is asked for already, or has answered, stays
-	if now := c.demanded.Load(); demand(now) < d.ask && c.demanded.CompareAndSwap(now, int32(d.ask)) {
+	ask := c.clocks.ask(s)
+	if now := c.demanded.Load(); demand(now) < ask && c.demanded.CompareAndSwap(now, int32(ask)) {
 		c.listener.Load().wake()
 	}
 	return nil
 }
 
 func (c *committer) situation() situation {
-	s := situation{
-		bytes: c.batch.bytes, open: c.batch.open, inside: c.batch.inside, given: c.batch.given, writerWaits: len(c.batch.waiting) > 0,
-		unwritten: c.unwritten.Load() > 0, exhausted: len(c.parts) == 0 && c.pool.exhausted(),
-	}
+	s := c.batch.situation
+	s.writerWaits, s.unwritten, s.exhausted = len(c.batch.waiting) > 0, c.unwritten.Load() > 0, len(c.parts) == 0 && c.pool.exhausted()
 	if !c.startedAt.IsZero() {
 		now := time.Now()
 		s.sinceStarted, s.sinceCommit, s.sincePoint = now.Sub(c.startedAt), now.Sub(c.durableAt), now.Sub(c.reachedAt)

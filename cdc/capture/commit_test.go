@@ -30,8 +30,7 @@ func newWriters(t *testing.T, chunks int, maxTransaction int64) *writers {
 	sink := w.broker.sink()
 	_, err := sink.Recover(t.Context())
 	require.NoError(t, err)
-	c := clocks{maxTransaction: maxTransaction, commitInterval: 20 * time.Millisecond}
-	w.committer = newCommitter(sink, newChunkPool(chunks, 100), c, NewMetrics(nil), cdc.Point{})
+	w.committer = newCommitter(sink, newChunkPool(chunks, 100), clocks{maxTransaction}, NewMetrics(nil), cdc.Point{})
 	w.listen(func(cdc.Durable) {}, func() {
 		select {
 		case w.wakes <- struct{}{}:
@@ -39,6 +38,14 @@ func newWriters(t *testing.T, chunks int, maxTransaction int64) *writers {
 		}
 	})
 	return w
+}
+
+// session is one that has started, with these tables.
+func (w *writers) session(live relations, tables ...*table) *session {
+	return &session{
+		o: &Options{ChunkBytes: 100}, committer: w.committer, report: newReporter(&Options{Log: zap.NewNop(), Metrics: NewMetrics(nil)}),
+		plan: &plan{}, state: &cdc.State{Source: cdc.SourceState{Epoch: 1}}, tables: tables, relations: live,
+	}
 }
 
 // chunk takes one and fills it with n records of an operation, counted from a number.
@@ -228,8 +235,7 @@ func TestAFollowerThatHoldsNothing(t *testing.T) {
 		require.NoError(t, a.open())
 		a.relation = &relation{table: a, encoder: &fakeEncoder{t: a.listed}}
 		f := &follower{
-			stream: stream, committer: w.committer, report: newReporter(&Options{Log: zap.NewNop(), Metrics: NewMetrics(nil)}), drift: &driftWatch{},
-			relations: relations{1: a.relation}, epoch: 1, chunkBytes: 100, point: *at(1, false), stored: *at(1, false),
+			session: w.session(relations{1: a.relation}, a), stream: stream, drift: &driftWatch{}, point: *at(1, false), stored: *at(1, false),
 		}
 		w.listen(func(cdc.Durable) {}, stream.Wake)
 		context.AfterFunc(ctx, stream.Wake)
@@ -273,14 +279,11 @@ func TestACopyBesideARunningFollower(t *testing.T) {
 			for i := range 200 {
 				r.server.rows[2] = append(r.server.rows[2], body(i))
 			}
-			report := newReporter(&Options{Log: zap.NewNop(), Metrics: NewMetrics(nil)})
+			s := w.session(live, a, b)
 			stream, err := r.server.Stream(t.Context(), 1000, true)
 			require.NoError(t, err)
 			w.listen(stream.Report, stream.Wake)
-			f := &follower{
-				stream: stream, committer: w.committer, report: report, drift: &driftWatch{}, tables: []*table{a, b}, relations: live,
-				epoch: 1, chunkBytes: 100, stored: pointAt(1, 1000), point: pointAt(1, 1000),
-			}
+			f := &follower{session: s, stream: stream, drift: &driftWatch{}, stored: pointAt(1, 1000), point: pointAt(1, 1000)}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer context.AfterFunc(ctx, stream.Wake)()
 			var all sync.WaitGroup
@@ -298,9 +301,6 @@ func TestACopyBesideARunningFollower(t *testing.T) {
 			r.server.copying = func(*cdc.Table) error { time.Sleep(300 * time.Millisecond); return nil } // the bubble's clock
 			snapshot, err := r.server.TemporarySnapshot(ctx)
 			require.NoError(t, err)
-			s := &session{
-				o: &Options{ChunkBytes: 100}, committer: w.committer, report: report, plan: &plan{}, state: &cdc.State{Source: cdc.SourceState{Epoch: 1}},
-			}
 			require.NoError(t, s.copy(ctx, snapshot, b))
 			w.broker.until(t, func(s cdc.State, _ []record) bool {
 				return s.Point.Position.CommitLSN == 1000+50*20-10 && !s.Point.Partial
@@ -349,16 +349,14 @@ func (discard) Commit(_ context.Context, p cdc.Point, _ ...cdc.StateChange) (cdc
 
 // TestRowsDoNotAllocate: what is allocated belongs to chunks and commits.
 func TestRowsDoNotAllocate(t *testing.T) {
-	clocks := clocks{maxTransaction: 1 << 30, commitInterval: 20 * time.Millisecond}
-	c := newCommitter(discard{}, newChunkPool(4, 1<<14), clocks, NewMetrics(nil), cdc.Point{})
+	c := newCommitter(discard{}, newChunkPool(4, 1<<14), clocks{1 << 30}, NewMetrics(nil), cdc.Point{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { _ = c.run(ctx) }()
 	a := &table{listed: newTable(1, "a")}
-	f := &follower{
-		committer: c, drift: &driftWatch{}, chunkBytes: 1 << 14, relations: relations{1: {table: a, encoder: quietEncoder{topic: a.listed.Topic}}},
-		report: newReporter(&Options{Metrics: NewMetrics(nil)}), epoch: 1,
-	}
+	s := (&writers{committer: c}).session(relations{1: {table: a, encoder: quietEncoder{topic: a.listed.Topic}}}, a)
+	s.o.ChunkBytes = 1 << 14
+	f := &follower{session: s, drift: &driftWatch{}}
 	e := insert(1, "a row of forty bytes, as narrow ones are")
 	require.NoError(t, f.begin(&cdc.Event{Kind: cdc.EventBegin, CommitLSN: 1}))
 	perRow := testing.AllocsPerRun(20_000, func() {

@@ -76,14 +76,9 @@ type copyWriter struct {
 }
 
 func (w *copyWriter) row(row cdc.Tuple) error {
-	m := markOf(w.chunk)
-	err := w.table.relation.encoder.Append(w.ctx, w.chunk, &w.meta, cdc.RowChange{Op: cdc.OpRead, New: row})
-	if err == nil {
-		err = m.checkSize(w.chunk, w.session.o.MaxRecord)
-	}
-	if err != nil {
-		w.refused = err
-		return err
+	w.refused = w.table.relation.append(w.ctx, w.chunk, &w.meta, cdc.RowChange{Op: cdc.OpRead, New: row}, w.session.o.MaxRecord)
+	if w.refused != nil {
+		return w.refused
 	}
 	w.rows++
 	if len(w.chunk.Bytes) < w.session.o.ChunkBytes {
@@ -124,7 +119,7 @@ func (w *copyWriter) end() error {
 
 func (w *copyWriter) quarantine() error {
 	w.table.state.Rows = w.rows
-	if err := w.session.quarantine(w.table, w.refused); err != nil {
+	if err := w.session.report.quarantine(w.table, w.refused); err != nil {
 		return err
 	}
 	return w.commit()
@@ -133,25 +128,4 @@ func (w *copyWriter) quarantine() error {
 // commit commits the last chunk together with the table's state.
 func (w *copyWriter) commit() error {
 	return w.session.committer.commitNow(w.ctx, part{chunk: w.chunk, changed: []cdc.StateChange{w.table.state}})
-}
-
-// mark is a place in a chunk to which it can be taken back.
-type mark struct{ records, bytes int }
-
-func markOf(c *cdc.Chunk) mark { return mark{len(c.Records), len(c.Bytes)} }
-
-// checkSize takes back what was appended after the mark if a record of it is larger than the sink takes, in bytes; 0 is
-// no limit.
-func (m mark) checkSize(c *cdc.Chunk, most int) error {
-	if most == 0 || len(c.Bytes)-m.bytes <= most {
-		return nil
-	}
-	for _, r := range c.Records[m.records:] {
-		if size := r.End - r.Key; size > most {
-			c.Records, c.Bytes = c.Records[:m.records], c.Bytes[:m.bytes]
-			return cdc.Failed("a row makes a record of %d bytes, at most %d fit", size, most).
-				Fix("raise kafka.max_message_bytes").Fix("withhold the column")
-		}
-	}
-	return nil
 }

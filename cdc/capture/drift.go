@@ -12,9 +12,8 @@ import (
 )
 
 // driftWatch looks for changes of tables that send no event at all (rule 18): a table leaves the publication, is
-// dropped and made again, gets a column with a default, loses its key, an enum's label is renamed. So the catalog is
-// read now and then; a table that drifted is quarantined instead of being called exact. Where in the log's order the
-// change happened is not known, which does not matter: all later rows are in doubt anyway.
+// dropped and made again, gets a column with a default, loses its key, an enum's label is renamed. A table that drifted
+// is quarantined instead of being called exact.
 type driftWatch struct {
 	o      *Options
 	report *reporter
@@ -78,8 +77,8 @@ func (w *driftWatch) read(ctx context.Context) (*drift, error) {
 	return &drift{tables: changed}, nil
 }
 
-// leftPublication says whether the table is, or meanwhile was, outside the publication: nil if it is not. If another
-// member publishes it than at the start, it counts as having left: at worst that costs a copy.
+// leftPublication says that the table is, or meanwhile was, outside the publication: nil if it is not. If another member
+// publishes it than at the start, it counts as having left: at worst that costs a copy.
 func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:

@@ -31,17 +31,17 @@ func (s *session) follow(ctx context.Context) error {
 		return err
 	}
 	drift := s.newDriftWatch()
-	f := &follower{
-		stream: stream, committer: s.committer, catalog: s.o.Tables, report: s.report, drift: drift, tables: s.tables, relations: s.relations,
-		epoch: s.state.Source.Epoch, chunkBytes: s.o.ChunkBytes, maxRecord: s.o.MaxRecord, stored: s.state.Point, point: s.state.Point,
-	}
+	f := &follower{session: s, stream: stream, drift: drift, stored: s.state.Point, point: s.state.Point}
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
 	// an idle stream is kept moving: the server answers a nudge with how far its log reaches
-	defer every(ctx, s.o.IdleInterval, func(context.Context, time.Time) { _ = stream.Nudge() })() // Next reports why the connection is gone
+	defer every(ctx, idleInterval, func(context.Context, time.Time) { _ = stream.Nudge() })() // Next reports why the connection is gone
 	defer drift.start(ctx, stream.Wake)()
 	return f.run(ctx)
 }
+
+// idleInterval is how often an idle source is asked how far its log reaches.
+const idleInterval = 250 * time.Millisecond
 
 // readCuts finds out below which positions each table's copy has everything.
 func (s *session) readCuts() error {
@@ -86,19 +86,13 @@ func (s *session) binary() bool {
 //     the rows before the next ordinal.
 //   - What cannot be carried costs its table only; before the table's cut it costs nothing.
 //
-// The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks. It
-// holds no chunk that is empty, since copies may wait for one. Rejected: a part for each transaction, which makes
-// commits of single rows; a timer here, which was a second clock in addition to the committer's.
+// The follower decides nothing about time: it holds what it read until the chunk is full or the committer asks.
+// Rejected: a part for each transaction, which makes commits of single rows; a timer here, a second clock in addition
+// to the committer's.
 type follower struct {
-	stream                cdc.Stream
-	committer             *committer
-	catalog               cdc.Tables
-	report                *reporter
-	drift                 *driftWatch
-	tables                []*table
-	relations             relations
-	epoch                 uint32
-	chunkBytes, maxRecord int
+	session *session
+	stream  cdc.Stream
+	drift   *driftWatch
 
 	stored cdc.Point // where the last session stopped
 	point  cdc.Point // the newest one between transactions
@@ -162,7 +156,7 @@ func (f *follower) begin(e *cdc.Event) error {
 		return f.lostRest()
 	}
 	f.inside = true
-	f.meta = cdc.Meta{Position: cdc.Position{Epoch: f.epoch, CommitLSN: e.CommitLSN}, XID: e.XID, CommitTime: e.CommitTime, Now: nowMicros()}
+	f.meta = cdc.Meta{Position: cdc.Position{Epoch: f.session.state.Source.Epoch, CommitLSN: e.CommitLSN}, XID: e.XID, CommitTime: e.CommitTime, Now: nowMicros()}
 	f.skip = e.CommitLSN < stored.CommitLSN || e.CommitLSN == stored.CommitLSN && !f.stored.Partial && stored.Ordinal > 0
 	return nil
 }
@@ -176,12 +170,10 @@ func (f *follower) lostRest() error {
 
 // wanted gives the relation if its row at the present ordinal must be written.
 func (f *follower) wanted(oid uint32) (*relation, error) {
-	r := f.last
-	if r == nil || f.oid != oid {
-		r = f.relations[oid]
-		f.last, f.oid = r, oid
+	if f.last == nil || f.oid != oid {
+		f.last, f.oid = f.session.relations[oid], oid
 	}
-	switch {
+	switch r := f.last; {
 	case r == nil, r.table.quarantined(), f.skip:
 		return nil, nil
 	case f.stored.Partial && f.meta.Position.Compare(f.stored.Position) < 0:
@@ -189,7 +181,7 @@ func (f *follower) wanted(oid uint32) (*relation, error) {
 	case r.mismatch != nil:
 		return nil, f.unfit(r.table, r.mismatch)
 	}
-	return r, nil
+	return f.last, nil
 }
 
 func (f *follower) row(ctx context.Context, e *cdc.Event) error {
@@ -216,11 +208,8 @@ func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
 	if err := f.room(ctx, r); err != nil {
 		return err
 	}
-	m := markOf(f.chunk)
-	err := r.encoder.Append(ctx, f.chunk, &f.meta, cdc.RowChange{Op: rowOps[e.Kind], OldKind: e.OldKind, XID: f.meta.XID, Old: e.Old, New: e.New})
-	if err == nil {
-		err = m.checkSize(f.chunk, f.maxRecord)
-	}
+	change := cdc.RowChange{Op: rowOps[e.Kind], OldKind: e.OldKind, XID: f.meta.XID, Old: e.Old, New: e.New}
+	err := r.append(ctx, f.chunk, &f.meta, change, f.session.o.MaxRecord)
 	switch {
 	case err == nil:
 		return nil
@@ -257,10 +246,9 @@ func (f *follower) writeTruncate(ctx context.Context, r *relation) error {
 	return nil
 }
 
-// relation compares the description of a relation with the one its encoder was compiled from, before its first row
-// comes.
+// relation compares a description of a relation with the one that its encoder was compiled from.
 func (f *follower) relation(w *cdc.WireRelation) error {
-	r := f.relations[w.OID]
+	r := f.session.relations[w.OID]
 	if r == nil {
 		return f.tableReplaced(w)
 	}
@@ -268,8 +256,8 @@ func (f *follower) relation(w *cdc.WireRelation) error {
 		return nil
 	}
 	again := *r
-	again.mismatch = f.catalog.Match(r.table.listed, w)
-	f.relations[w.OID], f.last = &again, nil
+	again.mismatch = f.session.o.Tables.Match(r.table.listed, w)
+	f.session.relations[w.OID], f.last = &again, nil
 	if again.mismatch != nil && !f.copied(r.table) {
 		return f.quarantine(r.table, again.mismatch)
 	}
@@ -287,10 +275,10 @@ func (f *follower) unfit(t *table, reason error) error {
 	if !f.copied(t) {
 		return f.quarantine(t, reason)
 	}
-	f.report.metrics.leftOut.Inc()
+	f.session.report.metrics.leftOut.Inc()
 	if !t.warnedSkipped {
 		t.warnedSkipped = true
-		f.report.log.Warn("changes from before the table's copy cannot be carried and are skipped; the copy includes their effect",
+		f.session.report.log.Warn("changes from before the table's copy cannot be carried and are skipped; the copy includes their effect",
 			zap.String("table", t.name()), zap.Error(reason))
 	}
 	return nil
@@ -298,7 +286,7 @@ func (f *follower) unfit(t *table, reason error) error {
 
 // tableReplaced quarantines a captured table that was dropped and made again: rows of another OID have its name.
 func (f *follower) tableReplaced(w *cdc.WireRelation) error {
-	for _, t := range f.tables {
+	for _, t := range f.session.tables {
 		if t.listed.Schema == w.Schema && t.listed.Name == w.Name && !t.quarantined() && !f.copied(t) {
 			if err := f.quarantine(t, copyToFix(t.listed, "the table was dropped and made again")); err != nil {
 				return err
@@ -310,10 +298,9 @@ func (f *follower) tableReplaced(w *cdc.WireRelation) error {
 
 // quarantine stops capturing a table; its state is committed with the rows that were read before.
 func (f *follower) quarantine(t *table, reason error) error {
-	if err := t.quarantine(reason); err != nil {
+	if err := f.session.report.quarantine(t, reason); err != nil {
 		return err
 	}
-	f.report.quarantined(t)
 	f.changed = append(f.changed, t.state)
 	f.dirty = true
 	return nil
@@ -321,11 +308,11 @@ func (f *follower) quarantine(t *table, reason error) error {
 
 // full sends a full chunk on, with the point inside the present transaction.
 func (f *follower) full(ctx context.Context) error {
-	if f.chunk == nil || len(f.chunk.Bytes) < f.chunkBytes {
+	if f.chunk == nil || len(f.chunk.Bytes) < f.session.o.ChunkBytes {
 		return nil
 	}
 	f.meta.Now = nowMicros()
-	return f.committer.send(ctx, f.part(f.partial()))
+	return f.session.committer.send(ctx, f.part(f.partial()))
 }
 
 // part takes what was read since the last part, up to the point.
@@ -343,7 +330,7 @@ func (f *follower) part(point cdc.Point) part {
 func (f *follower) room(ctx context.Context, r *relation) (err error) {
 	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
 	if f.chunk == nil {
-		f.chunk, err = f.committer.pool.get(ctx)
+		f.chunk, err = f.session.committer.pool.get(ctx)
 	}
 	return err
 }
@@ -363,7 +350,7 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 		return fmt.Errorf("commit of %s at %s without its begin", e.CommitLSN, e.LSN)
 	}
 	f.inside = false
-	f.report.metrics.transactions.Inc()
+	f.session.report.metrics.transactions.Inc()
 	if !f.skip {
 		f.point.Position = f.meta.Position
 		f.point.Position.Ordinal = max(f.point.Position.Ordinal, 1) // an empty transaction is whole, too
@@ -375,7 +362,7 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 
 // keepalive advances an idle source: with no transaction open, everything up to walEnd has been delivered (rule 8).
 func (f *follower) keepalive(ctx context.Context, e *cdc.Event) error {
-	f.report.status.seen(e.WALEnd, e.ServerTime)
+	f.session.report.status.seen(e.WALEnd, e.ServerTime)
 	if f.inside {
 		return nil
 	}
@@ -394,25 +381,24 @@ func (f *follower) advance(end cdc.LSN, at int64) {
 		return
 	}
 	f.point.Reported, f.point.Time = end, max(f.point.Time, at)
-	f.report.status.seen(end, at)
+	f.session.report.status.seen(end, at)
 	f.dirty = true
 }
 
-// answer gives the committer what it asks for. Between transactions that is the point reached; inside one only to split
-// it, so that what was read of it does not wait for its rest (rule 7). Of a transaction that is stored already nothing
-// waits.
+// answer gives the committer what it asks for. Between transactions that is the point reached; inside one what was read
+// of it, if it is to be split (rule 7). Of a transaction that is stored already nothing waits.
 func (f *follower) answer(ctx context.Context) error {
-	asked, holds := f.committer.demand(), f.chunk != nil || len(f.changed) > 0
+	asked, holds := f.session.committer.demand(), f.chunk != nil || len(f.changed) > 0
 	switch {
 	case asked == askNothing, asked == answered:
 		return nil
 	case f.inside && holds && !f.skip && (asked == askHeld || asked == askSplit):
-		return f.committer.answer(ctx, f.part(f.partial()))
+		return f.session.committer.answer(ctx, f.part(f.partial()))
 	case f.inside, asked < askPoint && !holds && !f.dirty:
 		return nil
 	}
 	f.dirty = false
-	return f.committer.answer(ctx, f.part(f.point))
+	return f.session.committer.answer(ctx, f.part(f.point))
 }
 
 // between is what the loop does between transactions: it quarantines what has drifted (the order of the log does not
@@ -420,7 +406,7 @@ func (f *follower) answer(ctx context.Context) error {
 func (f *follower) between(ctx context.Context) error {
 	if found := f.drift.found.Swap(nil); found != nil {
 		for oid, reason := range found.tables {
-			if r := f.relations[oid]; r != nil && !r.table.quarantined() {
+			if r := f.session.relations[oid]; r != nil && !r.table.quarantined() {
 				if err := f.quarantine(r.table, reason); err != nil {
 					return err
 				}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -28,20 +29,14 @@ func (m startMode) makesSlot() bool { return m == firstStart || m == resnapshotA
 // plan is what a start is going to do: decided before anything is changed, and carried out by session.start. Everything
 // that is refused is refused while it is made.
 type plan struct {
-	mode      startMode
-	slotFound bool
-	// state is the stored one, with the source and the point that the start begins with.
-	state *cdc.State
-	// tables are all that are captured, or quarantined, in the state that they begin with.
-	tables []*table
-	// skipped are tables that the config names and that must not be begun.
-	skipped []skippedTable
-	// deselected are the names in the state of tables that are not captured any more.
-	deselected []string
-	// unmatched are names in the config that match nothing any more, one error each.
-	unmatched []error
-	// published says what publishes each of the tables; nil unless the slot is there and stays.
-	published map[uint32]cdc.PublishedBy
+	mode       startMode
+	slotFound  bool
+	state      *cdc.State                 // the stored one, with the source and the point that the start begins with
+	tables     []*table                   // all that are captured, or quarantined, in the state that they begin with
+	skipped    []skippedTable             // that the config names and that must not be begun
+	deselected []cdc.TableState           // those of the state that are not captured any more
+	unmatched  []error                    // names in the config that match nothing any more, one error each
+	published  map[uint32]cdc.PublishedBy // what publishes each of the tables; nil unless the slot is there and stays
 }
 
 type skippedTable struct {
@@ -49,8 +44,8 @@ type skippedTable struct {
 	why    error
 }
 
-// planner makes the plan of a start. It asks source and catalog, logs nothing and changes nothing, so that it can also
-// try a start before any capture is fenced.
+// planner makes the plan of a start. It logs nothing and changes nothing, so that it can also try a start before any
+// capture is fenced.
 type planner struct {
 	o       *Options
 	request *resnapshotRequest
@@ -86,7 +81,7 @@ func (p *planner) plan(ctx context.Context, read func(context.Context) (*cdc.Sta
 	if err := p.admit(out, listed, state, identity.Database); err != nil {
 		return nil, err
 	}
-	if err := p.planTables(out, listed, state.Tables); err != nil {
+	if err := p.planTables(out, listed, state); err != nil {
 		return nil, err
 	}
 	out.state = p.begin(out.mode, *state, identity, slot)
@@ -140,27 +135,54 @@ func pointAt(epoch uint32, lsn cdc.LSN) cdc.Point {
 }
 
 // planTables plans every table that is listed, and finds those of the state that are not.
-func (p *planner) planTables(out *plan, listed []*cdc.Table, stored map[string]cdc.TableState) error {
+func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) error {
 	for _, l := range listed {
-		if why := startBlocker(l, stored[l.FullName()]); why != nil {
-			if p.request.names(l.FullName()) {
-				return cannotBeCopied(l, why)
+		t := &table{listed: l, state: state.Tables[l.FullName()]}
+		why := cdc.OneLine(l.Refused, l.BlocksStart)
+		switch {
+		case why == nil || begun(l, t.state):
+			if err := p.planTable(out.mode, t); err != nil {
+				return err
 			}
+			out.tables = append(out.tables, t)
+		case p.request.names(t.name()):
+			return cannotBeCopied(l, why)
+		default:
 			out.skipped = append(out.skipped, skippedTable{l, why})
-			continue
 		}
-		t := &table{listed: l, state: stored[l.FullName()]}
-		if err := p.planTable(out.mode, t); err != nil {
-			return err
-		}
-		out.tables = append(out.tables, t)
 	}
-	for _, name := range slices.Sorted(maps.Keys(stored)) {
-		if stored[name].Phase != cdc.TableExcluded && !out.has(name) {
-			out.deselected = append(out.deselected, name)
-		}
+	if err := out.deselect(state); err != nil {
+		return err
 	}
 	return p.request.allThere(out)
+}
+
+// deselect marks the tables of the state that are not captured any more. Where everything is copied again they keep the
+// highest generation that is known anywhere: one that comes back must begin above it.
+func (p *plan) deselect(state *cdc.State) error {
+	known := map[string]uint32{}
+	if p.mode == resnapshotAll {
+		maps.Copy(known, state.HighWater.Generations)
+	}
+	for name, stored := range state.Tables {
+		known[name] = max(known[name], stored.Generation)
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		stored := state.Tables[name]
+		if p.has(name) || stored.Phase == cdc.TableExcluded && stored.Generation >= known[name] {
+			continue
+		}
+		if stored.Generation = known[name]; stored.Table == "" {
+			stored.Format = cdc.StateFormat
+			stored.Schema, stored.Table, _ = strings.Cut(name, ".")
+		}
+		excluded, err := deselect(stored)
+		if err != nil {
+			return err
+		}
+		p.deselected = append(p.deselected, excluded)
+	}
+	return nil
 }
 
 func (p *plan) has(name string) bool {
@@ -169,9 +191,8 @@ func (p *plan) has(name string) bool {
 
 // comparePublished asks what publishes the tables and compares it with what did when their states were written. A table
 // that is not published, or that left and came back, gets a new generation: its changes meanwhile were not sent. The
-// others keep what publishes them now, so that a member that was added since then may publish them later; one that is
-// added and replaces the former between two starts causes a copy that was not needed. A state without members, written
-// by an earlier build, adopts those of now.
+// others keep what publishes them now; a member that is added and replaces the former between two starts causes a copy
+// that was not needed. A state without members, written by an earlier build, adopts those of now.
 func (p *planner) comparePublished(ctx context.Context, out *plan, check *startCheck) error {
 	found, published, err := p.o.Source.Published(ctx, capturable(out.tables))
 	if err != nil {

@@ -11,21 +11,18 @@ import (
 // for one.
 type chunkPool struct {
 	free    chan *cdc.Chunk
-	bytes   int           // a chunk's usual size
+	bytes   int           // a chunk's usual size, with room for the record that makes it full
 	waiting atomic.Int32  // callers of get that wait
 	wanted  chan struct{} // signalled when one begins to wait
 }
 
 func newChunkPool(chunks, bytes int) *chunkPool {
-	p := &chunkPool{free: make(chan *cdc.Chunk, chunks), bytes: bytes, wanted: make(chan struct{}, 1)}
+	p := &chunkPool{free: make(chan *cdc.Chunk, chunks), bytes: bytes + bytes/8, wanted: make(chan struct{}, 1)}
 	for range chunks {
-		p.free <- cdc.NewChunk(p.room(), p.put)
+		p.free <- cdc.NewChunk(p.bytes, p.put)
 	}
 	return p
 }
-
-// room is a chunk's size, with room for the record that makes it full.
-func (p *chunkPool) room() int { return p.bytes + p.bytes/8 }
 
 func (p *chunkPool) get(ctx context.Context) (*cdc.Chunk, error) {
 	select {
@@ -54,7 +51,7 @@ func (p *chunkPool) exhausted() bool { return len(p.free) == 0 && p.waiting.Load
 func (p *chunkPool) put(c *cdc.Chunk) {
 	c.Reset()
 	if cap(c.Bytes) > 4*p.bytes {
-		c.Bytes = make([]byte, 0, p.room())
+		c.Bytes = make([]byte, 0, p.bytes)
 	}
 	select {
 	case p.free <- c:

@@ -24,38 +24,28 @@ func (s *session) publish(ctx context.Context) error {
 		if t.quarantined() || len(s.plan.published[t.listed.OID]) > 0 {
 			continue
 		}
-		if err := s.publishOne(ctx, t); err != nil {
-			return err
-		}
-		if t.quarantined() {
+		err := s.o.Source.EnsurePublication(ctx, []*cdc.Table{t.listed})
+		why := cdc.Failed("it is not in the publication").Because(err)
+		switch {
+		case err == nil:
+		case !errors.Is(err, cdc.ErrRefused):
+			return fmt.Errorf("publication: %w", err)
+		case begun(t.listed, t.state):
+			if err := s.report.quarantine(t, why.Then("%s", cdc.ResnapshotCommand(t.name()))); err != nil {
+				return err
+			}
 			changed = append(changed, t.state)
+		default: // a new table
+			delete(s.relations, t.listed.OID)
+			s.tables = slices.DeleteFunc(s.tables, func(other *table) bool { return other == t })
+			s.report.skipped(t.listed, why)
 		}
 	}
 	return s.commitNow(ctx, changed...)
 }
 
-// publishOne adds one table; where that is refused one that was captured is quarantined, a new one skipped.
-func (s *session) publishOne(ctx context.Context, t *table) error {
-	err := s.o.Source.EnsurePublication(ctx, []*cdc.Table{t.listed})
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, cdc.ErrRefused) {
-		return fmt.Errorf("publication: %w", err)
-	}
-	why := cdc.Failed("it is not in the publication").Because(err)
-	if begun(t.listed, t.state) {
-		return s.quarantine(t, why.Then("%s", cdc.ResnapshotCommand(t.name())))
-	}
-	delete(s.relations, t.listed.OID)
-	s.tables = slices.DeleteFunc(s.tables, func(other *table) bool { return other == t })
-	s.report.skipped(t.listed, why)
-	return nil
-}
-
 // notePublished keeps what publishes the tables that are about to be copied; the end of the copy writes it. It comes
-// after EnsurePublication and before the snapshot, so that as long as one of these members stays, everything after the
-// snapshot is sent.
+// before the snapshot, so that as long as one of these members stays, everything after the snapshot is sent.
 func (s *session) notePublished(ctx context.Context, tables []*table) error {
 	_, published, err := s.o.Source.Published(ctx, capturable(tables))
 	if err != nil {

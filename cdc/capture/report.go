@@ -32,6 +32,15 @@ func (r *reporter) skipped(t *cdc.Table, why error) {
 	r.status.skipped(t, why)
 }
 
+// quarantine stops capturing one table, and says why. The caller commits its state.
+func (r *reporter) quarantine(t *table, reason error) error {
+	if err := t.quarantine(reason); err != nil {
+		return err
+	}
+	r.quarantined(t)
+	return nil
+}
+
 // quarantined says why a table was quarantined.
 func (r *reporter) quarantined(t *table) {
 	r.status.table(t, t.state.Rows)

@@ -73,8 +73,8 @@ var ErrStillRefused = errors.New("quarantined again")
 
 // Resnapshot makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of
 // those that a start would copy anyway; it returns once their copies are committed. A new policy, key or shape of these
-// tables is taken for acknowledged. It needs the slot to itself. Cut short at any point, the next start or call copies
-// them from their beginning. ErrStillRefused names a table whose rows cannot be carried; the others are copied.
+// tables is taken for acknowledged. It needs the slot to itself. Cut short, the next start or call copies them from
+// their beginning. ErrStillRefused names a table whose rows cannot be carried; the others are copied.
 func (c *Capture) Resnapshot(ctx context.Context, tables []string) error {
 	return c.resnapshot(ctx, &resnapshotRequest{tables: tables})
 }
@@ -86,7 +86,7 @@ func (c *Capture) ResnapshotAll(ctx context.Context, highWater cdc.HighWater) er
 	return c.resnapshot(ctx, &resnapshotRequest{all: true, highWater: highWater})
 }
 
-// resnapshot runs one session for a request. Unlike Run it does not try again: a person is waiting for it.
+// resnapshot runs one session for a request. Unlike Run it does not try again: a person waits for it.
 func (c *Capture) resnapshot(ctx context.Context, r *resnapshotRequest) error {
 	defer c.closeSink(ctx)
 	err := c.session(ctx, r)
@@ -105,24 +105,6 @@ func (c *Capture) resnapshot(ctx context.Context, r *resnapshotRequest) error {
 	return nil
 }
 
-// keepGenerations keeps the generations of tables that are not captured now: one that comes back must begin above them.
-func (s *session) keepGenerations() (changed []cdc.StateChange, err error) {
-	for name, generation := range s.state.HighWater.Generations {
-		stored := s.state.Tables[name]
-		if s.plan.has(name) || stored.Generation >= generation {
-			continue
-		}
-		if stored, err = deselect(stored); err != nil {
-			return nil, fmt.Errorf("table %s: %w", name, err)
-		}
-		stored.Format, stored.Generation = cdc.StateFormat, generation
-		stored.Schema, stored.Table, _ = strings.Cut(name, ".")
-		s.state.Tables[name] = stored
-		changed = append(changed, stored)
-	}
-	return changed, nil
-}
-
 // resnapshotAll is the way out of every gap; the plan has put the next epoch into the state.
 func (s *session) resnapshotAll(ctx context.Context) error {
 	s.report.log.Info("copying all tables again, from a new slot",
@@ -130,15 +112,7 @@ func (s *session) resnapshotAll(ctx context.Context) error {
 	for _, t := range s.tables {
 		t.state.Generation = max(t.state.Generation, s.state.HighWater.Generations[t.name()])
 	}
-	changed, err := s.planned()
-	if err != nil {
-		return err
-	}
-	kept, err := s.keepGenerations()
-	if err != nil {
-		return err
-	}
-	if err := s.open(ctx, s.copiesDue(), append(changed, kept...)); err != nil {
+	if err := s.open(ctx, s.copiesDue(), s.planned()); err != nil {
 		return err
 	}
 	s.o.Fault.At(cdc.FaultRenewing)

@@ -91,16 +91,7 @@ func (s *session) compile(ctx context.Context, t *table) error {
 	case s.plan.mode != resume, s.request.names(t.name()):
 		return (&cdc.Problem{Kind: cdc.ErrRefused}).At("table " + t.name()).Because(err)
 	}
-	return s.quarantine(t, cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name())))
-}
-
-// quarantine stops capturing one table. The caller commits its state.
-func (s *session) quarantine(t *table, reason error) error {
-	if err := t.quarantine(reason); err != nil {
-		return err
-	}
-	s.report.quarantined(t)
-	return nil
+	return s.report.quarantine(t, cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name())))
 }
 
 // commitNow commits changes of the state with the session's point, and waits until they are durable.
@@ -113,11 +104,7 @@ func (s *session) commitNow(ctx context.Context, changed ...cdc.StateChange) err
 // copies.
 func (s *session) create(ctx context.Context) error {
 	s.report.log.Info("first start: creating publication and slot", zap.String("slot", s.o.Slot), zap.Int("tables", len(s.tables)))
-	changed, err := s.planned()
-	if err != nil {
-		return err
-	}
-	if err := s.open(ctx, s.copiesDue(), changed); err != nil {
+	if err := s.open(ctx, s.copiesDue(), s.planned()); err != nil {
 		return err
 	}
 	return s.makeSlot(ctx)
@@ -147,10 +134,7 @@ func (s *session) makeSlot(ctx context.Context) error {
 // resume continues from an existing slot: tables whose copy did not end, and new ones, get a new generation from a
 // temporary slot's snapshot (rule 13); the main slot streams from where it stopped.
 func (s *session) resume(ctx context.Context) error {
-	changed, err := s.planned()
-	if err != nil {
-		return err
-	}
+	changed := s.planned()
 	if s.plan.mode == adoptSlot || len(s.copiesDue()) > 0 {
 		s.state.Source.Phase = cdc.PhaseCopying
 	}
@@ -193,21 +177,17 @@ func (s *session) copiesDue() (out []*table) {
 
 // planned gives what the plan changed in the state: tables that were quarantined or brought up to date, and those that
 // are not captured any more.
-func (s *session) planned() (changed []cdc.StateChange, err error) {
+func (s *session) planned() (changed []cdc.StateChange) {
 	for _, t := range s.tables {
 		if t.changed && !t.quarantined() || t.quarantined() && s.state.Tables[t.name()].Phase != cdc.TableQuarantined {
 			changed = append(changed, t.state)
 		}
 	}
-	for _, name := range s.plan.deselected {
-		excluded, err := deselect(s.state.Tables[name])
-		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", name, err)
-		}
-		s.state.Tables[name] = excluded
+	for _, excluded := range s.plan.deselected {
+		s.state.Tables[excluded.Name()] = excluded
 		changed = append(changed, excluded)
 	}
-	return changed, nil
+	return changed
 }
 
 // open begins a new generation of each table: its open markers and its state are one transaction, committed before the

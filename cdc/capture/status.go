@@ -14,15 +14,13 @@ import (
 type Status struct {
 	Phase cdc.Phase
 	// Healthy is true once the capture follows the log, or copies, without error.
-	Healthy bool
-	// LastError is the newest error in one line, "" if the present session had none.
-	LastError string
+	Healthy   bool
+	LastError string // the newest error in one line, "" if the present session had none
 	// Durable is the LSN that has been reported to Postgres; Seen how far the server's log reaches, as last heard.
 	Durable, Seen cdc.LSN
 	// DurableTime and SeenTime are the source's clock at these, microseconds since 1970-01-01 UTC; 0 if unknown.
 	DurableTime, SeenTime int64
-	// LastCommit is when Kafka last committed.
-	LastCommit time.Time
+	LastCommit            time.Time // when Kafka last committed
 	// Tables, ordered by name.
 	Tables []TableStatus
 }

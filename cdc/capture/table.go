@@ -1,37 +1,49 @@
 package capture
 
-import "dirtbike/cdc"
+import (
+	"context"
+
+	"dirtbike/cdc"
+)
 
 // table is one captured table: its description in the catalog, and its state. Its rows come through relations.
 type table struct {
-	// listed is the table as the catalog described it at the session's start.
-	listed *cdc.Table
-	// state is its entry in the state topic; only the transitions of tablestate.go change its phase.
-	state cdc.TableState
-	// copyWhy says why the plan has a table copied again that was not asked for; nil otherwise.
-	copyWhy error
-	// changed says that the plan has changed the state, which is committed before anything else is done.
-	changed bool
-	// relation is the one whose rows are copied, and by which the table's markers are encoded.
-	relation *relation
+	listed   *cdc.Table     // the table as the catalog described it at the session's start
+	state    cdc.TableState // its entry in the state topic; only the transitions of tablestate.go change its phase
+	copyWhy  error          // why the plan has a table copied again that was not asked for; nil otherwise
+	changed  bool           // the plan has changed the state, which is committed before anything else is done
+	relation *relation      // the one whose rows are copied, and by which the table's markers are encoded
 	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
 	// the copy has ended, and until following begins.
-	cut cdc.Position
-	// warnedSkipped says that the log already says that changes before the cut are skipped.
-	warnedSkipped bool
+	cut           cdc.Position
+	warnedSkipped bool // the log already says that changes before the cut are skipped
 }
 
 // relation is one description of a relation of the source, and what encodes rows of that description. It is immutable:
 // another description is another relation with the same OID. A table has one; the leaves of a partitioned table would
 // each have their own.
 type relation struct {
-	table *table
-	// encoder is nil if the table is quarantined.
-	encoder cdc.TableEncoder
-	// leaf is the OID that rows carry to distinguish partitions; 0 for a table that is not partitioned.
-	leaf uint32
-	// mismatch says why rows of this description cannot be encoded; nil if they can.
-	mismatch error
+	table    *table
+	encoder  cdc.TableEncoder // nil if the table is quarantined
+	leaf     uint32           // the OID that rows carry to distinguish partitions; 0 for a table that is not partitioned
+	mismatch error            // why rows of this description cannot be encoded; nil if they can
+}
+
+// append encodes a change, unless a record of it is larger than the sink takes, in bytes; 0 is no limit. On an error
+// the chunk is as it was.
+func (r *relation) append(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, ch cdc.RowChange, most int) error {
+	records, bytes := len(c.Records), len(c.Bytes)
+	if err := r.encoder.Append(ctx, c, m, ch); err != nil || most == 0 || len(c.Bytes)-bytes <= most {
+		return err
+	}
+	for _, of := range c.Records[records:] {
+		if size := of.End - of.Key; size > most {
+			c.Records, c.Bytes = c.Records[:records], c.Bytes[:bytes]
+			return cdc.Failed("a row makes a record of %d bytes, at most %d fit", size, most).
+				Fix("raise kafka.max_message_bytes").Fix("withhold the column")
+		}
+	}
+	return nil
 }
 
 // relations are the live ones, by OID.

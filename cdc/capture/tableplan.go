@@ -68,14 +68,6 @@ func unfit(unmatched []error, tables []*cdc.Table) error {
 	return fmt.Errorf("%w: %w", cdc.ErrRefused, once)
 }
 
-// startBlocker says why the table must not be begun; nil if it may be, or is already.
-func startBlocker(t *cdc.Table, stored cdc.TableState) error {
-	if begun(t, stored) {
-		return nil
-	}
-	return cdc.OneLine(t.Refused, t.BlocksStart)
-}
-
 func cannotBeCopied(t *cdc.Table, why error) error {
 	return cdc.Refused("%s cannot be copied", t.FullName()).Because(why).Keeps("Nothing was changed")
 }

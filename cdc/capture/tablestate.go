@@ -18,15 +18,13 @@ const (
 	generationOpened tableEvent = "a generation is opened"
 	// copyEnded: all rows of the copy and its end markers are written.
 	copyEnded tableEvent = "its copy has ended"
-	// copyNeeded: what was copied is not enough any more. It was asked for, the topic was deleted, or the table was
-	// outside the publication while no capture ran.
+	// copyNeeded: it was asked for, the topic was deleted, or the table was outside the publication while no capture ran.
 	copyNeeded tableEvent = "it needs a new copy"
 	// tableRefused: from here on its changes cannot be carried, or may be unknown.
 	tableRefused tableEvent = "it is quarantined"
 	// tableDeselected: the config does not name it any more, or it is gone.
 	tableDeselected tableEvent = "it is no longer named"
-	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written
-	// counts.
+	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written counts.
 	pipelineRestarted tableEvent = "the pipeline starts again"
 )
 
@@ -59,22 +57,18 @@ var transitions = map[tableEvent]struct {
 
 var anyPhase = []cdc.TablePhase{tableNew, cdc.TableCopying, cdc.TableStreaming, cdc.TableQuarantined, cdc.TableExcluded}
 
-func nextPhase(from cdc.TablePhase, event tableEvent) (cdc.TablePhase, error) {
+func nextPhase(table string, from cdc.TablePhase, event tableEvent) (cdc.TablePhase, error) {
 	if t, known := transitions[event]; known && slices.Contains(t.from, from) {
 		return t.to, nil
 	}
-	return from, fmt.Errorf("a table that is %q cannot go on when %s", from, event)
+	return from, fmt.Errorf("table %s, which is %q, cannot go on when %s", table, from, event)
 }
 
-// on makes the transition, in memory: the caller sends the state with the part whose rows it belongs to. The state is as
-// it was if there is no such transition.
-func (t *table) on(event tableEvent) error {
-	phase, err := nextPhase(t.state.Phase, event)
-	if err != nil {
-		return fmt.Errorf("table %s: %w", t.name(), err)
-	}
-	t.state.Phase = phase
-	return nil
+// on makes the transition, in memory: the caller sends the state with the part whose rows it belongs to. The state is
+// as it was if there is no such transition.
+func (t *table) on(event tableEvent) (err error) {
+	t.state.Phase, err = nextPhase(t.name(), t.state.Phase, event)
+	return err
 }
 
 // open begins the next generation, with the table as the catalog describes it now.
@@ -129,7 +123,7 @@ func (t *table) restart() error {
 
 // deselect is the state of a table that is not captured any more.
 func deselect(stored cdc.TableState) (cdc.TableState, error) {
-	phase, err := nextPhase(stored.Phase, tableDeselected)
+	phase, err := nextPhase(stored.Name(), stored.Phase, tableDeselected)
 	stored.Phase, stored.Reason = phase, ""
 	return stored, err
 }
