@@ -19,9 +19,8 @@ type Rules interface {
 // HashKeys holds the key of the policy hash. The zero value has none: then a column with that policy is refused.
 type HashKeys struct {
 	// ID begins every token, e.g. "k1".
-	ID string
-	// Key is the secret; it is printed nowhere.
-	Key []byte
+	ID  string
+	Key []byte // the secret; it is printed nowhere
 }
 
 // Policies implements schemas.Policies. It is safe for concurrent use as far as its Rules are; the Transforms it makes
@@ -45,7 +44,7 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 			return nil, false, err
 		}
 	}
-	var t schemas.Transform
+	var t *transform
 	var err error
 	switch policy {
 	case "keep":
@@ -53,13 +52,13 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	case "drop":
 		return nil, false, nil
 	case "mask":
-		t, err = newMask(col.Type)
+		t, err = mask(col.Type)
 	case "hash":
-		t, err = newHash(p.keys, p.rules.Domain(rel.Schema, rel.Name, col.Name))
+		t, err = hash(p.keys, p.rules.Domain(rel.Schema, rel.Name, col.Name))
 	case "zip3":
-		t, err = zip3{}, fitsZip3(col.Type)
+		t, err = zip3(col.Type)
 	case "year":
-		t, err = year{}, fitsYear(col.Type)
+		t, err = year(col.Type)
 	default:
 		err = cdc.Failed("unknown policy %q", policy).Fix("keep, drop, mask, hash, zip3 or year")
 	}
@@ -68,6 +67,19 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	}
 	return t, true, nil
 }
+
+// transform implements schemas.Transform.
+type transform struct {
+	policy string
+	output schemas.Type
+	print  string
+	apply  func(dst, text []byte) ([]byte, error)
+}
+
+func (t *transform) Policy() string                         { return t.policy }
+func (t *transform) Output() schemas.Type                   { return t.output }
+func (t *transform) Print() string                          { return t.print }
+func (t *transform) Apply(dst, text []byte) ([]byte, error) { return t.apply(dst, text) }
 
 // fitsKey accepts only policies under which different keys stay different (rules 9 and 29).
 func fitsKey(policy string, named bool, t schemas.Type) error {

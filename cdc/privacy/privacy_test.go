@@ -81,7 +81,7 @@ func TestPoliciesDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			transform, carried, err := New(c.rules, testKeys).For(rel, c.column)
 			if c.failure != "" {
-				require.ErrorContains(t, err, c.failure)
+				require.Contains(t, cdc.Explain(err).What, c.failure)
 				return
 			}
 			require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestHashTokens(t *testing.T) {
 		{"mrn", "", "k1:d37045b4cc1a641f53ebf979ec6369de59ff2864c0fa1a71be3e640633a4fdc7"},
 		{"mrn", "Zoë\n", "k1:553b7b1ac48f0b59a993f17d9bd14a407764e0fb8ae160252de54850ad431ef7"},
 	} {
-		h, err := newHash(testKeys, c.domain)
+		h, err := hash(testKeys, c.domain)
 		require.NoError(t, err)
 		require.Equal(t, c.token, apply(t, h, c.text))
 		require.Equal(t, c.token, apply(t, h, c.text), "a second value is independent of the first")
@@ -145,7 +145,7 @@ func TestMaskConstants(t *testing.T) {
 			require.Equal(t, kind, m.Output().Kind)
 		}
 	}
-	_, err := newMask(typeOf(schemas.KindYear))
+	_, err := mask(typeOf(schemas.KindYear))
 	require.Error(t, err)
 	require.Equal(t, "0", zero(0))
 }
@@ -161,7 +161,8 @@ func TestZip3(t *testing.T) {
 		require.Equal(t, want, apply(t, z, in), "%q", in)
 	}
 	for _, kind := range []schemas.Kind{schemas.KindDate, schemas.KindInt4, schemas.KindEnum} {
-		require.Error(t, fitsZip3(typeOf(kind)), kind)
+		_, err := zip3(typeOf(kind))
+		require.Error(t, err, kind)
 	}
 }
 
@@ -191,26 +192,27 @@ func TestYear(t *testing.T) {
 		}
 	}
 	for _, kind := range []schemas.Kind{schemas.KindText, schemas.KindInt4, schemas.KindArray} {
-		require.Error(t, fitsYear(typeOf(kind)), kind)
+		_, err := year(typeOf(kind))
+		require.Error(t, err, kind)
 	}
 }
 
 func TestPrintTellsPoliciesApartAndNoKey(t *testing.T) {
 	other := HashKeys{ID: "k1", Key: sequence(33)}
-	a, err := newHash(testKeys, "mrn")
+	a, err := hash(testKeys, "mrn")
 	require.NoError(t, err)
-	b, err := newHash(other, "mrn")
+	b, err := hash(other, "mrn")
 	require.NoError(t, err)
-	c, err := newHash(testKeys, "ssn")
+	c, err := hash(testKeys, "ssn")
 	require.NoError(t, err)
-	prints := []string{a.Print(), b.Print(), c.Print(), zip3{}.Print(), year{}.Print(), one(t, "mask", typeOf(schemas.KindText)).Print()}
+	prints := []string{a.Print(), b.Print(), c.Print(), one(t, "zip3", typeOf(schemas.KindText)).Print(), one(t, "year", typeOf(schemas.KindDate)).Print(), one(t, "mask", typeOf(schemas.KindText)).Print()}
 	seen := map[string]bool{}
 	for _, p := range prints {
 		require.False(t, seen[p], p)
 		seen[p] = true
 	}
 	require.Regexp(t, `^hash k1 [0-9a-f]{16} "mrn"$`, a.Print())
-	again, err := newHash(testKeys, "mrn")
+	again, err := hash(testKeys, "mrn")
 	require.NoError(t, err)
 	require.Equal(t, a.Print(), again.Print())
 }

@@ -15,25 +15,14 @@ var errDate = errors.New("policy year: the value is not a date in Postgres' ISO 
 // year replaces a date or timestamp by its year. Years are astronomical, so that they are one line of numbers: 1 BC is
 // 0, 44 BC is -43. infinity and -infinity go through as they are; the encoder makes them inexact (rule 31). A
 // timestamptz has its year in UTC. Ages over 89 are capped in the view, at read time (rule 29).
-type year struct{}
-
-// fitsYear says why a column cannot have the policy.
-func fitsYear(t schemas.Type) error {
-	switch t.Kind {
-	case schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ:
-		return nil
-	case schemas.KindInvalid, schemas.KindBool, schemas.KindInt2, schemas.KindInt4, schemas.KindInt8, schemas.KindFloat4,
-		schemas.KindFloat8, schemas.KindNumeric, schemas.KindNumericText, schemas.KindUUID, schemas.KindBytea, schemas.KindText,
-		schemas.KindJSON, schemas.KindJSONB, schemas.KindEnum, schemas.KindArray, schemas.KindOther, schemas.KindYear:
+func year(t schemas.Type) (*transform, error) {
+	if t.Kind != schemas.KindDate && t.Kind != schemas.KindTimestamp && t.Kind != schemas.KindTimestampTZ {
+		return nil, cdc.Failed("policy year needs a date or timestamp column, not %s", t.Name).Fix("drop or mask")
 	}
-	return cdc.Failed("policy year needs a date or timestamp column, not %s", t.Name).Fix("drop or mask")
+	return &transform{"year", schemas.Type{Kind: schemas.KindYear, Name: "year", Mod: -1}, "year", appendYear}, nil
 }
 
-func (year) Policy() string       { return "year" }
-func (year) Output() schemas.Type { return schemas.Type{Kind: schemas.KindYear, Name: "year", Mod: -1} }
-func (year) Print() string        { return "year" }
-
-func (year) Apply(dst, text []byte) ([]byte, error) {
+func appendYear(dst, text []byte) ([]byte, error) {
 	if string(text) == "infinity" || string(text) == "-infinity" {
 		return append(dst, text...), nil
 	}

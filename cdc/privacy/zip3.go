@@ -29,21 +29,14 @@ var restricted = func() (areas [1000]bool) {
 
 // zip3 replaces a ZIP code by its first three digits, or by "000" where these would identify people: a restricted area,
 // or a text that is not five digits or five, a hyphen and four. (Nine digits in a row may be a social security number.)
-type zip3 struct{}
-
-// fitsZip3 says why a column cannot have the policy.
-func fitsZip3(t schemas.Type) error {
+func zip3(t schemas.Type) (*transform, error) {
 	if t.Kind != schemas.KindText {
-		return cdc.Failed("policy zip3 needs a text column, not %s: a number has lost its leading zeros", t.Name).Fix("drop or mask")
+		return nil, cdc.Failed("policy zip3 needs a text column, not %s: a number has lost its leading zeros", t.Name).Fix("drop or mask")
 	}
-	return nil
+	return &transform{"zip3", textType(), "zip3 " + restrictedVersion, appendZip3}, nil
 }
 
-func (zip3) Policy() string       { return "zip3" }
-func (zip3) Output() schemas.Type { return textType() }
-func (zip3) Print() string        { return "zip3 " + restrictedVersion }
-
-func (zip3) Apply(dst, text []byte) ([]byte, error) {
+func appendZip3(dst, text []byte) ([]byte, error) {
 	text = bytes.TrimRight(text, " ") // char(n) is padded
 	if !isZip(text) || restricted[number(text[:3])] {
 		return append(dst, "000"...), nil
