@@ -38,24 +38,24 @@ var SessionSettings = map[string]string{
 // Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if a
 // person has to act (password, rights, the database's name), ErrUnreachable if another try may succeed.
 type Login struct {
-	// URL of the database in one of libpq's forms; it may hold a password and is never printed.
-	URL string
-	// Name is the application_name; empty is CaptureName.
-	Name string
+	URL  string // of the database in one of libpq's forms; it may hold a password and is never printed
+	Name string // the application_name; empty is CaptureName
 	// Settings go beyond SessionSettings, or replace some of them.
 	Settings map[string]string
-	// Key is what messages call the place that the URL comes from; empty is source.url.
-	Key string
+	Key      string // what messages call the place that the URL comes from; empty is source.url
 }
 
-// ReadOnly is the login with sessions that cannot write.
-func (l Login) ReadOnly() Login {
+// With is the login with one more setting of its sessions.
+func (l Login) With(setting, value string) Login {
 	settings := map[string]string{}
 	maps.Copy(settings, l.Settings)
-	settings["default_transaction_read_only"] = "on"
+	settings[setting] = value
 	l.Settings = settings
 	return l
 }
+
+// ReadOnly is the login with sessions that cannot write.
+func (l Login) ReadOnly() Login { return l.With("default_transaction_read_only", "on") }
 
 // Connect opens a connection.
 func (l Login) Connect(ctx context.Context) (*pgx.Conn, error) {

@@ -38,7 +38,7 @@ func TestConnectErrorSaysEachAttemptOnce(t *testing.T) {
 		require.ErrorAs(t, ConnectError(err), &problem)
 		require.ErrorIs(t, problem, cdc.ErrUnreachable)
 		require.NotEmpty(t, problem.Remedies())
-		require.Equal(t, want, problem.What+": "+problem.Cause.Error(), url)
+		require.Equal(t, want, cdc.Explain(problem).What, url)
 		var connect *net.OpError
 		require.Equal(t, config.Host != "nowhere", errors.As(ConnectError(err), &connect), "the cause stays known")
 	}

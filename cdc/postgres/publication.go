@@ -24,8 +24,7 @@ type Publication struct {
 	Filtered      []uint32
 	FilteredNames []string
 
-	// settings are those that must change.
-	settings []setting
+	settings []setting // those that must change
 	tables   map[uint32]membership
 }
 

@@ -100,7 +100,7 @@ func (s *Source) TemporarySnapshot(ctx context.Context) (cdc.Snapshot, error) {
 	return s.createSlot(ctx, name, true)
 }
 
-// createSlot creates a slot and exports its snapshot, which lives while the connection does nothing else.
+// createSlot creates a slot and exports its snapshot.
 func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (cdc.Snapshot, error) {
 	login := s.options.Login
 	login.Name = CopyName(s.options.Slot)
@@ -120,7 +120,7 @@ func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (c
 		_ = conn.Close(ctx) // the error that matters is the other one
 		return nil, err
 	}
-	return &snapshot{login: s.options.Login, name: created.SnapshotName, point: point, release: conn.Close}, nil
+	return &snapshot{login: s.options.Login, name: created.SnapshotName, point: point, exporter: conn}, nil
 }
 
 func slotError(name, user string, err error) error {

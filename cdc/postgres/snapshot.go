@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres/pgcopy"
@@ -15,14 +14,10 @@ import (
 
 // snapshot implements cdc.Snapshot: each Copy opens a connection of its own and imports the exported snapshot.
 type snapshot struct {
-	login Login
-	// name is the one under which Postgres exported the snapshot.
-	name  string
-	point cdc.LSN
-	once  sync.Once
-	// release lets the exporting connection go.
-	release func(context.Context) error
-	closed  error
+	login    Login
+	name     string // under which Postgres exported it
+	point    cdc.LSN
+	exporter *pgconn.PgConn // the snapshot lives while it does nothing else
 }
 
 var _ cdc.Snapshot = (*snapshot)(nil)
@@ -31,10 +26,7 @@ var _ cdc.Snapshot = (*snapshot)(nil)
 func (s *snapshot) Point() cdc.LSN { return s.point }
 
 // Close implements cdc.Snapshot.
-func (s *snapshot) Close(ctx context.Context) error {
-	s.once.Do(func() { s.closed = s.release(ctx) })
-	return s.closed
-}
+func (s *snapshot) Close(ctx context.Context) error { return s.exporter.Close(ctx) }
 
 // Copy implements cdc.Snapshot. It allocates nothing per row.
 func (s *snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) error) error {

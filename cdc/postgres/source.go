@@ -15,8 +15,7 @@ import (
 
 // Options of a Source.
 type Options struct {
-	// Login to the database.
-	Login Login
+	Login Login // to the database
 	// Slot and Publication by their names in Postgres.
 	Slot, Publication string
 	// Log may be nil.

@@ -20,8 +20,7 @@ type TableError struct {
 	// BlocksStart says that a table which is captured already may go on; without it the table cannot be captured at
 	// all.
 	BlocksStart bool
-	// Err names the place in the config and what to do.
-	Err error
+	Err         error // the place in the config and what to do
 }
 
 // Error is that of Err.
@@ -94,10 +93,8 @@ func (f *findings) concern(captured []*entry) {
 // capturable says why the table cannot be captured exactly, and gives it the key that the config names, if it does; err
 // means that the catalog could not be read.
 func (t *Tables) capturable(ctx context.Context, conn *pgx.Conn, e *entry) (why *cdc.Problem, err error) {
-	if named, ok := t.options.Keys[e.rel.FullName()]; ok {
-		if why, err = namedKey(ctx, conn, e, named); why != nil || err != nil {
-			return why, err
-		}
+	if why, err = namedKey(ctx, conn, e, t.options.Keys); why != nil || err != nil {
+		return why, err
 	}
 	cause := refusal(e)
 	if cause == nil {
@@ -119,18 +116,19 @@ func refusal(e *entry) *cdc.Problem {
 	return e.notKey
 }
 
-// namedKey takes the key that the config names; a table that has a key keeps it, and naming another one is refused. err
-// means that the catalog could not be read.
-func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why *cdc.Problem, err error) {
-	if len(e.rel.Key) == 0 {
+// namedKey takes the key that the config names, if it names one (source.keys, by "schema.table"); a table that has a
+// key keeps it, and naming another one is refused. err means that the catalog could not be read.
+func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, keys map[string][]string) (why *cdc.Problem, err error) {
+	named, is := keys[e.rel.FullName()]
+	own := keyNames(e.rel)
+	switch {
+	case !is || slices.Equal(own, named) && len(own) > 0:
+		return nil, nil
+	case len(own) == 0:
 		return keyFromConfig(ctx, conn, e, named)
 	}
-	own := keyNames(e.rel)
-	if !slices.Equal(own, named) {
-		why = cdc.Failed("source.keys names (%s) for %s, whose key is (%s)", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", ")).
-			Fix("leave it out of source.keys")
-	}
-	return why, nil
+	return cdc.Failed("source.keys names (%s) for %s, whose key is (%s)", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", ")).
+		Fix("leave it out of source.keys"), nil
 }
 
 // backedSQL asks whether a unique, immediate index without NULLs is on exactly these columns (rule 9).

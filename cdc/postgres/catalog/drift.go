@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -70,18 +71,16 @@ func (t *Tables) unfit(table string, e *entry) error {
 
 // nameKeys sets the key again on tables that have it from the config, or says why it is no longer usable.
 func (t *Tables) nameKeys(ctx context.Context, conn *pgx.Conn, listed map[uint32]*known, now map[uint32]*entry) error {
-	for oid, k := range listed {
-		named, e := t.options.Keys[k.rel.FullName()], now[oid]
-		if len(named) == 0 || e == nil {
+	for oid := range listed {
+		e := now[oid]
+		if e == nil {
 			continue
 		}
-		why, err := namedKey(ctx, conn, e, named)
+		why, err := namedKey(ctx, conn, e, t.options.Keys)
 		if err != nil {
 			return err
 		}
-		if why != nil {
-			e.notKey = why
-		}
+		e.notKey = cmp.Or(why, e.notKey)
 	}
 	return nil
 }

@@ -27,15 +27,12 @@ func ListCaptured(ctx context.Context, conn *pgx.Conn, sel Selection, keys map[s
 		if !sel.Match(e.rel.Schema, e.rel.Name) {
 			continue
 		}
-		name := e.rel.FullName()
-		var why *cdc.Problem
-		if named, ok := keys[name]; ok {
-			if why, err = namedKey(ctx, conn, e, named); err != nil {
-				return nil, nil, err
-			}
+		why, err := namedKey(ctx, conn, e, keys)
+		if err != nil {
+			return nil, nil, err
 		}
 		if why = cmp.Or(why, refusal(e)); why != nil {
-			refused[name] = why
+			refused[e.rel.FullName()] = why
 		} else {
 			relations = append(relations, e.rel)
 		}

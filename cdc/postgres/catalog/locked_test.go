@@ -51,7 +51,7 @@ func TestRereadTellsNoKey(t *testing.T) {
 		defer tables.Close(t.Context())
 		d.exec(t, "ALTER TYPE mood RENAME VALUE 'canary' TO 'other'")
 		_, _, err = tables.Reread(t.Context(), list[0].OID, 0, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("canary")}, {}}, []int{1})
-		require.ErrorContains(t, err, "22P02")
+		require.Contains(t, cdc.Explain(err).What, "22P02")
 		require.NotContains(t, err.Error(), "canary")
 		require.NotErrorIs(t, err, cdc.ErrUnreachable)
 	})

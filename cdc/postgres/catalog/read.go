@@ -19,13 +19,10 @@ type entry struct {
 	// kind is pg_class.relkind, persistence relpersistence.
 	kind, persistence string
 	index             indexKey
-	// notKey says why the table has no usable key; nil if it has one.
-	notKey *cdc.Problem
-	rows   int64
-	// textOnly says that some column has no binary decoder here.
-	textOnly bool
-	// labels are the labels of the columns' enums, "<oid>=<print>".
-	labels []string
+	notKey            *cdc.Problem // why the table has no usable key; nil if it has one
+	rows              int64
+	textOnly          bool     // some column has no binary decoder here
+	labels            []string // the labels of the columns' enums, "<oid>=<print>"
 }
 
 // tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks

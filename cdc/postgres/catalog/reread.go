@@ -29,7 +29,9 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.reread == nil || t.reread.IsClosed() {
-		if t.reread, err = t.connectToReread(ctx); err != nil {
+		// meanwhile capture of all tables waits, and Postgres retains its log
+		patience := strconv.FormatInt(t.options.RereadPatience.Milliseconds(), 10)
+		if t.reread, err = t.options.Login.With("statement_timeout", patience).Connect(ctx); err != nil {
 			return nil, false, cdc.Failed("re-read %s", k.rel.FullName()).Of(cdc.ErrUnreachable).Because(err)
 		}
 	}
@@ -53,19 +55,6 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 		}
 	}
 	return out, true, nil
-}
-
-// connectToReread bounds each statement's wait: meanwhile capture of all tables waits, and Postgres retains its log.
-func (t *Tables) connectToReread(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := t.options.Login.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	patience := strconv.FormatInt(t.options.RereadPatience.Milliseconds(), 10)
-	if _, err := conn.Exec(ctx, "SET statement_timeout = "+patience); err != nil {
-		return nil, errors.Join(err, conn.Close(ctx))
-	}
-	return conn, nil
 }
 
 // rereadOnce gives the row's fields, nil if there is no row; errNotVisible is worth another try, other errors are not.
@@ -133,7 +122,7 @@ func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	}
 	said := errors.New(postgres.ServerError(pg.Code, pg.Message))
 	switch problem = problem.Because(said); {
-	case pg.Code == codeCanceled || pg.Code == codeLocked:
+	case pg.Code == "57014" || pg.Code == "55P03": // query_canceled, lock_not_available
 		return problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)).
 			Fix("%s, so that nothing has to be re-read", full)
 	case strings.HasPrefix(pg.Code, "42"):
@@ -143,12 +132,6 @@ func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	}
 	return problem.Of(cdc.ErrUnreachable)
 }
-
-// The SQLSTATEs of a statement that took too long and of a lock that was not available.
-const (
-	codeCanceled = "57014"
-	codeLocked   = "55P03"
-)
 
 // statement is a query with its parameters.
 type statement struct {
@@ -166,16 +149,14 @@ func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement 
 	for i, c := range columns {
 		names[i] = pgx.Identifier{rel.Columns[c].Name}.Sanitize()
 	}
-	var q statement
+	q := statement{formats: make([]int16, len(rel.Key))}
 	wheres := make([]string, len(rel.Key))
 	for i, c := range rel.Key {
 		wheres[i] = fmt.Sprintf("%s = $%d", pgx.Identifier{rel.Columns[c].Name}.Sanitize(), i+1)
 		q.values, q.oids = append(q.values, row[c].Data), append(q.oids, rel.Columns[c].Type.Base)
-		format := int16(0)
 		if row[c].Kind == cdc.DatumBinary {
-			format = 1
+			q.formats[i] = 1
 		}
-		q.formats = append(q.formats, format)
 	}
 	q.sql = "SELECT pg_current_snapshot(), r.* FROM (VALUES (1)) AS one LEFT JOIN (SELECT true, " + strings.Join(names, ", ") +
 		" FROM ONLY " + pgx.Identifier{rel.Schema, rel.Name}.Sanitize() + " WHERE " + strings.Join(wheres, " AND ") + ") AS r ON true"

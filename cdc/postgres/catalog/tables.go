@@ -29,15 +29,13 @@ type Selection interface {
 
 // Options of Tables.
 type Options struct {
-	// Login to the database.
-	Login      postgres.Login
+	Login      postgres.Login // to the database
 	Prefix     string
 	Partitions int32
 	Selection  Selection
 	Policies   schemas.Policies
 	Registry   schemas.Registry
-	// Keys names the key columns of tables without a primary key, by "schema.table" (source.keys).
-	Keys map[string][]string
+	Keys       map[string][]string // the key columns of tables without a primary key, by "schema.table" (source.keys)
 	// RereadPatience is how long a re-read waits, for a lock or until its transaction is visible: a commit may wait for
 	// a synchronous standby. Meanwhile capture of all tables waits. 0 means 30 s.
 	RereadPatience time.Duration
@@ -180,8 +178,8 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 	for i := range rel.Columns {
 		names[i], kinds[i] = pgx.Identifier{rel.Columns[i].Name}.Sanitize(), cdc.DatumBinary
 		if !decodesBinary(rel.Columns[i].Type) {
-			// the text of the type's output function, as the stream has it. A cast to text would not give it: it writes inet
-			// 127.0.0.1 as 127.0.0.1/32. num_nulls looks at the value itself, where IS NULL looks into a composite's fields.
+			// the output function's text, as the stream has it: a cast to text would write inet 127.0.0.1 as 127.0.0.1/32.
+			// num_nulls asks for the value itself, where IS NULL asks for a composite's fields.
 			names[i] = fmt.Sprintf("CASE WHEN num_nulls(%[1]s) = 0 THEN format('%%s', %[1]s) END", names[i])
 			kinds[i], cast = cdc.DatumText, true
 		}

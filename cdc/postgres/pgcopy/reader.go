@@ -41,15 +41,13 @@ type Reader struct {
 	// pending is the start of a header or row whose rest has not come; reading it again makes sense from need bytes on.
 	pending []byte
 	need    int
-	// skip counts the bytes of the header extension still to come.
-	skip uint32
+	skip    uint32 // counts the bytes of the header extension still to come
 	// fields is reused for every row; columns is how many each has, known from the first row on.
 	fields  [][]byte
 	columns int
 	rows    int64
-	// offset is the place in the COPY of the first byte not yet consumed.
-	offset int64
-	err    error
+	offset  int64 // the place in the COPY of the first byte not yet consumed
+	err     error
 }
 
 // Feed reads one chunk and calls row for each row that is complete with it. A nil field is NULL; an empty field is an

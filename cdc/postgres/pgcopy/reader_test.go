@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // read feeds chunks and gives the rows as lines, and the first error.
@@ -98,7 +100,7 @@ func TestErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := read([]byte(c.bytes))
 			require.Equal(t, &c.want, err)
-			require.Contains(t, err.Error(), c.want.Want)
+			require.Contains(t, cdc.Explain(err).What, c.want.Want)
 		})
 	}
 }

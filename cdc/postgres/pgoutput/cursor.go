@@ -31,41 +31,22 @@ func (c *cursor) failAt(at int, want string) {
 
 func (c *cursor) left() int { return len(c.b) - c.at }
 
-func (c *cursor) u8(want string) byte {
-	if c.left() < 1 {
-		c.fail(want)
-		return 0
+// take gives the next n bytes, at most 8.
+func (c *cursor) take(n int, want string) []byte {
+	if len(c.b)-c.at < n {
+		c.failAt(c.at, want)
+		return zeros[:]
 	}
-	c.at++
-	return c.b[c.at-1]
+	c.at += n
+	return c.b[c.at-n:]
 }
 
-func (c *cursor) u16(want string) uint16 {
-	if c.left() < 2 {
-		c.fail(want)
-		return 0
-	}
-	c.at += 2
-	return binary.BigEndian.Uint16(c.b[c.at-2:])
-}
+var zeros [8]byte
 
-func (c *cursor) u32(want string) uint32 {
-	if c.left() < 4 {
-		c.fail(want)
-		return 0
-	}
-	c.at += 4
-	return binary.BigEndian.Uint32(c.b[c.at-4:])
-}
-
-func (c *cursor) u64(want string) uint64 {
-	if c.left() < 8 {
-		c.fail(want)
-		return 0
-	}
-	c.at += 8
-	return binary.BigEndian.Uint64(c.b[c.at-8:])
-}
+func (c *cursor) u8(want string) byte    { return c.take(1, want)[0] }
+func (c *cursor) u16(want string) uint16 { return binary.BigEndian.Uint16(c.take(2, want)) }
+func (c *cursor) u32(want string) uint32 { return binary.BigEndian.Uint32(c.take(4, want)) }
+func (c *cursor) u64(want string) uint64 { return binary.BigEndian.Uint64(c.take(8, want)) }
 
 // oneOf reads a byte that must be one of those in set.
 func (c *cursor) oneOf(set, want string) byte {

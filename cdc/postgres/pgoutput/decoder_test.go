@@ -131,6 +131,7 @@ func TestErrorsNameKindOffsetAndExpectation(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := new(Decoder).Decode([]byte(c.bytes), c.streaming)
 			require.Equal(t, &c.want, err)
+			require.Contains(t, cdc.Explain(err).What, c.want.Want)
 			require.Nil(t, m)
 		})
 	}

@@ -8,10 +8,8 @@ type DecodeError struct {
 	// Subject is the kind of message or frame, as Kind.String and FrameKind.String write it; "message" or "frame" if
 	// the bytes were empty.
 	Subject string
-	// Offset counts bytes from the start of the message or frame, its kind byte included.
-	Offset int
-	// Want is what the protocol has at Offset.
-	Want string
+	Offset  int    // counts bytes from the start of the message or frame, its kind byte included
+	Want    string // what the protocol has at Offset
 }
 
 // Error writes one line: the subject, the offset, what was expected.

@@ -35,11 +35,9 @@ type Frame struct {
 	WALStart cdc.LSN
 	// WALEnd is, in a keepalive, how far the server has sent: all that commits below it has been delivered. In XLogData
 	// of logical replication Postgres only repeats WALStart.
-	WALEnd cdc.LSN
-	// ServerTime is the server's clock when it sent the frame.
-	ServerTime Timestamp
-	// ReplyRequested is set on a keepalive that must be answered at once, or the server drops the connection.
-	ReplyRequested bool
+	WALEnd         cdc.LSN
+	ServerTime     Timestamp // the server's clock when it sent the frame
+	ReplyRequested bool      // set on a keepalive that must be answered at once, or the server drops the connection
 	// Data is the pgoutput message of an XLogData frame, a piece of the bytes given to ParseFrame; nil for a keepalive.
 	Data []byte
 }

@@ -27,25 +27,21 @@ func (t Timestamp) Time() time.Time {
 
 // Begin opens a transaction that is sent after its commit.
 type Begin struct {
-	// FinalLSN is the start of the commit record, never 0: the transaction's place in the order of all changes.
-	FinalLSN   cdc.LSN
+	FinalLSN   cdc.LSN // the start of the commit record, never 0: the transaction's place in the order of all changes
 	CommitTime Timestamp
 	XID        uint32
 }
 
 // Commit closes the transaction that the last Begin opened.
 type Commit struct {
-	// LSN is the start of the commit record, never 0, equal to FinalLSN of Begin.
-	LSN cdc.LSN
-	// EndLSN is the end of the commit record, never 0: what is reported to Postgres once the transaction is safe.
-	EndLSN cdc.LSN
+	LSN    cdc.LSN // the start of the commit record, never 0, equal to FinalLSN of Begin
+	EndLSN cdc.LSN // the end of the commit record, never 0: what is reported to Postgres once the transaction is safe
 	Time   Timestamp
 }
 
 // Origin follows Begin or StreamStart if the transaction was itself replicated to this server.
 type Origin struct {
-	// LSN is the commit's position on the server of origin; 0 if not yet known.
-	LSN  cdc.LSN
+	LSN  cdc.LSN // the commit's position on the server of origin; 0 if not yet known
 	Name string
 }
 
@@ -59,10 +55,9 @@ type Relation struct {
 
 // Type names a type that is not built in; it comes before the Relation that uses it.
 type Type struct {
-	XID uint32
-	OID uint32
-	// Namespace is the schema's name; "" means pg_catalog.
-	Namespace string
+	XID       uint32
+	OID       uint32
+	Namespace string // the schema's name; "" means pg_catalog
 	Name      string
 }
 
@@ -106,18 +101,15 @@ type LogicalMessage struct {
 	XID uint32
 	// Transactional messages come with their transaction, the others at once and outside of any.
 	Transactional bool
-	// LSN is the position of the message's own record.
-	LSN     cdc.LSN
-	Prefix  string
-	Content []byte
+	LSN           cdc.LSN // the position of the message's own record
+	Prefix        string
+	Content       []byte
 }
 
 // StreamStart opens a segment of a transaction that is still in progress (protocol 2).
 type StreamStart struct {
-	// XID is the top-level transaction.
-	XID uint32
-	// First is set on the transaction's first segment.
-	First bool
+	XID   uint32 // the top-level transaction
+	First bool   // set on the transaction's first segment
 }
 
 // StreamStop closes the segment.
@@ -125,11 +117,9 @@ type StreamStop struct{}
 
 // StreamCommit commits a transaction whose rows came in segments.
 type StreamCommit struct {
-	XID uint32
-	// LSN is the start of the commit record, never 0.
-	LSN cdc.LSN
-	// EndLSN is the end of the commit record, never 0.
-	EndLSN cdc.LSN
+	XID    uint32
+	LSN    cdc.LSN // the start of the commit record, never 0
+	EndLSN cdc.LSN // the end of the commit record, never 0
 	Time   Timestamp
 }
 
