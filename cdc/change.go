@@ -51,15 +51,11 @@ type Meta struct {
 	// LSN is the start of the change's own WAL record; for information only, it does not order changes. For snapshot
 	// rows it is the snapshot's LSN.
 	LSN LSN
-	// XID is the transaction's id; 0 for snapshot rows and markers.
-	XID uint32
+	XID uint32 // the transaction's id; 0 for snapshot rows and markers
 	// CommitTime is the transaction's commit time in microseconds since 1970-01-01 UTC; for snapshot rows the
 	// snapshot's time.
 	CommitTime int64
-	// Generation is the table's generation; the first is 1.
-	Generation uint32
-	// Leaf is the OID of the partition the row lives in; 0 for a table that is not partitioned.
-	Leaf uint32
-	// Now is when the record was encoded, in microseconds since 1970-01-01 UTC.
-	Now int64
+	Generation uint32 // the table's generation; the first is 1
+	Leaf       uint32 // the OID of the partition the row lives in; 0 for a table that is not partitioned
+	Now        int64  // when the record was encoded, in microseconds since 1970-01-01 UTC
 }

@@ -2,10 +2,8 @@ package cdc
 
 // Topic is where a table's records go. It is never changed.
 type Topic struct {
-	// Name is the Kafka topic, e.g. "clinic.public.claims".
-	Name string
-	// Partitions is the number of partitions; it never changes within a generation (rule 9).
-	Partitions int32
+	Name       string // the Kafka topic, e.g. "clinic.public.claims".
+	Partitions int32  // the number of partitions; it never changes within a generation (rule 9)
 	// Compacted says that every record carries a whole row and each delete is followed by a tombstone (rules 10 and
 	// 17).
 	Compacted bool
@@ -25,10 +23,8 @@ type Record struct {
 // when it no longer reads the bytes (each record is acknowledged or given up). A Chunk is owned by one goroutine at a
 // time.
 type Chunk struct {
-	// Bytes holds the keys and values of all records, back to back. Encoders append to it.
-	Bytes []byte
-	// Records lists them in the order in which they must be produced.
-	Records []Record
+	Bytes   []byte   // the keys and values of all records, back to back. Encoders append to it.
+	Records []Record // in the order in which they must be produced
 
 	release func(*Chunk)
 }

@@ -26,16 +26,10 @@ func (l *LSN) UnmarshalText(b []byte) (err error) {
 // ParseLSN reads the form that String writes. Errors name the text, which is never a row value.
 func ParseLSN(s string) (LSN, error) {
 	high, low, ok := strings.Cut(s, "/")
-	if !ok {
-		return 0, fmt.Errorf("parse LSN %q: no slash", s)
-	}
-	h, err := strconv.ParseUint(high, 16, 32)
-	if err != nil {
-		return 0, fmt.Errorf("parse LSN %q: high half: %w", s, err)
-	}
-	l, err := strconv.ParseUint(low, 16, 32)
-	if err != nil {
-		return 0, fmt.Errorf("parse LSN %q: low half: %w", s, err)
+	h, highErr := strconv.ParseUint(high, 16, 32)
+	l, lowErr := strconv.ParseUint(low, 16, 32)
+	if !ok || highErr != nil || lowErr != nil {
+		return 0, fmt.Errorf("parse LSN %q: it is not two hexadecimal numbers", s)
 	}
 	return LSN(h<<32 | l), nil
 }

@@ -11,11 +11,9 @@ import (
 type Position struct {
 	// Epoch counts the histories of the source: it rises when a re-snapshot follows a failover or a restore. The first
 	// is 1.
-	Epoch uint32
-	// CommitLSN is the start of the transaction's commit record: final_lsn of pgoutput's Begin message.
-	CommitLSN LSN
-	// Ordinal counts from 1 the rows that pgoutput delivers in the transaction; 0 is a snapshot row.
-	Ordinal uint32
+	Epoch     uint32
+	CommitLSN LSN    // the start of the transaction's commit record: final_lsn of pgoutput's Begin message
+	Ordinal   uint32 // counts from 1 the rows that pgoutput delivers in the transaction; 0 is a snapshot row
 }
 
 // PositionSize is the length of a packed Position in bytes.

@@ -3,6 +3,8 @@ package cdc
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,25 +16,20 @@ import (
 type Problem struct {
 	// Kind is what the problem means for the pipeline: ErrRefused, ErrGap or another Err… value, found by errors.Is.
 	// nil says only that something failed, so that another try may succeed.
-	Kind error
-	// Where names the object: a table, a topic and offset, an LSN, a host. Empty if What names it.
-	Where string
+	Kind  error
+	Where string // the object: a table, a topic and offset, an LSN, a host. Empty if What names it.
 	// What failed or does not fit, without a full stop.
-	What string
-	// Cause is the error beneath, nil if there is none. Its ways out are the problem's own, unless Try has some.
-	Cause error
-	// Safe says what is not affected, a sentence without its full stop; empty if there is nothing to say.
-	Safe string
-	// Try are the ways out: any one of them is enough. Empty if all that helps is to wait.
-	Try []Remedy
+	What  string
+	Cause error    // the error beneath, nil if there is none. Its ways out are the problem's own, unless Try has some.
+	Safe  string   // what is not affected, a sentence without its full stop; empty if there is nothing to say
+	Try   []Remedy // the ways out: any one of them is enough. Empty if all that helps is to wait.
 }
 
 // Remedy is one way out of a problem.
 type Remedy struct {
 	// By says who can do it, e.g. "a superuser" or "the owner of public.claims"; empty for the person who reads it.
-	By string
-	// Command is what to type, or what to do, without a full stop.
-	Command string
+	By      string
+	Command string // what to type, or what to do, without a full stop
 }
 
 // Failed makes a problem of no particular kind.
@@ -92,32 +89,28 @@ func (p *Problem) Then(format string, args ...any) *Problem {
 
 // Error writes the problem in one line: kind, where, what, cause; what is safe; the ways out.
 func (p *Problem) Error() string {
-	var parts []string
+	kind, cause := "", ""
+	if p.Cause != nil { // without its ways out
+		cause = strings.TrimSuffix(foldLines(p.Cause.Error()), fieldsOf(p.Cause).advice())
+	}
 	if p.Kind != nil {
-		parts = append(parts, p.Kind.Error())
+		kind = p.Kind.Error()
+		cause = strings.TrimPrefix(cause, kind+": ") // it is said once
 	}
-	cause := withoutAdvice(p.Cause)
-	if p.Kind != nil { // it is said once
-		cause = strings.TrimPrefix(cause, p.Kind.Error()+": ")
-	}
-	for _, s := range []string{p.Where, p.What, cause} {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
+	parts := slices.DeleteFunc([]string{kind, p.Where, p.What, cause}, func(s string) bool { return s == "" })
 	return foldLines(strings.Join(parts, ": ") + p.advice())
 }
 
 // advice is the part of the text that is for acting on: what is safe, and the ways out.
 func (p *Problem) advice() string {
-	var out strings.Builder
+	out := ""
 	if safe := p.safe(); safe != "" {
-		out.WriteString(". " + safe)
+		out = ". " + safe
 	}
 	if try := WriteRemedies(p.Remedies()); try != "" {
-		out.WriteString(". " + try)
+		out += ". " + try
 	}
-	return foldLines(out.String())
+	return foldLines(out)
 }
 
 func (p *Problem) safe() string {
@@ -137,13 +130,7 @@ func (p *Problem) Remedies() []Remedy {
 
 // Unwrap gives errors.Is and errors.As the kind and the cause.
 func (p *Problem) Unwrap() []error {
-	var out []error
-	for _, err := range []error{p.Kind, p.Cause} {
-		if err != nil {
-			out = append(out, err)
-		}
-	}
-	return out
+	return slices.DeleteFunc([]error{p.Kind, p.Cause}, func(err error) bool { return err == nil })
 }
 
 // WriteRemedies writes ways out as every message ends: "Try: A, or B", or "Try, as a superuser: A". Empty for none.
@@ -210,20 +197,15 @@ func Together(errs ...error) *Problem {
 // alone.
 func ParseProblem(text string) *Problem {
 	text = foldLines(text)
-	at := strings.Index(text, ". Try: ")
-	if as := strings.Index(text, ". Try, as "); at < 0 || as >= 0 && as < at {
-		at = as
-	}
-	if at < 0 {
+	m := written.FindStringSubmatch(text)
+	if m == nil {
 		return &Problem{What: text}
 	}
-	way := strings.TrimPrefix(strings.TrimPrefix(text[at:], ". Try"), ", as ")
-	by, command, found := "", strings.TrimPrefix(way, ": "), strings.HasPrefix(way, ": ")
-	if !found {
-		by, command, _ = strings.Cut(way, ": ")
-	}
-	return &Problem{What: text[:at], Try: []Remedy{{By: by, Command: command}}}
+	return &Problem{What: m[1], Try: []Remedy{{By: m[2], Command: m[3]}}}
 }
+
+// written is a problem as text: what it is about, who can do something, and what.
+var written = regexp.MustCompile(`^(.*?)\. Try(?:, as (.*?))?: (.*)$`)
 
 // fieldsOf gives the Problem in an error, or what its text says.
 func fieldsOf(err error) *Problem {
@@ -231,14 +213,6 @@ func fieldsOf(err error) *Problem {
 		return p
 	}
 	return ParseProblem(err.Error())
-}
-
-// withoutAdvice is the text of an error without its ways out.
-func withoutAdvice(err error) string {
-	if err == nil {
-		return ""
-	}
-	return strings.TrimSuffix(foldLines(err.Error()), fieldsOf(err).advice())
 }
 
 func foldLines(s string) string { return strings.ReplaceAll(s, "\n", "; ") }

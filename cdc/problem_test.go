@@ -13,7 +13,8 @@ func TestProblemIsOneLine(t *testing.T) {
 	cause := errors.New("first line\nsecond line")
 	p := Refused("slot %s is a physical slot", "s1").At("database clinic").Because(cause).Keeps("Nothing was read").
 		Fix("another name in source.slot").FixBy("a superuser", "DROP it")
-	require.EqualError(t, p, "refused: database clinic: slot s1 is a physical slot: first line; second line. Nothing was read. Try: another name in source.slot, or as a superuser: DROP it")
+	says(t, "refused: database clinic: slot s1 is a physical slot: first line; second line. Nothing was read. "+
+		"Try: another name in source.slot, or as a superuser: DROP it", p)
 	require.ErrorIs(t, p, ErrRefused)
 	require.ErrorIs(t, p, cause)
 
@@ -29,8 +30,8 @@ func TestProblemIsOneLine(t *testing.T) {
 // of the cause's.
 func TestAdviceComesLast(t *testing.T) {
 	cause := fmt.Errorf("publication: %w", Failed("no right").FixBy("the owner", "GRANT x"))
-	require.EqualError(t, Failed("start").Because(cause), "start: publication: no right. Try, as the owner: GRANT x")
-	require.EqualError(t, Failed("start").Because(cause).Fix("y"), "start: publication: no right. Try: y")
+	says(t, "start: publication: no right. Try, as the owner: GRANT x", Failed("start").Because(cause))
+	says(t, "start: publication: no right. Try: y", Failed("start").Because(cause).Fix("y"))
 	require.Equal(t, []Remedy{{By: "the owner", Command: "GRANT x"}}, Failed("start").Because(cause).Remedies())
 }
 
@@ -45,16 +46,21 @@ func TestProblemsStoredAsText(t *testing.T) {
 		require.Equal(t, &want, Explain(errors.New(text)))
 	}
 	require.Nil(t, Explain(nil))
-	again := Refused("a").Fix("b")
-	require.Equal(t, again.Try, ParseProblem(again.Error()).Try)
+	require.Equal(t, Refused("a").Fix("b").Try, ParseProblem(Refused("a").Fix("b").Error()).Try)
 }
 
 // TestCausesWithoutFields: what the text of a cause says to do is the problem's way out, once.
 func TestCausesWithoutFields(t *testing.T) {
 	cause := errors.New("no right. Try, as the owner: GRANT x")
-	require.EqualError(t, Failed("start").Because(cause), "start: no right. Try, as the owner: GRANT x")
-	require.EqualError(t, Failed("start").Because(cause).Fix("y"), "start: no right. Try: y")
-	require.EqualError(t, Failed("start").Because(errors.New("two\nlines")), "start: two; lines")
+	says(t, "start: no right. Try, as the owner: GRANT x", Failed("start").Because(cause))
+	says(t, "start: no right. Try: y", Failed("start").Because(cause).Fix("y"))
+	says(t, "start: two; lines", Failed("start").Because(errors.New("two\nlines")))
+}
+
+// says requires the whole text of a problem.
+func says(t *testing.T, want string, p *Problem) {
+	t.Helper()
+	require.EqualError(t, p, want)
 }
 
 // TestThen: what must follow every way out.

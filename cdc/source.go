@@ -4,12 +4,10 @@ import "context"
 
 // Identity says which history of which cluster a source is.
 type Identity struct {
-	// System is the cluster's system identifier, Timeline its present timeline, Database the database's name.
-	System   string
+	System   string // the cluster's system identifier, Timeline its present timeline, Database the database's name
 	Timeline uint32
 	Database string
-	// Flushed is how far the server's log reaches: a stored position beyond it belongs to another history.
-	Flushed LSN
+	Flushed  LSN // how far the server's log reaches: a stored position beyond it belongs to another history
 	// Switches are the timeline history's switch points, oldest first: timeline Switches[i].Timeline ended at
 	// Switches[i].At.
 	Switches []TimelineSwitch
@@ -90,9 +88,8 @@ const (
 
 // Event is what Stream.Next delivers. The fields named by its kind are valid until the next call of Next.
 type Event struct {
-	Kind EventKind
-	// LSN is the WAL position of the message itself.
-	LSN        LSN
+	Kind       EventKind
+	LSN        LSN // the WAL position of the message itself
 	XID        uint32
 	CommitLSN  LSN
 	EndLSN     LSN
@@ -149,9 +146,8 @@ type Table struct {
 	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums,
 	// "<print>;<oid>=<print>,…": a table whose shape changed may hold rows that changed without an event (rule 18). A
 	// label that was added changes nothing.
-	Shape string
-	// Columns are what Shape is of, in the order of their numbers.
-	Columns []Column
+	Shape   string
+	Columns []Column // what Shape is of, in the order of their numbers
 	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it
 	// gives each column: types without a binary decoder are cast to text.
 	CopySQL   string

@@ -30,8 +30,7 @@ const (
 type State struct {
 	Source SourceState
 	Point  Point
-	// Tables by "schema.table", real names.
-	Tables map[string]TableState
+	Tables map[string]TableState // by "schema.table", real names
 	// HighWater is what the progress topic knows, where the state itself is empty or about to be replaced: if it is not
 	// empty, an empty state has been lost, and this is no first start.
 	HighWater HighWater
@@ -40,9 +39,8 @@ type State struct {
 // HighWater is the highest epoch and the highest generation of each table that were ever used, as far as one place (a
 // topic, ClickHouse) knows. The zero value knows nothing.
 type HighWater struct {
-	Epoch uint32
-	// Generations by "schema.table", real names.
-	Generations map[string]uint32
+	Epoch       uint32
+	Generations map[string]uint32 // by "schema.table", real names
 }
 
 // Add takes over what is higher in another place.
@@ -66,39 +64,34 @@ type StateChange interface{ stateChange() }
 
 // SourceState is what identifies the source; it is written when it changes. JSON field names are a format.
 type SourceState struct {
-	Format int   `json:"format"`
-	Phase  Phase `json:"phase"`
-	// Epoch of all positions written now; the first is 1.
-	Epoch uint32 `json:"epoch"`
+	Format int    `json:"format"`
+	Phase  Phase  `json:"phase"`
+	Epoch  uint32 `json:"epoch"` // of all positions written now; the first is 1
 	// System is Postgres' system identifier, Timeline the server's timeline when the slot was last opened.
 	System   string `json:"system"`
 	Timeline uint32 `json:"timeline"`
 	Database string `json:"database"`
 	Slot     string `json:"slot"`
 	// Partitions is the partition count of the table topics (rule 9: a difference stops capture).
-	Partitions int32 `json:"partitions"`
-	// HashKeys maps the id of each hash key to its fingerprint.
-	HashKeys map[string]string `json:"hash_keys,omitempty"`
-	// ConsistentPoint of the slot, 0 while creating.
-	ConsistentPoint LSN `json:"consistent_point"`
+	Partitions      int32             `json:"partitions"`
+	HashKeys        map[string]string `json:"hash_keys,omitempty"` // maps the id of each hash key to its fingerprint
+	ConsistentPoint LSN               `json:"consistent_point"`    // of the slot, 0 while creating
 }
 
 // TableState is what the capture knows of one table; it is written when it changes. JSON field names are a format.
 type TableState struct {
-	Format int        `json:"format"`
-	Schema string     `json:"schema"`
-	Table  string     `json:"table"`
-	OID    uint32     `json:"oid"`
-	Topic  string     `json:"topic"`
-	Phase  TablePhase `json:"phase"`
-	// Generation is the last one opened; the first is 1.
-	Generation uint32 `json:"generation"`
+	Format     int        `json:"format"`
+	Schema     string     `json:"schema"`
+	Table      string     `json:"table"`
+	OID        uint32     `json:"oid"`
+	Topic      string     `json:"topic"`
+	Phase      TablePhase `json:"phase"`
+	Generation uint32     `json:"generation"` // the last one opened; the first is 1
 	// Cut is the version of the generation's first snapshot, packed in hexadecimal; empty until it ended.
 	Cut string `json:"cut,omitempty"`
 	// Rows copied into the generation, for status.
-	Rows int64 `json:"rows"`
-	// Reason says why the table is quarantined; it holds no row value.
-	Reason string `json:"reason,omitempty"`
+	Rows   int64  `json:"rows"`
+	Reason string `json:"reason,omitempty"` // why the table is quarantined; it holds no row value
 	// KeyPrint and PolicyPrint fingerprint the key's columns and types, and the policies: a difference needs a new
 	// generation.
 	KeyPrint    string `json:"key_print"`

@@ -36,7 +36,7 @@ func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
 	return UnescapeName(parts[0]), UnescapeName(parts[1]), true
 }
 
-// StateTopic and ProgressTopic are this pipeline's own topics.
+// StateTopic holds one record per part of the pipeline's state.
 func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
 
 // ProgressTopic holds one record per commit: see cdc/EXACTNESS.md, "Formats".
@@ -46,9 +46,6 @@ func ProgressTopic(prefix string) string { return OwnPrefix + prefix + ".progres
 // [A-Za-z0-9_] (or a digit in front) becomes _xHHHH_ with its code point in at least four hexadecimal digits, and so
 // does an underscore that would otherwise begin such a sequence.
 func EscapeName(s string) string {
-	if plain(s) {
-		return s
-	}
 	var b strings.Builder
 	for i, r := range s {
 		if legal(r, i == 0) && (r != '_' || !opensEscape(s[i:])) {
@@ -76,15 +73,6 @@ func UnescapeName(s string) string {
 	return b.String()
 }
 
-func plain(s string) bool {
-	for i, r := range s {
-		if !legal(r, i == 0) || (r == '_' && opensEscape(s[i:])) {
-			return false
-		}
-	}
-	return s != ""
-}
-
 func legal(r rune, first bool) bool {
 	switch {
 	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_':
@@ -94,8 +82,6 @@ func legal(r rune, first bool) bool {
 	}
 	return false
 }
-
-func looksEscaped(s string) bool { return escapeLen(s) > 0 }
 
 // opensEscape reports whether the underscore at the start of s must be escaped. In "_x0041é" it must, for the escape of
 // é brings the closing underscore.
@@ -110,7 +96,7 @@ func opensEscape(s string) bool {
 // hexEnd gives the end of the at most six hexadecimal digits after "_x".
 func hexEnd(s string) int {
 	n := 2
-	for n < len(s) && n < 8 && upperHex(s[n]) {
+	for n < len(s) && n < 8 && (s[n] >= '0' && s[n] <= '9' || s[n] >= 'A' && s[n] <= 'F') {
 		n++
 	}
 	return n
@@ -132,8 +118,6 @@ func escapeLen(s string) int {
 	return n + 1
 }
 
-func upperHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
-
 // ClickHouse's bookkeeping columns (rule 21) and the view's own column (rule 31). A source column of such a name, or
 // one that begins with "_key_", is escaped.
 const (
@@ -152,7 +136,7 @@ func ClickHouseColumn(name string) string {
 	switch name {
 	case ColVersion, ColDeleted, ColPartition, ColOffset, ColLeaf, ColInexact:
 	default:
-		if !strings.HasPrefix(name, ColKeyPrefix) && !looksEscaped(name) {
+		if !strings.HasPrefix(name, ColKeyPrefix) && escapeLen(name) == 0 {
 			return name
 		}
 	}
@@ -175,16 +159,12 @@ func ClickHouseStorage(schema, table string, generation uint32) string {
 // StorageDatabase is where storage tables and bookkeeping live.
 func StorageDatabase(database string) string { return database + "_raw" }
 
-// ReservedView reports whether dirtbike itself needs the name in the view database.
-func ReservedView(view string) bool { return view == "complete_up_to" }
-
 // maxTopicName is Kafka's limit.
 const maxTopicName = 249
 
 // Collision says that a name is not allowed, or that two tables would share one.
 type Collision struct {
-	// Tables are the places of those concerned in the list that Collisions was given: one, or two.
-	Tables []int
+	Tables []int // the places of those concerned in the list that Collisions was given: one, or two
 	// Text is one line for people.
 	Text string
 }
@@ -205,7 +185,7 @@ func Collisions(prefix string, tables []*Relation) []Collision {
 		clash(names, name, i, "two tables are both called %[1]s, by a dot in a name")
 		clash(topics, strings.ReplaceAll(topic, ".", "_"), i, "%s and %s would share a topic (Kafka takes '.' and '_' for the same)")
 		clash(views, view, i, "%s and %s would share the ClickHouse view %q", view)
-		if ReservedView(view) {
+		if view == "complete_up_to" {
 			out = append(out, Collision{[]int{i}, fmt.Sprintf("%s would take the name of dirtbike's own view %q", name, view)})
 		}
 		if len(topic) > maxTopicName {

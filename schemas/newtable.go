@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"dirtbike/cdc"
@@ -11,30 +12,23 @@ import (
 // is not carried.
 func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	t := &Table{Topic: topic, Database: rel.Database, Schema: rel.Schema, Name: rel.Name, Compacted: rel.Compactable()}
-	carriedAs := map[int]int{}
-	keyed := map[int]bool{}
-	for _, k := range rel.Key {
-		keyed[k] = true
-	}
 	for i := range rel.Columns {
 		col := &rel.Columns[i]
 		transform, carried, err := p.For(rel, i)
 		if err != nil {
 			return nil, fmt.Errorf("table %s, column %s: %w", rel.FullName(), col.Name, err)
 		}
-		if !carried {
-			continue
+		if carried {
+			t.Columns = append(t.Columns, carry(col, i, transform, slices.Contains(rel.Key, i)))
 		}
-		carriedAs[i] = len(t.Columns)
-		t.Columns = append(t.Columns, carry(col, i, transform, keyed[i]))
 	}
 	if len(rel.Key) == 0 {
 		return nil, cdc.Failed("table %s has no key", rel.FullName()).Fix("add %s to source.tables", exclusion(rel)).Fix("give the table a primary key")
 	}
 	for _, k := range rel.Key {
-		at, ok := carriedAs[k]
+		at := slices.IndexFunc(t.Columns, func(c TableColumn) bool { return c.Source == k })
 		column := "table " + rel.FullName() + ", key column " + rel.Columns[k].Name
-		if !ok {
+		if at < 0 {
 			return nil, cdc.Failed("%s is withheld by the privacy policy", column).Fix("name it keep or hash under privacy.columns")
 		}
 		if why := KeyRefusal(t.Columns[at].Type); why != "" {

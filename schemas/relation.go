@@ -11,8 +11,7 @@ type Relation struct {
 	Identity cdc.ReplicaIdentity
 	// Columns are those that pgoutput sends, in its order (attnum order; no dropped and no stored generated columns).
 	Columns []Column
-	// Key holds the indices into Columns of the table key (rule 9), in key order.
-	Key []int
+	Key     []int // the indices into Columns of the table key (rule 9), in key order
 }
 
 // FullName is "schema.table".
@@ -39,8 +38,7 @@ type Type struct {
 	Mod       int32
 	// Precision and Scale of KindNumeric.
 	Precision, Scale int
-	// Elem is the element type of KindArray, else nil.
-	Elem *Type
+	Elem             *Type // the element type of KindArray, else nil
 }
 
 // Toastable reports whether some column may come as "unchanged".

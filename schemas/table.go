@@ -5,35 +5,25 @@ import "slices"
 // Table is the contract between the two legs: a source table after its policies. The registered value schema holds all
 // of it (rule: load needs no connection to Postgres); schemas/avro writes and reads it.
 type Table struct {
-	// Topic is the Kafka topic and the root of the Avro names.
-	Topic string
+	Topic string // the Kafka topic and the root of the Avro names
 	// Database, Schema and Name are the source's real names.
 	Database, Schema, Name string
-	// Columns in the source's order, without the withheld ones.
-	Columns []TableColumn
-	// Key holds indices into Columns, in key order.
-	Key []int
-	// Compacted says that the topic is compacted: no record is ever `unchanged`.
-	Compacted bool
+	Columns                []TableColumn // in the source's order, without the withheld ones
+	Key                    []int         // indices into Columns, in key order
+	Compacted              bool          // the topic is compacted: no record is ever `unchanged`
 }
 
 // TableColumn is one carried column.
 type TableColumn struct {
-	// Name is the real name, Field the Avro field's (rule 12: a reversible escape).
-	Name, Field string
+	Name, Field string // the real name, Field the Avro field's (rule 12: a reversible escape)
 	Attnum      int16
-	// Type is the type after the policy.
-	Type Type
-	// Declared is the source's own type name before the policy.
-	Declared string
+	Type        Type   // the type after the policy
+	Declared    string // the source's own type name before the policy
 	// Policy is keep, mask, hash, zip3 or year.
-	Policy string
-	// NotNull says that the source declares NOT NULL.
-	NotNull bool
-	// Key says that the column belongs to the table key.
-	Key bool
-	// Toastable says that the source may leave the value out of an update.
-	Toastable bool
+	Policy    string
+	NotNull   bool // the source declares NOT NULL
+	Key       bool // the column belongs to the table key
+	Toastable bool // the source may leave the value out of an update
 
 	// Source is the index into the relation's columns, and Transform the compiled policy (nil for keep). They are set
 	// on the capture's side only and not part of the contract.

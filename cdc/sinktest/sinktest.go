@@ -17,9 +17,8 @@ type Record struct {
 	Offset    int64
 	Key       string
 	// Value is nil for a tombstone.
-	Value []byte
-	// Position is the packed position in a tombstone's header, else nil.
-	Position []byte
+	Value    []byte
+	Position []byte // the packed position in a tombstone's header, else nil
 }
 
 // Pipeline is one pipeline with nothing in it: a prefix of its own.

@@ -20,11 +20,9 @@ const (
 
 // Control is the key of a control record.
 type Control struct {
-	Kind ControlKind
-	// Generation is the table's; Leaf the OID of the truncated partition, 0 for the whole table.
-	Generation, Leaf uint32
-	// Partition is the topic's partition that the record is in.
-	Partition int32
+	Kind             ControlKind
+	Generation, Leaf uint32 // the table's; Leaf the OID of the truncated partition, 0 for the whole table
+	Partition        int32  // the topic's partition that the record is in
 }
 
 func (c Control) appendTo(dst []byte) []byte {

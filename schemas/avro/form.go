@@ -147,18 +147,5 @@ func skipBytes(b []byte) ([]byte, error) {
 }
 
 func arraySkipper(elem skipper) skipper {
-	return func(b []byte) ([]byte, error) {
-		for {
-			n, rest, err := readBlock(b)
-			if err != nil || n == 0 {
-				return rest, err
-			}
-			b = rest
-			for range n {
-				if b, err = elem(b); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
+	return func(b []byte) ([]byte, error) { return readItems(b, elem) }
 }

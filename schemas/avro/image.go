@@ -9,18 +9,16 @@ import (
 
 // record is what a row record says.
 type record struct {
-	op cdc.Op
-	// second says that it has the second of the two ordinals that an UPDATE takes.
-	second bool
+	op     cdc.Op
+	second bool      // it has the second of the two ordinals that an UPDATE takes
 	key    cdc.Tuple // the tuple whose key the record has
 	// before and after are nil where the envelope says null.
 	before, after cdc.Tuple
-	// fold says that unchanged values of after are listed already.
-	fold bool
+	fold          bool // unchanged values of after are listed already
 }
 
-// imageHead is the size in bytes of an image's head: op, whether it takes the second ordinal, and the lengths of the key
-// payload, the rows and the lists, which follow.
+// imageHead is the size in bytes of an image's head: op, whether it takes the second ordinal, and the lengths of the
+// key payload, the rows and the lists, which follow.
 const imageHead = 1 + 1 + 3*4
 
 // errImage says that bytes are not those that Image gave.

@@ -110,6 +110,22 @@ const (
 	branchValue = 2
 )
 
+// readItems reads an array or a map, item by item, and returns the rest.
+func readItems(b []byte, item skipper) ([]byte, error) {
+	for {
+		n, rest, err := readBlock(b)
+		if err != nil || n == 0 {
+			return rest, err
+		}
+		b = rest
+		for range n {
+			if b, err = item(b); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
 // readBlock reads the head of an array's or map's block: the number of items, 0 at the end. Each item takes a byte at
 // least.
 func readBlock(b []byte) (n int64, rest []byte, err error) {

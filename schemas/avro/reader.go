@@ -16,14 +16,12 @@ type Envelope struct {
 	Before, After []byte
 	// Meta as it was written. Position is the record's own: for `u` and the second half of a key change the second of
 	// the two that an UPDATE takes.
-	Meta cdc.Meta
-	// Snapshot says that the row was read by a snapshot, not from the stream.
-	Snapshot bool
+	Meta     cdc.Meta
+	Snapshot bool // the row was read by a snapshot, not from the stream
 	Op       cdc.Op
 	// Unchanged and Reread are indices into the table's columns.
 	Unchanged, Reread []int
-	// Gone says that the row was gone when `unchanged` columns were re-read; the record is to be skipped.
-	Gone bool
+	Gone              bool // the row was gone when `unchanged` columns were re-read; the record is to be skipped
 	// Inexact lists the columns of After (of Before, if After is nil) that are null because Avro cannot hold their
 	// value; BeforeInexact those of Before when both are there.
 	Inexact, BeforeInexact []InexactValue
@@ -31,8 +29,7 @@ type Envelope struct {
 
 // InexactValue is the exact Postgres text of a column that Avro cannot hold.
 type InexactValue struct {
-	// Column is an index into the table's columns.
-	Column int
+	Column int // an index into the table's columns
 	Text   []byte
 }
 
@@ -180,46 +177,35 @@ func parseOp(b []byte) (cdc.Op, error) {
 
 // columns reads an array of field names as indices.
 func (r *Reader) columns(b []byte, into []int) (columns []int, rest []byte, err error) {
-	for {
-		var n int64
-		if n, b, err = readBlock(b); err != nil || n == 0 {
-			return into, b, err
+	rest, err = readItems(b, func(b []byte) ([]byte, error) {
+		name, b, err := ReadBytes(b)
+		if err != nil {
+			return nil, err
 		}
-		for range n {
-			var name []byte
-			if name, b, err = ReadBytes(b); err != nil {
-				return nil, nil, err
-			}
-			at, ok := r.fields[string(name)]
-			if !ok {
-				return nil, nil, errors.New("a list names a field that the schema does not have")
-			}
-			into = append(into, at)
+		at, ok := r.fields[string(name)]
+		if !ok {
+			return nil, errors.New("a list names a field that the schema does not have")
 		}
-	}
+		into = append(into, at)
+		return b, nil
+	})
+	return into, rest, err
 }
 
 // inexact reads the map of exact texts.
 func (r *Reader) inexact(b []byte, e *Envelope) (rest []byte, err error) {
 	e.Inexact, e.BeforeInexact = e.Inexact[:0], e.BeforeInexact[:0]
-	for {
-		var n int64
-		if n, b, err = readBlock(b); err != nil || n == 0 {
-			return b, err
+	return readItems(b, func(b []byte) ([]byte, error) {
+		name, b, err := ReadBytes(b)
+		if err != nil {
+			return nil, err
 		}
-		for range n {
-			var name, text []byte
-			if name, b, err = ReadBytes(b); err != nil {
-				return nil, err
-			}
-			if text, b, err = ReadBytes(b); err != nil {
-				return nil, err
-			}
-			if err = r.addInexact(e, name, text); err != nil {
-				return nil, err
-			}
+		text, b, err := ReadBytes(b)
+		if err != nil {
+			return nil, err
 		}
-	}
+		return b, r.addInexact(e, name, text)
+	})
 }
 
 func (r *Reader) addInexact(e *Envelope, name, text []byte) error {

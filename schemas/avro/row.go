@@ -94,11 +94,9 @@ func (e *encoder) appendKey(dst []byte, tuple cdc.Tuple) ([]byte, error) {
 
 // rowOf says how a row is written.
 type rowOf struct {
-	tuple cdc.Tuple
-	// fold says that unchanged values are null (they are listed).
-	fold bool
-	// beside says that it is the before-image of a record with both images.
-	beside bool
+	tuple  cdc.Tuple
+	fold   bool // unchanged values are null (they are listed)
+	beside bool // it is the before-image of a record with both images
 }
 
 // appendRow appends a Value record. The columns of the key are copied from the record's key, which appendKey wrote just

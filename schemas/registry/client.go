@@ -26,9 +26,8 @@ type Options struct {
 	// User and Password for basic authentication; without a User, those in the first URL that has some.
 	User, Password string
 	// TLS for https URLs; nil means the system's authorities.
-	TLS *tls.Config
-	// Timeout of one request; 0 means 10 s.
-	Timeout time.Duration
+	TLS     *tls.Config
+	Timeout time.Duration // of one request; 0 means 10 s
 	// Patience is how long a request is tried again, without a log line, while the registry cannot be reached or fails
 	// itself (5xx, 429); 0 means 3 s. Both legs retry without limit themselves, and log why.
 	Patience time.Duration
@@ -44,9 +43,8 @@ type Client struct {
 	at       string // the URLs, for errors
 	patience time.Duration
 
-	mu    sync.Mutex
-	ids   map[registered]int
-	texts map[int]string
+	ids   sync.Map // id by registered
+	texts sync.Map // schema by id
 }
 
 // registered is a subject and schema that has an id.
@@ -77,7 +75,6 @@ func New(urls []string, o Options) (*Client, error) {
 	}
 	return &Client{
 		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, 3*time.Second),
-		ids: map[registered]int{}, texts: map[int]string{},
 	}, nil
 }
 
@@ -109,11 +106,8 @@ func (c *Client) Close() { c.idle() }
 // registry does not take this schema, and cdc.ErrRefused if it refuses our login.
 func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
 	key := registered{subject, schema}
-	c.mu.Lock()
-	id, ok := c.ids[key]
-	c.mu.Unlock()
-	if ok {
-		return id, nil
+	if id, ok := c.ids.Load(key); ok {
+		return id.(int), nil
 	}
 	id, err := retry(ctx, c.patience, func() (int, error) {
 		const assigned = -1 // the registry assigns id and version
@@ -125,9 +119,8 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	case !usable(id):
 		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.unusable("schema id"))
 	}
-	c.mu.Lock()
-	c.ids[key], c.texts[id] = id, schema
-	c.mu.Unlock()
+	c.ids.Store(key, id)
+	c.texts.Store(id, schema)
 	return id, nil
 }
 
@@ -154,11 +147,8 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	if !usable(id) {
 		return "", noSchema(id, cdc.Failed("ids are 1 to %d", math.MaxInt32).Fix(otherWriter))
 	}
-	c.mu.Lock()
-	text, ok := c.texts[id]
-	c.mu.Unlock()
-	if ok {
-		return text, nil
+	if text, ok := c.texts.Load(id); ok {
+		return text.(string), nil
 	}
 	s, err := retry(ctx, c.patience, func() (sr.Schema, error) { return c.sr.SchemaByID(ctx, id) })
 	switch {
@@ -171,9 +161,7 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	case s.Type != sr.TypeAvro || len(s.References) > 0:
 		return "", noSchema(id, cdc.Failed("it is of another kind, or refers to others").Fix(otherWriter))
 	}
-	c.mu.Lock()
-	c.texts[id] = s.Schema
-	c.mu.Unlock()
+	c.texts.Store(id, s.Schema)
 	return s.Schema, nil
 }
 

@@ -27,8 +27,8 @@ func (c *Client) Ping(ctx context.Context) (count int, err error) {
 	return len(subjects), nil
 }
 
-// Writable is nil if the registry's global mode lets schemas be registered, else cdc.ErrRefused; registries that know no
-// modes are writable. It changes nothing.
+// Writable is nil if the registry's global mode lets schemas be registered, else cdc.ErrRefused; registries that know
+// no modes are writable. It changes nothing.
 func (c *Client) Writable(ctx context.Context) error {
 	for _, m := range c.sr.Mode(ctx) {
 		if m.Err == nil && m.Mode != sr.ModeReadWrite {
