@@ -41,7 +41,7 @@ func TestEnginesKilled(t *testing.T) {
 }
 
 // TestEnginesKilledOnKfake stops Kafka in place of killing it: a kfake that is killed while it ends a transaction may
-// commit it in some partitions only (ARCHITECTURE, "Found otherwise").
+// commit it in some partitions only (ARCHITECTURE, "What trying showed").
 func TestEnginesKilledOnKfake(t *testing.T) {
 	t.Parallel()
 	enginesKilled(t, "kfake", func(s *embedded.Stack) [][]engine {

@@ -55,7 +55,7 @@ func judgePostgresEncryption(p *part, o *pgx.ConnConfig) {
 	case plain || falls(true):
 		p.warn(slug, subject, "", "its sslmode (prefer, unless the URL says another) may fall back to no encryption, %s", readable)
 	case o.TLSConfig.InsecureSkipVerify && o.TLSConfig.VerifyPeerCertificate == nil:
-		p.warn(slug, subject, "", "sslmode=require encrypts, but asks for no certificate, so that somebody in between could read along. %s", verify)
+		p.warn(slug, subject, "", "sslmode=require encrypts, but asks for no certificate, so that an attacker in between could read along. %s", verify)
 	default:
 		p.ok(slug, o.Host, "encrypted, and the server shows a certificate")
 	}
@@ -79,7 +79,7 @@ func judgePlain(p *part, subject string, plain bool, command string, addresses .
 	case far == "":
 		p.ok(slug, subject, "not encrypted, but on this machine")
 	default:
-		p.warn(slug, subject, command, "not encrypted, and %s is another machine: whoever is on the network can read along%s", far, when(command == "", "; use https://"))
+		p.warn(slug, subject, command, "not encrypted, and %s is another machine: anyone on the network can read along%s", far, when(command == "", "; use https://"))
 	}
 }
 

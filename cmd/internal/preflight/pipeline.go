@@ -18,7 +18,7 @@ func (r *run) checkPipeline(ctx context.Context, p *part) {
 		said := explain(err)
 		said.What = "the stored state cannot be read: " + strings.TrimPrefix(said.What, "kafka sink: peek: ")
 		if isDenied(err) {
-			said = cdc.Failed("the stored state cannot be read, for want of the rights above")
+			said = cdc.Failed("the stored state cannot be read, because the rights above are missing")
 		}
 		p.problem("pipeline-state", r.where(partPipeline), said, err)
 		return

@@ -109,7 +109,7 @@ func (s *server) judgeServer(p *part) {
 			bad: when(s.Recovering, "this is a standby; dirtbike reads from the primary. Set source.url to the primary's address")},
 		wal,
 		question{slug: "postgres-encoding", subject: s.Database, good: s.Encoding, bad: when(s.Encoding == "SQL_ASCII",
-			"the database's encoding is SQL_ASCII: nobody knows what its texts mean. Use a database with ENCODING 'UTF8'")},
+			"the database's encoding is SQL_ASCII: the encoding of its texts is unknown. Use a database with ENCODING 'UTF8'")},
 	)
 }
 
@@ -137,7 +137,7 @@ func (s *server) judgeKeep(p *part) {
 	s.judgeKeepSize(p)
 	if timeout, err := strconv.Atoi(s.IdleSlotTimeout); err == nil && timeout > 0 {
 		p.warn("postgres-wal-keep", "idle_replication_slot_timeout", "ALTER SYSTEM SET idle_replication_slot_timeout = 0"+reload,
-			"Postgres drops the changes for a slot that nobody reads for %d s", timeout)
+			"Postgres drops the changes for a slot that is not read for %d s", timeout)
 	}
 }
 

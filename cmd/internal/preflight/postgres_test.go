@@ -67,7 +67,7 @@ func settingsMended(r *rig) {
 		_, is := bad(r.check(), "postgres-wal-keep")
 		return is
 	}, 10*time.Second, 50*time.Millisecond)
-	c := r.mended("postgres-wal-keep", LevelWarning, "Postgres drops the changes for a slot that nobody reads")
+	c := r.mended("postgres-wal-keep", LevelWarning, "Postgres drops the changes for a slot that is not read")
 	require.Equal(r, "idle_replication_slot_timeout", c.Subject)
 
 	r.exec("SELECT pg_create_physical_replication_slot('other' || g) FROM generate_series(1, 9) g")

@@ -224,7 +224,7 @@ func (r *run) compare(ctx context.Context, c *chunk) error {
 	}
 	differ, err := find(ctx, c)
 	if wait.Missing(err) {
-		return cdc.Failed("view %s.%s lacks it or a column", r.Database, r.sink.view).Of(errInexact)
+		return cdc.Failed("view %s.%s is missing, or lacks a column", r.Database, r.sink.view).Of(errInexact)
 	}
 	if err != nil {
 		return err

@@ -63,7 +63,7 @@ var rules = []rule{
 	{words("dob|birth|born|birth_?date|birth_?day|date_?of_?birth|geb_?dat(?:um)?|geburts_?(?:datum|tag)|geboren|birth_?year|year_of_birth"), nil, "drop", "birth"},
 	{words("death|died|deceased|death_?date|date_?of_?death|deceased_at"), dateKinds, "year", "date of death"},
 	{words("admitted|admission|admit|discharged?|visit(?:ed)?|encounter|appointment|service|procedure|surgery|treatment|treated|diagnos(?:is|ed)|onset|service_?dates?|date_?of_?(?:service|admission|discharge)|dos"), dateKinds, "year", "date of care: only its year is no identifier"},
-	{words("age|ages"), numbers, "drop", "ages over 89 tell who it is"},
+	{words("age|ages"), numbers, "drop", "an age over 89 may identify the person"},
 	{words("[a-z]*names?|first_?name|last_?name|middle_?(?:name|initial)|full_?name|sur_?name|given_?name|family_?name|maiden_?name|nick_?name|display_?name|user_?name|login|alias|initials|fname|lname|mname|mothers?_?maiden(?:_?name)?|next_of_kin|emergency_contact|guardian|spouse|contact"), textKinds, "mask", "may be a person's name"},
 	{words("notes?|comments?|remarks?|descriptions?|narratives?|memos?|messages?|body|text|free_?text|history|summary|details?|reason|complaints?|findings?|transcript|subject|feedback|answers?|observations?|instructions?|content|contents"), nil, "drop", "free text may name anybody"},
 	{words("race|ethnicity|religion|fingerprint_id"), nil, "keep", "not an identifier, but sensitive"},
@@ -77,7 +77,7 @@ var bookkeeping = words("created|updated|modified|inserted|changed|deleted|loade
 
 // byKind guesses by the type alone, where the name says nothing.
 var byKind = []rule{
-	{nil, blobKinds, "drop", "binary content, which nobody can judge by its name"},
+	{nil, blobKinds, "drop", "binary content, which cannot be judged by its name"},
 	{nil, []schemas.Kind{schemas.KindJSON, schemas.KindJSONB}, "drop", "a document may hold anything"},
 }
 
@@ -117,7 +117,7 @@ func guessFree(c *schemas.Column) guess {
 		}
 	}
 	if fits(dateKinds, c.Type) && !bookkeeping.MatchString(name) {
-		return guess{"year", "a date may tell who it is: only its year is no identifier"}
+		return guess{"year", "a date may identify the person: only its year is no identifier"}
 	}
 	if fits(plainKinds, c.Type) {
 		return guess{policy: "keep"}

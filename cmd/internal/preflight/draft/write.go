@@ -68,7 +68,7 @@ func entry(t *Table) string {
 // writePrivacy writes every table and column by its name.
 func (f *file) writePrivacy(b *strings.Builder) {
 	b.WriteString(`privacy:
-  # allowlist: a column that nobody named is withheld, also one that is added later. The policies below are guesses from names and types.
+  # allowlist: a column that is not named is withheld, also one that is added later. The policies below are guesses from names and types.
   # keep: as it is; drop: not there; mask: a constant; hash: the same pseudonym for the same value; zip3: three digits; year: the year alone.
   mode: allowlist
   columns:
