@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"log/slog"
 )
 
 const hidden = "***"
@@ -30,20 +29,8 @@ func (s Secret) IsZero() bool { return s.Reveal() == "" }
 // String returns "***".
 func (Secret) String() string { return hidden }
 
-// GoString returns "***".
-func (Secret) GoString() string { return hidden }
-
-// Format writes "***" for every verb.
+// Format writes "***" for every verb, %#v included.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
-// MarshalText returns "***"; encoding/json and zap use it.
+// MarshalText returns "***"; JSON, YAML, zap and slog use it.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
-
-// MarshalJSON returns "***" as a JSON string.
-func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + hidden + `"`), nil }
-
-// MarshalYAML returns "***".
-func (Secret) MarshalYAML() (any, error) { return hidden, nil }
-
-// LogValue returns "***" to log/slog.
-func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }

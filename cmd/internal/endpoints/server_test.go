@@ -62,11 +62,11 @@ func TestReadyzWhenAllIsGood(t *testing.T) {
 }
 
 func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
-	get := serve(t, []status.Check{{Name: "slot", Func: good}, {Name: "kafka", Func: bad}, status.Reachable("clickhouse", bad, "x"), status.Reachable("registry", away, "see its log")}, nil)
+	get := serve(t, []status.Check{{Name: "slot", Func: good}, {Name: "kafka", Func: bad}, status.Reachable("clickhouse", bad), status.Reachable("registry", away)}, nil)
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
 	require.Equal(t, "[+]slot ok\n[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\n"+
-		"[-]clickhouse failed: connection refused. Try: start it (dirtbike explain clickhouse)\n[-]registry failed: no answer: EOF. Try: see its log\nreadyz check failed\n", body)
+		"[-]clickhouse failed: connection refused. Try: start it (dirtbike explain clickhouse)\n[-]registry failed: no answer: EOF. Try: see the log of this process\nreadyz check failed\n", body)
 	code, body = get("/readyz?verbose&exclude=kafka&exclude=clickhouse&exclude=registry&exclude=typo")
 	require.Equal(t, 200, code)
 	require.Equal(t, "[+]slot ok\n[+]kafka excluded: ok\n[+]clickhouse excluded: ok\n[+]registry excluded: ok\n"+
@@ -100,14 +100,14 @@ func TestLivezStaysGoodWhileEveryCheckFails(t *testing.T) {
 	release := make(chan struct{})
 	hang := func(context.Context) error { <-release; return nil }
 	unknown := func(context.Context) (status.Status, error) { return status.Status{}, errors.New("Postgres is away") }
-	checks := []status.Check{{Name: "slot", Func: hang}, {Name: "kafka", Func: bad}, status.Reachable("registry", hang, "see its log"), {Name: "own", Func: hang, Try: "wait"}, {Name: "x", Func: hang}}
+	checks := []status.Check{{Name: "slot", Func: hang}, {Name: "kafka", Func: bad}, status.Reachable("registry", hang), {Name: "x", Func: hang}}
 	get := serve(t, checks, unknown)
 	defer close(release)
 	code, body := get("/readyz")
 	require.Equal(t, 503, code)
 	const late = " failed: no answer within 3s. Try: "
 	require.Equal(t, "[-]slot failed: no answer within 3s. Postgres keeps the log until the slot is lost. Try: see that Postgres runs and source.url is right (dirtbike explain slot)\n"+
-		"[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\n[-]registry"+late+"see its log\n[-]own"+late+"wait\n"+
+		"[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\n[-]registry"+late+"see the log of this process\n"+
 		"[-]x"+late+"see the log of this process\nreadyz check failed\n", body)
 	code, body = get("/status")
 	require.Equal(t, 503, code)

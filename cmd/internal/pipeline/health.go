@@ -49,7 +49,7 @@ func NewHealth(c *config.Config) (*Health, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
-	h.Checks = []status.Check{status.Reachable("kafka", h.pingKafka, "")}
+	h.Checks = []status.Check{status.Reachable("kafka", h.pingKafka)}
 	return h, nil
 }
 

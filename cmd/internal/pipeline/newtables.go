@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -74,37 +75,27 @@ func (o *obstacle) add(why, by, command string) {
 // given to the superuser. What no particular role has to do comes first, since after a role's commands it would seem to
 // be that role's; of that, the config comes last.
 func (o *obstacle) problem() *cdc.Problem {
-	super := slices.ContainsFunc(o.steps, func(s cdc.Remedy) bool { return s.By == superuser })
-	var anybody, config []string
-	var roles []cdc.Remedy
-	for _, s := range o.steps {
-		if super && s.By != "" {
-			s.By = superuser
-		}
-		at := slices.IndexFunc(roles, func(r cdc.Remedy) bool { return r.By == s.By })
-		switch {
-		case s.By == "" && strings.HasPrefix(s.Command, inConfig):
-			config = append(config, strings.TrimPrefix(s.Command, inConfig))
-		case s.By == "":
-			anybody = append(anybody, s.Command)
-		case at < 0:
-			roles = append(roles, s)
-		default:
-			roles[at].Command += "; " + s.Command
+	if slices.ContainsFunc(o.steps, func(s cdc.Remedy) bool { return s.By == superuser }) {
+		for i := range o.steps {
+			if o.steps[i].By != "" {
+				o.steps[i].By = superuser
+			}
 		}
 	}
-	if len(config) > 0 { // where is said once
-		anybody = append(anybody, inConfig+strings.Join(config, "; "))
-	}
-	if len(anybody) > 0 {
-		roles = slices.Insert(roles, 0, cdc.Remedy{Command: strings.Join(anybody, "; ")})
-	}
+	slices.SortStableFunc(o.steps, func(a, b cdc.Remedy) int {
+		return cmp.Or(strings.Compare(a.By, b.By), cmp.Compare(strings.Count(a.Command, inConfig), strings.Count(b.Command, inConfig)))
+	})
 	p := cdc.Failed("%s", strings.Join(o.why, "; "))
-	for i, r := range roles {
-		if i == 0 {
-			p.Try = []cdc.Remedy{r}
-		} else {
-			p.Try[0].Command += "; as " + r.By + ": " + r.Command
+	for i, s := range o.steps {
+		switch {
+		case i == 0:
+			p.Try = []cdc.Remedy{s}
+		case s.By != o.steps[i-1].By:
+			p.Try[0].Command += "; as " + s.By + ": " + s.Command
+		case strings.HasPrefix(s.Command, inConfig) && strings.HasPrefix(o.steps[i-1].Command, inConfig): // it is said once
+			p.Try[0].Command += "; " + strings.TrimPrefix(s.Command, inConfig)
+		default:
+			p.Try[0].Command += "; " + s.Command
 		}
 	}
 	return p

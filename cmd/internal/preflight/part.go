@@ -31,11 +31,6 @@ func (p *part) add(c Check) {
 	}
 	c.Part, c.OK = p.name, c.Level != LevelError
 	c.Message = strings.TrimRight(console.OneLine(c.Message), ".;, ")
-	for i, r := range c.Try {
-		if plain, ok := plainSQL(r.Command); ok && kind(r.Command) == "sql" {
-			c.Try[i].Command = plain
-		}
-	}
 	if len(c.Try) > 0 {
 		c.Command = c.Try[0].Command
 	}

@@ -22,14 +22,11 @@ const (
 type Check struct {
 	Name string
 	Func func(ctx context.Context) error
-	// Try is what to do if Func does not answer in time, or its error has no way out. Empty takes the entry of package
-	// checks: every failed check is shown with a way out.
-	Try string
 }
 
-// Reachable is a check that a part answers; try is as Check.Try.
-func Reachable(name string, ping func(ctx context.Context) error, try string) Check {
-	return Check{Name: name, Try: try, Func: func(ctx context.Context) error {
+// Reachable is a check that a part answers.
+func Reachable(name string, ping func(ctx context.Context) error) Check {
+	return Check{Name: name, Func: func(ctx context.Context) error {
 		err := ping(ctx)
 		if err == nil || len(cdc.Explain(err).Remedies()) > 0 {
 			return err
@@ -38,7 +35,7 @@ func Reachable(name string, ping func(ctx context.Context) error, try string) Ch
 	}}
 }
 
-// Explain gives an error of the check a way out, and what is safe; nil for nil.
+// Explain gives an error of the check a way out, and what is safe, as package checks says it; nil for nil.
 func (c Check) Explain(err error) *cdc.Problem {
 	p := cdc.Explain(err)
 	if p == nil || len(p.Try) > 0 {
@@ -50,7 +47,7 @@ func (c Check) Explain(err error) *cdc.Problem {
 	if try != "" {
 		try = strings.ToLower(try[:1]) + try[1:]
 	}
-	return p.Fix("%s", cmp.Or(c.Try, try, "see the log of this process"))
+	return p.Fix("%s", cmp.Or(try, "see the log of this process"))
 }
 
 // firstSentence gives the first sentence of Markdown as plain text, without its full stop.

@@ -15,7 +15,7 @@ import (
 // capture (only with a capture in this process), tables, exact. kafka, horizon and load are added by cmd/dirtbike.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
-		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }, ""),
+		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }),
 		c.slotCheck(),
 	}
 	if c.Capture != nil {
