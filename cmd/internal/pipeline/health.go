@@ -40,20 +40,16 @@ func NewHealth(c *config.Config) (*Health, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := KafkaClient(c)
+	kafka, err := NewKafka(c)
 	if err != nil {
 		return nil, err
-	}
-	kafka, err := kgo.NewClient(client...)
-	if err != nil {
-		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	h := &Health{config: c, Postgres: pg, ClickHouse: ch, kafka: kafka}
 	h.Checks = []status.Check{status.Reachable("kafka", h.pingKafka)}
 	return h, nil
 }
 
-func (h *Health) pingKafka(ctx context.Context) error { return kafkaError(h.kafka.Ping(ctx)) }
+func (h *Health) pingKafka(ctx context.Context) error { return KafkaError(h.kafka.Ping(ctx)) }
 
 // ClickHouse opens the config's ClickHouse; it connects at the first use.
 func ClickHouse(c *config.Config) (driver.Conn, error) {

@@ -32,8 +32,21 @@ func KafkaClient(c *config.Config) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// kafkaError turns errors that another try cannot fix into refusals with what to do; others stay as they are.
-func kafkaError(err error) error {
+// NewKafka makes a client; it connects at its first use.
+func NewKafka(c *config.Config, more ...kgo.Opt) (*kgo.Client, error) {
+	opts, err := KafkaClient(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append(opts, more...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	return client, nil
+}
+
+// KafkaError makes refusals, with what to do, of errors that another try cannot help; others stay as they are.
+func KafkaError(err error) error {
 	way := cdc.TLSWayOut(err, kafka.TLS)
 	for _, refusal := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState} {
 		if errors.Is(err, refusal) {

@@ -74,19 +74,15 @@ func unreachable(err error, try string) error {
 }
 
 func kafkaLogin(ctx context.Context, c *config.Config) error {
-	opts, err := KafkaClient(c)
+	client, err := NewKafka(c, kgo.RetryTimeout(loginTime/2))
 	if err != nil {
 		return fmt.Errorf("%w: %w", cdc.ErrRefused, err)
-	}
-	client, err := kgo.NewClient(append(opts, kgo.RetryTimeout(loginTime/2))...)
-	if err != nil {
-		return fmt.Errorf("%w: kafka: %w", cdc.ErrRefused, err)
 	}
 	defer client.Close()
 	if _, err = kadm.NewClient(client).BrokerMetadata(ctx); err == nil {
 		return nil
 	}
-	if err = kafkaError(err); errors.Is(err, cdc.ErrRefused) {
+	if err = KafkaError(err); errors.Is(err, cdc.ErrRefused) {
 		return err
 	}
 	return unreachable(fmt.Errorf("log in to Kafka: %w", err),

@@ -16,6 +16,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
@@ -82,9 +83,10 @@ func untilItSpeaks(ctx context.Context, ask func(context.Context) error) (err er
 
 // clickHouseError makes one line of an error of ClickHouse or of the connection to it.
 func clickHouseError(err error) error {
-	switch code := errcode.Of(err); {
-	case errcode.RefusesLogin(err):
-		return cdc.Refused("it refuses user or password").Fix("set user and password in clickhouse.url")
+	login, code := status.ClickHouseLogin(err), errcode.Of(err)
+	switch {
+	case login != nil:
+		return login
 	case code != 0:
 		return cdc.Refused("it answers with an error").Because(code).Fix("look at its log")
 	}

@@ -51,14 +51,9 @@ func (r *run) checkKafka(ctx context.Context, p *part) {
 
 // connectKafka asks who the brokers are.
 func (r *run) connectKafka(ctx context.Context) (*cluster, error) {
-	options, err := pipeline.KafkaClient(r.config)
+	client, err := pipeline.NewKafka(r.config, kgo.DialTimeout(connectTime/2), kgo.RequestRetries(1), kgo.RetryTimeout(connectTime))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", cdc.ErrRefused, err)
-	}
-	options = append(options, kgo.DialTimeout(connectTime/2), kgo.RequestRetries(1), kgo.RetryTimeout(connectTime))
-	client, err := kgo.NewClient(options...)
-	if err != nil {
-		return nil, fmt.Errorf("%w: kafka: %w", cdc.ErrRefused, err)
 	}
 	k := &cluster{client: client, admin: kadm.NewClient(client)}
 	connecting, cancel := context.WithTimeout(ctx, connectTime)
@@ -72,12 +67,12 @@ func (r *run) connectKafka(ctx context.Context) (*cluster, error) {
 
 // kafkaError says why no broker lets us in.
 func (r *run) kafkaError(err error) error {
-	const login = "set mechanism, user and password under kafka.sasl"
-	switch {
-	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return cdc.Refused("the brokers refuse the login").Because(err).Fix("%s", login)
-	case r.config.Kafka.SASL != nil && strings.Contains(err.Error(), "EOF"):
-		return cdc.Refused("the connection ends while logging in, as it does with a wrong password").Because(err).Fix("%s", login)
+	if refused := pipeline.KafkaError(err); errors.Is(refused, cdc.ErrRefused) {
+		return refused
+	}
+	if r.config.Kafka.SASL != nil && strings.Contains(err.Error(), "EOF") {
+		return cdc.Refused("the connection ends while logging in, as it does with a wrong password").Because(err).
+			Fix("set mechanism, user and password under kafka.sasl")
 	}
 	return cdc.Failed("no broker answers").Because(err).
 		Fix("see that Kafka runs and kafka.brokers is right; a listener with TLS needs kafka.tls, one with a login kafka.sasl")

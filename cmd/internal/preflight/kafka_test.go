@@ -132,7 +132,7 @@ func TestApacheKafkaMended(t *testing.T) {
 	r.set("kafka: {sasl: {password: wrong}}")
 	c, is := bad(r.check(), "kafka-connect")
 	require.True(t, is)
-	require.Contains(t, c.Message, "refuse the login")
+	require.Contains(t, c.Message, "log in to Kafka")
 	require.False(t, c.away)
 }
 

@@ -26,9 +26,8 @@ import (
 
 // Draft is the tables that were found and the config that would be written.
 type Draft struct {
-	// Database is its name, Tables all of its tables, ordered by name.
-	Database string
-	Tables   []*Table
+	// Tables are all of the database's, ordered by name.
+	Tables []*Table
 	// Text is the config file.
 	Text string
 	// Export names an environment variable that the file refers to and that is not set here; "" for none.
@@ -58,7 +57,7 @@ func Make(ctx context.Context, source string) (*Draft, error) {
 	if err := f.leaveOut(ctx, a.connects); err != nil {
 		return nil, err
 	}
-	d := &Draft{Database: db.name, Tables: db.tables, Text: f.text(), Escaped: a.escaped}
+	d := &Draft{Tables: db.tables, Text: f.text(), Escaped: a.escaped}
 	if strings.Contains(a.written, passwordReference) && os.Getenv("PGPASSWORD") == "" {
 		d.Export = "PGPASSWORD"
 	}
