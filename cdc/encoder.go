@@ -10,9 +10,9 @@ import "context"
 type TableEncoder interface {
 	// Append appends the records of a change, Seal of its Image. An INSERT is `c` at m.Position; a row of a snapshot is
 	// `r` of generation m.Generation at m.Position (ordinal 0); a DELETE is `d` at m.Position, and a tombstone after it
-	// if the topic is compacted; an UPDATE is `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed, `d`
-	// of the old key at m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of unchanged
-	// TOAST (rule 17).
+	// if the topic is compacted; an UPDATE is `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed,
+	// `d` of the old key at m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of
+	// unchanged TOAST (rule 17).
 	Append(ctx context.Context, c *Chunk, m *Meta, ch RowChange) error
 	// Image appends to dst the encoded rows of a change, after the policies, in the encoder's own form: it can be kept
 	// until the transaction has committed, also outside memory. On an error dst is returned as it was. A key change

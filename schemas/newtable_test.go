@@ -4,9 +4,9 @@ import (
 	"errors"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // rules decides by the column's name.

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // kinds are all kinds but KindInvalid.

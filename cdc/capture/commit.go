@@ -20,7 +20,7 @@ import (
 //
 // Invariants:
 //   - A point is committed only after every chunk sent with it or before it: each chunk of the follower carries its
-//     point, so that at any moment the open Kafka transaction holds exactly the rows up to the point noted, plus rows of
+//     point, so that the open Kafka transaction always holds exactly the rows up to the point noted, plus rows of
 //     copies, which no point covers.
 //   - Changes of the state are committed together with the rows that were sent with them.
 //   - Listeners are given a point only as a Durable.

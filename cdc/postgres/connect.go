@@ -12,11 +12,11 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"dirtbike/cdc"
 )
 
 // How a connection names itself in pg_stat_activity. Only those of capture have CaptureName or CopyName, so that others

@@ -6,10 +6,10 @@ import (
 	"net"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // TestConnectErrorSaysEachAttemptOnce: pgconn tries with TLS and without, and each address of a name.

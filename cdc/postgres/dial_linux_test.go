@@ -7,10 +7,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded/embeddedtest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // TestDeadPeerIsNoticed: the connection that streams has the kernel watch over the peer's host.

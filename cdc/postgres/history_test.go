@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 func TestParseHistory(t *testing.T) {

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }

@@ -6,10 +6,10 @@ import (
 	"net"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // TestOneRequestAtATime: a server that does not answer is not asked again and again, one that has answered is.

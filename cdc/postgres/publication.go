@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"dirtbike/cdc"
 )
 
 // Publication is a publication as the catalog has it, with the tables that were asked for.

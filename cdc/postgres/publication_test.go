@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded/embeddedtest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // members: what publishes a table shares something with what did before exactly if the table was published all the

@@ -7,11 +7,11 @@ import (
 	"hash/crc32"
 	"time"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"dirtbike/cdc"
 )
 
 // Slot implements cdc.Source.

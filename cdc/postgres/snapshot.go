@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres/pgcopy"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // snapshot implements cdc.Snapshot: each Copy opens a connection of its own and imports the exported snapshot.

@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // export opens a snapshot as a slot does, but by pg_export_snapshot.

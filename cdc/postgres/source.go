@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pglogrepl"
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
 )
 
 // Options of a Source.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded/embeddedtest"
-
-	"github.com/stretchr/testify/require"
 )
 
 func TestSource(t *testing.T) {

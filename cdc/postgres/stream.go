@@ -12,14 +12,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"dirtbike/cdc"
-	"dirtbike/cdc/postgres/pgoutput"
-
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/postgres/pgoutput"
 )
 
 // statusInterval is how often the standby status is repeated; well below wal_sender_timeout's default of 60 s.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded/embeddedtest"
-
-	"github.com/stretchr/testify/require"
 )
 
 // open makes publication and slot and streams from its point.

@@ -158,8 +158,8 @@ func (g *guarded) cutShort() {
 	g.epoch++
 }
 
-// chooseAndJudge takes the choice, goes on under writers, and compares: rows equal, what was published before the break exactly
-// once, and everything after the new slot's consistent point exactly once under the next epoch.
+// chooseAndJudge takes the choice, goes on under writers, and compares: rows equal, what was published before the break
+// exactly once, and everything after the new slot's consistent point exactly once under the next epoch.
 func (g *guarded) chooseAndJudge(judgeFormer bool) {
 	g.Helper()
 	code, out, errs := g.verb("resnapshot", "--all")

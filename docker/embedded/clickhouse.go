@@ -26,8 +26,8 @@ const (
 )
 
 // ClickHouse is a real server with a user `dirtbike` that holds every right; user `default` may do nothing. It has no
-// TLS, no Keeper and no writable user storage (CREATE USER fails) when it comes from npm. That one is started again when
-// it ends by itself: it aborts where the program would only log, and front may not know of every case.
+// TLS, no Keeper and no writable user storage (CREATE USER fails) when it comes from npm. That one is started again
+// when it ends by itself: it aborts where the program would only log, and front may not know of every case.
 type ClickHouse struct {
 	server
 	engine   clickHouseEngine

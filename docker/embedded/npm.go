@@ -130,8 +130,8 @@ func runTool(ctx context.Context, dir, name string, args ...string) error {
 	return run(ctx, cmd, nil)
 }
 
-// run runs a command of ctx as a user; its output explains a failure. Cancelling ctx ends its whole group. The goroutine
-// stays on its thread, to which the parent-death signal of the child is tied.
+// run runs a command of ctx as a user; its output explains a failure. Cancelling ctx ends its whole group. The
+// goroutine stays on its thread, to which the parent-death signal of the child is tied.
 func run(ctx context.Context, cmd *exec.Cmd, as *credential) error {
 	cmd.SysProcAttr = childAttr(as)
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // kv shortens the tests' key maps.

@@ -16,8 +16,8 @@ type Table struct {
 	Schema, Name string
 	// CHDatabase has the view, which is called Name for schema public, otherwise Schema_Name.
 	CHDatabase string
-	// Drop lists columns that the view must not have. It must have every other one that is not generated, in the table's
-	// order.
+	// Drop lists columns that the view must not have. It must have every other one that is not generated, in the
+	// table's order.
 	Drop []string
 	// Expr maps a column to the SQL expression over the table's row that gives the expected value after a policy, e.g.
 	// "'***'" or "DATE '1970-01-01'". Its type decides how texts are compared.

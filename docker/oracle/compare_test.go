@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // typeCase is a column with what Postgres holds, what ClickHouse must then show, and wrong values.

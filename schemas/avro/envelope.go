@@ -12,10 +12,12 @@ func envelopeRecord(topic string, value recordJSON) recordJSON {
 			{Name: "source", Type: sourceRecord(topic), Doc: "where the change stands in the source"},
 			{Name: "op", Type: "string", Doc: "c create, u update, d delete, r read by a snapshot, t truncate, m marker"},
 			{Name: "ts_us", Type: "long", Doc: "when the record was encoded, microseconds since 1970-01-01 UTC"},
-			{Name: "unchanged", Type: arrayJSON{Type: "array", Items: "string"}, Default: []string{}, Doc: "fields whose value is not in this record; null there does not mean NULL"},
+			{Name: "unchanged", Type: arrayJSON{Type: "array", Items: "string"}, Default: []string{},
+				Doc: "fields whose value is not in this record; null there does not mean NULL"},
 			{Name: "reread", Type: arrayJSON{Type: "array", Items: "string"}, Default: []string{}, Doc: "fields read from the table after the change"},
 			{Name: "gone", Type: "boolean", Default: false, Doc: "the row was gone when fields were to be read from the table: skip this record"},
-			{Name: "inexact", Type: mapJSON{Type: "map", Values: "string"}, Default: struct{}{}, Doc: "field to exact text, for values that the field's type cannot hold (null there); before.FIELD for the old row of an update"},
+			{Name: "inexact", Type: mapJSON{Type: "map", Values: "string"}, Default: struct{}{},
+				Doc: "field to exact text, for values that the field's type cannot hold (null there); before.FIELD for the old row of an update"},
 		},
 	}
 }

@@ -3,9 +3,9 @@ package pgtext
 import (
 	"testing"
 
-	"dirtbike/schemas"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/schemas"
 )
 
 // FuzzAppendText: with any bytes, nothing panics, and a refused value leaves dst as it was.

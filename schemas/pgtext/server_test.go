@@ -4,10 +4,10 @@ import (
 	"context"
 	"testing"
 
-	"dirtbike/docker/embedded/embeddedtest"
-
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }

@@ -173,8 +173,8 @@ type rows struct {
 	blocks        []*block.Block // the last one grows
 	spare         []*block.Block
 	bytes         int64
-	// The result of inserting them, for the builder's state: why they are quarantined, or nil; that their generation gets
-	// no more changes; that its storage is gone, as the view shows this newer generation.
+	// The result of inserting them, for the builder's state: why they are quarantined, or nil; that their generation
+	// gets no more changes; that its storage is gone, as the view shows this newer generation.
 	quarantine *ledger.Quarantine
 	outgrown   bool
 	replacedBy uint32

@@ -1,12 +1,13 @@
 package clickhouse
 
 import (
-	"dirtbike/cdc"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
 )
 
 func named(name string) func(*Options) {

@@ -143,8 +143,8 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
-// TestStopLetsAStatementEnd: what was asked before a stop is answered, so that ClickHouse is not cut off; nothing is asked
-// after it.
+// TestStopLetsAStatementEnd: what was asked before a stop is answered, so that ClickHouse is not cut off; nothing is
+// asked after it.
 func TestStopLetsAStatementEnd(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()

@@ -4,7 +4,8 @@
 // idempotent by key and version, applied offsets follow them (rule 21). cdc/EXACTNESS.md, "Formats", names every
 // object.
 //
-// Rows travel over ch-go, the layer below clickhouse-go, and everything else over clickhouse-go; package block says why.
+// Rows travel over ch-go, the layer below clickhouse-go, and everything else over clickhouse-go; package block says
+// why.
 package clickhouse
 
 import (
@@ -122,8 +123,8 @@ func New(o Options) (*Loader, error) {
 	return l, nil
 }
 
-// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the loader that gets its
-// partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
+// Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the loader that gets
+// its partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
 // without a decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is in flight

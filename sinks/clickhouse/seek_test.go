@@ -176,8 +176,8 @@ func (w *world) waitEpoch(epoch uint32) {
 	}, 60*time.Second, 20*time.Millisecond)
 }
 
-// TestOtherColumns: while a table is copied again with other columns, its view does not change and is not exact, nothing
-// is quarantined, whichever partition is ahead, also over a restart.
+// TestOtherColumns: while a table is copied again with other columns, its view does not change and is not exact,
+// nothing is quarantined, whichever partition is ahead, also over a restart.
 func TestOtherColumns(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "grown").live()

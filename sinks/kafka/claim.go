@@ -102,8 +102,8 @@ func (s *Sink) whyRefused(err error) error {
 	}
 }
 
-// newerClaim is the last claim of another one after the last record that this one has written to the state topic, nil if
-// there is none.
+// newerClaim is the last claim of another one after the last record that this one has written to the state topic, nil
+// if there is none.
 func (s *Sink) newerClaim(ctx context.Context) (found *claim, err error) {
 	r, closeClient, err := connectReader(&s.o)
 	if err != nil {

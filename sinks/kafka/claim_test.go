@@ -26,7 +26,8 @@ func TestTakenOverNamesTheOther(t *testing.T) {
 	require.Equal(t, []any{os.Getpid(), host}, []any{by.by.Process, by.by.Host})
 }
 
-// The broker refuses the producer, and no other capture has claimed the pipeline: it is no fencing, and Recover goes on.
+// The broker refuses the producer, and no other capture has claimed the pipeline: it is no fencing, and Recover goes
+// on.
 func TestRefusedByTheBrokerAlone(t *testing.T) {
 	t.Parallel()
 	cluster, topic := fakeCluster(t), claims("clinic", 1)

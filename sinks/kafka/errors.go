@@ -65,9 +65,9 @@ func isDenied(err error) bool {
 	return isOneOf(err, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed)
 }
 
-// wayOut says what the operator has to do about an error of Kafka that another try cannot fix. It is empty for every other
-// one: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which some
-// brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
+// wayOut says what the operator has to do about an error of Kafka that another try cannot fix. It is empty for every
+// other one: the network, leaders, coordinators, timeouts, and codes that may be temporary too (INVALID_RECORD, which
+// some brokers answer when a transaction has ended, or INVALID_REPLICATION_FACTOR, while a broker is away).
 func (o *Options) wayOut(err error) string {
 	switch {
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):

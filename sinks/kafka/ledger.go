@@ -133,8 +133,8 @@ func (l *ledger) encode(p cdc.Point) ([]byte, error) {
 	return append(append(dst, tables...), '}'), nil
 }
 
-// appendTo writes the topic's partitions that have moved, or all that are known, or nothing if there are none; the list of
-// topics begins at dst[start].
+// appendTo writes the topic's partitions that have moved, or all that are known, or nothing if there are none; the list
+// of topics begins at dst[start].
 func (t *topicState) appendTo(dst []byte, start int, known bool) []byte {
 	first := true
 	for i, next := range t.next {

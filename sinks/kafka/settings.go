@@ -43,8 +43,8 @@ func (o *Options) tableSettings(t *cdc.Topic) map[string]string {
 	return settings
 }
 
-// own are the state and progress topics. Refused is another cleanup policy, for that reason, and smaller records than we
-// may write.
+// own are the state and progress topics. Refused is another cleanup policy, for that reason, and smaller records than
+// we may write.
 func (a *topicAdmin) own() []wanted {
 	o := a.options
 	own := func(name, policy, why, key, value string) wanted {

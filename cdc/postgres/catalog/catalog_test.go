@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/schemas"
-
-	"github.com/stretchr/testify/require"
 )
 
 func TestTypes(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 func TestBinaryAndCopy(t *testing.T) {

@@ -3,9 +3,9 @@ package catalog
 import (
 	"testing"
 
-	"dirtbike/cdc"
-
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // TestListCaptured: what List would refuse as a whole is refused table by table.

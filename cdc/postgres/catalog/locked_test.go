@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"dirtbike/cdc"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
 )
 
 // lock holds a table until the function it gives is called.

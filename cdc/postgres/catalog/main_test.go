@@ -6,13 +6,13 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 	"dirtbike/schemas"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/require"
 )
 
 // servers are shared by all tests: versions of Postgres between which the catalog differs.

@@ -45,7 +45,7 @@ func NewKafka(c *config.Config, more ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// KafkaError makes refusals, with what to do, of errors that another try cannot help; others stay as they are.
+// KafkaError turns errors that another try cannot fix into refusals with what to do; others stay as they are.
 func KafkaError(err error) error {
 	way := cdc.TLSWayOut(err, kafka.TLS)
 	for _, refusal := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState} {

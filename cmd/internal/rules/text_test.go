@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -70,6 +71,21 @@ func slowFaults(all []source) []string {
 	})
 }
 
+// mostColumns is how wide a comment is at most, with tabs as 4. The linter bounds code.
+const mostColumns = 120
+
+// wideFaults lists the comments that are wider.
+func wideFaults(all []source) []string {
+	return matches(all, func(f source, line string) string {
+		text := strings.TrimLeft(line, "\t")
+		width := 4*(len(line)-len(text)) + utf8.RuneCountInString(strings.TrimRight(text, "\n"))
+		if !strings.HasSuffix(f.path, ".go") || !strings.HasPrefix(text, "// ") || width <= mostColumns {
+			return ""
+		}
+		return fmt.Sprintf("a comment of %d columns", width)
+	})
+}
+
 // matches lists, with its place, what find returns for each line.
 func matches(all []source, find func(f source, line string) string) []string {
 	var faults []string
@@ -104,6 +120,10 @@ func TestRowsPassWithoutMapsAndReflection(t *testing.T) {
 	require.Empty(t, slowFaults(tree(t)))
 }
 
+func TestCommentsFitTheScreen(t *testing.T) {
+	require.Empty(t, wideFaults(tree(t)))
+}
+
 func TestTextFaultsAreFound(t *testing.T) {
 	dot := "." // so that this file names no host
 	hosts := []string{
@@ -122,6 +142,10 @@ func TestTextFaultsAreFound(t *testing.T) {
 	require.Len(t, sleepFaults([]source{{"a_test.go", "\ttime.Sleep(time.Second)\n"}}), 1)
 	require.Empty(t, sleepFaults([]source{{"a_test.go", "\ttime.Sleep(time.Second) // the load is paced, nothing waits for it\n"}}))
 	require.Empty(t, sleepFaults([]source{{"a.go", "\ttime.Sleep(time.Second)\n"}}))
+
+	wide := "\t// " + strings.Repeat("ü", mostColumns-len("    // "))
+	require.Empty(t, wideFaults([]source{{"a.go", wide + "\n"}, {"README.md", wide + "x"}, {"b.go", "x := 1 " + wide}}))
+	require.Equal(t, []string{"a.go:1: a comment of 121 columns"}, wideFaults([]source{{"a.go", wide + "x\n"}}))
 
 	require.Len(t, slowFaults([]source{{"cdc/a.go", "var row map[string]any\n"}, {"sinks/x/a.go", "import \"reflect\"\n"}}), 2)
 	const untyped = "var m map[string]any\n"

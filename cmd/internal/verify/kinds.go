@@ -12,8 +12,8 @@ import (
 
 // kind is how the values of a schemas.Kind are compared.
 type kind struct {
-	// canonical is for Postgres' text; text is the ClickHouse expression of the same for %[1]s, which is not NULL. Those
-	// of arrays and numbers follow from the type: see canonicalOf and expression.
+	// canonical is for Postgres' text; text is the ClickHouse expression of the same for %[1]s, which is not NULL.
+	// Those of arrays and numbers follow from the type: see canonicalOf and expression.
 	canonical canonical
 	text      string
 	// key is the ClickHouse expression of a key column's value from its canonical text %s; "" where no key has the

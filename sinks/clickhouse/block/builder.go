@@ -16,7 +16,8 @@ type builder struct {
 	source *schemas.TableColumn
 	union  bool                                    // union says that the Avro field is a union [null, T]
 	value  func(b []byte) (rest []byte, err error) // value appends one non-null Avro value and returns the rest
-	// absent appends what a null field becomes: text is its exact Postgres text, exact says that there is one (rule 31).
+	// absent appends what a null field becomes: text is its exact Postgres text, exact says that there is one (rule
+	// 31).
 	absent func(text []byte, exact bool)
 	// keyInteger appends the value of a column that has a key integer, too (rule 31); nil for other kinds.
 	keyInteger func(v int64)

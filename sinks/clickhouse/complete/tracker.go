@@ -179,8 +179,8 @@ func (t *Tracker) appliedTo(p partition) (next int64, own bool) {
 	return next, own
 }
 
-// awaited lists the topics of the unmet constraints that are wanted, given how far their partitions are applied, how far
-// they must be, and whether they are this loader's.
+// awaited lists the topics of the unmet constraints that are wanted, given how far their partitions are applied, how
+// far they must be, and whether they are this loader's.
 func (t *Tracker) awaited(wanted func(applied, next int64, own bool) bool) []string {
 	topics := map[string]bool{}
 	for i := range t.pending {

@@ -83,8 +83,8 @@ func seeking(topics map[string]*apply.Topic) (all []*apply.Seek) {
 	return all
 }
 
-// PauseOthers pauses the partitions that do not seek, if any other one does: if it finds no newer copy, nothing must have
-// changed.
+// PauseOthers pauses the partitions that do not seek, if any other one does: if it finds no newer copy, nothing must
+// have changed.
 func PauseOthers(client *kgo.Client, topics map[string]*apply.Topic) {
 	if len(seeking(topics)) == 0 {
 		return

@@ -113,8 +113,8 @@ func (d *DB) Widen(ctx context.Context, t *Table, column int) error {
 	return err
 }
 
-// createStatement is the DDL of the storage, which has the columns of a block; the comment lets a later session find the
-// schema again.
+// createStatement is the DDL of the storage, which has the columns of a block; the comment lets a later session find
+// the schema again.
 func createStatement(t *Table) string {
 	rows, types := block.New(t.Contract), map[string]string{}
 	for i := range t.Contract.Columns {
