@@ -21,22 +21,30 @@ import (
 )
 
 // weakUser is a user of ClickHouse who may nothing that matters. (A user without any grant would hold every right.)
-const weakUser = `<weak><password>secret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants><query>GRANT SELECT ON nowhere.*</query></grants></weak>
+const weakUser = `<clickhouse><users><weak><password>secret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
+<grants><query>GRANT SELECT ON nowhere.*</query></grants></weak></users></clickhouse>
 `
 
-// addWeakUser gives the server that user, and makes it as strict as a server can be. The embedded library has no
-// writable user storage: its users stand in a file.
-func addWeakUser(t *testing.T, s *embedded.Stack) {
-	t.Helper()
-	home := filepath.Dir(s.ClickHouse.DataDir())
-	insertBefore(t, filepath.Join(home, "users.xml"), "</users>", weakUser)
-	insertBefore(t, filepath.Join(home, "config.xml"), "</clickhouse>", `<access_control_improvements>
+const strictServer = `<clickhouse><access_control_improvements>
   <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
   <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
   <table_engines_require_grant>true</table_engines_require_grant>
-</access_control_improvements>
-`)
+</access_control_improvements></clickhouse>
+`
+
+// addWeakUser gives the server that user, and makes it as strict as a server can be. The embedded library has no
+// writable user storage: its users are in files.
+func addWeakUser(t *testing.T, s *embedded.Stack) {
+	t.Helper()
+	for file, text := range map[string]string{weakFile(s): weakUser, filepath.Join(filepath.Dir(s.ClickHouse.DataDir()), "config.d", "strict.xml"): strictServer} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	}
 	require.NoError(t, s.ClickHouse.Restart(t.Context()))
+}
+
+func weakFile(s *embedded.Stack) string {
+	return filepath.Join(filepath.Dir(s.ClickHouse.DataDir()), "users.d", "weak.xml")
 }
 
 func insertBefore(t *testing.T, file, mark, text string) {
@@ -55,8 +63,7 @@ func (r *rig) mendClickHouse(sql string) {
 	r.Helper()
 	if m := grantLine.FindStringSubmatch(sql); m != nil {
 		require.Equal(r, "weak", m[2])
-		file := filepath.Join(filepath.Dir(r.stack.ClickHouse.DataDir()), "users.xml")
-		insertBefore(r.T, file, "</grants></weak>", "<query>"+m[1]+"</query>")
+		insertBefore(r.T, weakFile(r.stack), "</grants></weak>", "<query>"+m[1]+"</query>")
 		require.NoError(r, r.stack.ClickHouse.Restart(r.Context()))
 		return
 	}
@@ -96,8 +103,9 @@ func TestClickHouseMended(t *testing.T) {
 	r.inDatabase("views", "CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, name text, note text)")
 
 	for _, subject := range []string{"clinic.*", "clinic_raw.*", "table engines"} {
-		c, is := bad(r.check(), "clickhouse-rights")
-		require.True(t, is)
+		report := r.check()
+		c, is := bad(report, "clickhouse-rights")
+		require.True(t, is, textOf(report))
 		require.Equal(t, subject, c.Subject)
 		r.mend(c)
 	}
