@@ -109,7 +109,8 @@ func writeTemplate(path string, t *template.Template, data clickHouseConfig) err
 func (c *ClickHouse) spec() spec {
 	out := c.workDir.logPath("clickhouse.out")
 	if c.engine.program != "" {
-		return spec{name: "clickhouse", path: c.engine.program, args: []string{"server", "--config-file=" + c.configPath()}, env: append(os.Environ(), "TZ=UTC"), dir: c.dir, log: out}
+		args := []string{"server", "--config-file=" + c.configPath()}
+		return spec{name: "clickhouse", path: c.engine.program, args: args, env: append(os.Environ(), "TZ=UTC"), dir: c.dir, log: out}
 	}
 	ports := c.workDir.state.Ports
 	s := selfSpec("clickhouse", out, job{Name: "clickhouse", Lib: c.engine.lib, TCP: [2]int{c.tcp, ports[libraryTCP]}, HTTP: [2]int{c.http, ports[libraryHTTP]}, Args: []string{

@@ -89,7 +89,8 @@ func discover(ctx context.Context, pg *pgx.Conn, o Options) ([]Table, error) {
 	if len(schemas) == 0 {
 		schemas = []string{"public"}
 	}
-	names, err := collect(ctx, pg, "oracle: list tables", pgx.RowToStructByPos[relName], `SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	names, err := collect(ctx, pg, "oracle: list tables", pgx.RowToStructByPos[relName], `
+	SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' ORDER BY 1, 2`, schemas)
 	if err != nil {
 		return nil, err

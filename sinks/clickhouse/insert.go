@@ -20,8 +20,8 @@ import (
 // inserter writes batches to ClickHouse, one after another, each in the steps of flush (rules 13, 17, 21). A crash
 // after any of them repeats the batch, with the same result, since rows are idempotent by key and version, everything
 // else by its own key, and the applied offsets come last:
-//   - Opened generations come before rows: a table is copied again because changes of it may be missing, so it must not be
-//     called exact once its view shows a change that follows the open.
+//   - Opened generations come before rows: a table is copied again because changes of it may be missing, so it must not
+//     be called exact once its view shows a change that follows the open.
 //   - Bases are read when every insert before this batch has been acknowledged: see Loader.
 //   - Quarantines come before ends, which may make another loader show a copy that lacks the dropped rows.
 type inserter struct {

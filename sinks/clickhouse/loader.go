@@ -44,17 +44,17 @@ import (
 //	inserter: for each batch: opens, bases, rows, quarantines, cuts, ends, missing rows, applied offsets
 //
 // Invariant: whatever counts as applied is in ClickHouse, and what is in ClickHouse beyond that is harmless. So:
-//   - One batch is in flight at a time, and the next is handed over only after the findings of the one before were taken:
-//     its rows of a table that was quarantined meanwhile are dropped. What batch n is inserted with (offsets, cuts, newest
-//     generations) is what was known at its own end, never what n+1 brought.
-//   - A base (rule 17) that is not in the record's own batch is read by the inserter in the turn of that batch: the insert
-//     of the batch before has been acknowledged by then.
+//   - One batch is in flight at a time, and the next is handed over only after the findings of the one before were
+//     taken: its rows of a table that was quarantined meanwhile are dropped. What batch n is inserted with (offsets,
+//     cuts, newest generations) is what was known at its own end, never what n+1 brought.
+//   - A base (rule 17) that is not in the record's own batch is read by the inserter in the turn of that batch: the
+//     insert of the batch before has been acknowledged by then.
 //   - A progress record counts only once its batch is applied: its quarantines are in ClickHouse before a point that
 //     covers them.
-//   - Partitions come and go only while nothing is in flight and nothing is built: Kafka's callbacks wait, and a rebalance
-//     that waits makes the builder stop polling until both batches are applied.
-//   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too; and
-//     only by the ends of copies that ClickHouse has, since rows of others may still be waiting in the next batch.
+//   - Partitions come and go only while nothing is in flight and nothing is built: Kafka's callbacks wait, and a
+//     rebalance that waits makes the builder stop polling until both batches are applied.
+//   - Views are replaced only while nothing is in flight, since a widened column makes the inserter replace them, too;
+//     and only by the ends of copies that ClickHouse has, since rows of others may still be waiting in the next batch.
 //   - A stop lets the statement in flight end (ledger.Statement), and no other begins; neither batch counts as applied,
 //     both are read again.
 type Loader struct {
