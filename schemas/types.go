@@ -14,8 +14,8 @@ type TypeRow struct {
 	// Binary says that this module decodes Postgres' binary form; otherwise a captured table with such a column makes
 	// the session run in text (rule 30).
 	Binary bool
-	// Inexact says that some value has no Avro form; Lossy which values the types cannot hold, and what is there instead
-	// (rule 31), empty if they hold all.
+	// Inexact says that some value has no Avro form; Lossy which values the types cannot hold, and what is there
+	// instead (rule 31), empty if they hold all.
 	Inexact bool
 	Lossy   string
 }
@@ -28,10 +28,12 @@ var TypeTable = [...]TypeRow{
 	{KindInt8, "bigint", `"long"`, "Int64", true, true, false, ""},
 	{KindFloat4, "real", `"float"`, "Float32", false, true, false, ""},
 	{KindFloat8, "double precision", `"double"`, "Float64", false, true, false, ""},
-	{KindNumeric, "numeric(p,s), p ≤ 76, 0 ≤ s ≤ p", `bytes, decimal(P,S)`, "Decimal(P,S)", true, true, true, "NaN: Avro null, ClickHouse NULL, exact text in _inexact (refused in a key column)"},
+	{KindNumeric, "numeric(p,s), p ≤ 76, 0 ≤ s ≤ p", `bytes, decimal(P,S)`, "Decimal(P,S)", true, true, true,
+		"NaN: Avro null, ClickHouse NULL, exact text in _inexact (refused in a key column)"},
 	{KindNumericText, "any other numeric", `"string"`, "String", false, true, false, ""},
 	{KindDate, "date", `int, date`, "Date32", true, true, true, "infinity: Avro null; infinity, before 1900-01-01 or after 2299-12-31: ClickHouse's bound; exact text in _inexact"},
-	{KindTimestamp, "timestamp", `long, local-timestamp-micros`, "DateTime64(6,'UTC')", true, true, true, "infinity or past int64 microseconds: Avro null; infinity, before 1900 or after 2299: ClickHouse's bound; exact text in _inexact"},
+	{KindTimestamp, "timestamp", `long, local-timestamp-micros`, "DateTime64(6,'UTC')", true, true, true,
+		"infinity or past int64 microseconds: Avro null; infinity, before 1900 or after 2299: ClickHouse's bound; exact text in _inexact"},
 	{KindTimestampTZ, "timestamptz", `long, timestamp-micros`, "DateTime64(6,'UTC')", true, true, true, "as timestamp"},
 	{KindUUID, "uuid", `string, uuid`, "UUID", true, true, false, ""},
 	{KindBytea, "bytea", `"bytes"`, "String", true, true, false, ""},
@@ -39,9 +41,12 @@ var TypeTable = [...]TypeRow{
 	{KindJSON, "json", `"string"`, "String", false, true, false, ""},
 	{KindJSONB, "jsonb", `"string"`, "String", false, true, false, ""},
 	{KindEnum, "enum", `"string"`, "LowCardinality(String)", true, true, false, ""},
-	{KindArray, "one-dimensional array of the above", `array of [null, element]`, "Array(Nullable(T))", false, true, true, "more than one dimension, a lower bound other than 1, or an element that is null in Avro for its own type: Avro null; NULL and these: ClickHouse []; exact text of the whole array in _inexact ('NULL')"},
+	{KindArray, "one-dimensional array of the above", `array of [null, element]`, "Array(Nullable(T))", false, true, true,
+		"more than one dimension, a lower bound other than 1, or an element that is null in Avro for its own type: Avro null; " +
+			"NULL and these: ClickHouse []; exact text of the whole array in _inexact ('NULL')"},
 	{KindOther, "everything else", `"string"`, "String", false, false, false, ""},
-	{KindYear, "(made by the policy year)", `"int"`, "Int32", false, true, true, "infinity: Avro null, ClickHouse NULL, exact text in _inexact; shown capped at 90 years before today"},
+	{KindYear, "(made by the policy year)", `"int"`, "Int32", false, true, true,
+		"infinity: Avro null, ClickHouse NULL, exact text in _inexact; shown capped at 90 years before today"},
 }
 
 // Row gives the type table's row of a kind; a kind without a row is a programming error and panics.

@@ -77,8 +77,8 @@ func (w *driftWatch) read(ctx context.Context) (*drift, error) {
 	return &drift{tables: changed}, nil
 }
 
-// leftPublication says that the table is, or meanwhile was, outside the publication: nil if it is not. If another member
-// publishes it than at the start, it counts as having left: at worst that costs a copy.
+// leftPublication says that the table is, or meanwhile was, outside the publication: nil if it is not. If another
+// member publishes it than at the start, it counts as having left: at worst that costs a copy.
 func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:

@@ -18,13 +18,15 @@ const (
 	generationOpened tableEvent = "a generation is opened"
 	// copyEnded: all rows of the copy and its end markers are written.
 	copyEnded tableEvent = "its copy has ended"
-	// copyNeeded: it was asked for, the topic was deleted, or the table was outside the publication while no capture ran.
+	// copyNeeded: it was asked for, the topic was deleted, or the table was outside the publication while no capture
+	// ran.
 	copyNeeded tableEvent = "it needs a new copy"
 	// tableRefused: from here on its changes cannot be carried, or may be unknown.
 	tableRefused tableEvent = "it is quarantined"
 	// tableDeselected: the config does not name it any more, or it is gone.
 	tableDeselected tableEvent = "it is no longer named"
-	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written counts.
+	// pipelineRestarted: the first start was cut short, or all tables are copied again; nothing that was written
+	// counts.
 	pipelineRestarted tableEvent = "the pipeline starts again"
 )
 
