@@ -2,30 +2,35 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
 )
 
 // Process is another program that runs as the parts of a stack do: it dies with this process, and Ctrl-C on the
-// terminal does not reach it. Its methods may be called concurrently; a nil one may be stopped.
-type Process struct {
-	spec spec
+// terminal does not reach it. Its methods may be called concurrently.
+type Process struct{ server }
 
-	mu    sync.Mutex
-	child *child
-}
+// stopProcess is how long a Process may take to end after SIGTERM.
+const stopProcess = 15 * time.Second
 
 // StartProcess starts a program. name is for errors; what it writes is appended to the file log.
-func StartProcess(name, log, path string, args ...string) (*Process, error) {
-	s := spec{name: name, path: path, args: args, log: log}
-	c, err := spawn(s)
-	if err != nil {
+func StartProcess(ctx context.Context, name, log, path string, args ...string) (*Process, error) {
+	launch := func(context.Context) (*child, error) {
+		c, err := spawn(spec{name: name, path: path, args: args, log: log})
+		if err != nil {
+			return nil, backoff.Permanent(err)
+		}
+		return c, nil
+	}
+	p := &Process{server{log: zap.NewNop(), launch: launch, end: bySignals(stopStep{syscall.SIGTERM, stopProcess})}}
+	if err := p.Start(ctx); err != nil {
 		return nil, err
 	}
-	return &Process{spec: s, child: c}, nil
+	return p, nil
 }
 
 func (p *Process) current() *child {
@@ -36,21 +41,6 @@ func (p *Process) current() *child {
 
 // PID is the process's id.
 func (p *Process) PID() int { return p.current().proc.Pid }
-
-// Restart is SIGKILL, which leaves the process no chance to tidy up, and another start.
-func (p *Process) Restart() error {
-	if err := p.current().kill(); err != nil {
-		return err
-	}
-	c, err := spawn(p.spec)
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.child = c
-	return nil
-}
 
 // Ended gives the error of a process that has ended without having been asked to.
 func (p *Process) Ended() error {
@@ -72,16 +62,4 @@ func (p *Process) Wait(ctx context.Context) error {
 		return fmt.Errorf("%s: %s: %s", c.name, c.state, lastLine(c.log))
 	}
 	return nil
-}
-
-// Stop is SIGTERM, and SIGKILL and an error if the process has not ended in time.
-func (p *Process) Stop(within time.Duration) error {
-	if p == nil || !p.current().running() {
-		return nil
-	}
-	c := p.current()
-	if err := c.signal(syscall.SIGTERM); err != nil || c.waitCtx(context.Background(), within) {
-		return err
-	}
-	return errors.Join(fmt.Errorf("%s did not stop within %s of SIGTERM", c.name, within), c.kill())
 }

@@ -3,18 +3,14 @@ package bench
 import (
 	"context"
 	"errors"
-	"time"
 
 	"dirtbike/docker/embedded"
 )
 
-// legStop is how long a leg may take to end after SIGTERM.
-const legStop = 15 * time.Second
-
 // start runs a verb of a build in a process of its own, with its log next to the config.
-func start(binary, verb, config string, args ...string) (*embedded.Process, error) {
+func start(ctx context.Context, binary, verb, config string, args ...string) (*embedded.Process, error) {
 	args = append([]string{verb, "--config", config, "--log-format", "json", "--log-level", "warn"}, args...)
-	return embedded.StartProcess("dirtbike "+verb, config+"."+verb+".log", binary, args...)
+	return embedded.StartProcess(ctx, "dirtbike "+verb, config+"."+verb+".log", binary, args...)
 }
 
 // stop ends a leg and gives its peak memory.
@@ -23,5 +19,5 @@ func stop(leg *embedded.Process) (peak int64, err error) {
 		return 0, err
 	}
 	peak, err = PeakMemory(leg.PID())
-	return peak, errors.Join(err, leg.Stop(legStop), leg.Wait(context.Background()))
+	return peak, errors.Join(err, leg.Stop(context.Background()), leg.Wait(context.Background()))
 }

@@ -113,7 +113,7 @@ func (l *loading) loader(ctx context.Context, binary string) (took time.Duration
 	}
 	defer func() { err = errors.Join(err, l.drop(ctx, p.into, p.into+"_raw")) }()
 	began := time.Now()
-	loader, err := start(binary, "load", config)
+	loader, err := start(ctx, binary, "load", config)
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,7 @@ var quiet = map[string]string{"autovacuum": "off", "max_wal_size": "16GB", "chec
 
 // stack says what is started: the whole stack, or only Postgres.
 func (o *Options) stack(whole bool) embedded.Options {
-	var out io.Writer = io.Discard
-	if o.Progress != nil {
-		out = o.Progress
-	}
-	options := embedded.Options{Engines: o.Engines, Kafka: o.Kafka, PostgresSettings: quiet, Progress: embedded.NewProgress(out)}
+	options := embedded.Options{Engines: o.Engines, Kafka: o.Kafka, PostgresSettings: quiet, Progress: embedded.NewProgress(cmp.Or(o.Progress, io.Discard))}
 	if !whole {
 		options.Parts = embedded.Parts{Postgres: true}
 	}

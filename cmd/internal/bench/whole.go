@@ -101,17 +101,17 @@ func (w *whole) follow(ctx context.Context, binary string, p pipeline) (*embedde
 	if err != nil {
 		return nil, err
 	}
-	both, err := start(binary, "run", config)
+	both, err := start(ctx, binary, "run", config)
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := start(binary, "wait", config, "--timeout", passTimeout.String())
+	waiting, err := start(ctx, binary, "wait", config, "--timeout", passTimeout.String())
 	if err == nil {
-		err = waiting.Wait(ctx)
+		err = errors.Join(waiting.Wait(ctx), waiting.Stop(context.WithoutCancel(ctx)))
 	}
 	if err != nil {
 		_, stopErr := stop(both)
-		return nil, errors.Join(err, waiting.Stop(legStop), stopErr)
+		return nil, errors.Join(err, stopErr)
 	}
 	return both, nil
 }

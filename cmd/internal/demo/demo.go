@@ -222,10 +222,10 @@ func (d *demo) startLegs(ctx context.Context) error {
 	if d.clickhouse, err = pipeline.ClickHouse(d.config); err != nil {
 		return err
 	}
-	if d.capture, err = d.startLeg("capture"); err != nil {
+	if d.capture, err = d.startLeg(ctx, "capture"); err != nil {
 		return err
 	}
-	if d.load, err = d.startLeg("load", "--listen", "127.0.0.1:0"); err != nil {
+	if d.load, err = d.startLeg(ctx, "load", "--listen", "127.0.0.1:0"); err != nil {
 		return err
 	}
 	for _, line := range [][2]string{
@@ -242,9 +242,9 @@ func (d *demo) startLegs(ctx context.Context) error {
 }
 
 // startLeg starts a leg in a process of its own, so that it can be killed for real.
-func (d *demo) startLeg(verb string, args ...string) (*embedded.Process, error) {
+func (d *demo) startLeg(ctx context.Context, verb string, args ...string) (*embedded.Process, error) {
 	args = append([]string{verb, "--config", d.configFile, "--log-format", "json"}, args...)
-	return embedded.StartProcess(verb, filepath.Join(d.Dir, verb+".log"), d.Self, args...)
+	return embedded.StartProcess(ctx, verb, filepath.Join(d.Dir, verb+".log"), d.Self, args...)
 }
 
 // healthy gives the error of a leg that has ended by itself.
@@ -255,14 +255,16 @@ func (d *demo) healthy() error {
 	return nil
 }
 
-// legStop is how long a leg may take to end in order.
-const legStop = 15 * time.Second
-
 // close ends everything that was started and removes what is temporary.
 func (d *demo) close() error {
 	closing, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	errs := []error{d.load.Stop(legStop), d.capture.Stop(legStop)}
+	var errs []error
+	for _, leg := range []*embedded.Process{d.load, d.capture} {
+		if leg != nil {
+			errs = append(errs, leg.Stop(closing))
+		}
+	}
 	for _, conn := range []*pgx.Conn{d.postgres, d.lagConn} {
 		if conn != nil {
 			errs = append(errs, conn.Close(closing))

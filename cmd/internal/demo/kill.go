@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -40,10 +41,14 @@ func (k *kills) run(ctx context.Context) error {
 	}
 	var fresh sync.WaitGroup
 	defer fresh.Wait()
+	type process interface {
+		Kill() error
+		Start(ctx context.Context) error
+	}
 	for i, victim := range []struct {
-		part    string
-		restart func() error
-	}{{"capture", k.capture.Restart}, {"ClickHouse", k.restartClickHouse}} {
+		part string
+		process
+	}{{"capture", k.capture}, {"ClickHouse", k.stack.ClickHouse}} {
 		until, cancel := context.WithDeadline(ctx, k.began.Add(each*time.Duration(i+1)))
 		<-until.Done()
 		cancel()
@@ -52,8 +57,11 @@ func (k *kills) run(ctx context.Context) error {
 		}
 		one := k.add(victim.part)
 		k.screen.plain("  %s killed (SIGKILL) in the middle of its work, and started again", one.part)
-		if err := victim.restart(); err != nil {
-			return err
+		starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		err := cmp.Or(victim.Kill(), victim.Start(starting))
+		cancel()
+		if err != nil {
+			return fmt.Errorf("kill %s and start it again: %w", one.part, err)
 		}
 		fresh.Go(func() { k.awaitFresh(ctx, one) })
 	}
@@ -79,18 +87,6 @@ func (k *kills) awaitFresh(ctx context.Context, one *killed) {
 	one.fresh = passed
 	k.mu.Unlock()
 	k.screen.plain("  ClickHouse is fresh again %.1f s after %s was killed", passed.Seconds(), one.part)
-}
-
-func (k *kills) restartClickHouse() error {
-	if err := k.stack.ClickHouse.Kill(); err != nil {
-		return fmt.Errorf("kill ClickHouse: %w", err)
-	}
-	starting, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	if err := k.stack.ClickHouse.Start(starting); err != nil {
-		return fmt.Errorf("start ClickHouse again: %w", err)
-	}
-	return nil
 }
 
 // stop says that the clinic has stopped. What was killed is started again by then.

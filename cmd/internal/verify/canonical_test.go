@@ -24,6 +24,15 @@ func TestFieldsAreTakenApart(t *testing.T) {
 	}
 }
 
+// TestKindsAreExhaustive: every kind of the type table can be compared, also in a key if it may be in one.
+func TestKindsAreExhaustive(t *testing.T) {
+	require.Len(t, kinds, len(schemas.TypeTable))
+	for _, row := range schemas.TypeTable {
+		require.Contains(t, kinds, row.Kind)
+		require.Equal(t, row.Key, kinds[row.Kind].key != "", row.Kind)
+	}
+}
+
 func TestMalformedTextsAreErrors(t *testing.T) {
 	for kind, texts := range map[schemas.Kind][]string{
 		schemas.KindBool: {"", "true"}, schemas.KindFloat4: {"", "x"}, schemas.KindFloat8: {"1e999", ""}, schemas.KindDate: {"", "x"},

@@ -16,20 +16,20 @@ import (
 type reader struct {
 	*plan
 	*wait.Source
-	// list are the columns; keyList are as many, of which those that are not in the key are NULL.
-	list, keyList, from, order string
+	// list are the columns, order those of the key, in key order.
+	list, order, from string
 	// keyTypes are the names of the key columns' types, without typmod; of a domain, its base type.
 	keyTypes []string
 }
 
 func newReader(ctx context.Context, s *wait.Source, p *plan) (*reader, error) {
 	r := &reader{plan: p, Source: s, from: " FROM ONLY " + pgx.Identifier{p.rel.Schema, p.rel.Name}.Sanitize() + " AS t"}
-	list, keyList, order := make([]string, len(p.all)), make([]string, len(p.all)), make([]string, len(p.table.Key))
+	var list, order []string
 	for i := range p.columns {
-		list[i], keyList[i] = r.name(i), "NULL"
+		list = append(list, r.name(i))
 	}
-	for i, k := range p.table.Key {
-		order[i], keyList[k] = list[k], list[k]
+	for _, k := range p.table.Key {
+		order = append(order, list[k])
 		// typmod -1 names char(n) bpchar: a cast to character would cut it
 		typ, err := s.Text(ctx, fmt.Sprintf("SELECT format_type(%d, -1)", r.source(k).Type.Base))
 		if err != nil {
@@ -37,7 +37,7 @@ func newReader(ctx context.Context, s *wait.Source, p *plan) (*reader, error) {
 		}
 		r.keyTypes = append(r.keyTypes, typ)
 	}
-	r.list, r.keyList, r.order = strings.Join(list, ", "), strings.Join(keyList, ", "), strings.Join(order, ", ")
+	r.list, r.order = strings.Join(list, ", "), strings.Join(order, ", ")
 	return r, nil
 }
 
@@ -61,8 +61,8 @@ func (r *reader) chunk(ctx context.Context, after []string, limit int, row func(
 	return r.Query(ctx, sql+fmt.Sprintf(" ORDER BY %s LIMIT %d", r.order, limit), params, oids, row)
 }
 
-// lookup reads the rows of these keys, or only their key columns; each key is a list of texts in key order. Keys
-// without a row give none.
+// lookup reads the rows of these keys, or only their key columns, so that the other values are nil; each key is a list
+// of texts in key order. Keys without a row give none.
 func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row func(values [][]byte) error) error {
 	var names, wants, arrays, aliases []string
 	var params [][]byte
@@ -87,7 +87,14 @@ func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row
 	}
 	list := r.list
 	if onlyKeys {
-		list = r.keyList
+		list = r.order
+		whole, each := make([][]byte, len(r.all)), row
+		row = func(values [][]byte) error {
+			for i, k := range r.table.Key {
+				whole[k] = values[i]
+			}
+			return each(whole)
+		}
 	}
 	sql := "SELECT " + list + r.from + " WHERE (" + strings.Join(names, ", ") + ") IN (SELECT " + strings.Join(wants, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(aliases, ", ") + "))"

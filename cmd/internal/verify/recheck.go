@@ -92,7 +92,7 @@ func (r *run) readAgain(ctx context.Context, candidates []candidate) (rows map[s
 	return rows, from, err
 }
 
-// sourceRows reads rows of Postgres, or only their keys, and gives them by canonical key.
+// sourceRows reads rows of Postgres, or only their keys, and gives the texts of the rows, or "", by canonical key.
 func (r *run) sourceRows(ctx context.Context, candidates []candidate, onlyKeys bool) (map[string]string, error) {
 	earliest, err := r.sink.earliestYear(ctx)
 	if err != nil {
@@ -108,7 +108,9 @@ func (r *run) sourceRows(ctx context.Context, candidates []candidate, onlyKeys b
 		if key, err = r.again.append(key[:0], r.again.table.Key, values, earliest); err != nil {
 			return err
 		}
-		row, err = r.again.append(row[:0], r.again.all, values, earliest)
+		if !onlyKeys {
+			row, err = r.again.append(row[:0], r.again.all, values, earliest)
+		}
 		out[string(key)] = string(row)
 		return err
 	})
