@@ -66,7 +66,8 @@ func (t *Tracker) Advance(ctx context.Context) error {
 
 // completed takes the points that are new, and forgets the records up to which everything is complete.
 func (t *Tracker) completed() (points []ledger.Point) {
-	ready, waiting := t.ready(), map[string]int{}
+	ready, _ := slices.BinarySearchFunc(t.pending, t.released, func(p pendingRecord, released int64) int { return cmp.Compare(p.offset, released) })
+	waiting := map[string]int{}
 	all := t.firstWaiting(ready, waiting)
 	add := func(table string, records int) {
 		if records == 0 {
@@ -110,15 +111,6 @@ func (t *Tracker) firstWaiting(ready int, waiting map[string]int) int {
 	return all
 }
 
-// ready counts the records that are released.
-func (t *Tracker) ready() int {
-	i := slices.IndexFunc(t.pending, func(p pendingRecord) bool { return p.offset >= t.released })
-	if i < 0 {
-		return len(t.pending)
-	}
-	return i
-}
-
 // resolveTopicIDs asks for the required ids, and from time to time for those of all topics of other loaders that
 // records wait for. A topic that does not exist, or has no id yet, stays unresolved.
 func (t *Tracker) resolveTopicIDs(ctx context.Context) error {
@@ -145,11 +137,7 @@ func (t *Tracker) setTopicID(topic string, id uuid.UUID) {
 		return
 	}
 	t.ids[topic] = id
-	for p := range t.applied {
-		if p.topic == topic {
-			delete(t.applied, p)
-		}
-	}
+	maps.DeleteFunc(t.applied, func(p partition, _ int64) bool { return p.topic == topic })
 }
 
 // readOtherLoadersOffsets reads what is applied to partitions that this loader does not have and something waits for.
