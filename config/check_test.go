@@ -49,7 +49,7 @@ func TestCheckKeys(t *testing.T) {
 	requireProblems(t, cfg.Source.CheckKeys(relations()), `1:66 source.keys.public.events[1]: "seq"`, `1:72 source.keys.public.evens: remove it`)
 }
 
-// TestNamesThatAreNearNothing lists what there is, but not all of a large database.
+// TestNamesThatAreNearNothing lists the existing names, but not all of a large database.
 func TestNamesThatAreNearNothing(t *testing.T) {
 	source := parse(t, strings.Replace(with(""), "/d\"", "/d\", keys: {sales.orders: [number]}", 1)).Source
 	check := func(relations ...config.Relation) string {
@@ -83,7 +83,7 @@ func TestProblemsSayTheirTable(t *testing.T) {
 	require.Equal(t, []string{"public.events", ""}, []string{errs[0].Table, errs[1].Table})
 }
 
-// TestCheckRenamed: a table whose policies stand under its former name is not published without them.
+// TestCheckRenamed: a table whose policies are under its former name is not published without them.
 func TestCheckRenamed(t *testing.T) {
 	all := relations()
 	const rules = "columns: {public.events: {source: keep}, public.clients: {ssn: drop}}"
@@ -160,8 +160,7 @@ func TestPoliciesAreListed(t *testing.T) {
 	require.Equal(t, []string{"keep", "drop", "mask", "hash", "zip3", "year"}, config.Policy("").Values())
 }
 
-// TestNothingTwice: what is proposed for a name that is gone does not stand in the file already, where it would be
-// there twice.
+// TestNothingTwice: what is proposed for a name that is gone is not in the file already, where it would be there twice.
 func TestNothingTwice(t *testing.T) {
 	c := parse(t, `source: {url: "postgres://u@h/d", tables: [sales.orders, sales.order], keys: {sales.orders: [id, nr], sales.order: [id]}}
 kafka: {brokers: ["k:9092"]}

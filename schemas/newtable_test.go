@@ -86,7 +86,7 @@ func TestCompactable(t *testing.T) {
 	require.True(t, rel.Compactable())
 }
 
-// TestLeaveOutIsALine: whoever does as told adds a line to source.tables, and keeps what stands there.
+// TestLeaveOutIsALine: to follow the advice is to add a line to source.tables, and to keep the others.
 func TestLeaveOutIsALine(t *testing.T) {
 	for says, change := range map[string]func(*Relation){
 		"give the column a type that can be a key": func(r *Relation) {

@@ -73,8 +73,8 @@ var ErrStillRefused = errors.New("quarantined again")
 
 // Resnapshot makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of
 // those that a start would copy anyway; it returns once their copies are committed. A new policy, key or shape of these
-// tables is taken for acknowledged. It needs the slot to itself. Cut short, the next start or call copies them from
-// their beginning. ErrStillRefused names a table whose rows cannot be carried; the others are copied.
+// tables counts as acknowledged. It needs the slot to itself. Cut short, the next start or call copies them from their
+// beginning. ErrStillRefused names a table whose rows cannot be carried; the others are copied.
 func (c *Capture) Resnapshot(ctx context.Context, tables []string) error {
 	return c.resnapshot(ctx, &resnapshotRequest{tables: tables})
 }

@@ -80,7 +80,7 @@ func (r *rig) membersOf(t *testing.T, table *cdc.Table) cdc.PublishedBy {
 	return members[table.OID]
 }
 
-// statements splits what VACUUM does not let stand in one; a transaction is one.
+// statements splits a script, because VACUUM must be a statement of its own; a transaction is one.
 func statements(sql string) []string {
 	if strings.HasPrefix(sql, "BEGIN") {
 		return []string{sql}
@@ -88,7 +88,7 @@ func statements(sql string) []string {
 	return strings.Split(sql, "; ")
 }
 
-// lockedTable: to ask what is published waits for nobody who has locked a table.
+// lockedTable: reading what is published does not wait for locks on tables.
 func lockedTable(t *testing.T, r *rig) {
 	r.options.Publication = "locked"
 	r.exec(t, "CREATE PUBLICATION locked FOR TABLE t")

@@ -180,7 +180,7 @@ func missingRights(t *testing.T, r *rig) {
 	require.Equal(t, []cdc.Remedy{{By: "the tables' owner", Command: `ALTER PUBLICATION "the ""pub's"" name" ADD TABLE ONLY "public"."t"`}}, cdc.Explain(err).Try)
 	r.exec(t, "CREATE TABLE theirs (id int PRIMARY KEY)", "CREATE ROLE them", "ALTER TABLE theirs OWNER TO them")
 	theirs := r.describe(t, "theirs")
-	for _, tables := range [][]*cdc.Table{{r.table, theirs}, {theirs}} { // nobody owns both, and they do not own the publication
+	for _, tables := range [][]*cdc.Table{{r.table, theirs}, {theirs}} { // no role owns both, or the publication
 		err = weak.EnsurePublication(t.Context(), tables)
 		require.ErrorIs(t, err, cdc.ErrRefused)
 		require.Equal(t, "a superuser", cdc.Explain(err).Try[0].By)

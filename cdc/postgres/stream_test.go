@@ -182,7 +182,7 @@ func longPause(t *testing.T, r *rig) {
 	r.exec(t, "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 60000) i")
 	until(t, st, func(e *cdc.Event) bool { return e.Kind == cdc.EventInsert })
 	pause := time.After(9 * time.Second)
-	<-pause // nobody reads meanwhile, and the server's send buffer is full
+	<-pause // no one reads meanwhile, and the server's send buffer is full
 	require.Len(t, until(t, st, commits(1)), 60000)
 }
 

@@ -196,7 +196,7 @@ func TestBlastOfMissingRights(t *testing.T) {
 	l.stop()
 }
 
-// asRole lets the pipeline run as a role that may read what there is now, and owns nothing.
+// asRole lets the pipeline run as a role that may read the present tables, and owns nothing.
 func (r *rig) asRole(role string) {
 	r.Helper()
 	r.exec(`CREATE ROLE ` + role + ` LOGIN REPLICATION PASSWORD 'blast'`)

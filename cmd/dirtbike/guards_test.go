@@ -86,7 +86,7 @@ func (g *guarded) topicEnds() map[string]int64 {
 	ends := map[string]int64{}
 	admin := g.kafkaAdmin()
 	topics := g.topics(admin)
-	if len(topics) == 0 { // none would be taken for all
+	if len(topics) == 0 { // an empty list would mean all
 		return ends
 	}
 	listed, err := admin.ListEndOffsets(g.Context(), topics...)
@@ -141,8 +141,8 @@ func (r *rig) deleteTopics(names ...string) {
 	}, 20*time.Second, 50*time.Millisecond, "the topics do not go away")
 }
 
-// cutShort kills the choice at each of its points: the old slot is never taken for the new one, and the choice can be
-// taken again.
+// cutShort kills the choice at each of its points: the old slot is never mistaken for the new one, and the choice can
+// be taken again.
 func (g *guarded) cutShort() {
 	g.Helper()
 	for _, point := range []string{cdc.FaultRenewing, cdc.FaultSlotDropped} {

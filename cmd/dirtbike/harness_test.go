@@ -90,7 +90,7 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	return r
 }
 
-// rigName begins with a number of its own and fits what Postgres takes for a slot.
+// rigName begins with a number of its own and is a valid name of a slot.
 func rigName(t *testing.T) string {
 	name := strings.ToLower(strings.NewReplacer("/", "_", "#", "_", "-", "_").Replace(t.Name()))
 	return fmt.Sprintf("t%d_%.25s", rigs.Add(1), name)

@@ -154,7 +154,7 @@ func TestDeletedForGoodWhileBehind(t *testing.T) {
 	require.NoError(t, err)
 	l = w.load()
 	w.eventually([]string{"1\ta", "2\tb"}, "SELECT * FROM DB.stays ORDER BY id")
-	require.Never(t, func() bool { return w.complete("").LSN >= w.lsn }, 3*time.Second, 100*time.Millisecond, "nobody has left the table out yet")
+	require.Never(t, func() bool { return w.complete("").LSN >= w.lsn }, 3*time.Second, 100*time.Millisecond, "the table is not left out yet")
 
 	w.tables["public.left"] = cdc.TableProgress{Phase: cdc.TableExcluded, Generation: 1}
 	w.begin().insert(other, "3", "c").commit()

@@ -138,7 +138,7 @@ func TestKeys(t *testing.T) {
 			{"named, deferrable", "CREATE TABLE t (a int NOT NULL UNIQUE DEFERRABLE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
 			{"named, no identity", "CREATE TABLE t (a int NOT NULL UNIQUE)", []string{"a"}, "", "no key with its deletes"},
 			{"named, column is missing", "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"x"}, "", "no unique, non-deferrable, NOT NULL index"},
-			{"named beside a primary key", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE)", []string{"b"}, "", "whose key is (a)"},
+			{"named in addition to a primary key", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE)", []string{"b"}, "", "whose key is (a)"},
 			{"named like the primary key", "CREATE TABLE t (a int PRIMARY KEY)", []string{"a"}, "a", ""},
 		} {
 			t.Run(test.name, func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestLabels(t *testing.T) {
 	})
 }
 
-// TestNamedKeyLost: the index behind a key of the config is checked, too.
+// TestNamedKeyLost: the index of a key from the config is checked, too.
 func TestNamedKeyLost(t *testing.T) {
 	onEach(t, func(t *testing.T, d *database) {
 		const again = "dirtbike resnapshot public.t"

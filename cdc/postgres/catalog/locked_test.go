@@ -20,8 +20,8 @@ func (d *database) lock(t *testing.T, table string) (release func()) {
 	return func() { require.NoError(t, conn.Close(t.Context())) }
 }
 
-// TestLockedTable: a table that somebody has locked does not hinder the check of the others, and a re-read gives up in
-// time and blames the table.
+// TestLockedTable: a locked table does not hinder the check of the others, and a re-read gives up in time and blames
+// the table.
 func TestLockedTable(t *testing.T) {
 	onEach(t, func(t *testing.T, d *database) {
 		d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY, big text)", "CREATE TABLE other (id int PRIMARY KEY)", "INSERT INTO t VALUES (1, 'x')")

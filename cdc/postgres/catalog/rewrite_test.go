@@ -9,7 +9,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// TestRewrites: a rewrite that keeps names and types is seen, what leaves the rows alone is not taken for one.
+// TestRewrites: a rewrite that keeps names and types is seen, and one that leaves the rows alone is not.
 func TestRewrites(t *testing.T) {
 	onEach(t, func(t *testing.T, d *database) {
 		for _, test := range []struct {
@@ -102,7 +102,7 @@ func drift(t *testing.T, tables *Tables) []error {
 	return out
 }
 
-// statements splits what VACUUM does not let stand in one; a transaction is one.
+// statements splits a script, because VACUUM must be a statement of its own; a transaction is one.
 func statements(sql string) []string {
 	if strings.HasPrefix(sql, "BEGIN") {
 		return []string{sql}

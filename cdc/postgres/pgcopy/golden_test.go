@@ -36,7 +36,7 @@ type golden struct {
 // TestRecord writes the goldens again: go test ./cdc/postgres/pgcopy -run TestRecord -record-from postgres://…
 func TestRecord(t *testing.T) {
 	if *recordFrom == "" {
-		return // The goldens stand in testdata; the other tests fail if one is missing.
+		return // The goldens are in testdata; the other tests fail if one is missing.
 	}
 	ctx := context.Background()
 	conn, err := pgconn.Connect(ctx, *recordFrom)

@@ -14,7 +14,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// TestGoldens decodes every recorded message to exactly the words that stand beside it.
+// TestGoldens decodes every recorded message to exactly the text recorded with it.
 func TestGoldens(t *testing.T) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {

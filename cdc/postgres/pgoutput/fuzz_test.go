@@ -16,7 +16,7 @@ func FuzzDecode(f *testing.F) {
 		m, err := d.Decode(b, streaming)
 		if err != nil {
 			if m != nil {
-				t.Fatal("a message beside an error")
+				t.Fatal("a message together with an error")
 			}
 			return
 		}

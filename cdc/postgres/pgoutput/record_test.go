@@ -20,7 +20,7 @@ import (
 // scenario needs Postgres 16 or later: add -pgbin and, to record it alone, -run TestRecord/stream_parallel.
 func TestRecord(t *testing.T) {
 	if !*update {
-		return // The goldens stand in testdata; TestGoldens fails if one is missing.
+		return // The goldens are in testdata; TestGoldens fails if one is missing.
 	}
 	url := startServer(t)
 	for _, s := range scenarios {

@@ -54,8 +54,8 @@ var changes = []step{
 	{"ALTER TABLE patients ADD ward smallint DEFAULT 4; INSERT INTO patients (id) VALUES (5)", 'C', 1},
 }
 
-// segments makes streamed segments with everything that may stand in one, a sub-transaction that aborts after it was
-// sent, a transaction that aborts as a whole, and one that commits.
+// segments makes streamed segments with everything that may be in one, a sub-transaction that aborts after it was sent,
+// a transaction that aborts as a whole, and one that commits.
 var segments = []step{
 	{"BEGIN; " + visits(1, 12), 'E', 1},
 	{"SAVEPOINT doubt; INSERT INTO rooms VALUES (7); " + visits(100, 12), 'E', 1},

@@ -125,8 +125,8 @@ func TestCompose(t *testing.T) {
 }
 
 // TestComposeRunsAnyVerb: what docker/README.md runs in a container of its own is the image's entrypoint and a verb,
-// beside or in place of the one that captures: no container name and no port of the host conflicts, and config and
-// secrets are the same.
+// in addition to the one that captures, or instead of it: no container name and no port of the host conflicts, and
+// config and secrets are the same.
 func TestComposeRunsAnyVerb(t *testing.T) {
 	d := stack(t).Services["dirtbike"]
 	require.Empty(t, d.Entrypoint)

@@ -12,7 +12,7 @@ import (
 	"dirtbike/config"
 )
 
-// TestMadeHashKeyIsLogged, once: whoever loses the file changes every hash.
+// TestMadeHashKeyIsLogged, once: without the file every hash would change.
 func TestMadeHashKeyIsLogged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
 	parse := func(privacy string) *config.Config {

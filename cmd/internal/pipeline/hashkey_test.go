@@ -19,7 +19,7 @@ import (
 
 const hashed = "{mode: open, columns: {public.t: {name: hash}}}"
 
-// hashing is a config whose parts, but Kafka, answer nobody.
+// hashing is a config of which only Kafka answers.
 func hashing(t *testing.T, broker, privacy string) *config.Config {
 	t.Helper()
 	c, err := config.Parse(filepath.Join(t.TempDir(), "dirtbike.yaml"), []byte(fmt.Sprintf(`source: {url: "postgres://u@127.0.0.1:1/d"}
@@ -84,7 +84,7 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	require.NoFileExists(t, own.HashKeyFile())
 }
 
-// TestAKafkaThatIsAwayEndsTheVerbs: without the state nobody knows which history ClickHouse was filled from.
+// TestAKafkaThatIsAwayEndsTheVerbs: without the state it is not known which history ClickHouse was filled from.
 func TestAKafkaThatIsAwayEndsTheVerbs(t *testing.T) {
 	core, logged := observer.New(zap.WarnLevel)
 	c := hashing(t, "127.0.0.1:1", "{mode: open}")

@@ -8,7 +8,7 @@ import (
 	"dirtbike/docker/embedded/secure"
 )
 
-// testPassword must stand in no error and no log.
+// testPassword must be in no error and no log.
 const testPassword = "hunter2secret"
 
 // stack is the tests' secured stack, started by the first test that needs it.

@@ -12,9 +12,8 @@ import (
 	"dirtbike/config"
 )
 
-// TestUncaptured: whoever waits is told of every new table that waiting does not mend, also where the publication has
-// whole schemas, so that it has the table, too; and of none that a capture has taken on, or one that starts may yet
-// take on.
+// TestUncaptured: a wait reports every new table that waiting does not fix, also where the publication has whole
+// schemas, so that it has the table, too; and of none that a capture has taken on, or one that starts may yet take on.
 func TestUncaptured(t *testing.T) {
 	ctx, stack, exec := postgresAlone(t)
 	exec("CREATE TABLE good (id int PRIMARY KEY)", "CREATE TABLE left_out (code text PRIMARY KEY)", "CREATE TABLE keyless (id int)",
@@ -34,7 +33,7 @@ privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*"
 		require.NoError(t, err)
 		return n
 	}
-	require.Empty(t, read().uncaptured, "nobody streams: a capture that starts may take them on")
+	require.Empty(t, read().uncaptured, "no capture streams: one that starts may capture them")
 	exec("SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput', true)") // it is active as long as this session lasts
 	n := read()
 	require.Equal(t, []string{"public.back", "public.keyless", "public.left_out"}, n.uncaptured)
@@ -54,7 +53,7 @@ privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*"
 	require.Empty(t, read().uncaptured, "without a state, or the right to read it, only the publication tells")
 }
 
-// TestUncapturedErrorNamesAll: those that a restart alone mends stand in one line.
+// TestUncapturedErrorNamesAll: those that a restart alone fixes are in one line.
 func TestUncapturedErrorNamesAll(t *testing.T) {
 	n := named{uncaptured: []string{"a.a", "a.b", "a.c"}, why: map[string]*cdc.Problem{"a.b": cdc.Failed("it has no primary key").Fix("add one")}}
 	problems := n.uncapturedError().(interface{ Unwrap() []error }).Unwrap() //nolint:errorlint // it joins them

@@ -50,7 +50,7 @@ privacy: {mode: open, columns: {public.dropped: {id: drop, ssn: hash}}}
 	found, err = obstacles(ctx, c)
 	require.NoError(t, err)
 	require.Len(t, found, 1, "%v", found)
-	require.Contains(t, found, "public.dropped", "only the config mends it")
+	require.Contains(t, found, "public.dropped", "only the config fixes it")
 }
 
 // TestWhoFixes: each statement is said to be a role's that may run it, apart from what is to be written in the config.

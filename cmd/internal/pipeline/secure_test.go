@@ -67,7 +67,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestLoginAway: a part that does not answer is told from one that refuses, since waiting may help.
+// TestLoginAway: a part that does not answer is distinguished from one that refuses, since waiting may help.
 func TestLoginAway(t *testing.T) {
 	s := stack.Get(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -99,7 +99,7 @@ func TestLoginAway(t *testing.T) {
 // localhost is the host by a name that no certificate has.
 func localhost(address string) string { return strings.Replace(address, "127.0.0.1", "localhost", 1) }
 
-// TestLoginRefused: what only somebody can mend is said in one line, with the part, what to do, and no secret, within
+// TestLoginRefused: what a person has to fix is reported in one line, with the part, what to do, and no secret, within
 // seconds.
 func TestLoginRefused(t *testing.T) {
 	s := stack.Get(t)

@@ -67,7 +67,7 @@ func TestOldKafka(t *testing.T) {
 	require.Equal(t, "it knows Metadata only up to v9 (v10, of Kafka 2.8, is needed); dirtbike needs 2.8 or newer. Upgrade the brokers", c.Message)
 }
 
-// topicsMended: topics that somebody made otherwise than we would.
+// topicsMended: existing topics with other settings than ours.
 func topicsMended(r *rig) {
 	r.Helper()
 	topic := func(partitions int32, settings map[string]string) {

@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// onceSQL makes tables of every kind: first those that can be captured or mended, then those that only leaving out
-// mends.
+// onceSQL makes tables of every kind: first those that can be captured or fixed, then those that can only be left out.
 const onceSQL = `
 GRANT CREATE ON SCHEMA public TO "Clinic Owner"; GRANT CREATE ON DATABASE once TO "Clinic Owner";
 SET ROLE "Clinic Owner";
@@ -37,7 +36,7 @@ ALTER TABLE public.out_nokey ENABLE ROW LEVEL SECURITY;
 CREATE SCHEMA out; CREATE TABLE out.nokey (a int);
 RESET ROLE;`
 
-// onceConfig names them all but later; the policies of masked, pair, later and later_index are to be mended.
+// onceConfig names them all but later; the policies of masked, pair, later and later_index have to be fixed.
 const onceConfig = `
 source: {tables: ["public.*", "Odd Schema.*", "clash*.*", "out.*"]}
 privacy:
@@ -71,7 +70,7 @@ func onceMended(r *rig) {
 		{"its owner may not make one", `REVOKE CREATE ON DATABASE once FROM "Clinic Owner"`, ""},
 		{"two owners", `ALTER TABLE public.patients OWNER TO CURRENT_USER`, ""},
 		{"a publication that is wrong in every way", `SET ROLE "Clinic Owner"; CREATE PUBLICATION dirtbike FOR TABLE public.masked (id), public.out_nokey (a), public.nothing WITH (publish = 'insert', publish_via_partition_root)`, owner},
-		{"somebody else's publication", `CREATE PUBLICATION dirtbike FOR TABLE public.patients`, ""},
+		{"another role's publication", `CREATE PUBLICATION dirtbike FOR TABLE public.patients`, ""},
 	} {
 		r.Run(c.name, func(t *testing.T) {
 			r := r.as(t)

@@ -18,7 +18,7 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command mend
+// TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command fix
 // it. The server begins as it is after initdb: wal_level is replica.
 func TestPostgresMended(t *testing.T) {
 	s := stack.Get(t)
@@ -57,7 +57,7 @@ func TestPostgresMended(t *testing.T) {
 	step("slot", slotMended)
 }
 
-// settingsMended needs restarts: of the server that was told another setting, nothing less.
+// settingsMended needs restarts of the server, because its settings change.
 func settingsMended(r *rig) {
 	r.mended("postgres-wal-level", LevelError, "it is replica and must be logical; it takes a restart of Postgres", r.restartPostgres)
 	r.mended("postgres-wal-keep", LevelWarning, "without a limit")
@@ -107,7 +107,7 @@ func tablesMended(r *rig) {
 	r.exec("CREATE TABLE public.nobody (id int PRIMARY KEY) PARTITION BY RANGE (id)")
 	partitioned, is := bad(r.check(), "postgres-tables")
 	require.True(r, is)
-	require.True(r, strings.HasPrefix(partitioned.Message, "it cannot be captured: it is partitioned"), "no policy mends that: %s", partitioned.Message)
+	require.True(r, strings.HasPrefix(partitioned.Message, "it cannot be captured: it is partitioned"), "no policy fixes that: %s", partitioned.Message)
 	r.exec("DROP TABLE public.nobody")
 	for name, c := range map[string]struct{ sql, says, command string }{
 		"index":    {`CREATE TABLE public."No Key" (a int NOT NULL, b text, UNIQUE (a))`, "it has no primary key", `ALTER TABLE public."No Key" REPLICA IDENTITY USING INDEX "No Key_a_key";`},
@@ -173,7 +173,7 @@ func namesMended(r *rig) {
 	r.exec("DROP SCHEMA billing CASCADE", "DROP TABLE public.billing_zips, public.zips")
 }
 
-// misspeltMended: a column that is not there has a nearest one; but no policy mends a table that cannot be captured.
+// misspeltMended: a column that is not there has a nearest one; but no policy fixes a table that cannot be captured.
 func misspeltMended(r *rig) {
 	r.kept()
 	r.exec("CREATE TABLE public.misspelt (id int PRIMARY KEY, given text)")
@@ -215,8 +215,8 @@ func publicationMended(r *rig) {
 	r.exec(`REVOKE "Clinic Owner" FROM "dirt-bike"`, `REVOKE CREATE ON DATABASE clinic FROM "dirt-bike"`, `ALTER PUBLICATION dirtbike ADD TABLE ONLY "Odd Schema"."O'Hara ""x"""`)
 }
 
-// slotMended: a slot that cannot be ours is somebody else's; one that can may be left of a pipeline whose state is
-// lost, and then no other slot is proposed.
+// slotMended: a slot that cannot be ours belongs to another pipeline; one that can may be left of a pipeline whose
+// state is lost, and then no other slot is proposed.
 func slotMended(r *rig) {
 	r.grantKafka()
 	r.exec("SELECT pg_create_logical_replication_slot('dirtbike', 'test_decoding')")

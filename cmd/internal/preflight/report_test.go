@@ -22,7 +22,7 @@ func slugs() []string {
 	return out
 }
 
-// TestEveryCheckIsExplained: the code's slugs are those of the table, each once, each with everything that somebody
+// TestEveryCheckIsExplained: the code's slugs are those of the table, each once, each with everything that a person
 // wants to know.
 func TestEveryCheckIsExplained(t *testing.T) {
 	files, err := filepath.Glob("*.go")

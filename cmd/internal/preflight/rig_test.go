@@ -56,7 +56,7 @@ privacy:
 ops: {listen: "127.0.0.1:0"}
 `
 
-// rig is one config, and who may mend what it finds.
+// rig is one config, and the roles that may fix what its checks find.
 type rig struct {
 	*testing.T
 	stack *embedded.Stack
@@ -88,13 +88,13 @@ func (r *rig) superuser() *pgx.Conn {
 	return conn
 }
 
-// restartPostgres restarts the server, as whoever mends a setting must.
+// restartPostgres restarts the server, as a changed setting requires.
 func (r *rig) restartPostgres() {
 	r.Helper()
 	require.NoError(r, r.stack.Postgres.Restart(r.Context()))
 }
 
-// set merges YAML into the config file, as somebody does who is told to.
+// set merges YAML into the config file, as a person does who follows a check.
 func (r *rig) set(text string) {
 	r.Helper()
 	var have, more map[string]any
@@ -223,7 +223,7 @@ func loginTo(t *testing.T, s *embedded.Stack, database string) string {
 	return u.String()
 }
 
-// makeClinic makes the database anew.
+// makeClinic drops the database and makes it again.
 func makeClinic(t *testing.T, s *embedded.Stack) {
 	t.Helper()
 	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "clinic"))

@@ -12,7 +12,7 @@ import (
 	"dirtbike/config"
 )
 
-// TestSlotAndState: what a missing slot means, the stored state tells; and what the state was not compared with is
+// TestSlotAndState: what a missing slot means depends on the stored state; and what the state was not compared with is
 // said.
 func TestSlotAndState(t *testing.T) {
 	gone := fmt.Errorf("%w: slot dirtbike is gone; changes after 0/1 cannot be read any more. Try: %s", cdc.ErrGap, cdc.ResnapshotAllCommand)
@@ -61,7 +61,7 @@ func TestSlotAndState(t *testing.T) {
 	}
 }
 
-// TestStateNotCompared: tables that nobody has listed are not none.
+// TestStateNotCompared: that no tables were listed does not mean that there are none.
 func TestStateNotCompared(t *testing.T) {
 	stored := &cdc.State{Source: cdc.SourceState{Phase: cdc.PhaseStreaming, Epoch: 1}}
 	for _, c := range []struct {

@@ -26,7 +26,7 @@ import (
 )
 
 // TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these
-// rights, and a check beside it disturbs nobody. Until the run starts, nothing has changed anywhere.
+// rights, and a check at the same time disturbs no process. Until the run starts, nothing has changed anywhere.
 func TestMendedThenRun(t *testing.T) {
 	t.Parallel()
 	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
@@ -170,7 +170,7 @@ func (r *rig) start() (stop func()) {
 	}
 }
 
-// everything is what there is, in every part and beside the config.
+// everything lists all that exists, in every part and next to the config.
 func (r *rig) everything() []string {
 	r.Helper()
 	var out []string
@@ -201,7 +201,7 @@ func (r *rig) everything() []string {
 	return out
 }
 
-// TestPartsThatHang: whoever accepts and says nothing costs his own part, and not more than the time.
+// TestPartsThatHang: a server that accepts and says nothing costs only its own part, and no more than the timeout.
 func TestPartsThatHang(t *testing.T) {
 	t.Parallel()
 	silent := func() string {

@@ -27,7 +27,7 @@ func hostFaults(all []source) []string {
 	})
 }
 
-// checkoutFaults lists the mentions of the folder that this checkout happens to stand in, but not those of longer paths
+// checkoutFaults lists the mentions of the folder that this checkout happens to be in, but not those of longer paths
 // that hold its path.
 func checkoutFaults(all []source, checkout string) []string {
 	mention := regexp.MustCompile(`(?:^|[^\w./-])` + regexp.QuoteMeta(checkout) + `(?:$|[^\w-])`)

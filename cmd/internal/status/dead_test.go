@@ -194,7 +194,7 @@ func TestAnInactiveSlotFailsAfterAGrace(t *testing.T) {
 		_, err := c.streamed(t.Context(), slotFacts{name: "s", at: now.Add(time.Duration(seconds) * time.Second), found: true, active: active, retained: 2048}, forecast{}, &idle)
 		return err
 	}
-	require.NoError(t, at(0, false), "nobody streams while the first copy runs")
+	require.NoError(t, at(0, false), "no capture streams while the first copy runs")
 	require.NoError(t, at(60, false))
 	phase = cdc.PhaseStreaming
 	require.NoError(t, at(61, false))

@@ -15,7 +15,7 @@ import (
 	"dirtbike/cmd/internal/console"
 )
 
-// TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that nobody knows.
+// TestACaptureThatWaitsForKafkaMayRun: it is not connected to Postgres then, so that it is not known.
 func TestACaptureThatWaitsForKafkaMayRun(t *testing.T) {
 	idle := func(context.Context) (Status, error) {
 		return assemble(facts{slot: slotFacts{name: "s", found: true, retained: 1024}}, capture.Status{Phase: cdc.PhaseStreaming}), nil

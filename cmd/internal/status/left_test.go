@@ -86,7 +86,7 @@ func TestHoursLeftAreTrue(t *testing.T) {
 	require.Contains(t, limit.headroomText(), " seconds until max_slot_wal_keep_size")
 }
 
-// requireLoadAloneSaysHours: the first answer of /readyz of a process that only loads names the time left while nobody
+// requireLoadAloneSaysHours: the first answer of /readyz of a process that only loads names the time left while no one
 // captures.
 func requireLoadAloneSaysHours(t *testing.T, c *Collector) {
 	t.Helper()

@@ -46,5 +46,5 @@ func TestKindOf(t *testing.T) {
 		require.Equal(t, want, kind)
 	}
 	_, err := kindOf(prometheus.NewSummary(prometheus.SummaryOpts{Name: "a"}))
-	require.Error(t, err, "a kind that nobody has thought of")
+	require.Error(t, err, "an unknown kind")
 }

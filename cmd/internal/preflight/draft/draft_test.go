@@ -96,7 +96,7 @@ func TestDraft(t *testing.T) {
 	require.Empty(t, trial.Tables.UnmatchedNames())
 	require.Len(t, c.Source.Tables, len(listed), "each table has an entry of its own")
 	for _, entry := range c.Source.Tables {
-		require.NotContains(t, entry, "*", "a glob would take in what nobody has looked at")
+		require.NotContains(t, entry, "*", "a glob would include tables that no one has reviewed")
 	}
 	captured := map[string]bool{}
 	for _, table := range listed {
@@ -162,7 +162,7 @@ func wouldStart(t *testing.T, file, text string) {
 	require.NoError(t, trial.Capture.WouldStart(t.Context()))
 }
 
-// guessed: every column of a person is named, and what tells who it is does not leave as it is.
+// guessed: every column of a person is named, and no column that identifies the person is kept as it is.
 func guessed(t *testing.T, c *config.Config) {
 	t.Helper()
 	want := map[string]config.Policy{
@@ -177,10 +177,10 @@ func guessed(t *testing.T, c *config.Config) {
 	for _, name := range []string{`Col "q" : # *`, "a.b", "${env:HOME}", "new\nline", "yes", "1", "~", "- x", `back\slash`, "tab\tx"} {
 		require.Contains(t, odd, name)
 	}
-	require.NotContains(t, odd, "*", "it would stand for columns that nobody has named")
+	require.NotContains(t, odd, "*", "it would include columns that are not named")
 }
 
-// TestAddress: a password is taken out wherever it may stand; the rest stays as it was typed.
+// TestAddress: a password is taken out wherever it may be; the rest stays as it was typed.
 func TestAddress(t *testing.T) {
 	t.Setenv("PW", "x")
 	for source, written := range map[string]string{
