@@ -18,7 +18,7 @@ type Progress struct {
 	Tables map[string]TableProgress `json:"tables"`
 }
 
-// TableProgress is what a progress record says of a table.
+// TableProgress is a table's entry in a progress record.
 type TableProgress struct {
 	Phase      TablePhase `json:"phase"`
 	Reason     string     `json:"reason,omitempty"`

@@ -19,7 +19,7 @@ type TimelineSwitch struct {
 	At       LSN
 }
 
-// SlotStatus is what pg_replication_slots says of our slot.
+// SlotStatus is our slot's row of pg_replication_slots.
 type SlotStatus struct {
 	Plugin         string
 	Database       string
@@ -103,8 +103,8 @@ type Event struct {
 	ServerTime int64 // microseconds since 1970-01-01 UTC
 }
 
-// WireRelation is a Relation message: what pgoutput says of a table before its first change, and after each change of
-// it.
+// WireRelation is a Relation message: pgoutput's description of a table before its first change, and after each change
+// of it.
 type WireRelation struct {
 	OID          uint32
 	Schema, Name string

@@ -97,7 +97,7 @@ func inFolder(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// tryFile is the way out of an error of readLimited; name is what may be said of the path.
+// tryFile is the way out of an error of readLimited; name is the path as it may be printed.
 func tryFile(name string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

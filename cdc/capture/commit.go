@@ -24,7 +24,7 @@ import (
 //     copies, which no point covers.
 //   - Changes of the state are committed together with the rows that were sent with them.
 //   - Listeners are given a point only as a Durable.
-//   - Nothing waits for a chunk for ever: when the sink may hold chunks until its Commit, a commit is made; when the
+//   - No writer waits for a chunk forever: when the sink may hold chunks until its Commit, a commit is made; when the
 //     follower holds the rest, it is asked for it.
 //
 // The follower answers instead of pushing each transaction, so that under load a batch is as large as the time that the

@@ -98,7 +98,7 @@ func (l Login) connectPlain(ctx context.Context, config *pgconn.Config) (*pgconn
 	return conn, nil
 }
 
-// Pool opens at most so many connections, each at its first use; until then nothing is asked.
+// Pool opens at most that many connections, each at its first use.
 func (l Login) Pool(most int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(l.URL)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is what Postgres says of itself, of the role that asks, and of a slot, in the order of serverSQL. Names are
-// quoted as SQL needs them.
+// Server holds facts about the server, the current role and a slot, in the order of serverSQL. Names are quoted as SQL
+// needs them.
 type Server struct {
 	Version                     int // 180004
 	Text, Encoding, WALLevel    string

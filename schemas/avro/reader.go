@@ -21,7 +21,7 @@ type Envelope struct {
 	Op       cdc.Op
 	// Unchanged and Reread are indices into the table's columns.
 	Unchanged, Reread []int
-	Gone              bool // the row was gone when `unchanged` columns were re-read; the record is to be skipped
+	Gone              bool // the row was gone when `unchanged` columns were re-read; the record must be skipped
 	// Inexact lists the columns of After (of Before, if After is nil) that are null because Avro cannot hold their
 	// value; BeforeInexact those of Before when both are there.
 	Inexact, BeforeInexact []InexactValue

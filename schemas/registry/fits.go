@@ -39,8 +39,8 @@ func (c *Client) Writable(ctx context.Context) error {
 }
 
 // Fits asks, and changes nothing, whether Register would succeed as far as the subject's earlier versions are
-// concerned: an error is cdc.ErrSchema if they do not let this schema in. A subject that is not there, or a schema that
-// is there already, fits.
+// concerned: an error is cdc.ErrSchema if this schema is incompatible with them. A subject that does not exist, or a
+// schema that is there already, fits.
 func (c *Client) Fits(ctx context.Context, subject, schema string) error {
 	text := sr.Schema{Schema: schema, Type: sr.TypeAvro}
 	if _, err := c.sr.LookupSchema(ctx, subject, text); err == nil {

@@ -40,7 +40,7 @@ type Options struct {
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
 	// to go on. 0 = 7 days.
 	ReplayHorizon time.Duration
-	// LoggedIn says that ClickHouse has let this process in with the URL's login, so that a refusal is waited for.
+	// LoggedIn says that ClickHouse has accepted the URL's login before, so that a refusal is retried.
 	LoggedIn bool
 	Log      *zap.Logger           // Log takes what happens, never a row's value; nil = silent
 	Metrics  prometheus.Registerer // Metrics takes the metrics `dirtbike_load_…`; nil = none

@@ -27,7 +27,7 @@ type retry func(ctx context.Context, what string, f func(context.Context) error)
 type outage struct {
 	retries  prometheus.Counter
 	log      *zap.Logger
-	loggedIn atomic.Bool // ClickHouse has let this process in
+	loggedIn atomic.Bool // ClickHouse has accepted the login before
 
 	mu      sync.Mutex
 	failing map[string]failure // the last one of each step that is retried, until it succeeds or is given up
@@ -72,8 +72,8 @@ func (o *outage) retry(ctx context.Context, what string, f func(context.Context)
 	}
 }
 
-// refusedLogin is an error if ClickHouse refuses user or password and has not let this process in before: a person has
-// to change the config. Later a password is being changed, which is waited for.
+// refusedLogin is an error if ClickHouse refuses user or password and has not accepted them before: a person has to
+// change the config. Later a password is being changed, which is waited for.
 func (o *outage) refusedLogin(err error) error {
 	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil

@@ -85,7 +85,7 @@ func read(ctx context.Context, conn *pgx.Conn, database string) ([]*entry, error
 	return entries, nil
 }
 
-// indexKey is what pg_index says of the key index.
+// indexKey is the key index, from pg_index.
 type indexKey struct {
 	attnums          []int16
 	columns          int

@@ -210,7 +210,7 @@ func (r *Reader) split(b []byte, count int) (int, error) {
 	return at, nil
 }
 
-// wrong makes the error for what is at so many bytes after the last whole unit.
+// wrong makes the error for the byte at that distance after the last whole unit.
 func (r *Reader) wrong(at int, want string) error {
 	e := &FormatError{Offset: r.offset + int64(at), Want: want}
 	if r.stage == stageRows || r.stage == stageEnd {

@@ -122,7 +122,7 @@ func tableOptions(c *config.Config, login postgres.Login, policies schemas.Polic
 	}
 }
 
-// captureOptions are what the config says of a capture.
+// captureOptions are the options of a capture in the config.
 func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables cdc.Tables, prints map[string]string) capture.Options {
 	return capture.Options{
 		Source: source, Sink: sink, Tables: tables,

@@ -23,7 +23,7 @@ type named struct {
 	relations []*schemas.Relation
 	// refused cannot be captured exactly, or not any more: why, by "schema.table".
 	refused map[string]*cdc.Problem
-	// uncaptured came to be after capture started, in the order of their names.
+	// uncaptured were created after capture started, in the order of their names.
 	uncaptured []string
 	// why says what keeps tables from being captured, by name; nil if it is not known.
 	why map[string]*cdc.Problem
@@ -58,7 +58,7 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (n nam
 }
 
 // uncaptured lists the tables that no capture has taken on, while one streams: it puts them into the publication and
-// the stored state before it streams, so that nothing is said of a capture that is starting. A publication of whole
+// the stored state before it streams, so that none is reported while a capture is starting. A publication of whole
 // schemas has them without capture, so that the state is asked of those, after it was seen that one streams.
 func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored stateReader) (names []string, err error) {
 	slot, _, err := postgres.ReadSlot(ctx, conn, c.Source.Slot)

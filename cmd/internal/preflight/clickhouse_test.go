@@ -95,7 +95,7 @@ func TestClickHouseMended(t *testing.T) {
 	s := stack.Get(t)
 	addWeakUser(t, s)
 	weak := (&rig{T: t, stack: s}).weakURL()
-	// The views' names come of Postgres' tables: a database of this test alone.
+	// The views are named after Postgres' tables: a database of this test alone.
 	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "views"))
 	r := newRig(t, s.Postgres.DatabaseURL("views"), []string{"127.0.0.1:1"}, "http://127.0.0.1:1", weak)
 	r.stack = s

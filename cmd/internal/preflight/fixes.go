@@ -26,7 +26,7 @@ func (r *run) excluded(listed []*cdc.Table, tables []table, clashes []clash) (ou
 	return out
 }
 
-// capturableAfterFixes gives what Postgres says of the tables that are not leaving, in the order of their names.
+// capturableAfterFixes gives the tables that are not left out, in the order of their names.
 func capturableAfterFixes(listed []*cdc.Table, tables []table, leaving []string) (out []table) {
 	for _, t := range listed {
 		if at := indexOf(tables, t); at >= 0 && !slices.Contains(leaving, t.FullName()) {

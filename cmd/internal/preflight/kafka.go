@@ -65,7 +65,7 @@ func (r *run) connectKafka(ctx context.Context) (*cluster, error) {
 	return k, nil
 }
 
-// kafkaError says why no broker lets us in.
+// kafkaError says why no broker accepts us.
 func (r *run) kafkaError(err error) error {
 	if refused := pipeline.KafkaError(err); errors.Is(refused, cdc.ErrRefused) {
 		return refused

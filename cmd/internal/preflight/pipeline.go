@@ -10,7 +10,7 @@ import (
 	"dirtbike/cmd/internal/console"
 )
 
-// checkPipeline asks what a start would say of the stored state, which is read without fencing a capture.
+// checkPipeline runs a start's checks of the stored state, which is read without fencing a capture.
 func (r *run) checkPipeline(ctx context.Context, p *part) {
 	tables := r.captured(ctx)
 	state, err := r.trial.Sink.Peek(ctx)

@@ -146,7 +146,7 @@ func obstacle(t *cdc.Table) string {
 		return explain(problem).What
 	case t.RefusedByConfig || own == nil:
 		return explain(t.Refused).What
-	case own.Cause != nil: // the rest is what the check says of every table
+	case own.Cause != nil: // without the text that the check adds to every table
 		return explain(own.Cause).What
 	default:
 		return explain(own).What

@@ -36,8 +36,8 @@ type Options struct {
 	Revoked  func(map[string][]int32) // Revoked takes the partitions that another member gets, or that are lost
 	Joined   func()                   // called at the beginning of every session, also without partitions
 	Blocked  func()                   // called when a rebalance waits for AllowRebalance
-	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would throw each
-	// other out for ever.
+	// Fenced is called with an ErrSameInstance, before the client joins again: two loaders of one name would fence each
+	// other without end.
 	Fenced func(error)
 }
 

@@ -9,7 +9,7 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// Show makes the view read this generation, in place of any other; cut is the version of its first snapshot.
+// Show makes the view read this generation, instead of any other; cut is the version of its first snapshot.
 func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 	return d.Ledger.Exec(ctx, "create the view of "+t.Contract.FullName(), d.viewStatement(t, cut))
 }

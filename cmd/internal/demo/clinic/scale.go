@@ -20,7 +20,7 @@ type counts struct {
 	clinics, providers, patients, visits, claims int64
 }
 
-// CheckRows says whether a clinic of about so many rows in all tables together can be made; 0 is DefaultRows.
+// CheckRows says whether a clinic of about that many rows in all tables together can be made; 0 is DefaultRows.
 func CheckRows(rows int) error {
 	_, err := share(rows)
 	return err
