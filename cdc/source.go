@@ -1,6 +1,9 @@
 package cdc
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Identity says which history of which cluster a source is.
 type Identity struct {
@@ -190,4 +193,25 @@ type Tables interface {
 	// Drift reads the catalog again and says, by OID, which captured tables of the last List are no longer as they
 	// were, and why. It may be called at the same time as the other methods.
 	Drift(ctx context.Context) (map[uint32]error, error)
+}
+
+// ReplicaIdentity is a table's replica identity, in pg_class.relreplident's letters.
+type ReplicaIdentity byte
+
+// The replica identities.
+const (
+	IdentityDefault ReplicaIdentity = 'd'
+	IdentityNothing ReplicaIdentity = 'n'
+	IdentityFull    ReplicaIdentity = 'f'
+	IdentityIndex   ReplicaIdentity = 'i'
+)
+
+// PublishedBy names the catalog rows by which a publication publishes one table, each so that it never comes back once
+// it is gone. A table was published without interruption between two readings of the catalog if some member of the
+// first is still there in the second.
+type PublishedBy []string
+
+// SharesWith reports whether p and now have a member in common: the table has not left the publication in between.
+func (p PublishedBy) SharesWith(now PublishedBy) bool {
+	return slices.ContainsFunc(p, func(member string) bool { return slices.Contains(now, member) })
 }

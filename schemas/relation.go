@@ -1,6 +1,11 @@
 package schemas
 
-import "dirtbike/cdc"
+import (
+	"regexp"
+	"strings"
+
+	"dirtbike/cdc"
+)
 
 // Relation is a source table as Postgres' catalog and pgoutput's Relation message describe it, before any policy.
 type Relation struct {
@@ -53,3 +58,17 @@ func (r *Relation) Toastable() bool {
 
 // Compactable reports whether each record carries a whole row, so that the topic may be compacted (rule 17).
 func (r *Relation) Compactable() bool { return r.Identity == cdc.IdentityFull || !r.Toastable() }
+
+// plainName needs no quoting after a schema's name, or before a table's.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_$]*$`)
+
+// SQLIdentifier is a name as SQL takes it: quoted where Postgres would otherwise read another one.
+func SQLIdentifier(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+// SQLName is the table as SQL takes it, "schema.table".
+func (r *Relation) SQLName() string { return SQLIdentifier(r.Schema) + "." + SQLIdentifier(r.Name) }
