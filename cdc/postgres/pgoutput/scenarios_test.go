@@ -3,7 +3,7 @@ package pgoutput
 import "fmt"
 
 // awaitRequest waits for a keepalive that requests a reply.
-const awaitRequest = Kind(FrameKeepalive)
+var awaitRequest = Kind(FrameKeepalive)
 
 // step runs SQL on the writing connection, then waits until so many messages of a kind have come.
 type step struct {

@@ -56,7 +56,7 @@ privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*"
 // TestUncapturedErrorNamesAll: those that a restart alone fixes are in one line.
 func TestUncapturedErrorNamesAll(t *testing.T) {
 	n := named{uncaptured: []string{"a.a", "a.b", "a.c"}, why: map[string]*cdc.Problem{"a.b": cdc.Failed("it has no primary key").Fix("add one")}}
-	problems := n.uncapturedError().(interface{ Unwrap() []error }).Unwrap() //nolint:errorlint // it joins them
+	problems := n.uncapturedError().(interface{ Unwrap() []error }).Unwrap()
 	require.Len(t, problems, 2)
 	require.Equal(t, &cdc.Problem{What: "new table a.b is not captured: it has no primary key", Try: []cdc.Remedy{{Command: "add one; then restart capture"}}}, cdc.Explain(problems[0]))
 	require.Equal(t, cdc.Failed("new tables a.a, a.c are not captured").Fix("restart capture to copy them"), problems[1])
