@@ -1,6 +1,8 @@
 package config
 
-import "time"
+import (
+	"time"
+)
 
 // Registry is a schema registry with Confluent's API.
 type Registry struct {
@@ -67,4 +69,104 @@ type Verify struct {
 	ChunkRows int `yaml:"chunk_rows" default:"10000" min:"1" max:"1000000"`
 	// Most rows read from Postgres per second. 0 means no limit.
 	RowsPerSecond int `yaml:"rows_per_second" default:"50000" min:"0"`
+}
+
+// Kafka is the cluster that holds the topics, and how they are made and written.
+type Kafka struct {
+	// Bootstrap brokers, each host:port.
+	Brokers []string `yaml:"brokers" required:"true" example:"[\"kafka:9092\"]"`
+	// First part of every topic's name, <prefix>.<schema>.<table>.
+	Prefix string `yaml:"prefix" default:"dirtbike" pattern:"^[A-Za-z][A-Za-z0-9_]*$"`
+	// Partitions of every topic of the pipeline, chosen once: a difference from the count that was stored at the first
+	// start stops capture, since keys would move between partitions.
+	Partitions int `yaml:"partitions" default:"6" min:"1" max:"10000"`
+	// Copies of a new topic. 0 means 3, or the number of brokers where there are fewer.
+	Replication int `yaml:"replication" default:"0" min:"0" max:"32"`
+	// How far back a reader can replay a topic that is not compacted: its retention.
+	ReplayHorizon time.Duration `yaml:"replay_horizon" default:"168h" min:"1s"`
+	// Most bytes that one Kafka transaction holds; a larger Postgres transaction is published in several.
+	MaxTransaction ByteSize `yaml:"max_transaction" default:"256MB" min:"64KB"`
+	// After this long without an end the broker aborts a Kafka transaction. At most the broker's
+	// transaction.max.timeout.ms.
+	TransactionTimeout time.Duration `yaml:"transaction_timeout" default:"60s" min:"1s" max:"15m"`
+	// Largest record, and max.message.bytes of new topics.
+	MaxMessageBytes ByteSize `yaml:"max_message_bytes" default:"16MB" min:"64KB" max:"1GB"`
+	// Compression of record batches.
+	Compression Compression `yaml:"compression" default:"lz4"`
+	// Encrypt connections. `tls: {}` trusts the system's authorities; without the key connections are plain.
+	TLS *TLS `yaml:"tls" rotates:"all"`
+	// Log in to the brokers.
+	SASL *SASL `yaml:"sasl" rotates:"all"`
+}
+
+// Compression is a codec for Kafka record batches.
+type Compression string
+
+// The codecs that every supported broker and client understands.
+const (
+	CompressionNone   Compression = "none"
+	CompressionGzip   Compression = "gzip"
+	CompressionSnappy Compression = "snappy"
+	CompressionLZ4    Compression = "lz4"
+	CompressionZstd   Compression = "zstd"
+)
+
+// Values lists every Compression.
+func (Compression) Values() []string {
+	return enumeration(CompressionNone, CompressionGzip, CompressionSnappy, CompressionLZ4, CompressionZstd)
+}
+
+// SASL is a login at the brokers.
+type SASL struct {
+	// How the password is sent or proved.
+	Mechanism Mechanism `yaml:"mechanism" required:"true" example:"SCRAM-SHA-512"`
+	// Name of the user.
+	User string `yaml:"user" required:"true" example:"dirtbike"`
+	// Password of the user; never printed.
+	Password Secret `yaml:"password" required:"true" example:"\"${env:KAFKA_PASSWORD}\""`
+}
+
+// Mechanism is a SASL mechanism.
+type Mechanism string
+
+// The mechanisms supported.
+const (
+	MechanismPlain       Mechanism = "PLAIN"
+	MechanismScramSHA256 Mechanism = "SCRAM-SHA-256"
+	MechanismScramSHA512 Mechanism = "SCRAM-SHA-512"
+)
+
+// Values lists every Mechanism.
+func (Mechanism) Values() []string {
+	return enumeration(MechanismPlain, MechanismScramSHA256, MechanismScramSHA512)
+}
+
+// Source is the Postgres database that is followed, and which tables of it.
+type Source struct {
+	// Connection to the primary: a postgres:// URL or a libpq "key=value" string, with libpq's sslmode, sslrootcert,
+	// sslcert and sslkey (absolute paths). It may hold a password, so it is never printed.
+	URL Secret `yaml:"url" required:"true" rotates:"login" example:"\"postgres://dirtbike:${env:PGPASSWORD}@db:5432/clinic\""`
+	// Globs of schema.table that are captured; * stands for any run of characters, ? for one. A leading "!" excludes,
+	// at any place in the list. System schemas never match.
+	Tables []string `yaml:"tables" default:"[\"public.*\"]"`
+	// Name of the logical replication slot.
+	Slot string `yaml:"slot" default:"dirtbike" pattern:"^[a-z0-9_]{1,63}$"`
+	// Name of the publication.
+	Publication string `yaml:"publication" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,62}$"`
+	// Key columns per schema.table, only for tables that have neither a primary key nor a replica identity index.
+	Keys map[string][]string `yaml:"keys"`
+	// How much log Postgres' disk can hold: what is free there and the log it has. Postgres does not report it, so
+	// status and the check slot count the hours until it is full from this; 0 means unknown. max_slot_wal_keep_size, if
+	// set, counts too: whichever is met first.
+	WALDisk ByteSize `yaml:"wal_disk" default:"0" example:"200GB"`
+	// The first copy of the tables.
+	Snapshot Snapshot `yaml:"snapshot"`
+
+	at *positions
+}
+
+// Snapshot is how the first copy reads.
+type Snapshot struct {
+	// Tables (or parts of them) copied at the same time, each with a connection of its own.
+	Workers int `yaml:"workers" default:"2" min:"1" max:"64"`
 }

@@ -48,7 +48,7 @@ type views struct {
 	metrics http.Handler
 }
 
-// New listens at once (port 0 takes a free one, see Addr); only Run answers. Without Run the caller has to Close.
+// New listens at once (port 0 takes a free one, see Addr); only Run answers.
 func New(listen string, checks []status.Check, status func(context.Context) (status.Status, error), gatherer prometheus.Gatherer) (*Server, error) {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -83,9 +83,6 @@ func (s *Server) Show(checks []status.Check, status func(context.Context) (statu
 
 // Addr is the address in use, host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
-
-// Close frees the address without Run.
-func (s *Server) Close() error { return s.listener.Close() }
 
 // Run answers until ctx ends, which is no error.
 func (s *Server) Run(ctx context.Context) error {

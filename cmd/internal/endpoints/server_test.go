@@ -142,7 +142,7 @@ func TestStatusAndMetrics(t *testing.T) {
 func TestAddressInUse(t *testing.T) {
 	s, err := New("127.0.0.1:0", nil, nil, prometheus.NewRegistry())
 	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Close()) }()
+	defer func() { require.NoError(t, s.listener.Close()) }()
 	_, err = New(s.Addr(), nil, nil, prometheus.NewRegistry())
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 	require.Len(t, cdc.Explain(err).Try, 2)

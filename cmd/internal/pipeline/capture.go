@@ -3,8 +3,11 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -164,4 +167,113 @@ func newSink(o Options) (*kafka.Sink, error) {
 		TransactionTimeout: k.TransactionTimeout, Compression: string(k.Compression),
 		Anew: o.replacesState, Release: (*cdc.Chunk).Release, Log: o.Log.Named("kafka"), Metrics: o.Metrics, Fault: o.Fault,
 	})
+}
+
+// Trial is the capture leg in its parts, to check whether it would start: it is wired as NewCapture does it, but makes
+// no hash key. It writes nothing anywhere as long as only Source's readers, Tables, Sink.Peek, Sink.Inspect and
+// Capture.WouldStart are called.
+type Trial struct {
+	Source  *postgres.Source
+	Tables  *catalog.Tables
+	Sink    *kafka.Sink
+	Capture *capture.Capture
+	// Policies are what a start would apply.
+	Policies schemas.Policies
+	// Keyless says that the hash key's file is missing, and the key replaced: a stored state cannot be checked.
+	Keyless bool
+}
+
+// NewTrial wires a trial; nothing is connected yet. registry gets every schema that a start would register.
+func NewTrial(c *config.Config, registry schemas.Registry) (*Trial, error) {
+	policies, prints, err := trialPolicies(c)
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Config: c, Log: zap.NewNop()}
+	sink, err := newSink(o)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trial{
+		Source: newSource(o, MonitorLogin(c)), Tables: catalog.New(tableOptions(c, MonitorLogin(c), policies, registry)), Sink: sink,
+		Policies: policies, Keyless: c.HashKeyMissing(),
+	}
+	t.Capture = capture.NewCapture(captureOptions(c, t.Source, t.Sink, t.Tables, prints))
+	return t, nil
+}
+
+// trialPolicies makes no key: one that is missing is replaced by one for this process.
+func trialPolicies(c *config.Config) (schemas.Policies, map[string]string, error) {
+	if !c.HashKeyMissing() {
+		return ExistingPolicies(c)
+	}
+	const least = 32
+	key := make([]byte, least)
+	rand.Read(key) // it never returns an error
+	return privacy.New(rules{c}, privacy.HashKeys{ID: "k1", Key: key}), nil, nil
+}
+
+// selection lets the catalog ask the config which tables are captured.
+type selection struct{ config *config.Config }
+
+// Match implements catalog.Selection.
+func (s selection) Match(schema, table string) bool { return s.config.Source.Match(schema, table) }
+
+// Check implements catalog.Selection: every name in the config must be a name in the database. A policy whose column is
+// not there costs its table: the column may be there under another name, and would be published as it is.
+func (s selection) Check(all []*schemas.Relation) error {
+	names := make([]config.TableName, len(all))
+	relations := make([]config.Relation, len(all))
+	for i, rel := range all {
+		names[i] = config.TableName{Schema: rel.Schema, Table: rel.Name}
+		relations[i] = config.Relation{TableName: names[i], Columns: columnNames(rel)}
+		if s.Match(rel.Schema, rel.Name) {
+			for _, k := range rel.Key {
+				relations[i].Key = append(relations[i].Key, rel.Columns[k].Name)
+			}
+		}
+	}
+	captured := slices.DeleteFunc(slices.Clone(relations), func(r config.Relation) bool { return !s.Match(r.Schema, r.Table) })
+	source, privacy := s.config.Source, s.config.Privacy
+	return errors.Join(s.config.Source.CheckGlobs(names), byTable(source.CheckKeys(relations), false), byTable(privacy.Check(relations), false),
+		byTable(privacy.CheckRenamed(captured, relations), true))
+}
+
+// byTable lets the catalog know which problems are one table's.
+func byTable(err error, blocks bool) error {
+	var problems config.Errors
+	if !errors.As(err, &problems) {
+		return err
+	}
+	var out []error
+	for _, p := range problems {
+		if p.Table == "" {
+			out = append(out, p)
+			continue
+		}
+		out = append(out, &catalog.TableError{Table: p.Table, BlocksStart: blocks, Err: p})
+	}
+	return errors.Join(out...)
+}
+
+func columnNames(rel *schemas.Relation) []string {
+	names := make([]string, len(rel.Columns))
+	for i := range rel.Columns {
+		names[i] = rel.Columns[i].Name
+	}
+	return names
+}
+
+// rules lets the policies ask the config what happens to a column.
+type rules struct{ config *config.Config }
+
+// For implements privacy.Rules.
+func (r rules) For(schema, table, column string) (policy string, named bool) {
+	p, named := r.config.Privacy.For(schema, table, column)
+	return string(p), named
+}
+
+// Domain implements privacy.Rules.
+func (r rules) Domain(schema, table, column string) string {
+	return r.config.Privacy.Domain(schema, table, column)
 }

@@ -2,9 +2,12 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"dirtbike/cdc"
@@ -87,4 +90,25 @@ func (f slotFacts) inactive() string {
 		since = " since " + f.since.UTC().Format(time.RFC3339)
 	}
 	return fmt.Sprintf("slot %s is inactive%s, Postgres keeps %s of log for it", f.name, since, size(f.retained))
+}
+
+// postgresError explains an error of Postgres or of the connection to it; began is when it was asked.
+func postgresError(ctx context.Context, doing string, began time.Time, err error) *cdc.Problem {
+	var connect *pgconn.ConnectError
+	var said *pgconn.PgError
+	p := cdc.Failed("%s", doing)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		p.Because(hangs("Postgres", "source.url", began))
+	case errors.As(err, &connect):
+		p.Because(postgres.ConnectError(err))
+	case errors.As(err, &said):
+		p.What += ": " + postgres.ServerError(said.Code, said.Message)
+		if !strings.HasPrefix(said.Code, "57") && !strings.HasPrefix(said.Code, "53") { // it starts, stops, or has no resources left
+			p.Of(cdc.ErrRefused).Fix("dirtbike explain postgres-rights")
+		}
+	default:
+		p.Because(err)
+	}
+	return p.OrFix("see that Postgres runs and source.url is right")
 }
