@@ -40,7 +40,7 @@ func TestTooDeep(t *testing.T) {
 			require.True(t, strings.HasPrefix(fmt.Sprintf("%d:%d", problems[0].Line, problems[0].Column), c.place), err)
 			require.True(t, nested(err), err)
 			requireTry(t, err)
-			require.Less(t, time.Since(began), 2*time.Second)
+			require.Less(t, time.Since(began), 10*time.Second, "a file that a parser without bounds takes minutes for")
 		})
 	}
 	_, err := config.Parse("a.yaml", []byte("source:\n"+strings.Repeat("[", 99)+strings.Repeat("]", 99)))

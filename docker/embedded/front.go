@@ -50,7 +50,7 @@ func (f front) serve(port int) error {
 
 // pass serves one connection.
 func (f front) pass(client *net.TCPConn) {
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // it ends either way
 	var hello []byte
 	if f.http != "" {
 		var ok bool
@@ -58,13 +58,13 @@ func (f front) pass(client *net.TCPConn) {
 			return
 		}
 	}
-	conn, err := net.Dial("tcp", f.to)
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", f.to)
 	if err != nil {
 		_ = client.SetLinger(0) // a reset, as if nothing listened
 		return
 	}
 	library := conn.(*net.TCPConn)
-	defer library.Close()
+	defer library.Close() //nolint:errcheck // it ends either way
 	if _, err := library.Write(hello); err != nil {
 		return
 	}
@@ -84,7 +84,7 @@ func (f front) admit(client *net.TCPConn) (read []byte, ok bool) {
 	in := proto.NewReader(io.TeeReader(io.LimitReader(client, longestHello), &seen))
 	_ = client.SetReadDeadline(time.Now().Add(helloTime))
 	var hello proto.ClientHello
-	if code, err := in.UVarInt(); err != nil || proto.ClientCode(code) != proto.ClientCodeHello || hello.Decode(in) != nil {
+	if code, err := in.UVarInt(); err != nil || code != uint64(proto.ClientCodeHello) || hello.Decode(in) != nil {
 		return nil, false
 	}
 	_ = client.SetReadDeadline(time.Time{})
