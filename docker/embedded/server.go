@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second // crash recovery of a big cluster included
+	startTimeout = 2 * time.Minute // crash recovery of a big cluster, or a machine with much other work
 	pollEvery    = 20 * time.Millisecond
 	// A former process of a killed parent may still be ending, and hold its port and its lock on the data.
 	formerEndsWithin = 20 * time.Second
