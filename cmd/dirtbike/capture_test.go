@@ -190,7 +190,7 @@ func TestBigTransaction(t *testing.T) {
 	l := r.start("run")
 	r.wait()
 	start := r.slotStart()
-	r.exec(`INSERT INTO things SELECT g, repeat('y', 50) FROM generate_series(1001, 60000) g; UPDATE things SET v = v || id; DELETE FROM things WHERE id % 3 = 0`)
+	r.exec(`INSERT INTO things SELECT g, repeat('y', 50) FROM generate_series(1001, 20000) g; UPDATE things SET v = v || id; DELETE FROM things WHERE id % 3 = 0`)
 	for range 3 {
 		l.kill()
 		l = r.start("run", envFault+"=inside-an-open-transaction:4")

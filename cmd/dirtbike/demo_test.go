@@ -194,7 +194,7 @@ func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, phase := range []string{"Starting Postgres", "Filling", "The clinic is at work"} {
 		t.Run(phase, func(t *testing.T) {
-			d := startDemo(t, "--rows", "100000", "--no-kill")
+			d := startDemo(t, "--rows", "20000", "--no-kill")
 			d.says(phase)
 			require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
 			require.Equal(t, exitNo, d.ends())

@@ -24,11 +24,9 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// stacks are shared by all tests, by their Kafka; each test has a database and a prefix of its own.
-var stacks = map[string]*embeddedtest.Shared[*embedded.Stack]{
-	"kfake":  embeddedtest.ShareEmbedded(embedded.Options{}),
-	"apache": embeddedtest.ShareEmbedded(embedded.Options{Kafka: "apache"}),
-}
+// kfakeStack is shared by all tests that do not ask for Apache Kafka, which secureStack has; each test has a database
+// and a prefix of its own.
+var kfakeStack = embeddedtest.ShareEmbedded(embedded.Options{})
 
 // rigs counts them.
 var rigs atomic.Int64
@@ -47,7 +45,7 @@ type rig struct {
 }
 
 type rigOptions struct {
-	kafka      string            // kfake or apache
+	kafka      string            // apache, or kfake if it is anything else
 	postgres   string            // major version; default the embedded stack's own
 	settings   map[string]string // of that server
 	tables     string            // YAML list; default ["public.*"]
@@ -63,12 +61,13 @@ type rigOptions struct {
 
 func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	t.Helper()
-	if o.kafka == "" {
-		o.kafka = "kfake"
-	}
 	stack := o.stack
-	if stack == nil {
-		stack = stacks[o.kafka].Get(t)
+	switch {
+	case stack != nil:
+	case o.kafka == "apache":
+		stack = secureStack.Get(t).Stack // its plain addresses
+	default:
+		stack = kfakeStack.Get(t)
 	}
 	if o.postgres != "" {
 		settings := map[string]string{"max_prepared_transactions": "10"}
@@ -104,7 +103,7 @@ func (r *rig) writeConfig() {
 	text := fmt.Sprintf(`source: {url: "%s", tables: %s, slot: %s, publication: %s%s}
 kafka: {brokers: ["%s"], prefix: %s, partitions: 3%s}
 registry: {url: "%s"}
-clickhouse: {url: "%s", database: %s, load: {flush_interval: 20ms%s}}
+clickhouse: {url: "%s", database: %s, load: {flush_interval: 100ms%s}}
 ops: {listen: "127.0.0.1:0"}
 %s
 `, r.url, tables, r.name, r.name, r.extra.sourceYAML, strings.Join(r.stack.Kafka.Brokers(), `", "`), r.name, r.extra.kafkaYAML,

@@ -20,6 +20,7 @@ import (
 // TestKafkaRights runs capture and load as two users who have exactly the rights of OPERATIONS.md; without them capture
 // says what is missing.
 func TestKafkaRights(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, "CREATE TABLE claims (id int PRIMARY KEY, v text); INSERT INTO claims SELECT g, 'v' || g FROM generate_series(1, 100) g")
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"),
 		kfake.User("PLAIN", "capture", "secret"), kfake.User("PLAIN", "load", "secret"))
@@ -29,7 +30,7 @@ func TestKafkaRights(t *testing.T) {
 
 	asUser("capture")
 	refused := r.start("capture")
-	require.Eventually(t, func() bool { return !refused.running() }, 15*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return !refused.running() }, 30*time.Second, 50*time.Millisecond)
 	require.Equal(t, exitWrong, refused.cmd.ProcessState.ExitCode(), refused.output())
 	require.Contains(t, refused.output(), "Try: grant ")
 

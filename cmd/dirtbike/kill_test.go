@@ -33,8 +33,8 @@ func writersOptions(kafka string) rigOptions {
 
 func newWritersRigOf(t *testing.T, o rigOptions) *rig {
 	r := newRig(t, o, writersSchema)
-	r.exec(`INSERT INTO accounts SELECT g, 'name ' || g, g, repeat('z', 2200), NULL, NULL, now() FROM generate_series(1, 1000) g`)
-	r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 8000) g, generate_series(1, 3) l`)
+	r.exec(`INSERT INTO accounts SELECT g, 'name ' || g, g, repeat('z', 2200), NULL, NULL, now() FROM generate_series(1, 400) g`)
+	r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 2000) g, generate_series(1, 3) l`)
 	return r
 }
 

@@ -22,5 +22,5 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for engines more than they compute
 		panic(err)
 	}
-	embeddedtest.Main(m, stacks["kfake"], stacks["apache"], secureStack)
+	embeddedtest.Main(m, kfakeStack, secureStack)
 }

@@ -287,12 +287,13 @@ func TestVerbsSayThatALoginIsRefused(t *testing.T) {
 
 // TestStatusOfASilentServer: the verb ends in time and names the part.
 func TestStatusOfASilentServer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{}, smallSchema)
-	silent := listening(t, func(net.Conn) {})
+	silent := listening(t, func(conn net.Conn) { t.Cleanup(func() { _ = conn.Close() }) }) // one that is not kept is closed by the collector
 	for name, url := range map[string]string{"Postgres": r.url, "ClickHouse": r.stack.ClickHouse.URL()} {
 		config := r.withPart(name, url, silent)
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // with the other one only: its deadline is the verb's own
+			t.Parallel() // it waits, for the verb's own deadline
 			began := time.Now()
 			code, out, errs := verbWith(t, config, "status")
 			require.Equal(t, exitUnreachable, code, errs)

@@ -13,6 +13,7 @@ import (
 // synchronous standby that does not exist: they are in the log, and streamed, but no snapshot sees them. A re-read
 // before that would take the key's former row for the present one, or find none and call it gone (rule 17).
 func TestRereadWaitsUntilVisible(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{postgres: "17"}, `
 CREATE TABLE docs (id int PRIMARY KEY, v text); ALTER TABLE docs ALTER v SET STORAGE EXTERNAL;
 INSERT INTO docs VALUES (1, repeat('one', 1000)), (2, repeat('two', 1000))`)

@@ -58,7 +58,7 @@ const (
 	secondToken = "token-of-the-second-days"
 )
 
-// TestRotate changes every password, and the endpoints' token, while 4 clients write: SIGHUP takes them over, and every
+// TestRotate changes every password, and the endpoints' token, while 2 clients write: SIGHUP takes them over, and every
 // change is in Kafka exactly once. What is wrong with the config then changes nothing.
 func TestRotate(t *testing.T) {
 	t.Parallel()
@@ -67,7 +67,7 @@ func TestRotate(t *testing.T) {
 	log := r.changeLog()
 	l := r.start("run")
 	r.wait()
-	w := startWriters(t, r.url, 4, 7)
+	w := startWriters(t, r.url, 2, 7)
 	right, err := os.ReadFile(r.rig.config)
 	require.NoError(t, err)
 

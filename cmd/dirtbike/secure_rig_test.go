@@ -66,7 +66,7 @@ func (r *secureRig) text(tables string) string {
 	return fmt.Sprintf(`source: {url: "postgres://dirtbike:${file:pg.password}@127.0.0.1:%d/%s?sslmode=verify-full&sslrootcert=%s", tables: %[7]s, slot: %[2]s, publication: %[2]s}
 kafka: {brokers: ["%[4]s"], prefix: %[2]s, partitions: 3, tls: {ca: "%[3]s"}, sasl: {mechanism: SCRAM-SHA-512, user: dirtbike, password: "${file:kafka.password}"}}
 registry: {url: "https://%[5]s", user: dirtbike, password: "${file:registry.password}", tls: {ca: "%[3]s"}}
-clickhouse: {url: "clickhouse://dirtbike:${file:clickhouse.password}@%[6]s", database: %[2]s, tls: {ca: "%[3]s"}, load: {flush_interval: 20ms}}
+clickhouse: {url: "clickhouse://dirtbike:${file:clickhouse.password}@%[6]s", database: %[2]s, tls: {ca: "%[3]s"}, load: {flush_interval: 100ms}}
 ops: {token: "${file:ops.token}", tls: {cert: ops.pem, key: ops.key}}
 `, r.secure.Postgres.Port(), r.name, r.secure.CA, r.secure.Kafka.SecureBrokers()[0], r.secure.RegistryFront.Addr(), r.secure.ClickHouseFront.Addr(), tables)
 }

@@ -28,7 +28,7 @@ CREATE TABLE scratch (id int PRIMARY KEY, v text);
 CREATE TABLE foreign_traffic (id int);`
 
 // think is how long a client rests between two transactions, on average.
-const think = 8 * time.Millisecond
+const think = 16 * time.Millisecond
 
 // writers run random transactions by several clients until stopped.
 type writers struct {
