@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -119,6 +120,9 @@ func (r *rig) cleanup() {
 			r.Logf("---- %s\n%s", l.verb, tail(l.output(), 6000))
 		}
 	}
+	if r.Failed() {
+		r.Logf("---- Postgres, last errors\n%s", r.postgresErrors())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, r.url)
@@ -133,6 +137,12 @@ func (r *rig) cleanup() {
 		}
 		<-time.After(100 * time.Millisecond)
 	}
+}
+
+// postgresErrors are what the server has logged last: what a leg says of them may leave out the message.
+func (r *rig) postgresErrors() string {
+	log, _ := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(r.stack.Postgres.DataDir())), "log", "postgres.log"))
+	return tail(strings.Join(regexp.MustCompile(`(?m)^.*(ERROR|FATAL|PANIC): .*\n`).FindAllString(string(log), -1), ""), 3000)
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

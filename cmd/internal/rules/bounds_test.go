@@ -24,7 +24,7 @@ var mostMethods = map[string]int{"sinks/clickhouse Loader": 30, "sinks/kafka Sin
 
 // mostTextAssertions is how many assertions on the text of errors the tests have: those for which the text is a
 // contract. All others compare kinds and fields of a cdc.Problem. The number may only go down.
-const mostTextAssertions = 30
+const mostTextAssertions = 12
 
 // function is one function or method outside tests.
 type function struct {
