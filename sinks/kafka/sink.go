@@ -183,19 +183,20 @@ func newMetrics(buffered func() float64) *metrics {
 	}
 }
 
-func (m *metrics) all() []prometheus.Collector {
+// All lists what it consists of.
+func (m *metrics) All() []prometheus.Collector {
 	return []prometheus.Collector{m.records, m.bytes, m.commits, m.fenced, m.errors, m.commitSeconds, m.buffered}
 }
 
 // Describe implements prometheus.Collector: all metrics are registered, or none.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, c := range m.all() {
+	for _, c := range m.All() {
 		c.Describe(to)
 	}
 }
 
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
-	for _, c := range m.all() {
+	for _, c := range m.All() {
 		c.Collect(to)
 	}
 }

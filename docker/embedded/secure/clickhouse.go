@@ -1,16 +1,15 @@
 package secure
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
 )
 
 // ClickHouse is a TLS front of the native protocol with a login of its own: it reads a client's hello, and passes it on
@@ -81,13 +80,17 @@ func (c *ClickHouse) serve() {
 }
 
 func (c *ClickHouse) hand(client net.Conn) {
-	in := bufio.NewReader(client)
-	hello, user, password, err := readHello(in)
-	if err != nil {
+	in := proto.NewReader(client)
+	var hello proto.ClientHello
+	if code, err := in.UVarInt(); err != nil || code != uint64(proto.ClientCodeHello) || hello.Decode(in) != nil {
 		return // no handshake, or no client of the native protocol
 	}
-	if !c.admits(user, password) {
-		_, _ = client.Write(refusal())
+	var out proto.Buffer
+	if !c.admits(hello.User, hello.Password) {
+		refusal := proto.Exception{Code: proto.ErrAuthenticationFailed, Name: "DB::Exception", Message: "Authentication failed"}
+		proto.ServerCodeException.Encode(&out)
+		refusal.EncodeAware(&out, proto.Version)
+		_, _ = client.Write(out.Buf)
 		return
 	}
 	server, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", c.server.Host)
@@ -95,8 +98,10 @@ func (c *ClickHouse) hand(client net.Conn) {
 		return
 	}
 	defer server.Close() // nothing is kept in it
-	secret, _ := c.server.User.Password()
-	if _, err := server.Write(text(text(hello, c.server.User.Username()), secret)); err != nil {
+	hello.User = c.server.User.Username()
+	hello.Password, _ = c.server.User.Password()
+	hello.Encode(&out)
+	if _, err := server.Write(out.Buf); err != nil {
 		return
 	}
 	c.mu.Lock()
@@ -107,58 +112,4 @@ func (c *ClickHouse) hand(client net.Conn) {
 		_ = server.Close()
 	}()
 	_, _ = io.Copy(client, server)
-}
-
-// readHello reads the packet that begins a session: 0, the client's name, three versions, database, user, password.
-// What comes before the user is given as it was.
-func readHello(in *bufio.Reader) (before []byte, user, password string, err error) {
-	number := func() {
-		var n uint64
-		if err == nil {
-			n, err = binary.ReadUvarint(in)
-			before = binary.AppendUvarint(before, n)
-		}
-	}
-	word := func() (s string) {
-		if err == nil {
-			s, err = readText(in)
-		}
-		return s
-	}
-	number()
-	before = text(before, word())
-	for range 3 {
-		number()
-	}
-	before = text(before, word())
-	return before, word(), word(), err
-}
-
-// longest is more than any word of a hello has.
-const longest = 1 << 10
-
-func readText(in *bufio.Reader) (string, error) {
-	n, err := binary.ReadUvarint(in)
-	if err == nil && n > longest {
-		err = errors.New("no hello of the native protocol")
-	}
-	if err != nil {
-		return "", err
-	}
-	b := make([]byte, n)
-	_, err = io.ReadFull(in, b)
-	return string(b), err
-}
-
-func text(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// refusal is the exception that a server answers a wrong login with.
-func refusal() []byte {
-	const exception, authenticationFailed = 2, 516
-	b := binary.LittleEndian.AppendUint32([]byte{exception}, authenticationFailed)
-	b = text(b, "DB::Exception")
-	b = text(b, "DB::Exception: dirtbike: Authentication failed: password is incorrect, or there is no user with such name.")
-	return append(text(b, ""), 0) // no trace, nothing nested
 }

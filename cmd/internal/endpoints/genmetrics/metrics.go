@@ -56,7 +56,12 @@ func metrics() ([]metric, error) {
 }
 
 func describe(collectors []prometheus.Collector) (all []metric, err error) {
-	for _, c := range collectors {
+	for i := 0; i < len(collectors); i++ {
+		c := collectors[i]
+		if group, is := c.(interface{ All() []prometheus.Collector }); is {
+			collectors = append(collectors, group.All()...)
+			continue
+		}
 		kind, err := kindOf(c)
 		if err != nil {
 			return nil, err
