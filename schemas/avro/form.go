@@ -79,17 +79,17 @@ func formOf(t *schemas.Type) form {
 
 // checkType refuses types without a form. (An array's element is never an array itself: Postgres has no such type.)
 func checkType(t *schemas.Type) error {
-	switch {
-	case t.Kind == schemas.KindNumeric:
+	switch t.Kind { //nolint:exhaustive // the others have a form
+	case schemas.KindNumeric:
 		if t.Precision < 1 || t.Precision > maxPrecision || t.Scale < 0 || t.Scale > t.Precision {
 			return fmt.Errorf("numeric(%d,%d) has no exact decimal", t.Precision, t.Scale)
 		}
-	case t.Kind == schemas.KindArray:
+	case schemas.KindArray:
 		if t.Elem == nil || t.Elem.Kind == schemas.KindArray {
 			return errors.New("array without a scalar element type")
 		}
 		return checkType(t.Elem)
-	case t.Kind == schemas.KindInvalid:
+	case schemas.KindInvalid:
 		return errors.New("the type has no kind")
 	}
 	return nil

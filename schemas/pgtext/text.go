@@ -61,14 +61,14 @@ var fixed = [schemas.KindYear + 1]struct {
 	write func(dst, b []byte) []byte
 }{
 	schemas.KindBool:        {1, func(dst, b []byte) []byte { return append(dst, "ft"[min(b[0], 1)]) }},
-	schemas.KindInt2:        {2, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(int16(be.Uint16(b))), 10) }}, //nolint:gosec // the sign bit is meant
-	schemas.KindInt4:        {4, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(int32(be.Uint32(b))), 10) }}, //nolint:gosec // the sign bit is meant
-	schemas.KindInt8:        {8, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(be.Uint64(b)), 10) }},        //nolint:gosec // the sign bit is meant
+	schemas.KindInt2:        {2, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(int16(be.Uint16(b))), 10) }},
+	schemas.KindInt4:        {4, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(int32(be.Uint32(b))), 10) }},
+	schemas.KindInt8:        {8, func(dst, b []byte) []byte { return strconv.AppendInt(dst, int64(be.Uint64(b)), 10) }},
 	schemas.KindFloat4:      {4, func(dst, b []byte) []byte { return AppendFloat(dst, float64(math.Float32frombits(be.Uint32(b))), 32) }},
 	schemas.KindFloat8:      {8, func(dst, b []byte) []byte { return AppendFloat(dst, math.Float64frombits(be.Uint64(b)), 64) }},
-	schemas.KindDate:        {4, func(dst, b []byte) []byte { return AppendDate(dst, int32(be.Uint32(b))) }},             //nolint:gosec // the sign bit is meant
-	schemas.KindTimestamp:   {8, func(dst, b []byte) []byte { return AppendTimestamp(dst, int64(be.Uint64(b)), false) }}, //nolint:gosec // the sign bit is meant
-	schemas.KindTimestampTZ: {8, func(dst, b []byte) []byte { return AppendTimestamp(dst, int64(be.Uint64(b)), true) }},  //nolint:gosec // the sign bit is meant
+	schemas.KindDate:        {4, func(dst, b []byte) []byte { return AppendDate(dst, int32(be.Uint32(b))) }},
+	schemas.KindTimestamp:   {8, func(dst, b []byte) []byte { return AppendTimestamp(dst, int64(be.Uint64(b)), false) }},
+	schemas.KindTimestampTZ: {8, func(dst, b []byte) []byte { return AppendTimestamp(dst, int64(be.Uint64(b)), true) }},
 	schemas.KindUUID:        {16, func(dst, b []byte) []byte { return AppendUUID(dst, [16]byte(b)) }},
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
-	prettytext "github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 )
 
@@ -61,13 +60,13 @@ func Width(w io.Writer) int {
 
 // Wrap breaks a text between words into lines of at most width columns, the first after one margin, the others after
 // another. A word that is wider than a line, as a long name or a URL, stays whole.
-func Wrap(text, first, next string, width int) (lines []string) {
+func Wrap(s, first, next string, width int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.Fields(s) {
 		switch {
 		case line == "":
 			line = first + word
-		case prettytext.StringWidthWithoutEscSequences(line+" "+word) <= width:
+		case text.StringWidthWithoutEscSequences(line+" "+word) <= width:
 			line += " " + word
 		default:
 			lines, line = append(lines, line), next+word

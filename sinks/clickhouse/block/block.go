@@ -100,7 +100,8 @@ func (b *Block) Bytes() int64 { return b.bytes }
 func (b *Block) Full() bool { return b.rows >= MaxRows || b.bytes >= maxBytes }
 
 const (
-	MaxRows     = 16384 // how many rows make a block full
+	// MaxRows make a block full.
+	MaxRows     = 16384
 	maxBytes    = 8 << 20
 	rowOverhead = 64 // roughly what the bookkeeping columns and the ends of texts take per row
 )

@@ -40,7 +40,8 @@ type TopicEnds struct {
 }
 
 const (
-	PollInterval = 20 * time.Millisecond // how long Advance waits between two queries of what is applied
+	// PollInterval is how long Advance waits between two queries of what is applied.
+	PollInterval = 20 * time.Millisecond
 	// checkInterval is the time between two of the expensive queries: ids of all awaited topics, and constraints that
 	// can never be met.
 	checkInterval = 5 * time.Second

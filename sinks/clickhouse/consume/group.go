@@ -135,7 +135,8 @@ func (g *Group) removeMember(ctx context.Context, id string) error {
 func (g *Group) Close() { g.Client.CloseAllowingRebalance() }
 
 const (
-	CheckInterval   = 5 * time.Second // how often topics are looked up while they are being loaded
+	// CheckInterval is how often topics are looked up while they are being loaded.
+	CheckInterval   = 5 * time.Second
 	missingPatience = 8 * time.Second // a broker that has just started may not know its topics yet
 )
 
