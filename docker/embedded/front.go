@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -39,8 +40,9 @@ func (f front) serve(port int) error {
 	go func() {
 		for {
 			client, err := l.Accept()
-			if err != nil {
-				return
+			if err != nil { // the stack starts the process again
+				fmt.Fprintln(os.Stderr, "embedded child: accept for ClickHouse:", err)
+				os.Exit(1)
 			}
 			go f.pass(client.(*net.TCPConn))
 		}
