@@ -22,7 +22,7 @@ func TestBench(t *testing.T) {
 	args := []string{"bench", "--rows", "8000", "--pairs", "1", "--tries", "1", "--rate", "100", "--for", "1s", "--kafka", "kfake", "--out", file}
 	var out, errs bytes.Buffer
 	code := execute(t.Context(), args, &out, &errs, nil)
-	require.Contains(t, []int{exitGood, exitNo}, code, errs.String()) // no ratio is promised of so few rows
+	require.Contains(t, []int{exitGood, exitNo}, code, errs.String()) // no figure is promised of so few rows
 	require.Equal(t, code == exitNo, strings.Contains(errs.String(), "below what is promised"), errs.String())
 	require.Empty(t, out.String())
 	written, err := os.ReadFile(file)
@@ -33,9 +33,9 @@ func TestBench(t *testing.T) {
 	for _, line := range []string{
 		`\| CPU \| .+, \d+ cores \|`, `\| memory \| .+ \|`, `\| system \| .+ \|`, `\| Go \| go1\..+ \|`, `\| Postgres \| 1\d.+ \|`, `\| pg_recvlogical \| .+ \|`,
 		`\| ClickHouse \| \d+\..+ \|`, `\| Kafka \| kfake.* \|`, `\| claims \| 9 \| 8,000 \| \d+ \| \d+ \|`, `\| wide \| 60 \| 1,000 \| \d+ \| \d+ \|`,
-		`\| stream \| claims, binary \| 8,000 \| \d+k \| \d+k \| \*\*` + number + `\*\* \| ` + number + ` – ` + number + ` \| ≥ 0\.7 \| 0\.\d+ \|`,
-		`\| stream \| (claims|wide), text \| .* ≥ 0\.7 \| 0\.\d+ \|`, `\| stream \| wide, binary \| .* ≥ 0\.7 \| 0\.\d+ \|`,
-		`\| copy \| claims \| 8,000 \| .* ≥ 0\.5 \| 0\.\d+ \|`, `\| copy \| wide \| 1,000 \| .* ≥ 0\.5 \| 0\.\d+ \|`,
+		`\| stream \| claims, binary \| 8,000 \| \d+k \| \d+k \| \*\*` + number + `\*\* \| ` + number + ` – ` + number + ` \| ≥ 0\.7 \| ` + number + ` \|`,
+		`\| stream \| (claims|wide), text \| .* ≥ 0\.7 \| ` + number + ` \|`, `\| stream \| wide, binary \| .* ≥ 0\.7 \| ` + number + ` \|`,
+		`\| copy \| claims \| 8,000 \| .* ≥ 0\.5 \| ` + number + ` \|`, `\| copy \| wide \| 1,000 \| .* ≥ 0\.5 \| ` + number + ` \|`,
 		`\| load \| claims \| 8,000 \| .* ≥ 2\.0 \| – \|`, `\| load \| wide \| 1,000 \| .* ≥ 2\.0 \| – \|`,
 		`\| (claims|wide) \| kafka_num_consumers = \d+, .* \| \d+k \|`, `100 transactions of one row at \d+ per second .*`,
 		`\| \d+ ms \| \d+ ms \| \d+ ms \| (met|missed) \|`, `\| dirtbike run, first copy of 8,000 rows and 100 transactions per second \| \d+ MB \|`,
