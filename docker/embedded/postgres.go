@@ -38,6 +38,8 @@ var postgresSettings = map[string]string{
 	"shared_buffers":          "256MB",
 	"timezone":                "UTC",
 	"log_timezone":            "UTC",
+	// files in the data directory: a killed server leaves nothing in /dev/shm
+	"dynamic_shared_memory_type": "mmap",
 }
 
 // Postgres is a cluster of its own on a loopback TCP port, with wal_level=logical. After Kill its backends notice and
