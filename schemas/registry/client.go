@@ -62,9 +62,10 @@ func New(urls []string, o Options) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = o.TLS
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	transport.MaxResponseHeaderBytes, transport.DisableCompression = maxHeader, true
 	opts := []sr.ClientOpt{
 		sr.URLs(plain...), sr.UserAgent("dirtbike"),
-		sr.HTTPClient(&http.Client{Timeout: cmp.Or(o.Timeout, 10*time.Second), Transport: transport}),
+		sr.HTTPClient(&http.Client{Timeout: cmp.Or(o.Timeout, 10*time.Second), Transport: bounded{transport}, CheckRedirect: sameOrigin}),
 	}
 	if o.User != "" {
 		opts = append(opts, sr.BasicAuth(o.User, o.Password))

@@ -18,7 +18,7 @@ func temporary(err error) bool {
 	if errors.As(err, &answer) {
 		return answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests
 	}
-	if cdc.TLSWayOut(err, registryTLS) != "" || errors.Is(err, context.Canceled) {
+	if cdc.TLSWayOut(err, registryTLS) != "" || errors.Is(err, context.Canceled) || errors.Is(err, errAnswer) {
 		return false
 	}
 	var network *url.Error // a timeout of one request is one too
@@ -42,6 +42,9 @@ func (c *Client) unusable(what string) *cdc.Problem {
 func (c *Client) explain(err error) error {
 	if answer := (*sr.ResponseError)(nil); errors.As(err, &answer) {
 		return explainAnswer(answer)
+	}
+	if refused := (*cdc.Problem)(nil); errors.Is(err, errAnswer) && errors.As(err, &refused) {
+		return refused
 	}
 	return c.explainNetwork(err)
 }

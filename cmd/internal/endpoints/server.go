@@ -68,7 +68,7 @@ func New(listen string, checks []status.Check, status func(context.Context) (sta
 	mux.HandleFunc("GET /readyz", s.guarded(s.readyz))
 	mux.HandleFunc("GET /status", s.guarded(s.statusJSON))
 	mux.HandleFunc("GET /metrics", s.guarded(func(w http.ResponseWriter, r *http.Request) { s.views.Load().metrics.ServeHTTP(w, r) }))
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	s.http = limited(mux)
 	return s, nil
 }
 

@@ -1,0 +1,99 @@
+package endpoints
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Limits of what strangers may hold. A scraper and a few probes need a handful of connections.
+const (
+	maxConnections = 64
+	maxHeaderBytes = 16 << 10
+	headerTime     = 5 * time.Second  // for a request's header, the TLS handshake included
+	readTime       = 10 * time.Second // for a whole request
+	answerTime     = time.Minute      // for an answer, its checks included
+	idleTime       = 30 * time.Second // between two requests of a connection
+	// connectionTime is how old a connection may grow: the next answer after that ends it.
+	connectionTime = 10 * time.Minute
+)
+
+// connections keeps at most a number of connections open. Where one more comes, the one that has waited longest for its
+// client is closed, so that those who hold connections and ask nothing keep nobody out; where every connection has a
+// request under way, the new one is closed.
+type connections struct {
+	most   int
+	mu     sync.Mutex
+	states map[net.Conn]connection
+}
+
+// connection says since when a connection waits for its client; the zero time is that of one with a request under way.
+type connection struct{ waits time.Time }
+
+// observe follows the states of connections: it is http.Server.ConnState.
+func (c *connections) observe(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		if len(c.states) >= c.most && !c.closeIdle() {
+			_ = conn.Close() // it is nobody's yet
+			return
+		}
+		c.states[conn] = connection{waits: time.Now()}
+	case http.StateIdle:
+		if _, ours := c.states[conn]; ours {
+			c.states[conn] = connection{waits: time.Now()}
+		}
+	case http.StateActive:
+		if _, ours := c.states[conn]; ours {
+			c.states[conn] = connection{}
+		}
+	case http.StateClosed, http.StateHijacked:
+		delete(c.states, conn)
+	}
+}
+
+// closeIdle closes the connection that has waited longest, and reports whether there was one.
+func (c *connections) closeIdle() bool {
+	var oldest net.Conn
+	for conn, state := range c.states {
+		if !state.waits.IsZero() && (oldest == nil || state.waits.Before(c.states[oldest].waits)) {
+			oldest = conn
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(c.states, oldest)
+	_ = oldest.Close() // it had nothing to lose
+	return true
+}
+
+// born is the key of the time when a request's connection was accepted.
+type born struct{}
+
+func rememberBirth(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, born{}, time.Now())
+}
+
+// aging ends connections that are older than most with their next answer.
+func aging(next http.Handler, most time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at, ok := r.Context().Value(born{}).(time.Time); ok && time.Since(at) > most {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// limited is an HTTP server that nobody can fill by holding connections, sending slowly or sending much.
+func limited(handler http.Handler) *http.Server {
+	open := &connections{most: maxConnections, states: map[net.Conn]connection{}}
+	return &http.Server{
+		Handler: aging(http.MaxBytesHandler(handler, maxHeaderBytes), connectionTime), ConnState: open.observe, ConnContext: rememberBirth,
+		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
+	}
+}
