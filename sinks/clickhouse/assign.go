@@ -51,32 +51,50 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	if len(names) == 0 {
 		return nil
 	}
-	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.o.ReplayHorizon)
+	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.progressTopic(), l.o.ReplayHorizon)
+	if err == nil {
+		err = l.quarantines.Load(ctx, l.db.Ledger)
+	}
 	if err != nil {
 		return err
-	}
-	for _, name := range names {
-		t, err := known.Topic(l.topics, name, l.o.Prefix)
-		if err != nil {
-			return err
-		}
-		for id := range offsets[name] {
-			p, err := known.Start(t, id)
-			if err != nil {
-				return err
-			}
-			offsets[name][id] = kgo.NewOffset().At(p.Next).WithEpoch(-1)
-			t.Parts[id] = p
-		}
-		if err := l.loadTopic(ctx, t, offsets[name]); err != nil {
-			return err
-		}
 	}
 	for _, t := range l.topics {
 		t.Changed() // as quarantines may
 	}
-	return l.quarantines.Load(ctx, l.db.Ledger)
+	for _, name := range names {
+		if err := l.assignTopic(ctx, known, name, offsets[name]); err != nil && !l.setAside(ctx, name, offsets[name], err) {
+			return err
+		}
+	}
+	return nil
 }
+
+// assignTopic fills in the offsets of one topic and makes the state of its partitions.
+func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name string, offsets map[int32]kgo.Offset) error {
+	t, err := known.Topic(l.topics, name, l.o.Prefix)
+	if err != nil {
+		return err
+	}
+	for id := range offsets {
+		p, err := known.Start(t, id)
+		if err != nil {
+			return err
+		}
+		t.Parts[id] = p
+	}
+	if err := l.loadTopic(ctx, t, offsets); err != nil {
+		return err
+	}
+	if err := l.skipGaps(ctx, known, t, offsets); err != nil {
+		return err
+	}
+	for id := range offsets {
+		offsets[id] = kgo.NewOffset().At(t.Parts[id].Next).WithEpoch(-1)
+	}
+	return nil
+}
+
+func (l *Loader) progressTopic() string { return schemas.ProgressTopic(l.o.Prefix) }
 
 // loadTopic reads what ClickHouse knows of a topic, and of its partitions that were just assigned.
 func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int32]kgo.Offset) error {
@@ -113,18 +131,26 @@ func (l *Loader) revoked(partitions map[string][]int32) {
 			delete(l.builder.routes, t.Parts[id])
 			delete(t.Parts, id)
 		}
+		if len(t.Parts) == 0 {
+			l.release(name)
+			delete(l.views, name)
+		}
 		if t.Progress {
 			l.progress.forget()
 		}
 	}
 }
 
-// checkTopics stops where a topic was deleted and made again while it is being loaded, or all of them are gone.
+// checkTopics begins topics again that were deleted and made again while they are loaded, and stops where the progress
+// topic was, or is gone.
 func (l *Loader) checkTopics(ctx context.Context) error {
 	if !l.watch.Due() {
 		return nil
 	}
-	away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, schemas.ProgressTopic(l.o.Prefix))
+	renewed, away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, l.progressTopic())
+	for _, t := range renewed {
+		l.hold(t, 0, &unsettled{"read its topic", consume.Renewed(t)})
+	}
 	switch {
 	case away == nil:
 		l.outage.recovered(readMetadata)

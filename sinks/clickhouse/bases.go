@@ -138,7 +138,7 @@ func (i *inserter) readBases(ctx context.Context, r *rows, waiting []*deferred) 
 			return nil, 0, err
 		}
 	}
-	err = i.retry(ctx, "read the rows before", func(ctx context.Context) (err error) {
+	err = i.ofTable(ctx, "read the rows before", func(ctx context.Context) (err error) {
 		if bases, size, err = i.db.Newest(ctx, r.table, keys); err == nil {
 			return nil
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -35,7 +37,8 @@ type batch struct {
 	// finished ends once the inserter has done with the batch: err and what each of its rows found out are there.
 	finished context.Context
 	finish   context.CancelFunc
-	err      error // ends load; nothing of the batch counts as applied then
+	err      error       // ends load; nothing of the batch counts as applied then
+	held     []heldTable // the tables that the batch could not be applied of, and has forgotten
 }
 
 // span is a partition's part of a batch.
@@ -45,6 +48,13 @@ type span struct {
 	// batch, before the one without it.
 	next, applied, before int64
 	newest                uint32 // newest generation opened on the partition up to there
+}
+
+// heldTable is a table that must wait, because of an error that may go away.
+type heldTable struct {
+	topic      *apply.Topic
+	generation uint32 // the one whose rows failed
+	err        error
 }
 
 func newBatch() *batch {
@@ -147,6 +157,22 @@ func (b *batch) drop(t *apply.Topic, upTo uint32) {
 			r.skipped = true
 		}
 	}
+}
+
+// hold forgets all of a table because of an error with its rows: it must wait.
+func (b *batch) hold(r *rows, err error) {
+	b.held = append(b.held, heldTable{r.topic, r.generation.Number, err})
+	b.forget(r.topic)
+}
+
+// forget drops all that the batch has of a topic, its offsets included, as if it had never been taken.
+func (b *batch) forget(t *apply.Topic) {
+	b.drop(t, math.MaxUint32)
+	maps.DeleteFunc(b.spans, func(p *apply.Partition, _ *span) bool { return p.Topic == t })
+	b.cuts = slices.DeleteFunc(b.cuts, func(c ledger.Cut) bool { return c.Topic == t.Name })
+	ours := func(m ledger.Mark) bool { return m.TopicID == t.ID }
+	b.opens, b.ends = slices.DeleteFunc(b.opens, ours), slices.DeleteFunc(b.ends, ours)
+	b.missing = slices.DeleteFunc(b.missing, func(m ledger.MissingRow) bool { return m.TopicID == t.ID })
 }
 
 // reset empties the batch after it was applied.

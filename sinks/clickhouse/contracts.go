@@ -13,8 +13,10 @@ import (
 // contracts are the schemas that records name by their ids, read from the registry once.
 type contracts struct {
 	registry schemas.Registry
-	retry    retry
+	once     retry
 	known    map[int]*contract
+	asked    map[int]time.Time // when the registry was first asked for an id that it does not know
+	written  time.Time         // when the record that is being taken was written; zero: nobody knows
 }
 
 // contract is what the schema of an id says.
@@ -44,17 +46,16 @@ func (c *contracts) isControl(ctx context.Context, id int) (bool, error) {
 	return err == nil && v.control, err
 }
 
-// read reads the schema of an id. One that the registry does not have is asked for once: its records quarantine their
-// table.
+// read reads the schema of an id, and never waits. One that the registry does not have is asked for again, until a
+// replica of it must know the id: then its records quarantine their table.
 func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 	if v := c.known[id]; v != nil {
 		return v, v.missing
 	}
-	began := time.Now()
 	var text string
-	err := c.retry(ctx, readSchema, func(ctx context.Context) (err error) {
+	err := c.once(ctx, readSchema, func(ctx context.Context) (err error) {
 		text, err = c.registry.Schema(ctx, id)
-		if errors.Is(err, schemas.ErrNoSchema) && time.Since(began) < replicaDelay {
+		if errors.Is(err, schemas.ErrNoSchema) && !c.settled(id, time.Now()) {
 			return errors.New(err.Error()) // not final yet
 		}
 		return err
@@ -62,6 +63,7 @@ func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 	if err != nil && !errors.Is(err, schemas.ErrNoSchema) {
 		return nil, err
 	}
+	delete(c.asked, id)
 	v := &contract{id: id, missing: err}
 	c.known[id] = v
 	if err == nil {
@@ -76,5 +78,20 @@ func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 	return v, v.missing
 }
 
-// replicaDelay is how long a replica of the registry may not know a schema that capture registered with another one.
-const replicaDelay = 5 * time.Second
+// settled reports whether every replica of the registry must know an id.
+func (c *contracts) settled(id int, now time.Time) bool {
+	if !c.written.IsZero() && now.Sub(c.written) > recordDelay {
+		return true
+	}
+	if c.asked[id].IsZero() {
+		c.asked[id] = now
+	}
+	return now.Sub(c.asked[id]) >= replicaDelay
+}
+
+const (
+	// replicaDelay is how long a replica of the registry may not know a schema that capture registered with another one.
+	replicaDelay = 5 * time.Second
+	// recordDelay is how old a record must be for its schema to be known everywhere, the clocks' difference included.
+	recordDelay = time.Minute
+)

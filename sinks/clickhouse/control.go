@@ -28,7 +28,7 @@ func (r *route) control(ctx context.Context, rec *kgo.Record, key, payload []byt
 		return r.truncate(ctx, control.Leaf, at, c)
 	case avro.ControlOpen:
 		if control.Generation <= p.Opened(rec.Offset) {
-			return consume.SeekAfterLostCount(p, rec, control.Generation)
+			return consume.LostCount(p, rec, control.Generation)
 		}
 		r.mark(rec, control.Generation, ledger.KindOpen, at)
 		if control.Generation < p.Newest || control.Generation <= p.Topic.Shown {
@@ -37,10 +37,31 @@ func (r *route) control(ctx context.Context, rec *kgo.Record, key, payload []byt
 		_, err := r.b.generations.of(ctx, p.Topic, p.Topic.Generation(control.Generation), c)
 		return err
 	case avro.ControlEnd:
-		r.mark(rec, control.Generation, ledger.KindEnd, at)
-		return nil
+		return r.end(rec, control.Generation, at)
 	}
 	return fmt.Errorf("unknown control record %q", control.Kind)
+}
+
+// end takes an end record. One that was repeated changes nothing; one that nothing was opened for, or that contradicts
+// the one before it, was not written by a capture that knows what it does.
+func (r *route) end(rec *kgo.Record, generation uint32, at cdc.Position) error {
+	p := r.partition
+	var known apply.End
+	ended := false
+	if g := p.Topic.Generations[generation]; g != nil {
+		known, ended = g.Ends[p.ID]
+	}
+	opened, open := p.Opens[generation]
+	switch {
+	case !open || opened >= rec.Offset: // refused below
+	case ended && known.Offset < rec.Offset && known.Cut == at:
+		return nil
+	case !ended || known.Offset >= rec.Offset:
+		r.mark(rec, generation, ledger.KindEnd, at)
+		return nil
+	}
+	return cdc.Failed("the end of generation %d of the table does not follow its begin: the record was repeated or forged", generation).
+		Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 }
 
 // mark takes an open or end into the topic's state and the batch.

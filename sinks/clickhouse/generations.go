@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -26,7 +27,8 @@ type generations struct {
 	db          *table.DB
 	contracts   *contracts
 	quarantines *apply.Quarantines
-	retry       retry
+	retry       retry // waits for what is everybody's
+	once        retry // for what is one table's: it does not wait
 	log         *zap.Logger
 	checked     time.Time // when check last asked
 }
@@ -38,7 +40,7 @@ func (s *generations) of(ctx context.Context, t *apply.Topic, g *apply.Generatio
 		return nil, nil
 	}
 	if g.Table == nil && (c == nil || g.Number < t.NewestGeneration()) { // its columns may be others than this record's
-		err := s.retry(ctx, "read how the storage is", func(ctx context.Context) error { return s.recover(ctx, t, g) })
+		err := s.once(ctx, "read how the storage is", func(ctx context.Context) error { return s.recover(ctx, t, g) })
 		if err != nil && (c == nil || !errors.Is(err, table.ErrNoStorage)) {
 			return nil, err
 		}
@@ -67,8 +69,16 @@ func (s *generations) ensure(ctx context.Context, t *apply.Topic, g *apply.Gener
 	if g.Table != nil {
 		return g.Table.Fits(c.table, c.id)
 	}
-	return s.retry(ctx, "create storage of "+t.Table, func(ctx context.Context) error {
-		made, err := s.db.Create(ctx, c.table, c.id, g.Number)
+	return s.once(ctx, "create storage of "+t.Table, func(ctx context.Context) error {
+		begun, err := s.begun(ctx, t, g)
+		if err != nil {
+			return err
+		}
+		storage := s.db.Create
+		if begun {
+			storage = s.db.Open
+		}
+		made, err := storage(ctx, c.table, c.id, g.Number)
 		if err != nil {
 			return err
 		}
@@ -79,6 +89,24 @@ func (s *generations) ensure(ctx context.Context, t *apply.Topic, g *apply.Gener
 		g.Table, g.Cuts = made, g.Cuts.Union(cuts)
 		return nil
 	})
+}
+
+// begun reports whether records of the generation were applied by any loader: then its storage was made, and must not be
+// made again without its rows.
+func (s *generations) begun(ctx context.Context, t *apply.Topic, g *apply.Generation) (bool, error) {
+	if g.Number <= t.Shown {
+		return true, nil
+	}
+	applied, err := s.db.Ledger.Applied(ctx, []string{t.Name})
+	if err != nil {
+		return false, err
+	}
+	opens, err := s.db.Ledger.Opens(ctx, []string{t.Name})
+	return slices.ContainsFunc(opens, func(m ledger.Mark) bool {
+		return m.TopicID == t.ID && m.Generation == g.Number && slices.ContainsFunc(applied, func(a ledger.Applied) bool {
+			return a.TopicID == t.ID && a.Partition == m.Partition && a.Next > m.Offset
+		})
+	}), err
 }
 
 // refresh brings the view and the storage of a topic up to date.

@@ -316,7 +316,7 @@ type loader struct {
 func (w *world) options() Options {
 	return Options{
 		Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
-		URL: stack.Get(w.t).ClickHouse.URL(), Database: w.database, Log: zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)),
+		URL: stack.Get(w.t).ClickHouse.URL(), Database: w.database, StoragePatience: time.Second, Log: zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)),
 	}
 }
 

@@ -27,7 +27,8 @@ import (
 type inserter struct {
 	o           *Options
 	db          *table.DB
-	retry       retry
+	retry       retry // waits for what is everybody's
+	ofTable     retry // for what is one table's: it waits for the server only
 	metrics     *metrics
 	basesAtOnce map[*table.Table]int // basesAtOnce says how many bases fill a batch, as far as is known
 }
@@ -103,9 +104,9 @@ func (i *inserter) widen(ctx context.Context, r *rows) error {
 			return fmt.Errorf("key column %s is NULL", c.Name)
 		}
 		i.o.Log.Warn("column widened to Nullable: a NULL came although it is NOT NULL", zap.String("table", r.topic.Table), zap.String("column", c.Name))
-		err := i.retry(ctx, "widen a column of "+r.topic.Table, func(ctx context.Context) error { return i.db.Widen(ctx, r.table, column) })
+		err := i.ofTable(ctx, "widen a column of "+r.topic.Table, func(ctx context.Context) error { return i.db.Widen(ctx, r.table, column) })
 		if err == nil {
-			err = i.retry(ctx, "renew the view of "+r.topic.Table, func(ctx context.Context) error { return i.renewView(ctx, r) })
+			err = i.ofTable(ctx, "renew the view of "+r.topic.Table, func(ctx context.Context) error { return i.renewView(ctx, r) })
 		}
 		if err != nil {
 			return err
@@ -148,7 +149,7 @@ func (i *inserter) insertRows(ctx context.Context, b *batch) error {
 		i.o.Fault.At(cdc.FaultBeforeInsert)
 		g.Go(func() error {
 			err := i.insert(inserting, r)
-			if errcode.Permanent(err) {
+			if ctx.Err() == nil {
 				failed[n], err = err, nil
 			}
 			return err
@@ -175,9 +176,9 @@ func (i *inserter) insert(ctx context.Context, r *rows) error {
 	send := func(ctx context.Context) error {
 		return i.db.Insert(ctx, r.table, blocks, func() { i.o.Fault.At(cdc.FaultInInsert) })
 	}
-	err := i.retry(ctx, "insert into "+r.topic.Table, func(ctx context.Context) error {
+	err := i.ofTable(ctx, "insert into "+r.topic.Table, func(ctx context.Context) error {
 		err := send(ctx)
-		if errcode.Permanent(err) && errcode.Of(err) != proto.ErrUnknownTable && !asked {
+		if owner := errcode.OwnerOf(err); (owner == errcode.OfRows || owner == errcode.OfStorage) && errcode.Of(err) != proto.ErrUnknownTable && !asked {
 			asked = true
 			if err = i.db.Describe(ctx, r.table); err == nil {
 				err = send(ctx)
@@ -189,8 +190,8 @@ func (i *inserter) insert(ctx context.Context, r *rows) error {
 	return err
 }
 
-// refused quarantines a table whose rows cannot be inserted, unless the storage of an old generation was dropped
-// meanwhile.
+// refused quarantines a table whose rows cannot be inserted, or makes it wait, unless the storage of an old generation
+// was dropped meanwhile.
 func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string, failed error) error {
 	if errcode.Of(failed) == proto.ErrUnknownTable {
 		var shown uint32
@@ -207,7 +208,11 @@ func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string,
 			return nil
 		}
 	}
-	b.quarantine(r, doing+withoutValues(failed))
+	if isUnsettled(failed) {
+		b.hold(r, failed)
+	} else {
+		b.quarantine(r, doing+withoutValues(failed))
+	}
 	return nil
 }
 

@@ -87,7 +87,9 @@ type Loader struct {
 	quarantines *apply.Quarantines
 	refreshed   time.Time // when views were last brought up to date
 	watch       consume.Watch
-	stopped     error // why the loader must stop
+	held        map[string]*held // the tables that wait, by topic
+	views       map[string]*held // the tables whose views wait, by topic: their rows are loaded
+	stopped     error            // why the loader must stop
 }
 
 // New checks the options and prepares the connections; nothing is asked of any server yet.
@@ -108,15 +110,15 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
+		o: o, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{}, held: map[string]*held{}, views: map[string]*held{},
 		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
-	l.outage = newOutage(m.retries, o.Log)
+	l.outage = newOutage(m.retries, o.StoragePatience, o.Log)
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry
-	contracts := &contracts{registry: o.Registry, retry: l.retry, known: map[int]*contract{}}
-	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, log: o.Log}
+	contracts := &contracts{registry: o.Registry, once: l.outage.once, known: map[int]*contract{}, asked: map[int]time.Time{}}
+	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, once: l.outage.once, log: o.Log}
 	l.builder = &builder{
 		batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines, routes: map[*apply.Partition]*route{}, log: o.Log,
 	}
@@ -124,8 +126,8 @@ func New(o Options) (*Loader, error) {
 }
 
 // Run loads until ctx ends, and then returns nil; a batch that was not applied is loaded again by the loader that gets
-// its partitions. ClickHouse, Kafka or the registry being away is waited for. An error means that load must not go on
-// without a decision (ErrTopicChanged, ErrGap, ErrSameInstance) or that bookkeeping was destroyed. A Loader runs once.
+// its partitions. ClickHouse, Kafka or the registry being away is waited for, and the trouble of one table is that
+// table's alone. An error is one of Stops: load must not go on without a decision. A Loader runs once.
 func (l *Loader) Run(ctx context.Context) error {
 	defer l.conn.Close() //nolint:errcheck // nothing is in flight
 	defer l.pool.Close()
@@ -179,7 +181,7 @@ func (l *Loader) consume(ctx context.Context) error {
 
 // startInserter runs the inserter; stop lets the statement in flight end and waits for it.
 func (l *Loader) startInserter(ctx context.Context) (stop func()) {
-	i := &inserter{o: &l.o, db: l.db, retry: l.retry, metrics: l.metrics, basesAtOnce: map[*table.Table]int{}}
+	i := &inserter{o: &l.o, db: l.db, retry: l.retry, ofTable: l.outage.ofTable, metrics: l.metrics, basesAtOnce: map[*table.Table]int{}}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {

@@ -11,9 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 const (
@@ -89,6 +90,9 @@ func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 	if err := l.takeAll(ctx, fetches); err != nil {
 		return err
 	}
+	if l.inFlight == nil {
+		l.retryHeld(ctx)
+	}
 	if l.inFlight == nil && time.Since(l.refreshed) > refreshInterval {
 		l.refreshed = time.Now()
 		if err := l.refreshViews(ctx); err != nil {
@@ -119,20 +123,53 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.topics)) {
 		t := l.topics[name]
-		if t.Progress || !t.Outdated || len(t.Parts) == 0 {
+		if t.Progress || !t.Outdated || len(t.Parts) == 0 || l.held[name] != nil {
 			continue
 		}
-		err := l.retry(ctx, "refresh the view of "+t.Table, func(ctx context.Context) error { return l.generations.refresh(ctx, t) })
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || isStop(err):
+		if err := l.refreshView(ctx, t); err != nil {
 			return err
-		default:
-			l.builder.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
-			t.Outdated = false
 		}
 	}
 	return l.retry(ctx, "write quarantined tables", func(ctx context.Context) error { return l.quarantines.Write(ctx, l.db.Ledger) })
+}
+
+// refreshView brings one topic up to date. What may go away is tried again after a pause, while its rows are loaded.
+func (l *Loader) refreshView(ctx context.Context, t *apply.Topic) error {
+	what := "refresh the view of " + t.Table
+	h := l.views[t.Name]
+	if h.waits() && time.Now().Before(h.due) {
+		return nil
+	}
+	err := l.outage.once(ctx, what, func(ctx context.Context) error { return l.generations.refresh(ctx, t) })
+	switch {
+	case err == nil:
+		delete(l.views, t.Name)
+		l.outage.recovered(what)
+	case ctx.Err() != nil || isStop(err):
+		return err
+	case isUnsettled(err) && l.viewWaits(t, what, err):
+	default:
+		l.builder.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
+		t.Outdated = false
+		delete(l.views, t.Name)
+		l.outage.recovered(what)
+	}
+	return nil
+}
+
+// viewWaits makes a view wait, unless its storage has been missing for too long.
+func (l *Loader) viewWaits(t *apply.Topic, what string, err error) bool {
+	h := l.views[t.Name]
+	if h == nil {
+		h = &held{topic: t.Name, table: t.Table}
+		l.views[t.Name] = h
+	}
+	if h.failed(err, time.Now(), l.o.StoragePatience) && errors.Is(err, table.ErrNoStorage) {
+		return false
+	}
+	l.outage.note(what, errors.Unwrap(err))
+	l.o.Log.Warn("a view waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
+	return true
 }
 
 // upkeep is done after each batch, and while there is none: health, and what is complete.
@@ -147,7 +184,7 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.progress.tracker.Advance(ctx); err != nil {
 		return err
 	}
-	l.progress.throttle(l.group.Client, schemas.ProgressTopic(l.o.Prefix))
+	l.progress.throttle(l.group.Client, l.progressTopic())
 	return nil
 }
 
@@ -206,6 +243,10 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 	if l.builder.learn(b) || len(b.ends) > 0 {
 		l.refreshed = time.Time{}
 	}
+	l.settle(b)
+	for _, h := range b.held {
+		l.hold(h.topic, h.generation, h.err)
+	}
 	b.reset()
 	return true, nil
 }
@@ -213,7 +254,7 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
-		if t == nil || err != nil || t.Parts[f.Partition] == nil {
+		if t == nil || err != nil || t.Parts[f.Partition] == nil || l.held[f.Topic].waits() {
 			return
 		}
 		p := t.Parts[f.Partition]
@@ -233,9 +274,42 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 			} else {
 				err = r.take(ctx, s, rec)
 			}
+			if isUnsettled(err) {
+				l.hold(t, max(p.Newest, t.Shown), err)
+				err = nil
+				return
+			}
 		}
 	})
 	return err
+}
+
+// outOfRange makes a table wait whose log no longer has what is to be read next, and stops for the progress topic.
+func (l *Loader) outOfRange(topic string, partition int32) error {
+	t := l.topics[topic]
+	if t == nil || t.Parts[partition] == nil {
+		return nil
+	}
+	err := consume.OutOfRange(topic, partition, t.Parts[partition].Next)
+	if t.Progress {
+		return err
+	}
+	if !l.held[topic].waits() {
+		l.hold(t, 0, &unsettled{readRecords, consume.OfTable(err, t.Table)})
+	}
+	return nil
+}
+
+// refusedTopic makes a table wait whose topic the brokers do not give, and reports whether it does.
+func (l *Loader) refusedTopic(topic string, err error) bool {
+	t, answer := l.topics[topic], (*kerr.Error)(nil)
+	if t == nil || t.Progress || len(t.Parts) == 0 || !errors.As(err, &answer) {
+		return false
+	}
+	if !l.held[topic].waits() {
+		l.hold(t, 0, &unsettled{readRecords, err})
+	}
+	return true
 }
 
 // fetchErrors stops for what waiting does not change, and shows the rest.
@@ -245,13 +319,12 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		case errors.Is(err, kerr.OffsetOutOfRange):
-			have := int64(-1)
-			if t := l.topics[topic]; t != nil && t.Parts[partition] != nil {
-				have = t.Parts[partition].Next
+			if err := l.outOfRange(topic, partition); err != nil {
+				stop = err
 			}
-			stop = consume.OutOfRange(topic, partition, have)
 		case errors.Is(err, kgo.ErrClientClosed):
 			stop = err
+		case l.refusedTopic(topic, err):
 		default:
 			failed = true
 			what := readRecords

@@ -12,7 +12,7 @@ type metrics struct {
 	seconds              prometheus.Histogram
 	latency              prometheus.Histogram
 	lag                  *prometheus.GaugeVec
-	quarantined          prometheus.Gauge
+	quarantined, waiting prometheus.Gauge
 	retries              prometheus.Counter
 }
 
@@ -29,13 +29,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "dirtbike_load_lag_records",
 			Help: "Committed records not yet applied, on the partitions of this loader."}, table),
 		quarantined: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_quarantined_tables", Help: "Tables whose records are skipped, on either leg."}),
+		waiting:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_waiting_tables", Help: "Tables of this loader that wait because of an error of their own, while the others go on."}),
 		retries:     prometheus.NewCounter(prometheus.CounterOpts{Name: "dirtbike_load_retries_total", Help: "Requests that failed and were tried again."}),
 	}
 	if r == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.rows, m.bytes, m.inserts, m.seconds, m.latency, m.lag, m.quarantined, m.retries} {
+	for _, c := range []prometheus.Collector{m.rows, m.bytes, m.inserts, m.seconds, m.latency, m.lag, m.quarantined, m.waiting, m.retries} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -40,6 +40,9 @@ type Options struct {
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
 	// to go on. 0 = 7 days.
 	ReplayHorizon time.Duration
+	// StoragePatience is how long a table of ClickHouse may be missing, or not as it was made, while somebody changes it:
+	// then storage quarantines its table, and bookkeeping stops load. 0 = 1 minute.
+	StoragePatience time.Duration
 	// LoggedIn says that ClickHouse has accepted the URL's login before, so that a refusal is retried.
 	LoggedIn bool
 	Log      *zap.Logger           // Log takes what happens, never a row's value; nil = silent
@@ -54,6 +57,7 @@ const (
 	leastMemoryBytes     = 16 << 20
 	defaultFlushInterval = 50 * time.Millisecond
 	defaultReplayHorizon = 7 * 24 * time.Hour
+	defaultPatience      = time.Minute
 	// A batch's share of the memory: there are two, their columns grow by doubling, and there is as much garbage until
 	// it is collected.
 	batchShare = 16
@@ -74,6 +78,7 @@ func (o *Options) fill() error {
 	o.MemoryBytes = max(cmp.Or(o.MemoryBytes, defaultMemoryBytes), leastMemoryBytes)
 	o.BatchBytes = min(cmp.Or(o.BatchBytes, defaultBatchBytes), o.MemoryBytes/batchShare)
 	o.ReplayHorizon = cmp.Or(o.ReplayHorizon, defaultReplayHorizon)
+	o.StoragePatience = cmp.Or(o.StoragePatience, defaultPatience)
 	o.FlushInterval = cmp.Or(o.FlushInterval, defaultFlushInterval)
 	if o.Log == nil {
 		o.Log = zap.NewNop()

@@ -10,7 +10,7 @@ import (
 
 // TestStatusErrors: the newest failure shows until the same work succeeds, whatever else succeeds meanwhile.
 func TestStatusErrors(t *testing.T) {
-	l := &Loader{outage: newOutage(nil, nil)}
+	l := &Loader{outage: newOutage(nil, time.Minute, nil)}
 	s := l.outage
 	require.Empty(t, l.LastError())
 	s.failed("read", errors.New("gone"))

@@ -15,7 +15,6 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
-	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -192,8 +191,8 @@ func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.T
 	return out, err
 }
 
-// TopicIDs asks now: the client's own metadata may be a little old. A topic of this
-// loader that was deleted and made again is an error.
+// TopicIDs asks now: the client's own metadata may be a little old. A topic of this loader that was deleted and made
+// again has no id until it is begun again.
 func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uuid.UUID, missing map[string]bool, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, topic := range topics {
@@ -219,7 +218,8 @@ func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uu
 	}
 	for topic, id := range ids {
 		if t := f.l.topics[topic]; t != nil && len(t.Parts) > 0 && t.ID != id {
-			return nil, nil, consume.TopicChanged(topic)
+			delete(ids, topic)
+			f.l.watch.Now() // it is begun again
 		}
 	}
 	return ids, missing, nil

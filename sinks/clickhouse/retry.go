@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,10 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
-	"dirtbike/schemas"
-	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/errcode"
-	"dirtbike/sinks/clickhouse/table"
 )
 
 // retry calls f until it succeeds, ctx ends, or f fails for a reason that will not go away; each failure shows in
@@ -26,6 +22,7 @@ type retry func(ctx context.Context, what string, f func(context.Context) error)
 // outage retries what fails, and says so. It is safe for concurrent use.
 type outage struct {
 	retries  prometheus.Counter
+	patience time.Duration // how long bookkeeping may be missing before load stops
 	log      *zap.Logger
 	loggedIn atomic.Bool // ClickHouse has accepted the login before
 
@@ -39,15 +36,15 @@ type failure struct {
 	at   time.Time
 }
 
-func newOutage(retries prometheus.Counter, log *zap.Logger) *outage {
-	return &outage{retries: retries, log: log, failing: map[string]failure{}, warned: map[part]bool{}}
+func newOutage(retries prometheus.Counter, patience time.Duration, log *zap.Logger) *outage {
+	return &outage{retries: retries, patience: patience, log: log, failing: map[string]failure{}, warned: map[part]bool{}}
 }
 
 func (o *outage) retry(ctx context.Context, what string, f func(context.Context) error) error {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 5*time.Second
 	defer o.recovered(what)
-	for {
+	for began := time.Now(); ; {
 		err := f(ctx)
 		if err == nil {
 			if partOf(what) == partClickHouse {
@@ -57,8 +54,10 @@ func (o *outage) retry(ctx context.Context, what string, f func(context.Context)
 		}
 		if refused := o.refusedLogin(err); refused != nil {
 			err = refused
+		} else if ofStorage(err) && time.Since(began) >= o.patience {
+			err = cdc.Failed("%s", what).Of(ErrBookkeeping).Because(errcode.Explain(err)).Keeps("changes wait in Kafka")
 		}
-		if ctx.Err() != nil || isFinal(err) {
+		if ctx.Err() != nil || isStop(err) {
 			return cmp.Or(ctx.Err(), err)
 		}
 		o.retries.Inc()
@@ -95,12 +94,19 @@ func (o *outage) complain(message, what string, err error, fields ...zap.Field) 
 
 // failed notes a failure; first says that it begins an outage of the part.
 func (o *outage) failed(what string, err error) (first bool) {
+	o.note(what, err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.failing[what] = failure{what + ": " + withoutValues(err), time.Now()}
 	first = !o.warned[partOf(what)]
 	o.warned[partOf(what)] = true
 	return first
+}
+
+// note shows a failure in the status.
+func (o *outage) note(what string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failing[what] = failure{what + ": " + withoutValues(err), time.Now()}
 }
 
 // recovered forgets the failure of what was tried.
@@ -166,21 +172,5 @@ const (
 	readSchema   = "read a schema from the registry"
 )
 
-// The reasons for which load stops as a whole: kinds of a cdc.Problem that says where and what to do.
-var (
-	ErrTopicChanged = consume.ErrTopicChanged
-	ErrSameInstance = consume.ErrSameInstance
-	ErrGap          = consume.ErrGap
-)
-
 // withoutValues is the text of an error without ClickHouse's own message, which may quote a row's value.
 func withoutValues(err error) string { return errcode.Explain(err).Error() }
-
-// isStop reports whether load must stop until a person has decided what to do.
-func isStop(err error) bool { return errors.Is(err, ErrTopicChanged) || errors.Is(err, ErrGap) }
-
-// isFinal reports whether the same would fail again: it stops load, or quarantines a table.
-func isFinal(err error) bool {
-	return errcode.Permanent(err) || isStop(err) || errors.Is(err, cdc.ErrRefused) || errors.Is(err, table.ErrContract) ||
-		errors.Is(err, errSchema) || errors.Is(err, schemas.ErrNoSchema)
-}

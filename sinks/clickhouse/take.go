@@ -84,6 +84,7 @@ func (b *builder) route(p *apply.Partition) *route {
 func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
 	p := r.partition
 	if p.Seek != nil {
+		r.b.contracts.written = rec.Timestamp
 		found, err := consume.SkipToNewerOpen(ctx, p, rec, r.b.contracts.isControl)
 		if err != nil || !found {
 			return err
@@ -94,8 +95,9 @@ func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
 	if rec.Attrs.IsControl() {
 		return nil // a transaction's own marker: it counts as applied (rule 21)
 	}
+	r.b.contracts.written = rec.Timestamp
 	err := r.dispatch(ctx, s, rec)
-	if err == nil || ctx.Err() != nil || isStop(err) {
+	if err == nil || ctx.Err() != nil || isStop(err) || isUnsettled(err) {
 		return err
 	}
 	r.b.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, rec.Offset, withoutValues(err)))
@@ -116,6 +118,9 @@ func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
 	}
 	if p := &r.plan; p.contract == nil || p.keyID != keyID || p.contract.id != id || p.version != r.partition.Topic.Version() {
 		control, err := r.replan(ctx, keyID, id)
+		if errors.Is(err, errSkipped) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -132,6 +137,9 @@ func (r *route) replan(ctx context.Context, keyID, id int) (control *contract, e
 	if err != nil {
 		return nil, err
 	}
+	if !is && r.skipped() {
+		return nil, errSkipped
+	}
 	c, err := r.b.contracts.value(ctx, id)
 	if err != nil {
 		return nil, err
@@ -141,6 +149,15 @@ func (r *route) replan(ctx context.Context, keyID, id int) (control *contract, e
 	}
 	r.plan = plan{contract: c, keyID: keyID, version: r.partition.Topic.Version()}
 	return nil, nil
+}
+
+// errSkipped says that a row's record does not count, since its table is quarantined: its schema is not asked for.
+var errSkipped = errors.New("skipped")
+
+// skipped reports whether the table is quarantined up to the newest generation that is opened here.
+func (r *route) skipped() bool {
+	t := r.partition.Topic
+	return r.b.quarantines.Skips(t.Table, max(r.partition.Newest, t.Shown))
 }
 
 // change takes a c, u, d or r record.

@@ -175,6 +175,11 @@ func NewTopic(name, prefix string) (t *Topic, ok bool) {
 	return t, true
 }
 
+// ForeignTopic is one that has the pipeline's prefix and no name that capture gives. Nothing of it is loaded.
+func ForeignTopic(name string) *Topic {
+	return &Topic{Name: name, Table: name, Parts: map[int32]*Partition{}, Generations: map[uint32]*Generation{}}
+}
+
 // Cuts are the versions up to which rows of a generation are gone: by leaf, 0 for the whole table (rule 11). Cuts are
 // never changed: each batch keeps those of its own end, while a later one is built.
 type Cuts map[uint32]cdc.Position

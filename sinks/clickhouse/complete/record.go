@@ -2,6 +2,7 @@ package complete
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -9,6 +10,9 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/ledger"
 )
+
+// ErrProgress says that a record of the progress topic cannot be read, so that it is not known what is complete.
+var ErrProgress = errors.New("a progress record cannot be read")
 
 // Record is a record of the progress topic, and what it means.
 type Record struct {
@@ -30,7 +34,7 @@ func ParseRecord(prefix string, value []byte) (*Record, error) {
 	if err == nil {
 		return &r, nil
 	}
-	return nil, cdc.Failed("a progress record cannot be read").Because(err).Fix("find out who else writes to the progress topic, or upgrade this release")
+	return nil, (&cdc.Problem{Kind: ErrProgress, Cause: err}).Fix("find out who else writes to the progress topic, or upgrade this release")
 }
 
 // fill computes from the JSON fields what they mean.

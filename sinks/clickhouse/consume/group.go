@@ -150,27 +150,33 @@ type Watch struct {
 // Due says that it is time to ask again.
 func (w *Watch) Due() bool { return time.Since(w.asked) >= CheckInterval }
 
+// Now makes it time to ask.
+func (w *Watch) Now() { w.asked = time.Time{} }
+
 // Ask asks Kafka about the topics and the progress topic. away is why it did not answer, which does not stop the
-// loader; stop is ErrTopicChanged.
-func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics map[string]*apply.Topic, progress string) (away, stop error) {
+// loader; renewed are the tables' topics that were deleted and made again; stop is ErrTopicChanged.
+func (w *Watch) Ask(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics map[string]*apply.Topic, progress string) (renewed []*apply.Topic, away, stop error) {
 	w.asked = time.Now()
 	details, err := kafka.ListTopics(ctx, append(slices.Sorted(maps.Keys(topics)), progress)...)
 	if err != nil {
-		return err, nil
+		return nil, err, nil
 	}
 	for name, t := range topics {
-		if d, ok := details[name]; ok && d.Err == nil && len(t.Parts) > 0 && uuid.UUID(d.ID) != t.ID {
-			return nil, TopicChanged(name)
+		if d, ok := details[name]; ok && d.Err == nil && len(t.Parts) > 0 && t.ID != uuid.Nil && uuid.UUID(d.ID) != t.ID {
+			if t.Progress {
+				return nil, nil, TopicChanged(name)
+			}
+			renewed = append(renewed, t)
 		}
 	}
 	if !w.lost(details[progress].Err) {
-		return nil, nil
+		return renewed, nil, nil
 	}
 	applied, err := books.Applied(ctx, []string{progress})
 	if err != nil || len(applied) == 0 {
-		return nil, nil //nolint:nilerr // asked again soon; without a row it is a first start
+		return renewed, nil, nil //nolint:nilerr // asked again soon; without a row it is a first start
 	}
-	return nil, cdc.Failed("Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt?", progress).Of(ErrTopicChanged).
+	return nil, nil, cdc.Failed("Kafka has no topic %s, which was loaded before: is this another cluster, or was it rebuilt?", progress).Of(ErrTopicChanged).
 		Keeps("what is in ClickHouse is safe").Fix("connect to the former cluster").Fix("%s", cdc.ResnapshotAllCommand)
 }
 

@@ -2,10 +2,13 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"dirtbike/cdc"
+	"dirtbike/schemas"
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 )
@@ -35,27 +38,26 @@ func opensAbove(ctx context.Context, above uint32, rec *kgo.Record, isControl fu
 		return false, nil //nolint:nilerr // not a record of dirtbike's
 	}
 	control, err := isControl(ctx, id)
-	if err != nil && ctx.Err() != nil {
-		return false, err
+	if errors.Is(err, schemas.ErrNoSchema) {
+		return false, nil // it is gone
 	}
 	if err != nil || !control {
-		return false, nil //nolint:nilerr // its schema is gone
+		return false, err
 	}
 	c, err := avro.ReadControl(key)
 	return err == nil && c.Kind == avro.ControlOpen && c.Generation > above, nil
 }
 
-// SeekAfterLostCount makes the partition seek, from an open record whose generation is not newer than one that was
-// opened before it: the capture that wrote it has lost the count of generations, so that its rows cannot be
+// LostCount says that an open record's generation is not newer than one that was opened before it: the record was
+// repeated or forged, or the capture that wrote it has lost the count of generations. Rows after it cannot be
 // distinguished from those of earlier copies.
-func SeekAfterLostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
+func LostCount(p *apply.Partition, rec *kgo.Record, generation uint32) error {
 	newest := p.Opened(rec.Offset)
-	p.Seek = &apply.Seek{
-		Above: newest, Until: p.Stable, From: rec.Offset, Since: time.Now(),
-		Why: stop(ErrGap, "topic %s, partition %d, offset %d: generation %d of the table begins after generation %d: capture has lost its state",
-			rec.Topic, p.ID, rec.Offset, generation, newest),
+	problem := cdc.Failed("generation %d of the table begins after generation %d: the record was repeated or forged, or capture has lost its state", generation, newest)
+	if generation == newest {
+		problem = problem.Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 	}
-	return p.Seek.Passed(rec.Offset + 1)
+	return problem.Fix("%s", cdc.ResnapshotAllCommand)
 }
 
 // seekPatience is how long a partition that seeks may receive no record.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -118,10 +119,22 @@ type Known struct {
 	Horizon   time.Duration // how long tombstones are kept (rule 10)
 }
 
+// Rebuilt reports whether the progress topic is not the one that was loaded: then Kafka is another one, or was rebuilt,
+// and what its other topics lack is not their own trouble.
+func (k Known) Rebuilt(progress string) bool {
+	loaded, same := false, false
+	for _, a := range k.Applied {
+		if a.Topic == progress {
+			loaded, same = true, same || a.TopicID == uuid.UUID(k.Topics[progress].ID)
+		}
+	}
+	return loaded && !same
+}
+
 // Read asks for all that Known has.
-func Read(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics []string, horizon time.Duration) (k Known, err error) {
+func Read(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics []string, progress string, horizon time.Duration) (k Known, err error) {
 	k.Horizon = horizon
-	if k.Topics, err = kafka.ListTopics(ctx, topics...); err != nil {
+	if k.Topics, err = kafka.ListTopics(ctx, append(slices.Clone(topics), progress)...); err != nil {
 		return k, fmt.Errorf("read the topics' metadata: %w", err)
 	}
 	for _, list := range []struct {
@@ -140,7 +153,7 @@ func Read(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics 
 			return k, fmt.Errorf("read the topics' %s: %w", list.what, err)
 		}
 	}
-	if k.Applied, err = books.Applied(ctx, topics); err != nil {
+	if k.Applied, err = books.Applied(ctx, append(slices.Clone(topics), progress)); err != nil {
 		return k, err
 	}
 	k.Opens, err = books.Opens(ctx, topics)
@@ -157,7 +170,7 @@ func (k Known) Topic(topics map[string]*apply.Topic, name, prefix string) (*appl
 	if t == nil {
 		made, ok := apply.NewTopic(name, prefix)
 		if !ok {
-			return nil, cdc.Failed("topic %s has the pipeline's prefix but no name that capture gives", name).Of(ErrTopicChanged).
+			return nil, cdc.Failed("it has the pipeline's prefix but no name that capture gives").At("topic " + name).
 				Fix("another kafka.prefix, or delete the topic")
 		}
 		made.ID = uuid.UUID(d.ID)
@@ -165,7 +178,7 @@ func (k Known) Topic(topics map[string]*apply.Topic, name, prefix string) (*appl
 		topics[name] = t
 	}
 	if t.ID != uuid.UUID(d.ID) {
-		return nil, TopicChanged(name)
+		return nil, Renewed(t)
 	}
 	t.Partitions = int32(len(d.Partitions)) //nolint:gosec // a count
 	return t, nil
@@ -175,6 +188,8 @@ func (k Known) Topic(topics map[string]*apply.Topic, name, prefix string) (*appl
 var (
 	// ErrTopicChanged says that a topic was deleted and made again since it was loaded.
 	ErrTopicChanged = errors.New("the topic is not the one that was loaded before")
+	// ErrRenewed says that a table's topic was deleted and made again while it was loaded. It stops nothing.
+	ErrRenewed = errors.New("the table's topic was deleted and made again")
 	// ErrSameInstance says that another loader has joined the group under this one's name.
 	ErrSameInstance = errors.New("another loader runs under this one's name")
 	// ErrGap says that Kafka no longer has records that were not loaded yet.
@@ -192,6 +207,24 @@ func stop(kind error, format string, args ...any) *cdc.Problem {
 // TopicChanged says that a topic has another id than the one that was loaded.
 func TopicChanged(topic string) error {
 	return stop(ErrTopicChanged, "topic %s has another id now", topic)
+}
+
+// Renewed says that a topic has another id than the one that is being loaded.
+func Renewed(t *apply.Topic) error {
+	if t.Progress {
+		return TopicChanged(t.Name)
+	}
+	return cdc.Failed("topic %s has another id now", t.Name).Of(ErrRenewed).Fix("%s", cdc.ResnapshotCommand(t.Table))
+}
+
+// OfTable is a problem with the log of one table, which stops nothing: a new copy of that table is the way out.
+func OfTable(err error, table string) error {
+	p := *cdc.Explain(err)
+	p.Try = nil
+	if p.Kind != nil {
+		p.What, p.Kind = strings.Join(slices.DeleteFunc([]string{p.Kind.Error(), p.What}, func(s string) bool { return s == "" }), ": "), nil
+	}
+	return p.Fix("%s", cdc.ResnapshotCommand(table))
 }
 
 // OutOfRange says that Kafka does not have the offset from which a partition was to be read.

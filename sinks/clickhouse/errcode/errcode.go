@@ -3,9 +3,13 @@
 package errcode
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
+	"os"
 	"regexp"
-	"slices"
+	"syscall"
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
@@ -40,42 +44,24 @@ func RefusesLogin(err error) bool {
 	return code == proto.ErrUnknownUser || code == proto.ErrWrongPassword || code == proto.ErrAuthenticationFailed
 }
 
-// Permanent reports whether ClickHouse refused for a reason that depends on the rows or the tables alone: trying again
-// cannot help.
-func Permanent(err error) bool { return slices.Contains(permanentErrors, Of(err)) }
+// OwnerOf says whose the error is. An error without a code of ClickHouse is OfUnknown.
+func OwnerOf(err error) Owner { return codes[Of(err)].owner }
 
-var permanentErrors = []proto.Error{
-	proto.ErrCannotParseText, proto.ErrNotFoundColumnInBlock, proto.ErrNoSuchColumnInTable, proto.ErrNumberOfColumnsDoesntMatch,
-	proto.ErrCannotParseQuotedString, proto.ErrCannotParseInputAssertionFailed, proto.ErrCannotReadAllData, proto.ErrBadArguments,
-	proto.ErrCannotParseDate, proto.ErrCannotParseDatetime, proto.ErrIllegalTypeOfArgument, proto.ErrIllegalColumn, proto.ErrUnknownIdentifier,
-	proto.ErrUnknownType, proto.ErrTypeMismatch, proto.ErrTableAlreadyExists, proto.ErrUnknownTable, proto.ErrArgumentOutOfBound,
-	proto.ErrCannotConvertType, proto.ErrCannotParseNumber, proto.ErrIncorrectQuery, proto.ErrUnknownDatabase, proto.ErrIncorrectData,
-	proto.ErrTooLargeArraySize, proto.ErrTooLargeStringSize, proto.ErrValueIsOutOfRangeOfDataType, proto.ErrCannotInsertNullInOrdinaryColumn,
-	proto.ErrDecimalOverflow, proto.ErrUnknownCodec, proto.ErrCannotParseDomainValueFromString, proto.ErrViolatedConstraint,
-	proto.ErrAlterOfColumnIsForbidden,
-}
-
-// meaning is what the person who runs the pipeline needs to know about a code.
-type meaning struct{ what, fix string }
-
-// Ways out that several codes share.
-const (
-	fixLogin = "clickhouse.url's user and password"
-	fixLoad  = "find out what else ClickHouse is busy with (system.processes)"
-)
-
-// meanings has the codes that are met most often.
-var meanings = map[proto.Error]meaning{
-	proto.ErrUnknownDatabase:      {"unknown database", "find out who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing"},
-	proto.ErrTimeoutExceeded:      {"a query took too long", fixLoad},
-	proto.ErrUnknownUser:          {"authentication failed", fixLogin},
-	proto.ErrWrongPassword:        {"authentication failed", fixLogin},
-	proto.ErrAuthenticationFailed: {"authentication failed", fixLogin},
-	proto.ErrSocketTimeout:        {"ClickHouse's network timed out", fixLoad},
-	proto.ErrMemoryLimitExceeded:  {"memory limit exceeded", "give ClickHouse more memory, or lower clickhouse.load.batch_bytes"},
-	proto.ErrNotEnoughSpace:       {"its disk is full", "free disk space on ClickHouse's data volume"},
-	proto.ErrTooManyParts:         {"too many parts", "give its merges time and disk, or raise clickhouse.load.flush_interval"},
-	proto.ErrAccessDenied:         {"access denied", "dirtbike explain clickhouse-grants"},
+// Away reports whether the server did not answer: it has no code, and the connection failed. Everybody waits then.
+func Away(err error) bool {
+	var network net.Error
+	if Of(err) != 0 {
+		return false
+	}
+	for _, lost := range []error{
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded, context.DeadlineExceeded, context.Canceled, ch.ErrClosed,
+		chgo.ErrAcquireConnTimeout, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE,
+	} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return errors.As(err, &network)
 }
 
 // Explain gives ClickHouse's own error as a Problem with its meaning, its code and what to do, without the server's
@@ -91,7 +77,7 @@ func Explain(err error) error {
 		p.What = "the grant " + grant[1] + " is missing"
 		return p.Fix("GRANT %s TO the user of clickhouse.url; dirtbike explain clickhouse-grants lists all that are needed", grant[1])
 	}
-	if m, known := meanings[code]; known {
+	if m := codes[code]; m.what != "" {
 		p.What = m.what
 		return p.Fix("%s", m.fix)
 	}

@@ -1,8 +1,12 @@
 package errcode
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"testing"
 
 	"github.com/ClickHouse/ch-go"
@@ -18,14 +22,16 @@ import (
 func TestExplain(t *testing.T) {
 	const value = "canary-1234"
 	for _, c := range []struct {
-		code      proto.Error
-		permanent bool
-		hasFix    bool
+		code   proto.Error
+		owner  Owner
+		hasFix bool
 	}{
-		{proto.ErrUnknownDatabase, true, true}, {proto.ErrTimeoutExceeded, false, true}, {proto.ErrUnknownUser, false, true},
-		{proto.ErrWrongPassword, false, true}, {proto.ErrSocketTimeout, false, true}, {proto.ErrMemoryLimitExceeded, false, true},
-		{proto.ErrNotEnoughSpace, false, true}, {proto.ErrTooManyParts, false, true}, {proto.ErrAccessDenied, false, true},
-		{proto.ErrAuthenticationFailed, false, true}, {proto.ErrCannotParseInputAssertionFailed, true, false}, {proto.Error(99999), false, false},
+		{proto.ErrUnknownDatabase, OfStorage, true}, {proto.ErrTimeoutExceeded, OfServer, true}, {proto.ErrUnknownUser, OfLogin, true},
+		{proto.ErrWrongPassword, OfLogin, true}, {proto.ErrSocketTimeout, OfServer, true}, {proto.ErrMemoryLimitExceeded, OfServer, true},
+		{proto.ErrNotEnoughSpace, OfServer, true}, {proto.ErrTooManyParts, OfTable, true}, {proto.ErrAccessDenied, OfLogin, true},
+		{proto.ErrAuthenticationFailed, OfLogin, true}, {proto.ErrCannotParseInputAssertionFailed, OfRows, false},
+		{proto.ErrUnknownTable, OfStorage, true}, {proto.ErrMultipleExpressionsForAlias, OfRows, false}, {proto.ErrSyntaxError, OfRows, false},
+		{proto.ErrTableIsReadOnly, OfTable, true}, {proto.ErrQuotaExceeded, OfServer, true}, {proto.Error(99999), OfUnknown, false},
 	} {
 		for _, err := range []error{
 			&chgo.Exception{Code: int32(c.code), Name: "DB::Exception", Message: value},
@@ -39,14 +45,34 @@ func TestExplain(t *testing.T) {
 			require.NotContains(t, explained.Error(), value)
 			require.Equal(t, c.code, Of(explained))
 			require.Equal(t, explained.Error(), Explain(explained).Error(), "explained twice")
-			require.Equal(t, c.permanent, Permanent(err), c.code)
-			require.Equal(t, c.permanent, Permanent(explained), c.code)
+			require.Equal(t, c.owner, OwnerOf(err), c.code)
+			require.Equal(t, c.owner, OwnerOf(explained), c.code)
+			require.False(t, Away(err), c.code)
 		}
 	}
 	refused := errors.New("connection refused")
 	require.Equal(t, refused, Explain(refused))
 	require.Zero(t, Of(refused))
 	require.NoError(t, Explain(nil))
+}
+
+// TestEveryCodeHasAnOwnerAndAWayOut: what may be changed by hand says how; rows that are refused have a new copy.
+func TestEveryCodeHasAnOwnerAndAWayOut(t *testing.T) {
+	for code, known := range codes {
+		require.NotEqual(t, OfUnknown, known.owner, code)
+		require.Equal(t, known.owner != OfRows, known.fix != "", code)
+		require.NotContains(t, known.fix+known.what, "\n")
+	}
+}
+
+// TestAway: what the connection fails with, and no error of the server itself.
+func TestAway(t *testing.T) {
+	for _, err := range []error{io.EOF, context.DeadlineExceeded, ch.ErrClosed, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}} {
+		require.True(t, Away(fmt.Errorf("insert: %w", err)))
+	}
+	for _, err := range []error{nil, errors.New("a block does not fit"), &ch.Exception{Code: 210}} {
+		require.False(t, Away(err))
+	}
 }
 
 func TestCodes(t *testing.T) {

@@ -24,9 +24,9 @@ var ErrContract = errors.New("ClickHouse's storage is not as it was made: was it
 // ErrNoStorage says that a generation has no storage table; it is an ErrContract, too.
 var ErrNoStorage = fmt.Errorf("%w It is not there", ErrContract)
 
-// broken is a problem with the storage of a table.
-func broken(kind error, format string, args ...any) error {
-	return cdc.Failed(format, args...).Of(kind).Fix("%s", cdc.ResnapshotAllCommand)
+// broken is a problem with the storage of a source table.
+func broken(kind error, table, format string, args ...any) error {
+	return cdc.Failed(format, args...).Of(kind).Fix("%s", cdc.ResnapshotCommand(table))
 }
 
 // ErrMisfit says that a record has other columns than the storage of its generation: following a change is not built
@@ -63,6 +63,12 @@ func (d *DB) Create(ctx context.Context, contract *schemas.Table, schemaID int, 
 	return t, d.Describe(ctx, t)
 }
 
+// Open learns how the storage of a generation is that was made before; ErrNoStorage if it is not there.
+func (d *DB) Open(ctx context.Context, contract *schemas.Table, schemaID int, generation uint32) (*Table, error) {
+	t := &Table{Name: d.storage(contract.Schema, contract.Name, generation), Generation: generation, Contract: contract, SchemaID: schemaID}
+	return t, d.Describe(ctx, t)
+}
+
 // storage gives the quoted name of a generation's table.
 func (d *DB) storage(schema, table string, generation uint32) string {
 	return schemas.ClickHouseIdent(schemas.StorageDatabase(d.database)) + "." + schemas.ClickHouseIdent(schemas.ClickHouseStorage(schema, table, generation))
@@ -76,6 +82,9 @@ func (d *DB) Describe(ctx context.Context, t *Table) error {
 	if err != nil {
 		return err
 	}
+	if len(types) == 0 {
+		return broken(ErrNoStorage, t.Contract.FullName(), "storage %s", t.Name)
+	}
 	nullable := make([]bool, len(t.Contract.Columns))
 	for i := range t.Contract.Columns {
 		c := &t.Contract.Columns[i]
@@ -85,7 +94,7 @@ func (d *DB) Describe(ctx context.Context, t *Table) error {
 			nullable[i] = c.Type.Kind != schemas.KindArray
 		case compact(schemas.ClickHouseType(c.Type, false)):
 		default:
-			return broken(ErrContract, "storage %s has column %s of type %q, the schema wants %s", t.Name, c.Name, have, schemas.ClickHouseType(c.Type, false))
+			return broken(ErrContract, t.Contract.FullName(), "storage %s has column %s of type %q, the schema wants %s", t.Name, c.Name, have, schemas.ClickHouseType(c.Type, false))
 		}
 	}
 	t.nullable = nullable
@@ -143,7 +152,7 @@ func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint
 	err := d.Ledger.Ask(ctx, what, "SELECT comment FROM system.tables"+d.inRaw()+
 		" AND name = "+schemas.ClickHouseLiteral(schemas.ClickHouseStorage(schema, table, generation)), &comment)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, broken(ErrNoStorage, "%s", what)
+		return 0, broken(ErrNoStorage, schema+"."+table, "%s", what)
 	}
 	if err != nil {
 		return 0, err
@@ -151,7 +160,7 @@ func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint
 	number, _ := strings.CutPrefix(comment, commentPrefix)
 	id, err := strconv.Atoi(number)
 	if err != nil {
-		return 0, broken(ErrContract, "%s has no schema in its comment", what)
+		return 0, broken(ErrContract, schema+"."+table, "%s has no schema in its comment", what)
 	}
 	return id, nil
 }

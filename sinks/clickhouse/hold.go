@@ -1,0 +1,230 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"dirtbike/sinks/clickhouse/apply"
+	"dirtbike/sinks/clickhouse/consume"
+	"dirtbike/sinks/clickhouse/errcode"
+	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
+)
+
+// held is a table that waits, while the others go on: something of its own failed and may go away (unsettled).
+//
+// Its partitions are paused, and both batches have forgotten all of it, the offsets included, so that it counts as
+// applied only as far as ClickHouse has it, and complete_up_to does not pass it. From time to time it is read again from
+// there, as after a restart: nothing of it is kept in memory meanwhile, however long it waits.
+//
+//	failed:  pause the topic; forget it in the batch being built; try again after a pause that doubles
+//	due:     read the topic's state again from ClickHouse and Kafka, seek to what is applied, resume
+//	a batch with rows or offsets of it is applied, or nothing has failed for settledAfter:  it waits no more
+type held struct {
+	topic, table string
+	since        time.Time // of the first failure in a row
+	pause        time.Duration
+	due          time.Time // of the next try; zero while it is tried
+	tried        time.Time
+	id           uuid.UUID // of the topic that the consumer reads; another one must be found anew
+}
+
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = time.Minute
+	settledAfter = 10 * time.Second
+	// rereadTimeout bounds what reading a topic's state again may take of everybody's time.
+	rereadTimeout = 5 * time.Second
+)
+
+// failed notes a failure. giveUp says that storage was missing, or not as it was made, for longer than somebody who is
+// changing it needs: then the table is quarantined.
+func (h *held) failed(err error, now time.Time, patience time.Duration) (giveUp bool) {
+	if h.since.IsZero() {
+		h.since = now
+	}
+	h.pause = min(max(2*h.pause, firstPause), longestPause)
+	h.due = now.Add(h.pause)
+	return ofStorage(err) && now.Sub(h.since) >= patience
+}
+
+// ofStorage reports whether storage is missing, or not as it was made.
+func ofStorage(err error) bool {
+	return errcode.OwnerOf(err) == errcode.OfStorage || errors.Is(err, table.ErrContract)
+}
+
+// waits reports whether nothing may be taken of the table.
+func (h *held) waits() bool { return h != nil && !h.due.IsZero() }
+
+// heldKey names a table that waits among what fails.
+func heldKey(table string) string { return "table " + table + " waits, the others go on" }
+
+// hold makes a table wait; generation is the one to quarantine if its storage is given up.
+func (l *Loader) hold(t *apply.Topic, generation uint32, err error) {
+	h := l.held[t.Name]
+	if h.waits() && time.Now().Before(h.due) {
+		return
+	}
+	if h == nil {
+		h = &held{topic: t.Name, table: t.Table}
+		l.held[t.Name] = h
+	}
+	if h.failed(err, time.Now(), l.o.StoragePatience) {
+		l.builder.quarantine(t, max(generation, 1), withoutValues(err))
+		h.due = time.Now()
+	}
+	if t.ID != uuid.Nil {
+		h.id = t.ID
+	}
+	l.builder.forget(t)
+	l.group.Client.PauseFetchTopics(t.Name)
+	l.outage.note(heldKey(t.Table), err)
+	l.metrics.waiting.Set(float64(len(l.held)))
+	l.o.Log.Warn("a table waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
+}
+
+// forget drops all that is being built of a topic.
+func (b *builder) forget(t *apply.Topic) {
+	b.batch.forget(t)
+	for _, p := range t.Parts {
+		delete(b.routes, p)
+	}
+}
+
+// release ends the waiting of a table.
+func (l *Loader) release(topic string) {
+	h := l.held[topic]
+	if h == nil {
+		return
+	}
+	delete(l.held, topic)
+	l.group.Client.ResumeFetchTopics(topic)
+	l.outage.recovered(heldKey(h.table))
+	l.metrics.waiting.Set(float64(len(l.held)))
+}
+
+// settle ends the waiting of tables that a batch was applied of, or that have not failed for some time.
+func (l *Loader) settle(done *batch) {
+	for p := range done.spans {
+		if h := l.held[p.Topic.Name]; h != nil && !h.waits() {
+			l.release(p.Topic.Name)
+		}
+	}
+}
+
+// retryHeld reads the tables again whose pause is over. Nothing may be in flight.
+func (l *Loader) retryHeld(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(l.held)) {
+		h := l.held[name]
+		switch {
+		case !h.waits():
+			if time.Since(h.tried) > settledAfter {
+				l.release(name)
+			}
+		case time.Now().Before(h.due):
+		default:
+			l.reread(ctx, h)
+		}
+	}
+}
+
+// reread reads the topic's state again, and goes on from what is applied.
+func (l *Loader) reread(ctx context.Context, h *held) {
+	t := l.topics[h.topic]
+	if t == nil || len(t.Parts) == 0 {
+		l.release(h.topic)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
+	defer cancel()
+	offsets := map[string]map[int32]kgo.Offset{h.topic: {}}
+	for id := range t.Parts {
+		offsets[h.topic][id] = kgo.NewOffset()
+	}
+	delete(l.topics, h.topic)
+	h.due = time.Time{}
+	if err := l.assign(ctx, offsets); err != nil {
+		l.topics[h.topic] = t
+		l.hold(t, 0, &unsettled{"read how far it is", err})
+	}
+	if h.waits() {
+		return
+	}
+	if h.id != uuid.Nil && h.id != l.topics[h.topic].ID {
+		l.rejoin(h.topic)
+		return
+	}
+	h.tried = time.Now()
+	at := map[int32]kgo.EpochOffset{}
+	for id, p := range l.topics[h.topic].Parts {
+		at[id] = kgo.EpochOffset{Epoch: -1, Offset: p.Next}
+	}
+	l.group.Client.SetOffsets(map[string]map[int32]kgo.EpochOffset{h.topic: at})
+	l.group.Client.ResumeFetchTopics(h.topic)
+}
+
+// rejoin makes the consumer forget a topic that was deleted and made again: it finds the new one, whose partitions are
+// then assigned as those of any new topic.
+func (l *Loader) rejoin(name string) {
+	delete(l.topics, name)
+	l.release(name)
+	l.group.Client.PurgeTopicsFromConsuming(name)
+}
+
+// setAside makes a topic wait that cannot be begun, and reports whether the others can go on: not if the server is
+// away, or the topic is the pipeline's own.
+func (l *Loader) setAside(ctx context.Context, name string, offsets map[int32]kgo.Offset, err error) bool {
+	t := l.topics[name]
+	if ctx.Err() != nil || errcode.Away(err) || t != nil && t.Progress || name == l.progressTopic() {
+		return false
+	}
+	if t == nil {
+		if made, ok := apply.NewTopic(name, l.o.Prefix); ok {
+			t = made
+		} else {
+			t = apply.ForeignTopic(name)
+		}
+		l.topics[name] = t
+	}
+	for id := range offsets {
+		if t.Parts[id] == nil {
+			t.Parts[id] = &apply.Partition{Topic: t, ID: id, Applied: -1}
+		}
+		offsets[id] = kgo.NewOffset().At(t.Parts[id].Next).WithEpoch(-1)
+	}
+	l.hold(t, 0, &unsettled{"begin to read its topic", err})
+	return true
+}
+
+// skipGaps quarantines a table whose log does not continue what was loaded: its records are skipped until a newer copy,
+// which is what load would have to wait for anyway. The partitions count as applied up to where their log begins.
+//
+// Where all of Kafka was rebuilt, or is another one, nothing must be changed before a person has decided: the partitions
+// seek instead (apply.Seek).
+func (l *Loader) skipGaps(ctx context.Context, known consume.Known, t *apply.Topic, assigned map[int32]kgo.Offset) error {
+	if t.Progress || known.Rebuilt(l.progressTopic()) {
+		return nil
+	}
+	for id := range assigned {
+		p := t.Parts[id]
+		if p == nil || p.Seek == nil {
+			continue
+		}
+		l.builder.quarantine(t, max(p.Seek.Above, t.Shown, 1), consume.OfTable(p.Seek.Why, t.Table).Error())
+		if err := l.quarantines.Write(ctx, l.db.Ledger); err != nil {
+			return err
+		}
+		if err := ledger.Write(ctx, l.db.Ledger, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id, Next: p.Next}); err != nil {
+			return err
+		}
+		p.Seek, p.Applied = nil, p.Next
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package clickhouse
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/table"
+)
+
+// waysOut waits until load has the table in quarantine, and compares the ways out of it.
+func (w *world) waysOut(of string, commands ...string) {
+	w.t.Helper()
+	var rows []ledger.Quarantine
+	require.Eventually(w.t, func() bool {
+		var err error
+		rows, err = ledger.New(w.conn, w.database).Quarantines(w.ctx)
+		rows = ofTable(rows, of)
+		return err == nil && len(rows) == 1
+	}, 30*time.Second, 20*time.Millisecond)
+	var got []string
+	for _, r := range cdc.ParseProblem(rows[0].Reason).Try {
+		got = append(got, r.Command)
+	}
+	require.Equal(w.t, commands, got)
+}
+
+func ofTable(rows []ledger.Quarantine, table string) (out []ledger.Quarantine) {
+	for _, r := range rows {
+		if r.Table == table && r.Leg == ledger.LegLoad && r.State == ledger.StateSkipping {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// exec runs a statement; RAW is the database of storage.
+func (w *world) exec(sql string) {
+	w.t.Helper()
+	r := strings.NewReplacer("RAW.", schemas.ClickHouseIdent(w.database+"_raw")+".", "DB.", schemas.ClickHouseIdent(w.database)+".")
+	require.NoError(w.t, w.conn.Exec(w.ctx, r.Replace(sql)))
+}
+
+// TestStorageOfOneTableIsAway: whatever is done to the storage of one table for a while, that table alone waits, shows
+// it, and goes on by itself; complete_up_to passes it for nobody.
+func TestStorageOfOneTableIsAway(t *testing.T) {
+	w := newWorld(t)
+	good, sick := twoColumns(w, "good"), twoColumns(w, "sick")
+	l := w.load(func(o *Options) { o.StoragePatience = time.Minute })
+	w.wait()
+	for n, trouble := range []struct {
+		what, harm, undo string
+	}{
+		{"detached", "DETACH TABLE RAW.sick__g1 SYNC", "ATTACH TABLE RAW.sick__g1"},
+		{"renamed", "RENAME TABLE RAW.sick__g1 TO RAW.elsewhere", "RENAME TABLE RAW.elsewhere TO RAW.sick__g1"},
+		{"column renamed", "ALTER TABLE RAW.sick__g1 RENAME COLUMN v TO w", "ALTER TABLE RAW.sick__g1 RENAME COLUMN w TO v"},
+		{"too many parts", "ALTER TABLE RAW.sick__g1 MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1", "ALTER TABLE RAW.sick__g1 RESET SETTING parts_to_throw_insert, parts_to_delay_insert"},
+	} {
+		id := string(rune('a' + n))
+		w.begin().insert(sick, "1"+string(rune('0'+n)), "before").commit()
+		w.wait()
+		w.exec(trouble.harm)
+		before := w.complete("")
+		for range 3 {
+			w.begin().insert(good, string(rune('1'+n)), id).insert(sick, string(rune('1'+n)), id).commit()
+		}
+		want := w.lsn
+		require.Eventually(t, func() bool { return w.complete("public.good").LSN >= want }, 20*time.Second, 20*time.Millisecond, trouble.what)
+		require.Eventually(t, func() bool { return strings.Contains(l.LastError(), "public.sick") }, 10*time.Second, 10*time.Millisecond, trouble.what)
+		require.Less(t, w.complete("").LSN, want, trouble.what)
+		require.Less(t, w.complete("public.sick").LSN, want, trouble.what)
+		require.GreaterOrEqual(t, w.complete("").LSN, before.LSN, trouble.what)
+		require.InDelta(t, 1, testutil.ToFloat64(l.metrics.waiting), 0, trouble.what)
+		w.exec(trouble.undo)
+		w.wait()
+		require.Contains(t, w.query("SELECT * FROM DB.sick"), string(rune('1'+n))+"\t"+id, trouble.what)
+	}
+	require.True(t, w.complete("").Exact)
+	require.Eventually(t, func() bool { return l.LastError() == "" }, 10*time.Second, 20*time.Millisecond)
+	require.Zero(t, testutil.ToFloat64(l.metrics.waiting))
+}
+
+// TestControlRecordsOfOneTable: an open record that comes twice, an end that nothing was opened for, and one that
+// contradicts the end before it quarantine their tables; an end that comes twice changes nothing. A newer copy helps.
+func TestControlRecordsOfOneTable(t *testing.T) {
+	w := newWorld(t)
+	good, same := twoColumns(w, "good"), twoColumns(w, "same")
+	cut := w.begin().snapshot()
+	cut.CommitLSN -= 0x100 // that of live
+	opened, forged, moved := twoColumns(w, "opened"), twoColumns(w, "forged"), twoColumns(w, "moved")
+	w.load()
+	w.wait()
+	x := w.begin()
+	opened.gen--
+	forged.gen += 6
+	x.open(opened).end(same, cut).end(forged, x.snapshot()).end(moved, cdc.Position{Epoch: 1, CommitLSN: w.lsn + 0x100000})
+	forged.gen -= 6
+	x.insert(good, "1", "a").insert(same, "1", "a").commit()
+	w.wait()
+	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.good"))
+	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.same"))
+	require.True(t, w.complete("public.same").Exact)
+	w.waysOut("public.opened", cdc.ResnapshotCommand("public.opened")+", or "+cdc.ResnapshotAllCommand)
+	for _, tab := range []*sourceTable{opened, forged, moved} {
+		name := "public." + tab.rel.Name
+		require.False(t, w.complete(name).Exact, name)
+		w.copyAgain(tab, []string{"1", "copied"})
+		w.wait()
+		w.eventually([]string{"1\tcopied"}, "SELECT * FROM DB."+tab.rel.Name)
+	}
+	require.Eventually(t, func() bool { return w.complete("").Exact }, 10*time.Second, 20*time.Millisecond)
+}
+
+// TestTopicDeletedWhileLoaded: a table's topic that is deleted and made again while a loader runs is begun again by it.
+func TestTopicDeletedWhileLoaded(t *testing.T) {
+	w := newWorld(t)
+	tab, other := twoColumns(w, "deleted"), twoColumns(w, "other")
+	w.begin().insert(tab, "1", "former").commit()
+	w.load()
+	w.wait()
+	w.renew(tab, []string{"1", "copied"})
+	w.begin().insert(other, "1", "a").insert(tab, "2", "later").commit()
+	w.wait()
+	w.eventually([]string{"1\tcopied", "2\tlater"}, "SELECT * FROM DB.deleted ORDER BY id")
+	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.other"))
+	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 20*time.Millisecond)
+}
+
+// TestForeignTopic: a topic below the prefix that capture cannot have made holds nobody back.
+func TestForeignTopic(t *testing.T) {
+	w := newWorld(t)
+	w.createTopic(w.prefix+".public.a-b", 1, false)
+	require.NoError(t, w.kc.BeginTransaction())
+	require.NoError(t, w.kc.ProduceSync(w.ctx, &kgo.Record{Topic: w.prefix + ".public.a-b", Value: []byte("junk")}).FirstErr())
+	require.NoError(t, w.kc.EndTransaction(w.ctx, kgo.TryCommit))
+	tab := twoColumns(w, "good")
+	w.begin().insert(tab, "1", "a").commit()
+	l := w.load()
+	w.wait()
+	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.good"))
+	require.Eventually(t, func() bool { return strings.Contains(l.LastError(), "a-b") }, 10*time.Second, 20*time.Millisecond)
+}
+
+// TestHeldPauses: pauses double up to a bound; storage that stays away is given up, anything else is not.
+func TestHeldPauses(t *testing.T) {
+	now := time.Now()
+	missing, busy, contract := &chgo.Exception{Code: int32(proto.ErrUnknownTable)}, &chgo.Exception{Code: int32(proto.ErrTooManyParts)}, error(table.ErrContract)
+	for _, c := range []struct {
+		err    error
+		giveUp bool
+	}{{missing, true}, {contract, true}, {busy, false}, {&chgo.Exception{Code: 99999}, false}, {errors.New("a block"), false}} {
+		h := &held{}
+		require.False(t, h.waits())
+		require.False(t, h.failed(&unsettled{"insert", c.err}, now, time.Minute))
+		require.True(t, h.waits())
+		require.Equal(t, firstPause, h.pause)
+		require.False(t, h.failed(c.err, now.Add(time.Second), time.Minute))
+		require.Equal(t, 2*firstPause, h.pause)
+		for range 20 {
+			require.Equal(t, c.giveUp, h.failed(c.err, now.Add(time.Minute), time.Minute))
+		}
+		require.Equal(t, longestPause, h.pause)
+	}
+}
+
+// TestWhoWaits: what one table suffers is final or unsettled, and never waited for; a server that is away is.
+func TestWhoWaits(t *testing.T) {
+	l, _ := retrier(t)
+	l.outage.loggedIn.Store(true)
+	for _, c := range []struct {
+		err       error
+		unsettled bool
+	}{
+		{&chgo.Exception{Code: 252}, true}, {&chgo.Exception{Code: 60}, true}, {&chgo.Exception{Code: 241}, true}, {&chgo.Exception{Code: 99999}, true},
+		{&chgo.Exception{Code: 62}, false}, {&chgo.Exception{Code: 179}, false}, {table.ErrContract, true}, {errSchema, false}, {schemas.ErrNoSchema, false},
+	} {
+		for _, try := range []retry{l.outage.once, l.outage.ofTable} {
+			err := try(t.Context(), "insert", answers(c.err))
+			require.ErrorIs(t, err, c.err)
+			require.Equal(t, c.unsettled, isUnsettled(err), c.err)
+		}
+	}
+	away := os.ErrDeadlineExceeded
+	require.NoError(t, l.outage.ofTable(t.Context(), "insert", answers(away, away, nil)))
+	require.True(t, isUnsettled(l.outage.once(t.Context(), "insert", answers(away))))
+}
+
+// TestStops: the list of what ends load is closed, and written in OPERATIONS.md.
+func TestStops(t *testing.T) {
+	text, err := os.ReadFile("../../cmd/dirtbike/OPERATIONS.md")
+	require.NoError(t, err)
+	for _, s := range Stops {
+		require.True(t, isStop(s.Kind))
+		require.Contains(t, string(text), s.When)
+	}
+	for _, err := range []error{errSchema, table.ErrContract, table.ErrMisfit, schemas.ErrNoSchema, &chgo.Exception{Code: 60}, &unsettled{"x", errors.New("x")}} {
+		require.False(t, isStop(err))
+	}
+	l, _ := retrier(t, func(o *Options) { o.StoragePatience = 100 * time.Millisecond })
+	gone := &chgo.Exception{Code: 60}
+	require.ErrorIs(t, l.retry(t.Context(), "write cuts", answers(gone, gone, gone, gone, gone, gone)), ErrBookkeeping)
+}
