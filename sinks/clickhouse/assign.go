@@ -62,7 +62,7 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 		t.Changed() // as quarantines may
 	}
 	for _, name := range names {
-		if err := l.assignTopic(ctx, known, name, offsets[name]); err != nil && !l.setAside(ctx, name, offsets[name], err) {
+		if err := l.assignTopic(ctx, known, name, offsets[name]); err != nil && !l.waiting.setAside(ctx, name, offsets[name], err) {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 	if err := l.loadTopic(ctx, t, offsets); err != nil {
 		return err
 	}
-	if err := l.skipGaps(ctx, known, t, offsets); err != nil {
+	if err := l.waiting.skipGaps(ctx, known, t, offsets); err != nil {
 		return err
 	}
 	for id := range offsets {
@@ -132,8 +132,8 @@ func (l *Loader) revoked(partitions map[string][]int32) {
 			delete(t.Parts, id)
 		}
 		if len(t.Parts) == 0 {
-			l.release(name)
-			delete(l.views, name)
+			l.waiting.release(name)
+			delete(l.waiting.views, name)
 		}
 		if t.Progress {
 			l.progress.forget()
@@ -149,7 +149,7 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	}
 	renewed, away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, l.progressTopic())
 	for _, t := range renewed {
-		l.hold(t, 0, &unsettled{"read its topic", consume.Renewed(t)})
+		l.waiting.hold(t, 0, &unsettled{"read its topic", consume.Renewed(t)})
 	}
 	switch {
 	case away == nil:

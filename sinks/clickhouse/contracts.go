@@ -90,7 +90,7 @@ func (c *contracts) settled(id int, now time.Time) bool {
 }
 
 const (
-	// replicaDelay is how long a replica of the registry may not know a schema that capture registered with another one.
+	// replicaDelay is how long a replica of the registry may not know a schema that was registered with another one.
 	replicaDelay = 5 * time.Second
 	// recordDelay is how old a record must be for its schema to be known everywhere, the clocks' difference included.
 	recordDelay = time.Minute

@@ -91,8 +91,8 @@ func (s *generations) ensure(ctx context.Context, t *apply.Topic, g *apply.Gener
 	})
 }
 
-// begun reports whether records of the generation were applied by any loader: then its storage was made, and must not be
-// made again without its rows.
+// begun reports whether records of the generation were applied by any loader: then its storage was made, and must not
+// be made again without its rows.
 func (s *generations) begun(ctx context.Context, t *apply.Topic, g *apply.Generation) (bool, error) {
 	if g.Number <= t.Shown {
 		return true, nil

@@ -21,12 +21,12 @@ import (
 // held is a table that waits, while the others go on: something of its own failed and may go away (unsettled).
 //
 // Its partitions are paused, and both batches have forgotten all of it, the offsets included, so that it counts as
-// applied only as far as ClickHouse has it, and complete_up_to does not pass it. From time to time it is read again from
-// there, as after a restart: nothing of it is kept in memory meanwhile, however long it waits.
+// applied only as far as ClickHouse has it, and complete_up_to does not pass it. From time to time it is read again
+// from there, as after a restart: nothing of it is kept in memory meanwhile, however long it waits.
 //
 //	failed:  pause the topic; forget it in the batch being built; try again after a pause that doubles
 //	due:     read the topic's state again from ClickHouse and Kafka, seek to what is applied, resume
-//	a batch with rows or offsets of it is applied, or nothing has failed for settledAfter:  it waits no more
+//	a batch of it is applied, or nothing has failed for settledAfter: it waits no more
 type held struct {
 	topic, table string
 	since        time.Time // of the first failure in a row
@@ -34,6 +34,13 @@ type held struct {
 	due          time.Time // of the next try; zero while it is tried
 	tried        time.Time
 	id           uuid.UUID // of the topic that the consumer reads; another one must be found anew
+}
+
+// waiting has the tables of a loader that wait. It is guarded by Loader.mu.
+type waiting struct {
+	l      *Loader
+	tables map[string]*held // by topic
+	views  map[string]*held // the tables whose views wait, by topic: their rows are loaded
 }
 
 const (
@@ -67,17 +74,18 @@ func (h *held) waits() bool { return h != nil && !h.due.IsZero() }
 func heldKey(table string) string { return "table " + table + " waits, the others go on" }
 
 // hold makes a table wait; generation is the one to quarantine if its storage is given up.
-func (l *Loader) hold(t *apply.Topic, generation uint32, err error) {
-	h := l.held[t.Name]
+func (w *waiting) hold(t *apply.Topic, generation uint32, err error) {
+	l := w.l
+	h := w.tables[t.Name]
 	if h.waits() && time.Now().Before(h.due) {
 		return
 	}
 	if h == nil {
 		h = &held{topic: t.Name, table: t.Table}
-		l.held[t.Name] = h
+		w.tables[t.Name] = h
 	}
 	if h.failed(err, time.Now(), l.o.StoragePatience) {
-		l.builder.quarantine(t, max(generation, 1), withoutValues(err))
+		l.builder.quarantine(t, max(generation, 1), reasonOf(err, t.Table))
 		h.due = time.Now()
 	}
 	if t.ID != uuid.Nil {
@@ -86,7 +94,7 @@ func (l *Loader) hold(t *apply.Topic, generation uint32, err error) {
 	l.builder.forget(t)
 	l.group.Client.PauseFetchTopics(t.Name)
 	l.outage.note(heldKey(t.Table), err)
-	l.metrics.waiting.Set(float64(len(l.held)))
+	l.metrics.waiting.Set(float64(len(w.tables)))
 	l.o.Log.Warn("a table waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
 }
 
@@ -99,47 +107,49 @@ func (b *builder) forget(t *apply.Topic) {
 }
 
 // release ends the waiting of a table.
-func (l *Loader) release(topic string) {
-	h := l.held[topic]
+func (w *waiting) release(topic string) {
+	l := w.l
+	h := w.tables[topic]
 	if h == nil {
 		return
 	}
-	delete(l.held, topic)
+	delete(w.tables, topic)
 	l.group.Client.ResumeFetchTopics(topic)
 	l.outage.recovered(heldKey(h.table))
-	l.metrics.waiting.Set(float64(len(l.held)))
+	l.metrics.waiting.Set(float64(len(w.tables)))
 }
 
 // settle ends the waiting of tables that a batch was applied of, or that have not failed for some time.
-func (l *Loader) settle(done *batch) {
+func (w *waiting) settle(done *batch) {
 	for p := range done.spans {
-		if h := l.held[p.Topic.Name]; h != nil && !h.waits() {
-			l.release(p.Topic.Name)
+		if h := w.tables[p.Topic.Name]; h != nil && !h.waits() {
+			w.release(p.Topic.Name)
 		}
 	}
 }
 
-// retryHeld reads the tables again whose pause is over. Nothing may be in flight.
-func (l *Loader) retryHeld(ctx context.Context) {
-	for _, name := range slices.Sorted(maps.Keys(l.held)) {
-		h := l.held[name]
+// retry reads the tables again whose pause is over. Nothing may be in flight.
+func (w *waiting) retry(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(w.tables)) {
+		h := w.tables[name]
 		switch {
 		case !h.waits():
 			if time.Since(h.tried) > settledAfter {
-				l.release(name)
+				w.release(name)
 			}
 		case time.Now().Before(h.due):
 		default:
-			l.reread(ctx, h)
+			w.reread(ctx, h)
 		}
 	}
 }
 
 // reread reads the topic's state again, and goes on from what is applied.
-func (l *Loader) reread(ctx context.Context, h *held) {
+func (w *waiting) reread(ctx context.Context, h *held) {
+	l := w.l
 	t := l.topics[h.topic]
 	if t == nil || len(t.Parts) == 0 {
-		l.release(h.topic)
+		w.release(h.topic)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, rereadTimeout)
@@ -152,13 +162,13 @@ func (l *Loader) reread(ctx context.Context, h *held) {
 	h.due = time.Time{}
 	if err := l.assign(ctx, offsets); err != nil {
 		l.topics[h.topic] = t
-		l.hold(t, 0, &unsettled{"read how far it is", err})
+		w.hold(t, 0, &unsettled{"read how far it is", err})
 	}
 	if h.waits() {
 		return
 	}
 	if h.id != uuid.Nil && h.id != l.topics[h.topic].ID {
-		l.rejoin(h.topic)
+		w.rejoin(h.topic)
 		return
 	}
 	h.tried = time.Now()
@@ -172,15 +182,17 @@ func (l *Loader) reread(ctx context.Context, h *held) {
 
 // rejoin makes the consumer forget a topic that was deleted and made again: it finds the new one, whose partitions are
 // then assigned as those of any new topic.
-func (l *Loader) rejoin(name string) {
+func (w *waiting) rejoin(name string) {
+	l := w.l
 	delete(l.topics, name)
-	l.release(name)
+	w.release(name)
 	l.group.Client.PurgeTopicsFromConsuming(name)
 }
 
 // setAside makes a topic wait that cannot be begun, and reports whether the others can go on: not if the server is
 // away, or the topic is the pipeline's own.
-func (l *Loader) setAside(ctx context.Context, name string, offsets map[int32]kgo.Offset, err error) bool {
+func (w *waiting) setAside(ctx context.Context, name string, offsets map[int32]kgo.Offset, err error) bool {
+	l := w.l
 	t := l.topics[name]
 	if ctx.Err() != nil || errcode.Away(err) || t != nil && t.Progress || name == l.progressTopic() {
 		return false
@@ -199,16 +211,17 @@ func (l *Loader) setAside(ctx context.Context, name string, offsets map[int32]kg
 		}
 		offsets[id] = kgo.NewOffset().At(t.Parts[id].Next).WithEpoch(-1)
 	}
-	l.hold(t, 0, &unsettled{"begin to read its topic", err})
+	w.hold(t, 0, &unsettled{"begin to read its topic", err})
 	return true
 }
 
-// skipGaps quarantines a table whose log does not continue what was loaded: its records are skipped until a newer copy,
-// which is what load would have to wait for anyway. The partitions count as applied up to where their log begins.
+// skipGaps quarantines a table whose log does not continue what was loaded: its records are skipped until a newer
+// copy, which is what load would have to wait for anyway. The partitions count as applied up to where their log begins.
 //
-// Where all of Kafka was rebuilt, or is another one, nothing must be changed before a person has decided: the partitions
+// Where all of Kafka was rebuilt, or is another one, nothing must be changed before a person has decided: partitions
 // seek instead (apply.Seek).
-func (l *Loader) skipGaps(ctx context.Context, known consume.Known, t *apply.Topic, assigned map[int32]kgo.Offset) error {
+func (w *waiting) skipGaps(ctx context.Context, known consume.Known, t *apply.Topic, assigned map[int32]kgo.Offset) error {
+	l := w.l
 	if t.Progress || known.Rebuilt(l.progressTopic()) {
 		return nil
 	}
@@ -227,4 +240,20 @@ func (l *Loader) skipGaps(ctx context.Context, known consume.Known, t *apply.Top
 		p.Seek, p.Applied = nil, p.Next
 	}
 	return nil
+}
+
+// viewWaits makes a view wait, unless its storage has been missing for too long.
+func (w *waiting) viewWaits(t *apply.Topic, what string, err error) bool {
+	l := w.l
+	h := w.views[t.Name]
+	if h == nil {
+		h = &held{topic: t.Name, table: t.Table}
+		w.views[t.Name] = h
+	}
+	if h.failed(err, time.Now(), l.o.StoragePatience) && errors.Is(err, table.ErrNoStorage) {
+		return false
+	}
+	l.outage.note(what, errors.Unwrap(err))
+	l.o.Log.Warn("a view waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
+	return true
 }

@@ -211,7 +211,7 @@ func (i *inserter) refused(ctx context.Context, b *batch, r *rows, doing string,
 	if isUnsettled(failed) {
 		b.hold(r, failed)
 	} else {
-		b.quarantine(r, doing+withoutValues(failed))
+		b.quarantine(r, doing+reasonOf(failed, r.topic.Table))
 	}
 	return nil
 }

@@ -87,9 +87,8 @@ type Loader struct {
 	quarantines *apply.Quarantines
 	refreshed   time.Time // when views were last brought up to date
 	watch       consume.Watch
-	held        map[string]*held // the tables that wait, by topic
-	views       map[string]*held // the tables whose views wait, by topic: their rows are loaded
-	stopped     error            // why the loader must stop
+	waiting     *waiting
+	stopped     error // why the loader must stop
 }
 
 // New checks the options and prepares the connections; nothing is asked of any server yet.
@@ -110,10 +109,11 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{}, held: map[string]*held{}, views: map[string]*held{},
+		o: o, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
 		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
+	l.waiting = &waiting{l: l, tables: map[string]*held{}, views: map[string]*held{}}
 	l.outage = newOutage(m.retries, o.StoragePatience, o.Log)
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry

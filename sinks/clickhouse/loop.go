@@ -14,7 +14,6 @@ import (
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
-	"dirtbike/sinks/clickhouse/table"
 )
 
 const (
@@ -91,7 +90,7 @@ func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 		return err
 	}
 	if l.inFlight == nil {
-		l.retryHeld(ctx)
+		l.waiting.retry(ctx)
 	}
 	if l.inFlight == nil && time.Since(l.refreshed) > refreshInterval {
 		l.refreshed = time.Now()
@@ -123,7 +122,7 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.topics)) {
 		t := l.topics[name]
-		if t.Progress || !t.Outdated || len(t.Parts) == 0 || l.held[name] != nil {
+		if t.Progress || !t.Outdated || len(t.Parts) == 0 || l.waiting.tables[name] != nil {
 			continue
 		}
 		if err := l.refreshView(ctx, t); err != nil {
@@ -136,40 +135,25 @@ func (l *Loader) refreshViews(ctx context.Context) error {
 // refreshView brings one topic up to date. What may go away is tried again after a pause, while its rows are loaded.
 func (l *Loader) refreshView(ctx context.Context, t *apply.Topic) error {
 	what := "refresh the view of " + t.Table
-	h := l.views[t.Name]
+	h := l.waiting.views[t.Name]
 	if h.waits() && time.Now().Before(h.due) {
 		return nil
 	}
 	err := l.outage.once(ctx, what, func(ctx context.Context) error { return l.generations.refresh(ctx, t) })
 	switch {
 	case err == nil:
-		delete(l.views, t.Name)
+		delete(l.waiting.views, t.Name)
 		l.outage.recovered(what)
 	case ctx.Err() != nil || isStop(err):
 		return err
-	case isUnsettled(err) && l.viewWaits(t, what, err):
+	case isUnsettled(err) && l.waiting.viewWaits(t, what, err):
 	default:
-		l.builder.quarantine(t, t.NewestGeneration(), "generations: "+withoutValues(err))
+		l.builder.quarantine(t, t.NewestGeneration(), "generations: "+reasonOf(err, t.Table))
 		t.Outdated = false
-		delete(l.views, t.Name)
+		delete(l.waiting.views, t.Name)
 		l.outage.recovered(what)
 	}
 	return nil
-}
-
-// viewWaits makes a view wait, unless its storage has been missing for too long.
-func (l *Loader) viewWaits(t *apply.Topic, what string, err error) bool {
-	h := l.views[t.Name]
-	if h == nil {
-		h = &held{topic: t.Name, table: t.Table}
-		l.views[t.Name] = h
-	}
-	if h.failed(err, time.Now(), l.o.StoragePatience) && errors.Is(err, table.ErrNoStorage) {
-		return false
-	}
-	l.outage.note(what, errors.Unwrap(err))
-	l.o.Log.Warn("a view waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
-	return true
 }
 
 // upkeep is done after each batch, and while there is none: health, and what is complete.
@@ -243,9 +227,9 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 	if l.builder.learn(b) || len(b.ends) > 0 {
 		l.refreshed = time.Time{}
 	}
-	l.settle(b)
+	l.waiting.settle(b)
 	for _, h := range b.held {
-		l.hold(h.topic, h.generation, h.err)
+		l.waiting.hold(h.topic, h.generation, h.err)
 	}
 	b.reset()
 	return true, nil
@@ -254,7 +238,7 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
-		if t == nil || err != nil || t.Parts[f.Partition] == nil || l.held[f.Topic].waits() {
+		if t == nil || err != nil || t.Parts[f.Partition] == nil || l.waiting.tables[f.Topic].waits() {
 			return
 		}
 		p := t.Parts[f.Partition]
@@ -275,7 +259,7 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 				err = r.take(ctx, s, rec)
 			}
 			if isUnsettled(err) {
-				l.hold(t, max(p.Newest, t.Shown), err)
+				l.waiting.hold(t, max(p.Newest, t.Shown), err)
 				err = nil
 				return
 			}
@@ -294,8 +278,8 @@ func (l *Loader) outOfRange(topic string, partition int32) error {
 	if t.Progress {
 		return err
 	}
-	if !l.held[topic].waits() {
-		l.hold(t, 0, &unsettled{readRecords, consume.OfTable(err, t.Table)})
+	if !l.waiting.tables[topic].waits() {
+		l.waiting.hold(t, 0, &unsettled{readRecords, consume.OfTable(err, t.Table)})
 	}
 	return nil
 }
@@ -306,8 +290,8 @@ func (l *Loader) refusedTopic(topic string, err error) bool {
 	if t == nil || t.Progress || len(t.Parts) == 0 || !errors.As(err, &answer) {
 		return false
 	}
-	if !l.held[topic].waits() {
-		l.hold(t, 0, &unsettled{readRecords, err})
+	if !l.waiting.tables[topic].waits() {
+		l.waiting.hold(t, 0, &unsettled{readRecords, err})
 	}
 	return true
 }

@@ -31,8 +31,8 @@ func (w *world) loseLog(tab *sourceTable) {
 	require.NoError(w.t, err)
 }
 
-// TestGapIsHealedByANewCopy: records of one table that Kafka dropped before they were loaded quarantine that table alone,
-// also where an older copy follows them; a newer copy puts it right.
+// TestGapIsHealedByANewCopy: records of one table that Kafka dropped before they were loaded quarantine that table
+// alone, also where an older copy follows them; a newer copy puts it right.
 func TestGapIsHealedByANewCopy(t *testing.T) {
 	w := newWorld(t)
 	tab, other := twoColumns(w, "healed").live(), twoColumns(w, "other")

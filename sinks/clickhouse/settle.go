@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
@@ -13,7 +14,7 @@ import (
 // Errors are sorted by whose they are:
 //
 //	the pipeline's  ends load: the list Stops
-//	the server's    is waited for where it happens, since nobody can go on (outage.retry): the connection, the bookkeeping
+//	the server's    is waited for where it happens, since nobody can go on (outage.retry): connection, bookkeeping
 //	one table's     and final: the table is quarantined
 //	one table's     and maybe passing, or of an unknown code: that table waits (unsettled, held)
 
@@ -59,6 +60,18 @@ func (o *outage) ofTable(ctx context.Context, what string, f func(context.Contex
 		return o.once(ctx, what, func(context.Context) error { return theirs })
 	}
 	return err
+}
+
+// reasonOf says why a table is quarantined, without row values, and with the way out of it: a new copy.
+func reasonOf(err error, table string) string {
+	explained := errcode.Explain(err)
+	for _, r := range cdc.Explain(explained).Remedies() {
+		if strings.Contains(r.Command, "dirtbike resnapshot") {
+			return explained.Error()
+		}
+	}
+	p := *cdc.Explain(explained)
+	return p.Then("%s", cdc.ResnapshotCommand(table)).Error()
 }
 
 // isFinal reports whether the same would fail again: it stops load, or quarantines a table.

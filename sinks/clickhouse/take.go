@@ -100,7 +100,7 @@ func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
 	if err == nil || ctx.Err() != nil || isStop(err) || isUnsettled(err) {
 		return err
 	}
-	r.b.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, rec.Offset, withoutValues(err)))
+	r.b.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, rec.Offset, reasonOf(err, p.Topic.Table)))
 	return nil
 }
 

@@ -42,74 +42,136 @@ const (
 // those of its src/Common/ErrorCodes.cpp.
 var codes = map[proto.Error]code{
 	// Rows are refused while a value is parsed or converted, on the way into a block or a column.
-	proto.ErrCannotParseText:                  {owner: OfRows}, // 6: text into a number
-	proto.ErrCannotParseQuotedString:          {owner: OfRows}, // 26: a literal
-	proto.ErrCannotParseInputAssertionFailed:  {owner: OfRows}, // 27: text does not have the form of its type
-	proto.ErrCannotReadAllData:                {owner: OfRows}, // 33: a native block ends too early
-	proto.ErrBadArguments:                     {owner: OfRows}, // 36: a function or an engine refuses what it is given
-	proto.ErrCannotParseDate:                  {owner: OfRows}, // 38: text into Date
-	proto.ErrCannotParseDatetime:              {owner: OfRows}, // 41: text into DateTime
-	proto.ErrIllegalTypeOfArgument:            {owner: OfRows}, // 43: a function gets another type
-	proto.ErrIllegalColumn:                    {owner: OfRows}, // 44: a function or a DDL statement cannot use the column
-	proto.ErrUnknownType:                      {owner: OfRows}, // 50: CREATE TABLE names a type that the server does not know
-	proto.ErrSyntaxError:                      {owner: OfRows}, // 62: the parser refuses a statement: the same names give the same statement
-	proto.ErrArgumentOutOfBound:               {owner: OfRows}, // 69: scale, precision or a date out of range
-	proto.ErrCannotConvertType:                {owner: OfRows}, // 70: a field into the column's type
-	proto.ErrCannotParseNumber:                {owner: OfRows}, // 72: text into a number
-	proto.ErrIncorrectQuery:                   {owner: OfRows}, // 80: DDL that contradicts itself
-	proto.ErrIncorrectData:                    {owner: OfRows}, // 117: a block that contradicts itself
-	proto.ErrTooLargeArraySize:                {owner: OfRows}, // 128: an array in a block
-	proto.ErrTooLargeStringSize:               {owner: OfRows}, // 131: a string in a block
-	proto.ErrMultipleExpressionsForAlias:      {owner: OfRows}, // 179: two columns of a view or query have one name
-	proto.ErrAmbiguousIdentifier:              {owner: OfRows}, // 207: a column's name means two things in a query
-	proto.ErrValueIsOutOfRangeOfDataType:      {owner: OfRows}, // 321: a number in a column
-	proto.ErrCannotInsertNullInOrdinaryColumn: {owner: OfRows}, // 349: NULL without Nullable
-	proto.ErrAmbiguousColumnName:              {owner: OfRows}, // 352: as 207, in a join
-	proto.ErrDecimalOverflow:                  {owner: OfRows}, // 407: a decimal in a column
-	proto.ErrUnknownCodec:                     {owner: OfRows}, // 432: CREATE TABLE names a codec that the server does not know
-	proto.ErrCannotParseDomainValueFromString: {owner: OfRows}, // 441: text into IPv4, IPv6 and the like
-	proto.ErrViolatedConstraint:               {owner: OfRows}, // 469: a CONSTRAINT of the table
-	proto.ErrAlterOfColumnIsForbidden:         {owner: OfRows}, // 524: ALTER of a column of the sorting key
+	// 6: text into a number
+	proto.ErrCannotParseText: {owner: OfRows},
+	// 26: a literal
+	proto.ErrCannotParseQuotedString: {owner: OfRows},
+	// 27: text does not have the form of its type
+	proto.ErrCannotParseInputAssertionFailed: {owner: OfRows},
+	// 33: a native block ends too early
+	proto.ErrCannotReadAllData: {owner: OfRows},
+	// 36: a function or an engine refuses what it is given
+	proto.ErrBadArguments: {owner: OfRows},
+	// 38: text into Date
+	proto.ErrCannotParseDate: {owner: OfRows},
+	// 41: text into DateTime
+	proto.ErrCannotParseDatetime: {owner: OfRows},
+	// 43: a function gets another type
+	proto.ErrIllegalTypeOfArgument: {owner: OfRows},
+	// 44: a function or a DDL statement cannot use the column
+	proto.ErrIllegalColumn: {owner: OfRows},
+	// 50: CREATE TABLE names a type that the server does not know
+	proto.ErrUnknownType: {owner: OfRows},
+	// 62: the parser refuses a statement: the same names give the same statement
+	proto.ErrSyntaxError: {owner: OfRows},
+	// 69: scale, precision or a date out of range
+	proto.ErrArgumentOutOfBound: {owner: OfRows},
+	// 70: a field into the column's type
+	proto.ErrCannotConvertType: {owner: OfRows},
+	// 72: text into a number
+	proto.ErrCannotParseNumber: {owner: OfRows},
+	// 80: DDL that contradicts itself
+	proto.ErrIncorrectQuery: {owner: OfRows},
+	// 117: a block that contradicts itself
+	proto.ErrIncorrectData: {owner: OfRows},
+	// 128: an array in a block
+	proto.ErrTooLargeArraySize: {owner: OfRows},
+	// 131: a string in a block
+	proto.ErrTooLargeStringSize: {owner: OfRows},
+	// 179: two columns of a view or query have one name
+	proto.ErrMultipleExpressionsForAlias: {owner: OfRows},
+	// 207: a column's name means two things in a query
+	proto.ErrAmbiguousIdentifier: {owner: OfRows},
+	// 321: a number in a column
+	proto.ErrValueIsOutOfRangeOfDataType: {owner: OfRows},
+	// 349: NULL without Nullable
+	proto.ErrCannotInsertNullInOrdinaryColumn: {owner: OfRows},
+	// 352: as 207, in a join
+	proto.ErrAmbiguousColumnName: {owner: OfRows},
+	// 407: a decimal in a column
+	proto.ErrDecimalOverflow: {owner: OfRows},
+	// 432: CREATE TABLE names a codec that the server does not know
+	proto.ErrUnknownCodec: {owner: OfRows},
+	// 441: text into IPv4, IPv6 and the like
+	proto.ErrCannotParseDomainValueFromString: {owner: OfRows},
+	// 469: a CONSTRAINT of the table
+	proto.ErrViolatedConstraint: {owner: OfRows},
+	// 524: ALTER of a column of the sorting key
+	proto.ErrAlterOfColumnIsForbidden: {owner: OfRows},
 
 	// The storage is another than the statement was written for: the interpreter looks tables and columns up.
-	proto.ErrNotFoundColumnInBlock:      {OfStorage, "a column is not there", fixStorage},                                                                                              // 10
-	proto.ErrDuplicateColumn:            {OfStorage, "a column is there twice", fixStorage},                                                                                            // 15: ALTER TABLE
-	proto.ErrNoSuchColumnInTable:        {OfStorage, "a column is not there", fixStorage},                                                                                              // 16: INSERT's list of columns
-	proto.ErrNumberOfColumnsDoesntMatch: {OfStorage, "the number of columns is another", fixStorage},                                                                                   // 20
-	proto.ErrUnknownIdentifier:          {OfStorage, "a column is not there", fixStorage},                                                                                              // 47: the analyzer
-	proto.ErrTypeMismatch:               {OfStorage, "a column has another type", fixStorage},                                                                                          // 53
-	proto.ErrTableAlreadyExists:         {OfStorage, "something else has the name", "rename what has it"},                                                                              // 57: CREATE
-	proto.ErrUnknownTable:               {OfStorage, "the table is not there", fixStorage},                                                                                             // 60: dropped, detached or renamed
-	proto.ErrUnknownDatabase:            {OfStorage, "unknown database", "find out who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing"}, // 81
-	proto.ErrIncompatibleColumns:        {OfStorage, "the columns are others", fixStorage},                                                                                             // 122
-	proto.ErrTableIsDropped:             {OfStorage, "the table is being dropped", fixStorage},                                                                                         // 218: DROP or DETACH has the lock
+	// 10
+	proto.ErrNotFoundColumnInBlock: {OfStorage, "a column is not there", fixStorage},
+	// 15: ALTER TABLE
+	proto.ErrDuplicateColumn: {OfStorage, "a column is there twice", fixStorage},
+	// 16: INSERT's list of columns
+	proto.ErrNoSuchColumnInTable: {OfStorage, "a column is not there", fixStorage},
+	// 20
+	proto.ErrNumberOfColumnsDoesntMatch: {OfStorage, "the number of columns is another", fixStorage},
+	// 47: the analyzer
+	proto.ErrUnknownIdentifier: {OfStorage, "a column is not there", fixStorage},
+	// 53
+	proto.ErrTypeMismatch: {OfStorage, "a column has another type", fixStorage},
+	// 57: CREATE
+	proto.ErrTableAlreadyExists: {OfStorage, "something else has the name", "rename what has it"},
+	// 60: dropped, detached or renamed
+	proto.ErrUnknownTable: {OfStorage, "the table is not there", fixStorage},
+	// 81
+	proto.ErrUnknownDatabase: {OfStorage, "unknown database", "find out who has dropped clickhouse.database or its _raw twin; a restart of dirtbike makes what is missing"},
+	// 122
+	proto.ErrIncompatibleColumns: {OfStorage, "the columns are others", fixStorage},
+	// 218: DROP or DETACH has the lock
+	proto.ErrTableIsDropped: {OfStorage, "the table is being dropped", fixStorage},
 
 	// The storage cannot take rows, and will again.
-	proto.ErrDeadlockAvoided: {OfTable, "another statement holds the table", fixLoad},                                               // 473: a lock was not got in lock_acquire_timeout
-	proto.ErrTableIsReadOnly: {OfTable, "the table is read-only", fixDisk},                                                          // 242: a disk or Keeper is away
-	proto.ErrTooManyParts:    {OfTable, "too many parts", "give its merges time and disk, or raise clickhouse.load.flush_interval"}, // 252: parts_to_throw_insert
-	proto.ErrUnfinished:      {OfTable, "a mutation is not done", fixLoad},                                                          // 341: ALTER waits for it
-	proto.ErrAborted:         {OfTable, "ClickHouse cut it short", fixLoad},                                                         // 236: merges are stopped, or the server stops
+	// 473: a lock was not got in lock_acquire_timeout
+	proto.ErrDeadlockAvoided: {OfTable, "another statement holds the table", fixLoad},
+	// 242: a disk or Keeper is away
+	proto.ErrTableIsReadOnly: {OfTable, "the table is read-only", fixDisk},
+	// 252: parts_to_throw_insert
+	proto.ErrTooManyParts: {OfTable, "too many parts", "give its merges time and disk, or raise clickhouse.load.flush_interval"},
+	// 341: ALTER waits for it
+	proto.ErrUnfinished: {OfTable, "a mutation is not done", fixLoad},
+	// 236: merges are stopped, or the server stops
+	proto.ErrAborted: {OfTable, "ClickHouse cut it short", fixLoad},
 
 	// The server has no room, no time or no peer.
-	proto.ErrCannotReadFromFileDescriptor: {OfServer, "its disk cannot be read", fixDisk},                                                           // 74
-	proto.ErrCannotWriteToFileDescriptor:  {OfServer, "its disk cannot be written", fixDisk},                                                        // 75
-	proto.ErrCannotOpenFile:               {OfServer, "its disk cannot be opened", fixDisk},                                                         // 76: also too many open files
-	proto.ErrTimeoutExceeded:              {OfServer, "a query took too long", fixLoad},                                                             // 159: max_execution_time
-	proto.ErrReadonly:                     {OfServer, "the session may not write", "the readonly setting of clickhouse.url's user"},                 // 164
-	proto.ErrQuotaExceeded:                {OfServer, "a quota is used up", "wait for its interval to end, or raise it"},                            // 201
-	proto.ErrTooManySimultaneousQueries:   {OfServer, "too many queries at once", fixLoad},                                                          // 202
-	proto.ErrNoFreeConnection:             {OfServer, "no connection is free", fixLoad},                                                             // 203
-	proto.ErrSocketTimeout:                {OfServer, "ClickHouse's network timed out", fixLoad},                                                    // 209
-	proto.ErrNetworkError:                 {OfServer, "ClickHouse's network failed", fixLoad},                                                       // 210
-	proto.ErrMemoryLimitExceeded:          {OfServer, "memory limit exceeded", "give ClickHouse more memory, or lower clickhouse.load.batch_bytes"}, // 241
-	proto.ErrNotEnoughSpace:               {OfServer, "its disk is full", "free disk space on ClickHouse's data volume"},                            // 243
-	proto.ErrCannotScheduleTask:           {OfServer, "no thread is free", fixLoad},                                                                 // 439: max_thread_pool_size
-	proto.ErrKeeperException:              {OfServer, "Keeper does not answer", "look at Keeper"},                                                   // 999
+	// 74
+	proto.ErrCannotReadFromFileDescriptor: {OfServer, "its disk cannot be read", fixDisk},
+	// 75
+	proto.ErrCannotWriteToFileDescriptor: {OfServer, "its disk cannot be written", fixDisk},
+	// 76: also too many open files
+	proto.ErrCannotOpenFile: {OfServer, "its disk cannot be opened", fixDisk},
+	// 159: max_execution_time
+	proto.ErrTimeoutExceeded: {OfServer, "a query took too long", fixLoad},
+	// 164
+	proto.ErrReadonly: {OfServer, "the session may not write", "the readonly setting of clickhouse.url's user"},
+	// 201
+	proto.ErrQuotaExceeded: {OfServer, "a quota is used up", "wait for its interval to end, or raise it"},
+	// 202
+	proto.ErrTooManySimultaneousQueries: {OfServer, "too many queries at once", fixLoad},
+	// 203
+	proto.ErrNoFreeConnection: {OfServer, "no connection is free", fixLoad},
+	// 209
+	proto.ErrSocketTimeout: {OfServer, "ClickHouse's network timed out", fixLoad},
+	// 210
+	proto.ErrNetworkError: {OfServer, "ClickHouse's network failed", fixLoad},
+	// 241
+	proto.ErrMemoryLimitExceeded: {OfServer, "memory limit exceeded", "give ClickHouse more memory, or lower clickhouse.load.batch_bytes"},
+	// 243
+	proto.ErrNotEnoughSpace: {OfServer, "its disk is full", "free disk space on ClickHouse's data volume"},
+	// 439: max_thread_pool_size
+	proto.ErrCannotScheduleTask: {OfServer, "no thread is free", fixLoad},
+	// 999
+	proto.ErrKeeperException: {OfServer, "Keeper does not answer", "look at Keeper"},
 
 	// Access is decided before the statement is run.
-	proto.ErrUnknownUser:          {OfLogin, "authentication failed", fixLogin},                     // 192
-	proto.ErrWrongPassword:        {OfLogin, "authentication failed", fixLogin},                     // 193
-	proto.ErrAccessDenied:         {OfLogin, "access denied", "dirtbike explain clickhouse-grants"}, // 497
-	proto.ErrAuthenticationFailed: {OfLogin, "authentication failed", fixLogin},                     // 516
+	// 192
+	proto.ErrUnknownUser: {OfLogin, "authentication failed", fixLogin},
+	// 193
+	proto.ErrWrongPassword: {OfLogin, "authentication failed", fixLogin},
+	// 497
+	proto.ErrAccessDenied: {OfLogin, "access denied", "dirtbike explain clickhouse-grants"},
+	// 516
+	proto.ErrAuthenticationFailed: {OfLogin, "authentication failed", fixLogin},
 }
