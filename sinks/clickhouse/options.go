@@ -40,7 +40,7 @@ type Options struct {
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
 	// to go on. 0 = 7 days.
 	ReplayHorizon time.Duration
-	// StoragePatience is how long a table of ClickHouse may be missing, or not as it was made, while somebody changes it:
+	// StoragePatience is how long a table of ClickHouse may be missing, or not as it was made, while it is changed:
 	// then storage quarantines its table, and bookkeeping stops load. 0 = 1 minute.
 	StoragePatience time.Duration
 	// LoggedIn says that ClickHouse has accepted the URL's login before, so that a refusal is retried.
