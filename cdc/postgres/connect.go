@@ -26,21 +26,12 @@ const (
 	MonitorName = "dirtbike monitor"
 )
 
-// SessionSettings make Postgres' text output independent of role, database and server settings (rule 30).
-var SessionSettings = map[string]string{
-	"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "1",
-	"bytea_output": "hex", "client_encoding": "UTF8", "statement_timeout": "0", "idle_in_transaction_session_timeout": "0",
-	"lock_timeout": "0", "application_name": CaptureName,
-	// a row-level security policy that would hide rows is an error, not a gap
-	"row_security": "off",
-}
-
 // Login says where and how to connect. Its methods change nothing in it; their errors are Problems: ErrRefused if a
 // person has to act (password, rights, the database's name), ErrUnreachable if another try may succeed.
 type Login struct {
 	URL  string // of the database in one of libpq's forms; it may hold a password and is never printed
 	Name string // the application_name; empty is CaptureName
-	// Settings go beyond SessionSettings, or replace some of them.
+	// Settings go beyond those that every session has, or replace some of them.
 	Settings map[string]string
 	Key      string // what messages call the place that the URL comes from; empty is source.url
 }
@@ -58,16 +49,16 @@ func (l Login) With(setting, value string) Login {
 func (l Login) ReadOnly() Login { return l.With("default_transaction_read_only", "on") }
 
 // Connect opens a connection.
-func (l Login) Connect(ctx context.Context) (*pgx.Conn, error) {
+func (l Login) Connect(ctx context.Context) (conn *pgx.Conn, err error) {
 	config, err := l.config()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, l.problem(err)
-	}
-	return conn, nil
+	err = l.begin(config, func() (err error) {
+		conn, err = pgx.ConnectConfig(ctx, config)
+		return err
+	})
+	return conn, err
 }
 
 // ConnectPlain opens a connection for those who read the wire's bytes themselves.
@@ -76,7 +67,7 @@ func (l Login) ConnectPlain(ctx context.Context) (*pgconn.PgConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.connectPlain(ctx, &config.Config)
+	return l.connectPlain(ctx, config)
 }
 
 // connectReplication opens a connection that speaks the replication protocol, and notices a host that is gone.
@@ -87,15 +78,15 @@ func (l Login) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
 	}
 	config.DialFunc = dialer(config.ConnectTimeout)
 	config.RuntimeParams["replication"] = "database"
-	return l.connectPlain(ctx, &config.Config)
+	return l.connectPlain(ctx, config)
 }
 
-func (l Login) connectPlain(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, l.problem(err)
-	}
-	return conn, nil
+func (l Login) connectPlain(ctx context.Context, config *pgx.ConnConfig) (conn *pgconn.PgConn, err error) {
+	err = l.begin(config, func() (err error) {
+		conn, err = pgconn.ConnectConfig(ctx, &config.Config)
+		return err
+	})
+	return conn, err
 }
 
 // Pool opens at most that many connections, each at its first use.
@@ -105,7 +96,7 @@ func (l Login) Pool(most int32) (*pgxpool.Pool, error) {
 		return nil, l.problem(err)
 	}
 	config.MaxConns, config.MinConns = most, 0
-	l.set(config.ConnConfig.RuntimeParams)
+	l.pin(config.ConnConfig)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
@@ -122,16 +113,8 @@ func (l Login) config() (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, l.problem(err)
 	}
-	l.set(config.RuntimeParams)
+	l.pin(config)
 	return config, nil
-}
-
-func (l Login) set(parameters map[string]string) {
-	maps.Copy(parameters, SessionSettings)
-	if l.Name != "" {
-		parameters["application_name"] = l.Name
-	}
-	maps.Copy(parameters, l.Settings)
 }
 
 // ConnectError explains why connecting to source.url failed: where, why, what to do. Of the URL it holds only host and
@@ -169,6 +152,8 @@ func (l Login) serverProblem(said *pgconn.PgError, where, user, database string)
 		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
 	case code == "3D000": // invalid_catalog_name
 		return refused.Fix("check the database in %s", l.key())
+	case code == codeUndefined: // a setting
+		return refused.Fix("Postgres 14 to 18, and in %s no setting that it does not know", l.key())
 	case code == codeNoRight:
 		return refused.FixBy("a superuser", "%s", grant(said.Message, user, database))
 	}

@@ -73,13 +73,13 @@ func (p *Publication) Problem() *cdc.Problem {
 // publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are. Row filters
 // and column lists (Postgres 15 on) leave changes out silently.
 const publicationSQL = `
-SELECT quote_ident(p.pubname), quote_ident(pg_get_userbyid(p.pubowner)), pg_has_role(p.pubowner, 'USAGE'),
-  NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate), p.pubviaroot, coalesce(to_jsonb(p) ->> 'pubgencols', 'n') <> 'n',
+SELECT pg_catalog.quote_ident(p.pubname), pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(p.pubowner)), pg_catalog.pg_has_role(p.pubowner, 'USAGE'),
+  NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate), p.pubviaroot, coalesce(pg_catalog.to_jsonb(p) ->> 'pubgencols', 'n') <> 'n',
   coalesce(f.oids, '{}'), coalesce(f.names, '{}')
-FROM pg_publication p LEFT JOIN LATERAL (SELECT array_agg(c.oid ORDER BY n.nspname, c.relname) AS oids,
-    array_agg(format('%I.%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname) AS names
+FROM pg_publication p LEFT JOIN LATERAL (SELECT pg_catalog.array_agg(c.oid ORDER BY n.nspname, c.relname) AS oids,
+    pg_catalog.array_agg(pg_catalog.format('%I.%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname) AS names
   FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE r.prpubid = p.oid AND (to_jsonb(r) ->> 'prqual' IS NOT NULL OR to_jsonb(r) ->> 'prattrs' IS NOT NULL)) f ON true
+  WHERE r.prpubid = p.oid AND (pg_catalog.to_jsonb(r) ->> 'prqual' IS NOT NULL OR pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL)) f ON true
 WHERE p.pubname = $1`
 
 // ReadPublication reads a publication and what publishes each of the tables, by OID. It waits for no lock.
@@ -119,25 +119,25 @@ const membersSQL = `
 WITH RECURSIVE up AS (
   SELECT c.oid AS relation, c.oid AS of, '' AS way, c.relispartition AS more FROM pg_class c WHERE c.oid = ANY($2)
   UNION ALL
-  SELECT up.relation, i.inhparent, format('%s below %s %s', up.way, i.inhparent, i.xmin), c.relispartition
+  SELECT up.relation, i.inhparent, pg_catalog.format('%s below %s %s', up.way, i.inhparent, i.xmin), c.relispartition
   FROM up JOIN pg_inherits i ON i.inhrelid = up.of JOIN pg_class c ON c.oid = i.inhparent WHERE up.more),
 published AS (SELECT p.oid, p.puballtables, p.xmin FROM pg_publication p WHERE p.pubname = $1)
-SELECT up.relation, format('%s%s of %s %s', m.name, up.way, p.oid, p.xmin), t.relkind = 'r' AND t.relpersistence = 'p'
+SELECT up.relation, pg_catalog.format('%s%s of %s %s', m.name, up.way, p.oid, p.xmin), t.relkind = 'r' AND t.relpersistence = 'p'
 FROM published p CROSS JOIN up JOIN pg_class t ON t.oid = up.relation CROSS JOIN LATERAL (
-  SELECT format('table %s', r.oid) AS name FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = up.of
+  SELECT pg_catalog.format('table %s', r.oid) AS name FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = up.of
   UNION ALL
   SELECT 'all tables' WHERE p.puballtables AND up.relation = up.of`
 
 // schemaSQL goes on with membersSQL on servers that publish schemas (Postgres 15 on).
 const schemaSQL = `
   UNION ALL
-  SELECT format('schema %s %s', n.oid, d.xmin) FROM pg_class c JOIN pg_publication_namespace n ON n.pnnspid = c.relnamespace AND n.pnpubid = p.oid
+  SELECT pg_catalog.format('schema %s %s', n.oid, d.xmin) FROM pg_class c JOIN pg_publication_namespace n ON n.pnnspid = c.relnamespace AND n.pnpubid = p.oid
   LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0 AND d.refclassid = 'pg_namespace'::regclass
   WHERE c.oid = up.of`
 
 func (p *Publication) readMembers(ctx context.Context, q Querier, oids []uint32) error {
 	sql, schemas := membersSQL, false
-	if err := q.QueryRow(ctx, "SELECT current_setting('server_version_num')::int >= 150000").Scan(&schemas); err != nil {
+	if err := q.QueryRow(ctx, "SELECT pg_catalog.current_setting('server_version_num')::int >= 150000").Scan(&schemas); err != nil {
 		return fmt.Errorf("ask Postgres for its version: %w", err)
 	}
 	if schemas {
@@ -219,8 +219,9 @@ func (s *Source) execute(ctx context.Context, conn *pgx.Conn, sql string, tables
 }
 
 // whoMaySQL: one role owns all the tables, and may create a publication or owns the existing one.
-const whoMaySQL = `SELECT count(DISTINCT relowner) = 1 AND bool_and(has_database_privilege(relowner, current_database(), 'CREATE'))
-  AND NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $2 AND NOT pg_has_role((SELECT min(relowner::int8)::oid FROM pg_class WHERE oid = ANY($1)), pubowner, 'USAGE'))
+const whoMaySQL = `SELECT pg_catalog.count(DISTINCT relowner) = 1 AND pg_catalog.bool_and(pg_catalog.has_database_privilege(relowner, pg_catalog.current_database(), 'CREATE'))
+  AND NOT EXISTS (SELECT FROM pg_publication WHERE pubname = $2 AND
+    NOT pg_catalog.pg_has_role((SELECT pg_catalog.min(relowner::int8)::oid FROM pg_class WHERE oid = ANY($1)), pubowner, 'USAGE'))
 FROM pg_class WHERE oid = ANY($1)`
 
 // whoMay says who can put the tables into the publication.

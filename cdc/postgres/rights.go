@@ -23,20 +23,22 @@ type Rights struct {
 
 // rightsSQL asks about the role that streams from the slot $2, otherwise about the current user.
 const rightsSQL = `
-WITH who AS (SELECT r.oid, quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
+WITH who AS (SELECT r.oid, pg_catalog.quote_ident(r.rolname) AS name, r.rolsuper OR r.rolbypassrls AS sees FROM pg_roles r WHERE r.oid = coalesce(
   (SELECT a.usesysid FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $2),
   (SELECT u.oid FROM pg_roles u WHERE u.rolname = current_user)))
-SELECT c.oid, who.name, quote_ident(n.nspname), format('%I.%I', n.nspname, c.relname), quote_ident(pg_get_userbyid(c.relowner)),
-  has_schema_privilege(who.oid, n.oid, 'USAGE'),
-  has_table_privilege(who.oid, c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-    AND NOT a.attisdropped AND a.attgenerated = '' AND NOT has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
-  c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_has_role(who.oid, c.relowner, 'USAGE')),
-  pg_has_role(who.oid, c.relowner, 'USAGE'), coalesce(pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_has_role(who.oid, c.relowner, 'USAGE'),
-  has_schema_privilege(c.relowner, n.oid, 'USAGE'), has_schema_privilege(c.relowner, n.oid, 'CREATE'), has_database_privilege(c.relowner, d.oid, 'CREATE'),
-  coalesce(pg_has_role(c.relowner, p.pubowner, 'USAGE'), true), pg_has_role(c.relowner, n.nspowner, 'USAGE'),
-  quote_ident(pg_get_userbyid(CASE WHEN n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'pg_database_owner') THEN d.datdba ELSE n.nspowner END)),
-  coalesce((SELECT quote_ident(o.rolname) FROM pg_roles o WHERE o.oid = p.pubowner AND NOT o.rolsuper AND pg_has_role(o.oid, c.relowner, 'USAGE')), '')
-FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = current_database()
+SELECT c.oid, who.name, pg_catalog.quote_ident(n.nspname), pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)),
+  pg_catalog.has_schema_privilege(who.oid, n.oid, 'USAGE'),
+  pg_catalog.has_table_privilege(who.oid, c.oid, 'SELECT') OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+    AND NOT a.attisdropped AND a.attgenerated = '' AND NOT pg_catalog.has_column_privilege(who.oid, c.oid, a.attnum, 'SELECT')),
+  c.relrowsecurity AND NOT who.sees AND (c.relforcerowsecurity OR NOT pg_catalog.pg_has_role(who.oid, c.relowner, 'USAGE')),
+  pg_catalog.pg_has_role(who.oid, c.relowner, 'USAGE'),
+  coalesce(pg_catalog.pg_has_role(who.oid, p.pubowner, 'USAGE'), true) AND pg_catalog.pg_has_role(who.oid, c.relowner, 'USAGE'),
+  pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE'), pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE'),
+  pg_catalog.has_database_privilege(c.relowner, d.oid, 'CREATE'),
+  coalesce(pg_catalog.pg_has_role(c.relowner, p.pubowner, 'USAGE'), true), pg_catalog.pg_has_role(c.relowner, n.nspowner, 'USAGE'),
+  pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(CASE WHEN n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'pg_database_owner') THEN d.datdba ELSE n.nspowner END)),
+  coalesce((SELECT pg_catalog.quote_ident(o.rolname) FROM pg_roles o WHERE o.oid = p.pubowner AND NOT o.rolsuper AND pg_catalog.pg_has_role(o.oid, c.relowner, 'USAGE')), '')
+FROM who CROSS JOIN pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = pg_catalog.current_database()
 LEFT JOIN pg_publication p ON p.pubname = $1
 WHERE c.oid = ANY ($3)`
 

@@ -23,7 +23,7 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	status, found, err := ReadSlot(ctx, conn, s.options.Slot)
 	if err == nil {
-		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1)",
+		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name = $1)",
 			CopyName(s.options.Slot)).Scan(&status.Copying)
 	}
 	return status, found, err
@@ -42,13 +42,13 @@ func CopyName(slot string) string {
 // ConnectedSQL is a condition: a capture of the pipeline with slot $1 is connected to this database, whether it streams
 // or not: for a copy, before it has a slot, between two sessions. $2 is CaptureName, $3 CopyName of the slot.
 // Connections of other pipelines that stream do not count.
-const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ($2, $3)
+const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name IN ($2, $3)
     AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary))`
 
 // slotSQL asks for as much as Postgres 14 knows: what is newer is read from the row as it is.
 const slotSQL = `
 SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(restart_lsn, '0/0')::text, active,
-  coalesce((to_jsonb(s) ->> 'two_phase')::bool, false), coalesce(wal_status, ''), coalesce(to_jsonb(s) ->> 'invalidation_reason', '')
+  coalesce((pg_catalog.to_jsonb(s) ->> 'two_phase')::bool, false), coalesce(wal_status, ''), coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason', '')
 FROM pg_replication_slots s WHERE slot_name = $1`
 
 // ReadSlot reads a slot's status on any connection, all except Copying.
@@ -76,7 +76,7 @@ func (s *Source) DropSlot(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	_, err = conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", s.options.Slot)
+	_, err = conn.Exec(ctx, "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", s.options.Slot)
 	var said *pgconn.PgError
 	switch {
 	case !errors.As(err, &said):

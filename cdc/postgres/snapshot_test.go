@@ -39,7 +39,7 @@ func exec(t *testing.T, conn *pgx.Conn, sql string) {
 func copying(name string) *cdc.Table {
 	return &cdc.Table{
 		Schema: "public", Name: name, CopyKinds: []cdc.DatumKind{cdc.DatumBinary, cdc.DatumText},
-		CopySQL: "COPY (SELECT id, v::text FROM ONLY " + name + ") TO STDOUT (FORMAT binary)",
+		CopySQL: "COPY (SELECT id, v::text FROM ONLY public." + name + ") TO STDOUT (FORMAT binary)",
 	}
 }
 

@@ -176,8 +176,9 @@ func skippedTransactions(t *testing.T, r *rig) {
 
 // longPause: a reader that does not come back for longer than wal_sender_timeout keeps its connection.
 func longPause(t *testing.T, r *rig) {
-	r.exec(t, "ALTER SYSTEM SET wal_sender_timeout = '6s'", "SELECT pg_reload_conf()")
-	defer r.exec(t, "ALTER SYSTEM RESET wal_sender_timeout", "SELECT pg_reload_conf()")
+	login := r.options.Login
+	defer func() { r.options.Login = login }()
+	r.options.Login = login.With("wal_sender_timeout", "6s")
 	st, _ := r.open(t, false)
 	r.exec(t, "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 60000) i")
 	until(t, st, func(e *cdc.Event) bool { return e.Kind == cdc.EventInsert })

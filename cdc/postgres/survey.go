@@ -27,21 +27,24 @@ type Server struct {
 }
 
 const serverSQL = `
-SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_encoding_to_char(d.encoding)::text, current_setting('wal_level'),
-  pg_is_in_recovery(), (SELECT pending_restart FROM pg_settings WHERE name = 'wal_level'),
-  quote_ident(current_user), quote_ident(current_database()), quote_ident($2), r.rolsuper OR r.rolreplication, has_database_privilege(d.oid, 'CREATE'),
-  current_setting('max_replication_slots')::int, (SELECT count(*) FROM pg_replication_slots)::int,
-  current_setting('max_wal_senders')::int, (SELECT count(*) FROM pg_stat_get_wal_senders())::int,
-  s.slot_name IS NOT NULL, coalesce(s.active, false), clock_timestamp(),
+SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current_setting('server_version'),
+  pg_catalog.pg_encoding_to_char(d.encoding)::text, pg_catalog.current_setting('wal_level'),
+  pg_catalog.pg_is_in_recovery(), (SELECT pending_restart FROM pg_settings WHERE name = 'wal_level'),
+  pg_catalog.quote_ident(current_user), pg_catalog.quote_ident(pg_catalog.current_database()), pg_catalog.quote_ident($2),
+  r.rolsuper OR r.rolreplication, pg_catalog.has_database_privilege(d.oid, 'CREATE'),
+  pg_catalog.current_setting('max_replication_slots')::int, (SELECT pg_catalog.count(*) FROM pg_replication_slots)::int,
+  pg_catalog.current_setting('max_wal_senders')::int, (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_wal_senders())::int,
+  s.slot_name IS NOT NULL, coalesce(s.active, false), pg_catalog.clock_timestamp(),
   (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
   (SELECT setting::bigint FROM pg_settings WHERE name = 'max_wal_size'),
-  (SELECT coalesce(max(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)), 0)
+  (SELECT coalesce(pg_catalog.max(pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()
+    THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn)), 0)
     FROM pg_replication_slots)::bigint >> 20,
   coalesce((SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), '0'),
-  coalesce((to_jsonb(s) ->> 'failover')::bool, false), coalesce(current_setting('synchronized_standby_slots', true), ''),
+  coalesce((pg_catalog.to_jsonb(s) ->> 'failover')::bool, false), coalesce(pg_catalog.current_setting('synchronized_standby_slots', true), ''),
   coalesce((SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY active DESC, slot_name LIMIT 1), 'SLOT_OF_THE_STANDBY')
 FROM pg_database d CROSS JOIN pg_roles r LEFT JOIN pg_replication_slots s ON s.slot_name = $1
-WHERE d.datname = current_database() AND r.rolname = current_user`
+WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user`
 
 // ReadServer asks Postgres for its settings.
 func ReadServer(ctx context.Context, q Querier, slot, publication string) (Server, error) {
@@ -67,21 +70,21 @@ type TableSurvey struct {
 }
 
 const surveySQL = `
-SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relkind::text, c.relpersistence::text, c.relreplident::text,
+SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind::text, c.relpersistence::text, c.relreplident::text,
   coalesce((SELECT t.relpages FROM pg_class t WHERE t.oid = c.reltoastrelid), 0)::bigint,
   EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid AND i.indisprimary
     AND a.attidentity = '' AND NOT EXISTS (SELECT FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum)),
   EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid),
   EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
   coalesce(k.name, ''), coalesce(k.definition, ''),
-  coalesce((SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate
+  coalesce((SELECT pg_catalog.quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate
     AND NOT CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-    AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at) LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
+    AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at) LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
       WHERE u.at <= i.indnkeyatts AND (a.attnotnull IS NOT TRUE OR a.attgenerated <> ''))
-    AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) o(coll) JOIN pg_collation l ON l.oid = o.coll WHERE NOT l.collisdeterministic)
+    AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indcollation::oid[]) o(coll) JOIN pg_collation l ON l.oid = o.coll WHERE NOT l.collisdeterministic)
     ORDER BY i.indisprimary DESC, i.indnkeyatts, x.relname LIMIT 1), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN LATERAL (SELECT quote_ident(o.conname) AS name, pg_get_constraintdef(o.oid) AS definition FROM pg_constraint o
+LEFT JOIN LATERAL (SELECT pg_catalog.quote_ident(o.conname) AS name, pg_catalog.pg_get_constraintdef(o.oid) AS definition FROM pg_constraint o
   WHERE o.conrelid = c.oid AND o.contype = 'p' AND o.condeferrable) k ON true
 WHERE c.oid = ANY ($1)`
 
@@ -100,8 +103,8 @@ type UniqueIndex struct {
 }
 
 const indexesSQL = `
-SELECT i.indrelid, quote_ident(x.relname), i.indisprimary, i.indisreplident,
-  ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
+SELECT i.indrelid, pg_catalog.quote_ident(x.relname), i.indisprimary, i.indisreplident,
+  ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
     WHERE u.at <= i.indnkeyatts ORDER BY u.at)
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = ANY ($1) AND i.indisunique`
 

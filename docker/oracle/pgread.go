@@ -12,8 +12,10 @@ import (
 )
 
 // snapshotSQL opens one snapshot in which every type prints in the one form that the canonical texts build on.
-// row_security off makes a policy that hides rows an error.
+// row_security off makes a policy that hides rows an error. Names of types and tables, in regclass and its like, have
+// their schema, and no function of the database's own can take the place of one of Postgres'.
 const snapshotSQL = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL quote_all_identifiers = off; SET LOCAL lc_monetary = 'C';
 SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0; SET LOCAL row_security = off`
 

@@ -134,11 +134,11 @@ func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, keys map[string][]s
 // backedSQL asks whether a unique, immediate index without NULLs is on exactly these columns (rule 9).
 const backedSQL = `
 SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
-  AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = cardinality($2::text[])
-  AND NOT EXISTS (SELECT FROM unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
-  AND (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
+  AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = pg_catalog.cardinality($2::text[])
+  AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indcollation::oid[]) x(coll) JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
+  AND (SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attname) FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.n AND a.attnotnull WHERE k.at <= i.indnkeyatts)
-  = (SELECT array_agg(x ORDER BY x) FROM unnest($2::text[]) x))`
+  = (SELECT pg_catalog.array_agg(x ORDER BY x) FROM pg_catalog.unnest($2::text[]) x))`
 
 // keyFromConfig takes the key that the config names, if an index backs it.
 func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why *cdc.Problem, err error) {

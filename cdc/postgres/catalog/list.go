@@ -58,7 +58,7 @@ func All(ctx context.Context, conn *pgx.Conn) (map[uint32]*schemas.Relation, err
 }
 
 func readDatabase(ctx context.Context, conn *pgx.Conn) (all []*entry, database string, err error) {
-	if err := conn.QueryRow(ctx, "SELECT current_database()").Scan(&database); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_database()").Scan(&database); err != nil {
 		return nil, "", fmt.Errorf("ask Postgres for the database's name: %w", err)
 	}
 	all, err = read(ctx, conn, database)

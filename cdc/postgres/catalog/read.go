@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,7 +32,7 @@ const tablesSQL = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
        greatest(c.reltuples, 0)::bigint,
        coalesce(i.indkey::int2[], '{}'), coalesce(i.indnkeyatts, 0)::int, coalesce(i.indimmediate, true),
-       EXISTS (SELECT FROM unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
+       EXISTS (SELECT FROM pg_catalog.unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
                JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -49,10 +50,10 @@ WITH RECURSIVE base AS (
   SELECT b.declared, t.oid, CASE WHEN b.mod = -1 THEN b.typtypmod ELSE b.mod END, t.typtype, t.typbasetype, t.typtypmod
   FROM base b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd')
 SELECT a.attrelid, a.attname::text, a.attnum, a.attnotnull OR dt.typnotnull, a.attstorage::text,
-       a.atttypid, bt.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END, format_type(a.atttypid, a.atttypmod),
+       a.atttypid, bt.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END, pg_catalog.format_type(a.atttypid, a.atttypmod),
        bt.typname::text, bt.typtype::text, bt.typnamespace = 'pg_catalog'::regnamespace,
        coalesce(et.oid, 0), coalesce(et.typname, '')::text,
-       coalesce(format_type(et.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END), ''),
+       coalesce(pg_catalog.format_type(et.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END), ''),
        coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
 FROM pg_attribute a
 JOIN pg_type dt ON dt.oid = a.atttypid
@@ -114,12 +115,17 @@ func readColumns(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[u
 	return postgres.Each(ctx, conn, "pg_attribute", []any{&oid, &c.Name, &c.Attnum, &c.NotNull, &storage, &declaredOID, &base.oid, &mod, &declared,
 		&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.declared, &elem.class, &elem.builtin}, func() {
 		c.Toastable = storage != "p"
-		c.Type = resolveType(declaredOID, mod, declared, base, elem)
+		elem.declared = declaredName(elem.declared)
+		c.Type = resolveType(declaredOID, mod, declaredName(declared), base, elem)
 		e := byOID[oid]
 		e.rel.Columns = append(e.rel.Columns, c)
 		e.textOnly = e.textOnly || !decodesBinary(c.Type)
 	}, columnsSQL, oids)
 }
+
+// declaredName leaves the schema public out of what format_type calls a type, as it does in most sessions of others:
+// the name is part of the schemas in the registry, and of fingerprints that are kept.
+func declaredName(formatted string) string { return strings.TrimPrefix(formatted, "public.") }
 
 // internalChar is "char", whose binary form is a raw byte that need not be UTF-8; its text form is.
 const internalChar = 18
@@ -187,7 +193,7 @@ WITH RECURSIVE part (relation, type) AS (
   WHERE inner_type.oid <> 0)
 SELECT part.relation, l.oid, l.enumlabel::text FROM part JOIN pg_enum l ON l.enumtypid = part.type
 UNION ALL
-SELECT part.relation, t.typrelid, string_agg(format('%s %s %s %s', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+SELECT part.relation, t.typrelid, pg_catalog.string_agg(pg_catalog.format('%s %s %s %s', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
 FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY part.relation, t.typrelid`
 

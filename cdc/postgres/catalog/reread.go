@@ -87,11 +87,11 @@ func visible(snapshot string, xid uint32) (bool, error) {
 	}
 	parts := strings.Split(snapshot, ":")
 	if len(parts) != 3 {
-		return false, errors.New("pg_current_snapshot() gave another form than xmin:xmax:xip")
+		return false, errors.New("pg_catalog.pg_current_snapshot() gave another form than xmin:xmax:xip")
 	}
 	xmax, err := strconv.ParseUint(parts[1], 10, 64)
 	if err != nil {
-		return false, fmt.Errorf("pg_current_snapshot(): %w", err)
+		return false, fmt.Errorf("pg_catalog.pg_current_snapshot(): %w", err)
 	}
 	if int32(xid-uint32(xmax)) >= 0 { //nolint:gosec // ids are compared modulo 2^32, as Postgres does
 		return false, nil
@@ -102,7 +102,7 @@ func visible(snapshot string, xid uint32) (bool, error) {
 		}
 		id, err := strconv.ParseUint(running, 10, 64)
 		if err != nil {
-			return false, fmt.Errorf("pg_current_snapshot(): %w", err)
+			return false, fmt.Errorf("pg_catalog.pg_current_snapshot(): %w", err)
 		}
 		if uint32(id) == xid { //nolint:gosec // as above
 			return false, nil
@@ -158,7 +158,7 @@ func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement 
 			q.formats[i] = 1
 		}
 	}
-	q.sql = "SELECT pg_current_snapshot(), r.* FROM (VALUES (1)) AS one LEFT JOIN (SELECT true, " + strings.Join(names, ", ") +
+	q.sql = "SELECT pg_catalog.pg_current_snapshot(), r.* FROM (VALUES (1)) AS one LEFT JOIN (SELECT true, " + strings.Join(names, ", ") +
 		" FROM ONLY " + pgx.Identifier{rel.Schema, rel.Name}.Sanitize() + " WHERE " + strings.Join(wheres, " AND ") + ") AS r ON true"
 	return q
 }

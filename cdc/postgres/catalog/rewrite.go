@@ -31,8 +31,8 @@ type trace struct {
 // default's OID, which ALTER COLUMN TYPE always replaces; the others by their row's xmin. (VACUUM FULL writes the row
 // of a column that was added with a default, since from then on each row holds the value itself.)
 const tracesSQL = `
-SELECT c.oid, c.relfilenode, 
-       encode(sha256(convert_to(string_agg(format('%s %s %s', a.attnum, d.oid, CASE WHEN d.oid IS NULL THEN a.xmin END), ',' ORDER BY a.attnum), 'UTF8')), 'hex')
+SELECT c.oid, c.relfilenode, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(
+         pg_catalog.format('%s %s %s', a.attnum, d.oid, CASE WHEN d.oid IS NULL THEN a.xmin END), ',' ORDER BY a.attnum), 'UTF8')), 'hex')
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum

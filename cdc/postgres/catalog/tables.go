@@ -180,7 +180,7 @@ func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
 		if !decodesBinary(rel.Columns[i].Type) {
 			// the output function's text, as the stream has it: a cast to text would write inet 127.0.0.1 as
 			// 127.0.0.1/32. num_nulls asks for the value itself, where IS NULL asks for a composite's fields.
-			names[i] = fmt.Sprintf("CASE WHEN num_nulls(%[1]s) = 0 THEN format('%%s', %[1]s) END", names[i])
+			names[i] = fmt.Sprintf("CASE WHEN pg_catalog.num_nulls(%[1]s) = 0 THEN pg_catalog.format('%%s', %[1]s) END", names[i])
 			kinds[i], cast = cdc.DatumText, true
 		}
 	}

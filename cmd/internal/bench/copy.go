@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"dirtbike/cdc"
-	"dirtbike/cdc/postgres"
 )
 
 // copy compares the first copy, from the connection to encoded Avro in the sink's hands, one worker, with a client that
@@ -25,7 +24,7 @@ func (r *run) copy(ctx context.Context, p *rowPath) error {
 // drainCopy discards the COPY.
 func (p *rowPath) drainCopy(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
-	conn, err := postgres.Login{URL: p.url}.ConnectPlain(ctx)
+	conn, err := login(p.url).ConnectPlain(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cmd/internal/wait"
@@ -113,12 +112,12 @@ func (f *freshness) pace(ctx context.Context, due chan<- int) error {
 
 // write sends transactions as they are due.
 func (f *freshness) write(ctx context.Context, due <-chan int) error {
-	conn, err := pgx.Connect(ctx, f.stack.Postgres.DatabaseURL(f.name))
+	conn, err := login(f.stack.Postgres.DatabaseURL(f.name)).Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	insert := "INSERT INTO " + f.table.name + " SELECT " + f.table.values() + " FROM (SELECT $1::bigint AS i) row"
+	insert := "INSERT INTO " + f.table.inPostgres() + " SELECT " + f.table.values() + " FROM (SELECT $1::bigint AS i) row"
 	for n := range due {
 		f.sent[n].Store(int64(time.Since(f.began)))
 		if _, err := conn.Exec(ctx, insert, f.base+1+int64(n)); err != nil {

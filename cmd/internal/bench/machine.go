@@ -14,7 +14,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/dustin/go-humanize"
-	"github.com/jackc/pgx/v5"
 
 	"dirtbike/docker/embedded"
 )
@@ -91,7 +90,7 @@ func (r *run) versions(ctx context.Context, e *embedded.Postgres) error {
 		r.report.note("dirtbike", info.Main.Version+revision)
 		r.report.note("Go", info.GoVersion)
 	}
-	conn, err := pgx.Connect(ctx, e.DatabaseURL("postgres"))
+	conn, err := login(e.DatabaseURL("postgres")).Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}

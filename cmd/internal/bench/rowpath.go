@@ -35,6 +35,9 @@ type rowPath struct {
 // slotName is the slot whose position lies before the table's rows. Each pass over the log reads a copy of it.
 const slotName = "bench"
 
+// login is how bench itself comes to a database: under no name by which it could be taken for a capture.
+func login(url string) postgres.Login { return postgres.Login{URL: url, Name: "dirtbike bench"} }
+
 // newRowPath makes the table's database, lets capture begin, and then fills the table.
 func newRowPath(ctx context.Context, e *embedded.Postgres, t *table, rows int64) (*rowPath, error) {
 	p := &rowPath{table: t, rows: rows, url: e.DatabaseURL(t.name)}
@@ -48,7 +51,7 @@ func newRowPath(ctx context.Context, e *embedded.Postgres, t *table, rows int64)
 }
 
 func (p *rowPath) open(ctx context.Context) (err error) {
-	if p.conn, err = (postgres.Login{URL: p.url, Name: "dirtbike bench"}).Connect(ctx); err != nil {
+	if p.conn, err = login(p.url).Connect(ctx); err != nil {
 		return err
 	}
 	if _, err = p.conn.Exec(ctx, p.table.create()); err != nil {
@@ -63,7 +66,7 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 		return err
 	}
 	var end string
-	if err = p.conn.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&end); err != nil {
+	if err = p.conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_lsn()::text").Scan(&end); err != nil {
 		return fmt.Errorf("ask for the end of the log: %w", err)
 	}
 	p.end, err = cdc.ParseLSN(end)
@@ -141,8 +144,8 @@ func (p *rowPath) dropSlot(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
 	for _, sql := range []string{
-		"SELECT pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active AND slot_name = $1",
-		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1",
+		"SELECT pg_catalog.pg_terminate_backend(active_pid, 10000) FROM pg_replication_slots WHERE active AND slot_name = $1",
+		"SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1",
 	} {
 		if _, err := p.conn.Exec(ctx, sql, name); err != nil {
 			return fmt.Errorf("drop the slot of a pass: %w", err)

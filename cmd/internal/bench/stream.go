@@ -55,7 +55,7 @@ func findRecvlogical() (string, error) {
 // onSlot calls one pass with the name of a copy of the slot, which it drops afterwards.
 func (p *rowPath) onSlot(ctx context.Context, pass func(slot string) (time.Duration, error)) (took time.Duration, err error) {
 	slot := p.nextSlot()
-	if _, err = p.conn.Exec(ctx, "SELECT pg_copy_logical_replication_slot($1, $2)", slotName, slot); err != nil {
+	if _, err = p.conn.Exec(ctx, "SELECT pg_catalog.pg_copy_logical_replication_slot($1, $2)", slotName, slot); err != nil {
 		return 0, fmt.Errorf("copy the slot: %w", err)
 	}
 	took, err = pass(slot)

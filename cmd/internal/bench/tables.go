@@ -26,14 +26,14 @@ func tables() []*table { return []*table{claims(), wide()} }
 // claims has 9 columns and rows of about 100 bytes, like the clinic's claims.
 func claims() *table {
 	return &table{
-		name: "claims", share: 1, batch: 1000, prepare: "CREATE TYPE claim_status AS ENUM ('pending', 'paid', 'denied')",
+		name: "claims", share: 1, batch: 1000, prepare: "CREATE TYPE public.claim_status AS ENUM ('pending', 'paid', 'denied')",
 		columns: []synthetic{
 			{"id", "bigint PRIMARY KEY", "i"},
 			{"patient_id", "bigint NOT NULL", "i * 7919 % 200000 + 1"},
 			{"clinic_id", "int NOT NULL", "i * 31 % 120 + 1"},
 			{"plan", "text NOT NULL", "(ARRAY['Bluewater PPO', 'Harbor HMO Silver', 'Harbor HMO Gold', 'Medicare Part B', 'Self pay'])[i % 5 + 1]"},
 			{"service_date", "date NOT NULL", "date '2021-01-01' + (i * 13 % 1500)::int"},
-			{"status", "claim_status NOT NULL", "(ARRAY['pending', 'paid', 'denied'])[i % 3 + 1]::claim_status"},
+			{"status", "public.claim_status NOT NULL", "(ARRAY['pending', 'paid', 'denied'])[i % 3 + 1]::public.claim_status"},
 			{"billed", "numeric(12,2) NOT NULL", "(i * 104729 % 4500000 + 500) / 100.0"},
 			{"paid", "numeric(12,2) NOT NULL", "(i * 15485863 % 2500000) / 100.0"},
 			{"denied", "numeric(12,2) NOT NULL", "(i * 1299709 % 900) / 100.0"},
@@ -44,7 +44,7 @@ func claims() *table {
 // wide has 60 columns of mixed types; every second kind is nullable, with NULLs.
 func wide() *table {
 	t := &table{
-		name: "wide", share: 8, batch: 250, prepare: "CREATE TYPE wide_state AS ENUM ('draft', 'open', 'in review', 'closed')",
+		name: "wide", share: 8, batch: 250, prepare: "CREATE TYPE public.wide_state AS ENUM ('draft', 'open', 'in review', 'closed')",
 		columns: []synthetic{{"id", "bigint PRIMARY KEY", "i"}},
 	}
 	for _, g := range []struct {
@@ -68,7 +68,7 @@ func wide() *table {
 		{2, "label", "varchar(40) NOT NULL", "'label ' || (i * %d %% 500)"},
 		{1, "padded", "char(8) NOT NULL", "'P' || (i * %d %% 10000)"},
 		{2, "ref", "uuid NOT NULL", "md5((i * %d)::text)::uuid"},
-		{2, "state", "wide_state NOT NULL", "(ARRAY['draft', 'open', 'in review', 'closed'])[(i * %d) %% 4 + 1]::wide_state"},
+		{2, "state", "public.wide_state NOT NULL", "(ARRAY['draft', 'open', 'in review', 'closed'])[(i * %d) %% 4 + 1]::public.wide_state"},
 		{1, "doc_b", "jsonb NOT NULL", "jsonb_build_object('a', i, 'b', ARRAY[i %% 7, %d], 'c', 'text')"},
 		{1, "doc", "json", "CASE WHEN i %% 4 > 0 THEN json_build_object('n', i * %d, 'ok', true) END"},
 		{1, "raw", "bytea", "decode(md5((i * %d)::text), 'hex')"},
@@ -85,13 +85,16 @@ func wide() *table {
 // rows is its number of rows in a run of that many.
 func (t *table) rows(asked int64) int64 { return max(asked/t.share, 1) }
 
+// inPostgres is its name there.
+func (t *table) inPostgres() string { return "public." + t.name }
+
 // create makes the empty table and a publication of its name.
 func (t *table) create() string {
 	var list []string
 	for _, c := range t.columns {
 		list = append(list, c.name+" "+c.kind)
 	}
-	return t.prepare + "; CREATE TABLE " + t.name + " (" + strings.Join(list, ", ") + "); CREATE PUBLICATION " + t.name + " FOR TABLE " + t.name
+	return t.prepare + "; CREATE TABLE " + t.inPostgres() + " (" + strings.Join(list, ", ") + "); CREATE PUBLICATION " + t.name + " FOR TABLE " + t.inPostgres()
 }
 
 // values is the list of expressions, in the columns' order.
@@ -108,8 +111,8 @@ func (t *table) fill(ctx context.Context, conn *pgx.Conn, rows int64) error {
 	insert := fmt.Sprintf(`DO $$ BEGIN FOR batch IN 1..%[1]d BY %[2]d LOOP
 	INSERT INTO %[3]s SELECT %[4]s FROM generate_series(batch::bigint, least(batch + %[2]d - 1, %[1]d)) i;
 	COMMIT;
-END LOOP; END $$`, rows, t.batch, t.name, t.values())
-	for _, sql := range []string{"SET synchronous_commit = off", insert, "VACUUM (FREEZE, ANALYZE) " + t.name, "CHECKPOINT", "RESET synchronous_commit"} {
+END LOOP; END $$`, rows, t.batch, t.inPostgres(), t.values())
+	for _, sql := range []string{"SET synchronous_commit = off", insert, "VACUUM (FREEZE, ANALYZE) " + t.inPostgres(), "CHECKPOINT", "RESET synchronous_commit"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("fill table %s: %w", t.name, err)
 		}

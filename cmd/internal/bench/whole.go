@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/jackc/pgx/v5"
 
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/docker/embedded"
@@ -84,7 +83,7 @@ func (w *whole) fill(ctx context.Context, p pipeline, rows int64) error {
 	if err := w.stack.Postgres.CreateDatabase(ctx, p.name); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, w.stack.Postgres.DatabaseURL(p.name))
+	conn, err := login(w.stack.Postgres.DatabaseURL(p.name)).Connect(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to Postgres: %w", err)
 	}

@@ -63,7 +63,7 @@ func checkHistory(ctx context.Context, c *config.Config, state *cdc.State) (epoc
 	}
 	defer conn.Close(ctx) // nothing is open on it
 	var standby bool
-	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil {
 		return 0, unreachable(fmt.Errorf("ask Postgres whether it is a standby: %w", err), tryPostgres)
 	}
 	if standby {

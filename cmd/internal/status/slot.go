@@ -38,13 +38,13 @@ type slotFacts struct {
 }
 
 const slotSQL = `
-SELECT clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
+SELECT pg_catalog.clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
   (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
   s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(CASE WHEN s.safe_wal_size < 0 THEN 0 ELSE s.safe_wal_size END, -1),
   coalesce(w.lsn - s.restart_lsn, 0)::bigint, coalesce(w.lsn - s.confirmed_flush_lsn, 0)::bigint, coalesce(c.spill_bytes, 0),
-  (to_jsonb(s) ->> 'inactive_since')::timestamptz,
+  (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz,
   ` + postgres.ConnectedSQL + `
-FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
+FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w
 LEFT JOIN pg_replication_slots s ON s.slot_name = $1
 LEFT JOIN pg_stat_replication_slots c ON c.slot_name = $1`
 

@@ -31,7 +31,7 @@ func newReader(ctx context.Context, s *wait.Source, p *plan) (*reader, error) {
 	for _, k := range p.table.Key {
 		order = append(order, list[k])
 		// typmod -1 names char(n) bpchar: a cast to character would cut it
-		typ, err := s.Text(ctx, fmt.Sprintf("SELECT format_type(%d, -1)", r.source(k).Type.Base))
+		typ, err := s.Text(ctx, fmt.Sprintf("SELECT pg_catalog.format_type(%d, -1)", r.source(k).Type.Base))
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +69,7 @@ func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row
 	var oids []uint32
 	for i, k := range r.table.Key {
 		name, want := r.name(k), fmt.Sprintf("k%d", i)
-		aliases, arrays = append(aliases, want), append(arrays, fmt.Sprintf("$%d", i+1))
+		aliases, arrays = append(aliases, want), append(arrays, fmt.Sprintf("pg_catalog.unnest($%d)", i+1))
 		if r.source(k).Type.Kind == schemas.KindEnum { // a label that does not exist cannot be cast
 			name += "::text"
 		} else {
@@ -97,6 +97,6 @@ func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row
 		}
 	}
 	sql := "SELECT " + list + r.from + " WHERE (" + strings.Join(names, ", ") + ") IN (SELECT " + strings.Join(wants, ", ") +
-		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(aliases, ", ") + "))"
+		" FROM ROWS FROM (" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(aliases, ", ") + "))"
 	return r.Query(ctx, sql, params, oids, row)
 }

@@ -84,23 +84,23 @@ func (s *Source) position(ctx context.Context, sql string) (cdc.LSN, error) {
 
 // InsertLSN is where the next record of the log will be written.
 func (s *Source) InsertLSN(ctx context.Context) (cdc.LSN, error) {
-	return s.position(ctx, "SELECT pg_current_wal_insert_lsn()")
+	return s.position(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()")
 }
 
 // EmitMessage commits a logical message with the name of the verb, so that an idle log ends after every position read
 // before. It gives the message's own position.
 func (s *Source) EmitMessage(ctx context.Context, who string) (cdc.LSN, error) {
-	return s.position(ctx, "SELECT pg_logical_emit_message(true, 'dirtbike', '"+who+"')")
+	return s.position(ctx, "SELECT pg_catalog.pg_logical_emit_message(true, 'dirtbike', '"+who+"')")
 }
 
 // target is what to wait for: on a primary the position of a message, on a standby what has been replayed.
 func (s *Source) target(ctx context.Context) (cdc.LSN, error) {
-	standby, err := s.Text(ctx, "SELECT pg_is_in_recovery()")
+	standby, err := s.Text(ctx, "SELECT pg_catalog.pg_is_in_recovery()")
 	if err != nil {
 		return 0, err
 	}
 	if standby == "f" {
 		return s.EmitMessage(ctx, "wait")
 	}
-	return s.position(ctx, "SELECT pg_last_wal_replay_lsn()")
+	return s.position(ctx, "SELECT pg_catalog.pg_last_wal_replay_lsn()")
 }

@@ -54,9 +54,10 @@ type database struct {
 }
 
 const factsSQL = `
-SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::bigint, (c.relpages + coalesce(t.relpages, 0))::bigint * current_setting('block_size')::bigint, c.relreplident::text,
+SELECT c.oid, n.nspname::text, c.relname::text, c.reltuples::bigint,
+  (c.relpages + coalesce(t.relpages, 0))::bigint * pg_catalog.current_setting('block_size')::bigint, c.relreplident::text,
   c.relispartition,
-  coalesce((SELECT array_agg(a.attname::text ORDER BY k.at) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
+  coalesce((SELECT pg_catalog.array_agg(a.attname::text ORDER BY k.at) FROM pg_index i CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(n, at)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.n WHERE i.indrelid = c.oid AND k.at <= i.indnkeyatts
     AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END), '{}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
@@ -73,7 +74,7 @@ func read(ctx context.Context, url string) (database, error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var db database
-	if err := conn.QueryRow(ctx, "SELECT current_database()").Scan(&db.name); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.current_database()").Scan(&db.name); err != nil {
 		return db, readError("ask for the database's name", err)
 	}
 	if err := db.readFacts(ctx, conn); err != nil {
@@ -157,7 +158,7 @@ func (db *database) readRights(ctx context.Context, conn *pgx.Conn) error {
 // readSizes asks for exact sizes; where a table is locked, or has been dropped meanwhile, the catalog's pages must do.
 func (db *database) readSizes(ctx context.Context, conn *pgx.Conn) {
 	var sizes []*int64
-	const sql = "SELECT array_agg(pg_total_relation_size(o.oid) ORDER BY o.at) FROM unnest($1::oid[]) WITH ORDINALITY o(oid, at)"
+	const sql = "SELECT pg_catalog.array_agg(pg_catalog.pg_total_relation_size(o.oid) ORDER BY o.at) FROM pg_catalog.unnest($1::oid[]) WITH ORDINALITY o(oid, at)"
 	if err := conn.QueryRow(ctx, sql, db.oids).Scan(&sizes); err != nil || len(sizes) != len(db.tables) {
 		return
 	}
