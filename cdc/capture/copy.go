@@ -14,7 +14,7 @@ import (
 // copyAll copies the tables from one snapshot, several at once, and then ends the copying phase (rule 13). A table with
 // a row that cannot be carried is quarantined, the others go on.
 func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*table) error {
-	s.report.log.Info("first copy", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
+	s.report.log.Info("copying tables", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
 	s.report.status.phase(cdc.PhaseCopying)
 	group, copying := errgroup.WithContext(ctx)
 	group.SetLimit(s.o.SnapshotWorkers)

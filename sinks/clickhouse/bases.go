@@ -43,9 +43,9 @@ func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
 	return nil
 }
 
-// The keys whose bases are held at one time: few until it is known how large they are, then as many as fill a batch.
+// The keys whose bases are held at one time: one until it is known how large they are, then as many as fill a batch.
 const (
-	keysAtFirst = 32
+	keysAtFirst = 1
 	keysAtMost  = 2000
 )
 
@@ -69,28 +69,77 @@ func nextKeys(n, allowed int, size, batch int64) int {
 	return int(max(min(fit, 4*int64(allowed), keysAtMost), 1))
 }
 
-// resolveSome completes the records of some keys, and gives the size of their bases.
+// resolveSome completes the records of some keys, and gives the size of their bases. Of a key only the last row is
+// kept: it outranks those before, which may be many, each as large as the base.
 func (i *inserter) resolveSome(ctx context.Context, b *batch, r *rows, some []*deferred) (size int64, err error) {
 	bases, size, err := i.readBases(ctx, r, some)
 	if err != nil {
 		return 0, err
 	}
-	for _, d := range some {
+	var newest chain
+	for n := 0; n < len(some) && !r.skipped; {
+		of, _ := firstKeys(some[n:], 1)
+		n += len(of)
+		newest = chain{spare: newest.spare}
+		if err := b.resolveKey(r, of, bases[of[0].key], &newest); err != nil {
+			return 0, err
+		}
+	}
+	return size, nil
+}
+
+// resolveKey completes the records of one key, each from the row before it.
+func (b *batch) resolveKey(r *rows, records []*deferred, base block.Ref, last *chain) error {
+	for _, d := range records {
 		d.row.Envelope = &d.env
-		switch apply.OfBase(d.Waiting, &d.env.Meta, bases[d.key], r.cuts, r.generation.Number, d.span.newest) {
+		if err := last.build(r, &base); err != nil {
+			return err
+		}
+		switch apply.OfBase(d.Waiting, &d.env.Meta, base, r.cuts, r.generation.Number, d.span.newest) {
 		case apply.Fits:
-			if bases[d.key], err = b.complete(r, &d.row, bases[d.key]); err != nil {
-				return 0, err
-			}
+			last.row, last.base, last.built = &d.row, base, false
 		case apply.Drop:
 		case apply.Outgrow:
 			r.outgrown = true
 		case apply.Quarantine:
 			b.quarantine(r, lostBase(d.row.Partition, r.topic.Table))
-			return 0, nil // all rows are dropped
+			return nil // all rows are dropped
 		}
 	}
-	return size, nil
+	if last.row == nil {
+		return nil
+	}
+	_, err := b.complete(r, last.row, last.base)
+	return err
+}
+
+// chain is the newest row of a key, on which its next record builds. It holds two rows in full, however many there
+// were.
+type chain struct {
+	row   *block.Row // nil: there is none yet
+	base  block.Ref  // of row
+	built bool       // row is in one of the blocks
+	spare [2]*block.Block
+}
+
+// build makes the row in full, and gives it as the base of the next record. The other block keeps the row's own base.
+func (c *chain) build(r *rows, base *block.Ref) error {
+	if c.row == nil || c.built {
+		return nil
+	}
+	into := &c.spare[0]
+	if c.base.Block == c.spare[0] {
+		into = &c.spare[1]
+	}
+	if *into == nil {
+		*into = block.New(r.table.Contract)
+	}
+	(*into).Reset()
+	if err := (*into).Append(c.row, c.base); err != nil {
+		return err
+	}
+	*base, c.built = (*into).Last(), true
+	return nil
 }
 
 // complete appends a record with its base. It gives the row on which the key's next record builds.

@@ -347,17 +347,27 @@ func TestMemory(t *testing.T) {
 		}
 		x.commit()
 	}
+	grown := heapGrowth()
+	w.load(func(o *Options) { o.MemoryBytes = bound; o.Kafka = append(o.Kafka, kgo.ClientID("memory")) })
+	w.wait()
+	grew := grown()
+	require.Equal(t, []string{fmt.Sprintf("%d\t%d", rows, rows*width)}, w.query("SELECT count(), sum(length(v)) FROM DB.backlog"))
+	require.Less(t, grew, uint64(bound), "heap grew by %d MB", grew>>20)
+	t.Logf("heap grew by %d MB at most, bound %d MB, backlog %d MB", grew>>20, bound>>20, rows*width>>20)
+}
+
+// heapGrowth watches the heap; stop gives by how much it grew at most.
+func heapGrowth() (stop func() uint64) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	base, peak := m.HeapAlloc, uint64(0)
-	stop := make(chan struct{})
-	watched := make(chan struct{})
+	base, peak := m.HeapAlloc, m.HeapAlloc
+	stopped, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
 		for tick := time.NewTicker(5 * time.Millisecond); ; {
 			select {
-			case <-stop:
+			case <-stopped:
 				tick.Stop()
 				return
 			case <-tick.C:
@@ -366,13 +376,11 @@ func TestMemory(t *testing.T) {
 			}
 		}
 	}()
-	w.load(func(o *Options) { o.MemoryBytes = bound; o.Kafka = append(o.Kafka, kgo.ClientID("memory")) })
-	w.wait()
-	close(stop)
-	<-watched
-	require.Equal(t, []string{fmt.Sprintf("%d\t%d", rows, rows*width)}, w.query("SELECT count(), sum(length(v)) FROM DB.backlog"))
-	require.Less(t, peak-base, uint64(bound), "heap grew by %d MB", (peak-base)>>20)
-	t.Logf("heap grew by %d MB at most, bound %d MB, backlog %d MB", (peak-base)>>20, bound>>20, rows*width>>20)
+	return func() uint64 {
+		close(stopped)
+		<-watched
+		return peak - base
+	}
 }
 
 // deleteAll gives the offsets before which all records of a topic are deleted.

@@ -107,6 +107,12 @@ func TestBasesAtOnce(t *testing.T) {
 	require.Equal(t, 8, nextKeys(32, 32, 32<<20, 8<<20))
 	require.Equal(t, 1, nextKeys(1, 8, 64<<20, 8<<20))
 	require.Equal(t, keysAtMost, nextKeys(1, keysAtMost, 100, 8<<20))
+	for _, row := range []int64{100, 10 << 10, 1 << 20, 16 << 20} { // never more than a batch, or one row, from the first on
+		for keys, step := keysAtFirst, 0; step < 10; step++ {
+			require.LessOrEqual(t, int64(keys)*row, max(8<<20, row))
+			keys = nextKeys(keys, keys, int64(keys)*row, 8<<20)
+		}
+	}
 }
 
 // TestSilentServer: a query ends with its context although the server has stopped to answer in the middle of it.

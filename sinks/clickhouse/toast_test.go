@@ -246,3 +246,34 @@ func keyMoved() cdc.RowChange {
 		Op: cdc.OpUpdate, XID: 7, OldKind: cdc.OldKey, Old: tuple("1", `\N`, `\N`, `\N`, `\N`), New: tuple("2", "0", `\U`, `\U`, `\U`),
 	}
 }
+
+// TestHotRow: many records of one large row, and the first records of many large ones, take no more memory than a few
+// rows, and each record builds on the one before it.
+func TestHotRow(t *testing.T) {
+	w := newWorld(t)
+	tab := wide(w, "hot")
+	const size, rows, updates = 700 << 10, 32, 300
+	x := w.begin()
+	for i := range rows {
+		x.insert(tab, fmt.Sprint(i), "0", strings.Repeat("x", size), "{}", "0.25")
+	}
+	x.commit()
+	l := w.load()
+	w.wait()
+	l.stop(t)
+	x = w.begin()
+	for i := range rows {
+		x.update(tab, fmt.Sprint(i), "1", `\U`, `\U`, `\U`)
+	}
+	x.update(tab, "0", "2", `\U`, `{paid}`, `\U`).update(tab, "0", "3", `\U`, `\U`, "7.50")
+	for n := range updates {
+		x.update(tab, "0", fmt.Sprint(4+n), `\U`, `\U`, `\U`)
+	}
+	x.commit()
+	grown := heapGrowth()
+	w.load(func(o *Options) { o.MemoryBytes = 16 << 20 })
+	w.wait()
+	require.Less(t, grown(), uint64(96<<20))
+	require.Equal(t, []string{fmt.Sprintf("%d\t%d\t%d\t['paid']\t7.5", rows, rows*size, 3+updates)},
+		w.query("SELECT count(), sum(length(doc)), max(n), anyIf(tags, id = 0), anyIf(amount, id = 0) FROM DB.hot"))
+}

@@ -240,6 +240,7 @@ func TestNames(t *testing.T) {
 // TestGuesses: names as people write them, run together, abbreviated or in German.
 func TestGuesses(t *testing.T) {
 	text, date := schemas.Type{Kind: schemas.KindText, Name: "text"}, schemas.Type{Kind: schemas.KindDate, Name: "date"}
+	dates := schemas.Type{Kind: schemas.KindArray, Name: "date[]", Elem: &date}
 	for _, c := range []struct {
 		kind   schemas.Type
 		policy string
@@ -251,6 +252,7 @@ func TestGuesses(t *testing.T) {
 		{text, "mask", []string{"homephonenumber", "homePhoneNumber", "mobilenumber", "mothers_maiden", "mothersmaidenname", "lastname", "ort", "wohnort", "email"}},
 		{date, "year", []string{"dateofbirth", "dob", "gebdat", "geburtsdatum", "service_date", "dateOfService", "visit_date", "admitted_at", "discharge_date", "shipped_on", "date"}},
 		{date, "keep", []string{"created_at", "updatedAt"}},
+		{dates, "drop", []string{"dob", "visit_dates", "died", "shipped_on", "days"}}, // year takes one date
 	} {
 		for _, name := range c.names {
 			require.Equal(t, c.policy, guessColumn(&schemas.Column{Name: name, Type: c.kind}, false).policy, "%s %s", name, c.kind.Name)

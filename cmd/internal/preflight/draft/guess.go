@@ -117,7 +117,7 @@ func guessFree(c *schemas.Column) guess {
 		}
 	}
 	if fits(dateKinds, c.Type) && !bookkeeping.MatchString(name) {
-		return guess{"year", "a date may identify the person: only its year is no identifier"}
+		return rule{policy: "year", why: "a date may identify the person: only its year is no identifier"}.guess(c)
 	}
 	if fits(plainKinds, c.Type) {
 		return guess{policy: "keep"}
@@ -133,6 +133,8 @@ func (r rule) guess(c *schemas.Column) guess {
 		return guess{"drop", r.why + ", not a text"}
 	case is == schemas.KindBool && r.policy != "keep":
 		return guess{"keep", ""} // has_email, is_deceased: a yes or no
+	case r.policy == "year" && is == schemas.KindArray:
+		return guess{"drop", r.why + ", several in one column"}
 	case r.policy == "mask" && (is == schemas.KindArray || is == schemas.KindJSON || is == schemas.KindJSONB):
 		return guess{"drop", r.why}
 	}
