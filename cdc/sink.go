@@ -44,7 +44,8 @@ type Point struct {
 // use.
 //
 // After any error the outcome of the open transaction is unknown and must not be assumed (rule 3): the only way on is a
-// new Recover. ErrFenced says that another capture has taken over: this one must stop.
+// new Recover. ErrFenced says that another capture has taken over: this one must stop. A TableTrouble names the topic
+// that is to blame.
 type Sink interface {
 	// Peek reads the state as last committed, at any time before Close, and changes nothing: it fences no other
 	// capture, makes no topic, and leaves the sink as it was. It is nil if there is none. Another capture may be
@@ -54,7 +55,7 @@ type Sink interface {
 	// state.
 	Recover(ctx context.Context) (*State, error)
 	// EnsureTopic creates the table's topic, or checks that it is as wanted (partition count, clean-up policy). created
-	// says that it was made by this call and is empty.
+	// says that it was made by this call and is empty. A TableTrouble says that this topic does not fit.
 	EnsureTopic(ctx context.Context, t *Topic) (created bool, err error)
 	// Write hands the chunk's records over in order, inside the open transaction (which it begins if needed). It blocks
 	// while the producer's buffer is full. The chunk belongs to the sink, which calls its Release once every record is

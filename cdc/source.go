@@ -1,9 +1,6 @@
 package cdc
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // Identity says which history of which cluster a source is.
 type Identity struct {
@@ -45,10 +42,11 @@ type Source interface {
 	// Slot reads the slot's status; found is false if there is none.
 	Slot(ctx context.Context) (status SlotStatus, found bool, err error)
 	// Published checks the publication and changes nothing: found is false if there is none, members says by OID what
-	// publishes each of the tables; one without an entry is not published. It refuses a publication with row filters,
-	// column lists or operations left out.
+	// publishes each of the tables; one without an entry is not published, or with a row filter or column list. It
+	// refuses a publication with operations left out.
 	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]PublishedBy, err error)
-	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for.
+	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for. A
+	// TableTrouble says that one of them has a row filter or column list there; the others are added all the same.
 	EnsurePublication(ctx context.Context, tables []*Table) error
 	// DropSlot drops the slot, if it exists and is not active. It is for ResnapshotAll alone.
 	DropSlot(ctx context.Context) error
@@ -65,7 +63,8 @@ type Source interface {
 type Snapshot interface {
 	// Point is the consistent point: the snapshot shows exactly the transactions whose commit LSN lies before it.
 	Point() LSN
-	// Copy reads a whole table and calls row for each of its rows; the tuple is valid during the call only.
+	// Copy reads a whole table and calls row for each of its rows; the tuple is valid during the call only. A
+	// TableTrouble speaks of this table alone.
 	Copy(ctx context.Context, t *Table, row func(Tuple) error) error
 	// Close lets the snapshot go. It is safe to call twice.
 	Close(ctx context.Context) error
@@ -184,8 +183,8 @@ type Tables interface {
 	UnmatchedNames() []error
 	// UnselectedTables gives the OIDs of the tables that were there at the last List and that the config does not name.
 	UnselectedTables() []uint32
-	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that wraps
-	// ErrSchema speaks of this table alone.
+	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that is a
+	// TableTrouble speaks of this table.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)
 	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error
 	// says what changed, and quarantines the table.
@@ -205,13 +204,3 @@ const (
 	IdentityFull    ReplicaIdentity = 'f'
 	IdentityIndex   ReplicaIdentity = 'i'
 )
-
-// PublishedBy names the catalog rows by which a publication publishes one table, each so that it never comes back once
-// it is gone. A table was published without interruption between two readings of the catalog if some member of the
-// first is still there in the second.
-type PublishedBy []string
-
-// SharesWith reports whether p and now have a member in common: the table has not left the publication in between.
-func (p PublishedBy) SharesWith(now PublishedBy) bool {
-	return slices.ContainsFunc(p, func(member string) bool { return slices.Contains(now, member) })
-}

@@ -92,6 +92,9 @@ type TableState struct {
 	// Rows copied into the generation, for status.
 	Rows   int64  `json:"rows"`
 	Reason string `json:"reason,omitempty"` // why the table is quarantined; it holds no row value
+	// Waits says that the table is quarantined for what may pass or be put right at its place (a topic, a subject, a
+	// right): capture tries it again by itself. A build that does not know it leaves the table quarantined.
+	Waits bool `json:"waits,omitempty"`
 	// KeyPrint and PolicyPrint fingerprint the key's columns and types, and the policies: a difference needs a new
 	// generation.
 	KeyPrint    string `json:"key_print"`

@@ -46,9 +46,10 @@ type broker struct {
 	slow time.Duration // what each Write takes
 	// committed is signalled after every commit.
 	committed chan struct{}
-	made      string        // the topic that was deleted
-	slowTopic time.Duration // what each EnsureTopic takes
-	overlaps  atomic.Bool   // a sink had two users at once
+	made      string           // the topic that was deleted
+	unfit     map[string]error // what EnsureTopic says of topics
+	slowTopic time.Duration    // what each EnsureTopic takes
+	overlaps  atomic.Bool      // a sink had two users at once
 }
 
 // journal is the order in which sink and source saw what happened.
@@ -161,7 +162,9 @@ func (s *fakeSink) EnsureTopic(_ context.Context, t *cdc.Topic) (created bool, e
 	defer s.alone()()
 	time.Sleep(s.b.slowTopic) // on the bubble's clock
 	s.b.journal.add("topic %s", t.Name)
-	return s.b.made == t.Name, nil
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	return s.b.made == t.Name, s.b.unfit[t.Name]
 }
 
 func (s *fakeSink) usable(point string) error {

@@ -35,6 +35,9 @@ type Options struct {
 	MaxRecord int
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
+	// RetryPause is how long a table that waits is left alone before it is tried again; the pause doubles with each
+	// failure, up to an hour. Default 1 minute.
+	RetryPause time.Duration
 	// FirstContact is how long a start tries to reach a source and a sink that do not answer before Run ends with
 	// ErrUnreachable, so that the person who started it learns of it; later it retries without limit. Default 10 s.
 	FirstContact time.Duration
@@ -49,6 +52,7 @@ func (o *Options) defaults() {
 	o.ChunkBytes = cmp.Or(o.ChunkBytes, int(min(1<<20, max(o.MaxTransaction/8, 1<<12))))
 	o.Chunks = cmp.Or(o.Chunks, 16)
 	o.DriftInterval = cmp.Or(o.DriftInterval, 5*time.Second)
+	o.RetryPause = cmp.Or(o.RetryPause, time.Minute)
 	o.FirstContact = cmp.Or(o.FirstContact, 10*time.Second)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -63,7 +67,9 @@ type Capture struct {
 	o      Options
 	sink   *watchedSink // o.Sink
 	report *reporter
-	stage  stage // outlives the sessions, which come one after the other
+	// What outlives the sessions, which come one after the other.
+	stage   stage
+	retries *retries
 }
 
 // stage is how far a process has come; it never goes back.
@@ -80,7 +86,7 @@ func NewCapture(o Options) *Capture {
 	o.defaults()
 	sink := &watchedSink{Sink: o.Sink}
 	o.Sink = sink
-	return &Capture{o: o, sink: sink, report: newReporter(&o)}
+	return &Capture{o: o, sink: sink, report: newReporter(&o), retries: newRetries(o.RetryPause)}
 }
 
 // Status gives a copy of the present status.
@@ -89,9 +95,10 @@ func (c *Capture) Status() Status { return c.report.status.copy() }
 // steady is how long a session must have lived for the next interruption to count as the first one again.
 const steady = time.Minute
 
-// Run works until ctx ends (nil) or something needs a decision: ErrFenced, ErrGap, ErrRefused. ErrUnreachable says that
-// at the start no server answered. Anything else (a server that went away) is retried without limit, each time from the
-// state in Kafka; what is durable stays so. It closes the sink, so a Capture runs once.
+// Run works until ctx ends (nil) or something of the pipeline as a whole needs a decision (ends). ErrUnreachable says
+// that at the start no server answered. What is one table's trouble is that table's alone; anything else (a server that
+// went away) is retried without limit, each time from the state in Kafka; what is durable stays so. It closes the sink,
+// so a Capture runs once.
 func (c *Capture) Run(ctx context.Context) error {
 	defer logHangs(c.sink, c.o.Log, c.o.Slot)()
 	defer c.closeSink(ctx)
@@ -100,11 +107,14 @@ func (c *Capture) Run(ctx context.Context) error {
 	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, time.Second
 	attempt := func() (none struct{}, err error) {
 		sessionBegan := time.Now()
-		err = c.session(ctx, nil)
+		for err = errTryAgain; errors.Is(err, errTryAgain) && ctx.Err() == nil; {
+			err = c.session(ctx, nil)
+		}
 		if ctx.Err() != nil {
 			return none, nil
 		}
 		c.report.status.failed(err)
+		c.retries.blame(cdc.OfOneTable(err))
 		if err := c.permanent(err, time.Since(began)); err != nil {
 			return none, backoff.Permanent(err)
 		}
@@ -130,7 +140,7 @@ func (c *Capture) Run(ctx context.Context) error {
 // permanent gives the error if retrying cannot help; nil if it may.
 func (c *Capture) permanent(err error, trying time.Duration) error {
 	switch {
-	case errors.Is(err, cdc.ErrFenced), errors.Is(err, cdc.ErrGap), errors.Is(err, cdc.ErrRefused):
+	case endsCapture(err):
 		return err
 	case c.stage < checked && trying >= c.o.FirstContact:
 		return (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Keeps("Nothing was changed; what is in Kafka is safe").
@@ -149,7 +159,7 @@ func (c *Capture) closeSink(ctx context.Context) {
 }
 
 func (c *Capture) planner(r *resnapshotRequest) *planner {
-	return &planner{o: &c.o, request: r, started: c.stage >= started}
+	return &planner{o: &c.o, request: r, started: c.stage >= started, retries: c.retries}
 }
 
 // session is one life of the connections: the start is tried in the first one; then recover, start, copy, follow.
@@ -166,7 +176,7 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 	}
 	committer := newCommitter(c.o.Sink, newChunkPool(c.o.Chunks, c.o.ChunkBytes), clocks{c.o.MaxTransaction}, c.o.Metrics, state.Point)
 	committer.listen(c.report.status.durable, func() {})
-	s := &session{o: &c.o, request: r, report: c.report, committer: committer, state: state, relations: relations{}}
+	s := &session{o: &c.o, request: r, report: c.report, committer: committer, state: state, retries: c.retries, relations: relations{}}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return committer.run(ctx) })
 	group.Go(func() error {

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -12,7 +11,7 @@ import (
 )
 
 // copyAll copies the tables from one snapshot, several at once, and then ends the copying phase (rule 13). A table with
-// a row that cannot be carried is quarantined, the others go on.
+// a row that cannot be carried, or that cannot be read, is quarantined; the others go on.
 func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*table) error {
 	s.report.log.Info("copying tables", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
 	s.report.status.phase(cdc.PhaseCopying)
@@ -52,8 +51,8 @@ func (s *session) copy(ctx context.Context, snapshot cdc.Snapshot, t *table) (er
 		return err
 	}
 	err = snapshot.Copy(ctx, t.listed, w.row)
-	if w.refused == nil && errors.Is(err, cdc.ErrRefused) && !s.plan.mode.makesSlot() { // we have no right to read a new table
-		w.refused = cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name()))
+	if w.refused == nil && ctx.Err() == nil && cdc.OfOneTable(err) != nil {
+		w.refused = err
 	}
 	switch {
 	case w.refused != nil:
@@ -119,7 +118,7 @@ func (w *copyWriter) end() error {
 
 func (w *copyWriter) quarantine() error {
 	w.table.state.Rows = w.rows
-	if err := w.session.report.quarantine(w.table, w.refused); err != nil {
+	if err := w.session.quarantine(w.table, w.refused); err != nil {
 		return err
 	}
 	return w.commit()

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,9 +26,6 @@ func (s *session) follow(ctx context.Context) error {
 	}, stream.Wake)
 	s.report.status.phase(cdc.PhaseStreaming)
 	s.report.log.Info("following the log", zap.Stringer("from", from))
-	if err := s.readCuts(); err != nil {
-		return err
-	}
 	drift := s.newDriftWatch()
 	f := &follower{session: s, stream: stream, drift: drift, stored: s.state.Point, point: s.state.Point}
 	stop := context.AfterFunc(ctx, stream.Wake)
@@ -42,23 +38,6 @@ func (s *session) follow(ctx context.Context) error {
 
 // idleInterval is how often an idle source is asked how far its log reaches.
 const idleInterval = 250 * time.Millisecond
-
-// readCuts finds out below which positions each table's copy has everything.
-func (s *session) readCuts() error {
-	for _, t := range s.tables {
-		if t.state.Cut == "" {
-			continue
-		}
-		packed, err := hex.DecodeString(t.state.Cut)
-		if err == nil {
-			t.cut, err = cdc.UnpackPosition(packed)
-		}
-		if err != nil {
-			return cdc.Refused("the stored cut of %s cannot be read", t.name()).Because(err).Fix("%s", cdc.ResnapshotCommand(t.name()))
-		}
-	}
-	return nil
-}
 
 // binary reports whether every captured table can be decoded from binary (rule 30). Of a quarantined one nothing is
 // decoded.
@@ -298,7 +277,7 @@ func (f *follower) tableReplaced(w *cdc.WireRelation) error {
 
 // quarantine stops capturing a table; its state is committed with the rows that were read before.
 func (f *follower) quarantine(t *table, reason error) error {
-	if err := f.session.report.quarantine(t, reason); err != nil {
+	if err := f.session.quarantine(t, reason); err != nil {
 		return err
 	}
 	f.changed = append(f.changed, t.state)
@@ -365,6 +344,9 @@ func (f *follower) keepalive(ctx context.Context, e *cdc.Event) error {
 	f.session.report.status.seen(e.WALEnd, e.ServerTime)
 	if f.inside {
 		return nil
+	}
+	if f.session.retryDue() {
+		return errTryAgain
 	}
 	if f.point.Partial && e.WALEnd > f.point.Position.CommitLSN {
 		return f.lostRest()

@@ -52,6 +52,7 @@ type planner struct {
 	// started says that a session of this process has completed its start: what does not fit now is not the config's
 	// fault.
 	started bool
+	retries *retries
 }
 
 // plan makes the plan. Another capture may be writing: because the slot is read before the state it is never ahead of

@@ -10,13 +10,13 @@ import (
 )
 
 // publish adds the tables to the publication that are not in it. After the first start, a table that we may not add
-// (its owner has to) is left out or quarantined alone.
+// (its owner has to) is left out or quarantined alone; so is always one that has a row filter or column list there.
 func (s *session) publish(ctx context.Context) error {
 	err := s.o.Source.EnsurePublication(ctx, capturable(s.tables))
 	switch {
 	case err == nil:
 		return nil
-	case s.plan.mode == adoptSlot, !errors.Is(err, cdc.ErrRefused):
+	case !errors.Is(err, cdc.ErrRefused), s.plan.mode != resume && cdc.OfOneTable(err) == nil:
 		return fmt.Errorf("publication: %w", err)
 	}
 	var changed []cdc.StateChange
@@ -31,7 +31,7 @@ func (s *session) publish(ctx context.Context) error {
 		case !errors.Is(err, cdc.ErrRefused):
 			return fmt.Errorf("publication: %w", err)
 		case begun(t.listed, t.state):
-			if err := s.report.quarantine(t, why.Then("%s", cdc.ResnapshotCommand(t.name()))); err != nil {
+			if err := s.quarantine(t, &cdc.TableTrouble{Lasting: true, Err: why}); err != nil {
 				return err
 			}
 			changed = append(changed, t.state)

@@ -26,24 +26,25 @@ func (r *reporter) warnOnce(message string, why error, fields ...zap.Field) {
 	}
 }
 
+// begin forgets what the session before has shown of tables.
+func (r *reporter) begin() {
+	r.status.begin()
+	r.metrics.quarantined.Reset()
+}
+
 // skipped says that a new table is not captured.
 func (r *reporter) skipped(t *cdc.Table, why error) {
 	r.warnOnce("a new table is not captured, the others go on", why, zap.String("table", t.FullName()))
 	r.status.skipped(t, why)
 }
 
-// quarantine stops capturing one table, and says why. The caller commits its state.
-func (r *reporter) quarantine(t *table, reason error) error {
-	if err := t.quarantine(reason); err != nil {
-		return err
-	}
-	r.quarantined(t)
-	return nil
-}
-
 // quarantined says why a table was quarantined.
 func (r *reporter) quarantined(t *table) {
 	r.status.table(t, t.state.Rows)
 	r.metrics.quarantined.WithLabelValues(t.name()).Set(1)
-	r.log.Error("table quarantined: its changes are no longer written, the other tables go on", zap.String("table", t.name()), zap.String("error", t.state.Reason))
+	message := "table quarantined: its changes are no longer written, the other tables go on"
+	if t.state.Waits {
+		message = "table waits: its changes are not written, it is tried again and then copied; the other tables go on"
+	}
+	r.log.Error(message, zap.String("table", t.name()), zap.String("error", t.state.Reason))
 }

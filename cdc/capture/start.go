@@ -3,7 +3,6 @@ package capture
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,6 +19,7 @@ type session struct {
 	report    *reporter
 	committer *committer
 	state     *cdc.State // its Tables are as they were at the start; a table's own state is what is current
+	retries   *retries
 	plan      *plan
 	tables    []*table
 	relations relations
@@ -34,12 +34,10 @@ func (s *session) start(ctx context.Context, planner *planner) (err error) {
 	if s.state = s.plan.state; s.state.Tables == nil {
 		s.state.Tables = map[string]cdc.TableState{}
 	}
-	s.report.status.begin()
+	s.report.begin()
 	s.plan.show(s.report)
-	for _, t := range s.plan.tables {
-		if err := s.prepare(ctx, t); err != nil {
-			return err
-		}
+	if err := s.prepare(ctx); err != nil {
+		return err
 	}
 	switch s.plan.mode {
 	case firstStart:
@@ -51,47 +49,81 @@ func (s *session) start(ctx context.Context, planner *planner) (err error) {
 	return s.resume(ctx)
 }
 
-// prepare makes a planned table one of the session's, with topic and encoder if it can be captured.
-func (s *session) prepare(ctx context.Context, t *table) error {
-	t.relation = &relation{table: t}
-	if t.quarantined() {
-		s.report.quarantined(t)
-	} else if err := s.compile(ctx, t); err != nil {
+// prepare makes the planned tables the session's, with topic and encoder where they can be captured. What is one
+// table's trouble makes that table wait.
+func (s *session) prepare(ctx context.Context) error {
+	var troubled troubles
+	for _, t := range s.plan.tables {
+		t.relation = &relation{table: t}
+		s.tables = append(s.tables, t)
+		s.relations[t.listed.OID] = t.relation
+		if t.quarantined() {
+			s.report.quarantined(t)
+			continue
+		}
+		err := s.compile(ctx, t)
+		switch {
+		case err == nil:
+			troubled.fine++
+			s.report.status.table(t, t.state.Rows)
+		case cdc.OfOneTable(err) == nil, s.request.names(t.name()):
+			return err
+		default:
+			troubled.all = append(troubled.all, tableTrouble{t, err})
+		}
+		if err := troubled.ofAll(false); err != nil {
+			return err
+		}
+	}
+	if err := troubled.ofAll(true); err != nil {
 		return err
 	}
-	s.tables = append(s.tables, t)
-	s.relations[t.listed.OID] = t.relation
-	s.report.status.table(t, t.state.Rows)
+	if troubled.fine == 0 && len(troubled.all) > 0 && s.plan.mode.makesSlot() { // nothing could be begun, and a person is there
+		return cdc.Explain(troubled.all[0].err).Of(cdc.ErrRefused)
+	}
+	for _, one := range troubled.all {
+		if err := s.quarantine(one.table, one.err); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// compile makes topic and encoder. If the registry refuses its schema, the table is quarantined, or a first start is
-// refused.
+// compile makes topic and encoder. An error that is a cdc.TableTrouble speaks of this table.
 func (s *session) compile(ctx context.Context, t *table) error {
+	if err := t.readCut(); err != nil {
+		return err
+	}
+	if err := s.makeTopic(ctx, t); err != nil {
+		return fmt.Errorf("topic %s: %w", t.listed.Topic.Name, err)
+	}
+	var err error
+	if t.relation.encoder, err = s.o.Tables.Encoder(ctx, t.listed); err != nil {
+		return fmt.Errorf("table %s: %w", t.name(), err)
+	}
+	return nil
+}
+
+// makeTopic makes or checks the table's topic. One that was deleted is made again, and the table copied; one that was
+// to blame for the end of the last session, and does not show why, is not tried at once.
+func (s *session) makeTopic(ctx context.Context, t *table) error {
 	topic := t.listed.Topic
 	created, err := s.committer.ensureTopic(ctx, topic)
-	if err != nil {
-		return fmt.Errorf("topic %s: %w", topic.Name, err)
-	}
-	if created && t.state.Phase == cdc.TableStreaming {
-		s.report.log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.name()), zap.String("topic", topic.Name))
-		if err := t.on(copyNeeded); err != nil {
-			return err
-		}
-		if err := s.commitNow(ctx, t.state); err != nil { // before anything else can fail: it is created only once
-			return err
-		}
-	}
-	t.relation.encoder, err = s.o.Tables.Encoder(ctx, t.listed)
 	switch {
-	case err == nil:
-		return nil
-	case !errors.Is(err, cdc.ErrSchema):
-		return fmt.Errorf("table %s: %w", t.name(), err)
-	case s.plan.mode != resume, s.request.names(t.name()):
-		return (&cdc.Problem{Kind: cdc.ErrRefused}).At("table " + t.name()).Because(err)
+	case err != nil:
+		return err
+	case !created:
+		return s.retries.blamed(topic.Name)
 	}
-	return s.report.quarantine(t, cdc.Explain(err).Then("%s", cdc.ResnapshotCommand(t.name())))
+	s.retries.forgive(topic.Name)
+	if t.state.Phase != cdc.TableStreaming {
+		return nil
+	}
+	s.report.log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.name()), zap.String("topic", topic.Name))
+	if err := t.on(copyNeeded); err != nil {
+		return err
+	}
+	return s.commitNow(ctx, t.state) // before anything else can fail: it is created only once
 }
 
 // commitNow commits changes of the state with the session's point, and waits until they are durable.
@@ -112,8 +144,8 @@ func (s *session) create(ctx context.Context) error {
 
 // makeSlot makes publication and slot after the open markers, and copies the tables.
 func (s *session) makeSlot(ctx context.Context) error {
-	if err := s.o.Source.EnsurePublication(ctx, capturable(s.tables)); err != nil {
-		return fmt.Errorf("publication: %w", err)
+	if err := s.publish(ctx); err != nil {
+		return err
 	}
 	if err := s.notePublished(ctx, s.copiesDue()); err != nil {
 		return err
@@ -179,7 +211,7 @@ func (s *session) copiesDue() (out []*table) {
 // are not captured any more.
 func (s *session) planned() (changed []cdc.StateChange) {
 	for _, t := range s.tables {
-		if t.changed && !t.quarantined() || t.quarantined() && s.state.Tables[t.name()].Phase != cdc.TableQuarantined {
+		if t.changed && !t.quarantined() || t.quarantined() && t.reasonChanged(s.state.Tables[t.name()]) {
 			changed = append(changed, t.state)
 		}
 	}

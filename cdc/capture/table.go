@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"encoding/hex"
 
 	"dirtbike/cdc"
 )
@@ -14,7 +15,7 @@ type table struct {
 	changed  bool           // the plan has changed the state, which is committed before anything else is done
 	relation *relation      // the one whose rows are copied, and by which the table's markers are encoded
 	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
-	// the copy has ended, and until following begins.
+	// the copy has ended.
 	cut           cdc.Position
 	warnedSkipped bool // the log already says that changes before the cut are skipped
 }
@@ -52,6 +53,24 @@ type relations map[uint32]*relation
 func (t *table) name() string { return t.listed.FullName() }
 
 func (t *table) quarantined() bool { return t.state.Phase == cdc.TableQuarantined }
+
+// waiting says that the table is quarantined and tried again by itself.
+func (t *table) waiting() bool { return t.quarantined() && t.state.Waits }
+
+// readCut finds out below which position the table's copy has everything.
+func (t *table) readCut() error {
+	if t.state.Phase != cdc.TableStreaming || t.state.Cut == "" {
+		return nil
+	}
+	packed, err := hex.DecodeString(t.state.Cut)
+	if err == nil {
+		t.cut, err = cdc.UnpackPosition(packed)
+	}
+	if err != nil {
+		return &cdc.TableTrouble{Err: cdc.Failed("the stored cut of the table cannot be read").Because(err)}
+	}
+	return nil
+}
 
 // copyDue says that the table's present generation has not ended, or that it has none.
 func (t *table) copyDue() bool { return !t.quarantined() && t.state.Phase != cdc.TableStreaming }

@@ -84,6 +84,11 @@ func (p *planner) planTable(m startMode, t *table) error {
 		return t.planRequested()
 	case stored.Phase == tableNew, stored.Phase == cdc.TableExcluded:
 		return nil
+	case stored.Phase == cdc.TableQuarantined && stored.Waits && l.Refused == nil && stored.Topic == l.Topic.Name:
+		if p.retries.due(t.name()) {
+			return t.on(copyNeeded)
+		}
+		return nil
 	case stored.Phase == cdc.TableQuarantined:
 		return t.quarantine(stillUnfit(l, stored.Reason))
 	case l.Refused != nil && l.RefusedByConfig && !p.started && stored.OID == l.OID && cdc.SameShape(stored.Shape, l.Shape):

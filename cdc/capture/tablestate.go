@@ -18,8 +18,8 @@ const (
 	generationOpened tableEvent = "a generation is opened"
 	// copyEnded: all rows of the copy and its end markers are written.
 	copyEnded tableEvent = "its copy has ended"
-	// copyNeeded: it was asked for, the topic was deleted, or the table was outside the publication while no capture
-	// ran.
+	// copyNeeded: it was asked for, the topic was deleted, the table was outside the publication while no capture ran,
+	// or it waits and is tried again.
 	copyNeeded tableEvent = "it needs a new copy"
 	// tableRefused: from here on its changes cannot be carried, or may be unknown.
 	tableRefused tableEvent = "it is quarantined"
@@ -96,12 +96,13 @@ func (t *table) ended(rows int64, cut cdc.Position) error {
 	if err := t.on(copyEnded); err != nil {
 		return err
 	}
-	t.state.Rows, t.state.Cut = rows, fmt.Sprintf("%x", cut.AppendTo(nil))
+	t.state.Rows, t.state.Cut, t.cut = rows, fmt.Sprintf("%x", cut.AppendTo(nil)), cut
 	return nil
 }
 
 // quarantine stops capturing the table (failure has three scopes: a row, a table, the pipeline): its changes are no
-// longer written, those of other tables are. The reason is stored as text and read with cdc.ParseProblem.
+// longer written, those of other tables are. The reason is stored as text and read with cdc.ParseProblem. One that is a
+// cdc.TableTrouble which does not last makes the table wait.
 func (t *table) quarantine(reason error) error {
 	fresh := !begun(t.listed, t.state)
 	if err := t.on(tableRefused); err != nil {
@@ -110,8 +111,24 @@ func (t *table) quarantine(reason error) error {
 	if fresh {
 		t.describe(t.state.Generation)
 	}
-	t.state.Reason = cdc.Explain(reason).Of(nil).Error()
+	said := cdc.Explain(reason).Of(nil)
+	if t.state.Waits = waits(reason); t.state.Waits {
+		said = said.Keeps("It is tried again by itself, and then copied")
+	}
+	t.state.Reason = said.Error()
 	return nil
+}
+
+// reasonChanged says that the state of a quarantined table is not the stored one. What keeps a table from being copied
+// that was quarantined before is shown, and not stored.
+func (t *table) reasonChanged(stored cdc.TableState) bool {
+	return stored.Phase != cdc.TableQuarantined || stored.Waits != t.state.Waits || t.state.Waits && stored.Reason != t.state.Reason
+}
+
+// waits says that a table which is refused for that reason is tried again by itself.
+func waits(reason error) bool {
+	trouble := cdc.OfOneTable(reason)
+	return trouble != nil && !trouble.Lasting
 }
 
 // restart forgets all but the generation's number, which the next one must exceed.
@@ -126,6 +143,6 @@ func (t *table) restart() error {
 // deselect is the state of a table that is not captured any more.
 func deselect(stored cdc.TableState) (cdc.TableState, error) {
 	phase, err := nextPhase(stored.Name(), stored.Phase, tableDeselected)
-	stored.Phase, stored.Reason = phase, ""
+	stored.Phase, stored.Reason, stored.Waits = phase, "", false
 	return stored, err
 }

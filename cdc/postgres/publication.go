@@ -59,15 +59,40 @@ func (p *Publication) Settings() string {
 
 // Problem says why the publication cannot be used as it is: changes would be missing. nil if it can.
 func (p *Publication) Problem() *cdc.Problem {
+	if problem := p.unusable(); problem != nil {
+		return problem
+	}
+	if len(p.FilteredNames) > 0 {
+		return p.filter(strings.Join(p.FilteredNames, ", "))
+	}
+	return nil
+}
+
+// unusable says why it cannot be used for any table; nil if it can.
+func (p *Publication) unusable() *cdc.Problem {
 	for _, s := range p.settings {
 		return cdc.Refused("publication %s %s", p.Name, s.why).Fix("ALTER PUBLICATION %s SET (%s)", p.SQLName, s.value)
 	}
-	if len(p.FilteredNames) > 0 {
-		tables := strings.Join(p.FilteredNames, ", ")
-		return cdc.Refused("publication %s has a row filter or column list on %s, so changes would be missing", p.Name, tables).
-			Fix("ALTER PUBLICATION %s DROP TABLE %s, then ADD TABLE without it (withhold columns under privacy instead)", p.SQLName, tables)
-	}
 	return nil
+}
+
+func (p *Publication) filter(tables string) *cdc.Problem {
+	return cdc.Refused("publication %s has a row filter or column list on %s, so changes would be missing", p.Name, tables).
+		Fix("ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE ONLY %s (withhold columns under privacy instead)", p.SQLName, tables, p.SQLName, tables)
+}
+
+// filtered is the trouble of those of the tables that have a row filter or column list; nil if none has.
+func (p *Publication) filtered(tables []*cdc.Table) error {
+	var names []string
+	for i, oid := range p.Filtered {
+		if slices.Contains(OIDs(tables), oid) {
+			names = append(names, p.FilteredNames[i])
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return &cdc.TableTrouble{Err: p.filter(strings.Join(names, ", "))}
 }
 
 // publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are. Row filters
@@ -109,8 +134,9 @@ func ReadPublication(ctx context.Context, q Querier, name string, oids []uint32)
 // publication itself if it is for all tables; a partition is published by those of the tables above it, too. What can
 // be undone and done again and leaves the row the same is part of the name: the xmin of the publication (its options),
 // of the rows of pg_inherits on the way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA).
-// Nothing else updates these rows, except that of the publication, which a new owner or name updates, too: then every
-// table seems to have left, which only costs copies. Kind and persistence say whether the changes of a table that is
+// Nothing else updates these rows, except that of the publication, which a new owner updates, too: the owner is named,
+// and whether the last update was the owner's change (it updates the dependency on the owner in the same transaction;
+// the superuser of initdb has none), see cdc.PublishedBy. Kind and persistence say whether the changes of a table that is
 // named are sent at all: the view pg_publication_tables opens every table, and so waits for one that is locked.
 //
 // Not seen: a table made UNLOGGED and LOGGED again between two checks; only one that is published by its schema, or
@@ -121,8 +147,10 @@ WITH RECURSIVE up AS (
   UNION ALL
   SELECT up.relation, i.inhparent, pg_catalog.format('%s below %s %s', up.way, i.inhparent, i.xmin), c.relispartition
   FROM up JOIN pg_inherits i ON i.inhrelid = up.of JOIN pg_class c ON c.oid = i.inhparent WHERE up.more),
-published AS (SELECT p.oid, p.puballtables, p.xmin FROM pg_publication p WHERE p.pubname = $1)
-SELECT up.relation, pg_catalog.format('%s%s of %s %s', m.name, up.way, p.oid, p.xmin), t.relkind = 'r' AND t.relpersistence = 'p'
+published AS (SELECT p.oid, p.puballtables, pg_catalog.format('%s owner %s %s', p.xmin, p.pubowner, coalesce((SELECT d.xmin = p.xmin FROM pg_shdepend d
+  WHERE d.dbid = (SELECT b.oid FROM pg_database b WHERE b.datname = pg_catalog.current_database()) AND d.classid = 'pg_publication'::regclass
+  AND d.objid = p.oid AND d.objsubid = 0 AND d.deptype = 'o'), true)::int) AS last FROM pg_publication p WHERE p.pubname = $1)
+SELECT up.relation, pg_catalog.format('%s%s of %s %s', m.name, up.way, p.oid, p.last), t.relkind = 'r' AND t.relpersistence = 'p'
 FROM published p CROSS JOIN up JOIN pg_class t ON t.oid = up.relation CROSS JOIN LATERAL (
   SELECT pg_catalog.format('table %s', r.oid) AS name FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = up.of
   UNION ALL
@@ -164,20 +192,20 @@ func (s *Source) Published(ctx context.Context, tables []*cdc.Table) (found bool
 	}
 	members = map[uint32]cdc.PublishedBy{}
 	for _, t := range tables {
-		if by := p.PublishedBy(t.OID); by != nil {
+		if by := p.PublishedBy(t.OID); by != nil && !slices.Contains(p.Filtered, t.OID) {
 			members[t.OID] = by
 		}
 	}
 	return p.Found, members, nil
 }
 
-// published reads the publication, and refuses one that cannot be used.
+// published reads the publication, and refuses one that can be used for no table.
 func (s *Source) published(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) (*Publication, error) {
 	p, err := ReadPublication(ctx, conn, s.options.Publication, OIDs(tables))
 	if err != nil {
 		return nil, err
 	}
-	if problem := p.Problem(); problem != nil {
+	if problem := p.unusable(); problem != nil {
 		return nil, problem
 	}
 	return p, nil
@@ -196,12 +224,16 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*cdc.Table) err
 	}
 	missing := slices.DeleteFunc(slices.Clone(tables), func(t *cdc.Table) bool { return p.PublishedBy(t.OID) != nil })
 	switch name := quote(s.options.Publication); {
+	case !p.Found && len(tables) == 0:
+		return s.execute(ctx, conn, "CREATE PUBLICATION "+name, tables)
 	case !p.Found:
 		return s.execute(ctx, conn, "CREATE PUBLICATION "+name+" FOR TABLE "+tableList(tables), tables)
 	case len(missing) > 0:
-		return s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing), missing)
+		if err := s.execute(ctx, conn, "ALTER PUBLICATION "+name+" ADD TABLE "+tableList(missing), missing); err != nil {
+			return err
+		}
 	}
-	return nil
+	return p.filtered(tables)
 }
 
 // execute runs a statement; if our role lacks the right, the error holds the statement, to be run by a role that has

@@ -38,6 +38,13 @@ func members(t *testing.T, r *rig) {
 		{14, "t", "FOR ALL TABLES", again + "FOR TABLE t", 1, false},
 		{14, "t", "FOR TABLE t", "ALTER TABLE t ADD w int; VACUUM FULL pg_publication_rel; VACUUM FULL pg_publication; VACUUM FREEZE pg_publication", 1, true},
 		{14, "t", "FOR TABLE t", "ALTER PUBLICATION pub SET (publish = 'insert'); ALTER PUBLICATION pub SET (publish = 'insert, update, delete, truncate')", 1, false},
+		{14, "t", "FOR TABLE t", "ALTER PUBLICATION pub OWNER TO publisher", 1, true},
+		{14, "t", "FOR ALL TABLES", "ALTER PUBLICATION pub OWNER TO publisher", 1, true},
+		{14, "t", "FOR TABLE t", "ALTER PUBLICATION pub OWNER TO publisher; ALTER PUBLICATION pub DROP TABLE t; ALTER PUBLICATION pub ADD TABLE t", 1, false},
+		{14, "t", "FOR TABLE t", "ALTER PUBLICATION pub OWNER TO publisher; ALTER PUBLICATION pub SET (publish = 'insert'); " +
+			"ALTER PUBLICATION pub SET (publish = 'insert, update, delete, truncate')", 1, false},
+		{15, "t", "FOR TABLE t", "ALTER PUBLICATION pub SET TABLE t WHERE (id > 5)", 0, false},
+		{15, "t", "FOR TABLE t, other", "ALTER PUBLICATION pub SET TABLE t, other (id)", 1, true},
 		{15, "t", "FOR TABLE t", "ALTER PUBLICATION pub SET TABLE t WHERE (id > 5); ALTER PUBLICATION pub SET TABLE t", 1, false},
 		{15, "t", "FOR TABLES IN SCHEMA public", "SELECT 1", 1, true},
 		{15, "t", "FOR TABLES IN SCHEMA public", "ALTER PUBLICATION pub ADD TABLES IN SCHEMA far", 1, true},
@@ -58,6 +65,7 @@ func members(t *testing.T, r *rig) {
 				return
 			}
 			r.exec(t, "DROP TABLE IF EXISTS t, other, more, parent, leaf; DROP SCHEMA IF EXISTS far; DROP PUBLICATION IF EXISTS pub",
+				"DROP ROLE IF EXISTS publisher", "CREATE ROLE publisher SUPERUSER",
 				"CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); CREATE SCHEMA far",
 				"CREATE TABLE parent (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE leaf PARTITION OF parent DEFAULT",
 				"CREATE PUBLICATION pub "+test.made)

@@ -25,6 +25,18 @@ func ServerError(code, message string) string {
 	return "Postgres error " + code + " (its message may quote a value and is left out)"
 }
 
+// ServersOwn reports whether a SQLSTATE says that the server as a whole cannot go on now, or that the connection broke:
+// it is away, starts, stops, or is out of connections, memory or disk. That passes, and no table is to blame. Any other
+// code, also one that is not known, is the trouble of the table that was asked for.
+func ServersOwn(code string) bool {
+	for _, class := range []string{"08", "53", "57P", "58000"} { // connection, resources, operator (not 57014, one query), system
+		if strings.HasPrefix(code, class) {
+			return true
+		}
+	}
+	return false
+}
+
 // BadValue reports whether a SQLSTATE says that a value cannot be read or written: a data exception, or corrupt data.
 // Trying again is no help, and it concerns its table alone.
 func BadValue(code string) bool { return strings.HasPrefix(code, "22") || code == "XX001" }

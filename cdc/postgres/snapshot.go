@@ -65,14 +65,17 @@ func copyError(err error) error {
 	if !errors.As(err, &pgErr) {
 		return fmt.Errorf("COPY: %w", err)
 	}
+	said := ServerError(pgErr.Code, pgErr.Message)
 	switch {
+	case ServersOwn(pgErr.Code):
+		return errors.New("COPY: " + said)
 	case pgErr.Code == codeNoRight:
-		return cdc.Refused("COPY: %s", pgErr.Message).Fix("GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS")
+		return &cdc.TableTrouble{Err: cdc.Refused("COPY: %s", pgErr.Message).Fix("GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS")}
 	case BadValue(pgErr.Code):
-		return cdc.Refused("COPY: %s: a row holds what cannot be read", ServerError(pgErr.Code, pgErr.Message)).
-			Fix("COPY the table with psql, which names the row, and correct it").Fix("exclude the table under source.tables")
+		return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("COPY: %s: a row holds what cannot be read", said).
+			Fix("COPY the table with psql, which names the row, and correct it").Fix("exclude the table under source.tables")}
 	}
-	return errors.New("COPY: " + ServerError(pgErr.Code, pgErr.Message))
+	return &cdc.TableTrouble{Err: cdc.Failed("COPY: %s", said).Fix("COPY the table with psql, and look at what Postgres says")}
 }
 
 // rowWriter is where CopyTo writes: chunks in, tuples out.
@@ -96,7 +99,7 @@ func (w *rowWriter) Write(chunk []byte) (int, error) {
 
 func (w *rowWriter) fields(fields [][]byte) error {
 	if len(fields) != len(w.kinds) {
-		return fmt.Errorf("COPY gave %d columns, expected %d", len(fields), len(w.kinds))
+		return &cdc.TableTrouble{Err: cdc.Failed("COPY gave %d columns, expected %d: the table was altered meanwhile", len(fields), len(w.kinds))}
 	}
 	for i, f := range fields {
 		if f == nil {

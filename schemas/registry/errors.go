@@ -70,9 +70,9 @@ func refusesUs(answer *sr.ResponseError) bool {
 	return answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden
 }
 
-// explainRegister is explain for a schema that was to be registered: a refusal of this schema is cdc.ErrSchema, one of
-// our login or rights cdc.ErrRefused; asking again would fix neither. A registry that is read-only does not refuse the
-// schema as such, and may become writable.
+// explainRegister is explain for a schema that was to be registered. An answer about this schema or this subject is a
+// cdc.TableTrouble: a refusal of this schema is cdc.ErrSchema; what may lie with every subject (a right, a mode, a
+// registry that answers and fails) is Shared. A refusal of our login is cdc.ErrRefused.
 func (c *Client) explainRegister(err error, subject string) error {
 	var answer *sr.ResponseError
 	if !errors.As(err, &answer) {
@@ -80,24 +80,29 @@ func (c *Client) explainRegister(err error, subject string) error {
 	}
 	said := oneLine(answer.Error())
 	switch {
-	case refusesUs(answer):
+	case answer.StatusCode == http.StatusUnauthorized:
 		return explainAnswer(answer).Of(cdc.ErrRefused)
+	case refusesUs(answer):
+		return shared(explainAnswer(answer).Of(cdc.ErrRefused))
 	case answer.ErrorCode == sr.ErrOperationNotPermitted.Code:
-		return cdc.Failed("the registry accepts no schema (%d): %s", answer.StatusCode, said).
-			Fix("set its mode, or that of subject %s, back to READWRITE", subject)
+		return shared(cdc.Failed("the registry accepts no schema (%d): %s", answer.StatusCode, said).
+			Fix("set its mode, or that of subject %s, back to READWRITE", subject))
 	case answer.StatusCode == http.StatusConflict:
 		return incompatible(subject, "an earlier version", said)
 	case answer.StatusCode == http.StatusUnprocessableEntity:
-		return cdc.Failed("the registry finds it invalid (422): %s", said).Of(cdc.ErrSchema).
-			Fix("check the registry's version, and the rules for subject %s", subject)
+		return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("the registry finds it invalid (422): %s", said).Of(cdc.ErrSchema).
+			Fix("check the registry's version, and the rules for subject %s", subject)}
 	}
-	return explainAnswer(answer)
+	return shared(explainAnswer(answer))
 }
 
+// shared makes an answer about one subject that may be the same about all.
+func shared(p *cdc.Problem) error { return &cdc.TableTrouble{Shared: true, Err: p} }
+
 // incompatible makes the problem of a schema that the subject's compatibility does not let in.
-func incompatible(subject, with, said string) *cdc.Problem {
-	return cdc.Failed("the registry finds it incompatible with %s under subject %s: %s", with, subject, said).Of(cdc.ErrSchema).
-		Fix("set the compatibility of subject %s to NONE at the registry", subject)
+func incompatible(subject, with, said string) error {
+	return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("the registry finds it incompatible with %s under subject %s: %s", with, subject, said).Of(cdc.ErrSchema).
+		Fix("set the compatibility of subject %s to NONE at the registry", subject)}
 }
 
 var registryTLS = cdc.TLSKeys{Address: "registry.url", CA: "registry.tls.ca", Cert: "registry.tls.cert", Use: "https in registry.url"}

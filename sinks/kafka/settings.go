@@ -24,8 +24,9 @@ const (
 // table is how the topic of a table must be.
 func (a *topicAdmin) table(t *cdc.Topic) wanted {
 	return wanted{
-		name: t.Name, partitions: t.Partitions, settings: a.options.tableSettings(t), recount: "at a first start set kafka.partitions to its count",
-		check: func(have []kadm.Config) error { return a.checkTable(t, have) },
+		name: t.Name, partitions: t.Partitions, settings: a.options.tableSettings(t),
+		recount: "kafka-topics.sh --delete --topic " + t.Name + ", which then is made again and the table copied; at a first start also kafka.partitions as it has them",
+		check:   func(have []kadm.Config) error { return a.checkTable(t, have) },
 	}
 }
 

@@ -5,9 +5,10 @@
 // in the state topic, and in the progress topic how far each partition reaches. Sink's comment gives the order of a
 // commit and of a recovery; stateReader reads what is stored, topicAdmin makes and checks topics.
 //
-// An error is one of three: cdc.ErrFenced (another capture has taken over), cdc.ErrRefused (configuration, rights, an
-// existing topic or the stored state; another try cannot fix it, and capture stops), or something temporary: then
-// capture recovers and goes on.
+// An error is one of four: a cdc.TableTrouble (the topic of one table: that table cannot go on, the others can),
+// cdc.ErrFenced (another capture has taken over), cdc.ErrRefused (configuration, rights, our own topics or the stored
+// state; another try cannot fix it, and capture stops), or something temporary: then capture recovers and goes on.
+// whose sorts Kafka's codes.
 package kafka
 
 import (
@@ -101,7 +102,7 @@ func (s *Sink) usable(doing string) error {
 
 // poison makes err the reason why only Recover can go on, and gives the error for the caller.
 func (s *Sink) poison(doing string, err error) error {
-	err = s.o.explain(doing, s.whyRefused(err))
+	err = s.o.blameRecord(s.o.explain(doing, s.whyRefused(err)))
 	if s.broken == nil {
 		s.broken = err
 		s.metrics.failed(err)

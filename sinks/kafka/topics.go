@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -32,7 +33,7 @@ type wanted struct {
 	partitions int32
 	settings   map[string]string
 	check      func(have []kadm.Config) error
-	recount    string // what to do about another partition count, besides starting again
+	recount    string // what to do about another partition count
 }
 
 // EnsureTopic implements cdc.Sink. A new topic is ready to be written when it returns. After a refusal the sink can be
@@ -44,7 +45,7 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err
 	}
 	created, err = s.topics.ensure(ctx, s.topics.table(t))
 	if err != nil {
-		return false, s.o.explain(doing, err)
+		return false, s.o.blame(t.Name, s.o.explain(doing, err))
 	}
 	if created {
 		s.ledger.recreated(t.Name)
@@ -75,7 +76,10 @@ func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err er
 	if err != nil {
 		return false, err
 	}
-	if err = w.count(detail); err == nil && !created {
+	if err = w.mayWrite(detail); err == nil {
+		err = w.count(detail)
+	}
+	if err == nil && !created {
 		err = a.checkSettings(ctx, w)
 	}
 	return created && err == nil, err
@@ -88,11 +92,19 @@ func (w *wanted) count(detail kadm.TopicDetail) error {
 		return nil
 	}
 	problem := refuse("it has %d partitions, wanted %d: another count would move keys between partitions", n, w.partitions).At("topic " + w.name)
-	return &WrongPartitions{w.name, n, unfit{problem.Fix("%s", w.recount).Fix(cdc.ResnapshotAllCommand)}}
+	return &WrongPartitions{w.name, n, unfit{problem.Fix("%s", w.recount)}}
+}
+
+// mayWrite refuses a topic that we may not write to, where the broker says what we may do (Kafka 2.3 on).
+func (w *wanted) mayWrite(detail kadm.TopicDetail) error {
+	if may := detail.AuthorizedOperations; len(may) == 0 || slices.Contains(may, kadm.OpWrite) || slices.Contains(may, kadm.OpAll) {
+		return nil
+	}
+	return fmt.Errorf("write to topic %s: %w", w.name, kerr.TopicAuthorizationFailed)
 }
 
 func (a *topicAdmin) describe(ctx context.Context, topic string) (kadm.TopicDetail, error) {
-	details, err := a.adm.ListTopicsWithInternal(ctx, topic)
+	details, err := a.adm.ListTopicsWithInternal(kadm.WithAuthorizedOps(ctx), topic)
 	if err != nil {
 		return kadm.TopicDetail{}, fmt.Errorf("look up topic %s: %w", topic, err)
 	}
@@ -153,8 +165,8 @@ func createError(w wanted, err error, said string) error {
 
 // awaitLeaders waits until the topic can be written.
 func (a *topicAdmin) awaitLeaders(ctx context.Context, w wanted) (kadm.TopicDetail, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, leaderTimeout, cdc.Failed("no leader for a partition within %s", leaderTimeout).
-		At("topic "+w.name).Fix("check the brokers' health"))
+	ctx, cancel := context.WithTimeoutCause(ctx, leaderTimeout, &noLeader{unfit{cdc.Failed("no leader for a partition within %s", leaderTimeout).
+		At("topic " + w.name).Fix("check the brokers' health")}})
 	defer cancel()
 	for wait := retryFirst; ; {
 		detail, err := a.describe(ctx, w.name)
@@ -200,6 +212,9 @@ func wrongSetting(topic, key, wants, format string, args ...any) *WrongSetting {
 		Fix("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s", topic, key, wants)
 	return &WrongSetting{topic, key, wants, unfit{problem}}
 }
+
+// noLeader says that a partition of a topic cannot be written.
+type noLeader struct{ unfit }
 
 // WrongPartitions says that a topic has another partition count than the pipeline. It is cdc.ErrRefused.
 type WrongPartitions struct {

@@ -104,7 +104,7 @@ func requireSetting(t *testing.T, err error, topic, key string) {
 	if key == "partitions" {
 		var partitions *WrongPartitions
 		require.ErrorAs(t, err, &partitions)
-		command = cdc.ResnapshotAllCommand
+		command = "delete"
 	} else {
 		var setting *WrongSetting
 		require.ErrorAs(t, err, &setting)

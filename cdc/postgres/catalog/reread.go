@@ -112,8 +112,9 @@ func visible(snapshot string, xid uint32) (bool, error) {
 }
 
 // rereadError blames the table for what asking again would not change: a missing right, a column that is gone (class
-// 42), a key that cannot be read (class 22), or a lock that is held for longer than all other tables can wait. The
-// server's error is not passed on: it may quote the key, which is the plain value of a column that may be hashed.
+// 42), a key that cannot be read (class 22), or a lock that is held for longer than all other tables can wait. What is
+// not known is the table's, too, and is tried again. The server's error is not passed on: it may quote the key, which
+// is the plain value of a column that may be hashed.
 func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 	var pg *pgconn.PgError
 	problem, full := cdc.Failed("re-read columns of %s that an update left out", rel.FullName()), "ALTER TABLE "+rel.SQLName()+" REPLICA IDENTITY FULL"
@@ -129,8 +130,10 @@ func (t *Tables) rereadError(rel *schemas.Relation, err error) error {
 		return problem.Fix("GRANT SELECT on the table").Fix("%s", full)
 	case postgres.BadValue(pg.Code):
 		return problem.Fix("%s", full)
+	case postgres.ServersOwn(pg.Code):
+		return problem.Of(cdc.ErrUnreachable)
 	}
-	return problem.Of(cdc.ErrUnreachable)
+	return &cdc.TableTrouble{Err: problem.Fix("%s", full)}
 }
 
 // statement is a query with its parameters.

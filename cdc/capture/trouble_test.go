@@ -1,0 +1,216 @@
+package capture
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dirtbike/cdc"
+)
+
+const topicA = "p.public.a"
+
+// topicTrouble is what a sink says of the topic of table a.
+func topicTrouble(shared bool) error {
+	return &cdc.TableTrouble{Topic: topicA, Shared: shared, Err: cdc.Refused("it does not fit").Fix("make it fit")}
+}
+
+func (b *broker) setUnfit(errs map[string]error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unfit = errs
+}
+
+// othersGoOn requires that a waits with its way out while b is followed, and that a is copied by itself once the
+// trouble is gone.
+func (r *rig) othersGoOn(t *testing.T, repair func()) {
+	t.Helper()
+	r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Waits })
+	r.streaming(t)
+	r.server.add(insert(1, "lost"), insert(2, "kept"))
+	r.caughtUp(t)
+	records, state := r.snapshot()
+	require.Equal(t, "p.public.b", changes(records)[len(changes(records))-1].Topic)
+	require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
+	require.Equal(t, cdc.TableQuarantined, find(t, r.capture.Status().Tables, "public.a").Phase)
+	requireReason(t, state.Tables["public.a"].Reason, "make it fit")
+	repair()
+	r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
+	_, after := r.snapshot()
+	require.Greater(t, after.Tables["public.a"].Generation, state.Tables["public.a"].Generation)
+	require.Empty(t, after.Tables["public.a"].Reason)
+	require.Equal(t, state.Tables["public.b"].Generation, after.Tables["public.b"].Generation)
+}
+
+// TestATopicThatDoesNotFit: whatever is wrong with it, at a first start and at a later one, its table waits alone.
+func TestATopicThatDoesNotFit(t *testing.T) {
+	for name, trouble := range map[string]error{"its settings": topicTrouble(false), "its rights": topicTrouble(true)} {
+		for _, first := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig()
+					if !first {
+						r = ran(t)
+					}
+					r.setUnfit(map[string]error{topicA: trouble})
+					stop := r.start(t)
+					r.othersGoOn(t, func() { r.setUnfit(nil) })
+					require.NoError(t, stop())
+				})
+			})
+		}
+	}
+}
+
+// TestATopicThatRefusesRecords: what is the topic's for certain makes the table wait at once; what another may share,
+// or what passes, only when it comes again.
+func TestATopicThatRefusesRecords(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		trouble error
+		times   int // it comes, after which it is over
+		waits   bool
+	}{
+		{"for certain", topicTrouble(false), 1, true},
+		{"maybe", topicTrouble(true), blameTimes - 1, false},
+		{"maybe, again and again", topicTrouble(true), blameTimes, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, stop := followed(t)
+				left := test.times
+				r.mu.Lock()
+				r.fail = func(point string) error {
+					if point != "write" || left == 0 {
+						return nil
+					}
+					left--
+					return test.trouble
+				}
+				r.mu.Unlock()
+				r.server.add(insert(1, "x"))
+				if test.waits {
+					r.othersGoOn(t, func() {})
+				} else {
+					r.caughtUp(t)
+					records, state := r.snapshot()
+					require.Len(t, changes(records), 1)
+					require.False(t, state.Tables["public.a"].Waits)
+				}
+				require.NoError(t, stop())
+			})
+		})
+	}
+}
+
+// TestATableThatCannotBeReadNow: a copy that fails for its table's own reasons waits; one that a server interrupts is
+// begun again with the session.
+func TestATableThatCannotBeReadNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.server.rows[1], r.server.rows[2] = []string{"x"}, []string{"y"}
+		r.server.copying = func(t *cdc.Table) error {
+			if t.OID == 1 {
+				return &cdc.TableTrouble{Err: cdc.Failed("a block cannot be read").Fix("make it fit")}
+			}
+			return nil
+		}
+		stop := r.start(t)
+		r.othersGoOn(t, func() {
+			r.server.mu.Lock()
+			defer r.server.mu.Unlock()
+			r.server.copying = nil
+		})
+		require.NoError(t, stop())
+	})
+}
+
+// TestACutThatCannotBeRead is one table's, too.
+func TestACutThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		a := r.state.Tables["public.a"]
+		a.Cut = "not hexadecimal"
+		r.state.Tables["public.a"] = a
+		stop := r.start(t)
+		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Waits })
+		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
+		require.NoError(t, stop())
+		require.EqualValues(t, 2, r.state.Tables["public.a"].Generation)
+		require.EqualValues(t, 1, r.state.Tables["public.b"].Generation)
+	})
+}
+
+// TestWhatEndsCapture goes over the closed list: each kind ends a capture, at its start and while it streams, and
+// nothing else does. The document has the same list.
+func TestWhatEndsCapture(t *testing.T) {
+	document, err := os.ReadFile("../EXACTNESS.md")
+	require.NoError(t, err)
+	for _, end := range ends {
+		require.Contains(t, string(document), "- "+end.what)
+		for _, point := range []string{"before", "write"} {
+			synctest.Test(t, func(t *testing.T) {
+				r := ran(t)
+				r.fail = func(p string) error {
+					if p == point {
+						return end.kind
+					}
+					return nil
+				}
+				r.server.add(insert(1, "x"))
+				require.ErrorIs(t, r.fails(t), end.kind)
+			})
+		}
+	}
+	for _, err := range []error{
+		errLost, cdc.ErrUnreachable, cdc.ErrSchema, errValue, errTryAgain, topicTrouble(false), topicTrouble(true), errors.New("a code that is not known"),
+	} {
+		require.False(t, endsCapture(err), "%v", err)
+	}
+}
+
+// TestWhatAllTablesShareIsNoTables: a right that no table has ends a capture, and a server that fails for all is tried
+// again with the session; nothing is quarantined.
+func TestWhatAllTablesShareIsNoTables(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.setUnfit(map[string]error{topicA: topicTrouble(true), "p.public.b": topicTrouble(true)})
+		before := len(r.points)
+		require.ErrorIs(t, r.fails(t), cdc.ErrRefused)
+		require.Len(t, r.points, before)
+		busy := &cdc.TableTrouble{Shared: true, Err: cdc.Failed("the registry answers 500")}
+		r.setUnfit(map[string]error{topicA: busy, "p.public.b": busy})
+		stop := r.start(t)
+		time.Sleep(time.Minute) // the bubble's clock
+		synctest.Wait()
+		require.Len(t, r.points, before)
+		r.setUnfit(nil)
+		r.server.add(insert(1, "x"))
+		r.caughtUp(t)
+		require.NoError(t, stop())
+		require.EqualValues(t, 1, r.state.Tables["public.a"].Generation)
+	})
+}
+
+// TestPausesGrow: a table that fails again and again is tried less and less often, but at least once an hour.
+func TestPausesGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRetries(time.Minute)
+		require.True(t, r.due("t"), "nothing is known of it")
+		var pauses []time.Duration
+		for range 8 {
+			r.failed("t")
+			from := time.Now()
+			for !r.due("t") {
+				time.Sleep(time.Minute) // the bubble's clock
+			}
+			pauses = append(pauses, time.Since(from))
+		}
+		require.Equal(t, []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour}, pauses)
+		require.True(t, r.due("another"))
+	})
+}
