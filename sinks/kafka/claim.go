@@ -63,6 +63,10 @@ type ownership struct {
 	// last is the offset of the last record that it wrote to the state topic, or of the one before its takeover. The
 	// client's goroutine moves it.
 	last atomic.Int64
+	// producer is the id under which Kafka took its last record of one of our own topics; the client's goroutine sets
+	// it. declared is the last one that was committed with a declaration.
+	producer atomic.Int64
+	declared int64
 }
 
 // takenOver is a refusal because of another capture's claim.

@@ -48,10 +48,14 @@ func (s *Sink) commit(ctx context.Context, p cdc.Point, changed []cdc.StateChang
 	if err := s.flush(); err != nil {
 		return err
 	}
+	if err := s.declare(); err != nil {
+		return err
+	}
 	s.o.Fault.At(cdc.FaultAfterProduce)
 	if err := s.end(); err != nil {
 		return err
 	}
+	s.owner.declared = s.owner.producer.Load()
 	if !p.Partial {
 		s.ledger.written()
 	}
@@ -106,7 +110,10 @@ func (s *Sink) produceOwn(records ...*kgo.Record) {
 		s.client.Load().Produce(txn.ctx, r, func(r *kgo.Record, err error) {
 			if err != nil {
 				txn.note(r, err)
-			} else if r.Topic == state {
+				return
+			}
+			s.owner.producer.Store(r.ProducerID)
+			if r.Topic == state {
 				s.owner.last.Store(r.Offset) // of one partition, in order
 			}
 		})

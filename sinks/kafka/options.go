@@ -127,6 +127,7 @@ func (o *Options) progressTopic() string { return schemas.ProgressTopic(o.Prefix
 // readerOptions are those of a client that only reads.
 func (o *Options) readerOptions() []kgo.Opt {
 	return append(slices.Clone(o.Client),
+		kgo.MaxDecompressBatchBytes(int(o.ownMessageBytes())+batchOverhead),
 		kgo.BrokerMaxReadBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.WithLogger(clientLog{o.Log.Named("client")}),
@@ -134,6 +135,8 @@ func (o *Options) readerOptions() []kgo.Opt {
 }
 
 const (
+	// batchOverhead is what a batch may have beyond kafka.max_message_bytes.
+	batchOverhead = 1 << 20
 	// maxBufferedRecords bounds the client's bookkeeping, about 300 bytes a record, when records are tiny.
 	maxBufferedRecords = 1 << 18
 	// linger lets batches grow. It delays nothing: Commit's flush ends it, and before the commit no reader sees the

@@ -91,6 +91,7 @@ func (s *Sink) noteEnd(ctx context.Context) error {
 	}
 	s.owner.claim = newClaim()
 	s.owner.last.Store(end - 1)
+	s.owner.declared = undeclared
 	return nil
 }
 
@@ -121,11 +122,15 @@ func (s *Sink) claim(ctx context.Context) error {
 	s.produceOwn(&kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: value})
 	err = s.flush()
 	if err == nil {
+		err = s.declare()
+	}
+	if err == nil {
 		err = s.end()
 	}
 	if err != nil {
 		return fmt.Errorf("claim the pipeline: %w", err)
 	}
+	s.owner.declared = s.owner.producer.Load()
 	s.ended()
 	return nil
 }

@@ -27,7 +27,7 @@ type stateReader struct {
 
 // newStateReader reads by a client that is the caller's.
 func newStateReader(o *Options, client *kgo.Client) *stateReader {
-	return &stateReader{options: o, client: client, adm: kadm.NewClient(client), log: o.Log, dec: kgo.DefaultDecompressor()}
+	return &stateReader{options: o, client: client, adm: kadm.NewClient(client), log: o.Log, dec: client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)}
 }
 
 // connectReader makes a reader with a client of its own, without the transactional id.

@@ -94,7 +94,7 @@ func foldRecord(state *cdc.State, key string, value []byte) error {
 		}
 		state.Source = source
 		return nil
-	case key == keyOwner:
+	case key == keyOwner, strings.HasPrefix(key, producerPrefix):
 		return nil // says who wrote, not what
 	default:
 		return errUnknownKey

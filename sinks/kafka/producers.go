@@ -1,0 +1,100 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+)
+
+// producerPrefix begins the key of a producer's declaration in the state topic: "producer:<id>".
+const producerPrefix = "producer:"
+
+// undeclared is no producer's id.
+const undeclared = -1
+
+var _ cdc.Producers = (*Sink)(nil)
+
+// declaration is the record by which a producer says that it writes for the pipeline. Its key is its own, so that
+// compaction keeps one for every producer that ever was. The id in it is for people: what counts is the one that Kafka
+// keeps with the record.
+func (o *Options) declaration(id int64) *kgo.Record {
+	return &kgo.Record{
+		Topic: o.stateTopic(), Key: strconv.AppendInt([]byte(producerPrefix), id, 10),
+		Value: fmt.Appendf(nil, `{"format":%d,"id":%d}`, cdc.StateFormat, id),
+	}
+}
+
+// declare adds the producer's declaration to the transaction if the state topic may not have it: after a takeover, and
+// where the broker has given another id, as it does at the end of a transaction whose epoch was the last one (KIP-890).
+// Some record of the transaction must have been acknowledged.
+func (s *Sink) declare() error {
+	id := s.owner.producer.Load()
+	if s.owner.declared == id {
+		return nil
+	}
+	s.produceOwn(s.o.declaration(id))
+	return s.flush()
+}
+
+// Producers implements cdc.Producers. A producer counts from the first record that it committed to the state topic,
+// also where an older build wrote it, which declared nothing.
+//
+// A record that is visible was committed together with a record of the state topic, or after one of the same producer.
+// Kafka may show it before that one; so this waits until the state topic shows what had been written to it by now.
+func (s *Sink) Producers(ctx context.Context) ([]int64, error) {
+	r, closeClient, err := connectReader(&s.o)
+	if err != nil {
+		return nil, s.o.explain("read the producers", err)
+	}
+	defer closeClient()
+	ids, err := r.producers(ctx)
+	if err != nil {
+		return nil, s.o.explain("read the producers", err)
+	}
+	return ids, nil
+}
+
+// settleTime is how long the state topic may take to show what was written to it.
+const settleTime = 10 * time.Second
+
+func (r *stateReader) producers(ctx context.Context) ([]int64, error) {
+	topic := r.options.stateTopic()
+	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, cdc.Failed("a transaction has been open on it for %s", settleTime).
+		Fix("kafka-transactions.sh find-hanging, and stop what else writes to it"))
+	defer cancel()
+	written, err := ownOffset(topic)(r.adm.ListEndOffsets(ctx, topic))
+	if err != nil {
+		return nil, err
+	}
+	stable := int64(-1)
+	for wait := retryFirst; ; {
+		if stable, err = ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic)); err != nil {
+			return nil, err
+		}
+		if stable >= written {
+			break
+		}
+		if err := pause(ctx, &wait); err != nil {
+			return nil, fmt.Errorf("wait for topic %s: %w", topic, err)
+		}
+	}
+	first, err := ownOffset(topic)(r.adm.ListStartOffsets(ctx, topic))
+	if err != nil {
+		return nil, err
+	}
+	ids := map[int64]struct{}{}
+	err = r.read(ctx, topic, 0, first, stable, func(k *kgo.Record) error {
+		if k.Attrs.IsTransactional() {
+			ids[k.ProducerID] = struct{}{}
+		}
+		return nil
+	})
+	return slices.Sorted(maps.Keys(ids)), err
+}
