@@ -26,14 +26,15 @@ func TopicName(prefix, schema, table string) string {
 }
 
 // SplitTopic is the inverse of TopicName: the table's real names; ok is false for a topic that is no table's of this
-// prefix.
+// prefix, also where it only looks like one's: "oth_x0065_r" would be read as "other", which is never written so.
 func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
 	rest, ok := strings.CutPrefix(topic, prefix+".")
 	parts := strings.Split(rest, ".")
 	if !ok || len(parts) != 2 || parts[0] == "" || parts[1] == "" {
 		return "", "", false
 	}
-	return UnescapeName(parts[0]), UnescapeName(parts[1]), true
+	schema, table = UnescapeName(parts[0]), UnescapeName(parts[1])
+	return schema, table, TopicName(prefix, schema, table) == topic // an alias of a name is no table's topic
 }
 
 // StateTopic holds one record per part of the pipeline's state.

@@ -18,7 +18,8 @@ func (l *Loader) groupOptions() consume.Options {
 	return consume.Options{
 		Kafka: l.o.Kafka, Group: l.o.Group, Instance: l.o.Instance, Prefix: l.o.Prefix,
 		FetchBytes: int32(min(l.o.MemoryBytes/fetchShare, 32<<20)), //nolint:gosec // small
-		Assigned:   l.assigned, Revoked: l.revoked, Joined: func() { l.outage.recovered(beInGroup) },
+		BatchBytes: l.o.batchBytes(), UnpackedBytes: l.o.MemoryBytes / unpackedShare,
+		Assigned: l.assigned, Revoked: l.revoked, Joined: func() { l.outage.recovered(beInGroup) },
 		Blocked: func() { l.rebalancing.Store(true) }, Fenced: func(err error) { l.halt(err) },
 	}
 }
@@ -47,7 +48,13 @@ func (l *Loader) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 
 // assign fills in the offsets and makes the state of the partitions.
 func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) error {
-	names := slices.Sorted(maps.Keys(offsets))
+	names, foreign := l.leaveForeign(slices.Sorted(maps.Keys(offsets)))
+	for _, name := range foreign {
+		for id := range offsets[name] {
+			offsets[name][id] = kgo.NewOffset().AtEnd()
+		}
+		l.group.Client.PauseFetchTopics(name)
+	}
 	if len(names) == 0 {
 		return nil
 	}

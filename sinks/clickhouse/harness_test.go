@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,6 +45,9 @@ type world struct {
 	epoch    uint32
 	lsn      cdc.LSN
 	full     bool
+
+	producersMu sync.Mutex
+	producers   []int64
 }
 
 func newWorld(t testing.TB) *world {
@@ -71,6 +76,7 @@ func (w *world) connect() {
 	require.NoError(w.t, err)
 	w.t.Cleanup(w.kc.Close)
 	w.admin = kadm.NewClient(w.kc)
+	w.claim()
 }
 
 func (w *world) createTopic(name string, partitions int32, compacted bool) {
@@ -313,9 +319,25 @@ type loader struct {
 	done   chan error
 }
 
+// Producers implements cdc.Producers by the ids that the test has produced under.
+func (w *world) Producers(context.Context) ([]int64, error) {
+	w.producersMu.Lock()
+	defer w.producersMu.Unlock()
+	return slices.Clone(w.producers), nil
+}
+
+// claim notes the producer's id.
+func (w *world) claim() {
+	id, _, err := w.kc.ProducerID(w.ctx)
+	require.NoError(w.t, err)
+	w.producersMu.Lock()
+	defer w.producersMu.Unlock()
+	w.producers = append(w.producers, id)
+}
+
 func (w *world) options() Options {
 	return Options{
-		Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
+		Producers: w, Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
 		URL: stack.Get(w.t).ClickHouse.URL(), Database: w.database, StoragePatience: time.Second, Log: zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)),
 	}
 }

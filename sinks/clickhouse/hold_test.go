@@ -143,16 +143,16 @@ func TestTopicDeletedWhileLoaded(t *testing.T) {
 // TestForeignTopic: a topic below the prefix that capture has not made holds nobody back.
 func TestForeignTopic(t *testing.T) {
 	w := newWorld(t)
-	w.createTopic(w.prefix+".public.a-b", 1, false)
+	w.createTopic(w.prefix+".public.stranger", 1, false)
 	require.NoError(t, w.kc.BeginTransaction())
-	require.NoError(t, w.kc.ProduceSync(w.ctx, &kgo.Record{Topic: w.prefix + ".public.a-b", Value: []byte("junk")}).FirstErr())
+	require.NoError(t, w.kc.ProduceSync(w.ctx, &kgo.Record{Topic: w.prefix + ".public.stranger", Value: []byte("junk")}).FirstErr())
 	require.NoError(t, w.kc.EndTransaction(w.ctx, kgo.TryCommit))
 	tab := twoColumns(w, "good")
 	w.begin().insert(tab, "1", "a").commit()
 	w.load()
 	w.wait()
 	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.good"))
-	w.waysOut("public.a-b", "find out who else writes to the topic; then "+cdc.ResnapshotCommand("public.a-b"))
+	w.waysOut("public.stranger", "find out who else writes to the topic; then "+cdc.ResnapshotCommand("public.stranger"))
 }
 
 // TestHeldPauses: pauses double up to a bound; storage that stays away is given up, anything else is not.

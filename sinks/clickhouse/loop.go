@@ -236,6 +236,9 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 }
 
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
+	if err := l.takeLarge(fetches); err != nil {
+		return err
+	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
 		if t == nil || err != nil || t.Parts[f.Partition] == nil || l.waiting.tables[f.Topic].waits() {
@@ -248,16 +251,15 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 		if len(f.Records) == 0 {
 			return
 		}
-		s, r := l.builder.batch.span(p), l.builder.route(p)
+		s, take := l.builder.batch.span(p), l.builder.route(p).take
+		if t.Progress {
+			take = l.takeProgress
+		}
 		for _, rec := range f.Records {
 			if err != nil || rec.Offset < p.Next {
 				continue
 			}
-			if t.Progress {
-				err = l.takeProgress(ctx, s, rec)
-			} else {
-				err = r.take(ctx, s, rec)
-			}
+			err = l.takeOurs(ctx, s, rec, take)
 			if isUnsettled(err) {
 				l.waiting.hold(t, max(p.Newest, t.Shown), err)
 				err = nil
@@ -301,6 +303,7 @@ func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 	failed := false
 	fetches.EachError(func(topic string, partition int32, err error) {
 		switch {
+		case errors.Is(err, kgo.ErrMaxDecompress): // see takeLarge
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		case errors.Is(err, kerr.OffsetOutOfRange):
 			if err := l.outOfRange(topic, partition); err != nil {

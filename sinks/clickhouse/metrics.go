@@ -14,6 +14,7 @@ type metrics struct {
 	lag                  *prometheus.GaugeVec
 	quarantined, waiting prometheus.Gauge
 	retries              prometheus.Counter
+	foreign              *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -32,12 +33,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_waiting_tables",
 			Help: "Tables of this loader that wait because of an error of their own, while the others go on."}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{Name: "dirtbike_load_retries_total", Help: "Requests that failed and were tried again."}),
+		foreign: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dirtbike_load_foreign_records_total",
+			Help: "Records that were passed over, since another than the pipeline's capture wrote them."}, []string{"topic"}),
 	}
 	if r == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.rows, m.bytes, m.inserts, m.seconds, m.latency, m.lag, m.quarantined, m.waiting, m.retries} {
+	for _, c := range []prometheus.Collector{m.rows, m.bytes, m.inserts, m.seconds, m.latency, m.lag, m.quarantined, m.waiting, m.retries, m.foreign} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -35,7 +35,11 @@ type Options struct {
 	BatchBytes int64
 	// MemoryBytes bounds everything buffered, the consumer's fetches included; 0 = 256 MB, at least 16 MB. Polling
 	// stops while a batch that reached its share is being inserted.
-	MemoryBytes   int64
+	MemoryBytes int64
+	// MaxMessageBytes is the largest batch that capture writes, before compression; 0, and anything below, is 16 MiB.
+	MaxMessageBytes int
+	// Producers says who writes for the pipeline: records of others change nothing. Required.
+	Producers     cdc.Producers
 	FlushInterval time.Duration // the longest wait for more rows when the topics are quiet; 0 = 50 ms
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
 	// to go on. 0 = 7 days.
@@ -64,11 +68,20 @@ const (
 	// The share of one fetch, of which there are two: records arrive compressed, often 20:1, and are taken apart at
 	// once.
 	fetchShare = 256
+	// The share of what is unpacked at a time, beside a single batch: the client keeps it until it is polled.
+	unpackedShare      = 16
+	leastBatchBytes    = 16 << 20
+	batchOverheadBytes = 1 << 20 // beyond MaxMessageBytes
 )
+
+// batchBytes is the most that a batch of capture's unpacks to.
+func (o *Options) batchBytes() int {
+	return max(o.MaxMessageBytes, leastBatchBytes) + batchOverheadBytes
+}
 
 func (o *Options) fill() error {
 	for name, missing := range map[string]bool{
-		"Group": o.Group == "", "Prefix": o.Prefix == "", "Registry": o.Registry == nil, "URL": o.URL == "", "Database": o.Database == "",
+		"Group": o.Group == "", "Prefix": o.Prefix == "", "Registry": o.Registry == nil, "Producers": o.Producers == nil, "URL": o.URL == "", "Database": o.Database == "",
 	} {
 		if missing {
 			return fmt.Errorf("load: option %s is required", name)

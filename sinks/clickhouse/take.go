@@ -30,6 +30,7 @@ type builder struct {
 	quarantines *apply.Quarantines
 	routes      map[*apply.Partition]*route
 	env         avro.Envelope // of the record being taken
+	passedOver  *passedOver
 	log         *zap.Logger
 }
 
@@ -143,6 +144,9 @@ func (r *route) replan(ctx context.Context, keyID, id int) (control *contract, e
 	c, err := r.b.contracts.value(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if t := r.partition.Topic; c.table.Schema != t.Schema || c.table.Name != t.Rel {
+		return nil, fmt.Errorf("%w: id %d: it is that of table %s", errSchema, id, c.table.FullName())
 	}
 	if is {
 		return c, nil
@@ -374,7 +378,7 @@ func (r *route) tombstone(ctx context.Context, s *span, rec *kgo.Record, keyID i
 	}
 	at, err := cdc.UnpackPosition(packed)
 	if err != nil {
-		r.b.log.Warn("tombstone without a position skipped", zap.String("topic", rec.Topic), zap.Int64("offset", rec.Offset), zap.Error(err))
+		r.b.passedOver.note(rec, "a tombstone without a position")
 		return nil
 	}
 	targets := r.plan.changes

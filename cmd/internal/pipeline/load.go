@@ -29,6 +29,12 @@ func NewLoad(o Options) (loader *clickhouse.Loader, release func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	producers := o
+	producers.Metrics = nil // they are those of capture
+	state, err := newSink(producers)
+	if err != nil {
+		return nil, nil, err
+	}
 	client = append(client, kgo.SessionTimeout(groupSession), kgo.HeartbeatInterval(groupSession/4))
 	tls, err := c.ClickHouse.TLS.Client()
 	if err != nil {
@@ -39,7 +45,7 @@ func NewLoad(o Options) (loader *clickhouse.Loader, release func(), err error) {
 		Kafka: client, Group: Group(c), Instance: instance(c.Ops.Listen), Prefix: c.Kafka.Prefix, Registry: reg,
 		URL: c.ClickHouse.URL.Reveal(), TLS: tls, Database: c.ClickHouse.Database,
 		BatchRows: limits.BatchRows, BatchBytes: int64(limits.BatchBytes), MemoryBytes: int64(limits.Memory),
-		FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon, LoggedIn: o.Patient, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
+		MaxMessageBytes: c.Kafka.MaxMessageBytes.Int(), Producers: state, FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon, LoggedIn: o.Patient, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
 	})
 	return loader, reg.Close, err
 }

@@ -30,7 +30,10 @@ type Options struct {
 	Kafka           []kgo.Opt // Kafka has the seed brokers and, where needed, TLS and SASL
 	Group, Instance string    // its name, and Instance the static member's; "" is none
 	Prefix          string    // Prefix of the pipeline's topics
-	FetchBytes      int32     // FetchBytes bounds one fetch, of which there are two at a time
+	FetchBytes      int32     // FetchBytes bounds one fetch as it is sent, of which there are two at a time
+	// BatchBytes bounds what one batch unpacks to; UnpackedBytes what is unpacked at a time, except for a single batch.
+	BatchBytes    int
+	UnpackedBytes int64
 	// Assigned fills in the offsets from which newly assigned partitions are read. An error begins the session again.
 	Assigned func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error)
 	Revoked  func(map[string][]int32) // Revoked takes the partitions that another member gets, or that are lost
@@ -50,10 +53,15 @@ type Group struct {
 
 // Join makes the client, which joins in the background.
 func Join(o Options) (*Group, error) {
-	client, err := kgo.NewClient(o.client()...)
+	unpack, err := newUnpacker(o.BatchBytes, o.UnpackedBytes)
 	if err != nil {
 		return nil, fmt.Errorf("load: Kafka options: %w", err)
 	}
+	client, err := kgo.NewClient(append(o.client(), kgo.WithDecompressor(unpack), kgo.WithHooks(unpack))...)
+	if err != nil {
+		return nil, fmt.Errorf("load: Kafka options: %w", err)
+	}
+	unpack.holds(client.BufferedFetchBytes)
 	return &Group{Client: client, Admin: kadm.NewClient(client), o: o}, nil
 }
 

@@ -1,0 +1,113 @@
+package consume
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// unpacker bounds what the consumer unpacks: Kafka bounds what it sends, and a batch that is sent may unpack to a
+// thousand times its size.
+//
+// One batch may unpack to mostBatch bytes, the most that capture writes (kgo.ErrDecompressTooLarge says which batch has
+// more). What is unpacked and not yet polled stays below most: beyond, a batch is left where it is and fetched again
+// later. A single batch is always let through, so that there is progress. Records count with what the client itself
+// keeps of each, or tiny ones would take twenty times their size.
+//
+// The client gives an answer's records to the polls only when the whole answer is unpacked. So what counts is the
+// client's own count, and the answers being unpacked: OnBrokerRead, before each, starts counting anew. There are at
+// most two at a time (MaxConcurrentFetches).
+type unpacker struct {
+	inner     kgo.Decompressor
+	mostBatch int
+	most      int64
+	held      func() int64 // bytes that the client holds for the next polls
+	mu        sync.Mutex
+	unpacked  int64 // of the answers being unpacked
+}
+
+const (
+	recordBytes = 256 // what the client keeps for one record
+	// dense is how many times its unpacked size a batch may take as records: capture writes none below 40 bytes.
+	dense = 8
+)
+
+// errLater leaves a batch for the next fetch: the client passes over errors that Kafka calls retriable.
+var errLater = fmt.Errorf("unpacked when there is room: %w", kerr.ThrottlingQuotaExceeded)
+
+var (
+	_ kgo.Decompressor   = (*unpacker)(nil)
+	_ kgo.HookBrokerRead = (*unpacker)(nil)
+)
+
+// newUnpacker makes one; held is set once there is a client.
+func newUnpacker(mostBatch int, most int64) (*unpacker, error) {
+	client, err := kgo.NewClient(kgo.MaxDecompressBatchBytes(mostBatch)) // for its decompressor: it never connects
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	inner, ok := client.OptValue(kgo.WithDecompressor).(kgo.Decompressor)
+	if !ok {
+		return nil, errors.New("the Kafka client has no decompressor: this is a bug")
+	}
+	return &unpacker{inner: inner, mostBatch: mostBatch, most: most, held: func() int64 { return 0 }}, nil
+}
+
+// holds sets what the client holds.
+func (u *unpacker) holds(held func() int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.held = held
+}
+
+// OnBrokerRead implements kgo.HookBrokerRead.
+func (u *unpacker) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	const fetch = 1
+	if key == fetch {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.unpacked = 0
+	}
+}
+
+// Decompress implements kgo.Decompressor.
+func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	held := u.unpacked + u.held()
+	if held >= u.most {
+		return nil, errLater
+	}
+	out, err := u.inner.Decompress(src, codec)
+	if err != nil {
+		return nil, err
+	}
+	size := int64(len(out)) + recordBytes*countRecords(out)
+	switch {
+	case size > dense*int64(u.mostBatch):
+		return nil, kgo.ErrMaxDecompress
+	case held > 0 && held+size > u.most:
+		return nil, errLater
+	}
+	u.unpacked += size
+	return out, nil
+}
+
+// countRecords counts the records of an unpacked batch: each begins with its length.
+func countRecords(batch []byte) (n int64) {
+	for len(batch) > 0 {
+		length, size := binary.Varint(batch)
+		if size <= 0 || length < 0 || length > int64(len(batch)-size) {
+			return n
+		}
+		batch = batch[size+int(length):]
+		n++
+	}
+	return n
+}

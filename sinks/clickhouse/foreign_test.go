@@ -1,0 +1,122 @@
+package clickhouse
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"dirtbike/cdc"
+	"dirtbike/schemas"
+)
+
+// foreignProducer writes what the test gives it, as somebody who may write to the topics and is not the capture. With
+// a transactional id it commits it.
+func (w *world) foreignProducer(transactional string, records ...*kgo.Record) {
+	w.t.Helper()
+	opts := append(w.options().Kafka, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+		kgo.ProducerBatchMaxBytes(64<<20))
+	if transactional != "" {
+		opts = append(opts, kgo.TransactionalID(transactional))
+	}
+	client, err := kgo.NewClient(opts...)
+	require.NoError(w.t, err)
+	defer client.Close()
+	if transactional != "" {
+		require.NoError(w.t, client.BeginTransaction())
+	}
+	require.NoError(w.t, client.ProduceSync(w.ctx, records...).FirstErr())
+	if transactional != "" {
+		require.NoError(w.t, client.EndTransaction(w.ctx, kgo.TryCommit))
+	}
+}
+
+// claims is a live table of two columns.
+func (w *world) claims(name string) *sourceTable {
+	return w.table(name, 1, cdc.IdentityFull, []int{0}, plainColumn("id", schemas.KindInt4, true), plainColumn("v", schemas.KindText, false)).live()
+}
+
+// TestForeignRecords: whatever another writer puts into a table's topic or the progress topic changes neither the table
+// nor what is called complete; it is counted, named in a few lines, and the pipeline's own records go on.
+func TestForeignRecords(t *testing.T) {
+	w := newWorld(t)
+	tab := w.claims("claims")
+	w.begin().insert(tab, "1", "one").insert(tab, "2", "two").commit()
+	core, lines := observer.New(zap.WarnLevel)
+	l := w.load(func(o *Options) { o.Log = zap.New(core) })
+	w.wait()
+
+	deletes := func() []*kgo.Record {
+		return w.begin().delete(tab, "1", "one").update(tab, "2", "forged").truncate(tab).records()
+	}
+	w.foreignProducer("", deletes()...)
+	w.foreignProducer(w.prefix+".foreign", deletes()...)
+	junk := make([]*kgo.Record, 5000)
+	for i := range junk {
+		junk[i] = &kgo.Record{Topic: tab.topic.Name, Key: []byte("foreign")}
+	}
+	w.foreignProducer("", junk...)
+	forged := []byte(`{"format":1,"epoch":1,"commit_lsn":"F/0","ordinal":0,"lsn":"F/0","time_us":4000000000000000,"full":true,"offsets":{},"tables":{}}`)
+	for _, transactional := range []string{"", w.prefix + ".progress"} {
+		w.foreignProducer(transactional, &kgo.Record{Topic: schemas.ProgressTopic(w.prefix), Value: forged}, &kgo.Record{Topic: schemas.ProgressTopic(w.prefix), Value: []byte("junk")})
+	}
+	w.begin().insert(tab, "3", "three").commit()
+	w.wait()
+	w.eventually([]string{"1\tone", "2\ttwo", "3\tthree"}, "SELECT * FROM DB.claims ORDER BY id")
+	require.Equal(t, w.lsn+0x20, w.complete("").LSN, "nothing moves it beyond what was published")
+	require.GreaterOrEqual(t, testutil.ToFloat64(l.metrics.foreign.WithLabelValues(tab.topic.Name)), 5006.0)
+	require.Equal(t, 4.0, testutil.ToFloat64(l.metrics.foreign.WithLabelValues(schemas.ProgressTopic(w.prefix))))
+	require.LessOrEqual(t, lines.FilterMessageSnippet("another writer").Len(), 2, "one line for each topic")
+}
+
+// TestAliasOfATopic: a topic whose name only looks like that of a table changes no table, not even with the pipeline's
+// own records, and stops nothing.
+func TestAliasOfATopic(t *testing.T) {
+	w := newWorld(t)
+	tab := w.claims("other")
+	w.begin().insert(tab, "1", "one").commit()
+	alias := w.prefix + ".public.oth_x0065_r"
+	w.createTopic(alias, 1, false)
+	forged := w.begin().delete(tab, "1", "one").records()
+	for _, r := range forged {
+		r.Topic = alias
+	}
+	w.foreignProducer("", forged...)
+	w.load()
+	w.begin().insert(tab, "2", "two").commit()
+	w.wait()
+	w.eventually([]string{"1\tone", "2\ttwo"}, "SELECT * FROM DB.other ORDER BY id")
+}
+
+// TestBatchTooLarge: a batch that unpacks to more than capture writes quarantines its table and nothing else.
+func TestBatchTooLarge(t *testing.T) {
+	w := newWorld(t)
+	tab, other := w.claims("claims"), w.claims("other")
+	w.begin().insert(tab, "1", "one").insert(other, "1", "one").commit()
+	w.load()
+	w.wait()
+	w.foreignProducer("", &kgo.Record{Topic: tab.topic.Name, Value: make([]byte, 40<<20)})
+	w.eventually([]string{"public.claims"}, "SELECT table FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".quarantine FINAL WHERE open = 1")
+	w.begin().insert(other, "2", "two").commit()
+	w.eventually([]string{"1\tone", "2\ttwo"}, "SELECT * FROM DB.other ORDER BY id")
+}
+
+// TestPassedOverNamesFew: the log names the first record of a topic, and then how many there were, once a minute.
+func TestPassedOverNamesFew(t *testing.T) {
+	core, lines := observer.New(zap.WarnLevel)
+	m, err := newMetrics(nil)
+	require.NoError(t, err)
+	p := &passedOver{count: m.foreign, log: zap.New(core), topics: map[string]*passedOverTopic{}}
+	for range 5000 {
+		p.note(&kgo.Record{Topic: "a"}, "why")
+	}
+	p.note(&kgo.Record{Topic: "b"}, "why")
+	require.Equal(t, 2, lines.Len())
+	p.topics["a"].said = time.Now().Add(-passedOverEvery)
+	p.note(&kgo.Record{Topic: "a"}, "why")
+	require.EqualValues(t, 5000, lines.All()[2].ContextMap()["records"])
+}
