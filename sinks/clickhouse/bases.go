@@ -109,8 +109,7 @@ func (b *batch) resolveKey(r *rows, records []*deferred, base block.Ref, last *c
 	if last.row == nil {
 		return nil
 	}
-	_, err := b.complete(r, last.row, last.base)
-	return err
+	return b.complete(r, last.row, last.base)
 }
 
 // chain is the newest row of a key, on which its next record builds. It holds two rows in full, however many there
@@ -142,15 +141,15 @@ func (c *chain) build(r *rows, base *block.Ref) error {
 	return nil
 }
 
-// complete appends a record with its base. It gives the row on which the key's next record builds.
-func (b *batch) complete(r *rows, row *block.Row, base block.Ref) (block.Ref, error) {
+// complete appends a record with its base.
+func (b *batch) complete(r *rows, row *block.Row, base block.Ref) error {
 	to := r.current()
 	before := to.Bytes()
 	if err := to.Append(row, base); err != nil {
-		return block.Ref{}, err
+		return err
 	}
 	b.grew(r, to.Bytes()-before)
-	return to.Last(), nil
+	return nil
 }
 
 // lostBase is the reason of a quarantine.

@@ -355,7 +355,7 @@ func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 	}
 	switch apply.OfBase(w, &row.Envelope.Meta, base, rows.cuts, g.Number, p.Newest) {
 	case apply.Fits:
-		_, err = r.b.batch.complete(rows, row, base)
+		err = r.b.batch.complete(rows, row, base)
 	case apply.Drop:
 	case apply.Outgrow:
 		r.b.outgrown(p.Topic, g)
