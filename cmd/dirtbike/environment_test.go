@@ -28,9 +28,9 @@ INSERT INTO things SELECT i, 'bad', '{good,NULL}', '(1,good)'::pair, 'things', '
 CREATE TABLE docs (k text, n int, v text, mood mood, PRIMARY KEY (k, n)); ALTER TABLE docs ALTER v SET STORAGE EXTERNAL;
 INSERT INTO docs SELECT 'k' || i, i, repeat('doc', 1000), 'good' FROM generate_series(1, 50) i;`
 
-// TestEnvironment runs every verb as a role whose settings, and those of its database, change what SQL means, how values
-// print, and how long a session lasts, in a database where somebody has made functions and operators that fit our SQL
-// better than Postgres' own: the rows are equal, and no function of somebody's has run.
+// TestEnvironment runs every verb as a role whose settings, and those of its database, change what SQL means, how
+// values print, and how long a session lasts, in a database where somebody has made functions and operators that fit
+// our SQL better than Postgres' own: the rows are equal, and no function of somebody's has run.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, environmentSchema)
@@ -136,8 +136,8 @@ func ourFunctions(t *testing.T) (names []string) {
 }
 
 // plant makes, in public, functions with the names of ours: with the arguments of Postgres' own, and, where those take
-// any type, with types that fit better; and operators with the names of all of Postgres' comparisons and of those in our
-// SQL, with the same operands. It gives the names of the functions.
+// any type, with types that fit better; and operators with the names of all of Postgres' comparisons and of those in
+// our SQL, with the same operands. It gives the names of the functions.
 func plant(r *rig) []string {
 	r.Helper()
 	names := append(ourFunctions(r.T), "planted")
