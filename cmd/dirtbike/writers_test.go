@@ -27,8 +27,9 @@ ALTER TABLE full_rows ALTER note SET STORAGE EXTERNAL;
 CREATE TABLE scratch (id int PRIMARY KEY, v text);
 CREATE TABLE foreign_traffic (id int);`
 
-// think is how long a client rests between two transactions, on average.
-const think = 16 * time.Millisecond
+// think is how long a client rests between two transactions, on average: traffic at every moment, and no more of it
+// than what judges the test at its end needs, which reads all of it again.
+const think = 40 * time.Millisecond
 
 // writers run random transactions by several clients until stopped.
 type writers struct {
