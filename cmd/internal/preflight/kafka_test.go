@@ -40,7 +40,7 @@ func topicsDatabase(t *testing.T, s *embedded.Stack, name string) string {
 func TestKafkaMended(t *testing.T) {
 	s := stack.Get(t)
 	cluster, admin := kfakeCluster(t, 1)
-	r := newRig(t, topicsDatabase(t, s, "kfake"), cluster.ListenAddrs(), "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
+	r := newRig(t, topicsDatabase(t, s, "kfake"), cluster.ListenAddrs(), "http://127.0.0.1:1", s.ClickHouse.URL())
 	r.stack, r.admin = s, admin
 	r.set(saslConfig)
 	r.set(`source: {tables: ["public.*"]}`)
@@ -104,7 +104,7 @@ func TestApacheKafkaMended(t *testing.T) {
 	}
 	s := stack.Get(t)
 	broker, jars, properties := startApache(t)
-	r := newRig(t, topicsDatabase(t, s, "apache"), []string{broker}, "http://127.0.0.1:1", "clickhouse://127.0.0.1:1")
+	r := newRig(t, topicsDatabase(t, s, "apache"), []string{broker}, "http://127.0.0.1:1", s.ClickHouse.URL())
 	r.stack, r.admin, r.jars, r.properties = s, adminClient(t, broker), jars, properties
 	r.set(saslConfig)
 	r.set(`source: {tables: ["public.*"]}`)
@@ -260,7 +260,7 @@ func TestRegistryMended(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"is_compatible": levels[subject] == "NONE", "messages": []string{"READER_FIELD_MISSING_DEFAULT_VALUE"}})
 		return true
 	})
-	r := newRig(t, topicsDatabase(t, s, "registry"), []string{"127.0.0.1:1"}, fake.URL(), "clickhouse://127.0.0.1:1")
+	r := newRig(t, topicsDatabase(t, s, "registry"), []string{"127.0.0.1:1"}, fake.URL(), s.ClickHouse.URL())
 	r.set(`source: {tables: ["public.*"]}`)
 	client, err := sr.NewClient(sr.URLs(fake.URL()))
 	require.NoError(t, err)

@@ -268,6 +268,7 @@ func TestOldestPostgres(t *testing.T) {
 		require.NotEmpty(t, c.Command)
 	}
 	r.stack = s
+	r.set("clickhouse: {url: '" + stack.Get(t).ClickHouse.URL() + "'}") // one that is away is asked again and again
 	standby := filepath.Join(s.Postgres.DataDir(), "standby.signal")
 	require.NoError(t, os.WriteFile(standby, nil, 0o644))
 	r.restartPostgres()
