@@ -16,6 +16,7 @@ import (
 func TestSource(t *testing.T) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel() // one of its tests waits for nine seconds
 			p := embeddedtest.Postgres(t, version, nil)
 			for name, test := range map[string]func(*testing.T, *rig){
 				"identify": identify, "slot": slot, "other slots": otherSlots, "publication": publication, "members": members,
