@@ -82,7 +82,7 @@ func TestTheBinaryIsStatic(t *testing.T) {
 	require.Less(t, info.Size(), int64(mostMegabytes*1e6))
 
 	whole := filepath.Join(t.TempDir(), "dirtbike")
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", whole, "./cmd/dirtbike")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", whole, "./cmd/dirtbike")
 	command.Dir, command.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", out)
