@@ -13,11 +13,12 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// TestBench takes every measure once, with few rows: not for the figures, but that each is there.
+// TestBench takes every measure once, with few rows: not for the figures, but that each is there. Its legs are this
+// binary.
 func TestBench(t *testing.T) {
+	t.Parallel()
 	embeddedtest.Tools(t, "npm")
 	embeddedtest.Tools(t, "pg_recvlogical")
-	t.Setenv(envRun, "1") // the legs are this binary
 	file := filepath.Join(t.TempDir(), "report.md")
 	args := []string{"bench", "--rows", "8000", "--pairs", "1", "--tries", "1", "--rate", "100", "--for", "1s", "--kafka", "kfake", "--out", file}
 	var out, errs bytes.Buffer
@@ -46,9 +47,9 @@ func TestBench(t *testing.T) {
 
 // TestBenchAgainst compares a build with itself: every figure is there.
 func TestBenchAgainst(t *testing.T) {
+	t.Parallel()
 	embeddedtest.Tools(t, "npm")
 	embeddedtest.Tools(t, "pg_recvlogical")
-	t.Setenv(envRun, "1") // both builds are this binary
 	self, err := os.Executable()
 	require.NoError(t, err)
 	args := []string{"bench", "--rows", "1000", "--pairs", "1", "--rate", "50", "--for", "1s", "--kafka", "kfake", "--against", self}

@@ -39,7 +39,7 @@ func startDemo(t *testing.T, args ...string) *demoRun {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	d.cmd = exec.Command(self, append([]string{"demo"}, args...)...)
-	d.cmd.Env = append(os.Environ(), envRun+"=1", "TMPDIR="+d.dir)
+	d.cmd.Env = append(os.Environ(), "TMPDIR="+d.dir)
 	d.cmd.Stdout, d.cmd.Stderr = file, file
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, d.cmd.Start())

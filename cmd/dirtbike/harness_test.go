@@ -195,7 +195,7 @@ func (r *rig) startBuild(binary, verb string, flags []string, env ...string) *pr
 	l.out, l.mark = file, file.Name()+".mark"
 	args := append(strings.Fields(verb), "--config", r.config, "--log-format", "json", "--listen", r.listens(verb))
 	l.cmd = exec.Command(binary, append(args, flags...)...)
-	l.cmd.Env = append(append(os.Environ(), envRun+"=1", envMark+"="+l.mark), env...)
+	l.cmd.Env = append(append(os.Environ(), envMark+"="+l.mark), env...)
 	l.cmd.Stdout, l.cmd.Stderr = file, file
 	require.NoError(r, l.cmd.Start())
 	go func() {

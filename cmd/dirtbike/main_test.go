@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"testing"
@@ -19,7 +20,8 @@ func TestMain(m *testing.M) {
 		os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr, faultFromEnvironment()))
 	}
 	flag.Parse()
-	if err := flag.Set("test.parallel", "4"); err != nil { // they wait for engines more than they compute
+	err := errors.Join(os.Setenv(envRun, "1"), flag.Set("test.parallel", "4")) // they wait for engines more than they compute
+	if err != nil {
 		panic(err)
 	}
 	embeddedtest.Main(m, kfakeStack, secureStack)
