@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -22,8 +23,8 @@ func TestEveryCodeHasAnOwner(t *testing.T) {
 	o := unconnected(t).o
 	const topic = "clinic.public.claims"
 	for code := int16(-1); code < 200; code++ {
-		err, ok := kerr.ErrorForCode(code).(*kerr.Error)
-		if !ok {
+		var err *kerr.Error
+		if !errors.As(kerr.ErrorForCode(code), &err) {
 			continue
 		}
 		trouble := cdc.OfOneTable(o.blame(topic, o.explain("commit", &produceError{topic, 0, err})))
