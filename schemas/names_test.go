@@ -124,7 +124,7 @@ func TestCollisions(t *testing.T) {
 // TestTopicNamesAreOneToOne: a topic that only looks like a table's is none; what capture names is always read back.
 func TestTopicNamesAreOneToOne(t *testing.T) {
 	for _, alias := range []string{
-		"p.public.oth_x0065_r", "p.public.other_x0020", "p.publi_x0063_.other", "p.public._x00006F_ther", "p.public.ot-her", "p.public.1st", "p.public._x005F_id",
+		"p.public.oth_x0065_r", "p.public.other_x0020", "p.publi_x0063_.other", "p.public._x00006F_range", "p.public.ot-her", "p.public.1st", "p.public._x005F_id",
 		"p.public.é", "p.public.", "p..other", "q.public.other", "p.public.other.x",
 	} {
 		schema, table, ok := SplitTopic(alias, "p")

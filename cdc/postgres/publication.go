@@ -136,8 +136,8 @@ func ReadPublication(ctx context.Context, q Querier, name string, oids []uint32)
 // of the rows of pg_inherits on the way up (DETACH and ATTACH), and of the dependency on the schema (SET SCHEMA).
 // Nothing else updates these rows, except that of the publication, which a new owner updates, too: the owner is named,
 // and whether the last update was the owner's change (it updates the dependency on the owner in the same transaction;
-// the superuser of initdb has none), see cdc.PublishedBy. Kind and persistence say whether the changes of a table that is
-// named are sent at all: the view pg_publication_tables opens every table, and so waits for one that is locked.
+// the superuser of initdb has none), see cdc.PublishedBy. Kind and persistence say whether the changes of a table that
+// is named are sent at all: the view pg_publication_tables opens every table, and so waits for one that is locked.
 //
 // Not seen: a table made UNLOGGED and LOGGED again between two checks; only one that is published by its schema, or
 // with all tables, can be.

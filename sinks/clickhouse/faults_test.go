@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
@@ -381,13 +380,4 @@ func heapGrowth() (stop func() uint64) {
 		<-watched
 		return peak - base
 	}
-}
-
-// deleteAll gives the offsets before which all records of a topic are deleted.
-func deleteAll(t *sourceTable, before int64) kadm.Offsets {
-	offsets := kadm.Offsets{}
-	for p := range t.topic.Partitions {
-		offsets.AddOffset(t.topic.Name, p, before, -1)
-	}
-	return offsets
 }

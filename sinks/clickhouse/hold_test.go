@@ -158,7 +158,7 @@ func TestForeignTopic(t *testing.T) {
 // TestHeldPauses: pauses double up to a bound; storage that stays away is given up, anything else is not.
 func TestHeldPauses(t *testing.T) {
 	now := time.Now()
-	missing, busy, contract := &chgo.Exception{Code: int32(proto.ErrUnknownTable)}, &chgo.Exception{Code: int32(proto.ErrTooManyParts)}, error(table.ErrContract)
+	missing, busy, contract := &chgo.Exception{Code: int32(proto.ErrUnknownTable)}, &chgo.Exception{Code: int32(proto.ErrTooManyParts)}, table.ErrContract
 	for _, c := range []struct {
 		err    error
 		giveUp bool

@@ -45,7 +45,8 @@ func NewLoad(o Options) (loader *clickhouse.Loader, release func(), err error) {
 		Kafka: client, Group: Group(c), Instance: instance(c.Ops.Listen), Prefix: c.Kafka.Prefix, Registry: reg,
 		URL: c.ClickHouse.URL.Reveal(), TLS: tls, Database: c.ClickHouse.Database,
 		BatchRows: limits.BatchRows, BatchBytes: int64(limits.BatchBytes), MemoryBytes: int64(limits.Memory),
-		MaxMessageBytes: c.Kafka.MaxMessageBytes.Int(), Producers: state, FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon, LoggedIn: o.Patient, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
+		MaxMessageBytes: c.Kafka.MaxMessageBytes.Int(), Producers: state, FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon,
+		LoggedIn: o.Patient, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
 	})
 	return loader, reg.Close, err
 }

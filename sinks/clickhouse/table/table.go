@@ -94,7 +94,8 @@ func (d *DB) Describe(ctx context.Context, t *Table) error {
 			nullable[i] = c.Type.Kind != schemas.KindArray
 		case compact(schemas.ClickHouseType(c.Type, false)):
 		default:
-			return broken(ErrContract, t.Contract.FullName(), "storage %s has column %s of type %q, the schema wants %s", t.Name, c.Name, have, schemas.ClickHouseType(c.Type, false))
+			return broken(ErrContract, t.Contract.FullName(), "storage %s has column %s of type %q, the schema wants %s",
+				t.Name, c.Name, have, schemas.ClickHouseType(c.Type, false))
 		}
 	}
 	t.nullable = nullable
