@@ -9,7 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
-	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/consume"
 )
@@ -48,7 +47,7 @@ func (l *Loader) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 
 // assign fills in the offsets and makes the state of the partitions.
 func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) error {
-	names, foreign := l.leaveForeign(slices.Sorted(maps.Keys(offsets)))
+	names, foreign := leaveForeign(l.o.Log, l.o.Prefix, slices.Sorted(maps.Keys(offsets)))
 	for _, name := range foreign {
 		for id := range offsets[name] {
 			offsets[name][id] = kgo.NewOffset().AtEnd()
@@ -58,7 +57,7 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	if len(names) == 0 {
 		return nil
 	}
-	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.progressTopic(), l.o.ReplayHorizon)
+	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.o.progressTopic(), l.o.ReplayHorizon)
 	if err == nil {
 		err = l.quarantines.Load(ctx, l.db.Ledger)
 	}
@@ -100,8 +99,6 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 	}
 	return nil
 }
-
-func (l *Loader) progressTopic() string { return schemas.ProgressTopic(l.o.Prefix) }
 
 // loadTopic reads what ClickHouse knows of a topic, and of its partitions that were just assigned.
 func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int32]kgo.Offset) error {
@@ -154,7 +151,7 @@ func (l *Loader) checkTopics(ctx context.Context) error {
 	if !l.watch.Due() {
 		return nil
 	}
-	renewed, away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, l.progressTopic())
+	renewed, away, stop := l.watch.Ask(ctx, l.group.Admin, l.db.Ledger, l.topics, l.o.progressTopic())
 	for _, t := range renewed {
 		l.waiting.hold(t, 0, &unsettled{"read its topic", consume.Renewed(t)})
 	}

@@ -99,29 +99,29 @@ func (p *passedOver) note(rec *kgo.Record, why string) {
 }
 
 // takeOurs takes a record of a partition if the pipeline wrote it. Kafka's own markers are always taken.
-func (l *Loader) takeOurs(ctx context.Context, s *span, rec *kgo.Record, take func(context.Context, *span, *kgo.Record) error) error {
+func (b *builder) takeOurs(ctx context.Context, s *span, rec *kgo.Record, take func(context.Context, *span, *kgo.Record) error) error {
 	if rec.Attrs.IsControl() {
 		return take(ctx, s, rec)
 	}
-	ours, err := l.writers.wrote(ctx, rec)
+	ours, err := b.writers.wrote(ctx, rec)
 	switch {
 	case err != nil:
 		return err
 	case ours:
 		return take(ctx, s, rec)
 	case rec.Attrs.IsTransactional():
-		l.passedOver.note(rec, fmt.Sprintf("producer %d has not claimed the pipeline", rec.ProducerID))
+		b.passedOver.note(rec, fmt.Sprintf("producer %d has not claimed the pipeline", rec.ProducerID))
 	default:
-		l.passedOver.note(rec, "it was written outside of a transaction")
+		b.passedOver.note(rec, "it was written outside of a transaction")
 	}
-	return l.passOver(s, rec.Offset+1)
+	return b.passOver(s, rec.Offset+1)
 }
 
 // passOver lets a partition go on at an offset without what is before it.
-func (l *Loader) passOver(s *span, next int64) error {
+func (b *builder) passOver(s *span, next int64) error {
 	p := s.partition
 	if p.Seek == nil {
-		l.builder.batch.take(s, next)
+		b.batch.take(s, next)
 		return nil
 	}
 	p.Next = next
@@ -131,15 +131,14 @@ func (l *Loader) passOver(s *span, next int64) error {
 	return p.Seek.Passed(next)
 }
 
-// takeLarge passes over the batches that are too large to be unpacked.
-func (l *Loader) takeLarge(fetches kgo.Fetches) error {
-	var errs []error
+// tooLarge lists the batches that are too large to be unpacked.
+func tooLarge(fetches kgo.Fetches) (batches []*kgo.ErrDecompressTooLarge) {
 	fetches.EachError(func(_ string, _ int32, err error) {
 		if large := (*kgo.ErrDecompressTooLarge)(nil); errors.As(err, &large) {
-			errs = append(errs, l.passOverLarge(large))
+			batches = append(batches, large)
 		}
 	})
-	return errors.Join(errs...)
+	return batches
 }
 
 // passOverLarge passes over a batch that unpacks to more than capture writes: nothing of it can be read, so that its
@@ -162,21 +161,21 @@ func (l *Loader) passOverLarge(large *kgo.ErrDecompressTooLarge) error {
 	} else {
 		l.builder.quarantine(t, max(p.Newest, 1), what.Then("%s", cdc.ResnapshotCommand(t.Table)).Error())
 	}
-	return l.passOver(l.builder.batch.span(p), large.NextOffset)
+	return l.builder.passOver(l.builder.batch.span(p), large.NextOffset)
 }
 
 // leaveForeign separates topics that have the pipeline's prefix and no name that capture gives, as an alias of a
 // table's: nothing in them is read.
-func (l *Loader) leaveForeign(names []string) (ours, foreign []string) {
+func leaveForeign(log *zap.Logger, prefix string, names []string) (ours, foreign []string) {
 	for _, name := range names {
-		if _, is := apply.NewTopic(name, l.o.Prefix); is {
+		if _, is := apply.NewTopic(name, prefix); is {
 			ours = append(ours, name)
 		} else {
 			foreign = append(foreign, name)
 		}
 	}
 	if len(foreign) > 0 {
-		l.o.Log.Warn("topics have the pipeline's prefix and no name that capture gives: they are not read. Try: delete them, or find out what makes them",
+		log.Warn("topics have the pipeline's prefix and no name that capture gives: they are not read. Try: delete them, or find out what makes them",
 			zap.Strings("topics", foreign))
 	}
 	return ours, foreign

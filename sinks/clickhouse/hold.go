@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -194,7 +195,7 @@ func (w *waiting) rejoin(name string) {
 func (w *waiting) setAside(ctx context.Context, name string, offsets map[int32]kgo.Offset, err error) bool {
 	l := w.l
 	t := l.topics[name]
-	if ctx.Err() != nil || errcode.Away(err) || t != nil && t.Progress || name == l.progressTopic() {
+	if ctx.Err() != nil || errcode.Away(err) || t != nil && t.Progress || name == l.o.progressTopic() {
 		return false
 	}
 	if t == nil {
@@ -222,7 +223,7 @@ func (w *waiting) setAside(ctx context.Context, name string, offsets map[int32]k
 // seek instead (apply.Seek).
 func (w *waiting) skipGaps(ctx context.Context, known consume.Known, t *apply.Topic, assigned map[int32]kgo.Offset) error {
 	l := w.l
-	if t.Progress || known.Rebuilt(l.progressTopic()) {
+	if t.Progress || known.Rebuilt(l.o.progressTopic()) {
 		return nil
 	}
 	for id := range assigned {
@@ -255,5 +256,33 @@ func (w *waiting) viewWaits(t *apply.Topic, what string, err error) bool {
 	}
 	l.outage.note(what, errors.Unwrap(err))
 	l.o.Log.Warn("a view waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
+	return true
+}
+
+// outOfRange makes a table wait whose log no longer has what is to be read next, and stops for the progress topic.
+func (w *waiting) outOfRange(topic string, partition int32) error {
+	t := w.l.topics[topic]
+	if t == nil || t.Parts[partition] == nil {
+		return nil
+	}
+	err := consume.OutOfRange(topic, partition, t.Parts[partition].Next)
+	if t.Progress {
+		return err
+	}
+	if !w.tables[topic].waits() {
+		w.hold(t, 0, &unsettled{readRecords, consume.OfTable(err, t.Table)})
+	}
+	return nil
+}
+
+// refused makes a table wait whose topic the brokers do not give, and reports whether it does.
+func (w *waiting) refused(topic string, err error) bool {
+	t, answer := w.l.topics[topic], (*kerr.Error)(nil)
+	if t == nil || t.Progress || len(t.Parts) == 0 || !errors.As(err, &answer) {
+		return false
+	}
+	if !w.tables[topic].waits() {
+		w.hold(t, 0, &unsettled{readRecords, err})
+	}
 	return true
 }

@@ -84,8 +84,6 @@ type Loader struct {
 	builder     *builder
 	generations *generations
 	progress    *progress
-	writers     *writers
-	passedOver  *passedOver
 	quarantines *apply.Quarantines
 	refreshed   time.Time // when views were last brought up to date
 	watch       consume.Watch
@@ -121,11 +119,11 @@ func New(o Options) (*Loader, error) {
 	l.retry = l.outage.retry
 	contracts := &contracts{registry: o.Registry, once: l.outage.once, known: map[int]*contract{}, asked: map[int]time.Time{}}
 	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, once: l.outage.once, log: o.Log}
-	l.writers = &writers{producers: o.Producers, retry: l.retry, known: map[int64]bool{}}
-	l.passedOver = &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}}
 	l.builder = &builder{
-		batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines, passedOver: l.passedOver,
-		routes: map[*apply.Partition]*route{}, log: o.Log,
+		batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
+		passedOver: &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}},
+		writers:    &writers{producers: o.Producers, retry: l.retry, known: map[int64]bool{}},
+		routes:     map[*apply.Partition]*route{}, log: o.Log,
 	}
 	return l, nil
 }

@@ -168,7 +168,7 @@ func (l *Loader) upkeep(ctx context.Context) error {
 	if err := l.progress.tracker.Advance(ctx); err != nil {
 		return err
 	}
-	l.progress.throttle(l.group.Client, l.progressTopic())
+	l.progress.throttle(l.group.Client, l.o.progressTopic())
 	return nil
 }
 
@@ -236,8 +236,10 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 }
 
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
-	if err := l.takeLarge(fetches); err != nil {
-		return err
+	for _, large := range tooLarge(fetches) {
+		if err := l.passOverLarge(large); err != nil {
+			return err
+		}
 	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
@@ -259,7 +261,7 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 			if err != nil || rec.Offset < p.Next {
 				continue
 			}
-			err = l.takeOurs(ctx, s, rec, take)
+			err = l.builder.takeOurs(ctx, s, rec, take)
 			if isUnsettled(err) {
 				l.waiting.hold(t, max(p.Newest, t.Shown), err)
 				err = nil
@@ -270,48 +272,20 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 	return err
 }
 
-// outOfRange makes a table wait whose log no longer has what is to be read next, and stops for the progress topic.
-func (l *Loader) outOfRange(topic string, partition int32) error {
-	t := l.topics[topic]
-	if t == nil || t.Parts[partition] == nil {
-		return nil
-	}
-	err := consume.OutOfRange(topic, partition, t.Parts[partition].Next)
-	if t.Progress {
-		return err
-	}
-	if !l.waiting.tables[topic].waits() {
-		l.waiting.hold(t, 0, &unsettled{readRecords, consume.OfTable(err, t.Table)})
-	}
-	return nil
-}
-
-// refusedTopic makes a table wait whose topic the brokers do not give, and reports whether it does.
-func (l *Loader) refusedTopic(topic string, err error) bool {
-	t, answer := l.topics[topic], (*kerr.Error)(nil)
-	if t == nil || t.Progress || len(t.Parts) == 0 || !errors.As(err, &answer) {
-		return false
-	}
-	if !l.waiting.tables[topic].waits() {
-		l.waiting.hold(t, 0, &unsettled{readRecords, err})
-	}
-	return true
-}
-
 // fetchErrors stops for what waiting does not change, and shows the rest.
 func (l *Loader) fetchErrors(fetches kgo.Fetches) (stop error) {
 	failed := false
 	fetches.EachError(func(topic string, partition int32, err error) {
 		switch {
-		case errors.Is(err, kgo.ErrMaxDecompress): // see takeLarge
+		case errors.Is(err, kgo.ErrMaxDecompress): // see tooLarge
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		case errors.Is(err, kerr.OffsetOutOfRange):
-			if err := l.outOfRange(topic, partition); err != nil {
+			if err := l.waiting.outOfRange(topic, partition); err != nil {
 				stop = err
 			}
 		case errors.Is(err, kgo.ErrClientClosed):
 			stop = err
-		case l.refusedTopic(topic, err):
+		case l.waiting.refused(topic, err):
 		default:
 			failed = true
 			what := readRecords

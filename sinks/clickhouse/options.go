@@ -74,6 +74,8 @@ const (
 	batchOverheadBytes = 1 << 20 // beyond MaxMessageBytes
 )
 
+func (o *Options) progressTopic() string { return schemas.ProgressTopic(o.Prefix) }
+
 // batchBytes is the most that a batch of capture's unpacks to.
 func (o *Options) batchBytes() int {
 	return max(o.MaxMessageBytes, leastBatchBytes) + batchOverheadBytes

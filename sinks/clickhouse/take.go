@@ -31,6 +31,7 @@ type builder struct {
 	routes      map[*apply.Partition]*route
 	env         avro.Envelope // of the record being taken
 	passedOver  *passedOver
+	writers     *writers
 	log         *zap.Logger
 }
 
