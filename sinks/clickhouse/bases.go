@@ -17,6 +17,10 @@ import (
 // batch has it, the row is completed when it is taken. Otherwise it is deferred: before the batch is inserted, all
 // bases that are missing are read by key in one query per table. That sees every earlier batch, also the one that was
 // being inserted while this one was built, because the inserter has one batch at a time.
+//
+// A record may be small and its base large: when the batch is full, records are deferred although the batch has their
+// bases. Its rows of that table are then inserted before bases are read, and a later row of a key makes those before it
+// replays.
 
 // resolve completes the deferred records, those of a key in their order. Bases are read for some keys at a time, and
 // what is complete is inserted early when it would outgrow a batch: bases may be far larger than the records that lack
@@ -24,6 +28,11 @@ import (
 func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
 	waiting := r.deferred
 	r.deferred = nil
+	if r.early && r.count() > 0 {
+		if err := i.insertEarly(ctx, b, r); err != nil {
+			return err
+		}
+	}
 	slices.SortStableFunc(waiting, func(a, b *deferred) int { return cmp.Compare(a.key, b.key) })
 	for len(waiting) > 0 && !r.skipped {
 		allowed := cmp.Or(i.basesAtOnce[r.table], keysAtFirst)

@@ -209,6 +209,7 @@ type rows struct {
 	latest                     map[string]block.Ref
 	indexedBlocks, indexedRows int
 	deferred                   []*deferred
+	early                      bool         // rows of the batch are bases of deferred records
 	keys                       *block.Block // one row: the key being looked up
 	scratch                    []byte
 }
@@ -236,7 +237,7 @@ func (r *rows) clear() {
 	}
 	clear(r.blocks)
 	r.blocks = r.blocks[:0]
-	r.bytes, r.latest, r.deferred = 0, nil, nil
+	r.bytes, r.latest, r.deferred, r.early = 0, nil, nil, false
 	r.indexedBlocks, r.indexedRows = 0, 0
 }
 

@@ -120,7 +120,7 @@ func New(o Options) (*Loader, error) {
 	contracts := &contracts{registry: o.Registry, once: l.outage.once, known: map[int]*contract{}, asked: map[int]time.Time{}}
 	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, once: l.outage.once, log: o.Log}
 	l.builder = &builder{
-		batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
+		o: &l.o, batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
 		passedOver: &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}},
 		writers:    &writers{producers: o.Producers, retry: l.retry, known: map[int64]bool{}},
 		routes:     map[*apply.Partition]*route{}, log: o.Log,

@@ -24,6 +24,7 @@ import (
 // op, position and the lists of unchanged and inexact columns come after them; a row that turns out not to count is
 // undone. So the bytes are read once.
 type builder struct {
+	o           *Options
 	batch       *batch
 	contracts   *contracts
 	generations *generations
@@ -341,7 +342,7 @@ func (r *route) applyTo(t *target, s *span, row *block.Row) error {
 }
 
 // applyUnchanged completes a row from its base, if the batch has it, or defers it until the batch is inserted (rule
-// 17).
+// 17). Once the batch is full, and from then on, it defers those of the batch's own bases, too.
 func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 	key, err := rows.recordKey(row.Key)
 	if err != nil {
@@ -350,7 +351,10 @@ func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 	p, g := r.partition, rows.generation
 	w := apply.Waiting{Ended: g.Ended(p.ID), Missing: p.IsMissing(g, row.Key, row.Envelope.Meta.Position)}
 	base, ok := rows.find(key)
-	if !ok {
+	if ok && r.b.batch.full(r.b.o) { // a poll of small records could complete thousands of large rows
+		rows.early = true
+	}
+	if !ok || rows.early {
 		r.b.batch.grew(rows, rows.postpone(s, w, row, key))
 		return nil
 	}

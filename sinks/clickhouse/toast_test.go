@@ -277,3 +277,29 @@ func TestHotRow(t *testing.T) {
 	require.Equal(t, []string{fmt.Sprintf("%d\t%d\t%d\t['paid']\t7.5", rows, rows*size, 3+updates)},
 		w.query("SELECT count(), sum(length(doc)), max(n), anyIf(tags, id = 0), anyIf(amount, id = 0) FROM DB.hot"))
 }
+
+// TestHotRowInItsOwnBatch: a large row and many records that build on it come in one batch. They take no more memory
+// than a few rows; a record that carries all its columns again, or deletes the row, ends what came before it.
+func TestHotRowInItsOwnBatch(t *testing.T) {
+	w := newWorld(t)
+	tab := wide(w, "hot")
+	const size, updates = 700 << 10, 300
+	large := strings.Repeat("x", size)
+	x := w.begin()
+	for i := range 3 {
+		x.insert(tab, fmt.Sprint(i), "0", large, "{}", "0.25")
+	}
+	for n := range updates {
+		x.update(tab, "0", fmt.Sprint(1+n), `\U`, `\U`, `\U`).update(tab, "1", fmt.Sprint(1+n), `\U`, `{paid}`, `\U`)
+	}
+	x.update(tab, "0", "1000", `\U`, `{sent}`, `\U`).update(tab, "0", "1001", `\U`, `\U`, "7.50")
+	x.update(tab, "1", "2000", "small", "{}", "1.00").update(tab, "1", "2001", `\U`, `\U`, "2.00")
+	x.update(tab, "2", "3000", `\U`, `\U`, "3.00").delete(tab, "2", `\N`, `\N`, `\N`, `\N`)
+	x.commit()
+	grown := heapGrowth()
+	w.load(func(o *Options) { o.MemoryBytes, o.FlushInterval = 64<<20, 2*time.Second }) // all of it in one batch
+	w.wait()
+	require.Less(t, grown(), uint64(96<<20))
+	require.Equal(t, []string{fmt.Sprintf("0\t1001\t%d\t['sent']\t7.5", size), "1\t2001\t5\t[]\t2"},
+		w.query("SELECT id, n, length(doc), tags, amount FROM DB.hot ORDER BY id"))
+}
