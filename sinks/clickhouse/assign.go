@@ -103,7 +103,7 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 // loadTopic reads what ClickHouse knows of a topic, and of its partitions that were just assigned.
 func (l *Loader) loadTopic(ctx context.Context, t *apply.Topic, assigned map[int32]kgo.Offset) error {
 	if t.Progress {
-		return l.progress.load(ctx, l.db.Ledger, t, facts{l})
+		return l.progress.load(ctx, l.db.Ledger, t, facts{&l.o, l.topics, l.quarantines, l.db.Ledger, l.group, &l.watch, l.retry})
 	}
 	if _, err := l.generations.load(ctx, t); err != nil {
 		return err

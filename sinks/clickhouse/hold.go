@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
@@ -39,7 +40,17 @@ type held struct {
 
 // waiting has the tables of a loader that wait. It is guarded by Loader.mu.
 type waiting struct {
-	l      *Loader
+	o           *Options
+	topics      map[string]*apply.Topic // the loader's
+	builder     *builder
+	quarantines *apply.Quarantines
+	ledger      *ledger.Ledger
+	outage      *outage
+	gauge       prometheus.Gauge // how many tables wait
+	group       *consume.Group   // nil until it is joined
+	// assign begins the partitions of a topic again, from what is applied.
+	assign func(ctx context.Context, offsets map[string]map[int32]kgo.Offset) error
+
 	tables map[string]*held // by topic
 	views  map[string]*held // the tables whose views wait, by topic: their rows are loaded
 }
@@ -76,7 +87,6 @@ func heldKey(table string) string { return "table " + table + " waits, the other
 
 // hold makes a table wait; generation is the one to quarantine if its storage is given up.
 func (w *waiting) hold(t *apply.Topic, generation uint32, err error) {
-	l := w.l
 	h := w.tables[t.Name]
 	if h.waits() && time.Now().Before(h.due) {
 		return
@@ -85,18 +95,18 @@ func (w *waiting) hold(t *apply.Topic, generation uint32, err error) {
 		h = &held{topic: t.Name, table: t.Table}
 		w.tables[t.Name] = h
 	}
-	if h.failed(err, time.Now(), l.o.StoragePatience) {
-		l.builder.quarantine(t, max(generation, 1), reasonOf(err, t.Table))
+	if h.failed(err, time.Now(), w.o.StoragePatience) {
+		w.builder.quarantine(t, max(generation, 1), reasonOf(err, t.Table))
 		h.due = time.Now()
 	}
 	if t.ID != uuid.Nil {
 		h.id = t.ID
 	}
-	l.builder.forget(t)
-	l.group.Client.PauseFetchTopics(t.Name)
-	l.outage.note(heldKey(t.Table), err)
-	l.metrics.waiting.Set(float64(len(w.tables)))
-	l.o.Log.Warn("a table waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
+	w.builder.forget(t)
+	w.group.Client.PauseFetchTopics(t.Name)
+	w.outage.note(heldKey(t.Table), err)
+	w.gauge.Set(float64(len(w.tables)))
+	w.o.Log.Warn("a table waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
 }
 
 // forget drops all that is being built of a topic.
@@ -109,15 +119,14 @@ func (b *builder) forget(t *apply.Topic) {
 
 // release ends the waiting of a table.
 func (w *waiting) release(topic string) {
-	l := w.l
 	h := w.tables[topic]
 	if h == nil {
 		return
 	}
 	delete(w.tables, topic)
-	l.group.Client.ResumeFetchTopics(topic)
-	l.outage.recovered(heldKey(h.table))
-	l.metrics.waiting.Set(float64(len(w.tables)))
+	w.group.Client.ResumeFetchTopics(topic)
+	w.outage.recovered(heldKey(h.table))
+	w.gauge.Set(float64(len(w.tables)))
 }
 
 // settle ends the waiting of tables that a batch was applied of, or that have not failed for some time.
@@ -147,8 +156,7 @@ func (w *waiting) retry(ctx context.Context) {
 
 // reread reads the topic's state again, and goes on from what is applied.
 func (w *waiting) reread(ctx context.Context, h *held) {
-	l := w.l
-	t := l.topics[h.topic]
+	t := w.topics[h.topic]
 	if t == nil || len(t.Parts) == 0 {
 		w.release(h.topic)
 		return
@@ -159,52 +167,50 @@ func (w *waiting) reread(ctx context.Context, h *held) {
 	for id := range t.Parts {
 		offsets[h.topic][id] = kgo.NewOffset()
 	}
-	delete(l.topics, h.topic)
+	delete(w.topics, h.topic)
 	h.due = time.Time{}
-	if err := l.assign(ctx, offsets); err != nil {
-		l.topics[h.topic] = t
+	if err := w.assign(ctx, offsets); err != nil {
+		w.topics[h.topic] = t
 		w.hold(t, 0, &unsettled{"read how far it is", err})
 	}
 	if h.waits() {
 		return
 	}
-	if h.id != uuid.Nil && h.id != l.topics[h.topic].ID {
+	if h.id != uuid.Nil && h.id != w.topics[h.topic].ID {
 		w.rejoin(h.topic)
 		return
 	}
 	h.tried = time.Now()
 	at := map[int32]kgo.EpochOffset{}
-	for id, p := range l.topics[h.topic].Parts {
+	for id, p := range w.topics[h.topic].Parts {
 		at[id] = kgo.EpochOffset{Epoch: -1, Offset: p.Next}
 	}
-	l.group.Client.SetOffsets(map[string]map[int32]kgo.EpochOffset{h.topic: at})
-	l.group.Client.ResumeFetchTopics(h.topic)
+	w.group.Client.SetOffsets(map[string]map[int32]kgo.EpochOffset{h.topic: at})
+	w.group.Client.ResumeFetchTopics(h.topic)
 }
 
 // rejoin makes the consumer forget a topic that was deleted and made again: it finds the new one, whose partitions are
 // then assigned as those of any new topic.
 func (w *waiting) rejoin(name string) {
-	l := w.l
-	delete(l.topics, name)
+	delete(w.topics, name)
 	w.release(name)
-	l.group.Client.PurgeTopicsFromConsuming(name)
+	w.group.Client.PurgeTopicsFromConsuming(name)
 }
 
 // setAside makes a topic wait that cannot be begun, and reports whether the others can go on: not if the server is
 // away, or the topic is the pipeline's own.
 func (w *waiting) setAside(ctx context.Context, name string, offsets map[int32]kgo.Offset, err error) bool {
-	l := w.l
-	t := l.topics[name]
-	if ctx.Err() != nil || errcode.Away(err) || t != nil && t.Progress || name == l.o.progressTopic() {
+	t := w.topics[name]
+	if ctx.Err() != nil || errcode.Away(err) || t != nil && t.Progress || name == w.o.progressTopic() {
 		return false
 	}
 	if t == nil {
-		if made, ok := apply.NewTopic(name, l.o.Prefix); ok {
+		if made, ok := apply.NewTopic(name, w.o.Prefix); ok {
 			t = made
 		} else {
 			t = apply.ForeignTopic(name)
 		}
-		l.topics[name] = t
+		w.topics[name] = t
 	}
 	for id := range offsets {
 		if t.Parts[id] == nil {
@@ -222,8 +228,7 @@ func (w *waiting) setAside(ctx context.Context, name string, offsets map[int32]k
 // Where all of Kafka was rebuilt, or is another one, nothing must be changed before a person has decided: partitions
 // seek instead (apply.Seek).
 func (w *waiting) skipGaps(ctx context.Context, known consume.Known, t *apply.Topic, assigned map[int32]kgo.Offset) error {
-	l := w.l
-	if t.Progress || known.Rebuilt(l.o.progressTopic()) {
+	if t.Progress || known.Rebuilt(w.o.progressTopic()) {
 		return nil
 	}
 	for id := range assigned {
@@ -231,11 +236,11 @@ func (w *waiting) skipGaps(ctx context.Context, known consume.Known, t *apply.To
 		if p == nil || p.Seek == nil {
 			continue
 		}
-		l.builder.quarantine(t, max(p.Seek.Above, t.Shown, 1), consume.OfTable(p.Seek.Why, t.Table).Error())
-		if err := l.quarantines.Write(ctx, l.db.Ledger); err != nil {
+		w.builder.quarantine(t, max(p.Seek.Above, t.Shown, 1), consume.OfTable(p.Seek.Why, t.Table).Error())
+		if err := w.quarantines.Write(ctx, w.ledger); err != nil {
 			return err
 		}
-		if err := ledger.Write(ctx, l.db.Ledger, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id, Next: p.Next}); err != nil {
+		if err := ledger.Write(ctx, w.ledger, ledger.Applied{TopicID: t.ID, Topic: t.Name, Partition: id, Next: p.Next}); err != nil {
 			return err
 		}
 		p.Seek, p.Applied = nil, p.Next
@@ -245,23 +250,22 @@ func (w *waiting) skipGaps(ctx context.Context, known consume.Known, t *apply.To
 
 // viewWaits makes a view wait, unless its storage has been missing for too long.
 func (w *waiting) viewWaits(t *apply.Topic, what string, err error) bool {
-	l := w.l
 	h := w.views[t.Name]
 	if h == nil {
 		h = &held{topic: t.Name, table: t.Table}
 		w.views[t.Name] = h
 	}
-	if h.failed(err, time.Now(), l.o.StoragePatience) && errors.Is(err, table.ErrNoStorage) {
+	if h.failed(err, time.Now(), w.o.StoragePatience) && errors.Is(err, table.ErrNoStorage) {
 		return false
 	}
-	l.outage.note(what, errors.Unwrap(err))
-	l.o.Log.Warn("a view waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
+	w.outage.note(what, errors.Unwrap(err))
+	w.o.Log.Warn("a view waits, the others go on", zap.String("table", t.Table), zap.String("error", withoutValues(err)), zap.Duration("in", h.pause))
 	return true
 }
 
 // outOfRange makes a table wait whose log no longer has what is to be read next, and stops for the progress topic.
 func (w *waiting) outOfRange(topic string, partition int32) error {
-	t := w.l.topics[topic]
+	t := w.topics[topic]
 	if t == nil || t.Parts[partition] == nil {
 		return nil
 	}
@@ -277,7 +281,7 @@ func (w *waiting) outOfRange(topic string, partition int32) error {
 
 // refused makes a table wait whose topic the brokers do not give, and reports whether it does.
 func (w *waiting) refused(topic string, err error) bool {
-	t, answer := w.l.topics[topic], (*kerr.Error)(nil)
+	t, answer := w.topics[topic], (*kerr.Error)(nil)
 	if t == nil || t.Progress || len(t.Parts) == 0 || !errors.As(err, &answer) {
 		return false
 	}

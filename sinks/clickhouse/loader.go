@@ -113,7 +113,6 @@ func New(o Options) (*Loader, error) {
 		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
-	l.waiting = &waiting{l: l, tables: map[string]*held{}, views: map[string]*held{}}
 	l.outage = newOutage(m.retries, o.StoragePatience, o.Log)
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry
@@ -124,6 +123,10 @@ func New(o Options) (*Loader, error) {
 		passedOver: &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}},
 		writers:    &writers{producers: o.Producers, retry: l.retry, known: map[int64]bool{}},
 		routes:     map[*apply.Partition]*route{}, log: o.Log,
+	}
+	l.waiting = &waiting{
+		o: &l.o, topics: l.topics, builder: l.builder, quarantines: l.quarantines, ledger: l.db.Ledger, outage: l.outage, gauge: m.waiting, assign: l.assign,
+		tables: map[string]*held{}, views: map[string]*held{},
 	}
 	return l, nil
 }
@@ -156,7 +159,7 @@ func (l *Loader) Run(ctx context.Context) error {
 func (l *Loader) consume(ctx context.Context) error {
 	l.mu.Lock() // the group's callbacks begin at once and need the client
 	group, err := consume.Join(l.groupOptions())
-	l.group = group
+	l.group, l.waiting.group = group, group
 	l.mu.Unlock()
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -124,11 +125,19 @@ func (g *progress) throttle(kc *kgo.Client, topic string) {
 }
 
 // facts implements complete.Facts; it repeats each question until there is an answer.
-type facts struct{ l *Loader }
+type facts struct {
+	o           *Options
+	topics      map[string]*apply.Topic // the loader's
+	quarantines *apply.Quarantines
+	ledger      *ledger.Ledger
+	group       *consume.Group
+	watch       *consume.Watch // of topics that were made again
+	retry       retry
+}
 
 // retried gives the answer to a question about topics once there is one.
 func retried[T any](ctx context.Context, f facts, what string, topics []string, ask func(context.Context, []string) (T, error)) (answer T, err error) {
-	err = f.l.retry(ctx, what, func(ctx context.Context) (err error) {
+	err = f.retry(ctx, what, func(ctx context.Context) (err error) {
 		answer, err = ask(ctx, topics)
 		return err
 	})
@@ -136,7 +145,7 @@ func retried[T any](ctx context.Context, f facts, what string, topics []string, 
 }
 
 func (f facts) AppliedHere(topic string, partition int32) (next int64, ok bool) {
-	if t := f.l.topics[topic]; t != nil {
+	if t := f.topics[topic]; t != nil {
 		if p := t.Parts[partition]; p != nil {
 			return p.Applied, true
 		}
@@ -146,34 +155,34 @@ func (f facts) AppliedHere(topic string, partition int32) (next int64, ok bool) 
 
 // TopicOf: a schema's name may hold a dot only if it is known from a topic.
 func (f facts) TopicOf(table string) string {
-	for name, t := range f.l.topics {
+	for name, t := range f.topics {
 		if t.Table == table {
 			return name
 		}
 	}
 	schema, rel, _ := strings.Cut(table, ".")
-	return schemas.TopicName(f.l.o.Prefix, schema, rel)
+	return schemas.TopicName(f.o.Prefix, schema, rel)
 }
 
 func (f facts) Excluded(table string) bool {
-	return f.l.quarantines.Rows[apply.QuarantineKey{Table: table, Leg: ledger.LegCapture}].State == ledger.StateExcluded
+	return f.quarantines.Rows[apply.QuarantineKey{Table: table, Leg: ledger.LegCapture}].State == ledger.StateExcluded
 }
 
 func (f facts) Applied(ctx context.Context, topics []string) ([]ledger.Applied, error) {
-	return retried(ctx, f, "read applied offsets", topics, f.l.db.Ledger.Applied)
+	return retried(ctx, f, "read applied offsets", topics, f.ledger.Applied)
 }
 
 func (f facts) Opens(ctx context.Context, topics []string) ([]ledger.Mark, error) {
-	return retried(ctx, f, "read opened generations", topics, f.l.db.Ledger.Opens)
+	return retried(ctx, f, "read opened generations", topics, f.ledger.Opens)
 }
 
 func (f facts) WritePoints(ctx context.Context, points []ledger.Point) error {
-	return f.l.retry(ctx, "write what is complete", func(ctx context.Context) error { return ledger.Write(ctx, f.l.db.Ledger, points...) })
+	return f.retry(ctx, "write what is complete", func(ctx context.Context) error { return ledger.Write(ctx, f.ledger, points...) })
 }
 
 func (f facts) Ends(ctx context.Context, topics []string) (map[string]complete.TopicEnds, error) {
 	listed, err := retried(ctx, f, readEnds, topics, func(ctx context.Context, topics []string) (kadm.ListedOffsets, error) {
-		return f.l.group.Admin.ListEndOffsets(ctx, topics...)
+		return f.group.Admin.ListEndOffsets(ctx, topics...)
 	})
 	out := map[string]complete.TopicEnds{}
 	for topic, partitions := range listed {
@@ -201,7 +210,7 @@ func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uu
 		req.Topics = append(req.Topics, t)
 	}
 	resp, err := retried(ctx, f, readMetadata, topics, func(ctx context.Context, _ []string) (*kmsg.MetadataResponse, error) {
-		return req.RequestWith(ctx, f.l.group.Client)
+		return req.RequestWith(ctx, f.group.Client)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -217,9 +226,9 @@ func (f facts) TopicIDs(ctx context.Context, topics []string) (ids map[string]uu
 		}
 	}
 	for topic, id := range ids {
-		if t := f.l.topics[topic]; t != nil && len(t.Parts) > 0 && t.ID != id {
+		if t := f.topics[topic]; t != nil && len(t.Parts) > 0 && t.ID != id {
 			delete(ids, topic)
-			f.l.watch.Now() // it is begun again
+			f.watch.Now() // it is begun again
 		}
 	}
 	return ids, missing, nil

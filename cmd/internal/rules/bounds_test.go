@@ -99,6 +99,32 @@ func methodFaults(all []source) (faults []string, err error) {
 	return faults, err
 }
 
+// whole is the type that no helper may take: each is given what it needs.
+const whole = "sinks/clickhouse Loader"
+
+// wholeFaults lists the fields and parameters that have the whole of it.
+func wholeFaults(all []source) (faults []string, err error) {
+	err = goFiles(all, false, func(f source, set *token.FileSet, file *ast.File) {
+		look := func(list *ast.FieldList) {
+			for _, field := range list.List {
+				if path.Dir(f.path)+" "+receiver(field.Type) == whole {
+					faults = append(faults, fmt.Sprintf("%s: a helper has a whole loader", set.Position(field.Pos())))
+				}
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.StructType:
+				look(n.Fields)
+			case *ast.FuncType:
+				look(n.Params)
+			}
+			return true
+		})
+	})
+	return faults, err
+}
+
 // receiver names the type of a method.
 func receiver(e ast.Expr) string {
 	if star, is := e.(*ast.StarExpr); is {
@@ -170,6 +196,12 @@ func TestTypesHaveFewMethods(t *testing.T) {
 	require.Empty(t, faults)
 }
 
+func TestNoHelperHasAWholeLoader(t *testing.T) {
+	faults, err := wholeFaults(tree(t))
+	require.NoError(t, err)
+	require.Empty(t, faults)
+}
+
 func TestErrorsAreComparedByFields(t *testing.T) {
 	found, err := textAssertions(tree(t))
 	require.NoError(t, err)
@@ -196,6 +228,11 @@ func TestBoundFaultsAreFound(t *testing.T) {
 	faults, err = methodFaults([]source{{"sinks/clickhouse/a.go", many}, {"sinks/clickhouse/b.go", of}})
 	require.NoError(t, err)
 	require.Len(t, faults, 1)
+
+	const helpers = "package a\ntype h struct{ l *Loader }\nfunc f(l *Loader) {}\nfunc (l *Loader) ok() (*Loader, error) { return l, nil }\n"
+	faults, err = wholeFaults([]source{{"sinks/clickhouse/a.go", helpers}, {"sinks/b.go", helpers}})
+	require.NoError(t, err)
+	require.Len(t, faults, 2)
 
 	for text, is := range map[string]bool{
 		`require.EqualError(t, err, "x")`:                  true,
