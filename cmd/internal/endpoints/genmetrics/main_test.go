@@ -17,8 +17,8 @@ func TestPageIsCurrent(t *testing.T) {
 	require.Equal(t, markdown(all), string(text), "METRICS.md is stale. Try: go generate ./cmd/internal/endpoints")
 }
 
-// TestMetricsKeepTheirPromises: a prefix, a help text, base units, no label but the name of a table or of a topic that is
-// the pipeline's: there are only so many.
+// TestMetricsKeepTheirPromises: a prefix, a help text, base units, no label but the name of a table or of
+// a topic that is the pipeline's: there are only so many.
 func TestMetricsKeepTheirPromises(t *testing.T) {
 	all, err := metrics()
 	require.NoError(t, err)
