@@ -134,7 +134,7 @@ func (d *demoRun) temporaryFiles() []string {
 // TestDemo runs the whole product, and nothing of it remains. What it says to have killed is another process
 // afterwards.
 func TestDemo(t *testing.T) {
-	d := startDemo(t, "--rows", "20000", "--for", "9s")
+	d := startDemo(t, "--rows", "20000", "--for", "15s")
 	d.says("The clinic is at work")
 	require.Greater(t, len(d.processes()), 5, "the stack's parts and both legs are found by their environment")
 	former := d.victims()

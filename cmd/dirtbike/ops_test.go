@@ -185,8 +185,10 @@ func metricsContract(t *testing.T, at string) {
 	require.Contains(t, families, "dirtbike_load_rows_total")
 }
 
-// rarely are the metrics that a healthy pipeline without max_slot_wal_keep_size does not have.
-var rarely = []string{"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_seconds", "dirtbike_capture_table_quarantined"}
+// rarely are the metrics that a healthy pipeline without max_slot_wal_keep_size, and without foreign writers, lacks.
+var rarely = []string{
+	"dirtbike_slot_safe_wal_bytes", "dirtbike_slot_left_seconds", "dirtbike_capture_table_quarantined", "dirtbike_load_foreign_records_total",
+}
 
 // promtoolAccepts lets Prometheus' own tool check a scrape that has every documented metric: it must find nothing.
 func promtoolAccepts(t *testing.T, at string) {

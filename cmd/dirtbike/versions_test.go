@@ -42,7 +42,7 @@ func TestPostgresVersions(t *testing.T) {
 			}
 			r := newRig(t, rigOptions{postgres: major, tables: `["public.*", "billing.*", "!public.foreign_traffic"]`}, schema)
 			compare := oracle.Options{Schemas: []string{"public", "billing"}, Skip: []string{"public.foreign_traffic"}}
-			r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 2000) g, generate_series(1, 3) l`)
+			r.exec(`INSERT INTO entries SELECT g, l, 'c', 1 FROM generate_series(1, 8000) g, generate_series(1, 3) l`)
 			for _, row := range typesRows {
 				r.exec(fmt.Sprintf(row, 1))
 			}
