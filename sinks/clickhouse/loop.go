@@ -236,11 +236,6 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 }
 
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
-	for _, large := range tooLarge(fetches) {
-		if err := l.passOverLarge(large); err != nil {
-			return err
-		}
-	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
 		if t == nil || err != nil || t.Parts[f.Partition] == nil || l.waiting.tables[f.Topic].waits() {
@@ -269,6 +264,11 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 			}
 		}
 	})
+	for _, large := range tooLarge(fetches) { // after the records before it
+		if err == nil {
+			err = l.passOverLarge(large)
+		}
+	}
 	return err
 }
 
