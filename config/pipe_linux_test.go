@@ -24,23 +24,37 @@ func TestPipes(t *testing.T) {
 	requireTry(t, err)
 
 	written := make(chan error, 1)
-	go func() { written <- os.WriteFile(path, []byte(with("")), 0o600) }()
-	require.Eventually(t, func() bool { // there is nothing to read until the writer opens
-		_, err = config.Load(path)
-		return err == nil
-	}, 10*time.Second, time.Millisecond)
+	writer, err := os.OpenFile(path, os.O_RDWR, 0) // does not wait for a reader
+	require.NoError(t, err)
+	slowly := func(w *os.File) {
+		time.Sleep(100 * time.Millisecond) // it is waited for
+		_, err := w.WriteString(with(""))
+		written <- err
+		_ = w.Close()
+	}
+	go slowly(writer)
+	_, err = config.Load(path)
+	require.NoError(t, err)
 	require.NoError(t, <-written)
 
 	in, out, err := os.Pipe()
 	require.NoError(t, err)
 	defer in.Close()
-	go func() {
-		time.Sleep(100 * time.Millisecond) // it is waited for
-		_, err := out.WriteString(with(""))
-		written <- err
-		_ = out.Close()
-	}()
+	go slowly(out)
 	_, err = config.Load(fmt.Sprintf("/dev/fd/%d", in.Fd()))
 	require.NoError(t, err)
 	require.NoError(t, <-written)
+}
+
+// TestSilentPipe: one that stays open and gives nothing, or never ends, is refused after a while.
+func TestSilentPipe(t *testing.T) {
+	t.Parallel()
+	in, out, err := os.Pipe()
+	require.NoError(t, err)
+	defer in.Close()
+	defer out.Close()
+	began := time.Now()
+	_, err = config.Load(fmt.Sprintf("/dev/fd/%d", in.Fd()))
+	requireTry(t, err)
+	require.Less(t, time.Since(began), 15*time.Second)
 }

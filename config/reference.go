@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 
 	"dirtbike/cdc"
@@ -121,15 +122,22 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	return readAtMost(path, limit)
 }
 
+// pipeSilence is for how long a pipe may give nothing before it is refused.
+const pipeSilence = 10 * time.Second
+
 // readAtMost reads anything that can be opened, also a pipe or a device, but at most one byte beyond limit. Opening a
-// pipe does not wait for a writer; reading waits for one that has it open.
+// pipe does not wait for a writer; reading waits for one that has it open, for pipeSilence in all.
 func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	_ = f.SetReadDeadline(time.Now().Add(pipeSilence)) // files that never wait refuse it
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("its writer did not end within %s", pipeSilence)}
+	}
 	if err != nil {
 		return nil, err
 	}
