@@ -35,7 +35,10 @@ type RowChange struct {
 	Op      Op
 	OldKind OldKind
 	// XID is the transaction; it is needed for OpUpdate only.
-	XID      uint32
+	XID uint32
+	// At is the time by which policies depend on time (rule 29), in microseconds since 1970-01-01 UTC: the commit's, or
+	// while that is not known the present. Append takes it from its Meta.
+	At       int64
 	Old, New Tuple
 }
 

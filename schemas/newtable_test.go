@@ -27,10 +27,10 @@ func (r rules) For(rel *Relation, column int) (Transform, bool, error) {
 // into is a Transform of which only the output matters.
 type into struct{ typ Type }
 
-func (into) Policy() string                      { return "hash" }
-func (t into) Output() Type                      { return t.typ }
-func (into) Apply(dst, _ []byte) ([]byte, error) { return dst, nil }
-func (into) Print() string                       { return "hash" }
+func (into) Policy() string                               { return "hash" }
+func (t into) Output() Type                               { return t.typ }
+func (into) Apply(dst, _ []byte, _ int64) ([]byte, error) { return dst, nil }
+func (into) Print() string                                { return "hash" }
 
 func patients() *Relation {
 	return &Relation{

@@ -46,7 +46,7 @@ var TypeTable = [...]TypeRow{
 			"NULL and these: ClickHouse []; exact text of the whole array in _inexact ('NULL')"},
 	{KindOther, "everything else", `"string"`, "String", false, false, false, ""},
 	{KindYear, "(made by the policy year)", `"int"`, "Int32", false, true, true,
-		"infinity: Avro null, ClickHouse NULL, exact text in _inexact; shown capped at 90 years before today"},
+		"infinity: Avro null, ClickHouse NULL, exact text in _inexact; capped at 90 years before the change, and again before today when it is shown"},
 }
 
 // Row gives the type table's row of a kind; a kind without a row is a programming error and panics.

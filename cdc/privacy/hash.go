@@ -24,7 +24,7 @@ func hash(keys HashKeys, domain string) (*transform, error) {
 	prefix, mac := keys.ID+":", hmac.New(sha256.New, derive(keys.Key, "domain:"+domain))
 	var scratch [sha256.Size]byte
 	print := "hash " + keys.ID + " " + hex.EncodeToString(derive(keys.Key, "policy print")[:8]) + " " + strconv.Quote(domain)
-	return &transform{"hash", textType(), print, func(dst, text []byte) ([]byte, error) {
+	return &transform{"hash", textType(), print, func(dst, text []byte, _ int64) ([]byte, error) {
 		mac.Reset()
 		mac.Write(text)
 		return hex.AppendEncode(append(dst, prefix...), mac.Sum(scratch[:0])), nil

@@ -36,7 +36,7 @@ func mask(t schemas.Type) (*transform, error) {
 	case schemas.KindYear, schemas.KindInvalid:
 		return nil, cdc.Failed("policy mask has no constant for type %s (%s)", t.Name, t.Kind).Fix("drop")
 	}
-	return &transform{"mask", t, "mask " + constant, func(dst, _ []byte) ([]byte, error) { return append(dst, constant...), nil }}, nil
+	return &transform{"mask", t, "mask " + constant, func(dst, _ []byte, _ int64) ([]byte, error) { return append(dst, constant...), nil }}, nil
 }
 
 // zero is 0 as numeric_out prints it with that scale.

@@ -73,13 +73,15 @@ type transform struct {
 	policy string
 	output schemas.Type
 	print  string
-	apply  func(dst, text []byte) ([]byte, error)
+	apply  func(dst, text []byte, at int64) ([]byte, error)
 }
 
-func (t *transform) Policy() string                         { return t.policy }
-func (t *transform) Output() schemas.Type                   { return t.output }
-func (t *transform) Print() string                          { return t.print }
-func (t *transform) Apply(dst, text []byte) ([]byte, error) { return t.apply(dst, text) }
+func (t *transform) Policy() string       { return t.policy }
+func (t *transform) Output() schemas.Type { return t.output }
+func (t *transform) Print() string        { return t.print }
+func (t *transform) Apply(dst, text []byte, at int64) ([]byte, error) {
+	return t.apply(dst, text, at)
+}
 
 // fitsKey accepts only policies under which different keys stay different (rules 9 and 29).
 func fitsKey(policy string, named bool, t schemas.Type) error {

@@ -2,6 +2,7 @@ package privacy
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +32,9 @@ func sequence(n int) []byte {
 	return b
 }
 
+// testTime is in 2026: years before 1936 are capped.
+var testTime = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC).UnixMicro()
+
 func typeOf(k schemas.Kind) schemas.Type {
 	return schemas.Type{Kind: k, Name: k.String(), Precision: 12, Scale: 2}
 }
@@ -47,7 +51,7 @@ func one(t testing.TB, policy string, typ schemas.Type) schemas.Transform {
 
 func apply(t testing.TB, transform schemas.Transform, text string) string {
 	t.Helper()
-	out, err := transform.Apply([]byte("before "), []byte(text))
+	out, err := transform.Apply([]byte("before "), []byte(text), testTime)
 	require.NoError(t, err)
 	require.Equal(t, "before ", string(out[:7]), "Apply appends")
 	return string(out[7:])
@@ -181,13 +185,13 @@ func TestYear(t *testing.T) {
 		y := one(t, "year", typeOf(kind))
 		require.Equal(t, schemas.KindYear, y.Output().Kind)
 		for in, want := range map[string]string{
-			"1961-04-12": "1961", "0001-01-01": "1", "0001-12-31 BC": "0", "0044-03-15 BC": "-43", "4714-11-24 00:00:00 BC": "-4713",
+			"1961-04-12": "1961", "1937-12-31": "1937", "1936-01-01": "1936", "1935-12-31": "1936", "0001-01-01": "1936", "0044-03-15 BC": "1936",
 			"2020-02-29 23:59:59.999999+00": "2020", "5874897-12-31": "5874897", "294276-12-31 23:59:59.999999": "294276", "infinity": "infinity", "-infinity": "-infinity",
 		} {
 			require.Equal(t, want, apply(t, y, in), in)
 		}
 		for _, bad := range []string{"", "-", "12-04-1961", "1961", "1961-", "April 12", "19x1-04-12", "12345678-01-01"} {
-			_, err := y.Apply(nil, []byte(bad))
+			_, err := y.Apply(nil, []byte(bad), testTime)
 			require.ErrorIs(t, err, errDate, bad)
 		}
 	}
@@ -195,6 +199,28 @@ func TestYear(t *testing.T) {
 		_, err := year(typeOf(kind))
 		require.Error(t, err, kind)
 	}
+}
+
+// TestYearIsCappedByTheRecordsTime: nobody over 89 can be told by a year that leaves (rule 29). Years before our era
+// are below any cap.
+func TestYearIsCappedByTheRecordsTime(t *testing.T) {
+	y := one(t, "year", typeOf(schemas.KindDate))
+	for _, c := range []struct{ text, at, want string }{
+		{"1900-06-01", "2025-12-31T23:59:59.999999Z", "1935"},
+		{"1935-12-31", "2026-01-01T00:00:00Z", "1936"},
+		{"1935-12-31", "2025-12-31T23:59:59.999999Z", "1935"},
+		{"1935-12-31", "2026-01-01T00:30:00+01:00", "1935"}, // UTC decides
+		{"0044-03-15 BC", "2026-01-01T00:00:00Z", "1936"},
+		{"2199-01-01", "2026-01-01T00:00:00Z", "2199"},
+		{"infinity", "2026-01-01T00:00:00Z", "infinity"},
+	} {
+		at, err := time.Parse(time.RFC3339Nano, c.at)
+		require.NoError(t, err)
+		out, err := y.Apply(nil, []byte(c.text), at.UnixMicro())
+		require.NoError(t, err)
+		require.Equal(t, c.want, string(out), "%s at %s", c.text, c.at)
+	}
+	require.NotEqual(t, "year", y.Print(), "topics from before the cap are another policy's")
 }
 
 func TestPrintTellsPoliciesApartAndNoKey(t *testing.T) {
@@ -229,7 +255,7 @@ func TestApplyAllocatesNothing(t *testing.T) {
 		transform, text := one(t, policy, typeOf(c.kind)), []byte(c.text)
 		apply(t, transform, c.text) // hmac keeps its states at the first Reset
 		apply(t, transform, c.text)
-		require.Zero(t, testing.AllocsPerRun(100, func() { dst, _ = transform.Apply(dst[:0], text) }), policy)
+		require.Zero(t, testing.AllocsPerRun(100, func() { dst, _ = transform.Apply(dst[:0], text, testTime) }), policy)
 	}
 }
 
@@ -245,7 +271,7 @@ func FuzzApply(f *testing.F) {
 		area := apply(t, zip, string(text))
 		require.Regexp(t, `^[0-9]{3}$`, area)
 		require.False(t, restricted[number([]byte(area))])
-		if out, err := dated.Apply(nil, text); err == nil {
+		if out, err := dated.Apply(nil, text, testTime); err == nil {
 			require.Regexp(t, `^(-?[0-9]{1,6}|-?infinity)$`, string(out))
 		}
 	})

@@ -12,17 +12,21 @@ import (
 // errDate says that a text is no date; it never has the text.
 var errDate = errors.New("policy year: the value is not a date in Postgres' ISO form")
 
-// year replaces a date or timestamp by its year. Years are astronomical, so that they are one line of numbers: 1 BC is
-// 0, 44 BC is -43. infinity and -infinity go through as they are; the encoder makes them inexact (rule 31). A
-// timestamptz has its year in UTC. Ages over 89 are capped in the view, at read time (rule 29).
+// year replaces a date or timestamp by its year, or by [schemas.EarliestYear] of the record's time if that is later:
+// an earlier year of birth would tell an age over 89. The view caps again, as time passes (rule 29). Years are
+// astronomical, so that they are one line of numbers: 1 BC is 0. infinity and -infinity, which are nobody's birth, go
+// through as they are; the encoder makes them inexact (rule 31). A timestamptz has its year in UTC.
 func year(t schemas.Type) (*transform, error) {
 	if t.Kind != schemas.KindDate && t.Kind != schemas.KindTimestamp && t.Kind != schemas.KindTimestampTZ {
 		return nil, cdc.Failed("policy year needs a date or timestamp column, not %s", t.Name).Fix("drop or mask")
 	}
-	return &transform{"year", schemas.Type{Kind: schemas.KindYear, Name: "year", Mod: -1}, "year", appendYear}, nil
+	return &transform{"year", schemas.Type{Kind: schemas.KindYear, Name: "year", Mod: -1}, yearPrint, appendYear}, nil
 }
 
-func appendYear(dst, text []byte) ([]byte, error) {
+// yearPrint names the cap in Print: before it was applied here, topics and storage held earlier years, too.
+const yearPrint = "year of the last 90"
+
+func appendYear(dst, text []byte, at int64) ([]byte, error) {
 	if string(text) == "infinity" || string(text) == "-infinity" {
 		return append(dst, text...), nil
 	}
@@ -37,5 +41,5 @@ func appendYear(dst, text []byte) ([]byte, error) {
 	if bytes.HasSuffix(text, []byte(" BC")) {
 		y = 1 - y
 	}
-	return strconv.AppendInt(dst, y, 10), nil
+	return strconv.AppendInt(dst, max(y, schemas.EarliestYear(at)), 10), nil
 }

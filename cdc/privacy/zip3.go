@@ -36,7 +36,7 @@ func zip3(t schemas.Type) (*transform, error) {
 	return &transform{"zip3", textType(), "zip3 " + restrictedVersion, appendZip3}, nil
 }
 
-func appendZip3(dst, text []byte) ([]byte, error) {
+func appendZip3(dst, text []byte, _ int64) ([]byte, error) {
 	text = bytes.TrimRight(text, " ") // char(n) is padded
 	if !isZip(text) || restricted[number(text[:3])] {
 		return append(dst, "000"...), nil

@@ -111,7 +111,7 @@ func (r *canaryRig) allPass() {
 	var zips, names, years, numbers string
 	require.NoError(r, r.ch().QueryRow(r.Context(), "SELECT toString(arraySort(groupUniqArray(zip))), toString(arraySort(groupUniqArray(born))), toString(groupUniqArray(name)), toString(groupUniqArray(secret_number)) FROM `"+
 		r.name+"_raw`.people__g1 WHERE NOT _deleted").Scan(&zips, &years, &names, &numbers))
-	require.Equal(r, []string{"['000','902']", "[1931,987654]", "['***']", "[0]"}, []string{zips, years, names, numbers})
+	require.Equal(r, []string{"['000','902']", fmt.Sprintf("[%d,987654]", time.Now().UTC().Year()-90), "['***']", "[0]"}, []string{zips, years, names, numbers})
 	r.plant()
 	r.ask("first")
 	require.Contains(r, string(r.said["first verify --json"]), `"differing_keys": 1`)

@@ -32,6 +32,7 @@ type encoder struct {
 	keyFrame, valueFrame, controlFrame []byte
 
 	// Scratch of the change being encoded.
+	at             int64     // its time
 	row            cdc.Tuple // the new row with its unchanged values filled in
 	text, applied  []byte    // a column's text, before and after its policy
 	images         []byte    // of Append
@@ -91,6 +92,7 @@ func (e *encoder) compile(rel *schemas.Relation, t *schemas.Table) error {
 }
 
 func (e *encoder) Append(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, ch cdc.RowChange) (err error) {
+	ch.At = m.CommitTime
 	if e.images, err = e.Image(ctx, e.images[:0], ch); err != nil {
 		return err
 	}
@@ -115,6 +117,7 @@ func (e *encoder) Image(ctx context.Context, dst []byte, ch cdc.RowChange) ([]by
 // encode decides which records a change becomes, and appends their images.
 func (e *encoder) encode(ctx context.Context, dst []byte, ch *cdc.RowChange) ([]byte, error) {
 	e.lists.reset()
+	e.at = ch.At
 	if ch.Op != cdc.OpDelete && len(ch.New) != e.width {
 		return nil, e.wrongWidth(ch.New)
 	}

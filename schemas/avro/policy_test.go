@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,7 +20,7 @@ type upper struct{ fail bool }
 func (upper) Policy() string       { return "hash" }
 func (upper) Output() schemas.Type { return schemas.Type{Kind: schemas.KindText, Name: "text"} }
 func (upper) Print() string        { return "upper" }
-func (u upper) Apply(dst, text []byte) ([]byte, error) {
+func (u upper) Apply(dst, text []byte, _ int64) ([]byte, error) {
 	if u.fail {
 		return dst, errors.New("cannot be made upper case")
 	}
@@ -31,11 +33,12 @@ type year struct{}
 func (year) Policy() string       { return "year" }
 func (year) Output() schemas.Type { return schemas.Type{Kind: schemas.KindYear, Name: "integer"} }
 func (year) Print() string        { return "year" }
-func (year) Apply(dst, text []byte) ([]byte, error) {
+func (year) Apply(dst, text []byte, at int64) ([]byte, error) {
 	if bytes.HasSuffix(text, []byte("infinity")) {
 		return append(dst, text...), nil
 	}
-	return append(dst, text[:4]...), nil
+	y, err := strconv.ParseInt(string(text[:4]), 10, 64)
+	return strconv.AppendInt(dst, max(y, schemas.EarliestYear(at)), 10), err
 }
 
 func people(identity cdc.ReplicaIdentity) *schemas.Relation {
@@ -61,6 +64,26 @@ func TestPolicies(t *testing.T) {
 	require.Equal(t, `K:{"A": "X"}`, field(after, "note"))
 	require.NotContains(t, string(b.chunk.Bytes), secret)
 	require.NotContains(t, string(b.chunk.Bytes), "ssn")
+}
+
+// TestPolicyByTheRecordsTime: the commit's time caps years, in the row and in before; an image that is made before the
+// commit has the time that it is given, and sealing it later changes nothing.
+func TestPolicyByTheRecordsTime(t *testing.T) {
+	b := withPolicies(t, cdc.IdentityFull)
+	old, row := texts("77", "1930-01-01", "{}", secret), texts("77", "1931-01-01", "{}", secret)
+	m := meta()
+	m.CommitTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	require.NoError(t, b.enc.Update(t.Context(), &b.chunk, m, cdc.OldFull, old, row))
+	require.NoError(t, b.enc.Delete(&b.chunk, m, cdc.OldFull, old))
+	require.NoError(t, b.enc.Read(&b.chunk, m, row))
+	for i, which := range map[int]string{0: "before", 1: "before", 3: "after"} { // 2 is the delete's tombstone
+		require.Equal(t, 1936, field(b.valueAt(i)[which], "born"))
+	}
+	require.Equal(t, 1936, field(b.valueAt(0)["after"], "born"))
+	image, err := b.enc.Image(t.Context(), nil, cdc.RowChange{Op: cdc.OpCreate, New: row, At: time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC).UnixMicro()})
+	require.NoError(t, err)
+	require.NoError(t, b.enc.Seal(&b.chunk, m, image))
+	require.Equal(t, 1935, field(b.valueAt(4)["after"], "born"))
 }
 
 func TestPolicyOfNullUnchangedAndInfinity(t *testing.T) {
@@ -98,7 +121,7 @@ func TestNoAllocationWithPolicies(t *testing.T) {
 // plain is upper without its allocation.
 type plain struct{ upper }
 
-func (plain) Apply(dst, text []byte) ([]byte, error) { return append(dst, text...), nil }
+func (plain) Apply(dst, text []byte, _ int64) ([]byte, error) { return append(dst, text...), nil }
 
 // TestInexactKeysAndBefore: a date key is Postgres' integer in the key and null in the row; an update says whose text
 // is whose.

@@ -73,7 +73,7 @@ func (e *encoder) apply(c *column, d *cdc.Datum) (err error) {
 		}
 		text = e.text
 	}
-	e.applied, err = c.transform.Apply(e.applied[:0], text)
+	e.applied, err = c.transform.Apply(e.applied[:0], text, e.at)
 	return err
 }
 

@@ -75,10 +75,10 @@ func (k keep) For(rel *schemas.Relation, column int) (schemas.Transform, bool, e
 // mask is a policy.
 type mask struct{ print string }
 
-func (mask) Policy() string                      { return "mask" }
-func (mask) Output() schemas.Type                { return schemas.Type{Kind: schemas.KindText, Name: "text"} }
-func (mask) Apply(dst, _ []byte) ([]byte, error) { return append(dst, "***"...), nil }
-func (m mask) Print() string                     { return m.print }
+func (mask) Policy() string                               { return "mask" }
+func (mask) Output() schemas.Type                         { return schemas.Type{Kind: schemas.KindText, Name: "text"} }
+func (mask) Apply(dst, _ []byte, _ int64) ([]byte, error) { return append(dst, "***"...), nil }
+func (m mask) Print() string                              { return m.print }
 
 // ids is a registry that numbers what it is given.
 type ids struct{ subjects []string }

@@ -104,7 +104,7 @@ func canonicalBytea(dst, text []byte) ([]byte, form, error) {
 	return append(dst, hex...), held, nil
 }
 
-// canonicalYear is without the view's cap, which moves with the calendar: see column.append.
+// canonicalYear is what the policy gave: it caps as the view does.
 func canonicalYear(dst, text []byte) ([]byte, form, error) {
 	if bytes.HasSuffix(text, []byte("infinity")) {
 		return dst, nulled, nil

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"fmt"
-	"strconv"
 
 	"dirtbike/schemas"
 )
@@ -49,9 +48,9 @@ func newPlan(rel *schemas.Relation, prefix string, policies schemas.Policies) (*
 }
 
 // append appends the canonical text of some columns, those of the key or all; values has one for each column.
-func (p *plan) append(dst []byte, columns []int, values [][]byte, earliest int64) (_ []byte, err error) {
+func (p *plan) append(dst []byte, columns []int, values [][]byte, at int64) (_ []byte, err error) {
 	for _, i := range columns {
-		if dst, err = p.columns[i].append(dst, values[i], earliest); err != nil {
+		if dst, err = p.columns[i].append(dst, values[i], at); err != nil {
 			return dst, fmt.Errorf("column %s: %w", p.columns[i].Name, err)
 		}
 	}
@@ -59,8 +58,8 @@ func (p *plan) append(dst []byte, columns []int, values [][]byte, earliest int64
 }
 
 // append appends a column's field: 'N' for NULL, else the value; '!' and the exact text follow if the value is inexact.
-// earliest is the earliest year the view shows (rule 29).
-func (c *column) append(dst, text []byte, earliest int64) (_ []byte, err error) {
+// at is ClickHouse's time, by which the view caps years (rule 29), in microseconds.
+func (c *column) append(dst, text []byte, at int64) (_ []byte, err error) {
 	if text == nil {
 		if c.Type.Kind == schemas.KindArray {
 			return appendField(append(appendField(dst, []byte("0;")), '!'), []byte("NULL")), nil
@@ -68,7 +67,7 @@ func (c *column) append(dst, text []byte, earliest int64) (_ []byte, err error) 
 		return append(dst, 'N'), nil
 	}
 	if c.Transform != nil {
-		if c.applied, err = c.Transform.Apply(c.applied[:0], text); err != nil {
+		if c.applied, err = c.Transform.Apply(c.applied[:0], text, at); err != nil {
 			return dst, err
 		}
 		text = c.applied
@@ -76,11 +75,6 @@ func (c *column) append(dst, text []byte, earliest int64) (_ []byte, err error) 
 	var how form
 	if c.result, how, err = c.canonical(c.result[:0], text); err != nil {
 		return dst, err
-	}
-	if c.Type.Kind == schemas.KindYear && how == held {
-		if year, err := strconv.ParseInt(string(c.result), 10, 64); err == nil && year < earliest {
-			c.result = strconv.AppendInt(c.result[:0], earliest, 10)
-		}
 	}
 	if how == nulled {
 		dst = append(dst, 'N')

@@ -80,7 +80,7 @@ func (c *clinic) copyRows(rel *schemas.Relation) {
 			id, exact = "1900-01-01", "map('id', '"+id+"')"
 		}
 		if transform != nil {
-			token, err := transform.Apply(nil, []byte(id))
+			token, err := transform.Apply(nil, []byte(id), 0)
 			require.NoError(c.t, err)
 			id = string(token)
 		}

@@ -94,7 +94,7 @@ func (r *run) readAgain(ctx context.Context, candidates []candidate) (rows map[s
 
 // sourceRows reads rows of Postgres, or only their keys, and gives the texts of the rows, or "", by canonical key.
 func (r *run) sourceRows(ctx context.Context, candidates []candidate, onlyKeys bool) (map[string]string, error) {
-	earliest, err := r.sink.earliestYear(ctx)
+	at, err := r.sink.now(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,11 +105,11 @@ func (r *run) sourceRows(ctx context.Context, candidates []candidate, onlyKeys b
 	out := make(map[string]string, len(candidates))
 	var key, row []byte
 	return out, r.again.lookup(ctx, wanted, onlyKeys, func(values [][]byte) (err error) {
-		if key, err = r.again.append(key[:0], r.again.table.Key, values, earliest); err != nil {
+		if key, err = r.again.append(key[:0], r.again.table.Key, values, at); err != nil {
 			return err
 		}
 		if !onlyKeys {
-			row, err = r.again.append(row[:0], r.again.all, values, earliest)
+			row, err = r.again.append(row[:0], r.again.all, values, at)
 		}
 		out[string(key)] = string(row)
 		return err

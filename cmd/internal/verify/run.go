@@ -86,7 +86,7 @@ func (r *run) run(ctx context.Context, rel *schemas.Relation) (err error) {
 
 // read sends the table's rows, chunk by chunk in the order of its key.
 func (r *run) read(ctx context.Context, out chan<- *chunk) error {
-	earliest, err := r.sink.earliestYear(ctx)
+	at, err := r.sink.now(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (r *run) read(ctx context.Context, out chan<- *chunk) error {
 	}
 	for last := (&chunk{}); !last.last; {
 		c := &chunk{after: last.to}
-		err := r.chunks.chunk(ctx, c.after, limit, func(values [][]byte) error { return c.add(r.chunks.plan, values, earliest) })
+		err := r.chunks.chunk(ctx, c.after, limit, func(values [][]byte) error { return c.add(r.chunks.plan, values, at) })
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ type row struct{ raw, key, row, end int }
 // chunkBytes bounds a chunk of wide rows.
 const chunkBytes = 32 << 20
 
-func (c *chunk) add(p *plan, values [][]byte, earliest int64) (err error) {
+func (c *chunk) add(p *plan, values [][]byte, now int64) (err error) {
 	if len(c.text) > chunkBytes {
 		c.full = true
 		return nil
@@ -164,11 +164,11 @@ func (c *chunk) add(p *plan, values [][]byte, earliest int64) (err error) {
 		c.text = appendField(c.text, values[k])
 	}
 	at.key = len(c.text)
-	if c.text, err = p.append(c.text, p.table.Key, values, earliest); err != nil {
+	if c.text, err = p.append(c.text, p.table.Key, values, now); err != nil {
 		return err
 	}
 	at.row = len(c.text)
-	if c.text, err = p.append(c.text, p.all, values, earliest); err != nil {
+	if c.text, err = p.append(c.text, p.all, values, now); err != nil {
 		return err
 	}
 	at.end = len(c.text)

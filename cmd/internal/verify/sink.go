@@ -126,10 +126,10 @@ func (s *sink) storage(ctx context.Context) (string, error) {
 	return "", cdc.Failed("view %s.%s shows none of dirtbike's storage tables", s.database, s.view).Fix("see who has replaced it")
 }
 
-// earliestYear is what the view shows instead of an earlier year (rule 29).
-func (s *sink) earliestYear(ctx context.Context) (year int64, err error) {
+// now is ClickHouse's clock in microseconds, if some column depends on it; otherwise 0.
+func (s *sink) now(ctx context.Context) (at int64, err error) {
 	if s.capped {
-		err = wait.Query(ctx, s.conn, "SELECT toInt64(toYear(now('UTC')) - 90)", []any{&year}, func() error { return nil })
+		err = wait.Query(ctx, s.conn, "SELECT toUnixTimestamp64Micro(now64(6))", []any{&at}, func() error { return nil })
 	}
-	return year, err
+	return at, err
 }

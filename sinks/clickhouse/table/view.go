@@ -2,6 +2,7 @@ package table
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
@@ -41,11 +42,11 @@ func (d *DB) viewStatement(t *Table, cut cdc.Position) string {
 		" COMMENT " + schemas.ClickHouseLiteral(ledger.ViewComment(t.Generation))
 }
 
-// viewColumn shows a year no earlier than 90 years ago (rule 29): earlier birth years would reveal ages over 89.
+// viewColumn caps a year again, by the present time (rule 29): capture did it by the record's.
 func viewColumn(c *schemas.TableColumn) string {
 	name := schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
 	if c.Type.Kind == schemas.KindYear {
-		return "if(isNull(s." + name + "), s." + name + ", greatest(s." + name + ", toInt32(toYear(now('UTC')) - 90))) AS " + name
+		return "if(isNull(s." + name + "), s." + name + ", greatest(s." + name + ", toInt32(toYear(now('UTC')) - " + strconv.Itoa(schemas.YearsShown) + "))) AS " + name
 	}
 	return "s." + name + " AS " + name
 }
