@@ -104,9 +104,26 @@ type TableState struct {
 	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that
 	// did not know it.
 	Columns []Column `json:"columns,omitempty"`
+	// Cleanup says what the generation's records are made for, CleanupCompact or CleanupDelete: another replica identity
+	// changes it only with the next generation. Empty in a state written by a build that did not know it.
+	Cleanup string `json:"cleanup,omitempty"`
 	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each
 	// start; empty in a state written by a build that did not know it.
 	PublishedBy PublishedBy `json:"members,omitempty"`
+}
+
+// The clean-up of a table's topic: compact if every record carries a whole row.
+const (
+	CleanupCompact = "compact"
+	CleanupDelete  = "delete"
+)
+
+// CleanupOf is the clean-up for which a topic's records are made.
+func CleanupOf(t *Topic) string {
+	if t.Compacted {
+		return CleanupCompact
+	}
+	return CleanupDelete
 }
 
 func (SourceState) stateChange() {}

@@ -225,10 +225,26 @@ func (t *table) compare(now cdc.PublishedBy) error {
 	case !slices.Equal(stored, now):
 		t.state.PublishedBy, t.changed = now, true
 	}
+	t.keepCleanup()
 	if len(t.state.Columns) == 0 && len(t.listed.Columns) > 0 { // written by a build that stored none; the shape is the same
 		t.state.Columns, t.changed = t.listed.Columns, true
 	}
 	return nil
+}
+
+// keepCleanup has the generation's records made for the clean-up that it began with: its topic fits that one, and
+// another replica identity gives another only to the next generation.
+func (t *table) keepCleanup() {
+	now := cdc.CleanupOf(t.listed.Topic)
+	switch t.state.Cleanup {
+	case now:
+	case "": // written by a build that stored none
+		t.state.Cleanup, t.changed = now, true
+	default:
+		topic := *t.listed.Topic
+		topic.Compacted = t.state.Cleanup == cdc.CleanupCompact
+		t.listed.Topic = &topic
+	}
 }
 
 // show logs what a start goes on without.

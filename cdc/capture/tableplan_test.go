@@ -334,6 +334,40 @@ func TestAnUnfinishedCopyTakesTheTableAsItIs(t *testing.T) {
 	}
 }
 
+// TestAGenerationKeepsItsCleanup: another replica identity makes other records only from the next generation on.
+func TestAGenerationKeepsItsCleanup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		again := func(compacted bool) (topic *cdc.Topic, stored cdc.TableState) {
+			r.tables.list[0].Topic = &cdc.Topic{Name: "p.public.a", Partitions: 2, Compacted: compacted}
+			r.server.idle(1)
+			stop := r.start(t)
+			r.streaming(t)
+			require.NoError(t, stop())
+			return r.tables.list[0].Topic, r.state.Tables["public.a"]
+		}
+		topic, stored := again(true)
+		require.False(t, topic.Compacted)
+		require.Equal(t, cdc.CleanupDelete, stored.Cleanup)
+		require.EqualValues(t, 1, stored.Generation)
+
+		stored.Cleanup = "" // an older build's
+		r.state.Tables["public.a"] = stored
+		topic, stored = again(true)
+		require.True(t, topic.Compacted)
+		require.Equal(t, cdc.CleanupCompact, stored.Cleanup)
+		topic, _ = again(false)
+		require.True(t, topic.Compacted)
+
+		stored.Phase = cdc.TableCopying // the next generation
+		r.state.Tables["public.a"] = stored
+		topic, stored = again(false)
+		require.False(t, topic.Compacted)
+		require.Equal(t, cdc.CleanupDelete, stored.Cleanup)
+		require.EqualValues(t, 2, stored.Generation)
+	})
+}
+
 func find(t *testing.T, tables []TableStatus, name string) TableStatus {
 	t.Helper()
 	for _, s := range tables {

@@ -140,6 +140,7 @@ func TestUpdate(t *testing.T) {
 		gone                      bool
 	}
 	keyTuple := cdc.Tuple{text("4"), null(), null()}
+	const compacted = cdc.IdentityFull // when the generation began; it has been changed since
 	for name, c := range map[string]struct {
 		identity cdc.ReplicaIdentity
 		kind     cdc.OldKind
@@ -158,6 +159,8 @@ func TestUpdate(t *testing.T) {
 		"key change, full":               {cdc.IdentityFull, cdc.OldFull, texts("4", "a", "x"), cdc.Tuple{text("5"), text("b"), unchanged()}, nil, want{ops: "dTc", body: "x"}},
 		"key change, value read again":   {cdc.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: texts("z"), found: true}, want{ops: "dc", body: "z", reread: []int{2}, listed: []int{2}}},
 		"key change, NULL read again":    {cdc.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: cdc.Tuple{null()}, found: true}, want{ops: "dc", reread: []int{2}, listed: []int{2}}},
+		"compacted, value read again":    {compacted, cdc.OldNone, nil, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{values: texts("z"), found: true}, want{ops: "u", body: "z", reread: []int{2}, listed: []int{2}}},
+		"compacted, row gone":            {compacted, cdc.OldNone, nil, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{}, want{ops: "u", unchanged: []int{2}, listed: []int{2}, gone: true}},
 		"key change, row gone":           {cdc.IdentityDefault, cdc.OldKey, keyTuple, cdc.Tuple{text("5"), text("b"), unchanged()}, &rereader{}, want{ops: "dc", unchanged: []int{2}, listed: []int{2}, gone: true}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,12 +19,13 @@ func (e *encoder) update(ctx context.Context, dst []byte, ch *cdc.RowChange) ([]
 	if err != nil {
 		return nil, err
 	}
-	if len(e.lists.unchanged) > 0 && e.topic.Compacted {
-		return nil, cdc.Failed("column %s: Postgres did not send its value, and the topic is compacted", e.columns[e.lists.unchanged[0]].name).
-			Fix("ALTER TABLE … REPLICA IDENTITY FULL")
-	}
 	if changed {
 		return e.keyChange(ctx, dst, ch, row)
+	}
+	if len(e.lists.unchanged) > 0 && e.topic.Compacted { // the replica identity was FULL when the generation began
+		if err := e.readAgain(ctx, ch.XID, row); err != nil {
+			return nil, err
+		}
 	}
 	r := record{op: cdc.OpUpdate, second: true, key: row, after: row, fold: true}
 	if ch.OldKind == cdc.OldFull {
@@ -124,25 +125,26 @@ func (e *encoder) sameKeyData(old, row cdc.Tuple) bool {
 	return true
 }
 
-// readAgain asks for the unchanged columns of a row whose key changed (rule 17) and fills them in.
+// readAgain asks for the unchanged columns of a row whose key changed, or whose topic may be compacted (rule 17), and
+// fills them in.
 func (e *encoder) readAgain(ctx context.Context, xid uint32, row cdc.Tuple) error {
 	if e.reread == nil {
-		return errors.New("a key change left out values, and there is no connection to read them again")
+		return errors.New("an update left out values, and there is no connection to read them again")
 	}
-	sources := make([]int, len(e.lists.unchanged)) // rare: a key change of a row with values out of line
+	sources := make([]int, len(e.lists.unchanged)) // rare: the row has values out of line
 	for i, at := range e.lists.unchanged {
 		sources[i] = e.columns[at].source
 	}
 	values, found, err := e.reread.Reread(ctx, e.oid, xid, row, sources)
 	if err != nil {
-		return fmt.Errorf("read again what a key change left out: %w", err)
+		return fmt.Errorf("read again what an update left out: %w", err)
 	}
 	if !found {
 		e.lists.gone = true
 		return nil
 	}
 	if len(values) != len(sources) {
-		return fmt.Errorf("read again what a key change left out: %d values came, %d were asked for", len(values), len(sources))
+		return fmt.Errorf("read again what an update left out: %d values came, %d were asked for", len(values), len(sources))
 	}
 	for i, source := range sources {
 		if values[i].Kind == cdc.DatumUnchanged {

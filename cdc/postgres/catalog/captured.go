@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -126,6 +127,11 @@ func namedKey(ctx context.Context, conn *pgx.Conn, e *entry, keys map[string][]s
 		return nil, nil
 	case len(own) == 0:
 		return keyFromConfig(ctx, conn, e, named)
+	case e.rel.Identity == cdc.IdentityIndex && slices.Equal(slices.Sorted(slices.Values(own)), slices.Sorted(slices.Values(named))):
+		slices.SortFunc(e.rel.Key, func(a, b int) int { // the same key, in the config's order
+			return cmp.Compare(slices.Index(named, e.rel.Columns[a].Name), slices.Index(named, e.rel.Columns[b].Name))
+		})
+		return nil, nil
 	}
 	return cdc.Failed("source.keys names (%s) for %s, whose key is (%s)", strings.Join(named, ", "), e.rel.FullName(), strings.Join(own, ", ")).
 		Fix("leave it out of source.keys"), nil

@@ -96,8 +96,6 @@ func drifted(k *known, e *entry, now trace) *cdc.Problem {
 		return cdc.Failed("%s: rows may have changed without an event", cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel)))
 	case k.follow(now):
 		return cdc.Failed("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
-	case e.rel.Identity != k.rel.Identity:
-		return cdc.Failed("the table's replica identity has changed")
 	case e.notKey != nil:
 		return cdc.Failed("the table has lost its key").Because(e.notKey)
 	case !slices.Equal(e.rel.Key, k.rel.Key):

@@ -63,9 +63,13 @@ func TestMatch(t *testing.T) {
 		return tables.Match(list[0], w)
 	}
 	require.NoError(t, wire(func(*cdc.WireRelation) {}))
+	require.NoError(t, wire(func(w *cdc.WireRelation) { w.Identity = 'i' }))
+	require.NoError(t, wire(func(w *cdc.WireRelation) { // it flags every column
+		w.Identity, w.Columns[1].Key, w.Columns[2].Key = 'f', true, true
+	}))
 	for says, change := range map[string]func(w *cdc.WireRelation){
 		"now called public.u":                                              func(w *cdc.WireRelation) { w.Name = "u" },
-		"replica identity":                                                 func(w *cdc.WireRelation) { w.Identity = 'f' },
+		"replica identity":                                                 func(w *cdc.WireRelation) { w.Identity = 'n' },
 		"captured: its columns have changed (dropped z)":                   func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
 		"captured: its columns have changed (added w)":                     func(w *cdc.WireRelation) { w.Columns = append(w.Columns, cdc.WireColumn{Name: "w"}) },
 		"captured: its columns have changed (v is now x)":                  func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },

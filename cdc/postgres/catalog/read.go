@@ -27,17 +27,21 @@ type entry struct {
 }
 
 // tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks
-// for: under REPLICA IDENTITY USING INDEX that index, otherwise the primary key.
+// for: under REPLICA IDENTITY USING INDEX that index, otherwise the primary key. An index on the columns of the primary
+// key has them in the primary key's order, so that the key stays the same under every replica identity.
 const tablesSQL = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.relreplident::text,
        greatest(c.reltuples, 0)::bigint,
-       coalesce(i.indkey::int2[], '{}'), coalesce(i.indnkeyatts, 0)::int, coalesce(i.indimmediate, true),
+       coalesce(p.indkey::int2[], i.indkey::int2[], '{}'), coalesce(i.indnkeyatts, 0)::int, coalesce(i.indimmediate, true),
        EXISTS (SELECT FROM pg_catalog.unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
                JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid
      AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END
+LEFT JOIN pg_index p ON p.indrelid = c.oid AND p.indisvalid AND p.indisprimary AND p.indnkeyatts = i.indnkeyatts
+     AND (p.indkey::int2[])[0:p.indnkeyatts - 1] @> (i.indkey::int2[])[0:i.indnkeyatts - 1]
+     AND (i.indkey::int2[])[0:i.indnkeyatts - 1] @> (p.indkey::int2[])[0:p.indnkeyatts - 1]
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname, c.relname`
 

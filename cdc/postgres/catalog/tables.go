@@ -197,7 +197,9 @@ func (t *Tables) Encoder(ctx context.Context, table *cdc.Table) (cdc.TableEncode
 	if err != nil {
 		return nil, err
 	}
-	return avro.Compile(ctx, t.options.Registry, k.rel, k.table, k.cdc.Topic, t)
+	contract := *k.table
+	contract.Compacted = k.cdc.Topic.Compacted // that of the generation goes on, whatever the replica identity is now
+	return avro.Compile(ctx, t.options.Registry, k.rel, &contract, k.cdc.Topic, t)
 }
 
 func (t *Tables) find(oid uint32) (*known, error) {
