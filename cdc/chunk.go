@@ -4,9 +4,10 @@ package cdc
 type Topic struct {
 	Name       string // the Kafka topic, e.g. "clinic.public.claims".
 	Partitions int32  // the number of partitions; it never changes within a generation (rule 9)
-	// Compacted says that every record carries a whole row and each delete is followed by a tombstone (rules 10 and
-	// 17).
+	// Compacted says that every record carries a whole row, so that the topic may be compacted (rule 17).
 	Compacted bool
+	// Tombstones says that each delete is followed by a tombstone (rule 10). A compacted topic needs it.
+	Tombstones bool
 }
 
 // Record is one encoded record inside a Chunk: its key is Bytes[Key:Value], its value Bytes[Value:End], both with their

@@ -10,7 +10,7 @@ import "context"
 type TableEncoder interface {
 	// Append appends the records of a change, Seal of its Image. An INSERT is `c` at m.Position; a row of a snapshot is
 	// `r` of generation m.Generation at m.Position (ordinal 0); a DELETE is `d` at m.Position, and a tombstone after it
-	// if the topic is compacted; an UPDATE is `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed,
+	// if the topic has them; an UPDATE is `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed,
 	// `d` of the old key at m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of
 	// unchanged TOAST (rule 17).
 	Append(ctx context.Context, c *Chunk, m *Meta, ch RowChange) error

@@ -57,7 +57,7 @@ func TestMinimalTakesEveryDefault(t *testing.T) {
 	require.Equal(t, "dirtbike", cfg.Source.Publication)
 	require.Equal(t, config.Snapshot{Workers: 2}, cfg.Source.Snapshot)
 	require.Equal(t, config.Kafka{
-		Brokers: []string{"kafka:9092"}, Prefix: "dirtbike", Partitions: 6, ReplayHorizon: 168 * time.Hour,
+		Brokers: []string{"kafka:9092"}, Prefix: "dirtbike", Partitions: 6, ReplayHorizon: 168 * time.Hour, Tombstones: config.TombstonesAlways,
 		MaxTransaction: 256_000_000, TransactionTimeout: time.Minute, MaxMessageBytes: 16_000_000,
 		Compression: config.CompressionLZ4,
 	}, cfg.Kafka)

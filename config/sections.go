@@ -84,6 +84,9 @@ type Kafka struct {
 	Replication int `yaml:"replication" default:"0" min:"0" max:"32"`
 	// How far back a reader can replay a topic that is not compacted: its retention.
 	ReplayHorizon time.Duration `yaml:"replay_horizon" default:"168h" min:"1s"`
+	// Which topics have a tombstone (the key with a null value) after each delete: all, or only those that are
+	// compacted, which need them.
+	Tombstones Tombstones `yaml:"tombstones" default:"always"`
 	// Most bytes that one Kafka transaction holds; a larger Postgres transaction is published in several.
 	MaxTransaction ByteSize `yaml:"max_transaction" default:"256MB" min:"64KB"`
 	// After this long without an end the broker aborts a Kafka transaction. At most the broker's
@@ -98,6 +101,18 @@ type Kafka struct {
 	// Log in to the brokers.
 	SASL *SASL `yaml:"sasl" rotates:"all"`
 }
+
+// Tombstones says which topics have tombstones.
+type Tombstones string
+
+// Always is what common readers expect of a change log.
+const (
+	TombstonesAlways    Tombstones = "always"
+	TombstonesCompacted Tombstones = "compacted"
+)
+
+// Values lists every Tombstones.
+func (Tombstones) Values() []string { return enumeration(TombstonesAlways, TombstonesCompacted) }
 
 // Compression is a codec for Kafka record batches.
 type Compression string

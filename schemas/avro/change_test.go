@@ -70,20 +70,23 @@ func TestLSNBits(t *testing.T) {
 	require.Equal(t, *m, b.envelopeAt(0).Meta)
 }
 
+// TestDelete: a delete has the key in `before`, whatever Postgres sent, as readers of Debezium's envelope want it.
 func TestDelete(t *testing.T) {
+	type fields = map[string]any
 	for name, c := range map[string]struct {
 		rel    *schemas.Relation
 		kind   cdc.OldKind
 		old    cdc.Tuple
 		ops    string
-		before bool
+		before fields
 	}{
-		"key":                {notes(cdc.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
-		"full":               {notes(cdc.IdentityFull), cdc.OldFull, texts("5", "a", "x"), "dT", true},
-		"key, compacted":     {flat(cdc.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null()}, "dT", false},
-		"index":              {notes(cdc.IdentityIndex), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", false},
-		"full, in binary":    {flat(cdc.IdentityFull), cdc.OldFull, cdc.Tuple{raw(int4(5)), raw([]byte("a"))}, "dT", true},
-		"full, null in both": {flat(cdc.IdentityFull), cdc.OldFull, cdc.Tuple{text("5"), null()}, "dT", true},
+		"key":                {notes(cdc.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", fields{"name": nil, "body": nil}},
+		"full":               {notes(cdc.IdentityFull), cdc.OldFull, texts("5", "a", "x"), "dT", fields{"name": "a", "body": "x"}},
+		"key, compacted":     {flat(cdc.IdentityDefault), cdc.OldKey, cdc.Tuple{text("5"), null()}, "dT", fields{"name": nil}},
+		"index":              {notes(cdc.IdentityIndex), cdc.OldKey, cdc.Tuple{text("5"), null(), null()}, "d", fields{"name": nil, "body": nil}},
+		"more than the key":  {notes(cdc.IdentityIndex), cdc.OldKey, texts("5", "a", "x"), "d", fields{"name": nil, "body": nil}},
+		"full, in binary":    {flat(cdc.IdentityFull), cdc.OldFull, cdc.Tuple{raw(int4(5)), raw([]byte("a"))}, "dT", fields{"name": "a"}},
+		"full, null in both": {flat(cdc.IdentityFull), cdc.OldFull, cdc.Tuple{text("5"), null()}, "dT", fields{"name": nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.rel, nil, nil)
@@ -92,7 +95,10 @@ func TestDelete(t *testing.T) {
 			require.Equal(t, map[string]any{"id": 5}, b.keyAt(0))
 			v := b.valueAt(0)
 			require.Nil(t, v["after"])
-			require.Equal(t, c.before, v["before"] != nil)
+			require.Equal(t, 5, field(v["before"], "id"))
+			for column, value := range c.before {
+				require.Equal(t, value, field(v["before"], column), column)
+			}
 			require.Equal(t, meta().Position, b.chunk.Records[0].Position)
 			if len(c.ops) == 2 {
 				requireTombstone(t, b, 0)
@@ -191,7 +197,8 @@ func TestUpdate(t *testing.T) {
 			}
 			require.Equal(t, map[string]any{"id": 4}, b.keyAt(0))
 			require.EqualValues(t, 7, b.envelopeAt(0).Meta.Position.Ordinal)
-			require.Equal(t, c.kind == cdc.OldFull, b.valueAt(0)["before"] != nil)
+			require.Equal(t, 4, field(b.valueAt(0)["before"], "id"))
+			require.Equal(t, c.kind == cdc.OldFull, field(b.valueAt(0)["before"], "name") != nil)
 			require.Empty(t, b.envelopeAt(0).Unchanged)
 			if c.want.ops == "dTc" {
 				requireTombstone(t, b, 0)

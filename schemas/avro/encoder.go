@@ -51,7 +51,7 @@ func NewEncoder(rel *schemas.Relation, t *schemas.Table, topic *cdc.Topic, ids I
 		keySource: make([]bool, len(rel.Columns)), keyFrame: AppendFrame(nil, ids.Key), valueFrame: AppendFrame(nil, ids.Value),
 		controlFrame: AppendFrame(nil, ids.Control),
 	}
-	if topic.Name != t.Topic || topic.Compacted != t.Compacted || topic.Partitions < 1 {
+	if topic.Name != t.Topic || topic.Compacted != t.Compacted || topic.Compacted && !topic.Tombstones || topic.Partitions < 1 {
 		return nil, fmt.Errorf("compile encoder of table %s: topic %s is not its table's", e.table, topic.Name)
 	}
 	for _, s := range [...]string{t.Database, t.Schema, t.Name} {

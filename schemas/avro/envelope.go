@@ -7,7 +7,7 @@ func envelopeRecord(topic string, value recordJSON) recordJSON {
 	return recordJSON{
 		Type: "record", Name: topic + schemas.EnvelopeSuffix, Doc: "One change of " + value.Table + ", or a cut, or a marker.",
 		Fields: []fieldJSON{
-			{Name: "before", Type: []any{"null", value}, Default: nullDefault, Doc: "the old row, only if the source sent a whole one"},
+			{Name: "before", Type: []any{"null", value}, Default: nullDefault, Doc: "the old row, if the source sent it whole; of a delete otherwise the key, and nulls"},
 			{Name: "after", Type: []any{"null", value.Name}, Default: nullDefault, Doc: "the new row; null for d, t and m"},
 			{Name: "source", Type: sourceRecord(topic), Doc: "where the change stands in the source"},
 			{Name: "op", Type: "string", Doc: "c create, u update, d delete, r read by a snapshot, t truncate, m marker"},

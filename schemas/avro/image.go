@@ -15,6 +15,7 @@ type record struct {
 	// before and after are nil where the envelope says null.
 	before, after cdc.Tuple
 	fold          bool // unchanged values of after are listed already
+	keyOnly       bool // of before, only the columns of the key are known
 }
 
 // imageHead is the size in bytes of an image's head: op, whether it takes the second ordinal, and the lengths of the
@@ -51,7 +52,7 @@ func (e *encoder) appendImage(dst []byte, r *record) (_ []byte, err error) {
 func (e *encoder) appendRows(dst []byte, r *record) (_ []byte, err error) {
 	if r.before == nil {
 		dst = append(dst, branchNull)
-	} else if dst, err = e.appendRow(append(dst, branchValue), rowOf{tuple: r.before, beside: r.after != nil}); err != nil {
+	} else if dst, err = e.appendRow(append(dst, branchValue), rowOf{tuple: r.before, beside: r.after != nil, keyOnly: r.keyOnly}); err != nil {
 		return dst, err
 	}
 	if r.after == nil {

@@ -12,7 +12,8 @@ import (
 // next read into the same Envelope.
 type Envelope struct {
 	// Before and After are the Avro bytes of the Value record, nil if null: one field per column of the table, in
-	// order, each a plain T or a union [null, T] as Nullable says.
+	// order, each a plain T or a union [null, T] as Nullable says. Before of a delete may have the key alone, and
+	// nulls.
 	Before, After []byte
 	// Meta as it was written. Position is the record's own: for `u` and the second half of a key change the second of
 	// the two that an UPDATE takes.

@@ -26,12 +26,12 @@ func (e *encoder) Seal(c *cdc.Chunk, m *cdc.Meta, images []byte) error {
 	return nil
 }
 
-// addRecord adds the record with which dst ends to the chunk, with a tombstone after a delete if the topic is
-// compacted.
+// addRecord adds the record with which dst ends to the chunk, with a tombstone after a delete if the topic has
+// them.
 func (e *encoder) addRecord(c *cdc.Chunk, dst []byte, r cdc.Record, op cdc.Op) []byte {
 	r.Topic, r.Partition, r.End = e.topic, partition(dst[r.Key+frameSize:r.Value], e.topic.Partitions), len(dst)
 	c.Records = append(c.Records, r)
-	if op != cdc.OpDelete || !e.topic.Compacted {
+	if op != cdc.OpDelete || !e.topic.Tombstones {
 		return dst
 	}
 	dst = append(dst, dst[r.Key:r.Value]...)

@@ -97,6 +97,8 @@ type rowOf struct {
 	tuple  cdc.Tuple
 	fold   bool // unchanged values are null (they are listed)
 	beside bool // it is the before-image of a record with both images
+	// keyOnly says that columns outside the key are null: their values are not known.
+	keyOnly bool
 }
 
 // appendRow appends a Value record. The columns of the key are copied from the record's key, which appendKey wrote just
@@ -114,7 +116,7 @@ func (e *encoder) appendRow(dst []byte, r rowOf) ([]byte, error) {
 			continue
 		}
 		d := &r.tuple[c.source]
-		if d.Kind == cdc.DatumNull || d.Kind == cdc.DatumUnchanged && r.fold {
+		if d.Kind == cdc.DatumNull || d.Kind == cdc.DatumUnchanged && r.fold || r.keyOnly && !e.keySource[c.source] {
 			dst = append(dst, branchNull)
 			continue
 		}

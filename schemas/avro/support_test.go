@@ -100,7 +100,7 @@ func newBench(t testing.TB, rel *schemas.Relation, p policies, reread cdc.Reread
 	var err error
 	b.table, err = schemas.NewTable(rel, schemas.TopicName("clinic", rel.Schema, rel.Name), p)
 	require.NoError(t, err)
-	topic := &cdc.Topic{Name: b.table.Topic, Partitions: 6, Compacted: b.table.Compacted}
+	topic := &cdc.Topic{Name: b.table.Topic, Partitions: 6, Compacted: b.table.Compacted, Tombstones: b.table.Compacted}
 	enc, err := NewEncoder(rel, b.table, topic, testIDs, reread)
 	require.NoError(t, err)
 	b.enc, b.topic = rows{enc}, topic

@@ -51,13 +51,10 @@ func (e *encoder) keyChange(ctx context.Context, dst []byte, ch *cdc.RowChange, 
 	return e.appendImage(dst, &record{op: cdc.OpCreate, second: true, key: row, after: row, fold: true})
 }
 
-// deletion is the `d` of an old tuple, at the first ordinal.
+// deletion is the `d` of an old tuple, at the first ordinal. Unless Postgres sent all of the row, its before-image has
+// the key and nulls, because common readers of this envelope take a delete without one for a mistake.
 func deletion(ch *cdc.RowChange) *record {
-	r := &record{op: cdc.OpDelete, key: ch.Old}
-	if ch.OldKind == cdc.OldFull {
-		r.before = ch.Old
-	}
-	return r
+	return &record{op: cdc.OpDelete, key: ch.Old, before: ch.Old, keyOnly: ch.OldKind == cdc.OldKey}
 }
 
 // fill resolves unchanged values of the new row from the old one as far as that has them, and lists the carried columns

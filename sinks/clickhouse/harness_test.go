@@ -115,7 +115,7 @@ func (w *world) tableOf(rel *schemas.Relation, partitions int32, policies schema
 	var err error
 	t.table, err = schemas.NewTable(rel, topic, policies)
 	require.NoError(w.t, err)
-	t.topic = &cdc.Topic{Name: topic, Partitions: partitions, Compacted: t.table.Compacted}
+	t.topic = &cdc.Topic{Name: topic, Partitions: partitions, Compacted: t.table.Compacted, Tombstones: true}
 	t.compile()
 	w.createTopic(topic, partitions, false)
 	return t

@@ -43,6 +43,8 @@ type route struct {
 	plan      plan
 	// open is the block that has the fields of the record being taken, and nothing else of it yet; nil if none has.
 	open *block.Block
+	// tombstone is the offset after the last delete: a tombstone there says nothing that the delete has not said.
+	tombstone int64
 }
 
 // plan says where the records of one contract go.
@@ -113,7 +115,10 @@ func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
 		return fmt.Errorf("record key: %w", err)
 	}
 	if rec.Value == nil {
-		return r.tombstone(ctx, s, rec, keyID, key)
+		if rec.Offset == r.tombstone && rec.Offset > 0 {
+			return nil
+		}
+		return r.deleteAgain(ctx, s, rec, keyID, key)
 	}
 	id, payload, err := avro.SplitFrame(rec.Value)
 	if err != nil {
@@ -213,6 +218,7 @@ func (r *route) apply(ctx context.Context, s *span, row *block.Row) error {
 	case e.Op == cdc.OpRead:
 		find = r.reads
 	case e.Op == cdc.OpDelete:
+		r.tombstone = row.Offset + 1
 		if p.Found(row.Key, e.Meta.Position) {
 			batch.missingRow(p, string(row.Key), e.Meta.Position, false)
 		}
@@ -370,8 +376,12 @@ func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 	return err
 }
 
-// tombstone deletes the key again: its `d` may have been compacted away. One without our header is not ours.
-func (r *route) tombstone(ctx context.Context, s *span, rec *kgo.Record, keyID int, key []byte) error {
+// deleteAgain deletes a tombstone's key: its `d` is not just before it, and may have been
+// compacted away. One without our header is not ours.
+func (r *route) deleteAgain(ctx context.Context, s *span, rec *kgo.Record, keyID int, key []byte) error {
+	if r.skipped() {
+		return nil
+	}
 	if _, err := r.b.contracts.isControl(ctx, keyID); err != nil {
 		return err
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Login      postgres.Login // to the database
 	Prefix     string
 	Partitions int32
+	// Tombstones says that deletes are followed by tombstones on topics that are not compacted, too.
+	Tombstones bool
 	Selection  Selection
 	Policies   schemas.Policies
 	Registry   schemas.Registry
@@ -165,7 +167,7 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	sql, kinds := copySQL(e.rel)
 	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
-		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted},
+		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted, Tombstones: table.Compacted || t.options.Tombstones},
 		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e), Columns: columns(e.rel),
 		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
 	}}, nil

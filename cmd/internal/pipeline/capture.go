@@ -121,6 +121,7 @@ func tableOptions(c *config.Config, login postgres.Login, policies schemas.Polic
 	return catalog.Options{
 		Login: login, Prefix: c.Kafka.Prefix,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
+		Tombstones: c.Kafka.Tombstones == config.TombstonesAlways,
 		Selection:  selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
 	}
 }

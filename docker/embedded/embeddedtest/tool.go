@@ -14,6 +14,7 @@ var installs = map[string]string{
 	"git":            "apt-get install git",
 	"go":             "install Go",
 	"java":           "apt-get install openjdk-17-jre-headless",
+	"javac":          "apt-get install openjdk-17-jdk-headless",
 	"mvn":            "apt-get install maven",
 	"npm":            "apt-get install npm",
 	"pg_recvlogical": "apt-get install postgresql-client",
