@@ -22,12 +22,14 @@ var (
 // ResnapshotCommand is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed
 // as it is; the verb itself says that capture must be stopped.
 func ResnapshotCommand(table string) string {
-	return "dirtbike resnapshot " + shellWord(table)
+	return resnapshot + " " + shellWord(table)
 }
+
+const resnapshot = "dirtbike resnapshot"
 
 // ResnapshotAllCommand is the way out when capture cannot continue from slot and state: new generations of all tables
 // under the next epoch, from a new slot.
-const ResnapshotAllCommand = "dirtbike resnapshot --all"
+const ResnapshotAllCommand = resnapshot + " --all"
 
 // shellWord quotes a name for a shell, if it needs that.
 func shellWord(name string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -86,6 +87,30 @@ func (p *Problem) Then(format string, args ...any) *Problem {
 	}
 	return p
 }
+
+// ThenCopy adds to every way out the new copy of the table, "schema.table", that must follow it: the start does, where
+// it leaves the table out. A way out that says what follows stays as it is.
+func (p *Problem) ThenCopy(table string) *Problem {
+	before := p.Remedies()
+	p.Try = nil
+	for _, r := range before {
+		switch {
+		case strings.Contains(r.Command, resnapshot), strings.Contains(r.Command, restart):
+		case strings.Contains(r.Command, strconv.Quote("!"+table)):
+			r.Command += "; then " + restart
+		default:
+			r.Command += "; then " + ResnapshotCommand(table)
+		}
+		p.Try = append(p.Try, r)
+	}
+	if len(before) == 0 {
+		p = p.Fix("%s", ResnapshotCommand(table))
+	}
+	return p
+}
+
+// restart is what a changed config needs.
+const restart = "restart capture"
 
 // Error writes the problem in one line: kind, where, what, cause; what is safe; the ways out.
 func (p *Problem) Error() string {

@@ -23,7 +23,7 @@ func TestDriftQuarantines(t *testing.T) {
 		r.caughtUp(t)
 		records, state := r.snapshot()
 		require.Equal(t, cdc.TableQuarantined, state.Tables["public.a"].Phase)
-		require.Equal(t, "the table was dropped", state.Tables["public.a"].Reason)
+		require.Equal(t, "the table was dropped. Try: dirtbike resnapshot public.a", state.Tables["public.a"].Reason)
 		require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
 		require.Len(t, changes(records), 1)
 		require.NoError(t, stop())

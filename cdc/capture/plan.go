@@ -78,6 +78,7 @@ func (p *planner) plan(ctx context.Context, read func(context.Context) (*cdc.Sta
 	if err != nil {
 		return nil, fmt.Errorf("list the captured tables: %w", err)
 	}
+	p.request.rename(listed, state)
 	out := &plan{mode: p.mode(state.Source.Phase, found), slotFound: found, unmatched: p.o.Tables.UnmatchedNames()}
 	if err := p.admit(out, listed, state, identity.Database); err != nil {
 		return nil, err
@@ -235,16 +236,20 @@ func (t *table) compare(now cdc.PublishedBy) error {
 // keepCleanup has the generation's records made for the clean-up that it began with: its topic fits that one, and
 // another replica identity gives another only to the next generation.
 func (t *table) keepCleanup() {
-	now := cdc.CleanupOf(t.listed.Topic)
-	switch t.state.Cleanup {
-	case now:
-	case "": // written by a build that stored none
-		t.state.Cleanup, t.changed = now, true
-	default:
-		topic := *t.listed.Topic
-		topic.Compacted = t.state.Cleanup == cdc.CleanupCompact
-		t.listed.Topic = &topic
+	if t.state.Cleanup == "" { // written by a build that stored none
+		t.state.Cleanup, t.changed = cdc.CleanupOf(t.listed.Topic), true
 	}
+	t.listed.Topic = TopicOf(t.listed, t.state)
+}
+
+// TopicOf is the topic that a start would write the table's changes to, as it must be to go on from the stored state.
+func TopicOf(listed *cdc.Table, stored cdc.TableState) *cdc.Topic {
+	if stored.Phase != cdc.TableStreaming || stored.Cleanup == "" || stored.Cleanup == cdc.CleanupOf(listed.Topic) {
+		return listed.Topic
+	}
+	topic := *listed.Topic
+	topic.Compacted = stored.Cleanup == cdc.CleanupCompact
+	return &topic
 }
 
 // show logs what a start goes on without.

@@ -36,6 +36,25 @@ func (r *resnapshotRequest) names(table string) bool {
 	return r != nil && slices.Contains(r.tables, table)
 }
 
+// rename takes a former name of a table for its present one, by the OID that the state has under the former: messages
+// that were printed before the table was renamed lead to it, too.
+func (r *resnapshotRequest) rename(listed []*cdc.Table, state *cdc.State) {
+	if r == nil {
+		return
+	}
+	for i, name := range r.tables {
+		if slices.ContainsFunc(listed, func(t *cdc.Table) bool { return t.FullName() == name }) {
+			continue
+		}
+		stored := state.Tables[name]
+		for _, t := range listed {
+			if stored.OID != 0 && t.OID == stored.OID {
+				r.tables[i] = t.FullName()
+			}
+		}
+	}
+}
+
 // allThere refuses a name that is no table which can be captured.
 func (r *resnapshotRequest) allThere(p *plan) error {
 	if r == nil || r.all {

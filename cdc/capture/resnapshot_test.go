@@ -70,6 +70,26 @@ func TestResnapshot(t *testing.T) {
 	}
 }
 
+// TestResnapshotOfARenamedTable: messages that were printed before may say its former name.
+func TestResnapshotOfARenamedTable(t *testing.T) {
+	for _, name := range []string{"public.a", "public.x"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := ran(t)
+			renamed := newTable(3, "x")
+			renamed.OID = 1
+			r.tables.list[0] = renamed
+			require.NoError(t, r.resnapshot(t, name))
+			stop := r.start(t)
+			r.streaming(t)
+			require.NoError(t, stop())
+			require.Equal(t, cdc.TableStreaming, r.state.Tables["public.x"].Phase)
+			require.Equal(t, cdc.TableExcluded, r.state.Tables["public.a"].Phase)
+			require.NoError(t, r.resnapshot(t, name), "and later")
+			require.EqualValues(t, 2, r.state.Tables["public.x"].Generation)
+		})
+	}
+}
+
 // TestTopicsAreMadeBetweenCommits, however long the broker takes.
 func TestTopicsAreMadeBetweenCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

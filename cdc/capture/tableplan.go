@@ -95,7 +95,7 @@ func (p *planner) planTable(m startMode, t *table) error {
 		return cdc.Refused("%s is captured and its columns are as they were, but the config does not fit them any more", t.name()).
 			Because(l.Refused).Keeps("Nothing was changed")
 	case l.Refused != nil:
-		return t.quarantine(cdc.Explain(l.Refused).Then("%s", cdc.ResnapshotCommand(t.name())))
+		return t.quarantine(cdc.Explain(l.Refused).ThenCopy(t.name()))
 	case stored.Topic != l.Topic.Name:
 		return otherTopic(l, stored.Topic)
 	}
@@ -140,7 +140,7 @@ func stillUnfit(t *cdc.Table, reason string) error {
 		return stored
 	}
 	now.What = stored.What + "; as it is now it cannot be copied: " + now.What
-	return now.Then("%s", cdc.ResnapshotCommand(t.FullName()))
+	return now.ThenCopy(t.FullName())
 }
 
 // changed says how the table itself has changed since its generation was opened; nil if nothing has. The policy of a

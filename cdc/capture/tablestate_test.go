@@ -43,7 +43,7 @@ func TestALifeOfATable(t *testing.T) {
 	require.NoError(t, tb.open())
 	require.Equal(t, cdc.TableState{
 		Format: cdc.StateFormat, Schema: "public", Table: "a", OID: 1, Topic: "p.public.a", Phase: cdc.TableCopying, Generation: 1,
-		KeyPrint: "k", PolicyPrint: "p", Shape: "s",
+		KeyPrint: "k", PolicyPrint: "p", Shape: "s", Cleanup: cdc.CleanupDelete,
 	}, tb.state)
 	require.True(t, tb.copyDue())
 	require.NoError(t, tb.ended(7, cdc.Position{Epoch: 1, CommitLSN: 1000}))

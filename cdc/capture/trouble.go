@@ -47,8 +47,9 @@ var errTryAgain = errors.New("a table that waits is tried again")
 
 // quarantine stops capturing one table, and says why. The caller commits its state.
 func (s *session) quarantine(t *table, reason error) error {
-	if trouble := cdc.OfOneTable(reason); trouble != nil && trouble.Lasting {
-		reason = cdc.Explain(reason).Of(nil).Then("%s", cdc.ResnapshotCommand(t.name()))
+	trouble := cdc.OfOneTable(reason)
+	if !waits(reason) {
+		reason = cdc.Explain(reason).Of(nil).ThenCopy(t.name())
 	}
 	if err := t.quarantine(reason); err != nil {
 		return err
@@ -56,7 +57,7 @@ func (s *session) quarantine(t *table, reason error) error {
 	if t.state.Waits {
 		s.retries.failed(t.name())
 	}
-	if trouble := cdc.OfOneTable(reason); trouble != nil {
+	if trouble != nil {
 		s.retries.forgive(trouble.Topic) // the table has it now
 	}
 	s.report.quarantined(t)

@@ -1,6 +1,12 @@
 package postgres
 
-import "context"
+import (
+	"context"
+	"strings"
+	"time"
+
+	"dirtbike/cdc"
+)
 
 // Rights are what a role may do with one table, and who could grant what is missing. Names are quoted for SQL. To copy
 // a table the role needs Uses, Selects and not Hidden; and Joins, unless the publication has the table already.
@@ -54,4 +60,44 @@ func ReadRights(ctx context.Context, q Querier, publication, slot string, oids [
 		out[oid] = &one
 	}, rightsSQL, publication, slot, oids)
 	return out, err
+}
+
+// Grants is what lets the role read the table, as one way out; ok is false if nothing is missing.
+func (r *Rights) Grants() (way cdc.Remedy, ok bool) {
+	var steps []string
+	way.By = "the owner of " + r.Table
+	if r.Hidden { // to read it without the rows that a policy hides would be a gap
+		way.By, steps = "a superuser", append(steps, "ALTER ROLE "+r.Role+" BYPASSRLS")
+	}
+	if !r.Uses {
+		way.By, steps = "a superuser", append(steps, "GRANT USAGE ON SCHEMA "+r.Schema+" TO "+r.Role)
+	}
+	if !r.Selects {
+		steps = append(steps, "GRANT SELECT ON TABLE "+r.Table+" TO "+r.Role)
+	}
+	way.Command = strings.Join(steps, "; ")
+	return way, len(steps) > 0
+}
+
+// rightsTime bounds the question for what is missing.
+const rightsTime = 5 * time.Second
+
+// MayRead adds to the problem of a table that the login may not read what gives it the right: Postgres' own error does
+// not say whether it is the schema, the table or a policy. Where nothing is missing any more, or it cannot be asked,
+// the way out is the check that knows.
+func (l Login) MayRead(ctx context.Context, p *cdc.Problem, oid uint32) *cdc.Problem {
+	ctx, cancel := context.WithTimeout(ctx, rightsTime)
+	defer cancel()
+	conn, err := l.Connect(ctx)
+	if err != nil {
+		return p.Fix("dirtbike check, which names the right that is missing")
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
+	all, err := ReadRights(ctx, conn, "", "", []uint32{oid})
+	if r := all[oid]; err == nil && r != nil {
+		if way, missing := r.Grants(); missing {
+			return p.FixBy(way.By, "%s", way.Command)
+		}
+	}
+	return p.Fix("dirtbike check, which names the right that is missing")
 }

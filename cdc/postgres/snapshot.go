@@ -41,7 +41,7 @@ func (s *snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) e
 		if w.failed != nil {
 			return w.failed
 		}
-		return copyError(err)
+		return s.copyError(ctx, t, err)
 	}
 	return w.decoder.Close()
 }
@@ -60,7 +60,7 @@ func (s *snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
 	return conn, nil
 }
 
-func copyError(err error) error {
+func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return fmt.Errorf("COPY: %w", err)
@@ -70,7 +70,7 @@ func copyError(err error) error {
 	case ServersOwn(pgErr.Code):
 		return errors.New("COPY: " + said)
 	case pgErr.Code == codeNoRight:
-		return &cdc.TableTrouble{Err: cdc.Refused("COPY: %s", pgErr.Message).Fix("GRANT SELECT on the table; with row-level security also ALTER ROLE … BYPASSRLS")}
+		return &cdc.TableTrouble{Err: s.login.MayRead(ctx, cdc.Refused("COPY: %s", pgErr.Message), t.OID)}
 	case BadValue(pgErr.Code):
 		return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("COPY: %s: a row holds what cannot be read", said).
 			Fix("COPY the table with psql, which names the row, and correct it").Fix("exclude the table under source.tables")}

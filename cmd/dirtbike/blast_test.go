@@ -190,9 +190,16 @@ func TestBlastOfMissingRights(t *testing.T) {
 	r.exec(`ALTER PUBLICATION ` + r.name + ` ADD TABLE foreigners`)
 	l = r.again(l)
 	r.goesOn(l)
-	r.reaches("public.foreigners", "quarantined", "GRANT SELECT on the table")
+	grant := "GRANT SELECT ON TABLE public.foreigners TO " + r.name + "_role"
+	r.reaches("public.foreigners", "quarantined", "Try, as the owner of public.foreigners: "+grant)
+	r.exec(`ALTER TABLE foreigners ENABLE ROW LEVEL SECURITY; ` + grant)
 	l = r.again(l)
 	r.goesOn(l)
+	bypass := "ALTER ROLE " + r.name + "_role BYPASSRLS"
+	r.reaches("public.foreigners", "quarantined", "Try, as a superuser: "+bypass+`"`)
+	r.exec(bypass)
+	l = r.again(l)
+	r.reaches("public.foreigners", "streaming", "")
 	l.stop()
 }
 

@@ -13,7 +13,7 @@ import (
 // called exact, the unchanged one goes on, and a harmless change (a new label) has no effect.
 func TestDrift(t *testing.T) {
 	t.Parallel()
-	names := []string{"unpublished", "returned", "remade", "renamed_label", "rekeyed", "defaulted", "rewritten", "dropped"}
+	names := []string{"unpublished", "returned", "remade", "renamed_label", "rekeyed", "defaulted", "rewritten", "dropped", "moved"}
 	schema := `CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TYPE fine AS ENUM ('ok'); CREATE TABLE untouched (id int PRIMARY KEY, f fine);`
 	for _, n := range names {
 		schema += fmt.Sprintf(`CREATE TABLE %[1]s (id int PRIMARY KEY, v text, m %[2]s); INSERT INTO %[1]s VALUES (1, 'x');`, n, map[bool]string{true: "mood", false: "text"}[n == "renamed_label"])
@@ -32,6 +32,7 @@ func TestDrift(t *testing.T) {
 	r.exec(`ALTER TABLE rekeyed DROP CONSTRAINT rekeyed_pkey`)
 	r.exec(`ALTER TABLE defaulted ADD COLUMN d int DEFAULT 5`)
 	r.exec(`DROP TABLE dropped`)
+	r.exec(`ALTER TABLE moved RENAME TO moved_on`)
 	require.Eventually(t, func() bool {
 		_, out, _ := r.verb("status", "--json")
 		return strings.Count(out, `"quarantined"`) == len(names)
@@ -51,6 +52,15 @@ func TestDrift(t *testing.T) {
 	}
 	require.NoError(t, rows.Err())
 	require.Equal(t, []string{"public.untouched"}, exact)
+	r.reaches("public.moved", "quarantined", "Try: dirtbike resnapshot public.moved_on")
+	l.stop()
+	code, out, errs := r.verb("resnapshot", "public.moved", "public.returned") // the former name leads there, too
+	require.Zero(t, code, out+errs)
+	l = r.start("run")
+	require.Eventually(t, func() bool {
+		code, out, errs = r.verb("verify", "public.moved_on", "public.returned")
+		return code == 0
+	}, 30*time.Second, 200*time.Millisecond, "%s%s", out, errs)
 	l.stop()
 }
 

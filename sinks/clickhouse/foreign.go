@@ -159,7 +159,7 @@ func (l *Loader) passOverLarge(large *kgo.ErrDecompressTooLarge) error {
 	if t.Progress {
 		l.o.Log.Error("progress records are passed over", zap.Error(what))
 	} else {
-		l.builder.quarantine(t, max(p.Newest, 1), what.Then("%s", cdc.ResnapshotCommand(t.Table)).Error())
+		l.builder.quarantine(t, max(p.Newest, 1), what.ThenCopy(t.Table).Error())
 	}
 	return l.builder.passOver(l.builder.batch.span(p), large.NextOffset)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
@@ -64,14 +63,7 @@ func (o *outage) ofTable(ctx context.Context, what string, f func(context.Contex
 
 // reasonOf says why a table is quarantined, without row values, and with the way out of it: a new copy.
 func reasonOf(err error, table string) string {
-	explained := errcode.Explain(err)
-	for _, r := range cdc.Explain(explained).Remedies() {
-		if strings.Contains(r.Command, "dirtbike resnapshot") {
-			return explained.Error()
-		}
-	}
-	p := *cdc.Explain(explained)
-	return p.Then("%s", cdc.ResnapshotCommand(table)).Error()
+	return cdc.Explain(errcode.Explain(err)).ThenCopy(table).Error()
 }
 
 // isFinal reports whether the same would fail again: it stops load, or quarantines a table.

@@ -33,7 +33,7 @@ func (e *RecordTooLarge) Unwrap() error { return e.problem() }
 
 func (e *RecordTooLarge) problem() *cdc.Problem {
 	return cdc.Refused("a record has %d bytes, at most %d fit", e.Bytes, e.Limit).At("topic " + e.Topic).
-		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes and the topic's max.message.bytes")
+		Keeps("Nothing of its chunk was sent").Fix("raise kafka.max_message_bytes, and run what dirtbike check then prints for the topics")
 }
 
 // refuse makes a problem that another try cannot fix: capture stops with it, and the operator decides (cdc.ErrRefused).

@@ -211,6 +211,33 @@ func TestRecordThatTheTopicRefuses(t *testing.T) {
 	require.Empty(t, readCommitted(t, cluster.ListenAddrs(), topic.Name))
 }
 
+// After kafka.max_message_bytes was raised all topics that need it are named at once, and once they have it a start goes
+// on.
+func TestRaisedMessageBytes(t *testing.T) {
+	cluster, topic := fakeCluster(t), claims("clinic", 1)
+	o := options(cluster.ListenAddrs(), "clinic")
+	require.NoError(t, started(t, o, topic).Close(t.Context()))
+	o.MaxMessageBytes = 5 << 20
+	s := newSink(t, o)
+	_, err := s.Recover(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	all := []string{s.o.progressTopic(), s.o.stateTopic(), topic.Name}
+	require.Contains(t, cdc.Explain(err).What, "kafka.max_message_bytes=5242880: "+strings.Join(all, ", ")+": ")
+	require.Equal(t, []cdc.Remedy{{Command: "dirtbike check, which prints the command for each of them"}, {Command: "put kafka.max_message_bytes back"}}, cdc.Explain(err).Try)
+	found, err := s.Inspect(t.Context(), []*cdc.Topic{topic})
+	require.NoError(t, err)
+	require.Len(t, found, len(all))
+	for _, one := range found {
+		requireSetting(t, one.Err, one.Topic, "max.message.bytes")
+		_, err := adminOf(t, cluster.ListenAddrs()).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: kadm.StringPtr("5242880")}}, one.Topic)
+		require.NoError(t, err)
+	}
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = s.EnsureTopic(t.Context(), topic)
+	require.NoError(t, err)
+}
+
 // Progress that another release wrote is not guessed at.
 func TestProgressFromTheFutureStopsRecover(t *testing.T) {
 	seeds := fakeCluster(t).ListenAddrs()

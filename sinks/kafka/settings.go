@@ -93,10 +93,42 @@ func (a *topicAdmin) checkTable(t *cdc.Topic, have []kadm.Config) error {
 	return nil
 }
 
+const messageBytes = "max.message.bytes"
+
+// tooSmall names all topics of the pipeline that take smaller messages than kafka.max_message_bytes, where one of our
+// own does: the setting was raised, and a start refuses one topic after the other.
+func (a *topicAdmin) tooSmall(ctx context.Context, own *WrongSetting) error {
+	all := a.own()
+	names := []string{all[0].name, all[1].name}
+	if details, err := a.adm.ListTopics(ctx); err == nil { // otherwise ours alone are named
+		for _, name := range details.Names() {
+			if strings.HasPrefix(name, a.options.Prefix+".") {
+				names = append(names, name)
+			}
+		}
+	}
+	configs, err := a.adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return own
+	}
+	var small []string
+	for _, c := range configs {
+		if most, ok := number(c.Configs, messageBytes); c.Err == nil && ok && most < int64(a.options.MaxMessageBytes) {
+			small = append(small, c.Name)
+		}
+	}
+	if len(small) < 2 {
+		return own
+	}
+	slices.Sort(small)
+	return refuse("%d topics take messages of less than kafka.max_message_bytes=%d: %s", len(small), a.options.MaxMessageBytes, cdc.Few(small)).
+		Because(own).Fix("dirtbike check, which prints the command for each of them").Fix("put kafka.max_message_bytes back")
+}
+
 // checkMessageBytes refuses a topic that takes smaller records than least, which setting, if it is not empty, has asked
 // for.
 func checkMessageBytes(topic string, have []kadm.Config, least int32, setting string) error {
-	const key = "max.message.bytes"
+	const key = messageBytes
 	most, ok := number(have, key)
 	if !ok || most >= int64(least) {
 		return nil
@@ -106,7 +138,7 @@ func checkMessageBytes(topic string, have []kadm.Config, least int32, setting st
 		return wrongSetting(topic, key, wants, "its %s is %d, below the %s that a pipeline's own records may have", key, most, wants)
 	}
 	wrong := wrongSetting(topic, key, wants, "its %s is %d, below %s=%s", key, most, setting, wants)
-	wrong.problem.Fix("lower %s", setting)
+	wrong.problem.Fix("dirtbike check, which prints the command for every topic").Fix("lower %s", setting)
 	return wrong
 }
 

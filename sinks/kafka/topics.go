@@ -55,12 +55,25 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err
 
 // ensureOwn makes or checks the state and progress topics.
 func (a *topicAdmin) ensureOwn(ctx context.Context) error {
+	var unfit cdc.Problems
 	for _, w := range a.own() {
-		if _, err := a.ensure(ctx, w); err != nil {
+		_, err := a.ensure(ctx, w)
+		switch small := (*WrongSetting)(nil); {
+		case errors.As(err, &small) && small.Key == messageBytes:
+			return a.tooSmall(ctx, small)
+		case errors.As(err, new(*WrongSetting)), errors.As(err, new(*WrongPartitions)):
+			unfit = append(unfit, err)
+		case err != nil:
 			return err
 		}
 	}
-	return nil
+	switch len(unfit) {
+	case 0:
+		return nil
+	case 1:
+		return unfit[0]
+	}
+	return unfit
 }
 
 // ensure creates the topic or checks it, and waits until every partition has a leader.

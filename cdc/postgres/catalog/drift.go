@@ -48,10 +48,14 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 		if why == nil {
 			continue
 		}
+		if now := byOID[oid]; now != nil && now.rel.FullName() != name {
+			out[oid] = t.renamed(why, now.rel.Schema, now.rel.Name)
+			continue
+		}
 		if still := t.unfit(name, byOID[oid]); still != nil && len(why.Remedies()) == 0 {
 			why = cdc.Failed("%s; as it is now it cannot be copied", why.What).Because(still)
 		}
-		out[oid] = why.Then("%s", cdc.ResnapshotCommand(name))
+		out[oid] = why.ThenCopy(name)
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,8 +90,15 @@ func TestMatch(t *testing.T) {
 	} {
 		problem := cdc.Explain(wire(change))
 		require.Contains(t, problem.What, says)
-		require.Equal(t, []cdc.Remedy{{Command: "dirtbike resnapshot public.t"}}, problem.Try)
+		fix := "dirtbike resnapshot public.t"
+		if strings.Contains(says, "public.u") {
+			fix = "dirtbike resnapshot public.u" // it is that table now
+		}
+		require.Equal(t, []cdc.Remedy{{Command: fix}}, problem.Try)
 	}
+	tables.options.Selection = all{"u"} // selects all but it
+	problem := cdc.Explain(wire(func(w *cdc.WireRelation) { w.Name = "u" }))
+	require.Equal(t, []cdc.Remedy{{Command: `add "public.u" to source.tables; then restart capture`}}, problem.Try)
 }
 
 // TestDriftNamesColumns: a problem says which columns have changed.

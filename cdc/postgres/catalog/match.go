@@ -22,6 +22,9 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 	if why == "" {
 		return nil
 	}
+	if name := w.Schema + "." + w.Name; name != table.FullName() {
+		return t.renamed(cdc.Failed("the table changed while captured: %s", why), w.Schema, w.Name)
+	}
 	again := cdc.ResnapshotCommand(table.FullName())
 	if still := keyRefusal(k.rel, w); still != "" {
 		return cdc.Failed("the table changed while captured: %s, and %s", why, still).
@@ -29,6 +32,16 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 			Fix("give the column a type that can be a key; then %s", again)
 	}
 	return cdc.Failed("the table changed while captured: %s", why).Fix("%s", again)
+}
+
+// renamed adds the ways out of a table that has another name now. Under that it is another table to the pipeline: a
+// start copies it if the config names it.
+func (t *Tables) renamed(p *cdc.Problem, schema, name string) *cdc.Problem {
+	full := schema + "." + name
+	if t.options.Selection.Match(schema, name) {
+		return p.Fix("%s", cdc.ResnapshotCommand(full))
+	}
+	return p.Fix("add %s to source.tables; then restart capture", strconv.Quote(full))
 }
 
 // keyRefusal says which column of the key now has a type that no key can have; "" if none has, or if the Relation

@@ -55,6 +55,10 @@ func (r *rig) mendShell(line string) {
 		r.java("kafka.admin.ConfigCommand", words[1:])
 	case tool == "kafka-configs.sh":
 		r.alterConfigs(words[1:])
+	case tool == "kafka-topics.sh" && words[len(words)-3] == "--delete" && words[len(words)-2] == "--topic":
+		responses, err := r.admin.DeleteTopics(r.Context(), words[len(words)-1])
+		require.NoError(r, err)
+		require.NoError(r, responses[words[len(words)-1]].Err)
 	case tool == "kafka-acls.sh":
 		r.addACLs(words[1:])
 	default:

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/schemas"
@@ -40,11 +41,15 @@ func (r *run) checkKafka(ctx context.Context, p *part) {
 	r.judgeVersion(ctx, p, k)
 	r.judgeReplication(p, k)
 	r.judgeSettings(ctx, p, k)
+	state, err := r.trial.Sink.Peek(ctx)
+	if err != nil || state == nil { // the pipeline's part says why
+		state = &cdc.State{}
+	}
 	var topics []*cdc.Topic
 	for _, t := range r.captured(ctx) {
-		topics = append(topics, t.Topic)
+		topics = append(topics, capture.TopicOf(t, state.Tables[t.FullName()]))
 	}
-	r.judgeTopics(ctx, p, topics)
+	r.judgeTopics(ctx, p, topics, state.Source.Phase == cdc.PhaseNone)
 	r.checkTopicRights(ctx, p, k, topics)
 	r.checkTransactionRights(ctx, p, k)
 	r.checkGroupRights(ctx, p, k)
@@ -138,8 +143,8 @@ func brokerNumber(configs kadm.ResourceConfigs, key string) (int64, bool) {
 	return 0, false
 }
 
-// judgeTopics asks the sink which topics fit, or would be created.
-func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
+// judgeTopics asks the sink which topics fit, or would be created; first says that nothing is stored yet.
+func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic, first bool) {
 	all := r.config.Kafka.Prefix + ".*"
 	found, err := r.trial.Sink.Inspect(ctx, topics)
 	if err != nil {
@@ -159,7 +164,7 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 			continue
 		}
 		bad++
-		q := r.unfitTopic(t)
+		q := r.unfitTopic(t, first && sameCount(found))
 		if p.judge(q); q.slug == "kafka-message-size" {
 			small++
 		}
@@ -176,8 +181,25 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic) {
 	}
 }
 
-// unfitTopic says what is wrong with a topic.
-func (r *run) unfitTopic(t kafka.Inspected) question {
+// sameCount reports whether the topics of all tables are there, with one partition count that is not the config's: then
+// it is the config that does not fit.
+func sameCount(found []kafka.Inspected) bool {
+	have := 0
+	for _, t := range found {
+		var partitions *kafka.WrongPartitions
+		switch {
+		case strings.HasPrefix(t.Topic, schemas.OwnPrefix):
+		case !errors.As(t.Err, &partitions), have != 0 && have != partitions.Have:
+			return false
+		default:
+			have = partitions.Have
+		}
+	}
+	return have != 0
+}
+
+// unfitTopic says what is wrong with a topic; recount says that the config may take over the topics' partition count.
+func (r *run) unfitTopic(t kafka.Inspected, recount bool) question {
 	problem := cdc.Explain(t.Err)
 	q := question{slug: "kafka-topics", subject: t.Topic, bad: strings.TrimPrefix(problem.What, "topic "+t.Topic+": "),
 		command: strings.TrimPrefix(cdc.WriteRemedies(problem.Try), "Try: ")}
@@ -190,7 +212,7 @@ func (r *run) unfitTopic(t kafka.Inspected) question {
 		if value.Key == "max.message.bytes" {
 			q.slug = "kafka-message-size"
 		}
-	case errors.As(t.Err, &partitions) && strings.HasPrefix(t.Topic, schemas.OwnPrefix):
+	case errors.As(t.Err, &partitions) && !recount: // it is made again, and its table copied
 		q.command = kafkaTool(r.config, "kafka-topics.sh") + " --delete --topic " + console.Shell(t.Topic)
 	case partitions != nil:
 		q.command = setting("kafka", "partitions", strconv.Itoa(partitions.Have))
