@@ -29,6 +29,19 @@ func (s Source) Match(schema, table string) bool {
 	return included
 }
 
+// NamedBy gives the first glob that matches the table, and its line in the file; empty and 0 if Match does not hold.
+func (s Source) NamedBy(schema, table string) (glob string, line int) {
+	if !s.Match(schema, table) {
+		return "", 0
+	}
+	for i, entry := range s.Tables {
+		if !strings.HasPrefix(entry, "!") && globMatches(entry, schema, table) {
+			return entry, s.at.find(keyPath{"source", "tables"}.entry(i)).line
+		}
+	}
+	return "", 0
+}
+
 // CheckGlobs refuses each glob, also after "!", that matches none of the source's tables, with the nearest one.
 func (s Source) CheckGlobs(all []TableName) error {
 	var errs Errors

@@ -71,6 +71,51 @@ type Hash struct {
 	Domains map[string][]string `yaml:"domains"`
 }
 
+// Reason is what decides about a column.
+type Reason string
+
+// The reasons.
+const (
+	// ByName: privacy.columns names the column.
+	ByName Reason = "column"
+	// ByWildcard: "*" of its table under privacy.columns.
+	ByWildcard Reason = "wildcard"
+	// ByMode: nothing under privacy.columns, so that privacy.mode decides.
+	ByMode Reason = "mode"
+	// ByNothing: there is no privacy section, which is mode open.
+	ByNothing Reason = "none"
+)
+
+// Decision is what the section says about one column, and where.
+type Decision struct {
+	Policy Policy
+	By     Reason
+	// Key is the setting that decides, "privacy.mode" also where the file leaves it out; empty without a section.
+	Key string
+	// Line is where the setting is in the file, or the section around it; 0 without a section.
+	Line int
+}
+
+// Open says that the column leaves Postgres as it is though nobody named it.
+func (d Decision) Open() bool { return d.Policy == Keep && d.By != ByName }
+
+// Decide is For with its reason. It is what every report about columns asks. A nil Privacy is mode open.
+func (p *Privacy) Decide(schema, table, column string) Decision {
+	if p == nil {
+		return Decision{Policy: Keep, By: ByNothing}
+	}
+	full := schema + "." + table
+	policy, named := p.For(schema, table, column)
+	path, by := keyPath{"privacy", "mode"}, ByMode
+	if named {
+		path, by = keyPath{"privacy", "columns", full, AnyColumn}, ByWildcard
+		if _, itself := p.Columns[full][column]; itself && column != AnyColumn {
+			path[len(path)-1], by = column, ByName
+		}
+	}
+	return Decision{Policy: policy, By: by, Key: path.String(), Line: p.at.find(path).line}
+}
+
 // For returns the policy of a column and whether the file names it, itself or by "*". A column that is not named is
 // withheld (Drop) in mode allowlist and kept in mode open. A nil Privacy is mode open.
 func (p *Privacy) For(schema, table, column string) (policy Policy, named bool) {
@@ -88,6 +133,20 @@ func (p *Privacy) For(schema, table, column string) (policy Policy, named bool) 
 		return Keep, false
 	}
 	return Drop, false
+}
+
+// MayOpen reports whether a column that nobody names may leave as it is, as far as the file alone shows: there is no
+// section, its mode is open, or "*" of a table keeps.
+func (p *Privacy) MayOpen() bool {
+	if p == nil || p.Mode == ModeOpen {
+		return true
+	}
+	for _, columns := range p.Columns {
+		if columns[AnyColumn] == Keep {
+			return true
+		}
+	}
+	return false
 }
 
 // Domain returns the hash domain of a column: the one that lists it, else the column's own name.

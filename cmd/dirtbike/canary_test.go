@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"dirtbike/cmd/internal/inventory"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
 )
@@ -160,7 +162,7 @@ func (r *canaryRig) quarantined(table, reason string) {
 // ask keeps what the verbs and the endpoints say.
 func (r *canaryRig) ask(when string) {
 	r.Helper()
-	for _, verb := range [][]string{{"status"}, {"status", "--json"}, {"verify"}, {"verify", "--json"}, {"wait", "--timeout", "1s"}} {
+	for _, verb := range [][]string{{"status"}, {"status", "--json"}, {"verify"}, {"verify", "--json"}, {"wait", "--timeout", "1s"}, {"inventory"}, {"inventory", "--json"}} {
 		_, out, errs := r.verb(verb...)
 		r.said[when+" "+strings.Join(verb, " ")] = []byte(out + errs)
 	}
@@ -168,6 +170,21 @@ func (r *canaryRig) ask(when string) {
 		r.said[when+" "+path] = []byte(r.get("http://" + r.listens("run") + path))
 	}
 	require.Contains(r, string(r.said[when+" /metrics"]), "dirtbike_capture_records_total")
+	r.signsOfEffect(when)
+}
+
+// signsOfEffect: every sign says which columns leave though nobody named them, those of "*": keep.
+func (r *canaryRig) signsOfEffect(when string) {
+	r.Helper()
+	require.Contains(r, string(r.said[when+" /metrics"]), "\ndirtbike_privacy_open 1\n")
+	for _, sign := range []string{" status", " /status", " /readyz?verbose", " inventory"} {
+		require.Regexp(r, `public\.refused \((id, )?kept, `, string(r.said[when+sign]), sign)
+	}
+	var i inventory.Inventory
+	require.NoError(r, json.Unmarshal(r.said[when+" inventory --json"], &i))
+	at := slices.IndexFunc(i.Tables, func(t inventory.Table) bool { return t.Table == "public.people" })
+	require.Equal(r, "born date year", strings.Join([]string{i.Tables[at].Columns[4].Column, i.Tables[at].Columns[4].Type, i.Tables[at].Columns[4].Policy}, " "))
+	require.False(r, i.Tables[at].Columns[5].Leaves, "unnamed")
 }
 
 // startDebug starts both legs as chatty as they can be, with a folder for temporary files that is searched, too.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/config"
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
@@ -167,7 +168,9 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	require.Contains(t, d.output(), "\n  stopping the clinic; comparing now; Ctrl-C again skips this\n")
 	require.Contains(t, d.output(), "rows equal")
 	d.nothingLeft()
-	require.FileExists(t, filepath.Join(kept, "dirtbike.yaml"))
+	c, err := config.Load(filepath.Join(kept, "dirtbike.yaml"))
+	require.NoError(t, err)
+	require.False(t, c.Privacy.MayOpen(), "it is the allowlist that it says it is")
 
 	second := startDemo(t, "--dir", kept)
 	require.Equal(t, exitWrong, second.ends())

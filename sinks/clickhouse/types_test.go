@@ -160,7 +160,8 @@ func TestKeys(t *testing.T) {
 	require.Equal(t, []string{"2024-05-06\t2024-05-06 07:08:09.500000\t" + u + "\t1.5\t5\t{}"}, w.query("SELECT * FROM DB.keyed"))
 }
 
-// TestYearCap: a year of birth that gives away an age over 90 is shown capped, also one that was captured years ago, when it gave nothing away; NULL stays NULL (rule 29).
+// TestYearCap: a year of birth that gives away an age over 89 is shown capped, also one that was captured years ago,
+// when it gave nothing away; NULL stays NULL (rule 29).
 func TestYearCap(t *testing.T) {
 	w := newWorld(t)
 	rel := &schemas.Relation{OID: 1, Schema: "public", Name: "people", Database: "test", Identity: cdc.IdentityFull, Key: []int{0},

@@ -20,6 +20,7 @@ type runner struct {
 	done chan struct{} // of the run under way; nil if none
 	at   time.Time     // of the answer
 	err  error
+	note string
 }
 
 // result gives the answer, a kept one if it is fresh. A check that hangs is not started again.
@@ -49,14 +50,27 @@ func (r *runner) result(ctx context.Context) error {
 	}
 }
 
+// noted is what the last answer adds to "ok".
+func (r *runner) noted() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.note == "" {
+		return ""
+	}
+	return ": " + r.note
+}
+
 func (r *runner) run(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, status.CheckTime)
 	defer cancel()
-	err := r.Func(ctx)
+	err, note := r.Func(ctx), ""
+	if err == nil && r.Note != nil {
+		note = r.Note(ctx)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.done)
-	r.done, r.at, r.err = nil, time.Now(), err
+	r.done, r.at, r.err, r.note = nil, time.Now(), err, note
 }
 
 // check runs all checks at once, without the excluded ones. It gives one line for each, in their order.
@@ -77,7 +91,7 @@ func (s *Server) check(ctx context.Context, exclude []string) (text string, ok b
 		case slices.Contains(exclude, c.Name):
 			fmt.Fprintf(&b, "[+]%s excluded: ok\n", c.Name)
 		case problems[i] == nil:
-			fmt.Fprintf(&b, "[+]%s ok\n", c.Name)
+			fmt.Fprintf(&b, "[+]%s ok%s\n", c.Name, c.noted())
 		case known:
 			ok = false
 			fmt.Fprintf(&b, "[-]%s failed: %s (%s)\n", c.Name, problems[i], explained.Reference())

@@ -61,6 +61,14 @@ func TestReadyzWhenAllIsGood(t *testing.T) {
 	require.Equal(t, "[+]slot ok\n[+]kafka ok\nreadyz check passed\n", body)
 }
 
+// TestReadyzSaysMoreOfWhatHolds: a check that holds may add what an operator should know.
+func TestReadyzSaysMoreOfWhatHolds(t *testing.T) {
+	said := func(context.Context) string { return "3 columns leave" }
+	get := serve(t, []status.Check{{Name: "privacy", Func: good, Note: said}, {Name: "kafka", Func: bad, Note: said}}, nil)
+	_, body := get("/readyz?verbose")
+	require.Equal(t, "[+]privacy ok: 3 columns leave\n[-]kafka failed: connection refused. Try: start it (dirtbike explain kafka)\nreadyz check failed\n", body)
+}
+
 func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	get := serve(t, []status.Check{{Name: "slot", Func: good}, {Name: "kafka", Func: bad}, status.Reachable("clickhouse", bad), status.Reachable("registry", away)}, nil)
 	code, body := get("/readyz")

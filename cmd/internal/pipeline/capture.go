@@ -70,9 +70,6 @@ func Selection(c *config.Config) catalog.Selection { return selection{c} }
 // made. release frees what it holds outside of Run.
 func NewCapture(o Options) (made *capture.Capture, release func(context.Context), err error) {
 	c := o.Config
-	if c.Privacy == nil {
-		o.Log.Warn("there is no privacy section: every column of every captured table is published as it is. Try: privacy: {mode: allowlist, …}")
-	}
 	if !o.replacesState {
 		if err := keepHashKey(c); err != nil {
 			return nil, nil, err
@@ -108,7 +105,8 @@ func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, change fun
 		return nil, nil, err
 	}
 	fromCatalog := catalog.New(tableOptions(c, captureLogin(c), policies, registry))
-	co := captureOptions(c, newSource(o, captureLogin(c)), sink, fromCatalog, prints)
+	tables := &announced{Tables: fromCatalog, config: c, log: o.Log.Named("privacy")}
+	co := captureOptions(c, newSource(o, captureLogin(c)), sink, tables, prints)
 	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), capture.NewMetrics(o.Metrics), o.Fault
 	if o.Patient {
 		co.FirstContact = math.MaxInt64

@@ -12,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/cmd/internal/inventory"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/sinks/clickhouse/ledger"
@@ -75,7 +76,8 @@ func (h *Health) Collector() *status.Collector {
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
 		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Capture: h.Capture,
 		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) { return obstacles(ctx, h.config) },
-		WALDisk:   int64(h.config.Source.WALDisk), Open: h.config.Privacy == nil || h.config.Privacy.Mode == config.ModeOpen,
+		WALDisk:   int64(h.config.Source.WALDisk),
+		Inventory: func(ctx context.Context) (inventory.Inventory, error) { return Inventory(ctx, h.config) }, MayOpen: h.config.Privacy.MayOpen(),
 	})
 }
 

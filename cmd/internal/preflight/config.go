@@ -10,19 +10,37 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"dirtbike/cmd/internal/inventory"
 	"dirtbike/config"
 )
 
 // checkConfig checks what the config alone shows: it has been parsed already.
 func (r *run) checkConfig(p *part) {
 	p.ok("config-file", r.config.Path(), "it can be read, and fits itself")
-	if privacy := r.config.Privacy; privacy != nil {
-		p.ok("config-privacy", "privacy", "mode %s, %s named", privacy.Mode, count(len(privacy.Columns), "table"))
-	} else {
-		p.warn("config-privacy", "privacy", "dirtbike init --source \"$SOURCE_URL\" --out allowlist.yaml",
-			"there is no privacy section: every column of every captured table is published as it is. init drafts an allowlist to take the section from")
-	}
 	r.judgeEncryption()
+}
+
+// judgePrivacy says what leaves Postgres, and warns of what leaves though nobody named it; where the tables are not
+// known, of what may.
+func (r *run) judgePrivacy(p *part) {
+	const slug, subject = "config-privacy", "privacy"
+	command := "dirtbike inventory"
+	if r.config.Privacy == nil {
+		command = "dirtbike init --source \"$SOURCE_URL\" --out allowlist.yaml"
+	}
+	i := inventory.Of(r.config, r.tables)
+	problem := i.Warning()
+	switch {
+	case r.tables == nil && r.config.Privacy.MayOpen():
+		p.warn(slug, subject, command, "columns that nobody names leave as they are, by privacy.mode, \"*\" or for want of a privacy section; "+
+			"which ones is not known, since %s", r.unlisted())
+	case r.tables == nil:
+		p.ok(slug, subject, "only columns that it names leave Postgres; which tables have them is not known, since %s", r.unlisted())
+	case problem != nil:
+		p.warn(slug, subject, command, "%s", problem.What)
+	default:
+		p.ok(slug, subject, "%s", i.Summary())
+	}
 }
 
 // judgeEncryption warns of what others on the network could read.

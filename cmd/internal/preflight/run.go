@@ -85,6 +85,7 @@ func Run(ctx context.Context, c *config.Config) (Report, error) {
 	wg.Wait()
 	r.judgeMissingSlot(r.parts[partPostgres])
 	r.judgeUnmatchedNames()
+	r.judgePrivacy(r.parts[partConfig])
 	report := Report{Checks: []Check{}}
 	for _, name := range names {
 		report.Checks = append(report.Checks, r.parts[name].close()...)

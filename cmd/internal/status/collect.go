@@ -10,6 +10,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
+	"dirtbike/cmd/internal/inventory"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -34,8 +35,10 @@ type Sources struct {
 	// Obstacles says what keeps capture from tables that source.tables names, by "schema.table", and what fixes it; it
 	// is asked while there are tables that are not captured. Nil leaves only that they are not.
 	Obstacles func(ctx context.Context) (map[string]*cdc.Problem, error)
-	// Open says that columns which no rule names are published.
-	Open bool
+	// Inventory says what leaves Postgres; nil leaves it out. It is asked once a minute, and reads the catalog.
+	Inventory func(ctx context.Context) (inventory.Inventory, error)
+	// MayOpen is what the config alone says, for when Inventory has no answer.
+	MayOpen bool
 }
 
 // Collector gathers the status, for concurrent use. It keeps answers for a quarter of a second, row counts for ten.
@@ -56,6 +59,7 @@ type Collector struct {
 		known bool
 		at    time.Time
 	}
+	inventory inventoryCache
 }
 
 // NewCollector makes a collector; it asks nothing yet.
@@ -118,7 +122,7 @@ func (c *Collector) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return c.explained(ctx, c.status(f)), nil
+	return c.withPrivacy(ctx, c.explained(ctx, c.status(f))), nil
 }
 
 // status is what Status gives, without the reasons of new tables.
@@ -149,7 +153,7 @@ func (c *Collector) Measured(ctx context.Context) (Status, error) {
 				f.slot = again
 			}
 		}
-		return c.explained(ctx, c.status(f)), nil
+		return c.withPrivacy(ctx, c.explained(ctx, c.status(f))), nil
 	})
 }
 

@@ -88,7 +88,7 @@ func TestCollector(t *testing.T) {
 	requireConnected(t, c, stack.Postgres.URL())
 	requireUncaptured(t, c, fresh)
 	requireMetrics(t, c)
-	requireChecks(t, c, "clickhouse", "slot", "tables", "exact")
+	requireChecks(t, c, "clickhouse", "slot", "tables", "exact", "privacy")
 	require.NoError(t, stack.ClickHouse.Kill())
 	fresh()
 	_, err = c.Status(ctx)

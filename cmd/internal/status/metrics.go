@@ -36,7 +36,8 @@ var (
 	metricConfirmed   = metric("slot_confirmed_lsn_bytes", "Log position that capture has confirmed to Postgres, in bytes since the start of its log.")
 	metricSpilled     = metric("slot_spilled_bytes_total", "Bytes of large transactions that decoding for the slot has written to Postgres' disk.")
 	metricSource      = metric("source_lsn_bytes", "End of Postgres' log, in bytes since its start.")
-	metricOpen        = metric("privacy_open", "1 if columns that no rule names are published (privacy.mode open, or no privacy section).")
+	metricOpen        = metric("privacy_open", "1 if columns that nobody named leave as they are (privacy.mode open, no privacy section, or a table's \"*\": keep).")
+	metricOpenColumns = metric("privacy_open_columns", "Columns that leave as they are though nobody named them; absent until Postgres' catalog was read.")
 	metricExact       = metric("table_exact", "1 if the table's view equals the source as of complete_up_to.", "table")
 	metricInexact     = metric("table_inexact_values", "Values that their ClickHouse type does not hold, whose exact text is in _inexact.", "table")
 	metricCopying     = metric("table_copying", "1 while the first copy of the table is under way.", "table")
@@ -68,7 +69,11 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	out := gauges(metrics)
 	facts, err := c.read(ctx)
 	out.send(metricUp, number(err == nil))
-	out.send(metricOpen, number(c.Open))
+	open, columns, known := c.openColumns(ctx)
+	out.send(metricOpen, number(open))
+	if known {
+		out.send(metricOpenColumns, float64(columns))
+	}
 	if facts.slot.current > 0 { // also while ClickHouse is away: that is when the retained log grows
 		out.send(metricSource, float64(facts.slot.current))
 		out.send(metricExists, number(facts.slot.found))

@@ -33,6 +33,8 @@ type Status struct {
 	WALLeftHours *float64 `json:"wal_left_hours"`
 	// Kafka says that the brokers do not answer or refuse the login, and what to do; absent if one answers.
 	Kafka string `json:"kafka,omitempty"`
+	// Privacy says what leaves Postgres; absent while its catalog cannot be read.
+	Privacy *PrivacyStatus `json:"privacy,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.

@@ -18,6 +18,12 @@ import (
 // WriteText writes a table for people, as wide as Width.
 func (s Status) WriteText(w io.Writer) error {
 	text := console.Printable(s.headline()) + "\n"
+	if s.Privacy != nil {
+		text += console.Printable(s.Privacy.Summary) + "\n"
+		if s.Privacy.warning != nil {
+			text += console.Printable(s.Privacy.warning.Error()) + "\n"
+		}
+	}
 	if s.kafka != nil {
 		text += console.Printable(s.kafka.Error()) + "\n"
 	}

@@ -88,6 +88,7 @@ func TestDraft(t *testing.T) {
 	require.NoError(t, err, d.Text)
 	require.Equal(t, source, c.Source.URL.Reveal())
 	require.Equal(t, config.ModeAllowlist, c.Privacy.Mode)
+	require.False(t, c.Privacy.MayOpen(), "only what is named leaves")
 
 	trial, err := pipeline.NewTrial(c, registered{})
 	require.NoError(t, err)

@@ -1,0 +1,186 @@
+// Package inventory says which columns leave Postgres, under which policy, and who named them. It is the one place that
+// works this out: `dirtbike inventory`, check, status, readyz, the metric privacy_open and the log at a start all say
+// what it gives.
+package inventory
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"dirtbike/cdc"
+	"dirtbike/config"
+)
+
+// Inventory is what `dirtbike inventory --json` prints. Names and order of its fields are a contract.
+type Inventory struct {
+	// Config is the config file.
+	Config string `json:"config"`
+	// Mode is privacy.mode, allowlist or open; none without a privacy section, which is open.
+	Mode string `json:"mode"`
+	// Tables are those that source.tables names, in the order of their names; never null.
+	Tables []Table `json:"tables"`
+}
+
+// Table is one table that source.tables names.
+type Table struct {
+	// Table is "schema.table", real names.
+	Table string `json:"table"`
+	// Entry of source.tables that names it, and its line in the file.
+	Entry string `json:"entry"`
+	Line  int    `json:"line"`
+	// Reason says why the table cannot be captured, so that nothing of it leaves; empty if it can.
+	Reason string `json:"reason"`
+	// Columns in the table's order, without stored generated ones, which never leave; never null.
+	Columns []Column `json:"columns"`
+}
+
+// Column is what happens to one column.
+type Column struct {
+	Column string `json:"column"`
+	// Type is Postgres' own name of it.
+	Type string `json:"type"`
+	// Policy is keep, drop, mask, hash, zip3 or year.
+	Policy string `json:"policy"`
+	// Leaves says that something of its values leaves Postgres' side: it is captured, and its policy is not drop.
+	Leaves bool `json:"leaves"`
+	// NamedBy is column (the config names it), wildcard (by "*" of its table), mode (by privacy.mode alone) or none
+	// (there is no privacy section).
+	NamedBy string `json:"named_by"`
+	// Key of the config that decides, and its line; empty and 0 if there is none.
+	Key  string `json:"key"`
+	Line int    `json:"line"`
+	// Open says that it leaves as it is though nobody named it.
+	Open bool `json:"open"`
+}
+
+// Of works out the inventory of the tables that source.tables names, as the catalog lists them.
+func Of(c *config.Config, tables []*cdc.Table) Inventory {
+	out := Inventory{Config: c.Path(), Mode: "none", Tables: []Table{}}
+	if c.Privacy != nil {
+		out.Mode = string(c.Privacy.Mode)
+	}
+	for _, t := range tables {
+		entry, line := c.Source.NamedBy(t.Schema, t.Name)
+		table := Table{Table: t.FullName(), Entry: entry, Line: line, Columns: []Column{}}
+		if t.Refused != nil {
+			table.Reason = cdc.Explain(t.Refused).Error()
+		}
+		for _, column := range t.Columns {
+			d := c.Privacy.Decide(t.Schema, t.Name, column.Name)
+			leaves := t.Refused == nil && d.Policy != config.Drop
+			table.Columns = append(table.Columns, Column{
+				Column: column.Name, Type: column.Type, Policy: string(d.Policy), Leaves: leaves,
+				NamedBy: string(d.By), Key: d.Key, Line: d.Line, Open: leaves && d.Open(),
+			})
+		}
+		out.Tables = append(out.Tables, table)
+	}
+	return out
+}
+
+// OpenColumns counts the columns that leave as they are though nobody named them.
+func (i Inventory) OpenColumns() (n int) {
+	for _, t := range i.Tables {
+		n += len(t.open())
+	}
+	return n
+}
+
+// open are the names of the table's open columns.
+func (t Table) open() (names []string) {
+	for _, c := range t.Columns {
+		if c.Open {
+			names = append(names, c.Column)
+		}
+	}
+	return names
+}
+
+// Summary counts, in one line: what leaves under which policy, and what is withheld.
+func (i Inventory) Summary() string {
+	by, leave, all, tables := map[string]int{}, 0, 0, 0
+	for _, t := range i.Tables {
+		some := false
+		for _, c := range t.Columns {
+			all++
+			if c.Leaves {
+				leave, some = leave+1, true
+				by[c.Policy]++
+			}
+		}
+		if some {
+			tables++
+		}
+	}
+	if leave == 0 {
+		return fmt.Sprintf("none of %d columns leaves Postgres", all)
+	}
+	var policies []string
+	for _, policy := range slices.Sorted(maps.Keys(by)) {
+		policies = append(policies, fmt.Sprintf("%s %d", policy, by[policy]))
+	}
+	return fmt.Sprintf("%d of %d columns leave Postgres, of %d tables: %s", leave, all, tables, strings.Join(policies, ", "))
+}
+
+// Warning names the columns that leave as they are though nobody named them, and what decides so; nil if there are
+// none.
+func (i Inventory) Warning() *cdc.Problem {
+	n := i.OpenColumns()
+	if n == 0 {
+		return nil
+	}
+	var tables []string
+	for _, t := range i.Tables {
+		if names := t.open(); len(names) > 0 {
+			tables = append(tables, t.Table+" ("+cdc.Few(names)+"; "+i.because(t)+")")
+		}
+	}
+	verb := "columns that nobody named leave"
+	if n == 1 {
+		verb = "column that nobody named leaves"
+	}
+	return cdc.Failed("%d %s Postgres as they are: %s", n, verb, cdc.Few(tables)).
+		Fix("name them under privacy.columns, in mode allowlist and without \"*\"; dirtbike inventory lists every column")
+}
+
+// because says what decides about the table's open columns; it is the same for all of them.
+func (i Inventory) because(t Table) string {
+	at := slices.IndexFunc(t.Columns, func(c Column) bool { return c.Open })
+	return t.Columns[at].decidedBy()
+}
+
+// decidedBy says who named the column, in words.
+func (c Column) decidedBy() string {
+	switch config.Reason(c.NamedBy) {
+	case config.ByName:
+		return fmt.Sprintf("line %d", c.Line)
+	case config.ByWildcard:
+		return fmt.Sprintf("by \"*\" in line %d", c.Line)
+	case config.ByMode:
+		return fmt.Sprintf("nobody: privacy.mode, line %d", c.Line)
+	case config.ByNothing:
+	}
+	return "nobody: there is no privacy section"
+}
+
+// Same reports whether both say the same.
+func (i Inventory) Same(other Inventory) bool { return reflect.DeepEqual(i, other) }
+
+// Withheld is what ByPolicy calls columns of which nothing leaves.
+const Withheld = "withheld"
+
+// ByPolicy are the names of the table's columns by the policy under which they leave, or Withheld.
+func (t Table) ByPolicy() map[string][]string {
+	out := map[string][]string{}
+	for _, c := range t.Columns {
+		policy := c.Policy
+		if !c.Leaves {
+			policy = Withheld
+		}
+		out[policy] = append(out[policy], c.Column)
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package status
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"dirtbike/cdc"
+	"dirtbike/cmd/internal/inventory"
+)
+
+// PrivacyStatus is what a Status says about columns; `dirtbike inventory` has all of it.
+type PrivacyStatus struct {
+	// Summary counts what leaves Postgres by policy, in words.
+	Summary string `json:"summary"`
+	// OpenColumns leave as they are though nobody named them.
+	OpenColumns int `json:"open_columns"`
+	// Warning names them and what decides so, in words; absent if there are none.
+	Warning string `json:"warning,omitempty"`
+	warning *cdc.Problem
+}
+
+// inventoryTime is for how long an inventory is used again: columns change rarely, and asking reads the whole catalog.
+const inventoryTime = time.Minute
+
+// inventoryCache keeps the last inventory. After an error the one before stays, and is asked for again.
+type inventoryCache struct {
+	sync.Mutex
+	last  inventory.Inventory
+	known bool
+	at    time.Time
+}
+
+// leaving gives what leaves Postgres; known is false as long as the catalog could not be read.
+func (c *Collector) leaving(ctx context.Context) (i inventory.Inventory, known bool) {
+	cache := &c.inventory
+	if c.Inventory == nil {
+		return i, false
+	}
+	cache.Lock()
+	defer cache.Unlock()
+	if !cache.known || time.Since(cache.at) > inventoryTime {
+		if now, err := c.Inventory(ctx); err == nil {
+			cache.last, cache.known, cache.at = now, true, time.Now()
+		}
+	}
+	return cache.last, cache.known
+}
+
+// openColumns says whether, and if known how many, columns leave as they are though nobody named them.
+func (c *Collector) openColumns(ctx context.Context) (open bool, n int, known bool) {
+	i, known := c.leaving(ctx)
+	if !known {
+		return c.MayOpen, 0, false
+	}
+	n = i.OpenColumns()
+	return n > 0, n, true
+}
+
+func (c *Collector) withPrivacy(ctx context.Context, s Status) Status {
+	i, known := c.leaving(ctx)
+	if !known {
+		return s
+	}
+	s.Privacy = &PrivacyStatus{Summary: i.Summary(), OpenColumns: i.OpenColumns(), warning: i.Warning()}
+	if p := s.Privacy.warning; p != nil {
+		s.Privacy.Warning = p.Error()
+	}
+	return s
+}
+
+// privacyCheck never fails, since an open mode is a choice: it says what it comes to.
+func (c *Collector) privacyCheck() Check {
+	return Check{Name: "privacy", Func: func(context.Context) error { return nil }, Note: func(ctx context.Context) string {
+		i, known := c.leaving(ctx)
+		switch p := i.Warning(); {
+		case !known:
+			return ""
+		case p != nil:
+			return p.Error()
+		}
+		return i.Summary()
+	}}
+}
