@@ -126,6 +126,9 @@ func readHashKey(path string) ([]byte, error) {
 	if err != nil || len(key) != madeHashKey {
 		return nil, cdc.Failed("damaged: not %d bytes in hex", madeHashKey).Fix("restore it from a backup; another key would change every hash")
 	}
+	if why := guessable(strings.TrimSpace(string(data)), key); why != "" {
+		return nil, cdc.Failed("dirtbike did not make this key, and it can be guessed: %s", why).Fix("restore it from a backup, or remove it and copy the tables again")
+	}
 	return key, nil
 }
 

@@ -111,12 +111,12 @@ func TestKeyThatCannotBeMade(t *testing.T) {
 }
 
 func TestKeysOfTheConfig(t *testing.T) {
-	raw := []byte("0123456789abcdefghijklmnopqrstuv")
+	raw := []byte("hM3xW8qTz5RbNf2YkPv7LcJd9GsAe4Ut")
 	for name, text := range map[string]string{
 		"hex": hex.EncodeToString(raw), "base64": base64.StdEncoding.EncodeToString(raw), "text": string(raw[:31]) + "\u00fc",
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := parse(t, with(`privacy: {columns: {public.a: {x: hash}}, hash: {active: k2, keys: {k1: "0123456789abcdef", k2: "`+text+`"}}}`))
+			cfg := parse(t, with(`privacy: {columns: {public.a: {x: hash}}, hash: {active: k2, keys: {k1: "`+testToken+`", k2: "`+text+`"}}}`))
 			id, key, err := cfg.HashKey()
 			require.NoError(t, err)
 			require.Equal(t, "k2", id)
@@ -130,10 +130,10 @@ func TestKeysOfTheConfig(t *testing.T) {
 }
 
 func TestTheOnlyKeyIsActive(t *testing.T) {
-	id, key, err := parse(t, with(`privacy: {columns: {public.a: {x: hash}}, hash: {keys: {k7: "0123456789abcdef"}}}`)).HashKey()
+	id, key, err := parse(t, with(`privacy: {columns: {public.a: {x: hash}}, hash: {keys: {k7: "`+testToken+`"}}}`)).HashKey()
 	require.NoError(t, err)
 	require.Equal(t, "k7", id)
-	require.Equal(t, []byte("0123456789abcdef"), key)
+	require.Equal(t, []byte(testToken), key)
 }
 
 func TestFingerprint(t *testing.T) {

@@ -61,8 +61,8 @@ func (p Policy) unique() bool { return p == Keep || p == HashValue }
 
 // Hash holds the keys of the policy hash.
 type Hash struct {
-	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16. Without any, a key
-	// is made at the first start, in a file in the config's folder.
+	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16; one that can be
+	// guessed is refused. Without any, a key is made at the first start, in a file in the config's folder.
 	Keys map[string]Secret `yaml:"keys"`
 	// Id of the key in use. Needed only where keys has more than one.
 	Active string `yaml:"active"`

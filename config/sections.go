@@ -54,10 +54,11 @@ type Rollup struct {
 // Ops is how operators see the process: health and metrics.
 type Ops struct {
 	// Address of the health and metrics endpoints, host:port. Port 0 takes a free one and prints it. One that other
-	// hosts reach needs a token, tls, or both.
+	// hosts reach needs a token, or tls with the authority of client certificates, or both.
 	Listen string `yaml:"listen" default:"127.0.0.1:8085"`
 	// What a request must send, as "Authorization: Bearer …", except for /livez, since probes cannot send it; never
-	// printed. At least 16 letters, digits or any of -._~+/=.
+	// printed. At least 16 letters, digits or any of -._~+/=, that nobody can
+	// guess.
 	Token Secret `yaml:"token" rotates:"all" example:"\"${file:secrets/ops.token}\""`
 	// Answer over https only.
 	TLS *ServerTLS `yaml:"tls"`

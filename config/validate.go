@@ -150,13 +150,23 @@ func (v *validator) ops(o Ops) {
 	switch {
 	case err != nil || !isPort(port, 0):
 		v.failf(path.child("listen"), `this is not of the form host:port`).fix(`"127.0.0.1:8085"`)
-	case !IsLoopback(host) && o.Token.IsZero() && o.TLS == nil:
+	case !IsLoopback(host) && o.Token.IsZero() && (o.TLS == nil || o.TLS.CA == ""):
 		v.failf(path.child("listen"), "other hosts reach %s, and anybody there could read what is captured and how it goes",
 			v.at.quote(path.child("listen"), o.Listen)).
-			fix(`ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ops.tls, or both; or 127.0.0.1:%s`, port)
+			fix(`ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ops.tls with the ca of client certificates, or both; or 127.0.0.1:%s`, port)
 	}
-	if !o.Token.IsZero() && !bearer.MatchString(o.Token.Reveal()) {
-		v.failf(path.child("token"), "this is no bearer token of at least 16 letters, digits or any of -._~+/=").fix("openssl rand -hex 32")
+	v.token(path.child("token"), o.Token)
+}
+
+func (v *validator) token(path keyPath, token Secret) {
+	switch {
+	case token.IsZero():
+	case !bearer.MatchString(token.Reveal()):
+		v.failf(path, "this is no bearer token of at least 16 letters, digits or any of -._~+/=").fix("openssl rand -hex 32")
+	default:
+		if why := guessable(token.Reveal(), []byte(token.Reveal())); why != "" {
+			v.failf(path, "the token can be guessed: %s", why).fix("openssl rand -hex 32")
+		}
 	}
 }
 
@@ -191,8 +201,12 @@ func (v *validator) hashKeys(path keyPath, h Hash) {
 		if !hashKeyID.MatchString(id) {
 			v.failf(path.child("keys").child(id), "the id of a key is k and up to 15 letters or digits").fix("k1")
 		}
-		if _, err := decodeHashKey(key.Reveal()); err != nil {
+		decoded, err := decodeHashKey(key.Reveal())
+		if err != nil {
 			v.failf(path.child("keys").child(id), "%s", errHashKey.What).fix("%s", errHashKey.Try[0].Command)
+		} else if why := guessable(key.Reveal(), decoded, id); why != "" {
+			v.failf(path.child("keys").child(id), "the key can be guessed: %s; who has it can try values against the hashes", why).
+				fix("%s", errHashKey.Try[0].Command)
 		}
 	}
 	if _, known := h.Keys[h.Active]; h.Active != "" && !known {

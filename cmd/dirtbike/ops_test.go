@@ -66,7 +66,7 @@ func TestOps(t *testing.T) {
 		_, body := get(t, at, "/readyz?verbose")
 		require.Contains(t, body, "[+]privacy ok: 2 columns that nobody named leave")
 		body = regexp.MustCompile(`(?m) ok: .*$`).ReplaceAllString(body, " ok")
-		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]privacy ok\n[+]kafka ok\n[+]horizon ok\n[+]load ok\nreadyz check passed\n", body)
+		require.Equal(t, "[+]clickhouse ok\n[+]slot ok\n[+]capture ok\n[+]tables ok\n[+]exact ok\n[+]privacy ok\n[+]encryption ok\n[+]kafka ok\n[+]horizon ok\n[+]load ok\nreadyz check passed\n", body)
 		for i, line := range strings.Split(body, "\n")[:len(checks.Groups()[0].Checks)] {
 			require.Equal(t, "[+]"+checks.Groups()[0].Checks[i].Slug+" ok", line, "every check that is served is explained, in the same order")
 		}

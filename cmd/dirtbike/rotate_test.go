@@ -54,8 +54,8 @@ func (r *secureRig) reloaded(token, result string) {
 }
 
 const (
-	firstToken  = "token-of-the-first-days"
-	secondToken = "token-of-the-second-days"
+	firstToken  = "first-tq7Vx2Lm9ZrB4wKp"
+	secondToken = "second-Kp4wBrZ9mL2xV7qt"
 )
 
 // TestRotate changes every password, and the endpoints' token, while 2 clients write: SIGHUP takes them over, and every

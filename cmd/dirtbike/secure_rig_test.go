@@ -51,7 +51,7 @@ func newSecureRig(t *testing.T, tables, schema string) *secureRig {
 	require.NoError(t, err)
 	r.file("ops.pem", string(certificate.Cert))
 	r.file("ops.key", string(certificate.Key))
-	r.file("ops.token", "token-of-the-first-days")
+	r.file("ops.token", firstToken)
 	r.passwords(firstPassword)
 	r.setPasswords(firstPassword)
 	r.file("dirtbike.yaml", r.text(tables))

@@ -33,7 +33,7 @@ func TestSecureConnections(t *testing.T) {
 		require.Zero(t, code, errs)
 	})
 	t.Run("endpoints", func(t *testing.T) {
-		const token = "token-of-the-first-days"
+		const token = firstToken
 		for _, path := range []string{"/readyz", "/status", "/metrics"} {
 			code, body := r.ask(path, "")
 			require.Equal(t, 401, code)

@@ -15,6 +15,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/endpoints"
+	"dirtbike/cmd/internal/exposure"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
@@ -76,6 +77,9 @@ func (s *service) generation(c *config.Config) (g *generation, err error) {
 			}
 			g.legs = append(g.legs, l)
 		}
+	}
+	for _, p := range exposure.Problems(c) {
+		s.log.Warn(p.Error())
 	}
 	g.collector = g.health.Collector()
 	return g, g.metrics.Register(g.collector)

@@ -234,7 +234,7 @@ func TestPrometheusConfig(t *testing.T) {
 	promtool := embeddedtest.Tool(t, "promtool")
 	dir := t.TempDir()
 	token := filepath.Join(dir, "ops_token")
-	require.NoError(t, os.WriteFile(token, []byte("0123456789abcdef"), 0o600))
+	require.NoError(t, os.WriteFile(token, []byte("tq7Vx2Lm9ZrB4wKp"), 0o600))
 	config := filepath.Join(dir, "prometheus.yml")
 	text := read(t, "prometheus/prometheus.yml")
 	require.Contains(t, text, "/run/secrets/ops_token")

@@ -79,7 +79,7 @@ func TestAnotherHashKeyIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, cdc.ErrRefused)
 	require.Equal(t, []cdc.Remedy{{Command: "copy " + c.HashKeyFile() + " from where capture runs"}}, cdc.Explain(err).Try)
 	require.Contains(t, cdc.Explain(err).What, "fingerprint another, here "+prints["k1"])
-	own := hashing(t, broker, `{mode: open, columns: {public.t: {name: hash}}, hash: {keys: {k1: "0123456789abcdef"}}}`)
+	own := hashing(t, broker, `{mode: open, columns: {public.t: {name: hash}}, hash: {keys: {k1: "tq7Vx2Lm9ZrB4wKp"}}}`)
 	require.Contains(t, cdc.Explain(check(own)).Try[0].Command, "privacy.hash.keys")
 	require.NoFileExists(t, own.HashKeyFile())
 }

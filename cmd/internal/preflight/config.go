@@ -1,17 +1,8 @@
 package preflight
 
 import (
-	"net"
-	"net/url"
-	"slices"
-	"strings"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-
+	"dirtbike/cmd/internal/exposure"
 	"dirtbike/cmd/internal/inventory"
-	"dirtbike/config"
 )
 
 // checkConfig checks what the config alone shows: it has been parsed already.
@@ -43,65 +34,17 @@ func (r *run) judgePrivacy(p *part) {
 	}
 }
 
-// judgeEncryption warns of what others on the network could read.
+// judgeEncryption warns of what others on the network could read, or pose as the server of.
 func (r *run) judgeEncryption() {
-	c := r.config
-	if o, err := pgx.ParseConfig(c.Source.URL.Reveal()); err == nil {
-		judgePostgresEncryption(r.parts[partPostgres], o)
-	}
-	judgePlain(r.parts[partKafka], "kafka.tls", c.Kafka.TLS == nil, setting("kafka", "tls", "{}"), c.Kafka.Brokers...)
-	if u, err := url.Parse(c.Registry.URL.Reveal()); err == nil {
-		judgePlain(r.parts[partRegistry], "registry.url", u.Scheme == "http", "", u.Host)
-	}
-	if o, err := clickhouse.ParseDSN(c.ClickHouse.URL.Reveal()); err == nil {
-		judgePlain(r.parts[partClickHouse], "clickhouse.tls", o.TLS == nil && c.ClickHouse.TLS == nil, setting("clickhouse", "tls", "{}"), o.Addr...)
-	}
-}
-
-func judgePostgresEncryption(p *part, o *pgx.ConnConfig) {
-	const slug, subject, verify = "postgres-encryption", "source.url", "Set sslmode=verify-full (and sslrootcert) in source.url"
-	plain := o.TLSConfig == nil
-	falls := func(plain bool) bool {
-		return slices.ContainsFunc(o.Fallbacks, func(f *pgconn.FallbackConfig) bool { return (f.TLSConfig == nil) == plain })
-	}
-	readable := "and " + o.Host + " is another machine: rows and passwords cross the network readable. " + verify
-	switch {
-	case loopback(o.Host):
-		p.ok(slug, o.Host, "it is on this machine")
-	case plain && !falls(false):
-		p.warn(slug, subject, "", "sslmode=disable, %s", readable)
-	case plain || falls(true):
-		p.warn(slug, subject, "", "its sslmode (prefer, unless the URL says another) may fall back to no encryption, %s", readable)
-	case o.TLSConfig.InsecureSkipVerify && o.TLSConfig.VerifyPeerCertificate == nil:
-		p.warn(slug, subject, "", "sslmode=require encrypts, but asks for no certificate, so that an attacker in between could read along. %s", verify)
-	default:
-		p.ok(slug, o.Host, "encrypted, and the server shows a certificate")
-	}
-}
-
-// judgePlain judges a part whose addresses are host:port, or a host alone.
-func judgePlain(p *part, subject string, plain bool, command string, addresses ...string) {
-	slug, far := p.name+"-encryption", ""
-	for _, address := range addresses {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			host = address
+	for _, one := range exposure.Of(r.config) {
+		p, slug := r.parts[one.Part], one.Part+"-encryption"
+		if p == nil { // of no server
+			p, slug = r.parts[partConfig], "config-ops"
 		}
-		if !loopback(host) {
-			far = host
+		q := question{slug: slug, subject: one.Subject, good: one.Good, level: LevelWarning}
+		if one.Problem != nil {
+			q.bad, q.command = one.Problem.What, one.Problem.Try[0].Command
 		}
+		p.judge(q)
 	}
-	switch {
-	case !plain:
-		p.ok(slug, subject, "encrypted")
-	case far == "":
-		p.ok(slug, subject, "not encrypted, but on this machine")
-	default:
-		p.warn(slug, subject, command, "not encrypted, and %s is another machine: anyone on the network can read along%s", far, when(command == "", "; use https://"))
-	}
-}
-
-// loopback reports whether the host is this machine, or a socket of it.
-func loopback(host string) bool {
-	return strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || config.IsLoopback(host)
 }

@@ -37,6 +37,8 @@ type Sources struct {
 	Obstacles func(ctx context.Context) (map[string]*cdc.Problem, error)
 	// Inventory says what leaves Postgres; nil leaves it out. It is asked once a minute, and reads the catalog.
 	Inventory func(ctx context.Context) (inventory.Inventory, error)
+	// Exposed are connections that somebody on the way could read, or pose as the server of.
+	Exposed []*cdc.Problem
 	// MayOpen is what the config alone says, for when Inventory has no answer.
 	MayOpen bool
 }

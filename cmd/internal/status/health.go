@@ -14,8 +14,8 @@ import (
 )
 
 // Checks are the checks that the collector's sources can answer, in the order in which they are read: clickhouse, slot,
-// capture (only with a capture in this process), tables, exact, privacy. kafka, horizon and load are added by
-// cmd/dirtbike.
+// capture (only with a capture in this process), tables, exact, privacy, encryption. kafka, horizon and load are added
+// by cmd/dirtbike.
 func (c *Collector) Checks() []Check {
 	checks := []Check{
 		Reachable("clickhouse", func(ctx context.Context) error { return pingError(c.ClickHouse.Ping(ctx)) }),
@@ -24,7 +24,7 @@ func (c *Collector) Checks() []Check {
 	if c.Capture != nil {
 		checks = append(checks, Check{Name: "capture", Func: func(context.Context) error { return captureHealth(c.Capture()) }})
 	}
-	return append(checks, c.statusCheck("tables", Status.tablesProblem), c.statusCheck("exact", Status.exactProblem), c.privacyCheck())
+	return append(checks, c.statusCheck("tables", Status.tablesProblem), c.statusCheck("exact", Status.exactProblem), c.privacyCheck(), c.encryptionCheck())
 }
 
 // slotCheck asks Postgres alone, so that it answers while ClickHouse is away: that is when the retained log grows.

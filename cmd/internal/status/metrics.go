@@ -38,6 +38,7 @@ var (
 	metricSource      = metric("source_lsn_bytes", "End of Postgres' log, in bytes since its start.")
 	metricOpen        = metric("privacy_open", "1 if columns that nobody named leave as they are (privacy.mode open, no privacy section, or a table's \"*\": keep).")
 	metricOpenColumns = metric("privacy_open_columns", "Columns that leave as they are though nobody named them; absent until Postgres' catalog was read.")
+	metricExposed     = metric("connections_exposed", "Connections to other machines that are not encrypted, or whose server nobody verifies.")
 	metricExact       = metric("table_exact", "1 if the table's view equals the source as of complete_up_to.", "table")
 	metricInexact     = metric("table_inexact_values", "Values that their ClickHouse type does not hold, whose exact text is in _inexact.", "table")
 	metricCopying     = metric("table_copying", "1 while the first copy of the table is under way.", "table")
@@ -69,6 +70,7 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	out := gauges(metrics)
 	facts, err := c.read(ctx)
 	out.send(metricUp, number(err == nil))
+	out.send(metricExposed, float64(len(c.Exposed)))
 	open, columns, known := c.openColumns(ctx)
 	out.send(metricOpen, number(open))
 	if known {

@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +59,9 @@ func (c *Collector) openColumns(ctx context.Context) (open bool, n int, known bo
 }
 
 func (c *Collector) withPrivacy(ctx context.Context, s Status) Status {
+	for _, p := range c.Exposed {
+		s.Exposed = append(s.Exposed, p.Error())
+	}
 	i, known := c.leaving(ctx)
 	if !known {
 		return s
@@ -67,6 +71,17 @@ func (c *Collector) withPrivacy(ctx context.Context, s Status) Status {
 		s.Privacy.Warning = p.Error()
 	}
 	return s
+}
+
+// encryptionCheck never fails, since a network may be trusted: it says what it trusts.
+func (c *Collector) encryptionCheck() Check {
+	return Check{Name: "encryption", Func: func(context.Context) error { return nil }, Note: func(context.Context) string {
+		lines := make([]string, len(c.Exposed))
+		for i, p := range c.Exposed {
+			lines[i] = p.Error()
+		}
+		return strings.Join(lines, "; ")
+	}}
 }
 
 // privacyCheck never fails, since an open mode is a choice: it says what it comes to.

@@ -35,6 +35,9 @@ type Status struct {
 	Kafka string `json:"kafka,omitempty"`
 	// Privacy says what leaves Postgres; absent while its catalog cannot be read.
 	Privacy *PrivacyStatus `json:"privacy,omitempty"`
+	// Exposed says which connections somebody on the way could read, or pose as the server of, and what to do; absent
+	// if there are none.
+	Exposed []string `json:"exposed,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.

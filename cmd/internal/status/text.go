@@ -24,6 +24,9 @@ func (s Status) WriteText(w io.Writer) error {
 			text += console.Printable(s.Privacy.warning.Error()) + "\n"
 		}
 	}
+	for _, line := range s.Exposed {
+		text += console.Printable(line) + "\n"
+	}
 	if s.kafka != nil {
 		text += console.Printable(s.kafka.Error()) + "\n"
 	}
