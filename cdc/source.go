@@ -145,9 +145,9 @@ type Table struct {
 	Topic        *Topic
 	// KeyPrint and PolicyPrint fingerprint what a generation depends on (rules 9 and 29).
 	KeyPrint, PolicyPrint string
-	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums,
-	// "<print>;<oid>=<print>,…": a table whose shape changed may hold rows that changed without an event (rule 18). A
-	// label that was added changes nothing.
+	// Shape fingerprints the columns (names, numbers, types) and lists the labels of their enums, each by the
+	// transaction that wrote it, "<print>;<oid>=<transaction>,…": a table whose shape changed may hold rows that
+	// changed without an event (rule 18). A label that was added changes nothing.
 	Shape   string
 	Columns []Column // what Shape is of, in the order of their numbers
 	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it

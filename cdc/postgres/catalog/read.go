@@ -23,7 +23,7 @@ type entry struct {
 	notKey            *cdc.Problem // why the table has no usable key; nil if it has one
 	rows              int64
 	textOnly          bool     // some column has no binary decoder here
-	labels            []string // the labels of the columns' enums, "<oid>=<print>"
+	labels            []string // what stands for the labels of the columns' enums, "<oid>=<transaction>"
 }
 
 // tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks
@@ -185,7 +185,9 @@ func unusableKey(rel *schemas.Relation, k indexKey) *cdc.Problem {
 
 // labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of
 // arrays, in composites and in ranges, however deep; and the attributes of such composites, all of one in one line, so
-// that one that is added is a change.
+// that one that is added is a change. A label is a value that rows hold, so that neither it nor a hash of it, which
+// could be guessed, may be stored: the transaction that wrote its row of pg_enum stands for it. That changes when the
+// label is renamed, and (rarely) when labels are put between others and Postgres numbers all of the type's anew.
 const labelsSQL = `
 WITH RECURSIVE part (relation, type) AS (
   SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped
@@ -195,17 +197,21 @@ WITH RECURSIVE part (relation, type) AS (
     UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped
     UNION ALL SELECT rngsubtype FROM pg_range WHERE t.oid IN (rngtypid, rngmultitypid)) AS inner_type (oid)
   WHERE inner_type.oid <> 0)
-SELECT part.relation, l.oid, l.enumlabel::text FROM part JOIN pg_enum l ON l.enumtypid = part.type
+SELECT part.relation, l.oid, true, l.xmin::text FROM part JOIN pg_enum l ON l.enumtypid = part.type
 UNION ALL
-SELECT part.relation, t.typrelid, pg_catalog.string_agg(pg_catalog.format('%s %s %s %s', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
+SELECT part.relation, t.typrelid, false, pg_catalog.string_agg(pg_catalog.format('%s %s %s %s', a.attnum, a.attname, a.atttypid, a.atttypmod), ',' ORDER BY a.attnum)
 FROM part JOIN pg_type t ON t.oid = part.type JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
 GROUP BY part.relation, t.typrelid`
 
 func readLabels(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[uint32]*entry) error {
-	var relation, label uint32
+	var relation, part uint32
+	var label bool
 	var text string
-	return postgres.Each(ctx, conn, "pg_enum", []any{&relation, &label, &text}, func() {
-		print := sha256.Sum256([]byte(text))
-		byOID[relation].labels = append(byOID[relation].labels, fmt.Sprintf("%d=%x", label, print[:4]))
+	return postgres.Each(ctx, conn, "pg_enum", []any{&relation, &part, &label, &text}, func() {
+		if !label { // names and types of attributes, which are no values
+			print := sha256.Sum256([]byte(text))
+			text = fmt.Sprintf("%x", print[:4])
+		}
+		byOID[relation].labels = append(byOID[relation].labels, fmt.Sprintf("%d=%s", part, text))
 	}, labelsSQL, oids)
 }
