@@ -31,13 +31,34 @@ func Repeat(ctx context.Context, interval time.Duration, f func() error) error {
 	return err
 }
 
-// pollInterval is how often complete_up_to is read while something waits for it.
-const pollInterval = 50 * time.Millisecond
+const (
+	// pollInterval is how often complete_up_to is read while something waits for it, at most.
+	pollInterval = 50 * time.Millisecond
+	// pollShare bounds what the questions cost a slow server: the pause after each is this many times its duration …
+	pollShare = 3
+	// … and no longer than this.
+	longestPause = time.Second
+)
+
+// sparingly is Every for questions that cost the server something.
+func sparingly(ctx context.Context, f func() (done bool, err error)) error {
+	for {
+		began := time.Now()
+		if done, err := f(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(max(pollInterval, pollShare*time.Since(began)), longestPause)):
+		}
+	}
+}
 
 // Poll asks until done, an error, or the timeout (false).
 func Poll(ctx context.Context, timeout time.Duration, ask func() (bool, error)) (done bool, err error) {
 	over := time.Now().Add(timeout)
-	err = Every(ctx, pollInterval, func() (bool, error) {
+	err = sparingly(ctx, func() (bool, error) {
 		done, err = ask()
 		return done || time.Now().After(over), err
 	})

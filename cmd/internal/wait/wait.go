@@ -103,7 +103,7 @@ func (w *waiter) unreachable() error {
 
 // until asks until all is complete, or waiting cannot help, or ctx ends.
 func (w *waiter) until(ctx context.Context) error {
-	return Every(ctx, pollInterval, func() (bool, error) {
+	return sparingly(ctx, func() (bool, error) {
 		done, err := w.ask(ctx)
 		switch {
 		case ctx.Err() != nil && !done:
