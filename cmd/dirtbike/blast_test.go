@@ -213,7 +213,8 @@ func (r *rig) asRole(role string) {
 			_, _ = conn.Exec(context.Background(), `DROP OWNED BY `+role+`; DROP ROLE `+role)
 		}
 	})
-	r.exec(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ` + role + `; CREATE PUBLICATION ` + r.name + ` FOR TABLE ONLY things, ONLY others`)
+	r.exec(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ` + role) // in a transaction of its own: autovacuum locks tables, too
+	r.exec(`CREATE PUBLICATION ` + r.name + ` FOR TABLE ONLY things, ONLY others`)
 	own, err := url.Parse(r.url)
 	require.NoError(r, err)
 	own.User = url.UserPassword(role, "blast")

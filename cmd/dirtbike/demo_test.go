@@ -122,7 +122,7 @@ func (d *demoRun) victims() map[string]string {
 func (d *demoRun) replaces(part, former string) {
 	d.Helper()
 	require.NotEmpty(d, former, "no process of %s was found", part)
-	require.Eventually(d, func() bool { now := d.victims()[part]; return now != "" && now != former }, time.Minute, 20*time.Millisecond, "%s was not killed: it still is process %s", part, former)
+	require.Eventually(d, func() bool { now := d.victims()[part]; return now != "" && now != former }, time.Minute, 100*time.Millisecond, "%s was not killed: it still is process %s", part, former)
 }
 
 func (d *demoRun) temporaryFiles() []string {

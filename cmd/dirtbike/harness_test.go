@@ -66,9 +66,9 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	switch {
 	case stack != nil:
 	case o.kafka == "apache":
-		stack = secureStack.Get(t).Stack // its plain addresses
+		stack = withOwnRegistry(t, secureStack.Get(t).Stack) // its plain addresses
 	default:
-		stack = kfakeStack.Get(t)
+		stack = withOwnRegistry(t, kfakeStack.Get(t))
 	}
 	if o.postgres != "" {
 		settings := map[string]string{"max_prepared_transactions": "10"}
@@ -88,6 +88,13 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	}
 	t.Cleanup(r.cleanup)
 	return r
+}
+
+// withOwnRegistry is a stack with a registry for the test alone: this one compares each new schema with all that it has.
+func withOwnRegistry(t *testing.T, s *embedded.Stack) *embedded.Stack {
+	t.Helper()
+	own := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Registry: true}})
+	return &embedded.Stack{Postgres: s.Postgres, ClickHouse: s.ClickHouse, Kafka: s.Kafka, Registry: own.Registry}
 }
 
 // rigName begins with a number of its own and is a valid name of a slot.
