@@ -91,12 +91,16 @@ func (l Login) connectPlain(ctx context.Context, config *pgx.ConnConfig) (conn *
 
 // Pool opens at most that many connections, each at its first use.
 func (l Login) Pool(most int32) (*pgxpool.Pool, error) {
+	if err := l.checkFiles(); err != nil {
+		return nil, err
+	}
 	config, err := pgxpool.ParseConfig(l.URL)
 	if err != nil {
 		return nil, l.problem(err)
 	}
 	config.MaxConns, config.MinConns = most, 0
 	l.pin(config.ConnConfig)
+	l.knowTransactionTimeout(config)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 
@@ -108,7 +112,13 @@ func (l Login) User() string {
 	return ""
 }
 
+// Config is the configuration of the login's connections, for those who only look at it.
+func (l Login) Config() (*pgx.ConnConfig, error) { return l.config() }
+
 func (l Login) config() (*pgx.ConnConfig, error) {
+	if err := l.checkFiles(); err != nil {
+		return nil, err
+	}
 	config, err := pgx.ParseConfig(l.URL)
 	if err != nil {
 		return nil, l.problem(err)

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // pinned are the settings that every session of every verb starts with, whatever the server's configuration, the
@@ -85,12 +87,34 @@ func (l Login) pin(config *pgx.ConnConfig) {
 	config.AfterConnect = pinNewer
 }
 
+// knowTransactionTimeout is begin for a pool, whose connections are opened one by one: once one of them has ended before
+// its first statement, those after it have the setting in their startup packet.
+func (l Login) knowTransactionTimeout(pool *pgxpool.Config) {
+	var short atomic.Bool
+	before := pool.ConnConfig.OnPgError
+	pool.ConnConfig.OnPgError = func(conn *pgconn.PgConn, said *pgconn.PgError) bool {
+		if said.Code == codeTransactionTimeout {
+			short.Store(true)
+		}
+		return before == nil || before(conn, said)
+	}
+	pool.BeforeConnect = func(_ context.Context, config *pgx.ConnConfig) error {
+		if short.Load() {
+			config.RuntimeParams[transactionTimeout] = "0"
+		}
+		return nil
+	}
+}
+
+// codeTransactionTimeout says that a transaction_timeout has ended the session.
+const codeTransactionTimeout = "25P04"
+
 // begin opens one session with the configuration. A transaction_timeout so short that the session ends before the
 // first statement is known to the server, and so can be in the startup packet.
 func (l Login) begin(config *pgx.ConnConfig, connect func() error) error {
 	err := connect()
 	var said *pgconn.PgError
-	if errors.As(err, &said) && said.Code == "25P04" { // transaction_timeout
+	if errors.As(err, &said) && said.Code == codeTransactionTimeout {
 		config.RuntimeParams[transactionTimeout] = "0"
 		err = connect()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/docker/embedded/embeddedtest"
@@ -155,6 +156,23 @@ func lasts(t *testing.T, l Login) {
 }
 
 // TestMajor reads versions as servers write them.
+// TestPoolKnowsAShortTransactionTimeout: once it has ended a session before its first statement, it is in the startup
+// packet of those that follow.
+func TestPoolKnowsAShortTransactionTimeout(t *testing.T) {
+	config, err := pgxpool.ParseConfig("postgres://u@127.0.0.1/d")
+	require.NoError(t, err)
+	Login{}.knowTransactionTimeout(config)
+	next := func() string {
+		conn := config.ConnConfig.Copy()
+		require.NoError(t, config.BeforeConnect(t.Context(), conn))
+		return conn.RuntimeParams[transactionTimeout]
+	}
+	config.ConnConfig.OnPgError(nil, &pgconn.PgError{Code: "42601", Severity: "ERROR"})
+	require.Empty(t, next())
+	require.False(t, config.ConnConfig.OnPgError(nil, &pgconn.PgError{Code: codeTransactionTimeout, Severity: "FATAL", SeverityUnlocalized: "FATAL"}))
+	require.Equal(t, "0", next())
+}
+
 func TestMajor(t *testing.T) {
 	for version, want := range map[string]int{"17.2 (Debian 17.2-1)": 17, "18beta1": 18, "14.9": 14, "19devel": 19, "": 0} {
 		require.Equal(t, want, major(version), version)

@@ -166,7 +166,7 @@ func (r *run) where(name string) string {
 	c := r.config
 	switch name {
 	case partPostgres:
-		if o, err := pgx.ParseConfig(c.Source.URL.Reveal()); err == nil {
+		if o, err := (postgres.Login{URL: c.Source.URL.Reveal()}).Config(); err == nil {
 			return net.JoinHostPort(o.Host, strconv.Itoa(int(o.Port))) + "/" + o.Database
 		}
 	case partKafka:
