@@ -30,10 +30,13 @@ INSERT INTO docs SELECT 'k' || i, i, repeat('doc', 1000), 'good' FROM generate_s
 
 // TestEnvironment runs every verb as a role whose settings, and those of its database, change what SQL means, how
 // values print, and how long a session lasts, in a database where somebody has made functions and operators that fit
-// our SQL better than Postgres' own: the rows are equal, and no function of somebody's has run.
+// our SQL better than Postgres' own, and as a user of ClickHouse whose profile changes what SQL means, how values
+// print, what is stored and how long a statement may take: the rows are equal, and no function of somebody's has run.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, environmentSchema)
+	house := r.privateClickHouse()
+	r.extra.clickHouse = embeddedtest.AddClickHouseUser(t, house, "hostile", embeddedtest.HostileClickHouse)
 	r.exec("ALTER DATABASE " + r.name + " SET track_functions = 'all'") // counts calls, also of what is rolled back
 	planted := plant(r)
 	r.asHostileRole()
@@ -45,9 +48,13 @@ func TestEnvironment(t *testing.T) {
 	l.stop()
 	r.exec("CREATE TABLE public.later (id int PRIMARY KEY, c pg_catalog.regclass); INSERT INTO public.later VALUES (1, 'public.later')")
 	l = r.start("run") // it adds the table to the publication, though the role's transactions are read only
+	r.wait()
+	r.exec("INSERT INTO public.docs VALUES ('large', 2, pg_catalog.repeat('x', 9000), 'good')")
+	r.exec("UPDATE public.docs SET k = 'moved' WHERE n = 2") // the log has neither the former row nor the large value
 	r.verbsSucceed()
-	r.equalAll()
 	l.stop()
+	embeddedtest.AddClickHouseUser(t, house, "hostile", nil) // its profile counts in the views that others read
+	r.equalAll()
 	require.Empty(t, r.called(planted, 0), "functions of somebody's have run")
 
 	r.exec("SET search_path = public, pg_catalog; SELECT format('%s', 'x'::text)")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -56,6 +57,8 @@ type rigOptions struct {
 	privacy    string // a whole section
 	// privateClickHouse gives it a ClickHouse of its own.
 	privateClickHouse bool
+	// clickHouse is the URL of the login that the pipeline uses; "": that which the test itself uses
+	clickHouse string
 	// stack is one of its own; nil: that of its kind
 	stack *embedded.Stack
 }
@@ -115,7 +118,7 @@ clickhouse: {url: "%s", database: %s, load: {flush_interval: 100ms%s}}
 ops: {listen: "127.0.0.1:0"}
 %s
 `, r.url, tables, r.name, r.name, r.extra.sourceYAML, strings.Join(r.stack.Kafka.Brokers(), `", "`), r.name, r.extra.kafkaYAML,
-		r.stack.Registry.URL(), r.stack.ClickHouse.URL(), r.name, r.extra.loadYAML, r.extra.privacy)
+		r.stack.Registry.URL(), cmp.Or(r.extra.clickHouse, r.stack.ClickHouse.URL()), r.name, r.extra.loadYAML, r.extra.privacy)
 	require.NoError(r, os.WriteFile(r.config, []byte(text), 0o600))
 }
 

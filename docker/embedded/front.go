@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -105,6 +106,12 @@ func (f front) admit(client *net.TCPConn) (read []byte, ok bool) {
 	return seen.Bytes(), true
 }
 
+// ofHandshake are the codes with which a server refuses a login.
+var ofHandshake = []proto.Error{
+	proto.ErrUnknownDatabase, proto.ErrUnknownUser, proto.ErrWrongPassword, proto.ErrRequiredPassword, proto.ErrIPAddressNotAllowed,
+	proto.ErrUnknownAddressPatternType, proto.ErrDatabaseAccessDenied, proto.ErrAccessDenied, proto.ErrAuthenticationFailed,
+}
+
 // ask lets the library judge a login; err: it did not answer.
 func (f front) ask(hello proto.ClientHello) (refused *proto.Exception, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), helloTime)
@@ -130,6 +137,9 @@ func (f front) ask(hello proto.ClientHello) (refused *proto.Exception, err error
 	code, err := strconv.Atoi(resp.Header.Get("X-ClickHouse-Exception-Code"))
 	if err != nil {
 		return nil, fmt.Errorf("the library answers %s without a code", resp.Status)
+	}
+	if !slices.Contains(ofHandshake, proto.Error(code)) {
+		return nil, nil // the question was refused, by the user's settings for example, and not the login
 	}
 	return &proto.Exception{Code: proto.Error(code), Name: "DB::Exception", Message: firstLine(string(body))}, nil
 }

@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
@@ -24,6 +23,7 @@ import (
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/session"
 	"dirtbike/sinks/clickhouse/table"
 )
 
@@ -100,7 +100,7 @@ func New(o Options) (*Loader, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := chgo.Open(url)
+	conn, err := session.Open(url)
 	if err != nil {
 		return nil, errors.New("load: the ClickHouse URL cannot be used. Try: clickhouse://user:password@host:9000")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"dirtbike/docker/embedded"
+	"dirtbike/sinks/clickhouse/session"
 )
 
 // Machine is the machine on which the figures were taken.
@@ -134,7 +135,7 @@ func openClickHouse(url string) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the embedded ClickHouse's URL: %w", err)
 	}
-	return clickhouse.Open(o)
+	return session.Open(o)
 }
 
 func count(n int64) string { return humanize.Comma(n) }

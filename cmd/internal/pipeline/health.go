@@ -17,6 +17,7 @@ import (
 	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/session"
 )
 
 // Health holds the connections of checks and of verbs that ask both sides: few, opened lazily, not those of the legs.
@@ -55,6 +56,15 @@ func (h *Health) pingKafka(ctx context.Context) error { return KafkaError(h.kafk
 
 // ClickHouse opens the config's ClickHouse; it connects at the first use.
 func ClickHouse(c *config.Config) (driver.Conn, error) {
+	o, err := ClickHouseOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	return session.Open(o)
+}
+
+// ClickHouseOptions says where and as whom ClickHouse is asked.
+func ClickHouseOptions(c *config.Config) (*clickhouse.Options, error) {
 	o, err := clickhouse.ParseDSN(c.ClickHouse.URL.Reveal())
 	if err != nil {
 		return nil, cdc.Failed("clickhouse.url is malformed").Fix("clickhouse://user:password@host:9000")
@@ -68,7 +78,7 @@ func ClickHouse(c *config.Config) (driver.Conn, error) {
 	}
 	o.Auth.Database = "default" // ours need not exist yet
 	o.MaxOpenConns, o.MaxIdleConns = 4, 2
-	return clickhouse.Open(o)
+	return o, nil
 }
 
 // Collector gathers the status from both servers, and asks Kafka whether it answers.

@@ -20,6 +20,7 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/session"
 )
 
 // The oldest supported ClickHouse.
@@ -46,11 +47,16 @@ func (r *run) checkClickHouse(ctx context.Context, p *part) {
 		return conn.QueryRow(ctx, "SELECT version(), currentUser(), now64(6, 'UTC')").Scan(&version, &user, &clock)
 	})
 	cancel()
+	if session.Refused(err) {
+		r.judgeProfile(ctx, p)
+		return
+	}
 	if err != nil {
 		p.connectError(r.where(partClickHouse), clickHouseError(err))
 		return
 	}
 	p.ok("clickhouse-connect", r.where(partClickHouse), "it answers, and user and password are right")
+	judgeWriting(ctx, p, conn, user)
 	judgeClickHouseVersion(p, version)
 	judgeClock(p, clock, "ClickHouse")
 	r.judgeGrants(ctx, p, conn, user)
@@ -92,6 +98,34 @@ func clickHouseError(err error) error {
 	}
 	return cdc.Failed("it does not answer").Because(err).
 		Fix("see that ClickHouse runs and clickhouse.url names its native port; one with TLS needs clickhouse.tls")
+}
+
+const settingsSlug = "clickhouse-settings"
+
+// judgeProfile names what keeps the sessions from being as they must be: a profile's constraints.
+func (r *run) judgeProfile(ctx context.Context, p *part) {
+	o, err := pipeline.ClickHouseOptions(r.config)
+	var names []string
+	if err == nil {
+		names, err = session.Forbidden(ctx, o)
+	}
+	if err != nil {
+		p.error(settingsSlug, "clickhouse.url", clickHouseError(err))
+		return
+	}
+	p.fail(settingsSlug, "user "+o.Auth.Username, "", "its settings profile forbids what dirtbike sets for its own sessions: %s. Take CONST, READONLY, MIN and MAX of them off, "+
+		"or give dirtbike a profile of its own", strings.Join(names, ", "))
+}
+
+// judgeWriting: two settings are a profile's alone.
+func judgeWriting(ctx context.Context, p *part, conn driver.Conn, user string) {
+	var readonly, ddl uint64
+	if err := conn.QueryRow(ctx, "SELECT toUInt64(getSetting('readonly')), toUInt64(getSetting('allow_ddl'))").Scan(&readonly, &ddl); err != nil {
+		p.error(settingsSlug, "user "+user, clickHouseError(err))
+		return
+	}
+	p.judge(question{slug: settingsSlug, subject: "user " + user, good: "every setting that dirtbike needs may be set",
+		bad: when(readonly != 0 || ddl == 0, "its settings profile has readonly = %d and allow_ddl = %d. Give it a profile with 0 and 1", readonly, ddl)})
 }
 
 func judgeClickHouseVersion(p *part, version string) {

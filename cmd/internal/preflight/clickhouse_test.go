@@ -94,6 +94,8 @@ func (r *rig) sinkAs(address string, sql ...string) {
 func TestClickHouseMended(t *testing.T) {
 	s := stack.Get(t)
 	addWeakUser(t, s)
+	reader := embeddedtest.AddClickHouseUser(t, s.ClickHouse, "reader", map[string]string{"readonly": "2", "allow_ddl": "0"})
+	bound := embeddedtest.AddClickHouseUser(t, s.ClickHouse, "bound", map[string]string{"final": "1", "max_execution_time": "3"}, "final", "max_execution_time", "limit")
 	weak := (&rig{T: t, stack: s}).weakURL()
 	// The views are named after Postgres' tables: a database of this test alone.
 	require.NoError(t, s.Postgres.CreateDatabase(t.Context(), "views"))
@@ -110,6 +112,16 @@ func TestClickHouseMended(t *testing.T) {
 		r.mend(c)
 	}
 	r.good(r.check(), "clickhouse-rights")
+	r.good(r.check(), "clickhouse-settings")
+	r.set("clickhouse: {url: '" + bound + "'}")
+	c, is := bad(r.check(), "clickhouse-settings")
+	require.True(t, is)
+	require.Contains(t, c.Message, ": final, max_execution_time. ", "limit is constant, and as it must be")
+	r.set("clickhouse: {url: '" + reader + "'}")
+	c, is = bad(r.check(), "clickhouse-settings")
+	require.True(t, is)
+	require.Contains(t, c.Message, "readonly = 2 and allow_ddl = 0")
+	r.set("clickhouse: {url: '" + weak + "'}")
 
 	r.sink("CREATE DATABASE clinic ENGINE = Memory")
 	r.kept()
@@ -118,7 +130,7 @@ func TestClickHouseMended(t *testing.T) {
 	r.set("clickhouse: {database: clinic}")
 
 	r.sink("CREATE DATABASE clinic ENGINE = Atomic", "CREATE TABLE clinic.patients (id Int32) ENGINE = ReplacingMergeTree ORDER BY id", "CREATE TABLE clinic.others (id Int32) ENGINE = ReplacingMergeTree ORDER BY id")
-	c := r.mended("clickhouse-views", LevelError, "a table that is not dirtbike's")
+	c = r.mended("clickhouse-views", LevelError, "a table that is not dirtbike's")
 	require.Equal(t, "RENAME TABLE clinic.patients TO clinic.patients_before_dirtbike;", c.Command)
 	require.Equal(t, "a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on clinic.*", c.by())
 	r.sink("DROP DATABASE clinic")

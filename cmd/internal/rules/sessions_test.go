@@ -13,16 +13,19 @@ import (
 )
 
 // One place begins every session with Postgres, so that no setting of a role or database changes what it means:
-// cdc/postgres, by the list in session.go. Outside of it these may connect, each for its reason.
+// cdc/postgres, by the list in session.go; and one every session with ClickHouse: sinks/clickhouse/session. Outside of
+// them these may connect, each for its reason.
 var mayConnect = map[string]string{
-	"docker/embedded/":   "it makes its own servers, with nobody else's settings",
-	"docker/oracle/":     "it shares no code with what it judges, and pins for itself",
-	"cmd/internal/demo/": "it plays the application's part, on a server that it has made",
-	"cdc/postgres/":      "the one place",
+	"sinks/clickhouse/session/": "the one place",
+	"sinks/clickhouse/table/":   "blocks of rows travel over another client, with the same list",
+	"docker/embedded/":          "it makes its own servers, with nobody else's settings",
+	"docker/oracle/":            "it shares no code with what it judges, and pins for itself",
+	"cmd/internal/demo/":        "it plays the application's part, on a server that it has made",
+	"cdc/postgres/":             "the one place",
 }
 
 // connects are the functions that begin a session.
-var connects = regexp.MustCompile(`^(pgx\.(Connect|ConnectConfig|ConnectWithOptions)|pgconn\.(Connect|ConnectConfig|ConnectWithOptions)|pgxpool\.(New|NewWithConfig)|sql\.Open)$`)
+var connects = regexp.MustCompile(`^(pgx\.(Connect|ConnectConfig|ConnectWithOptions)|pgconn\.(Connect|ConnectConfig|ConnectWithOptions)|pgxpool\.(New|NewWithConfig)|sql\.Open|(clickhouse|chgo)\.(Open|OpenDB)|ch\.Dial|chpool\.(New|Dial))$`)
 
 // sessionFaults lists the calls that begin a session elsewhere.
 func sessionFaults(all []source) (faults []string, err error) {
@@ -38,7 +41,7 @@ func sessionFaults(all []source) (faults []string, err error) {
 				return true
 			}
 			if from, is := call.X.(*ast.Ident); is && connects.MatchString(from.Name+"."+call.Sel.Name) {
-				faults = append(faults, fmt.Sprintf("%s:%d: %s.%s. Try: postgres.Login", f.path, set.Position(call.Pos()).Line, from.Name, call.Sel.Name))
+				faults = append(faults, fmt.Sprintf("%s:%d: %s.%s. Try: postgres.Login or session.Open", f.path, set.Position(call.Pos()).Line, from.Name, call.Sel.Name))
 			}
 			return true
 		})
@@ -102,7 +105,7 @@ func TestSessionFaultsAreFound(t *testing.T) {
 	all := []source{{"cmd/internal/status/x.go", text}, {"docker/oracle/x.go", text}, {"cmd/internal/status/x_test.go", text}}
 	faults, err := sessionFaults(all)
 	require.NoError(t, err)
-	require.Equal(t, []string{"cmd/internal/status/x.go:2: pgx.Connect. Try: postgres.Login"}, faults)
+	require.Equal(t, []string{"cmd/internal/status/x.go:2: pgx.Connect. Try: postgres.Login or session.Open"}, faults)
 	faults, err = functionNameFaults(all)
 	require.NoError(t, err)
 	require.Equal(t, []string{"cmd/internal/status/x.go:3: count. Try: pg_catalog.count"}, faults)

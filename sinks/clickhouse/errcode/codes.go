@@ -170,6 +170,10 @@ var codes = map[proto.Error]code{
 	proto.ErrUnknownUser: {OfLogin, "authentication failed", fixLogin},
 	// 193
 	proto.ErrWrongPassword: {OfLogin, "authentication failed", fixLogin},
+	// 392: allow_ddl
+	proto.ErrQueryIsProhibited: {OfLogin, "the user may make no tables", "allow_ddl = 1 in the settings profile of clickhouse.url's user"},
+	// 452: CONST, MIN or MAX of a profile forbids a setting that we send (session)
+	proto.ErrSettingConstraintViolation: {OfLogin, "a setting may not be changed", "dirtbike check, which names it, and dirtbike explain clickhouse-settings"},
 	// 497
 	proto.ErrAccessDenied: {OfLogin, "access denied", "dirtbike explain clickhouse-grants"},
 	// 516

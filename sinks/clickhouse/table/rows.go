@@ -16,6 +16,7 @@ import (
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/block"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/clickhouse/session"
 )
 
 // Insert sends the blocks, at least one, as one INSERT. inside is called while the INSERT is open: after the first
@@ -127,13 +128,17 @@ func NewPool(o *chgo.Options) *Pool {
 		p.options = append(p.options, ch.Options{
 			Address: addr, Database: o.Auth.Database, User: o.Auth.Username, Password: o.Auth.Password, TLS: o.TLS,
 			ClientName: "dirtbike", DialTimeout: cmp.Or(o.DialTimeout, 10*time.Second), HandshakeTimeout: 30 * time.Second,
-			ReadTimeout: ch.NoTimeout, Logger: zap.NewNop(), Compression: compression(o), Settings: []ch.Setting{
-				{Key: "async_insert", Value: "0", Important: true},
-				{Key: "insert_deduplicate", Value: "0", Important: true}, // a replay must write again what it wrote before
-			},
+			ReadTimeout: ch.NoTimeout, Logger: zap.NewNop(), Compression: compression(o), Settings: pinned(),
 		})
 	}
 	return p
+}
+
+func pinned() (all []ch.Setting) {
+	for name, value := range session.Pinned() {
+		all = append(all, ch.Setting{Key: name, Value: value, Important: true})
+	}
+	return all
 }
 
 func compression(o *chgo.Options) ch.Compression {

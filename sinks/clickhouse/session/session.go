@@ -1,0 +1,63 @@
+package session
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/ClickHouse/ch-go/proto"
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"dirtbike/sinks/clickhouse/errcode"
+)
+
+// Open opens ClickHouse under the pinned settings; it connects at the first use. Settings of the URL count where they
+// are not pinned. o stays as it is.
+func Open(o *clickhouse.Options) (driver.Conn, error) {
+	ours := *o
+	ours.Settings = clickhouse.Settings{}
+	maps.Copy(ours.Settings, o.Settings)
+	for name, value := range pinned {
+		ours.Settings[name] = value
+	}
+	return clickhouse.Open(&ours)
+}
+
+// Refused reports whether ClickHouse refused a statement because of its settings: the profile of the login does not let
+// them be set, or the server does not know one.
+func Refused(err error) bool {
+	code := errcode.Of(err)
+	return code == proto.ErrSettingConstraintViolation || code == proto.ErrReadonly || code == proto.ErrUnknownSetting
+}
+
+// Forbidden gives the pinned settings, in order, that the login may not set to the value that we need: it tries each by
+// itself. Any other error ends the search.
+func Forbidden(ctx context.Context, o *clickhouse.Options) (names []string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(pinned)) {
+		err := try(ctx, o, name)
+		switch {
+		case Refused(err):
+			names = append(names, name)
+		case err != nil && errcode.Of(err) == 0:
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// try runs a statement under one of the pinned settings and the profile's own: these may spoil its answer.
+func try(ctx context.Context, o *clickhouse.Options, name string) error {
+	one := *o
+	one.Settings = clickhouse.Settings{name: pinned[name]}
+	one.MaxOpenConns = 1
+	conn, err := clickhouse.Open(&one)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()                                                //nolint:errcheck // nothing is open on it
+	undated, cancel := context.WithCancel(context.WithoutCancel(ctx)) // of a deadline the client makes a setting
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	return conn.Exec(undated, "SELECT 1")
+}
