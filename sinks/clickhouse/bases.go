@@ -11,6 +11,7 @@ import (
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
+	"dirtbike/sinks/clickhouse/table"
 )
 
 // Records with `unchanged` (rule 17) take those columns from their base: the latest earlier row of their key. If the
@@ -35,7 +36,7 @@ func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
 	}
 	slices.SortStableFunc(waiting, func(a, b *deferred) int { return cmp.Compare(a.key, b.key) })
 	for len(waiting) > 0 && !r.skipped {
-		allowed := cmp.Or(i.basesAtOnce[r.table], keysAtFirst)
+		allowed := i.basesAtOnce.of(r.topic.Name, r.table)
 		some, n := firstKeys(waiting, allowed)
 		waiting = waiting[len(some):]
 		size, err := i.resolveSome(ctx, b, r, some)
@@ -47,7 +48,7 @@ func (i *inserter) resolve(ctx context.Context, b *batch, r *rows) error {
 				return err
 			}
 		}
-		i.basesAtOnce[r.table] = nextKeys(n, allowed, size, i.o.BatchBytes)
+		i.basesAtOnce[r.topic.Name] = basesOf{r.table, nextKeys(n, allowed, size, i.o.BatchBytes)}
 	}
 	return nil
 }
@@ -57,6 +58,22 @@ const (
 	keysAtFirst = 1
 	keysAtMost  = 2000
 )
+
+// basesAtOnce says how many bases fill a batch, as far as is known: by topic, of the generation that was asked last.
+type basesAtOnce map[string]basesOf
+
+type basesOf struct {
+	storage *table.Table
+	keys    int
+}
+
+// of gives how many bases of a generation may be read at once.
+func (m basesAtOnce) of(topic string, storage *table.Table) int {
+	if last := m[topic]; last.storage == storage {
+		return last.keys
+	}
+	return keysAtFirst
+}
 
 // firstKeys gives the records of the first keys, as many as are allowed, and counts these keys.
 func firstKeys(sorted []*deferred, allowed int) (some []*deferred, keys int) {

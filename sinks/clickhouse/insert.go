@@ -30,7 +30,7 @@ type inserter struct {
 	retry       retry // waits for what is everybody's
 	ofTable     retry // for what is one table's: it waits for the server only
 	metrics     *metrics
-	basesAtOnce map[*table.Table]int // basesAtOnce says how many bases fill a batch, as far as is known
+	basesAtOnce basesAtOnce
 }
 
 // run inserts batches until work is closed, and finishes each with what was found out.

@@ -115,6 +115,18 @@ func TestBasesAtOnce(t *testing.T) {
 	}
 }
 
+// TestBasesOfFormerGenerations: what is known of one generation says nothing of the next, and is forgotten.
+func TestBasesOfFormerGenerations(t *testing.T) {
+	m, former, next := basesAtOnce{}, &table.Table{}, &table.Table{Generation: 2}
+	require.Equal(t, keysAtFirst, m.of("a", former))
+	m["a"] = basesOf{former, 7}
+	require.Equal(t, 7, m.of("a", former))
+	require.Equal(t, keysAtFirst, m.of("a", next))
+	m["a"] = basesOf{next, 9}
+	require.Equal(t, keysAtFirst, m.of("a", former))
+	require.Len(t, m, 1)
+}
+
 // TestSilentServer: a query ends with its context although the server has stopped to answer in the middle of it.
 func TestSilentServer(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")

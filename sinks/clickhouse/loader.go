@@ -187,7 +187,7 @@ func (l *Loader) consume(ctx context.Context) error {
 
 // startInserter runs the inserter; stop lets the statement in flight end and waits for it.
 func (l *Loader) startInserter(ctx context.Context) (stop func()) {
-	i := &inserter{o: &l.o, db: l.db, retry: l.retry, ofTable: l.outage.ofTable, metrics: l.metrics, basesAtOnce: map[*table.Table]int{}}
+	i := &inserter{o: &l.o, db: l.db, retry: l.retry, ofTable: l.outage.ofTable, metrics: l.metrics, basesAtOnce: basesAtOnce{}}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
