@@ -87,8 +87,8 @@ func (l Login) pin(config *pgx.ConnConfig) {
 	config.AfterConnect = pinNewer
 }
 
-// knowTransactionTimeout is begin for a pool, whose connections are opened one by one: once one of them has ended before
-// its first statement, those after it have the setting in their startup packet.
+// knowTransactionTimeout is begin for a pool, whose connections are opened one by one: once one of them has ended
+// before its first statement, those after it have the setting in their startup packet.
 func (l Login) knowTransactionTimeout(pool *pgxpool.Config) {
 	var short atomic.Bool
 	before := pool.ConnConfig.OnPgError

@@ -93,7 +93,7 @@ func newRig(t *testing.T, o rigOptions, schema string) *rig {
 	return r
 }
 
-// withOwnRegistry is a stack with a registry for the test alone: this one compares each new schema with all that it has.
+// withOwnRegistry is a stack with a registry for the test alone: each compares a new schema with all that it has.
 func withOwnRegistry(t *testing.T, s *embedded.Stack) *embedded.Stack {
 	t.Helper()
 	own := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Registry: true}})

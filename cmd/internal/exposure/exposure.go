@@ -12,9 +12,9 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/jackc/pgx/v5"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 	"dirtbike/config"
 )
 
@@ -84,7 +84,7 @@ func judge(part, subject, fix string, ways ...way) Connection {
 }
 
 func ofPostgres(c *config.Config) Connection {
-	o, err := pgx.ParseConfig(c.Source.URL.Reveal())
+	o, err := (postgres.Login{URL: c.Source.URL.Reveal()}).Config()
 	if err != nil { // whoever connects says so
 		return Connection{Part: "postgres", Subject: "source.url", Good: "it cannot be used"}
 	}

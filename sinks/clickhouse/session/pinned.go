@@ -9,8 +9,8 @@ import "maps"
 // forbids one of them (CONST, MIN, MAX) is refused by ClickHouse with code 452, and `check` names the setting.
 //
 // Not pinned, because they belong to the person who runs the server: memory, threads, priority, workload and quotas.
-// ClickHouse's errors about them are waited out (errcode). Not pinned because no statement can, and they only cause errors: readonly, allow_ddl,
-// force_data_skipping_indices.
+// ClickHouse's errors about them are waited out (errcode). Not pinned because no statement can, and they only cause
+// errors: readonly, allow_ddl, force_data_skipping_indices.
 var pinned = map[string]string{
 	// How a statement is read.
 	"compatibility": "", "dialect": "clickhouse", "implicit_select": "0", "enable_analyzer": "1", "enable_positional_arguments": "1",
