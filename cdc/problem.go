@@ -123,8 +123,15 @@ func (p *Problem) Error() string {
 		cause = strings.TrimPrefix(cause, kind+": ") // it is said once
 	}
 	parts := slices.DeleteFunc([]string{kind, p.Where, p.What, cause}, func(s string) bool { return s == "" })
-	return foldLines(strings.Join(parts, ": ") + p.advice())
+	text, advice := foldLines(strings.Join(parts, ": ")), p.advice()
+	if advice != "" {
+		text = withoutStop(text)
+	}
+	return text + advice
 }
+
+// withoutStop takes the full stop off that servers and libraries end their errors with: another follows.
+func withoutStop(text string) string { return strings.TrimRight(text, ". ") }
 
 // advice is the part of the text that is for acting on: what is safe, and the ways out.
 func (p *Problem) advice() string {
@@ -191,7 +198,7 @@ func Explain(err error) *Problem {
 		return ParseProblem(err.Error())
 	}
 	out := &Problem{Kind: p.Kind, Safe: p.safe(), Try: p.Remedies()}
-	out.What = strings.TrimSuffix(foldLines(err.Error()), p.advice())
+	out.What = withoutStop(strings.TrimSuffix(foldLines(err.Error()), p.advice()))
 	if p.Kind != nil { // it is said by Kind
 		out.What = strings.Replace(out.What, p.Kind.Error()+": ", "", 1)
 	}
@@ -224,9 +231,9 @@ func ParseProblem(text string) *Problem {
 	text = foldLines(text)
 	m := written.FindStringSubmatch(text)
 	if m == nil {
-		return &Problem{What: text}
+		return &Problem{What: withoutStop(text)}
 	}
-	return &Problem{What: m[1], Try: []Remedy{{By: m[2], Command: m[3]}}}
+	return &Problem{What: withoutStop(m[1]), Try: []Remedy{{By: m[2], Command: m[3]}}}
 }
 
 // written is a problem as text: what it is about, who can do something, and what.

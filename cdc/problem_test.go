@@ -84,3 +84,23 @@ func TestTogether(t *testing.T) {
 	require.Equal(t, &Problem{What: "a; b"}, Together(errors.New("a"), errors.New("b")))
 	require.Nil(t, Together())
 }
+
+// TestOneFullStop: servers end their errors with a full stop, and so do we.
+func TestOneFullStop(t *testing.T) {
+	fenced := errors.New("PRODUCER_FENCED: there is a newer producer with the same id.") //nolint:revive // as Kafka says it
+	for _, p := range []*Problem{
+		Failed("fenced").Because(fenced).Keeps("All is safe").Fix("stop one"),
+		Failed("fenced").Because(fmt.Errorf("commit: %w", fenced)).Fix("stop one"),
+		Failed("fenced").Because(Failed("within").Because(fenced).Fix("stop one")),
+		Failed("it ended.").Fix("stop one"),
+		(&Problem{Cause: fenced}).OrFix("stop one"),
+	} {
+		require.NotContains(t, p.Error(), "..")
+		require.Contains(t, p.Error(), "Try: stop one")
+		wrapped := fmt.Errorf("capture: %w", p)
+		require.NotRegexp(t, `\.$`, Explain(wrapped).What)
+		require.NotContains(t, Together(wrapped, p).Error(), "..")
+		require.NotRegexp(t, `\.$`, ParseProblem(p.Error()).What)
+	}
+	require.Equal(t, "it ended", ParseProblem("it ended.").What)
+}

@@ -102,6 +102,7 @@ const steady = time.Minute
 func (c *Capture) Run(ctx context.Context) error {
 	defer logHangs(c.sink, c.o.Log, c.o.Slot)()
 	defer c.closeSink(ctx)
+	defer c.o.Source.Attend(ctx, c.report.waits)()
 	began := time.Now()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, time.Second

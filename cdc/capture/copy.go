@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,10 @@ import (
 func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*table) error {
 	s.report.log.Info("copying tables", zap.Int("tables", len(tables)), zap.Stringer("snapshot", snapshot.Point()))
 	s.report.status.phase(cdc.PhaseCopying)
+	var counting sync.Mutex
+	done := 0
+	const step = "copying"
+	s.report.progress(step, 0, len(tables))
 	group, copying := errgroup.WithContext(ctx)
 	group.SetLimit(s.o.SnapshotWorkers)
 	for _, t := range tables {
@@ -25,6 +30,10 @@ func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*
 			if err := s.copy(copying, snapshot, t); err != nil {
 				return fmt.Errorf("copy table %s: %w", t.name(), err)
 			}
+			counting.Lock()
+			defer counting.Unlock()
+			done++
+			s.report.progress(step, done, len(tables))
 			return nil
 		})
 	}

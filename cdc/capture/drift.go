@@ -108,7 +108,7 @@ func (w *driftWatch) count(err error) {
 		return
 	}
 	why := cdc.Failed("the catalog could not be read %d times, so that tables which changed without an event are not noticed", w.failed).
-		Because(err).Fix("see in pg_stat_activity what dirtbike waits for")
+		Because(err).Fix("see in pg_stat_activity what keeps it")
 	w.report.log.Warn("cannot read the catalog: schema changes without events are not detected", zap.Error(why))
 	w.report.status.failed(why)
 }

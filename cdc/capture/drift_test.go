@@ -30,6 +30,35 @@ func TestDriftQuarantines(t *testing.T) {
 	})
 }
 
+// TestWhatAStartWaitsFor is shown, and forgotten once it goes on; and so is how far a start has come.
+func TestWhatAStartWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.server.rows[1], r.server.rows[2], r.options.SnapshotWorkers = []string{"x"}, []string{"y"}, 1
+		shown, release := make(chan Status), make(chan struct{})
+		r.server.copying = func(*cdc.Table) error {
+			r.server.waits(cdc.Failed("process 7").Fix("end it"))
+			shown <- r.capture.Status()
+			<-release
+			return nil
+		}
+		stop := r.start(t)
+		status := <-shown
+		require.Equal(t, "process 7. Try: end it", status.Waiting)
+		require.Equal(t, "copying: 0 of 2 tables", status.Progress)
+		r.server.waits(nil)
+		release <- struct{}{}
+		<-shown // of the other table
+		r.server.waits(nil)
+		release <- struct{}{}
+		r.streaming(t)
+		status = r.capture.Status()
+		require.Empty(t, status.Waiting)
+		require.Empty(t, status.Progress)
+		require.NoError(t, stop())
+	})
+}
+
 // TestFailedReads: when the catalog could not be read three times the capture is not healthy and says why, until it
 // can.
 func TestFailedReads(t *testing.T) {

@@ -1,6 +1,9 @@
 package capture
 
 import (
+	"fmt"
+	"time"
+
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
@@ -12,6 +15,8 @@ type reporter struct {
 	metrics *Metrics
 	status  *status
 	warned  map[string]bool // findings that are repeated in every session and logged once
+	// progressed is when the log last said how far a start has come.
+	progressed time.Time
 }
 
 func newReporter(o *Options) *reporter {
@@ -23,6 +28,32 @@ func (r *reporter) warnOnce(message string, why error, fields ...zap.Field) {
 	if key := message + why.Error(); !r.warned[key] {
 		r.warned[key] = true
 		r.log.Warn(message, append(fields, zap.Error(why))...)
+	}
+}
+
+// waits says what a session in Postgres waits for; nil that it goes on. It may be called while sessions work.
+func (r *reporter) waits(why *cdc.Problem) {
+	if why == nil {
+		r.log.Info("what capture waited for in Postgres has ended; it goes on")
+		r.status.update(func(now *Status) { now.Waiting = "" })
+		return
+	}
+	r.log.Warn("capture waits in Postgres", zap.Error(why))
+	r.status.update(func(now *Status) { now.Waiting = why.Error() })
+}
+
+// progressEvery is how often the log says how far a start has come.
+const progressEvery = 5 * time.Second
+
+// progress says how many of a start's tables have come through a step; it is called by one goroutine at a time.
+func (r *reporter) progress(step string, done, all int) {
+	r.status.update(func(now *Status) { now.Progress = fmt.Sprintf("%s: %d of %d tables", step, done, all) })
+	switch now := time.Now(); {
+	case done == 0: // a quick start says nothing
+		r.progressed = now
+	case now.Sub(r.progressed) >= progressEvery:
+		r.progressed = now
+		r.log.Info(step, zap.Int("tables", done), zap.Int("of", all))
 	}
 }
 

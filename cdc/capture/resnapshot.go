@@ -108,6 +108,7 @@ func (c *Capture) ResnapshotAll(ctx context.Context, highWater cdc.HighWater) er
 // resnapshot runs one session for a request. Unlike Run it does not try again: a person waits for it.
 func (c *Capture) resnapshot(ctx context.Context, r *resnapshotRequest) error {
 	defer c.closeSink(ctx)
+	defer c.o.Source.Attend(ctx, c.report.waits)()
 	err := c.session(ctx, r)
 	if !errors.Is(err, errDone) {
 		return err

@@ -29,9 +29,10 @@ type server struct {
 	copying   func(t *cdc.Table) error // asked in the middle of each copy
 	slotErr   error
 	dropErr   error
-	ensured   func() // called within each EnsurePublication
-	stall     int    // of each new stream
-	owned     uint32 // a table that only its owner may publish
+	ensured   func()             // called within each EnsurePublication
+	stall     int                // of each new stream
+	waits     func(*cdc.Problem) // what the newest capture is told by Attend
+	owned     uint32             // a table that only its owner may publish
 }
 
 // tx is one committed transaction.
@@ -122,6 +123,14 @@ func (s *server) unpublish(oid uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published[oid] = s.published[oid][1:]
+}
+
+// Attend is told by the test, through waits.
+func (s *server) Attend(_ context.Context, tell func(*cdc.Problem)) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits = tell
+	return func() {}
 }
 
 func (s *server) EnsurePublication(_ context.Context, tables []*cdc.Table) error {

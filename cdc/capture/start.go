@@ -53,7 +53,9 @@ func (s *session) start(ctx context.Context, planner *planner) (err error) {
 // table's trouble makes that table wait.
 func (s *session) prepare(ctx context.Context) error {
 	var troubled troubles
-	for _, t := range s.plan.tables {
+	const step = "preparing topics and schemas"
+	for i, t := range s.plan.tables {
+		s.report.progress(step, i, len(s.plan.tables))
 		t.relation = &relation{table: t}
 		s.tables = append(s.tables, t)
 		s.relations[t.listed.OID] = t.relation
@@ -75,6 +77,7 @@ func (s *session) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	s.report.progress(step, len(s.plan.tables), len(s.plan.tables))
 	if err := troubled.ofAll(true); err != nil {
 		return err
 	}

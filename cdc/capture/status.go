@@ -16,6 +16,10 @@ type Status struct {
 	// Healthy is true once the capture follows the log, or copies, without error.
 	Healthy   bool
 	LastError string // the newest error in one line, "" if the present session had none
+	// Waiting says what a session waits for in Postgres: whose transaction, since when, and what ends it; "" for nothing.
+	Waiting string
+	// Progress says how far a start has come, with counts; "" once the log is followed.
+	Progress string
 	// Durable is the LSN that has been reported to Postgres; Seen how far the server's log reaches, as last heard.
 	Durable, Seen cdc.LSN
 	// DurableTime and SeenTime are the source's clock at these, microseconds since 1970-01-01 UTC; 0 if unknown.
@@ -67,7 +71,11 @@ func (s *status) failed(err error) {
 
 // phase notes that the session has reached a phase without error.
 func (s *status) phase(p cdc.Phase) {
-	s.update(func(now *Status) { now.Phase, now.Healthy, now.LastError = p, true, "" })
+	s.update(func(now *Status) {
+		if now.Phase, now.Healthy, now.LastError = p, true, ""; p == cdc.PhaseStreaming {
+			now.Progress = ""
+		}
+	})
 }
 
 func (s *status) durable(d cdc.Durable) {

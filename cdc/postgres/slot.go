@@ -30,20 +30,23 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 }
 
 // CopyName is the application_name of the connection that holds a snapshot for copies of the slot's pipeline.
-func CopyName(slot string) string {
+func CopyName(slot string) string { return nameFor("copies for", slot) }
+
+// AttendName is the application_name of the connection that a capture of the slot's pipeline has as long as it runs.
+func AttendName(slot string) string { return nameFor("captures by", slot) }
+
+func nameFor(what, slot string) string {
 	const most = 63 // Postgres cuts off the rest
-	name := CaptureName + " copies for " + slot
+	name := CaptureName + " " + what + " " + slot
 	if len(name) > most {
 		name = fmt.Sprintf("%.54s %08x", name, crc32.ChecksumIEEE([]byte(slot)))
 	}
 	return name
 }
 
-// ConnectedSQL is a condition: a capture of the pipeline with slot $1 is connected to this database, whether it streams
-// or not: for a copy, before it has a slot, between two sessions. $2 is CaptureName, $3 CopyName of the slot.
-// Connections of other pipelines that stream do not count.
-const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name IN ($2, $3)
-    AND pid NOT IN (SELECT active_pid FROM pg_replication_slots WHERE active AND slot_name <> $1 AND NOT temporary))`
+// ConnectedSQL is a condition: a capture of the pipeline is connected to this database, whether it streams or not: for
+// a copy, before it has a slot, between two sessions. $2 is AttendName, $3 CopyName of the slot.
+const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name IN ($2, $3))`
 
 // slotSQL asks for as much as Postgres 14 knows: what is newer is read from the row as it is.
 const slotSQL = `

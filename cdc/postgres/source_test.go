@@ -23,7 +23,7 @@ func TestSource(t *testing.T) {
 				"publication refusals": publicationRefusals, "missing rights": missingRights,
 				"changes": changes, "resume and report": resumeAndReport, "held slot": heldSlot, "wakes under load": wakesUnderLoad,
 				"skipped transactions": skippedTransactions, "rows": rowsInBinary, "long pause": longPause, "publication dropped": publicationDropped,
-				"locked table": lockedTable, "encoding": encoding, "decided": decided, "hostile settings": hostileSettings,
+				"locked table": lockedTable, "waits": waits, "encoding": encoding, "decided": decided, "hostile settings": hostileSettings,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, newRig(t, p)) })
 			}

@@ -33,7 +33,7 @@ func (a *app) bench() *cobra.Command {
 	flags.StringSliceVar(&o.Only, "only", nil, "measures to take: "+strings.Join(bench.Measures(), ",")+" (default all)")
 	flags.IntVar(&o.Pairs, "pairs", 6, "how often reference and dirtbike take turns")
 	flags.Int64Var(&o.Rows, "rows", 1_000_000, "rows of the claims table; the wide table has an eighth")
-	flags.StringVar(&out, "out", "", "file for the report (default: standard output)")
+	flags.StringVar(&out, "out", "", "file for the report (default, and -: standard output)")
 	flags.IntVar(&o.Tries, "tries", 5, "settings of ClickHouse's Kafka engine to try before the load measure, which takes the fastest")
 	flags.IntVar(&o.Rate, "rate", 500, "transactions per second of the latency measure")
 	flags.DurationVar(&o.For, "for", 20*time.Second, "how long the latency measure writes")
@@ -60,7 +60,7 @@ func (a *app) runBench(ctx context.Context, o bench.Options, out string) (err er
 	if err := o.Check(); err != nil {
 		return wrong(err)
 	}
-	if out != "" { // a report that has no place is noticed before an hour of measuring
+	if out != "" && out != stream { // a report that has no place is noticed before an hour of measuring
 		file, err := os.Create(out)
 		if err != nil {
 			return wrong(cdc.Failed("make the report's file").Because(err).Fix("another --out"))

@@ -143,6 +143,13 @@ func TestInitVerb(t *testing.T) {
 	var both bytes.Buffer
 	require.Equal(t, exitUnreachable, execute(t.Context(), []string{"check", "--config", out, "--json"}, &both, &both, nil), "the draft's addresses lead nowhere")
 
+	t.Chdir(t.TempDir())
+	var draft, people bytes.Buffer // a stream has the draft and nothing else
+	require.Equal(t, exitGood, execute(t.Context(), []string{"init", "--source", r.url, "--out", "-"}, &draft, &people, nil), "%s", &people)
+	require.Equal(t, string(text), draft.String())
+	require.Contains(t, people.String(), "Wrote the draft to standard output")
+	require.NoFileExists(t, "-")
+
 	code, said = run("--source", r.url, "--out", out)
 	require.Equal(t, exitWrong, code)
 	require.Contains(t, said, "is there already")

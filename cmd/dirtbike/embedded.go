@@ -33,9 +33,13 @@ func (a *app) embedded() *cobra.Command {
 			case prepare && clean:
 				return wrong(cdc.Failed("--prepare and --clean exclude each other").Fix("one after the other"))
 			case prepare:
-				return stackError(embedded.Prepare(c.Context(), o))
+				err := embedded.Prepare(c.Context(), o)
+				if err != nil && c.Context().Err() != nil {
+					return answerNo(cdc.Failed("interrupted; what was downloaded whole is kept").Fix("the same command again"))
+				}
+				return stackError(err)
 			case clean:
-				return embedded.Clean(o.Dir)
+				return stackError(embedded.Clean(o.Dir))
 			}
 			return a.runEmbedded(c.Context(), o)
 		},

@@ -54,10 +54,19 @@ func verdict(err error) error {
 	case errors.Is(err, cdc.ErrRefused):
 		return wrong(err)
 	case errors.Is(err, context.Canceled):
-		return answerNo(errors.New("interrupted before there was an answer"))
+		return errInterrupted
 	}
 	return answerNo(err)
 }
+
+// questions are the verbs that change nothing and answer once. What fails in one of them after Ctrl-C fails because of
+// it: connections that are cut off say that servers are away, and tables that they cannot be compared.
+var questions = []string{"check", "explain", "init", "status", "verify", "wait"}
+
+var errInterrupted = answerNo(errors.New("interrupted: there is no answer, and nothing was changed"))
+
+// stream is what people write for standard input or output where a file is asked for.
+const stream = "-"
 
 // app is what the verbs share: where they write, and the flags of all of them.
 type app struct {
@@ -82,9 +91,12 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitGood
+	}
+	if ctx.Err() != nil && slices.Contains(questions, verb.Name()) {
+		err = errInterrupted
 	}
 	fmt.Fprintln(stderr, console.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(cdc.Lines(err)))))
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
@@ -159,8 +171,11 @@ func (a *app) root() *cobra.Command {
 
 // config reads the config file; its errors name file, line and way out.
 func (a *app) config() (*config.Config, error) {
-	if a.configFile == "" {
+	switch a.configFile {
+	case "":
 		return nil, wrong(cdc.Failed("--config is empty").Fix("--config FILE; dirtbike explain config shows every key"))
+	case stream:
+		return nil, wrong(cdc.Failed("--config %s is no file", stream).Fix("--config /dev/stdin"))
 	}
 	c, err := a.loadConfig()
 	if errors.Is(err, os.ErrNotExist) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,7 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"demo", "--for", "-5s"}, exitWrong, "no demo: it cannot run for -5s.\nTry: --for 30s, or --for 0 until Ctrl-C\n"},
 		{[]string{"run", "--config", "nothing.yaml"}, exitWrong, "no config file nothing.yaml"},
 		{[]string{"run", "--config", "no\nthing\x1b.yaml"}, exitWrong, "Error: no config file \"no\\nthing\\x1b.yaml\".\nTry: "},
+		{[]string{"check", "--config", "-"}, exitWrong, "Error: --config - is no file.\nTry: --config /dev/stdin\n"},
 		{[]string{"check", "--config", ""}, exitWrong, "Error: --config is empty.\nTry: "},
 		{[]string{"check", "--config", "/dev/null"}, exitWrong, "the file is empty"},
 	} {
@@ -90,6 +92,12 @@ func TestEmbeddedRefusals(t *testing.T) {
 		{[]string{"embedded", "--dir", filepath.Dir(file)}, "nothing was touched.\nTry: --dir with a new or empty directory\n"},
 		{[]string{"embedded", "--dir", inUse}, " is in use by another embedded stack.\nTry: stop it, or another directory\n"},
 		{[]string{"embedded", "--clean", "--dir", filepath.Dir(file)}, "nothing was removed.\nTry: --dir with the directory that `dirtbike embedded` was given\n"},
+		{[]string{"embedded", "--dir", "/proc/x"}, "/proc/x cannot be the directory of the embedded stack: no such file or directory.\nTry: --dir "},
+		{[]string{"embedded", "--dir", "/proc/x/y"}, "/proc/x/y cannot be the directory of the embedded stack: no such file or directory.\nTry: --dir "},
+		{[]string{"embedded", "--dir", "-"}, "- is no directory.\nTry: --dir DIR\n"},
+		{[]string{"embedded", "--clean", "--dir", "/proc/self"}, "nothing was removed.\nTry: --dir "},
+		{[]string{"demo", "--dir", "/proc/x"}, "/proc/x cannot be the demo's directory: no such file or directory.\nTry: --dir "},
+		{[]string{"demo", "--dir", "-"}, "- is no directory.\nTry: --dir "},
 		{[]string{"demo", "--kafka", "redpanda"}, "Error: no demo: unknown Kafka \"redpanda\".\nTry: kfake or apache\n"},
 		{[]string{"demo", "--engines", "docker"}, "Error: no demo: unknown engines \"docker\".\nTry: npm or path\n"},
 	} {
@@ -102,6 +110,51 @@ func TestEmbeddedRefusals(t *testing.T) {
 		left, err := os.ReadDir(empty)
 		require.NoError(t, err)
 		require.Empty(t, left, "%v", c.args)
+	}
+}
+
+// TestInterrupted: what fails after Ctrl-C, in whatever server a verb was waiting for, blames none.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	dead := embeddedtest.FreeAddress(t)
+	for _, silent := range []string{"postgres", "clickhouse", "kafka"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = listener.Close() })
+		at := map[string]string{"postgres": dead, "clickhouse": dead, "kafka": dead}
+		at[silent] = listener.Addr().String()
+		path := filepath.Join(t.TempDir(), "dirtbike.yaml")
+		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `source: {url: "postgres://u@%s/d"}
+kafka: {brokers: ["%s"]}
+registry: {url: "http://%s"}
+clickhouse: {url: "clickhouse://%s"}
+`, at["postgres"], at["kafka"], dead, at["clickhouse"]), 0o600))
+		for _, verb := range map[string][][]string{ // by what they ask first
+			"postgres":   {{"verify"}, {"status"}, {"status", "--json"}, {"init", "--source", "postgres://u@" + at["postgres"] + "/d", "--out", path + ".out"}},
+			"clickhouse": {{"check"}}, "kafka": {{"wait"}, {"check", "--json"}},
+		}[silent] {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if conn, err := listener.Accept(); err == nil {
+					defer conn.Close()
+					cancel()
+				}
+			}()
+			var out, errs bytes.Buffer
+			code := execute(ctx, append(verb, "--config", path), &out, &errs, nil)
+			require.Error(t, ctx.Err(), "%v did not ask %s: %s", verb, silent, &errs)
+			require.Equal(t, exitNo, code, "%v: %s", verb, &errs)
+			require.Equal(t, "Error: interrupted: there is no answer, and nothing was changed\n", errs.String(), "%v", verb)
+			require.Empty(t, out.String(), "%v", verb)
+			cancel()
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, verb := range [][]string{{"bench", "--kafka", "kfake"}, {"demo"}} {
+		var errs bytes.Buffer
+		require.Equal(t, exitNo, execute(ended, verb, io.Discard, &errs, nil), "%v: %s", verb, &errs)
+		require.Regexp(t, `Error: interrupted[^\n]*\.\nTry: [^\n]*\n$`, errs.String(), "%v", verb)
 	}
 }
 

@@ -53,9 +53,12 @@ func (a *app) wait() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !c.Flags().Changed("timeout") {
+				timeout = 0
+			}
 			return verdict(pipeline.Wait(c.Context(), cfg, log, timeout))
 		},
 	}
-	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait")
+	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait; unless it is given, the first copy does not count")
 	return c
 }

@@ -39,8 +39,11 @@ type workDir struct {
 
 // openDir creates or opens a directory of ours and locks it against another stack.
 func openDir(path string) (*workDir, error) {
-	if path == "" {
+	switch path {
+	case "":
 		return nil, optionError("no directory given. Try: --dir DIR")
+	case "-": // elsewhere it means a stream
+		return nil, optionError("- is no directory. Try: --dir DIR")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -73,7 +76,7 @@ func createDir(path string) error {
 	case err == nil:
 		return optionError("%s is a file. Try: --dir with a new or empty directory", path)
 	case !errors.Is(err, fs.ErrNotExist):
-		return optionError("%w. Try: --dir with a new or empty directory", err)
+		return unusable(path, err)
 	}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
@@ -83,16 +86,26 @@ func createDir(path string) error {
 		err = os.Mkdir(path, mode)
 	}
 	if err != nil {
-		return fmt.Errorf("create embedded directory: %w", err)
+		return unusable(path, err)
 	}
 	return nil
+}
+
+// unusable says that nothing can be made or read at the place that was given; of the error it has the reason alone,
+// since its path may be another one than the user's.
+func unusable(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return optionError("%s cannot be the directory of the embedded stack: %w. Try: --dir with a new or empty directory, at a place where this user may write", path, err)
 }
 
 // refuseForeign fails if the directory has content but not our marker: --clean would remove it later.
 func refuseForeign(path string) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return fmt.Errorf("read embedded directory: %w", err)
+		return unusable(path, err)
 	}
 	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == markerName }) {
 		return nil
@@ -111,7 +124,7 @@ func lockDir(path string) (*flock.Flock, error) {
 	lock := flock.New(filepath.Join(path, lockName))
 	ok, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock embedded directory: %w", err)
+		return nil, unusable(path, err)
 	}
 	if !ok {
 		return nil, optionError("%s is %w. Try: stop it, or another directory", path, errInUse)
@@ -190,7 +203,7 @@ func Clean(dir string) error {
 	}
 	defer lock.Close()
 	if err := os.RemoveAll(abs); err != nil {
-		return fmt.Errorf("clean embedded directory: %w", err)
+		return optionError("%w. Try: the same as the user who started it", err)
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ func (d *demo) prepareDir() error {
 	if err != nil {
 		return fmt.Errorf("find the demo's directory: %w", err)
 	}
+	if d.Dir == "-" { // elsewhere it means a stream
+		return cdc.Failed("- is no directory").Of(ErrOptions).Fix("--dir with a new directory")
+	}
 	d.Dir = dir
 	if err := refuseUsed(dir); err != nil {
 		return err

@@ -3,11 +3,13 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
@@ -54,6 +56,17 @@ func NewHealth(c *config.Config) (*Health, error) {
 
 func (h *Health) pingKafka(ctx context.Context) error { return KafkaError(h.kafka.Ping(ctx)) }
 
+// topics counts those of tables.
+func (h *Health) topics(ctx context.Context) (n int, err error) {
+	details, err := kadm.NewClient(h.kafka).ListTopics(ctx)
+	for _, name := range details.Names() {
+		if strings.HasPrefix(name, h.config.Kafka.Prefix+".") {
+			n++
+		}
+	}
+	return n, err
+}
+
 // ClickHouse opens the config's ClickHouse; it connects at the first use.
 func ClickHouse(c *config.Config) (driver.Conn, error) {
 	o, err := ClickHouseOptions(c)
@@ -85,7 +98,7 @@ func ClickHouseOptions(c *config.Config) (*clickhouse.Options, error) {
 func (h *Health) Collector() *status.Collector {
 	return status.NewCollector(status.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
-		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Capture: h.Capture,
+		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Topics: h.topics, Capture: h.Capture,
 		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) { return obstacles(ctx, h.config) },
 		WALDisk:   int64(h.config.Source.WALDisk),
 		Inventory: func(ctx context.Context) (inventory.Inventory, error) { return Inventory(ctx, h.config) }, MayOpen: h.config.Privacy.MayOpen(),

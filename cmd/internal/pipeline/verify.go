@@ -17,6 +17,8 @@ import (
 // Wait returns once ClickHouse is complete up to the source's position at the moment of the call, or after the timeout.
 // A table that was created after capture started, or that capture has left out, is an error at once; a table that can
 // no longer be captured exactly is an error at the end, and so is a Postgres that is not the one that was captured.
+// Without a timeout (0) it is a minute, in which the first copy does not count.
+//
 // Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it.
 func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration) error {
 	conn, err := ClickHouse(c)
@@ -26,7 +28,7 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 	defer conn.Close() //nolint:errcheck // nothing is open on it
 	var refused map[string]*cdc.Problem
 	err = wait.Complete(ctx, wait.Options{
-		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, Slot: c.Source.Slot,
+		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, FirstCopy: timeout == 0, Slot: c.Source.Slot,
 		Epoch: func(ctx context.Context) (uint32, error) {
 			state, err := storedState(ctx, c, log)
 			if err != nil {

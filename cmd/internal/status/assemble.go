@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -35,7 +36,16 @@ func assemble(f facts, capture capture.Status) Status {
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
-	out.capture = f.slot.problem(out.Phase, all.LSN)
+	out.capture, out.connected = f.slot.problem(out.Phase, all.LSN), f.slot.connected
+	if f.slot.waits != nil {
+		out.Waits = f.slot.waits.Error()
+		if out.capture == nil || f.slot.found && f.slot.walStatus != "lost" {
+			out.capture = f.slot.waits
+		}
+	}
+	if out.Progress = capture.Progress; out.Progress == "" && f.slot.connected && !known {
+		out.Progress = f.progress()
+	}
 	if f.slot.nobodyReads(out.Phase) {
 		out.inactive = f.slot.inactive()
 	}
@@ -43,6 +53,20 @@ func assemble(f facts, capture capture.Status) Status {
 		out.Tables = withUncaptured(out.Tables, f.named, capture)
 	}
 	return out
+}
+
+// progress says how far a first start of another process has come: first topics are made, then the tables are copied.
+func (f *facts) progress() string {
+	if f.slot.found {
+		shown := 0
+		for _, t := range f.named {
+			if slices.ContainsFunc(viewNames(t.Table), func(view string) bool { return f.views[view] }) {
+				shown++
+			}
+		}
+		return fmt.Sprintf("copying: %d of %d tables are in ClickHouse", shown, len(f.named))
+	}
+	return fmt.Sprintf("starting: topics of %d of %d tables", min(f.topics, len(f.named)), len(f.named))
 }
 
 func sortTables(tables []TableStatus) {

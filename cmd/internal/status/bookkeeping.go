@@ -30,7 +30,10 @@ func readLedger(ctx context.Context, l *ledger.Ledger, before facts) (f facts, e
 	if err != nil {
 		return f, err
 	}
-	f.complete, f.stored = map[string]ledger.Complete{}, map[string]ledger.Storage{}
+	f.complete, f.stored, f.views = map[string]ledger.Complete{}, map[string]ledger.Storage{}, map[string]bool{}
+	for _, v := range views {
+		f.views[v.Name] = v.IsView
+	}
 	for _, row := range complete {
 		f.complete[row.Table] = row
 	}

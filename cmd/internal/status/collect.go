@@ -28,6 +28,8 @@ type Sources struct {
 	Database   string
 	// Kafka asks a broker for anything; an ErrRefused says what to do. nil leaves it out.
 	Kafka func(ctx context.Context) error
+	// Topics counts the topics of tables that there are; nil leaves it out. It is asked while a capture starts.
+	Topics func(ctx context.Context) (int, error)
 	// Capture gives the status of a capture in this process; nil if there is none.
 	Capture func() capture.Status
 	// WALDisk is how much log Postgres' disk can hold, in bytes; 0 if unknown.
@@ -85,6 +87,9 @@ type facts struct {
 	excluded map[string][]*cdc.Problem  // why capture no longer follows a table
 	counted  map[string]ledger.Count    // what a view shows, by view; a table is shown once it has a view
 	stored   map[string]ledger.Storage  // what the newest generation has, by view
+
+	views  map[string]bool // by name
+	topics int             // of tables; only while a capture starts
 
 	countedAt time.Time
 }
@@ -224,5 +229,8 @@ func (c *Collector) ask(ctx context.Context, before facts) (f facts, err error) 
 		})
 	}
 	f.slot, f.named = slot, named
+	if err == nil && slot.connected && !slot.found && c.Topics != nil {
+		f.topics, _ = c.Topics(ctx) // Kafka has a check of its own
+	}
 	return f, err
 }

@@ -121,7 +121,7 @@ func requireConnected(t *testing.T, c *Collector, url string) {
 	require.False(t, connected())
 	options, err := pgx.ParseConfig(url)
 	require.NoError(t, err)
-	options.RuntimeParams["application_name"] = postgres.CaptureName
+	options.RuntimeParams["application_name"] = postgres.AttendName(c.Slot)
 	capture, err := pgx.ConnectConfig(t.Context(), options)
 	require.NoError(t, err)
 	require.True(t, connected())

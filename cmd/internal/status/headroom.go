@@ -101,6 +101,8 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 		raise, ends = first+"give Postgres' disk more room (then raise source.wal_disk)", "fills the disk (source.wal_disk)"
 	}
 	switch {
+	case !f.found && f.connected:
+		return cdc.Failed("slot %s does not exist yet: capture is starting", slot).Fix("dirtbike status, which says how far it is")
 	case !f.found:
 		return cdc.Failed("slot %s does not exist: changes from now on would be missed", slot).
 			Fix("dirtbike run, which creates it at a first start and otherwise says what is lost")

@@ -92,10 +92,14 @@ func (c *Collector) streamed(ctx context.Context, f slotFacts, fc forecast, idle
 
 func captureHealth(s capture.Status) error {
 	switch {
+	case s.Waiting != "":
+		return cdc.ParseProblem(s.Waiting)
 	case s.Healthy:
 		return nil
+	case s.LastError == "" && s.Progress != "":
+		return cdc.Failed("capture is starting (%s)", s.Progress).Fix("dirtbike wait")
 	case s.LastError == "":
-		return cdc.Failed("capture is starting").Fix("wait")
+		return cdc.Failed("capture is starting").Fix("dirtbike wait")
 	}
 	p := cdc.ParseProblem(s.LastError)
 	if len(p.Try) == 0 {

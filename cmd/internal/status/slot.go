@@ -33,6 +33,8 @@ type slotFacts struct {
 	safe, retained int64
 	// unconfirmed is how much of the log no client has confirmed, in bytes.
 	unconfirmed int64
+	// waits is what a session of capture waits for in Postgres; nil for nothing.
+	waits *cdc.Problem
 	// spilled is what decoding has written to disk since the slot's statistics began, in bytes.
 	spilled int64
 }
@@ -52,12 +54,17 @@ func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts,
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
 	began := time.Now()
-	row := pg.QueryRow(ctx, slotSQL, slot, postgres.CaptureName, postgres.CopyName(slot))
+	row := pg.QueryRow(ctx, slotSQL, slot, postgres.AttendName(slot), postgres.CopyName(slot))
 	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.connected)
 	if err != nil {
 		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)
 	}
 	f.since = since.Time // zero if there is none
+	if f.connected {
+		if f.waits, err = postgres.Waits(ctx, pg, slot); err != nil {
+			return f, postgresError(ctx, "ask Postgres", began, err)
+		}
+	}
 	return f, nil
 }
 
@@ -71,7 +78,7 @@ func (f slotFacts) problem(phase string, point cdc.LSN) *cdc.Problem {
 			Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	case f.found && !f.active && phase == string(cdc.PhaseStreaming) && f.connected:
 		return cdc.Failed("a capture is connected to Postgres and does not stream (%s)", f.inactive()).
-			Fix("see its log, which says what keeps it, and Kafka's brokers; dirtbike run only if it is another pipeline's")
+			Fix("see its log, which says what keeps it, and Kafka's brokers")
 	case f.nobodyReads(phase):
 		return cdc.Failed("no capture is running (%s)", f.inactive()).Fix("dirtbike run").Fix("dirtbike capture")
 	}

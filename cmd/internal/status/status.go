@@ -38,10 +38,16 @@ type Status struct {
 	// Exposed says which connections somebody on the way could read, or pose as the server of, and what to do; absent
 	// if there are none.
 	Exposed []string `json:"exposed,omitempty"`
+	// Waits says what capture waits for in Postgres: whose transaction, since when, and what ends it; absent for nothing.
+	Waits string `json:"waits,omitempty"`
+	// Progress says how far a first start or a copy has come, with counts; absent otherwise.
+	Progress string `json:"progress,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.
 	kafka, capture *cdc.Problem
+	// connected says that a capture of the pipeline is connected to Postgres.
+	connected bool
 	// inactive says since when no client reads the slot and what that costs, if that is its only problem.
 	inactive string
 }
@@ -73,8 +79,11 @@ func (s Status) headroomText() string {
 // Problems keep ClickHouse from being equal to Postgres: no broker, no capture, no table, or one that is not exact.
 func (s Status) Problems() (problems []*cdc.Problem) {
 	empty := cdc.Failed("ClickHouse has no table yet").Fix("dirtbike run, then dirtbike wait")
-	if len(s.Tables) > 0 {
+	switch {
+	case len(s.Tables) > 0:
 		empty = nil
+	case s.connected:
+		empty = cdc.Failed("ClickHouse has no table yet; a capture is starting").Fix("dirtbike wait")
 	}
 	return slices.DeleteFunc([]*cdc.Problem{s.kafka, s.capture, empty, s.inexact()}, func(p *cdc.Problem) bool { return p == nil })
 }

@@ -157,9 +157,53 @@ func TestAssemble(t *testing.T) {
 func TestCaptureHealth(t *testing.T) {
 	require.NoError(t, captureHealth(capture.Status{Healthy: true}))
 	try := func(s capture.Status) []cdc.Remedy { return cdc.Explain(captureHealth(s)).Try }
-	require.Equal(t, []cdc.Remedy{{Command: "wait"}}, try(capture.Status{}))
+	require.Equal(t, []cdc.Remedy{{Command: "dirtbike wait"}}, try(capture.Status{}))
+	starting := capture.Status{Progress: "preparing topics and schemas: 37 of 200 tables"}
+	require.Contains(t, cdc.Explain(captureHealth(starting)).What, starting.Progress)
+	waits := capture.Status{Healthy: true, Phase: cdc.PhaseCopying, Waiting: "process 7. Try: end it"}
+	require.Equal(t, []cdc.Remedy{{Command: "end it"}}, try(waits))
 	require.Len(t, try(capture.Status{LastError: "no broker"}), 1)
 	require.Equal(t, []cdc.Remedy{{Command: "this"}}, try(capture.Status{LastError: "bad. Try: this"}))
+}
+
+// TestACaptureThatRunsIsNotToBeStarted: whatever it does, the status never says to run one, and says how far it is.
+func TestACaptureThatRunsIsNotToBeStarted(t *testing.T) {
+	named := []Named{{Table: "public.a"}, {Table: "public.b"}, {Table: "public.c"}}
+	waits := cdc.Failed("process 7").Fix("end it")
+	for name, test := range map[string]struct {
+		facts    facts
+		progress string
+		problem  *cdc.Problem
+	}{
+		"before its slot": {facts{slot: slotFacts{connected: true}, named: named, topics: 2}, "starting: topics of 2 of 3 tables", nil},
+		"copying": {facts{slot: slotFacts{connected: true, found: true}, named: named, views: map[string]bool{"a": true, "x": true}},
+			"copying: 1 of 3 tables are in ClickHouse", nil},
+		"waiting": {facts{slot: slotFacts{connected: true, waits: waits}, named: named}, "starting: topics of 0 of 3 tables", waits},
+		"between two sessions": {facts{slot: slotFacts{connected: true, found: true}, complete: map[string]ledger.Complete{"": {LSN: 1}, "public.a": {Exact: true}},
+			counted: map[string]ledger.Count{"a": {}}}, "", nil},
+	} {
+		s := assemble(test.facts, capture.Status{})
+		require.Equal(t, test.progress, s.Progress, name)
+		if test.problem != nil {
+			require.Equal(t, test.problem, s.capture, name)
+			require.Equal(t, test.problem.Error(), s.Waits, name)
+		}
+		var text strings.Builder
+		require.NoError(t, s.WriteText(&text))
+		require.Contains(t, text.String(), test.progress, name)
+		require.Contains(t, text.String(), s.Waits, name)
+		problems := s.Problems()
+		if p := test.facts.slot.judge("slot", forecast{}); p != nil {
+			problems = append(problems, p)
+		}
+		require.NotEmpty(t, problems, name)
+		for _, p := range problems {
+			require.NotContains(t, p.Error(), "dirtbike run", name)
+			require.NotContains(t, p.Error(), "dirtbike capture", name)
+		}
+	}
+	idle := assemble(facts{}, capture.Status{})
+	require.Equal(t, "dirtbike run, then dirtbike wait", idle.Problems()[0].Try[0].Command, "where none runs")
 }
 
 // TestWaitingIsNotAdvisedInVain: a table that is quarantined or new does not become exact by waiting.

@@ -30,6 +30,9 @@ func (s Status) WriteText(w io.Writer) error {
 	if s.kafka != nil {
 		text += console.Printable(s.kafka.Error()) + "\n"
 	}
+	if s.Waits != "" {
+		text += console.Printable(s.Waits) + "\n"
+	}
 	if len(s.Tables) > 0 {
 		text += s.tables(console.Width(w))
 	}
@@ -59,6 +62,9 @@ func (s Status) headline() string {
 	line, late := "phase "+s.Phase, " · ClickHouse is not complete up to anything yet"
 	if s.LagBytes != nil {
 		late = " · ClickHouse is " + size(*s.LagBytes) + ", " + age(*s.LagSeconds) + " behind"
+	}
+	if s.Progress != "" {
+		late = " · " + s.Progress + late
 	}
 	switch {
 	case s.capture != nil:

@@ -88,6 +88,8 @@ func (v *verifier) tables(ctx context.Context) (Report, error) {
 		r := &run{verifier: v, TableReport: TableReport{Table: rel.FullName()}, seed: maphash.MakeSeed()}
 		err := r.run(ctx, rel)
 		switch {
+		case ctx.Err() != nil: // whoever ended it is to blame, and no server or table
+			return Report{}, ctx.Err()
 		case err == nil:
 			r.Equal, compared = r.DifferingKeys == 0, true
 			v.Log.Debug("table compared", zap.String("table", r.Table), zap.Int64("rows", r.RowsSource), zap.Int64("differing_keys", r.DifferingKeys))

@@ -43,6 +43,9 @@ type Options struct {
 	Slot string
 	// Timeout after which it is ErrBehind or cdc.ErrUnreachable; 0 means 60 seconds.
 	Timeout time.Duration
+	// FirstCopy says that the timeout does not count while a capture runs and ClickHouse is complete up to nothing yet: a
+	// first start takes as long as the tables are many and large.
+	FirstCopy bool
 }
 
 // Complete returns once ClickHouse is complete up to the source's position at the moment of the call and every table is
@@ -56,11 +59,25 @@ func Complete(ctx context.Context, o Options) error {
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
 	}
-	bounded, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
 	w := &waiter{Options: o, ledger: ledger.New(o.ClickHouse, o.Database), watch: CaptureWatch{Slot: o.Slot}}
 	defer w.close(context.WithoutCancel(ctx))
-	err := w.until(bounded)
+	for {
+		bounded, cancel := context.WithTimeout(ctx, o.Timeout)
+		err := w.verdict(ctx, bounded, w.until(bounded))
+		cancel()
+		if !errors.Is(err, ErrBehind) || !w.firstCopy() {
+			return err
+		}
+	}
+}
+
+// firstCopy says that a capture was seen to run, and that nothing is complete yet.
+func (w *waiter) firstCopy() bool {
+	return w.FirstCopy && w.lacking == nothingYet && !w.watch.last.IsZero() && w.watch.NoCapture() == nil
+}
+
+// verdict is what the outcome of one timeout means.
+func (w *waiter) verdict(ctx, bounded context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -71,7 +88,7 @@ func Complete(ctx context.Context, o Options) error {
 	case w.watch.NoCapture() != nil:
 		return w.watch.NoCapture()
 	}
-	return cdc.Failed("after %s %s", o.Timeout, w.lacking).Of(ErrBehind).Fix("dirtbike status")
+	return cdc.Failed("after %s %s", w.Timeout, w.lacking).Of(ErrBehind).Fix("dirtbike status")
 }
 
 // waiter is one wait.
@@ -195,12 +212,15 @@ func (w *waiter) askEpoch(ctx context.Context) (err error) {
 	return err
 }
 
+// nothingYet is what is missing before the first copy is loaded.
+const nothingYet = "it is complete up to nothing yet"
+
 // lack says what is missing, "" if nothing is. inexact names the tables that are not exact, once everything else is
 // complete: before that a new copy may still be to come.
 func lack(rows map[string]ledger.Complete, epoch uint32, target cdc.LSN, tables []string) (what string, inexact []string) {
 	switch all, known := rows[""]; {
 	case !known:
-		return "it is complete up to nothing yet", nil
+		return nothingYet, nil
 	case all.Epoch < epoch:
 		return fmt.Sprintf("it is complete up to epoch %d, capture is at epoch %d", all.Epoch, epoch), nil
 	case all.LSN < target:
