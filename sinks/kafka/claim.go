@@ -120,7 +120,7 @@ func (s *Sink) newerClaim(ctx context.Context) (found *claim, err error) {
 		return nil, err
 	}
 	err = r.read(ctx, topic, 0, s.owner.last.Load()+1, end, func(k *kgo.Record) error {
-		if string(k.Key) != keyOwner {
+		if string(k.Key) != keyOwner || !r.counts(k) {
 			return nil
 		}
 		c, err := decodeClaim(k.Value)

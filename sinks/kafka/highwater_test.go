@@ -25,7 +25,7 @@ func TestHighWaterOutlivesTheState(t *testing.T) {
 			require.NoError(t, err)
 		}, ""},
 		{"damaged", func(t *testing.T, client *kgo.Client, o *Options) {
-			require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: schemas.StateTopic(o.Prefix), Key: []byte("source"), Value: []byte("{")}).FirstErr())
+			require.NoError(t, forge(t, client, true, &kgo.Record{Topic: schemas.StateTopic(o.Prefix), Key: []byte("source"), Value: []byte("{")}))
 		}, "upgrade dirtbike"},
 		{"other partitions", func(_ *testing.T, _ *kgo.Client, o *Options) { o.Partitions = 5 }, "set it back to 3"},
 	} {

@@ -24,8 +24,10 @@ type ledger struct {
 
 	movedTopics   []*topicState
 	changedTables map[string]struct{}
-	full          bool // the next record must name everything
-	sinceFull     int
+	// troubled are the topics whose ends could not be read, and why.
+	troubled  map[string]error
+	full      bool // the next record must name everything
+	sinceFull int
 }
 
 // topicState is how far each partition of a topic reaches.
@@ -44,7 +46,7 @@ type seenIn struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{topics: map[string]*topicState{}, tables: map[string]cdc.TableProgress{}, changedTables: map[string]struct{}{}, full: true}
+	return &ledger{topics: map[string]*topicState{}, tables: map[string]cdc.TableProgress{}, changedTables: map[string]struct{}{}, troubled: map[string]error{}, full: true}
 }
 
 // topic finds or makes the state of a topic; it knows no partition yet.

@@ -20,8 +20,8 @@ const (
 )
 
 // progress reads the progress topic backwards until it has a full record; it may return records without one, oldest
-// first.
-func (r *stateReader) progress(ctx context.Context, end int64) ([]cdc.Progress, error) {
+// first, of those that count.
+func (r *stateReader) progress(ctx context.Context, end int64, counts func(*kgo.Record) bool) ([]cdc.Progress, error) {
 	topic := r.options.progressTopic()
 	start, err := ownOffset(topic)(r.adm.ListStartOffsets(ctx, topic))
 	if err != nil {
@@ -33,6 +33,9 @@ func (r *stateReader) progress(ctx context.Context, end int64) ([]cdc.Progress, 
 		low := max(start, high-window)
 		var records []cdc.Progress
 		err := r.read(ctx, topic, 0, low, high, func(k *kgo.Record) error {
+			if !counts(k) {
+				return nil
+			}
 			p, err := decodeProgress(k.Value)
 			records = append(records, p)
 			return err
@@ -105,7 +108,7 @@ const maxPartitions = 1 << 20
 // then always from the topics.
 func (r *stateReader) offsets(ctx context.Context, state *cdc.State, end int64) (*ledger, error) {
 	if !state.Point.Partial {
-		records, err := r.progress(ctx, end)
+		records, err := r.progress(ctx, end, r.ours)
 		if err != nil {
 			return nil, err
 		}
@@ -121,8 +124,13 @@ func (r *stateReader) offsets(ctx context.Context, state *cdc.State, end int64) 
 	}
 	delete(topics, "")
 	for topic := range topics {
-		if err := r.deriveOffsets(ctx, l, topic); err != nil {
+		err := r.options.blame(topic, r.deriveOffsets(ctx, l, topic))
+		switch {
+		case err == nil:
+		case cdc.OfOneTable(err) == nil:
 			return nil, err
+		default: // EnsureTopic says so of its table
+			l.troubled[topic] = err
 		}
 	}
 	return l, nil

@@ -245,7 +245,8 @@ func TestProgressFromTheFutureStopsRecover(t *testing.T) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	require.NoError(t, err)
 	defer client.Close()
-	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: s.o.progressTopic(), Value: []byte(`{"format":9}`)}).FirstErr())
+	require.NoError(t, forge(t, client, true, &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: []byte(`{"format":1}`)},
+		&kgo.Record{Topic: s.o.progressTopic(), Value: []byte(`{"format":9}`)}))
 	_, err = s.Recover(t.Context())
 	requireRefused(t, err, "upgrade dirtbike")
 	require.ErrorIs(t, err, errNewerFormat)

@@ -23,7 +23,24 @@ type stateReader struct {
 	adm     *kadm.Client
 	log     *zap.Logger
 	dec     kgo.Decompressor
+	// writers are the producers that have written to the state topic, as far as state has read it.
+	writers map[int64]bool
 }
+
+// counts reports whether a record of one of our own topics is a capture's: all that a capture writes is in
+// transactions. Whoever else may write there changes nothing with it.
+func (r *stateReader) counts(k *kgo.Record) bool {
+	if k.Attrs.IsTransactional() {
+		return true
+	}
+	r.log.Warn("a record that was written outside of a transaction is passed over: it changes nothing. Try: find out what else writes to the topic, and take its right away",
+		zap.String("topic", k.Topic), zap.Int64("offset", k.Offset))
+	return false
+}
+
+// ours reports whether a record of the progress topic is a capture's of this state: its producer has written to the
+// state topic, too, where each declares itself with its first transaction.
+func (r *stateReader) ours(k *kgo.Record) bool { return r.counts(k) && r.writers[k.ProducerID] }
 
 // newStateReader reads by a client that is the caller's.
 func newStateReader(o *Options, client *kgo.Client) *stateReader {
@@ -47,7 +64,12 @@ func (r *stateReader) state(ctx context.Context, end int64) (*cdc.State, error) 
 		return nil, err
 	}
 	state := &cdc.State{Tables: map[string]cdc.TableState{}}
+	r.writers = map[int64]bool{}
 	err = r.read(ctx, topic, 0, start, end, func(k *kgo.Record) error {
+		if !r.counts(k) {
+			return nil
+		}
+		r.writers[k.ProducerID] = true
 		err := foldState(state, k.Key, k.Value)
 		if err != nil && r.options.Anew {
 			r.log.Warn("a record of the state cannot be read; it is about to be replaced", zap.Int64("offset", k.Offset), zap.Error(err))
@@ -80,7 +102,7 @@ func (r *stateReader) check(state *cdc.State) error {
 
 // highWater is what the progress topic knows of epochs and generations, where the state topic may have been lost.
 func (r *stateReader) highWater(ctx context.Context, end int64) (high cdc.HighWater, err error) {
-	records, err := r.progress(ctx, end)
+	records, err := r.progress(ctx, end, r.counts) // where the state was lost, the producers are no longer known
 	for _, p := range records {
 		high.Epoch = max(high.Epoch, p.Epoch)
 		for table, t := range p.Tables {
@@ -89,6 +111,9 @@ func (r *stateReader) highWater(ctx context.Context, end int64) (high cdc.HighWa
 	}
 	return high, err
 }
+
+// errLeftOpen says that somebody's transaction is open on a topic.
+var errLeftOpen = errors.New("a transaction has been open on it")
 
 // openGrace is added to the transaction timeout when the reader waits for open transactions to end.
 const openGrace = 30 * time.Second
@@ -99,7 +124,7 @@ const openGrace = 30 * time.Second
 // listed with its error; otherwise it is waited for.
 func (r *stateReader) closedEnds(ctx context.Context, mayBeGone bool, topics ...string) (kadm.ListedOffsets, error) {
 	timeout := r.options.TransactionTimeout + openGrace
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, cdc.Failed("a transaction has been open on it for %s", timeout).
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, cdc.Failed("for %s", timeout).Of(errLeftOpen).
 		Fix("kafka-transactions.sh find-hanging, and stop what else writes to it"))
 	defer cancel()
 	for wait := retryFirst; ; {

@@ -73,7 +73,7 @@ func TestStateFromTheFutureStopsRecover(t *testing.T) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	require.NoError(t, err)
 	defer client.Close()
-	require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: s.o.stateTopic(), Key: []byte("point"), Value: []byte(`{"format":9}`)}).FirstErr())
+	require.NoError(t, forge(t, client, true, &kgo.Record{Topic: s.o.stateTopic(), Key: []byte("point"), Value: []byte(`{"format":9}`)}))
 	_, err = s.Recover(t.Context())
 	requireRefused(t, err, "upgrade dirtbike")
 	require.ErrorIs(t, err, errNewerFormat)

@@ -49,6 +49,8 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err
 	}
 	if created {
 		s.ledger.recreated(t.Name)
+	} else if err := s.ledger.troubled[t.Name]; err != nil {
+		return false, s.o.blame(t.Name, s.o.explain(doing, err))
 	}
 	return created, nil
 }

@@ -73,7 +73,7 @@ func whose(err error) owner {
 	switch {
 	case errors.As(err, &setting), errors.As(err, &partitions):
 		return ofTopic
-	case errors.As(err, &leader):
+	case errors.As(err, &leader), errors.Is(err, errLeftOpen):
 		return perhaps
 	}
 	if !errors.As(err, &code) || errors.Is(err, kerr.OperationNotAttempted) {
