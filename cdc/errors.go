@@ -15,6 +15,8 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrUnreachable says that a server did not answer: the session is retried, no table is to blame.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrNoTopic says that a topic is not there.
+	ErrNoTopic = errors.New("the topic is not there")
 	// ErrSchema says that the schema registry will not take a table's schema: that table cannot go on, the others can.
 	ErrSchema = errors.New("the registry refuses the schema")
 )

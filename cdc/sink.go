@@ -57,6 +57,9 @@ type Sink interface {
 	// EnsureTopic creates the table's topic, or checks that it is as wanted (partition count, clean-up policy). created
 	// says that it was made by this call and is empty. A TableTrouble says that this topic does not fit.
 	EnsureTopic(ctx context.Context, t *Topic) (created bool, err error)
+	// Unfit says, by name, which of these topics do not fit any more, a TableTrouble each, or are gone (ErrNoTopic). It
+	// may be called while other methods are, and changes nothing; an error says that it could not be asked.
+	Unfit(ctx context.Context, topics []*Topic) (map[string]error, error)
 	// Write hands the chunk's records over in order, inside the open transaction (which it begins if needed). It blocks
 	// while the producer's buffer is full. The chunk belongs to the sink, which calls its Release once every record is
 	// acknowledged or given up.

@@ -167,6 +167,22 @@ func (s *fakeSink) EnsureTopic(_ context.Context, t *cdc.Topic) (created bool, e
 	return s.b.made == t.Name, s.b.unfit[t.Name]
 }
 
+// Unfit says what EnsureTopic would.
+func (s *fakeSink) Unfit(_ context.Context, topics []*cdc.Topic) (map[string]error, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	out := map[string]error{}
+	for _, t := range topics {
+		switch {
+		case t.Name == s.b.made:
+			out[t.Name] = cdc.ErrNoTopic
+		case s.b.unfit[t.Name] != nil:
+			out[t.Name] = s.b.unfit[t.Name]
+		}
+	}
+	return out, nil
+}
+
 func (s *fakeSink) usable(point string) error {
 	if s.broken != nil {
 		return s.broken

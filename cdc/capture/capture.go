@@ -35,6 +35,8 @@ type Options struct {
 	MaxRecord int
 	// DriftInterval is how often the catalog is asked for changes that send no event. Default 5 s.
 	DriftInterval time.Duration
+	// TopicInterval is how often the tables' topics are looked at: whether they still fit. Default 1 minute.
+	TopicInterval time.Duration
 	// RetryPause is how long a table that waits is left alone before it is tried again; the pause doubles with each
 	// failure, up to an hour. Default 1 minute.
 	RetryPause time.Duration
@@ -52,6 +54,7 @@ func (o *Options) defaults() {
 	o.ChunkBytes = cmp.Or(o.ChunkBytes, int(min(1<<20, max(o.MaxTransaction/8, 1<<12))))
 	o.Chunks = cmp.Or(o.Chunks, 16)
 	o.DriftInterval = cmp.Or(o.DriftInterval, 5*time.Second)
+	o.TopicInterval = cmp.Or(o.TopicInterval, time.Minute)
 	o.RetryPause = cmp.Or(o.RetryPause, time.Minute)
 	o.FirstContact = cmp.Or(o.FirstContact, 10*time.Second)
 	if o.Log == nil {

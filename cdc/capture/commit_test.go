@@ -235,7 +235,7 @@ func TestAFollowerThatHoldsNothing(t *testing.T) {
 		require.NoError(t, a.open())
 		a.relation = &relation{table: a, encoder: &fakeEncoder{t: a.listed}}
 		f := &follower{
-			session: w.session(relations{1: a.relation}, a), stream: stream, drift: &driftWatch{}, point: *at(1, false), stored: *at(1, false),
+			session: w.session(relations{1: a.relation}, a), stream: stream, drift: &driftWatch{}, topics: &topicWatch{}, point: *at(1, false), stored: *at(1, false),
 		}
 		w.listen(func(cdc.Durable) {}, stream.Wake)
 		context.AfterFunc(ctx, stream.Wake)
@@ -283,7 +283,7 @@ func TestACopyBesideARunningFollower(t *testing.T) {
 			stream, err := r.server.Stream(t.Context(), 1000, true)
 			require.NoError(t, err)
 			w.listen(stream.Report, stream.Wake)
-			f := &follower{session: s, stream: stream, drift: &driftWatch{}, stored: pointAt(1, 1000), point: pointAt(1, 1000)}
+			f := &follower{session: s, stream: stream, drift: &driftWatch{}, topics: &topicWatch{}, stored: pointAt(1, 1000), point: pointAt(1, 1000)}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer context.AfterFunc(ctx, stream.Wake)()
 			var all sync.WaitGroup
@@ -356,7 +356,7 @@ func TestRowsDoNotAllocate(t *testing.T) {
 	a := &table{listed: newTable(1, "a")}
 	s := (&writers{committer: c}).session(relations{1: {table: a, encoder: quietEncoder{topic: a.listed.Topic}}}, a)
 	s.o.ChunkBytes = 1 << 14
-	f := &follower{session: s, drift: &driftWatch{}}
+	f := &follower{session: s, drift: &driftWatch{}, topics: &topicWatch{}}
 	e := insert(1, "a row of forty bytes, as narrow ones are")
 	require.NoError(t, f.begin(&cdc.Event{Kind: cdc.EventBegin, CommitLSN: 1}))
 	perRow := testing.AllocsPerRun(20_000, func() {

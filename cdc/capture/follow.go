@@ -26,13 +26,14 @@ func (s *session) follow(ctx context.Context) error {
 	}, stream.Wake)
 	s.report.status.phase(cdc.PhaseStreaming)
 	s.report.log.Info("following the log", zap.Stringer("from", from))
-	drift := s.newDriftWatch()
-	f := &follower{session: s, stream: stream, drift: drift, stored: s.state.Point, point: s.state.Point}
+	drift, topics := s.newDriftWatch(), s.newTopicWatch()
+	f := &follower{session: s, stream: stream, drift: drift, topics: topics, stored: s.state.Point, point: s.state.Point}
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
 	// an idle stream is kept moving: the server answers a nudge with how far its log reaches
 	defer every(ctx, idleInterval, func(context.Context, time.Time) { _ = stream.Nudge() })() // Next reports why the connection is gone
 	defer drift.start(ctx, stream.Wake)()
+	defer topics.start(ctx, stream.Wake)()
 	return f.run(ctx)
 }
 
@@ -72,6 +73,7 @@ type follower struct {
 	session *session
 	stream  cdc.Stream
 	drift   *driftWatch
+	topics  *topicWatch
 
 	stored cdc.Point // where the last session stopped
 	point  cdc.Point // the newest one between transactions
@@ -397,6 +399,9 @@ func (f *follower) between(ctx context.Context) error {
 		if found.refused != nil {
 			return found.refused
 		}
+	}
+	if err := f.unfitTopics(); err != nil {
+		return err
 	}
 	return f.answer(ctx)
 }

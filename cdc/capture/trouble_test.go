@@ -129,6 +129,43 @@ func TestATableThatCannotBeReadNow(t *testing.T) {
 	})
 }
 
+// TestTopicsAreWatched: a topic that ceases to fit while the log is followed, whatever changes its table has, makes its
+// table wait, and one that is gone is made again; the others stream meanwhile.
+func TestTopicsAreWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := followed(t)
+		said := &cdc.TableTrouble{Topic: "p.public.a", Err: cdc.Refused("its clean-up policy is compact").Fix("kafka-configs.sh")}
+		set := func(err error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.unfit = map[string]error{}; err != nil {
+				r.unfit["p.public.a"] = err
+			}
+		}
+		set(said)
+		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Waits })
+		_, state := r.snapshot()
+		requireReason(t, state.Tables["public.a"].Reason, "kafka-configs.sh")
+		r.server.add(insert(2, "goes on"))
+		r.caughtUp(t)
+		records, state := r.snapshot()
+		require.Len(t, changes(records), 1)
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
+		set(nil)
+		r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
+		r.mu.Lock()
+		r.made = "p.public.b"
+		r.mu.Unlock()
+		r.until(t, func(s cdc.State, _ []record) bool {
+			b := s.Tables["public.b"]
+			return b.Phase == cdc.TableStreaming && b.Generation == 2
+		})
+		_, state = r.snapshot()
+		require.EqualValues(t, 2, state.Tables["public.a"].Generation)
+		require.NoError(t, stop())
+	})
+}
+
 // TestACutThatCannotBeRead is one table's, too.
 func TestACutThatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

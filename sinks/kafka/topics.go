@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
 )
 
 // topicAdmin makes topics and compares those that there are with what the pipeline needs (rules 9 and 10). It never
@@ -253,13 +255,39 @@ const inspectors = 8
 // before Close, and changes nothing: a topic that is not there is only asked for with "validate only". An error says
 // that Kafka did not answer.
 func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, error) {
-	const doing = "inspect the topics"
 	if errors.Is(s.broken, errClosed) {
-		return nil, s.o.explain(doing, errClosed)
+		return nil, s.o.explain(inspecting, errClosed)
 	}
+	return s.inspect(ctx, topics)
+}
+
+// Unfit implements cdc.Sink.
+func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error, error) {
+	found, err := s.inspect(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	unfit := map[string]error{}
+	for _, t := range found {
+		if strings.HasPrefix(t.Topic, schemas.OwnPrefix) {
+			continue
+		}
+		if !t.Exists {
+			unfit[t.Topic] = cdc.ErrNoTopic
+		} else if t.Err != nil && whose(t.Err) == ofTopic {
+			unfit[t.Topic] = s.o.blame(t.Topic, s.o.explain(inspecting, t.Err))
+		}
+	}
+	return unfit, nil
+}
+
+const inspecting = "inspect the topics"
+
+// inspect asks by a client of its own, so that it may be called at any time.
+func (s *Sink) inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, error) {
 	client, err := kgo.NewClient(s.o.readerOptions()...)
 	if err != nil {
-		return nil, s.o.explain(doing, badClient(err))
+		return nil, s.o.explain(inspecting, badClient(err))
 	}
 	defer client.Close()
 	admin := &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: zap.NewNop()}
@@ -277,7 +305,7 @@ func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, e
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, s.o.explain(doing, err)
+		return nil, s.o.explain(inspecting, err)
 	}
 	return found, nil
 }

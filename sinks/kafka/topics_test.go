@@ -252,3 +252,32 @@ func TestMetrics(t *testing.T) {
 	require.NoError(t, err, "Close unregisters")
 	require.NoError(t, errors.Join(again.Close(t.Context())))
 }
+
+// TestUnfit: what has changed since a topic was made, or that it is gone, while the sink is used.
+func TestUnfit(t *testing.T) {
+	cluster, topic := fakeCluster(t), claims("clinic", 2)
+	s := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
+	gone, fits := &cdc.Topic{Name: "clinic.public.gone", Partitions: 2}, &cdc.Topic{Name: "clinic.public.fits", Partitions: 2}
+	ensureTopic(t, s, fits)
+	all := []*cdc.Topic{topic, gone, fits}
+	found, err := s.Unfit(t.Context(), all)
+	require.NoError(t, err)
+	require.Equal(t, map[string]error{gone.Name: cdc.ErrNoTopic}, found)
+	admin := adminOf(t, cluster.ListenAddrs())
+	_, err = admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "cleanup.policy", Value: kadm.StringPtr("compact")}}, topic.Name)
+	require.NoError(t, err)
+	_, err = admin.CreatePartitions(t.Context(), 1, fits.Name)
+	require.NoError(t, err)
+	found, err = s.Unfit(t.Context(), all)
+	require.NoError(t, err)
+	require.Len(t, found, 3)
+	for name, key := range map[string]string{topic.Name: "cleanup.policy", fits.Name: ""} {
+		trouble := cdc.OfOneTable(found[name])
+		require.NotNil(t, trouble, name)
+		require.Equal(t, name, trouble.Topic)
+		require.NotEmpty(t, cdc.Explain(trouble).Try, name)
+		if key != "" {
+			requireSetting(t, trouble, name, key)
+		}
+	}
+}

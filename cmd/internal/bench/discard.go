@@ -49,6 +49,9 @@ func (d *discard) EnsureTopic(context.Context, *cdc.Topic) (created bool, err er
 	return false, nil
 }
 
+// Unfit implements cdc.Sink: all topics fit.
+func (d *discard) Unfit(context.Context, []*cdc.Topic) (map[string]error, error) { return nil, nil }
+
 // Write implements cdc.Sink.
 func (d *discard) Write(_ context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
 	records, bytes := int64(len(c.Records)), int64(len(c.Bytes))

@@ -72,7 +72,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 			"no capture is running (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it)" + lag, run},
 		"connected": {func(f *facts) { f.slot.active, f.slot.connected, f.slot.since = false, true, now },
 			"a capture is connected to Postgres and does not stream (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it)" + lag,
-			[]cdc.Remedy{{Command: "see its log, which says what keeps it, and Kafka's brokers; dirtbike run only if it is another pipeline's"}}},
+			[]cdc.Remedy{{Command: "see its log, which says what keeps it, and Kafka's brokers"}}},
 		"copying": {func(f *facts) { f.slot.active, f.counted = false, nil }, "phase copying" + lag + " · Postgres keeps 1.0 MiB of log for the slot", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,70 @@
+package capture
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"dirtbike/cdc"
+)
+
+// topicWatch asks, in the background, whether the tables' topics still fit: somebody may change a clean-up policy, a
+// limit or the partitions, or delete the topic of a table that has no changes, and records would be lost before anyone
+// knew.
+type topicWatch struct {
+	o      *Options
+	topics []*cdc.Topic
+	found  atomic.Pointer[map[string]error] // the newest finding, until the follower takes it
+}
+
+func (s *session) newTopicWatch() *topicWatch {
+	w := &topicWatch{o: s.o}
+	for _, t := range capturable(s.tables) {
+		w.topics = append(w.topics, t.Topic)
+	}
+	return w
+}
+
+// start asks every interval, until done is called; found is called when there is something to take.
+func (w *topicWatch) start(ctx context.Context, found func()) (done func()) {
+	return every(ctx, w.o.TopicInterval, func(ctx context.Context, _ time.Time) {
+		asking, cancel := context.WithTimeout(ctx, w.o.TopicInterval)
+		defer cancel()
+		unfit, err := w.o.Sink.Unfit(asking, w.topics)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			w.o.Log.Debug("cannot ask for the topics; it is tried again", zap.Error(err))
+		case len(unfit) > 0:
+			w.found.Store(&unfit)
+			found()
+		}
+	})
+}
+
+// unfitTopics makes the tables wait whose topics do not fit any more. A topic that is gone is made again, and its table
+// copied, by another session.
+func (f *follower) unfitTopics() error {
+	found := f.topics.found.Swap(nil)
+	if found == nil {
+		return nil
+	}
+	for _, t := range f.session.tables {
+		if t.quarantined() {
+			continue
+		}
+		why := (*found)[t.listed.Topic.Name]
+		switch {
+		case why == nil:
+		case cdc.OfOneTable(why) == nil:
+			return errTryAgain
+		default:
+			if err := f.quarantine(t, why); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
