@@ -69,8 +69,10 @@ func wayIn(n ast.Node) string {
 		}
 		return template
 	case *ast.BasicLit:
-		if _, after, is := strings.Cut(literal(n), ". Try"); is {
-			return "Try" + after
+		text, err := strconv.Unquote(n.Value)
+		if _, after, is := strings.Cut(text, ". Try"); is && n.Kind == token.STRING && err == nil {
+			after, _, _ = strings.Cut(after, "\n")
+			return "Try" + strings.TrimRight(after, " ")
 		}
 	case *ast.CompositeLit:
 		if of, is := n.Type.(*ast.SelectorExpr); is && of.Sel.Name == "Remedy" {
@@ -193,7 +195,10 @@ var (
 	printedName = regexp.MustCompile(`dirtbike explain ([a-z-]+)`)
 )
 
-func keysIn(text string) []string { return printedKey.FindAllString(text, -1) }
+// keysIn are the keys of the config in a text; ops.pem and ops.key are files.
+func keysIn(text string) []string {
+	return slices.DeleteFunc(printedKey.FindAllString(text, -1), func(key string) bool { return key == "ops.pem" || key == "ops.key" })
+}
 
 // verbsIn are the command lines in a text, as far as they are verb and flags.
 func verbsIn(text string) (lines []string) {
