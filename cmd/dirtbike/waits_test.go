@@ -42,8 +42,9 @@ func TestStartWaits(t *testing.T) {
 	require.Never(t, func() bool { return len(waited) > 0 }, time.Second, 100*time.Millisecond)
 	r.exec(ends)
 	require.Equal(t, "0", <-waited)
-	require.Contains(t, l.output(), "has ended; it goes on")
-	require.NotContains(t, r.get("http://"+r.listens("run")+"/status"), `"waits"`)
+	require.Eventually(t, func() bool {
+		return strings.Contains(l.output(), "has ended; it goes on") && !strings.Contains(r.status(), `"waits"`)
+	}, 30*time.Second, 100*time.Millisecond)
 	r.equalAll()
 	l.stop()
 }
