@@ -54,9 +54,9 @@ type Source interface {
 	CreateSlot(ctx context.Context) (Snapshot, error)
 	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, from a temporary slot.
 	TemporarySnapshot(ctx context.Context) (Snapshot, error)
-	// Attend keeps a connection until done is called, by which others see that a capture runs, also while it has no other.
-	// It tells what a session of capture waits for, whose it is, since when, and what ends it: at each change, nil once
-	// nothing is waited for. Unlike the others it may be called, and goes on, while they are called.
+	// Attend keeps a connection until done is called, by which others see that a capture runs, also while it has no
+	// other. It tells what a session of capture waits for, whose it is, since when, and what ends it: at each change,
+	// nil once nothing is waited for. Unlike the others it may be called, and goes on, while they are called.
 	Attend(ctx context.Context, tell func(*Problem)) (done func())
 	// Stream starts replication; the slot may still be held by a dead client, so it retries while the slot is active.
 	// With binary, column values come in binary where their type has such a form.

@@ -104,8 +104,8 @@ type TableState struct {
 	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that
 	// did not know it.
 	Columns []Column `json:"columns,omitempty"`
-	// Cleanup says what the generation's records are made for, CleanupCompact or CleanupDelete: another replica identity
-	// changes it only with the next generation. Empty in a state written by a build that did not know it.
+	// Cleanup says what the generation's records are made for, CleanupCompact or CleanupDelete: another replica
+	// identity changes it only with the next generation. Empty in a state written by a build that did not know it.
 	Cleanup string `json:"cleanup,omitempty"`
 	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each
 	// start; empty in a state written by a build that did not know it.

@@ -16,7 +16,7 @@ type Status struct {
 	// Healthy is true once the capture follows the log, or copies, without error.
 	Healthy   bool
 	LastError string // the newest error in one line, "" if the present session had none
-	// Waiting says what a session waits for in Postgres: whose transaction, since when, and what ends it; "" for nothing.
+	// Waiting says what a session waits for in Postgres: whose transaction, since when, what ends it; "" for nothing.
 	Waiting string
 	// Progress says how far a start has come, with counts; "" once the log is followed.
 	Progress string

@@ -129,5 +129,5 @@ func Waits(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
 	if pid == 0 {
 		return p.Fix("end that transaction: SELECT gid FROM pg_prepared_xacts, then COMMIT PREPARED or ROLLBACK PREPARED"), nil
 	}
-	return p.Fix("end that transaction").FixBy("a superuser", "SELECT pg_terminate_backend(%d)", pid), nil
+	return p.Fix("end that transaction").FixBy("a superuser", "SELECT pg_catalog.pg_terminate_backend(%d)", pid), nil
 }

@@ -55,7 +55,7 @@ func waits(t *testing.T, r *rig) {
 			require.Contains(t, p.What, says, name)
 		}
 		require.NotContains(t, p.Error(), "SECRET")
-		require.Equal(t, cdc.Remedy{By: "a superuser", Command: fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid)}, p.Try[1])
+		require.Equal(t, cdc.Remedy{By: "a superuser", Command: fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(%d)", pid)}, p.Try[1])
 		r.exec(t, p.Try[1].Command)
 		require.NoError(t, <-worked, "it goes on by itself: %s", name)
 		require.Nil(t, <-told, name)

@@ -21,7 +21,7 @@ func TestStartWaits(t *testing.T) {
 	require.NoError(t, err)
 	l := r.start("run")
 	whose := fmt.Sprintf("process %d of role", holder.PgConn().PID())
-	ends := fmt.Sprintf("SELECT pg_terminate_backend(%d)", holder.PgConn().PID())
+	ends := fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(%d)", holder.PgConn().PID())
 	says := func(name string, answer func() string) {
 		t.Helper()
 		var text string

@@ -211,8 +211,8 @@ func TestRecordThatTheTopicRefuses(t *testing.T) {
 	require.Empty(t, readCommitted(t, cluster.ListenAddrs(), topic.Name))
 }
 
-// After kafka.max_message_bytes was raised all topics that need it are named at once, and once they have it a start goes
-// on.
+// After kafka.max_message_bytes was raised all topics that need it are named at once, and once they have it a start
+// goes on.
 func TestRaisedMessageBytes(t *testing.T) {
 	cluster, topic := fakeCluster(t), claims("clinic", 1)
 	o := options(cluster.ListenAddrs(), "clinic")

@@ -258,12 +258,12 @@ func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, e
 	if errors.Is(s.broken, errClosed) {
 		return nil, s.o.explain(inspecting, errClosed)
 	}
-	return s.inspect(ctx, topics)
+	return inspectAll(ctx, &s.o, topics)
 }
 
 // Unfit implements cdc.Sink.
 func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error, error) {
-	found, err := s.inspect(ctx, topics)
+	found, err := inspectAll(ctx, &s.o, topics)
 	if err != nil {
 		return nil, err
 	}
@@ -283,14 +283,14 @@ func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error
 
 const inspecting = "inspect the topics"
 
-// inspect asks by a client of its own, so that it may be called at any time.
-func (s *Sink) inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, error) {
-	client, err := kgo.NewClient(s.o.readerOptions()...)
+// inspectAll asks by a client of its own, so that it may be called at any time.
+func inspectAll(ctx context.Context, o *Options, topics []*cdc.Topic) ([]Inspected, error) {
+	client, err := kgo.NewClient(o.readerOptions()...)
 	if err != nil {
-		return nil, s.o.explain(inspecting, badClient(err))
+		return nil, o.explain(inspecting, badClient(err))
 	}
 	defer client.Close()
-	admin := &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: zap.NewNop()}
+	admin := &topicAdmin{options: o, adm: kadm.NewClient(client), log: zap.NewNop()}
 	all := admin.own()
 	for _, t := range topics {
 		all = append(all, admin.table(t))
@@ -305,7 +305,7 @@ func (s *Sink) inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, e
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, s.o.explain(inspecting, err)
+		return nil, o.explain(inspecting, err)
 	}
 	return found, nil
 }

@@ -38,7 +38,7 @@ type Status struct {
 	// Exposed says which connections somebody on the way could read, or pose as the server of, and what to do; absent
 	// if there are none.
 	Exposed []string `json:"exposed,omitempty"`
-	// Waits says what capture waits for in Postgres: whose transaction, since when, and what ends it; absent for nothing.
+	// Waits says what capture waits for in Postgres: whose transaction, since when, what ends it; absent for nothing.
 	Waits string `json:"waits,omitempty"`
 	// Progress says how far a first start or a copy has come, with counts; absent otherwise.
 	Progress string `json:"progress,omitempty"`

@@ -43,8 +43,8 @@ type Options struct {
 	Slot string
 	// Timeout after which it is ErrBehind or cdc.ErrUnreachable; 0 means 60 seconds.
 	Timeout time.Duration
-	// FirstCopy says that the timeout does not count while a capture runs and ClickHouse is complete up to nothing yet: a
-	// first start takes as long as the tables are many and large.
+	// FirstCopy says that the timeout does not count while a capture runs and ClickHouse is complete up to nothing yet:
+	// a first start takes as long as the tables are many and large.
 	FirstCopy bool
 }
 
