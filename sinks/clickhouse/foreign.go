@@ -27,13 +27,12 @@ type writers struct {
 // mostWriters bounds what is remembered of others.
 const mostWriters = 10_000
 
-// wrote reports whether the pipeline wrote a record. The producers are read again at an id that is not known yet: it
-// may be that of a capture that has just taken over. An id that is foreign then stays so, since a capture's own is in
-// the state topic before any of its records is visible.
-func (w *writers) wrote(ctx context.Context, rec *kgo.Record) (bool, error) {
-	id := rec.ProducerID
+// wrote reports whether the pipeline wrote what is by a producer. The producers are read again at an id that is not
+// known yet: it may be that of a capture that has just taken over. An id that is foreign then stays so, since a
+// capture's own is in the state topic before any of its records is visible.
+func (w *writers) wrote(ctx context.Context, id int64, transactional bool) (bool, error) {
 	switch {
-	case !rec.Attrs.IsTransactional():
+	case !transactional:
 		return false, nil
 	case len(w.known) > 0 && id == w.last:
 		return w.lastOurs, nil
@@ -103,18 +102,22 @@ func (b *builder) takeOurs(ctx context.Context, s *span, rec *kgo.Record, take f
 	if rec.Attrs.IsControl() {
 		return take(ctx, s, rec)
 	}
-	ours, err := b.writers.wrote(ctx, rec)
+	ours, err := b.writers.wrote(ctx, rec.ProducerID, rec.Attrs.IsTransactional())
 	switch {
 	case err != nil:
 		return err
 	case ours:
 		return take(ctx, s, rec)
-	case rec.Attrs.IsTransactional():
-		b.passedOver.note(rec, fmt.Sprintf("producer %d has not claimed the pipeline", rec.ProducerID))
-	default:
-		b.passedOver.note(rec, "it was written outside of a transaction")
 	}
+	b.passedOver.note(rec, whyForeign(rec.ProducerID, rec.Attrs.IsTransactional()))
 	return b.passOver(s, rec.Offset+1)
+}
+
+func whyForeign(producer int64, transactional bool) string {
+	if transactional {
+		return fmt.Sprintf("producer %d has not claimed the pipeline", producer)
+	}
+	return "it was written outside of a transaction"
 }
 
 // passOver lets a partition go on at an offset without what is before it.
@@ -141,27 +144,59 @@ func tooLarge(fetches kgo.Fetches) (batches []*kgo.ErrDecompressTooLarge) {
 	return batches
 }
 
-// passOverLarge passes over a batch that unpacks to more than capture writes: nothing of it can be read, so that its
-// table is quarantined.
-func (l *Loader) passOverLarge(large *kgo.ErrDecompressTooLarge) error {
+// passOverLarge passes over a batch that unpacks to more than capture writes. Its header says who wrote it: one of
+// another writer changes nothing; of one of the pipeline's own nothing can be read, so that its table is quarantined.
+func (l *Loader) passOverLarge(ctx context.Context, large *kgo.ErrDecompressTooLarge) error {
 	t := l.topics[large.Topic]
 	if t == nil || t.Parts[large.Partition] == nil || l.waiting.tables[large.Topic].waits() { // a table that waits gets it again
 		return nil
 	}
 	p := t.Parts[large.Partition]
-	next := map[string]map[int32]kgo.EpochOffset{large.Topic: {large.Partition: {Epoch: large.Epoch, Offset: large.NextOffset}}}
-	defer l.group.Client.SetOffsets(next)
 	if large.NextOffset <= p.Next {
 		return nil
 	}
-	what := cdc.Failed("partition %d, offset %d: a batch unpacks to more than %d MiB", p.ID, large.Offset, l.o.batchBytes()>>20).
+	header, err := l.group.Header(ctx, large.Topic, large.Partition, large.Offset)
+	if err != nil { // the batch is fetched again
+		l.outage.complain("cannot "+readRecords, readRecords, err, zap.String("topic", large.Topic), zap.Int32("partition", large.Partition))
+		return nil
+	}
+	ours, err := l.builder.writers.wrote(ctx, header.Producer, header.Transactional)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		l.builder.passedOver.note(&kgo.Record{Topic: large.Topic, Partition: large.Partition, Offset: large.Offset},
+			whyForeign(header.Producer, header.Transactional))
+		return l.builder.passOver(l.builder.batch.span(p), large.NextOffset)
+	}
+	l.builder.unreadable(t, p, large.Offset, l.o.batchBytes(), l.o.Log)
+	return l.builder.passOver(l.builder.batch.span(p), large.NextOffset)
+}
+
+// nexts gives where each partition goes on, but for those of tables that wait.
+func nexts(topics map[string]*apply.Topic, waits func(topic string) bool) map[string]map[int32]int64 {
+	all := map[string]map[int32]int64{}
+	for name, t := range topics {
+		if waits(name) {
+			continue
+		}
+		all[name] = map[int32]int64{}
+		for id, p := range t.Parts {
+			all[name][id] = p.Next
+		}
+	}
+	return all
+}
+
+// unreadable quarantines the table of a batch of the pipeline's own that unpacks to more than most bytes.
+func (b *builder) unreadable(t *apply.Topic, p *apply.Partition, offset int64, most int, log *zap.Logger) {
+	what := cdc.Failed("partition %d, offset %d: a batch unpacks to more than %d MiB", p.ID, offset, most>>20).
 		Fix("find out what else writes to the topic").Fix("raise kafka.max_message_bytes to what it was")
 	if t.Progress {
-		l.o.Log.Error("progress records are passed over", zap.Error(what))
+		log.Error("progress records are passed over", zap.Error(what))
 	} else {
-		l.builder.quarantine(t, max(p.Newest, 1), what.ThenCopy(t.Table).Error())
+		b.quarantine(t, max(p.Newest, 1), what.ThenCopy(t.Table).Error())
 	}
-	return l.builder.passOver(l.builder.batch.span(p), large.NextOffset)
 }
 
 // leaveForeign separates topics that have the pipeline's prefix and no name that capture gives, as an alias of a

@@ -15,8 +15,8 @@ import (
 )
 
 // foreignProducer writes what the test gives it, as somebody who may write to the topics and is not the capture. With
-// a transactional id it commits it.
-func (w *world) foreignProducer(transactional string, records ...*kgo.Record) {
+// a transactional id it commits it. It gives the producer's id.
+func (w *world) foreignProducer(transactional string, records ...*kgo.Record) (id int64) {
 	w.t.Helper()
 	opts := append(w.options().Kafka, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.ZstdCompression()),
 		kgo.ProducerBatchMaxBytes(64<<20))
@@ -33,6 +33,9 @@ func (w *world) foreignProducer(transactional string, records ...*kgo.Record) {
 	if transactional != "" {
 		require.NoError(w.t, client.EndTransaction(w.ctx, kgo.TryCommit))
 	}
+	id, _, err = client.ProducerID(w.ctx)
+	require.NoError(w.t, err)
+	return id
 }
 
 // claims is a live table of two columns.
@@ -92,17 +95,27 @@ func TestAliasOfATopic(t *testing.T) {
 	w.eventually([]string{"1\tone", "2\ttwo"}, "SELECT * FROM DB.other ORDER BY id")
 }
 
-// TestBatchTooLarge: a batch that unpacks to more than capture writes quarantines its table and nothing else.
+// TestBatchTooLarge: a batch that unpacks to more than capture writes is passed over, if somebody else wrote it; one of
+// the pipeline's own quarantines its table and nothing else. What is before the one in the same answer is loaded.
 func TestBatchTooLarge(t *testing.T) {
 	w := newWorld(t)
-	tab, other := w.claims("claims"), w.claims("other")
-	w.begin().insert(tab, "1", "one").insert(other, "1", "one").commit()
+	foreign, own, other := w.claims("claims"), w.claims("own"), w.claims("other")
+	w.begin().insert(foreign, "1", "one").insert(own, "1", "one").insert(other, "1", "one").commit()
+	large := func(tab *sourceTable) *kgo.Record {
+		return &kgo.Record{Topic: tab.topic.Name, Value: make([]byte, 40<<20)}
+	}
+	w.foreignProducer("", large(foreign))
+	w.foreignProducer("somebody", large(foreign))
+	w.begin().insert(foreign, "2", "two").insert(own, "2", "two").commit()
+	id := w.foreignProducer("own", large(own))
+	w.producersMu.Lock()
+	w.producers = append(w.producers, id)
+	w.producersMu.Unlock()
+	w.begin().insert(foreign, "3", "three").insert(other, "3", "three").commit()
 	w.load()
-	w.wait()
-	w.foreignProducer("", &kgo.Record{Topic: tab.topic.Name, Value: make([]byte, 40<<20)})
-	w.eventually([]string{"public.claims"}, "SELECT table FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".quarantine FINAL WHERE open = 1")
-	w.begin().insert(other, "2", "two").commit()
-	w.eventually([]string{"1\tone", "2\ttwo"}, "SELECT * FROM DB.other ORDER BY id")
+	w.eventually([]string{"public.own"}, "SELECT table FROM "+w.rawTable("quarantine")+" FINAL WHERE open = 1")
+	w.eventually([]string{"1\tone", "2\ttwo", "3\tthree"}, "SELECT * FROM DB.claims ORDER BY id")
+	w.eventually([]string{"1\tone", "3\tthree"}, "SELECT * FROM DB.other ORDER BY id")
 }
 
 // TestPassedOverNamesFew: the log names the first record of a topic, and then how many there were, once a minute.

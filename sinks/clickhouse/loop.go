@@ -264,10 +264,14 @@ func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
 			}
 		}
 	})
-	for _, large := range tooLarge(fetches) { // after the records before it
+	large := tooLarge(fetches)
+	for _, one := range large { // after the records before it
 		if err == nil {
-			err = l.passOverLarge(large)
+			err = l.passOverLarge(ctx, one)
 		}
+	}
+	if len(large) > 0 {
+		l.group.GoOn(nexts(l.topics, func(topic string) bool { return l.waiting.tables[topic].waits() }))
 	}
 	return err
 }

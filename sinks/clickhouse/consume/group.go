@@ -49,6 +49,7 @@ type Group struct {
 	Client *kgo.Client
 	Admin  *kadm.Client
 	o      Options
+	wentOn int // calls of GoOn
 }
 
 // Join makes the client, which joins in the background.
@@ -199,4 +200,21 @@ func (w *Watch) lost(found error) bool {
 		w.missing = w.asked
 	}
 	return w.asked.Sub(w.missing) >= missingPatience
+}
+
+// GoOn lets all partitions go on at these offsets. A batch that is too large to be read stops its partition in the
+// client until an offset is set; and what the client has read of other partitions is dropped then, also the news that
+// one of them has stopped. So all are set, each time with another of the epochs that mean none: what is set twice the
+// client leaves alone.
+func (g *Group) GoOn(next map[string]map[int32]int64) {
+	g.wentOn++
+	epoch := -1 - int32(g.wentOn%2)
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	for topic, partitions := range next {
+		offsets[topic] = map[int32]kgo.EpochOffset{}
+		for id, offset := range partitions {
+			offsets[topic][id] = kgo.EpochOffset{Epoch: epoch, Offset: offset}
+		}
+	}
+	g.Client.SetOffsets(offsets)
 }
