@@ -71,7 +71,7 @@ func setKey(t *schemas.Table, key []string) error {
 func parseRecord(text string) (*avro.RecordSchema, error) {
 	s, err := avro.ParseWithCache(text, "", &avro.SchemaCache{})
 	if err != nil {
-		return nil, fmt.Errorf("it is no Avro schema: %w", err)
+		return nil, fmt.Errorf("it is no Avro schema: %.200s", err.Error()) // which may quote all of it
 	}
 	r, ok := s.(*avro.RecordSchema)
 	if !ok {

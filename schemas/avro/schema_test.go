@@ -188,3 +188,12 @@ func TestParseTableRefuses(t *testing.T) {
 	}
 	require.False(t, IsControl("{"))
 }
+
+// TestParseErrorIsShort: what is wrong with a schema of megabytes is said in a line.
+func TestParseErrorIsShort(t *testing.T) {
+	for _, text := range []string{strings.Repeat("{", 1<<20), `"` + strings.Repeat("x", 1<<20) + `"`, `{"type":"record","name":"` + strings.Repeat("y", 1<<20) + `"}`} {
+		_, err := ParseTable(text)
+		require.Error(t, err)
+		require.Less(t, len(err.Error()), 1000)
+	}
+}

@@ -10,11 +10,13 @@ import (
 	"dirtbike/schemas/avro"
 )
 
-// contracts are the schemas that records name by their ids, read from the registry once.
+// contracts are the schemas that records name by their ids, read from the registry once. When they are more than a
+// pipeline has, or larger, they are forgotten and read again.
 type contracts struct {
 	registry schemas.Registry
 	once     retry
 	known    map[int]*contract
+	bytes    int               // of the texts of those that are known
 	asked    map[int]time.Time // when the registry was first asked for an id that it does not know
 	written  time.Time         // when the record that is being taken was written; zero: nobody knows
 }
@@ -63,6 +65,7 @@ func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 	if err != nil && !errors.Is(err, schemas.ErrNoSchema) {
 		return nil, err
 	}
+	c.makeRoom(len(text))
 	delete(c.asked, id)
 	v := &contract{id: id, missing: err}
 	c.known[id] = v
@@ -76,6 +79,22 @@ func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 		v.err = fmt.Errorf("%w: id %d: %w", errSchema, id, v.err)
 	}
 	return v, v.missing
+}
+
+// What is remembered of schemas, at most. The parsed form takes a few times the text.
+const (
+	mostSchemas     = 10_000
+	mostSchemaBytes = 32 << 20
+)
+
+// makeRoom forgets all schemas where one more of that size would be too many.
+func (c *contracts) makeRoom(size int) {
+	if c.bytes += size; len(c.known) < mostSchemas && c.bytes <= mostSchemaBytes {
+		return
+	}
+	clear(c.known)
+	clear(c.asked)
+	c.bytes = size
 }
 
 // settled reports whether every replica of the registry must know an id.
