@@ -9,7 +9,7 @@ import (
 )
 
 // NewTable applies policies to a relation. It fails if a policy cannot be applied, if no column is left, or if the key
-// is not carried.
+// is not carried. Comments are carried in the order of the columns, the table's own first, up to 64 KiB in all.
 func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 	t := &Table{Topic: topic, Database: rel.Database, Schema: rel.Schema, Name: rel.Name, Compacted: rel.Compactable()}
 	for i := range rel.Columns {
@@ -37,7 +37,23 @@ func NewTable(rel *Relation, topic string, p Policies) (*Table, error) {
 		}
 		t.Key = append(t.Key, at)
 	}
+	t.carryComments(rel)
 	return t, nil
+}
+
+func (t *Table) carryComments(rel *Relation) {
+	left := commentsBytes
+	take := func(text string) string {
+		if left -= len(text); left < 0 {
+			return ""
+		}
+		return text
+	}
+	t.Comment = take(rel.Comment)
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		c.Comment = take(rel.Columns[c.Source].Comment)
+	}
 }
 
 // exclusion is the entry that, added to source.tables, leaves the table out.

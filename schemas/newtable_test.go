@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -99,4 +100,22 @@ func TestLeaveOutIsALine(t *testing.T) {
 		_, err := NewTable(rel, "t", rules{})
 		require.Equal(t, []cdc.Remedy{{Command: `add "!public.patients" to source.tables`}, {Command: says}}, cdc.Explain(err).Try)
 	}
+}
+
+// TestComments: those of carried columns, in their order, as long as there is room for them.
+func TestComments(t *testing.T) {
+	rel := patients()
+	rel.Comment = "who comes"
+	for i := range rel.Columns {
+		rel.Columns[i].Comment = "about " + rel.Columns[i].Name
+	}
+	withheld := rules{withheld: map[string]bool{"ssn": true}}
+	got, err := NewTable(rel, "t", withheld)
+	require.NoError(t, err)
+	require.Equal(t, "who comes", got.Comment)
+	require.Equal(t, []string{"about id", "about clinic id", "about score"}, []string{got.Columns[0].Comment, got.Columns[1].Comment, got.Columns[2].Comment})
+	rel.Columns[2].Comment = strings.Repeat("x", commentsBytes)
+	got, err = NewTable(rel, "t", withheld)
+	require.NoError(t, err)
+	require.Equal(t, []string{"about id", "", ""}, []string{got.Columns[0].Comment, got.Columns[1].Comment, got.Columns[2].Comment})
 }

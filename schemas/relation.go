@@ -17,7 +17,16 @@ type Relation struct {
 	// Columns are those that pgoutput sends, in its order (attnum order; no dropped and no stored generated columns).
 	Columns []Column
 	Key     []int // the indices into Columns of the table key (rule 9), in key order
+	// Comment is COMMENT ON TABLE, or its first CommentLength characters; "" if there is none.
+	Comment string
 }
+
+// CommentLength is how many characters of a comment are carried; commentsBytes bounds all of a table, since a registry
+// takes schemas of a megabyte at most.
+const (
+	CommentLength = 1000
+	commentsBytes = 64 << 10
+)
 
 // FullName is "schema.table".
 func (r *Relation) FullName() string { return r.Schema + "." + r.Name }
@@ -31,6 +40,8 @@ type Column struct {
 	// Toastable says that Postgres may store the value out of line, so that an update may leave it out ("unchanged").
 	// It is so when pg_attribute.attstorage is not 'p'.
 	Toastable bool
+	// Comment is COMMENT ON COLUMN, or its first CommentLength characters; "" if there is none.
+	Comment string
 }
 
 // Type is a Postgres type as this module carries it.

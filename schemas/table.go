@@ -11,6 +11,7 @@ type Table struct {
 	Columns                []TableColumn // in the source's order, without the withheld ones
 	Key                    []int         // indices into Columns, in key order
 	Compacted              bool          // the topic is compacted: no record is ever `unchanged`
+	Comment                string        // what the source says of the table; "" is nothing, or too much (see NewTable)
 }
 
 // TableColumn is one carried column.
@@ -21,9 +22,10 @@ type TableColumn struct {
 	Declared    string // the source's own type name before the policy
 	// Policy is keep, mask, hash, zip3 or year.
 	Policy    string
-	NotNull   bool // the source declares NOT NULL
-	Key       bool // the column belongs to the table key
-	Toastable bool // the source may leave the value out of an update
+	NotNull   bool   // the source declares NOT NULL
+	Key       bool   // the column belongs to the table key
+	Toastable bool   // the source may leave the value out of an update
+	Comment   string // what the source says of the column; "" is nothing, or too much (see NewTable)
 
 	// Source is the index into the relation's columns, and Transform the compiled policy (nil for keep). They are set
 	// on the capture's side only and not part of the contract.

@@ -43,7 +43,7 @@ func parseTable(text string) (*schemas.Table, error) {
 	if p.Format != Format {
 		return nil, fmt.Errorf("it has format %d, this release reads %d", p.Format, Format)
 	}
-	t := &schemas.Table{Topic: topic, Database: p.Database, Schema: p.Schema, Name: p.Table, Compacted: p.Compacted}
+	t := &schemas.Table{Topic: topic, Database: p.Database, Schema: p.Schema, Name: p.Table, Compacted: p.Compacted, Comment: p.Comment}
 	for _, f := range value.Fields() {
 		c, err := parseColumn(f, slices.Contains(p.Key, f.Name()))
 		if err != nil {
@@ -110,7 +110,7 @@ func parseColumn(f *avro.Field, key bool) (schemas.TableColumn, error) {
 	}
 	c := schemas.TableColumn{
 		Name: p.Name, Field: f.Name(), Attnum: p.Attnum, Declared: p.Declared, Policy: p.Policy, NotNull: p.NotNull, Key: key,
-		Toastable: p.Toastable, Type: schemas.Type{Kind: kind, Name: p.Type, Precision: p.Precision, Scale: p.Scale},
+		Toastable: p.Toastable, Comment: p.Comment, Type: schemas.Type{Kind: kind, Name: p.Type, Precision: p.Precision, Scale: p.Scale},
 	}
 	if p.Elem != nil {
 		elem, err := schemas.ParseKind(p.Elem.Kind)

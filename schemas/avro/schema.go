@@ -40,6 +40,7 @@ type tableProps struct {
 	Table     string   `json:"dirtbike.table"`
 	Key       []string `json:"dirtbike.key"`
 	Compacted bool     `json:"dirtbike.compacted"`
+	Comment   string   `json:"dirtbike.comment,omitempty"`
 }
 
 // columnProps are the properties of a field of the Value record; names are a format.
@@ -55,6 +56,7 @@ type columnProps struct {
 	Policy    string     `json:"dirtbike.policy"`
 	NotNull   bool       `json:"dirtbike.notnull"`
 	Toastable bool       `json:"dirtbike.toastable"`
+	Comment   string     `json:"dirtbike.comment,omitempty"`
 }
 
 // elemProps describe the element type of an array.
@@ -120,7 +122,7 @@ func render(topic string, r recordJSON) (string, error) {
 
 func valueRecord(t *schemas.Table) (recordJSON, error) {
 	r := recordJSON{Type: "record", Name: t.Topic + schemas.ValueSuffix, Doc: "One row of " + t.FullName() + ".", tableProps: &tableProps{
-		Format: Format, Database: t.Database, Schema: t.Schema, Table: t.Name, Key: []string{}, Compacted: t.Compacted,
+		Format: Format, Database: t.Database, Schema: t.Schema, Table: t.Name, Key: []string{}, Compacted: t.Compacted, Comment: t.Comment,
 	}}
 	for _, k := range t.Key {
 		r.Key = append(r.Key, t.Columns[k].Field)
@@ -142,7 +144,7 @@ func valueRecord(t *schemas.Table) (recordJSON, error) {
 func propsOf(c *schemas.TableColumn) *columnProps {
 	p := &columnProps{
 		Name: c.Name, Attnum: c.Attnum, Kind: c.Type.Kind.String(), Type: c.Type.Name, Declared: c.Declared,
-		Precision: c.Type.Precision, Scale: c.Type.Scale, Policy: c.Policy, NotNull: c.NotNull, Toastable: c.Toastable,
+		Precision: c.Type.Precision, Scale: c.Type.Scale, Policy: c.Policy, NotNull: c.NotNull, Toastable: c.Toastable, Comment: c.Comment,
 	}
 	if e := c.Type.Elem; e != nil {
 		p.Elem = &elemProps{Kind: e.Kind.String(), Type: e.Name, Precision: e.Precision, Scale: e.Scale}

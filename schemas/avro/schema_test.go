@@ -87,12 +87,12 @@ var oddNames = []string{"id", "a b", "größe", "_x0041é", "Control", "2nd", `"
 
 func randomTable(r *rand.Rand) *schemas.Table {
 	odd := func() string { return oddNames[r.IntN(len(oddNames))] }
-	t := &schemas.Table{Database: odd(), Schema: odd(), Name: odd(), Compacted: r.IntN(2) == 0}
+	t := &schemas.Table{Database: odd(), Schema: odd(), Name: odd(), Compacted: r.IntN(2) == 0, Comment: odd()}
 	t.Topic = schemas.TopicName("clinic", t.Schema, t.Name)
 	for i, at := range r.Perm(len(oddNames))[:1+r.IntN(len(oddNames))] {
 		c := schemas.TableColumn{
 			Name: oddNames[at], Attnum: int16(i + 1), Type: randomType(r, schemas.TypeTable[r.IntN(len(schemas.TypeTable))].Kind), Declared: odd(),
-			Policy: []string{"keep", "mask", "hash"}[r.IntN(3)], NotNull: r.IntN(2) == 0, Toastable: r.IntN(2) == 0,
+			Policy: []string{"keep", "mask", "hash"}[r.IntN(3)], NotNull: r.IntN(2) == 0, Toastable: r.IntN(2) == 0, Comment: odd(),
 		}
 		c.Field = schemas.EscapeName(c.Name)
 		c.Key = i == 0 || r.IntN(3) == 0

@@ -88,8 +88,12 @@ func TestColumns(t *testing.T) {
 		}
 		d.fresh(t, "CREATE DOMAIN filled AS text NOT NULL",
 			"CREATE TABLE parent (id int PRIMARY KEY, gone int, v text, g int GENERATED ALWAYS AS (id + 1) STORED"+virtual+", n int NOT NULL, f filled, \"Odd \"\"name\" int)",
-			"ALTER TABLE parent DROP gone", "CREATE TABLE child (extra int, PRIMARY KEY (id)) INHERITS (parent)", "INSERT INTO child (id, n, f) VALUES (5, 1, 'x')")
+			"ALTER TABLE parent DROP gone", "CREATE TABLE child (extra int, PRIMARY KEY (id)) INHERITS (parent)", "INSERT INTO child (id, n, f) VALUES (5, 1, 'x')",
+			"COMMENT ON TABLE parent IS 'it''s \\ a parent'", "DO $$BEGIN EXECUTE format('COMMENT ON COLUMN parent.n IS %L', repeat('é', 1001)); END$$")
 		rel := d.relation(t, "parent")
+		require.Equal(t, "it's \\ a parent", rel.Comment)
+		require.Equal(t, strings.Repeat("é", schemas.CommentLength), rel.Columns[2].Comment)
+		require.Empty(t, rel.Columns[0].Comment+d.relation(t, "child").Comment)
 		var names []string
 		for _, c := range rel.Columns {
 			names = append(names, fmt.Sprintf("%d %s %t %t", c.Attnum, c.Name, c.NotNull, c.Toastable))

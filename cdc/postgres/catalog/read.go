@@ -34,7 +34,8 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
        greatest(c.reltuples, 0)::bigint,
        coalesce(p.indkey::int2[], i.indkey::int2[], '{}'), coalesce(i.indnkeyatts, 0)::int, coalesce(i.indimmediate, true),
        EXISTS (SELECT FROM pg_catalog.unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
-               JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic)
+               JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic),
+       coalesce(pg_catalog.left(pg_catalog.obj_description(c.oid, 'pg_class'), $1), '')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid
@@ -58,7 +59,8 @@ SELECT a.attrelid, a.attname::text, a.attnum, a.attnotnull OR dt.typnotnull, a.a
        bt.typname::text, bt.typtype::text, bt.typnamespace = 'pg_catalog'::regnamespace,
        coalesce(et.oid, 0), coalesce(et.typname, '')::text,
        coalesce(pg_catalog.format_type(et.oid, CASE WHEN dt.typtype = 'd' THEN b.mod ELSE a.atttypmod END), ''),
-       coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false)
+       coalesce(et.typtype, '')::text, coalesce(et.typnamespace = 'pg_catalog'::regnamespace, false),
+       coalesce(pg_catalog.left(pg_catalog.col_description(a.attrelid, a.attnum), $2), '')
 FROM pg_attribute a
 JOIN pg_type dt ON dt.oid = a.atttypid
 JOIN base b ON b.declared = a.atttypid AND b.typtype <> 'd'
@@ -102,11 +104,11 @@ func readTables(ctx context.Context, conn *pgx.Conn, database string) (entries [
 	rel, e, identity := schemas.Relation{Database: database}, entry{}, ""
 	k := &e.index
 	err = postgres.Each(ctx, conn, "pg_class", []any{&rel.OID, &rel.Schema, &rel.Name, &e.kind, &e.persistence, &identity, &e.rows,
-		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic}, func() {
+		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic, &rel.Comment}, func() {
 		table, of := e, rel
 		of.Identity, table.rel = cdc.ReplicaIdentity(identity[0]), &of
 		entries = append(entries, &table)
-	}, tablesSQL)
+	}, tablesSQL, schemas.CommentLength)
 	return entries, err
 }
 
@@ -117,14 +119,14 @@ func readColumns(ctx context.Context, conn *pgx.Conn, oids []uint32, byOID map[u
 	var base, elem typeName
 	var mod int32
 	return postgres.Each(ctx, conn, "pg_attribute", []any{&oid, &c.Name, &c.Attnum, &c.NotNull, &storage, &declaredOID, &base.oid, &mod, &declared,
-		&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.declared, &elem.class, &elem.builtin}, func() {
+		&base.name, &base.class, &base.builtin, &elem.oid, &elem.name, &elem.declared, &elem.class, &elem.builtin, &c.Comment}, func() {
 		c.Toastable = storage != "p"
 		elem.declared = declaredName(elem.declared)
 		c.Type = resolveType(declaredOID, mod, declaredName(declared), base, elem)
 		e := byOID[oid]
 		e.rel.Columns = append(e.rel.Columns, c)
 		e.textOnly = e.textOnly || !decodesBinary(c.Type)
-	}, columnsSQL, oids)
+	}, columnsSQL, oids, schemas.CommentLength)
 }
 
 // declaredName leaves the schema public out of what format_type calls a type, as it does in most sessions of others:
