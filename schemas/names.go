@@ -119,8 +119,7 @@ func escapeLen(s string) int {
 	return n + 1
 }
 
-// ClickHouse's bookkeeping columns (rule 21) and the view's own column (rule 31). A source column of such a name, or
-// one that begins with "_key_", is escaped.
+// ClickHouse's bookkeeping columns (rule 21) and the view's own column (rule 31).
 const (
 	ColVersion   = "_version"
 	ColDeleted   = "_deleted"
@@ -131,17 +130,37 @@ const (
 	ColKeyPrefix = "_key_" // exact integers of inexact key columns: _key_<column>
 )
 
-// ClickHouseColumn gives the column's name in ClickHouse: its real name, escaped if dirtbike itself uses that name
-// there.
+// escapedUnderscore and escapedDot begin the changed names of columns.
+const (
+	escapedUnderscore = "_x005F_"
+	escapedDot        = "_x002E_"
+)
+
+// ClickHouseColumn gives the column's name in its view: its real name, unless it is that of the view's own column, or
+// what such a name becomes.
 func ClickHouseColumn(name string) string {
-	switch name {
-	case ColVersion, ColDeleted, ColPartition, ColOffset, ColLeaf, ColInexact:
-	default:
-		if !strings.HasPrefix(name, ColKeyPrefix) && escapeLen(name) == 0 {
-			return name
-		}
+	own := name
+	for strings.HasPrefix(own, escapedUnderscore) {
+		own = "_" + own[len(escapedUnderscore):]
 	}
-	return "_x005F_" + name[1:]
+	if own == ColInexact {
+		return escapedUnderscore + name[1:]
+	}
+	return name
+}
+
+// ClickHouseStorageColumn gives the column's name in the storage. There a name that begins with an underscore may be a
+// column of dirtbike's own, or one that ClickHouse itself has in every table (_row_exists, _block_number, _part, …), and
+// arrays whose names have a dot would need the same length as others of the same beginning: such names are escaped. Any
+// other name is the real one, and begins otherwise than these.
+func ClickHouseStorageColumn(name string) string {
+	switch {
+	case strings.HasPrefix(name, "_"):
+		return escapedUnderscore + EscapeName(name[1:])
+	case strings.Contains(name, "."):
+		return escapedDot + EscapeName(name)
+	}
+	return name
 }
 
 // ClickHouseView gives the name people query: the table's, or "<schema>_<table>" outside schema public.

@@ -45,13 +45,24 @@ func TestEscapeRoundTrip(t *testing.T) {
 	}
 }
 
-// requireClickHouseColumn checks that nothing takes a name of dirtbike's own, and that the changed ones cannot meet
-// others.
+// requireClickHouseColumn checks that in a view nothing takes the name of its own column, and that changed names cannot
+// meet others; in storage, that a name which begins with an underscore or has a dot is an escape from which it can be
+// read back.
 func requireClickHouseColumn(t *testing.T, name string) {
 	t.Helper()
 	got := ClickHouseColumn(name)
-	if got != name && ClickHouseColumn(got) == got {
+	if got == ColInexact || got != name && ClickHouseColumn(got) == got {
 		t.Fatalf("%q becomes %q, which another column may have", name, got)
+	}
+	stored := ClickHouseStorageColumn(name)
+	rest, underscore := strings.CutPrefix(stored, escapedUnderscore)
+	if underscore {
+		rest = "_" + UnescapeName(rest)
+	} else if with, dot := strings.CutPrefix(stored, escapedDot); dot {
+		rest = UnescapeName(with)
+	}
+	if rest != name || !underscore && strings.HasPrefix(name, "_") {
+		t.Fatalf("%q is stored as %q, which is %q", name, stored, rest)
 	}
 }
 
@@ -73,11 +84,14 @@ func FuzzEscapeName(f *testing.F) {
 }
 
 func TestClickHouseColumn(t *testing.T) {
-	for name, want := range map[string]string{
-		"id": "id", "größe": "größe", "_version": "_x005F_version", "_deleted": "_x005F_deleted", "_inexact": "_x005F_inexact", "_partition": "_x005F_partition",
-		"_offset": "_x005F_offset", "_leaf": "_x005F_leaf", "_key_id": "_x005F_key_id", "_keyid": "_keyid", "_x005F_version": "_x005F_x005F_version", "_versions": "_versions",
+	for name, want := range map[string]struct{ view, storage string }{
+		"id": {"id", "id"}, "größe": {"größe", "größe"}, "_version": {"_version", "_x005F_version"}, "_row_exists": {"_row_exists", "_x005F_row_exists"},
+		"_inexact": {"_x005F_inexact", "_x005F_inexact"}, "_x005F_inexact": {"_x005F_x005F_inexact", "_x005F_x005F_inexact"}, "_key_id": {"_key_id", "_x005F_key_id"},
+		"_x005F_version": {"_x005F_version", "_x005F_x005F_version"}, "a.b": {"a.b", "_x002E_a_x002E_b"}, "_a.b": {"_a.b", "_x005F_a_x002E_b"},
+		"a_x002E_b": {"a_x002E_b", "a_x002E_b"}, "_": {"_", "_x005F_"}, "é": {"é", "é"},
 	} {
-		require.Equal(t, want, ClickHouseColumn(name))
+		require.Equal(t, want.view, ClickHouseColumn(name))
+		require.Equal(t, want.storage, ClickHouseStorageColumn(name))
 	}
 }
 

@@ -253,7 +253,7 @@ func (s *generations) check(ctx context.Context, topics map[string]*apply.Topic)
 	s.checked = time.Now()
 	var shown map[string]uint32
 	err := s.retry(ctx, "read what the views show", func(ctx context.Context) (err error) {
-		shown, err = s.db.Shown(ctx)
+		shown, err = s.db.KeepComplete(ctx)
 		return err
 	})
 	for _, t := range topics {

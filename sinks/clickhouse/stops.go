@@ -7,6 +7,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // The reasons for which load stops: kinds of a cdc.Problem that says where and what to do.
@@ -15,8 +16,7 @@ var (
 	ErrSameInstance = consume.ErrSameInstance
 	ErrGap          = consume.ErrGap
 	ErrProgress     = complete.ErrProgress
-	// ErrBookkeeping says that a bookkeeping table stayed away, so that nobody knows what is loaded.
-	ErrBookkeeping = errors.New("ClickHouse's bookkeeping was dropped or changed")
+	ErrBookkeeping  = ledger.ErrBookkeeping
 )
 
 // Stop is a reason for which load as a whole ends until a person has decided.
@@ -32,7 +32,7 @@ var Stops = []Stop{
 	{ErrGap, "the progress topic was restored from an older copy, or lacks what was not read"},
 	{ErrProgress, "a record of the progress topic cannot be read"},
 	{ErrSameInstance, "another loader runs under this one's name"},
-	{ErrBookkeeping, "a bookkeeping table was dropped or changed, and stays so for a minute"},
+	{ErrBookkeeping, "a bookkeeping table was dropped or changed, and stays so for a minute, or a start misses it"},
 	{cdc.ErrRefused, "clickhouse.url's first login is refused, or the database belongs to another pipeline"},
 }
 

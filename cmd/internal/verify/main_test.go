@@ -130,7 +130,7 @@ func (c *clinic) storage(name string) *schemas.Relation {
 	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM DB_raw.cuts WHERE topic = " + schemas.ClickHouseLiteral(table.Topic) + " AND generation = 2)"
 	c.sink("CREATE VIEW DB." + view + " DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves SELECT " + strings.Join(shown, ", ") + " FROM DB_raw." + view + "__g2 AS s FINAL" +
-		" WHERE s._deleted = 0 AND s._version > _dirtbike_cut AND (s._leaf = 0 OR s._version > _dirtbike_leaves[s._leaf]) COMMENT '" + ledger.ViewComment(2) + "'")
+		" WHERE s._deleted = 0 AND s._version > _dirtbike_cut AND (s._leaf = 0 OR s._version > _dirtbike_leaves[s._leaf])" + ledger.ViewSettings(2))
 	c.complete(rel.FullName(), far, 1)
 	return rel
 }

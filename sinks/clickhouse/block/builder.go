@@ -34,7 +34,7 @@ var (
 // newBuilder compiles the builder of a column; exact takes the texts of values that the column cannot hold.
 func newBuilder(c *schemas.TableColumn, exact *texts) *builder {
 	b := &builder{source: c, union: avro.Nullable(c)}
-	b.Name = schemas.ClickHouseColumn(c.Name)
+	b.Name = schemas.ClickHouseStorageColumn(c.Name)
 	b.wire = wireType(c.Type)
 	b.absent = func([]byte, bool) { b.null() }
 	b.compile(c.Type, []byte(c.Name), exact)

@@ -2,9 +2,13 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"hash/crc32"
 	"slices"
+	"strconv"
 	"strings"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -32,6 +36,8 @@ var tables = []string{
 		" ENGINE = ReplacingMergeTree(generation) ORDER BY `table`" + Durable,
 }
 
+const completeName = "complete_up_to"
+
 // completeView is the public view of `complete`; see Complete. A table is not exact before it has a view, while a newer
 // generation than the view's is open (some partition has its open record) or named by the progress topic, while a leg
 // has it quarantined, and while a row of it is known to be missing. A table that capture no longer follows has no row.
@@ -47,18 +53,70 @@ const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT
 	" OR `table` IN (SELECT s.`table` FROM RAW.shown AS s FINAL INNER JOIN" +
 	" (SELECT topic, max(generation) AS newest FROM RAW.generations WHERE kind = 'open' GROUP BY topic) AS g ON g.topic = s.topic WHERE g.newest > s.generation)" +
 	" OR `table` IN (SELECT `table` FROM RAW.gone FINAL WHERE open = 1)) AS inexact" +
-	" FROM RAW.complete FINAL WHERE `table` NOT IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3))"
+	" FROM RAW.complete FINAL WHERE WHOLE AND `table` NOT IN (SELECT `table` FROM RAW.quarantine FINAL WHERE open = 3))BOOKS"
 
 // Bootstrap makes the two databases, the bookkeeping tables and the view complete_up_to. It is idempotent, and several
 // loaders may do it at once.
 func (l *Ledger) Bootstrap(ctx context.Context) error {
-	raw := schemas.StorageDatabase(l.database)
-	names := strings.NewReplacer("DB", schemas.ClickHouseIdent(l.database), "RAW", schemas.ClickHouseIdent(raw))
 	databases := []string{"CREATE DATABASE IF NOT EXISTS DB ENGINE = Atomic", "CREATE DATABASE IF NOT EXISTS RAW ENGINE = Atomic"}
-	for _, s := range slices.Concat(databases, tables, []string{completeView}) {
-		if err := l.Exec(ctx, "prepare ClickHouse databases "+l.database+" and "+raw, names.Replace(s)); err != nil {
+	if err := l.checkTables(ctx); err != nil {
+		return err
+	}
+	for _, s := range slices.Concat(databases, tables) {
+		if err := l.Exec(ctx, "prepare ClickHouse databases "+l.database+" and "+schemas.StorageDatabase(l.database), l.named(s)); err != nil {
 			return err
 		}
 	}
+	views, err := l.Views(ctx)
+	if err != nil {
+		return err
+	}
+	return l.ShowComplete(ctx, views)
+}
+
+// ErrBookkeeping says that a bookkeeping table is not there or stayed away, so that nobody knows what is loaded.
+var ErrBookkeeping = errors.New("ClickHouse's bookkeeping was dropped or changed")
+
+// checkTables refuses, with ErrBookkeeping, to make a table again that was there: it would be empty, so that truncated
+// rows would show again, or quarantined tables be called exact. Only `complete` repeats what is known elsewhere.
+func (l *Ledger) checkTables(ctx context.Context) error {
+	raw := schemas.StorageDatabase(l.database)
+	kept := []string{"applied", "generations", "cuts", "quarantine", "gone", "shown"}
+	var there []string
+	var rows uint64
+	err := l.Ask(ctx, "list the bookkeeping tables", "SELECT groupArray(name), toUInt64(sum(ifNull(total_rows, 0))) FROM system.tables WHERE database = "+
+		schemas.ClickHouseLiteral(raw)+" AND name IN ("+schemas.ClickHouseLiterals(kept)+")", &there, &rows)
+	if err != nil || rows == 0 {
+		return err
+	}
+	for _, name := range kept {
+		if !slices.Contains(there, name) {
+			return cdc.Failed("table %s.%s is not there: it was dropped or renamed", raw, name).Of(ErrBookkeeping).
+				Keeps("nothing was changed, changes wait in Kafka").
+				Fix("put it back, from a backup too").Fix("DROP DATABASE %s, then %s", schemas.ClickHouseIdent(raw), cdc.ResnapshotAllCommand)
+		}
+	}
 	return nil
+}
+
+// named puts the names of the databases into a statement.
+func (l *Ledger) named(sql string) string {
+	return strings.NewReplacer("DB", schemas.ClickHouseIdent(l.database), "RAW", schemas.ClickHouseIdent(schemas.StorageDatabase(l.database)),
+		"WHOLE", Whole, "BOOKS", BooksSettings+viewMark(completeMark)).Replace(sql)
+}
+
+// completeMark says in the view complete_up_to which text it was made from.
+var completeMark = completeName + " " + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(completeView+Whole+BooksSettings))), 16)
+
+// ShowComplete makes the view complete_up_to, unless it is among views as this release makes it. A person's comment on
+// it stays.
+func (l *Ledger) ShowComplete(ctx context.Context, views []View) error {
+	comment := ""
+	if at := slices.IndexFunc(views, func(v View) bool { return v.Name == completeName }); at >= 0 {
+		if views[at].CompleteUp {
+			return nil
+		}
+		comment = " COMMENT " + schemas.ClickHouseLiteral(views[at].Comment)
+	}
+	return l.Exec(ctx, "create the view "+l.database+"."+completeName, l.named(completeView)+comment)
 }

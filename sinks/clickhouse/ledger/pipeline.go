@@ -2,20 +2,11 @@ package ledger
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
-
-// viewComment begins the comment of a view; the number of the generation follows.
-const viewComment = "dirtbike generation "
-
-// ViewComment is the comment of the view of a source table that shows a generation.
-func ViewComment(generation uint32) string {
-	return viewComment + strconv.FormatUint(uint64(generation), 10)
-}
 
 // View is anything that can be queried by its name in the database that people query: theirs or dirtbike's own.
 type View struct {
@@ -23,14 +14,18 @@ type View struct {
 	IsView     bool   // false for what has another engine than View
 	ExactTexts bool   // ExactTexts says that it has the column _inexact (rule 31)
 	Generation uint32 // Generation that it shows; 0 if it is not dirtbike's view of a source table
+	CompleteUp bool   // CompleteUp says that it is the view complete_up_to as this release makes it
+	Comment    string // Comment is a person's, or what Postgres has
 }
 
 // Views lists what is in the database that people query, by name.
 func (l *Ledger) Views(ctx context.Context) ([]View, error) {
 	database := schemas.ClickHouseLiteral(l.database)
 	sql := "SELECT name, engine = 'View', name IN (SELECT table FROM system.columns WHERE database = " + database + " AND name = '" + schemas.ColInexact +
-		"'), toUInt32OrZero(if(engine = 'View', extract(comment, '^" + viewComment + "([0-9]+)$'), '')) FROM system.tables WHERE database = " + database + " ORDER BY name"
-	return query(ctx, l, "which generations the views show", sql, func(v *View) []any { return []any{&v.Name, &v.IsView, &v.ExactTexts, &v.Generation} })
+		"'), toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " + schemas.ClickHouseLiteral(completeMark) + ", comment FROM system.tables WHERE database = " + database + " ORDER BY name"
+	return query(ctx, l, "which generations the views show", sql, func(v *View) []any {
+		return []any{&v.Name, &v.IsView, &v.ExactTexts, &v.Generation, &v.CompleteUp, &v.Comment}
+	})
 }
 
 // Storage is the table of the newest generation of a source table.

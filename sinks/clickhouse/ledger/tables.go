@@ -90,8 +90,7 @@ func (l *Ledger) Cuts(ctx context.Context, topic string, generation uint32) (map
 }
 
 // CutsSelect is the query, in parentheses, by which a view reads the cuts of its generation: columns leaf and version.
-// Its constant row makes aggregates never empty: with aggregate_functions_null_for_empty in a reader's session they
-// would be NULL and hide every row.
+// Its constant row makes aggregates never empty: what these give depends on settings of the reader's.
 func (l *Ledger) CutsSelect(topic string, generation uint32) string {
 	return "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM " + l.table("cuts") + cutsOf(topic, generation) + ")"
 }
@@ -190,8 +189,9 @@ func (*Shown) table() string   { return "shown" }
 func (s *Shown) fields() []any { return []any{&s.Table, &s.Topic, &s.Generation} }
 
 // ReplacedSelect is the query, in parentheses, by which a view finds out that a newer generation than its own is shown:
-// it fails then.
-func (l *Ledger) ReplacedSelect(topic string, generation uint32) string {
-	return "(SELECT throwIf(count() > 0, 'this view is being replaced: ask again') FROM " + l.table("shown") + " WHERE topic = " +
-		schemas.ClickHouseLiteral(topic) + " AND generation > " + strconv.FormatUint(uint64(generation), 10) + ")"
+// it fails then. Like CutsSelect it never aggregates nothing.
+func (l *Ledger) ReplacedSelect(table, topic string, generation uint32) string {
+	return "(SELECT throwIf(max(generation) > " + strconv.FormatUint(uint64(generation), 10) + ", 'this view is being replaced: ask again')" +
+		" FROM (SELECT toUInt32(0) AS generation UNION ALL SELECT generation FROM " + l.table("shown") + " WHERE `table` = " +
+		schemas.ClickHouseLiteral(table) + " AND topic = " + schemas.ClickHouseLiteral(topic) + ")" + BooksSettings + ")"
 }

@@ -99,7 +99,7 @@ func (t *Table) readList(b *block.Block) string {
 		if kind.Kind == schemas.KindArray {
 			kind = kind.Elem
 		}
-		enums[schemas.ClickHouseColumn(t.Contract.Columns[i].Name)] = kind.Kind == schemas.KindEnum
+		enums[schemas.ClickHouseStorageColumn(t.Contract.Columns[i].Name)] = kind.Kind == schemas.KindEnum
 	}
 	var list []string
 	for _, c := range b.Columns() {

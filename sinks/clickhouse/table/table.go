@@ -88,7 +88,7 @@ func (d *DB) Describe(ctx context.Context, t *Table) error {
 	nullable := make([]bool, len(t.Contract.Columns))
 	for i := range t.Contract.Columns {
 		c := &t.Contract.Columns[i]
-		have := types[schemas.ClickHouseColumn(c.Name)]
+		have := types[schemas.ClickHouseStorageColumn(c.Name)]
 		switch compact(have) {
 		case compact(schemas.ClickHouseType(c.Type, true)):
 			nullable[i] = c.Type.Kind != schemas.KindArray
@@ -116,7 +116,7 @@ func (t *Table) Nullable(column int) bool { return t.nullable[column] }
 func (d *DB) Widen(ctx context.Context, t *Table, column int) error {
 	c := &t.Contract.Columns[column]
 	err := d.Ledger.Exec(ctx, fmt.Sprintf("widen column %s of %s", c.Name, t.Name),
-		"ALTER TABLE "+t.Name+" MODIFY COLUMN "+schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
+		"ALTER TABLE "+t.Name+" MODIFY COLUMN "+schemas.ClickHouseIdent(schemas.ClickHouseStorageColumn(c.Name))+" "+schemas.ClickHouseType(c.Type, true))
 	if err == nil {
 		t.nullable[column] = true
 	}
@@ -124,26 +124,36 @@ func (d *DB) Widen(ctx context.Context, t *Table, column int) error {
 }
 
 // createStatement is the DDL of the storage, which has the columns of a block; the comment lets a later session find
-// the schema again.
+// the schema again. Dates and timestamps of the key, which sort as exact integers, have an index for those who ask by
+// what the view shows.
 func createStatement(t *Table) string {
-	rows, types := block.New(t.Contract), map[string]string{}
+	rows, types, comments := block.New(t.Contract), map[string]string{}, map[string]string{}
 	for i := range t.Contract.Columns {
 		c := &t.Contract.Columns[i]
-		types[schemas.ClickHouseColumn(c.Name)] = schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull)
+		stored := schemas.ClickHouseStorageColumn(c.Name)
+		types[stored], comments[stored] = schemas.ClickHouseType(c.Type, !c.Key && !c.NotNull), withComment(c.Comment)
 	}
 	var columns []string
 	for _, c := range rows.Columns() {
-		columns = append(columns, schemas.ClickHouseIdent(c.Name)+" "+cmp.Or(types[c.Name], string(c.Type())))
+		columns = append(columns, schemas.ClickHouseIdent(c.Name)+" "+cmp.Or(types[c.Name], string(c.Type()))+comments[c.Name])
+	}
+	for _, k := range t.Contract.Key {
+		if c := &t.Contract.Columns[k]; schemas.KeyInteger(c.Type) {
+			columns = append(columns, "INDEX "+schemas.ClickHouseIdent(schemas.ColKeyPrefix+c.Name)+" "+
+				schemas.ClickHouseIdent(schemas.ClickHouseStorageColumn(c.Name))+" TYPE minmax GRANULARITY 1")
+		}
 	}
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)%s COMMENT %s",
 		t.Name, strings.Join(columns, ", "), schemas.ColVersion, schemas.ColDeleted, columnList(rows.SortingKey()),
-		ledger.Durable+compactParts, schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID)))
+		ledger.Durable+compactParts, schemas.ClickHouseLiteral(commentPrefix+strconv.Itoa(t.SchemaID)+"\n"+t.Contract.Comment))
 }
 
 // compactParts makes every inserted part one file instead of two for each column, which are all fsynced; what merges
 // make larger has a file for each column again.
 const compactParts = ", min_bytes_for_wide_part = 67108864"
 
+// commentPrefix begins the comment of storage: the id of its schema follows, and on the next line the table's comment
+// in the source.
 const commentPrefix = "dirtbike schema "
 
 // SchemaID reads from the storage of a generation which schema it was made from; ErrNoStorage if there is none.
@@ -159,6 +169,7 @@ func (d *DB) SchemaID(ctx context.Context, schema, table string, generation uint
 		return 0, err
 	}
 	number, _ := strings.CutPrefix(comment, commentPrefix)
+	number, _, _ = strings.Cut(number, "\n") // what follows is the source's own
 	id, err := strconv.Atoi(number)
 	if err != nil {
 		return 0, broken(ErrContract, schema+"."+table, "%s has no schema in its comment", what)

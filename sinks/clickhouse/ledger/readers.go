@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dirtbike/schemas"
+)
+
+// A view that people query gives the right answer or an error, whatever settings their session has. Most settings change
+// nothing, since what the views ask does not depend on them; the others are fixed in the view's own query, which comes
+// before the session's. Those that let a query answer with a part of the rows cannot be fixed from within: the view
+// refuses them, since FINAL over a part of the rows would show outranked and deleted ones.
+
+// fixed are settings that would change what a view shows.
+var fixed = map[string]string{
+	"additional_table_filters":                  "{}",
+	"aggregate_functions_null_for_empty":        "0",
+	"empty_result_for_aggregation_by_empty_set": "0",
+	"final":                                "0",
+	"group_by_overflow_mode":               "'throw'",
+	"group_by_use_nulls":                   "0",
+	"join_default_strictness":              "'ALL'",
+	"join_overflow_mode":                   "'throw'",
+	"join_use_nulls":                       "0",
+	"limit":                                "0",
+	"offset":                               "0",
+	"prefer_column_name_to_alias":          "0",
+	"result_overflow_mode":                 "'throw'",
+	"set_overflow_mode":                    "'throw'",
+	"sort_overflow_mode":                   "'throw'",
+	"distinct_overflow_mode":               "'throw'",
+	"transfer_overflow_mode":               "'throw'",
+	"transform_null_in":                    "0",
+	"use_skip_indexes_if_final":            "1",
+	"use_skip_indexes_if_final_exact_mode": "1",
+	"inject_random_order_for_select_without_order_by": "0",
+}
+
+// ofBooks are settings by which a session asks for an index, which are about its own query and not about bookkeeping.
+var ofBooks = map[string]string{
+	"force_primary_key": "0", "force_index_by_date": "0", "force_optimize_projection": "0",
+}
+
+// BooksSettings ends a query about bookkeeping within a view.
+var BooksSettings = settings(fixed, ofBooks)
+
+// ViewSettings ends the query of the view that shows a generation, and says which: nothing else in a view is out of
+// reach of those who may comment on it.
+func ViewSettings(generation uint32) string {
+	return settings(fixed) + viewMark("generation "+strconv.FormatUint(uint64(generation), 10))
+}
+
+// viewMark is the last setting of a view that dirtbike made.
+func viewMark(of string) string { return ", log_comment = 'dirtbike " + of + "'" }
+
+// marked is an expression over system.tables: what the mark of a view says, as far as it matches the pattern, or ”.
+func marked(pattern string) string {
+	return "if(engine = 'View', extract(as_select, " + schemas.ClickHouseLiteral(", log_comment = 'dirtbike "+pattern+"'$") + "), '')"
+}
+
+func settings(of ...map[string]string) string {
+	all := map[string]string{}
+	for _, m := range of {
+		maps.Copy(all, m)
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, name+" = "+all[name])
+	}
+	return " SETTINGS " + strings.Join(list, ", ")
+}
+
+// Whole is a condition that is true, and an error if the session's settings let the query end early and give what it
+// has until then. It is evaluated before a row is read, as throwIf is not.
+const Whole = "toUInt8(if(getSetting('read_overflow_mode') = 'break' AND (getSetting('max_rows_to_read') > 0 OR getSetting('max_bytes_to_read') > 0)" +
+	" OR getSetting('read_overflow_mode_leaf') = 'break' AND (getSetting('max_rows_to_read_leaf') > 0 OR getSetting('max_bytes_to_read_leaf') > 0)" +
+	" OR getSetting('timeout_overflow_mode') = 'break' AND getSetting('max_execution_time') > 0" +
+	" OR getSetting('timeout_overflow_mode_leaf') = 'break' AND getSetting('max_execution_time_leaf') > 0," +
+	" 'this view gives no part of an answer. Try: read_overflow_mode = throw and timeout_overflow_mode = throw', '1')) = 1"
