@@ -150,9 +150,9 @@ func ClickHouseColumn(name string) string {
 }
 
 // ClickHouseStorageColumn gives the column's name in the storage. There a name that begins with an underscore may be a
-// column of dirtbike's own, or one that ClickHouse itself has in every table (_row_exists, _block_number, _part, …), and
-// arrays whose names have a dot would need the same length as others of the same beginning: such names are escaped. Any
-// other name is the real one, and begins otherwise than these.
+// column of dirtbike's own, or one that ClickHouse itself has in every table (_row_exists, _block_number, _part, …),
+// and arrays whose names have a dot would need the same length as others of the same beginning: such names are escaped.
+// Any other name is the real one, and begins otherwise than these.
 func ClickHouseStorageColumn(name string) string {
 	switch {
 	case strings.HasPrefix(name, "_"):

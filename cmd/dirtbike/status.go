@@ -16,11 +16,11 @@ import (
 const statusTime = 10 * time.Second
 
 func (a *app) status() *cobra.Command {
-	var asJSON bool
+	var asJSON, count bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact, no capture runs or Kafka is away", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			status, err := a.askStatus(c.Context())
+			status, err := a.askStatus(c.Context(), count)
 			if err != nil {
 				return err
 			}
@@ -34,11 +34,12 @@ func (a *app) status() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the documented JSON form")
+	c.Flags().BoolVar(&count, "count", false, "count the rows and inexact values of every view, which reads all of them")
 	return c
 }
 
-// askStatus asks Postgres, ClickHouse and Kafka; it needs no running capture.
-func (a *app) askStatus(ctx context.Context) (status.Status, error) {
+// askStatus asks Postgres, ClickHouse and Kafka; it needs no running capture. Counting takes as long as it takes.
+func (a *app) askStatus(ctx context.Context, count bool) (status.Status, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return status.Status{}, err
@@ -48,14 +49,17 @@ func (a *app) askStatus(ctx context.Context) (status.Status, error) {
 		return status.Status{}, wrong(err)
 	}
 	defer health.Close()
-	ctx, cancel := context.WithTimeout(ctx, statusTime)
+	collector := health.Collector()
+	limited, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	answer, err := health.Collector().Measured(ctx)
+	answer, err := collector.Measured(limited)
 	switch {
 	case errors.Is(err, cdc.ErrRefused):
 		return answer, wrong(err)
 	case err != nil:
 		return answer, unreachable(err)
+	case count:
+		return collector.Counted(ctx, answer), nil
 	}
 	return answer, nil
 }

@@ -76,6 +76,8 @@ type passedOver struct {
 type passedOverTopic struct {
 	said  time.Time // when the log named some last
 	since int       // how many came after
+	all   int64     // how many came since this loader began
+	why   string    // of the last one
 }
 
 // passedOverEvery is how often the log names records of one topic.
@@ -90,6 +92,7 @@ func (p *passedOver) note(rec *kgo.Record, why string) {
 		p.topics[rec.Topic] = t
 	}
 	t.since++
+	t.all, t.why = t.all+1, why
 	if now := time.Now(); now.Sub(t.said) >= passedOverEvery {
 		p.log.Warn("records of another writer are passed over: they change nothing. Try: find out what else writes to the topic, and take its right away",
 			zap.String("topic", rec.Topic), zap.Int32("partition", rec.Partition), zap.Int64("offset", rec.Offset), zap.Int("records", t.since), zap.String("why", why))

@@ -12,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // foreignProducer writes what the test gives it, as somebody who may write to the topics and is not the capture. With
@@ -73,6 +74,7 @@ func TestForeignRecords(t *testing.T) {
 	require.Equal(t, w.lsn+0x20, w.complete("").LSN, "nothing moves it beyond what was published")
 	require.GreaterOrEqual(t, testutil.ToFloat64(l.metrics.foreign.WithLabelValues(tab.topic.Name)), 5006.0)
 	require.Equal(t, 4.0, testutil.ToFloat64(l.metrics.foreign.WithLabelValues(schemas.ProgressTopic(w.prefix))))
+	w.noticed("foreign records", ledger.NoticeForeign+" "+ledger.NoticeKind(schemas.ProgressTopic(w.prefix)), ledger.NoticeForeign+" "+ledger.NoticeKind(tab.topic.Name))
 	require.LessOrEqual(t, lines.FilterMessageSnippet("another writer").Len(), 2, "one line for each topic")
 }
 

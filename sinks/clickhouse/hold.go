@@ -31,6 +31,7 @@ import (
 //	a batch of it is applied, or nothing has failed for settledAfter: it waits no more
 type held struct {
 	topic, table string
+	reason       string    // why it waits, without row values
 	since        time.Time // of the first failure in a row
 	pause        time.Duration
 	due          time.Time // of the next try; zero while it is tried
@@ -95,6 +96,7 @@ func (w *waiting) hold(t *apply.Topic, generation uint32, err error) {
 		h = &held{topic: t.Name, table: t.Table}
 		w.tables[t.Name] = h
 	}
+	h.reason = withoutValues(err)
 	if h.failed(err, time.Now(), w.o.StoragePatience) {
 		w.builder.quarantine(t, max(generation, 1), reasonOf(err, t.Table))
 		h.due = time.Now()
@@ -255,6 +257,7 @@ func (w *waiting) viewWaits(t *apply.Topic, what string, err error) bool {
 		h = &held{topic: t.Name, table: t.Table}
 		w.views[t.Name] = h
 	}
+	h.reason = withoutValues(err)
 	if h.failed(err, time.Now(), w.o.StoragePatience) && errors.Is(err, table.ErrNoStorage) {
 		return false
 	}

@@ -2,7 +2,9 @@ package clickhouse
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,14 +63,19 @@ func TestStorageOfOneTableIsAway(t *testing.T) {
 	w.wait()
 	for n, trouble := range []struct {
 		what, harm, undo string
+		everybody        bool // waits: it is the server's
 	}{
-		{"detached", "DETACH TABLE RAW.sick__g1 SYNC", "ATTACH TABLE RAW.sick__g1"},
-		{"renamed", "RENAME TABLE RAW.sick__g1 TO RAW.elsewhere", "RENAME TABLE RAW.elsewhere TO RAW.sick__g1"},
-		{"column renamed", "ALTER TABLE RAW.sick__g1 RENAME COLUMN v TO w", "ALTER TABLE RAW.sick__g1 RENAME COLUMN w TO v"},
+		{"detached", "DETACH TABLE RAW.sick__g1 SYNC", "ATTACH TABLE RAW.sick__g1", false},
+		{"renamed", "RENAME TABLE RAW.sick__g1 TO RAW.elsewhere", "RENAME TABLE RAW.elsewhere TO RAW.sick__g1", false},
+		{"column renamed", "ALTER TABLE RAW.sick__g1 RENAME COLUMN v TO w", "ALTER TABLE RAW.sick__g1 RENAME COLUMN w TO v", false},
 		{"too many parts",
 			"ALTER TABLE RAW.sick__g1 MODIFY SETTING parts_to_throw_insert = 1, parts_to_delay_insert = 1",
-			"ALTER TABLE RAW.sick__g1 RESET SETTING parts_to_throw_insert, parts_to_delay_insert",
+			"ALTER TABLE RAW.sick__g1 RESET SETTING parts_to_throw_insert, parts_to_delay_insert", false,
 		},
+		{"read-only", insertsFail(242), "DROP VIEW RAW.trap SYNC", false},
+		{"a code of no list", insertsFail(395), "DROP VIEW RAW.trap SYNC", false},
+		{"memory", insertsFail(241), "DROP VIEW RAW.trap SYNC", true},
+		{"quota", insertsFail(201), "DROP VIEW RAW.trap SYNC", true},
 	} {
 		id := string(rune('a' + n))
 		w.begin().insert(sick, "1"+string(rune('0'+n)), "before").commit()
@@ -79,7 +86,15 @@ func TestStorageOfOneTableIsAway(t *testing.T) {
 			w.begin().insert(good, string(rune('1'+n)), id).insert(sick, string(rune('1'+n)), id).commit()
 		}
 		want := w.lsn
+		if trouble.everybody {
+			require.Eventually(t, func() bool { return l.LastError() != "" }, 10*time.Second, 10*time.Millisecond, trouble.what)
+			w.exec(trouble.undo)
+			w.wait()
+			require.Contains(t, w.query("SELECT * FROM DB.sick"), string(rune('1'+n))+"\t"+id, trouble.what)
+			continue
+		}
 		require.Eventually(t, func() bool { return w.complete("public.good").LSN >= want }, 20*time.Second, 20*time.Millisecond, trouble.what)
+		w.noticed(trouble.what, ledger.NoticeWaits+" public.sick")
 		require.Eventually(t, func() bool { return strings.Contains(l.LastError(), "public.sick") }, 10*time.Second, 10*time.Millisecond, trouble.what)
 		require.Less(t, w.complete("").LSN, want, trouble.what)
 		require.Less(t, w.complete("public.sick").LSN, want, trouble.what)
@@ -92,6 +107,45 @@ func TestStorageOfOneTableIsAway(t *testing.T) {
 	require.True(t, w.complete("").Exact)
 	require.Eventually(t, func() bool { return l.LastError() == "" }, 10*time.Second, 20*time.Millisecond)
 	require.Zero(t, testutil.ToFloat64(l.metrics.waiting))
+	w.noticed("healed")
+}
+
+// insertsFail makes a code of ClickHouse the answer to every INSERT into one storage table.
+func insertsFail(code int) string {
+	return fmt.Sprintf("CREATE MATERIALIZED VIEW RAW.trap ENGINE = Null AS SELECT throwIf(id >= 0, 'trap', toInt16(%d)) AS x FROM RAW.sick__g1"+
+		" SETTINGS allow_custom_error_code_in_throwif = 1", code)
+}
+
+// noticed waits until other processes are told this of loaders, and nothing else.
+func (w *world) noticed(what string, want ...ledger.NoticeKind) {
+	w.t.Helper()
+	var got []ledger.NoticeKind
+	require.Eventually(w.t, func() bool {
+		notices, err := ledger.New(w.conn, w.database).Notices(w.ctx)
+		require.NoError(w.t, err)
+		got = nil
+		for _, n := range notices {
+			got = append(got, n.Kind+" "+ledger.NoticeKind(n.Name))
+		}
+		return slices.Equal(want, got)
+	}, 20*time.Second, 20*time.Millisecond, "%s: %q", what, &got)
+}
+
+// TestViewThatCannotBeMade: a view that cannot be made waits alone, its rows are loaded, and it comes by itself.
+func TestViewThatCannotBeMade(t *testing.T) {
+	w := newWorld(t)
+	good, sick := twoColumns(w, "good"), twoColumns(w, "sick")
+	w.load(func(o *Options) { o.StoragePatience = time.Minute })
+	w.wait()
+	w.exec("ALTER TABLE RAW.sick__g1 ADD COLUMN w Nullable(String) AFTER v")
+	w.exec("DROP VIEW DB.sick")
+	w.exec("CREATE DICTIONARY DB.sick (id Int32) PRIMARY KEY id SOURCE(NULL()) LAYOUT(FLAT()) LIFETIME(0)") // no view replaces it
+	w.begin().insert(good, "1", "a").insert(sick, "1", "a").commit()
+	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.good")
+	w.noticed("in the way", ledger.NoticeView+" public.sick")
+	w.exec("DROP DICTIONARY DB.sick")
+	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.sick")
+	w.noticed("out of the way")
 }
 
 // TestControlRecordsOfOneTable: an open record that comes twice, an end that nothing was opened for, and one that

@@ -88,6 +88,7 @@ type Loader struct {
 	refreshed   time.Time // when views were last brought up to date
 	watch       consume.Watch
 	waiting     *waiting
+	notices     *notices
 	stopped     error // why the loader must stop
 }
 
@@ -128,6 +129,7 @@ func New(o Options) (*Loader, error) {
 		o: &l.o, topics: l.topics, builder: l.builder, quarantines: l.quarantines, ledger: l.db.Ledger, outage: l.outage, gauge: m.waiting, assign: l.assign,
 		tables: map[string]*held{}, views: map[string]*held{},
 	}
+	l.notices = newNotices(l.db.Ledger, o.Log)
 	return l, nil
 }
 

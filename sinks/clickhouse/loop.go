@@ -97,6 +97,7 @@ func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 		if err := l.refreshViews(ctx); err != nil {
 			return err
 		}
+		l.notices.tell(ctx, slices.Concat(l.waiting.notices(), l.builder.passedOver.notices()))
 		l.publish()
 	}
 	if l.inFlight == nil && l.due() {

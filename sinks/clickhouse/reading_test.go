@@ -86,7 +86,7 @@ func TestColumnsOfAnyName(t *testing.T) {
 	virtual := w.virtualColumns("any")
 	require.Contains(t, virtual, "_row_exists")
 	names := append(virtual, "_version", "_deleted", "_partition", "_offset", "_leaf", "_key_id", "_sample_factor", "_table", "_dirtbike_s", "_dirtbike_cut", "_x005F_version",
-		"s", "size", "s.size", "n.null", "_", "SELECT", "a`b", "a'b", "rows", "*")
+		"s", "size", "s.size", "n.null", "_", "SELECT", "a`b", "rows", "*")
 	seen := map[string]bool{}
 	columns := []schemas.Column{plainColumn("id", schemas.KindInt4, true)}
 	values, want := []string{"1"}, []string{"1"}

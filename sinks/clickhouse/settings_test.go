@@ -109,7 +109,8 @@ func (r *readers) wrong(settings chgo.Settings) (what string, failed bool) {
 	return what, failed
 }
 
-// sweep tries settings together, and in halves if there is an error or a wrong answer: an error hides what else is wrong.
+// sweep tries settings together, and in halves if there is an error or a wrong answer: an error hides what else is
+// wrong.
 func (r *readers) sweep(settings []string) {
 	r.t.Helper()
 	values := chgo.Settings{}

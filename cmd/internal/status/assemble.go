@@ -8,6 +8,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 const (
@@ -31,6 +32,7 @@ func assemble(f facts, capture capture.Status) Status {
 	if f.slot.found {
 		out.RetainedWALBytes = &f.slot.retained
 	}
+	out.PassedOver = passedOver(f.notices)
 	out.Tables = slices.AppendSeq(out.Tables, maps.Values(tableStatuses(f, capture)))
 	sortTables(out.Tables)
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
@@ -60,7 +62,7 @@ func (f *facts) progress() string {
 	if f.slot.found {
 		shown := 0
 		for _, t := range f.named {
-			if slices.ContainsFunc(viewNames(t.Table), func(view string) bool { return f.views[view] }) {
+			if slices.ContainsFunc(viewNames(t.Table), func(view string) bool { _, is := f.shown[view]; return is }) {
 				shown++
 			}
 		}
@@ -89,9 +91,9 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 	tables := map[string]TableStatus{}
 	at := func(name string) TableStatus {
 		row := f.complete[name]
-		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.Exact, DeadLetters: int64(row.DeadLetters)} //nolint:gosec // a count
-		n, shown := f.count(name)
-		if t.Rows, t.Inexact = n.Rows, n.Inexact; !shown {
+		t := TableStatus{Table: name, Phase: string(cdc.TableStreaming), Exact: row.Exact, DeadLetters: int64(row.DeadLetters), RowsEstimated: true} //nolint:gosec // a count
+		var shown bool
+		if t.Rows, shown = f.rows(name); !shown {
 			t.Phase = string(cdc.TableCopying)
 		}
 		return t
@@ -125,5 +127,41 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 			tables[name] = t
 		}
 	}
+	addWaiting(tables, f.notices, at)
 	return tables
+}
+
+// addWaiting says which tables wait in load; at gives one that is not known yet.
+func addWaiting(tables map[string]TableStatus, notices []ledger.Notice, at func(string) TableStatus) {
+	for _, n := range notices {
+		if n.Kind == ledger.NoticeForeign {
+			continue
+		}
+		t, known := tables[n.Name]
+		if !known {
+			t = at(n.Name)
+		}
+		t.Waits = true
+		t.because(append(t.problems, waits(n))...)
+		tables[n.Name] = t
+	}
+}
+
+// waits says why a table waits in load, whatever process says so.
+func waits(n ledger.Notice) *cdc.Problem {
+	what := "load: the table waits: "
+	if n.Kind == ledger.NoticeView {
+		what = "load: its view waits, rows are loaded: "
+	}
+	return cdc.ParseProblem(what + n.Reason)
+}
+
+// passedOver lists the topics to which others have written.
+func passedOver(notices []ledger.Notice) (out []PassedOver) {
+	for _, n := range notices {
+		if n.Kind == ledger.NoticeForeign {
+			out = append(out, PassedOver{Topic: n.Name, Records: n.Records, Reason: n.Reason})
+		}
+	}
+	return out
 }

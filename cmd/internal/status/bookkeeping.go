@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"dirtbike/cdc"
@@ -12,8 +11,9 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// readLedger reads what ClickHouse knows. It counts again if the last counts are old or a view was added.
-func readLedger(ctx context.Context, l *ledger.Ledger, before facts) (f facts, err error) {
+// readLedger reads what ClickHouse knows from bookkeeping and system tables alone: it costs the same whatever the
+// tables hold, asks as often for one as for a thousand, and a view that is broken concerns nothing else.
+func readLedger(ctx context.Context, l *ledger.Ledger) (f facts, err error) {
 	complete, err := l.Complete(ctx)
 	if err != nil {
 		return f, err
@@ -26,29 +26,56 @@ func readLedger(ctx context.Context, l *ledger.Ledger, before facts) (f facts, e
 	if err != nil {
 		return f, err
 	}
-	stored, err := l.NewestStorage(ctx)
+	stored, err := l.Storages(ctx)
 	if err != nil {
 		return f, err
 	}
-	f.complete, f.stored, f.views = map[string]ledger.Complete{}, map[string]ledger.Storage{}, map[string]bool{}
-	for _, v := range views {
-		f.views[v.Name] = v.IsView
+	if f.notices, err = l.Notices(ctx); err != nil {
+		return f, err
 	}
+	f.complete, f.stored, f.shown = map[string]ledger.Complete{}, map[string][]ledger.Storage{}, map[string]uint32{}
 	for _, row := range complete {
 		f.complete[row.Table] = row
 	}
 	for _, s := range stored {
-		f.stored[s.View] = s
+		f.stored[s.View] = append(f.stored[s.View], s)
+	}
+	for _, v := range views {
+		if v.IsView {
+			f.shown[v.Name] = v.Generation
+		}
 	}
 	f.addReasons(quarantines)
-	ours := f.ours(views)
-	f.counted, f.countedAt = before.counted, before.countedAt
-	same := len(ours) == len(f.counted) && !slices.ContainsFunc(ours, func(v ledger.View) bool { _, is := f.counted[v.Name]; return !is })
-	if !same || time.Since(f.countedAt) >= countsCache {
-		f.countedAt = time.Now()
-		f.counted, err = l.Counts(ctx, ours)
+	return f, nil
+}
+
+// Counted counts the rows and the inexact values of each table that has a view, which reads every key of all of them.
+// Where one cannot be counted, the estimate stays and the table says why.
+func (c *Collector) Counted(ctx context.Context, s Status) Status {
+	l := ledger.New(c.ClickHouse, c.Database)
+	shown := c.shown()
+	for i := range s.Tables {
+		t := &s.Tables[i]
+		for _, view := range viewNames(t.Table) {
+			if _, is := shown[view]; !is {
+				continue
+			}
+			n, err := Within(ctx, func(ctx context.Context) (ledger.Count, error) { return l.Count(ctx, view) })
+			if err != nil {
+				t.because(append(t.problems, cdc.Failed("its rows cannot be counted").Because(err))...)
+				continue
+			}
+			t.Rows, t.Inexact, t.RowsEstimated = n.Rows, n.Inexact, false
+		}
 	}
-	return f, err
+	return s
+}
+
+// shown gives the views that were there at the last answer.
+func (c *Collector) shown() map[string]uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.facts.shown
 }
 
 // addReasons says why tables are quarantined, and why capture no longer follows others, in the order of the legs.
@@ -63,22 +90,6 @@ func (f *facts) addReasons(quarantines []ledger.Quarantine) {
 		case ledger.StateClosed:
 		}
 	}
-}
-
-// ours picks the views of captured tables: people may have others in the same database.
-func (f *facts) ours(views []ledger.View) []ledger.View {
-	names := map[string]bool{}
-	for table := range f.complete {
-		for _, view := range viewNames(table) {
-			names[view] = true
-		}
-	}
-	for table := range f.excluded {
-		for _, view := range viewNames(table) {
-			names[view] = true
-		}
-	}
-	return slices.DeleteFunc(views, func(v ledger.View) bool { return !v.IsView || !names[v.Name] })
 }
 
 // askClickHouse runs a query until ctx ends, and explains its error.

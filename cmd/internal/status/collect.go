@@ -45,7 +45,7 @@ type Sources struct {
 	MayOpen bool
 }
 
-// Collector gathers the status, for concurrent use. It keeps answers for a quarter of a second, row counts for ten.
+// Collector gathers the status, for concurrent use. It keeps answers for a quarter of a second.
 type Collector struct {
 	Sources
 	mu    sync.Mutex
@@ -72,8 +72,6 @@ func NewCollector(s Sources) *Collector { return &Collector{Sources: s} }
 const (
 	// factsCache is for how long an answer is used again: people watch a copy through it.
 	factsCache = 250 * time.Millisecond
-	// countsCache is for how long row counts of views are used again: a count reads every key of the table.
-	countsCache = 10 * time.Second
 	// obstaclesCache is for how long the reasons that keep tables out are used again: asking reads the whole catalog.
 	obstaclesCache = 10 * time.Second
 )
@@ -81,34 +79,38 @@ const (
 // facts are the answers of both servers.
 type facts struct {
 	slot     slotFacts
-	named    []Named                    // by source.tables, captured or not
-	complete map[string]ledger.Complete // by table, "" for everything
-	reasons  map[string][]*cdc.Problem  // of quarantined tables
-	excluded map[string][]*cdc.Problem  // why capture no longer follows a table
-	counted  map[string]ledger.Count    // what a view shows, by view; a table is shown once it has a view
-	stored   map[string]ledger.Storage  // what the newest generation has, by view
-
-	views  map[string]bool // by name
-	topics int             // of tables; only while a capture starts
-
-	countedAt time.Time
+	named    []Named                     // by source.tables, captured or not
+	complete map[string]ledger.Complete  // by table, "" for everything
+	reasons  map[string][]*cdc.Problem   // of quarantined tables
+	excluded map[string][]*cdc.Problem   // why capture no longer follows a table
+	shown    map[string]uint32           // the generation of each view; a table is shown once it has a view
+	stored   map[string][]ledger.Storage // the generations of each table, by its view, the newest first
+	notices  []ledger.Notice             // what loaders say
+	topics   int                         // of tables; only while a capture starts
 }
 
-// count gives a table's rows and whether it has a view: what the view shows, or else what has been copied so far.
-func (f *facts) count(table string) (n ledger.Count, shown bool) {
+// rows estimates a table's rows, and says whether it has a view: those that are stored of the generation that the view
+// shows, or else those that have been copied so far. Outranked and deleted ones count until ClickHouse merges them
+// away.
+func (f *facts) rows(table string) (rows int64, shown bool) {
 	for _, view := range viewNames(table) {
-		if n, is := f.counted[view]; is {
-			return n, true
+		generation, is := f.shown[view]
+		shown = shown || is
+		for at, s := range f.stored[view] {
+			if s.Generation == generation || at == 0 && rows == 0 {
+				rows = s.Rows
+			}
 		}
-		n.Rows = max(n.Rows, f.stored[view].Rows)
 	}
-	return n, false
+	return rows, shown
 }
 
 // parts gives the number of parts of the table's storage.
 func (f *facts) parts(table string) (n int64) {
 	for _, view := range viewNames(table) {
-		n = max(n, f.stored[view].Parts)
+		if len(f.stored[view]) > 0 {
+			n = max(n, f.stored[view][0].Parts)
+		}
 	}
 	return n
 }
@@ -206,15 +208,15 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 	if !c.at.IsZero() && time.Since(c.at) < factsCache {
 		return c.facts, c.err
 	}
-	c.facts, c.err = c.ask(ctx, c.facts)
+	c.facts, c.err = c.ask(ctx)
 	if c.at = time.Now(); ctx.Err() != nil {
 		c.at = time.Time{} // the caller gave up, which says nothing about the servers
 	}
 	return c.facts, c.err
 }
 
-// ask asks both servers. Their last answers save counting.
-func (c *Collector) ask(ctx context.Context, before facts) (f facts, err error) {
+// ask asks both servers.
+func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 	slot, err := c.pollSlot(ctx)
 	if err != nil {
 		return f, err
@@ -225,7 +227,7 @@ func (c *Collector) ask(ctx context.Context, before facts) (f facts, err error) 
 	}
 	if err == nil {
 		f, err = askClickHouse(ctx, func(ctx context.Context) (facts, error) {
-			return readLedger(ctx, ledger.New(c.ClickHouse, c.Database), before)
+			return readLedger(ctx, ledger.New(c.ClickHouse, c.Database))
 		})
 	}
 	f.slot, f.named = slot, named

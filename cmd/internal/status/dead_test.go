@@ -52,7 +52,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		return facts{
 			slot:     slotFacts{name: "s", at: now, current: 0x2000, found: true, active: true, walStatus: "reserved", retained: 1 << 20},
 			complete: map[string]ledger.Complete{"": {LSN: 0x1000, CommitTime: now.Add(-time.Minute)}, "public.a": {Exact: true}},
-			counted:  map[string]ledger.Count{"a": {Rows: 7}},
+			shown:    map[string]uint32{"a": 1},
 		}
 	}
 	const lag = " · ClickHouse is 4.0 KiB, 1m0s behind"
@@ -73,7 +73,7 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 		"connected": {func(f *facts) { f.slot.active, f.slot.connected, f.slot.since = false, true, now },
 			"a capture is connected to Postgres and does not stream (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it)" + lag,
 			[]cdc.Remedy{{Command: "see its log, which says what keeps it, and Kafka's brokers"}}},
-		"copying": {func(f *facts) { f.slot.active, f.counted = false, nil }, "phase copying" + lag + " · Postgres keeps 1.0 MiB of log for the slot", nil},
+		"copying": {func(f *facts) { f.slot.active, f.shown = false, nil }, "phase copying" + lag + " · Postgres keeps 1.0 MiB of log for the slot", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := base()
@@ -94,7 +94,7 @@ func TestUncapturedTables(t *testing.T) {
 	f := facts{
 		slot:     slotFacts{found: true, active: true},
 		complete: map[string]ledger.Complete{"": {LSN: 1}, "public.b": {Exact: true}},
-		counted:  map[string]ledger.Count{"b": {Rows: 1}},
+		shown:    map[string]uint32{"b": 1},
 		named:    []Named{{"public.a", false}, {"public.b", true}, {"public.c", true}},
 	}
 	phases := func(capture capture.Status) (out []string) {

@@ -122,9 +122,10 @@ func (c *Collector) statusCheck(name string, problem func(Status) *cdc.Problem) 
 	}}
 }
 
-// tablesProblem names the tables that are quarantined or not captured; nil if there are none.
+// tablesProblem names the tables that are quarantined, wait or are not captured, and topics to which others have
+// written; nil if there are none.
 func (s Status) tablesProblem() *cdc.Problem {
-	var bad, left, what []string
+	var bad, left, wait, what []string
 	var only *cdc.Problem // of the last one that is not captured
 	for _, t := range s.Tables {
 		switch t.Phase {
@@ -132,19 +133,30 @@ func (s Status) tablesProblem() *cdc.Problem {
 			bad = append(bad, t.Table+t.inBrackets())
 		case notCaptured:
 			left, only = append(left, t.Table+t.inBrackets()), t.problem()
+		default:
+			if t.Waits {
+				wait = append(wait, t.Table+t.inBrackets())
+			}
 		}
 	}
 	if len(bad) > 0 {
 		what = append(what, fmt.Sprintf("%d of %d tables quarantined: %s", len(bad), len(s.Tables), strings.Join(bad, ", ")))
 	}
+	if len(wait) > 0 {
+		what = append(what, fmt.Sprintf("%d of %d tables wait: %s", len(wait), len(s.Tables), strings.Join(wait, ", ")))
+	}
 	if len(left) > 0 {
 		what = append(what, uncaptured+": "+strings.Join(left, ", "))
 	}
-	if len(what) == 0 {
-		return nil
+	foreign := s.foreign()
+	switch {
+	case len(what) == 0:
+		return foreign
+	case foreign != nil:
+		what = append(what, foreign.What)
 	}
 	p := cdc.Failed("%s", strings.Join(what, "; "))
-	if len(bad) == 0 && len(left) == 1 && only != nil {
+	if len(bad)+len(wait) == 0 && len(left) == 1 && only != nil {
 		p.Try = only.Try
 	}
 	return p.OrFix("dirtbike status, which says what to do for each")

@@ -40,7 +40,7 @@ var (
 	metricOpenColumns = metric("privacy_open_columns", "Columns that leave as they are though nobody named them; absent until Postgres' catalog was read.")
 	metricExposed     = metric("connections_exposed", "Connections to other machines that are not encrypted, or whose server nobody verifies.")
 	metricExact       = metric("table_exact", "1 if the table's view equals the source as of complete_up_to.", "table")
-	metricInexact     = metric("table_inexact_values", "Values that their ClickHouse type does not hold, whose exact text is in _inexact.", "table")
+	metricRows        = metric("table_stored_rows", "Rows that ClickHouse stores for the table, outdated and deleted ones included until they are merged.", "table")
 	metricCopying     = metric("table_copying", "1 while the first copy of the table is under way.", "table")
 	metricParts       = metric("table_parts", "Parts of the table's storage in ClickHouse, which has one partition.", "table")
 	metricQuarantined = metric("table_in_quarantine", "1 while the table is quarantined, on either leg.", "table")
@@ -119,11 +119,7 @@ func (c *Collector) collectStatus(out gauges, f *facts) {
 		if t.Excluded() {
 			continue
 		}
-		inexact := int64(0)
-		for _, n := range t.Inexact {
-			inexact += n
-		}
-		out.send(metricInexact, float64(inexact), t.Table)
+		out.send(metricRows, float64(t.Rows), t.Table)
 		out.send(metricExact, number(t.Exact), t.Table)
 		out.send(metricCopying, number(t.Phase == string(cdc.TableCopying)), t.Table)
 		out.send(metricParts, float64(f.parts(t.Table)), t.Table)

@@ -4,6 +4,7 @@
 package status
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -42,6 +43,9 @@ type Status struct {
 	Waits string `json:"waits,omitempty"`
 	// Progress says how far a first start or a copy has come, with counts; absent otherwise.
 	Progress string `json:"progress,omitempty"`
+	// PassedOver are topics with records that another writer put there in the last ten minutes; absent if there are
+	// none.
+	PassedOver []PassedOver `json:"passed_over,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.
@@ -50,6 +54,29 @@ type Status struct {
 	connected bool
 	// inactive says since when no client reads the slot and what that costs, if that is its only problem.
 	inactive string
+}
+
+// PassedOver says that records of a topic change nothing, since another than the pipeline's captures wrote them.
+type PassedOver struct {
+	// Topic by its name in Kafka.
+	Topic string `json:"topic"`
+	// Records that were passed over since the loader began.
+	Records int64 `json:"records"`
+	// Reason says how the last one was known. It holds no row value.
+	Reason string `json:"reason"`
+}
+
+// foreign says to which topics others have written; nil if to none.
+func (s Status) foreign() *cdc.Problem {
+	var topics []string
+	for _, p := range s.PassedOver {
+		topics = append(topics, fmt.Sprintf("%s (%s records, %s)", p.Topic, humanize.Comma(p.Records), p.Reason))
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	return cdc.Failed("records of another writer were passed over: %s", strings.Join(topics, ", ")).
+		Keeps("they change no table").Fix("find out what else writes to the topic, and take its right away")
 }
 
 // withHeadroom adds how much more log can be retained, and for how long.
@@ -125,16 +152,23 @@ type TableStatus struct {
 	// since it was created later) or excluded (source.tables no longer names it, or it was dropped: its view stays as
 	// it was).
 	Phase string `json:"phase"`
-	// Rows that its view shows; while copying, rows copied so far.
+	// Rows that its view shows; while copying, rows copied so far. See RowsEstimated.
 	Rows int64 `json:"rows"`
 	// Exact says that the view equals the source as of complete_up_to.
 	Exact bool `json:"exact"`
 	// DeadLetters are rows that wait to be replayed.
 	DeadLetters int64 `json:"dead_letters"`
-	// Reason says why the table is quarantined, new or excluded, or empty: the text of problems. It holds no row value.
+	// Reason says why the table is quarantined, new or excluded, or why it waits, or empty: the text of problems. It
+	// holds no row value.
 	Reason string `json:"reason"`
-	// Inexact counts, by column, the values whose exact text is in `_inexact`, since their type does not hold them.
+	// RowsEstimated says that Rows are those that ClickHouse stores, outdated and deleted ones included; false once
+	// they were counted (Collector.Counted).
+	RowsEstimated bool `json:"rows_estimated"`
+	// Inexact counts, by column, the values whose exact text is in `_inexact`, since their type does not hold them;
+	// only where rows were counted.
 	Inexact map[string]int64 `json:"inexact,omitempty"`
+	// Waits says that load makes the table or its view wait and tries again by itself; Reason says why.
+	Waits bool `json:"waits,omitempty"`
 	// problems are what Reason says: one for each leg.
 	problems []*cdc.Problem
 }
@@ -162,6 +196,14 @@ func (t *TableStatus) Excluded() bool { return t.Phase == string(cdc.TableExclud
 
 // Stuck says that waiting cannot make the table exact: it is quarantined, or new.
 func (t *TableStatus) Stuck() bool { return t.Phase == quarantined || t.Phase == notCaptured }
+
+// rowsText is Rows for people.
+func (t *TableStatus) rowsText() string {
+	if t.RowsEstimated {
+		return "~" + humanize.Comma(t.Rows)
+	}
+	return humanize.Comma(t.Rows)
+}
 
 // exactTexts says how many values are shown as a bound or as NULL, "" if none.
 func (t *TableStatus) exactTexts() string {

@@ -116,8 +116,10 @@ func TestAssemble(t *testing.T) {
 		},
 		reasons:  map[string][]*cdc.Problem{"public.c": {cdc.ParseProblem("load: broken")}},
 		excluded: map[string][]*cdc.Problem{"public.left": {cdc.ParseProblem("capture: no longer named")}, "public.never": {cdc.ParseProblem("it was never copied")}},
-		counted:  map[string]ledger.Count{"a": {Rows: 7, Inexact: map[string]int64{"due": 2}}, "c": {}, "left": {Rows: 3}},
-		stored:   map[string]ledger.Storage{"a": {Rows: 9}, "b": {Rows: 1}, "d": {Rows: 2}},
+		shown:    map[string]uint32{"a": 2, "c": 1, "left": 1},
+		stored: map[string][]ledger.Storage{
+			"a": {{Generation: 3, Rows: 9}, {Generation: 2, Rows: 7}}, "b": {{Rows: 1}}, "d": {{Rows: 2}}, "left": {{Generation: 1, Rows: 3}},
+		},
 	}
 	s := assemble(f, capture.Status{})
 	require.Equal(t, "copying", s.Phase)
@@ -125,12 +127,25 @@ func TestAssemble(t *testing.T) {
 	require.InDelta(t, 2, *s.LagSeconds, 1e-9)
 	require.EqualValues(t, 900, *s.RetainedWALBytes)
 	require.Equal(t, []TableStatus{
-		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, Inexact: map[string]int64{"due": 2}},
-		{Table: "public.b", Phase: "copying", Rows: 1},
-		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
-		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, RowsEstimated: true},
+		{Table: "public.b", Phase: "copying", Rows: 1, RowsEstimated: true},
+		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, RowsEstimated: true, Reason: "load: broken"},
+		{Table: "public.left", Phase: "excluded", Rows: 3, RowsEstimated: true, Reason: "capture: no longer named"},
 	}, plain(s.Tables))
-	require.Equal(t, "exact text in _inexact: due 2", s.Tables[0].exactTexts())
+	require.Equal(t, "~7", s.Tables[0].rowsText())
+
+	f.notices = []ledger.Notice{
+		{Kind: ledger.NoticeForeign, Name: "p.public.a", Reason: "it was written outside of a transaction", Records: 3},
+		{Kind: ledger.NoticeView, Name: "public.a", Reason: "create the view: x"}, {Kind: ledger.NoticeWaits, Name: "public.b", Reason: "insert: read-only. Try: this"},
+	}
+	s = assemble(f, capture.Status{})
+	require.Equal(t, []PassedOver{{Topic: "p.public.a", Records: 3, Reason: "it was written outside of a transaction"}}, s.PassedOver)
+	require.NotNil(t, s.foreign())
+	require.Equal(t, []bool{true, true, false, false}, []bool{s.Tables[0].Waits, s.Tables[1].Waits, s.Tables[2].Waits, s.Tables[3].Waits})
+	require.Equal(t, "load: the table waits: insert: read-only. Try: this", s.Tables[1].Reason)
+	require.Contains(t, s.tablesProblem().What, "2 of 4 tables wait: public.a (")
+	f.notices = nil
+	require.Nil(t, assemble(f, capture.Status{}).foreign())
 
 	capture := capture.Status{Phase: cdc.PhaseCopying, Tables: []capture.TableStatus{
 		{Table: "public.b", Phase: cdc.TableStreaming, Rows: 5}, {Table: "public.old", Phase: cdc.TableExcluded},
@@ -138,16 +153,16 @@ func TestAssemble(t *testing.T) {
 	}}
 	s = assemble(f, capture)
 	require.Equal(t, []TableStatus{
-		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, Inexact: map[string]int64{"due": 2}},
-		{Table: "public.b", Phase: "copying", Rows: 1},
-		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, Reason: "load: broken"},
-		{Table: "public.d", Phase: "quarantined", Rows: 2, Reason: "dropped"},
-		{Table: "public.left", Phase: "excluded", Rows: 3, Reason: "capture: no longer named"},
+		{Table: "public.a", Phase: "streaming", Rows: 7, Exact: true, RowsEstimated: true},
+		{Table: "public.b", Phase: "copying", Rows: 1, RowsEstimated: true},
+		{Table: "public.c", Phase: "quarantined", DeadLetters: 2, RowsEstimated: true, Reason: "load: broken"},
+		{Table: "public.d", Phase: "quarantined", Rows: 2, RowsEstimated: true, Reason: "dropped"},
+		{Table: "public.left", Phase: "excluded", Rows: 3, RowsEstimated: true, Reason: "capture: no longer named"},
 	}, plain(s.Tables), "capture has sent all of b, ClickHouse does not show it yet")
 	require.Equal(t, "copying", s.Phase)
 	capture.Phase = cdc.PhaseStreaming
 	require.Equal(t, "copying", assemble(f, capture).Phase, "b is still being loaded")
-	f.counted["b"] = ledger.Count{Rows: 5}
+	f.shown["b"] = 1
 	require.Equal(t, "streaming", assemble(f, capture).Phase)
 
 	f.slot.current = 4000
@@ -176,11 +191,11 @@ func TestACaptureThatRunsIsNotToBeStarted(t *testing.T) {
 		problem  *cdc.Problem
 	}{
 		"before its slot": {facts{slot: slotFacts{connected: true}, named: named, topics: 2}, "starting: topics of 2 of 3 tables", nil},
-		"copying": {facts{slot: slotFacts{connected: true, found: true}, named: named, views: map[string]bool{"a": true, "x": true}},
+		"copying": {facts{slot: slotFacts{connected: true, found: true}, named: named, shown: map[string]uint32{"a": 1, "x": 1}},
 			"copying: 1 of 3 tables are in ClickHouse", nil},
 		"waiting": {facts{slot: slotFacts{connected: true, waits: waits}, named: named}, "starting: topics of 0 of 3 tables", waits},
 		"between two sessions": {facts{slot: slotFacts{connected: true, found: true}, complete: map[string]ledger.Complete{"": {LSN: 1}, "public.a": {Exact: true}},
-			counted: map[string]ledger.Count{"a": {}}}, "", nil},
+			shown: map[string]uint32{"a": 1}}, "", nil},
 	} {
 		s := assemble(test.facts, capture.Status{})
 		require.Equal(t, test.progress, s.Progress, name)

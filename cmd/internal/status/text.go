@@ -33,6 +33,9 @@ func (s Status) WriteText(w io.Writer) error {
 	if s.Waits != "" {
 		text += console.Printable(s.Waits) + "\n"
 	}
+	if foreign := s.foreign(); foreign != nil {
+		text += console.Printable(foreign.Error()) + "\n"
+	}
 	if len(s.Tables) > 0 {
 		text += s.tables(console.Width(w))
 	}
@@ -107,7 +110,7 @@ func (s Status) rendered(notes bool) string {
 		if row.Exact {
 			exact = "yes"
 		}
-		cells := table.Row{console.Printable(row.Table), console.Printable(row.Phase), humanize.Comma(row.Rows), exact, row.DeadLetters}
+		cells := table.Row{console.Printable(row.Table), console.Printable(row.Phase), row.rowsText(), exact, row.DeadLetters}
 		if notes {
 			cells = append(cells, console.Joined(row.notes()))
 		}
@@ -146,7 +149,7 @@ func (s Status) list(width int) string {
 		if len(notes) > 0 {
 			notes[0].Text = "NOTE: " + notes[0].Text
 		}
-		counts := console.Note{Text: console.Printable(row.Phase) + " · " + humanize.Comma(row.Rows) + " rows" + exact + dead}
+		counts := console.Note{Text: console.Printable(row.Phase) + " · " + row.rowsText() + " rows" + exact + dead}
 		out.WriteString(console.Printable(row.Table) + "\n")
 		out.WriteString(console.Lay(append([]console.Note{counts}, notes...), console.Indent, width))
 	}

@@ -111,8 +111,9 @@ func (c *clinic) storage(name string) *schemas.Relation {
 	inexact := false
 	for i := range table.Columns {
 		col := &table.Columns[i]
-		shown = append(shown, schemas.ClickHouseIdent(schemas.ClickHouseColumn(col.Name)))
-		columns = append(columns, shown[i]+" "+schemas.ClickHouseType(col.Type, !col.Key && !col.NotNull))
+		stored := schemas.ClickHouseIdent(schemas.ClickHouseStorageColumn(col.Name))
+		shown = append(shown, "s."+stored+" AS "+schemas.ClickHouseIdent(schemas.ClickHouseColumn(col.Name)))
+		columns = append(columns, stored+" "+schemas.ClickHouseType(col.Type, !col.Key && !col.NotNull))
 		inexact = inexact || col.Inexact()
 	}
 	for _, k := range table.Key {
@@ -121,7 +122,7 @@ func (c *clinic) storage(name string) *schemas.Relation {
 			order = append(order, schemas.ColKeyPrefix+table.Columns[k].Name)
 			continue
 		}
-		order = append(order, shown[k])
+		order = append(order, schemas.ClickHouseIdent(schemas.ClickHouseStorageColumn(table.Columns[k].Name)))
 	}
 	if inexact {
 		shown, columns = append(shown, "_inexact"), append(columns, "_inexact Map(String, String)")

@@ -100,8 +100,8 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]cdc.Posi
 	if err != nil {
 		return nil, err
 	}
-	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(_version), 96)), " +
-		"toUInt64(bitShiftRight(bitShiftLeft(max(_version), 32), 64)) FROM " + storage + " WHERE " + where + " GROUP BY dirtbike_key"
+	sql := "SELECT " + s.key + " AS dirtbike_key, toUInt32(bitShiftRight(max(dirtbike_version), 96)), " +
+		"toUInt64(bitShiftRight(bitShiftLeft(max(dirtbike_version), 32), 64)) FROM " + s.stored(storage) + " WHERE " + where + " GROUP BY dirtbike_key"
 	out := map[string]cdc.Position{}
 	var key string
 	var at cdc.Position
@@ -109,6 +109,19 @@ func (s *sink) versions(ctx context.Context, keys []string) (map[string]cdc.Posi
 		out[key] = at
 		return nil
 	})
+}
+
+// stored gives the versions in a storage table, and the key columns by their names in the view.
+func (s *sink) stored(storage string) string {
+	columns := "v." + schemas.ColVersion + " AS dirtbike_version"
+	for _, k := range s.table.Key {
+		c := &s.table.Columns[k]
+		columns += ", v." + schemas.ClickHouseIdent(schemas.ClickHouseStorageColumn(c.Name)) + " AS " + schemas.ClickHouseIdent(schemas.ClickHouseColumn(c.Name))
+	}
+	if s.table.NeedsInexact() {
+		columns += ", v." + schemas.ColInexact + " AS " + schemas.ColInexact
+	}
+	return "(SELECT " + columns + " FROM " + storage + " AS v)"
 }
 
 // storage finds the table of the generation that the view shows.

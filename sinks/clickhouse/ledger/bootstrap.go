@@ -16,7 +16,7 @@ import (
 const Durable = " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1"
 
 // tables are the bookkeeping tables; RAW is their database. `complete` is not fsynced: what it says has been made
-// durable before it is written, and losing its last rows only repeats them.
+// durable before it is written, and losing its last rows only repeats them. `notices` is for people, for a day.
 var tables = []string{
 	`CREATE TABLE IF NOT EXISTS RAW.applied (topic_id UUID, topic String, partition UInt32, next UInt64)
 		ENGINE = ReplacingMergeTree(next) ORDER BY (topic_id, partition)` + Durable,
@@ -34,6 +34,8 @@ var tables = []string{
 		" ENGINE = ReplacingMergeTree(version) ORDER BY (topic_id, partition, key)" + Durable,
 	"CREATE TABLE IF NOT EXISTS RAW.shown (`table` String, topic String, generation UInt32)" +
 		" ENGINE = ReplacingMergeTree(generation) ORDER BY `table`" + Durable,
+	`CREATE TABLE IF NOT EXISTS RAW.notices (kind LowCardinality(String), name String, loader String, reason String, records UInt64, open UInt8,
+		at DateTime64(6, 'UTC')) ENGINE = ReplacingMergeTree(at) ORDER BY (kind, name, loader) TTL toDateTime(at) + INTERVAL 1 DAY`,
 }
 
 const completeName = "complete_up_to"
@@ -78,7 +80,8 @@ func (l *Ledger) Bootstrap(ctx context.Context) error {
 var ErrBookkeeping = errors.New("ClickHouse's bookkeeping was dropped or changed")
 
 // checkTables refuses, with ErrBookkeeping, to make a table again that was there: it would be empty, so that truncated
-// rows would show again, or quarantined tables be called exact. Only `complete` repeats what is known elsewhere.
+// rows would show again, or quarantined tables be called exact. Only `complete` and `notices` repeat what is known
+// elsewhere.
 func (l *Ledger) checkTables(ctx context.Context) error {
 	raw := schemas.StorageDatabase(l.database)
 	kept := []string{"applied", "generations", "cuts", "quarantine", "gone", "shown"}

@@ -11,6 +11,7 @@
 //	gone         rows that are known to be missing
 //	shown        which generation a table's view shows
 //	complete     up to which commit a table is queryable; people read it through the view complete_up_to
+//	notices      which tables wait in a loader, and which topics have records of other writers
 //
 // A loader writes them in this order (rules 13 and 21): opened generations, then rows, then quarantines, cuts, ended
 // generations and missing rows, then applied offsets. A crash after any of these repeats the batch, which writes the

@@ -12,7 +12,6 @@ import (
 type View struct {
 	Name       string // schemas.ClickHouseView of a source table if the view is dirtbike's
 	IsView     bool   // false for what has another engine than View
-	ExactTexts bool   // ExactTexts says that it has the column _inexact (rule 31)
 	Generation uint32 // Generation that it shows; 0 if it is not dirtbike's view of a source table
 	CompleteUp bool   // CompleteUp says that it is the view complete_up_to as this release makes it
 	Comment    string // Comment is a person's, or what Postgres has
@@ -21,26 +20,25 @@ type View struct {
 // Views lists what is in the database that people query, by name.
 func (l *Ledger) Views(ctx context.Context) ([]View, error) {
 	database := schemas.ClickHouseLiteral(l.database)
-	sql := "SELECT name, engine = 'View', name IN (SELECT table FROM system.columns WHERE database = " + database + " AND name = '" + schemas.ColInexact +
-		"'), toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " + schemas.ClickHouseLiteral(completeMark) + ", comment FROM system.tables WHERE database = " + database + " ORDER BY name"
+	sql := "SELECT name, engine = 'View', toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " + schemas.ClickHouseLiteral(completeMark) + ", comment FROM system.tables WHERE database = " + database + " ORDER BY name"
 	return query(ctx, l, "which generations the views show", sql, func(v *View) []any {
-		return []any{&v.Name, &v.IsView, &v.ExactTexts, &v.Generation, &v.CompleteUp, &v.Comment}
+		return []any{&v.Name, &v.IsView, &v.Generation, &v.CompleteUp, &v.Comment}
 	})
 }
 
-// Storage is the table of the newest generation of a source table.
+// Storage is the table of a generation of a source table.
 type Storage struct {
 	View        string // schemas.ClickHouseView of the source table
 	Generation  uint32
 	Rows, Parts int64 // Rows that are stored, outranked and deleted ones included; Parts that a query reads
 }
 
-// NewestStorage lists the newest generation of each source table, without reading a row; none where a loader has never
-// run.
-func (l *Ledger) NewestStorage(ctx context.Context) ([]Storage, error) {
+// Storages lists the generations of all source tables, the newest first, without reading a row: it costs the same
+// whatever they hold. None where a loader has never run.
+func (l *Ledger) Storages(ctx context.Context) ([]Storage, error) {
 	sql := "SELECT extract(name, '^(.*)__g[0-9]+$') AS view, toUInt32OrZero(extract(name, '__g([0-9]+)$')) AS generation," +
 		" toUInt64(ifNull(total_rows, 0)), toUInt64(ifNull(active_parts, 0)) FROM system.tables WHERE database = " +
-		schemas.ClickHouseLiteral(schemas.StorageDatabase(l.database)) + " AND generation > 0 ORDER BY generation DESC LIMIT 1 BY view"
+		schemas.ClickHouseLiteral(schemas.StorageDatabase(l.database)) + " AND generation > 0 ORDER BY generation DESC, view"
 	return query(ctx, l, "what is stored", sql, func(s *Storage) []any { return []any{&s.View, &s.Generation, &s.Rows, &s.Parts} })
 }
 
@@ -112,27 +110,25 @@ type Count struct {
 	Inexact map[string]int64
 }
 
-// Counts counts what the views show, by their names; it reads every key.
-func (l *Ledger) Counts(ctx context.Context, views []View) (map[string]Count, error) {
-	var selects []string
-	for _, v := range views {
-		name, from := "SELECT "+schemas.ClickHouseLiteral(v.Name)+" AS v, ", " FROM "+schemas.ClickHouseIdent(l.database)+"."+schemas.ClickHouseIdent(v.Name)
-		selects = append(selects, name+"'' AS c, count() AS n"+from)
-		if v.ExactTexts {
-			selects = append(selects, name+"arrayJoin(mapKeys("+schemas.ColInexact+")) AS c, count() AS n"+from+" GROUP BY c")
-		}
+// Count counts what a view shows; it reads every key. The view must be dirtbike's.
+func (l *Ledger) Count(ctx context.Context, view string) (count Count, err error) {
+	from := " FROM " + schemas.ClickHouseIdent(l.database) + "." + schemas.ClickHouseIdent(view)
+	var exactTexts bool
+	sql := "SELECT count() > 0 FROM system.columns WHERE database = " + schemas.ClickHouseLiteral(l.database) + " AND table = " + schemas.ClickHouseLiteral(view) +
+		" AND name = '" + schemas.ColInexact + "'"
+	if err := l.Ask(ctx, "read the columns of "+view, sql, &exactTexts); err != nil {
+		return count, err
 	}
-	out := map[string]Count{}
-	if len(selects) == 0 {
-		return out, nil
+	sql = "SELECT '' AS c, count() AS n" + from
+	if exactTexts {
+		sql += " UNION ALL SELECT arrayJoin(mapKeys(" + schemas.ColInexact + ")) AS c, count() AS n" + from + " GROUP BY c"
 	}
 	type counted struct {
-		view, column string
-		n            int64
+		column string
+		n      int64
 	}
-	rows, err := queryIfThere(ctx, l, "what the views show", strings.Join(selects, " UNION ALL "), func(c *counted) []any { return []any{&c.view, &c.column, &c.n} })
+	rows, err := query(ctx, l, "what view "+view+" shows", sql, func(c *counted) []any { return []any{&c.column, &c.n} })
 	for _, c := range rows {
-		count := out[c.view]
 		switch {
 		case c.column == "":
 			count.Rows = c.n
@@ -141,7 +137,6 @@ func (l *Ledger) Counts(ctx context.Context, views []View) (map[string]Count, er
 		default:
 			count.Inexact[c.column] = c.n
 		}
-		out[c.view] = count
 	}
-	return out, err
+	return count, err
 }

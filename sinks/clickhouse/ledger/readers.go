@@ -9,10 +9,10 @@ import (
 	"dirtbike/schemas"
 )
 
-// A view that people query gives the right answer or an error, whatever settings their session has. Most settings change
-// nothing, since what the views ask does not depend on them; the others are fixed in the view's own query, which comes
-// before the session's. Those that let a query answer with a part of the rows cannot be fixed from within: the view
-// refuses them, since FINAL over a part of the rows would show outranked and deleted ones.
+// A view that people query gives the right answer or an error, whatever settings their session has. Most settings
+// change nothing, since what the views ask does not depend on them; the others are fixed in the view's own query, which
+// comes before the session's. Those that let a query answer with a part of the rows cannot be fixed from within: the
+// view refuses them, since FINAL over a part of the rows would show outranked and deleted ones.
 
 // fixed are settings that would change what a view shows.
 var fixed = map[string]string{
