@@ -161,9 +161,9 @@ type TableStatus struct {
 	// Reason says why the table is quarantined, new or excluded, or why it waits, or empty: the text of problems. It
 	// holds no row value.
 	Reason string `json:"reason"`
-	// RowsEstimated says that Rows are those that ClickHouse stores, outdated and deleted ones included; false once
+	// RowsEstimated says that Rows are those that ClickHouse stores, outdated and deleted ones included; absent once
 	// they were counted (Collector.Counted).
-	RowsEstimated bool `json:"rows_estimated"`
+	RowsEstimated bool `json:"rows_estimated,omitempty"`
 	// Inexact counts, by column, the values whose exact text is in `_inexact`, since their type does not hold them;
 	// only where rows were counted.
 	Inexact map[string]int64 `json:"inexact,omitempty"`
