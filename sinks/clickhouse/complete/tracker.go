@@ -45,6 +45,8 @@ import (
 // shows the copy, which has everything. It is dropped, too, where no topic has the name and capture has excluded the
 // table since: no more records come, and complete_up_to has no row for it.
 //
+// A table that is held for long keeps all records from its first one on; they are thinned, so that the others go on.
+//
 // Rejected: each loader writing its own points (the minimum over loaders needs to know which loaders there are, and one
 // that is gone would stop it); taking the position of the last applied record of each partition (an idle table would
 // never advance); comparing with offsets of the consumer group (they are not written in one transaction with the rows,
@@ -135,6 +137,7 @@ func (t *Tracker) Take(offset int64, r *Record) (states []ledger.Quarantine) {
 	for i := range states {
 		states[i].Version = r.version(offset)
 	}
+	t.thin()
 	t.pending = append(t.pending, pendingRecord{offset: offset, at: r.point, unmet: slices.Clone(r.constraints)})
 	return states
 }

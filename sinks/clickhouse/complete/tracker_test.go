@@ -3,6 +3,7 @@ package complete
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -318,4 +319,38 @@ func TestDotInSchema(t *testing.T) {
 	require.Equal(t, []string{"p.a_x002E_b.c"}, slices.Sorted(maps.Keys(tracker.topics)))
 	tracker.guessTopic("a.b.c")
 	require.Equal(t, []string{"p.a_x002E_b.c"}, slices.Sorted(maps.Keys(tracker.topics)))
+}
+
+// TestATableThatIsHeldForLong: the records that wait for one table are bounded, however many come; the others go on,
+// and nothing of the held one is called complete before it is there. A record that asks for less than the one before,
+// since the topic was made again, keeps both.
+func TestATableThatIsHeldForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.own = map[partition]int64{{"p.public.held", 0}: 1, {"p.public.held", 1}: 1, {"p.public.good", 0}: 1 << 40}
+		r.ids = map[string]uuid.UUID{"p.public.held": uuid.New(), "p.public.good": uuid.New()}
+		const records = 30_000
+		for n := range records {
+			r.take(cdc.LSN(n+1), n == 0, map[string]int64{fmt.Sprintf("held/%d", n%2): int64(2 + n), "good/0": int64(n)}, nil)
+			r.tracker.Release(r.offset)
+			require.LessOrEqual(t, r.tracker.Pending(), thinFrom)
+		}
+		require.Zero(t, r.tracker.AppliedUpTo(r.offset), "from there it is read again after a restart")
+		r.advance()
+		require.Equal(t, map[string]cdc.LSN{"public.good": records}, r.says())
+		r.own[partition{"p.public.held", 0}] = records / 2
+		r.advance()
+		require.Zero(t, r.says()[""], "the other partition is where it was")
+		r.own[partition{"p.public.held", 1}] = records / 2
+		r.advance()
+		require.LessOrEqual(t, r.says()["public.held"], cdc.LSN(records/2))
+		require.Positive(t, r.says()["public.held"])
+		r.own[partition{"p.public.held", 0}], r.own[partition{"p.public.held", 1}] = records+2, records+2
+		r.advance()
+		require.Equal(t, cdc.LSN(records), r.says()[""])
+		require.Zero(t, r.tracker.Pending())
+	})
+	p, q := partition{"t", 0}, partition{"t", 1}
+	require.Equal(t, []constraint{{q, 3}, {p, 7}}, join([]constraint{{p, 5}, {q, 3}}, []constraint{{p, 7}}))
+	require.Equal(t, []constraint{{p, 50}, {p, 7}}, join([]constraint{{p, 50}}, []constraint{{p, 7}}))
 }
