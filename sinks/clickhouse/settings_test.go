@@ -143,7 +143,7 @@ func TestReadersSettings(t *testing.T) {
 	flipped := r.query("SELECT name || '=' || toString(1 - toUInt8(value)) FROM system.settings WHERE type = 'Bool' AND value IN ('0', '1')" +
 		" AND tier != 'Obsolete' AND name NOT IN ('output_format_native_encode_types_in_binary_format') ORDER BY name")
 	require.Greater(t, len(flipped), 500)
-	rand.New(rand.NewPCG(uint64(seed), 0)).Shuffle(len(flipped), func(i, j int) { flipped[i], flipped[j] = flipped[j], flipped[i] }) //nolint:gosec // a test
+	rand.New(rand.NewPCG(uint64(seed), 0)).Shuffle(len(flipped), func(i, j int) { flipped[i], flipped[j] = flipped[j], flipped[i] })
 	for group := range slices.Chunk(flipped, 24) {
 		r.sweep(group)
 	}

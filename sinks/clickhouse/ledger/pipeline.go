@@ -20,7 +20,8 @@ type View struct {
 // Views lists what is in the database that people query, by name.
 func (l *Ledger) Views(ctx context.Context) ([]View, error) {
 	database := schemas.ClickHouseLiteral(l.database)
-	sql := "SELECT name, engine = 'View', toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " + schemas.ClickHouseLiteral(completeMark) + ", comment FROM system.tables WHERE database = " + database + " ORDER BY name"
+	sql := "SELECT name, engine = 'View', toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " +
+		schemas.ClickHouseLiteral(completeMark) + ", comment FROM system.tables WHERE database = " + database + " ORDER BY name"
 	return query(ctx, l, "which generations the views show", sql, func(v *View) []any {
 		return []any{&v.Name, &v.IsView, &v.Generation, &v.CompleteUp, &v.Comment}
 	})
