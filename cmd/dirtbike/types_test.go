@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"dirtbike/docker/oracle"
 )
 
@@ -25,6 +27,10 @@ CREATE TABLE required (
 CREATE TABLE dated (d date, at timestamptz, v int, PRIMARY KEY (d, at));
 CREATE TABLE worded (w text, m mood, n numeric(8,2), u uuid, b bytea, c char(4), v int, PRIMARY KEY (w, m, n, u, b, c));
 CREATE TABLE "Odd.Name x" (id int PRIMARY KEY, v text);
+CREATE TABLE named_alike ("_version" date, "_row_exists" text, "_part" int, "_deleted" bool, "_partition" text, "_offset" int, "_leaf" text, s text, size int,
+  "a.b" int[], "a.c" int[], PRIMARY KEY ("_version", "_part"));
+COMMENT ON TABLE named_alike IS 'it''s \ odd';
+COMMENT ON COLUMN named_alike."_deleted" IS 'not dirtbike''s';
 CREATE SCHEMA billing;
 CREATE TABLE billing.claims (id int PRIMARY KEY, v text);
 CREATE TABLE nothing_in_it (id int PRIMARY KEY);`
@@ -43,6 +49,7 @@ var typesRows = []string{
 	`INSERT INTO dated VALUES ('2024-0%[1]d-01', 'infinity', 1), ('infinity', '2024-0%[1]d-01', 2), ('-infinity', '0001-0%[1]d-01 00:00:00+00 BC', 3), ('9999-12-31', '9999-1%[1]d-01', 4)`,
 	`INSERT INTO worded VALUES ('', 'sad', %[1]d.00, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '\x', 'a', 1), ('ä''"\', 'ok', -0.0%[1]d, 'ffffffff-9c0b-4ef8-bb6d-6bb9bd380a11', '\x00', '', 2)`,
 	`INSERT INTO "Odd.Name x" VALUES (%[1]d, 'odd')`,
+	`INSERT INTO named_alike VALUES ('infinity', 'r', %[1]d, true, 'p', 1, 'l', 'hello', 7, '{1}', '{1,2}'), ('2024-01-01', NULL, %[1]d, false, NULL, 2, NULL, NULL, NULL, NULL, '{}')`,
 	`INSERT INTO billing.claims VALUES (%[1]d, 'claim')`,
 }
 
@@ -56,6 +63,8 @@ UPDATE dated SET d = '2025-01-01' WHERE d = '-infinity' AND at = '0001-01-01 00:
 UPDATE worded SET w = 'moved' WHERE m = 'ok' AND n = -0.01;
 DELETE FROM kinds WHERE id IN (14, 25);
 DELETE FROM dated WHERE d = '9999-12-31';
+UPDATE named_alike SET "_deleted" = true, size = 8 WHERE "_version" = '2024-01-01';
+DELETE FROM named_alike WHERE "_version" = 'infinity' AND "_part" = 1;
 DELETE FROM worded WHERE n = 2.00;`
 
 // TestTypes carries every kind of the type table, at its edges, through copy and stream, and compares cell by cell.
@@ -74,6 +83,10 @@ func TestTypes(t *testing.T) {
 	r.exec(typesChanges)
 	r.wait()
 	r.equal(oracle.Options{Schemas: []string{"public", "billing"}})
+	var table, column string
+	require.NoError(t, r.ch().QueryRow(t.Context(), "SELECT comment FROM system.tables WHERE database = ? AND name = 'named_alike'", r.name).Scan(&table))
+	require.NoError(t, r.ch().QueryRow(t.Context(), "SELECT comment FROM system.columns WHERE database = ? AND table = 'named_alike' AND name = '_deleted'", r.name).Scan(&column))
+	require.Equal(t, []string{`it's \ odd`, "not dirtbike's"}, []string{table, column})
 	l.stop()
 }
 
