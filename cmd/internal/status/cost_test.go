@@ -57,7 +57,7 @@ func requireCheap(t *testing.T, c *Collector, fresh func()) {
 	var complete []string
 	for i := range 100 {
 		table := fmt.Sprintf("many%d", i)
-		exec("CREATE TABLE clinic_raw." + table + "__g1 (id Int64) ENGINE = MergeTree ORDER BY id")
+		exec("CREATE TABLE clinic_raw." + table + "__g1 (id Int64) ENGINE = ReplacingMergeTree ORDER BY id")
 		exec("CREATE VIEW clinic." + table + " AS SELECT id FROM clinic_raw." + table + "__g1 FINAL")
 		complete = append(complete, "('public."+table+"', 1, 100, now64(6), 1, 0)")
 	}
