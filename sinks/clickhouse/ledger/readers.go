@@ -27,7 +27,7 @@ var fixed = map[string]string{
 	"join_use_nulls":                       "0",
 	"limit":                                "0",
 	"offset":                               "0",
-	"prefer_column_name_to_alias":          "0",
+	"prefer_column_name_to_alias":          "1",
 	"result_overflow_mode":                 "'throw'",
 	"set_overflow_mode":                    "'throw'",
 	"sort_overflow_mode":                   "'throw'",
