@@ -137,7 +137,7 @@ func statusContract(t *testing.T, r *rig, at string) {
 		require.NotNil(t, s.LagBytes)
 		require.NotNil(t, s.LagSeconds)
 		require.Positive(t, *s.RetainedWALBytes)
-		require.Equal(t, []status.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, Exact: true}}, s.Tables)
+		require.Equal(t, []status.TableStatus{{Table: "public.things", Phase: "streaming", Rows: 100, RowsEstimated: true, Exact: true}}, s.Tables)
 		require.Equal(t, "source.wal_disk", s.WALLimit)
 		require.EqualValues(t, 100_000_000_000-*s.RetainedWALBytes, *s.WALLeftBytes)
 		for _, key := range []string{"phase", "lag_bytes", "lag_seconds", "retained_wal_bytes", "wal_limit", "wal_left_bytes", "wal_left_hours", "tables", "table", "rows", "exact", "dead_letters", "reason"} {
