@@ -28,6 +28,8 @@ import (
 //	passes   it passes on what another line, or the function that is named, says
 //	named    it names a key, a verb or a flag, which exist; what value is right only the reader knows
 //	person   what a person has to find out or do elsewhere; the evidence says why it is no command
+//
+// The lines are sorted.
 const waysFile = "testdata/ways.txt"
 
 // way is one line of the file.
