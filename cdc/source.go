@@ -42,11 +42,11 @@ type Source interface {
 	// Slot reads the slot's status; found is false if there is none.
 	Slot(ctx context.Context) (status SlotStatus, found bool, err error)
 	// Published checks the publication and changes nothing: found is false if there is none, members says by OID what
-	// publishes each of the tables; one without an entry is not published, or with a row filter or column list. It
+	// publishes each of the tables; one without an entry is not published, or with a row filter. It
 	// refuses a publication with operations left out.
 	Published(ctx context.Context, tables []*Table) (found bool, members map[uint32]PublishedBy, err error)
 	// EnsurePublication creates the publication for the tables, or adds those that Published gives no members for. A
-	// TableTrouble says that one of them has a row filter or column list there; the others are added all the same.
+	// TableTrouble says that one of them has a row filter there; the others are added all the same.
 	EnsurePublication(ctx context.Context, tables []*Table) error
 	// DropSlot drops the slot, if it exists and is not active. It is for ResnapshotAll alone.
 	DropSlot(ctx context.Context) error
@@ -158,8 +158,16 @@ type Table struct {
 	// gives each column: types without a binary decoder are cast to text.
 	CopySQL   string
 	CopyKinds []DatumKind
-	// Binary says that the stream may send this table's columns in binary; if one table says no, the whole session runs
-	// in text.
+	// CopyInto says which column of a row (of Columns, by index) each column of the copy is; what is withheld is not
+	// read, and NULL in the row. nil means all, in order.
+	CopyInto []int
+	// Needs are the numbers of the columns that leave, those of the key among them: no right to others is needed. nil
+	// means all.
+	Needs []int16
+	// Unsent are columns that the publication's column list keeps in Postgres; they are not among Columns.
+	Unsent []Column
+	// Binary says that the stream may send this table's columns in binary; if one table says no, the whole session
+	// runs in text.
 	Binary bool
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64

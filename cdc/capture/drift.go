@@ -84,7 +84,7 @@ func (w *driftWatch) read(ctx context.Context) (*drift, error) {
 func leftPublication(t *cdc.Table, was, now cdc.PublishedBy) error {
 	switch {
 	case len(now) == 0:
-		return copyToFix(t, "the table has left the publication, or has a row filter or column list there: its changes are no longer all sent")
+		return copyToFix(t, "the table has left the publication, or has a row filter there: its changes are no longer all sent")
 	case !was.SharesWith(now):
 		return copyToFix(t, "the table left the publication and came back, or the publication itself was altered: changes in between may not have been sent")
 	}

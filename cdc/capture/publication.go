@@ -10,7 +10,7 @@ import (
 )
 
 // publish adds the tables to the publication that are not in it. After the first start, a table that we may not add
-// (its owner has to) is left out or quarantined alone; so is always one that has a row filter or column list there.
+// (its owner has to) is left out or quarantined alone; so is always one that has a row filter there.
 func (s *session) publish(ctx context.Context) error {
 	err := s.o.Source.EnsurePublication(ctx, capturable(s.tables))
 	switch {

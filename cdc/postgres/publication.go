@@ -20,7 +20,7 @@ type Publication struct {
 	// SQLName and Owner are quoted for SQL; Owned says that our role has the rights of the owner.
 	SQLName, Owner string
 	Owned          bool
-	// Filtered are its tables with a row filter or a column list: OIDs and quoted names in the same order.
+	// Filtered are its tables with a row filter: OIDs and quoted names in the same order.
 	Filtered      []uint32
 	FilteredNames []string
 
@@ -77,11 +77,11 @@ func (p *Publication) unusable() *cdc.Problem {
 }
 
 func (p *Publication) filter(tables string) *cdc.Problem {
-	return cdc.Refused("publication %s has a row filter or column list on %s, so changes would be missing", p.Name, tables).
-		Fix("ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE ONLY %s (withhold columns under privacy instead)", p.SQLName, tables, p.SQLName, tables)
+	return cdc.Refused("publication %s has a row filter on %s, so changes would be missing", p.Name, tables).
+		Fix("ALTER PUBLICATION %s DROP TABLE %s; ALTER PUBLICATION %s ADD TABLE ONLY %s", p.SQLName, tables, p.SQLName, tables)
 }
 
-// filtered is the trouble of those of the tables that have a row filter or column list; nil if none has.
+// filtered is the trouble of those of the tables that have a row filter; nil if none has.
 func (p *Publication) filtered(tables []*cdc.Table) error {
 	var names []string
 	for i, oid := range p.Filtered {
@@ -96,7 +96,7 @@ func (p *Publication) filtered(tables []*cdc.Table) error {
 }
 
 // publicationSQL asks for as much as Postgres 14 knows: what is newer is read from the rows as they are. Row filters
-// and column lists (Postgres 15 on) leave changes out silently.
+// (Postgres 15 on) leave changes out silently; column lists are the catalog package's.
 const publicationSQL = `
 SELECT pg_catalog.quote_ident(p.pubname), pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(p.pubowner)), pg_catalog.pg_has_role(p.pubowner, 'USAGE'),
   NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate), p.pubviaroot, coalesce(pg_catalog.to_jsonb(p) ->> 'pubgencols', 'n') <> 'n',
@@ -104,7 +104,7 @@ SELECT pg_catalog.quote_ident(p.pubname), pg_catalog.quote_ident(pg_catalog.pg_g
 FROM pg_publication p LEFT JOIN LATERAL (SELECT pg_catalog.array_agg(c.oid ORDER BY n.nspname, c.relname) AS oids,
     pg_catalog.array_agg(pg_catalog.format('%I.%I', n.nspname, c.relname) ORDER BY n.nspname, c.relname) AS names
   FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE r.prpubid = p.oid AND (pg_catalog.to_jsonb(r) ->> 'prqual' IS NOT NULL OR pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL)) f ON true
+  WHERE r.prpubid = p.oid AND pg_catalog.to_jsonb(r) ->> 'prqual' IS NOT NULL) f ON true
 WHERE p.pubname = $1`
 
 // ReadPublication reads a publication and what publishes each of the tables, by OID. It waits for no lock.

@@ -35,7 +35,7 @@ func (s *snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) e
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing is lost with it
-	w := &rowWriter{kinds: t.CopyKinds, tuple: make(cdc.Tuple, len(t.CopyKinds)), row: row}
+	w := newRowWriter(t, row)
 	w.each = w.fields
 	if _, err = conn.CopyTo(ctx, w, t.CopySQL); err != nil {
 		if w.failed != nil {
@@ -70,7 +70,7 @@ func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error
 	case ServersOwn(pgErr.Code):
 		return errors.New("COPY: " + said)
 	case pgErr.Code == codeNoRight:
-		return &cdc.TableTrouble{Err: s.login.MayRead(ctx, cdc.Refused("COPY: %s", pgErr.Message), t.OID)}
+		return &cdc.TableTrouble{Err: s.login.MayRead(ctx, cdc.Refused("COPY: %s", pgErr.Message), t)}
 	case BadValue(pgErr.Code):
 		return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("COPY: %s: a row holds what cannot be read", said).
 			Fix("COPY the table with psql, which names the row, and correct it").Fix("exclude the table under source.tables")}
@@ -82,10 +82,25 @@ func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error
 type rowWriter struct {
 	decoder pgcopy.Reader
 	kinds   []cdc.DatumKind
+	into    []int
 	tuple   cdc.Tuple
 	row     func(cdc.Tuple) error
 	each    func([][]byte) error // the method value, made once: making it per chunk would allocate
 	failed  error
+}
+
+func newRowWriter(t *cdc.Table, row func(cdc.Tuple) error) *rowWriter {
+	w := &rowWriter{kinds: t.CopyKinds, into: t.CopyInto, tuple: make(cdc.Tuple, len(t.Columns)), row: row}
+	if w.into == nil {
+		w.tuple = make(cdc.Tuple, len(t.CopyKinds))
+		for i := range w.tuple {
+			w.into = append(w.into, i)
+		}
+	}
+	for i := range w.tuple {
+		w.tuple[i] = cdc.Datum{Kind: cdc.DatumNull}
+	}
+	return w
 }
 
 // Write implements io.Writer.
@@ -103,10 +118,10 @@ func (w *rowWriter) fields(fields [][]byte) error {
 	}
 	for i, f := range fields {
 		if f == nil {
-			w.tuple[i] = cdc.Datum{Kind: cdc.DatumNull}
+			w.tuple[w.into[i]] = cdc.Datum{Kind: cdc.DatumNull}
 			continue
 		}
-		w.tuple[i] = cdc.Datum{Kind: w.kinds[i], Data: f}
+		w.tuple[w.into[i]] = cdc.Datum{Kind: w.kinds[i], Data: f}
 	}
 	return w.row(w.tuple)
 }

@@ -55,6 +55,15 @@ func (f *findings) add(err error) {
 	}
 }
 
+// wholes are the relations with the columns that are not sent: the config may name them.
+func wholes(entries []*entry) []*schemas.Relation {
+	out := make([]*schemas.Relation, len(entries))
+	for i, e := range entries {
+		out[i] = e.all()
+	}
+	return out
+}
+
 func relations(entries []*entry) []*schemas.Relation {
 	out := make([]*schemas.Relation, len(entries))
 	for i, e := range entries {
@@ -69,8 +78,11 @@ func (t *Tables) named(ctx context.Context, conn *pgx.Conn) (captured []*entry, 
 	if err != nil {
 		return nil, found, err
 	}
+	if err := t.narrow(ctx, conn, all); err != nil {
+		return nil, found, err
+	}
 	found.refused, found.blocked = map[string]error{}, map[string]error{}
-	found.add(t.options.Selection.Check(relations(all)))
+	found.add(t.options.Selection.Check(wholes(all)))
 	for _, e := range all {
 		if t.options.Selection.Match(e.rel.Schema, e.rel.Name) {
 			captured = append(captured, e)
@@ -114,7 +126,7 @@ func refusal(e *entry) *cdc.Problem {
 	case e.persistence == "u":
 		return cdc.Failed("it is UNLOGGED, so Postgres' log does not hold its changes").Fix("ALTER TABLE %s SET LOGGED", e.rel.SQLName())
 	}
-	return e.notKey
+	return cmp.Or(e.notKey, e.unlisted)
 }
 
 // namedKey takes the key that the config names, if it names one (source.keys, by "schema.table"); a table that has a

@@ -17,7 +17,7 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	now, err := read(ctx, conn, "")
+	now, err := t.sent(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +60,15 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 	return out, nil
 }
 
+// sent reads all tables as their publication sends them.
+func (t *Tables) sent(ctx context.Context, conn *pgx.Conn) ([]*entry, error) {
+	all, err := read(ctx, conn, "")
+	if err != nil {
+		return nil, err
+	}
+	return all, t.narrow(ctx, conn, all)
+}
+
 // unfit says why a table of that name, as it is now, would be refused when it is copied again; nil if it would not be,
 // or if it is gone.
 func (t *Tables) unfit(table string, e *entry) error {
@@ -96,6 +105,8 @@ func drifted(k *known, e *entry, now trace) *cdc.Problem {
 		return cdc.Failed("the table was dropped and made again")
 	case e.rel.FullName() != k.rel.FullName():
 		return cdc.Failed("the table was renamed to %s", e.rel.FullName())
+	case e.unlisted != nil:
+		return e.unlisted
 	case !cdc.SameShape(k.cdc.Shape, shape(e)):
 		return cdc.Failed("%s: rows may have changed without an event", cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel)))
 	case k.follow(now):

@@ -17,6 +17,10 @@ import (
 // entry is a table of the catalog, captured or not.
 type entry struct {
 	rel *schemas.Relation
+	// whole is rel with the columns that the publication does not send; nil if it sends all. unlisted says why the
+	// table cannot be captured with the publication's column list.
+	whole    *schemas.Relation
+	unlisted *cdc.Problem
 	// kind is pg_class.relkind, persistence relpersistence.
 	kind, persistence string
 	index             indexKey

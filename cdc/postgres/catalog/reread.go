@@ -42,7 +42,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(t.options.RereadPatience))
 	if err != nil {
 		_ = t.reread.Close(ctx) // a new one next time
-		return nil, false, t.rereadError(ctx, k.rel, err)
+		return nil, false, t.rereadError(ctx, k, err)
 	}
 	if fields == nil {
 		return nil, false, nil
@@ -115,9 +115,9 @@ func visible(snapshot string, xid uint32) (bool, error) {
 // 42), a key that cannot be read (class 22), or a lock that is held for longer than all other tables can wait. What is
 // not known is the table's, too, and is tried again. The server's error is not passed on: it may quote the key, which
 // is the plain value of a column that may be hashed.
-func (t *Tables) rereadError(ctx context.Context, rel *schemas.Relation, err error) error {
+func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	var pg *pgconn.PgError
-	problem, full := cdc.Failed("re-read columns of %s that an update left out", rel.FullName()), "ALTER TABLE "+rel.SQLName()+" REPLICA IDENTITY FULL"
+	problem, full := cdc.Failed("re-read columns of %s that an update left out", k.rel.FullName()), "ALTER TABLE "+k.rel.SQLName()+" REPLICA IDENTITY FULL"
 	if !errors.As(err, &pg) {
 		return problem.Of(cdc.ErrUnreachable).Because(err)
 	}
@@ -127,7 +127,7 @@ func (t *Tables) rereadError(ctx context.Context, rel *schemas.Relation, err err
 		return problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)).
 			Fix("%s, so that nothing has to be re-read", full)
 	case pg.Code == "42501": // insufficient_privilege
-		return t.options.Login.MayRead(ctx, problem, rel.OID).Fix("%s", full)
+		return t.options.Login.MayRead(ctx, problem, k.cdc).Fix("%s", full)
 	case strings.HasPrefix(pg.Code, "42"):
 		return problem.Fix("%s", full)
 	case postgres.BadValue(pg.Code):

@@ -37,7 +37,9 @@ type Options struct {
 	Selection  Selection
 	Policies   schemas.Policies
 	Registry   schemas.Registry
-	Keys       map[string][]string // the key columns of tables without a primary key, by "schema.table" (source.keys)
+	// Publication whose column lists count; empty means none.
+	Publication string
+	Keys        map[string][]string // the key columns of tables without a primary key, by "schema.table" (source.keys)
 	// RereadPatience is how long a re-read waits, for a lock or until its transaction is visible: a commit may wait for
 	// a synchronous standby. Meanwhile capture of all tables waits. 0 means 30 s.
 	RereadPatience time.Duration
@@ -151,7 +153,8 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 	}
 	if refused != nil {
 		return &known{rel: e.rel, cdc: &cdc.Table{
-			OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Refused: refused, RefusedByConfig: why == nil,
+			OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),
+			Refused: refused, RefusedByConfig: why == nil,
 		}}, nil
 	}
 	k.cdc.BlocksStart = found.blocked[e.rel.FullName()]
@@ -164,33 +167,44 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
-	sql, kinds := copySQL(e.rel)
+	table.Compacted = e.all().Compactable() // else a column list would make the topic another one
+	c := copyOf(e.rel, table)
 	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted, Tombstones: table.Compacted || t.options.Tombstones},
-		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.rel, table), Shape: shape(e), Columns: columns(e.rel),
-		CopySQL: sql, CopyKinds: kinds, Binary: !e.textOnly, EstimatedRows: e.rows,
+		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.all(), table), Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),
+		CopySQL: c.sql, CopyKinds: c.kinds, CopyInto: c.into, Needs: c.needs, Binary: !e.textOnly, EstimatedRows: e.rows,
 	}}, nil
 }
 
-// copySQL reads all columns, captured or not, in the relation's order: the encoder knows which ones it needs.
-func copySQL(rel *schemas.Relation) (string, []cdc.DatumKind) {
-	names, kinds := make([]string, len(rel.Columns)), make([]cdc.DatumKind, len(rel.Columns))
+// copied says how a table is copied.
+type copied struct {
+	sql   string
+	kinds []cdc.DatumKind
+	into  []int
+	needs []int16
+}
+
+// copyOf reads the columns that leave, in the relation's order: what is withheld stays in Postgres.
+func copyOf(rel *schemas.Relation, t *schemas.Table) (c copied) {
+	names := make([]string, len(t.Columns))
 	cast := false
-	for i := range rel.Columns {
-		names[i], kinds[i] = pgx.Identifier{rel.Columns[i].Name}.Sanitize(), cdc.DatumBinary
-		if !decodesBinary(rel.Columns[i].Type) {
+	for i := range t.Columns {
+		of := &rel.Columns[t.Columns[i].Source]
+		c.into, c.needs, c.kinds = append(c.into, t.Columns[i].Source), append(c.needs, of.Attnum), append(c.kinds, cdc.DatumBinary)
+		names[i] = pgx.Identifier{of.Name}.Sanitize()
+		if !decodesBinary(of.Type) {
 			// the output function's text, as the stream has it: a cast to text would write inet 127.0.0.1 as
 			// 127.0.0.1/32. num_nulls asks for the value itself, where IS NULL asks for a composite's fields.
 			names[i] = fmt.Sprintf("CASE WHEN pg_catalog.num_nulls(%[1]s) = 0 THEN pg_catalog.format('%%s', %[1]s) END", names[i])
-			kinds[i], cast = cdc.DatumText, true
+			c.kinds[i], cast = cdc.DatumText, true
 		}
 	}
 	list, from := strings.Join(names, ", "), pgx.Identifier{rel.Schema, rel.Name}.Sanitize()
-	if cast {
-		return "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)", kinds
+	if c.sql = "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)"; cast {
+		c.sql = "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)"
 	}
-	return "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)", kinds
+	return c
 }
 
 // Encoder implements cdc.Tables.
@@ -227,20 +241,17 @@ func keyPrint(t *schemas.Table) string {
 // policyPrint fingerprints the policies of the columns. Columns that are kept do not count, so that adding one changes
 // nothing.
 func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
-	policies := make([]string, len(rel.Columns))
-	for i := range policies {
-		policies[i] = "drop"
-	}
+	policies := map[int16]string{}
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		policies[c.Source] = c.Policy
+		policies[c.Attnum] = c.Policy
 		if c.Transform != nil {
-			policies[c.Source] += " " + c.Transform.Print()
+			policies[c.Attnum] += " " + c.Transform.Print()
 		}
 	}
 	h := sha256.New()
-	for i, policy := range policies {
-		if policy != "keep" {
+	for i := range rel.Columns {
+		if policy := cmp.Or(policies[rel.Columns[i].Attnum], "drop"); policy != "keep" {
 			fmt.Fprintf(h, "%q %s\n", rel.Columns[i].Name, policy)
 		}
 	}

@@ -27,7 +27,8 @@ type Inventory struct {
 // Table is one table that source.tables names.
 type Table struct {
 	// Table is "schema.table", real names.
-	Table string `json:"table"`
+	Table        string `json:"table"`
+	Schema, Name string `json:"-"`
 	// Entry of source.tables that names it, and its line in the file.
 	Entry string `json:"entry"`
 	Line  int    `json:"line"`
@@ -54,6 +55,9 @@ type Column struct {
 	Line int    `json:"line"`
 	// Open says that it leaves as it is though nobody named it.
 	Open bool `json:"open"`
+	// Sent says that Postgres sends its values to capture, which applies the policy; false where the publication's
+	// column list keeps them in Postgres.
+	Sent bool `json:"sent"`
 }
 
 // Of works out the inventory of the tables that source.tables names, as the catalog lists them.
@@ -64,21 +68,28 @@ func Of(c *config.Config, tables []*cdc.Table) Inventory {
 	}
 	for _, t := range tables {
 		entry, line := c.Source.NamedBy(t.Schema, t.Name)
-		table := Table{Table: t.FullName(), Entry: entry, Line: line, Columns: []Column{}}
+		table := Table{Table: t.FullName(), Schema: t.Schema, Name: t.Name, Entry: entry, Line: line, Columns: []Column{}}
 		if t.Refused != nil {
 			table.Reason = cdc.Explain(t.Refused).Error()
 		}
-		for _, column := range t.Columns {
+		for _, column := range allColumns(t) {
 			d := c.Privacy.Decide(t.Schema, t.Name, column.Name)
 			leaves := t.Refused == nil && d.Policy != config.Drop
 			table.Columns = append(table.Columns, Column{
 				Column: column.Name, Type: column.Type, Policy: string(d.Policy), Leaves: leaves,
-				NamedBy: string(d.By), Key: d.Key, Line: d.Line, Open: leaves && d.Open(),
+				NamedBy: string(d.By), Key: d.Key, Line: d.Line, Open: leaves && d.Open(), Sent: !slices.Contains(t.Unsent, column),
 			})
 		}
 		out.Tables = append(out.Tables, table)
 	}
 	return out
+}
+
+// allColumns are those that are sent and those that are not, in the table's order.
+func allColumns(t *cdc.Table) []cdc.Column {
+	all := append(slices.Clone(t.Columns), t.Unsent...)
+	slices.SortFunc(all, func(a, b cdc.Column) int { return int(a.Number) - int(b.Number) })
+	return all
 }
 
 // OpenColumns counts the columns that leave as they are though nobody named them.

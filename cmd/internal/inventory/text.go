@@ -44,6 +44,8 @@ func (c Column) effect() string {
 		return c.Policy + ", open"
 	case c.Leaves:
 		return c.Policy
+	case !c.Sent:
+		return Withheld + " in Postgres"
 	case c.Policy == "drop":
 		return Withheld
 	}

@@ -120,7 +120,7 @@ func tableOptions(c *config.Config, login postgres.Login, policies schemas.Polic
 		Login: login, Prefix: c.Kafka.Prefix,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Tombstones: c.Kafka.Tombstones == config.TombstonesAlways,
-		Selection:  selection{c}, Policies: policies, Registry: registry, Keys: c.Source.Keys,
+		Selection:  selection{c}, Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
 	}
 }
 

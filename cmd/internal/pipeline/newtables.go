@@ -37,7 +37,7 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, 
 	if err != nil {
 		return nil, err
 	}
-	rights, err := postgres.ReadRights(ctx, conn, c.Source.Publication, c.Source.Slot, oids)
+	rights, err := postgres.ReadRights(ctx, conn, c.Source.Publication, c.Source.Slot, oids, listed...)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func obstaclesOf(t *cdc.Table, r *postgres.Rights, p *postgres.Publication) (o o
 		o.add(r.Role+" may not use schema "+r.Schema, by, "GRANT USAGE ON SCHEMA "+r.Schema+" TO "+r.Role)
 	}
 	if !r.Selects {
-		o.add(r.Role+" may not read it", tablesOwner, "GRANT SELECT ON TABLE "+r.Table+" TO "+r.Role)
+		o.add(r.Role+" may not read it", tablesOwner, r.GrantSelect(t))
 	}
 	return o
 }

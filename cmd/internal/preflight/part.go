@@ -46,13 +46,15 @@ type question struct {
 	by, command string
 	// level is the level of a bad answer; empty is LevelError.
 	level Level
+	// advice are statements that may be run though the answer is good.
+	advice string
 	// about is the error behind a bad answer, if there is one.
 	about error
 }
 
 func (p *part) judge(questions ...question) {
 	for _, q := range questions {
-		c := Check{Slug: q.slug, Level: LevelOK, Subject: q.subject, Message: q.good}
+		c := Check{Slug: q.slug, Level: LevelOK, Subject: q.subject, Message: q.good, Try: remedy("", q.advice)}
 		if q.bad != "" {
 			c.Level, c.Message, c.about = cmp.Or(q.level, LevelError), q.bad, q.about
 			c.Try = remedy(q.by, q.command)

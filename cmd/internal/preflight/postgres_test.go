@@ -45,7 +45,9 @@ func TestPostgresMended(t *testing.T) {
 		r.mended("postgres-schemas", LevelError, `"dirt-bike" may not use 1 schema`)
 		r.exec(`REVOKE SELECT ON ALL TABLES IN SCHEMA public, "Odd Schema" FROM "dirt-bike"`)
 		c := r.mended("postgres-select", LevelError, "may not read 2 tables")
-		require.Equal(r, `GRANT SELECT ON TABLE "Odd Schema"."O'Hara ""x""", public.patients TO "dirt-bike";`, c.Command)
+		require.Equal(r, `GRANT SELECT ON TABLE "Odd Schema"."O'Hara ""x""" TO "dirt-bike";`+"\n"+
+			`GRANT SELECT (patient_id, mrn, name) ON TABLE public.patients TO "dirt-bike";`, c.Command, "no more than leaves")
+		r.exec(`GRANT SELECT ON TABLE public.patients TO "dirt-bike"`)
 		r.exec(`ALTER TABLE public.patients ENABLE ROW LEVEL SECURITY`)
 		r.mended("postgres-row-security", LevelError, "hides rows of 1 table")
 		r.exec(`ALTER ROLE "dirt-bike" NOBYPASSRLS`, `ALTER TABLE public.patients DISABLE ROW LEVEL SECURITY`)
@@ -197,7 +199,7 @@ func publicationMended(r *rig) {
 		"leaves operations out":      "ALTER PUBLICATION dirtbike SET (publish = 'insert')",
 		"publish_via_partition_root": "ALTER PUBLICATION dirtbike SET (publish_via_partition_root = true)",
 		"generated columns":          "ALTER PUBLICATION dirtbike SET (publish_generated_columns = stored)",
-		"row filter or column list":  `ALTER PUBLICATION dirtbike SET TABLE ONLY public.patients (patient_id), ONLY "Odd Schema"."O'Hara ""x""" WHERE ("Id" > 0)`,
+		"row filter":                 `ALTER PUBLICATION dirtbike SET TABLE ONLY public.patients, ONLY "Odd Schema"."O'Hara ""x""" WHERE ("Id" > 0)`,
 		"it lacks public.patients":   "ALTER PUBLICATION dirtbike DROP TABLE ONLY public.patients",
 		"cannot make it":             "DROP PUBLICATION dirtbike",
 	} {
@@ -207,6 +209,8 @@ func publicationMended(r *rig) {
 			r.mended("postgres-publication", LevelError, says)
 		})
 	}
+	r.exec(`ALTER PUBLICATION dirtbike SET TABLE ONLY public.patients (patient_id), ONLY "Odd Schema"."O'Hara ""x"""`)
+	r.mended("postgres-tables", LevelError, "the column list of publication dirtbike for it lacks")
 	// what dirtbike may do itself is no failure
 	r.exec("DROP PUBLICATION dirtbike", `GRANT "Clinic Owner" TO "dirt-bike"`, `GRANT CREATE ON DATABASE clinic TO "dirt-bike"`)
 	r.good(r.check(), "postgres-publication")

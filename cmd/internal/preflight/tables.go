@@ -23,7 +23,7 @@ type table struct {
 
 func readTables(ctx context.Context, conn *pgx.Conn, publication string, listed []*cdc.Table) (tables []table, err error) {
 	oids := postgres.OIDs(listed)
-	rights, err := postgres.ReadRights(ctx, conn, publication, "", oids)
+	rights, err := postgres.ReadRights(ctx, conn, publication, "", oids, listed...)
 	if err != nil {
 		return nil, serverError(err)
 	}
@@ -63,6 +63,7 @@ func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *serve
 	staying := capturableAfterFixes(listed, tables, leaving)
 	judgeRights(p, s, staying)
 	judgeIdentity(p, staying)
+	judgeWithheld(p, s, staying)
 	r.checkPublication(ctx, p, conn, s, staying)
 }
 
@@ -158,6 +159,9 @@ func (r *run) fixOf(t *cdc.Table, tables []table) string {
 	if t.RefusedByConfig {
 		return r.policyCommand(t)
 	}
+	if own := catalogProblem(t.Refused); own != nil && len(own.Try) > 0 && strings.HasPrefix(own.Try[0].Command, "ALTER PUBLICATION") {
+		return strings.ReplaceAll(own.Try[0].Command, "; ", ";\n") + ";"
+	}
 	at := indexOf(tables, t)
 	if at < 0 || r.config.Source.Keys[t.FullName()] != nil {
 		return ""
@@ -204,8 +208,8 @@ func judgeRights(p *part, s *server, tables []table) {
 		{question{slug: "postgres-schemas", good: "USAGE on every schema", bad: s.Role + " may not use " + count(len(schemas), "schema"),
 			by:      owner(shut, func(t table) string { return t.rights.SchemaOwner }),
 			command: "GRANT USAGE ON SCHEMA " + strings.Join(schemas, ", ") + " TO " + s.Role + ";"}, schemas},
-		{question{slug: "postgres-select", good: "SELECT on every table", bad: s.Role + " may not read " + count(len(unread), "table"),
-			by: ownerOf(unread, always), command: "GRANT SELECT ON TABLE " + strings.Join(names(unread), ", ") + " TO " + s.Role + ";"}, names(unread)},
+		{question{slug: "postgres-select", good: "SELECT on every column that leaves", bad: s.Role + " may not read " + count(len(unread), "table"),
+			by: ownerOf(unread, always), command: grantSelect(unread, s.Role)}, names(unread)},
 		{question{slug: "postgres-row-security", good: "no row is hidden", command: "ALTER ROLE " + s.Role + " BYPASSRLS;",
 			bad: "row-level security hides rows of " + count(len(secured), "table") + " from " + s.Role + ": the copy would see fewer rows than the log"}, secured},
 	} {
@@ -214,6 +218,22 @@ func judgeRights(p *part, s *server, tables []table) {
 		}
 		p.judge(q.question)
 	}
+}
+
+// grantSelect lets the role read the columns that leave: tables of which all do come in one statement.
+func grantSelect(tables []table, role string) string {
+	var lines, whole []string
+	for _, t := range tables {
+		if columns := postgres.NeededColumns(t.listed); columns != "" {
+			lines = append(lines, "GRANT SELECT"+columns+" ON TABLE "+t.Name+" TO "+role+";")
+		} else {
+			whole = append(whole, t.Name)
+		}
+	}
+	if len(whole) > 0 {
+		lines = append([]string{"GRANT SELECT ON TABLE " + strings.Join(whole, ", ") + " TO " + role + ";"}, lines...)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // judgeIdentity recommends REPLICA IDENTITY FULL where it saves re-reading: large columns, and keys that may change.

@@ -38,9 +38,9 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// way is printed after the table for a check that failed or warns.
+// way is printed after the table for a check that failed, warns or advises.
 func (c Check) way() string {
-	if c.Level == LevelOK {
+	if c.Level == LevelOK && c.Command == "" {
 		return ""
 	}
 	head := fmt.Sprintf("%s %s, %s: dirtbike explain %s\n", marks[c.Level], c.Slug, console.Printable(console.OneLine(c.Subject)), c.Slug)

@@ -69,6 +69,7 @@ func entry(t *Table) string {
 func (f *file) writePrivacy(b *strings.Builder) {
 	b.WriteString(`privacy:
   # allowlist: a column that is not named is withheld, also one that is added later. The policies below are guesses from names and types.
+  # dirtbike check prints the rights and the column list that keep what is dropped in Postgres itself (postgres-withheld).
   # keep: as it is; drop: not there; mask: a constant; hash: the same pseudonym for the same value; zip3: three digits; year: the year alone.
   mode: allowlist
   columns:
