@@ -33,6 +33,9 @@ const resnapshot = "dirtbike resnapshot"
 // under the next epoch, from a new slot.
 const ResnapshotAllCommand = resnapshot + " --all"
 
+// PurgeCommand is what deletes from a table's topic what is from before its present copy.
+func PurgeCommand(table string) string { return "dirtbike purge " + shellWord(table) }
+
 // shellWord quotes a name for a shell, if it needs that.
 func shellWord(name string) string {
 	plain := func(r rune) bool {

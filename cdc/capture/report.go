@@ -69,6 +69,15 @@ func (r *reporter) skipped(t *cdc.Table, why error) {
 	r.status.skipped(t, why)
 }
 
+// policyChanged says what a new copy under other policies leaves behind. before is the print of the former ones,
+// empty for a first copy.
+func (r *reporter) policyChanged(t *table, before string) {
+	if before != "" && before != t.state.PolicyPrint {
+		r.log.Warn("the policies of a table have changed: values captured under the former ones stay in ClickHouse until load has the new copy, "+
+			"and in the topic until Kafka's retention. Try: once the copy is complete, "+cdc.PurgeCommand(t.name()), zap.String("table", t.name()))
+	}
+}
+
 // quarantined says why a table was quarantined.
 func (r *reporter) quarantined(t *table) {
 	r.status.table(t, t.state.Rows)

@@ -234,9 +234,11 @@ func (s *session) open(ctx context.Context, tables []*table, changed []cdc.State
 	}
 	changed = append(changed, s.state.Source)
 	for _, t := range tables {
+		before := t.state.PolicyPrint
 		if err := t.open(); err != nil {
 			return err
 		}
+		s.report.policyChanged(t, before)
 		meta := cdc.Meta{Position: s.state.Point.Position, Generation: t.state.Generation, CommitTime: s.state.Point.Time, Now: nowMicros()}
 		meta.Position.Epoch, meta.Position.Ordinal = s.state.Source.Epoch, 0
 		if err := t.relation.encoder.OpenGeneration(c, &meta); err != nil {

@@ -159,7 +159,7 @@ func (a *app) root() *cobra.Command {
 		a.legs("run", "Capture and load in one process", true, true),
 		a.legs("capture", "Only capture: Postgres to Kafka", true, false),
 		a.legs("load", "Only load: Kafka to ClickHouse; several share the work", false, true),
-		a.wait(), a.status(), a.verify(), a.inventory(), a.resnapshot(), a.explain(), a.bench(), a.version())
+		a.wait(), a.status(), a.verify(), a.inventory(), a.resnapshot(), a.purge(), a.explain(), a.bench(), a.version())
 	for _, verb := range root.Commands() {
 		if verb.Args != nil {
 			verb.Args = withWayOut(verb.Args)

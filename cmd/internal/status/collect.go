@@ -39,6 +39,9 @@ type Sources struct {
 	Obstacles func(ctx context.Context) (map[string]*cdc.Problem, error)
 	// Inventory says what leaves Postgres; nil leaves it out. It is asked once a minute, and reads the catalog.
 	Inventory func(ctx context.Context) (inventory.Inventory, error)
+	// Formers says, by table, how many records its topic still has from before its present copy; nil leaves it out.
+	// It is asked once a minute.
+	Formers func(ctx context.Context) (map[string]int64, error)
 	// Exposed are connections that somebody on the way could read, or pose as the server of.
 	Exposed []*cdc.Problem
 	// MayOpen is what the config alone says, for when Inventory has no answer.

@@ -30,6 +30,25 @@ type inventoryCache struct {
 	last  inventory.Inventory
 	known bool
 	at    time.Time
+	// of topics
+	formers   map[string]int64
+	formersAt time.Time
+}
+
+// former gives how many records each table's topic still has from before its present copy.
+func (c *Collector) former(ctx context.Context) map[string]int64 {
+	cache := &c.inventory
+	if c.Formers == nil {
+		return nil
+	}
+	cache.Lock()
+	defer cache.Unlock()
+	if cache.formersAt.IsZero() || time.Since(cache.formersAt) > inventoryTime {
+		if now, err := c.Formers(ctx); err == nil { // else what was known stays
+			cache.formers, cache.formersAt = now, time.Now()
+		}
+	}
+	return cache.formers
 }
 
 // leaving gives what leaves Postgres; known is false as long as the catalog could not be read.
@@ -61,6 +80,10 @@ func (c *Collector) openColumns(ctx context.Context) (open bool, n int, known bo
 func (c *Collector) withPrivacy(ctx context.Context, s Status) Status {
 	for _, p := range c.Exposed {
 		s.Exposed = append(s.Exposed, p.Error())
+	}
+	former := c.former(ctx)
+	for i := range s.Tables {
+		s.Tables[i].FormerRecords = former[s.Tables[i].Table]
 	}
 	i, known := c.leaving(ctx)
 	if !known {

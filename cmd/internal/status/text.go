@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	prettytext "github.com/jedib0t/go-pretty/v6/text"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/checks"
 	"dirtbike/cmd/internal/console"
 )
@@ -160,6 +161,10 @@ func (s Status) list(width int) string {
 func (t *TableStatus) notes() (notes []console.Note) {
 	for _, p := range t.problems {
 		notes = append(notes, console.NoteOf(p))
+	}
+	if t.FormerRecords > 0 {
+		notes = append(notes, console.NoteOf(cdc.Failed("its topic still has %s records from before its present copy, made under the policies of their time",
+			humanize.Comma(t.FormerRecords)).Fix("%s", cdc.PurgeCommand(t.Table))))
 	}
 	if exact := t.exactTexts(); exact != "" {
 		notes = append(notes, console.Note{Text: console.Printable(exact)})

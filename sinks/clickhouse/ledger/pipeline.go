@@ -141,3 +141,11 @@ func (l *Ledger) Count(ctx context.Context, view string) (count Count, err error
 	}
 	return count, err
 }
+
+// FormerStorage names the storage tables that a view's table has of generations before this one.
+func (l *Ledger) FormerStorage(ctx context.Context, view string, generation uint32) ([]string, error) {
+	sql := "SELECT name FROM system.tables WHERE database = " + schemas.ClickHouseLiteral(schemas.StorageDatabase(l.database)) +
+		" AND extract(name, '^(.*)__g[0-9]+$') = " + schemas.ClickHouseLiteral(view) + " AND toUInt32OrZero(extract(name, '__g([0-9]+)$')) < " +
+		strconv.FormatUint(uint64(generation), 10) + " ORDER BY name"
+	return query(ctx, l, "what is stored", sql, func(s *string) []any { return []any{s} })
+}

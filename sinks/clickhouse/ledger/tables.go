@@ -188,6 +188,12 @@ type Shown struct {
 func (*Shown) table() string   { return "shown" }
 func (s *Shown) fields() []any { return []any{&s.Table, &s.Topic, &s.Generation} }
 
+// ShownTables gives which generation each table's view shows; none where a loader has never run.
+func (l *Ledger) ShownTables(ctx context.Context) ([]Shown, error) {
+	sql := "SELECT `table`, topic, generation FROM " + l.table("shown") + " FINAL ORDER BY `table`"
+	return queryIfThere(ctx, l, "which generations are shown", sql, (*Shown).fields)
+}
+
 // ReplacedSelect is the query, in parentheses, by which a view finds out that a newer generation than its own is shown:
 // it fails then. Like CutsSelect it never aggregates nothing.
 func (l *Ledger) ReplacedSelect(table, topic string, generation uint32) string {
