@@ -33,6 +33,7 @@ func TestCommandLines(t *testing.T) {
 		{[]string{"verfy"}, exitWrong, "\"verfy\" is no verb of dirtbike.\nTry: dirtbike --help"},
 		{[]string{"verify", "--nonsense"}, exitWrong, "Try: dirtbike verify --help"},
 		{[]string{"run", "foo"}, exitWrong, "unknown command \"foo\" for \"dirtbike run\".\nTry: dirtbike run --help\n"},
+		{[]string{"purge"}, exitWrong, "Try: dirtbike purge --help\n"},
 		{[]string{"inventory", "public.patients"}, exitWrong, "Try: dirtbike inventory --help\n"},
 		{[]string{"wait", "--timeout", "0s"}, exitWrong, "--timeout 0s leaves no time to wait.\nTry: --timeout 60s\n"},
 		{[]string{"wait", "--timeout", "-5s"}, exitWrong, "--timeout -5s leaves no time to wait.\nTry: --timeout 60s\n"},

@@ -87,7 +87,7 @@ func hangs(part, url string, began time.Time) *cdc.Problem {
 // kafkaTime is how long Kafka may take: a broker that hangs accepts connections and says nothing.
 const kafkaTime = 3 * time.Second
 
-// Whole is Status, and whether Kafka answers.
+// Whole is Status, what leaves Postgres, and whether Kafka answers.
 func (c *Collector) Whole(ctx context.Context) (Status, error) { return c.withKafka(ctx, c.Status) }
 
 // withKafka asks Kafka while ask asks the others. A capture that waits for Kafka has no connection to Postgres.
@@ -95,7 +95,11 @@ func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (St
 	away := make(chan *cdc.Problem, 1)
 	go func() { away <- c.askKafka(ctx) }()
 	s, err := ask(ctx)
-	if s.kafka = <-away; s.kafka == nil { // askKafka ends with its time
+	s.kafka = <-away // askKafka ends with its time
+	if err == nil {
+		s = c.withPrivacy(ctx, s)
+	}
+	if s.kafka == nil {
 		return s, err
 	}
 	s.Kafka = s.kafka.Error()

@@ -21,50 +21,41 @@ type PrivacyStatus struct {
 	warning *cdc.Problem
 }
 
-// inventoryTime is for how long an inventory is used again: columns change rarely, and asking reads the whole catalog.
-const inventoryTime = time.Minute
+const (
+	// inventoryTime is for how long an inventory is used again: columns change rarely, and asking reads the whole
+	// catalog.
+	inventoryTime = time.Minute
+	// inventoryRest is how long nothing is asked again after no answer; inventoryPatience is how long one may take.
+	inventoryRest     = 10 * time.Second
+	inventoryPatience = 2 * time.Second
+)
 
-// inventoryCache keeps the last inventory. After an error the one before stays, and is asked for again.
-type inventoryCache struct {
+// answer is one that is used again; the zero value was never asked for. After an error the one before stays.
+type answer[T any] struct {
 	sync.Mutex
-	last  inventory.Inventory
+	last  T
 	known bool
-	at    time.Time
-	// of topics
-	formers   map[string]int64
-	formersAt time.Time
+	due   time.Time // when it is asked for again
 }
 
-// former gives how many records each table's topic still has from before its present copy.
-func (c *Collector) former(ctx context.Context) map[string]int64 {
-	cache := &c.inventory
-	if c.Formers == nil {
-		return nil
+func (a *answer[T]) get(ctx context.Context, ask func(context.Context) (T, error)) (last T, known bool) {
+	a.Lock()
+	defer a.Unlock()
+	if ask == nil || time.Now().Before(a.due) {
+		return a.last, a.known
 	}
-	cache.Lock()
-	defer cache.Unlock()
-	if cache.formersAt.IsZero() || time.Since(cache.formersAt) > inventoryTime {
-		if now, err := c.Formers(ctx); err == nil { // else what was known stays
-			cache.formers, cache.formersAt = now, time.Now()
-		}
+	ctx, cancel := context.WithTimeout(ctx, inventoryPatience)
+	defer cancel()
+	a.due = time.Now().Add(inventoryRest)
+	if now, err := ask(ctx); err == nil {
+		a.last, a.known, a.due = now, true, time.Now().Add(inventoryTime)
 	}
-	return cache.formers
+	return a.last, a.known
 }
 
 // leaving gives what leaves Postgres; known is false as long as the catalog could not be read.
 func (c *Collector) leaving(ctx context.Context) (i inventory.Inventory, known bool) {
-	cache := &c.inventory
-	if c.Inventory == nil {
-		return i, false
-	}
-	cache.Lock()
-	defer cache.Unlock()
-	if !cache.known || time.Since(cache.at) > inventoryTime {
-		if now, err := c.Inventory(ctx); err == nil {
-			cache.last, cache.known, cache.at = now, true, time.Now()
-		}
-	}
-	return cache.last, cache.known
+	return c.inventory.get(ctx, c.Inventory)
 }
 
 // openColumns says whether, and if known how many, columns leave as they are though nobody named them.
@@ -81,9 +72,11 @@ func (c *Collector) withPrivacy(ctx context.Context, s Status) Status {
 	for _, p := range c.Exposed {
 		s.Exposed = append(s.Exposed, p.Error())
 	}
-	former := c.former(ctx)
-	for i := range s.Tables {
-		s.Tables[i].FormerRecords = former[s.Tables[i].Table]
+	if s.kafka == nil { // else it would be waited for
+		former, _ := c.former.get(ctx, c.Formers)
+		for i := range s.Tables {
+			s.Tables[i].FormerRecords = former[s.Tables[i].Table]
+		}
 	}
 	i, known := c.leaving(ctx)
 	if !known {
