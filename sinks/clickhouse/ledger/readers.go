@@ -73,7 +73,7 @@ func settings(of ...map[string]string) string {
 	return " SETTINGS " + strings.Join(list, ", ")
 }
 
-// Whole is a condition that is true, and an error if the session's settings let the query end early and give what it
+// Whole is a condition that is true, or an error if the session's settings let the query end early and give what it
 // has until then. It is evaluated before a row is read, as throwIf is not.
 const Whole = "toUInt8(if(getSetting('read_overflow_mode') = 'break' AND (getSetting('max_rows_to_read') > 0 OR getSetting('max_bytes_to_read') > 0)" +
 	" OR getSetting('read_overflow_mode_leaf') = 'break' AND (getSetting('max_rows_to_read_leaf') > 0 OR getSetting('max_bytes_to_read_leaf') > 0)" +
