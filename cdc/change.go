@@ -5,12 +5,10 @@ type Op byte
 
 // The operations of an envelope. Every switch over Op names all of them; there is no "other".
 const (
-	OpCreate   Op = 'c' // INSERT, or the second half of a key change
-	OpUpdate   Op = 'u' // UPDATE that keeps the table key
-	OpDelete   Op = 'd' // DELETE, or the first half of a key change
-	OpRead     Op = 'r' // a row of a snapshot
-	OpTruncate Op = 't' // TRUNCATE: a cut, written to every partition
-	OpMarker   Op = 'm' // opens or ends a generation, on every partition
+	OpCreate Op = 'c' // INSERT, or the second half of a key change
+	OpUpdate Op = 'u' // UPDATE that keeps the table key
+	OpDelete Op = 'd' // DELETE, or the first half of a key change
+	OpRead   Op = 'r' // a row of a snapshot
 )
 
 // DatumKind says in which form a column value came, in pgoutput's own letters.
@@ -56,6 +54,7 @@ type Meta struct {
 	// snapshot's time.
 	CommitTime int64
 	Generation uint32 // the table's generation; the first is 1
+	Controls   uint32 // the number of the generation's last control before the record, and of a control its own
 	Leaf       uint32 // the OID of the partition the row lives in; 0 for a table that is not partitioned
 	Now        int64  // when the record was encoded, in microseconds since 1970-01-01 UTC
 }

@@ -26,6 +26,8 @@ type Record struct {
 type Chunk struct {
 	Bytes   []byte   // the keys and values of all records, back to back. Encoders append to it.
 	Records []Record // in the order in which they must be produced
+	// Controls are between them, in order: see Control.After.
+	Controls []Control
 
 	release func(*Chunk)
 }
@@ -46,7 +48,18 @@ func (c *Chunk) Release() {
 func (c *Chunk) Reset() {
 	c.Bytes = c.Bytes[:0]
 	c.Records = c.Records[:0]
+	clear(c.Controls)
+	c.Controls = c.Controls[:0]
 }
+
+// controlBytes is about what a control takes in memory and in Kafka.
+const controlBytes = 512
+
+// Size is how large the chunk is, in bytes, its controls included.
+func (c *Chunk) Size() int { return len(c.Bytes) + controlBytes*len(c.Controls) }
+
+// Empty reports whether there is nothing to write.
+func (c *Chunk) Empty() bool { return len(c.Records) == 0 && len(c.Controls) == 0 }
 
 // Key gives the framed key of record i; it aliases the chunk.
 func (c *Chunk) Key(i int) []byte { r := &c.Records[i]; return c.Bytes[r.Key:r.Value:r.Value] }

@@ -20,13 +20,9 @@ type TableEncoder interface {
 	Image(ctx context.Context, dst []byte, ch RowChange) ([]byte, error)
 	// Seal appends the records of what Image gave. It must be the same table's encoder, compiled from the same schemas.
 	Seal(c *Chunk, m *Meta, images []byte) error
-	// Truncate appends `t` to every partition of the topic at m.Position, for leaf m.Leaf or the whole table if that is
-	// 0 (rule 11).
-	Truncate(c *Chunk, m *Meta) error
-	// OpenGeneration appends the open marker of generation m.Generation to every partition (rule 13).
-	OpenGeneration(c *Chunk, m *Meta) error
-	// EndGeneration appends the end marker of generation m.Generation to every partition; m.Position is the cut P.
-	EndGeneration(c *Chunk, m *Meta) error
+	// Control appends a control of the table at m.Position: a truncate, for leaf m.Leaf or the whole table if that is 0
+	// (rule 11), or the open or end of generation m.Generation (rule 13). m.Controls is its number.
+	Control(c *Chunk, m *Meta, kind ControlKind)
 }
 
 // RowChange is what happened to one row, as Postgres delivered it.

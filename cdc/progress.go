@@ -23,6 +23,11 @@ type TableProgress struct {
 	Phase      TablePhase `json:"phase"`
 	Reason     string     `json:"reason,omitempty"`
 	Generation uint32     `json:"generation"`
+	// Controls is the number of the generation's last control record, which stands in each of the Partitions partitions
+	// of Topic.
+	Controls   uint32 `json:"controls"`
+	Topic      string `json:"topic"`
+	Partitions int32  `json:"partitions"`
 }
 
 // Position of the commit.

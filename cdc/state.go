@@ -1,7 +1,8 @@
 package cdc
 
-// StateFormat is the version of the records in the state topic. A release reads its own and every older format.
-const StateFormat = 1
+// StateFormat is the version of the records in the state, progress and control topics. A release reads its own only:
+// with format 1 truncates and generations were in the tables' topics.
+const StateFormat = 2
 
 // Phase is how far the pipeline as a whole has come.
 type Phase string
@@ -87,6 +88,7 @@ type TableState struct {
 	Topic      string     `json:"topic"`
 	Phase      TablePhase `json:"phase"`
 	Generation uint32     `json:"generation"` // the last one opened; the first is 1
+	Controls   uint32     `json:"controls"`   // the number of the generation's last control record
 	// Cut is the version of the generation's first snapshot, packed in hexadecimal; empty until it ended.
 	Cut string `json:"cut,omitempty"`
 	// Rows copied into the generation, for status.

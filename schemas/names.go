@@ -7,17 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// OwnPrefix begins the names of dirtbike's own topics (state, progress). No table topic can begin with it: a
+// OwnPrefix begins the names of dirtbike's own topics (state, progress, control). No table topic can begin with it: a
 // configured prefix begins with a letter (rule 12).
 const OwnPrefix = "_dirtbike."
 
-// ControlSuffix ends the name of the Avro record that keys control records: "<topic>.Control" (rule 11).
+// The names of a topic's Avro records are the topic's and one of these.
 const (
 	KeySuffix      = ".Key"
 	ValueSuffix    = ".Value"
 	EnvelopeSuffix = ".Envelope"
 	SourceSuffix   = ".Source"
-	ControlSuffix  = ".Control"
 )
 
 // TopicName gives the topic of a table: "<prefix>.<schema>.<table>", each part escaped.
@@ -39,6 +38,9 @@ func SplitTopic(topic, prefix string) (schema, table string, ok bool) {
 
 // StateTopic holds one record per part of the pipeline's state.
 func StateTopic(prefix string) string { return OwnPrefix + prefix + ".state" }
+
+// ControlTopic holds truncates, and the opens and ends of generations (rules 11 and 13).
+func ControlTopic(prefix string) string { return OwnPrefix + prefix + ".control" }
 
 // ProgressTopic holds one record per commit: see cdc/EXACTNESS.md, "Formats".
 func ProgressTopic(prefix string) string { return OwnPrefix + prefix + ".progress" }

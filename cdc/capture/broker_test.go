@@ -34,6 +34,7 @@ type broker struct {
 	mu      sync.Mutex
 	epoch   int
 	records []record
+	numbers []uint32 // of records: that of the last control before it, or its own
 	state   cdc.State
 	points  []cdc.Point
 	times   []time.Time // of points
@@ -111,13 +112,14 @@ func (b *broker) until(t *testing.T, ok func(s cdc.State, r []record) bool) {
 
 // fakeSink is a transactional sink over a broker.
 type fakeSink struct {
-	b      *broker
-	epoch  int
-	open   []record
-	chunks []*cdc.Chunk
-	broken error
-	closed bool
-	used   atomic.Bool
+	b           *broker
+	epoch       int
+	open        []record
+	openNumbers []uint32
+	chunks      []*cdc.Chunk
+	broken      error
+	closed      bool
+	used        atomic.Bool
 }
 
 // alone notes another user at the same time. The caller calls done.
@@ -152,7 +154,7 @@ func (s *fakeSink) Recover(context.Context) (*cdc.State, error) {
 		return nil, errors.New("the sink is closed")
 	}
 	s.b.epoch++
-	s.epoch, s.open, s.broken = s.b.epoch, nil, nil
+	s.epoch, s.open, s.openNumbers, s.broken = s.b.epoch, nil, nil, nil
 	s.release()
 	state := s.b.copyState()
 	return &state, nil
@@ -205,11 +207,12 @@ func (s *fakeSink) Write(_ context.Context, c *cdc.Chunk) (cdc.Accepted, error) 
 	}
 	for i, r := range c.Records {
 		op, generation, _ := strings.Cut(string(c.Key(i)), " ")
-		var g uint32
-		if _, err := fmt.Sscan(generation, &g); err != nil {
+		var g, n uint32
+		if _, err := fmt.Sscan(generation, &g, &n); err != nil {
 			return cdc.Accepted{}, err
 		}
 		s.open = append(s.open, record{r.Topic.Name, r.Partition, op, r.Position, g, string(c.Value(i))})
+		s.openNumbers = append(s.openNumbers, n)
 	}
 	s.chunks = append(s.chunks, c)
 	s.b.held = max(s.b.held, len(s.chunks))
@@ -235,7 +238,7 @@ func (s *fakeSink) Commit(_ context.Context, p cdc.Point, changed ...cdc.StateCh
 		return cdc.Durable{}, err
 	}
 	s.b.journal.add("%s", describe(s.open, p, changed))
-	s.b.records = append(s.b.records, s.open...)
+	s.b.records, s.b.numbers = append(s.b.records, s.open...), append(s.b.numbers, s.openNumbers...)
 	s.b.state.Point = p
 	s.b.points, s.b.times = append(s.b.points, p), append(s.b.times, time.Now())
 	for _, c := range changed {
@@ -246,7 +249,7 @@ func (s *fakeSink) Commit(_ context.Context, p cdc.Point, changed ...cdc.StateCh
 			s.b.state.Tables[c.Name()] = c
 		}
 	}
-	s.open = nil
+	s.open, s.openNumbers = nil, nil
 	select {
 	case s.b.committed <- struct{}{}:
 	default:
@@ -282,7 +285,7 @@ func describe(open []record, p cdc.Point, changed []cdc.StateChange) string {
 func (s *fakeSink) Close(context.Context) error {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
-	s.open, s.closed, s.broken = nil, true, errors.New("the sink is closed")
+	s.open, s.openNumbers, s.closed, s.broken = nil, nil, true, errors.New("the sink is closed")
 	s.release()
 	return nil
 }
@@ -330,8 +333,8 @@ func (f *fakeTables) Drift(ctx context.Context) (map[uint32]error, error) {
 	return nil, nil
 }
 
-// fakeEncoder writes "op generation" as key and the row's only column as value. A row "!" cannot be carried, "@" means
-// that a server did not answer, "?" is re-read.
+// fakeEncoder writes "op generation controls" as key and the row's only column as value. A row "!" cannot be carried,
+// "@" means that a server did not answer, "?" is re-read.
 type fakeEncoder struct {
 	cdc.TableEncoder // nil: nothing stores images yet
 	t                *cdc.Table
@@ -340,9 +343,9 @@ type fakeEncoder struct {
 
 var errValue = errors.New("column v cannot be carried")
 
-func (e *fakeEncoder) append(c *cdc.Chunk, partition int32, op string, p cdc.Position, generation uint32, body string) {
+func (e *fakeEncoder) append(c *cdc.Chunk, m *cdc.Meta, partition int32, op string, p cdc.Position, body string) {
 	r := cdc.Record{Topic: e.t.Topic, Partition: partition, Key: len(c.Bytes), Position: p}
-	c.Bytes = fmt.Appendf(c.Bytes, "%s %d", op, generation)
+	c.Bytes = fmt.Appendf(c.Bytes, "%s %d %d", op, m.Generation, m.Controls)
 	r.Value = len(c.Bytes)
 	c.Bytes = append(c.Bytes, body...)
 	r.End = len(c.Bytes)
@@ -361,7 +364,7 @@ func (e *fakeEncoder) row(c *cdc.Chunk, m *cdc.Meta, op string, p cdc.Position, 
 			e.reread()
 		}
 	}
-	e.append(c, int32(len(body)%2), op, p, m.Generation, body)
+	e.append(c, m, int32(len(body)%2), op, p, body)
 	return nil
 }
 
@@ -382,17 +385,10 @@ func (e *fakeEncoder) Append(_ context.Context, c *cdc.Chunk, m *cdc.Meta, ch cd
 	return e.row(c, m, "c", second, ch.New)
 }
 
-func (e *fakeEncoder) everywhere(c *cdc.Chunk, m *cdc.Meta, op string) error {
+// Control stands for a record of the control topic by one in each partition.
+func (e *fakeEncoder) Control(c *cdc.Chunk, m *cdc.Meta, kind cdc.ControlKind) {
+	op := map[cdc.ControlKind]string{cdc.ControlTruncate: "t", cdc.ControlOpen: "open", cdc.ControlEnd: "end"}[kind]
 	for p := range e.t.Topic.Partitions {
-		e.append(c, p, op, m.Position, m.Generation, "")
+		e.append(c, m, p, op, m.Position, "")
 	}
-	return nil
-}
-
-func (e *fakeEncoder) Truncate(c *cdc.Chunk, m *cdc.Meta) error { return e.everywhere(c, m, "t") }
-func (e *fakeEncoder) OpenGeneration(c *cdc.Chunk, m *cdc.Meta) error {
-	return e.everywhere(c, m, "open")
-}
-func (e *fakeEncoder) EndGeneration(c *cdc.Chunk, m *cdc.Meta) error {
-	return e.everywhere(c, m, "end")
 }

@@ -56,7 +56,7 @@ func (w *writers) chunk(ctx context.Context, op string, from uint32, n int) (*cd
 	}
 	e := &fakeEncoder{t: w.table}
 	for i := range uint32(n) {
-		e.append(c, 0, op, cdc.Position{Epoch: 1, CommitLSN: 1, Ordinal: from + i}, 1, fmt.Sprint(op, from+i))
+		e.append(c, &cdc.Meta{Generation: 1}, 0, op, cdc.Position{Epoch: 1, CommitLSN: 1, Ordinal: from + i}, fmt.Sprint(op, from+i))
 	}
 	return c, nil
 }

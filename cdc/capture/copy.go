@@ -54,7 +54,7 @@ func (s *session) endCopying(ctx context.Context) error {
 func (s *session) copy(ctx context.Context, snapshot cdc.Snapshot, t *table) (err error) {
 	cut := cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: snapshot.Point()}
 	w := &copyWriter{session: s, ctx: ctx, table: t, meta: cdc.Meta{
-		Position: cut, LSN: cut.CommitLSN, CommitTime: nowMicros(), Generation: t.state.Generation, Leaf: t.relation.leaf, Now: nowMicros(),
+		Position: cut, LSN: cut.CommitLSN, CommitTime: nowMicros(), Generation: t.state.Generation, Controls: t.state.Controls, Leaf: t.relation.leaf, Now: nowMicros(),
 	}}
 	if w.chunk, err = s.committer.pool.get(ctx); err != nil {
 		return err
@@ -111,9 +111,7 @@ func (w *copyWriter) flush() error {
 
 func (w *copyWriter) end() error {
 	t, report := w.table, w.session.report
-	if err := t.relation.encoder.EndGeneration(w.chunk, &w.meta); err != nil {
-		return fmt.Errorf("end generation %d: %w", t.state.Generation, err)
-	}
+	t.control(w.chunk, w.meta, cdc.ControlEnd)
 	if err := t.ended(w.rows, w.meta.Position); err != nil {
 		return err
 	}

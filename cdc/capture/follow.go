@@ -221,9 +221,8 @@ func (f *follower) writeTruncate(ctx context.Context, r *relation) error {
 	if err := f.room(ctx, r); err != nil {
 		return err
 	}
-	if err := r.encoder.Truncate(f.chunk, &f.meta); err != nil {
-		return f.unfit(r.table, fmt.Errorf("TRUNCATE at %s: %w", f.meta.Position, err))
-	}
+	r.table.control(f.chunk, f.meta, cdc.ControlTruncate)
+	f.change(r.table.state) // the number, with the record
 	return nil
 }
 
@@ -282,14 +281,23 @@ func (f *follower) quarantine(t *table, reason error) error {
 	if err := f.session.quarantine(t, reason); err != nil {
 		return err
 	}
-	f.changed = append(f.changed, t.state)
+	f.change(t.state)
 	f.dirty = true
 	return nil
 }
 
+// change adds a table's state to the next part, instead of an earlier one of the same table.
+func (f *follower) change(state cdc.TableState) {
+	f.changed = slices.DeleteFunc(f.changed, func(c cdc.StateChange) bool {
+		earlier, is := c.(cdc.TableState)
+		return is && earlier.Name() == state.Name()
+	})
+	f.changed = append(f.changed, state)
+}
+
 // full sends a full chunk on, with the point inside the present transaction.
 func (f *follower) full(ctx context.Context) error {
-	if f.chunk == nil || len(f.chunk.Bytes) < f.session.o.ChunkBytes {
+	if f.chunk == nil || f.chunk.Size() < f.session.o.ChunkBytes {
 		return nil
 	}
 	f.meta.Now = nowMicros()
@@ -300,7 +308,7 @@ func (f *follower) full(ctx context.Context) error {
 func (f *follower) part(point cdc.Point) part {
 	p := part{reached: &point, changed: f.changed, chunk: f.chunk}
 	f.changed, f.chunk = nil, nil
-	if p.chunk != nil && len(p.chunk.Records) == 0 { // its only row could not be carried
+	if p.chunk != nil && p.chunk.Empty() { // its only row could not be carried
 		p.chunk.Release()
 		p.chunk = nil
 	}
@@ -309,7 +317,7 @@ func (f *follower) part(point cdc.Point) part {
 
 // room gets a chunk for a record of the relation. An empty chunk is never held: other writers may wait for it.
 func (f *follower) room(ctx context.Context, r *relation) (err error) {
-	f.meta.Generation, f.meta.Leaf = r.table.state.Generation, r.leaf
+	f.meta.Generation, f.meta.Controls, f.meta.Leaf = r.table.state.Generation, r.table.state.Controls, r.leaf
 	if f.chunk == nil {
 		f.chunk, err = f.session.committer.pool.get(ctx)
 	}

@@ -81,6 +81,7 @@ func exactlyOnce(t *testing.T, seed uint64) {
 	require.False(t, r.server.early, "nothing is reported before it is durable")
 	require.LessOrEqual(t, r.server.slot.ConfirmedFlush, state.Point.Reported)
 	r.checkCopies(t, records, state)
+	r.checkNumbers(t, state)
 }
 
 // ignoreFence: a capture that was broken as if by another one stops by itself.
@@ -179,7 +180,7 @@ func appendEvent(enc cdc.TableEncoder, c *cdc.Chunk, m *cdc.Meta, e cdc.Event) {
 	case cdc.EventDelete:
 		_ = enc.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpDelete, OldKind: e.OldKind, Old: e.Old})
 	case cdc.EventTruncate:
-		_ = enc.Truncate(c, m)
+		enc.Control(c, m, cdc.ControlTruncate)
 	}
 }
 
@@ -214,5 +215,33 @@ func (r *rig) checkCopies(t *testing.T, records []record, state cdc.State) {
 		}
 		require.Len(t, rows, len(r.server.rows[table.OID]))
 		require.Equal(t, [2]int{2, 2}, [2]int{ops["open"], ops["end"]})
+	}
+}
+
+// checkNumbers: the controls of each generation are numbered from 1 without a gap, over all restarts, and every other
+// record has the number of the last one before it, which is in the state.
+func (r *rig) checkNumbers(t *testing.T, state cdc.State) {
+	t.Helper()
+	type place struct {
+		topic      string
+		partition  int32
+		generation uint32
+	}
+	last, ended := map[place]uint32{}, map[place]bool{}
+	for i, rec := range r.records {
+		at := place{rec.Topic, rec.Partition, rec.Generation}
+		switch rec.Op {
+		case "open", "end", "t":
+			last[at]++
+			ended[at] = ended[at] || rec.Op == "end"
+			require.Equal(t, rec.Op == "open", last[at] == 1, "%s", rec)
+		case "r":
+			require.False(t, ended[at], "%s", rec)
+		}
+		require.Equal(t, last[at], r.numbers[i], "%s", rec)
+	}
+	for _, table := range r.tables.list {
+		s := state.Tables[table.FullName()]
+		require.Equal(t, last[place{table.Topic.Name, 0, s.Generation}], s.Controls)
 	}
 }

@@ -241,9 +241,7 @@ func (s *session) open(ctx context.Context, tables []*table, changed []cdc.State
 		s.report.policyChanged(t, before)
 		meta := cdc.Meta{Position: s.state.Point.Position, Generation: t.state.Generation, CommitTime: s.state.Point.Time, Now: nowMicros()}
 		meta.Position.Epoch, meta.Position.Ordinal = s.state.Source.Epoch, 0
-		if err := t.relation.encoder.OpenGeneration(c, &meta); err != nil {
-			return fmt.Errorf("open generation %d of %s: %w", t.state.Generation, t.name(), err)
-		}
+		t.control(c, meta, cdc.ControlOpen)
 		changed = append(changed, t.state)
 		s.report.status.table(t, 0)
 	}

@@ -90,3 +90,11 @@ func capturable(tables []*table) (out []*cdc.Table) {
 	}
 	return out
 }
+
+// control adds a control of the table to the chunk, under the next number. The table's state, which has the number,
+// must be committed with it.
+func (t *table) control(c *cdc.Chunk, m cdc.Meta, kind cdc.ControlKind) {
+	t.state.Controls++
+	m.Controls = t.state.Controls
+	t.relation.encoder.Control(c, &m, kind)
+}

@@ -185,7 +185,7 @@ func (g *guarded) judge(o oracle.CheckOptions) {
 	defer cancel()
 	changes, err := g.log.Read(ctx, g.pg())
 	require.NoError(g, err)
-	var topics []string
+	topics := []string{schemas.ControlTopic(g.name)}
 	for _, t := range writersTables {
 		topics = append(topics, g.name+"."+t)
 	}
@@ -216,6 +216,7 @@ func TestGuards(t *testing.T) {
 			g.exec(`SELECT pg_replication_slot_advance($1, pg_current_wal_insert_lsn())`, g.name)
 		}, "dropped and made again, or advanced by another process", true},
 		{"state topic deleted", func(g *guarded) { g.deleteTopics(schemas.StateTopic(g.name)) }, "the state topic knows nothing of it", true},
+		{"control topic deleted", func(g *guarded) { g.deleteTopics(schemas.ControlTopic(g.name)) }, "it was deleted", false}, // with the truncates of before
 		{"publication dropped", func(g *guarded) { g.exec(`DROP PUBLICATION ` + g.name) }, "its publication was dropped", true},
 		{"Kafka rebuilt", func(g *guarded) { g.deleteTopics(g.topics(g.kafkaAdmin())...) }, "the state topic knows nothing of it", false},
 	} {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/docker/oracle"
+	"dirtbike/schemas"
 )
 
 // equal fails the test unless ClickHouse equals Postgres row by row, by code that shares nothing with the pipeline.
@@ -35,7 +36,7 @@ func (r *rig) exactlyOnce(log *oracle.ChangeLog, pipelineStart uint64, tables []
 	defer cancel()
 	changes, err := log.Read(ctx, r.pg())
 	require.NoError(r, err)
-	var topics []string
+	topics := []string{schemas.ControlTopic(r.name)}
 	for _, t := range tables {
 		topics = append(topics, r.name+"."+t)
 	}

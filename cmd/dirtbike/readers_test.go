@@ -27,9 +27,11 @@ CREATE TABLE visits (id bigint, day date, note text, PRIMARY KEY (id, day));
 CREATE TABLE full_visits (id bigint, day date, note text, amount numeric(10,2), PRIMARY KEY (id, day));
 ALTER TABLE full_visits REPLICA IDENTITY FULL;
 CREATE TABLE log (id bigint PRIMARY KEY, note text);
+CREATE TABLE wiped (id bigint PRIMARY KEY, note text);
 INSERT INTO visits SELECT g, date '2024-01-01' + g, 'copied' FROM generate_series(1, 8) g;
 INSERT INTO full_visits SELECT id, day, note, id + 0.5 FROM visits;
-INSERT INTO log SELECT id, note FROM visits;`
+INSERT INTO log SELECT id, note FROM visits;
+INSERT INTO wiped SELECT id, note FROM visits;`
 
 // readersChanges delete 3 rows of each table (the former key of a changed one counts).
 var readersChanges = []string{
@@ -54,16 +56,25 @@ func TestReaders(t *testing.T) {
 		}
 	}
 	r.exec(`DELETE FROM log WHERE id IN (1, 2, 3); INSERT INTO log VALUES (1, 'again')`)
+	r.exec(`TRUNCATE wiped; INSERT INTO wiped VALUES (1, 'after the truncate'), (9, 'after the truncate')`)
+	r.wait()
+	l.stop()
+	code, _, errs := r.verb("resnapshot", "public.wiped")
+	require.Zero(t, code, errs)
+	l = r.start("run")
+	r.wait()
+	r.exec(`INSERT INTO wiped VALUES (10, 'after the second copy')`)
 	r.wait()
 	l.stop()
 	topic := func(table string) string { return r.name + ".public." + table }
 	read := readTopics(t, jars, strings.Join(r.stack.Kafka.Brokers(), ","), r.stack.Registry.URL(), topic("visits"),
-		topic("full_visits")+"=id:BIGINT,day:DATE,note:STRING,amount:DECIMAL(10,2)", topic("log")+"=id:BIGINT,note:STRING")
+		topic("full_visits")+"=id:BIGINT,day:DATE,note:STRING,amount:DECIMAL(10,2)", topic("log")+"=id:BIGINT,note:STRING", topic("wiped")+"=id:BIGINT,note:STRING")
 	for _, table := range []string{"visits", "full_visits", "log"} {
 		t.Run(table, func(t *testing.T) {
 			read.unwrapped(t, topic(table), table == "full_visits", r.texts(table))
 		})
 	}
+	t.Run("truncate and second copy", func(t *testing.T) { read.wiped(t, topic("wiped"), r.texts("wiped")) })
 	t.Run("flink", func(t *testing.T) {
 		require.Equal(t, r.texts("full_visits"), read.changelog(t, topic("full_visits"), true))
 		require.Equal(t, r.texts("log"), read.changelog(t, topic("log"), false))
@@ -150,6 +161,22 @@ func (r readings) unwrapped(t *testing.T, topic string, full bool, want []string
 		}
 		kept = sortedRows(slices.Collect(maps.Values(ever)))
 		require.Equal(t, want, sortedRows(slices.Collect(maps.Values(state))), mode)
+	}
+}
+
+// wiped checks that a truncate and another copy stop no reader, and that rows after them arrive: want, and what the
+// truncate took away, of which only the control topic says so.
+func (r readings) wiped(t *testing.T, topic string, want []string) {
+	for _, reader := range []string{"flink", "drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone"} {
+		state := map[string]fields{}
+		for _, line := range r.of(reader, topic) {
+			state[line.key()] = line.row()
+			if reader != "flink" {
+				require.Contains(t, []string{"c", "u", "d", "r"}, *line.Value["__op"], reader)
+			}
+		}
+		require.Subset(t, sortedRows(slices.Collect(maps.Values(state))), want, reader)
+		require.Len(t, state, 10, reader)
 	}
 }
 

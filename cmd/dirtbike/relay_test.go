@@ -71,19 +71,3 @@ type lossy struct {
 func (l *lossy) loses() func(int) bool {
 	return func(int) bool { return l.armed.Load() && rand.IntN(6) == 0 && l.cuts.Add(1) > 0 }
 }
-
-// gate lets each connection have so many bytes of the server's answers, and the rest once it is open.
-type gate struct {
-	limit int
-	open  chan struct{}
-}
-
-func (g *gate) holds() func(int) bool {
-	sent := 0
-	return func(n int) bool {
-		if sent += n; sent > g.limit {
-			<-g.open
-		}
-		return false
-	}
-}

@@ -14,16 +14,31 @@ type lastSeen struct {
 	streamed bool
 }
 
-// placement checks the place of each record: topic, partition, order within its key, tombstones, control records.
+// placement checks the place of each record: topic, partition, order within its key, tombstones, truncates.
 func (c *checker) placement(sorted []Record) {
 	seen := map[keyPlace]lastSeen{}
-	for _, r := range sorted {
+	var last, cut Record // of the partition: the latest change, and the latest truncate
+	for i, r := range sorted {
+		if i > 0 && (r.Topic != sorted[i-1].Topic || r.Partition != sorted[i-1].Partition) {
+			last, cut = Record{}, Record{}
+		}
 		c.topic(r)
-		if r.Control.Kind != "" {
-			c.control(r)
+		switch {
+		case c.judged(r) && r.Control != "":
+			if r.Position.Compare(last.Position) < 0 {
+				c.fault(FaultControl, "%s stands after %s", r, last)
+			}
+			cut = r
+		case c.judged(r):
+			if r.Position.Compare(cut.Position) < 0 {
+				c.fault(FaultControl, "%s stands before %s", cut, r)
+			}
+			last = r
+		}
+		if r.Control != "" {
 			continue
 		}
-		if r.Op == OpTruncate {
+		if r.Op == OpTruncate || r.Op == OpMarker {
 			c.fault(FaultControl, "%s has a row's key", r)
 		}
 		if home := homePartition([]byte(r.KeyBytes), r.Partitions); home != r.Partition {
@@ -38,17 +53,6 @@ func (c *checker) placement(sorted []Record) {
 func (c *checker) topic(r Record) {
 	if want := c.options.Prefix + "." + r.Schema + "." + r.Table; want != r.Topic && !r.Tombstone {
 		c.fault(FaultMoved, "%s belongs to topic %s", r, want)
-	}
-}
-
-// control checks a control record against itself.
-func (c *checker) control(r Record) {
-	if r.Control.Partition != int64(r.Partition) {
-		c.fault(FaultControl, "%s was written for partition %d", r, r.Control.Partition)
-	}
-	want := map[string]Op{"truncate": OpTruncate, "open": OpMarker, "end": OpMarker}[r.Control.Kind]
-	if r.Op != want || want == "" {
-		c.fault(FaultControl, "%s has op %q", r, r.Op)
 	}
 }
 

@@ -3,9 +3,11 @@ package oracle
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hamba/avro/v2"
@@ -27,19 +29,13 @@ func (p Position) String() string {
 	return fmt.Sprintf("%d:%X/%X:%d", p.Epoch, p.CommitLSN>>32, p.CommitLSN&0xffffffff, p.Ordinal)
 }
 
-// Control is what the key of a control record says (rules 11 and 13).
-type Control struct {
-	Kind      string // truncate, open or end; empty: a table's key, the record is of a row
-	Partition int64  // that it was written for
-}
-
-// Record is one record of a table's topic.
+// Record is one record of a table's topic, or a record of the control topic at its place in one partition.
 type Record struct {
 	Topic      string
 	Partition  int32
 	Partitions int // of the topic
 	Offset     int64
-	Control    Control
+	Control    string // truncate, open or end (rules 11 and 13): it stands before the record at the offset; empty: a row's
 	// Tombstone says that the value is nil; Op and the fields of the source are then empty.
 	Tombstone bool
 	Op        Op
@@ -57,8 +53,8 @@ type Record struct {
 func (r Record) String() string {
 	what := fmt.Sprintf("%s %v", r.Op, r.Key)
 	switch {
-	case r.Control.Kind != "":
-		what = r.Control.Kind
+	case r.Control != "":
+		what = r.Control
 	case r.Tombstone:
 		what = fmt.Sprintf("tombstone %v", r.Key)
 	}
@@ -66,7 +62,8 @@ func (r Record) String() string {
 }
 
 // ReadTopics reads every record of the topics from the log start up to the last stable offset at the moment of the
-// call, as a read_committed consumer sees them, ordered by topic, partition and offset. A topic that does not exist is
+// call, as a read_committed consumer sees them, ordered by topic, partition and offset. Records of the control topic,
+// if it is named, are in the topics and partitions that they are about. A topic that does not exist is
 // an error; so is a context that ends first: give it a deadline.
 func ReadTopics(ctx context.Context, brokers []string, registryURL string, topics []string) ([]Record, error) {
 	if len(topics) == 0 {
@@ -95,7 +92,8 @@ func ReadTopics(ctx context.Context, brokers []string, registryURL string, topic
 
 // byOffset orders records as the log has them.
 func byOffset(a, b Record) int {
-	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	row := func(r Record) int { return min(len(r.Control), 1) }
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset), cmp.Compare(row(b), row(a)))
 }
 
 // topicReader is one ReadTopics.
@@ -157,6 +155,9 @@ func (r *topicReader) read(ctx context.Context) error {
 
 // add decodes a record.
 func (r *topicReader) add(ctx context.Context, k *kgo.Record) error {
+	if strings.HasPrefix(k.Topic, "_") {
+		return r.control(k.Value)
+	}
 	record := Record{Topic: k.Topic, Partition: k.Partition, Partitions: len(r.ends[k.Topic]), Offset: k.Offset, Tombstone: k.Value == nil}
 	if err := r.key(ctx, &record, k.Key); err != nil {
 		return fmt.Errorf("key: %w", err)
@@ -170,22 +171,53 @@ func (r *topicReader) add(ctx context.Context, k *kgo.Record) error {
 	return nil
 }
 
-// key decodes the key: the record <topic>.Key or <topic>.Control.
+// control decodes a record of the control topic.
+func (r *topicReader) control(value []byte) error {
+	var c struct {
+		Kind, Topic, Schema, Table string
+		Generation, Epoch          int64
+		CommitLSN                  string `json:"commit_lsn"`
+		Ordinal                    uint64
+		TxID                       int64 `json:"tx_id"`
+		Offsets                    map[string]int64
+	}
+	if err := json.Unmarshal(value, &c); err != nil {
+		return err
+	}
+	var high, low uint64
+	if _, err := fmt.Sscanf(c.CommitLSN, "%X/%X", &high, &low); err != nil {
+		return fmt.Errorf("commit_lsn %q: %w", c.CommitLSN, err)
+	}
+	op := OpMarker
+	if c.Kind == "truncate" {
+		op = OpTruncate
+	}
+	for partition, place := range c.Offsets {
+		n, err := strconv.ParseInt(partition, 10, 32)
+		if err != nil {
+			return err
+		}
+		r.records = append(r.records, Record{
+			Topic: c.Topic, Partition: int32(n), Partitions: len(r.ends[c.Topic]), Offset: place, Control: c.Kind, Op: op, TxID: c.TxID,
+			Position:   Position{Epoch: uint64(c.Epoch), CommitLSN: high<<32 | low, Ordinal: c.Ordinal}, //nolint:gosec // from 1
+			Generation: c.Generation, Schema: c.Schema, Table: c.Table,
+		})
+	}
+	return nil
+}
+
+// key decodes the key: the record <topic>.Key.
 func (r *topicReader) key(ctx context.Context, record *Record, framed []byte) error {
 	schema, fields, payload, err := r.avro.decode(ctx, framed)
 	if err != nil {
 		return err
 	}
 	record.KeyBytes = string(payload)
-	switch schema.Name() {
-	case "Key":
-		record.Key, err = keyFields(schema, fields.values)
-		return err
-	case "Control":
-		record.Control = Control{Kind: fields.text("kind"), Partition: fields.number("partition")}
-		return fields.err
+	if schema.Name() != "Key" {
+		return fmt.Errorf("record %q is no Key", schema.FullName())
 	}
-	return fmt.Errorf("record %q is neither Key nor Control", schema.FullName())
+	record.Key, err = keyFields(schema, fields.values)
+	return err
 }
 
 // value decodes the envelope as far as Record holds it.

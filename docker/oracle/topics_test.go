@@ -11,6 +11,7 @@ import (
 
 	"github.com/hamba/avro/v2"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr"
@@ -22,9 +23,6 @@ const partitions = 3
 
 const keySchema = `{"type":"record","name":"Key","namespace":"%s","fields":[{"name":"id","type":"long"},{"name":"code","type":"string"},
 	{"name":"day","type":{"type":"int","logicalType":"date"}},{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":6,"scale":2}},{"name":"raw","type":"bytes"}]}`
-
-const controlSchema = `{"type":"record","name":"Control","namespace":"%s","fields":[{"name":"kind","type":"string"},{"name":"generation","type":["null","long"]},
-	{"name":"leaf","type":"long"},{"name":"partition","type":"int"}]}`
 
 const valueSchema = `{"type":"record","name":"Envelope","namespace":"%s","fields":[
 	{"name":"before","type":["null",{"type":"record","name":"Value","fields":[{"name":"v","type":["null",{"type":"long","logicalType":"timestamp-micros"}]}]}]},
@@ -99,6 +97,10 @@ func control(table, kind string, op Op, tx, ordinal int) []sent {
 	return out
 }
 
+const controlTopic = "_dirtbike.clinic.control"
+
+func isUpdate(r Record) bool { return r.Op == OpUpdate }
+
 // fakes is a Kafka and a registry of the test's own.
 type fakes struct {
 	brokers  []string
@@ -111,13 +113,13 @@ type fakes struct {
 // newFakes starts them and registers the schemas of tables a and b.
 func newFakes(t *testing.T) *fakes {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "clinic.public.a", "clinic.public.b"))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "clinic.public.a", "clinic.public.b"), kfake.SeedTopics(1, controlTopic))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
 	f := &fakes{brokers: cluster.ListenAddrs(), registry: srfake.New(), schemas: map[string]avro.Schema{}, ids: map[string]int{}}
 	t.Cleanup(f.registry.Close)
 	for _, topic := range []string{"clinic.public.a", "clinic.public.b"} {
-		for name, text := range map[string]string{"Key": keySchema, "Control": controlSchema, "Envelope": valueSchema} {
+		for name, text := range map[string]string{"Key": keySchema, "Envelope": valueSchema} {
 			f.register(t, topic, name, fmt.Sprintf(text, topic))
 		}
 	}
@@ -157,16 +159,26 @@ func (f *fakes) record(t *testing.T, s sent) *kgo.Record {
 	topic := "clinic.public." + s.table
 	out := &kgo.Record{Topic: topic, Partition: s.partition}
 	if s.control != "" {
-		out.Key = f.encode(t, topic, "Control", map[string]any{"kind": s.control, "generation": map[string]any{"long": int64(1)}, "leaf": int64(0), "partition": int(s.partition)})
-	} else {
-		out.Key = f.encode(t, topic, "Key", map[string]any{"id": s.id, "code": "it's", "day": 8043, "amount": big.NewRat(3, 2), "raw": []byte{0, 255}})
-		home := kgo.StickyKeyPartitioner(nil).ForTopic(topic).Partition(&kgo.Record{Key: out.Key[headerSize:]}, partitions)
-		out.Partition = (int32(home) + s.shift) % partitions
+		return f.control(t, topic, s)
 	}
+	out.Key = f.encode(t, topic, "Key", map[string]any{"id": s.id, "code": "it's", "day": 8043, "amount": big.NewRat(3, 2), "raw": []byte{0, 255}})
+	home := kgo.StickyKeyPartitioner(nil).ForTopic(topic).Partition(&kgo.Record{Key: out.Key[headerSize:]}, partitions)
+	out.Partition = (int32(home) + s.shift) % partitions
 	if s.op != "" {
 		out.Value = f.encode(t, topic, "Envelope", envelope(topic, s))
 	}
 	return out
+}
+
+// control is a record of the control topic that is about one partition only: its end as it is now.
+func (f *fakes) control(t *testing.T, topic string, s sent) *kgo.Record {
+	t.Helper()
+	ends, err := kadm.NewClient(f.client).ListEndOffsets(t.Context(), topic)
+	require.NoError(t, err)
+	place := ends[topic][s.partition].Offset + int64(s.shift)
+	value := fmt.Sprintf(`{"kind":%q,"topic":%q,"schema":"public","table":%q,"generation":1,"epoch":1,"commit_lsn":"0/%X","ordinal":%d,"tx_id":%d,"offsets":{"%d":%d}}`,
+		s.control, topic, s.table, max(1000*s.tx+400, 0), s.ordinal, 100+s.tx, s.partition, place)
+	return &kgo.Record{Topic: controlTopic, Key: []byte(s.control), Value: []byte(value)}
 }
 
 // envelope is the value's generic form.
@@ -200,7 +212,7 @@ func (f *fakes) read(t *testing.T) []Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	records, err := ReadTopics(ctx, f.brokers, f.registry.URL(), []string{"clinic.public.a", "clinic.public.b"})
+	records, err := ReadTopics(ctx, f.brokers, f.registry.URL(), []string{"clinic.public.a", "clinic.public.b", controlTopic})
 	require.NoError(t, err)
 	return records
 }
@@ -319,7 +331,7 @@ func TestPlantedFaults(t *testing.T) {
 			require.ErrorAs(t, err, &faults)
 			require.True(t, faults.Has(c.want), err.Error())
 			for _, fault := range faults {
-				require.Contains(t, append(c.also, c.want), fault.Kind, err.Error())
+				require.Contains(t, append(c.also, c.want, FaultControl), fault.Kind, err.Error())
 			}
 		})
 	}
@@ -347,11 +359,15 @@ func TestPlantedPositions(t *testing.T) {
 		require.ErrorAs(t, CheckExactlyOnce(committed(), records, checkOptions()), &faults, name)
 		require.True(t, faults.Has(c.want), "%s: %v", name, faults)
 	}
-	records := f.read(t)
-	records[slices.IndexFunc(records, func(r Record) bool { return r.Op == OpTruncate })].Control.Partition++
-	var faults Faults
-	require.ErrorAs(t, CheckExactlyOnce(committed(), records, checkOptions()), &faults)
-	require.True(t, faults.Has(FaultControl))
+	for _, place := range []int64{-1000, 1000} {
+		records := f.read(t)
+		records[slices.IndexFunc(records, func(r Record) bool {
+			return r.Op == OpTruncate && r.Partition == records[slices.IndexFunc(records, isUpdate)].Partition
+		})].Offset += place
+		var faults Faults
+		require.ErrorAs(t, CheckExactlyOnce(committed(), records, checkOptions()), &faults)
+		require.True(t, faults.Has(FaultControl), "a truncate is not where it belongs: %v", faults)
+	}
 }
 
 // Since cuts both sides; nothing expected is no success.

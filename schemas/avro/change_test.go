@@ -34,7 +34,7 @@ func TestInsert(t *testing.T) {
 			"id": 5, "name": nil, "body": map[string]any{"string": "x"}}},
 		"source": map[string]any{
 			"epoch": int64(2), "lsn": int64(0x16_B374_D000), "commit_lsn": int64(0x16_B374_D848), "ordinal": int64(7), "tx_id": int64(4_000_000_000),
-			"ts_us": int64(1_700_000_000_123_456), "snapshot": false, "generation": int64(3), "leaf": int64(4_294_967_295),
+			"ts_us": int64(1_700_000_000_123_456), "snapshot": false, "generation": int64(3), "controls": int64(2), "leaf": int64(4_294_967_295),
 			"db": "clinic", "schema": "public", "table": "t"},
 		"op": "c", "ts_us": int64(1_700_000_001_000_000), "unchanged": []any{}, "reread": []any{}, "gone": false, "inexact": map[string]any{},
 	}, b.valueAt(0))
@@ -65,7 +65,7 @@ func TestLSNBits(t *testing.T) {
 	b := newBench(t, notes(cdc.IdentityDefault), nil, nil)
 	m := meta()
 	m.LSN, m.Position.CommitLSN = 1<<63+5, 1<<64-1
-	m.Position.Epoch, m.Position.Ordinal, m.XID, m.Generation, m.Leaf = 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1
+	m.Position.Epoch, m.Position.Ordinal, m.XID, m.Generation, m.Controls, m.Leaf = 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1, 1<<32-1
 	require.NoError(t, b.enc.Insert(&b.chunk, m, texts("5", "a", "x")))
 	require.Equal(t, *m, b.envelopeAt(0).Meta)
 }
@@ -207,36 +207,20 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-func TestControlRecords(t *testing.T) {
+// TestControls: a control says where it stands between the records of its chunk, and is none of them.
+func TestControls(t *testing.T) {
 	b := newBench(t, flat(cdc.IdentityDefault), nil, nil)
 	m := meta()
 	m.Leaf = 99
-	for _, c := range []struct {
-		call func(*cdc.Chunk, *cdc.Meta) error
-		kind ControlKind
-		op   cdc.Op
-	}{
-		{b.enc.Truncate, ControlTruncate, cdc.OpTruncate}, {b.enc.OpenGeneration, ControlOpen, cdc.OpMarker}, {b.enc.EndGeneration, ControlEnd, cdc.OpMarker},
-	} {
-		b.chunk.Reset()
-		require.NoError(t, c.call(&b.chunk, m))
-		require.Len(t, b.chunk.Records, 6)
-		for i, r := range b.chunk.Records {
-			require.EqualValues(t, i, r.Partition)
-			require.False(t, r.Tombstone)
-			require.Equal(t, m.Position, r.Position)
-			require.Equal(t, map[string]any{"kind": string(c.kind), "generation": int64(3), "leaf": int64(99), "partition": i},
-				generic(t, b.control, testIDs.Control, b.chunk.Key(i)))
-			_, payload, err := SplitFrame(b.chunk.Key(i))
-			require.NoError(t, err)
-			got, err := ReadControl(payload)
-			require.NoError(t, err)
-			require.Equal(t, Control{Kind: c.kind, Generation: 3, Leaf: 99, Partition: int32(i)}, got)
-			v, e := b.valueAt(i), b.envelopeAt(i)
-			require.Nil(t, v["before"])
-			require.Nil(t, v["after"])
-			require.Equal(t, c.op, e.Op)
-			require.Equal(t, *m, e.Meta)
-		}
+	require.NoError(t, b.enc.Insert(&b.chunk, m, texts("5", "a")))
+	for _, kind := range []cdc.ControlKind{cdc.ControlTruncate, cdc.ControlOpen, cdc.ControlEnd} {
+		b.enc.Control(&b.chunk, m, kind)
+		require.Len(t, b.chunk.Records, 1)
+		require.Equal(t, cdc.Control{
+			Kind: kind, Topic: b.topic, Schema: "public", Table: "t", Generation: 3, Number: 2, Leaf: 99, Position: m.Position,
+			XID: m.XID, CommitTime: m.CommitTime, ValueSchema: testIDs.Value, After: 1,
+		}, b.chunk.Controls[len(b.chunk.Controls)-1])
 	}
+	b.chunk.Reset()
+	require.True(t, b.chunk.Empty())
 }

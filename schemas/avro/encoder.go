@@ -9,8 +9,8 @@ import (
 	"dirtbike/schemas"
 )
 
-// IDs are the registry's ids of a table's three schemas.
-type IDs struct{ Key, Value, Control int }
+// IDs are the registry's ids of a table's two schemas.
+type IDs struct{ Key, Value int }
 
 // encoder is one relation's compiled encoder. Each record is its key's frame and payload, its value's frame and
 // envelope.
@@ -29,7 +29,9 @@ type encoder struct {
 	keySource   []bool // per column of the relation: belongs to the key
 	sourceNames []byte // db, schema, table of `source`, as Avro strings
 
-	keyFrame, valueFrame, controlFrame []byte
+	keyFrame, valueFrame []byte
+	schema, name         string // of the table
+	valueID              int
 
 	// Scratch of the change being encoded.
 	at             int64     // its time
@@ -42,14 +44,14 @@ type encoder struct {
 
 var _ cdc.TableEncoder = (*encoder)(nil)
 
-// NewEncoder compiles the encoder of a relation: t is its table after the policies, ids are those of KeySchema(t),
-// EnvelopeSchema(t) and ControlSchema(topic). reread may be nil if no update will need it; one that does is then an
+// NewEncoder compiles the encoder of a relation: t is its table after the policies, ids are those of KeySchema(t)
+// and EnvelopeSchema(t). reread may be nil if no update will need it; one that does is then an
 // error.
 func NewEncoder(rel *schemas.Relation, t *schemas.Table, topic *cdc.Topic, ids IDs, reread cdc.Rereader) (cdc.TableEncoder, error) {
 	e := &encoder{
 		table: rel.FullName(), oid: rel.OID, width: len(rel.Columns), topic: topic, reread: reread,
 		keySource: make([]bool, len(rel.Columns)), keyFrame: AppendFrame(nil, ids.Key), valueFrame: AppendFrame(nil, ids.Value),
-		controlFrame: AppendFrame(nil, ids.Control),
+		schema: t.Schema, name: t.Name, valueID: ids.Value,
 	}
 	if topic.Name != t.Topic || topic.Compacted != t.Compacted || topic.Compacted && !topic.Tombstones || topic.Partitions < 1 {
 		return nil, fmt.Errorf("compile encoder of table %s: topic %s is not its table's", e.table, topic.Name)
@@ -134,7 +136,6 @@ func (e *encoder) encode(ctx context.Context, dst []byte, ch *cdc.RowChange) ([]
 		return e.appendImage(dst, deletion(ch))
 	case cdc.OpUpdate:
 		return e.update(ctx, dst, ch)
-	case cdc.OpTruncate, cdc.OpMarker:
 	}
 	return nil, fmt.Errorf("op %q is not a row's", byte(ch.Op))
 }

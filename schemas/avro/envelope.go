@@ -5,12 +5,12 @@ import "dirtbike/schemas"
 // envelopeRecord is the record around two Value records; cdc/EXACTNESS.md, "Formats", lists its fields.
 func envelopeRecord(topic string, value recordJSON) recordJSON {
 	return recordJSON{
-		Type: "record", Name: topic + schemas.EnvelopeSuffix, Doc: "One change of " + value.Table + ", or a cut, or a marker.",
+		Type: "record", Name: topic + schemas.EnvelopeSuffix, Doc: "One change of " + value.Table + ".",
 		Fields: []fieldJSON{
 			{Name: "before", Type: []any{"null", value}, Default: nullDefault, Doc: "the old row, if the source sent it whole; of a delete otherwise the key, and nulls"},
-			{Name: "after", Type: []any{"null", value.Name}, Default: nullDefault, Doc: "the new row; null for d, t and m"},
+			{Name: "after", Type: []any{"null", value.Name}, Default: nullDefault, Doc: "the new row; null for d"},
 			{Name: "source", Type: sourceRecord(topic), Doc: "where the change stands in the source"},
-			{Name: "op", Type: "string", Doc: "c create, u update, d delete, r read by a snapshot, t truncate, m marker"},
+			{Name: "op", Type: "string", Doc: "c create, u update, d delete, r read by a snapshot"},
 			{Name: "ts_us", Type: "long", Doc: "when the record was encoded, microseconds since 1970-01-01 UTC"},
 			{Name: "unchanged", Type: arrayJSON{Type: "array", Items: "string"}, Default: []string{},
 				Doc: "fields whose value is not in this record; null there does not mean NULL"},
@@ -39,6 +39,11 @@ func sourceRecord(topic string) recordJSON {
 		{"table", "string", ""},
 	} {
 		r.Fields = append(r.Fields, fieldJSON{Name: f[0], Type: f[1], Doc: f[2]})
+		if f[0] == "generation" { // the default is for registries that know the schemas of older releases
+			r.Fields = append(r.Fields, fieldJSON{
+				Name: "controls", Type: "long", Doc: "number of the generation's last record in the control topic before this one", Default: zeroDefault,
+			})
+		}
 	}
 	return r
 }

@@ -91,7 +91,6 @@ func FuzzReader(f *testing.F) {
 	var e Envelope
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		_ = b.reader.Envelope(payload, &e, nil)
-		_, _ = ReadControl(payload)
 		_, _, _ = SplitFrame(payload)
 	})
 }

@@ -74,7 +74,7 @@ func TestDamagedImages(t *testing.T) {
 		require.Len(t, b.chunk.Records, 1)
 		require.Len(t, b.chunk.Bytes, was)
 	}
-	_, err = b.enc.Image(t.Context(), nil, cdc.RowChange{Op: cdc.OpTruncate})
+	_, err = b.enc.Image(t.Context(), nil, cdc.RowChange{Op: 't'})
 	require.Error(t, err)
 }
 

@@ -133,9 +133,3 @@ func decodeProps(props map[string]any, into any) error {
 	}
 	return nil
 }
-
-// IsControl reports whether a key schema is that of control records: its record's name ends in ".Control".
-func IsControl(keySchema string) bool {
-	r, err := parseRecord(keySchema)
-	return err == nil && strings.HasSuffix(r.FullName(), schemas.ControlSuffix)
-}

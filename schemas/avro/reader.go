@@ -118,7 +118,7 @@ func (r *Reader) skipFields(b []byte) (rest []byte, err error) {
 }
 
 func readSource(b []byte, e *Envelope) (rest []byte, err error) {
-	var longs [8]int64
+	var longs [9]int64
 	for i := range longs {
 		if i == 6 { // snapshot is between ts_us and generation
 			if e.Snapshot, b, err = ReadBool(b); err != nil {
@@ -133,7 +133,7 @@ func readSource(b []byte, e *Envelope) (rest []byte, err error) {
 	m.Position.Epoch, m.LSN = uint32(longs[0]), cdc.LSN(longs[1])                    //nolint:gosec // written as bit patterns
 	m.Position.CommitLSN, m.Position.Ordinal = cdc.LSN(longs[2]), uint32(longs[3])   //nolint:gosec // written as bit patterns
 	m.XID, m.CommitTime, m.Generation = uint32(longs[4]), longs[5], uint32(longs[6]) //nolint:gosec // written as bit patterns
-	m.Leaf = uint32(longs[7])                                                        //nolint:gosec // written as bit patterns
+	m.Controls, m.Leaf = uint32(longs[7]), uint32(longs[8])                          //nolint:gosec // written as bit patterns
 	for range 3 {                                                                    // db, schema, table: the schema's properties say them too
 		if b, err = skipBytes(b); err != nil {
 			return nil, err
@@ -169,7 +169,7 @@ func (r *Reader) tail(b []byte, e *Envelope) (rest []byte, err error) {
 func parseOp(b []byte) (cdc.Op, error) {
 	if len(b) == 1 {
 		switch op := cdc.Op(b[0]); op {
-		case cdc.OpCreate, cdc.OpUpdate, cdc.OpDelete, cdc.OpRead, cdc.OpTruncate, cdc.OpMarker:
+		case cdc.OpCreate, cdc.OpUpdate, cdc.OpDelete, cdc.OpRead:
 			return op, nil
 		}
 	}

@@ -25,7 +25,6 @@ func kindsBench(t testing.TB) *bench {
 	require.NoError(t, b.enc.Read(&b.chunk, m, nulls))
 	require.NoError(t, b.enc.Update(ctx, &b.chunk, m, cdc.OldFull, row, nulls))
 	require.NoError(t, b.enc.Update(ctx, &b.chunk, m, cdc.OldFull, row, other))
-	require.NoError(t, b.enc.Truncate(&b.chunk, m))
 	return b
 }
 
@@ -127,18 +126,6 @@ func TestFrame(t *testing.T) {
 		_, _, err := SplitFrame(b)
 		require.Error(t, err, "it has no schema id")
 	}
-}
-
-func TestReadControlRefuses(t *testing.T) {
-	good := Control{Kind: ControlOpen, Generation: 3, Leaf: 4, Partition: 5}.appendTo(nil)
-	for n := range good {
-		_, err := ReadControl(good[:n])
-		require.Error(t, err)
-	}
-	_, err := ReadControl(append(good, 0))
-	require.Error(t, err, "a byte is left over")
-	_, err = ReadControl(Control{Kind: "close"}.appendTo(nil))
-	require.Error(t, err, "an unknown kind")
 }
 
 // TestBlocks: arrays of other writers may come in several blocks, and in blocks with their size.

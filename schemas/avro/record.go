@@ -50,36 +50,15 @@ func (e *encoder) appendSeal(dst []byte, m *cdc.Meta, p cdc.Position, op cdc.Op)
 	dst = appendLong(dst, m.CommitTime)
 	dst = appendBool(dst, op == cdc.OpRead)
 	dst = appendLong(dst, int64(m.Generation))
+	dst = appendLong(dst, int64(m.Controls))
 	dst = appendLong(dst, int64(m.Leaf))
 	dst = append(dst, e.sourceNames...)
 	return appendLong(append(dst, 1<<1, byte(op)), m.Now)
 }
 
-func (e *encoder) Truncate(c *cdc.Chunk, m *cdc.Meta) error {
-	return e.control(c, m, ControlTruncate, cdc.OpTruncate)
-}
-
-func (e *encoder) OpenGeneration(c *cdc.Chunk, m *cdc.Meta) error {
-	return e.control(c, m, ControlOpen, cdc.OpMarker)
-}
-
-func (e *encoder) EndGeneration(c *cdc.Chunk, m *cdc.Meta) error {
-	return e.control(c, m, ControlEnd, cdc.OpMarker)
-}
-
-// control appends one record to every partition.
-func (e *encoder) control(c *cdc.Chunk, m *cdc.Meta, kind ControlKind, op cdc.Op) error {
-	e.lists.reset()
-	dst := c.Bytes
-	for p := range e.topic.Partitions {
-		key := len(dst)
-		dst = append(dst, e.controlFrame...)
-		dst = Control{Kind: kind, Generation: m.Generation, Leaf: m.Leaf, Partition: p}.appendTo(dst)
-		value := len(dst)
-		dst = append(append(dst, e.valueFrame...), branchNull, branchNull)
-		dst = e.appendLists(e.appendSeal(dst, m, m.Position, op))
-		c.Records = append(c.Records, cdc.Record{Topic: e.topic, Partition: p, Key: key, Value: value, End: len(dst), Position: m.Position})
-	}
-	c.Bytes = dst
-	return nil
+func (e *encoder) Control(c *cdc.Chunk, m *cdc.Meta, kind cdc.ControlKind) {
+	c.Controls = append(c.Controls, cdc.Control{
+		Kind: kind, Topic: e.topic, Schema: e.schema, Table: e.name, Generation: m.Generation, Number: m.Controls, Leaf: m.Leaf,
+		Position: m.Position, XID: m.XID, CommitTime: m.CommitTime, ValueSchema: e.valueID, After: len(c.Records),
+	})
 }

@@ -33,7 +33,6 @@ func register(ctx context.Context, registry schemas.Registry, t *schemas.Table) 
 	}{
 		{"-key", &ids.Key, KeySchema},
 		{"-value", &ids.Value, EnvelopeSchema},
-		{"-control", &ids.Control, func(t *schemas.Table) (string, error) { return ControlSchema(t.Topic) }},
 	} {
 		subject := t.Topic + s.suffix
 		schema, err := s.write(t)

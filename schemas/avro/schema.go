@@ -32,6 +32,9 @@ type fieldJSON struct {
 // nullDefault is a default of null, which omitempty would drop.
 var nullDefault = json.RawMessage("null")
 
+// zeroDefault is a default of 0, which omitempty would drop.
+var zeroDefault = json.RawMessage("0")
+
 // tableProps are the properties of the Value record; names are a format.
 type tableProps struct {
 	Format    int      `json:"dirtbike.format"`
@@ -92,20 +95,6 @@ func KeySchema(t *schemas.Table) (string, error) {
 		r.Fields = append(r.Fields, fieldJSON{Name: c.Field, Type: keyForm(&c.Type).schema})
 	}
 	return render(t.Topic, r)
-}
-
-// ControlSchema gives the Avro schema of the keys of control records (subject <topic>-control).
-func ControlSchema(topic string) (string, error) {
-	return render(topic, recordJSON{
-		Type: "record", Name: topic + schemas.ControlSuffix,
-		Doc: "Key of a record that concerns the whole partition: a truncate, or the open or end of a generation.",
-		Fields: []fieldJSON{
-			{Name: "kind", Type: "string", Doc: "truncate, open or end"},
-			{Name: "generation", Type: "long"},
-			{Name: "leaf", Type: "long", Doc: "OID of the truncated partition of the source table, 0 for all of it"},
-			{Name: "partition", Type: "int", Doc: "the topic's partition on which the record stands"},
-		},
-	})
 }
 
 // render marshals and checks with the parser that readers use.

@@ -28,7 +28,6 @@ func TestGoldenSchemas(t *testing.T) {
 	for name, schema := range map[string]func() (string, error){
 		"envelope": func() (string, error) { return EnvelopeSchema(b.table) },
 		"key":      func() (string, error) { return KeySchema(b.table) },
-		"control":  func() (string, error) { return ControlSchema(b.table.Topic) },
 	} {
 		text, err := schema()
 		require.NoError(t, err)
@@ -73,13 +72,6 @@ func TestParseTable(t *testing.T) {
 		require.Equal(t, want, got, "seed %d", seed)
 		_, err = avro.ParseWithCache(text, "", &avro.SchemaCache{})
 		require.NoError(t, err)
-		key, err := KeySchema(want)
-		require.NoError(t, err)
-		require.False(t, IsControl(key))
-		control, err := ControlSchema(want.Topic)
-		require.NoError(t, err)
-		require.True(t, IsControl(control))
-		require.False(t, IsControl(text))
 	}
 }
 
@@ -161,8 +153,6 @@ func TestNoSchema(t *testing.T) {
 	}
 	_, err := KeySchema(&schemas.Table{Topic: "a.b.c"})
 	require.Error(t, err, "it has no key")
-	_, err = ControlSchema("a.1b.c")
-	require.Error(t, err, "a name of Avro cannot begin so")
 }
 
 func TestParseTableRefuses(t *testing.T) {
@@ -186,7 +176,6 @@ func TestParseTableRefuses(t *testing.T) {
 			require.Contains(t, cdc.Explain(err).What, c.want)
 		})
 	}
-	require.False(t, IsControl("{"))
 }
 
 // TestParseErrorIsShort: what is wrong with a schema of megabytes is said in a line.

@@ -62,15 +62,14 @@ func relation(identity cdc.ReplicaIdentity, key int, columns ...schemas.Column) 
 
 // bench is an encoder with everything a test needs to read back what it wrote.
 type bench struct {
-	t       testing.TB
-	table   *schemas.Table
-	enc     rows
-	reader  *Reader
-	key     avro.Schema
-	value   avro.Schema
-	chunk   cdc.Chunk
-	topic   *cdc.Topic
-	control avro.Schema
+	t      testing.TB
+	table  *schemas.Table
+	enc    rows
+	reader *Reader
+	key    avro.Schema
+	value  avro.Schema
+	chunk  cdc.Chunk
+	topic  *cdc.Topic
 }
 
 // rows are Append with a change of each kind.
@@ -92,7 +91,7 @@ func (e rows) Delete(c *cdc.Chunk, m *cdc.Meta, kind cdc.OldKind, old cdc.Tuple)
 	return e.Append(context.Background(), c, m, cdc.RowChange{Op: cdc.OpDelete, OldKind: kind, Old: old})
 }
 
-var testIDs = IDs{Key: 1, Value: 70_000, Control: 3}
+var testIDs = IDs{Key: 1, Value: 70_000}
 
 func newBench(t testing.TB, rel *schemas.Relation, p policies, reread cdc.Rereader) *bench {
 	t.Helper()
@@ -108,7 +107,6 @@ func newBench(t testing.TB, rel *schemas.Relation, p policies, reread cdc.Reread
 	require.NoError(t, err)
 	b.value = b.parse(EnvelopeSchema(b.table))
 	b.key = b.parse(KeySchema(b.table))
-	b.control = b.parse(ControlSchema(topic.Name))
 	return b
 }
 
@@ -190,7 +188,7 @@ func (b *bench) ops() string {
 func meta() *cdc.Meta {
 	return &cdc.Meta{
 		Position: cdc.Position{Epoch: 2, CommitLSN: 0x16_B374_D848, Ordinal: 7}, LSN: 0x16_B374_D000, XID: 4_000_000_000,
-		CommitTime: 1_700_000_000_123_456, Generation: 3, Leaf: 0, Now: 1_700_000_001_000_000,
+		CommitTime: 1_700_000_000_123_456, Generation: 3, Controls: 2, Leaf: 0, Now: 1_700_000_001_000_000,
 	}
 }
 

@@ -57,6 +57,9 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	if len(names) == 0 {
 		return nil
 	}
+	if err := l.builder.controls.read(ctx, false); err != nil {
+		return err
+	}
 	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.o.progressTopic(), l.o.ReplayHorizon)
 	if err == nil {
 		err = l.quarantines.Load(ctx, l.db.Ledger)
@@ -80,6 +83,9 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 	t, err := known.Topic(l.topics, name, l.o.Prefix)
 	if err != nil {
 		return err
+	}
+	if !t.Progress {
+		t.Controls = l.builder.controls.of(t.ID)
 	}
 	for id := range offsets {
 		p, err := known.Start(t, id)

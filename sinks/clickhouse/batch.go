@@ -48,6 +48,9 @@ type span struct {
 	// batch, before the one without it.
 	next, applied, before int64
 	newest                uint32 // newest generation opened on the partition up to there
+	// controls is how far control records are applied with the batch, controlsBefore without it.
+	controls, controlsBefore apply.Controlled
+	controlled               bool // the batch has a control record of the partition
 }
 
 // heldTable is a table that must wait, because of an error that may go away.
@@ -97,6 +100,16 @@ func (b *batch) take(s *span, next int64) {
 	s.next, s.partition.Next = next, next
 }
 
+// takeControl notes that a control record was taken into the batch.
+func (b *batch) takeControl(p *apply.Partition) {
+	s := b.span(p)
+	if b.records == 0 {
+		b.since = time.Now()
+	}
+	b.records++
+	s.controlled, s.next = true, max(s.next, p.Next)
+}
+
 // table gives the rows of a generation, which has its storage.
 func (b *batch) table(topic *apply.Topic, g *apply.Generation) *rows {
 	r := b.tables[g]
@@ -135,6 +148,11 @@ func (b *batch) applied() (list []ledger.Applied) {
 	for p, s := range b.spans {
 		if s.applied > s.before {
 			list = append(list, ledger.Applied{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Next: s.applied})
+		}
+		if s.controls != s.controlsBefore {
+			sequence := int64(s.controls.Sequence) //nolint:gosec // generations are small
+			list = append(list, ledger.Applied{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: ledger.ControlsOf(p.ID), Next: sequence},
+				ledger.Applied{TopicID: s.controls.Log, Topic: p.Topic.Name, Partition: ledger.ControlPlaceOf(p.ID), Next: s.controls.Next})
 		}
 	}
 	return list

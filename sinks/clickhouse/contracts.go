@@ -25,7 +25,6 @@ type contracts struct {
 type contract struct {
 	id      int
 	missing error // the registry has no such schema
-	control bool  // it is the key of control records
 	table   *schemas.Table
 	reader  *avro.Reader
 	err     error // it cannot be used as that of values
@@ -40,12 +39,6 @@ func (c *contracts) value(ctx context.Context, id int) (*contract, error) {
 		err = v.err
 	}
 	return v, err
-}
-
-// isControl reports whether a key schema is that of control records.
-func (c *contracts) isControl(ctx context.Context, id int) (bool, error) {
-	v, err := c.read(ctx, id)
-	return err == nil && v.control, err
 }
 
 // read reads the schema of an id, and never waits. One that the registry does not have is asked for again, until a
@@ -70,7 +63,6 @@ func (c *contracts) read(ctx context.Context, id int) (*contract, error) {
 	v := &contract{id: id, missing: err}
 	c.known[id] = v
 	if err == nil {
-		v.control = avro.IsControl(text)
 		if v.table, v.err = avro.ParseTable(text); v.err == nil {
 			v.reader, v.err = avro.NewReader(v.table)
 		}

@@ -4,72 +4,65 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"dirtbike/cdc"
-	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-// control takes a truncate, open or end record (rules 11 and 13).
-func (r *route) control(ctx context.Context, rec *kgo.Record, key, payload []byte, c *contract) error {
-	if err := c.reader.Envelope(payload, &r.b.env, nil); err != nil {
-		return err
+// control applies a control record to the partition (rules 11 and 13).
+func (r *route) control(ctx context.Context, c *apply.Control) error {
+	p, at := r.partition, c.At(r.partition.ID)
+	switch c.Kind {
+	case cdc.ControlTruncate:
+		return r.truncate(ctx, c)
+	case cdc.ControlEnd:
+		return r.end(c)
+	case cdc.ControlOpen:
 	}
-	control, err := avro.ReadControl(key)
-	if err != nil {
-		return err
+	here := apply.End{Offset: at, Cut: c.Position()}
+	if known, again := p.Opens[c.Generation]; (!again || known != here) && c.Generation <= p.Opened(at) {
+		return consume.LostCount(p, at, c.Generation)
 	}
-	p, at := r.partition, r.b.env.Meta.Position
-	switch control.Kind {
-	case avro.ControlTruncate:
-		return r.truncate(ctx, control.Leaf, at, c)
-	case avro.ControlOpen:
-		if control.Generation <= p.Opened(rec.Offset) {
-			return consume.LostCount(p, rec, control.Generation)
-		}
-		r.mark(rec, control.Generation, ledger.KindOpen, at)
-		if control.Generation < p.Newest || control.Generation <= p.Topic.Shown {
-			return nil // a replay
-		}
-		_, err := r.b.generations.of(ctx, p.Topic, p.Topic.Generation(control.Generation), c)
-		return err
-	case avro.ControlEnd:
-		return r.end(rec, control.Generation, at)
+	r.mark(c, ledger.KindOpen)
+	if c.Generation < p.Newest || c.Generation <= p.Topic.Shown || r.b.quarantines.Skips(p.Topic.Table, c.Generation) {
+		return nil // a replay
 	}
-	return fmt.Errorf("unknown control record %q", control.Kind)
+	contract, err := r.contract(ctx, c.ValueSchema)
+	if err == nil {
+		_, err = r.b.generations.of(ctx, p.Topic, p.Topic.Generation(c.Generation), contract)
+	}
+	return err
 }
 
-// end takes an end record. One that was repeated changes nothing; one that nothing was opened for, or that contradicts
-// the one before it, was not written by a capture that knows what it does.
-func (r *route) end(rec *kgo.Record, generation uint32, at cdc.Position) error {
-	p := r.partition
+// end takes the end of a generation. One that was repeated changes nothing; one that nothing was opened for, or that
+// contradicts the one before it, was not written by a capture that knows what it does.
+func (r *route) end(c *apply.Control) error {
+	p, at := r.partition, c.At(r.partition.ID)
 	var known apply.End
 	ended := false
-	if g := p.Topic.Generations[generation]; g != nil {
+	if g := p.Topic.Generations[c.Generation]; g != nil {
 		known, ended = g.Ends[p.ID]
 	}
-	opened, open := p.Opens[generation]
+	opened, open := p.Opens[c.Generation]
 	switch {
-	case !open || opened >= rec.Offset: // refused below
-	case ended && known.Offset < rec.Offset && known.Cut == at:
+	case !open || opened.Offset > at: // refused below
+	case !ended:
+		r.mark(c, ledger.KindEnd)
 		return nil
-	case !ended || known.Offset >= rec.Offset:
-		r.mark(rec, generation, ledger.KindEnd, at)
+	case known.Cut == c.Position():
 		return nil
 	}
-	return cdc.Failed("the end of generation %d of the table does not follow its begin: the record was repeated or forged", generation).
+	return cdc.Failed("the end of generation %d of the table does not follow its begin: the record was repeated or forged", c.Generation).
 		Fix("%s", cdc.ResnapshotCommand(p.Topic.Table))
 }
 
 // mark takes an open or end into the topic's state and the batch.
-func (r *route) mark(rec *kgo.Record, generation uint32, kind string, at cdc.Position) {
-	p := r.partition
-	p.Topic.Learn(p.ID, generation, kind, apply.End{Offset: rec.Offset, Cut: at})
+func (r *route) mark(c *apply.Control, kind string) {
+	p, at := r.partition, apply.End{Offset: c.At(r.partition.ID), Cut: c.Position()}
+	p.Topic.Learn(p.ID, c.Generation, kind, at)
 	p.Topic.Outdated = true
-	m := ledger.Mark{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Generation: generation, Kind: kind, Offset: rec.Offset, Version: at}
+	m := ledger.Mark{TopicID: p.Topic.ID, Topic: p.Topic.Name, Partition: p.ID, Generation: c.Generation, Kind: kind, Offset: at.Offset, Version: at.Cut}
 	if b := r.b.batch; kind == ledger.KindOpen {
 		b.opens = append(b.opens, m)
 	} else {
@@ -77,18 +70,37 @@ func (r *route) mark(rec *kgo.Record, generation uint32, kind string, at cdc.Pos
 	}
 }
 
-func (r *route) truncate(ctx context.Context, leaf uint32, at cdc.Position, c *contract) error {
-	p := r.partition
-	if leaf == 0 {
+func (r *route) truncate(ctx context.Context, c *apply.Control) error {
+	p, at := r.partition, c.Position()
+	if c.Leaf == 0 {
 		for _, key := range p.FoundBelow(at) {
 			r.b.batch.missingRow(p, key, at, false)
 		}
 	}
-	targets, err := r.b.targets(ctx, p, c)
+	if r.skipped() {
+		return nil
+	}
+	contract, err := r.contract(ctx, c.ValueSchema)
+	if err != nil {
+		return err
+	}
+	targets, err := r.b.targets(ctx, p, contract)
 	for _, t := range targets {
 		if at.Compare(t.cut) >= 0 {
-			r.b.batch.cut(p.Topic, t.generation, leaf, at)
+			r.b.batch.cut(p.Topic, t.generation, c.Leaf, at)
 		}
 	}
 	return err
+}
+
+// contract gives the schema of values of an id, which must be the table's.
+func (r *route) contract(ctx context.Context, id int) (*contract, error) {
+	c, err := r.b.contracts.value(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t := r.partition.Topic; c.table.Schema != t.Schema || c.table.Name != t.Rel {
+		return nil, fmt.Errorf("%w: id %d: it is that of table %s", errSchema, id, c.table.FullName())
+	}
+	return c, nil
 }

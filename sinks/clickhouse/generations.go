@@ -236,8 +236,10 @@ func (s *generations) dropOld(ctx context.Context, t *apply.Topic) (done bool, e
 func (s *generations) passedEnd(ctx context.Context, t *apply.Topic, g *apply.Generation) (bool, error) {
 	applied, err := s.db.Ledger.Applied(ctx, []string{t.Name})
 	past := 0
-	for _, a := range applied {
-		if end, ok := g.Ends[a.Partition]; ok && a.TopicID == t.ID && a.Next > end.Offset {
+	for id, end := range g.Ends {
+		if end.Offset == 0 || slices.ContainsFunc(applied, func(a ledger.Applied) bool {
+			return a.Partition == id && a.TopicID == t.ID && a.Next >= end.Offset
+		}) {
 			past++
 		}
 	}

@@ -144,8 +144,7 @@ func TestLeafTruncate(t *testing.T) {
 	}
 	m := x.meta(tab)
 	m.Leaf = 100
-	require.NoError(t, tab.enc.Truncate(&x.chunk, m))
-	x.commit()
+	x.control(tab, m, cdc.ControlTruncate).commit()
 	w.load()
 	w.wait()
 	require.Equal(t, []string{"2\told"}, w.query("SELECT * FROM DB.leaves"))

@@ -48,6 +48,8 @@ type world struct {
 
 	producersMu sync.Mutex
 	producers   []int64
+	controls    []cdc.ControlRecord // the control topic
+	controlLog  byte                // which control topic it is
 }
 
 func newWorld(t testing.TB) *world {
@@ -97,6 +99,8 @@ type sourceTable struct {
 	topic *cdc.Topic
 	enc   cdc.TableEncoder
 	gen   uint32
+	// number is that of the generation's last control.
+	number uint32
 }
 
 type keepAll struct{}
@@ -128,13 +132,9 @@ func (t *sourceTable) compile(reread ...cdc.Rereader) {
 	require.NoError(w.t, err)
 	value, err := avro.EnvelopeSchema(t.table)
 	require.NoError(w.t, err)
-	control, err := avro.ControlSchema(t.topic.Name)
-	require.NoError(w.t, err)
 	ids.Key, err = w.registry.Register(w.ctx, t.topic.Name+"-key", key)
 	require.NoError(w.t, err)
 	ids.Value, err = w.registry.Register(w.ctx, t.topic.Name+"-value", value)
-	require.NoError(w.t, err)
-	ids.Control, err = w.registry.Register(w.ctx, t.topic.Name+"-control", control)
 	require.NoError(w.t, err)
 	var r cdc.Rereader
 	if len(reread) > 0 {
@@ -185,7 +185,7 @@ func (x *tx) meta(t *sourceTable) *cdc.Meta {
 
 func (x *tx) metaAt(t *sourceTable, at cdc.Position) *cdc.Meta {
 	now := time.Now().UnixMicro()
-	return &cdc.Meta{Position: at, LSN: at.CommitLSN, XID: 7, CommitTime: now, Generation: t.gen, Now: now}
+	return &cdc.Meta{Position: at, LSN: at.CommitLSN, XID: 7, CommitTime: now, Generation: t.gen, Controls: t.number, Now: now}
 }
 
 func (x *tx) insert(t *sourceTable, values ...string) *tx {
@@ -206,14 +206,21 @@ func (x *tx) delete(t *sourceTable, values ...string) *tx {
 }
 
 func (x *tx) truncate(t *sourceTable) *tx {
-	require.NoError(x.w.t, t.enc.Truncate(&x.chunk, x.meta(t)))
+	return x.control(t, x.meta(t), cdc.ControlTruncate)
+}
+
+// control adds a control of the table, under its next number.
+func (x *tx) control(t *sourceTable, m *cdc.Meta, kind cdc.ControlKind) *tx {
+	t.number++
+	m.Controls = t.number
+	t.enc.Control(&x.chunk, m, kind)
 	return x
 }
 
 func (x *tx) open(t *sourceTable) *tx {
 	t.gen++
-	require.NoError(x.w.t, t.enc.OpenGeneration(&x.chunk, x.metaAt(t, cdc.Position{Epoch: x.at.Epoch, CommitLSN: x.at.CommitLSN})))
-	return x
+	t.number = 0
+	return x.control(t, x.metaAt(t, cdc.Position{Epoch: x.at.Epoch, CommitLSN: x.at.CommitLSN}), cdc.ControlOpen)
 }
 
 // read adds a snapshot row at a version.
@@ -223,8 +230,7 @@ func (x *tx) read(t *sourceTable, at cdc.Position, values ...string) *tx {
 }
 
 func (x *tx) end(t *sourceTable, cut cdc.Position) *tx {
-	require.NoError(x.w.t, t.enc.EndGeneration(&x.chunk, x.metaAt(t, cut)))
-	return x
+	return x.control(t, x.metaAt(t, cut), cdc.ControlEnd)
 }
 
 // position of a snapshot taken now.
@@ -235,7 +241,15 @@ func (x *tx) snapshot() cdc.Position {
 // records turns the chunk into Kafka records.
 func (x *tx) records() []*kgo.Record {
 	var out []*kgo.Record
+	controls := x.chunk.Controls
+	next := func(at int) {
+		for len(controls) > 0 && controls[0].After <= at {
+			out = append(out, &kgo.Record{Topic: schemas.ControlTopic(x.w.prefix), Context: context.WithValue(x.w.ctx, controlKey{}, controls[0])})
+			controls = controls[1:]
+		}
+	}
 	for i := range x.chunk.Records {
+		next(i)
 		r := &x.chunk.Records[i]
 		rec := &kgo.Record{Topic: r.Topic.Name, Partition: r.Partition, Key: x.chunk.Key(i), Value: x.chunk.Value(i)}
 		if r.Tombstone {
@@ -243,6 +257,7 @@ func (x *tx) records() []*kgo.Record {
 		}
 		out = append(out, rec)
 	}
+	next(len(x.chunk.Records))
 	return out
 }
 
@@ -255,12 +270,7 @@ func (x *tx) abort() { x.w.produce(x.records(), false) }
 func (w *world) produce(records []*kgo.Record, commit bool) {
 	w.t.Helper()
 	require.NoError(w.t, w.kc.BeginTransaction())
-	for _, r := range w.kc.ProduceSync(w.ctx, records...) {
-		require.NoError(w.t, r.Err)
-		if commit {
-			w.see(r.Record)
-		}
-	}
+	w.produceRows(records, commit)
 	if !commit {
 		require.NoError(w.t, w.kc.EndTransaction(w.ctx, kgo.TryAbort))
 		return
@@ -277,7 +287,7 @@ func (w *world) see(r *kgo.Record) {
 }
 
 func (w *world) progressRecord() *kgo.Record {
-	p := cdc.Progress{Format: 1, Epoch: w.epoch, CommitLSN: w.lsn, Ordinal: 1, LSN: w.lsn + 0x20, TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
+	p := cdc.Progress{Format: cdc.StateFormat, Epoch: w.epoch, CommitLSN: w.lsn, Ordinal: 1, LSN: w.lsn + 0x20, TimeUS: time.Now().UnixMicro(), Full: w.full, Tables: w.tables}
 	p.Offsets = map[string]map[string]int64{}
 	for topic, parts := range w.offsets {
 		for id, next := range parts {
@@ -337,7 +347,7 @@ func (w *world) claim() {
 
 func (w *world) options() Options {
 	return Options{
-		Producers: w, Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
+		Producers: w, Controls: w, Kafka: []kgo.Opt{kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...)}, Group: w.prefix, Prefix: w.prefix, Registry: w.registry,
 		URL: stack.Get(w.t).ClickHouse.URL(), Database: w.database, StoragePatience: time.Second, Log: zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)),
 	}
 }

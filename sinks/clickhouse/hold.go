@@ -238,7 +238,7 @@ func (w *waiting) skipGaps(ctx context.Context, known consume.Known, t *apply.To
 		if p == nil || p.Seek == nil {
 			continue
 		}
-		w.builder.quarantine(t, max(p.Seek.Above, t.Shown, 1), consume.OfTable(p.Seek.Why, t.Table).Error())
+		w.builder.quarantine(t, max(p.Seek.Above, p.Broken(p.Next), t.Shown, 1), consume.OfTable(p.Seek.Why, t.Table).Error())
 		if err := w.quarantines.Write(ctx, w.ledger); err != nil {
 			return err
 		}

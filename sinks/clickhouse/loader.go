@@ -19,6 +19,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
+	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
 	"dirtbike/sinks/clickhouse/consume"
@@ -130,6 +131,10 @@ func New(o Options) (*Loader, error) {
 		tables: map[string]*held{}, views: map[string]*held{},
 	}
 	l.notices = newNotices(l.db.Ledger, o.Log)
+	l.builder.controls = &controls{
+		source: o.Controls, name: schemas.ControlTopic(o.Prefix), others: l.builder.passedOver, retry: l.retry, log: o.Log,
+		topics: map[string]*apply.Controls{}, loaded: l.topics, builder: l.builder, waiting: l.waiting,
+	}
 	return l, nil
 }
 

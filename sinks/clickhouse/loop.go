@@ -86,6 +86,9 @@ func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 	if err := l.fetchErrors(fetches); err != nil {
 		return err
 	}
+	if err := l.builder.controls.follow(ctx); err != nil {
+		return err
+	}
 	if err := l.takeAll(ctx, fetches); err != nil {
 		return err
 	}
@@ -196,11 +199,12 @@ const moreFactor = 10
 func (l *Loader) handOver() {
 	b := l.builder.batch
 	for p, s := range b.spans {
-		if s.next == 0 { // all its records were passed over
+		if s.next == 0 && !s.controlled { // all its records were passed over
 			delete(b.spans, p)
 			continue
 		}
 		s.newest, s.before, s.applied = p.Newest, p.Applied, l.progress.appliedWith(p, s.next)
+		s.controls, s.controlsBefore = p.Controlled, p.AppliedControls
 	}
 	b.quarantines = l.quarantines.TakeChanged()
 	b.finished, b.finish = context.WithCancel(context.Background())
@@ -220,7 +224,7 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 		return true, b.err
 	}
 	for p, s := range b.spans {
-		p.Applied = max(p.Applied, s.applied)
+		p.Applied, p.AppliedControls = max(p.Applied, s.applied), s.controls
 		if p.Topic.Progress {
 			l.progress.tracker.Release(s.next)
 		}
@@ -237,6 +241,9 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 }
 
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
+	if err := l.builder.controls.begin(ctx, fetches, l.quarantines); err != nil {
+		return err
+	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		t := l.topics[f.Topic]
 		if t == nil || err != nil || t.Parts[f.Partition] == nil || l.waiting.tables[f.Topic].waits() {

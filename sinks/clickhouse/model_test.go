@@ -194,7 +194,8 @@ func (s *source) truncate(x *sourceTx, t *modelTable, m *cdc.Meta) error {
 	if t.lost {
 		return nil
 	}
-	return t.enc.Truncate(&x.chunk, m)
+	x.control(t.sourceTable, m, cdc.ControlTruncate)
+	return nil
 }
 
 // publish sends queued transactions on, as capture does: alone, several in one Kafka transaction, or one split over
@@ -222,7 +223,7 @@ func (s *source) publish(most int) {
 func copies(records []*kgo.Record) []*kgo.Record {
 	var out []*kgo.Record
 	for _, r := range records {
-		out = append(out, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers})
+		out = append(out, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Headers: r.Headers, Context: r.Context})
 	}
 	return out
 }
@@ -230,10 +231,7 @@ func copies(records []*kgo.Record) []*kgo.Record {
 // part commits records without a progress record: a part of a split transaction.
 func (s *source) part(records []*kgo.Record) {
 	require.NoError(s.t, s.kc.BeginTransaction())
-	for _, r := range s.kc.ProduceSync(s.ctx, records...) {
-		require.NoError(s.t, r.Err)
-		s.see(r.Record)
-	}
+	s.produceRows(records, true)
 	require.NoError(s.t, s.kc.EndTransaction(s.ctx, kgo.TryCommit))
 }
 
@@ -252,7 +250,7 @@ func (s *source) commitAt(records []*kgo.Record, lsn cdc.LSN) {
 }
 
 func (s *source) say(t *modelTable, phase cdc.TablePhase) {
-	t.said = cdc.TableProgress{Phase: phase, Generation: t.gen}
+	t.said = cdc.TableProgress{Phase: phase, Generation: t.gen, Controls: t.number, Topic: t.topic.Name, Partitions: t.topic.Partitions}
 	s.world.tables[t.rel.FullName()] = t.said
 }
 

@@ -39,7 +39,9 @@ type Options struct {
 	// MaxMessageBytes is the largest batch that capture writes, before compression; 0, and anything below, is 16 MiB.
 	MaxMessageBytes int
 	// Producers says who writes for the pipeline: records of others change nothing. Required.
-	Producers     cdc.Producers
+	Producers cdc.Producers
+	// Controls reads the control topic. Required.
+	Controls      cdc.Controls
 	FlushInterval time.Duration // the longest wait for more rows when the topics are quiet; 0 = 50 ms
 	// ReplayHorizon is how long compacted topics keep tombstones (rule 10): a loader that was away for longer refuses
 	// to go on. 0 = 7 days.
@@ -83,7 +85,8 @@ func (o *Options) batchBytes() int {
 
 func (o *Options) fill() error {
 	for name, missing := range map[string]bool{
-		"Group": o.Group == "", "Prefix": o.Prefix == "", "Registry": o.Registry == nil, "Producers": o.Producers == nil, "URL": o.URL == "", "Database": o.Database == "",
+		"Group": o.Group == "", "Prefix": o.Prefix == "", "Registry": o.Registry == nil, "Producers": o.Producers == nil,
+		"Controls": o.Controls == nil, "URL": o.URL == "", "Database": o.Database == "",
 	} {
 		if missing {
 			return fmt.Errorf("load: option %s is required", name)

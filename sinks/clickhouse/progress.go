@@ -88,6 +88,7 @@ func (l *Loader) takeProgress(ctx context.Context, s *span, rec *kgo.Record) err
 	if rec.Attrs.IsControl() {
 		return nil
 	}
+	l.builder.controls.said(r)
 	for _, q := range l.progress.tracker.Take(rec.Offset, r) {
 		l.quarantines.Set(q)
 	}
@@ -148,6 +149,9 @@ func (f facts) AppliedHere(topic string, partition int32) (next int64, ok bool) 
 	if t := f.topics[topic]; t != nil {
 		if p := t.Parts[partition]; p != nil {
 			return p.Applied, true
+		}
+		if p := t.Parts[partition-ledger.ControlsOf(0)]; p != nil {
+			return int64(p.AppliedControls.Sequence), true //nolint:gosec // generations are small
 		}
 	}
 	return 0, false

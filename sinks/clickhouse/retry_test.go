@@ -23,7 +23,7 @@ func retrier(t *testing.T, change ...func(*Options)) (*Loader, *observer.Observe
 	core, logs := observer.New(zapcore.WarnLevel)
 	reg, err := registry.New([]string{"http://127.0.0.1:1"}, registry.Options{})
 	require.NoError(t, err)
-	o := Options{Group: "g", Prefix: "p", Registry: reg, Producers: new(world), URL: "clickhouse://127.0.0.1:1", Database: "d", Log: zap.New(core)}
+	o := Options{Group: "g", Prefix: "p", Registry: reg, Producers: new(world), Controls: new(world), URL: "clickhouse://127.0.0.1:1", Database: "d", Log: zap.New(core)}
 	for _, c := range change {
 		c(&o)
 	}

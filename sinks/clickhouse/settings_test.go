@@ -43,8 +43,7 @@ func readable(t *testing.T) *world {
 	x = w.begin()
 	m := x.meta(visits)
 	m.Leaf = 100
-	require.NoError(t, visits.enc.Truncate(&x.chunk, m))
-	x.commit()
+	x.control(visits, m, cdc.ControlTruncate).commit()
 	w.begin().insert(nothing, "1", "x").delete(nothing, "1", "\\N").commit()
 	w.wait()
 	database := schemas.ClickHouseIdent(w.database)

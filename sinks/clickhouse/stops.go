@@ -30,7 +30,7 @@ type Stop struct {
 var Stops = []Stop{
 	{ErrTopicChanged, "Kafka is another one, or was rebuilt: the progress topic is gone or has another id"},
 	{ErrGap, "the progress topic was restored from an older copy, or lacks what was not read"},
-	{ErrProgress, "a record of the progress topic cannot be read"},
+	{ErrProgress, "a record of the progress or control topic cannot be read"},
 	{ErrSameInstance, "another loader runs under this one's name"},
 	{ErrBookkeeping, "a bookkeeping table was dropped or changed, and stays so for a minute, or a start misses it"},
 	{cdc.ErrRefused, "clickhouse.url's first login is refused, or the database belongs to another pipeline"},

@@ -12,7 +12,6 @@ import (
 	"dirtbike/schemas/avro"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/block"
-	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/ledger"
 	"dirtbike/sinks/clickhouse/table"
 )
@@ -31,6 +30,7 @@ type builder struct {
 	quarantines *apply.Quarantines
 	routes      map[*apply.Partition]*route
 	env         avro.Envelope // of the record being taken
+	controls    *controls
 	passedOver  *passedOver
 	writers     *writers
 	log         *zap.Logger
@@ -88,13 +88,11 @@ func (b *builder) route(p *apply.Partition) *route {
 // loader.
 func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
 	p := r.partition
+	if err := r.applyDue(ctx, rec.Offset); err != nil {
+		return err
+	}
 	if p.Seek != nil {
-		r.b.contracts.written = rec.Timestamp
-		found, err := consume.SkipToNewerOpen(ctx, p, rec, r.b.contracts.isControl)
-		if err != nil || !found {
-			return err
-		}
-		r.b.log.Info("going on from a newer copy", zap.String("topic", rec.Topic), zap.Int32("partition", p.ID), zap.Int64("offset", rec.Offset))
+		return r.pass(ctx, rec.Offset+1)
 	}
 	r.b.batch.take(s, rec.Offset+1)
 	if rec.Attrs.IsControl() {
@@ -102,10 +100,29 @@ func (r *route) take(ctx context.Context, s *span, rec *kgo.Record) error {
 	}
 	r.b.contracts.written = rec.Timestamp
 	err := r.dispatch(ctx, s, rec)
+	if errors.Is(err, errAgain) {
+		err = r.dispatch(ctx, s, rec)
+	}
+	return r.settled(ctx, err, rec.Offset)
+}
+
+// pass passes over a record of a partition that seeks, up to the next one.
+func (r *route) pass(ctx context.Context, next int64) error {
+	p := r.partition
+	p.Next = next
+	if err := r.applyDue(ctx, next); err != nil || p.Seek == nil {
+		return err
+	}
+	return p.Seek.Passed(next)
+}
+
+// settled quarantines the table for an error that is its own, at an offset.
+func (r *route) settled(ctx context.Context, err error, at int64) error {
 	if err == nil || ctx.Err() != nil || isStop(err) || isUnsettled(err) {
 		return err
 	}
-	r.b.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, rec.Offset, reasonOf(err, p.Topic.Table)))
+	p := r.partition
+	r.b.quarantine(p.Topic, max(p.Newest, 1), fmt.Sprintf("partition %d, offset %d: %s", p.ID, at, reasonOf(err, p.Topic.Table)))
 	return nil
 }
 
@@ -118,48 +135,35 @@ func (r *route) dispatch(ctx context.Context, s *span, rec *kgo.Record) error {
 		if rec.Offset == r.tombstone && rec.Offset > 0 {
 			return nil
 		}
-		return r.deleteAgain(ctx, s, rec, keyID, key)
+		return r.deleteAgain(ctx, s, rec, key)
 	}
 	id, payload, err := avro.SplitFrame(rec.Value)
 	if err != nil {
 		return err
 	}
 	if p := &r.plan; p.contract == nil || p.keyID != keyID || p.contract.id != id || p.version != r.partition.Topic.Version() {
-		control, err := r.replan(ctx, keyID, id)
+		err := r.replan(ctx, keyID, id)
 		if errors.Is(err, errSkipped) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if control != nil {
-			return r.control(ctx, rec, key, payload, control)
-		}
 	}
 	return r.change(ctx, s, &block.Row{Envelope: &r.b.env, Key: key, Partition: r.partition.ID, Offset: rec.Offset}, payload)
 }
 
-// replan makes the plan for records of two schemas, unless they are those of a control record.
-func (r *route) replan(ctx context.Context, keyID, id int) (control *contract, err error) {
-	is, err := r.b.contracts.isControl(ctx, keyID)
+// replan makes the plan for records of two schemas.
+func (r *route) replan(ctx context.Context, keyID, id int) error {
+	if r.skipped() {
+		return errSkipped
+	}
+	c, err := r.contract(ctx, id)
 	if err != nil {
-		return nil, err
-	}
-	if !is && r.skipped() {
-		return nil, errSkipped
-	}
-	c, err := r.b.contracts.value(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if t := r.partition.Topic; c.table.Schema != t.Schema || c.table.Name != t.Rel {
-		return nil, fmt.Errorf("%w: id %d: it is that of table %s", errSchema, id, c.table.FullName())
-	}
-	if is {
-		return c, nil
+		return err
 	}
 	r.plan = plan{contract: c, keyID: keyID, version: r.partition.Topic.Version()}
-	return nil, nil
+	return nil
 }
 
 // errSkipped says that a row's record does not count, since its table is quarantined: its schema is not asked for.
@@ -174,6 +178,9 @@ func (r *route) skipped() bool {
 // change takes a c, u, d or r record.
 func (r *route) change(ctx context.Context, s *span, row *block.Row, payload []byte) error {
 	if err := r.read(payload); err != nil {
+		return err
+	}
+	if err := r.controlled(ctx, row.Offset); err != nil {
 		return err
 	}
 	err := r.apply(ctx, s, row)
@@ -378,11 +385,14 @@ func (r *route) applyUnchanged(rows *rows, s *span, row *block.Row) error {
 
 // deleteAgain deletes a tombstone's key: its `d` is not just before it, and may have been
 // compacted away. One without our header is not ours.
-func (r *route) deleteAgain(ctx context.Context, s *span, rec *kgo.Record, keyID int, key []byte) error {
+func (r *route) deleteAgain(ctx context.Context, s *span, rec *kgo.Record, key []byte) error {
 	if r.skipped() {
 		return nil
 	}
-	if _, err := r.b.contracts.isControl(ctx, keyID); err != nil {
+	if err := r.b.controls.upToFetched(ctx); err != nil { // it does not say what it depends on
+		return err
+	}
+	if err := r.applyDue(ctx, rec.Offset); err != nil {
 		return err
 	}
 	var packed []byte

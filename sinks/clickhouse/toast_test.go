@@ -96,7 +96,7 @@ func TestMissingBase(t *testing.T) {
 	require.True(t, w.complete("public.fine").Exact)
 	require.False(t, w.complete("").Exact)
 	require.Equal(t, []string{"0"}, w.query("SELECT exact FROM DB.complete_up_to WHERE `table` = ''"), "a condition does not hide the other tables")
-	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".quarantine FINAL WHERE `table` = 'public.lost'"))
+	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".quarantine FINAL WHERE leg = 'load' AND `table` = 'public.lost'"))
 	require.EqualValues(t, 1, testutil.ToFloat64(l.metrics.quarantined))
 	l.stop(t)
 
@@ -191,9 +191,8 @@ func TestGone(t *testing.T) {
 	x = w.begin().open(tab)
 	cut := x.snapshot()
 	x.read(tab, cut, "2", "0", "copied", "{}", "1").commit()
-	ends := w.begin().end(tab, cut).records()
-	require.Len(t, ends, 3)
-	w.produce(ends[:2], true)
+	lags := (w.begin().update(tab, "2", "8", `\U`, `\U`, `\U`).records()[0].Partition + 1) % 3
+	w.lag(tab, cut, lags)
 	w.begin().update(tab, "2", "8", `\U`, `\U`, `\U`).commit() // the old generation has no base, and needs none
 	w.wait()
 	require.False(t, w.complete("public.moved").Exact)
@@ -203,7 +202,7 @@ func TestGone(t *testing.T) {
 	w.idle()
 	w.wait()
 	require.False(t, w.complete("public.moved").Exact)
-	w.produce(ends[2:], true)
+	w.reach(tab, lags, "2", "0", "former", "{}", "1")
 	w.wait()
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE `table` = ''")
 	require.Equal(t, []string{"2\t8\tcopied"}, w.query("SELECT id, n, doc FROM DB.moved"))
@@ -225,8 +224,7 @@ func TestFormerCopyLacksARow(t *testing.T) {
 	x.read(tab, x.snapshot(), "1", "1", "kept").read(tab, x.snapshot(), "2", "1", "inserted behind the former slot").commit()
 	y := w.begin().update(tab, "2", "2", `\U`)
 	here := y.records()[0].Partition
-	ends := w.begin().end(tab, x.snapshot()).records()
-	w.produce(ends[here:here+1], true) // the other partition lags, so that the view shows the former copy
+	w.lag(tab, x.snapshot(), 1-here) // so that the view shows the former copy
 	w.produce(y.records(), true)
 	w.waitEpoch(2)
 	w.begin().update(tab, "2", "3", "other").update(tab, "2", "4", `\U`).commit()
@@ -234,7 +232,7 @@ func TestFormerCopyLacksARow(t *testing.T) {
 	require.Empty(t, w.query("SELECT reason FROM "+w.database+"_raw.quarantine FINAL WHERE open = 1"))
 	require.False(t, w.complete("").Exact)
 	require.Equal(t, []string{"1\t1\tkept"}, w.query("SELECT * FROM DB.wide ORDER BY id"))
-	w.produce(ends[1-here:2-here], true)
+	w.reach(tab, 1-here, "1", "1", "former")
 	w.waitEpoch(2)
 	w.eventually([]string{"1\t1\tkept", "2\t4\tother"}, "SELECT * FROM DB.wide ORDER BY id")
 	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 50*time.Millisecond)

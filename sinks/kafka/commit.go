@@ -86,11 +86,14 @@ func (s *Sink) produceState(p cdc.Point, changed []cdc.StateChange) error {
 		if err != nil {
 			return err
 		}
-		if t, ok := c.(cdc.TableState); ok {
-			s.ledger.table(&t)
-		}
+		s.ledger.stateChanged(c)
 		records = append(records, &kgo.Record{Topic: s.o.stateTopic(), Key: key, Value: value})
 	}
+	controls, err := s.placed.records(s.o.controlTopic())
+	if err != nil {
+		return err
+	}
+	records = append(records, controls...)
 	if !p.Partial {
 		value, err := s.ledger.encode(p)
 		if err != nil {

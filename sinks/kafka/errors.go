@@ -47,8 +47,15 @@ func badClient(err error) *cdc.Problem {
 }
 
 // unreadable makes the problem of a record that this release cannot read.
-func unreadable(format string, args ...any) *cdc.Problem {
-	return refuse(format, args...).Fix("upgrade dirtbike to the release that wrote it").Fix(cdc.ResnapshotAllCommand)
+func unreadable(what string, err error) *cdc.Problem {
+	p := refuse("%s", what)
+	if err != nil {
+		p = p.Because(err)
+	}
+	if errors.Is(err, errOlderFormat) { // the tables' topics have records that this release does not read
+		return p.Fix("run the release that wrote it").Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
+	}
+	return p.Fix("upgrade dirtbike to the release that wrote it").Fix(cdc.ResnapshotAllCommand)
 }
 
 // isFenced reports whether err is the broker's refusal of this producer: a newer one has its transactional id, or its
@@ -75,8 +82,8 @@ func (o *Options) wayOut(err error) string {
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
 		return "grant IdempotentWrite on the cluster, and Create where topics are missing"
 	case isDenied(err):
-		return fmt.Sprintf("grant Read, Write, Create, Describe and DescribeConfigs on topics with prefix %q and on %q and %q",
-			o.Prefix+".", o.stateTopic(), o.progressTopic())
+		return fmt.Sprintf("grant Read, Write, Create, Describe and DescribeConfigs on topics with prefix %q and on %q, %q and %q",
+			o.Prefix+".", o.stateTopic(), o.progressTopic(), o.controlTopic())
 	case isOneOf(err, kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState):
 		return "check mechanism, user and password under kafka.sasl, and the brokers' listener"
 	case isOneOf(err, kerr.MessageTooLarge, kerr.RecordListTooLarge):

@@ -43,7 +43,7 @@ func TestInspectSaysWhatAStartWould(t *testing.T) {
 	}
 	found, err := s.Inspect(t.Context(), topics)
 	require.NoError(t, err)
-	require.Len(t, found, 6)
+	require.Len(t, found, 7)
 	byName := map[string]Inspected{}
 	for _, f := range found {
 		byName[f.Topic] = f

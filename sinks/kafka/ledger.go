@@ -21,6 +21,8 @@ const fullEvery = 1024
 type ledger struct {
 	topics map[string]*topicState
 	tables map[string]cdc.TableProgress
+	// partitions is the count of every table's topic.
+	partitions int32
 
 	movedTopics   []*topicState
 	changedTables map[string]struct{}
@@ -98,9 +100,19 @@ func (l *ledger) recreated(topic string) {
 	l.full = true
 }
 
+// stateChanged takes what a progress record says of a changed state.
+func (l *ledger) stateChanged(c cdc.StateChange) {
+	switch c := c.(type) {
+	case cdc.SourceState:
+		l.partitions = c.Partitions
+	case cdc.TableState:
+		l.table(&c)
+	}
+}
+
 // table notes a table's state and reports whether the progress record would say something new.
 func (l *ledger) table(t *cdc.TableState) {
-	now := cdc.TableProgress{Phase: t.Phase, Reason: t.Reason, Generation: t.Generation}
+	now := cdc.TableProgress{Phase: t.Phase, Reason: t.Reason, Generation: t.Generation, Controls: t.Controls, Topic: t.Topic, Partitions: l.partitions}
 	if was, ok := l.tables[t.Name()]; ok && was == now {
 		return
 	}

@@ -104,7 +104,7 @@ func (o *Options) clientOptions() []kgo.Opt {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(codecs[o.Compression]),
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
-			if topic == o.stateTopic() || topic == o.progressTopic() {
+			if o.isOwn(topic) {
 				return o.ownMessageBytes()
 			}
 			return o.MaxMessageBytes
@@ -123,6 +123,12 @@ func (o *Options) ownMessageBytes() int32 { return max(o.MaxMessageBytes, leastO
 
 func (o *Options) stateTopic() string    { return schemas.StateTopic(o.Prefix) }
 func (o *Options) progressTopic() string { return schemas.ProgressTopic(o.Prefix) }
+func (o *Options) controlTopic() string  { return schemas.ControlTopic(o.Prefix) }
+
+// isOwn reports whether a topic is the pipeline's, and no table's.
+func (o *Options) isOwn(topic string) bool {
+	return topic == o.stateTopic() || topic == o.progressTopic() || topic == o.controlTopic()
+}
 
 // readerOptions are those of a client that only reads.
 func (o *Options) readerOptions() []kgo.Opt {

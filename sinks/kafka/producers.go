@@ -58,32 +58,37 @@ func (s *Sink) Producers(ctx context.Context) ([]int64, error) {
 	if err != nil {
 		return nil, s.o.explain("read the producers", err)
 	}
-	return ids, nil
+	return slices.Sorted(maps.Keys(ids)), nil
 }
 
 // settleTime is how long the state topic may take to show what was written to it.
 const settleTime = 10 * time.Second
 
-func (r *stateReader) producers(ctx context.Context) ([]int64, error) {
-	topic := r.options.stateTopic()
+// settled is the last stable offset of one of our own topics, once it has reached what had been written when it was
+// first asked for.
+func (r *stateReader) settled(ctx context.Context, topic string) (stable int64, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, cdc.Failed("a transaction has been open on it for %s", settleTime).
 		Fix("kafka-transactions.sh find-hanging, and stop what else writes to it"))
 	defer cancel()
 	written, err := ownOffset(topic)(r.adm.ListEndOffsets(ctx, topic))
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	stable := int64(-1)
 	for wait := retryFirst; ; {
-		if stable, err = ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic)); err != nil {
-			return nil, err
-		}
-		if stable >= written {
-			break
+		if stable, err = ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic)); err != nil || stable >= written {
+			return stable, err
 		}
 		if err := pause(ctx, &wait); err != nil {
-			return nil, fmt.Errorf("wait for topic %s: %w", topic, err)
+			return 0, fmt.Errorf("wait for topic %s: %w", topic, err)
 		}
+	}
+}
+
+func (r *stateReader) producers(ctx context.Context) (map[int64]struct{}, error) {
+	topic := r.options.stateTopic()
+	stable, err := r.settled(ctx, topic)
+	if err != nil {
+		return nil, err
 	}
 	first, err := ownOffset(topic)(r.adm.ListStartOffsets(ctx, topic))
 	if err != nil {
@@ -96,5 +101,5 @@ func (r *stateReader) producers(ctx context.Context) ([]int64, error) {
 		}
 		return nil
 	})
-	return slices.Sorted(maps.Keys(ids)), err
+	return ids, err
 }

@@ -27,7 +27,7 @@ func TestProducers(t *testing.T) {
 	require.Equal(t, []int64{mine}, ids)
 
 	record := func() *kgo.Record {
-		return &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: []byte(`{"format":1}`)}
+		return &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: []byte(`{"format":2}`)}
 	}
 	write := func(transactional string, end kgo.TransactionEndTry) int64 {
 		opts := []kgo.Opt{kgo.SeedBrokers(seeds...)}

@@ -58,7 +58,7 @@ func decodeProgress(value []byte) (p cdc.Progress, err error) {
 		err = json.Unmarshal(value, &p)
 	}
 	if err != nil {
-		return p, unreadable("a progress record").Because(err)
+		return p, unreadable("a progress record", err)
 	}
 	return p, nil
 }
@@ -92,7 +92,7 @@ func (l *ledger) fold(p cdc.Progress) error {
 			partition, err := strconv.ParseInt(text, 10, 32)
 			canonical := strconv.FormatInt(partition, 10) == text // else two entries could be of one partition
 			if err != nil || !canonical || partition < 0 || partition >= maxPartitions || next < 0 {
-				return unreadable("a progress record names partition %q with offset %d", text, next).At("topic " + topic)
+				return unreadable(fmt.Sprintf("a progress record names partition %q with offset %d", text, next), nil).At("topic " + topic)
 			}
 			l.known(topic, int32(partition), next)
 		}

@@ -127,9 +127,9 @@ func TestProgressRecord(t *testing.T) {
 	l.moved(b, 1, 5)
 	p := cdc.Point{Position: cdc.Position{Epoch: 1, CommitLSN: 0x16B374D848, Ordinal: 3}, Reported: 0x16B374D880, Time: 77}
 	for _, want := range []string{
-		`{"format":1,"epoch":1,"commit_lsn":"16/B374D848","ordinal":3,"lsn":"16/B374D880","time_us":77,"full":true,` +
-			`"offsets":{"a":{"2":9},"b":{"0":1,"1":5}},"tables":{"public.cla\"ims":{"phase":"copying","generation":1}}}`,
-		`{"format":1,"epoch":1,"commit_lsn":"16/B374D848","ordinal":3,"lsn":"16/B374D880","time_us":77,"offsets":{},"tables":{}}`,
+		`{"format":2,"epoch":1,"commit_lsn":"16/B374D848","ordinal":3,"lsn":"16/B374D880","time_us":77,"full":true,` +
+			`"offsets":{"a":{"2":9},"b":{"0":1,"1":5}},"tables":{"public.cla\"ims":{"phase":"copying","generation":1,"controls":0,"topic":"t","partitions":0}}}`,
+		`{"format":2,"epoch":1,"commit_lsn":"16/B374D848","ordinal":3,"lsn":"16/B374D880","time_us":77,"offsets":{},"tables":{}}`,
 	} {
 		got, err := l.encode(p)
 		require.NoError(t, err)
@@ -141,7 +141,7 @@ func TestProgressRecord(t *testing.T) {
 	l.moved(b, 1, 6)
 	got, err := l.encode(p)
 	require.NoError(t, err)
-	require.Contains(t, string(got), `"offsets":{"b":{"1":6}},"tables":{"public.cla\"ims":{"phase":"quarantined","reason":"a value does not fit","generation":1}}}`)
+	require.Contains(t, string(got), `"offsets":{"b":{"1":6}},"tables":{"public.cla\"ims":{"phase":"quarantined","reason":"a value does not fit","generation":1,"controls":0,"topic":"t","partitions":0}}}`)
 	l.recreated("b")
 	got, err = l.encode(p)
 	require.NoError(t, err)

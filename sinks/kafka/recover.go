@@ -149,6 +149,9 @@ func (s *Sink) load(ctx context.Context, r *stateReader) (*cdc.State, error) {
 	if err := r.check(state); err != nil {
 		return nil, err
 	}
+	if err := r.checkControls(ctx, state); err != nil {
+		return nil, err
+	}
 	if s.o.Anew || state.Source.Phase == cdc.PhaseNone {
 		if state.HighWater, err = r.highWater(ctx, progressEnd); err != nil {
 			return nil, err
@@ -157,6 +160,7 @@ func (s *Sink) load(ctx context.Context, r *stateReader) (*cdc.State, error) {
 	if s.ledger, err = r.offsets(ctx, state, progressEnd); err != nil {
 		return nil, err
 	}
+	s.ledger.stateChanged(state.Source)
 	for _, t := range state.Tables {
 		s.ledger.table(&t)
 	}

@@ -54,7 +54,7 @@ func TestWhatAnotherTryCannotFixIsRefused(t *testing.T) {
 		err  *kerr.Error
 		says string
 	}{
-		{kerr.TopicAuthorizationFailed, `on topics with prefix "clinic." and on "_dirtbike.clinic.state" and "_dirtbike.clinic.progress"`},
+		{kerr.TopicAuthorizationFailed, `on topics with prefix "clinic." and on "_dirtbike.clinic.state", "_dirtbike.clinic.progress" and "_dirtbike.clinic.control"`},
 		{kerr.GroupAuthorizationFailed, "grant Read"},
 		{kerr.ClusterAuthorizationFailed, "grant IdempotentWrite"},
 		{kerr.TransactionalIDAuthorizationFailed, `on transactional id "dirtbike.clinic.slot"`},
@@ -221,7 +221,7 @@ func TestRaisedMessageBytes(t *testing.T) {
 	s := newSink(t, o)
 	_, err := s.Recover(t.Context())
 	require.ErrorIs(t, err, cdc.ErrRefused)
-	all := []string{s.o.progressTopic(), s.o.stateTopic(), topic.Name}
+	all := []string{s.o.controlTopic(), s.o.progressTopic(), s.o.stateTopic(), topic.Name}
 	require.Contains(t, cdc.Explain(err).What, "kafka.max_message_bytes=5242880: "+strings.Join(all, ", ")+": ")
 	require.Equal(t, []cdc.Remedy{{Command: "dirtbike check, which prints the command for each of them"}, {Command: "put kafka.max_message_bytes back"}}, cdc.Explain(err).Try)
 	found, err := s.Inspect(t.Context(), []*cdc.Topic{topic})
@@ -245,7 +245,7 @@ func TestProgressFromTheFutureStopsRecover(t *testing.T) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(seeds...))
 	require.NoError(t, err)
 	defer client.Close()
-	require.NoError(t, forge(t, client, true, &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: []byte(`{"format":1}`)},
+	require.NoError(t, forge(t, client, true, &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyOwner), Value: []byte(`{"format":2}`)},
 		&kgo.Record{Topic: s.o.progressTopic(), Value: []byte(`{"format":9}`)}))
 	_, err = s.Recover(t.Context())
 	requireRefused(t, err, "upgrade dirtbike")

@@ -44,8 +44,8 @@ func (o *Options) tableSettings(t *cdc.Topic) map[string]string {
 	return settings
 }
 
-// own are the state and progress topics. Refused is another cleanup policy, for that reason, and smaller records than
-// we may write.
+// own are the state, progress and control topics. Refused is another cleanup policy, for that reason, and smaller
+// records than we may write.
 func (a *topicAdmin) own() []wanted {
 	o := a.options
 	own := func(name, policy, why, key, value string) wanted {
@@ -66,6 +66,7 @@ func (a *topicAdmin) own() []wanted {
 	return []wanted{
 		own(o.stateTopic(), "compact", "the state would be lost in time", "min.cleanable.dirty.ratio", ownDirtyRatio),
 		own(o.progressTopic(), "delete", "its records have no key", "retention.ms", milliseconds(o.ReplayHorizon)),
+		own(o.controlTopic(), "compact", "truncates and generations would be lost in time", "min.compaction.lag.ms", milliseconds(o.ReplayHorizon)),
 	}
 }
 
@@ -98,8 +99,10 @@ const messageBytes = "max.message.bytes"
 // tooSmall names all topics of the pipeline that take smaller messages than kafka.max_message_bytes, where one of our
 // own does: the setting was raised, and a start refuses one topic after the other.
 func (a *topicAdmin) tooSmall(ctx context.Context, own *WrongSetting) error {
-	all := a.own()
-	names := []string{all[0].name, all[1].name}
+	var names []string
+	for _, w := range a.own() {
+		names = append(names, w.name)
+	}
 	if details, err := a.adm.ListTopics(ctx); err == nil { // otherwise ours alone are named
 		for _, name := range details.Names() {
 			if strings.HasPrefix(name, a.options.Prefix+".") {

@@ -57,9 +57,12 @@ type Sink struct {
 	topics *topicAdmin                // nil before Recover and after Close
 	broken error                      // why only Recover can go on; nil while usable
 
-	txn  *transaction // nil while none is open
-	open []*slab      // chunks whose records were handed over and not yet collected, oldest first
-	free []*slab
+	txn    *transaction // nil while none is open
+	open   []*slab      // chunks whose records were handed over and not yet collected, oldest first
+	free   []*slab
+	placed placed
+
+	controlReader // reads the control topic for loaders
 
 	owner ownership // of the last takeover
 
@@ -75,6 +78,7 @@ func New(o Options) (*Sink, error) {
 		return nil, fmt.Errorf("kafka sink: %w", err)
 	}
 	s := &Sink{o: o, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}, broken: errNotRecovered}
+	s.controlReader.o = &s.o
 	s.metrics = newMetrics(func() float64 {
 		if c := s.client.Load(); c != nil {
 			return float64(c.BufferedProduceBytes())
@@ -118,6 +122,9 @@ func (s *Sink) Close(ctx context.Context) error {
 	defer cancel()
 	err := s.abort(ctx)
 	s.drop()
+	s.controlReader.mu.Lock()
+	defer s.controlReader.mu.Unlock()
+	s.disconnect()
 	s.broken = errClosed
 	if s.o.Metrics != nil {
 		s.o.Metrics.Unregister(s.metrics)
@@ -154,7 +161,7 @@ func (s *Sink) drop() {
 		client.Close()
 	}
 	s.abandon()
-	s.topics = nil
+	s.topics, s.placed = nil, nil
 }
 
 // metrics of one sink.

@@ -71,7 +71,7 @@ func (r *stateReader) state(ctx context.Context, end int64) (*cdc.State, error) 
 		}
 		r.writers[k.ProducerID] = true
 		err := foldState(state, k.Key, k.Value)
-		if err != nil && r.options.Anew {
+		if err != nil && r.options.Anew && !errors.Is(err, errOlderFormat) {
 			r.log.Warn("a record of the state cannot be read; it is about to be replaced", zap.Int64("offset", k.Offset), zap.Error(err))
 			return nil
 		}
@@ -100,9 +100,17 @@ func (r *stateReader) check(state *cdc.State) error {
 	return nil
 }
 
-// highWater is what the progress topic knows of epochs and generations, where the state topic may have been lost.
+// highWater is what the progress and control topics know of epochs and generations, where the state topic may
+// have been lost.
 func (r *stateReader) highWater(ctx context.Context, end int64) (high cdc.HighWater, err error) {
 	records, err := r.progress(ctx, end, r.counts) // where the state was lost, the producers are no longer known
+	controls, controlsErr := r.controls(ctx, 0, r.settled, func(k *kgo.Record) (bool, error) { return r.counts(k), nil })
+	err = errors.Join(err, controlsErr)
+	for i := range controls.Records {
+		c := &controls.Records[i]
+		high.Epoch = max(high.Epoch, c.Epoch)
+		high.Observe(c.Schema+"."+c.Table, c.Generation)
+	}
 	for _, p := range records {
 		high.Epoch = max(high.Epoch, p.Epoch)
 		for table, t := range p.Tables {
@@ -213,6 +221,9 @@ func (r *stateReader) peek(ctx context.Context) (*cdc.State, error) {
 		}
 	}
 	if err := r.check(state); err != nil {
+		return nil, err
+	}
+	if err := r.checkControls(ctx, state); err != nil {
 		return nil, err
 	}
 	if missing && state.HighWater.Epoch == 0 {

@@ -19,6 +19,7 @@ const (
 // Why a record of the state or progress topic cannot be read, where it is not its JSON.
 var (
 	errNewerFormat = errors.New("a later release wrote it")
+	errOlderFormat = errors.New("an older release wrote it")
 	errNoFormat    = errors.New("it has no format")
 	errUnknownKey  = errors.New("the key is unknown; another release wrote it, or the topic is not dirtbike's")
 	errOtherTable  = errors.New("the record is of another table than its key")
@@ -65,7 +66,7 @@ func encodeChange(c cdc.StateChange) (key, value []byte, err error) {
 // key, never the content.
 func foldState(state *cdc.State, key, value []byte) error {
 	if err := foldRecord(state, string(key), value); err != nil {
-		return unreadable("the state record cannot be read").At(fmt.Sprintf("key %q", key)).Because(err)
+		return unreadable("the state record cannot be read", err).At(fmt.Sprintf("key %q", key))
 	}
 	return nil
 }
@@ -111,7 +112,7 @@ func foldPoint(state *cdc.State, value []byte) error {
 	return nil
 }
 
-// checkFormat refuses a record of a later release before anything of it is believed.
+// checkFormat refuses a record of another release's format before anything of it is believed.
 func checkFormat(value []byte) error {
 	var r struct {
 		Format int `json:"format"`
@@ -124,6 +125,9 @@ func checkFormat(value []byte) error {
 	}
 	if r.Format < 1 {
 		return errNoFormat
+	}
+	if r.Format < cdc.StateFormat {
+		return fmt.Errorf("%w: it has format %d, this release reads %d", errOlderFormat, r.Format, cdc.StateFormat)
 	}
 	return nil
 }

@@ -23,10 +23,10 @@ func TestStateRecords(t *testing.T) {
 		change     cdc.StateChange
 		key, value string
 	}{
-		{source, "source", `{"format":1,"phase":"copying","epoch":1,"system":"7400000000000000001","timeline":1,"database":"clinic","slot":"dirtbike",` +
+		{source, "source", `{"format":2,"phase":"copying","epoch":1,"system":"7400000000000000001","timeline":1,"database":"clinic","slot":"dirtbike",` +
 			`"partitions":3,"hash_keys":{"k1":"ab"},"consistent_point":"FFFFFFFF/10"}`},
-		{table, "table:public.claims", `{"format":1,"schema":"public","table":"claims","oid":4242,"topic":"clinic.public.claims","phase":"copying","generation":1,` +
-			`"rows":0,"key_print":"k","policy_print":"p","shape":"","columns":[{"n":1,"name":"id","type":"bigint"}],"members":["table 7","schema 8"]}`},
+		{table, "table:public.claims", `{"format":2,"schema":"public","table":"claims","oid":4242,"topic":"clinic.public.claims","phase":"copying","generation":1,` +
+			`"controls":0,"rows":0,"key_print":"k","policy_print":"p","shape":"","columns":[{"n":1,"name":"id","type":"bigint"}],"members":["table 7","schema 8"]}`},
 	} {
 		key, value, err := encodeChange(test.change)
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestStateRecords(t *testing.T) {
 	}
 	point := cdc.Point{Position: cdc.Position{Epoch: 2, CommitLSN: 0x1_0000_00AB, Ordinal: 4}, Partial: true, Reported: 0xA0, Time: -5}
 	value := encodePoint(point)
-	require.Equal(t, `{"format":1,"epoch":2,"commit_lsn":"1/AB","ordinal":4,"partial":true,"reported":"0/A0","time_us":-5}`, string(value))
+	require.Equal(t, `{"format":2,"epoch":2,"commit_lsn":"1/AB","ordinal":4,"partial":true,"reported":"0/A0","time_us":-5}`, string(value))
 	require.NoError(t, foldState(state, []byte("point"), value))
 	require.Equal(t, &cdc.State{Source: source, Point: point, Tables: map[string]cdc.TableState{"public.claims": table}}, state)
 }
@@ -46,15 +46,15 @@ func TestStateRecordsThatAreRefused(t *testing.T) {
 		key, value string
 		want       error // nil: its JSON
 	}{
-		{"point", `{"format":2}`, errNewerFormat},
-		{"whatever", `{"format":2}`, errNewerFormat},
-		{"whatever", `{"format":1}`, errUnknownKey},
-		{"", `{"format":1}`, errUnknownKey},
+		{"point", `{"format":3}`, errNewerFormat},
+		{"whatever", `{"format":3}`, errNewerFormat},
+		{"whatever", `{"format":2}`, errUnknownKey},
+		{"", `{"format":2}`, errUnknownKey},
 		{"point", `{}`, errNoFormat},
 		{"point", ``, nil},
-		{"point", `{"format":1,"commit_lsn":"x"}`, nil},
-		{"source", `{"format":1,"epoch":-1}`, nil},
-		{"table:public.claims", `{"format":1,"schema":"public","table":"sites"}`, errOtherTable},
+		{"point", `{"format":2,"commit_lsn":"x"}`, nil},
+		{"source", `{"format":2,"epoch":-1}`, nil},
+		{"table:public.claims", `{"format":2,"schema":"public","table":"sites"}`, errOtherTable},
 	} {
 		err := foldState(newState(), []byte(test.key), []byte(test.value))
 		p := requireRefused(t, err, "upgrade dirtbike")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -24,6 +25,7 @@ type topicAdmin struct {
 	options *Options
 	adm     *kadm.Client
 	log     *zap.Logger
+	ids     map[string]uuid.UUID // of the topics that were ensured
 }
 
 // leaderTimeout bounds the wait for the leaders of a topic's partitions.
@@ -57,7 +59,7 @@ func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err
 	return created, nil
 }
 
-// ensureOwn makes or checks the state and progress topics.
+// ensureOwn makes or checks the state, progress and control topics.
 func (a *topicAdmin) ensureOwn(ctx context.Context) error {
 	var unfit cdc.Problems
 	for _, w := range a.own() {
@@ -93,6 +95,7 @@ func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err er
 	if err != nil {
 		return false, err
 	}
+	a.noteID(w.name, detail.ID)
 	if err = w.mayWrite(detail); err == nil {
 		err = w.count(detail)
 	}

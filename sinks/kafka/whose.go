@@ -91,7 +91,7 @@ func whose(err error) owner {
 // blame says of an error that was noticed at the topic of a table that it is this table's, if it is. Our own topics are
 // the pipeline's.
 func (o *Options) blame(topic string, err error) error {
-	if err == nil || topic == o.stateTopic() || topic == o.progressTopic() || cdc.OfOneTable(err) != nil {
+	if err == nil || o.isOwn(topic) || cdc.OfOneTable(err) != nil {
 		return err
 	}
 	whose := whose(err)

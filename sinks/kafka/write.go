@@ -30,6 +30,7 @@ type slab struct {
 	last      []lastRecord
 	pending   atomic.Int64
 	answered  func(*kgo.Record, error)
+	controls  []controlAt
 }
 
 // lastRecord is the last record of a partition in a slab: its offset will be the greatest.
@@ -55,7 +56,7 @@ func (s *Sink) Write(ctx context.Context, c *cdc.Chunk) (cdc.Accepted, error) {
 	if err != nil {
 		return cdc.Accepted{}, s.poison("write", err)
 	}
-	return cdc.AcceptedRecords(int64(len(c.Records)), int64(len(c.Bytes))), nil
+	return cdc.AcceptedRecords(int64(len(c.Records)), int64(c.Size())), nil
 }
 
 func (s *Sink) write(ctx context.Context, c *cdc.Chunk, tombstones int) error {
@@ -69,6 +70,7 @@ func (s *Sink) write(ctx context.Context, c *cdc.Chunk, tombstones int) error {
 	defer s.txn.bind(ctx)()
 	b := s.take(c, tombstones)
 	s.fill(b)
+	b.noteControls(s.stateOf)
 	// Once one is refused, the rest is refused by the ended context, so that no record overtakes a failed one.
 	for client, i := s.client.Load(), 0; i < len(b.records); i++ {
 		client.Produce(b.txn.ctx, &b.records[i], b.answered)
@@ -177,6 +179,7 @@ func (s *Sink) collect() {
 		if b.pending.Load() != 0 || b.txn.failed.Load() != nil {
 			break
 		}
+		s.placed.take(b, s.topics.ids)
 		for _, l := range b.last {
 			s.ledger.moved(l.topic, l.record.Partition, l.record.Offset+1)
 		}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -45,10 +46,13 @@ func NewLoad(o Options) (loader *clickhouse.Loader, release func(), err error) {
 		Kafka: client, Group: Group(c), Instance: instance(c.Ops.Listen), Prefix: c.Kafka.Prefix, Registry: reg,
 		URL: c.ClickHouse.URL.Reveal(), TLS: tls, Database: c.ClickHouse.Database,
 		BatchRows: limits.BatchRows, BatchBytes: int64(limits.BatchBytes), MemoryBytes: int64(limits.Memory),
-		MaxMessageBytes: c.Kafka.MaxMessageBytes.Int(), Producers: state, FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon,
+		MaxMessageBytes: c.Kafka.MaxMessageBytes.Int(), Producers: state, Controls: state, FlushInterval: limits.FlushInterval, ReplayHorizon: c.Kafka.ReplayHorizon,
 		LoggedIn: o.Patient, Log: o.Log.Named("load"), Metrics: o.Metrics, Fault: o.Fault,
 	})
-	return loader, reg.Close, err
+	return loader, func() {
+		reg.Close()
+		_ = state.Close(context.Background()) // it has no transaction
+	}, err
 }
 
 // groupSession is how long a loader may be silent before the others take its partitions over.

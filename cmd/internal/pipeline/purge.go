@@ -75,9 +75,9 @@ func (f *Former) measure(topic kadm.TopicDetail, starts kadm.ListedOffsets, mark
 				open = m.Offset
 			}
 		}
-		f.Passed = f.Passed && open >= 0 && slices.ContainsFunc(applied, func(a ledger.Applied) bool {
+		f.Passed = f.Passed && open >= 0 && (open == 0 || slices.ContainsFunc(applied, func(a ledger.Applied) bool {
 			return [16]byte(a.TopicID) == id && a.Partition == p && a.Next >= open
-		})
+		}))
 		if start, known := starts.Lookup(f.Topic, p); known && start.Err == nil && start.Offset < open {
 			f.Below[p] = open
 			f.Records += open - start.Offset

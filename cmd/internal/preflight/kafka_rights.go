@@ -48,7 +48,7 @@ func (r *run) checkTopicRights(ctx context.Context, p *part, k *cluster, topics 
 	if len(names) == 0 {
 		names = []string{schemas.TopicName(prefix, "public", "none")}
 	}
-	own := []string{schemas.StateTopic(prefix), schemas.ProgressTopic(prefix)}
+	own := []string{schemas.StateTopic(prefix), schemas.ProgressTopic(prefix), schemas.ControlTopic(prefix)}
 	may, err := topicRights(ctx, k, append(slices.Clone(names), own...))
 	if err != nil {
 		p.error("kafka-topic-rights", r.principal(), err)

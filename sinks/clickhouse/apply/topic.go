@@ -27,7 +27,9 @@ type Topic struct {
 	Shown       uint32                 // the generation that the view shows; 0: there is no view
 	Recorded    uint32                 // the generation that the table `shown` has
 	Outdated    bool                   // Outdated says that a generation above shown, or storage below it, may exist
-	version     uint64                 // version counts what changes where records go; see Changed
+	// Controls are the control records of this very topic.
+	Controls *Controls
+	version  uint64 // version counts what changes where records go; see Changed
 }
 
 // Changed must be called after anything that may change where the topic's records go, unless a method of this package
@@ -45,17 +47,20 @@ type Partition struct {
 	// stable offset.
 	Next, Applied, Stable int64
 	Newest                uint32 // the newest generation opened on this partition before next
+	// Controlled is how far control records are taken into the batch, AppliedControls what ClickHouse has.
+	Controlled, AppliedControls Controlled
+	nextControl                 int // the index of the next control record
 	// Seek says that the log does not continue what is applied: records are passed over until a generation is opened;
 	// nil if it does.
 	Seek    *Seek
-	Opens   map[uint32]int64        // the offsets of the open records that are known, by generation; nil is none
+	Opens   map[uint32]End          // the open records that are known, by generation, each with its position; nil is none
 	Missing map[string]cdc.Position // the keys whose row is known to be missing, and since when; nil is none
 }
 
-// Opened gives the newest generation that is known to be opened before an offset.
-func (p *Partition) Opened(before int64) (newest uint32) {
-	for number, offset := range p.Opens {
-		if offset < before {
+// Opened gives the newest generation that is known to be opened at or before an offset.
+func (p *Partition) Opened(at int64) (newest uint32) {
+	for number, open := range p.Opens {
+		if open.Offset <= at {
 			newest = max(newest, number)
 		}
 	}
@@ -74,7 +79,8 @@ type Generation struct {
 	Outgrown bool
 }
 
-// End is the end record of a generation on a partition (rule 13).
+// End is the end record of a generation on a partition (rule 13), or its open. Offset is its place; of an open, Cut is
+// its position.
 type End struct {
 	Offset int64
 	Cut    cdc.Position
@@ -126,10 +132,10 @@ func (t *Topic) Learn(partition int32, number uint32, kind string, mark End) {
 		return
 	}
 	if p.Opens == nil {
-		p.Opens = map[uint32]int64{}
+		p.Opens = map[uint32]End{}
 	}
-	p.Opens[number] = mark.Offset
-	if mark.Offset < p.Next && number > p.Newest { // a replay comes to its opens again
+	p.Opens[number] = mark
+	if mark.Offset <= p.Next && number > p.Newest { // a replay comes to its opens again
 		p.Newest = number
 	}
 }
@@ -163,7 +169,7 @@ func (t *Topic) View() string { return schemas.ClickHouseView(t.Schema, t.Rel) }
 
 // NewTopic reads the table's name from the topic's; ok is false for a topic that is none of this pipeline's.
 func NewTopic(name, prefix string) (t *Topic, ok bool) {
-	t = &Topic{Name: name, Parts: map[int32]*Partition{}, Generations: map[uint32]*Generation{}}
+	t = &Topic{Name: name, Parts: map[int32]*Partition{}, Generations: map[uint32]*Generation{}, Controls: &Controls{}}
 	if name == schemas.ProgressTopic(prefix) {
 		t.Progress = true
 		return t, true
@@ -177,7 +183,7 @@ func NewTopic(name, prefix string) (t *Topic, ok bool) {
 
 // ForeignTopic is one that has the pipeline's prefix and no name that capture gives. Nothing of it is loaded.
 func ForeignTopic(name string) *Topic {
-	return &Topic{Name: name, Table: name, Parts: map[int32]*Partition{}, Generations: map[uint32]*Generation{}}
+	return &Topic{Name: name, Table: name, Parts: map[int32]*Partition{}, Generations: map[uint32]*Generation{}, Controls: &Controls{}}
 }
 
 // Cuts are the versions up to which rows of a generation are gone: by leaf, 0 for the whole table (rule 11). Cuts are
@@ -269,6 +275,8 @@ type Seek struct {
 	// Until is where the log ended when the partition began to seek: if it is reached, nothing continues what was
 	// loaded.
 	Until int64
+	// Start is where the log that is there begins: a generation that was opened before lacks rows.
+	Start int64
 	From  int64     // how far the partition may count as applied meanwhile
 	Why   error     // the error with which load stops then
 	Since time.Time // when the last record came

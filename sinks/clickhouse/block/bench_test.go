@@ -99,7 +99,7 @@ func newSource(tb testing.TB, identity cdc.ReplicaIdentity, key []int, columns .
 	var err error
 	s.table, err = schemas.NewTable(rel, "p.public.t", keepAll{})
 	require.NoError(tb, err)
-	s.enc, err = avro.NewEncoder(rel, s.table, &cdc.Topic{Name: s.table.Topic, Partitions: 1, Compacted: s.table.Compacted, Tombstones: true}, avro.IDs{Key: 1, Value: 2, Control: 3}, nil)
+	s.enc, err = avro.NewEncoder(rel, s.table, &cdc.Topic{Name: s.table.Topic, Partitions: 1, Compacted: s.table.Compacted, Tombstones: true}, avro.IDs{Key: 1, Value: 2}, nil)
 	require.NoError(tb, err)
 	s.reader, err = avro.NewReader(s.table)
 	require.NoError(tb, err)

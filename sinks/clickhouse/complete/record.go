@@ -34,16 +34,21 @@ func ParseRecord(prefix string, value []byte) (*Record, error) {
 	if err == nil {
 		return &r, nil
 	}
-	return nil, (&cdc.Problem{Kind: ErrProgress, Cause: err}).Fix("find out who else writes to the progress topic, or upgrade this release")
+	problem := &cdc.Problem{Kind: ErrProgress, Cause: err}
+	if r.Format > 0 && r.Format < cdc.StateFormat {
+		return nil, problem.Fix("run the release that wrote it").Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
+	}
+	return nil, problem.Fix("find out who else writes to the progress topic, or upgrade this release")
 }
 
 // fill computes from the JSON fields what they mean.
 func (r *Record) fill(prefix string) (err error) {
-	if r.Format < 1 || r.Format > cdc.StateFormat {
-		return fmt.Errorf("format %d, this release reads %d", r.Format, cdc.StateFormat)
+	if r.Format != cdc.StateFormat {
+		return fmt.Errorf("it has format %d, this release reads %d", r.Format, cdc.StateFormat)
 	}
 	r.point = ledger.Point{Position: r.Position(), LSN: r.LSN, Time: r.TimeUS}
 	r.topics = map[string]string{}
+	r.fillControls()
 	for topic, offsets := range r.Offsets {
 		schema, table, ok := schemas.SplitTopic(topic, prefix)
 		if !ok {
@@ -98,4 +103,19 @@ const epochShift = 40
 // replay cannot bring back an earlier state.
 func (r *Record) version(offset int64) uint64 {
 	return uint64(max(r.Epoch, 1)-1)<<epochShift + uint64(offset) + 1 //nolint:gosec // never negative
+}
+
+// fillControls makes a constraint of each control record that a table has come to: it must be applied on every
+// partition.
+func (r *Record) fillControls() {
+	for name, t := range r.Tables {
+		if t.Controls == 0 || t.Topic == "" || t.Phase == cdc.TableExcluded {
+			continue
+		}
+		r.topics[t.Topic] = name
+		for id := range t.Partitions {
+			next := int64(cdc.ControlSequence(t.Generation, t.Controls)) //nolint:gosec // generations are small
+			r.constraints = append(r.constraints, constraint{partition{t.Topic, ledger.ControlsOf(id)}, next})
+		}
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
-const goodRecord = `{"format":1,"epoch":2,"commit_lsn":"0/10","ordinal":3,"lsn":"0/20","time_us":4,"full":true,` +
+const goodRecord = `{"format":2,"epoch":2,"commit_lsn":"0/10","ordinal":3,"lsn":"0/20","time_us":4,"full":true,` +
 	`"offsets":{"p.public.a":{"0":5,"11":6}},"tables":{"public.a":{"phase":"streaming","generation":1}}}`
 
 func TestParseRecord(t *testing.T) {
@@ -20,7 +20,7 @@ func TestParseRecord(t *testing.T) {
 	require.Equal(t, ledger.Point{Position: cdc.Position{Epoch: 2, CommitLSN: 0x10, Ordinal: 3}, LSN: 0x20, Time: 4}, r.point)
 	require.ElementsMatch(t, []constraint{{partition{"p.public.a", 0}, 5}, {partition{"p.public.a", 11}, 6}}, r.constraints)
 	for what, edit := range map[string][2]string{
-		"format": {`"format":1`, `"format":2`}, "no format": {`"format":1,`, ``}, "commit_lsn": {`0/10`, `10`}, "lsn": {`0/20`, ``}, "partition": {`"11"`, `"x"`},
+		"format": {`"format":2`, `"format":3`}, "older format": {`"format":2`, `"format":1`}, "no format": {`"format":2,`, ``}, "commit_lsn": {`0/10`, `10`}, "lsn": {`0/20`, ``}, "partition": {`"11"`, `"x"`},
 		"phase": {`streaming`, `dreaming`}, "topic": {`p.public.a`, `q.public.a`}, "type": {`5,`, `"5",`},
 	} {
 		_, err := ParseRecord("p", []byte(strings.Replace(goodRecord, edit[0], edit[1], 1)))

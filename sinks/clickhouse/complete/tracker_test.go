@@ -91,7 +91,7 @@ func (r *rig) WritePoints(_ context.Context, points []ledger.Point) error {
 // take takes a record that ends at an LSN, with offsets by "table/partition".
 func (r *rig) take(lsn cdc.LSN, full bool, offsets map[string]int64, tables map[string]cdc.TableProgress) []ledger.Quarantine {
 	r.Helper()
-	rec := &Record{Progress: cdc.Progress{Format: 1, Epoch: 1, Full: full, Tables: tables, CommitLSN: lsn, LSN: lsn, Offsets: map[string]map[string]int64{}}}
+	rec := &Record{Progress: cdc.Progress{Format: cdc.StateFormat, Epoch: 1, Full: full, Tables: tables, CommitLSN: lsn, LSN: lsn, Offsets: map[string]map[string]int64{}}}
 	for at, next := range offsets {
 		table, id, _ := strings.Cut(at, "/")
 		topic := "p.public." + table
@@ -301,7 +301,7 @@ func TestStatesOfTables(t *testing.T) {
 	require.Equal(t, ledger.StateClosed, second[0].State)
 	require.Greater(t, second[0].Version, first[0].Version)
 
-	later := &Record{Progress: cdc.Progress{Format: 1, Epoch: 2, Full: true, CommitLSN: 1, LSN: 2, Tables: map[string]cdc.TableProgress{"public.a": {Phase: cdc.TableCopying, Generation: 3}}}}
+	later := &Record{Progress: cdc.Progress{Format: cdc.StateFormat, Epoch: 2, Full: true, CommitLSN: 1, LSN: 2, Tables: map[string]cdc.TableProgress{"public.a": {Phase: cdc.TableCopying, Generation: 3}}}}
 	require.NoError(t, later.fill("p"))
 	states := r.tracker.Take(0, later)
 	require.Len(t, states, 2)

@@ -23,10 +23,18 @@ import (
 func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 	p := &apply.Partition{Topic: t, ID: id, Applied: -1}
 	for _, a := range k.Applied {
-		if a.TopicID == t.ID && a.Partition == id {
+		switch {
+		case a.Topic != t.Name:
+		case a.Partition == ledger.ControlPlaceOf(id) && a.TopicID == t.Controls.Log:
+			p.AppliedControls.Log, p.AppliedControls.Next = a.TopicID, a.Next
+		case a.TopicID != t.ID:
+		case a.Partition == id:
 			p.Applied = a.Next
+		case a.Partition == ledger.ControlsOf(id):
+			p.AppliedControls.Sequence = uint64(a.Next) //nolint:gosec // never negative
 		}
 	}
+	p.Controlled = p.AppliedControls
 	first, ok := k.First.Lookup(t.Name, id)
 	if !ok || first.Err != nil {
 		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.Name, id, first.Err)
@@ -87,7 +95,7 @@ func (k Known) checkHorizon(p *apply.Partition) {
 // their batch is); for a topic that was made again, the newest on any partition of the former topics.
 func (k Known) newest(p *apply.Partition, renewed bool) (newest uint32) {
 	for _, g := range k.Opens {
-		here := g.TopicID == p.Topic.ID && g.Partition == p.ID && g.Offset < p.Applied
+		here := g.TopicID == p.Topic.ID && g.Partition == p.ID && g.Offset <= p.Applied
 		if g.Topic == p.Topic.Name && (renewed && g.TopicID != p.Topic.ID || !renewed && here) {
 			newest = max(newest, g.Generation)
 		}
@@ -97,14 +105,14 @@ func (k Known) newest(p *apply.Partition, renewed bool) (newest uint32) {
 
 // isAnother reports whether only a former topic of this name was ever loaded.
 func (k Known) isAnother(t *apply.Topic) bool {
-	return slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.Topic == t.Name }) &&
+	return slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.Topic == t.Name && !a.IsControlPlace() }) &&
 		!slices.ContainsFunc(k.Applied, func(a ledger.Applied) bool { return a.TopicID == t.ID })
 }
 
 // seek makes the partition wait for a newer copy.
 func (k Known) seek(p *apply.Partition, why error, renewed bool) {
 	end, _ := k.Stable.Lookup(p.Topic.Name, p.ID)
-	p.Seek = &apply.Seek{Above: k.newest(p, renewed), Renewed: renewed, Until: end.Offset, Why: why, Since: time.Now()}
+	p.Seek = &apply.Seek{Above: k.newest(p, renewed), Renewed: renewed, Until: end.Offset, Start: p.Next, Why: why, Since: time.Now()}
 }
 
 // Known is what ClickHouse and Kafka say about topics, to find where their partitions start.

@@ -19,6 +19,23 @@ type Applied struct {
 	Next      int64
 }
 
+// Numbers of partition 0 among the rows that say which control records are applied.
+const (
+	firstControls = 1 << 24
+	firstPlace    = 1 << 25
+)
+
+// ControlsOf gives the partition number of the row that says which control records are applied to a partition: its Next
+// is the highest cdc.ControlSequence.
+func ControlsOf(partition int32) int32 { return firstControls + partition }
+
+// ControlPlaceOf gives the partition number of the row that says up to which offset of the control topic, which TopicID
+// is of, the topic's control records are applied to a partition.
+func ControlPlaceOf(partition int32) int32 { return firstPlace + partition }
+
+// IsControlPlace reports whether the row is about the control topic.
+func (a *Applied) IsControlPlace() bool { return a.Partition >= firstPlace }
+
 func (*Applied) table() string   { return "applied" }
 func (a *Applied) fields() []any { return []any{&a.TopicID, &a.Topic, &a.Partition, &a.Next} }
 

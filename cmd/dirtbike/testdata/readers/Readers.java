@@ -129,9 +129,6 @@ public final class Readers {
 
   private void take(ConsumerRecord<byte[], byte[]> record) throws Exception {
     SchemaAndValue key = decode(record.key());
-    if (key.schema().name().endsWith(".Control")) {
-      return; // no row: a truncate, or the open or end of a copy
-    }
     SchemaAndValue value = decode(record.value());
     SinkRecord in = new SinkRecord(record.topic(), record.partition(), key.schema(), key.value(), value.schema(), value.value(), record.offset(),
         record.timestamp(), TimestampType.CREATE_TIME);

@@ -1,0 +1,121 @@
+package kafka
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/cdc"
+	"dirtbike/cdc/sinktest"
+	"dirtbike/schemas"
+)
+
+// controlChunk has rows by their partitions, and before each 'x' a control.
+func controlChunk(topic *cdc.Topic, number uint32, partitions string) *cdc.Chunk {
+	c := cdc.NewChunk(1024, nil)
+	for _, p := range partitions {
+		if p == 'x' {
+			number++
+			c.Controls = append(c.Controls, cdc.Control{
+				Kind: cdc.ControlTruncate, Topic: topic, Schema: "public", Table: "claims", Generation: 4, Number: number, Leaf: number,
+				Position: cdc.Position{Epoch: 1, CommitLSN: 0x10, Ordinal: number}, XID: 7, CommitTime: 77, ValueSchema: 12, After: len(c.Records),
+			})
+			continue
+		}
+		r := cdc.Record{Topic: topic, Partition: p - '0', Key: len(c.Bytes)}
+		c.Bytes = append(c.Bytes, "key"...)
+		r.Value = len(c.Bytes)
+		c.Bytes = append(c.Bytes, "value"...)
+		r.End = len(c.Bytes)
+		c.Records = append(c.Records, r)
+	}
+	return c
+}
+
+func mustRecover(t *testing.T, s *Sink) {
+	t.Helper()
+	_, err := s.Recover(t.Context())
+	require.NoError(t, err)
+}
+
+// TestControls: a control record is written with the transaction of the rows around it, and names its place between
+// them in every partition, over chunks, transactions, an abort and a takeover.
+func TestControls(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	s := newSink(t, options(seeds, "clinic"))
+	topic := claims("clinic", 3)
+	mustRecover(t, s)
+	ensureTopic(t, s, topic)
+	write := func(c *cdc.Chunk) {
+		t.Helper()
+		_, err := s.Write(t.Context(), c)
+		require.NoError(t, err)
+	}
+	commit := func() {
+		t.Helper()
+		table := sinktest.Table("claims", topic.Name)
+		table.Controls = 1
+		_, err := s.Commit(t.Context(), cdc.Point{Position: cdc.Position{Epoch: 1, CommitLSN: 0x10}}, sinktest.Source(cdc.PhaseStreaming), table)
+		require.NoError(t, err)
+	}
+	places := func() (out []map[int32]int64) {
+		t.Helper()
+		log, err := s.Controls(t.Context(), 0, true)
+		require.NoError(t, err)
+		for _, r := range log.Records {
+			out = append(out, r.Offsets)
+		}
+		return out
+	}
+	require.Empty(t, places())
+	write(controlChunk(topic, 0, "x001x2x"))
+	write(controlChunk(topic, 3, "x0x"))
+	commit()
+	want := []map[int32]int64{{0: 0, 1: 0, 2: 0}, {0: 2, 1: 1, 2: 0}, {0: 2, 1: 1, 2: 1}, {0: 2, 1: 1, 2: 1}, {0: 3, 1: 1, 2: 1}}
+	require.Equal(t, want, places())
+	log, err := s.Controls(t.Context(), 0, true)
+	require.NoError(t, err)
+	first := log.Records[0]
+	require.Equal(t, cdc.ControlSequence(4, 1), first.Sequence())
+	require.Equal(t, cdc.Position{Epoch: 1, CommitLSN: 0x10, Ordinal: 1}, first.Position())
+	topics, err := s.topics.adm.ListTopics(t.Context(), topic.Name)
+	require.NoError(t, err)
+	require.Equal(t, uuid.UUID(topics[topic.Name].ID).String(), first.TopicID)
+
+	write(controlChunk(topic, 5, "0x")) // lost with its transaction
+	mustRecover(t, s)
+	ensureTopic(t, s, topic)
+	require.Equal(t, want, places())
+	write(controlChunk(topic, 5, "x"))
+	commit() // a transaction of a control alone: after the last committed records, whatever was aborted behind them
+	want = append(want, map[int32]int64{0: 3, 1: 1, 2: 1})
+	require.Equal(t, want, places())
+
+	foreign, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.TransactionalID("foreign"))
+	require.NoError(t, err)
+	defer foreign.Close()
+	require.NoError(t, foreign.BeginTransaction())
+	require.NoError(t, foreign.ProduceSync(t.Context(), &kgo.Record{Topic: schemas.ControlTopic("clinic"), Key: []byte("k"), Value: []byte("forged")}).FirstErr())
+	require.NoError(t, foreign.EndTransaction(t.Context(), kgo.TryCommit))
+	require.Equal(t, want, places(), "what others write does not count")
+	log, err = s.Controls(t.Context(), 0, true)
+	require.NoError(t, err)
+	require.Equal(t, 1, log.Foreign)
+	log, err = s.Controls(t.Context(), log.Next, false)
+	require.NoError(t, err)
+	require.Empty(t, log.Records)
+
+	_, err = s.topics.adm.DeleteTopics(t.Context(), schemas.ControlTopic("clinic"))
+	require.NoError(t, err)
+	for range 2 { // the second time Recover has made it again
+		_, err = s.Peek(t.Context())
+		requireRefused(t, err, cdc.ResnapshotAllCommand)
+		_, err = s.Recover(t.Context())
+		requireRefused(t, err, cdc.ResnapshotAllCommand)
+	}
+	o := options(seeds, "clinic")
+	o.Anew = true
+	mustRecover(t, newSink(t, o))
+}
