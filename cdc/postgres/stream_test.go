@@ -226,6 +226,10 @@ func TestServerGoesAway(t *testing.T) {
 
 	st = r.stream(t, from, false)
 	r.exec(t, "INSERT INTO t VALUES (1, 'a')")
+	require.Eventually(t, func() (streams bool) { // a server that stops waits only for walsenders that have begun
+		require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE state = 'streaming')").Scan(&streams))
+		return streams
+	}, 10*time.Second, 5*time.Millisecond)
 	stopped := make(chan error, 1)
 	go func() { stopped <- p.Stop(context.Background()) }()
 	rows, err := drain(t, st)
