@@ -107,6 +107,8 @@ func TestLoginRefused(t *testing.T) {
 	require.NoError(t, err)
 	stranger := filepath.Join(t.TempDir(), "stranger.pem")
 	require.NoError(t, os.WriteFile(stranger, other.PEM, 0o600))
+	notPEM := filepath.Join(t.TempDir(), "not.pem")
+	require.NoError(t, os.WriteFile(notPEM, []byte("no certificate"), 0o600))
 	distrust := ", tls: {ca: \"" + stranger + "\"}"
 	const wrong = "hunter2wrong"
 	for name, c := range map[string]struct {
@@ -118,7 +120,8 @@ func TestLoginRefused(t *testing.T) {
 		"postgres, system":      {func(s *settings) { s.sourceParams = "sslmode=verify-full" }, []string{"unknown authority", "Try: give sslrootcert in source.url"}},
 		"postgres, host":        {func(s *settings) { s.sourceHost = localhost(s.sourceHost) }, []string{"connect to Postgres at localhost", "x509: ", "Try: name the host in source.url"}},
 		"postgres, no file":     {func(s *settings) { s.sourceParams = "sslmode=verify-full&sslrootcert=/none.pem" }, []string{"open /none.pem: no such file", "Try: an absolute path"}},
-		"postgres, not PEM":     {func(s *settings) { s.sourceParams = "sslmode=verify-full&sslrootcert=/dev/null" }, []string{"sslrootcert in source.url", "Try: "}},
+		"postgres, no PEM":      {func(s *settings) { s.sourceParams = "sslmode=verify-full&sslrootcert=" + notPEM }, []string{"sslrootcert in source.url", "Try: "}},
+		"postgres, device":      {func(s *settings) { s.sourceParams = "sslmode=verify-full&sslrootcert=/dev/null" }, []string{"sslrootcert of source.url", "Try: a regular file"}},
 		"postgres, mode":        {func(s *settings) { s.sourceParams = "sslmode=very" }, []string{"unknown sslmode", "Try: sslmode=verify-full"}},
 		"postgres, plain":       {func(s *settings) { s.sourceParams = "sslmode=disable" }, []string{"connect to Postgres", "no encryption", "Try: sslmode=verify-full in source.url"}},
 		"kafka, PLAIN":          {func(s *settings) { s.kafkaPassword, s.mechanism = wrong, "PLAIN" }, []string{"Kafka", "SASL_AUTHENTICATION_FAILED", "kafka.sasl"}},
