@@ -50,7 +50,8 @@ const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT
 	" SELECT `table`, epoch, lsn, time AS commit_time," +
 	" toUInt8(if(`table` = '', max(inexact) OVER () = 0, inexact = 0)) AS exact, toUInt64(0) AS dead_letters FROM (" +
 	"SELECT `table`, epoch, lsn, time, `table` != '' AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
-	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN RAW.shown AS s FINAL ON s.`table` = q.`table`" +
+	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN" +
+	" (SELECT `table`, max(generation) AS generation FROM RAW.shown GROUP BY `table`) AS s ON s.`table` = q.`table`" + // the old analyzer forgets a FINAL here
 	" WHERE q.open = 1 OR q.leg = 'capture' AND q.generation > ifNull(s.generation, 0))" +
 	" OR `table` IN (SELECT s.`table` FROM RAW.shown AS s FINAL INNER JOIN" +
 	" (SELECT topic, max(generation) AS newest FROM RAW.generations WHERE kind = 'open' GROUP BY topic) AS g ON g.topic = s.topic WHERE g.newest > s.generation)" +
