@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/wait"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -37,7 +38,10 @@ func TestNoCaptureRuns(t *testing.T) {
 	defer c.source("SELECT pg_drop_replication_slot('" + c.database + "')")
 	require.Equal(t, "no capture reads slot "+c.database, cdc.Explain(w.Check(t.Context(), s)).What)
 
-	copying, err := pgx.Connect(t.Context(), c.url+"&application_name=dirtbike")
+	options, err := pgx.ParseConfig(c.url)
+	require.NoError(t, err)
+	options.RuntimeParams["application_name"] = postgres.AttendName(c.database)
+	copying, err := pgx.ConnectConfig(t.Context(), options)
 	require.NoError(t, err)
 	require.NoError(t, w.Check(t.Context(), s), "none streams while the first copy runs")
 	require.True(t, w.Idle.IsZero())
