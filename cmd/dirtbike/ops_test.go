@@ -327,7 +327,9 @@ func TestStatusBeforeAnything(t *testing.T) {
 	r := newRig(t, rigOptions{}, smallSchema)
 	code, out, errs := r.verb("status")
 	require.Equal(t, exitNo, code)
-	require.Equal(t, "phase none · ClickHouse is not complete up to anything yet · there is no slot\n", out)
+	legs, leaves, _ := strings.Cut(out, "\n")
+	require.Equal(t, "phase none · ClickHouse is not complete up to anything yet · there is no slot", legs)
+	require.NotEmpty(t, leaves, "the columns that will leave are known already")
 	require.Equal(t, "Error: ClickHouse has no table yet.\nTry: dirtbike run, then dirtbike wait\n", errs)
 }
 

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -99,7 +100,10 @@ func TestVerifyNeedsTheHashKeyOfCapture(t *testing.T) {
 	r.start("run")
 	r.wait()
 	r.equalByVerb()
-	require.NoError(t, os.WriteFile(key, []byte(strings.Repeat("0f", 32)), 0o600))
+	another := make([]byte, 32)
+	_, err := rand.Read(another)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(key, []byte(hex.EncodeToString(another)), 0o600))
 	code, out, errs := r.verb("verify")
 	require.Equal(t, exitWrong, code)
 	require.Empty(t, out)
