@@ -239,7 +239,9 @@ func (t *table) keepCleanup() {
 	if t.state.Cleanup == "" { // written by a build that stored none
 		t.state.Cleanup, t.changed = cdc.CleanupOf(t.listed.Topic), true
 	}
-	t.listed.Topic = TopicOf(t.listed, t.state)
+	if topic := TopicOf(t.listed, t.state); topic != t.listed.Topic {
+		t.listed.Topic = topic
+	}
 }
 
 // TopicOf is the topic that a start would write the table's changes to, as it must be to go on from the stored state.
