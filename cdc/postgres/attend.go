@@ -24,7 +24,7 @@ const (
 )
 
 // Attend implements cdc.Source. It has one connection, which is opened again when it is lost; errors are not reported,
-// since whoever works with the server meets them.
+// since people who work with the server meet them.
 func (s *Source) Attend(ctx context.Context, tell func(*cdc.Problem)) (done func()) {
 	login := s.options.Login.With("idle_session_timeout", attendSession).With("statement_timeout", attendAnswer)
 	login.Name = AttendName(s.options.Slot)

@@ -25,8 +25,8 @@ import (
 var pinned = map[string]string{
 	"application_name": CaptureName,
 
-	// Which function, operator, type and table a name means. Whoever may create a function in public could otherwise
-	// put a better match of ours there, and have it run with our rights. A temporary schema that is not named comes
+	// Which function, operator, type and table a name means. Someone could otherwise create a function in public,
+	// a better match than the one that is meant, and have it run with our rights. A temporary schema that is not named comes
 	// first.
 	"search_path": "pg_catalog, pg_temp",
 

@@ -25,16 +25,20 @@ type stateReader struct {
 	dec     kgo.Decompressor
 	// writers are the producers that have written to the state topic, as far as state has read it.
 	writers map[int64]bool
+	warned  bool // of records that no capture wrote: one line says enough
 }
 
 // counts reports whether a record of one of our own topics is a capture's: all that a capture writes is in
-// transactions. Whoever else may write there changes nothing with it.
+// transactions. What anybody else writes there changes nothing.
 func (r *stateReader) counts(k *kgo.Record) bool {
 	if k.Attrs.IsTransactional() {
 		return true
 	}
-	r.log.Warn("a record that was written outside of a transaction is passed over: it changes nothing. Try: find out what else writes to the topic, and take its right away",
-		zap.String("topic", k.Topic), zap.Int64("offset", k.Offset))
+	if !r.warned {
+		r.log.Warn("records that were written outside of a transaction are passed over: they change nothing. Try: find out what else writes to the topic, and take its right away",
+			zap.String("topic", k.Topic), zap.Int64("first_offset", k.Offset))
+	}
+	r.warned = true
 	return false
 }
 

@@ -70,7 +70,7 @@ func judge(part, subject, fix string, ways ...way) Connection {
 	case plain < 0:
 		what := "no certificate of it is verified, so that somebody in between could pose as it and read along"
 		if far[open].tls.VerifyPeerCertificate != nil {
-			what = "the name in its certificate is not compared, so that whoever has another certificate of that authority could pose as it and read along"
+			what = "the name in its certificate is not compared, so that anybody with another certificate of that authority could pose as it and read along"
 		}
 		c.Problem = cdc.Failed("%s: the connection to %s is encrypted, but %s", subject, far[open].host, what)
 	case slices.ContainsFunc(far, func(w way) bool { return w.tls != nil }):
@@ -85,7 +85,7 @@ func judge(part, subject, fix string, ways ...way) Connection {
 
 func ofPostgres(c *config.Config) Connection {
 	o, err := (postgres.Login{URL: c.Source.URL.Reveal()}).Config()
-	if err != nil { // whoever connects says so
+	if err != nil { // the one that connects says so
 		return Connection{Part: "postgres", Subject: "source.url", Good: "it cannot be used"}
 	}
 	ways := []way{{o.Host, o.TLSConfig}}
