@@ -25,9 +25,9 @@ import (
 var pinned = map[string]string{
 	"application_name": CaptureName,
 
-	// Which function, operator, type and table a name means. Someone could otherwise create a function in public,
-	// a better match than the one that is meant, and have it run with our rights. A temporary schema that is not named comes
-	// first.
+	// Which function, operator, type and table a name means. Otherwise somebody could create a function in public that
+	// fits better than the one that is meant, and it would run with our rights. A temporary schema that is not named
+	// comes first.
 	"search_path": "pg_catalog, pg_temp",
 
 	// How values print, and how the texts that we send are read (rule 30). extra_float_digits: the shortest exact
