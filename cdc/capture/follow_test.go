@@ -152,6 +152,24 @@ func TestQuarantineWhileFollowing(t *testing.T) {
 	}
 }
 
+// TestARowThatIsTooLarge: a larger limit, and a copy without the large column, each put the table right.
+func TestARowThatIsTooLarge(t *testing.T) {
+	everyWayWorks(t, func(t *testing.T) (*rig, error) {
+		r := ran(t)
+		large := strings.Repeat("x", 200)
+		r.options.MaxRecord, r.server.rows[1] = 100, []string{large}
+		r.server.add(insert(1, large))
+		stop := r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		stored := r.state.Tables["public.a"]
+		require.Equal(t, cdc.TableQuarantined, stored.Phase)
+		ways := strings.Split(cdc.ParseProblem(stored.Reason).Try[0].Command, ", or ")
+		require.Len(t, ways, 2)
+		return r, cdc.Failed("%s", stored.Reason).Fix("%s", ways[0]).Fix("%s", ways[1])
+	})
+}
+
 func TestQuarantineInTheCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

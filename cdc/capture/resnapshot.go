@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (r *resnapshotRequest) names(table string) bool {
 }
 
 // rename takes a former name of a table for its present one, by the OID that the state has under the former: messages
-// that were printed before the table was renamed lead to it, too.
+// that were printed before the table was renamed lead to it, too, also where it has been renamed again since.
 func (r *resnapshotRequest) rename(listed []*cdc.Table, state *cdc.State) {
 	if r == nil {
 		return
@@ -46,13 +47,24 @@ func (r *resnapshotRequest) rename(listed []*cdc.Table, state *cdc.State) {
 		if slices.ContainsFunc(listed, func(t *cdc.Table) bool { return t.FullName() == name }) {
 			continue
 		}
-		stored := state.Tables[name]
+		oid := cmp.Or(state.Tables[name].OID, toldAs(name, state))
 		for _, t := range listed {
-			if stored.OID != 0 && t.OID == stored.OID {
+			if oid != 0 && t.OID == oid {
 				r.tables[i] = t.FullName()
 			}
 		}
 	}
+}
+
+// toldAs is the OID of the table whose stored reason ends with the command that copies it under that name, which it had
+// then; 0 if there is none.
+func toldAs(name string, state *cdc.State) uint32 {
+	for _, t := range state.Tables {
+		if strings.HasSuffix(t.Reason, cdc.ResnapshotCommand(name)) {
+			return t.OID
+		}
+	}
+	return 0
 }
 
 // allThere refuses a name that is no table which can be captured.

@@ -173,7 +173,7 @@ func (s *server) CreateSlot(context.Context) (cdc.Snapshot, error) {
 	if s.slotErr != nil {
 		return nil, s.slotErr
 	}
-	s.slot = &cdc.SlotStatus{Plugin: "pgoutput", Database: "clinic", ConfirmedFlush: s.identity.Flushed, WALStatus: "reserved"}
+	s.slot = &cdc.SlotStatus{Plugin: "pgoutput", Database: s.identity.Database, ConfirmedFlush: s.identity.Flushed, WALStatus: "reserved"}
 	return &fakeSnapshot{s: s, point: s.identity.Flushed}, nil
 }
 

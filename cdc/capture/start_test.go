@@ -39,6 +39,7 @@ func TestFirstStartOrder(t *testing.T) {
 	})
 }
 
+// TestStartDecisions: what is refused, and that each way out of it works.
 func TestStartDecisions(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -47,12 +48,13 @@ func TestStartDecisions(t *testing.T) {
 		fix    string
 	}{
 		{"slot gone", func(r *rig) { r.server.slot = nil }, cdc.ErrGap, cdc.ResnapshotAllCommand},
-		{"state gone", func(r *rig) { r.state = cdc.State{} }, cdc.ErrGap, "if the state topic was lost"},
+		{"state gone", func(r *rig) { r.state = cdc.State{Tables: map[string]cdc.TableState{}} }, cdc.ErrGap, "if the state topic was lost"},
 		{"slot ahead", func(r *rig) { r.server.slot.ConfirmedFlush = 5000 }, cdc.ErrGap, cdc.ResnapshotAllCommand},
-		{"two_phase", func(r *rig) { r.server.slot.TwoPhase = true }, cdc.ErrRefused, "another name in source.slot"},
-		{"wrong plugin", func(r *rig) { r.server.slot.Plugin = "wal2json" }, cdc.ErrRefused, "another name in source.slot"},
-		{"physical slot", func(r *rig) { r.server.slot.Plugin = "" }, cdc.ErrRefused, "another name in source.slot"},
-		{"slot of another database", func(r *rig) { r.server.slot.Database = "x" }, cdc.ErrRefused, "another name in source.slot"},
+		{"two_phase", func(r *rig) { r.server.slot.TwoPhase = true }, cdc.ErrRefused, cdc.ResnapshotAllCommand},
+		{"wrong plugin", func(r *rig) { r.server.slot.Plugin = "wal2json" }, cdc.ErrRefused, dropIt},
+		{"physical slot", func(r *rig) { r.server.slot.Plugin = "" }, cdc.ErrRefused, dropIt},
+		{"slot of another database", func(r *rig) { r.server.slot.Database = "x" }, cdc.ErrRefused, dropIt},
+		{"another's slot is named", func(r *rig) { r.options.Slot, r.server.slot.Plugin = "other", "wal2json" }, cdc.ErrRefused, "name dirtbike in source.slot"},
 		{"slot lost", func(r *rig) { r.server.slot.WALStatus = "lost" }, cdc.ErrGap, "max_slot_wal_keep_size"},
 		{"slot invalidated", func(r *rig) { r.server.slot.Invalidation = "idle_timeout" }, cdc.ErrGap, "max_slot_wal_keep_size"},
 		{"other system", func(r *rig) { r.server.identity.System = "8" }, cdc.ErrGap, "connect to the former cluster"},
@@ -79,7 +81,7 @@ func TestStartDecisions(t *testing.T) {
 		{"no table", func(r *rig) { r.tables.err = cdc.ErrRefused }, cdc.ErrRefused, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			everyWayWorks(t, func(t *testing.T) (*rig, error) {
 				r := ran(t)
 				test.change(r)
 				before := len(r.points)
@@ -87,10 +89,14 @@ func TestStartDecisions(t *testing.T) {
 				require.ErrorIs(t, err, test.is)
 				requireFix(t, err, test.fix)
 				require.Len(t, r.points, before, "nothing is committed")
+				return r, err
 			})
 		})
 	}
 }
+
+// dropIt is the way out where another slot has the name of this pipeline's.
+const dropIt = "if nothing needs it, SELECT pg_catalog.pg_drop_replication_slot('dirtbike'), then " + cdc.ResnapshotAllCommand
 
 func TestTimelineSwitchBehindTheStoredPointIsFine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

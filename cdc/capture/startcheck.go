@@ -121,7 +121,7 @@ func (c *startCheck) droppable() error {
 		return cdc.Refused("the state was written with slot %s, the config names %s: the former would stay, and hold back Postgres' log", former, c.o.Slot).
 			Keeps("Nothing was changed").Fix("name %s in source.slot", former)
 	}
-	if !c.slotFound || c.slot.Plugin == "pgoutput" && c.slot.Database == c.identity.Database {
+	if !c.slotFound || c.ours() {
 		return nil
 	}
 	return c.slotFits()
@@ -129,24 +129,41 @@ func (c *startCheck) droppable() error {
 
 func (c *startCheck) slotFits() error {
 	name, slot := c.o.Slot, c.slot
-	other := func(format string, args ...any) error {
-		return cdc.Refused("slot "+format, args...).Fix("another name in source.slot")
-	}
 	switch {
 	case slot.Plugin == "":
-		return other("%s is a physical slot", name)
+		return c.otherSlot("%s is a physical slot", name)
 	case slot.Plugin != "pgoutput":
-		return other("%s uses plugin %q, not pgoutput", name, slot.Plugin)
+		return c.otherSlot("%s uses plugin %q, not pgoutput", name, slot.Plugin)
 	case slot.Database != c.identity.Database:
-		return other("%s belongs to database %s, not %s", name, slot.Database, c.identity.Database)
+		return c.otherSlot("%s belongs to database %s, not %s", name, slot.Database, c.identity.Database)
 	case slot.TwoPhase:
-		return other("%s was made with two_phase on, which loses prepared transactions here (rule 5)", name)
+		return c.otherSlot("%s was made with two_phase on, which loses prepared transactions here (rule 5)", name)
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
 		return cdc.Gap("slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone",
 			name, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).Of(slotMissing{cdc.ErrGap}).
 			Keeps("Everything up to there is in Kafka").Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	}
 	return nil
+}
+
+// otherSlot refuses a slot that this pipeline has not made. A pipeline that has begun keeps its slot's name, so that
+// another name is a way out only before that; what took the place of its slot has to go.
+func (c *startCheck) otherSlot(format string, args ...any) error {
+	p := cdc.Refused("slot "+format, args...).Keeps("Nothing was read from it")
+	switch former := c.state.Source.Slot; {
+	case former == "":
+		return p.Fix("another name in source.slot")
+	case former != c.o.Slot:
+		return p.Fix("name %s in source.slot", former)
+	case c.ours():
+		return p.Fix(cdc.ResnapshotAllCommand)
+	}
+	return p.Fix("if nothing needs it, SELECT pg_catalog.pg_drop_replication_slot('%s'), then %s", c.o.Slot, cdc.ResnapshotAllCommand)
+}
+
+// ours reports whether the slot can be one that a capture of this database reads.
+func (c *startCheck) ours() bool {
+	return c.slot.Plugin == "pgoutput" && c.slot.Database == c.identity.Database
 }
 
 func (c *startCheck) sameHashKeys() error {

@@ -38,7 +38,7 @@ func TestAFirstStartRefuses(t *testing.T) {
 		{"nothing to do", func(f *fakeTables) { f.list = nil }, "tables: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			everyWayWorks(t, func(t *testing.T) (*rig, error) {
 				r := newRig()
 				test.change(r.tables)
 				err := r.fails(t)
@@ -46,6 +46,7 @@ func TestAFirstStartRefuses(t *testing.T) {
 				requireFix(t, err, test.fix)
 				require.Empty(t, r.points, "nothing is committed")
 				require.Nil(t, r.server.published)
+				return r, err
 			})
 		})
 	}
@@ -254,7 +255,7 @@ func TestASlipOfThePen(t *testing.T) {
 		require.NoError(t, stop())
 		require.Equal(t, cdc.TableExcluded, r.state.Tables["public.a"].Phase)
 	})
-	synctest.Test(t, func(t *testing.T) {
+	slip := func(t *testing.T) (*rig, error) {
 		r := ran(t)
 		r.tables.list, r.tables.unselected, r.tables.unmatched = r.tables.list[1:], []uint32{1, 9}, []error{errGlob}
 		before := len(r.points)
@@ -262,7 +263,11 @@ func TestASlipOfThePen(t *testing.T) {
 		require.ErrorIs(t, err, cdc.ErrRefused)
 		requireFix(t, err, "correct the name, or if public.a is to be left out")
 		require.Len(t, r.points, before, "nothing is committed")
-
+		return r, err
+	}
+	everyWayWorks(t, slip)
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := slip(t)
 		r.tables.unselected = []uint32{9} // it is gone, and its name is stale
 		stop := r.start(t)
 		r.again(t, 2)

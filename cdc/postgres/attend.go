@@ -69,20 +69,38 @@ func textOf(p *cdc.Problem) string {
 	return p.Error()
 }
 
-// waitsSQL finds the session at the root of what sessions of capture ($1, $2) wait for: of those that keep them, and
-// keep these, one that waits for none; the one whose transaction is the oldest. 0 is a prepared transaction. What
-// another role does is seen only with pg_read_all_stats. Of a query no more than its first word leaves the server.
-const waitsSQL = `
-WITH RECURSIVE keeps (pid) AS (
-  SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) FROM pg_stat_activity
-  WHERE datname = pg_catalog.current_database() AND application_name IN ($1, $2) AND wait_event_type = 'Lock'
-  UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(keeps.pid)) FROM keeps WHERE keeps.pid <> 0)
+// keepsSQL begins with the sessions that sessions of capture ($1, $2) wait for, and those that these wait for. 0 is a
+// prepared transaction.
+const keepsSQL = `
+WITH RECURSIVE waiting (pid) AS (
+  SELECT pid FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name IN ($1, $2) AND wait_event_type = 'Lock'),
+keeps (pid) AS (
+  SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) FROM waiting
+  UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(keeps.pid)) FROM keeps WHERE keeps.pid <> 0)`
+
+// waitsSQL finds the session at the root of what sessions of capture wait for: of those that keep them, and keep these,
+// one that waits for none; the one whose transaction is the oldest. What another role does is seen only with
+// pg_read_all_stats. Of a query no more than its first word leaves the server.
+const waitsSQL = keepsSQL + `
 SELECT k.pid, coalesce(a.usename::text, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''),
-  coalesce(pg_catalog.upper(pg_catalog.substring(a.query, '^\s*([A-Za-z]+)')), ''),
-  coalesce(a.xact_start, CASE WHEN k.pid = 0 THEN (SELECT pg_catalog.min(prepared) FROM pg_prepared_xacts) END)
+  coalesce(pg_catalog.upper(pg_catalog.substring(a.query, '^\s*([A-Za-z]+)')), ''), a.xact_start
 FROM keeps k LEFT JOIN pg_stat_activity a ON a.pid = k.pid
 WHERE k.pid = 0 OR pg_catalog.cardinality(pg_catalog.pg_blocking_pids(k.pid)) = 0
 ORDER BY a.xact_start, k.pid LIMIT 1`
+
+// preparedSQL finds the oldest prepared transaction that holds what one of these sessions waits for. Its locks belong
+// to no process, so that its own transaction id, which it holds too, says which they are. The name that it was given,
+// which may say anything, stays in the server.
+const preparedSQL = keepsSQL + `
+SELECT x.transaction::text, pg_catalog.quote_ident(x.owner::text), pg_catalog.quote_ident(x.database::text), x.prepared
+FROM (SELECT pid FROM waiting UNION SELECT pid FROM keeps) s
+JOIN pg_locks w ON w.pid = s.pid AND NOT w.granted
+JOIN pg_locks h ON h.pid IS NULL AND h.granted AND h.locktype = w.locktype
+  AND (h.database, h.relation, h.page, h.tuple, h.transactionid, h.classid, h.objid, h.objsubid)
+    IS NOT DISTINCT FROM (w.database, w.relation, w.page, w.tuple, w.transactionid, w.classid, w.objid, w.objsubid)
+JOIN pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.virtualtransaction = h.virtualtransaction
+JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
+ORDER BY x.prepared LIMIT 1`
 
 // shownStatements are the first words of queries that are shown. Anything else may be a part of a value.
 var shownStatements = []string{
@@ -105,10 +123,10 @@ func Waits(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ask what capture waits for: %w", err)
 	}
-	who := fmt.Sprintf("process %d", pid)
 	if pid == 0 {
-		who = "a prepared transaction"
+		return waitsForPrepared(ctx, q, slot)
 	}
+	who := fmt.Sprintf("process %d", pid)
 	if user != "" {
 		who += " of role " + user
 	}
@@ -125,9 +143,27 @@ func Waits(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
 	if since != nil {
 		facts = append(facts, "since "+since.UTC().Format(time.RFC3339))
 	}
-	p := cdc.Failed("capture waits in Postgres for the end of somebody's transaction (%s)", strings.Join(facts, ", ")).Keeps("Then it goes on by itself")
-	if pid == 0 {
-		return p.Fix("end that transaction: SELECT gid FROM pg_prepared_xacts, then COMMIT PREPARED or ROLLBACK PREPARED"), nil
+	return waitsFor(facts).Fix("end that transaction").FixBy("a superuser", "SELECT pg_catalog.pg_terminate_backend(%d)", pid), nil
+}
+
+func waitsFor(facts []string) *cdc.Problem {
+	return cdc.Failed("capture waits in Postgres for the end of somebody's transaction (%s)", strings.Join(facts, ", ")).Keeps("Then it goes on by itself")
+}
+
+// waitsForPrepared names the prepared transaction that capture waits for by its id; nil if there is none any more.
+func waitsForPrepared(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
+	var id, owner, database string
+	var since time.Time
+	err := q.QueryRow(ctx, preparedSQL, CaptureName, CopyName(slot)).Scan(&id, &owner, &database, &since)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("ask for the prepared transaction that capture waits for: %w", err)
 	}
-	return p.Fix("end that transaction").FixBy("a superuser", "SELECT pg_catalog.pg_terminate_backend(%d)", pid), nil
+	facts := []string{"a prepared transaction of role " + owner + " in database " + database, "id " + id, "since " + since.UTC().Format(time.RFC3339)}
+	by := owner + " or a superuser, in psql on database " + database
+	return waitsFor(facts).
+		FixBy(by, `SELECT pg_catalog.format('ROLLBACK PREPARED %%L', gid) FROM pg_prepared_xacts WHERE transaction = '%s' \gexec`, id).
+		FixBy(by, `SELECT pg_catalog.format('COMMIT PREPARED %%L', gid) FROM pg_prepared_xacts WHERE transaction = '%s' \gexec`, id), nil
 }

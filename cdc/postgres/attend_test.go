@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,3 +65,49 @@ func waits(t *testing.T, r *rig) {
 	done()
 	require.Eventually(t, func() bool { return !connected() }, 10*time.Second, 10*time.Millisecond)
 }
+
+// waitsForPreparedOne: of several prepared transactions the one is told that keeps capture, without the name that it
+// has, and what is printed ends it, either way.
+func waitsForPreparedOne(t *testing.T, r *rig) {
+	r.exec(t, "CREATE TABLE other (id int PRIMARY KEY)")
+	for name, sql := range map[string]string{"SECRET's older": "INSERT INTO other VALUES (1)", "SECRET's lock": "LOCK TABLE t IN ACCESS EXCLUSIVE MODE"} {
+		r.exec(t, "BEGIN; "+sql+"; PREPARE TRANSACTION "+literal(name))
+	}
+	for _, test := range []struct {
+		keeps, end string
+		works      func() error
+	}{
+		{"SECRET's lock", "ROLLBACK", func() error { return r.EnsurePublication(t.Context(), []*cdc.Table{r.table}) }},
+		{"SECRET's older", "COMMIT", func() error {
+			s, err := r.TemporarySnapshot(t.Context())
+			if err == nil {
+				err = s.Close(t.Context())
+			}
+			return err
+		}},
+	} {
+		worked := make(chan error, 1)
+		go func() { worked <- test.works() }()
+		var p *cdc.Problem
+		require.Eventually(t, func() (found bool) {
+			var err error
+			p, err = Waits(t.Context(), r.conn, r.options.Slot)
+			require.NoError(t, err)
+			return p != nil
+		}, 10*time.Second, 50*time.Millisecond)
+		require.NotContains(t, p.Error(), "SECRET")
+		require.Contains(t, p.What, "since 2")
+		at := slices.IndexFunc(p.Try, func(way cdc.Remedy) bool { return strings.Contains(way.Command, test.end) })
+		require.Contains(t, p.Try[at].By, "on database "+r.conn.Config().Database)
+		var end string
+		require.NoError(t, r.conn.QueryRow(t.Context(), strings.TrimSuffix(p.Try[at].Command, ` \gexec`)).Scan(&end))
+		require.Equal(t, test.end+" PREPARED "+literal(test.keeps), end)
+		r.exec(t, end)
+		require.NoError(t, <-worked, "it goes on by itself")
+	}
+	var rows int
+	require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT count(*) FROM other").Scan(&rows))
+	require.Equal(t, 1, rows)
+}
+
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -138,7 +138,8 @@ func slotError(name, user string, err error) error {
 	case codeNoRight:
 		return refused.FixBy("a superuser", "%s", LetReplicate(user))
 	case "53400": // configuration_limit_exceeded
-		return refused.Fix("raise max_replication_slots, or drop a slot that is not used")
+		return refused.Fix("raise max_replication_slots and restart Postgres").
+			Fix("drop a slot that is not used: SELECT slot_name FROM pg_replication_slots WHERE NOT active")
 	}
 	return fmt.Errorf("CREATE_REPLICATION_SLOT %s: %s", name, ServerError(said.Code, said.Message))
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres/pgcopy"
+	"dirtbike/schemas"
 )
 
 // snapshot implements cdc.Snapshot: each Copy opens a connection of its own and imports the exported snapshot.
@@ -73,9 +75,17 @@ func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error
 		return &cdc.TableTrouble{Err: s.login.MayRead(ctx, cdc.Refused("COPY: %s", pgErr.Message), t)}
 	case BadValue(pgErr.Code):
 		return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("COPY: %s: a row holds what cannot be read", said).
-			Fix("COPY the table with psql, which names the row, and correct it").Fix("exclude the table under source.tables")}
+			Fix("find the row and correct it: %s", findRows(t)).Fix("add %s to source.tables", strconv.Quote("!"+t.FullName()))}
 	}
 	return &cdc.TableTrouble{Err: cdc.Failed("COPY: %s", said).Fix("COPY the table with psql, and look at what Postgres says")}
+}
+
+// findRows prints, as notices, where the rows are whose values Postgres cannot give as text, or not as UTF-8. An error
+// of COPY itself does not say it.
+func findRows(t *cdc.Table) string {
+	table := schemas.SQLIdentifier(t.Schema) + "." + schemas.SQLIdentifier(t.Name)
+	return "DO $$ DECLARE place tid; BEGIN FOR place IN SELECT ctid FROM ONLY " + table + " LOOP BEGIN PERFORM pg_catalog.convert_to(t::text, 'UTF8') FROM ONLY " +
+		table + " t WHERE ctid = place; EXCEPTION WHEN data_exception THEN RAISE NOTICE 'ctid %', place; END; END LOOP; END $$"
 }
 
 // rowWriter is where CopyTo writes: chunks in, tuples out.

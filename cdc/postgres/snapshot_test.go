@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -118,6 +120,19 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 	wrong.CopyKinds = wrong.CopyKinds[:1]
 	require.Error(t, s.Copy(t.Context(), wrong, nil), "it has another number of columns")
 	require.Contains(t, cdc.Explain(s.Copy(t.Context(), copying("missing"), nil)).What, "42P01")
+
+	exec(t, conn, "CREATE OR REPLACE FUNCTION shown(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'because'; END $$")
+	raises := copying("b")
+	raises.CopySQL = strings.Replace(raises.CopySQL, "v::text", "public.shown(v)", 1)
+	err = s.Copy(t.Context(), raises, nil)
+	require.Equal(t, []cdc.Remedy{{Command: "COPY the table with psql, and look at what Postgres says"}}, cdc.Explain(err).Try)
+	require.NotContains(t, err.Error(), "because", "it may quote a value")
+	_, err = conn.PgConn().CopyTo(t.Context(), io.Discard, raises.CopySQL)
+	var said *pgconn.PgError
+	require.ErrorAs(t, err, &said)
+	require.Equal(t, "because", said.Message)
+	exec(t, conn, "CREATE OR REPLACE FUNCTION shown(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
+	require.NoError(t, s.Copy(t.Context(), raises, func(cdc.Tuple) error { return nil }))
 	require.Eventually(t, func() bool { // no connection is left
 		var n int
 		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%'").Scan(&n)

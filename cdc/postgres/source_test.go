@@ -17,13 +17,13 @@ func TestSource(t *testing.T) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel() // one of its tests waits for nine seconds
-			p := embeddedtest.Postgres(t, version, nil)
+			p := embeddedtest.Postgres(t, version, map[string]string{"max_prepared_transactions": "5"})
 			for name, test := range map[string]func(*testing.T, *rig){
 				"identify": identify, "slot": slot, "other slots": otherSlots, "publication": publication, "members": members,
 				"publication refusals": publicationRefusals, "missing rights": missingRights,
 				"changes": changes, "resume and report": resumeAndReport, "held slot": heldSlot, "wakes under load": wakesUnderLoad,
 				"skipped transactions": skippedTransactions, "rows": rowsInBinary, "long pause": longPause, "publication dropped": publicationDropped,
-				"locked table": lockedTable, "waits": waits, "encoding": encoding, "decided": decided, "hostile settings": hostileSettings,
+				"locked table": lockedTable, "waits": waits, "waits for a prepared one": waitsForPreparedOne, "encoding": encoding, "untranslatable": untranslatable, "no slot is left": noSlotLeft, "decided": decided, "hostile settings": hostileSettings,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, newRig(t, p)) })
 			}
@@ -171,6 +171,9 @@ func publicationRefusals(t *testing.T, r *rig) {
 			require.ErrorIs(t, err, cdc.ErrRefused)
 			require.Equal(t, []cdc.Remedy{{Command: "ALTER PUBLICATION " + name + " " + test.fix}}, cdc.Explain(err).Try)
 		}
+		r.exec(t, cdc.Explain(refusals[0]).Try[0].Command)
+		require.NoError(t, r.EnsurePublication(t.Context(), []*cdc.Table{r.table}))
+		require.NotEmpty(t, r.membersOf(t, r.table))
 		r.exec(t, "DROP PUBLICATION "+name)
 	}
 }
@@ -204,6 +207,25 @@ func missingRights(t *testing.T, r *rig) {
 	r.exec(t, "DROP ROLE weak", "DROP ROLE plain")
 }
 
+// noSlotLeft: a slot that is not used, once dropped, makes room.
+func noSlotLeft(t *testing.T, r *rig) {
+	var err error
+	for i := 0; err == nil; i++ {
+		_, err = r.conn.Exec(t.Context(), fmt.Sprintf("SELECT pg_create_physical_replication_slot('unused_%d')", i))
+	}
+	_, err = r.CreateSlot(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	_, unused, is := strings.Cut(cdc.Explain(err).Try[1].Command, "drop a slot that is not used: ")
+	require.True(t, is)
+	var name string
+	require.NoError(t, r.conn.QueryRow(t.Context(), unused+" AND slot_name LIKE 'unused%'").Scan(&name))
+	r.exec(t, "SELECT pg_drop_replication_slot('"+name+"')")
+	snapshot, err := r.CreateSlot(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, snapshot.Close(t.Context()))
+	r.exec(t, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'unused%'")
+}
+
 func TestConnectErrors(t *testing.T) {
 	p := embeddedtest.Postgres(t, "18", map[string]string{"wal_level": "replica"})
 	r := newRig(t, p)
@@ -234,6 +256,27 @@ func TestConnectErrors(t *testing.T) {
 			require.Equal(t, test.refused, errors.Is(err, cdc.ErrRefused), err)
 		}
 	}
+	r.role(t, "clerk", "REPLICATION")
+	good := fmt.Sprintf("postgres://clerk:secret-of-clerk@%s:%d/%s?sslmode=disable", config.Host, config.Port, config.Database)
+	for bad, way := range map[string]string{ // what is wrong, and that it is good once it is as the way out says
+		strings.Replace(good, "secret-of-clerk", "hunter2", 1):       "check user and password in source.url, and pg_hba.conf",
+		strings.Replace(good, "/"+config.Database+"?", "/none?", 1):  "check the database in source.url",
+		good + "&no_such_setting=1":                                  "Postgres 14 to 18, and in source.url no setting that it does not know",
+		strings.Replace(good, "sslmode=disable", "sslmode=maybe", 1): "sslmode=verify-full",
+	} {
+		_, err := r.source(bad).Identify(t.Context())
+		require.ErrorIs(t, err, cdc.ErrRefused)
+		require.Equal(t, []cdc.Remedy{{Command: way}}, cdc.Explain(err).Try)
+	}
+	_, err = r.source(good).Identify(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, p.Stop(t.Context()))
+	_, err = r.source(good).Identify(t.Context())
+	require.ErrorIs(t, err, cdc.ErrUnreachable)
+	require.Equal(t, []cdc.Remedy{{Command: "see that Postgres runs and source.url is right"}}, cdc.Explain(err).Try)
+	require.NoError(t, p.Start(t.Context()))
+	_, err = r.source(good).Identify(t.Context())
+	require.NoError(t, err)
 }
 
 // TestCopyName: Postgres keeps 63 bytes of it, and slots with long names stay apart.

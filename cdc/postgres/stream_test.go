@@ -89,6 +89,9 @@ func heldSlot(t *testing.T, r *rig) {
 		close(got)
 	}()
 	require.Never(t, func() bool { return len(got) > 0 }, 300*time.Millisecond, 50*time.Millisecond)
+	err := r.DropSlot(t.Context())
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: "stop capture, then again"}}, cdc.Explain(err).Try)
 	require.NoError(t, st.Close(t.Context()))
 	second, ok := <-got
 	require.True(t, ok)
@@ -96,8 +99,9 @@ func heldSlot(t *testing.T, r *rig) {
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := r.Stream(ended, from, false)
+	_, err = r.Stream(ended, from, false)
 	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, func() bool { return r.DropSlot(t.Context()) == nil }, 10*time.Second, 20*time.Millisecond, "nobody streams any more")
 }
 
 // wakesUnderLoad: waking interrupts reads at any byte, and no message is lost or torn by it.

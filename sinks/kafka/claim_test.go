@@ -16,7 +16,7 @@ import (
 func TestTakenOverNamesTheOther(t *testing.T) {
 	cluster, topic := fakeCluster(t), claims("clinic", 1)
 	old := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
-	started(t, options(cluster.ListenAddrs(), "clinic"), topic)
+	other := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
 	_, err := old.Commit(t.Context(), sinktest.PointAt(2))
 	require.ErrorIs(t, err, cdc.ErrFenced)
 	var by *takenOver
@@ -24,6 +24,18 @@ func TestTakenOverNamesTheOther(t *testing.T) {
 	host, hostErr := os.Hostname()
 	require.NoError(t, hostErr)
 	require.Equal(t, []any{os.Getpid(), host}, []any{by.by.Process, by.by.Host})
+
+	require.Equal(t, []cdc.Remedy{{Command: "stop one of the two captures"}, {Command: "give this one a slot and prefix of its own"}}, cdc.Explain(err).Try)
+	own := started(t, options(cluster.ListenAddrs(), "own"), claims("own", 1))
+	for _, s := range []*Sink{other, own} {
+		_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+		require.NoError(t, err)
+	}
+	require.NoError(t, other.Close(t.Context()))
+	_, err = old.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = old.Commit(t.Context(), sinktest.PointAt(3))
+	require.NoError(t, err)
 }
 
 // The broker refuses the producer, and no other capture has claimed the pipeline: it is no fencing, and Recover goes

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -264,6 +266,34 @@ func TestRecordTooLargeTakesNothing(t *testing.T) {
 	_, err := s.Commit(t.Context(), sinktest.PointAt(2))
 	require.NoError(t, err, "the sink goes on")
 	require.Len(t, readCommitted(t, cluster.ListenAddrs(), topic.Name), 2)
+
+	o.MaxMessageBytes = 3000 // the way out: raise it, and what check then prints for the topic
+	raised := newSink(t, o)
+	_, err = raised.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = raised.EnsureTopic(t.Context(), topic)
+	takeSetting(t, adminOf(t, cluster.ListenAddrs()), err)
+	require.False(t, ensureTopic(t, raised, topic))
+	c := &cdc.Chunk{Bytes: make([]byte, 2000)}
+	c.Records = []cdc.Record{{Topic: topic, Value: 10, End: 2000}}
+	_, err = raised.Write(t.Context(), c)
+	require.NoError(t, err)
+	_, err = raised.Commit(t.Context(), sinktest.PointAt(3))
+	require.NoError(t, err)
+}
+
+// takeSetting runs the command for a topic's setting that an error prints.
+func takeSetting(t *testing.T, admin *kadm.Client, err error) {
+	t.Helper()
+	var wrong *WrongSetting
+	require.ErrorAs(t, err, &wrong)
+	command := cdc.Explain(wrong).Try[0].Command
+	words := strings.Fields(command)
+	require.Equal(t, []string{"kafka-configs.sh", "--alter", "--entity-type", "topics", "--entity-name", wrong.Topic, "--add-config"}, words[:7])
+	key, value, _ := strings.Cut(words[7], "=")
+	results, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: key, Value: &value}}, words[5])
+	require.NoError(t, err)
+	require.NoError(t, results[0].Err)
 }
 
 // A transaction that was left open for too long is over, which is no fencing: Recover goes on.
@@ -279,12 +309,25 @@ func TestTransactionOpenForTooLong(t *testing.T) {
 	require.ErrorIs(t, err, errTimedOut)
 	require.NotErrorIs(t, err, cdc.ErrFenced)
 	require.NotErrorIs(t, err, cdc.ErrRefused)
-	require.NotEmpty(t, cdc.Explain(err).Remedies())
+	require.Contains(t, cdc.Explain(err).Remedies(), cdc.Remedy{Command: "raise kafka.transaction_timeout"})
 	_, err = s.Recover(t.Context())
 	require.NoError(t, err)
 	_, err = s.Commit(t.Context(), sinktest.PointAt(3))
 	require.NoError(t, err)
 	require.Empty(t, readCommitted(t, cluster.ListenAddrs(), topic.Name))
+
+	longer := fakeCluster(t).ListenAddrs()
+	s = started(t, options(longer, "clinic"), topic)
+	_, err = s.Write(t.Context(), chunkOf(topic, "a", 5))
+	require.NoError(t, err)
+	select { // as long as the former one
+	case <-s.txn.ctx.Done():
+		require.Fail(t, "the transaction is over")
+	case <-time.After(1100 * time.Millisecond):
+	}
+	_, err = s.Commit(t.Context(), sinktest.PointAt(4))
+	require.NoError(t, err)
+	require.Len(t, readCommitted(t, longer, topic.Name), 5)
 }
 
 // A part of a split transaction whose topic is gone at the restart: capture looks after its topics, Recover goes on.

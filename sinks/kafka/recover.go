@@ -152,6 +152,9 @@ func (s *Sink) load(ctx context.Context, r *stateReader) (*cdc.State, error) {
 	if err := r.checkControls(ctx, state); err != nil {
 		return nil, err
 	}
+	if err := s.topics.checkRaised(ctx, state); err != nil {
+		return nil, err
+	}
 	if s.o.Anew || state.Source.Phase == cdc.PhaseNone {
 		if state.HighWater, err = r.highWater(ctx, progressEnd); err != nil {
 			return nil, err

@@ -238,6 +238,52 @@ func TestRaisedMessageBytes(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Below what our own topics take anyway they show nothing: then the tables' topics are compared, and where one of
+// several fits the others are their tables' trouble alone.
+func TestRaisedMessageBytesOfTablesAlone(t *testing.T) {
+	cluster, topic, sites := fakeCluster(t), claims("clinic", 1), &cdc.Topic{Name: "clinic.public.sites", Partitions: 1}
+	former := options(cluster.ListenAddrs(), "clinic")
+	former.MaxMessageBytes = 64 << 10
+	s := started(t, former, topic)
+	ensureTopic(t, s, sites)
+	_, err := s.Commit(t.Context(), sinktest.PointAt(2), sinktest.Table("sites", sites.Name))
+	require.NoError(t, err)
+	require.NoError(t, s.Close(t.Context()))
+	raised := former
+	raised.MaxMessageBytes = 1 << 20
+	s = newSink(t, raised)
+	_, err = s.Recover(t.Context())
+	p := requireRefused(t, err, "dirtbike check, which prints the command for each of them")
+	require.Nil(t, cdc.OfOneTable(err))
+	require.Contains(t, p.What, "kafka.max_message_bytes=1048576: "+topic.Name+", "+sites.Name)
+
+	require.Contains(t, p.Try, cdc.Remedy{Command: "put kafka.max_message_bytes back"})
+	back := newSink(t, former)
+	_, err = back.Recover(t.Context())
+	require.NoError(t, err)
+	require.False(t, ensureTopic(t, back, topic))
+	require.NoError(t, back.Close(t.Context()))
+
+	admin := adminOf(t, cluster.ListenAddrs())
+	for _, one := range []*cdc.Topic{topic, sites} {
+		found, err := s.Inspect(t.Context(), []*cdc.Topic{one}) // which check asks
+		require.NoError(t, err)
+		takeSetting(t, admin, found[len(found)-1].Err)
+		_, err = s.Recover(t.Context())
+		require.NoError(t, err)
+		require.False(t, ensureTopic(t, s, one))
+		if one == topic {
+			_, err = s.EnsureTopic(t.Context(), sites)
+			require.NotNil(t, cdc.OfOneTable(err))
+			lower := newSink(t, former) // the other way out of that
+			require.Contains(t, cdc.Explain(err).Try, cdc.Remedy{Command: "lower kafka.max_message_bytes"})
+			_, err = lower.Recover(t.Context())
+			require.NoError(t, err)
+			require.False(t, ensureTopic(t, lower, sites))
+		}
+	}
+}
+
 // Progress that another release wrote is not guessed at.
 func TestProgressFromTheFutureStopsRecover(t *testing.T) {
 	seeds := fakeCluster(t).ListenAddrs()

@@ -99,7 +99,7 @@ func (r *stateReader) check(state *cdc.State) error {
 	have, want := state.Source.Partitions, r.options.Partitions
 	if want != 0 && have != 0 && want != have {
 		return refuse("kafka.partitions is %d, this pipeline's topics were made with %d: another count would move keys between partitions", want, have).
-			Fix("set it back to %d", have).Fix(cdc.ResnapshotAllCommand)
+			Fix("set it back to %d", have).Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
 	}
 	return nil
 }

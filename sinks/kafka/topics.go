@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -175,12 +176,21 @@ func (a *topicAdmin) creation(ctx context.Context, w wanted) (replication int16,
 func createError(w wanted, err error, said string) error {
 	switch {
 	case isDenied(err):
-		return refuse("create").At("topic "+w.name).Because(err).Fix("create it yourself with %d partitions", w.partitions).Fix("grant Create on topic %q", w.name)
+		return refuse("create").At("topic "+w.name).Because(err).Fix("create it yourself: %s", w.command()).Fix("grant Create on topic %q", w.name)
 	case isOneOf(err, kerr.PolicyViolation, kerr.InvalidConfig, kerr.InvalidPartitions, kerr.InvalidTopicException):
 		return refuse("create").At("topic "+w.name).Because(fmt.Errorf("%w %s", err, said)).
-			Fix("change what the brokers allow").Fix("create it yourself with %d partitions", w.partitions)
+			Fix("change what the brokers allow").Fix("create it yourself: %s", w.command())
 	}
 	return fmt.Errorf("create topic %s: %w %s", w.name, err, said)
+}
+
+// command makes the topic with Kafka's own tool.
+func (w *wanted) command() string {
+	line := fmt.Sprintf("kafka-topics.sh --create --topic %s --partitions %d", w.name, w.partitions)
+	for _, key := range slices.Sorted(maps.Keys(w.settings)) {
+		line += " --config " + key + "=" + w.settings[key]
+	}
+	return line
 }
 
 // awaitLeaders waits until the topic can be written.

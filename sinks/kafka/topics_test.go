@@ -3,6 +3,10 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/sinktest"
@@ -142,6 +148,7 @@ func TestMissingRightsAreNamed(t *testing.T) {
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Topic: "clinic.public.claims", Err: kerr.TopicAuthorizationFailed})
 	_, err = s.EnsureTopic(t.Context(), claims("clinic", 2))
 	requireRefused(t, err, `grant Create on topic "clinic.public.claims"`)
+	require.True(t, ensureTopic(t, s, claims("clinic", 2)), "it is granted now")
 	_, err = s.Commit(t.Context(), sinktest.PointAt(1), sinktest.Source(cdc.PhaseStreaming))
 	require.NoError(t, err)
 	for _, key := range []kmsg.Key{kmsg.Metadata, kmsg.ListOffsets, kmsg.Fetch} {
@@ -174,15 +181,55 @@ func TestTopicThatCannotBeMade(t *testing.T) {
 			require.NotErrorIs(t, err, cdc.ErrRefused)
 			continue
 		}
-		requireRefused(t, err, "create it yourself with 2 partitions")
+		requireRefused(t, err, "create it yourself: kafka-topics.sh --create --topic "+topic.Name+" --partitions 2 ")
 		require.ErrorIs(t, err, code)
+		require.True(t, ensureTopic(t, s, topic), "the brokers allow it now")
 	}
+	topic := claims("clinic.still", 2)
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Topic: topic.Name, Err: kerr.PolicyViolation, Count: -1})
+	_, err = s.EnsureTopic(t.Context(), topic)
+	createYourself(t, err, func(name string, partitions int32, settings map[string]*string) error {
+		all := map[string]string{}
+		for key, value := range settings {
+			all[key] = *value
+		}
+		return cluster.CreateTopic(name, partitions, all)
+	})
+	require.False(t, ensureTopic(t, s, topic), "it is there")
+}
+
+// createYourself does what the command of a refusal says.
+func createYourself(t *testing.T, err error, create func(name string, partitions int32, settings map[string]*string) error) {
+	t.Helper()
+	ways := cdc.Explain(err).Try
+	at := slices.IndexFunc(ways, func(way cdc.Remedy) bool { return strings.HasPrefix(way.Command, "create it yourself: ") })
+	require.GreaterOrEqual(t, at, 0, "%v", err)
+	words := strings.Fields(strings.TrimPrefix(ways[at].Command, "create it yourself: "))
+	require.Equal(t, []string{"kafka-topics.sh", "--create", "--topic"}, words[:3])
+	require.Equal(t, "--partitions", words[4])
+	partitions, err := strconv.ParseInt(words[5], 10, 32)
+	require.NoError(t, err)
+	settings := map[string]*string{}
+	for i := 6; i < len(words); i += 2 {
+		require.Equal(t, "--config", words[i])
+		key, value, _ := strings.Cut(words[i+1], "=")
+		settings[key] = &value
+	}
+	require.NotEmpty(t, settings)
+	require.NoError(t, create(words[3], int32(partitions), settings))
 }
 
 func TestTransactionTimeoutAboveTheBrokers(t *testing.T) {
 	cluster := fakeCluster(t, kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "10000"}))
 	_, err := newSink(t, options(cluster.ListenAddrs(), "clinic")).Recover(t.Context())
-	requireRefused(t, err, "lower kafka.transaction_timeout")
+	require.Len(t, requireRefused(t, err, "lower kafka.transaction_timeout").Try, 2)
+	lower := options(cluster.ListenAddrs(), "clinic")
+	lower.TransactionTimeout = 10 * time.Second
+	_, err = newSink(t, lower).Recover(t.Context())
+	require.NoError(t, err)
+	raised := fakeCluster(t, kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "30000"}))
+	_, err = newSink(t, options(raised.ListenAddrs(), "clinic")).Recover(t.Context())
+	require.NoError(t, err)
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.ClusterAuthorizationFailed})
 	_, err = newSink(t, options(cluster.ListenAddrs(), "clinic")).Recover(t.Context())
 	requireRefused(t, err, "lower kafka.transaction_timeout")
@@ -190,14 +237,31 @@ func TestTransactionTimeoutAboveTheBrokers(t *testing.T) {
 }
 
 func TestPartitionCountOfThePipeline(t *testing.T) {
-	o := options(fakeCluster(t).ListenAddrs(), "clinic")
+	seeds := fakeCluster(t).ListenAddrs()
+	o := options(seeds, "clinic")
 	started(t, o, claims("clinic", 3)) // its source says 3
-	o.Partitions = 3
-	_, err := newSink(t, o).Recover(t.Context())
-	require.NoError(t, err)
 	o.Partitions = 6
+	_, err := newSink(t, o).Recover(t.Context())
+	ways := requireRefused(t, err, "set it back to 3").Try
+	_, err = fmt.Sscanf(ways[0].Command, "set it back to %d", &o.Partitions)
+	require.NoError(t, err)
 	_, err = newSink(t, o).Recover(t.Context())
-	requireRefused(t, err, "set it back to 3")
+	require.NoError(t, err)
+
+	require.Equal(t, "delete the pipeline's topics (dirtbike explain pipeline-topics), then "+cdc.ResnapshotAllCommand, ways[1].Command)
+	o.Partitions, o.Anew = 6, true
+	s := newSink(t, o)
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err)
+	_, err = s.EnsureTopic(t.Context(), claims("clinic", 6))
+	require.ErrorAs(t, err, new(*WrongPartitions), "a new copy alone does not help: the topics are as they were")
+	require.NoError(t, s.Close(t.Context()))
+	_, err = adminOf(t, seeds).DeleteTopics(t.Context(), "clinic.public.claims", s.o.stateTopic(), s.o.progressTopic(), s.o.controlTopic())
+	require.NoError(t, err)
+	s = newSink(t, o)
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err)
+	require.True(t, ensureTopic(t, s, claims("clinic", 6)))
 }
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -212,6 +276,46 @@ func TestOptionsAreChecked(t *testing.T) {
 		change(&o)
 		_, err := New(o)
 		require.Error(t, err, name)
+		for _, way := range cdc.Explain(err).Try {
+			for one := range strings.FieldsFuncSeq(strings.ReplaceAll(way.Command, " or ", ","), func(r rune) bool { return r == ',' || r == ' ' }) {
+				o.Compression = one
+				s, err := New(o)
+				require.NoError(t, err, one)
+				require.NoError(t, s.Close(t.Context()))
+			}
+		}
+	}
+}
+
+// TestClientOptionsThatAreWrong: Recover says which section, and the same sink's options, corrected, are taken.
+func TestClientOptionsThatAreWrong(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	_, err := newSink(t, options([]string{"127.0.0.1:none"}, "clinic")).Recover(t.Context())
+	requireRefused(t, err, "correct the kafka section")
+	_, err = newSink(t, options(seeds, "clinic")).Recover(t.Context())
+	require.NoError(t, err)
+}
+
+// TestSettingsThatCannotBeSeen: without the right the log says which one is missing, and with it no more.
+func TestSettingsThatCannotBeSeen(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	_, o, admin := guarded(t)
+	topic := claims("clinic", 2)
+	require.NoError(t, started(t, o, topic).Close(t.Context()))
+	o.Log = zap.New(core)
+	denied := kadm.NewACLs().Deny("User:dirtbike").DenyHosts().ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpDescribeConfigs).Topics(topic.Name)
+	requireACLs(t, admin, denied)
+	for _, said := range []int{1, 0} {
+		if said == 0 {
+			_, err := admin.DeleteACLs(t.Context(), denied)
+			require.NoError(t, err)
+		}
+		s := newSink(t, o)
+		_, err := s.Recover(t.Context())
+		require.NoError(t, err)
+		require.False(t, ensureTopic(t, s, topic))
+		require.Len(t, logs.FilterField(zap.String("topic", topic.Name)).All(), said)
+		logs.TakeAll()
 	}
 }
 
