@@ -38,7 +38,7 @@ func assemble(f facts, capture capture.Status) Status {
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
 		out.Phase = phase(f, out.Phase != "" || known, out.Tables)
 	}
-	out.capture, out.connected = f.slot.problem(out.Phase, all.LSN), f.slot.connected
+	out.capture, out.connected = f.slot.problem(out.Phase, all.LSN), f.slot.connected || f.slot.active
 	if f.slot.waits != nil {
 		out.Waits = f.slot.waits.Error()
 		if out.capture == nil || f.slot.found && f.slot.walStatus != "lost" {

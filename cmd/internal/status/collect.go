@@ -184,6 +184,7 @@ func (c *Collector) pollSlot(ctx context.Context) (slotFacts, error) {
 	if err != nil {
 		return f, err
 	}
+	f.connected = f.connected || c.Capture != nil // that of this process runs, also while it has no connection
 	c.slot.Lock()
 	defer c.slot.Unlock()
 	c.slot.growth.add(f)

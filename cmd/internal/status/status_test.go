@@ -1,6 +1,8 @@
 package status
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -219,6 +221,41 @@ func TestACaptureThatRunsIsNotToBeStarted(t *testing.T) {
 	}
 	idle := assemble(facts{}, capture.Status{})
 	require.Equal(t, "dirtbike run, then dirtbike wait", idle.Problems()[0].Try[0].Command, "where none runs")
+}
+
+// TestNobodyStartsASecondCapture goes over all that can be known of a slot, of ClickHouse and of Kafka: while a capture
+// streams or is connected nothing says to start one, and where it is said none is.
+func TestNobodyStartsASecondCapture(t *testing.T) {
+	said := 0
+	for i := range 1 << 7 {
+		is := func(bit int) bool { return i>>bit&1 == 1 }
+		f := facts{slot: slotFacts{name: "s", found: is(0), active: is(0) && is(1), connected: is(2), walStatus: "reserved", retained: 1 << 20}, named: []Named{{Table: "public.a"}}}
+		if is(3) {
+			f.complete = map[string]ledger.Complete{"": {LSN: 1}, "public.a": {Exact: is(4)}}
+		}
+		if is(5) {
+			f.shown = map[string]uint32{"a": 1}
+		}
+		sources := Sources{}
+		if is(6) {
+			sources.Kafka = func(context.Context) error { return errors.New("EOF") }
+		}
+		s, err := NewCollector(sources).withKafka(t.Context(), func(context.Context) (Status, error) { return assemble(f, capture.Status{}), nil })
+		require.NoError(t, err)
+		var text strings.Builder
+		require.NoError(t, s.WriteText(&text))
+		for _, p := range append(s.Problems(), f.slot.judge("s", forecast{})) {
+			if p != nil {
+				text.WriteString("\n" + p.Error())
+			}
+		}
+		start := strings.Contains(text.String(), "dirtbike run") || strings.Contains(text.String(), "dirtbike capture")
+		require.False(t, start && (f.slot.active || f.slot.connected), "%+v:\n%s", f, &text)
+		if start {
+			said++
+		}
+	}
+	require.NotZero(t, said)
 }
 
 // TestWaitingIsNotAdvisedInVain: a table that is quarantined or new does not become exact by waiting.
