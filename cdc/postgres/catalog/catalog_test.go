@@ -252,8 +252,15 @@ func TestClashes(t *testing.T) {
 	require.Len(t, list, 2)
 	for _, table := range list {
 		require.NoError(t, table.Refused)
-		require.Equal(t, `public.s_d and s.d would share the ClickHouse view "s_d"`, cdc.Explain(table.BlocksStart).What)
-		require.Len(t, cdc.Explain(table.BlocksStart).Try, 1)
+		why := cdc.Explain(table.BlocksStart)
+		require.Equal(t, `public.s_d and s.d would share the ClickHouse view "s_d"`, why.What)
+		require.Equal(t, []cdc.Remedy{{Command: `add "!public.s_d" to source.tables`}, {Command: `add "!s.d" to source.tables`}}, why.Try)
+	}
+	for _, left := range []string{"s_d", "d"} {
+		list, err = d.tables(Options{Selection: allBut{left}}).List(t.Context())
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		require.NoError(t, list[0].BlocksStart)
 	}
 }
 
@@ -342,6 +349,25 @@ func TestNamedKeyLost(t *testing.T) {
 			problem := cdc.Explain(found[0])
 			require.Contains(t, problem.What, test.says)
 			require.Equal(t, []cdc.Remedy{{Command: test.fix}}, problem.Try)
+
+			o := Options{Keys: map[string][]string{"public.t": {"b", "a"}}}
+			switch first, _, _ := strings.Cut(test.fix, "; then "); {
+			case strings.HasPrefix(first, "CREATE UNIQUE INDEX ON public.t"):
+				index, notNull, _ := strings.Cut(first, ", and ")
+				d.exec(t, index, "ALTER TABLE t ALTER a "+notNull+", ALTER b "+notNull)
+			case first == "leave it out of source.keys":
+				o.Keys = nil
+			case strings.HasPrefix(first, "ALTER TABLE "):
+				full, _, _ := strings.Cut(first, ", or ")
+				d.exec(t, full)
+			case first == again: // that is another table, with a key of its own
+				o.Keys = nil
+			}
+			list, err = d.tables(o).List(t.Context())
+			require.NoError(t, err)
+			for _, table := range list { // none is left where it was dropped
+				require.NoError(t, table.Refused, test.sql)
+			}
 		}
 	})
 }
@@ -385,8 +411,19 @@ func TestRefusalsAreMended(t *testing.T) {
 			if test.do == "" {
 				test.do = refused.Try[0].Command
 			}
+			if refused.Try[len(refused.Try)-1].Command != test.way {
+				left := test.options
+				left.Selection = excludes(t, refused.Try[len(refused.Try)-1].Command)
+				require.NotContains(t, list(left), "t")
+			}
 			d.exec(t, test.do)
 			require.NoError(t, list(test.options)["t"].Refused, test.do)
+		}
+		if _, err := d.conn.Exec(t.Context(), "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false)"); err == nil { // built with ICU
+			d.fresh(t, "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false)", "CREATE TABLE t (a text COLLATE loose PRIMARY KEY)")
+			require.Equal(t, "give the key columns of public.t a deterministic collation", cdc.Explain(list(Options{})["t"].Refused).Try[0].Command)
+			d.exec(t, `ALTER TABLE t ALTER a TYPE text COLLATE "C"`)
+			require.NoError(t, list(Options{})["t"].Refused)
 		}
 		d.fresh(t, "CREATE TABLE whole (a int PRIMARY KEY) PARTITION BY RANGE (a)", "CREATE TABLE leaf PARTITION OF whole FOR VALUES FROM (1) TO (9)")
 		listed := list(Options{})

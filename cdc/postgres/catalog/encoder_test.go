@@ -99,6 +99,9 @@ func TestMatch(t *testing.T) {
 	tables.options.Selection = all{"u"} // selects all but it
 	problem := cdc.Explain(wire(func(w *cdc.WireRelation) { w.Name = "u" }))
 	require.Equal(t, []cdc.Remedy{{Command: `add "public.u" to source.tables; then restart capture`}}, problem.Try)
+	d.exec(t, "ALTER TABLE t RENAME TO u")
+	require.NotContains(t, d.list(t, Options{Selection: allBut{"u"}}), "u")
+	require.Contains(t, d.list(t, Options{Selection: allBut{"t"}}), "u")
 }
 
 // TestDriftNamesColumns: a problem says which columns have changed.
@@ -175,6 +178,9 @@ func TestKeyTypeLost(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Contains(t, cdc.Explain(found[0]).What, "key column id: type numeric")
 	requireTypeFirst(t, found[0], again)
+	require.NotContains(t, d.list(t, Options{Selection: excludes(t, cdc.Explain(found[0]).Try[0].Command)}), "t")
+	d.exec(t, "ALTER TABLE t ALTER id TYPE int")
+	require.Contains(t, d.list(t, Options{}), "t")
 
 	wire := func(oid uint32, mod int32) error {
 		return tables.Match(list[0], &cdc.WireRelation{Schema: "public", Name: "t", Identity: 'd', Columns: []cdc.WireColumn{

@@ -26,6 +26,13 @@ func TestListCaptured(t *testing.T) {
 		require.NotContains(t, why.Error(), "\n", name)
 	}
 
+	d.fresh(t, "CREATE TABLE good (id int PRIMARY KEY)")
+	_, _, err = ListCaptured(t.Context(), d.conn, allBut{"good"}, nil)
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: `tables: ["public.*"]`}}, cdc.Explain(err).Try)
+	relations, _, err = ListCaptured(t.Context(), d.conn, all{}, nil) // as that says
+	require.NoError(t, err)
+	require.Len(t, relations, 1)
 	d.fresh(t)
 	_, _, err = ListCaptured(t.Context(), d.conn, all{}, nil)
 	require.ErrorIs(t, err, cdc.ErrRefused)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -63,6 +64,20 @@ func (a all) Match(schema, table string) bool {
 	return schema == "public" && !slices.Contains(a, table)
 }
 func (all) Check([]*schemas.Relation) error { return nil }
+
+// allBut selects every table of any schema but those named.
+type allBut struct{ name string }
+
+func (a allBut) Match(_, table string) bool      { return table != a.name }
+func (allBut) Check(_ []*schemas.Relation) error { return nil }
+
+// excludes takes a way out that says which table source.tables is to leave out.
+func excludes(t *testing.T, way string) allBut {
+	t.Helper()
+	m := regexp.MustCompile(`"!public\.(\w+)"`).FindStringSubmatch(way)
+	require.NotNil(t, m, way)
+	return allBut{m[1]}
+}
 
 // keep carries every column but those it names: as nothing, or under another policy.
 type keep map[string]schemas.Transform

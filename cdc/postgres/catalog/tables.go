@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -115,7 +116,10 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 // clashes adds the tables whose topic or view name is not allowed, or would be that of another table, too.
 func (t *Tables) clashes(entries []*entry, found *findings) {
 	for _, clash := range schemas.Collisions(t.options.Prefix, relations(entries)) {
-		why := cdc.Failed("%s", clash.Text).Fix("exclude one of them under source.tables")
+		why := cdc.Failed("%s", clash.Text)
+		for _, at := range clash.Tables { // any one of them is enough
+			why = why.Fix("add %s to source.tables", strconv.Quote("!"+entries[at].rel.FullName()))
+		}
 		for _, at := range clash.Tables {
 			found.add(&TableError{Table: entries[at].rel.FullName(), BlocksStart: len(clash.Tables) > 1, Err: why})
 		}
