@@ -53,6 +53,10 @@ func TestWaitOnHungServers(t *testing.T) {
 	err = within10s(t, func() error { return wait.Complete(t.Context(), o) })
 	require.ErrorIs(t, err, cdc.ErrUnreachable)
 	require.Contains(t, cdc.Explain(err).What, "ClickHouse hangs")
+	require.Equal(t, []cdc.Remedy{{Command: "see that ClickHouse runs and clickhouse.url is right"}}, cdc.Explain(err).Try)
+	c.complete("", far, 1)
+	o.ClickHouse, o.Timeout = c.ch, 20*time.Second
+	require.NoError(t, wait.Complete(t.Context(), o))
 }
 
 // TestWaitTriesAgain: a server that is away is asked until it is back, or the time is over.

@@ -52,6 +52,39 @@ func TestNoCaptureRuns(t *testing.T) {
 	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind)
 }
 
+// TestWaitForAFirstCopy: the timeout does not count while a capture runs and nothing is complete yet, and what follows
+// the first copy has a whole one. Without a capture it ends as ever.
+func TestWaitForAFirstCopy(t *testing.T) {
+	c := newClinic(t)
+	o := wait.Options{Source: c.url, ClickHouse: c.ch, Database: c.database, Slot: c.database, Timeout: 800 * time.Millisecond, FirstCopy: true}
+	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrNoCapture)
+	options, err := pgx.ParseConfig(c.url)
+	require.NoError(t, err)
+	options.RuntimeParams["application_name"] = postgres.AttendName(c.database)
+	copying, err := pgx.ConnectConfig(t.Context(), options)
+	require.NoError(t, err)
+	defer copying.Close(t.Context()) // nothing is open on it
+	waited := make(chan error, 1)
+	go func() { waited <- wait.Complete(t.Context(), o) }()
+	select {
+	case err := <-waited:
+		require.Fail(t, "it gave up", "%v", err)
+	case <-time.After(3 * o.Timeout):
+	}
+	c.complete("", 1, 1) // not yet up to what was asked for
+	select {
+	case err := <-waited:
+		require.Fail(t, "it gave up", "%v", err)
+	case <-time.After(o.Timeout / 8):
+	}
+	c.complete("", far, 1)
+	require.NoError(t, <-waited)
+	o.FirstCopy = false
+	c2 := newClinic(t)
+	o.ClickHouse, o.Database = c2.ch, c2.database
+	require.ErrorIs(t, wait.Complete(t.Context(), o), wait.ErrBehind)
+}
+
 // TestVerifySaysThatNoCaptureRuns instead of only that ClickHouse is not complete.
 func TestVerifySaysThatNoCaptureRuns(t *testing.T) {
 	c := newClinic(t)

@@ -61,11 +61,13 @@ func Complete(ctx context.Context, o Options) error {
 	}
 	w := &waiter{Options: o, ledger: ledger.New(o.ClickHouse, o.Database), watch: CaptureWatch{Slot: o.Slot}}
 	defer w.close(context.WithoutCancel(ctx))
-	for {
+	for copying := false; ; {
 		bounded, cancel := context.WithTimeout(ctx, o.Timeout)
 		err := w.verdict(ctx, bounded, w.until(bounded))
 		cancel()
-		if !errors.Is(err, ErrBehind) || !w.firstCopy() {
+		was := copying
+		copying = w.firstCopy()
+		if !errors.Is(err, ErrBehind) || !copying && !was { // what follows the first copy has a whole timeout
 			return err
 		}
 	}
