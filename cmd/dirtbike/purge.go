@@ -26,7 +26,12 @@ func (a *app) purge() *cobra.Command {
 				return err
 			}
 			found, err := pipeline.Purge(c.Context(), cfg, log, tables[0], confirmed)
-			if err != nil {
+			switch {
+			case c.Context().Err() != nil && !confirmed:
+				return errInterrupted
+			case c.Context().Err() != nil:
+				return answerNo(cdc.Failed("interrupted; what Kafka had deleted by then is gone").Fix("the same command again"))
+			case err != nil:
 				return verdict(err)
 			}
 			records := humanize.Comma(found.Records)

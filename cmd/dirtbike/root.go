@@ -61,7 +61,7 @@ func verdict(err error) error {
 
 // questions are the verbs that change nothing and answer once. What fails in one of them after Ctrl-C fails because of
 // it: connections that are cut off say that servers are away, and tables that they cannot be compared.
-var questions = []string{"check", "explain", "init", "status", "verify", "wait"}
+var questions = []string{"check", "explain", "init", "inventory", "status", "verify", "wait"}
 
 var errInterrupted = answerNo(errors.New("interrupted: there is no answer, and nothing was changed"))
 
