@@ -120,6 +120,17 @@ func TestBatchTooLarge(t *testing.T) {
 	w.eventually([]string{"1\tone", "3\tthree"}, "SELECT * FROM DB.other ORDER BY id")
 }
 
+// TestTopicsThatAreNobodys are named in the log until they are deleted, and not read.
+func TestTopicsThatAreNobodys(t *testing.T) {
+	core, lines := observer.New(zap.WarnLevel)
+	ours, foreign := leaveForeign(zap.New(core), "p", []string{"p.public.a", "p.x"})
+	require.Equal(t, [][]string{{"p.public.a"}, {"p.x"}}, [][]string{ours, foreign})
+	require.Len(t, lines.TakeAll(), 1)
+	_, foreign = leaveForeign(zap.New(core), "p", []string{"p.public.a"})
+	require.Empty(t, foreign)
+	require.Zero(t, lines.Len())
+}
+
 // TestPassedOverNamesFew: the log names the first record of a topic, and then how many there were, once a minute.
 func TestPassedOverNamesFew(t *testing.T) {
 	core, lines := observer.New(zap.WarnLevel)

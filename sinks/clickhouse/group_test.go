@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 func named(name string) func(*Options) {
@@ -17,7 +18,8 @@ func named(name string) func(*Options) {
 	}
 }
 
-// TestSameInstance: of two loaders of one name the older one ends with one clear line, and the newer one does the work.
+// TestSameInstance: of two loaders of one name the older one ends with one clear line, and the newer one does the work;
+// under another name it works beside it. Another pipeline needs another database.
 func TestSameInstance(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "contested")
@@ -28,16 +30,24 @@ func TestSameInstance(t *testing.T) {
 	err := receive(t, older.done)
 	close(older.done)
 	require.ErrorIs(t, err, ErrSameInstance)
-	require.Len(t, cdc.Explain(err).Try, 1)
+	require.Equal(t, []cdc.Remedy{{Command: "another --listen port for one of the two"}}, cdc.Explain(err).Try)
 	require.NotContains(t, err.Error(), "\n")
+	other := w.load(named("host-8086"))
 	w.fill(tab, 10, 20, 10)
 	w.wait()
 	require.Equal(t, []string{"20"}, w.query("SELECT count() FROM DB.contested"))
-	select {
-	case err := <-newer.done:
-		t.Fatal("the newer loader stopped, too", err)
-	default:
+	for _, l := range []*loader{newer, other} {
+		select {
+		case err := <-l.done:
+			t.Fatal("it stopped, too", err)
+		default:
+		}
 	}
+
+	err = ledger.New(w.conn, w.database).CheckOwner(w.ctx, "another")
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: "another clickhouse.database"}}, cdc.Explain(err).Try)
+	require.NoError(t, ledger.New(w.conn, w.database+"_of_another").CheckOwner(w.ctx, "another"))
 }
 
 // TestStopLeavesGroup: a named loader that is stopped gives its partitions away at once, far within the session

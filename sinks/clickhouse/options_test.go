@@ -27,6 +27,12 @@ func TestOptions(t *testing.T) {
 		_, err := New(o)
 		require.Contains(t, cdc.Explain(err).What, name)
 		require.NotContains(t, err.Error(), "hunter2")
+		for _, way := range cdc.Explain(err).Try { // an address that can be used
+			o.URL, _, _ = strings.Cut(way.Command, " (")
+			o.Metrics = nil
+			_, err = New(o)
+			require.NoError(t, err, way.Command)
+		}
 	}
 	o := w.options()
 	o.MemoryBytes = 1

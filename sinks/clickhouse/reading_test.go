@@ -230,11 +230,26 @@ func TestBookkeepingDropped(t *testing.T) {
 	err := <-l.done
 	close(l.done)
 	require.ErrorIs(t, err, ErrBookkeeping)
-	require.NotEmpty(t, cdc.Explain(err).Fix)
+	ways := cdc.Explain(err).Try
+	require.Len(t, ways, 2)
 	_, err = w.tryQuery("SELECT * FROM DB.things")
 	require.Error(t, err, "a view must not show what was truncated")
 	require.Equal(t, []string{"0"}, w.query("SELECT count() FROM system.tables WHERE database = '"+w.database+"_raw' AND name = 'cuts'"))
 	embeddedtest.ExecClickHouse(t, w.conn, "RENAME TABLE "+raw+".away TO "+raw+".cuts")
-	w.load()
+	l = w.load()
 	w.eventually([]string{"2"}, "SELECT id FROM DB.things")
+	l.stop(t)
+
+	embeddedtest.ExecClickHouse(t, w.conn, "DROP TABLE "+raw+".cuts SYNC")
+	l = w.load()
+	require.ErrorIs(t, <-l.done, ErrBookkeeping)
+	close(l.done)
+	drop, then, _ := strings.Cut(ways[1].Command, ", then ") // the other way out
+	require.Equal(t, cdc.ResnapshotAllCommand, then)
+	embeddedtest.ExecClickHouse(t, w.conn, drop+" SYNC")
+	w.epoch, w.full = 2, true // as that does
+	w.copyAgain(tab, []string{"3", "c"})
+	w.load()
+	w.waitEpoch(2)
+	w.eventually([]string{"3"}, "SELECT id FROM DB.things")
 }

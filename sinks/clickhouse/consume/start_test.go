@@ -104,7 +104,7 @@ func TestTopic(t *testing.T) {
 	require.NoError(t, err)
 	require.Same(t, made, again)
 	_, err = k.Topic(topics, "p.x", "p")
-	require.Error(t, err)
+	require.Equal(t, []cdc.Remedy{{Command: "another kafka.prefix, or delete the topic"}}, cdc.Explain(err).Try)
 	require.NotErrorIs(t, err, ErrTopicChanged)
 	_, err = k.Topic(topics, "p.public.b", "p")
 	require.ErrorIs(t, err, kerr.UnknownTopicOrPartition)
