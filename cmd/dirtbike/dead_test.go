@@ -39,8 +39,13 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		require.Contains(t, out, "public.later could not be compared: not captured: capture has not seen it yet")
 		require.Contains(t, errs, "Error: 1 table could not be compared.\n")
 		ready(t, at, 503, "[-]tables failed: not captured: public.later (capture has not seen it yet). Try: restart capture to copy it (dirtbike explain tables)\n", "[-]exact failed: ", "[+]slot ok")
-		r.exec(`DROP TABLE later`)
+		r.exec(`CREATE TABLE late (id int); ALTER TABLE late ADD PRIMARY KEY (id)`) // as it was said
+		_, _, errs = r.verb("wait", "--timeout", "60s")
+		require.Equal(t, "Error: new tables public.late, public.later are not captured.\nTry: restart capture to copy them\n", errs)
+		l.stop()
+		l = r.start("run")
 		r.wait()
+		at = r.listens("run")
 		ready(t, at, 200)
 	})
 	t.Run("a key lost", func(t *testing.T) {
@@ -68,6 +73,28 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		require.Equal(t, exitNo, code)
 		require.Less(t, time.Since(began), 60*time.Second)
 		require.Equal(t, "Error: nothing new comes to ClickHouse: no capture reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
+		for _, verb := range []string{"capture", "run"} { // the ways out
+			l = r.start(verb)
+			require.Eventually(t, func() bool {
+				_, out, errs = r.verb("status")
+				return strings.Contains(errs, "do what NOTE says")
+			}, 30*time.Second, 100*time.Millisecond)
+			if verb == "capture" {
+				l.stop()
+			}
+		}
+		require.Contains(t, out, "give public.keyed a primary key; then dirtbike resnapshot public.keyed")
+		r.exec(`ALTER TABLE keyed ADD PRIMARY KEY (id)`)
+		l.stop()
+		code, _, errs = r.verb("resnapshot", "public.keyed")
+		require.Equal(t, exitGood, code, errs)
+		l = r.start("run")
+		r.wait()
+		code, out, errs = r.verb("status")
+		require.Equal(t, exitGood, code, out+errs)
+		code, out, errs = r.verb("verify", "public.keyed")
+		require.Equal(t, exitGood, code, out+errs)
+		l.stop()
 	})
 	t.Run("no slot", func(t *testing.T) {
 		r.exec(`SELECT pg_drop_replication_slot($1)`, r.name)

@@ -234,6 +234,15 @@ func TestExitCodesWhenPartsAreAway(t *testing.T) {
 			})
 		}
 	}
+	code, _, errs := r.verb("status") // where the parts run and the addresses are right
+	require.Equal(t, exitNo, code, errs)
+	require.Contains(t, errs, "Try: dirtbike run, then dirtbike wait\n")
+	r.start("run")
+	r.wait()
+	for _, verb := range []string{"status", "wait", "verify"} {
+		code, _, errs = r.verb(verb)
+		require.Equal(t, exitGood, code, errs)
+	}
 }
 
 // withPart writes the rig's config with another address in the place of a part's.

@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -106,8 +108,12 @@ func TestAStateThatMayNotBeRead(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	c := hashing(t, cluster.ListenAddrs()[0], "{mode: open}")
 	store(t, c, nil)
+	var granted atomic.Bool
 	cluster.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
+		if granted.Load() {
+			return nil, nil, false
+		}
 		answer := request.ResponseKind().(*kmsg.ListOffsetsResponse)
 		for _, topic := range request.(*kmsg.ListOffsetsRequest).Topics {
 			of := kmsg.NewListOffsetsResponseTopic()
@@ -127,4 +133,86 @@ func TestAStateThatMayNotBeRead(t *testing.T) {
 	require.Nil(t, state)
 	require.Equal(t, 1, logged.Len())
 	require.Contains(t, logged.All()[0].Message, "no right to read the state topic")
+	granted.Store(true)
+	state, err = storedState(t.Context(), c, zap.New(core))
+	require.NoError(t, err)
+	require.NotNil(t, state)
+	require.Equal(t, 1, logged.Len())
+}
+
+// TestALostHashKey: none is made in its place unless everything is copied again; put back it is taken, and without
+// Kafka nobody knows.
+func TestALostHashKey(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	broker := cluster.ListenAddrs()[0]
+	err = keepHashKey(hashing(t, "127.0.0.1:1", hashed))
+	require.ErrorIs(t, err, cdc.ErrUnreachable)
+	require.Equal(t, []cdc.Remedy{{Command: "see that Kafka runs and kafka.brokers is right"}}, cdc.Explain(err).Try)
+	c := hashing(t, broker, hashed)
+	require.NoError(t, keepHashKey(c))
+	_, prints, err := policies(c, zap.NewNop())
+	require.NoError(t, err)
+	store(t, c, prints)
+
+	key, err := os.ReadFile(c.HashKeyFile())
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(c.HashKeyFile()))
+	err = keepHashKey(c)
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: "put the file back from your backup, or where it is lost, dirtbike resnapshot --all, which makes a new one"}}, cdc.Explain(err).Try)
+	require.NoFileExists(t, c.HashKeyFile())
+	require.NoError(t, os.WriteFile(c.HashKeyFile(), key, 0o600))
+	require.NoError(t, keepHashKey(c))
+
+	require.NoError(t, os.Remove(c.HashKeyFile()))
+	_, release, err := NewCapture(Options{Config: c, Log: zap.NewNop(), replacesState: true}) // as resnapshot --all does
+	require.NoError(t, err)
+	release(t.Context())
+	require.FileExists(t, c.HashKeyFile())
+}
+
+// TestWhatARunningProcessTakesOver: other settings and another hash key are refused, and set back they are not.
+func TestWhatARunningProcessTakesOver(t *testing.T) {
+	c := hashing(t, "127.0.0.1:1", hashed)
+	_, _, err := policies(c, zap.NewNop())
+	require.NoError(t, err)
+	key, err := os.ReadFile(c.HashKeyFile())
+	require.NoError(t, err)
+	again := func(broker string) *config.Config {
+		next := hashing(t, broker, hashed)
+		require.NoError(t, os.WriteFile(next.HashKeyFile(), key, 0o600))
+		return next
+	}
+	other := again("127.0.0.1:2")
+	err = CheckRotation(c, other)
+	require.Equal(t, []cdc.Remedy{{Command: "restart dirtbike, or set it back"}}, cdc.Explain(err).Try)
+	require.NoError(t, CheckRotation(other, again("127.0.0.1:2")), "a restart takes it over")
+	back := again("127.0.0.1:1")
+	require.NoError(t, CheckRotation(c, back))
+
+	require.NoError(t, os.Remove(back.HashKeyFile()))
+	_, _, err = policies(back, zap.NewNop())
+	require.NoError(t, err)
+	require.Equal(t, []cdc.Remedy{{Command: "restore it"}}, cdc.Explain(CheckRotation(c, back)).Try)
+	require.NoError(t, os.WriteFile(back.HashKeyFile(), key, 0o600))
+	require.NoError(t, CheckRotation(c, back))
+}
+
+// TestAnAddressOfClickHouseThatCannotBeRead: one of the form that is printed can.
+func TestAnAddressOfClickHouseThatCannotBeRead(t *testing.T) {
+	at := func(url string) *config.Config {
+		c, err := config.Parse("a.yaml", fmt.Appendf(nil, `source: {url: "postgres://u@127.0.0.1:1/d"}
+kafka: {brokers: ["k:9092"]}
+registry: {url: "http://r:8081"}
+clickhouse: {url: %q}
+privacy: {mode: open}`, url))
+		require.NoError(t, err)
+		return c
+	}
+	_, err := ClickHouseOptions(at("clickhouse://u:hunter2@127.0.0.1:9000/?dial_timeout=soon"))
+	require.NotContains(t, err.Error(), "hunter2")
+	_, err = ClickHouseOptions(at(cdc.Explain(err).Try[0].Command))
+	require.NoError(t, err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/config"
+	"dirtbike/schemas"
 )
 
 // TestUncaptured: a wait reports every new table that waiting does not fix, also where the publication has whole
@@ -60,4 +61,16 @@ func TestUncapturedErrorNamesAll(t *testing.T) {
 	require.Len(t, problems, 2)
 	require.Equal(t, &cdc.Problem{What: "new table a.b is not captured: it has no primary key", Try: []cdc.Remedy{{Command: "add one; then restart capture"}}}, cdc.Explain(problems[0]))
 	require.Equal(t, cdc.Failed("new tables a.a, a.c are not captured").Fix("restart capture to copy them"), problems[1])
+}
+
+// TestTablesByTheirFullNames: another name is refused, and the full one of a table that is captured is chosen.
+func TestTablesByTheirFullNames(t *testing.T) {
+	n := named{relations: []*schemas.Relation{{Schema: "public", Name: "patients"}}}
+	_, _, err := n.choose([]string{"patients"})
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: "the full name, schema.table, of a table that source.tables names"}}, cdc.Explain(err).Try)
+	chosen, refused, err := n.choose([]string{"public.patients"})
+	require.NoError(t, err)
+	require.Len(t, chosen, 1)
+	require.Empty(t, refused)
 }

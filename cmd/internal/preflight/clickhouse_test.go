@@ -18,6 +18,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 	"dirtbike/docker/embedded/embeddedtest"
+	"dirtbike/sinks/clickhouse/errcode"
 )
 
 // weakUser is a user of ClickHouse who may nothing that matters. (A user without any grant would hold every right.)
@@ -111,8 +112,10 @@ func TestClickHouseMended(t *testing.T) {
 		require.Equal(t, subject, c.Subject)
 		r.mend(c)
 	}
-	r.good(r.check(), "clickhouse-rights")
-	r.good(r.check(), "clickhouse-settings")
+	report := r.check()
+	r.good(report, "clickhouse-rights")
+	r.good(report, "clickhouse-settings")
+	r.grantsWhatIsNamed(weak)
 	r.set("clickhouse: {url: '" + bound + "'}")
 	c, is := bad(r.check(), "clickhouse-settings")
 	require.True(t, is)
@@ -136,6 +139,22 @@ func TestClickHouseMended(t *testing.T) {
 	r.sink("DROP DATABASE clinic")
 }
 
+// grantsWhatIsNamed: the grant that ClickHouse misses in the midst of the work is printed, and is enough.
+func (r *rig) grantsWhatIsNamed(address string) {
+	r.Helper()
+	r.sink("CREATE DATABASE spare ENGINE = Atomic", "CREATE TABLE spare.t (id Int32) ENGINE = MergeTree ORDER BY id")
+	insert := func() error {
+		return embeddedtest.ClickHouse(r, address).Exec(r.Context(), "INSERT INTO spare.t VALUES (1)")
+	}
+	err := insert()
+	require.Error(r, err)
+	grant, _, is := strings.Cut(cdc.Explain(errcode.Explain(err)).Try[0].Command, "; ")
+	require.True(r, is)
+	r.mendClickHouse(strings.Replace(grant, "the user of clickhouse.url", "weak", 1) + ";")
+	require.NoError(r, insert())
+	r.sink("DROP DATABASE spare")
+}
+
 // TestClickHouseLogin: a wrong password is an answer.
 func TestClickHouseLogin(t *testing.T) {
 	t.Parallel()
@@ -146,6 +165,9 @@ func TestClickHouseLogin(t *testing.T) {
 	require.True(t, is)
 	require.Contains(t, c.Message, "refuses the login")
 	require.False(t, report.Unreachable(), "the server answered")
+	require.Equal(t, "check its user and password", c.Command)
+	r.set("clickhouse: {url: '" + s.ClickHouse.URL() + "'}")
+	r.good(r.check(), "clickhouse-connect")
 }
 
 // TestARefusedLoginBehindABrokenConnection is one: a server that restarts is asked again, and one that speaks is not.

@@ -54,6 +54,14 @@ func TestKafkaMended(t *testing.T) {
 	require.True(t, is)
 	require.Contains(t, c.Message, "wrong password")
 	require.False(t, c.away)
+	require.Equal(t, "set mechanism, user and password under kafka.sasl", c.Command)
+	r.set(saslConfig)
+	r.set("kafka: {brokers: ['127.0.0.1:1']}")
+	c, is = bad(r.check(), "kafka-connect")
+	require.True(t, is)
+	require.Equal(t, "see that Kafka runs and kafka.brokers is right; a listener with TLS needs kafka.tls, one with a login kafka.sasl", c.Command)
+	r.set("kafka: {brokers: ['" + cluster.ListenAddrs()[0] + "']}")
+	r.good(r.check(), "kafka-connect")
 }
 
 // TestOldKafka: topics without ids.

@@ -271,12 +271,16 @@ func TestOldestPostgres(t *testing.T) {
 		require.True(t, is)
 		require.NotEmpty(t, c.Command)
 	}
+	away, _ := bad(report, "clickhouse-connect")
+	require.Equal(t, "see that ClickHouse runs and clickhouse.url names its native port; one with TLS needs clickhouse.tls", away.Command)
 	r.stack = s
 	r.set("clickhouse: {url: '" + stack.Get(t).ClickHouse.URL() + "'}") // one that is away is asked again and again
 	standby := filepath.Join(s.Postgres.DataDir(), "standby.signal")
 	require.NoError(t, os.WriteFile(standby, nil, 0o644))
 	r.restartPostgres()
-	c, is := bad(r.check(), "postgres-primary")
+	report = r.check()
+	r.good(report, "clickhouse-connect")
+	c, is := bad(report, "postgres-primary")
 	require.True(t, is)
 	require.Contains(t, c.Message, "this is a standby")
 	require.False(t, r.check().Unreachable())

@@ -12,6 +12,8 @@ const (
 	hoursAhead = 4 * time.Hour
 	// leastRoom is the part of the limit that must be left, at any rate.
 	leastRoom = 0.2
+	// leastKeep is the least limit that is advised, in MiB: a few segments of the log.
+	leastKeep = 64
 	// uncapped is how much log the slot may retain where no limit is set.
 	uncapped = 32 << 30
 	// never is a time so long that it is not shown: such slow growth is noise.
@@ -110,7 +112,7 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 		return cdc.Failed("Postgres has invalidated slot %s: changes are lost", slot).Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
 	case f.walStatus == "unreserved":
 		return cdc.Failed("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint", slot).
-			Fix("ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which other check fails", f.retained>>19)
+			Fix("ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which other check fails", max(f.retained>>19, leastKeep))
 	case fc.limit == "" && f.retained > uncapped:
 		return cdc.Failed("slot %s retains %s of log and Postgres has no limit: its disk fills up", slot, size(f.retained)).
 			Fix(first + "set max_slot_wal_keep_size, or source.wal_disk")

@@ -68,8 +68,9 @@ func Make(ctx context.Context, source string) (*Draft, error) {
 func (f *file) leaveOut(ctx context.Context, url string) error {
 	for f.nameable(); ; {
 		if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == nil }) {
-			return cdc.Failed("no table of database %s can be captured, so nothing was written: %s: %s", f.name, f.tables[0].FullName(), f.tables[0].Obstacle.What).
-				Fix("give it a primary key")
+			p := cdc.Failed("no table of database %s can be captured, so nothing was written: %s: %s", f.name, f.tables[0].FullName(), f.tables[0].Obstacle.What)
+			p.Try = f.tables[0].Obstacle.Remedies()
+			return p.OrFix("give it a primary key")
 		}
 		refused, err := f.refused(ctx, url)
 		if err != nil || len(refused) == 0 {

@@ -48,7 +48,8 @@ CREATE TABLE public.hidden (id int PRIMARY KEY); ALTER TABLE public.hidden ENABL
 CREATE ROLE looker LOGIN REPLICATION PASSWORD 'p@ss/word'; CREATE ROLE owner LOGIN PASSWORD 'p@ss/word'; GRANT USAGE, CREATE ON SCHEMA billing TO owner;
 GRANT SELECT ON public.hidden TO looker;`
 
-func oddDatabase(t *testing.T) string {
+// oddDatabase gives the address of the database for a role that looks at it, and that of the superuser.
+func oddDatabase(t *testing.T) (source, admin string) {
 	t.Helper()
 	p := embeddedtest.Postgres(t, "", nil)
 	require.NoError(t, p.CreateDatabase(t.Context(), "Odd-Clinic"))
@@ -56,7 +57,7 @@ func oddDatabase(t *testing.T) string {
 	u, err := url.Parse(p.DatabaseURL("Odd-Clinic"))
 	require.NoError(t, err)
 	u.User = url.UserPassword("looker", "p@ss/word")
-	return u.String()
+	return u.String(), p.DatabaseURL("Odd-Clinic")
 }
 
 // registered says yes to every schema.
@@ -68,7 +69,8 @@ func (registered) Schema(context.Context, int) (string, error)           { retur
 // TestDraft: the file loads, names what is there, and passes every check that a start makes of names, keys and
 // policies.
 func TestDraft(t *testing.T) {
-	source := oddDatabase(t)
+	source, admin := oddDatabase(t)
+	notDrafted(t, source, admin)
 	d, err := Make(t.Context(), source)
 	require.NoError(t, err)
 	require.Equal(t, "PGPASSWORD", d.Export)
@@ -140,6 +142,34 @@ func TestDraft(t *testing.T) {
 	require.Equal(t, "other", string(text))
 }
 
+// notDrafted: a database without tables, and a role that may not read the catalog; another database and another role
+// give a draft.
+func notDrafted(t *testing.T, source, admin string) {
+	t.Helper()
+	empty, err := url.Parse(source)
+	require.NoError(t, err)
+	empty.Path = "/postgres"
+	_, err = Make(t.Context(), empty.String())
+	require.Equal(t, []cdc.Remedy{{Command: "another database in --source"}}, cdc.Explain(err).Try)
+	whole := strings.Replace(admin, "/Odd-Clinic", "/postgres", 1)
+	for made, way := range map[string]string{"CREATE TABLE alone (a int)": "give public.alone a primary key", "CREATE UNLOGGED TABLE alone (a int PRIMARY KEY)": "ALTER TABLE public.alone SET LOGGED"} {
+		embeddedtest.Exec(t, whole, made)
+		_, err = Make(t.Context(), empty.String())
+		require.Equal(t, []cdc.Remedy{{Command: way}}, cdc.Explain(err).Try)
+		embeddedtest.Exec(t, whole, strings.Replace(way, "give public.alone a primary key", "ALTER TABLE alone ADD PRIMARY KEY (a)", 1))
+		_, err = Make(t.Context(), empty.String())
+		require.NoError(t, err)
+		embeddedtest.Exec(t, whole, "DROP TABLE alone")
+	}
+	embeddedtest.Exec(t, admin, "REVOKE SELECT ON pg_catalog.pg_class FROM PUBLIC")
+	_, err = Make(t.Context(), source)
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: "a role that may read the catalog"}}, cdc.Explain(err).Try)
+	_, err = Make(t.Context(), admin)
+	require.NoError(t, err)
+	embeddedtest.Exec(t, admin, "GRANT SELECT ON pg_catalog.pg_class TO PUBLIC")
+}
+
 // createLater makes a table with a key and one without in a schema that the draft names tables of.
 func createLater(t *testing.T, source string) {
 	t.Helper()
@@ -207,6 +237,8 @@ func TestAddress(t *testing.T) {
 		require.Error(t, err, source)
 		require.NotEmpty(t, cdc.Explain(err).Try)
 	}
+	_, err := parseAddress(strings.TrimPrefix(errSource.Try[0].Command, "--source "))
+	require.NoError(t, err)
 }
 
 // TestSourceErrors end soon, in one line that says what to do.
