@@ -73,16 +73,17 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		require.Equal(t, exitNo, code)
 		require.Less(t, time.Since(began), 60*time.Second)
 		require.Equal(t, "Error: nothing new comes to ClickHouse: no capture reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
-		for _, verb := range []string{"capture", "run"} { // the ways out
-			l = r.start(verb)
+		says := func(good func() bool) {
 			require.Eventually(t, func() bool {
 				_, out, errs = r.verb("status")
-				return strings.Contains(errs, "do what NOTE says")
+				return good()
 			}, 30*time.Second, 100*time.Millisecond)
-			if verb == "capture" {
-				l.stop()
-			}
 		}
+		l = r.start("capture") // the ways out
+		says(func() bool { return strings.HasPrefix(out, "phase ") && !strings.Contains(errs, "capture") })
+		l.stop()
+		l = r.start("run")
+		says(func() bool { return strings.Contains(errs, "do what NOTE says") })
 		require.Contains(t, out, "give public.keyed a primary key; then dirtbike resnapshot public.keyed")
 		r.exec(`ALTER TABLE keyed ADD PRIMARY KEY (id)`)
 		l.stop()

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // lock holds a table until the function it gives is called.
@@ -38,6 +40,31 @@ func TestLockedTable(t *testing.T) {
 		_, _, err = tables.Reread(t.Context(), list[1].OID, 0, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("1")}, {}}, []int{1})
 		require.Equal(t, []cdc.Remedy{{Command: "ALTER TABLE public.t REPLICA IDENTITY FULL, so that nothing has to be re-read"}}, cdc.Explain(err).Try)
 		require.NotErrorIs(t, err, cdc.ErrUnreachable, "it is the table's fault")
+	})
+}
+
+// TestLockedCatalog: pg_stat_activity shows what keeps the catalog from being read, and once that has ended it is read.
+func TestLockedCatalog(t *testing.T) {
+	onEach(t, func(t *testing.T, d *database) {
+		d.fresh(t, "CREATE TABLE t (id int PRIMARY KEY)")
+		tables := d.tables(Options{})
+		_, err := tables.List(t.Context())
+		require.NoError(t, err)
+		defer tables.Close(t.Context())
+		holder := embeddedtest.Connect(t, d.url)
+		embeddedtest.ExecOn(t, holder, "BEGIN; LOCK TABLE pg_catalog.pg_publication_rel IN ACCESS EXCLUSIVE MODE")
+		read := make(chan error, 1)
+		go func() {
+			_, err := tables.Drift(t.Context())
+			read <- err
+		}()
+		var keeps uint32
+		require.Eventually(t, func() bool {
+			return d.conn.QueryRow(t.Context(), "SELECT (pg_blocking_pids(pid))[1] FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()").Scan(&keeps) == nil
+		}, 10*time.Second, 20*time.Millisecond)
+		require.Equal(t, holder.PgConn().PID(), keeps)
+		d.exec(t, fmt.Sprintf("SELECT pg_terminate_backend(%d)", keeps))
+		require.NoError(t, <-read)
 	})
 }
 
