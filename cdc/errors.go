@@ -1,9 +1,6 @@
 package cdc
 
-import (
-	"errors"
-	"strings"
-)
+import "errors"
 
 // What an error means for the pipeline. They are wrapped with where and what to do.
 var (
@@ -24,7 +21,7 @@ var (
 // ResnapshotCommand is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed
 // as it is; the verb itself says that capture must be stopped.
 func ResnapshotCommand(table string) string {
-	return resnapshot + " " + shellWord(table)
+	return resnapshot + " " + ShellWord(table)
 }
 
 const resnapshot = "dirtbike resnapshot"
@@ -34,15 +31,4 @@ const resnapshot = "dirtbike resnapshot"
 const ResnapshotAllCommand = resnapshot + " --all"
 
 // PurgeCommand is what deletes from a table's topic what is from before its present copy.
-func PurgeCommand(table string) string { return "dirtbike purge " + shellWord(table) }
-
-// shellWord quotes a name for a shell, if it needs that.
-func shellWord(name string) string {
-	plain := func(r rune) bool {
-		return r == '.' || r == '_' || r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	}
-	if strings.IndexFunc(name, func(r rune) bool { return !plain(r) }) < 0 && !strings.HasPrefix(name, "-") {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
-}
+func PurgeCommand(table string) string { return "dirtbike purge " + ShellWord(table) }

@@ -72,7 +72,7 @@ func (p *Privacy) CheckRenamed(relations, all []Relation) error {
 		}
 		renamed := *gone[0] // its place and key
 		renamed.What += fmt.Sprintf(", and %s, which privacy.columns does not name, may be that table under a new name", relation)
-		errs = append(errs, renamed.fix("name %s there, if only by \"*\": keep", relation).about(relation))
+		errs = append(errs, renamed.fix("%q under privacy.columns, with the policies of the former name; or there %[1]q: {\"*\": keep}", relation).about(relation))
 	}
 	return errs.asError()
 }
@@ -123,16 +123,19 @@ func (p *Privacy) checkKey(relation Relation) (errs Errors) {
 		if policy.unique() {
 			continue
 		}
-		path := keyPath{"privacy", "columns", relation.String(), column}
-		if _, itself := p.Columns[relation.String()][column]; named && !itself {
-			path[len(path)-1] = AnyColumn
+		path, try := keyPath{"privacy", "columns", relation.String(), column}, "keep or hash"
+		if _, itself := p.Columns[relation.String()][column]; !itself { // what "*" says is about other columns, too
+			try = fmt.Sprintf("%q: keep, or %[1]q: hash, under privacy.columns.%s", column, relation)
+			if named {
+				path[len(path)-1] = AnyColumn
+			}
 		}
 		what := fmt.Sprintf("has the policy %q", policy)
 		if !named {
 			what = "is not named, so it is withheld"
 		}
 		err := p.at.errorf(path, "column %q belongs to the key of %s and %s: rows would fall together", column, relation, what)
-		errs = append(errs, err.fix("keep or hash").about(relation))
+		errs = append(errs, err.fix("%s", try).about(relation))
 	}
 	return errs
 }

@@ -35,9 +35,9 @@ func TestPrivacyCheck(t *testing.T) {
 	require.NoError(t, err)
 	requireProblems(t, cfg.Privacy.Check(relations()),
 		`7:33 privacy.columns.public.patients.snn: "ssn"`,
-		`7:44 privacy.columns.public.patients.*: keep or hash`,
+		`7:44 privacy.columns.public.patients.*: "tenant": keep, or "tenant": hash, under privacy.columns.public.patients`,
 		`8:5 privacy.columns.public.patient: remove it`,
-		`9:5 privacy.columns.public.visits.id: keep or hash`,
+		`9:5 privacy.columns.public.visits.id: "id": keep, or "id": hash, under privacy.columns.public.visits`,
 		`9:21 privacy.columns.public.visits.seq: keep or hash`,
 		`11:42 privacy.hash.domains.mrn[1]: "public.visits.mrn"`,
 		`11:61 privacy.hash.domains.mrn[2]: "public.visits.mrn"`)

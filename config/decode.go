@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -56,12 +57,32 @@ func (d *decoder) syntax(err error) {
 	// What the parser repeats of the content follows one of these.
 	message, _, _ := strings.Cut(syntax.GetMessage(), `"`)
 	message, _, _ = strings.Cut(message, " character '")
-	d.failAt(place{at.Line, at.Column}, nil, `not valid YAML: %s`, strings.TrimSpace(message)).fix(`quote values that hold any of : # * ! & { [`)
+	d.failAt(place{at.Line, at.Column}, nil, `not valid YAML: %s`, strings.TrimSpace(message)).fix("%s", trySyntax(syntax.GetMessage()))
 }
 
-// value decodes one node. The tag is that of the struct field it ends up in; entries of lists and maps inherit it.
+// trySyntax is the way out of what the parser says.
+func trySyntax(message string) string {
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(message, word) })
+	}
+	switch {
+	case has("escape"):
+		return `put a value that holds a \ in single quotes: ' '`
+	case has("end character"):
+		return "end the value with the quote that it begins with"
+	case has("end token", "must be specified"):
+		return "end each { with } and each [ with ], with a comma between entries"
+	case has("not allowed in this context", "unexpected key", "tab character", "'\t'"):
+		return "indent the keys of a section alike, by spaces, and end each [ and {"
+	default:
+		return `quote keys and values that hold any of : # * ! & { [`
+	}
+}
+
+// value decodes one node. The tag is that of the struct field it ends up in; entries of lists and maps inherit some of
+// it.
 func (d *decoder) value(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
-	if !d.plain(node, path) {
+	if !d.plain(node, into.Type(), path, tag) {
 		return
 	}
 	if into.Kind() == reflect.Pointer {
@@ -85,28 +106,49 @@ func (d *decoder) value(node ast.Node, into reflect.Value, path keyPath, tag ref
 }
 
 // plain refuses what YAML has and settings do not need: null, anchors, aliases, tags, merge keys.
-func (d *decoder) plain(node ast.Node, path keyPath) bool {
-	switch node := node.(type) {
+func (d *decoder) plain(node ast.Node, of reflect.Type, path keyPath, tag reflect.StructTag) bool {
+	switch node.(type) {
 	case *ast.NullNode:
-		d.failf(path, "there is no value").fix("give it one, or leave the key out for the default")
-	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		d.failAt(placeOf(node), path, `YAML anchors, aliases and merge keys are not supported`).fix(`quotes, if the value begins with "*" or "&"`)
+		d.failf(path, "there is no value").fix("%s", tryValue(of, path, tag))
+	case *ast.AliasNode:
+		d.failAt(placeOf(node), path, "YAML anchors, aliases and merge keys are not supported").fix(`quotes, if the value begins with "*"; or write it out`)
+	case *ast.AnchorNode: // its name is not repeated: it may be the beginning of a password
+		d.failAt(placeOf(node), path, "YAML anchors, aliases and merge keys are not supported").fix(`quotes, if the value begins with "&"; or remove the anchor`)
 	case *ast.TagNode:
-		d.failAt(placeOf(node), path, `YAML tags are not supported`).fix(`quotes, if the value begins with "!"`)
+		d.failAt(placeOf(node), path, `YAML tags are not supported`).fix(`quotes, if the value begins with "!"; or remove the tag`)
 	default:
 		return true
 	}
 	return false
 }
 
+// tryValue is the way out of a key without a value. What the key stands for without one may be less than was meant (no
+// encryption, no policies), so a section is proposed first.
+func tryValue(of reflect.Type, path keyPath, tag reflect.StructTag) string {
+	isSection := of.Kind() == reflect.Pointer
+	if isSection {
+		of = of.Elem()
+	}
+	switch example := exampleOf(of, tag); {
+	case path.isEntry():
+		return `a value, in quotes if it begins with "!"; or remove the entry` // the parser takes a tag alone for null
+	case tag.Get("required") == "true":
+		return example
+	case isSection:
+		return example + ", or remove the key"
+	default:
+		return "give it one, or remove the key for the default"
+	}
+}
+
 // section decodes a mapping into a struct: unknown keys are errors, missing ones take their default.
 func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failAt(placeOf(node), path, "this is %s, but a section belongs here", kindOf(node)).fix("one of its keys: %s", knownKeys(into.Type()))
+		d.failAt(placeOf(node), path, "this is %s, but a section belongs here", kindOf(node)).fix("%s; its keys are %s", sectionLike(into.Type()), knownKeys(into.Type()))
 		return
 	}
-	given := map[string]bool{}
+	given, names := map[string]bool{}, keysIn(entries)
 	for it := entries.MapRange(); it.Next(); {
 		key, ok := d.key(it.Key(), path)
 		if !ok || d.twice(given[key], it.Key(), path.child(key)) {
@@ -114,7 +156,7 @@ func (d *decoder) section(node ast.Node, into reflect.Value, path keyPath) {
 		}
 		field, ok := fieldNamed(into.Type(), key)
 		if !ok {
-			d.unknown(it.Key(), into.Type(), path, key)
+			d.unknown(it.Key(), into.Type(), path, key, names)
 			continue
 		}
 		given[key] = true
@@ -134,7 +176,7 @@ func (d *decoder) absent(into reflect.Value, path keyPath, given map[string]bool
 		preset, hasDefault := field.Tag.Lookup("default")
 		switch {
 		case field.Tag.Get("required") == "true":
-			d.failAt(d.at.find(path), path.child(name), "this key is missing and has no default").fix("%s: %s", name, exampleOf(field))
+			d.failAt(d.at.find(path), path.child(name), "this key is missing and has no default").fix("%s: %s", name, exampleOf(field.Type, field.Tag))
 		case hasDefault:
 			d.preset(preset, target, path.child(name), field.Tag)
 		case target.Kind() == reflect.Struct && field.Type != secretType:
@@ -160,7 +202,7 @@ func (d *decoder) preset(text string, into reflect.Value, path keyPath, tag refl
 func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	entries, ok := node.(ast.MapNode)
 	if !ok {
-		d.failAt(placeOf(node), path, "this is %s, but a mapping belongs here", kindOf(node)).fix("%s", shapeOf(into.Type()))
+		d.failAt(placeOf(node), path, "this is %s, but a mapping belongs here", kindOf(node)).fix("%s", shapeOf(into.Type(), tag))
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
@@ -170,7 +212,7 @@ func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag r
 			continue
 		}
 		element := reflect.New(into.Type().Elem()).Elem()
-		d.value(it.Value(), element, path.child(key), tag)
+		d.value(it.Value(), element, path.child(key), entryTag(element.Type(), tag))
 		into.SetMapIndex(reflect.ValueOf(key), element)
 	}
 }
@@ -178,13 +220,17 @@ func (d *decoder) mapping(node ast.Node, into reflect.Value, path keyPath, tag r
 func (d *decoder) list(node ast.Node, into reflect.Value, path keyPath, tag reflect.StructTag) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
-		d.failAt(placeOf(node), path, `this is %s, but a list belongs here`, kindOf(node)).fix(`put [ ] around it`)
+		try := "put [ ] around it"
+		if _, is := node.(ast.MapNode); is {
+			try = cmp.Or(sampleOf(tag), "[ ] with one text for each entry")
+		}
+		d.failAt(placeOf(node), path, `this is %s, but a list belongs here`, kindOf(node)).fix("%s", try)
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(sequence.Values), len(sequence.Values)))
 	for i, entry := range sequence.Values {
 		d.at.of[path.entry(i).id()] = placeOf(entry)
-		d.value(entry, into.Index(i), path.entry(i), tag)
+		d.value(entry, into.Index(i), path.entry(i), entryTag(into.Type().Elem(), tag))
 	}
 }
 
@@ -196,7 +242,7 @@ func (d *decoder) key(node ast.MapKeyNode, path keyPath) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return node.GetToken().Value, true
 	default:
-		d.failAt(placeOf(node), path, `a key must be a plain text`).fix(`quotes, if it begins with "*", "&" or "!"`)
+		d.failAt(placeOf(node), path, `a key must be a plain text`).fix(`quotes, if it begins with "*", "&" or "!"; or write out what it stands for`)
 		return "", false
 	}
 }
@@ -211,14 +257,31 @@ func (d *decoder) twice(before bool, node ast.Node, path keyPath) bool {
 	return false
 }
 
-// unknown names the nearest right key: of this section, else the same key of another.
-func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key string) {
-	try := Nearest(key, keysOf(section))
-	if elsewhere := findKey(configType, nil, key); try == "" && elsewhere != nil {
-		try = elsewhere.String()
+// keysIn are the keys of a mapping that are plain texts.
+func keysIn(entries ast.MapNode) (keys []string) {
+	for it := entries.MapRange(); it.Next(); {
+		if text, is := it.Key().(*ast.StringNode); is {
+			keys = append(keys, text.Value)
+		}
 	}
-	if try == "" {
-		try = "one of " + knownKeys(section)
+	return keys
+}
+
+// unknown names the nearest right key: of this section, else the same key of another. One that the section has already
+// is not proposed, since it would be there twice.
+func (d *decoder) unknown(node ast.Node, section reflect.Type, path keyPath, key string, given []string) {
+	nearest := Nearest(key, keysOf(section))
+	free := slices.DeleteFunc(keysOf(section), func(name string) bool { return slices.Contains(given, name) })
+	try := removeIt
+	switch elsewhere := findKey(configType, nil, key); {
+	case nearest != "" && slices.Contains(given, nearest):
+		try = "remove it; " + nearest + " is given already"
+	case nearest != "":
+		try = nearest
+	case elsewhere != nil:
+		try = elsewhere.String()
+	case len(free) > 0:
+		try = "one of " + strings.Join(free, ", ") + "; or remove it"
 	}
 	d.failAt(placeOf(node), path.child(key), "unknown key").fix("%s", try)
 }

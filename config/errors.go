@@ -101,6 +101,9 @@ func (p keyPath) child(key string) keyPath { return append(slices.Clip(p), key) 
 
 func (p keyPath) entry(index int) keyPath { return p.child("[" + strconv.Itoa(index) + "]") }
 
+// isEntry says that it is an entry of a list.
+func (p keyPath) isEntry() bool { return len(p) > 0 && strings.HasPrefix(p[len(p)-1], "[") }
+
 func (p keyPath) String() string {
 	var b strings.Builder
 	for i, key := range p {

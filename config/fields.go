@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -42,32 +43,58 @@ func keysOf(section reflect.Type) (keys []string) {
 func knownKeys(section reflect.Type) string { return strings.Join(keysOf(section), ", ") }
 
 // exampleOf is a value for a setting in YAML: what its tag says, else the keys of a section that must be given.
-func exampleOf(field reflect.StructField) string {
-	if field.Type.Kind() != reflect.Struct || field.Type == secretType {
-		return sampleOf(field.Tag)
+func exampleOf(of reflect.Type, tag reflect.StructTag) string {
+	if of.Kind() != reflect.Struct || of == secretType {
+		return sampleOf(tag)
 	}
 	var keys []string
-	for _, inner := range fieldsOf(field.Type) {
+	for _, inner := range fieldsOf(of) {
 		if inner.Tag.Get("required") == "true" {
-			keys = append(keys, inner.Tag.Get("yaml")+": "+exampleOf(inner))
+			keys = append(keys, inner.Tag.Get("yaml")+": "+exampleOf(inner.Type, inner.Tag))
 		}
 	}
 	return "{" + strings.Join(keys, ", ") + "}"
 }
 
-// sampleOf is a good value for a scalar or a list: the example of its tag, else its default.
+// sectionLike is a section in YAML: the keys that must be given, else the first one that has a default, with it.
+func sectionLike(of reflect.Type) string {
+	example := exampleOf(of, "")
+	for _, field := range fieldsOf(of) {
+		if preset := field.Tag.Get("default"); example == "{}" && preset != "" {
+			return "{" + field.Tag.Get("yaml") + ": " + preset + "}"
+		}
+	}
+	return example
+}
+
+// sampleOf is a good value for a scalar, a list or a mapping: the example of its tag, else its default.
 func sampleOf(tag reflect.StructTag) string { return cmp.Or(tag.Get("example"), tag.Get("default")) }
 
-// shapeOf is how a mapping or a list of that type is written.
-func shapeOf(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Map:
-		return "{name: " + shapeOf(t.Elem()) + "}"
-	case reflect.Slice:
-		return "[" + shapeOf(t.Elem()) + "]"
-	default:
-		return "value"
+// shapeOf is how a mapping of that type is written: the example of the tag, or of a mapping inside it, what the example
+// has there.
+func shapeOf(t reflect.Type, tag reflect.StructTag) string {
+	example, nested := tag.Get("example"), 0
+	for inner := t.Elem(); inner.Kind() == reflect.Map; inner = inner.Elem() {
+		nested++
 	}
+	for range strings.Count(example, ": {") - nested {
+		_, example, _ = strings.Cut(strings.TrimSuffix(example, "}"), ": ")
+	}
+	return example
+}
+
+// entryTag is what an entry takes over from the tag of its list or mapping: what bounds a value, and the example if it
+// is a mapping itself.
+func entryTag(entry reflect.Type, tag reflect.StructTag) (kept reflect.StructTag) {
+	if entry.Kind() == reflect.Map {
+		return tag
+	}
+	for _, name := range []string{"min", "max", "pattern"} {
+		if value, has := tag.Lookup(name); has {
+			kept += reflect.StructTag(fmt.Sprintf("%s:%q ", name, value))
+		}
+	}
+	return kept
 }
 
 // findKey returns the path of the first setting with that name, in any section.

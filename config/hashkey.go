@@ -116,18 +116,19 @@ func decodeHashKey(text string) ([]byte, error) {
 func readHashKey(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		return nil, cdc.Failed("other users may read or write it (mode %o)", info.Mode().Perm()).Fix("chmod 600 %s", Named(path))
+		return nil, cdc.Failed("other users may read or write it (mode %o)", info.Mode().Perm()).Fix("chmod 600 %s", cdc.ShellWord(path))
 	}
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(Named(path), err))
+		return nil, cdc.Failed("%v", cause(err)).Fix("%s", tryFile(path, cdc.ShellWord(path), err))
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(key) != madeHashKey {
 		return nil, cdc.Failed("damaged: not %d bytes in hex", madeHashKey).Fix("restore it from a backup; another key would change every hash")
 	}
 	if why := guessable(strings.TrimSpace(string(data)), key); why != "" {
-		return nil, cdc.Failed("dirtbike did not make this key, and it can be guessed: %s", why).Fix("restore it from a backup, or remove it and copy the tables again")
+		return nil, cdc.Failed("dirtbike did not make this key, and it can be guessed: %s", why).
+			Fix("restore it from a backup").Fix("remove it, then %s", cdc.ResnapshotAllCommand)
 	}
 	return key, nil
 }

@@ -13,7 +13,7 @@ type Privacy struct {
 	// What happens to a column that is not named: withheld (allowlist) or kept (open).
 	Mode Mode `yaml:"mode" default:"allowlist"`
 	// Per schema.table, the policy of each column; "*" stands for the columns that are not named.
-	Columns map[string]map[string]Policy `yaml:"columns"`
+	Columns map[string]map[string]Policy `yaml:"columns" example:"{public.patients: {ssn: drop}}"`
 	// Keys and domains of the policy hash.
 	Hash Hash `yaml:"hash"`
 
@@ -63,12 +63,12 @@ func (p Policy) unique() bool { return p == Keep || p == HashValue }
 type Hash struct {
 	// Secret keys by id (k1, k2, …): hex or base64 of at least 16 bytes, or a text of at least 16; one that can be
 	// guessed is refused. Without any, a key is made at the first start, in a file in the config's folder.
-	Keys map[string]Secret `yaml:"keys"`
+	Keys map[string]Secret `yaml:"keys" example:"{k1: \"${env:HASH_KEY}\"}"`
 	// Id of the key in use. Needed only where keys has more than one.
 	Active string `yaml:"active"`
 	// Columns (schema.table.column) whose equal values must get equal hashes, by domain. A column in none has the
 	// domain of its own name.
-	Domains map[string][]string `yaml:"domains"`
+	Domains map[string][]string `yaml:"domains" example:"{mrn: [public.patients.mrn]}"`
 }
 
 // Reason is what decides about a column.

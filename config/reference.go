@@ -74,14 +74,25 @@ func fromEnv(name string) (string, *cdc.Problem) {
 	if ok {
 		what = "environment variable %s is empty"
 	}
-	return "", cdc.Failed(what, name).Fix("export %s=VALUE", name)
+	return "", cdc.Failed(what, Named(name)).Fix("%s", setVariable(name))
+}
+
+// shellVariable is what a shell can export.
+var shellVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// setVariable is the command that sets a variable: a shell has no way to export one of another name.
+func setVariable(name string) string {
+	if !shellVariable.MatchString(name) {
+		return "env " + cdc.ShellWord(name+"=VALUE") + " in front of the command"
+	}
+	return "export " + name + "=VALUE"
 }
 
 func fromFile(name, dir string) (string, *cdc.Problem) {
 	path := inFolder(dir, name)
 	data, err := readLimited(path, maxSecret)
 	if err != nil {
-		return "", cdc.Failed("file %s: %v", Named(path), cause(err)).Fix("%s", tryFile(Named(path), err))
+		return "", cdc.Failed("file %s: %v", Named(path), cause(err)).Fix("%s", tryFile(path, cdc.ShellWord(path), err))
 	}
 	value := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if value == "" {
@@ -98,16 +109,28 @@ func inFolder(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// tryFile is the way out of an error of readLimited; name is the path as it may be printed.
-func tryFile(name string, err error) string {
+// tryFile is the way out of an error of readLimited; shown is the path for a shell, as far as it may be printed.
+func tryFile(path, shown string, err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "create it, or correct the path: a relative one starts at the config's folder"
 	case errors.Is(err, fs.ErrPermission):
-		return "chmod u+r " + name + ", or chown it to the user that runs dirtbike"
+		return tryReadable(path, shown)
 	default: // another kind of file, or a larger one
 		return "name a plain file that holds this alone"
 	}
+}
+
+// tryReadable is the way out of a file that this process may not read.
+func tryReadable(path, shown string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "let the user that runs dirtbike enter its folders: chmod a+x for each of them"
+	}
+	if of, is := info.Sys().(*syscall.Stat_t); is && int(of.Uid) != os.Geteuid() {
+		return fmt.Sprintf("chown %d %s", os.Geteuid(), shown)
+	}
+	return "chmod u+r " + shown
 }
 
 // readLimited reads a regular file of at most limit bytes.

@@ -27,13 +27,16 @@ func (d *decoder) scalar(node ast.Node, into reflect.Value, path keyPath, tag re
 	isText := kindOf(node) == aText
 	if !fits(node, into.Type(), referenced) {
 		wanted, isNumber := numbers[into.Type()]
-		if !isNumber {
-			wanted = number{what: aText, try: "put it in quotes"}
+		_, scalar := node.(ast.ScalarNode)
+		what, try := wanted.what, wanted.like(tag)
+		switch {
+		case isNumber:
+		case scalar:
+			what, try = aText, "put it in quotes"
+		default:
+			what, try = aText, cmp.Or(sampleOf(tag), "one text, without [ ] and { }")
 		}
-		if _, scalar := node.(ast.ScalarNode); !isNumber && !scalar {
-			wanted.try = "one text, without [ ] and { }"
-		}
-		d.failAt(placeOf(node), path, "this is %s, but %s belongs here", kindOf(node), wanted.what).fix("%s", wanted.try)
+		d.failAt(placeOf(node), path, "this is %s, but %s belongs here", kindOf(node), what).fix("%s", try)
 		return
 	}
 	if problem := assign(text, into, tag); problem != nil {
@@ -88,7 +91,7 @@ func assign(text string, into reflect.Value, tag reflect.StructTag) *cdc.Problem
 func assignNumber(text string, into reflect.Value, tag reflect.StructTag, of number) *cdc.Problem {
 	n, ok := of.parse(text)
 	if !ok { // without strconv's words, which would repeat the text
-		return cdc.Failed("not %s", of.what).Fix("%s", of.try)
+		return cdc.Failed("not %s", of.what).Fix("%s", of.like(tag))
 	}
 	for _, name := range []string{"min", "max"} {
 		limit, has := tag.Lookup(name)
@@ -121,16 +124,25 @@ func assignText(text string, into reflect.Value, tag reflect.StructTag) *cdc.Pro
 	one, isChoice := into.Interface().(choice)
 	switch {
 	case text == "":
-		return cdc.Failed("empty").Fix("a value, or remove it")
+		return emptyText(tag)
 	case strings.ContainsRune(text, 0):
 		return cdc.Failed("not a text: it holds a zero byte").Fix("a value without one")
 	case isChoice && !slices.Contains(one.Values(), text):
-		return cdc.Failed("not one of %s", strings.Join(one.Values(), ", ")).Fix("%s", cmp.Or(Nearest(text, one.Values()), "one of these"))
+		return cdc.Failed("not one of %s", strings.Join(one.Values(), ", ")).
+			Fix("%s", cmp.Or(Nearest(text, one.Values()), "one of "+strings.Join(one.Values(), ", ")))
 	case !regexp.MustCompile(pattern).MatchString(text):
 		return cdc.Failed("not of the form %s", pattern).Fix("%s", sampleOf(tag))
 	}
 	into.SetString(text)
 	return nil
+}
+
+func emptyText(tag reflect.StructTag) *cdc.Problem {
+	p := cdc.Failed("empty")
+	if tag.Get("required") == "true" && sampleOf(tag) != "" {
+		return p.Fix("%s", sampleOf(tag))
+	}
+	return p.Fix("a value, or remove it")
 }
 
 // ByteSize is a number of bytes. In YAML it is a plain number, or one with a unit: kB, MB, GB (powers of 1000) or
@@ -145,14 +157,20 @@ func (b ByteSize) String() string { return humanize.Bytes(uint64(max(b, 0))) }
 
 // number is how a type of numbers is written and read; ok is false for any other text.
 type number struct {
-	what, try string
-	parse     func(text string) (n int64, ok bool)
+	what         string
+	form, sample string // how it is written, with a place for a sample
+	parse        func(text string) (n int64, ok bool)
+}
+
+// like says how a number of the setting is written, by one that is in its range.
+func (n number) like(tag reflect.StructTag) string {
+	return strings.ReplaceAll(n.form, "N", cmp.Or(sampleOf(tag), n.sample))
 }
 
 var numbers = map[reflect.Type]number{
-	byteSizeType:           {"a size", `a number with a unit, like "16MB" or "64KiB"`, parseByteSize},
-	durationType:           {"a duration", `a number with a unit, like "250ms", "60s", "168h" or "7d"`, parseDuration},
-	reflect.TypeFor[int](): {"a whole number", "digits without quotes, like 6", parseInt},
+	byteSizeType:           {"a size", `a number with a unit, like "N"`, "16MB", parseByteSize},
+	durationType:           {"a duration", `a number with a unit, like "N"`, "60s", parseDuration},
+	reflect.TypeFor[int](): {"a whole number", "digits without quotes, like N", "6", parseInt},
 }
 
 func parseByteSize(text string) (int64, bool) {

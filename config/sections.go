@@ -170,7 +170,7 @@ type Source struct {
 	// Name of the publication.
 	Publication string `yaml:"publication" default:"dirtbike" pattern:"^[A-Za-z_][A-Za-z0-9_]{0,62}$"`
 	// Key columns per schema.table, only for tables that have neither a primary key nor a replica identity index.
-	Keys map[string][]string `yaml:"keys"`
+	Keys map[string][]string `yaml:"keys" example:"{public.events: [id]}"`
 	// How much log Postgres' disk can hold: what is free there and the log it has. Postgres does not report it, so
 	// status and the check slot count the hours until it is full from this; 0 means unknown. max_slot_wal_keep_size, if
 	// set, counts too: whichever is met first.

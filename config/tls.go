@@ -112,9 +112,10 @@ func (t *TLS) pem(key, value string) ([]byte, error) {
 	if strings.Contains(value, "-----BEGIN ") {
 		return []byte(value), nil
 	}
-	data, err := readLimited(inFolder(filepath.Dir(t.at.fileName()), value), maxPEM)
+	path := inFolder(filepath.Dir(t.at.fileName()), value)
+	data, err := readLimited(path, maxPEM)
 	if err != nil {
-		return nil, cdc.Failed("%s: neither PEM text nor a file that can be read", key).Because(cause(err)).Fix("%s", tryFile("FILE", err))
+		return nil, cdc.Failed("%s: neither PEM text nor a file that can be read", key).Because(cause(err)).Fix("%s", tryFile(path, "FILE", err))
 	}
 	return data, nil
 }

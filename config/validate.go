@@ -37,7 +37,7 @@ func (v *validator) source(s Source) {
 	v.globs(path.child("tables"), s.Tables)
 	for table, columns := range s.Keys {
 		at := path.child("keys").child(table)
-		v.table(at, table)
+		v.table(at, table, sortedKeys(s.Keys))
 		v.distinct(at, columns, "[id]")
 	}
 }
@@ -56,13 +56,18 @@ func (v *validator) globs(path keyPath, globs []string) {
 	}
 }
 
-func (v *validator) table(path keyPath, name string) {
+// table refuses what is no name of one table; given are the names beside it.
+func (v *validator) table(path keyPath, name string, given []string) {
 	if strings.ContainsAny(name, "*?") {
 		v.failf(path, "globs are not supported here").fix("one table, like \"public.patients\"")
 		return
 	}
 	if _, ok := splitTable(name); !ok {
-		v.failf(path, "this is not of the form schema.table").fix("%q", "public."+strings.Trim(name, "."))
+		right, try := "public."+strings.Trim(name, "."), removeIt
+		if _, ok := splitTable(right); ok && !slices.Contains(given, right) {
+			try = strconv.Quote(right)
+		}
+		v.failf(path, "this is not of the form schema.table").fix("%s", try)
 	}
 }
 
@@ -119,20 +124,45 @@ func (v *validator) clickhouse(c ClickHouse) {
 	v.tls(path.child("tls"), c.TLS)
 }
 
+// anAddress is an example of an address.
+func anAddress(scheme string) string {
+	return map[string]string{
+		"postgres": "postgres://user@host:5432/database", "http": "http://registry:8081", "clickhouse": "clickhouse://user:password@host:9000",
+	}[scheme]
+}
+
 // url parses an address that may hold a password, so that no error repeats any of it. It returns nil after an error.
 func (v *validator) url(path keyPath, address Secret, schemes ...string) *url.URL {
 	u, err := url.Parse(address.Reveal())
 	if err != nil {
-		v.failf(path, "this is no valid address").fix("percent-encode special characters of the password (@ is %%40, / is %%2F)")
+		v.failf(path, "this is no valid address").fix("%s", tryAddress(address.Reveal(), schemes[0]))
 		return nil
 	}
-	for _, scheme := range schemes {
-		if u.Scheme == scheme && u.Host != "" {
-			return u
-		}
+	if slices.Contains(schemes, u.Scheme) && u.Host != "" {
+		return u
 	}
-	v.failf(path, "this address has the wrong form").fix("%s://host:port", schemes[0])
+	v.failf(path, "this address has the wrong form").fix("%s", anAddress(schemes[0]))
 	return nil
+}
+
+// tryAddress is the way out of an address that cannot be parsed: a login whose characters end it too soon, or an
+// address of another form.
+func tryAddress(address, scheme string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	login, _, has := cutLast(rest, "@")
+	if has && strings.ContainsFunc(login, func(r rune) bool { return strings.ContainsRune("/?#[]% <>\"\\^`{|}", r) || r < ' ' }) {
+		return "percent-encode special characters of the password (@ is %40, / is %2F, # is %23, ? is %3F, % is %25)"
+	}
+	return anAddress(scheme)
+}
+
+// cutLast is strings.Cut around the last of the separators.
+func cutLast(s, separator string) (before, after string, found bool) {
+	at := strings.LastIndex(s, separator)
+	if at < 0 {
+		return s, "", false
+	}
+	return s[:at], s[at+len(separator):], true
 }
 
 func (v *validator) tls(path keyPath, t *TLS) {
@@ -188,7 +218,7 @@ func (v *validator) privacy(p *Privacy) {
 		return
 	}
 	for table := range p.Columns {
-		v.table(keyPath{"privacy", "columns", table}, table)
+		v.table(keyPath{"privacy", "columns", table}, table, sortedKeys(p.Columns))
 	}
 	v.hashKeys(keyPath{"privacy", "hash"}, p.Hash)
 	v.domains(keyPath{"privacy", "hash", "domains"}, p.Hash.Domains)
@@ -199,7 +229,7 @@ func (v *validator) hashKeys(path keyPath, h Hash) {
 	for id, key := range h.Keys {
 		ids = append(ids, id)
 		if !hashKeyID.MatchString(id) {
-			v.failf(path.child("keys").child(id), "the id of a key is k and up to 15 letters or digits").fix("k1")
+			v.failf(path.child("keys").child(id), "the id of a key is k and up to 15 letters or digits").fix("%s", freeKeyID(h.Keys))
 		}
 		decoded, err := decodeHashKey(key.Reveal())
 		if err != nil {
@@ -215,6 +245,15 @@ func (v *validator) hashKeys(path keyPath, h Hash) {
 	}
 	if h.Active == "" && len(ids) > 1 {
 		v.failf(path, "there are %d keys", len(ids)).fix("say which one is in use, like active: %s", slices.Min(ids))
+	}
+}
+
+// freeKeyID is an id that no key has yet.
+func freeKeyID(keys map[string]Secret) string {
+	for n := 1; ; n++ {
+		if id := "k" + strconv.Itoa(n); keys[id].IsZero() {
+			return id
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	col := &rel.Columns[column]
 	policy, named := p.rules.For(rel.Schema, rel.Name, col.Name)
 	if slices.Contains(rel.Key, column) {
-		if err := fitsKey(policy, named, col.Type); err != nil {
+		if err := fitsKey(rel, policy, named, col.Type); err != nil {
 			return nil, false, err
 		}
 	}
@@ -60,7 +60,7 @@ func (p *Policies) For(rel *schemas.Relation, column int) (schemas.Transform, bo
 	case "year":
 		t, err = year(col.Type)
 	default:
-		err = cdc.Failed("unknown policy %q", policy).Fix("keep, drop, mask, hash, zip3 or year")
+		err = cdc.Failed("unknown policy %q", policy).Fix("%s", policiesOf(col.Type))
 	}
 	if err != nil {
 		return nil, false, err
@@ -84,7 +84,7 @@ func (t *transform) Apply(dst, text []byte, at int64) ([]byte, error) {
 }
 
 // fitsKey accepts only policies under which different keys stay different (rules 9 and 29).
-func fitsKey(policy string, named bool, t schemas.Type) error {
+func fitsKey(rel *schemas.Relation, policy string, named bool, t schemas.Type) error {
 	switch {
 	case policy == "keep":
 		return nil
@@ -92,7 +92,7 @@ func fitsKey(policy string, named bool, t schemas.Type) error {
 		// A token is text, which may be a key: whether equal values have equal tokens depends on the column's own type.
 		if why := schemas.KeyRefusal(t); why != "" {
 			return cdc.Failed("policy hash on a key column: %s", why).
-				Fix("leave the table out, by its name with \"!\" in front in source.tables").Fix("give the column a type that can be a key")
+				Fix("add %q to source.tables", "!"+rel.FullName()).Fix("give the column a type that can be a key")
 		}
 		return nil
 	case policy == "drop" && !named:
@@ -100,6 +100,17 @@ func fitsKey(policy string, named bool, t schemas.Type) error {
 			Fix("name it keep or hash under privacy.columns")
 	}
 	return cdc.Failed("policy %s on a key column: rows could not be distinguished", policy).Fix("keep or hash")
+}
+
+// policiesOf lists the policies that a column of this type can have.
+func policiesOf(t schemas.Type) string {
+	switch {
+	case t.Kind == schemas.KindText:
+		return "keep, drop, mask, hash or zip3"
+	case slices.Contains([]schemas.Kind{schemas.KindDate, schemas.KindTimestamp, schemas.KindTimestampTZ}, t.Kind):
+		return "keep, drop, mask, hash or year"
+	}
+	return "keep, drop, mask or hash"
 }
 
 // textType is the output type of hash, zip3 and some masks.

@@ -164,7 +164,7 @@ func TestInitVerb(t *testing.T) {
 		says string
 	}{
 		{nil, exitWrong, "--source is missing.\nTry: dirtbike init --source"},
-		{[]string{"--source", "mysql://h/d"}, exitWrong, "Try: postgres://host:port"},
+		{[]string{"--source", "mysql://h/d"}, exitWrong, "Try: postgres://user@host:5432/database"},
 		{[]string{"--source", unreachable}, exitUnreachable, "Try: see that Postgres runs and --source is right"},
 		{[]string{"--source", strings.Replace(r.url, password, "secret", 1)}, exitWrong, "Try: check user and password"},
 		{[]string{"--source", strings.Replace(r.url, r.name, "none", 1)}, exitWrong, "Try: check the database"},

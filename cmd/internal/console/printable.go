@@ -2,10 +2,11 @@ package console
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"dirtbike/cdc"
 )
 
 // Printable makes one line of a text that holds names from elsewhere, for a terminal: line breaks and tabs become
@@ -41,24 +42,5 @@ func PrintableLines(s string) string {
 // OneLine writes a text in one line: white space between words becomes one space.
 func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// plainWord needs no quoting in a shell.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
 // Shell quotes a word for a shell, if it needs it; one that a terminal would not show gets bash's own form.
-func Shell(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	if Printable(word) == word {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	var b strings.Builder
-	for _, c := range []byte(word) {
-		if c < ' ' || c > '~' || c == '\'' || c == '\\' {
-			fmt.Fprintf(&b, `\x%02x`, c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return "$'" + b.String() + "'"
-}
+func Shell(word string) string { return cdc.ShellWord(word) }
