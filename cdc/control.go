@@ -101,12 +101,14 @@ type ControlLog struct {
 	Records []ControlRecord
 	Next    int64 // the offset to go on from
 	Foreign int   // how many records others have written there: they do not count
+	// Open says that a transaction is open on the topic: not all that had been written is in Records.
+	Open bool
 }
 
 // Controls reads the control topic of a pipeline.
 type Controls interface {
 	// Controls gives what captures of the pipeline have written to it, from an offset on, as far as it is visible. With
-	// settled all that had been written when it was called is in: it waits until transactions that were open then have
-	// ended, which a capture that was killed may delay.
+	// settled it waits, a fraction of a second, for all that had been written when it was called; Open says that this is
+	// not in: a transaction stays open, as one does that a killed capture has left, until it times out.
 	Controls(ctx context.Context, from int64, settled bool) (ControlLog, error)
 }

@@ -54,10 +54,10 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 		}
 		l.group.Client.PauseFetchTopics(name)
 	}
-	if len(names) == 0 {
+	if names = slices.DeleteFunc(names, func(name string) bool { return !l.leaveAdded(name, offsets[name]) }); len(names) == 0 {
 		return nil
 	}
-	if err := l.builder.controls.read(ctx, false); err != nil {
+	if _, err := l.builder.controls.read(ctx, false); err != nil {
 		return err
 	}
 	known, err := consume.Read(ctx, l.group.Admin, l.db.Ledger, names, l.o.progressTopic(), l.o.ReplayHorizon)
@@ -78,6 +78,19 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	return nil
 }
 
+// leaveAdded leaves alone what somebody has added to the progress topic, of which capture writes one partition. It
+// reports whether anything else was assigned.
+func (l *Loader) leaveAdded(name string, offsets map[int32]kgo.Offset) (others bool) {
+	for id := range offsets {
+		if name == l.o.progressTopic() && id != 0 {
+			offsets[id] = kgo.NewOffset().AtEnd()
+		} else {
+			others = true
+		}
+	}
+	return others
+}
+
 // assignTopic fills in the offsets of one topic and makes the state of its partitions.
 func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name string, offsets map[int32]kgo.Offset) error {
 	t, err := known.Topic(l.topics, name, l.o.Prefix)
@@ -88,6 +101,9 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 		t.Controls = l.builder.controls.of(t.ID)
 	}
 	for id := range offsets {
+		if t.Progress && id != 0 {
+			continue
+		}
 		p, err := known.Start(t, id)
 		if err != nil {
 			return err
@@ -101,7 +117,9 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 		return err
 	}
 	for id := range offsets {
-		offsets[id] = kgo.NewOffset().At(t.Parts[id].Next).WithEpoch(-1)
+		if p := t.Parts[id]; p != nil {
+			offsets[id] = kgo.NewOffset().At(p.Next).WithEpoch(-1)
+		}
 	}
 	return nil
 }
@@ -145,7 +163,7 @@ func (l *Loader) revoked(partitions map[string][]int32) {
 			l.waiting.release(name)
 			delete(l.waiting.views, name)
 		}
-		if t.Progress {
+		if t.Progress && len(t.Parts) == 0 {
 			l.progress.forget()
 		}
 	}

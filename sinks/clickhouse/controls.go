@@ -53,20 +53,27 @@ func (c *controls) of(id uuid.UUID) *apply.Controls {
 // controlInterval is how often the control topic is read while neither a row nor the progress topic asks for it.
 const controlInterval = time.Second
 
-// read reads what is new and visible, and with settled all that had been written.
-func (c *controls) read(ctx context.Context, settled bool) error {
+const readControls = "read the control topic"
+
+// read reads what is new and visible, and with settled all that had been written, unless a transaction stays open.
+func (c *controls) read(ctx context.Context, settled bool) (open bool, err error) {
 	began := time.Now()
-	err := c.retry(ctx, "read the control topic", func(ctx context.Context) error {
+	err = c.retry(ctx, readControls, func(ctx context.Context) error {
 		log, err := c.source.Controls(ctx, c.next, settled)
-		if err == nil {
+		if open = log.Open; err == nil {
 			c.take(log)
 		}
 		return err
 	})
-	if c.asked = began; settled {
+	if c.asked = began; settled && !open {
 		c.settled = began
 	}
-	return err
+	return open, err
+}
+
+// leftOpen says why a table waits that must know all that had been written.
+func leftOpen() error {
+	return &unsettled{readControls, cdc.Failed("a transaction is open on it").Fix("kafka-transactions.sh find-hanging, and stop what else writes to it")}
 }
 
 // take takes what was read. A topic that was deleted is forgotten: rows that depend on what was in it wait.
@@ -97,14 +104,17 @@ func (c *controls) take(log cdc.ControlLog) {
 // await reads until a control record of the topic is known.
 func (c *controls) await(ctx context.Context, t *apply.Topic, sequence uint64) error {
 	for _, settled := range []bool{false, true, true} { // the last is from the beginning of another topic
-		if err := c.read(ctx, settled); err != nil {
+		open, err := c.read(ctx, settled)
+		switch {
+		case err != nil:
 			return err
-		}
-		if t.Controls.Known >= sequence {
+		case t.Controls.Known >= sequence:
 			return nil
+		case settled && open:
+			return leftOpen()
 		}
 	}
-	return &unsettled{"read the control topic", cdc.Failed("it lacks a record that came before").Fix(cdc.ResnapshotAllCommand)}
+	return &unsettled{readControls, cdc.Failed("it lacks a record that came before").Fix(cdc.ResnapshotAllCommand)}
 }
 
 // errAgain says that control records were applied before a record, which is to be looked at again.
@@ -182,7 +192,7 @@ func (c *controls) follow(ctx context.Context) error {
 	if time.Since(c.asked) < controlInterval {
 		return nil
 	}
-	if err := c.read(ctx, false); err != nil {
+	if _, err := c.read(ctx, false); err != nil {
 		return err
 	}
 	return c.apply(ctx)
@@ -198,20 +208,30 @@ func (c *controls) said(r *complete.Record) {
 }
 
 // begin notes that records were fetched. The control topic is read first if rows of a table among them are not looked
-// into.
+// into; while that is not possible these tables wait.
 func (c *controls) begin(ctx context.Context, fetches kgo.Fetches, quarantines *apply.Quarantines) error {
 	c.fetched = time.Now()
-	blind := false
+	blind := map[*apply.Topic]bool{}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if t := c.loaded[f.Topic]; t != nil && !t.Progress && t.Parts[f.Partition] != nil && len(f.Records) > 0 {
-			p := t.Parts[f.Partition]
-			blind = blind || p.Seek != nil || quarantines.Skips(t.Table, max(p.Newest, t.Shown))
+		t := c.loaded[f.Topic]
+		if t == nil || t.Progress || t.Parts[f.Partition] == nil || len(f.Records) == 0 || c.waiting.tables[f.Topic].waits() {
+			return
+		}
+		if p := t.Parts[f.Partition]; p.Seek != nil || quarantines.Skips(t.Table, max(p.Newest, t.Shown)) {
+			blind[t] = true
 		}
 	})
-	if !blind {
+	if len(blind) == 0 {
 		return nil
 	}
-	return c.upToFetched(ctx)
+	err := c.upToFetched(ctx)
+	if !isUnsettled(err) {
+		return err
+	}
+	for t := range blind {
+		c.waiting.hold(t, 0, err)
+	}
+	return nil
 }
 
 // upToFetched makes known all that had been written before the records that were fetched last.
@@ -219,7 +239,11 @@ func (c *controls) upToFetched(ctx context.Context) error {
 	if c.fresh() {
 		return nil
 	}
-	return c.read(ctx, true)
+	open, err := c.read(ctx, true)
+	if err == nil && open {
+		err = leftOpen()
+	}
+	return err
 }
 
 // fresh reports whether it is known.

@@ -91,7 +91,7 @@ func (w *world) reach(t *sourceTable, partition int32, values ...string) {
 func (w *world) Controls(_ context.Context, from int64, _ bool) (cdc.ControlLog, error) {
 	w.producersMu.Lock()
 	defer w.producersMu.Unlock()
-	log := cdc.ControlLog{ID: [16]byte{1, w.controlLog}, Next: int64(len(w.controls))}
+	log := cdc.ControlLog{ID: [16]byte{1, w.controlLog}, Next: int64(len(w.controls)), Open: w.controlsOpen}
 	log.Records = slices.Clone(w.controls[min(from, log.Next):])
 	return log, nil
 }
@@ -101,4 +101,11 @@ func (w *world) dropControls() {
 	w.producersMu.Lock()
 	defer w.producersMu.Unlock()
 	w.controls, w.controlLog = nil, w.controlLog+1
+}
+
+// leaveOpen says whether a transaction is open on the control topic.
+func (w *world) leaveOpen(is bool) {
+	w.producersMu.Lock()
+	defer w.producersMu.Unlock()
+	w.controlsOpen = is
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // TestControlTopicDeleted: a table of which the deleted control topic had a truncate that was not loaded waits alone,
@@ -60,4 +62,81 @@ func TestControlsWithoutRows(t *testing.T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	require.Equal(t, tab.gen, l.topics[tab.topic.Name].Shown)
+}
+
+// TestTransactionLeftOpen: while a transaction stays open on the control topic, as a capture leaves one that dies inside
+// it, only a table waits whose rows are not looked into: what it skips might be a newer copy. It goes on by itself.
+func TestTransactionLeftOpen(t *testing.T) {
+	w := newWorld(t)
+	sick, other := twoColumns(w, "skipped"), twoColumns(w, "other")
+	opened := *sick
+	w.load()
+	w.wait()
+	x := w.begin()
+	sick.gen-- // an open that comes twice
+	x.open(sick).commit()
+	w.waysOut("public.skipped", cdc.ResnapshotCommand("public.skipped")+", or "+cdc.ResnapshotAllCommand)
+	sick.gen, sick.number = opened.gen, opened.number
+
+	w.leaveOpen(true)
+	w.begin().insert(sick, "1", "not in the view").insert(other, "1", "a").commit()
+	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.other")
+	w.noticed("open", ledger.NoticeWaits+" public.skipped")
+	want := w.lsn
+	require.Eventually(t, func() bool { return w.complete("public.other").LSN >= want }, 20*time.Second, 20*time.Millisecond)
+	require.Less(t, w.complete("").LSN, want)
+	w.leaveOpen(false)
+	w.copyAgain(sick, []string{"1", "copied"})
+	w.wait()
+	w.eventually([]string{"1\tcopied"}, "SELECT * FROM DB.skipped")
+	w.noticed("closed")
+	require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 20*time.Millisecond)
+}
+
+// TestAddedPartitions: partitions that somebody adds to the topic of a table, or to the progress topic, hold nobody up
+// and change nothing, while load runs and while it is down, also for a copy that is loaded then.
+func TestAddedPartitions(t *testing.T) {
+	w := newWorld(t)
+	tab, other := twoColumns(w, "widened"), twoColumns(w, "other")
+	add := func(topics ...string) {
+		t.Helper()
+		answers, err := w.admin.CreatePartitions(w.ctx, 1, topics...)
+		require.NoError(t, err)
+		require.NoError(t, answers.Error())
+	}
+	hasAdded := func(l *loader, partitions int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.topics[tab.topic.Name] != nil && len(l.topics[tab.topic.Name].Parts) == partitions
+		}, 20*time.Second, 20*time.Millisecond)
+	}
+	round := func(n string) {
+		t.Helper()
+		w.begin().insert(tab, n, "later").insert(other, n, "a").commit()
+		w.wait()
+		w.copyAgain(tab, []string{n, "copied"})
+		w.begin().insert(tab, n+"1", "after").commit()
+		w.wait()
+		w.eventually([]string{n + "\tcopied", n + "1\tafter"}, "SELECT * FROM DB.widened ORDER BY id")
+		require.Eventually(t, func() bool { return w.complete("").Exact }, 20*time.Second, 20*time.Millisecond)
+	}
+	l := w.load()
+	w.wait()
+	for range 20 {
+		w.idle()
+	}
+	add(tab.topic.Name, schemas.ProgressTopic(w.prefix))
+	hasAdded(l, int(tab.topic.Partitions)+1)
+	round("1")
+	l.stop(t)
+	add(tab.topic.Name, schemas.ProgressTopic(w.prefix))
+	l = w.load()
+	hasAdded(l, int(tab.topic.Partitions)+2)
+	round("2")
+	l.stop(t)
+	w.load()
+	w.begin().insert(other, "3", "a").commit()
+	w.wait()
 }

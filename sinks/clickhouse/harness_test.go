@@ -50,6 +50,8 @@ type world struct {
 	producers   []int64
 	controls    []cdc.ControlRecord // the control topic
 	controlLog  byte                // which control topic it is
+	// controlsOpen says that a transaction is open on it.
+	controlsOpen bool
 }
 
 func newWorld(t testing.TB) *world {

@@ -125,13 +125,14 @@ func (c *controlReader) disconnect() {
 }
 
 func (c *controlReader) read(ctx context.Context, from int64, settled bool) (log cdc.ControlLog, err error) {
-	end := c.r.stable
+	patience := time.Duration(0)
 	if settled {
-		end = c.r.settled
+		patience = markerPatience
 	}
+	end := func(ctx context.Context, topic string) (int64, bool, error) { return c.r.settle(ctx, topic, patience) }
 	if time.Since(c.asked) < idInterval && c.id != [16]byte{} {
-		if end, err := end(ctx, c.r.options.controlTopic()); err == nil && end == from {
-			return cdc.ControlLog{ID: c.id, Next: from}, nil
+		if end, open, err := end(ctx, c.r.options.controlTopic()); err == nil && end == from {
+			return cdc.ControlLog{ID: c.id, Next: from, Open: open}, nil
 		}
 	}
 	log, err = c.r.controls(ctx, from, end, c.r.oursOnly(ctx))
@@ -139,14 +140,13 @@ func (c *controlReader) read(ctx context.Context, from int64, settled bool) (log
 	return log, err
 }
 
-// stable is the last stable offset of one of our own topics.
-func (r *stateReader) stable(ctx context.Context, topic string) (int64, error) {
-	return ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic))
-}
+// markerPatience is how long a loader waits for transactions on the control topic that end as they should: their
+// records are written just before their end.
+const markerPatience = 200 * time.Millisecond
 
-// controls reads the records that are ours, from an offset up to an end.
+// controls reads the records that are ours, from an offset up to an end; open says that more is written beyond.
 func (r *stateReader) controls(
-	ctx context.Context, from int64, upTo func(context.Context, string) (int64, error), ours func(*kgo.Record) (bool, error),
+	ctx context.Context, from int64, upTo func(context.Context, string) (end int64, open bool, err error), ours func(*kgo.Record) (bool, error),
 ) (log cdc.ControlLog, err error) {
 	topic := r.options.controlTopic()
 	_, id, err := r.leader(ctx, topic, 0)
@@ -157,8 +157,8 @@ func (r *stateReader) controls(
 		return log, fmt.Errorf("look up topic %s: %w", topic, err)
 	}
 	log.ID, log.Next = id, from
-	end, err := upTo(ctx, topic)
-	if err != nil || end <= from {
+	end, open, err := upTo(ctx, topic)
+	if log.Open = open; err != nil || end <= from {
 		return log, err
 	}
 	first, err := ownOffset(topic)(r.adm.ListStartOffsets(ctx, topic))

@@ -119,3 +119,78 @@ func TestControls(t *testing.T) {
 	o.Anew = true
 	mustRecover(t, newSink(t, o))
 }
+
+// TestTakeoverWithAControl: another capture takes over when all of a transaction is written, a control record and rows,
+// and it is not ended. Nothing of it is visible, and what the other one writes has its place among its own rows.
+func TestTakeoverWithAControl(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	topic, o := claims("clinic", 2), options(seeds, "clinic")
+	var next *Sink
+	takeOver := false
+	o.Fault = func(point string) {
+		if point == cdc.FaultAfterProduce && takeOver {
+			takeOver = false
+			next = newSink(t, options(seeds, "clinic"))
+			mustRecover(t, next)
+		}
+	}
+	s := newSink(t, o)
+	mustRecover(t, s)
+	ensureTopic(t, s, topic)
+	commit := func(s *Sink, lsn cdc.LSN, number uint32, c *cdc.Chunk) error {
+		t.Helper()
+		_, err := s.Write(t.Context(), c)
+		require.NoError(t, err)
+		table := sinktest.Table("claims", topic.Name)
+		table.Controls = number
+		_, err = s.Commit(t.Context(), sinktest.PointAt(lsn), sinktest.Source(cdc.PhaseStreaming), table)
+		return err
+	}
+	require.NoError(t, commit(s, 1, 1, controlChunk(topic, 0, "x00")))
+	takeOver = true
+	require.ErrorIs(t, commit(s, 2, 2, controlChunk(topic, 1, "0x1")), cdc.ErrFenced)
+	log, err := next.Controls(t.Context(), 0, true)
+	require.NoError(t, err)
+	require.False(t, log.Open)
+	require.Len(t, log.Records, 1)
+	state, err := next.Peek(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, sinktest.PointAt(1), state.Point)
+	require.EqualValues(t, 1, state.Tables["public.claims"].Controls)
+
+	ensureTopic(t, next, topic)
+	require.NoError(t, commit(next, 2, 2, controlChunk(topic, 1, "0x1")))
+	log, err = next.Controls(t.Context(), 0, true)
+	require.NoError(t, err)
+	require.Len(t, log.Records, 2)
+	rows := map[int32][]int64{}
+	for _, r := range readCommitted(t, seeds, topic.Name) {
+		rows[r.Partition] = append(rows[r.Partition], r.Offset)
+	}
+	require.Len(t, rows[0], 3)
+	require.Len(t, rows[1], 1)
+	require.Equal(t, rows[0][2]+1, log.Records[1].Offsets[0], "after the row before it")
+	require.LessOrEqual(t, log.Records[1].Offsets[1], rows[1][0], "before the row after it")
+	requireTruth(t, seeds, []*cdc.Topic{topic})
+}
+
+// TestControlsLeftOpen: a transaction that stays open on the control topic is said, and not waited for.
+func TestControlsLeftOpen(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	s := started(t, options(seeds, "clinic"), claims("clinic", 1))
+	other, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.TransactionalID("other"))
+	require.NoError(t, err)
+	defer other.Close()
+	require.NoError(t, other.BeginTransaction())
+	require.NoError(t, other.ProduceSync(t.Context(), &kgo.Record{Topic: s.o.controlTopic(), Key: []byte("k"), Value: []byte("v")}).FirstErr())
+	for _, settled := range []bool{false, true} {
+		log, err := s.Controls(t.Context(), 0, settled)
+		require.NoError(t, err)
+		require.True(t, log.Open)
+		require.Zero(t, log.Next)
+	}
+	require.NoError(t, other.EndTransaction(t.Context(), kgo.TryAbort))
+	log, err := s.Controls(t.Context(), 0, true)
+	require.NoError(t, err)
+	require.False(t, log.Open)
+}

@@ -66,27 +66,35 @@ const settleTime = 10 * time.Second
 
 // settled is the last stable offset of one of our own topics, once it has reached what had been written when it was
 // first asked for.
-func (r *stateReader) settled(ctx context.Context, topic string) (stable int64, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, cdc.Failed("a transaction has been open on it for %s", settleTime).
-		Fix("kafka-transactions.sh find-hanging, and stop what else writes to it"))
-	defer cancel()
+func (r *stateReader) settled(ctx context.Context, topic string) (stable int64, open bool, err error) {
+	if stable, open, err = r.settle(ctx, topic, settleTime); err == nil && open {
+		err = cdc.Failed("a transaction has been open on it for %s", settleTime).At("topic " + topic).
+			Fix("kafka-transactions.sh find-hanging, and stop what else writes to it")
+	}
+	return stable, open, err
+}
+
+// settle is the last stable offset of one of our own topics. It waits, for at most so long, until that has reached what
+// had been written when it was first asked for; open says that it has not.
+func (r *stateReader) settle(ctx context.Context, topic string, patience time.Duration) (stable int64, open bool, err error) {
 	written, err := ownOffset(topic)(r.adm.ListEndOffsets(ctx, topic))
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	for wait := retryFirst; ; {
-		if stable, err = ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic)); err != nil || stable >= written {
-			return stable, err
+	for wait, since := retryFirst, time.Now(); ; {
+		stable, err = ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic))
+		if open = err == nil && stable < written; !open || time.Since(since) >= patience {
+			return stable, open, err
 		}
 		if err := pause(ctx, &wait); err != nil {
-			return 0, fmt.Errorf("wait for topic %s: %w", topic, err)
+			return 0, open, fmt.Errorf("wait for topic %s: %w", topic, err)
 		}
 	}
 }
 
 func (r *stateReader) producers(ctx context.Context) (map[int64]struct{}, error) {
 	topic := r.options.stateTopic()
-	stable, err := r.settled(ctx, topic)
+	stable, _, err := r.settled(ctx, topic)
 	if err != nil {
 		return nil, err
 	}

@@ -186,19 +186,8 @@ const peekGrace = time.Second
 // peekEnd is the last stable offset of one of our own topics, once it has reached what was written when it was first
 // asked for: Kafka answers EndTxn before it has written the markers, so that what was just committed might be missing.
 func (r *stateReader) peekEnd(ctx context.Context, topic string) (int64, error) {
-	written, err := ownOffset(topic)(r.adm.ListEndOffsets(ctx, topic))
-	if err != nil {
-		return 0, err
-	}
-	for wait, since := retryFirst, time.Now(); ; {
-		stable, err := ownOffset(topic)(r.adm.ListCommittedOffsets(ctx, topic))
-		if err != nil || stable >= written || time.Since(since) > peekGrace {
-			return stable, err
-		}
-		if err := pause(ctx, &wait); err != nil {
-			return 0, fmt.Errorf("wait for topic %s: %w", topic, err)
-		}
-	}
+	stable, _, err := r.settle(ctx, topic, peekGrace)
+	return stable, err
 }
 
 // peek reads the state while a capture may be writing it; nil if there is none yet.
