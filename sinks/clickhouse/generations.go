@@ -235,15 +235,15 @@ func (s *generations) dropOld(ctx context.Context, t *apply.Topic) (done bool, e
 
 func (s *generations) passedEnd(ctx context.Context, t *apply.Topic, g *apply.Generation) (bool, error) {
 	applied, err := s.db.Ledger.Applied(ctx, []string{t.Name})
-	past := 0
+	past, all := int32(0), t.EndsOn(g.Number)
 	for id, end := range g.Ends {
-		if end.Offset == 0 || slices.ContainsFunc(applied, func(a ledger.Applied) bool {
+		if id < all && (end.Offset == 0 || slices.ContainsFunc(applied, func(a ledger.Applied) bool {
 			return a.Partition == id && a.TopicID == t.ID && a.Next >= end.Offset
-		}) {
+		})) {
 			past++
 		}
 	}
-	return past >= int(t.Partitions), err
+	return past >= all, err
 }
 
 // check asks, after batches and while quiet, whether each view still shows what this loader believes: another loader

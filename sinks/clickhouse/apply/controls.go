@@ -10,7 +10,8 @@ import (
 type Controls struct {
 	Log     uuid.UUID // Kafka's id of the control topic
 	Records []Control
-	Known   uint64 // the cdc.ControlSequence of the newest one
+	Known   uint64           // the cdc.ControlSequence of the newest one
+	Ends    map[uint32]int32 // by generation, on how many partitions it ends
 }
 
 // Controlled is how far control records of a topic are applied to a partition.
@@ -37,6 +38,13 @@ func (c *Controls) Add(r cdc.ControlRecord) {
 			add.places[partition] = next
 		}
 	}
+	if r.Kind == cdc.ControlEnd {
+		if c.Ends == nil {
+			c.Ends = map[uint32]int32{}
+		}
+		c.Ends[r.Generation] = int32(len(add.places)) //nolint:gosec // at most mostPartitions
+	}
+	add.Offsets = nil // places has them
 	c.Records = append(c.Records, add)
 	c.Known = max(c.Known, r.Sequence())
 }

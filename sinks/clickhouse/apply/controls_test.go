@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // logOf is a control topic with a record at each of these places in partition 0, of generation 3, 4 …
@@ -76,4 +77,25 @@ func TestFarPartition(t *testing.T) {
 	require.LessOrEqual(t, len(c.Records[0].places), mostPartitions)
 	require.EqualValues(t, 8, c.Records[0].At(2))
 	require.Zero(t, c.Records[0].At(1<<31-1))
+}
+
+// TestEndsOn: a generation is complete once it has ended on each partition that its end record names, however many the
+// topic has by now, and whichever of the others have ended.
+func TestEndsOn(t *testing.T) {
+	end := func(partitions ...int32) (marks []ledger.Mark) {
+		for _, p := range partitions {
+			marks = append(marks, ledger.Mark{Partition: p, Generation: 3, Kind: ledger.KindEnd}, ledger.Mark{Partition: p, Generation: 4, Kind: ledger.KindOpen})
+		}
+		return marks
+	}
+	for _, topic := range []int32{2, 3, 9} { // a loader may not have noticed
+		known := &Topic{Partitions: topic, Controls: logOf(uuid.New(), cdc.ControlEnd, 5)}
+		require.Empty(t, known.Complete(end(0)))
+		require.Empty(t, known.Complete(end(0, 2, 3)))
+		require.Equal(t, map[uint32]bool{3: true}, known.Complete(end(0, 1)))
+	}
+	lost := &Topic{Partitions: 2, Controls: &Controls{}}
+	require.Empty(t, lost.Complete(end(1, 2)))
+	require.Equal(t, map[uint32]bool{3: true}, lost.Complete(end(0, 1, 2)))
+	require.Empty(t, (&Topic{Controls: &Controls{}}).Complete(end(0)))
 }

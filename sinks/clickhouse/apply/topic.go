@@ -20,7 +20,7 @@ type Topic struct {
 	Name, Table string // table is the real name "schema.table"
 	Schema, Rel string
 	ID          uuid.UUID
-	Partitions  int32 // of the topic
+	Partitions  int32 // of the topic, which may have more than capture writes to; see EndsOn
 	Progress    bool
 	Parts       map[int32]*Partition
 	Generations map[uint32]*Generation // Generations seen on any partition, by number
@@ -148,16 +148,26 @@ func (t *Topic) NewestGeneration() (n uint32) {
 	return n
 }
 
+// EndsOn is how many partitions a generation ends on, the first ones: those that its end record names. Somebody may have
+// added partitions to the topic since, and loaders notice that at different times; capture writes nothing to them.
+func (t *Topic) EndsOn(generation uint32) int32 {
+	if named := t.Controls.Ends[generation]; named > 0 {
+		return named
+	}
+	return t.Partitions
+}
+
 // Complete lists the generations that have ended on every partition, by the ends that ClickHouse has: what this loader
 // has seen beyond that is not applied yet.
 func (t *Topic) Complete(stored []ledger.Mark) map[uint32]bool {
 	ends := map[uint32]int32{}
 	complete := map[uint32]bool{}
 	for _, m := range stored {
-		if m.Kind != ledger.KindEnd {
+		all := t.EndsOn(m.Generation)
+		if m.Kind != ledger.KindEnd || m.Partition >= all {
 			continue
 		}
-		if ends[m.Generation]++; t.Partitions > 0 && ends[m.Generation] >= t.Partitions {
+		if ends[m.Generation]++; ends[m.Generation] >= all {
 			complete[m.Generation] = true
 		}
 	}
