@@ -45,12 +45,12 @@ func (o *Options) tableSettings(t *cdc.Topic) map[string]string {
 }
 
 // own are the state, progress and control topics. Refused is another cleanup policy, for that reason, and smaller
-// records than we may write.
+// records than we may write. Partitions that somebody has added stay empty: we write to the first one, and read it.
 func (a *topicAdmin) own() []wanted {
 	o := a.options
 	own := func(name, policy, why, key, value string) wanted {
 		return wanted{
-			name: name, partitions: 1, recount: "delete it if it is empty",
+			name: name, partitions: 1, atLeast: true,
 			settings: map[string]string{
 				"cleanup.policy": policy, key: value, "compression.type": "producer", "max.message.bytes": strconv.Itoa(int(o.ownMessageBytes())),
 				"segment.bytes": strconv.Itoa(ownSegmentBytes), "segment.ms": milliseconds(ownSegmentTime),

@@ -127,7 +127,6 @@ func TestOwnTopicsMustFit(t *testing.T) {
 		want       string
 	}{
 		{"_dirtbike.clinic.state", 1, "delete", "cleanup.policy"},
-		{"_dirtbike.clinic.state", 2, "compact", "partitions"},
 		{"_dirtbike.clinic.progress", 1, "compact", "cleanup.policy"},
 	} {
 		cluster := fakeCluster(t)
@@ -383,5 +382,36 @@ func TestUnfit(t *testing.T) {
 		if key != "" {
 			requireSetting(t, trouble, name, key)
 		}
+	}
+}
+
+// TestAddedPartitionsOfOwnTopics: partitions that somebody has made, or adds, to our own topics change nothing.
+func TestAddedPartitionsOfOwnTopics(t *testing.T) {
+	cluster, topic := fakeCluster(t), claims("clinic", 2)
+	require.NoError(t, cluster.CreateTopic("_dirtbike.clinic.state", 2, map[string]string{"cleanup.policy": "compact", "max.message.bytes": "4194304"}))
+	s := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
+	own := []string{s.o.stateTopic(), s.o.progressTopic(), s.o.controlTopic()}
+	answers, err := adminOf(t, cluster.ListenAddrs()).CreatePartitions(t.Context(), 2, own...)
+	require.NoError(t, err)
+	require.NoError(t, answers.Error())
+	for range 2 {
+		_, err = s.Write(t.Context(), controlChunk(topic, 0, "x01"))
+		require.NoError(t, err)
+		_, err = s.Commit(t.Context(), sinktest.PointAt(2))
+		require.NoError(t, err)
+		s = newSink(t, s.o)
+		state, err := s.Recover(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, sinktest.PointAt(2), state.Point)
+		ensureTopic(t, s, topic)
+	}
+	log, err := s.Controls(t.Context(), 0, true)
+	require.NoError(t, err)
+	require.Len(t, log.Records, 2)
+	requireTruth(t, cluster.ListenAddrs(), []*cdc.Topic{topic})
+	found, err := s.Inspect(t.Context(), nil)
+	require.NoError(t, err)
+	for _, f := range found {
+		require.NoError(t, f.Err, f.Topic)
 	}
 }
