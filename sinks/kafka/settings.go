@@ -190,8 +190,21 @@ func (o *Options) checkHorizon(t *cdc.Topic, have []kadm.Config, keys ...string)
 	return nil
 }
 
+// checkReplicas refuses a topic that wants more replicas in sync than it has: the brokers refuse all its records, and
+// hold up the transaction, until the producer gives up.
+func checkReplicas(detail kadm.TopicDetail, have []kadm.Config) error {
+	const key = "min.insync.replicas"
+	least, _ := number(have, key)
+	for _, p := range detail.Partitions {
+		if n := len(p.Replicas); n > 0 && int64(n) < least {
+			return wrongSetting(detail.Topic, key, strconv.Itoa(n), "its %s is %d, and it has %d of them: the brokers refuse its records", key, least, n)
+		}
+	}
+	return nil
+}
+
 // checkSettings compares what the broker lets us see of a topic.
-func (a *topicAdmin) checkSettings(ctx context.Context, w wanted) error {
+func (a *topicAdmin) checkSettings(ctx context.Context, w wanted, detail kadm.TopicDetail) error {
 	configs, err := a.adm.DescribeTopicConfigs(ctx, w.name)
 	if err == nil {
 		_, err = configs.On(w.name, func(r *kadm.ResourceConfig) error { return r.Err })
@@ -202,6 +215,9 @@ func (a *topicAdmin) checkSettings(ctx context.Context, w wanted) error {
 	}
 	if err != nil {
 		return fmt.Errorf("describe the settings of topic %s: %w", w.name, err)
+	}
+	if err := checkReplicas(detail, configs[0].Configs); err != nil {
+		return err
 	}
 	return w.check(configs[0].Configs)
 }

@@ -102,7 +102,7 @@ func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err er
 		err = w.count(detail)
 	}
 	if err == nil && !created {
-		err = a.checkSettings(ctx, w)
+		err = a.checkSettings(ctx, w, detail)
 	}
 	return created && err == nil, err
 }
@@ -336,7 +336,7 @@ func (a *topicAdmin) inspect(ctx context.Context, w wanted) (found Inspected, er
 		found.Err, err = a.options.explain("look up topic "+w.name, err), nil
 	case err == nil:
 		if found.Err = w.count(detail); found.Err == nil {
-			found.Err = a.checkSettings(ctx, w)
+			found.Err = a.checkSettings(ctx, w, detail)
 		}
 	}
 	return found, err

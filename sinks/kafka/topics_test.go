@@ -74,6 +74,7 @@ func TestExistingTopicsMustFit(t *testing.T) {
 		{"compacts too early", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "1", "delete.retention.ms": "3600000"}, true, "min.compaction.lag.ms"},
 		{"compacts too early and forgets deletes", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "1", "delete.retention.ms": "1"}, true, "min.compaction.lag.ms"},
 		{"forgets deletes", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": "1"}, true, "delete.retention.ms"},
+		{"more replicas in sync than there are", 2, map[string]string{"min.insync.replicas": "4"}, false, "min.insync.replicas"},
 		{"compacted as wanted", 2, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "3600000", "delete.retention.ms": "3600000"}, true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
