@@ -37,6 +37,9 @@ type held struct {
 	due          time.Time // of the next try; zero while it is tried
 	tried        time.Time
 	id           uuid.UUID // of the topic that the consumer reads; another one must be found anew
+	// stale says that the client asks for a topic that is not there any more: it never takes another id for a name that
+	// it knows, also of a topic that only other loaders have read.
+	stale bool
 }
 
 // waiting has the tables of a loader that wait. It is guarded by Loader.mu.
@@ -178,7 +181,7 @@ func (w *waiting) reread(ctx context.Context, h *held) {
 	if h.waits() {
 		return
 	}
-	if h.id != uuid.Nil && h.id != w.topics[h.topic].ID {
+	if h.stale || h.id != uuid.Nil && h.id != w.topics[h.topic].ID {
 		w.rejoin(h.topic)
 		return
 	}
@@ -290,6 +293,9 @@ func (w *waiting) refused(topic string, err error) bool {
 	}
 	if !w.tables[topic].waits() {
 		w.hold(t, 0, &unsettled{readRecords, err})
+	}
+	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID) {
+		w.tables[topic].stale = true
 	}
 	return true
 }

@@ -91,6 +91,15 @@ func TestRenewedTopicWithTwoLoaders(t *testing.T) {
 	close(finish)
 	w.wait()
 	w.eventually([]string{"1\tcopied", "2\tnot loaded yet"}, "SELECT * FROM DB.foreign ORDER BY id")
+
+	reader := holder
+	if loaders[1-holder].hasTopic(tab.topic.Name) {
+		reader = 1 - holder
+	}
+	loaders[reader].stop(t) // the other one's client may know the former topic, of which it has read nothing
+	w.begin().insert(tab, "3", "taken over").commit()
+	w.wait()
+	w.eventually([]string{"1\tcopied", "2\tnot loaded yet", "3\ttaken over"}, "SELECT * FROM DB.foreign ORDER BY id")
 }
 
 // TestRenewedTopicWhileBehind: a table's topic is deleted while load lags, and made again. Records of before,
