@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,11 +48,13 @@ func ofTable(rows []ledger.Quarantine, table string) (out []ledger.Quarantine) {
 	return out
 }
 
-// exec runs a statement; RAW is the database of storage.
+// exec runs statements; RAW is the database of storage.
 func (w *world) exec(sql string) {
 	w.t.Helper()
 	r := strings.NewReplacer("RAW.", schemas.ClickHouseIdent(w.database+"_raw")+".", "DB.", schemas.ClickHouseIdent(w.database)+".")
-	require.NoError(w.t, w.conn.Exec(w.ctx, r.Replace(sql)))
+	for one := range strings.SplitSeq(r.Replace(sql), "; ") {
+		require.NoError(w.t, w.conn.Exec(w.ctx, one), one)
+	}
 }
 
 // TestStorageOfOneTableIsAway: whatever is done to the storage of one table for a while, that table alone waits, shows
@@ -76,21 +79,27 @@ func TestStorageOfOneTableIsAway(t *testing.T) {
 		{"a code of no list", insertsFail(395), "DROP VIEW RAW.trap SYNC", false},
 		{"memory", insertsFail(241), "DROP VIEW RAW.trap SYNC", true},
 		{"quota", insertsFail(201), "DROP VIEW RAW.trap SYNC", true},
+		{"column dropped", "ALTER TABLE RAW.sick__g1 DROP COLUMN v", "ALTER TABLE RAW.sick__g1 ADD COLUMN v Nullable(String) AFTER id", false},
+		{"a view in its place",
+			"RENAME TABLE RAW.sick__g1 TO RAW.elsewhere; CREATE VIEW RAW.sick__g1 AS SELECT * FROM RAW.elsewhere",
+			"DROP VIEW RAW.sick__g1 SYNC; RENAME TABLE RAW.elsewhere TO RAW.sick__g1", false,
+		},
+		{"column retyped", "ALTER TABLE RAW.sick__g1 MODIFY COLUMN v Nullable(FixedString(20))", "ALTER TABLE RAW.sick__g1 MODIFY COLUMN v Nullable(String)", false},
 	} {
-		id := string(rune('a' + n))
-		w.begin().insert(sick, "1"+string(rune('0'+n)), "before").commit()
+		id, row := string(rune('a'+n)), strconv.Itoa(1+n)
+		w.begin().insert(sick, strconv.Itoa(100+n), "before").commit()
 		w.wait()
 		w.exec(trouble.harm)
 		before := w.complete("")
 		for range 3 {
-			w.begin().insert(good, string(rune('1'+n)), id).insert(sick, string(rune('1'+n)), id).commit()
+			w.begin().insert(good, row, id).insert(sick, row, id).commit()
 		}
 		want := w.lsn
 		if trouble.everybody {
 			require.Eventually(t, func() bool { return l.LastError() != "" }, 10*time.Second, 10*time.Millisecond, trouble.what)
 			w.exec(trouble.undo)
 			w.wait()
-			require.Contains(t, w.query("SELECT * FROM DB.sick"), string(rune('1'+n))+"\t"+id, trouble.what)
+			require.Contains(t, w.query("SELECT * FROM DB.sick"), row+"\t"+id, trouble.what)
 			continue
 		}
 		require.Eventually(t, func() bool { return w.complete("public.good").LSN >= want }, 20*time.Second, 20*time.Millisecond, trouble.what)
@@ -102,7 +111,7 @@ func TestStorageOfOneTableIsAway(t *testing.T) {
 		require.InDelta(t, 1, testutil.ToFloat64(l.metrics.waiting), 0, trouble.what)
 		w.exec(trouble.undo)
 		w.wait()
-		require.Contains(t, w.query("SELECT * FROM DB.sick"), string(rune('1'+n))+"\t"+id, trouble.what)
+		require.Contains(t, w.query("SELECT * FROM DB.sick"), row+"\t"+id, trouble.what)
 	}
 	require.True(t, w.complete("").Exact)
 	require.Eventually(t, func() bool { return l.LastError() == "" }, 10*time.Second, 20*time.Millisecond)
@@ -114,6 +123,38 @@ func TestStorageOfOneTableIsAway(t *testing.T) {
 func insertsFail(code int) string {
 	return fmt.Sprintf("CREATE MATERIALIZED VIEW RAW.trap ENGINE = Null AS SELECT throwIf(id >= 0, 'trap', toInt16(%d)) AS x FROM RAW.sick__g1"+
 		" SETTINGS allow_custom_error_code_in_throwif = 1", code)
+}
+
+// TestHeldLongerThanProgress: a table waits for longer than the progress topic keeps its records. A loader that starts
+// then goes on with the others, and with the table once its storage is back.
+func TestHeldLongerThanProgress(t *testing.T) {
+	w := newWorld(t)
+	good, sick := twoColumns(w, "good"), twoColumns(w, "sick")
+	patient := func(o *Options) { o.StoragePatience = time.Minute }
+	l := w.load(patient)
+	w.wait()
+	w.exec("DETACH TABLE RAW.sick__g1 SYNC")
+	w.begin().insert(sick, "1", "a").insert(good, "1", "a").commit()
+	w.begin().insert(good, "2", "b").commit()
+	w.eventually([]string{"1\ta", "2\tb"}, "SELECT * FROM DB.good ORDER BY id")
+	w.noticed("detached", ledger.NoticeWaits+" public.sick")
+	l.stop(t)
+	ends, err := w.admin.ListEndOffsets(w.ctx, schemas.ProgressTopic(w.prefix))
+	require.NoError(t, err)
+	_, err = w.admin.DeleteRecords(w.ctx, ends.Offsets())
+	require.NoError(t, err)
+
+	w.load(patient)
+	w.full = true // one of a thousand records, and the first of a capture
+	w.begin().insert(good, "3", "c").commit()
+	want := w.lsn
+	require.Eventually(t, func() bool { return w.complete("public.good").LSN >= want }, 20*time.Second, 20*time.Millisecond)
+	require.Less(t, w.complete("").LSN, want)
+	require.Less(t, w.complete("public.sick").LSN, want)
+	w.exec("ATTACH TABLE RAW.sick__g1")
+	w.wait()
+	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.sick")
+	require.True(t, w.complete("").Exact)
 }
 
 // noticed waits until other processes are told this of loaders, and nothing else.

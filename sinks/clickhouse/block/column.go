@@ -1,6 +1,9 @@
 package block
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/ClickHouse/ch-go/proto"
 )
 
@@ -27,6 +30,28 @@ func (c *Column) Type() proto.ColumnType {
 	}
 	return proto.ColumnType(c.wire)
 }
+
+// Retyped says that a column of the storage has another type than the rows that are sent: ClickHouse would convert them
+// silently, and a number that does not fit becomes another one.
+type Retyped struct {
+	Column, Stored, Wants string
+}
+
+// Error implements error.
+func (r *Retyped) Error() string {
+	return fmt.Sprintf("column %s has type %q, rows have %q", r.Column, r.Stored, r.Wants)
+}
+
+// Retyped compares the type of the stored column with that of the rows; nil if they have the same values.
+func (c *Column) Retyped(stored proto.ColumnType) *Retyped {
+	if bare.Replace(string(stored)) != bare.Replace(c.wire) {
+		return &Retyped{c.Name, string(stored), c.wire}
+	}
+	return nil
+}
+
+// bare leaves out of a type's name what does not change its values.
+var bare = strings.NewReplacer("LowCardinality(", "", "Nullable(", "", "(", "", ")", "", " ", "")
 
 // Rows implements proto.ColInput.
 func (c *Column) Rows() int { return c.vals.rows() }

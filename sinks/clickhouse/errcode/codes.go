@@ -110,6 +110,8 @@ var codes = map[proto.Error]code{
 	proto.ErrNumberOfColumnsDoesntMatch: {OfStorage, "the number of columns is another", fixStorage},
 	// 47: the analyzer
 	proto.ErrUnknownIdentifier: {OfStorage, "a column is not there", fixStorage},
+	// 48: INSERT into a view
+	proto.ErrNotImplemented: {OfStorage, "it is no table that takes rows", fixStorage},
 	// 53
 	proto.ErrTypeMismatch: {OfStorage, "a column has another type", fixStorage},
 	// 57: CREATE

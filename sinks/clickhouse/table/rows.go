@@ -25,9 +25,14 @@ func (d *DB) Insert(ctx context.Context, t *Table, blocks []*block.Block, inside
 	for _, b := range blocks {
 		b.SetNullable(t.nullable)
 	}
+	var retyped *block.Retyped
+	var abandon func()
 	input := blocks[0].Input()
+	for i := range input {
+		input[i].Data = checked{input[i].Data.(*block.Column), func(r *block.Retyped) { retyped = r; abandon() }}
+	}
 	next := 1
-	return d.pool.Do(ctx, ch.Query{
+	err := d.pool.do(ctx, &abandon, ch.Query{
 		Body: "INSERT INTO " + t.Name + " (" + columnList(blocks[0].Columns()) + ") VALUES", Input: input,
 		OnInput: func(context.Context) error {
 			if next == 1 {
@@ -42,6 +47,27 @@ func (d *DB) Insert(ctx context.Context, t *Table, blocks []*block.Block, inside
 			return nil
 		},
 	})
+	if retyped != nil {
+		return t.retyped(retyped.Column, retyped.Stored, retyped.Wants)
+	}
+	return err
+}
+
+// checked is a column that ends the INSERT before it has rows if the stored column has another type: the client alone
+// would wait for the server, which waits for rows.
+type checked struct {
+	*block.Column
+
+	refuse func(*block.Retyped)
+}
+
+// Infer implements proto.Inferable.
+func (c checked) Infer(stored proto.ColumnType) error {
+	if r := c.Retyped(stored); r != nil {
+		c.refuse(r)
+		return r
+	}
+	return nil
 }
 
 func columnList(columns []*block.Column) string {
@@ -154,6 +180,12 @@ func compression(o *chgo.Options) ch.Compression {
 // Do runs one query on a connection of its own, and ends even if the server no longer answers: after a stop a query
 // that has begun may end (ledger.Statement). A connection that failed is not used again.
 func (p *Pool) Do(ctx context.Context, q ch.Query) error {
+	var abandon func()
+	return p.do(ctx, &abandon, q)
+}
+
+// do sets abandon, which ends the query by closing its connection, before it begins.
+func (p *Pool) do(ctx context.Context, abandon *func(), q ch.Query) error {
 	ctx, cancel := ledger.Statement(ctx)
 	defer cancel()
 	c, err := p.get(ctx)
@@ -161,6 +193,7 @@ func (p *Pool) Do(ctx context.Context, q ch.Query) error {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // ch-go does not see that ctx has ended while it waits for the server
+	*abandon = func() { _ = c.Close() }
 	err = c.Do(ctx, q)
 	if !stop() || err != nil {
 		_ = c.Close() // the query's error is the one that counts

@@ -94,12 +94,15 @@ func (d *DB) Describe(ctx context.Context, t *Table) error {
 			nullable[i] = c.Type.Kind != schemas.KindArray
 		case compact(schemas.ClickHouseType(c.Type, false)):
 		default:
-			return broken(ErrContract, t.Contract.FullName(), "storage %s has column %s of type %q, the schema wants %s",
-				t.Name, c.Name, have, schemas.ClickHouseType(c.Type, false))
+			return t.retyped(c.Name, have, schemas.ClickHouseType(c.Type, false))
 		}
 	}
 	t.nullable = nullable
 	return nil
+}
+
+func (t *Table) retyped(column, have, wants string) error {
+	return broken(ErrContract, t.Contract.FullName(), "storage %s has column %s of type %q, the schema wants %s", t.Name, column, have, wants)
 }
 
 // inRaw is the condition that a system table's row is of the database of storage.
