@@ -108,7 +108,7 @@ type ControlLog struct {
 // Controls reads the control topic of a pipeline.
 type Controls interface {
 	// Controls gives what captures of the pipeline have written to it, from an offset on, as far as it is visible. With
-	// settled it waits, a fraction of a second, for all that had been written when it was called; Open says that this is
-	// not in: a transaction stays open, as one does that a killed capture has left, until it times out.
+	// settled it waits, a fraction of a second, for all that had been written when it was called; Open says that this
+	// is not in: a transaction stays open, as one does that a killed capture has left, until it times out.
 	Controls(ctx context.Context, from int64, settled bool) (ControlLog, error)
 }

@@ -64,8 +64,9 @@ func TestControlsWithoutRows(t *testing.T) {
 	require.Equal(t, tab.gen, l.topics[tab.topic.Name].Shown)
 }
 
-// TestTransactionLeftOpen: while a transaction stays open on the control topic, as a capture leaves one that dies inside
-// it, only a table waits whose rows are not looked into: what it skips might be a newer copy. It goes on by itself.
+// TestTransactionLeftOpen: while a transaction stays open on the control topic, as a capture leaves one that dies
+// inside it, only a table waits whose rows are not looked into: what it skips might be a newer copy. It goes on by
+// itself.
 func TestTransactionLeftOpen(t *testing.T) {
 	w := newWorld(t)
 	sick, other := twoColumns(w, "skipped"), twoColumns(w, "other")

@@ -148,8 +148,8 @@ func (t *Topic) NewestGeneration() (n uint32) {
 	return n
 }
 
-// EndsOn is how many partitions a generation ends on, the first ones: those that its end record names. Somebody may have
-// added partitions to the topic since, and loaders notice that at different times; capture writes nothing to them.
+// EndsOn is how many partitions a generation ends on, the first ones: those that its end record names. Somebody may
+// have added partitions to the topic since, and loaders notice that at different times; capture writes nothing to them.
 func (t *Topic) EndsOn(generation uint32) int32 {
 	if named := t.Controls.Ends[generation]; named > 0 {
 		return named
