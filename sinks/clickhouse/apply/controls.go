@@ -21,7 +21,7 @@ type Controlled struct {
 	Sequence uint64    // the highest cdc.ControlSequence
 }
 
-// Control is a control record with its place in each partition.
+// Control is a control record with its place in each partition. It has no names: those are the topic's.
 type Control struct {
 	cdc.ControlRecord
 	places []int64
@@ -44,7 +44,7 @@ func (c *Controls) Add(r cdc.ControlRecord) {
 		}
 		c.Ends[r.Generation] = int32(len(add.places)) //nolint:gosec // at most mostPartitions
 	}
-	add.Offsets = nil // places has them
+	add.Offsets, add.Topic, add.TopicID, add.Schema, add.Table = nil, "", "", "", "" // places has the offsets, all are of one topic
 	c.Records = append(c.Records, add)
 	c.Known = max(c.Known, r.Sequence())
 }
