@@ -177,6 +177,8 @@ type Table struct {
 	// RefusedByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or
 	// names a column that is not there), so that where the columns are as they were, it is the config that has changed.
 	RefusedByConfig bool
+	// Unnamed says that no policy in the config is about the table: without a policy for all tables it leaves as it is.
+	Unnamed bool
 	// BlocksStart says why the table must not be begun, though a capture that has begun it may go on: another table
 	// would share a name with it, or it may be one that privacy names under another name. nil if nothing does.
 	BlocksStart error

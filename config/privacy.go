@@ -135,6 +135,11 @@ func (p *Privacy) For(schema, table, column string) (policy Policy, named bool) 
 	return Drop, false
 }
 
+// Names reports whether the section has policies for the table by its name, if only by "*". A nil Privacy has none.
+func (p *Privacy) Names(schema, table string) bool {
+	return p != nil && len(p.Columns[schema+"."+table]) > 0
+}
+
 // MayOpen reports whether a column that nobody names may leave as it is, as far as the file alone shows: there is no
 // section, its mode is open, or "*" of a table keeps.
 func (p *Privacy) MayOpen() bool {

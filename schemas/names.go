@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -184,6 +185,31 @@ func StorageDatabase(database string) string { return database + "_raw" }
 // maxTopicName is Kafka's limit.
 const maxTopicName = 249
 
+// storageRoom is how many characters of a file's name ClickHouse leaves to database and table together: of 255 it needs
+// the rest for the files of a table that is dropped. Of storage, the generation's number may still grow.
+const storageRoom = 213
+
+// fileLength is the length of a name as ClickHouse writes it in a file's: it escapes each byte of what is no letter,
+// digit or underscore.
+func fileLength(name string) int {
+	n := len(name)
+	for i := range len(name) {
+		if c := rune(name[i]); c > utf8.RuneSelf || !legal(c, false) {
+			n += len("%XX") - 1
+		}
+	}
+	return n
+}
+
+// tooLong says that ClickHouse could not store the table; empty if it can.
+func tooLong(database string, t *Relation) string {
+	need := fileLength(ClickHouseStorage(t.Schema, t.Name, math.MaxUint32))
+	if room := storageRoom - fileLength(StorageDatabase(database)); need > room {
+		return fmt.Sprintf("%s would have storage in ClickHouse whose name takes %d characters in a file's, %d fit", t.FullName(), need, room)
+	}
+	return ""
+}
+
 // Collision says that a name is not allowed, or that two tables would share one.
 type Collision struct {
 	Tables []int // the places of those concerned in the list that Collisions was given: one, or two
@@ -192,8 +218,8 @@ type Collision struct {
 }
 
 // Collisions finds tables that would share a topic, a view or a place in the state (rule 12), or that need a name which
-// is not allowed. Kafka itself refuses topics that are equal after '.' became '_'.
-func Collisions(prefix string, tables []*Relation) []Collision {
+// is not allowed; database is ClickHouse's. Kafka itself refuses topics that are equal after '.' became '_'.
+func Collisions(prefix, database string, tables []*Relation) []Collision {
 	names, topics, views := map[string]int{}, map[string]int{}, map[string]int{}
 	var out []Collision
 	clash := func(taken map[string]int, by string, i int, format string, args ...any) {
@@ -212,6 +238,8 @@ func Collisions(prefix string, tables []*Relation) []Collision {
 		}
 		if len(topic) > maxTopicName {
 			out = append(out, Collision{[]int{i}, fmt.Sprintf("%s would have a topic name of %d characters, Kafka takes %d", name, len(topic), maxTopicName)})
+		} else if long := tooLong(database, t); long != "" {
+			out = append(out, Collision{[]int{i}, long})
 		}
 	}
 	return out

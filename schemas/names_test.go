@@ -120,10 +120,14 @@ func TestCollisions(t *testing.T) {
 		"dots":       {[]*Relation{rel("a.b", "c"), rel("a", "b.c")}, []string{"two tables are both called a.b.c, by a dot in a name"}},
 		"long":       {[]*Relation{rel("public", strings.Repeat("é", 31)), rel("s", strings.Repeat("é", 31)+"x")}, nil},
 		"too long":   {[]*Relation{rel(strings.Repeat("é", 10), strings.Repeat("é", 31))}, []string{strings.Repeat("é", 10) + "." + strings.Repeat("é", 31) + " would have a topic name of 295 characters, Kafka takes 249"}},
+		"too long for a file": {[]*Relation{rel(strings.Repeat("日", 12), strings.Repeat("本", 21))},
+			[]string{strings.Repeat("日", 12) + "." + strings.Repeat("本", 21) + " would have storage in ClickHouse whose name takes 311 characters in a file's, 203 fit"}},
+		"all escaped":    {[]*Relation{rel("public", strings.Repeat("-", 30))}, nil},
+		"as long as any": {[]*Relation{rel(strings.Repeat("s", 63), strings.Repeat("t", 63))}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, clash := range Collisions("clinic", c.tables) {
+			for _, clash := range Collisions("clinic", "clinic", c.tables) {
 				got = append(got, clash.Text)
 				for _, at := range clash.Tables {
 					require.Contains(t, clash.Text, c.tables[at].FullName())

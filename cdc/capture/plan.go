@@ -141,6 +141,13 @@ func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) e
 	for _, l := range listed {
 		t := &table{listed: l, state: state.Tables[l.FullName()]}
 		why := cdc.OneLine(l.Refused, l.BlocksStart)
+		if why == nil && !begun(l, t.state) {
+			if why = Unprotected(l, state); why != nil && t.state.OID != l.OID {
+				if err := out.remember(t, state); err != nil {
+					return err
+				}
+			}
+		}
 		switch {
 		case why == nil || begun(l, t.state):
 			if err := p.planTable(out.mode, t); err != nil {

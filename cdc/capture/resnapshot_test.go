@@ -90,6 +90,40 @@ func TestResnapshotOfARenamedTable(t *testing.T) {
 	}
 }
 
+// TestRenamedTableKeepsItsPolicies: a table is renamed and another gets its name. Under the new one, which no policy
+// names, it would leave as it is: it is left out, also when its former name has become the other's, until it is named.
+func TestRenamedTableKeepsItsPolicies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		other, renamed := newTable(9, "a"), newTable(1, "old")
+		renamed.PolicyPrint, renamed.Unnamed = "none", true
+		r.tables.list = []*cdc.Table{other, r.tables.list[1], renamed}
+		run := func() (old TableStatus, state cdc.State) {
+			stop := r.start(t)
+			r.streaming(t)
+			old = find(t, r.capture.Status().Tables, "public.old")
+			require.NoError(t, stop())
+			_, state = r.snapshot()
+			return old, state
+		}
+		old, _ := run()
+		require.EqualValues(t, tableSkipped, old.Phase)
+		requireReason(t, old.Reason, `name public.old under privacy.columns, if only by "*": keep`)
+		require.ErrorIs(t, r.resnapshot(t, "public.old"), cdc.ErrRefused)
+		require.NoError(t, r.resnapshot(t, "public.a"))
+		old, state := run()
+		require.EqualValues(t, 9, state.Tables["public.a"].OID)
+		require.Equal(t, cdc.TableStreaming, state.Tables["public.a"].Phase)
+		require.EqualValues(t, tableSkipped, old.Phase)
+		require.NoError(t, r.resnapshotAll(t, cdc.HighWater{}))
+		old, _ = run()
+		require.EqualValues(t, tableSkipped, old.Phase)
+		renamed.Unnamed = false
+		old, _ = run()
+		require.Equal(t, cdc.TableStreaming, old.Phase)
+	})
+}
+
 // TestTopicsAreMadeBetweenCommits, however long the broker takes.
 func TestTopicsAreMadeBetweenCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,35 @@ func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, databa
 	return nil
 }
 
+// Unprotected says that a table which is not captured under its name, and which no policy names, is one that was
+// captured under policies: it was renamed, and another may have its former name. It would leave as it is. nil if it is
+// not so.
+func Unprotected(l *cdc.Table, state *cdc.State) error {
+	for _, name := range slices.Sorted(maps.Keys(state.Tables)) {
+		stored := state.Tables[name]
+		if l.Unnamed && stored.OID == l.OID && stored.PolicyPrint != "" && stored.PolicyPrint != l.PolicyPrint {
+			return cdc.Failed("%s was captured under policies, as %s, and privacy.columns does not name it now: it would leave as it is", l.FullName(), name).
+				Fix("name %s under privacy.columns, if only by \"*\": keep", l.FullName())
+		}
+	}
+	return nil
+}
+
+// remember keeps in the state, under the table's present name, that it was captured under policies: the entry of its
+// former name may become another table's.
+func (p *plan) remember(t *table, state *cdc.State) error {
+	kept := t.state
+	kept.Format, kept.Schema, kept.Table, kept.OID = cdc.StateFormat, t.listed.Schema, t.listed.Name, t.listed.OID
+	for _, stored := range state.Tables {
+		if stored.OID == kept.OID && stored.PolicyPrint != t.listed.PolicyPrint {
+			kept.PolicyPrint = stored.PolicyPrint
+		}
+	}
+	excluded, err := deselect(kept)
+	p.deselected = append(p.deselected, excluded)
+	return err
+}
+
 // dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none.
 // Together with a name that matches nothing it is most likely a typing error, which would cost a new copy.
 func (p *planner) dropped(stored map[string]cdc.TableState) string {

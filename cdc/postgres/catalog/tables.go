@@ -32,12 +32,15 @@ type Selection interface {
 type Options struct {
 	Login      postgres.Login // to the database
 	Prefix     string
+	Database   string // ClickHouse's, whose storage must be able to take the tables' names
 	Partitions int32
 	// Tombstones says that deletes are followed by tombstones on topics that are not compacted, too.
 	Tombstones bool
 	Selection  Selection
 	Policies   schemas.Policies
-	Registry   schemas.Registry
+	// Named reports whether a policy is about the table by its name; nil says that one is about every table.
+	Named    func(schema, table string) bool
+	Registry schemas.Registry
 	// Publication whose column lists count; empty means none.
 	Publication string
 	Keys        map[string][]string // the key columns of tables without a primary key, by "schema.table" (source.keys)
@@ -115,7 +118,7 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 
 // clashes adds the tables whose topic or view name is not allowed, or would be that of another table, too.
 func (t *Tables) clashes(entries []*entry, found *findings) {
-	for _, clash := range schemas.Collisions(t.options.Prefix, relations(entries)) {
+	for _, clash := range schemas.Collisions(t.options.Prefix, t.options.Database, relations(entries)) {
 		why := cdc.Failed("%s", clash.Text)
 		for _, at := range clash.Tables { // any one of them is enough
 			why = why.Fix("add %s to source.tables", strconv.Quote("!"+entries[at].rel.FullName()))
@@ -178,6 +181,7 @@ func (t *Tables) compile(e *entry) (*known, error) {
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted, Tombstones: table.Compacted || t.options.Tombstones},
 		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.all(), table), Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),
 		CopySQL: c.sql, CopyKinds: c.kinds, CopyInto: c.into, Needs: c.needs, Binary: !e.textOnly, EstimatedRows: e.rows,
+		Unnamed: t.options.Named != nil && !t.options.Named(e.rel.Schema, e.rel.Name),
 	}}, nil
 }
 

@@ -117,10 +117,10 @@ func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, change fun
 
 func tableOptions(c *config.Config, login postgres.Login, policies schemas.Policies, registry schemas.Registry) catalog.Options {
 	return catalog.Options{
-		Login: login, Prefix: c.Kafka.Prefix,
+		Login: login, Prefix: c.Kafka.Prefix, Database: c.ClickHouse.Database,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Tombstones: c.Kafka.Tombstones == config.TombstonesAlways,
-		Selection:  selection{c}, Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
+		Selection:  selection{c}, Named: c.Privacy.Names, Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
 	}
 }
 

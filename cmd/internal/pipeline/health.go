@@ -99,7 +99,9 @@ func (h *Health) Collector() *status.Collector {
 	return status.NewCollector(status.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
 		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Topics: h.topics, Capture: h.Capture,
-		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) { return obstacles(ctx, h.config) },
+		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) {
+			return obstacles(ctx, h.config, quietState(h.config))
+		},
 		WALDisk:   int64(h.config.Source.WALDisk),
 		Inventory: func(ctx context.Context) (inventory.Inventory, error) { return Inventory(ctx, h.config) }, MayOpen: h.config.Privacy.MayOpen(),
 		Exposed: exposure.Problems(h.config), Formers: h.Formers,

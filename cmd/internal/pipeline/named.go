@@ -49,7 +49,7 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (n nam
 		n.uncaptured, err = uncaptured(ctx, conn, c, stored)
 	}
 	if err == nil && len(n.uncaptured) > 0 {
-		n.why, _ = obstacles(ctx, c) // without it the message says less
+		n.why, _ = obstacles(ctx, c, stored) // without it the message says less
 	}
 	if err != nil && conn.IsClosed() && !errors.Is(err, cdc.ErrRefused) {
 		err = (&cdc.Problem{Kind: cdc.ErrUnreachable, Cause: err}).Fix(tryPostgres)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres"
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/config"
@@ -16,7 +17,7 @@ import (
 // obstacles says what would keep a capture that starts now from tables that source.tables names, and what fixes it, by
 // "schema.table"; a table without an entry would be captured. It reads the catalog as capture does, and the rights of
 // the user that streams from the slot, otherwise its own.
-func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, error) {
+func obstacles(ctx context.Context, c *config.Config, stored stateReader) (map[string]*cdc.Problem, error) {
 	policies, _, err := trialPolicies(c)
 	if err != nil {
 		return nil, err
@@ -41,8 +42,15 @@ func obstacles(ctx context.Context, c *config.Config) (map[string]*cdc.Problem, 
 	if err != nil {
 		return nil, err
 	}
+	state, err := stored(ctx)
+	if err != nil || state == nil {
+		state = &cdc.State{} // what is known is said
+	}
 	out := map[string]*cdc.Problem{}
 	for _, t := range listed {
+		if begun := state.Tables[t.FullName()]; t.BlocksStart == nil && (begun.Phase == "" || begun.Phase == cdc.TableExcluded) {
+			t.BlocksStart = capture.Unprotected(t, state)
+		}
 		if o := obstaclesOf(t, rights[t.OID], publication); len(o.why) > 0 {
 			out[t.FullName()] = o.problem()
 		}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 	"dirtbike/config"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // TestObstacles: why a table is not captured is what capture would say, with the statement that fixes it; after that
@@ -31,7 +33,9 @@ clickhouse: {url: "clickhouse://c:9000"}
 privacy: {mode: open, columns: {public.dropped: {id: drop, ssn: hash}}}
 `, at.String()))
 	require.NoError(t, err)
-	found, err := obstacles(ctx, c)
+	var state cdc.State
+	stored := func(context.Context) (*cdc.State, error) { return &state, nil }
+	found, err := obstacles(ctx, c, stored)
 	require.NoError(t, err)
 	require.NoFileExists(t, c.HashKeyFile())
 	require.Len(t, found, 5, "%v", found)
@@ -47,10 +51,16 @@ privacy: {mode: open, columns: {public.dropped: {id: drop, ssn: hash}}}
 	require.Len(t, found["public.coded"].Try, 1)
 	exec("ALTER TABLE keyless ADD PRIMARY KEY (id)", "GRANT USAGE ON SCHEMA ward TO clerk", `GRANT SELECT ON TABLE ward."Unread" TO clerk`,
 		`ALTER PUBLICATION dirtbike ADD TABLE ONLY ward."Unread"`, "ALTER ROLE clerk BYPASSRLS", "DROP TABLE coded")
-	found, err = obstacles(ctx, c)
+	found, err = obstacles(ctx, c, stored)
 	require.NoError(t, err)
 	require.Len(t, found, 1, "%v", found)
 	require.Contains(t, found, "public.dropped", "only the config fixes it")
+	var oid uint32
+	require.NoError(t, embeddedtest.Connect(t, stack.Postgres.URL()).QueryRow(ctx, "SELECT 'public.good'::regclass::oid").Scan(&oid))
+	state.Tables = map[string]cdc.TableState{"public.before": {OID: oid, PolicyPrint: "another"}}
+	found, err = obstacles(ctx, c, stored)
+	require.NoError(t, err)
+	require.Equal(t, `name public.good under privacy.columns, if only by "*": keep`, found["public.good"].Try[0].Command, "in mode open it would leave as it is")
 }
 
 // TestWhoFixes: each statement is said to be a role's that may run it, apart from what is to be written in the config.
