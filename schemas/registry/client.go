@@ -31,6 +31,8 @@ type Options struct {
 	// Patience is how long a request is tried again, without a log line, while the registry cannot be reached or fails
 	// itself (5xx, 429); 0 means 3 s. Both legs retry without limit themselves, and log why.
 	Patience time.Duration
+
+	hide []string // what follows a question mark in the URLs
 }
 
 // dialTimeout is how long one connection may take to be made.
@@ -39,8 +41,9 @@ const dialTimeout = 3 * time.Second
 // Client is a schema registry with a cache in front. It is safe for concurrent use.
 type Client struct {
 	sr       *sr.Client
-	idle     func() // closes idle connections
-	at       string // the URLs, for errors
+	idle     func()   // closes idle connections
+	at       string   // the URLs, for errors
+	hide     []string // what follows a question mark in them
 	patience time.Duration
 
 	ids   sync.Map // id by registered
@@ -54,7 +57,7 @@ var _ schemas.Registry = (*Client)(nil)
 
 // New makes a client; urls are tried in order. It does not connect.
 func New(urls []string, o Options) (*Client, error) {
-	plain, err := o.takeCredentials(urls)
+	plain, shown, err := o.takeCredentials(urls)
 	if err != nil {
 		return nil, err
 	}
@@ -75,29 +78,34 @@ func New(urls []string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("schema registry: %w", err)
 	}
 	return &Client{
-		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(plain, ", "), patience: cmp.Or(o.Patience, 3*time.Second),
+		sr: client, idle: transport.CloseIdleConnections, at: strings.Join(shown, ", "), hide: o.hide, patience: cmp.Or(o.Patience, 3*time.Second),
 	}, nil
 }
 
-// takeCredentials moves user and password out of the URLs, so that no error can show them.
-func (o *Options) takeCredentials(urls []string) ([]string, error) {
+// takeCredentials moves user and password out of the URLs, so that no error can show them. shown are the URLs without
+// what follows a question mark, which may be a token.
+func (o *Options) takeCredentials(urls []string) (plain, shown []string, err error) {
 	if len(urls) == 0 {
-		return nil, cdc.Failed("schema registry: no URL").Fix(`registry: {url: "http://registry:8081"}`)
+		return nil, nil, cdc.Failed("schema registry: no URL").Fix(`registry: {url: "http://registry:8081"}`)
 	}
-	plain := make([]string, len(urls))
 	for i, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil, cdc.Failed("schema registry: URL %d is none of http or https", i+1).Fix("http://registry:8081")
+			return nil, nil, cdc.Failed("schema registry: URL %d is none of http or https", i+1).Fix("http://registry:8081")
 		}
 		if u.User != nil && o.User == "" {
 			o.User = u.User.Username()
 			o.Password, _ = u.User.Password()
 		}
-		u.User = nil
-		plain[i] = u.String()
+		u.User, u.Fragment, u.RawFragment = nil, "", ""
+		plain = append(plain, u.String())
+		if u.RawQuery != "" {
+			o.hide = append(o.hide, "?"+u.RawQuery)
+		}
+		u.RawQuery = ""
+		shown = append(shown, u.String())
 	}
-	return plain, nil
+	return plain, shown, nil
 }
 
 // Close closes idle connections; the client stays usable, and connects again.

@@ -185,6 +185,24 @@ func TestUnreachable(t *testing.T) {
 }
 
 // TestTheFirstErrorComesSoon: a registry that does not answer is not reported before the request is given up.
+// TestNoErrorShowsAToken: what follows a question mark in registry.url is sent, and in no error.
+func TestNoErrorShowsAToken(t *testing.T) {
+	asked := ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.RawQuery
+		_, _ = w.Write([]byte("<html>")) // the client's own error is what is tested
+	}))
+	t.Cleanup(server.Close)
+	for _, at := range []string{server.URL, "http://127.0.0.1:1", "http://no.invalid", "https" + strings.TrimPrefix(server.URL, "http")} {
+		c, err := New([]string{at + "?token=canary#canary"}, Options{Patience: time.Millisecond})
+		require.NoError(t, err)
+		_, err = c.Register(t.Context(), "s", `"int"`)
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "canary", at)
+	}
+	require.Contains(t, asked, "token=canary")
+}
+
 func TestTheFirstErrorComesSoon(t *testing.T) {
 	began := time.Now()
 	_, err := newClient(t, Options{}, "http://somebody:s3cret@127.0.0.1:1").Register(context.Background(), subject, schema)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -109,19 +110,27 @@ var registryTLS = cdc.TLSKeys{Address: "registry.url", CA: "registry.tls.ca", Ce
 
 func (c *Client) explainNetwork(err error) error {
 	way := cdc.TLSWayOut(err, registryTLS)
-	var request *url.Error
+	why := err
+	if request := (*url.Error)(nil); errors.As(err, &request) {
+		why = request.Err // its URL is named shorter, and without what follows a question mark
+	}
 	switch {
 	case way != "":
-		if errors.As(err, &request) {
-			err = request.Err // the request is named shorter
-		}
-		return cdc.Refused("connect to the registry at %s", c.at).Because(err).Fix("%s", way)
+		return cdc.Refused("connect to the registry at %s", c.at).Because(why).Fix("%s", way)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !temporary(err):
 		return err
 	case !temporary(err): // its answer was no JSON
-		return c.unusable("schema id or schema").Because(errors.New(oneLine(err.Error())))
+		return c.unusable("schema id or schema").Because(errors.New(oneLine(c.hidden(err.Error()))))
 	}
-	return cdc.Failed("the registry cannot be reached").Because(err).Fix("check that registry.url is right and the registry runs")
+	return cdc.Failed("the registry cannot be reached").Because(fmt.Errorf("%s: %w", c.at, why)).Fix("check that registry.url is right and the registry runs")
+}
+
+// hidden is a text without what must not be shown.
+func (c *Client) hidden(text string) string {
+	for _, secret := range c.hide {
+		text = strings.ReplaceAll(text, secret, "")
+	}
+	return text
 }
 
 // oneLine shortens an answer, which may be a whole page, to one line of at most 300 bytes.
