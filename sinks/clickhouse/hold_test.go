@@ -190,6 +190,25 @@ func TestViewThatCannotBeMade(t *testing.T) {
 	w.noticed("out of the way")
 }
 
+// TestTableInTheViewsPlace: somebody's table has the name of a view that is to be made: it keeps its rows, that view
+// alone waits, and its way out works.
+func TestTableInTheViewsPlace(t *testing.T) {
+	w := newWorld(t)
+	w.exec("CREATE DATABASE IF NOT EXISTS " + schemas.ClickHouseIdent(w.database))
+	w.exec("CREATE TABLE DB.sick (mine Int8) ENGINE = MergeTree ORDER BY mine AS SELECT 7")
+	good, sick := twoColumns(w, "good"), twoColumns(w, "sick")
+	w.begin().insert(good, "1", "a").insert(sick, "1", "b").commit()
+	w.load()
+	w.eventually([]string{"1\ta"}, "SELECT * FROM DB.good")
+	w.noticed("in the way", ledger.NoticeView+" public.sick")
+	require.Equal(t, []string{"7"}, w.query("SELECT mine FROM DB.sick"))
+	require.False(t, w.complete("public.sick").Exact)
+	w.exec("RENAME TABLE DB.sick TO DB.sick_former")
+	w.eventually([]string{"1\tb"}, "SELECT * FROM DB.sick")
+	w.wait()
+	require.Equal(t, []string{"7"}, w.query("SELECT mine FROM DB.sick_former"))
+}
+
 // TestControlRecordsOfOneTable: an open record that comes twice, an end that nothing was opened for, and one that
 // contradicts the end before it quarantine their tables; an end that comes twice changes nothing. A newer copy helps.
 func TestControlRecordsOfOneTable(t *testing.T) {

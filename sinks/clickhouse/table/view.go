@@ -12,8 +12,12 @@ import (
 )
 
 // Show makes the view read this generation, instead of any other; cut is the version of its first snapshot. Comments
-// that people have given to the view and its columns stay.
+// that people have given to the view and its columns stay. A table of somebody's that has the view's name is not
+// replaced: an error says so.
 func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
+	if err := d.free(ctx, schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)); err != nil {
+		return err
+	}
 	comments, err := d.comments(ctx, t)
 	if err != nil {
 		return err
@@ -27,6 +31,21 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 			return err
 		} // another loader has widened a column meanwhile
 	}
+}
+
+// free reports what has the view's name and is no view, but may hold rows: CREATE OR REPLACE VIEW would drop it.
+func (d *DB) free(ctx context.Context, name string) error {
+	views, err := d.Ledger.Views(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(views, func(v ledger.View) bool { return v.Name == name && !v.IsView }) {
+		return nil
+	}
+	in := schemas.ClickHouseIdent(d.database) + "."
+	return cdc.Failed("%s%s is a table that dirtbike did not make, and does not replace", in, schemas.ClickHouseIdent(name)).
+		Keeps("the rows are in storage").
+		Fix("RENAME TABLE %s%s TO %s%s", in, schemas.ClickHouseIdent(name), in, schemas.ClickHouseIdent(name+"_former"))
 }
 
 // comments gives those that the view is to have, by column, and by "" its own: what a person has written stays, else it
