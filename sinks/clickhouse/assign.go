@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"dirtbike/cdc"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/consume"
 )
@@ -70,8 +71,13 @@ func (l *Loader) assign(ctx context.Context, offsets map[string]map[int32]kgo.Of
 	for _, t := range l.topics {
 		t.Changed() // as quarantines may
 	}
+	shown, err := l.db.Shown(ctx)
+	if err != nil {
+		return err
+	}
+	logUnopened(l.o.Log, known, names, l.o.progressTopic())
 	for _, name := range names {
-		if err := l.assignTopic(ctx, known, name, offsets[name]); err != nil && !l.waiting.setAside(ctx, name, offsets[name], err) {
+		if err := l.assignTopic(ctx, known, shown, name, offsets[name]); err != nil && !l.waiting.setAside(ctx, name, offsets[name], err) {
 			return err
 		}
 	}
@@ -92,7 +98,7 @@ func (l *Loader) leaveAdded(name string, offsets map[int32]kgo.Offset) (others b
 }
 
 // assignTopic fills in the offsets of one topic and makes the state of its partitions.
-func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name string, offsets map[int32]kgo.Offset) error {
+func (l *Loader) assignTopic(ctx context.Context, known consume.Known, shown map[string]uint32, name string, offsets map[int32]kgo.Offset) error {
 	t, err := known.Topic(l.topics, name, l.o.Prefix)
 	if err != nil {
 		return err
@@ -110,7 +116,10 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 		}
 		t.Parts[id] = p
 	}
-	if err := l.loadTopic(ctx, t, offsets); err != nil {
+	if !t.Progress && !known.Opened(name) { // there may be thousands that others have made: nothing is asked for each
+		t.Shown = shown[t.View()]
+		t.Changed()
+	} else if err := l.loadTopic(ctx, t, offsets); err != nil {
 		return err
 	}
 	if err := l.waiting.skipGaps(ctx, known, t, offsets); err != nil {
@@ -122,6 +131,14 @@ func (l *Loader) assignTopic(ctx context.Context, known consume.Known, name stri
 		}
 	}
 	return nil
+}
+
+// logUnopened names, in one line, topics below the prefix of which no generation was opened yet, if it ever is.
+func logUnopened(log *zap.Logger, known consume.Known, names []string, progress string) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == progress || known.Opened(name) })
+	if len(names) > 0 {
+		log.Info("topics assigned of which ClickHouse knows nothing yet", zap.String("topics", cdc.Few(names)), zap.Int("number", len(names)))
+	}
 }
 
 // loadTopic reads what ClickHouse knows of a topic, and of its partitions that were just assigned.

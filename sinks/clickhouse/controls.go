@@ -92,7 +92,7 @@ func (c *controls) take(log cdc.ControlLog) {
 	}
 	c.id, c.next = log.ID, log.Next
 	for range log.Foreign {
-		c.others.note(&kgo.Record{Topic: c.name, Offset: log.Next - 1}, "it was not written by a capture of the pipeline")
+		c.others.note(c.name, &kgo.Record{Topic: c.name, Offset: log.Next - 1}, "it was not written by a capture of the pipeline")
 	}
 	for _, r := range log.Records {
 		if id, err := uuid.Parse(r.TopicID); err == nil {

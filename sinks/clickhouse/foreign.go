@@ -70,7 +70,7 @@ func (w *writers) read(ctx context.Context) error {
 type passedOver struct {
 	count  *prometheus.CounterVec // by topic
 	log    *zap.Logger
-	topics map[string]*passedOverTopic
+	topics map[string]*passedOverTopic // by shownAs
 }
 
 type passedOverTopic struct {
@@ -83,13 +83,24 @@ type passedOverTopic struct {
 // passedOverEvery is how often the log names records of one topic.
 const passedOverEvery = time.Minute
 
-// note counts one record.
-func (p *passedOver) note(rec *kgo.Record, why string) {
-	p.count.WithLabelValues(rec.Topic).Inc()
-	t := p.topics[rec.Topic]
+// noTables stands for all topics below the prefix of which no generation was opened: there may be any number of them.
+const noTables = "(topics of no table)"
+
+// shownAs is how a topic is counted and named to others.
+func shownAs(t *apply.Topic) string {
+	if t.Progress || t.NewestGeneration() > 0 {
+		return t.Name
+	}
+	return noTables
+}
+
+// note counts one record of a topic, or of those that are shown as one.
+func (p *passedOver) note(shown string, rec *kgo.Record, why string) {
+	p.count.WithLabelValues(shown).Inc()
+	t := p.topics[shown]
 	if t == nil {
 		t = &passedOverTopic{}
-		p.topics[rec.Topic] = t
+		p.topics[shown] = t
 	}
 	t.since++
 	t.all, t.why = t.all+1, why
@@ -112,7 +123,7 @@ func (b *builder) takeOurs(ctx context.Context, s *span, rec *kgo.Record, take f
 	case ours:
 		return take(ctx, s, rec)
 	}
-	b.passedOver.note(rec, whyForeign(rec.ProducerID, rec.Attrs.IsTransactional()))
+	b.passedOver.note(shownAs(s.partition.Topic), rec, whyForeign(rec.ProducerID, rec.Attrs.IsTransactional()))
 	return b.passOver(s, rec.Offset+1)
 }
 
@@ -168,7 +179,7 @@ func (l *Loader) passOverLarge(ctx context.Context, large *kgo.ErrDecompressTooL
 		return err
 	}
 	if !ours {
-		l.builder.passedOver.note(&kgo.Record{Topic: large.Topic, Partition: large.Partition, Offset: large.Offset},
+		l.builder.passedOver.note(shownAs(t), &kgo.Record{Topic: large.Topic, Partition: large.Partition, Offset: large.Offset},
 			whyForeign(header.Producer, header.Transactional))
 		return l.builder.passOver(l.builder.batch.span(p), large.NextOffset)
 	}
@@ -214,7 +225,7 @@ func leaveForeign(log *zap.Logger, prefix string, names []string) (ours, foreign
 	}
 	if len(foreign) > 0 {
 		log.Warn("topics have the pipeline's prefix and no name that capture gives: they are not read. Try: delete them, or find out what makes them",
-			zap.Strings("topics", foreign))
+			zap.String("topics", cdc.Few(foreign)), zap.Int("number", len(foreign)))
 	}
 	return ours, foreign
 }

@@ -1,11 +1,14 @@
 package clickhouse
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -131,6 +134,46 @@ func TestTopicsThatAreNobodys(t *testing.T) {
 	require.Zero(t, lines.Len())
 }
 
+// TestTopicsOfNoTable: somebody makes hundreds of topics below the prefix and writes to them; of one the beginning is
+// gone. Nothing is asked or said for each, no table is quarantined, and the pipeline's own goes on.
+func TestTopicsOfNoTable(t *testing.T) {
+	const many = 300
+	w := newWorld(t)
+	tab := w.claims("claims")
+	w.begin().insert(tab, "1", "one").commit()
+	client, err := kgo.NewClient(w.options().Kafka...)
+	require.NoError(t, err)
+	defer client.Close()
+	var names []string
+	var records []*kgo.Record
+	for n := range many {
+		names = append(names, fmt.Sprintf("%s.public.zz%d", w.prefix, n))
+		records = append(records, &kgo.Record{Topic: names[n], Key: []byte("k")}, &kgo.Record{Topic: names[n], Key: []byte("k"), Value: []byte("v")})
+	}
+	admin := kadm.NewClient(client)
+	_, err = admin.CreateTopics(w.ctx, 1, 1, nil, names...)
+	require.NoError(t, err)
+	w.foreignProducer("", records...)
+	var cut kadm.Offsets
+	cut.Add(kadm.Offset{Topic: names[0], Partition: 0, At: 1})
+	_, err = admin.DeleteRecords(w.ctx, cut)
+	require.NoError(t, err)
+
+	core, lines := observer.New(zap.InfoLevel)
+	registry := prometheus.NewRegistry()
+	w.load(func(o *Options) { o.Log, o.Metrics = zap.New(core), registry })
+	w.wait()
+	require.Equal(t, []string{"1\tone"}, w.query("SELECT * FROM DB.claims"))
+	require.Eventually(t, func() bool {
+		count, err := testutil.GatherAndCount(registry, "dirtbike_load_foreign_records_total")
+		return err == nil && count == 1
+	}, 10*time.Second, 20*time.Millisecond, "one series for all of them")
+	w.noticed("others", ledger.NoticeForeign+" "+noTables)
+	require.Empty(t, w.query("SELECT table FROM "+w.rawTable("quarantine")+" FINAL WHERE open = 1"))
+	require.Less(t, lines.Len(), 20)
+	require.True(t, w.complete("").Exact)
+}
+
 // TestPassedOverNamesFew: the log names the first record of a topic, and then how many there were, once a minute.
 func TestPassedOverNamesFew(t *testing.T) {
 	core, lines := observer.New(zap.WarnLevel)
@@ -138,11 +181,11 @@ func TestPassedOverNamesFew(t *testing.T) {
 	require.NoError(t, err)
 	p := &passedOver{count: m.foreign, log: zap.New(core), topics: map[string]*passedOverTopic{}}
 	for range 5000 {
-		p.note(&kgo.Record{Topic: "a"}, "why")
+		p.note("a", &kgo.Record{Topic: "a"}, "why")
 	}
-	p.note(&kgo.Record{Topic: "b"}, "why")
+	p.note("b", &kgo.Record{Topic: "b"}, "why")
 	require.Equal(t, 2, lines.Len())
 	p.topics["a"].said = time.Now().Add(-passedOverEvery)
-	p.note(&kgo.Record{Topic: "a"}, "why")
+	p.note("a", &kgo.Record{Topic: "a"}, "why")
 	require.EqualValues(t, 5000, lines.All()[2].ContextMap()["records"])
 }

@@ -403,7 +403,7 @@ func (r *route) deleteAgain(ctx context.Context, s *span, rec *kgo.Record, key [
 	}
 	at, err := cdc.UnpackPosition(packed)
 	if err != nil {
-		r.b.passedOver.note(rec, "a tombstone without a position")
+		r.b.passedOver.note(shownAs(r.partition.Topic), rec, "a tombstone without a position")
 		return nil
 	}
 	targets := r.plan.changes

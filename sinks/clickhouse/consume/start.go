@@ -49,6 +49,8 @@ func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 	case p.Applied >= first.Offset:
 		p.Next = p.Applied
 		k.checkHorizon(p)
+	case k.isNoTables(t):
+		p.Applied = first.Offset // nothing in it counts, so that nothing can be missing
 	case p.Applied >= 0:
 		k.seek(p, gap(t.Name, id, p.Applied, first.Offset), false)
 	case k.isAnother(t):
@@ -125,6 +127,16 @@ type Known struct {
 	// AtHorizon are the first offsets of records that are younger than Horizon, the end where there is none.
 	AtHorizon kadm.ListedOffsets
 	Horizon   time.Duration // how long tombstones are kept (rule 10)
+}
+
+// Opened reports whether ClickHouse knows a generation of a topic of that name: of any other topic it has nothing else.
+func (k Known) Opened(topic string) bool {
+	return slices.ContainsFunc(k.Opens, func(g ledger.Mark) bool { return g.Topic == topic })
+}
+
+// isNoTables reports whether no generation of the topic is known, neither to ClickHouse nor from the control topic.
+func (k Known) isNoTables(t *apply.Topic) bool {
+	return !t.Progress && t.Controls != nil && len(t.Controls.Records) == 0 && !k.Opened(t.Name)
 }
 
 // Rebuilt reports whether the progress topic is not the one that was loaded: then Kafka is another one, or was rebuilt,
