@@ -73,7 +73,7 @@ func textOf(p *cdc.Problem) string {
 // prepared transaction.
 const keepsSQL = `
 WITH RECURSIVE waiting (pid) AS (
-  SELECT pid FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name IN ($1, $2) AND wait_event_type = 'Lock'),
+  SELECT pid FROM pg_stat_activity WHERE application_name IN ($1, $2) AND wait_event_type = 'Lock' AND ` + ofCapture + `),
 keeps (pid) AS (
   SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) FROM waiting
   UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(keeps.pid)) FROM keeps WHERE keeps.pid <> 0)`

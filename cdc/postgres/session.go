@@ -54,17 +54,31 @@ var pinned = map[string]string{
 	"client_min_messages": "warning",
 }
 
-// transactionTimeout ends a session, too; Postgres knows it from 17 on, and an older one refuses a startup packet that
-// names it. So it is pinned by a statement, the first of every session.
-const transactionTimeout = "transaction_timeout"
+// An older server refuses a startup packet that names what only newer ones know. So that is pinned by a statement, the
+// first of every session.
+const (
+	// transactionTimeout ends a session, too; Postgres knows it from 17 on.
+	transactionTimeout = "transaction_timeout"
+	// KindsSetting refuses relations of some kinds to our queries. The name of a captured table may be a view's by the
+	// time it is read: its owner has only to replace it, and the view's functions would run with our rights. Postgres
+	// knows it from 14.13, 15.8, 16.4 and 17 on.
+	KindsSetting = "restrict_nonsystem_relation_kind"
+
+	setTransactionTimeout = "SET " + transactionTimeout + " = 0"
+	setKinds              = "SET " + KindsSetting + " = 'view, foreign-table'"
+)
 
 // pinNewer pins, on a session that has just begun, what only newer servers know.
 func pinNewer(ctx context.Context, conn *pgconn.PgConn) error {
 	const known = 17
-	if major(conn.ParameterStatus("server_version")) < known {
-		return nil
+	if major(conn.ParameterStatus("server_version")) >= known {
+		return conn.Exec(ctx, setTransactionTimeout+"; "+setKinds).Close()
 	}
-	return conn.Exec(ctx, "SET "+transactionTimeout+" = 0").Close()
+	err := conn.Exec(ctx, setKinds).Close()
+	if said := (*pgconn.PgError)(nil); errors.As(err, &said) && said.Code == codeUndefined {
+		return nil // check warns of such a server
+	}
+	return err
 }
 
 // major is the number before the first dot of a version ("17.2 (Debian …)", "18beta1"); 0 if there is none.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -41,7 +42,6 @@ var left = map[string]string{
 		vacuum_failsafe_age vacuum_freeze_min_age vacuum_freeze_table_age vacuum_multixact_failsafe_age vacuum_multixact_freeze_min_age
 		vacuum_multixact_freeze_table_age vacuum_max_eager_freeze_failure_rate vacuum_truncate scram_iterations md5_password_warnings`,
 	"of the present transaction: every new one starts with its default_ setting": `transaction_deferrable transaction_isolation transaction_read_only`,
-	"a refusal of views and foreign tables, which we do not read":                `restrict_nonsystem_relation_kind`,
 	"a library that a superuser has installed for everyone":                      `local_preload_libraries`,
 	"what the server writes into its own log or shows of itself": `debug_pretty_print debug_print_parse debug_print_plan debug_print_rewritten
 		log_parameter_max_length_on_error trace_notify trace_sort optimize_bounded_sort gss_accept_delegation event_source`,
@@ -63,7 +63,7 @@ func decided(t *testing.T, r *rig) {
 	var name string
 	for rows.Next() {
 		require.NoError(t, rows.Scan(&name))
-		if _, is := pinned[name]; !is && !reasons[name] && name != transactionTimeout {
+		if _, is := pinned[name]; !is && !reasons[name] && name != transactionTimeout && name != KindsSetting {
 			undecided = append(undecided, name)
 		}
 	}
@@ -74,7 +74,7 @@ func decided(t *testing.T, r *rig) {
 // settings reads ours on a session.
 func settings(t *testing.T, conn *pgconn.PgConn) map[string]string {
 	t.Helper()
-	names := append(slices.Collect(maps.Keys(pinned)), transactionTimeout)
+	names := append(slices.Collect(maps.Keys(pinned)), transactionTimeout, KindsSetting)
 	result, err := conn.Exec(t.Context(), "SELECT name, setting FROM pg_settings WHERE name IN ('"+strings.Join(names, "', '")+"')").ReadAll()
 	require.NoError(t, err)
 	out := map[string]string{}
@@ -115,6 +115,7 @@ func hostileSettings(t *testing.T, r *rig) {
 	role, database := quote("guest_"+r.conn.Config().Database), quote(r.conn.Config().Database)
 	want := kinds(t, Login{URL: url})
 	require.Equal(t, pinned["search_path"], want["stream"]["search_path"])
+	require.Equal(t, "view, foreign-table", want["copy"][KindsSetting])
 	for name := range pinned {
 		require.Contains(t, embeddedtest.HostileSettings, name)
 	}
@@ -155,7 +156,6 @@ func lasts(t *testing.T, l Login) {
 	}
 }
 
-// TestMajor reads versions as servers write them.
 // TestPoolKnowsAShortTransactionTimeout: once it has ended a session before its first statement, it is in the startup
 // packet of those that follow.
 func TestPoolKnowsAShortTransactionTimeout(t *testing.T) {
@@ -173,6 +173,40 @@ func TestPoolKnowsAShortTransactionTimeout(t *testing.T) {
 	require.Equal(t, "0", next())
 }
 
+// otherKinds: the owner of a captured table replaces it by a view, or a foreign table, of its name: its function does
+// not run with our rights, whichever session reads it.
+func otherKinds(t *testing.T, r *rig) {
+	r.exec(t, "CREATE FUNCTION stranger() RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''it ran''; END'",
+		"DROP TABLE t", "CREATE VIEW t AS SELECT 1::bigint AS id, public.stranger() AS v")
+	login := Login{URL: r.url}
+	conn, err := login.Connect(t.Context())
+	require.NoError(t, err)
+	defer conn.Close(context.Background()) // nothing is open on it
+	plain, err := login.ConnectPlain(t.Context())
+	require.NoError(t, err)
+	defer plain.Close(context.Background()) // nothing is open on it
+	pool, err := login.Pool(1)
+	require.NoError(t, err)
+	defer pool.Close()
+	for session, ask := range map[string]func(sql string) error{
+		"query": func(sql string) error { _, err := conn.Exec(t.Context(), sql); return err },
+		"copy": func(sql string) error {
+			_, err := plain.CopyTo(t.Context(), io.Discard, "COPY ("+sql+") TO STDOUT")
+			return err
+		},
+		"pool": func(sql string) error { _, err := pool.Exec(t.Context(), sql); return err },
+	} {
+		var said *pgconn.PgError
+		require.ErrorAs(t, ask("SELECT v FROM ONLY public.t WHERE id = 1"), &said, session)
+		require.Equal(t, "55000", said.Code, "%s: %s", session, said.Message)
+	}
+	var said *pgconn.PgError
+	_, err = r.conn.Exec(t.Context(), "SELECT v FROM ONLY public.t")
+	require.ErrorAs(t, err, &said)
+	require.Equal(t, "P0001", said.Code, "in the test's own session it runs")
+}
+
+// TestMajor reads versions as servers write them.
 func TestMajor(t *testing.T) {
 	for version, want := range map[string]int{"17.2 (Debian 17.2-1)": 17, "18beta1": 18, "14.9": 14, "19devel": 19, "": 0} {
 		require.Equal(t, want, major(version), version)

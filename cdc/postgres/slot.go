@@ -23,7 +23,7 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
 	status, found, err := ReadSlot(ctx, conn, s.options.Slot)
 	if err == nil {
-		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name = $1)",
+		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND "+ofCapture+")",
 			CopyName(s.options.Slot)).Scan(&status.Copying)
 	}
 	return status, found, err
@@ -46,7 +46,12 @@ func nameFor(what, slot string) string {
 
 // ConnectedSQL is a condition: a capture of the pipeline is connected to this database, whether it streams or not: for
 // a copy, before it has a slot, between two sessions. $2 is AttendName, $3 CopyName of the slot.
-const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE datname = pg_catalog.current_database() AND application_name IN ($2, $3))`
+const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE application_name IN ($2, $3) AND ` + ofCapture + `)`
+
+// ofCapture is a condition on pg_stat_activity: the session may be a capture's of this database. Anybody can give a
+// session the name of one, but a capture has our role, or another that may replicate.
+const ofCapture = `datname = pg_catalog.current_database() AND usesysid IN
+  (SELECT oid FROM pg_roles WHERE rolname = current_user OR rolsuper OR rolreplication)`
 
 // slotSQL asks for as much as Postgres 14 knows: what is newer is read from the row as it is.
 const slotSQL = `

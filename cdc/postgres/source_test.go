@@ -24,6 +24,7 @@ func TestSource(t *testing.T) {
 				"changes": changes, "resume and report": resumeAndReport, "held slot": heldSlot, "wakes under load": wakesUnderLoad,
 				"skipped transactions": skippedTransactions, "rows": rowsInBinary, "long pause": longPause, "publication dropped": publicationDropped,
 				"locked table": lockedTable, "waits": waits, "waits for a prepared one": waitsForPreparedOne, "encoding": encoding, "untranslatable": untranslatable, "no slot is left": noSlotLeft, "decided": decided, "hostile settings": hostileSettings,
+				"other kinds": otherKinds, "names of sessions": namesOfSessions,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, newRig(t, p)) })
 			}
@@ -92,6 +93,25 @@ func slot(t *testing.T, r *rig) {
 	}, 10*time.Second, 10*time.Millisecond, "the temporary slot goes with its connection")
 	_, err = imported.Exec(t.Context(), take)
 	require.Error(t, err)
+}
+
+// namesOfSessions: a role that may not replicate gives its sessions the names of a capture's. They do not count as one.
+func namesOfSessions(t *testing.T, r *rig) {
+	_, err := r.CreateSlot(t.Context())
+	require.NoError(t, err)
+	url, slot := r.role(t, "impostor_"+r.conn.Config().Database, ""), r.options.Slot
+	var connected bool
+	ask := func() (copying bool) {
+		got, _, err := r.Slot(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT "+ConnectedSQL+" AND $1::text <> ''", slot, AttendName(slot), CopyName(slot)).Scan(&connected))
+		return got.Copying
+	}
+	for _, name := range []string{CaptureName, AttendName(slot), CopyName(slot)} {
+		impostor := embeddedtest.Connect(t, url)
+		embeddedtest.ExecOn(t, impostor, "SET application_name = '"+name+"'")
+	}
+	require.Eventually(t, func() bool { return !ask() && !connected }, 10*time.Second, 20*time.Millisecond, "the slot's own connection has ended")
 }
 
 func otherSlots(t *testing.T, r *rig) {

@@ -24,6 +24,8 @@ type Server struct {
 	IdleSlotTimeout             string
 	Failover                    bool
 	StandbySlots, PhysicalSlot  string
+	// RefusesKinds: the server knows KindsSetting, so that our queries read tables only.
+	RefusesKinds bool
 }
 
 const serverSQL = `
@@ -42,7 +44,8 @@ SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
     FROM pg_replication_slots)::bigint >> 20,
   coalesce((SELECT setting FROM pg_settings WHERE name = 'idle_replication_slot_timeout'), '0'),
   coalesce((pg_catalog.to_jsonb(s) ->> 'failover')::bool, false), coalesce(pg_catalog.current_setting('synchronized_standby_slots', true), ''),
-  coalesce((SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY active DESC, slot_name LIMIT 1), 'SLOT_OF_THE_STANDBY')
+  coalesce((SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'physical' ORDER BY active DESC, slot_name LIMIT 1), 'SLOT_OF_THE_STANDBY'),
+  pg_catalog.current_setting('` + KindsSetting + `', true) IS NOT NULL
 FROM pg_database d CROSS JOIN pg_roles r LEFT JOIN pg_replication_slots s ON s.slot_name = $1
 WHERE d.datname = pg_catalog.current_database() AND r.rolname = current_user`
 

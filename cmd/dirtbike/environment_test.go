@@ -25,6 +25,7 @@ CREATE TABLE things (id bigint PRIMARY KEY, mood mood, moods mood[], pair pair, 
   at timestamptz, day date, f float8, r real, b bytea, ip inet, ch "char", x xml, n numeric, span daterange);
 INSERT INTO things SELECT i, 'bad', '{good,NULL}', '(1,good)'::pair, 'things', 'mood', 'pg_catalog.now()', 1234.5, '1 year 2 days -3:04:05.6',
   '2024-02-03 04:05:06.789+00', '2024-02-03', 0.1 + 0.2, 1.0 / 3, '\x00ff27', '127.0.0.1', 'x', '<a/>', 1.50, '[2024-02-03,2024-03-04)' FROM generate_series(1, 300) i;
+CREATE TABLE moods (mood mood PRIMARY KEY, v text); INSERT INTO moods VALUES ('good', 'x'), ('bad', 'y');
 CREATE TABLE docs (k text, n int, v text, mood mood, PRIMARY KEY (k, n)); ALTER TABLE docs ALTER v SET STORAGE EXTERNAL;
 INSERT INTO docs SELECT 'k' || i, i, repeat('doc', 1000), 'good' FROM generate_series(1, 50) i;`
 
@@ -153,6 +154,8 @@ func plant(r *rig) []string {
 	_, err := conn.Exec(r.Context(), "SELECT set_config('plant.names', $1, false)", strings.Join(names, ","))
 	require.NoError(r, err)
 	embeddedtest.ExecOn(r, conn, "SET search_path = pg_catalog", plantSQL) // or it would call what it has planted
+	embeddedtest.ExecOn(r, conn, "CREATE FUNCTION public.planted(public.mood) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+		"CREATE CAST (public.mood AS text) WITH FUNCTION public.planted(public.mood)") // which no search_path keeps out
 	var functions, operators int
 	require.NoError(r, conn.QueryRow(r.Context(), `SELECT (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)::int,
 		(SELECT count(*) FROM pg_operator WHERE oprnamespace = 'public'::regnamespace)::int`).Scan(&functions, &operators))

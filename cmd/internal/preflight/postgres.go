@@ -102,9 +102,14 @@ func (s *server) judgeServer(p *part) {
 	if wal.bad != "" && s.WALPending {
 		wal.command, wal.bad = "restart Postgres", "another value is set, but takes a restart of Postgres; it is still "+s.WALLevel
 	}
+	version := question{slug: "postgres-version", subject: "server_version", good: "Postgres " + s.Text, bad: when(major < oldestPostgres || major > newestPostgres,
+		"Postgres %s is not supported: %d to %d are. Use a server of one of these", s.Text, oldestPostgres, newestPostgres)}
+	if version.bad == "" && !s.RefusesKinds {
+		version.level, version.bad = LevelWarning, "Postgres "+s.Text+" cannot refuse views to a session: who owns a captured table can put a view in its place, "+
+			"whose functions run with dirtbike's rights. Use 14.13, 15.8, 16.4 or newer"
+	}
 	p.judge(
-		question{slug: "postgres-version", subject: "server_version", good: "Postgres " + s.Text, bad: when(major < oldestPostgres || major > newestPostgres,
-			"Postgres %s is not supported: %d to %d are. Use a server of one of these", s.Text, oldestPostgres, newestPostgres)},
+		version,
 		question{slug: "postgres-primary", subject: "pg_is_in_recovery()", good: "it is a primary",
 			bad: when(s.Recovering, "this is a standby; dirtbike reads from the primary. Set source.url to the primary's address")},
 		wal,

@@ -302,9 +302,9 @@ func TestVersions(t *testing.T) {
 		judgeClickHouseVersion(p, version)
 		require.Equal(t, level, p.close()[0].Level, version)
 	}
-	for version, level := range map[int]Level{130022: LevelError, 140000: LevelOK, 180004: LevelOK, 190000: LevelError} {
+	for version, level := range map[int]Level{130022: LevelError, 140012: LevelWarning, 140013: LevelOK, 180004: LevelOK, 190000: LevelError} {
 		p := &part{name: partPostgres}
-		(&server{Server: postgres.Server{Version: version, WALLevel: "logical"}}).judgeServer(p)
+		(&server{Server: postgres.Server{Version: version, WALLevel: "logical", RefusesKinds: version != 140012}}).judgeServer(p)
 		require.Equal(t, level, p.close()[0].Level, version)
 	}
 	for keep, level := range map[int64]Level{-1: LevelWarning, 0: LevelWarning, 100: LevelWarning, 1024: LevelOK} {

@@ -71,7 +71,7 @@ func (r *reader) lookup(ctx context.Context, keys [][]string, onlyKeys bool, row
 		name, want := r.name(k), fmt.Sprintf("k%d", i)
 		aliases, arrays = append(aliases, want), append(arrays, fmt.Sprintf("pg_catalog.unnest($%d)", i+1))
 		if r.source(k).Type.Kind == schemas.KindEnum { // a label that does not exist cannot be cast
-			name += "::text"
+			name = "pg_catalog.format('%s', " + name + ")" // a cast may be the type's owner's own, and run with our rights
 		} else {
 			want += "::" + r.keyTypes[i]
 		}
