@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,23 @@ type demoRun struct {
 
 func startDemo(t *testing.T, args ...string) *demoRun {
 	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	return startProcess(t, self, append([]string{"demo"}, args...)...)
+}
+
+// startTyped starts a command line as somebody types it, until its process is ended.
+func startTyped(t *testing.T, line string) *demoRun {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	rest, is := strings.CutPrefix(line, "dirtbike ")
+	require.True(t, is, line)
+	return startProcess(t, "sh", "-c", "exec "+self+" "+rest)
+}
+
+func startProcess(t *testing.T, program string, args ...string) *demoRun {
+	t.Helper()
 	embeddedtest.Tools(t, "npm")
 	dir, err := os.MkdirTemp("", "dirtbike-test-demo-")
 	require.NoError(t, err)
@@ -37,9 +55,7 @@ func startDemo(t *testing.T, args ...string) *demoRun {
 	file, err := os.Create(d.out)
 	require.NoError(t, err)
 	defer file.Close()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	d.cmd = exec.Command(self, append([]string{"demo"}, args...)...)
+	d.cmd = exec.Command(program, args...)
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+d.dir)
 	d.cmd.Stdout, d.cmd.Stderr = file, file
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -160,7 +176,7 @@ func TestDemo(t *testing.T) {
 // is still owed. Its directory is kept, and refused to a second one.
 func TestDemoUntilCtrlC(t *testing.T) {
 	t.Parallel()
-	kept := filepath.Join(t.TempDir(), "kept")
+	kept := filepath.Join(t.TempDir(), "what's kept")
 	d := startDemo(t, "--rows", "2000", "--for", "0", "--no-kill", "--dir", kept)
 	d.says("changes committed")
 	require.NoError(t, syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT))
@@ -168,13 +184,32 @@ func TestDemoUntilCtrlC(t *testing.T) {
 	require.Contains(t, d.output(), "\n  stopping the clinic; comparing now; Ctrl-C again skips this\n")
 	require.Contains(t, d.output(), "rows equal")
 	d.nothingLeft()
+	for _, log := range []string{"capture.log", "load.log", "stack/log/postgres.log"} { // what errors of a demo say to read
+		require.FileExists(t, filepath.Join(kept, log))
+	}
 	c, err := config.Load(filepath.Join(kept, "dirtbike.yaml"))
 	require.NoError(t, err)
 	require.False(t, c.Privacy.MayOpen(), "it is the allowlist that it says it is")
 
 	second := startDemo(t, "--dir", kept)
 	require.Equal(t, exitWrong, second.ends())
-	require.Regexp(t, "^Error: no demo: .* holds an earlier demo.\nTry: another --dir; .*\n$", second.output())
+	ways := regexp.MustCompile("^Error: no demo: .* holds an earlier demo.\nTry: another --dir; or (dirtbike embedded .*), which starts its databases again, and (dirtbike run .*)\n$").
+		FindStringSubmatch(second.output())
+	require.NotNil(t, ways, second.output())
+	stack, legs := startTyped(t, ways[1]), startTyped(t, ways[2])
+	text, err := os.ReadFile(filepath.Join(kept, "dirtbike.yaml"))
+	require.NoError(t, err)
+	ask := regexp.MustCompile(`Try, while it runs: (dirtbike status .*)`).FindSubmatch(text)
+	require.NotNil(t, ask)
+	wait := startTyped(t, strings.Replace(string(ask[1]), " status ", " wait --timeout 2m ", 1))
+	require.Zero(t, wait.ends(), wait.output())
+	asked := startTyped(t, string(ask[1]))
+	require.Zero(t, asked.ends(), asked.output())
+	for _, p := range []*demoRun{legs, stack} {
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+		require.Zero(t, p.ends(), p.output())
+		p.nothingLeft()
+	}
 }
 
 // TestDemoCtrlCTwice leaves out the comparison as soon as the demo has said that it can be left out.

@@ -47,7 +47,7 @@ func (a *app) embedded() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&o.Dir, "dir", ".dirtbike", "directory of all data; survives restarts")
 	flags.StringVar(&o.Engines, "engines", "npm", "where Postgres and ClickHouse come from: npm, or path (postgres 14-18 and clickhouse 26.5 or newer on PATH)")
-	flags.StringVar(&o.Kafka, "kafka", "kfake", "kfake, or apache for the real one (needs Java 17 and Maven)")
+	flags.StringVar(&o.Kafka, "kafka", "", "kfake, or apache for the real one, which needs Java 17 and Maven (default what --dir has, else kfake)")
 	flags.StringVar(&o.PostgresVersion, "postgres", "", "major version of Postgres, 14 to 18 (default 18)")
 	flags.BoolVar(&prepare, "prepare", false, "only download the engines into the cache")
 	flags.BoolVar(&clean, "clean", false, "remove --dir and everything in it")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,8 +33,10 @@ func TestPurge(t *testing.T) {
 	r.replaceInConfig("ssn: keep", "ssn: drop")
 	code, out, errs = r.verb("resnapshot", "public.people")
 	require.Equal(t, exitGood, code, out+errs)
-	require.Contains(t, errs, "dirtbike purge public.people", "the log says what stays")
-	code, _, errs = r.verb("purge", "public.people", "--yes")
+	said := regexp.MustCompile(`Try: once the copy is complete, dirtbike (purge [^\s"]+)`).FindStringSubmatch(errs)
+	require.NotNil(t, said, "the log says what stays: %s", errs)
+	purge := strings.Fields(said[1])
+	code, _, errs = r.verb(append(purge, "--yes")...)
 	require.Equal(t, exitWrong, code, "load has not seen the new copy: "+errs)
 	require.True(t, r.topicHas("people", "PURGESSN"), "nothing was deleted")
 	l = r.start("run")
@@ -41,10 +44,12 @@ func TestPurge(t *testing.T) {
 	require.Positive(t, r.formerRecords("public.people"))
 	_, out, _ = r.verb("status")
 	require.Contains(t, out, "dirtbike purge public.people")
-	code, _, errs = r.verb("purge", "public.people")
+	code, _, errs = r.verb(purge...)
 	require.Equal(t, exitNo, code, errs)
 	require.True(t, r.topicHas("people", "PURGESSN"))
-	code, out, errs = r.verb("purge", "public.people", "--yes")
+	said = regexp.MustCompile(`Try: dirtbike (purge .* --yes), which cannot be undone`).FindStringSubmatch(errs)
+	require.NotNil(t, said, errs)
+	code, out, errs = r.verb(strings.Fields(said[1])...)
 	require.Equal(t, exitGood, code, out+errs)
 	require.False(t, r.topicHas("people", "PURGESSN"))
 	var storages []string

@@ -92,7 +92,7 @@ func TestEmbeddedRefusals(t *testing.T) {
 		{[]string{"embedded", "--prepare", "--clean"}, "Error: --prepare and --clean exclude each other.\nTry: one after the other\n"},
 		{[]string{"embedded", "--dir", file}, " is a file.\nTry: --dir with a new or empty directory\n"},
 		{[]string{"embedded", "--dir", filepath.Dir(file)}, "nothing was touched.\nTry: --dir with a new or empty directory\n"},
-		{[]string{"embedded", "--dir", inUse}, " is in use by another embedded stack.\nTry: stop it, or another directory\n"},
+		{[]string{"embedded", "--dir", inUse}, " is in use by another embedded stack.\nTry: stop it, or another --dir\n"},
 		{[]string{"embedded", "--clean", "--dir", filepath.Dir(file)}, "nothing was removed.\nTry: --dir with the directory that `dirtbike embedded` was given\n"},
 		{[]string{"embedded", "--dir", "/proc/x"}, "/proc/x cannot be the directory of the embedded stack: no such file or directory.\nTry: --dir "},
 		{[]string{"embedded", "--dir", "/proc/x/y"}, "/proc/x/y cannot be the directory of the embedded stack: no such file or directory.\nTry: --dir "},

@@ -127,7 +127,7 @@ func lockDir(path string) (*flock.Flock, error) {
 		return nil, unusable(path, err)
 	}
 	if !ok {
-		return nil, optionError("%s is %w. Try: stop it, or another directory", path, errInUse)
+		return nil, optionError("%s is %w. Try: stop it, or another --dir", path, errInUse)
 	}
 	return lock, nil
 }
@@ -194,7 +194,10 @@ func Clean(dir string) error {
 	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if _, err := readState(abs); err != nil {
+	switch _, err := readState(abs); {
+	case errors.Is(err, fs.ErrPermission):
+		return optionError("%w; nothing was removed. Try: as the user who started it", err)
+	case err != nil:
 		return optionError("%s is not a directory of the embedded stack; nothing was removed. Try: --dir with the directory that `dirtbike embedded` was given", abs)
 	}
 	lock, err := lockDir(abs)
@@ -203,7 +206,7 @@ func Clean(dir string) error {
 	}
 	defer lock.Close()
 	if err := os.RemoveAll(abs); err != nil {
-		return optionError("%w. Try: the same as the user who started it", err)
+		return optionError("%w. Try: as the user who started it", err)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ type Options struct {
 	// Engines is "npm" (or "": the pinned npm packages) or "path": `postgres` 14 to 18 and `clickhouse` 26.5 or newer
 	// from PATH.
 	Engines string
-	// Kafka is "kfake" (or "") or "apache", which needs Java 17 and Maven.
+	// Kafka is "kfake" or "apache", which needs Java 17 and Maven; "" is what Dir has, else kfake.
 	Kafka string
 	// KafkaLogin gives Apache Kafka one more listener, for TLS and logins. nil = none.
 	KafkaLogin *KafkaLogin
@@ -116,6 +116,7 @@ func (o Options) withDefaults() (Options, error) {
 // Start starts the parts, those that can at the same time, and waits until each answers. If one fails, all are stopped;
 // ErrOptions says that none was started. ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Stack, error) {
+	asked := o.Kafka
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
@@ -129,6 +130,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Kafka = cmp.Or(asked, d.state.Kafka, o.Kafka)
 	if err := d.remember(o); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -224,13 +226,13 @@ func (s *Stack) open(o Options, e engines) (err error) {
 func (d *workDir) remember(o Options) error {
 	st := d.state
 	if o.Parts.Postgres && o.PostgresVersion != "" && st.PostgresMajor != "" && o.PostgresVersion != st.PostgresMajor {
-		return optionError("%s holds a cluster of Postgres %s, asked for %s. Try: another directory", d.path, st.PostgresMajor, o.PostgresVersion)
+		return optionError("%s holds a cluster of Postgres %s, asked for %s. Try: --postgres %[2]s, or another --dir", d.path, st.PostgresMajor, o.PostgresVersion)
 	}
 	if !o.Parts.Kafka {
 		return nil
 	}
 	if st.Kafka != "" && st.Kafka != o.Kafka {
-		return optionError("%s holds data of Kafka %s, asked for %s. Try: another directory", d.path, st.Kafka, o.Kafka)
+		return optionError("%s holds data of Kafka %s, asked for %s. Try: --kafka %[2]s, or another --dir", d.path, st.Kafka, o.Kafka)
 	}
 	st.Kafka = o.Kafka
 	return nil

@@ -38,10 +38,12 @@ func (r *run) stream(ctx context.Context, p *rowPath) error {
 	return nil
 }
 
-// findRecvlogical finds Postgres' own client. Debian's in PATH is a script that chooses the version, so the
-// program itself comes first.
-func findRecvlogical() (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_recvlogical")
+// findRecvlogical finds Postgres' own client.
+func findRecvlogical() (string, error) { return recvlogicalIn("/usr/lib/postgresql/*/bin") }
+
+// recvlogicalIn looks into folders, and then into those of PATH: there Debian's is a script that chooses the version.
+func recvlogicalIn(folders string) (string, error) {
+	found, err := filepath.Glob(filepath.Join(folders, "pg_recvlogical"))
 	if err == nil && len(found) > 0 {
 		return found[len(found)-1], nil
 	}

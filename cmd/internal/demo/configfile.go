@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"dirtbike/cdc"
 	"dirtbike/docker/embedded"
 )
 
@@ -40,7 +41,7 @@ privacy:
     public.heartbeats: {id: keep, beat: keep, at: keep}
 verify: {rows_per_second: 0}
 ops: {listen: "%[7]s"}
-`, path, stack.Postgres.DatabaseURL(database), strings.Join(stack.Kafka.Brokers(), `", "`), stack.Registry.URL(), stack.ClickHouse.URL(), database, listen)
+`, cdc.ShellWord(path), stack.Postgres.DatabaseURL(database), strings.Join(stack.Kafka.Brokers(), `", "`), stack.Registry.URL(), stack.ClickHouse.URL(), database, listen)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the demo's config: %w", err)
 	}

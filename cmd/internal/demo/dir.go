@@ -70,7 +70,7 @@ func refuseUsed(dir string) error {
 		return unusable(dir, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
-		stack, config := filepath.Join(dir, "stack"), filepath.Join(dir, configName)
+		stack, config := cdc.ShellWord(filepath.Join(dir, "stack")), cdc.ShellWord(filepath.Join(dir, configName))
 		return cdc.Failed("%s holds an earlier demo", dir).Of(ErrOptions).
 			Fix("another --dir; or dirtbike embedded --dir %s, which starts its databases again, and dirtbike run --config %s", stack, config)
 	}

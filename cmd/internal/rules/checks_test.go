@@ -11,7 +11,7 @@ import (
 )
 
 // explainCommand matches a command that explains a check; one in capitals is a placeholder.
-var explainCommand = regexp.MustCompile(`dirtbike explain ([a-z0-9-]+)`)
+var explainCommand = regexp.MustCompile(`(?:dirtbike explain|"[^"]*\bsee check) ([a-z0-9-]+)`)
 
 // printedDocument matches a string that sends the person who reads a message to a document, which not everybody has who
 // has the binary.
@@ -46,6 +46,8 @@ func TestReferenceFaultsAreFound(t *testing.T) {
 	for text, faults := range map[string]int{
 		`p.Fix("dirtbike explain slot")`:                   0,
 		`p.Fix("dirtbike explain slots")`:                  1,
+		`p.Fix("do it, and see check slot")`:               0,
+		`p.Fix("do it, and see check slots")`:              1,
 		`p.Fix("the grants in the README")`:                1,
 		`// README.md has it: "see README"`:                0,
 		`Short: "Explain", // dirtbike explain SLUG | all`: 0,
@@ -70,6 +72,18 @@ func TestChecksNameCommandsThatExist(t *testing.T) {
 	for _, c := range checks.All() {
 		for _, line := range append(commands(c.Meaning+" "+c.Safe+" "+c.Do), strings.TrimPrefix(c.Reference(), "dirtbike ")) {
 			require.NoError(t, verbError(t.Context(), binary(t), line), "check %s", c.Slug)
+			named++
+		}
+	}
+	require.NotZero(t, named)
+}
+
+// TestChecksNameKeysThatExist: keys of the config that an explanation names are there.
+func TestChecksNameKeysThatExist(t *testing.T) {
+	known, named := schemaKeys(t), 0
+	for _, c := range checks.All() {
+		for _, key := range keysIn(c.Meaning + " " + c.Safe + " " + c.Do) {
+			require.True(t, known[key], "check %s: there is no key %s", c.Slug, key)
 			named++
 		}
 	}

@@ -23,7 +23,9 @@ import (
 
 // waysFile lists every way out that the code can print, one a line: package, kind, evidence, template. The kinds:
 //
-//	applied  the test that is named does what it says and sees the trouble gone
+//	applied  the test that is named does what it says and sees the trouble gone. The words of the way out are in the
+//	         tests of that package, or the test's file reads ways out of errors
+//	done     the test that is named does it and sees the trouble gone, without reading the words
 //	said     the test that is named sees it said where it belongs; it is a decision, or is done outside of dirtbike
 //	passes   it passes on what another line, or the function that is named, says
 //	named    it names a key, a verb or a flag, which exist; what value is right only the reader knows
@@ -147,19 +149,60 @@ func TestWaysOut(t *testing.T) {
 	}
 	require.Empty(t, missing, "not in %s:\n%s", waysFile, strings.Join(missing, "\n"))
 	require.Empty(t, gone, "no longer in the code")
-	tests := testNames(t)
+	require.True(t, slices.IsSortedFunc(listed, func(a, b way) int { return cmp.Compare(a.line(), b.line()) }), "the lines are not sorted")
+	tests := testsNamed(t)
+	var faults []string
 	for _, w := range listed {
-		require.NoError(t, w.judge(tests), w.at())
+		if err := w.judge(tests); err != nil {
+			faults = append(faults, w.at()+": "+err.Error())
+		}
 	}
+	require.Empty(t, faults, strings.Join(faults, "\n"))
+}
+
+func (w way) line() string { return w.pkg + " | " + w.kind + " | " + w.evidence + " | " + w.template }
+
+// testFile is where a test is: the text of its file, and that of all test files of its package.
+type testFile struct{ file, all string }
+
+var (
+	// variable is what a template leaves open.
+	variable = regexp.MustCompile(`%(?:\[\d\])?[a-z%]|\{[^}]*\}`)
+	// readsWays is how tests read ways out of errors, or out of what is printed.
+	readsWays = regexp.MustCompile(`\.(?:Try|Fix|Command|Remedies)\b|Try: |\b(?:wayOf|requireTry|apply)\(`)
+)
+
+// words are the longest part of a template that is fixed, empty if it has fewer than 8 letters.
+func (w way) words() string {
+	longest := ""
+	for _, part := range variable.Split(w.template, -1) {
+		if part = strings.TrimSpace(part); len(part) > len(longest) {
+			longest = part
+		}
+	}
+	if len(regexp.MustCompile(`[A-Za-z]`).FindAllString(longest, -1)) < 8 {
+		return ""
+	}
+	return longest
+}
+
+// reads reports whether the test can have seen the way out.
+func (f testFile) reads(w way) bool {
+	text := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(f.all)
+	return readsWays.MatchString(f.file) || w.words() != "" && strings.Contains(text, w.words())
 }
 
 // judge says what is wrong with a line.
-func (w way) judge(tests map[string]bool) error {
+func (w way) judge(tests map[string][]testFile) error {
 	switch w.kind {
-	case "applied", "said":
+	case "applied", "done", "said":
 		for name := range strings.SplitSeq(w.evidence, ",") {
-			if !tests[strings.TrimSpace(name)] {
+			files := tests[strings.TrimSpace(name)]
+			if len(files) == 0 {
 				return fmt.Errorf("there is no test %s", name)
+			}
+			if w.kind == "applied" && !slices.ContainsFunc(files, func(f testFile) bool { return f.reads(w) }) {
+				return fmt.Errorf("%s reads no way out, and no test beside it has its words: let it, or call it done", name)
 			}
 		}
 	case "passes", "person":
@@ -176,18 +219,23 @@ func (w way) judge(tests map[string]bool) error {
 	return nil
 }
 
-// testNames are the functions of all test files: tests, and parts of them.
-func testNames(t *testing.T) map[string]bool {
+// testsNamed are the functions of all test files: tests, and parts of them.
+func testsNamed(t *testing.T) map[string][]testFile {
 	t.Helper()
-	names := map[string]bool{}
-	require.NoError(t, goFiles(tree(t), true, func(_ source, _ *token.FileSet, file *ast.File) {
+	named, folders := map[string][]testFile{}, map[string]string{}
+	for _, f := range tree(t) {
+		if strings.HasSuffix(f.path, "_test.go") {
+			folders[path.Dir(f.path)] += f.text
+		}
+	}
+	require.NoError(t, goFiles(tree(t), true, func(f source, _ *token.FileSet, file *ast.File) {
 		for _, d := range file.Decls {
 			if fn, is := d.(*ast.FuncDecl); is {
-				names[fn.Name.Name] = true
+				named[fn.Name.Name] = append(named[fn.Name.Name], testFile{f.text, folders[path.Dir(f.path)]})
 			}
 		}
 	}))
-	return names
+	return named
 }
 
 var (
@@ -313,8 +361,19 @@ func TestWaysThatLeadNowhereAreFound(t *testing.T) {
 	require.Equal(t, []string{"nosuchverb --all"}, verbsIn(templates[2]))
 	require.Error(t, verbError(context.Background(), binary(t), verbsIn(templates[2])[0]))
 	require.False(t, schemaKeys(t)[keysIn(templates[3])[0]])
-	for _, w := range []way{{kind: "applied", evidence: "TestNoSuch"}, {kind: "person"}, {kind: "passes"}, {kind: "named", template: "look"}, {kind: "other"}} {
-		require.Error(t, w.judge(map[string]bool{"TestIs": true}), w.kind)
+	tests := map[string][]testFile{
+		"TestIs": {{"", "says: `restart the server of x`"}}, "TestReads": {{"cdc.Explain(err).Try", ""}}, "TestElse": {{"no way", "no way"}},
 	}
-	require.NoError(t, way{kind: "applied", evidence: "TestIs"}.judge(map[string]bool{"TestIs": true}))
+	for _, w := range []way{
+		{kind: "applied", evidence: "TestNoSuch"}, {kind: "applied", evidence: "TestElse", template: "restart the server of %s"},
+		{kind: "applied", evidence: "TestIs", template: "%s it"}, {kind: "person"}, {kind: "passes"}, {kind: "named", template: "look"}, {kind: "other"},
+	} {
+		require.Error(t, w.judge(tests), w.kind)
+	}
+	for _, w := range []way{
+		{kind: "applied", evidence: "TestIs", template: "restart the server of %s"}, {kind: "applied", evidence: "TestReads, TestReads", template: "%s it"},
+		{kind: "said", evidence: "TestElse"}, {kind: "done", evidence: "TestElse"},
+	} {
+		require.NoError(t, w.judge(tests), w.template)
+	}
 }

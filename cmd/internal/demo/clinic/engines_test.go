@@ -90,16 +90,19 @@ func requireBooksBalance(t *testing.T, conn *pgx.Conn) {
 
 // testRefusals checks the errors that people may see.
 func testRefusals(t *testing.T, pg *embedded.Postgres, url string) {
-	require.Len(t, cdc.Explain(Fill(t.Context(), url, testRows, 1, nil)).Try, 1)
+	require.Equal(t, []cdc.Remedy{{Command: "an empty database"}}, cdc.Explain(Fill(t.Context(), url, testRows, 1, nil)).Try)
 	require.Contains(t, cdc.Explain(Fill(t.Context(), url, 3, 1, nil)).Try[0].Command, "1000 to")
 	empty, conn := newDatabase(t, pg, "empty")
 	_, err := conn.Exec(t.Context(), schemaSQL)
 	require.NoError(t, err)
-	require.Equal(t, []cdc.Remedy{{Command: "fill it first"}}, cdc.Explain(new(Workload).Run(t.Context(), empty, Options{})).Try)
+	require.Equal(t, []cdc.Remedy{{Command: "fill an empty database first"}}, cdc.Explain(new(Workload).Run(t.Context(), empty, Options{})).Try)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, Fill(ended, url, testRows, 1, nil), context.Canceled)
 	require.NoError(t, new(Workload).Run(ended, url, Options{}))
+	blank, _ := newDatabase(t, pg, "blank")
+	require.NoError(t, Fill(t.Context(), blank, 1000, 1, func(string, int64, int64) {}), "an empty database is filled")
+	require.NoError(t, new(Workload).Run(ended, blank, Options{}), "and worked in")
 }
 
 // rowCount is the number of rows of all tables.

@@ -37,7 +37,7 @@ func findTargets(ctx context.Context, pgURL string, seed uint64) (*targets, erro
 		return nil, fmt.Errorf("read the size of the clinic: %w", err)
 	}
 	if t.patients == 0 || t.claims == 0 || t.providers == 0 {
-		return nil, cdc.Failed("the clinic at this URL is empty").Fix("fill it first")
+		return nil, cdc.Failed("the clinic at this URL is empty").Fix("fill an empty database first")
 	}
 	rows, err := conn.Query(ctx, "SELECT visit_id FROM public.visits WHERE octet_length(notes) > 4000 LIMIT 200")
 	if err != nil {
