@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,25 @@ func TestBatchTooLarge(t *testing.T) {
 	w.eventually([]string{"public.own"}, "SELECT table FROM "+w.rawTable("quarantine")+" FINAL WHERE open = 1")
 	w.eventually([]string{"1\tone", "2\ttwo", "3\tthree"}, "SELECT * FROM DB.claims ORDER BY id")
 	w.eventually([]string{"1\tone", "3\tthree"}, "SELECT * FROM DB.other ORDER BY id")
+}
+
+// TestALimitThatWasLowered: a record that capture wrote under a higher kafka.max_message_bytes quarantines its table,
+// and with the former limit a new copy is loaded.
+func TestALimitThatWasLowered(t *testing.T) {
+	w := newWorld(t)
+	w.connect(kgo.ProducerBatchMaxBytes(64<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	tab, large := w.claims("large"), strings.Repeat("x", 20<<20)
+	w.begin().insert(tab, "0", "small").commit()
+	w.begin().insert(tab, "1", large).commit()
+	l := w.load()
+	quarantine := " FROM " + w.rawTable("quarantine") + " FINAL WHERE open = 1"
+	w.eventually([]string{"public.large"}, "SELECT table"+quarantine)
+	require.Contains(t, cdc.ParseProblem(w.query("SELECT reason" + quarantine)[0]).Try[0].Command, "raise kafka.max_message_bytes to what it was; then dirtbike resnapshot public.large")
+	l.stop(t)
+	w.copyAgain(tab, []string{"1", large})
+	w.load(func(o *Options) { o.MaxMessageBytes = 32 << 20 })
+	w.eventually([]string{"1\t20971520"}, "SELECT id, length(v) FROM DB.large")
+	w.eventually(nil, "SELECT table"+quarantine)
 }
 
 // TestTopicsThatAreNobodys are named in the log until they are deleted, and not read.

@@ -73,10 +73,10 @@ func newWorld(t testing.TB) *world {
 }
 
 // connect makes the producer.
-func (w *world) connect() {
+func (w *world) connect(opts ...kgo.Opt) {
 	w.t.Helper()
 	var err error
-	w.kc, err = kgo.NewClient(kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...), kgo.TransactionalID(w.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	w.kc, err = kgo.NewClient(append(opts, kgo.SeedBrokers(stack.Get(w.t).Kafka.Brokers()...), kgo.TransactionalID(w.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	require.NoError(w.t, err)
 	w.t.Cleanup(w.kc.Close)
 	w.admin = kadm.NewClient(w.kc)

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"dirtbike/cdc"
@@ -328,6 +329,27 @@ func TestTransactionOpenForTooLong(t *testing.T) {
 	_, err = s.Commit(t.Context(), sinktest.PointAt(4))
 	require.NoError(t, err)
 	require.Len(t, readCommitted(t, longer, topic.Name), 5)
+}
+
+// A transaction that somebody else has left open on one of our topics is waited for, and named; once what writes it has
+// ended it, a start goes on.
+func TestSomebodysTransactionOnAnOwnTopic(t *testing.T) {
+	cluster, topic := fakeCluster(t), claims("clinic", 1)
+	o := options(cluster.ListenAddrs(), "clinic")
+	require.NoError(t, started(t, o, topic).Close(t.Context()))
+	o.TransactionTimeout, o.openGrace = time.Second, 500*time.Millisecond
+	other, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.TransactionalID("somebody"), kgo.TransactionTimeout(time.Minute))
+	require.NoError(t, err)
+	defer other.Close()
+	s := newSink(t, o)
+	require.NoError(t, other.BeginTransaction())
+	require.NoError(t, other.ProduceSync(t.Context(), &kgo.Record{Topic: s.o.progressTopic(), Value: []byte("{}")}).FirstErr())
+	_, err = s.Recover(t.Context())
+	require.ErrorIs(t, err, errLeftOpen)
+	require.Contains(t, cdc.Explain(err).Remedies(), cdc.Remedy{Command: "kafka-transactions.sh find-hanging, and stop what else writes to it"})
+	require.NoError(t, other.EndTransaction(t.Context(), kgo.TryAbort))
+	_, err = s.Recover(t.Context())
+	require.NoError(t, err)
 }
 
 // A part of a split transaction whose topic is gone at the restart: capture looks after its topics, Recover goes on.

@@ -50,6 +50,8 @@ type Options struct {
 	// Metrics registers the dirtbike_kafka_ metrics until Close; nil keeps them unregistered.
 	Metrics prometheus.Registerer
 	Fault   cdc.Fault // for tests
+
+	openGrace time.Duration // 0 is openGrace; shorter in tests
 }
 
 // Defaults of Options.

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ const openGrace = 30 * time.Second
 // and an end read too early would let complete_up_to claim too much. Where mayBeGone, a partition that is not known is
 // listed with its error; otherwise it is waited for.
 func (r *stateReader) closedEnds(ctx context.Context, mayBeGone bool, topics ...string) (kadm.ListedOffsets, error) {
-	timeout := r.options.TransactionTimeout + openGrace
+	timeout := r.options.TransactionTimeout + cmp.Or(r.options.openGrace, openGrace)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, cdc.Failed("for %s", timeout).Of(errLeftOpen).
 		Fix("kafka-transactions.sh find-hanging, and stop what else writes to it"))
 	defer cancel()

@@ -11,6 +11,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/wait"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // position reads where the log ends.
@@ -128,6 +129,51 @@ func TestAViewThatLacksAColumnIsNotCompared(t *testing.T) {
 	require.False(t, report.Equal)
 	require.NotNil(t, report.Tables[0].Reason)
 	require.True(t, report.Tables[1].Equal, "the others are compared nevertheless")
+}
+
+// TestAViewThatSomebodyReplaced is not compared; put back it is.
+func TestAViewThatSomebodyReplaced(t *testing.T) {
+	c := newClinic(t)
+	c.fill("visits", shapes["integer"])
+	c.fill("others", shapes["integer"])
+	c.sink("RENAME TABLE DB.visits TO DB.away")
+	c.sink("CREATE VIEW DB.visits AS SELECT * REPLACE (note || ' of another' AS note) FROM DB.away")
+	report, err := c.verify()
+	if err == nil {
+		err = report.Tables[1].Reason
+	}
+	require.Error(t, err)
+	require.Equal(t, []cdc.Remedy{{Command: "see who has replaced it"}}, cdc.Explain(err).Try)
+	c.sink("DROP VIEW DB.visits SYNC")
+	c.sink("RENAME TABLE DB.away TO DB.visits")
+	report, err = c.verify()
+	require.NoError(t, err)
+	require.True(t, report.Equal)
+}
+
+// TestARowThatChangesAllTheTime cannot be compared in time; when it rests it can.
+func TestARowThatChangesAllTheTime(t *testing.T) {
+	c := newClinic(t)
+	c.fill("visits", shapes["integer"])
+	busy := embeddedtest.Connect(t, c.url)
+	resting, rest := context.WithCancel(t.Context())
+	rested := make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil && resting.Err() == nil {
+			_, err = busy.Exec(context.WithoutCancel(resting), "UPDATE visits SET fee = fee + 1 WHERE note = 'note 1'")
+		}
+		rested <- err
+	}()
+	_, err := c.verify(func(o *Options) { o.Timeout = time.Second })
+	rest()
+	require.NoError(t, <-rested)
+	require.ErrorIs(t, err, wait.ErrBehind)
+	require.Equal(t, []cdc.Remedy{{Command: "dirtbike verify when fewer rows change"}}, cdc.Explain(err).Try)
+	c.source("UPDATE visits SET fee = 1.5 WHERE note = 'note 1'")
+	report, err := c.verify()
+	require.NoError(t, err)
+	require.True(t, report.Equal)
 }
 
 func TestClickHouseThatDoesNotFollow(t *testing.T) {
