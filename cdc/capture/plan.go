@@ -141,7 +141,7 @@ func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) e
 	for _, l := range listed {
 		t := &table{listed: l, state: state.Tables[l.FullName()]}
 		why := cdc.OneLine(l.Refused, l.BlocksStart)
-		if why == nil && !begun(l, t.state) {
+		if why == nil {
 			if why = Unprotected(l, state); why != nil && t.state.OID != l.OID {
 				if err := out.remember(t, state); err != nil {
 					return err

@@ -32,10 +32,13 @@ func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, databa
 	return nil
 }
 
-// Unprotected says that a table which is not captured under its name, and which no policy names, is one that was
+// Unprotected says that a table which is not begun under its name, and which no policy names, is one that was
 // captured under policies: it was renamed, and another may have its former name. It would leave as it is. nil if it is
 // not so.
 func Unprotected(l *cdc.Table, state *cdc.State) error {
+	if begun(l, state.Tables[l.FullName()]) {
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(state.Tables)) {
 		stored := state.Tables[name]
 		if l.Unnamed && stored.OID == l.OID && stored.PolicyPrint != "" && stored.PolicyPrint != l.PolicyPrint {

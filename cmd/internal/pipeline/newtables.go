@@ -48,7 +48,7 @@ func obstacles(ctx context.Context, c *config.Config, stored stateReader) (map[s
 	}
 	out := map[string]*cdc.Problem{}
 	for _, t := range listed {
-		if begun := state.Tables[t.FullName()]; t.BlocksStart == nil && (begun.Phase == "" || begun.Phase == cdc.TableExcluded) {
+		if t.BlocksStart == nil {
 			t.BlocksStart = capture.Unprotected(t, state)
 		}
 		if o := obstaclesOf(t, rights[t.OID], publication); len(o.why) > 0 {

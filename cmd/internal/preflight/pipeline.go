@@ -29,6 +29,7 @@ func (r *run) checkPipeline(ctx context.Context, p *part) {
 	r.note(func(l *combined) { l.known, l.phase = true, state.Source.Phase })
 	r.judgeHashKey(p, state)
 	r.judgeState(p, state, len(tables))
+	judgeRenamed(p, state, tables)
 	if r.trial.Keyless && len(state.Source.HashKeys) > 0 {
 		return // without the key the policy of every hashed table would seem changed
 	}
@@ -54,6 +55,16 @@ func (r *run) judgeState(p *part, state *cdc.State, tables int) {
 		stored += "; it could not be compared with the source, since " + away
 	}
 	p.ok("pipeline-state", r.where(partPipeline), "%s", stored)
+}
+
+// judgeRenamed warns of tables that a start would leave out, since no policy names them any more.
+func judgeRenamed(p *part, state *cdc.State, tables []*cdc.Table) {
+	for _, t := range tables {
+		if why := capture.Unprotected(t, state); why != nil {
+			said := explain(why)
+			p.add(Check{Slug: "pipeline-start", Level: LevelWarning, Subject: t.FullName(), Message: "a start would leave it out: " + said.What, Try: said.Try})
+		}
+	}
 }
 
 // judgeRefusal says why a start would be refused, in short if another check says it already.

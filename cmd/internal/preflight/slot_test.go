@@ -87,3 +87,29 @@ func TestStateNotCompared(t *testing.T) {
 		require.Equal(t, c.says, p.close()[0].Message)
 	}
 }
+
+// TestRenamedTableIsWarnedOf: one that was captured under policies, and that no policy names under its present name.
+func TestRenamedTableIsWarnedOf(t *testing.T) {
+	state := &cdc.State{Tables: map[string]cdc.TableState{
+		"public.a": {Schema: "public", Table: "a", OID: 1, Phase: cdc.TableStreaming, PolicyPrint: "strict"},
+	}}
+	for name, c := range map[string]struct {
+		table *cdc.Table
+		warns int
+	}{
+		"renamed":             {&cdc.Table{Schema: "public", Name: "b", OID: 1, Unnamed: true, PolicyPrint: "none"}, 1},
+		"named":               {&cdc.Table{Schema: "public", Name: "b", OID: 1, PolicyPrint: "none"}, 0},
+		"under its own name":  {&cdc.Table{Schema: "public", Name: "a", OID: 1, Unnamed: true, PolicyPrint: "none"}, 0},
+		"another":             {&cdc.Table{Schema: "public", Name: "b", OID: 2, Unnamed: true, PolicyPrint: "none"}, 0},
+		"as strict as it was": {&cdc.Table{Schema: "public", Name: "b", OID: 1, Unnamed: true, PolicyPrint: "strict"}, 0},
+	} {
+		p := &part{name: partPipeline}
+		judgeRenamed(p, state, []*cdc.Table{c.table})
+		warned := p.close()
+		require.Len(t, warned, c.warns, name)
+		if c.warns > 0 {
+			require.Equal(t, LevelWarning, warned[0].Level)
+			require.Len(t, warned[0].Try, 1)
+		}
+	}
+}
