@@ -206,6 +206,35 @@ func otherKinds(t *testing.T, r *rig) {
 	require.Equal(t, "P0001", said.Code, "in the test's own session it runs")
 }
 
+// strangers: functions of a role that only owns a table, in its indexes, constraints and statistics, also behind an
+// operator; those of the database's owner, and Postgres' own, are none.
+func strangers(t *testing.T, r *rig) {
+	name := "owner_" + r.conn.Config().Database
+	owner := embeddedtest.Connect(t, r.role(t, name, ""))
+	r.exec(t, "GRANT CREATE ON SCHEMA public TO "+name, "CREATE FUNCTION public.ours(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'")
+	embeddedtest.ExecOn(t, owner, "CREATE TABLE public.theirs (id int PRIMARY KEY, v text CHECK (v <> ''))",
+		"CREATE INDEX ON public.theirs (pg_catalog.lower(v)) WHERE public.ours(id)")
+	oids := []uint32{r.describe(t, "theirs").OID, r.table.OID}
+	found, err := Strangers(t.Context(), r.conn, oids)
+	require.NoError(t, err)
+	require.Empty(t, found)
+
+	for _, f := range []string{"indexed", "checked", "counted", "behind"} {
+		embeddedtest.ExecOn(t, owner, "CREATE FUNCTION public."+f+"(int, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'")
+	}
+	embeddedtest.ExecOn(t, owner, "CREATE OPERATOR public.@@@@ (LEFTARG = int, RIGHTARG = int, FUNCTION = public.behind)",
+		"CREATE INDEX ON public.theirs (id) WHERE public.indexed(1, 2)", "CREATE INDEX ON public.theirs (id) WHERE 1 OPERATOR(public.@@@@) 2",
+		"ALTER TABLE public.theirs ADD CHECK (public.checked(1, 2))", "CREATE STATISTICS public.stats ON (public.counted(id, 1)), id FROM public.theirs")
+	found, err = Strangers(t.Context(), r.conn, oids)
+	require.NoError(t, err)
+	var functions []string
+	for _, s := range found {
+		require.Equal(t, [2]string{"public.theirs", name}, [2]string{s.Table, s.Owner})
+		functions = append(functions, s.Function)
+	}
+	require.Equal(t, []string{"behind(integer,integer)", "checked(integer,integer)", "counted(integer,integer)", "indexed(integer,integer)"}, functions)
+}
+
 // TestMajor reads versions as servers write them.
 func TestMajor(t *testing.T) {
 	for version, want := range map[string]int{"17.2 (Debian 17.2-1)": 17, "18beta1": 18, "14.9": 14, "19devel": 19, "": 0} {

@@ -64,7 +64,29 @@ func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *serve
 	judgeRights(p, s, staying)
 	judgeIdentity(p, staying)
 	judgeWithheld(p, s, staying)
+	judgeStrangers(ctx, p, conn, staying)
 	r.checkPublication(ctx, p, conn, s, staying)
+}
+
+// judgeStrangers warns of functions of others that run with our rights where a row is read again, where a table is
+// copied by a query, and in verify.
+func judgeStrangers(ctx context.Context, p *part, conn *pgx.Conn, tables []table) {
+	oids := make([]uint32, len(tables))
+	for i := range tables {
+		oids[i] = tables[i].OID
+	}
+	found, err := postgres.Strangers(ctx, conn, oids)
+	if err != nil {
+		p.error("postgres-strangers", "source.tables", serverError(err))
+		return
+	}
+	if len(found) == 0 {
+		p.ok("postgres-strangers", "source.tables", "no function of others runs with the role's rights")
+	}
+	for _, s := range found {
+		p.warn("postgres-strangers", s.Table, "", "function %s of role %s, in an index or a constraint of the table, runs with dirtbike's rights when Postgres plans to read it. "+
+			"Exclude the table unless that role may have them", s.Function, s.Owner)
+	}
 }
 
 // clash holds tables that may not be captured because others have the same topic or view name.
