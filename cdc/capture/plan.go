@@ -148,6 +148,9 @@ func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) e
 				}
 			}
 		}
+		if why == nil && !begun(l, t.state) {
+			why = uncovered(l, t.state)
+		}
 		switch {
 		case why == nil || begun(l, t.state):
 			if err := p.planTable(out.mode, t); err != nil {

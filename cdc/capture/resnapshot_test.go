@@ -124,6 +124,47 @@ func TestRenamedTableKeepsItsPolicies(t *testing.T) {
 	})
 }
 
+// TestRenamedColumnKeepsItsPolicy: a column is renamed and another gets its name. Under the new one, which no policy
+// names, it would leave as it is: the table is not copied again until it is named, by no way.
+func TestRenamedColumnKeepsItsPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		a := r.tables.list[0]
+		a.Columns, a.Guarded = []cdc.Column{{Number: 1, Name: "id"}, {Number: 2, Name: "ssn"}}, []string{"ssn"}
+		run := func() TableStatus {
+			stop := r.start(t)
+			r.streaming(t)
+			defer func() { require.NoError(t, stop()) }()
+			return find(t, r.capture.Status().Tables, "public.a")
+		}
+		require.Equal(t, cdc.TableStreaming, run().Phase)
+		a.Shape, a.Open = "x", []int16{2}
+		a.Columns = []cdc.Column{{Number: 1, Name: "id"}, {Number: 2, Name: "former"}, {Number: 3, Name: "ssn"}}
+		const way = "name column former under privacy.columns, if only to keep it"
+		for range 2 {
+			r.server.idle(1)
+			now := run()
+			require.Equal(t, cdc.TableQuarantined, now.Phase)
+			requireReason(t, now.Reason, way)
+			for _, err := range []error{r.resnapshot(t, "public.a"), r.resnapshotAll(t, cdc.HighWater{})} {
+				require.ErrorIs(t, err, cdc.ErrRefused)
+				require.Equal(t, way, cdc.Explain(err).Remedies()[0].Command)
+			}
+		}
+		b := r.tables.list[1]
+		r.tables.list, r.tables.unselected = []*cdc.Table{b}, []uint32{1} // left out for a while
+		stop := r.start(t)
+		r.streaming(t)
+		require.NoError(t, stop())
+		r.tables.list, r.tables.unselected = []*cdc.Table{a, b}, nil
+		now := run()
+		require.EqualValues(t, tableSkipped, now.Phase)
+		requireReason(t, now.Reason, way)
+		a.Open = nil
+		require.Equal(t, cdc.TableStreaming, run().Phase)
+	})
+}
+
 // TestTopicsAreMadeBetweenCommits, however long the broker takes.
 func TestTopicsAreMadeBetweenCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -49,6 +49,20 @@ func Unprotected(l *cdc.Table, state *cdc.State) error {
 	return nil
 }
 
+// uncovered says that a column was captured under a policy by its name, has another name now, which no policy names,
+// and another column has the former one: it would leave as it is. nil if no column would.
+func uncovered(l *cdc.Table, stored cdc.TableState) error {
+	for _, was := range stored.Columns {
+		at := slices.IndexFunc(l.Columns, func(now cdc.Column) bool { return now.Number == was.Number && now.Name != was.Name })
+		if at >= 0 && stored.OID == l.OID && slices.Contains(l.Open, was.Number) && slices.Contains(l.Guarded, was.Name) {
+			now := l.Columns[at].Name
+			return cdc.Failed("column %s was captured under a policy, as %s, and no policy names it now: it would leave as it is", now, was.Name).
+				Fix("name column %s under privacy.columns, if only to keep it", now)
+		}
+	}
+	return nil
+}
+
 // remember keeps in the state, under the table's present name, that it was captured under policies: the entry of its
 // former name may become another table's.
 func (p *plan) remember(t *table, state *cdc.State) error {
@@ -109,11 +123,16 @@ func cannotBeCopied(t *cdc.Table, why error) error {
 // prefix) is refused: it shows at the start of a process, when nothing runs yet.
 func (p *planner) planTable(m startMode, t *table) error {
 	l, stored := t.listed, t.state
+	bare := uncovered(l, stored)
 	switch {
+	case bare != nil && (m != resume || p.request.names(t.name())):
+		return cannotBeCopied(l, bare)
 	case m != resume:
 		return t.restart()
 	case p.request.names(t.name()):
 		return t.planRequested()
+	case bare != nil:
+		return t.quarantine(cdc.Explain(bare).ThenCopy(t.name()))
 	case stored.Phase == tableNew, stored.Phase == cdc.TableExcluded:
 		return nil
 	case stored.Phase == cdc.TableQuarantined && stored.Waits && l.Refused == nil && stored.Topic == l.Topic.Name:

@@ -38,8 +38,9 @@ type Options struct {
 	Tombstones bool
 	Selection  Selection
 	Policies   schemas.Policies
-	// Named reports whether a policy is about the table by its name; nil says that one is about every table.
-	Named    func(schema, table string) bool
+	// Named reports whether a policy names the column itself, or, where column is empty, whether any is about the table
+	// by its name; nil says so of everything.
+	Named    func(schema, table, column string) bool
 	Registry schemas.Registry
 	// Publication whose column lists count; empty means none.
 	Publication string
@@ -176,13 +177,39 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	}
 	table.Compacted = e.all().Compactable() // else a column list would make the topic another one
 	c := copyOf(e.rel, table)
-	return &known{rel: e.rel, table: table, cdc: &cdc.Table{
+	k := &known{rel: e.rel, table: table, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted, Tombstones: table.Compacted || t.options.Tombstones},
 		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.all(), table), Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),
 		CopySQL: c.sql, CopyKinds: c.kinds, CopyInto: c.into, Needs: c.needs, Binary: !e.textOnly, EstimatedRows: e.rows,
-		Unnamed: t.options.Named != nil && !t.options.Named(e.rel.Schema, e.rel.Name),
-	}}, nil
+		Unnamed: !t.names(e.rel, ""),
+	}}
+	k.cdc.Open, k.cdc.Guarded = t.exposed(e, table)
+	return k, nil
+}
+
+func (t *Tables) names(rel *schemas.Relation, column string) bool {
+	return t.options.Named == nil || t.options.Named(rel.Schema, rel.Name, column)
+}
+
+// exposed lists the columns that leave as they are though nobody named them, and those that have a policy by name.
+func (t *Tables) exposed(e *entry, table *schemas.Table) (open []int16, guarded []string) {
+	if t.options.Named == nil {
+		return nil, nil
+	}
+	kept := map[int16]bool{}
+	for i := range table.Columns {
+		kept[table.Columns[i].Attnum] = table.Columns[i].Transform == nil
+	}
+	for _, c := range e.all().Columns {
+		switch named := t.names(e.rel, c.Name); {
+		case kept[c.Attnum] && !named:
+			open = append(open, c.Attnum)
+		case !kept[c.Attnum] && named:
+			guarded = append(guarded, c.Name)
+		}
+	}
+	return open, guarded
 }
 
 // copied says how a table is copied.

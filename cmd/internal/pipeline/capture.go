@@ -120,7 +120,17 @@ func tableOptions(c *config.Config, login postgres.Login, policies schemas.Polic
 		Login: login, Prefix: c.Kafka.Prefix, Database: c.ClickHouse.Database,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Tombstones: c.Kafka.Tombstones == config.TombstonesAlways,
-		Selection:  selection{c}, Named: c.Privacy.Names, Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
+		Selection:  selection{c}, Named: namedBy(c), Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
+	}
+}
+
+// namedBy asks the config for catalog.Options.Named.
+func namedBy(c *config.Config) func(schema, table, column string) bool {
+	return func(schema, table, column string) bool {
+		if column == "" {
+			return c.Privacy.Names(schema, table)
+		}
+		return c.Privacy.Decide(schema, table, column).By == config.ByName
 	}
 }
 
