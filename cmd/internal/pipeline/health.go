@@ -118,17 +118,21 @@ func (h *Health) Close() {
 // Horizon warns at half of the replay horizon: a loader that is late by the whole of it refuses to go on (rule 10).
 func (h *Health) Horizon() status.Check {
 	return status.Check{Name: "horizon", Func: func(ctx context.Context) error {
-		half := h.config.Kafka.ReplayHorizon / 2
 		complete, err := ledger.New(h.ClickHouse, h.config.ClickHouse.Database).Complete(ctx)
 		if err != nil {
 			return nil //nolint:nilerr // the check clickhouse says so
 		}
-		for _, c := range complete {
-			if late := time.Since(c.CommitTime); c.Table == "" && late > half {
-				return cdc.Failed("ClickHouse is complete up to %s ago, more than half of kafka.replay_horizon", late.Round(time.Minute)).
-					Fix("bring capture and load up before it is over")
-			}
-		}
-		return nil
+		return late(complete, h.config.Kafka.ReplayHorizon)
 	}}
+}
+
+// late is Horizon for what ClickHouse has.
+func late(complete []ledger.Complete, horizon time.Duration) error {
+	for _, c := range complete {
+		if ago := time.Since(c.CommitTime); c.Table == "" && ago > horizon/2 {
+			return cdc.Failed("ClickHouse is complete up to %s ago, more than half of kafka.replay_horizon", ago.Round(time.Minute)).
+				Fix("bring capture and load up before it is over")
+		}
+	}
+	return nil
 }

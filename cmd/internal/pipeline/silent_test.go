@@ -12,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/config"
+	"dirtbike/sinks/clickhouse/ledger"
 )
 
 // TestASilentClickHouseIsNotWaitedFor: it takes connections, and never answers.
@@ -73,4 +74,15 @@ privacy: {mode: open}`))
 	asking, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	require.ErrorIs(t, health.Collector().Kafka(asking), context.DeadlineExceeded)
+}
+
+// TestLate: from half of the replay horizon on, of the pipeline as a whole, until capture and load are up.
+func TestLate(t *testing.T) {
+	at := func(table string, ago time.Duration) []ledger.Complete {
+		return []ledger.Complete{{Table: table, CommitTime: time.Now().Add(-ago)}}
+	}
+	require.Equal(t, []cdc.Remedy{{Command: "bring capture and load up before it is over"}}, cdc.Explain(late(at("", 5*time.Hour), 8*time.Hour)).Try)
+	require.NoError(t, late(at("", time.Minute), 8*time.Hour))
+	require.NoError(t, late(at("public.a", 5*time.Hour), 8*time.Hour), "a table that rests is not late")
+	require.NoError(t, late(nil, time.Hour))
 }
