@@ -59,7 +59,8 @@ func readNamed(ctx context.Context, c *config.Config, stored stateReader) (n nam
 
 // uncaptured lists the tables that no capture has taken on, while one streams: it puts them into the publication and
 // the stored state before it streams, so that none is reported while a capture is starting. A publication of whole
-// schemas has them without capture, so that the state is asked of those, after it was seen that one streams.
+// schemas has them without capture, so that the state is asked of those, after it was seen that one streams. One that
+// is quarantined is not new, though another table may have its name now: it says itself what to do.
 func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored stateReader) (names []string, err error) {
 	slot, _, err := postgres.ReadSlot(ctx, conn, c.Source.Slot)
 	if err != nil || !slot.Active {
@@ -74,6 +75,9 @@ func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored st
 		return nil, err
 	}
 	for _, t := range tables {
+		if state != nil && state.Tables[t.Table].Phase == cdc.TableQuarantined {
+			continue
+		}
 		if !t.Published || unknownTo(state, t.Table) {
 			names = append(names, t.Table)
 		}

@@ -50,8 +50,12 @@ privacy: {mode: allowlist, columns: {public.good: {"*": keep}, public.back: {"*"
 		require.Empty(t, read().uncaptured)
 		require.NoError(t, read().uncapturedError())
 	}
+	exec("CREATE TABLE again (id int PRIMARY KEY)", "DROP PUBLICATION dirtbike", "CREATE PUBLICATION dirtbike FOR TABLE good, keyless, left_out, back")
+	require.Equal(t, []string{"public.again"}, read().uncaptured)
+	state.Tables["public.again"] = cdc.TableState{Phase: cdc.TableQuarantined, OID: 1}
+	require.Empty(t, read().uncaptured, "a restart would not help it")
 	state = nil
-	require.Empty(t, read().uncaptured, "without a state, or the right to read it, only the publication tells")
+	require.Equal(t, []string{"public.again"}, read().uncaptured, "without a state, or the right to read it, only the publication tells")
 }
 
 // TestUncapturedErrorNamesAll: those that a restart alone fixes are in one line.
