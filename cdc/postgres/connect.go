@@ -100,7 +100,7 @@ func (l Login) Pool(most int32) (*pgxpool.Pool, error) {
 	}
 	config.MaxConns, config.MinConns = most, 0
 	l.pin(config.ConnConfig)
-	l.knowTransactionTimeout(config)
+	l.beginAll(config)
 	return pgxpool.NewWithConfig(context.Background(), config)
 }
 

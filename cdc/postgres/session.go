@@ -58,7 +58,8 @@ var pinned = map[string]string{
 // first of every session.
 const (
 	// transactionTimeout ends a session, too; Postgres knows it from 17 on.
-	transactionTimeout = "transaction_timeout"
+	transactionTimeout      = "transaction_timeout"
+	transactionTimeoutSince = 17
 	// KindsSetting refuses relations of some kinds to our queries. The name of a captured table may be a view's by the
 	// time it is read: its owner has only to replace it, and the view's functions would run with our rights. Postgres
 	// knows it from 14.13, 15.8, 16.4 and 17 on.
@@ -70,8 +71,7 @@ const (
 
 // pinNewer pins, on a session that has just begun, what only newer servers know.
 func pinNewer(ctx context.Context, conn *pgconn.PgConn) error {
-	const known = 17
-	if major(conn.ParameterStatus("server_version")) >= known {
+	if major(conn.ParameterStatus("server_version")) >= transactionTimeoutSince {
 		return conn.Exec(ctx, setTransactionTimeout+"; "+setKinds).Close()
 	}
 	err := conn.Exec(ctx, setKinds).Close()
@@ -101,23 +101,39 @@ func (l Login) pin(config *pgx.ConnConfig) {
 	config.AfterConnect = pinNewer
 }
 
-// knowTransactionTimeout is begin for a pool, whose connections are opened one by one: once one of them has ended
-// before its first statement, those after it have the setting in their startup packet.
-func (l Login) knowTransactionTimeout(pool *pgxpool.Config) {
-	var short atomic.Bool
-	before := pool.ConnConfig.OnPgError
-	pool.ConnConfig.OnPgError = func(conn *pgconn.PgConn, said *pgconn.PgError) bool {
-		if said.Code == codeTransactionTimeout {
-			short.Store(true)
+// beginAll is begin for a pool, whose connections are opened one by one: a session before the first says whether the
+// server knows a transaction_timeout, so that all have it in their startup packet and none ends before its first
+// statement.
+func (l Login) beginAll(pool *pgxpool.Config) {
+	var asked, knows atomic.Bool
+	pool.BeforeConnect = func(ctx context.Context, config *pgx.ConnConfig) error {
+		if !asked.Load() {
+			is, err := knowsTransactionTimeout(ctx, config)
+			if err != nil {
+				return err
+			}
+			knows.Store(is)
+			asked.Store(true)
 		}
-		return before == nil || before(conn, said)
-	}
-	pool.BeforeConnect = func(_ context.Context, config *pgx.ConnConfig) error {
-		if short.Load() {
+		if knows.Load() {
 			config.RuntimeParams[transactionTimeout] = "0"
 		}
 		return nil
 	}
+}
+
+// knowsTransactionTimeout asks by a session of its own; one that such a timeout ends says so, too.
+func knowsTransactionTimeout(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	conn, err := pgconn.ConnectConfig(ctx, &config.Copy().Config)
+	if err != nil {
+		var said *pgconn.PgError
+		if errors.As(err, &said) && said.Code == codeTransactionTimeout {
+			return true, nil
+		}
+		return false, err
+	}
+	defer conn.Close(ctx) // nothing is open on it
+	return major(conn.ParameterStatus("server_version")) >= transactionTimeoutSince, nil
 }
 
 // codeTransactionTimeout says that a transaction_timeout has ended the session.

@@ -4,13 +4,14 @@ import (
 	"context"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/docker/embedded/embeddedtest"
@@ -137,6 +138,10 @@ func hostileSettings(t *testing.T, r *rig) {
 		conn, err := Login{URL: url}.connectReplication(t.Context())
 		require.NoError(t, err, "it may end before the first statement")
 		require.NoError(t, conn.Close(t.Context()))
+		pool, err := Login{URL: url}.Pool(1)
+		require.NoError(t, err)
+		require.NoError(t, pool.Ping(t.Context()), "the first question of a pool is answered, too")
+		pool.Close()
 	}
 }
 
@@ -156,21 +161,27 @@ func lasts(t *testing.T, l Login) {
 	}
 }
 
-// TestPoolKnowsAShortTransactionTimeout: once it has ended a session before its first statement, it is in the startup
-// packet of those that follow.
+// TestPoolKnowsAShortTransactionTimeout: the first question of a pool is answered by a server where a role's timeout
+// ends every session before its first statement, unless the startup packet has another.
 func TestPoolKnowsAShortTransactionTimeout(t *testing.T) {
-	config, err := pgxpool.ParseConfig("postgres://u@127.0.0.1/d")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	Login{}.knowTransactionTimeout(config)
-	next := func() string {
-		conn := config.ConnConfig.Copy()
-		require.NoError(t, config.BeforeConnect(t.Context(), conn))
-		return conn.RuntimeParams[transactionTimeout]
-	}
-	config.ConnConfig.OnPgError(nil, &pgconn.PgError{Code: "42601", Severity: "ERROR"})
-	require.Empty(t, next())
-	require.False(t, config.ConnConfig.OnPgError(nil, &pgconn.PgError{Code: codeTransactionTimeout, Severity: "FATAL", SeverityUnlocalized: "FATAL"}))
-	require.Equal(t, "0", next())
+	defer func() { _ = listener.Close() }() // the test is over
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go endsEarly(conn)
+		}
+	}()
+	pool, err := Login{URL: "postgres://u@" + listener.Addr().String() + "/d?sslmode=disable"}.Pool(1)
+	require.NoError(t, err)
+	defer pool.Close()
+	conn, err := pool.Acquire(t.Context())
+	require.NoError(t, err)
+	conn.Release()
 }
 
 // otherKinds: the owner of a captured table replaces it by a view, or a foreign table, of its name: its function does
@@ -233,6 +244,30 @@ func strangers(t *testing.T, r *rig) {
 		functions = append(functions, s.Function)
 	}
 	require.Equal(t, []string{"behind(integer,integer)", "checked(integer,integer)", "counted(integer,integer)", "indexed(integer,integer)"}, functions)
+}
+
+// endsEarly plays that server for one session.
+func endsEarly(conn net.Conn) {
+	defer conn.Close()
+	server := pgproto3.NewBackend(conn, conn)
+	message, err := server.ReceiveStartupMessage()
+	if err != nil {
+		return
+	}
+	if startup, is := message.(*pgproto3.StartupMessage); is && startup.Parameters[transactionTimeout] != "0" {
+		server.Send(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: codeTransactionTimeout})
+		_ = server.Flush() // the session ends
+		return
+	}
+	server.Send(&pgproto3.AuthenticationOk{})
+	for {
+		server.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		_ = server.Flush() // the client would notice
+		if asked, err := server.Receive(); err != nil || asked == (*pgproto3.Terminate)(nil) {
+			return // it has gone
+		}
+		server.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: codeUndefined}) // it knows no setting
+	}
 }
 
 // TestMajor reads versions as servers write them.

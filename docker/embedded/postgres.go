@@ -103,7 +103,12 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 }
 
 func (p *Postgres) exec(ctx context.Context, sql string) error {
-	conn, err := pgx.Connect(ctx, p.URL())
+	config, err := pgx.ParseConfig(p.URL())
+	if err != nil {
+		return err
+	}
+	config.RuntimeParams, config.ValidateConnect = map[string]string{}, nil // those of PGOPTIONS and its like are about other servers
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}

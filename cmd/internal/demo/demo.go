@@ -175,7 +175,7 @@ func (d *demo) startStack(ctx context.Context) error {
 		return fmt.Errorf("create the clinic's database: %w", err)
 	}
 	for _, conn := range []**pgx.Conn{&d.postgres, &d.lagConn} {
-		if *conn, err = pgx.Connect(ctx, stack.Postgres.DatabaseURL(database)); err != nil {
+		if *conn, err = clinic.Connect(ctx, stack.Postgres.DatabaseURL(database)); err != nil {
 			return fmt.Errorf("connect to the embedded Postgres: %w", err)
 		}
 	}

@@ -20,7 +20,6 @@ var mayConnect = map[string]string{
 	"sinks/clickhouse/table/":   "blocks of rows travel over another client, with the same list",
 	"docker/embedded/":          "it makes its own servers, with nobody else's settings",
 	"docker/oracle/":            "it shares no code with what it judges, and pins for itself",
-	"cmd/internal/demo/":        "it plays the application's part, on a server that it has made",
 	"cdc/postgres/":             "the one place",
 }
 

@@ -18,8 +18,7 @@ import (
 )
 
 // HostileSettings are settings of Postgres that any role may change, with a value that changes what SQL means or how
-// values print, or ends a session; times are in milliseconds. transaction_timeout is long enough for a session to
-// begin.
+// values print, or ends a session; times are in milliseconds.
 var HostileSettings = map[string]string{
 	"application_name": "somebody", "search_path": "public, pg_catalog", "client_encoding": "LATIN1", "DateStyle": "'SQL, DMY'",
 	"IntervalStyle": "sql_standard", "TimeZone": "'Asia/Tokyo'", "extra_float_digits": "-15", "bytea_output": "escape", "lc_monetary": "'POSIX'",
@@ -27,7 +26,7 @@ var HostileSettings = map[string]string{
 	"backslash_quote": "on", "transform_null_equals": "on", "row_security": "on", "default_transaction_isolation": "serializable",
 	"default_transaction_read_only": "on", "default_transaction_deferrable": "on", "statement_timeout": "1", "lock_timeout": "1",
 	"idle_in_transaction_session_timeout": "1", "idle_session_timeout": "1", "wal_sender_timeout": "1", "tcp_user_timeout": "1",
-	"exit_on_error": "on", "client_min_messages": "debug5", "transaction_timeout": "500",
+	"exit_on_error": "on", "client_min_messages": "debug5", "transaction_timeout": "1",
 }
 
 // MakeHostile gives them to a role, a database, or a role in a database ("ROLE r IN DATABASE d"), as far as the server

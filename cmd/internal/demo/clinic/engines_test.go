@@ -40,6 +40,7 @@ func one[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 func TestClinicOnEngines(t *testing.T) {
 	stack := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 	url, conn := newDatabase(t, stack.Postgres, "clinic")
+	t.Setenv("PGOPTIONS", "-c default_transaction_read_only=on -c search_path=nowhere -c statement_timeout=1") // is about other servers
 	t.Run("fill", func(t *testing.T) { testFill(t, url, conn) })
 	t.Run("refuses", func(t *testing.T) { testRefusals(t, stack.Postgres, url) })
 	t.Run("answers are equal", func(t *testing.T) { testAnswers(t, conn, stack.ClickHouse, "before") })
@@ -93,7 +94,7 @@ func testRefusals(t *testing.T, pg *embedded.Postgres, url string) {
 	require.Equal(t, []cdc.Remedy{{Command: "an empty database"}}, cdc.Explain(Fill(t.Context(), url, testRows, 1, nil)).Try)
 	require.Contains(t, cdc.Explain(Fill(t.Context(), url, 3, 1, nil)).Try[0].Command, "1000 to")
 	empty, conn := newDatabase(t, pg, "empty")
-	_, err := conn.Exec(t.Context(), schemaSQL)
+	_, err := conn.Exec(t.Context(), "SET TRANSACTION READ WRITE; "+schemaSQL)
 	require.NoError(t, err)
 	require.Equal(t, []cdc.Remedy{{Command: "fill an empty database first"}}, cdc.Explain(new(Workload).Run(t.Context(), empty, Options{})).Try)
 	ended, cancel := context.WithCancel(t.Context())

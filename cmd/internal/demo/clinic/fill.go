@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/postgres"
 )
 
 //go:embed schema.sql
@@ -27,7 +28,7 @@ func Fill(ctx context.Context, pgURL string, rows int, seed uint64, progress fun
 	if err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, pgURL)
+	conn, err := Connect(ctx, pgURL)
 	if err != nil {
 		return fmt.Errorf("connect to the clinic's Postgres: %w", err)
 	}
@@ -41,6 +42,11 @@ func Fill(ctx context.Context, pgURL string, rows int, seed uint64, progress fun
 		}
 	}
 	return finish(ctx, conn)
+}
+
+// Connect opens a session of the clinic's application, whose settings no environment variable (PGOPTIONS) changes.
+func Connect(ctx context.Context, pgURL string) (*pgx.Conn, error) {
+	return postgres.Login{URL: pgURL, Name: "clinic"}.Connect(ctx)
 }
 
 // createTables runs schema.sql and lets the connection write the enum.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"dirtbike/cmd/internal/wait"
 )
 
@@ -26,7 +24,7 @@ func (w *Workload) CommittedAt(number int64) (time.Time, bool) {
 
 // pulse moves the heartbeat on, four times a second, until ctx is over.
 func (w *Workload) pulse(ctx context.Context, pgURL string) error {
-	conn, err := pgx.Connect(ctx, pgURL)
+	conn, err := Connect(ctx, pgURL)
 	if err != nil {
 		return fmt.Errorf("connect the heartbeat: %w", err)
 	}

@@ -22,7 +22,7 @@ type targets struct {
 
 // findTargets reads the clinic's size.
 func findTargets(ctx context.Context, pgURL string, seed uint64) (*targets, error) {
-	conn, err := pgx.Connect(ctx, pgURL)
+	conn, err := Connect(ctx, pgURL)
 	if err != nil {
 		return nil, fmt.Errorf("connect the workload to Postgres: %w", err)
 	}

@@ -95,7 +95,7 @@ const maxRetries = 20
 // run commits one transaction after another until ctx is over.
 func (c *client) run(ctx context.Context, pgURL string, limiter *rate.Limiter) error {
 	var err error
-	if c.conn, err = pgx.Connect(ctx, pgURL); err != nil {
+	if c.conn, err = Connect(ctx, pgURL); err != nil {
 		return fmt.Errorf("connect a client of the clinic: %w", err)
 	}
 	defer closeConn(ctx, c.conn)
