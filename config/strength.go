@@ -1,7 +1,14 @@
 package config
 
 import (
+	"bytes"
+	"crypto/md5"  //nolint:gosec // to refuse its digests
+	"crypto/sha1" //nolint:gosec // to refuse its digests
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"regexp"
+	"slices"
 
 	"github.com/trustelem/zxcvbn"
 )
@@ -33,10 +40,39 @@ func guessable(text string, decoded []byte, known ...string) string {
 		return "it repeats itself"
 	case stepping(decoded):
 		return "it is a sequence"
-	case guessedText(text, known), string(decoded) != text && printable(decoded) && guessedText(string(decoded), known):
+	case digested(decoded):
+		return "it is the digest of a word that is tried first"
+	case slices.ContainsFunc(append(unpadded(text), text, string(decoded)), func(form string) bool {
+		return (form == text || printable([]byte(form))) && guessedText(form, known)
+	}):
 		return "it is made of words, names, dates or patterns that are tried first"
 	}
 	return ""
+}
+
+// unpadded are what the text is as base64 without its padding, which a key is not read as: a person may have meant it.
+func unpadded(text string) (forms []string) {
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		if form, err := encoding.DecodeString(text); err == nil {
+			forms = append(forms, string(form))
+		}
+	}
+	return forms
+}
+
+// digested says that the key is a digest of nothing, or of one of the words that everybody tries.
+func digested(key []byte) bool {
+	for _, word := range []string{"", "password", "secret", "test", "admin", "root", "hello", "key", "changeme", "dirtbike", "123456", "12345678", "0", "1"} {
+		for _, line := range []string{word, word + "\n"} {
+			md, sha, sha256, sha512 := md5.Sum([]byte(line)), sha1.Sum([]byte(line)), sha256.Sum256([]byte(line)), sha512.Sum512([]byte(line)) //nolint:gosec // to refuse them
+			for _, digest := range [][]byte{md[:], sha[:], sha256[:], sha512[:]} {
+				if bytes.Equal(key, digest) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // fewBytes says that the key has few different bytes.

@@ -24,6 +24,9 @@ func TestGuessableHashKeys(t *testing.T) {
 		"passwordpassword", "Passw0rd12345678", "password!!!!!!!!!!", "changemechangeme1", "correct horse battery staple", "correct-horse-battery-staple",
 		"hospital-secret-key", "dirtbike-hash-key", "of-the-test-of-the-documents", "k123456789abcdef", "19850412198504121985",
 		hex.EncodeToString([]byte("passwordpassword")), base64.StdEncoding.EncodeToString([]byte("changeme changeme")),
+		base64.StdEncoding.EncodeToString(make([]byte, 32)), base64.RawURLEncoding.EncodeToString([]byte("dirtbike-hash-key-0001")), "00112233445566778899aabbccddeeff",
+		"d41d8cd98f00b204e9800998ecf8427e", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "6b3a55e0261b0304143f805a24924d0c1c44524821305f31d9277843b8a10f4e",
+		base64.StdEncoding.EncodeToString([]byte(strings.Repeat("A", 43) + "=")),
 	} {
 		_, err := config.Parse("dirtbike.yaml", []byte(with(`privacy: {columns: {public.a: {x: hash}}, hash: {keys: {k123456789abcdef: "`+key+`"}}}`)))
 		require.Error(t, err, key)
