@@ -48,6 +48,12 @@ func (p *Publication) PublishedBy(oid uint32) cdc.PublishedBy {
 // Lists says that the table is part of the publication, though its changes may not be sent: a table may have no log.
 func (p *Publication) Lists(oid uint32) bool { return len(p.tables[oid].by) > 0 }
 
+// ListsItself says that the publication names the table itself, and not only its schema, what it is a partition of, or
+// all tables: only then it may have a column list.
+func (p *Publication) ListsItself(oid uint32) bool {
+	return slices.ContainsFunc(p.tables[oid].by, func(by string) bool { return strings.HasPrefix(by, "table ") && !strings.Contains(by, " below ") })
+}
+
 // Settings are those that must change, as SET takes them.
 func (p *Publication) Settings() string {
 	values := make([]string, len(p.settings))

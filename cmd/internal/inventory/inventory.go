@@ -127,14 +127,42 @@ func (i Inventory) Summary() string {
 		}
 	}
 	if leave == 0 {
-		return fmt.Sprintf("none of %d columns leaves Postgres", all)
+		return fmt.Sprintf("none of %d columns leaves Postgres", all) + i.travelling()
 	}
 	var policies []string
 	for _, policy := range slices.Sorted(maps.Keys(by)) {
 		policies = append(policies, fmt.Sprintf("%s %d", policy, by[policy]))
 	}
-	return fmt.Sprintf("%d of %d columns leave Postgres, of %d tables: %s", leave, all, tables, strings.Join(policies, ", "))
+	return fmt.Sprintf("%d of %d columns leave Postgres, of %d tables: %s", leave, all, tables, strings.Join(policies, ", ")) + i.travelling()
 }
+
+// travelling says how many withheld columns Postgres sends all the same; empty if none.
+func (i Inventory) travelling() string {
+	switch n := i.Travelling(); n {
+	case 0:
+		return ""
+	case 1:
+		return "; 1 more is sent to capture, which withholds it"
+	default:
+		return fmt.Sprintf("; %d more are sent to capture, which withholds them", n)
+	}
+}
+
+// Travelling counts the columns that Postgres sends to capture, of which nothing leaves capture.
+func (i Inventory) Travelling() (n int) {
+	for _, t := range i.Tables {
+		for _, c := range t.Columns {
+			if t.travels(c) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// travels reports whether the column is sent to capture and withheld there. Nothing is asked for of a table that cannot
+// be captured.
+func (t Table) travels(c Column) bool { return c.Sent && !c.Leaves && t.Reason == "" }
 
 // Warning names the columns that leave as they are though nobody named them, and what decides so; nil if there are
 // none.
@@ -180,16 +208,24 @@ func (c Column) decidedBy() string {
 // Same reports whether both say the same.
 func (i Inventory) Same(other Inventory) bool { return reflect.DeepEqual(i, other) }
 
-// Withheld is what ByPolicy calls columns of which nothing leaves.
-const Withheld = "withheld"
+// What ByPolicy calls columns of which nothing leaves: Withheld in capture, to which Postgres sends them, or Kept in
+// Postgres.
+const (
+	Withheld = "withheld"
+	Kept     = "kept_in_postgres"
+)
 
-// ByPolicy are the names of the table's columns by the policy under which they leave, or Withheld.
+// ByPolicy are the names of the table's columns by the policy under which they leave, or Withheld or Kept.
 func (t Table) ByPolicy() map[string][]string {
 	out := map[string][]string{}
 	for _, c := range t.Columns {
 		policy := c.Policy
-		if !c.Leaves {
+		switch {
+		case c.Leaves:
+		case c.Sent:
 			policy = Withheld
+		default:
+			policy = Kept
 		}
 		out[policy] = append(out[policy], c.Column)
 	}

@@ -98,6 +98,27 @@ func TestNothingOfARefusedTableLeaves(t *testing.T) {
 	require.Contains(t, out.String(), "nothing of public.patients leaves")
 }
 
+// TestWhereItIsWithheld: a column that Postgres sends to capture is told from one that a column list keeps in Postgres,
+// by every form of the inventory; of a refused table nothing is sent.
+func TestWhereItIsWithheld(t *testing.T) {
+	const privacy = `privacy: {columns: {public.patients: {id: keep, note: mask}}}`
+	i := of(t, privacy)
+	require.Equal(t, 2, i.Travelling())
+	require.Equal(t, []string{"ssn", "later"}, i.Tables[0].ByPolicy()[Withheld])
+	require.Contains(t, i.Summary(), "2 more are sent")
+	i = of(t, privacy, func(table *cdc.Table) {
+		table.Columns, table.Unsent = table.Columns[:3], table.Columns[3:]
+	})
+	require.Equal(t, 1, i.Travelling())
+	require.Equal(t, map[string][]string{"keep": {"id"}, Withheld: {"ssn"}, "mask": {"note"}, Kept: {"later"}}, i.Tables[0].ByPolicy())
+	var out bytes.Buffer
+	require.NoError(t, i.WriteText(&out))
+	require.Regexp(t, `ssn .*withheld in capture`, out.String())
+	require.Regexp(t, `later .*withheld in Postgres`, out.String())
+	i = of(t, privacy, func(table *cdc.Table) { table.Refused = cdc.Failed("it has no primary key").Fix("give it one") })
+	require.Zero(t, i.Travelling())
+}
+
 // TestShippedConfigsAreWhatTheySay: those that call themselves an allowlist withhold what is added later, and publish
 // only what they name; the minimal one says that it publishes everything.
 func TestShippedConfigsAreWhatTheySay(t *testing.T) {

@@ -20,7 +20,7 @@ func (i Inventory) WriteText(w io.Writer) error {
 			if at == 0 {
 				name = console.Printable(one.Table)
 			}
-			t.AppendRow(table.Row{name, console.Printable(c.Column), console.Printable(c.Type), c.effect(), c.decidedBy()})
+			t.AppendRow(table.Row{name, console.Printable(c.Column), console.Printable(c.Type), one.effect(c), c.decidedBy()})
 		}
 		if one.Reason != "" {
 			notes += "nothing of " + console.Printable(one.Table) + " leaves: " + console.Printable(one.Reason) + "\n"
@@ -37,8 +37,8 @@ func (i Inventory) WriteText(w io.Writer) error {
 	return err
 }
 
-// effect is what the column's policy comes to.
-func (c Column) effect() string {
+// effect is what the policy of one of the columns comes to.
+func (t Table) effect(c Column) string {
 	switch {
 	case c.Open:
 		return c.Policy + ", open"
@@ -46,6 +46,8 @@ func (c Column) effect() string {
 		return c.Policy
 	case !c.Sent:
 		return Withheld + " in Postgres"
+	case t.travels(c):
+		return Withheld + " in capture"
 	case c.Policy == "drop":
 		return Withheld
 	}

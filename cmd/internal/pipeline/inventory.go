@@ -54,7 +54,7 @@ func (a *announced) say(i inventory.Inventory) {
 	for _, t := range i.Tables {
 		fields := []zap.Field{zap.String("table", t.Table), zap.Int("line", t.Line)}
 		by := t.ByPolicy()
-		for _, policy := range append(config.Keep.Values(), inventory.Withheld) {
+		for _, policy := range append(config.Keep.Values(), inventory.Withheld, inventory.Kept) {
 			if names := by[policy]; len(names) > 0 {
 				fields = append(fields, zap.Strings(policy, slices.Clone(names)))
 			}

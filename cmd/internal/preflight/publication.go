@@ -20,6 +20,7 @@ func (r *run) checkPublication(ctx context.Context, p *part, conn *pgx.Conn, s *
 		p.error(publicationSlug, s.Publication, serverError(err))
 		return
 	}
+	judgeWithheld(p, s, b, tables)
 	if problem := b.Problem(); problem != nil {
 		command, added := alterPublication(b, s.Publication, tables)
 		p.judge(question{slug: publicationSlug, subject: s.Publication, by: publicationFixRole(b, added), command: command, bad: problem.What + fixFirst(added), about: problem})

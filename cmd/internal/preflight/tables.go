@@ -63,7 +63,6 @@ func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *serve
 	staying := capturableAfterFixes(listed, tables, leaving)
 	judgeRights(p, s, staying)
 	judgeIdentity(p, staying)
-	judgeWithheld(p, s, staying)
 	judgeStrangers(ctx, p, conn, staying)
 	r.checkPublication(ctx, p, conn, s, staying)
 }

@@ -1,40 +1,76 @@
 package preflight
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
+	"dirtbike/cdc"
 	"dirtbike/cdc/postgres"
 )
 
 // columnLists is the first version of Postgres whose publications have column lists.
 const columnLists = 150000
 
-// judgeWithheld says which withheld columns Postgres sends all the same, since capture applies the policies, and
-// prints what keeps them in Postgres: rights to columns, for the copy, and a column list, for the stream. That is a
-// choice, and so no warning: a table whose column list changes is copied again.
-func judgeWithheld(p *part, s *server, tables []table) {
-	const slug = "postgres-withheld"
-	columns := 0
-	var names, lines []string
-	for _, t := range tables {
-		list := postgres.NeededColumns(t.listed)
-		sent := len(t.listed.Columns) - len(t.listed.Needs)
-		if list == "" || sent == 0 {
-			continue
+// judgeWithheld names the withheld columns that Postgres sends all the same, since capture applies the policies, and
+// prints what keeps them in Postgres: rights to columns, for the copy, and a column list, for the stream.
+//
+// That is a choice, and so no warning, and no start makes it by itself: with a list, Postgres refuses to drop a listed
+// column or to change its type, and once the replica identity is FULL every UPDATE and DELETE, which would break
+// somebody's migration or application. A column that is added later is not sent, whatever the policies say of it.
+func judgeWithheld(p *part, s *server, b *postgres.Publication, tables []table) {
+	withheld := slices.DeleteFunc(slices.Clone(tables), func(t table) bool { return columnList(t) == "" || len(travelling(t)) == 0 })
+	q := question{slug: "postgres-withheld", subject: "column lists", good: "no withheld column is sent by Postgres"}
+	if len(withheld) > 0 {
+		columns := 0
+		var names, lines []string
+		for _, t := range withheld {
+			columns += len(travelling(t))
+			names = append(names, t.Name+" ("+cdc.Few(travelling(t))+")")
+			lines = append(lines, "REVOKE SELECT ON TABLE "+t.Name+" FROM "+s.Role+";", "GRANT SELECT"+columnList(t)+" ON TABLE "+t.Name+" TO "+s.Role+";")
 		}
-		columns, names = columns+sent, append(names, t.Name)
-		lines = append(lines, "REVOKE SELECT ON TABLE "+t.Name+" FROM "+s.Role+";", "GRANT SELECT"+list+" ON TABLE "+t.Name+" TO "+s.Role+";")
-		if s.Version >= columnLists && t.Identity != "f" {
-			lines = append(lines, fmt.Sprintf("ALTER PUBLICATION %[1]s DROP TABLE %[2]s;", s.Publication, t.Name),
-				fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE ONLY %s%s;", s.Publication, t.Name, list))
-		}
-	}
-	q := question{slug: slug, subject: "column lists", good: "no withheld column is sent by Postgres"}
-	if columns > 0 {
-		q.good = fmt.Sprintf("Postgres sends %s of %s that capture then withholds; the statements below keep them in Postgres. "+
-			"A table whose column list changes is copied again", count(columns, "column"), count(len(names), "table"))
-		q.advice = strings.Join(lines, "\n")
+		q.good = "Postgres sends " + count(columns, "column") + " of " + count(len(withheld), "table") + " that capture then withholds: " + cdc.Few(names) +
+			". The statements below keep them in Postgres, which then refuses to drop or alter a listed column, and updates while the replica identity is FULL. " +
+			"A table whose column list changes is copied again"
+		q.advice = strings.Join(append(lines, listStatements(s, b, tables, withheld)...), "\n")
 	}
 	p.judge(q)
+}
+
+// columnList is that of the columns that leave; empty if all do.
+func columnList(t table) string { return postgres.NeededColumns(t.listed) }
+
+// travelling are the names of the columns that the table's publication sends though they do not leave.
+func travelling(t table) (names []string) {
+	for _, c := range t.listed.Columns {
+		if !slices.Contains(t.listed.Needs, c.Number) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// listStatements give the publication column lists, where it can have them: not before Postgres 15, not with REPLICA
+// IDENTITY FULL, and not for tables that it does not name itself.
+func listStatements(s *server, b *postgres.Publication, tables, withheld []table) (lines []string) {
+	fits := func(t table) bool { return s.Version >= columnLists && t.Identity != "f" }
+	if !b.Found {
+		if !slices.ContainsFunc(withheld, fits) {
+			return nil
+		}
+		for _, t := range tables {
+			entry := "ONLY " + t.Name
+			if fits(t) {
+				entry += columnList(t)
+			}
+			lines = append(lines, entry)
+		}
+		return []string{"CREATE PUBLICATION " + s.Publication + " FOR TABLE " + strings.Join(lines, ", ") + ";"}
+	}
+	for _, t := range withheld {
+		if fits(t) && b.ListsItself(t.OID) {
+			lines = append(lines, "ALTER PUBLICATION "+s.Publication+" DROP TABLE "+t.Name+";",
+				"ALTER PUBLICATION "+s.Publication+" ADD TABLE ONLY "+t.Name+columnList(t)+";")
+		}
+	}
+	return lines
 }

@@ -16,6 +16,8 @@ type PrivacyStatus struct {
 	Summary string `json:"summary"`
 	// OpenColumns leave as they are though nobody named them.
 	OpenColumns int `json:"open_columns"`
+	// Travelling are withheld columns that Postgres sends to capture all the same.
+	Travelling int `json:"withheld_in_capture"`
 	// Warning names them and what decides so, in words; absent if there are none.
 	Warning string `json:"warning,omitempty"`
 	warning *cdc.Problem
@@ -82,7 +84,7 @@ func (c *Collector) withPrivacy(ctx context.Context, s Status) Status {
 	if !known {
 		return s
 	}
-	s.Privacy = &PrivacyStatus{Summary: i.Summary(), OpenColumns: i.OpenColumns(), warning: i.Warning()}
+	s.Privacy = &PrivacyStatus{Summary: i.Summary(), OpenColumns: i.OpenColumns(), Travelling: i.Travelling(), warning: i.Warning()}
 	if p := s.Privacy.warning; p != nil {
 		s.Privacy.Warning = p.Error()
 	}
