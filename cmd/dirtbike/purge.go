@@ -11,21 +11,22 @@ import (
 )
 
 func (a *app) purge() *cobra.Command {
-	var confirmed bool
+	var confirmed, despite bool
 	c := &cobra.Command{
 		Use: "purge schema.table --yes", Short: "Delete from a table's topic what was captured before its present copy; without --yes only say what that is",
 		Args: cobra.ExactArgs(1),
 		Long: "After a policy became stricter and resnapshot has copied the table again, its topic still has the records from before, until Kafka's retention removes them.\n" +
 			"purge deletes them (Kafka's DeleteRecords). It refuses while the new copy is not complete, a loader has not passed its beginning, " +
 			"or ClickHouse still has former storage.\n" +
-			"It cannot be undone. Other readers of the topic, of which dirtbike does not know, lose what they have not read.\n\n" +
+			"It refuses, too, while another consumer group (of another ClickHouse database, or anybody's) has not passed them, unless with --despite-readers.\n" +
+			"It cannot be undone. Readers that are in no group, or not running and without offsets in Kafka, are not known, and lose what they have not read.\n\n" +
 			"Exit codes: 0 done, or nothing is left; 1 there are such records, and --yes was not given; 2 it is refused; 3 a part could not be reached.",
 		RunE: func(c *cobra.Command, tables []string) error {
 			cfg, log, err := a.begin()
 			if err != nil {
 				return err
 			}
-			found, err := pipeline.Purge(c.Context(), cfg, log, tables[0], confirmed)
+			found, err := pipeline.Purge(c.Context(), cfg, log, tables[0], confirmed, despite)
 			switch {
 			case c.Context().Err() != nil && !confirmed:
 				return errInterrupted
@@ -40,7 +41,8 @@ func (a *app) purge() *cobra.Command {
 				_, err = fmt.Fprintln(a.stdout, a.typable("Topic "+found.Topic+" has nothing from before the present copy, and ClickHouse no former storage."))
 				return err
 			case !confirmed:
-				return answerNo(cdc.Failed("topic %s has %s records from before the present copy of %s, made under the policies of their time", found.Topic, records, found.Table).
+				return answerNo(cdc.Failed("topic %s has %s records from before the present copy of %s, made under the policies of their time%s",
+					found.Topic, records, found.Table, unpassed(found.Readers)).
 					Keeps("Nothing was deleted").Fix("%s --yes, which cannot be undone", cdc.PurgeCommand(found.Table)))
 			}
 			_, err = fmt.Fprintln(a.stdout, a.typable("Deleted "+records+" records from before the present copy of "+found.Table+" from topic "+found.Topic+
@@ -49,5 +51,18 @@ func (a *app) purge() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&confirmed, "yes", false, "delete them; this cannot be undone")
+	c.Flags().BoolVar(&despite, "despite-readers", false, "delete also what other consumer groups have not read, which they lose")
 	return c
+}
+
+// unpassed names the other readers that have not passed what would be deleted; empty if there are none.
+func unpassed(readers []pipeline.Reader) string {
+	if len(readers) == 0 {
+		return ""
+	}
+	names := make([]string, len(readers))
+	for i, r := range readers {
+		names[i] = r.String()
+	}
+	return "; other groups have not passed them: " + cdc.Few(names)
 }

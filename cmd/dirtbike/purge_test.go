@@ -49,6 +49,13 @@ func TestPurge(t *testing.T) {
 	require.True(t, r.topicHas("people", "PURGESSN"))
 	said = regexp.MustCompile(`Try: dirtbike (purge .* --yes), which cannot be undone`).FindStringSubmatch(errs)
 	require.NotNil(t, said, errs)
+	r.readsElsewhere("another-reader", "people")
+	code, _, errs = r.verb(strings.Fields(said[1])...)
+	require.Equal(t, exitWrong, code, errs)
+	require.Contains(t, errs, "another-reader", "it has not passed them")
+	require.True(t, r.topicHas("people", "PURGESSN"))
+	said = regexp.MustCompile(`dirtbike (purge .* --despite-readers), by which`).FindStringSubmatch(errs)
+	require.NotNil(t, said, errs)
 	code, out, errs = r.verb(strings.Fields(said[1])...)
 	require.Equal(t, exitGood, code, out+errs)
 	require.False(t, r.topicHas("people", "PURGESSN"))
@@ -60,6 +67,17 @@ func TestPurge(t *testing.T) {
 	r.wait()
 	l.stop()
 	r.startsAnew()
+}
+
+// readsElsewhere makes a consumer group that has read nothing of a table's topic yet.
+func (r *rig) readsElsewhere(group, table string) {
+	r.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.stack.Kafka.Brokers()...))
+	require.NoError(r, err)
+	defer client.Close()
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(r.name+".public."+table, 0, 0, -1)
+	require.NoError(r, kadm.NewClient(client).CommitAllOffsets(r.Context(), group, offsets))
 }
 
 // startsAnew loads into another database, from what the topics still have.

@@ -17,6 +17,7 @@ func TestApacheKafka(t *testing.T) {
 	sinktest.Exercise(t, func(t *testing.T) sinktest.Pipeline { return pipeline(t, seeds) })
 	t.Run("unknown outcome", func(t *testing.T) { unknownOutcome(t, seeds, "unknown") })
 	t.Run("answer lost once", func(t *testing.T) { answerLostOnce(t, seeds, "once") })
+	t.Run("delete from a compacted topic", func(t *testing.T) { deletesFromCompacted(t, seeds) })
 	t.Run("transaction ended by the coordinator", func(t *testing.T) { endedByTheCoordinator(t, seeds, "ended") })
 	t.Run("broker killed inside a transaction", func(t *testing.T) {
 		restartInsideTransaction(t, seeds, "killed", func() {

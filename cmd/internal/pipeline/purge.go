@@ -3,18 +3,17 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
 	"dirtbike/config"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/ledger"
+	"dirtbike/sinks/kafka"
 )
 
 // Former is what a table's topic still has from before its present copy: records that were made under the policies of
@@ -27,6 +26,10 @@ type Former struct {
 	Below      map[int32]int64
 	// Passed says that every loader of this ClickHouse has applied past the beginning of the present copy.
 	Passed bool
+	// Readers are others that have not; only Purge asks for them.
+	Readers []Reader
+
+	starts map[int32]int64
 }
 
 // formers finds out what the topics of tables still have from before their present copies, whose generation the
@@ -67,7 +70,7 @@ func (h *Health) formers(ctx context.Context, of []Former) ([]Former, error) {
 // measure counts what lies before the present copy. Passed says that every loader has begun it, in every partition.
 func (f *Former) measure(topic kadm.TopicDetail, starts kadm.ListedOffsets, marks []ledger.Mark, applied []ledger.Applied) {
 	id := [16]byte(topic.ID)
-	f.Below, f.Passed = map[int32]int64{}, true
+	f.Below, f.starts, f.Passed = map[int32]int64{}, map[int32]int64{}, true
 	for p := range topic.Partitions {
 		open := int64(-1)
 		for _, m := range marks {
@@ -79,7 +82,7 @@ func (f *Former) measure(topic kadm.TopicDetail, starts kadm.ListedOffsets, mark
 			return [16]byte(a.TopicID) == id && a.Partition == p && a.Next >= open
 		}))
 		if start, known := starts.Lookup(f.Topic, p); known && start.Err == nil && start.Offset < open {
-			f.Below[p] = open
+			f.Below[p], f.starts[p] = open, start.Offset
 			f.Records += open - start.Offset
 		}
 	}
@@ -131,9 +134,9 @@ func (h *Health) named(ctx context.Context, table string) (schema, name string, 
 }
 
 // Purge deletes from a table's topic what is from before its present copy, which may hold values that the policies no
-// longer let out. Without confirmed it only says what that is. It refuses what a loader still needs, and while
-// ClickHouse has storage of a former copy, which load drops.
-func Purge(ctx context.Context, c *config.Config, log *zap.Logger, table string, confirmed bool) (Former, error) {
+// longer let out. Without confirmed it only says what that is. It refuses what a loader or, without despite, another
+// group still needs, and while ClickHouse has storage of a former copy, which load drops.
+func Purge(ctx context.Context, c *config.Config, log *zap.Logger, table string, confirmed, despite bool) (Former, error) {
 	h, err := NewHealth(c)
 	if err != nil {
 		return Former{}, err
@@ -152,36 +155,24 @@ func Purge(ctx context.Context, c *config.Config, log *zap.Logger, table string,
 	case !found[0].Passed:
 		return f, f.behind("a loader has not passed the beginning of the present copy")
 	}
-	if f = found[0]; !confirmed || f.Records == 0 {
+	if f = found[0]; f.Records == 0 {
 		return f, nil
 	}
-	if err := h.deleteRecords(ctx, &f); err != nil {
+	if f.Readers, err = h.readers(ctx, &f); err != nil || !confirmed {
 		return f, err
+	}
+	if len(f.Readers) > 0 && !despite {
+		return f, f.unread()
+	}
+	if err := kafka.DeleteBefore(ctx, kadm.NewClient(h.kafka), f.Topic, f.Below); err != nil {
+		if errors.Is(err, cdc.ErrRefused) {
+			return f, err
+		}
+		return f, KafkaError(err)
 	}
 	log.Info("deleted what was captured before the present copy", zap.String("table", f.Table), zap.String("topic", f.Topic),
 		zap.Uint32("generation", f.Generation), zap.Int64("records", f.Records))
 	return f, nil
-}
-
-func (h *Health) deleteRecords(ctx context.Context, f *Former) error {
-	offsets := kadm.Offsets{}
-	for p, below := range f.Below {
-		offsets.AddOffset(f.Topic, p, below, -1)
-	}
-	answers, err := kadm.NewClient(h.kafka).DeleteRecords(ctx, offsets)
-	if err == nil {
-		err = answers.Error()
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, kerr.PolicyViolation):
-		return cdc.Refused("topic %s is compacted, and Kafka deletes no records of such a topic on request", f.Topic).
-			Keeps("compaction removes former values of a key once kafka.replay_horizon is over").Fix("wait for it")
-	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		return cdc.Refused("the login may not delete records of topic %s", f.Topic).Fix("grant it Delete on the topic")
-	}
-	return KafkaError(fmt.Errorf("delete records of topic %s: %w", f.Topic, err))
 }
 
 // settled gives the copy that the view shows, if it is the newest that there is for capture, and no storage of a

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/kafka"
 )
 
 // TestPurgeNeedsARight: without Delete nothing is deleted, and once it is granted what is below goes.
@@ -34,8 +35,10 @@ func TestPurgeNeedsARight(t *testing.T) {
 		require.NoError(t, err)
 	}
 	may(kadm.OpDescribe, kadm.OpRead)
-	h, f := &Health{kafka: as("dirtbike", "secret")}, &Former{Table: "public.people", Topic: topic, Below: map[int32]int64{0: 1}}
-	err = h.deleteRecords(t.Context(), f)
+	purge := func() error {
+		return kafka.DeleteBefore(t.Context(), kadm.NewClient(as("dirtbike", "secret")), topic, map[int32]int64{0: 1})
+	}
+	err = purge()
 	require.ErrorIs(t, err, cdc.ErrRefused)
 	require.Equal(t, []cdc.Remedy{{Command: "grant it Delete on the topic"}}, cdc.Explain(err).Try)
 	first := func() int64 {
@@ -45,6 +48,6 @@ func TestPurgeNeedsARight(t *testing.T) {
 	}
 	require.Zero(t, first())
 	may(kadm.OpDelete)
-	require.NoError(t, h.deleteRecords(t.Context(), f))
+	require.NoError(t, purge())
 	require.EqualValues(t, 1, first())
 }
