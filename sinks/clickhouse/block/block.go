@@ -24,7 +24,7 @@ type Block struct {
 	// columns has all columns in the storage table's order, sorting those of the sorting key in key order.
 	columns, sorting []*Column
 	// fields has one builder per column of the table, keyInts the columns `_key_<col>` in key order (nil where the key
-	// column is its own sorting key).
+	// column is exact itself).
 	fields  []*builder
 	keyInts []*Column
 	exact   *texts // nil if no kind needs `_inexact`
@@ -77,9 +77,11 @@ func (b *Block) addKey(c *schemas.TableColumn, column *Column) {
 			b.add(schemas.ColKeyPrefix+c.Name, "Int64", 8)
 		}
 		integer = b.columns[len(b.columns)-1]
-		column = integer
 	}
 	b.keyInts, b.sorting = append(b.keyInts, integer), append(b.sorting, column)
+	if integer != nil { // it alone is the key; the column that people ask for, which depends on it, makes it an index for them
+		b.sorting = append(b.sorting, integer)
+	}
 	b.keySkips = append(b.keySkips, avro.Skipper(c.Type, false))
 }
 

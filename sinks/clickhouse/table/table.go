@@ -127,8 +127,8 @@ func (d *DB) Widen(ctx context.Context, t *Table, column int) error {
 }
 
 // createStatement is the DDL of the storage, which has the columns of a block; the comment lets a later session find
-// the schema again. Dates and timestamps of the key, which sort as exact integers, have an index for those who ask by
-// what the view shows.
+// the schema again. Dates and timestamps of the key sort as what the view shows, for those who ask by it, and then as
+// exact integers, which tell apart what is shown alike.
 func createStatement(t *Table) string {
 	rows, types, comments := block.New(t.Contract), map[string]string{}, map[string]string{}
 	for i := range t.Contract.Columns {
@@ -139,12 +139,6 @@ func createStatement(t *Table) string {
 	var columns []string
 	for _, c := range rows.Columns() {
 		columns = append(columns, schemas.ClickHouseIdent(c.Name)+" "+cmp.Or(types[c.Name], string(c.Type()))+comments[c.Name])
-	}
-	for _, k := range t.Contract.Key {
-		if c := &t.Contract.Columns[k]; schemas.KeyInteger(c.Type) {
-			columns = append(columns, "INDEX "+schemas.ClickHouseIdent(schemas.ColKeyPrefix+c.Name)+" "+
-				schemas.ClickHouseIdent(schemas.ClickHouseStorageColumn(c.Name))+" TYPE minmax GRANULARITY 1")
-		}
 	}
 	return fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s (%s) ENGINE = ReplacingMergeTree(%s, %s) ORDER BY (%s)%s COMMENT %s",
 		t.Name, strings.Join(columns, ", "), schemas.ColVersion, schemas.ColDeleted, columnList(rows.SortingKey()),
