@@ -40,7 +40,7 @@ func one[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 func TestClinicOnEngines(t *testing.T) {
 	stack := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 	url, conn := newDatabase(t, stack.Postgres, "clinic")
-	t.Setenv("PGOPTIONS", "-c default_transaction_read_only=on -c search_path=nowhere -c statement_timeout=1") // is about other servers
+	t.Setenv("PGOPTIONS", "-c default_transaction_read_only=on -c search_path=nowhere") // is about other servers
 	t.Run("fill", func(t *testing.T) { testFill(t, url, conn) })
 	t.Run("refuses", func(t *testing.T) { testRefusals(t, stack.Postgres, url) })
 	t.Run("answers are equal", func(t *testing.T) { testAnswers(t, conn, stack.ClickHouse, "before") })
