@@ -2,6 +2,7 @@ package main
 
 import (
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -37,7 +38,10 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, environmentSchema)
 	house := r.privateClickHouse()
-	r.extra.clickHouse = embeddedtest.AddClickHouseUser(t, house, "hostile", embeddedtest.HostileClickHouse)
+	profile := maps.Clone(embeddedtest.HostileClickHouse)
+	delete(profile, "limit") // these two are refused (sinks/clickhouse, TestProfileOfTheLogin)
+	delete(profile, "offset")
+	r.extra.clickHouse = embeddedtest.AddClickHouseUser(t, house, "hostile", profile)
 	r.exec("ALTER DATABASE " + r.name + " SET track_functions = 'all'") // counts calls, also of what is rolled back
 	planted := plant(r)
 	r.asHostileRole()

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
@@ -60,6 +61,7 @@ import (
 //     both are read again.
 type Loader struct {
 	o       Options
+	url     *chgo.Options // of the login; not changed
 	conn    driver.Conn
 	pool    *table.Pool
 	db      *table.DB
@@ -111,7 +113,7 @@ func New(o Options) (*Loader, error) {
 		return nil, fmt.Errorf("load: register metrics: %w", err)
 	}
 	l := &Loader{
-		o: o, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
+		o: o, url: url, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
 		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
@@ -147,7 +149,10 @@ func (l *Loader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.running, l.halt = ctx, cancel
-	err := l.retry(ctx, "prepare ClickHouse", l.db.Ledger.Bootstrap)
+	err := l.retry(ctx, "read the settings profile of the login", func(ctx context.Context) error { return session.CheckProfile(ctx, l.url) })
+	if err == nil {
+		err = l.retry(ctx, "prepare ClickHouse", l.db.Ledger.Bootstrap)
+	}
 	if err == nil {
 		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return l.db.Ledger.CheckOwner(ctx, l.o.Prefix) })
 	}

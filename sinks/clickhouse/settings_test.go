@@ -1,9 +1,11 @@
 package clickhouse
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -84,7 +86,10 @@ func newReaders(t *testing.T) *readers {
 }
 
 func (r *readers) ask(settings chgo.Settings, query, which string) (answer string, err error) {
-	ctx := chgo.Context(r.t.Context(), chgo.WithSettings(settings))
+	base, cancel := context.WithCancel(r.t.Context()) // of a deadline the client makes a setting
+	defer cancel()
+	defer time.AfterFunc(20*time.Second, cancel).Stop() // one that hangs is no answer
+	ctx := chgo.Context(base, chgo.WithSettings(settings))
 	err = r.conn.QueryRow(ctx, strings.ReplaceAll(fmt.Sprintf(query, which), "DB.", schemas.ClickHouseIdent(r.database)+".")).Scan(&answer)
 	return answer, err
 }
@@ -128,6 +133,39 @@ func (r *readers) sweep(settings []string) {
 	}
 }
 
+// aboutOtherThings are settings of other statements, formats and servers, and of limits, which are tried by themselves;
+// those that make a query slow are among them.
+const aboutOtherThings = "^(ai_|async_|azure|backup|cloud|dialect|distributed_|external_storage|filesystem|format_|hdfs|http_|iceberg|input_format|insert_|kafka|" +
+	"keeper|log_|max_|memory_|min_|mongodb|mysql|odbc|output_format|postgresql|remote_|restore|s3_|s3queue|schema_inference|stream_|zookeeper)" +
+	"|ast_fuzzer|bandwidth|execution_speed|sleep|timeout|interval|concurrent|insert|backoff"
+
+// numbersAndNames gives the settings that are no Bool, with other values: numbers with 0 or 1, and those that take one
+// of some names with each of them.
+func (r *readers) numbersAndNames() (settings []string) {
+	tried := " FROM system.settings WHERE tier != 'Obsolete' AND NOT match(name, '" + aboutOtherThings + "')"
+	numbers := r.query("SELECT name || '=' || if(value = '0', '1', '0')" + tried + " AND match(type, '^(U?Int|Double|Float|MaxThreads|NonZero)') ORDER BY name")
+	names := r.query("SELECT name" + tried + " AND NOT match(type, '^(Bool|U?Int|Double|Float|MaxThreads|NonZero|String|Map|Char|Seconds|Milliseconds|URI|Timezone)') ORDER BY name")
+	require.Greater(r.t, len(numbers), 100)
+	require.Greater(r.t, len(names), 20)
+	for _, name := range names {
+		err := r.conn.Exec(r.t.Context(), "SELECT 1 SETTINGS "+name+" = 'zzz'")
+		if err == nil {
+			continue // any text
+		}
+		_, known, _ := strings.Cut(err.Error(), "one of")
+		for _, m := range regexp.MustCompile(`'([^']+)'`).FindAllStringSubmatch(known, -1) {
+			settings = append(settings, name+"="+m[1])
+		}
+	}
+	for _, s := range numbers {
+		name, value, _ := strings.Cut(s, "=")
+		if r.conn.Exec(r.t.Context(), "SELECT 1 SETTINGS "+name+" = "+value) == nil { // else no session can have it
+			settings = append(settings, s)
+		}
+	}
+	return settings
+}
+
 func with(settings chgo.Settings, name string, value any) chgo.Settings {
 	settings = maps.Clone(settings)
 	settings[name] = value
@@ -142,6 +180,7 @@ func TestReadersSettings(t *testing.T) {
 	flipped := r.query("SELECT name || '=' || toString(1 - toUInt8(value)) FROM system.settings WHERE type = 'Bool' AND value IN ('0', '1')" +
 		" AND tier != 'Obsolete' AND name NOT IN ('output_format_native_encode_types_in_binary_format') ORDER BY name")
 	require.Greater(t, len(flipped), 500)
+	flipped = append(flipped, r.numbersAndNames()...)
 	rand.New(rand.NewPCG(uint64(seed), 0)).Shuffle(len(flipped), func(i, j int) { flipped[i], flipped[j] = flipped[j], flipped[i] })
 	for group := range slices.Chunk(flipped, 24) {
 		r.sweep(group)

@@ -33,7 +33,7 @@ var Stops = []Stop{
 	{ErrProgress, "a record of the progress or control topic cannot be read"},
 	{ErrSameInstance, "another loader runs under this one's name"},
 	{ErrBookkeeping, "a bookkeeping table was dropped or changed, and stays so for a minute, or a start misses it"},
-	{cdc.ErrRefused, "clickhouse.url's first login is refused, or the database belongs to another pipeline"},
+	{cdc.ErrRefused, "clickhouse.url's first login is refused, its settings profile would cut what the views show, or the database belongs to another pipeline"},
 }
 
 // isStop reports whether load must stop until a person has decided what to do.

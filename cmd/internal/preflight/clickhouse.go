@@ -56,7 +56,7 @@ func (r *run) checkClickHouse(ctx context.Context, p *part) {
 		return
 	}
 	p.ok("clickhouse-connect", r.where(partClickHouse), "it answers, and user and password are right")
-	judgeWriting(ctx, p, conn, user)
+	r.judgeWriting(ctx, p, conn, user)
 	judgeClickHouseVersion(p, version)
 	judgeClock(p, clock, "ClickHouse")
 	r.judgeGrants(ctx, p, conn, user)
@@ -117,15 +117,29 @@ func (r *run) judgeProfile(ctx context.Context, p *part) {
 		"or give dirtbike a profile of its own", strings.Join(names, ", "))
 }
 
-// judgeWriting: two settings are a profile's alone.
-func judgeWriting(ctx context.Context, p *part, conn driver.Conn, user string) {
+// judgeWriting: two settings are a profile's alone, and some of a profile count in the views that others read.
+func (r *run) judgeWriting(ctx context.Context, p *part, conn driver.Conn, user string) {
 	var readonly, ddl uint64
 	if err := conn.QueryRow(ctx, "SELECT toUInt64(getSetting('readonly')), toUInt64(getSetting('allow_ddl'))").Scan(&readonly, &ddl); err != nil {
 		p.error(settingsSlug, "user "+user, clickHouseError(err))
 		return
 	}
-	p.judge(question{slug: settingsSlug, subject: "user " + user, good: "every setting that dirtbike needs may be set",
-		bad: when(readonly != 0 || ddl == 0, "its settings profile has readonly = %d and allow_ddl = %d. Give it a profile with 0 and 1", readonly, ddl)})
+	q := question{slug: settingsSlug, subject: "user " + user, good: "every setting that dirtbike needs may be set",
+		bad: when(readonly != 0 || ddl == 0, "its settings profile has readonly = %d and allow_ddl = %d. Give it a profile with 0 and 1", readonly, ddl)}
+	o, err := pipeline.ClickHouseOptions(r.config)
+	if err == nil {
+		err = session.CheckProfile(ctx, o)
+	}
+	switch {
+	case q.bad != "":
+	case errors.Is(err, cdc.ErrRefused):
+		said := explain(err)
+		q.bad, q.about = said.What+". "+firstWay(said), err
+	case err != nil:
+		p.error(settingsSlug, q.subject, clickHouseError(err))
+		return
+	}
+	p.judge(q)
 }
 
 func judgeClickHouseVersion(p *part, version string) {

@@ -93,24 +93,42 @@ var HostileClickHouse = map[string]string{
 // change those that are constant. The server is started again. It gives the user's URL.
 func AddClickHouseUser(t testing.TB, c *embedded.ClickHouse, name string, settings map[string]string, constant ...string) string {
 	t.Helper()
-	var profile strings.Builder
-	for setting, value := range settings {
-		fmt.Fprintf(&profile, "<%s>%s</%s>", setting, html.EscapeString(value), setting)
-	}
-	for _, setting := range constant {
-		fmt.Fprintf(&profile, "<constraints><%s><const/></%s></constraints>", setting, setting)
-	}
+	return addUsers(t, c, name, map[string]map[string]string{name: settings}, constant)[name]
+}
+
+// AddClickHouseUsers is AddClickHouseUser for several at once, by name.
+func AddClickHouseUsers(t testing.TB, c *embedded.ClickHouse, settings map[string]map[string]string) (urls map[string]string) {
+	t.Helper()
+	return addUsers(t, c, Name(), settings, nil)
+}
+
+// addUsers writes them into one file.
+func addUsers(t testing.TB, c *embedded.ClickHouse, fileName string, settings map[string]map[string]string, constant []string) (urls map[string]string) {
+	t.Helper()
 	const password = "secret"
-	text := fmt.Sprintf(`<clickhouse><profiles><%[1]s>%[2]s</%[1]s></profiles><users><%[1]s><password>%[3]s</password>
-<networks><ip>127.0.0.1</ip></networks><profile>%[1]s</profile><quota>default</quota>
-<grants><query>GRANT ALL ON *.* WITH GRANT OPTION</query></grants></%[1]s></users></clickhouse>
-`, name, profile.String(), password)
-	file := filepath.Join(filepath.Dir(c.DataDir()), "users.d", name+".xml")
+	var profiles, users strings.Builder
+	urls = map[string]string{}
+	for name, of := range settings {
+		fmt.Fprintf(&profiles, "<%s>", name)
+		for setting, value := range of {
+			fmt.Fprintf(&profiles, "<%s>%s</%s>", setting, html.EscapeString(value), setting)
+		}
+		for _, setting := range constant {
+			fmt.Fprintf(&profiles, "<constraints><%s><const/></%s></constraints>", setting, setting)
+		}
+		fmt.Fprintf(&profiles, "</%s>", name)
+		fmt.Fprintf(&users, `<%[1]s><password>%[2]s</password><networks><ip>127.0.0.1</ip></networks><profile>%[1]s</profile><quota>default</quota>
+<grants><query>GRANT ALL ON *.* WITH GRANT OPTION</query></grants></%[1]s>
+`, name, password)
+		u, err := url.Parse(c.URL())
+		require.NoError(t, err)
+		u.User = url.UserPassword(name, password)
+		urls[name] = u.String()
+	}
+	text := "<clickhouse><profiles>" + profiles.String() + "</profiles><users>" + users.String() + "</users></clickhouse>\n"
+	file := filepath.Join(filepath.Dir(c.DataDir()), "users.d", fileName+".xml")
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	require.NoError(t, c.Restart(t.Context()))
-	u, err := url.Parse(c.URL())
-	require.NoError(t, err)
-	u.User = url.UserPassword(name, password)
-	return u.String()
+	return urls
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"dirtbike/cdc"
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
@@ -44,6 +45,53 @@ func Forbidden(ctx context.Context, o *clickhouse.Options) (names []string, err 
 		}
 	}
 	return names, nil
+}
+
+// cutting are settings that cut what a view shows to everybody if the profile of the login that made it has them: they
+// count for the view's whole answer, and nothing that the view says of them does (ClickHouse 26.7).
+var cutting = []string{"limit", "offset"}
+
+// CheckProfile refuses a login whose profile would cut what the views show to others. Its own sessions, which set
+// everything themselves, would not notice.
+func CheckProfile(ctx context.Context, o *clickhouse.Options) error {
+	for _, name := range cutting {
+		cut, err := cuts(ctx, o, name)
+		if err != nil {
+			return err
+		}
+		if cut {
+			return cdc.Refused("the settings profile of clickhouse.url's user sets %s, so the views that it makes would show others a part of the rows", name).
+				Keeps("changes wait in Kafka").Fix("take %s out of the profile, or give the user another one", name)
+		}
+	}
+	return nil
+}
+
+// cuts asks for three rows under all pinned settings but one.
+func cuts(ctx context.Context, o *clickhouse.Options, name string) (bool, error) {
+	one := *o
+	one.Settings = clickhouse.Settings{}
+	for other, value := range pinned {
+		if other != name {
+			one.Settings[other] = value
+		}
+	}
+	one.MaxOpenConns = 1
+	conn, err := clickhouse.Open(&one)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close() //nolint:errcheck // nothing is open on it
+	rows, err := conn.Query(ctx, "SELECT number FROM numbers(3)")
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close() //nolint:errcheck // Err has it
+	n := 0
+	for rows.Next() {
+		n++
+	}
+	return n != 3, rows.Err()
 }
 
 // try runs a statement under one of the pinned settings and the profile's own: these may spoil its answer.
