@@ -101,6 +101,14 @@ func TestDesignExample(t *testing.T) {
 	require.True(t, named)
 }
 
+// TestPostgresOfASocket: libpq's URLs may name the host, a folder of a socket, in the query.
+func TestPostgresOfASocket(t *testing.T) {
+	for url, good := range map[string]bool{"postgres:///d?host=/var/run/postgresql": true, "postgres://u@/d?host=db": true, "postgres:///d": false, "postgres://": false} {
+		_, err := config.Parse("a.yaml", []byte(instead("source", "{url: \""+url+"\"}")))
+		require.Equal(t, good, err == nil, url)
+	}
+}
+
 func TestLoadMissingFile(t *testing.T) {
 	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"))
 	require.ErrorIs(t, err, os.ErrNotExist)

@@ -138,7 +138,7 @@ func (v *validator) url(path keyPath, address Secret, schemes ...string) *url.UR
 		v.failf(path, "this is no valid address").fix("%s", tryAddress(address.Reveal(), schemes[0]))
 		return nil
 	}
-	if slices.Contains(schemes, u.Scheme) && u.Host != "" {
+	if slices.Contains(schemes, u.Scheme) && (u.Host != "" || schemes[0] == "postgres" && u.Query().Get("host") != "") { // libpq takes both
 		return u
 	}
 	v.failf(path, "this address has the wrong form").fix("%s", anAddress(schemes[0]))

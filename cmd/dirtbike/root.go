@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -222,7 +223,7 @@ func (a *app) loadConfig() (*config.Config, error) {
 	}()
 	select {
 	case r := <-loaded:
-		return r.c, r.err
+		return r.c, a.ofFlag(r.err)
 	case <-a.ending:
 	}
 	select {
@@ -232,6 +233,24 @@ func (a *app) loadConfig() (*config.Config, error) {
 		return nil, cdc.Failed("the config did not come out of its pipe until SIGTERM").Fix("see what writes it")
 	}
 }
+
+// ofFlag says that a flag is wrong where it took the place of a setting: to change that in the file would not help.
+func (a *app) ofFlag(err error) error {
+	var all config.Errors
+	if a.listen == "" || !errors.As(err, &all) {
+		return err
+	}
+	for _, e := range all {
+		if e.Key == "ops.listen" {
+			e.File, e.Line, e.Column, e.Key = "--listen "+a.listen, 0, 0, ""
+			e.Try = thisMachine.ReplaceAllString(e.Try, "--listen $1")
+		}
+	}
+	return err
+}
+
+// thisMachine is the address at the end of a way out.
+var thisMachine = regexp.MustCompile(`"?(127\.0\.0\.1:\d+)"?$`)
 
 // endTime is how long reading the config may still take after SIGTERM.
 const endTime = 500 * time.Millisecond

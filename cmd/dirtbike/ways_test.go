@@ -38,6 +38,10 @@ func TestWaysOutOfCommandLinesAreTaken(t *testing.T) {
 	good := filepath.Join(dir, "there.yaml")
 	require.NoError(t, os.WriteFile(good, []byte("mine"), 0o600))
 	require.NoError(t, os.WriteFile("old-dirtbike", []byte("#!/bin/sh\n"), 0o755))
+	require.NoError(t, os.WriteFile("good.yaml", []byte(`source: {url: "postgres://u@127.0.0.1:1/d"}
+kafka: {brokers: ["127.0.0.1:1"]}
+registry: {url: "http://127.0.0.1:1"}
+clickhouse: {url: "clickhouse://127.0.0.1:1"}`), 0o600))
 	const (
 		noEngines = "--kafka redpanda"
 		config    = "--config FILE; dirtbike explain config shows every key"
@@ -59,6 +63,9 @@ func TestWaysOutOfCommandLinesAreTaken(t *testing.T) {
 		{"wait --timeout 0s", "leaves no time", "--timeout 60s", "no config file"},
 		{"wait --timeout -5s", "leaves no time", "--timeout 60s", "no config file"},
 		{"wait --config nothing.yaml", "no config file", config, "there.yaml:1:1"},
+		{"inventory --config good.yaml --listen nonsense", "not of the form", "--listen 127.0.0.1:8085", "Postgres"},
+		{"inventory --config good.yaml --listen 0.0.0.0:8085", "other hosts reach", `ops.token: "${file:ops.token}" (openssl rand -hex 32 >ops.token), ` +
+			"ops.tls with the ca of client certificates, or both; or --listen 127.0.0.1:8085", "Postgres"},
 		{"embedded --dir - --log-level loud", "--log-level", "--log-level info", "no directory"},
 		{"embedded --dir - --log-format xml", "--log-format", "--log-format json", "no directory"},
 		{"demo --for -5s " + noEngines, "cannot run for", "--for 30s, or --for 0 until Ctrl-C", "redpanda"},

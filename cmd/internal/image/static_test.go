@@ -116,6 +116,12 @@ func TestTheBinaryLeavesTheStackOut(t *testing.T) {
 		require.Equal(t, 2, code)
 		require.Empty(t, stdout)
 		require.Equal(t, "Error: this build has no embedded stack.\nTry: go run ./cmd/dirtbike "+args[0]+"\n", stderr)
+		_, way, _ := strings.Cut(strings.TrimSpace(stderr), "\nTry: ")
+		tried := exec.CommandContext(t.Context(), "sh", "-c", way+" --help")
+		tried.Dir = root
+		help, err := tried.Output()
+		require.NoError(t, err)
+		require.Contains(t, string(help), "dirtbike "+args[0]+" [flags]")
 	}
 	code, stdout, _ = asNobody(t, nowhere, "--help")
 	require.Zero(t, code)
