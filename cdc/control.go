@@ -103,6 +103,8 @@ type ControlLog struct {
 	Foreign int   // how many records others have written there: they do not count
 	// Open says that a transaction is open on the topic: not all that had been written is in Records.
 	Open bool
+	// More says that it ends before what is visible: one answer is bounded.
+	More bool
 }
 
 // Controls reads the control topic of a pipeline.

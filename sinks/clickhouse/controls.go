@@ -59,11 +59,15 @@ const readControls = "read the control topic"
 func (c *controls) read(ctx context.Context, settled bool) (open bool, err error) {
 	began := time.Now()
 	err = c.retry(ctx, readControls, func(ctx context.Context) error {
-		log, err := c.source.Controls(ctx, c.next, settled)
-		if open = log.Open; err == nil {
-			c.take(log)
+		for {
+			log, err := c.source.Controls(ctx, c.next, settled)
+			if err == nil {
+				c.take(log)
+			}
+			if open = log.Open; err != nil || !log.More {
+				return err
+			}
 		}
-		return err
 	})
 	if c.asked = began; settled && !open {
 		c.settled = began

@@ -91,7 +91,11 @@ type controlReader struct {
 	close func()
 	id    [16]byte // of the topic, as of asked
 	asked time.Time
+	// atOnce is how many offsets are read at once: a record takes 600 bytes before a loader has it.
+	atOnce int64
 }
+
+const controlsAtOnce = 20_000
 
 // idInterval is how often a topic that does not grow is looked up: it may be another one.
 const idInterval = 5 * time.Second
@@ -129,14 +133,19 @@ func (c *controlReader) read(ctx context.Context, from int64, settled bool) (log
 	if settled {
 		patience = markerPatience
 	}
-	end := func(ctx context.Context, topic string) (int64, bool, error) { return c.r.settle(ctx, topic, patience) }
+	more := false
+	end := func(ctx context.Context, topic string) (end int64, open bool, err error) {
+		end, open, err = c.r.settle(ctx, topic, patience)
+		more = end > from+c.atOnce
+		return min(end, from+c.atOnce), open, err
+	}
 	if time.Since(c.asked) < idInterval && c.id != [16]byte{} {
 		if end, open, err := end(ctx, c.r.options.controlTopic()); err == nil && end == from {
 			return cdc.ControlLog{ID: c.id, Next: from, Open: open}, nil
 		}
 	}
 	log, err = c.r.controls(ctx, from, end, c.r.oursOnly(ctx))
-	c.id, c.asked = log.ID, time.Now()
+	c.id, c.asked, log.More = log.ID, time.Now(), more
 	return log, err
 }
 

@@ -93,6 +93,16 @@ func TestControls(t *testing.T) {
 	want = append(want, map[int32]int64{0: 3, 1: 1, 2: 1})
 	require.Equal(t, want, places())
 
+	s.atOnce = 2
+	pieces, next := 0, int64(0)
+	for more := true; more; pieces++ {
+		log, err := s.Controls(t.Context(), next, true)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(log.Records), 2)
+		next, more = log.Next, log.More
+	}
+	require.GreaterOrEqual(t, pieces, len(want)/2)
+	s.atOnce = controlsAtOnce
 	foreign, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.TransactionalID("foreign"))
 	require.NoError(t, err)
 	defer foreign.Close()

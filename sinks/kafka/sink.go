@@ -78,7 +78,7 @@ func New(o Options) (*Sink, error) {
 		return nil, fmt.Errorf("kafka sink: %w", err)
 	}
 	s := &Sink{o: o, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}, broken: errNotRecovered}
-	s.controlReader.o = &s.o
+	s.controlReader.o, s.atOnce = &s.o, controlsAtOnce
 	s.metrics = newMetrics(func() float64 {
 		if c := s.client.Load(); c != nil {
 			return float64(c.BufferedProduceBytes())
