@@ -19,6 +19,7 @@ import (
 type writers struct {
 	producers cdc.Producers
 	retry     retry
+	once      retry          // for what one table needs to know: it does not wait
 	known     map[int64]bool // whether a producer is the pipeline's
 	last      int64          // the one that was asked about last, if any was
 	lastOurs  bool
@@ -30,7 +31,7 @@ const mostWriters = 10_000
 // wrote reports whether the pipeline wrote what is by a producer. The producers are read again at an id that is not
 // known yet: it may be that of a capture that has just taken over. An id that is foreign then stays so, since a
 // capture's own is in the state topic before any of its records is visible.
-func (w *writers) wrote(ctx context.Context, id int64, transactional bool) (bool, error) {
+func (w *writers) wrote(ctx context.Context, t *apply.Topic, id int64, transactional bool) (bool, error) {
 	switch {
 	case !transactional:
 		return false, nil
@@ -39,7 +40,11 @@ func (w *writers) wrote(ctx context.Context, id int64, transactional bool) (bool
 	}
 	ours, ok := w.known[id]
 	if !ok {
-		if err := w.read(ctx); err != nil {
+		try := w.once
+		if t.Progress {
+			try = w.retry
+		}
+		if err := w.read(ctx, try); err != nil {
 			return false, err
 		}
 		ours = w.known[id]
@@ -49,8 +54,8 @@ func (w *writers) wrote(ctx context.Context, id int64, transactional bool) (bool
 	return ours, nil
 }
 
-func (w *writers) read(ctx context.Context) error {
-	return w.retry(ctx, "read which producers are the pipeline's", func(ctx context.Context) error {
+func (w *writers) read(ctx context.Context, try retry) error {
+	return try(ctx, "read which producers are the pipeline's", func(ctx context.Context) error {
 		ids, err := w.producers.Producers(ctx)
 		if err != nil {
 			return err
@@ -116,7 +121,7 @@ func (b *builder) takeOurs(ctx context.Context, s *span, rec *kgo.Record, take f
 	if rec.Attrs.IsControl() {
 		return take(ctx, s, rec)
 	}
-	ours, err := b.writers.wrote(ctx, rec.ProducerID, rec.Attrs.IsTransactional())
+	ours, err := b.writers.wrote(ctx, s.partition.Topic, rec.ProducerID, rec.Attrs.IsTransactional())
 	switch {
 	case err != nil:
 		return err
@@ -174,7 +179,11 @@ func (l *Loader) passOverLarge(ctx context.Context, large *kgo.ErrDecompressTooL
 		l.outage.complain("cannot "+readRecords, readRecords, err, zap.String("topic", large.Topic), zap.Int32("partition", large.Partition))
 		return nil
 	}
-	ours, err := l.builder.writers.wrote(ctx, header.Producer, header.Transactional)
+	ours, err := l.builder.writers.wrote(ctx, t, header.Producer, header.Transactional)
+	if isUnsettled(err) {
+		l.waiting.hold(t, 0, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -335,6 +336,9 @@ type loader struct {
 func (w *world) Producers(context.Context) ([]int64, error) {
 	w.producersMu.Lock()
 	defer w.producersMu.Unlock()
+	if w.controlsOpen { // the same transaction
+		return nil, errors.New("a transaction has been open")
+	}
 	return slices.Clone(w.producers), nil
 }
 

@@ -125,7 +125,7 @@ func New(o Options) (*Loader, error) {
 	l.builder = &builder{
 		o: &l.o, batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
 		passedOver: &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}},
-		writers:    &writers{producers: o.Producers, retry: l.retry, known: map[int64]bool{}},
+		writers:    &writers{producers: o.Producers, retry: l.retry, once: l.outage.once, known: map[int64]bool{}},
 		routes:     map[*apply.Partition]*route{}, log: o.Log,
 	}
 	l.waiting = &waiting{

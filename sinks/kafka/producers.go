@@ -61,14 +61,17 @@ func (s *Sink) Producers(ctx context.Context) ([]int64, error) {
 	return slices.Sorted(maps.Keys(ids)), nil
 }
 
-// settleTime is how long the state topic may take to show what was written to it.
-const settleTime = 10 * time.Second
+// How long one of our own topics may take to show what was written to it: at a takeover, and while loaders wait.
+const (
+	settleTime    = 10 * time.Second
+	producersTime = time.Second
+)
 
 // settled is the last stable offset of one of our own topics, once it has reached what had been written when it was
 // first asked for.
-func (r *stateReader) settled(ctx context.Context, topic string) (stable int64, open bool, err error) {
-	if stable, open, err = r.settle(ctx, topic, settleTime); err == nil && open {
-		err = cdc.Failed("a transaction has been open on it for %s", settleTime).At("topic " + topic).
+func (r *stateReader) settled(ctx context.Context, topic string, patience time.Duration) (stable int64, open bool, err error) {
+	if stable, open, err = r.settle(ctx, topic, patience); err == nil && open {
+		err = cdc.Failed("a transaction has been open on it for %s", patience).At("topic " + topic).
 			Fix("kafka-transactions.sh find-hanging, and stop what else writes to it")
 	}
 	return stable, open, err
@@ -94,7 +97,7 @@ func (r *stateReader) settle(ctx context.Context, topic string, patience time.Du
 
 func (r *stateReader) producers(ctx context.Context) (map[int64]struct{}, error) {
 	topic := r.options.stateTopic()
-	stable, _, err := r.settled(ctx, topic)
+	stable, _, err := r.settled(ctx, topic, producersTime)
 	if err != nil {
 		return nil, err
 	}

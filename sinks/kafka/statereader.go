@@ -109,7 +109,8 @@ func (r *stateReader) check(state *cdc.State) error {
 // have been lost.
 func (r *stateReader) highWater(ctx context.Context, end int64) (high cdc.HighWater, err error) {
 	records, err := r.progress(ctx, end, r.counts) // where the state was lost, the producers are no longer known
-	controls, controlsErr := r.controls(ctx, 0, r.settled, func(k *kgo.Record) (bool, error) { return r.counts(k), nil })
+	settled := func(ctx context.Context, topic string) (int64, bool, error) { return r.settled(ctx, topic, settleTime) }
+	controls, controlsErr := r.controls(ctx, 0, settled, func(k *kgo.Record) (bool, error) { return r.counts(k), nil })
 	err = errors.Join(err, controlsErr)
 	for i := range controls.Records {
 		c := &controls.Records[i]
