@@ -92,11 +92,11 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 	if err != nil {
 		return leg{}, err
 	}
-	health.Checks = append(health.Checks, health.Horizon(), status.Check{Name: "load", Func: func(context.Context) error {
+	health.Checks = append(health.Checks, health.Horizon(), status.Check{Name: "load", Func: func(ctx context.Context) error {
 		if text := loader.LastError(); text != "" {
 			return errors.New(text)
 		}
-		return nil
+		return health.Strangers(ctx)
 	}})
 	return leg{"load", loader.Run, func(context.Context) { release() }}, nil
 }

@@ -24,6 +24,9 @@ import (
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
+// ClientID is how loaders call themselves in the group.
+const ClientID = "dirtbike-load"
+
 // Options of a Group. The callbacks are called by the client's own goroutines; none runs between a poll and
 // AllowRebalance.
 type Options struct {
@@ -69,7 +72,7 @@ func Join(o Options) (*Group, error) {
 func (o *Options) client() []kgo.Opt {
 	revoked := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { o.Revoked(partitions) }
 	opts := append(append([]kgo.Opt{}, o.Kafka...),
-		kgo.ClientID("dirtbike-load"),
+		kgo.ClientID(ClientID),
 		kgo.ConsumerGroup(o.Group),
 		kgo.ConsumeRegex(),
 		kgo.ConsumeTopics("^"+regexp.QuoteMeta(o.Prefix)+`\.[^.]+\.[^.]+$`, "^"+regexp.QuoteMeta(schemas.ProgressTopic(o.Prefix))+"$"),
