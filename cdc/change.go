@@ -20,6 +20,9 @@ const (
 	DatumUnchanged DatumKind = 'u' // an unchanged TOASTed value that Postgres did not send
 	DatumText      DatumKind = 't'
 	DatumBinary    DatumKind = 'b'
+	// DatumTooLarge is a value that was left out, because its row is larger than what is read into memory. Data is its
+	// size in bytes, 4 bytes, most significant first. The letter is ours, not pgoutput's.
+	DatumTooLarge DatumKind = 'x'
 )
 
 // Datum is one column value as Postgres delivered it. Data aliases the reader's buffer and is valid until the next

@@ -35,3 +35,9 @@ func OfOneTable(err error) *TableTrouble {
 	}
 	return nil
 }
+
+// TooLarge says that a row, or a value of one, is larger than what the sink takes: the format says which, and its size.
+func TooLarge(format string, args ...any) *Problem {
+	return Failed(format, args...).Fix("raise kafka.max_message_bytes, and run what dirtbike check then prints for the topics").
+		Fix("drop the large column under privacy.columns")
+}

@@ -40,8 +40,7 @@ func (r *relation) append(ctx context.Context, c *cdc.Chunk, m *cdc.Meta, ch cdc
 	for _, of := range c.Records[records:] {
 		if size := of.End - of.Key; size > most {
 			c.Records, c.Bytes = c.Records[:records], c.Bytes[:bytes]
-			return cdc.Failed("a row makes a record of %d bytes, at most %d fit", size, most).
-				Fix("raise kafka.max_message_bytes, and run what dirtbike check then prints for the topics").Fix("drop the large column under privacy.columns")
+			return cdc.TooLarge("a row makes a record of %d bytes, at most %d fit", size, most)
 		}
 	}
 	return nil

@@ -34,6 +34,9 @@ type Login struct {
 	// Settings go beyond those that every session has, or replace some of them.
 	Settings map[string]string
 	Key      string // what messages call the place that the URL comes from; empty is source.url
+	// MaxRecord is the largest record that a row may become, in bytes. Rows that could become none are not read into
+	// memory: see TooLarge. 0, and anything below, is 8 MiB.
+	MaxRecord int
 }
 
 // With is the login with one more setting of its sessions.
@@ -78,6 +81,7 @@ func (l Login) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
 	}
 	config.DialFunc = dialer(config.ConnectTimeout)
 	config.RuntimeParams["replication"] = "database"
+	config.BuildFrontend = l.shortening
 	return l.connectPlain(ctx, config)
 }
 

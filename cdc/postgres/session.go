@@ -99,6 +99,7 @@ func (l Login) pin(config *pgx.ConnConfig) {
 	}
 	maps.Copy(config.RuntimeParams, l.Settings)
 	config.AfterConnect = pinNewer
+	config.BuildFrontend = l.bounded
 }
 
 // beginAll is begin for a pool, whose connections are opened one by one: a session before the first says whether the

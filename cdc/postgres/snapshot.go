@@ -63,6 +63,9 @@ func (s *snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
 }
 
 func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error {
+	if large := TooLarge(err); large != nil {
+		return &cdc.TableTrouble{Lasting: true, Err: large}
+	}
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return fmt.Errorf("COPY: %w", err)

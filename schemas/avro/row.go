@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -51,6 +52,8 @@ func (e *encoder) appendValue(dst []byte, c *column, d *cdc.Datum, f *form) ([]b
 		return dst, errNull
 	case d.Kind == cdc.DatumUnchanged:
 		return dst, errUnchanged
+	case d.Kind == cdc.DatumTooLarge:
+		return dst, cdc.TooLarge("its value of %d bytes is larger than any record may be, and was not read", binary.BigEndian.Uint32(d.Data))
 	case d.Kind != cdc.DatumText && d.Kind != cdc.DatumBinary:
 		return dst, errDatum
 	case c.transform != nil:

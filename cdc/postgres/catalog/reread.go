@@ -118,6 +118,9 @@ func visible(snapshot string, xid uint32) (bool, error) {
 func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	var pg *pgconn.PgError
 	problem, full := cdc.Failed("re-read columns of %s that an update left out", k.rel.FullName()), "ALTER TABLE "+k.rel.SQLName()+" REPLICA IDENTITY FULL"
+	if large := postgres.TooLarge(err); large != nil {
+		return fmt.Errorf("%w: %w", problem, large)
+	}
 	if !errors.As(err, &pg) {
 		return problem.Of(cdc.ErrUnreachable).Because(err)
 	}

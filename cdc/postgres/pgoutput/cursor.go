@@ -142,6 +142,8 @@ func (c *cursor) datum(d *cdc.Datum) {
 		d.Data = c.counted("length of column value (4 bytes)", "length of column value that the message can hold")
 	case cdc.DatumNull, cdc.DatumUnchanged:
 		d.Data = nil
+	case cdc.DatumTooLarge:
+		d.Data = c.take(4, "size of the value that was left out (4 bytes)")[:4:4]
 	default:
 		c.failAt(at, "column kind n, u, t or b")
 	}

@@ -145,11 +145,13 @@ func captureOptions(c *config.Config, source cdc.Source, sink cdc.Sink, tables c
 }
 
 // captureLogin is capture's login to Postgres, MonitorLogin that of all who only read.
-func captureLogin(c *config.Config) postgres.Login { return postgres.Login{URL: c.Source.URL.Reveal()} }
+func captureLogin(c *config.Config) postgres.Login {
+	return postgres.Login{URL: c.Source.URL.Reveal(), MaxRecord: c.Kafka.MaxMessageBytes.Int()}
+}
 
 // MonitorLogin is the login to Postgres of verbs and checks, which only read.
 func MonitorLogin(c *config.Config) postgres.Login {
-	return postgres.Login{URL: c.Source.URL.Reveal(), Name: postgres.MonitorName}
+	return postgres.Login{URL: c.Source.URL.Reveal(), Name: postgres.MonitorName, MaxRecord: c.Kafka.MaxMessageBytes.Int()}
 }
 
 func newSource(o Options, login postgres.Login) *postgres.Source {
