@@ -135,7 +135,7 @@ func (o *Options) isOwn(topic string) bool {
 // readerOptions are those of a client that only reads.
 func (o *Options) readerOptions() []kgo.Opt {
 	return append(slices.Clone(o.Client),
-		kgo.MaxDecompressBatchBytes(int(o.ownMessageBytes())+batchOverhead),
+		kgo.MaxDecompressBatchBytes(o.mostBatch()),
 		kgo.BrokerMaxReadBytes(max(100<<20, 2*min(o.MaxMessageBytes, 1<<29))),
 		kgo.MetadataMinAge(metadataMinAge),
 		kgo.WithLogger(clientLog{o.Log.Named("client")}),

@@ -35,12 +35,17 @@ func (r *stateReader) counts(k *kgo.Record) bool {
 	if k.Attrs.IsTransactional() {
 		return true
 	}
+	r.warnForeign(k.Topic, k.Offset)
+	return false
+}
+
+// warnForeign says once that records of somebody else are passed over.
+func (r *stateReader) warnForeign(topic string, offset int64) {
 	if !r.warned {
 		r.log.Warn("records that were written outside of a transaction are passed over: they change nothing. Try: find out what else writes to the topic, and take its right away",
-			zap.String("topic", k.Topic), zap.Int64("first_offset", k.Offset))
+			zap.String("topic", topic), zap.Int64("first_offset", offset))
 	}
 	r.warned = true
-	return false
 }
 
 // ours reports whether a record of the progress topic is a capture's of this state: its producer has written to the
@@ -338,10 +343,8 @@ func (r *stateReader) fetch(ctx context.Context, leader int32, id kadm.TopicID, 
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
 		return nil, from, fmt.Errorf("broker %d answered a fetch of one partition with %d topics", leader, len(resp.Topics))
 	}
-	p := &resp.Topics[0].Partitions[0]
 	opts := kgo.ProcessFetchPartitionOpts{Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: topic, Partition: partition}
-	got, next := kgo.ProcessFetchPartition(opts, p, r.dec, nil)
-	return got.Records, next, got.Err
+	return r.unpack(ctx, opts, &resp.Topics[0].Partitions[0])
 }
 
 func fetchRequest(id kadm.TopicID, topic string, partition int32, from int64) *kmsg.FetchRequest {
