@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -46,8 +45,8 @@ type Client struct {
 	hide     []string // what follows a question mark in them
 	patience time.Duration
 
-	ids   sync.Map // id by registered
-	texts sync.Map // schema by id
+	ids   cache[registered, int]
+	texts cache[int, string] // schema by id
 }
 
 // registered is a subject and schema that has an id.
@@ -115,8 +114,8 @@ func (c *Client) Close() { c.idle() }
 // registry does not take this schema, and cdc.ErrRefused if it refuses our login.
 func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
 	key := registered{subject, schema}
-	if id, ok := c.ids.Load(key); ok {
-		return id.(int), nil
+	if id, ok := c.ids.load(key); ok {
+		return id, nil
 	}
 	id, err := retry(ctx, c.patience, func() (int, error) {
 		const assigned = -1 // the registry assigns id and version
@@ -128,8 +127,8 @@ func (c *Client) Register(ctx context.Context, subject, schema string) (int, err
 	case !usable(id):
 		return 0, fmt.Errorf("register schema under subject %s: %w", subject, c.unusable("schema id"))
 	}
-	c.ids.Store(key, id)
-	c.texts.Store(id, schema)
+	c.ids.store(key, id, len(subject)+len(schema))
+	c.texts.store(id, schema, len(schema))
 	return id, nil
 }
 
@@ -156,8 +155,8 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	if !usable(id) {
 		return "", noSchema(id, cdc.Failed("ids are 1 to %d", math.MaxInt32).Fix(otherWriter))
 	}
-	if text, ok := c.texts.Load(id); ok {
-		return text.(string), nil
+	if text, ok := c.texts.load(id); ok {
+		return text, nil
 	}
 	s, err := retry(ctx, c.patience, func() (sr.Schema, error) { return c.sr.SchemaByID(ctx, id) })
 	switch {
@@ -170,7 +169,7 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	case s.Type != sr.TypeAvro || len(s.References) > 0:
 		return "", noSchema(id, cdc.Failed("it is of another kind, or refers to others").Fix(otherWriter))
 	}
-	c.texts.Store(id, s.Schema)
+	c.texts.store(id, s.Schema, len(s.Schema))
 	return s.Schema, nil
 }
 
