@@ -274,7 +274,7 @@ func (a *app) logger() (*zap.Logger, error) {
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
 	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(a.stderr)), level)
-	return zap.New(typableCore{core, a}), nil
+	return zap.New(newRatedCore(typableCore{core, a})), nil
 }
 
 // levelEncoder colours levels on a terminal, unless NO_COLOR says otherwise.
