@@ -89,6 +89,9 @@ func (c *committer) send(ctx context.Context, p part) error {
 	if p.reached != nil {
 		c.unwritten.Add(1)
 	}
+	if p.chunk != nil {
+		c.pool.sent(p.chunk)
+	}
 	select {
 	case c.parts <- p:
 		return nil

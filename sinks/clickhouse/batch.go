@@ -26,8 +26,8 @@ type batch struct {
 	bytes         int64
 	since         time.Time // of the first record
 	spans         map[*apply.Partition]*span
-	// tables has the rows by generation; those of the batch before last keep their blocks' memory, so that what is kept
-	// stays below a batch.
+	// tables has the rows by generation; those of the batch before last keep their blocks' memory, as much as a batch may
+	// have.
 	tables      map[*apply.Generation]*rows
 	cuts        []ledger.Cut
 	opens, ends []ledger.Mark
@@ -193,15 +193,20 @@ func (b *batch) forget(t *apply.Topic) {
 	b.missing = slices.DeleteFunc(b.missing, func(m ledger.MissingRow) bool { return m.TopicID == t.ID })
 }
 
-// reset empties the batch after it was applied.
-func (b *batch) reset() {
-	for g, r := range b.tables {
-		if !r.used {
-			delete(b.tables, g)
-			continue
-		}
+// close ends the batch's building: tables that it has no rows of keep no memory.
+func (b *batch) close() {
+	maps.DeleteFunc(b.tables, func(_ *apply.Generation, r *rows) bool { return !r.used })
+}
+
+// reset empties the batch after it was applied. Its blocks keep so many bytes of memory.
+func (b *batch) reset(keep int64) {
+	for _, r := range b.tables {
 		r.clear()
 		r.used = false
+		r.spare = slices.DeleteFunc(r.spare, func(spare *block.Block) bool {
+			keep -= spare.Kept()
+			return keep < 0
+		})
 	}
 	clear(b.spans)
 	*b = batch{number: b.number, spans: b.spans, tables: b.tables, cuts: b.cuts[:0], opens: b.opens[:0], ends: b.ends[:0], missing: b.missing[:0]}

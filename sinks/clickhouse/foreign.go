@@ -21,6 +21,7 @@ type writers struct {
 	retry     retry
 	once      retry          // for what one table needs to know: it does not wait
 	known     map[int64]bool // whether a producer is the pipeline's
+	fresh     bool           // they have been read since the last poll
 	last      int64          // the one that was asked about last, if any was
 	lastOurs  bool
 }
@@ -30,7 +31,8 @@ const mostWriters = 10_000
 
 // wrote reports whether the pipeline wrote what is by a producer. The producers are read again at an id that is not
 // known yet: it may be that of a capture that has just taken over. An id that is foreign then stays so, since a
-// capture's own is in the state topic before any of its records is visible.
+// capture's own is in the state topic before any of its records is visible. So once a poll is enough, however many ids
+// its records have.
 func (w *writers) wrote(ctx context.Context, t *apply.Topic, id int64, transactional bool) (bool, error) {
 	switch {
 	case !transactional:
@@ -55,19 +57,28 @@ func (w *writers) wrote(ctx context.Context, t *apply.Topic, id int64, transacti
 }
 
 func (w *writers) read(ctx context.Context, try retry) error {
+	if w.fresh {
+		return nil
+	}
 	return try(ctx, "read which producers are the pipeline's", func(ctx context.Context) error {
 		ids, err := w.producers.Producers(ctx)
 		if err != nil {
 			return err
 		}
-		if len(w.known) > mostWriters {
-			clear(w.known)
-		}
+		w.fresh = true
 		for _, id := range ids {
 			w.known[id] = true
 		}
 		return nil
 	})
+}
+
+// polled says that other records follow, whose producers may have begun since the last ones were read.
+func (w *writers) polled() {
+	w.fresh = false
+	if len(w.known) > mostWriters {
+		clear(w.known)
+	}
 }
 
 // passedOver counts records that change nothing, since the pipeline did not write them, and names them in the log: the

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -192,6 +193,31 @@ func TestTopicsOfNoTable(t *testing.T) {
 	require.Empty(t, w.query("SELECT table FROM "+w.rawTable("quarantine")+" FINAL WHERE open = 1"))
 	require.Less(t, lines.Len(), 20)
 	require.True(t, w.complete("").Exact)
+}
+
+// counted is a list of producers that counts how often it is read.
+type counted struct{ asked int }
+
+func (c *counted) Producers(context.Context) ([]int64, error) {
+	c.asked++
+	return []int64{1, 2}, nil
+}
+
+// TestManyWriters: however many producers have written what one poll brought, the pipeline's are read once.
+func TestManyWriters(t *testing.T) {
+	list := &counted{}
+	at := func(ctx context.Context, _ string, f func(context.Context) error) error { return f(ctx) }
+	w := &writers{producers: list, retry: at, known: map[int64]bool{}}
+	for poll := range 3 {
+		w.polled()
+		for id := range int64(mostWriters) {
+			ours, err := w.wrote(t.Context(), int64(poll)*mostWriters+id, true)
+			require.NoError(t, err)
+			require.Equal(t, poll == 0 && (id == 1 || id == 2), ours)
+		}
+		require.Equal(t, poll+1, list.asked)
+		require.LessOrEqual(t, len(w.known), 2*mostWriters+3)
+	}
 }
 
 // TestPassedOverNamesFew: the log names the first record of a topic, and then how many there were, once a minute.

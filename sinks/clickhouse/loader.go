@@ -74,6 +74,7 @@ type Loader struct {
 
 	// Only the builder uses these.
 	wait        time.Duration // of the next poll
+	recordBytes int64         // of a record, on average, when the client last had some
 	quiet       bool          // nothing has come since the last record, for as long as a poll waits
 	work        chan *batch   // to the inserter
 	inFlight    *batch        // nil: the inserter is idle
@@ -114,7 +115,8 @@ func New(o Options) (*Loader, error) {
 	}
 	l := &Loader{
 		o: o, url: url, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
-		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
+		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, recordBytes: firstRecordBytes,
+		quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
 	l.outage = newOutage(m.retries, o.StoragePatience, o.Log)

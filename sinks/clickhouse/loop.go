@@ -19,6 +19,8 @@ import (
 const (
 	pollRecords = 8192
 	idleWait    = 100 * time.Millisecond
+	// firstRecordBytes is how large records are taken to be until some have come.
+	firstRecordBytes = 64 << 10
 	// rebalanceAtLeast is how often both batches are applied for a rebalance, although none is known to wait.
 	rebalanceAtLeast = 10 * time.Second
 )
@@ -50,13 +52,23 @@ func (l *Loader) poll(ctx context.Context) kgo.Fetches {
 		stop := context.AfterFunc(l.inFlight.finished, cancel)
 		interrupted = func() bool { return !stop() }
 	}
-	fetches := l.group.Client.PollRecords(ctx, min(pollRecords, l.o.BatchRows))
+	fetches := l.group.Client.PollRecords(ctx, l.room(l.group.Client.BufferedFetchBytes(), l.group.Client.BufferedFetchRecords()))
 	if fetches.NumRecords() > 0 {
 		l.quiet = false
 	} else if !interrupted() {
 		l.quiet = true
 	}
 	return fetches
+}
+
+// room says how many records to poll, so that the batch is not much larger than it may be: the client has so many bytes
+// and records. While it has none, they are taken to be as large as at the last time.
+func (l *Loader) room(bytes, records int64) int {
+	if records > 0 {
+		l.recordBytes = max(bytes/records, 1)
+	}
+	fit := (l.o.BatchBytes - l.builder.batch.bytes) / l.recordBytes
+	return int(max(min(fit, pollRecords, int64(l.o.BatchRows)), 1))
 }
 
 // nextWait says how long the next poll may wait: briefly if the batch has rows, or something waits for other loaders.
@@ -206,6 +218,7 @@ func (l *Loader) handOver() {
 		s.newest, s.before, s.applied = p.Newest, p.Applied, l.progress.appliedWith(p, s.next)
 		s.controls, s.controlsBefore = p.Controlled, p.AppliedControls
 	}
+	b.close()
 	b.quarantines = l.quarantines.TakeChanged()
 	b.finished, b.finish = context.WithCancel(context.Background())
 	l.inFlight, l.builder.batch, l.spare = b, l.spare, nil
@@ -236,11 +249,12 @@ func (l *Loader) takeFindings() (finished bool, err error) {
 	for _, h := range b.held {
 		l.waiting.hold(h.topic, h.generation, h.err)
 	}
-	b.reset()
+	b.reset(l.o.BatchBytes)
 	return true, nil
 }
 
 func (l *Loader) takeAll(ctx context.Context, fetches kgo.Fetches) (err error) {
+	l.builder.writers.polled()
 	if err := l.builder.controls.begin(ctx, fetches, l.quarantines); err != nil {
 		return err
 	}

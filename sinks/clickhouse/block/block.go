@@ -33,6 +33,7 @@ type Block struct {
 	keySkips                                  []func([]byte) ([]byte, error)
 	rows                                      int
 	bytes, copied                             int64 // roughly the size of the rows; of the values that the open row has from its base
+	most                                      int64 // the largest that bytes has been before a Reset
 }
 
 // Row is what a Block appends: where it comes from and what its envelope says.
@@ -110,9 +111,13 @@ const (
 
 // Reset removes all rows and keeps their memory.
 func (b *Block) Reset() {
+	b.most = max(b.most, b.bytes)
 	b.rows, b.bytes = 0, 0
 	b.Undo()
 }
+
+// Kept is roughly the memory that the block has kept through its Resets.
+func (b *Block) Kept() int64 { return b.most }
 
 // Columns lists all columns in the storage table's order.
 func (b *Block) Columns() []*Column { return b.columns }
