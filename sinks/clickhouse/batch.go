@@ -26,8 +26,8 @@ type batch struct {
 	bytes         int64
 	since         time.Time // of the first record
 	spans         map[*apply.Partition]*span
-	// tables has the rows by generation; those of the batch before last keep their blocks' memory, as much as a batch may
-	// have.
+	// tables has the rows by generation; those of the batch before last keep their blocks' memory, at most as much as a
+	// batch may have.
 	tables      map[*apply.Generation]*rows
 	cuts        []ledger.Cut
 	opens, ends []ledger.Mark

@@ -53,8 +53,8 @@ func TestAnAnswerIsUnpackedInPieces(t *testing.T) {
 	require.False(t, whole)
 }
 
-// TestLargeForeignBatches: whatever another writer packs into the pipeline's topics, in batches that unpack to more than
-// any of capture's or to very many records, is not unpacked, and changes nothing.
+// TestLargeForeignBatches: whatever another writer packs into the pipeline's topics, in batches that unpack to more
+// than any of capture's or to very many records, is not unpacked, and changes nothing.
 func TestLargeForeignBatches(t *testing.T) {
 	cluster, topic := fakeCluster(t), claims("clinic", 1)
 	o := options(cluster.ListenAddrs(), "clinic")
