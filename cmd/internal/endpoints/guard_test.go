@@ -19,11 +19,14 @@ import (
 )
 
 // guarded runs a server with a guard for the length of the test.
-func guarded(t *testing.T, g Guard) *Server {
+func guarded(t *testing.T, g Guard, change ...func(*http.Server)) *Server {
 	t.Helper()
 	s, err := New("127.0.0.1:0", []status.Check{{Name: "slot", Func: good}}, func(context.Context) (status.Status, error) { return status.Status{Phase: "streaming"}, nil }, prometheus.NewRegistry())
 	require.NoError(t, err)
 	require.NoError(t, s.Protect(g))
+	for _, c := range change {
+		c(s.http)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

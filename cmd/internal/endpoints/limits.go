@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -39,7 +40,7 @@ func (c *connections) observe(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		if len(c.states) >= c.most && !c.closeIdle() {
-			_ = conn.Close() // it is nobody's yet
+			shut(conn) // it is nobody's yet
 			return
 		}
 		c.states[conn] = connection{waits: time.Now()}
@@ -68,8 +69,16 @@ func (c *connections) closeIdle() bool {
 		return false
 	}
 	delete(c.states, oldest)
-	_ = oldest.Close() // it had nothing to lose
+	shut(oldest) // it had nothing to lose
 	return true
+}
+
+// shut closes a connection without a word: TLS would say goodbye, and wait for a client that does not read.
+func shut(conn net.Conn) {
+	if encrypted, is := conn.(*tls.Conn); is {
+		conn = encrypted.NetConn()
+	}
+	_ = conn.Close() // its client has gone, or is told by this
 }
 
 // born is the key of the time when a request's connection was accepted.
@@ -89,11 +98,23 @@ func aging(next http.Handler, most time.Duration) http.Handler {
 	})
 }
 
+// bodiless does not wait for a body, which no request here has: net/http would read it before the next request, and keep
+// the connection busy meanwhile.
+func bodiless(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a connection that has none is no server's
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // limited is an HTTP server that nobody can fill by holding connections, sending slowly or sending much.
 func limited(handler http.Handler) *http.Server {
 	open := &connections{most: maxConnections, states: map[net.Conn]connection{}}
 	return &http.Server{
-		Handler: aging(http.MaxBytesHandler(handler, maxHeaderBytes), connectionTime), ConnState: open.observe, ConnContext: rememberBirth,
+		Handler: aging(bodiless(http.MaxBytesHandler(handler, maxHeaderBytes)), connectionTime), ConnState: open.observe, ConnContext: rememberBirth,
 		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: answerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
 	}
 }

@@ -2,6 +2,8 @@ package endpoints
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -33,26 +35,71 @@ func ended(t *testing.T, conn net.Conn) string {
 	return string(said)
 }
 
-// TestConnectionsAreCapped: whoever holds connections, silent or idle after a request, keeps nobody out and takes no
-// more than the cap.
+// TestConnectionsAreCapped: whoever holds connections, silent or idle after a request, before or after a handshake or
+// with a body that does not come, keeps nobody out and takes no more than the cap.
 func TestConnectionsAreCapped(t *testing.T) {
-	for name, first := range map[string]string{"silent": "", "half a header": "GET /livez HT", "idle after a request": "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"} {
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n"
+	encrypted, trusting := encryption(t)
+	for name, of := range map[string]struct {
+		guard Guard
+		first string
+	}{
+		"silent": {}, "half a header": {first: "GET /livez HT"}, "idle after a request": {first: request + "\r\n"},
+		"a body that does not come":    {first: request + "Content-Length: 1000\r\n\r\n"},
+		"chunks that do not come":      {first: request + "Transfer-Encoding: chunked\r\n\r\n"},
+		"silent before a handshake":    {guard: encrypted},
+		"the beginning of a handshake": {guard: encrypted, first: "\x16\x03\x01\x02\x00\x01"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			s := guarded(t, Guard{})
+			s := guarded(t, of.guard)
 			var held []net.Conn
 			for range 3 * maxConnections {
 				conn := dial(t, s)
-				_, err := io.WriteString(conn, first)
+				_, err := io.WriteString(conn, of.first)
 				require.NoError(t, err)
 				held = append(held, conn)
 			}
-			ended(t, held[0]) // the oldest one had to go
-			code, body, _, err := ask(t, "http://"+s.Addr()+"/livez", "", nil)
+			url := "http://"
+			if of.guard.TLS != nil {
+				url = "https://"
+			}
+			code, body, _, err := ask(t, url+s.Addr()+"/livez", "", trusting)
 			require.NoError(t, err)
 			require.Equal(t, 200, code)
 			require.Equal(t, "ok\n", body)
+			ended(t, held[0]) // the oldest one had to go
 		})
 	}
+}
+
+// encryption makes a guard with TLS, and the settings of those who trust it.
+func encryption(t *testing.T) (Guard, *tls.Config) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	t.Cleanup(server.Close)
+	authorities := x509.NewCertPool()
+	authorities.AddCert(server.Certificate())
+	return Guard{TLS: &tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12}}, &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12}
+}
+
+// TestHandshakesHaveATime: a handshake that does not go on ends with its connection, and no client gets HTTP/2, whose
+// streams no limit here counts.
+func TestHandshakesHaveATime(t *testing.T) {
+	guard, trusting := encryption(t)
+	s := guarded(t, guard, func(s *http.Server) { s.ReadHeaderTimeout = 200 * time.Millisecond })
+	conn := dial(t, s)
+	_, err := io.WriteString(conn, "\x16\x03\x01\x02\x00\x01")
+	require.NoError(t, err)
+	ended(t, conn)
+	asks := trusting.Clone()
+	asks.NextProtos = []string{"h2", "http/1.1"}
+	shaken := tls.Client(dial(t, s), asks)
+	err = shaken.HandshakeContext(t.Context())
+	require.True(t, err != nil || shaken.ConnectionState().NegotiatedProtocol != "h2", "it speaks HTTP/2")
+	plain := dial(t, guarded(t, Guard{}))
+	_, err = io.WriteString(plain, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	require.NoError(t, err)
+	require.NotContains(t, ended(t, plain), "\x00\x00", "no frames")
 }
 
 // TestBusyConnectionsStay: a connection with a request under way is never closed for another; then the new one is.
