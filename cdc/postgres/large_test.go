@@ -193,9 +193,13 @@ func largeRows(t *testing.T, r *rig) {
 
 	snap, err := r.TemporarySnapshot(t.Context())
 	require.NoError(t, err)
-	err = snap.Copy(t.Context(), r.table, func(cdc.Tuple) error { return nil })
+	copied := *r.table
+	copied.CopySQL, copied.CopyKinds = "COPY public.t TO STDOUT (FORMAT binary)", []cdc.DatumKind{cdc.DatumBinary, cdc.DatumBinary}
+	err = snap.Copy(t.Context(), &copied, func(cdc.Tuple) error { return nil })
 	runtime.ReadMemStats(&after)
-	require.True(t, cdc.OfOneTable(err).Lasting)
+	trouble := cdc.OfOneTable(err)
+	require.NotNil(t, trouble, "%v", err)
+	require.True(t, trouble.Lasting)
 	require.NotEmpty(t, cdc.Explain(err).Remedies())
 	require.NoError(t, snap.Close(t.Context()))
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(size/4), "all that was ever allocated")

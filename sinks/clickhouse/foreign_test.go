@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/ch-go/proto"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
@@ -17,6 +18,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
 )
 
@@ -81,6 +83,11 @@ func TestForeignRecords(t *testing.T) {
 	require.Equal(t, 4.0, testutil.ToFloat64(l.metrics.foreign.WithLabelValues(schemas.ProgressTopic(w.prefix))))
 	w.noticed("foreign records", ledger.NoticeForeign+" "+ledger.NoticeKind(schemas.ProgressTopic(w.prefix)), ledger.NoticeForeign+" "+ledger.NoticeKind(tab.topic.Name))
 	require.LessOrEqual(t, lines.FilterMessageSnippet("another writer").Len(), 2, "one line for each topic")
+
+	w.exec("INSERT INTO RAW.notices SELECT 'waits', toString(number), '', repeat('x', 1000), 0, 1, now64(6) FROM numbers(100000)")
+	_, err := ledger.New(w.conn, w.database).Notices(w.ctx)
+	require.Equal(t, proto.ErrTooManyRowsOrBytes, errcode.Of(err), "what others write to the bookkeeping is not read into memory without a bound")
+	require.NotEmpty(t, cdc.Explain(err).Remedies())
 }
 
 // TestAliasOfATopic: a topic whose name only looks like that of a table changes no table, not even with the pipeline's

@@ -162,6 +162,8 @@ var codes = map[proto.Error]code{
 	proto.ErrMemoryLimitExceeded: {OfServer, "memory limit exceeded", "give ClickHouse more memory, or lower clickhouse.load.batch_bytes"},
 	// 243
 	proto.ErrNotEnoughSpace: {OfServer, "its disk is full", "free disk space on ClickHouse's data volume"},
+	// 396: max_result_bytes, which we set where an answer is read into memory (ledger)
+	proto.ErrTooManyRowsOrBytes: {OfServer, "an answer is larger than what is read", "find out what else writes to the _raw database, and take its right away"},
 	// 439: max_thread_pool_size
 	proto.ErrCannotScheduleTask: {OfServer, "no thread is free", fixLoad},
 	// 999

@@ -25,6 +25,7 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"dirtbike/cdc"
@@ -93,12 +94,16 @@ func (l *Ledger) Ask(ctx context.Context, doing, sql string, into ...any) error 
 	return nil
 }
 
+// mostAnswer is the most bytes of an answer that is read into memory: beyond it ClickHouse ends the query with an error
+// (code 396), whoever wrote what it would have to send.
+const mostAnswer = 64 << 20
+
 // query gives the rows of a query; what says, for an error, what is being read, and fields lists those of a row in the
 // order of the columns.
 func query[T any](ctx context.Context, l *Ledger, what, sql string, fields func(*T) []any) (out []T, err error) {
 	ctx, cancel := Statement(ctx)
 	defer cancel()
-	rows, err := l.conn.Query(ctx, sql)
+	rows, err := l.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_result_bytes": mostAnswer})), sql)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, errcode.Explain(err))
 	}
