@@ -18,6 +18,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -214,11 +215,11 @@ func (c *counted) Producers(context.Context) ([]int64, error) {
 func TestManyWriters(t *testing.T) {
 	list := &counted{}
 	at := func(ctx context.Context, _ string, f func(context.Context) error) error { return f(ctx) }
-	w := &writers{producers: list, retry: at, known: map[int64]bool{}}
+	w := &writers{producers: list, retry: at, once: at, known: map[int64]bool{}}
 	for poll := range 3 {
 		w.polled()
 		for id := range int64(mostWriters) {
-			ours, err := w.wrote(t.Context(), int64(poll)*mostWriters+id, true)
+			ours, err := w.wrote(t.Context(), &apply.Topic{}, int64(poll)*mostWriters+id, true)
 			require.NoError(t, err)
 			require.Equal(t, poll == 0 && (id == 1 || id == 2), ours)
 		}

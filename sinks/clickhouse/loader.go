@@ -74,7 +74,6 @@ type Loader struct {
 
 	// Only the builder uses these.
 	wait        time.Duration // of the next poll
-	recordBytes int64         // of a record, on average, when the client last had some
 	quiet       bool          // nothing has come since the last record, for as long as a poll waits
 	work        chan *batch   // to the inserter
 	inFlight    *batch        // nil: the inserter is idle
@@ -115,7 +114,7 @@ func New(o Options) (*Loader, error) {
 	}
 	l := &Loader{
 		o: o, url: url, conn: conn, pool: table.NewPool(url), metrics: m, topics: map[string]*apply.Topic{},
-		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait, recordBytes: firstRecordBytes,
+		progress: &progress{tracker: &complete.Tracker{}}, wait: idleWait,
 		quarantines: apply.NewQuarantines(), work: make(chan *batch, 1), spare: newBatch(),
 	}
 	l.db = table.NewDB(ledger.New(conn, o.Database), l.pool, o.Database)
@@ -128,7 +127,7 @@ func New(o Options) (*Loader, error) {
 		o: &l.o, batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
 		passedOver: &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}},
 		writers:    &writers{producers: o.Producers, retry: l.retry, once: l.outage.once, known: map[int64]bool{}},
-		routes:     map[*apply.Partition]*route{}, log: o.Log,
+		routes:     map[*apply.Partition]*route{}, recordBytes: firstRecordBytes, log: o.Log,
 	}
 	l.waiting = &waiting{
 		o: &l.o, topics: l.topics, builder: l.builder, quarantines: l.quarantines, ledger: l.db.Ledger, outage: l.outage, gauge: m.waiting, assign: l.assign,

@@ -52,7 +52,7 @@ func (l *Loader) poll(ctx context.Context) kgo.Fetches {
 		stop := context.AfterFunc(l.inFlight.finished, cancel)
 		interrupted = func() bool { return !stop() }
 	}
-	fetches := l.group.Client.PollRecords(ctx, l.room(l.group.Client.BufferedFetchBytes(), l.group.Client.BufferedFetchRecords()))
+	fetches := l.group.Client.PollRecords(ctx, l.builder.room(l.group.Client.BufferedFetchBytes(), l.group.Client.BufferedFetchRecords()))
 	if fetches.NumRecords() > 0 {
 		l.quiet = false
 	} else if !interrupted() {
@@ -63,12 +63,12 @@ func (l *Loader) poll(ctx context.Context) kgo.Fetches {
 
 // room says how many records to poll, so that the batch is not much larger than it may be: the client has so many bytes
 // and records. While it has none, they are taken to be as large as at the last time.
-func (l *Loader) room(bytes, records int64) int {
+func (b *builder) room(bytes, records int64) int {
 	if records > 0 {
-		l.recordBytes = max(bytes/records, 1)
+		b.recordBytes = max(bytes/records, 1)
 	}
-	fit := (l.o.BatchBytes - l.builder.batch.bytes) / l.recordBytes
-	return int(max(min(fit, pollRecords, int64(l.o.BatchRows)), 1))
+	fit := (b.o.BatchBytes - b.batch.bytes) / b.recordBytes
+	return int(max(min(fit, pollRecords, int64(b.o.BatchRows)), 1))
 }
 
 // nextWait says how long the next poll may wait: briefly if the batch has rows, or something waits for other loaders.

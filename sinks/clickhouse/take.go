@@ -33,6 +33,7 @@ type builder struct {
 	controls    *controls
 	passedOver  *passedOver
 	writers     *writers
+	recordBytes int64 // of a record, on average, when the client last had some
 	log         *zap.Logger
 }
 

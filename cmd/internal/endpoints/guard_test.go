@@ -34,6 +34,7 @@ func guarded(t *testing.T, g Guard, change ...func(*http.Server)) *Server {
 		cancel()
 		require.NoError(t, <-ended)
 	})
+	require.Eventually(t, s.running.Load, 10*time.Second, time.Millisecond)
 	return s
 }
 

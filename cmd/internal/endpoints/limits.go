@@ -98,8 +98,8 @@ func aging(next http.Handler, most time.Duration) http.Handler {
 	})
 }
 
-// bodiless does not wait for a body, which no request here has: net/http would read it before the next request, and keep
-// the connection busy meanwhile.
+// bodiless does not wait for a body, which no request here has: net/http would read it before the next request, and
+// keep the connection busy meanwhile.
 func bodiless(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
