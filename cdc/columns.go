@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,8 +17,9 @@ type Column struct {
 }
 
 // ShapeChange says in words how a table's shape differs from the stored one, with the columns' names as far as both
-// lists of columns say; "" if SameShape. A list may be nil: older builds stored none.
-func ShapeChange(stored, now string, before, after []Column) string {
+// lists of columns say; "" if SameShape. A list may be nil: older builds stored none. unlisted are columns that the
+// publication's column list kept in Postgres before, or keeps there now: they came or went by the list alone.
+func ShapeChange(stored, now string, before, after []Column, unlisted ...Column) string {
 	if SameShape(stored, now) {
 		return ""
 	}
@@ -26,16 +28,30 @@ func ShapeChange(stored, now string, before, after []Column) string {
 	if columns == columnsNow {
 		return "a label of an enum, or an attribute of a composite type, that the table's columns are made of was renamed, dropped or added"
 	}
-	what := "the table's columns have changed"
-	if changes := columnChanges(before, after); len(before) > 0 && len(changes) > 0 {
-		what += " (" + Few(changes) + ")"
+	const what = "the table's columns have changed"
+	changes := columnChanges(before, after, unlisted)
+	switch {
+	case len(before) == 0 || len(changes) == 0:
+		return what
+	case !slices.ContainsFunc(changes, func(c string) bool { return !byList(c) }):
+		return "the publication's column list has changed (" + Few(changes) + ")"
 	}
-	return what
+	return what + " (" + Few(changes) + ")"
+}
+
+// What a column list does to a column.
+const leavesOut, sendsNow = "it leaves out ", "it now sends "
+
+func byList(change string) bool {
+	return strings.HasPrefix(change, leavesOut) || strings.HasPrefix(change, sendsNow)
 }
 
 // columnChanges matches the columns by their numbers, so that one that was dropped and made again is seen.
-func columnChanges(before, after []Column) (changes []string) {
-	now, was := map[int16]Column{}, map[int16]bool{}
+func columnChanges(before, after, unlisted []Column) (changes []string) {
+	now, was, kept := map[int16]Column{}, map[int16]bool{}, map[int16]bool{}
+	for _, c := range unlisted {
+		kept[c.Number] = true
+	}
 	for _, c := range after {
 		now[c.Number] = c
 	}
@@ -43,6 +59,9 @@ func columnChanges(before, after []Column) (changes []string) {
 		was[c.Number] = true
 		is, there := now[c.Number]
 		switch {
+		case !there && kept[c.Number]:
+			changes = append(changes, leavesOut+c.Name)
+			continue
 		case !there:
 			changes = append(changes, "dropped "+c.Name)
 			continue
@@ -54,7 +73,11 @@ func columnChanges(before, after []Column) (changes []string) {
 		}
 	}
 	for _, c := range after {
-		if !was[c.Number] {
+		switch {
+		case was[c.Number]:
+		case kept[c.Number]:
+			changes = append(changes, sendsNow+c.Name)
+		default:
 			changes = append(changes, "added "+c.Name+" "+c.Type)
 		}
 	}

@@ -19,7 +19,12 @@ func TestShapeChange(t *testing.T) {
 
 	now := []Column{{Number: 2, Name: "postcode", Type: "char(9)"}, {Number: 3, Name: "id", Type: "bigint"}}
 	was := []Column{{Number: 1, Name: "id", Type: "bigint"}, {Number: 2, Name: "zip", Type: "char(5)"}}
-	require.Equal(t, []string{"dropped id", "renamed zip to postcode", "postcode is now char(9), was char(5)", "added id bigint"}, columnChanges(was, now))
+	require.Equal(t, []string{"dropped id", "renamed zip to postcode", "postcode is now char(9), was char(5)", "added id bigint"}, columnChanges(was, now, nil))
+
+	require.Equal(t, "the publication's column list has changed (it leaves out zip)", ShapeChange("p", "q", was, was[:1], was[1]))
+	require.Equal(t, "the publication's column list has changed (it now sends zip)", ShapeChange("p", "q", was[:1], was, was[1]))
+	require.Equal(t, "the table's columns have changed (dropped zip)", ShapeChange("p", "q", was, was[:1]))
+	require.Equal(t, []string{"dropped id", "it leaves out zip"}, columnChanges(was, nil, was[1:]), "both")
 }
 
 func TestSameShape(t *testing.T) {

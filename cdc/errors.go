@@ -1,6 +1,9 @@
 package cdc
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // What an error means for the pipeline. They are wrapped with where and what to do.
 var (
@@ -18,10 +21,14 @@ var (
 	ErrSchema = errors.New("the registry refuses the schema")
 )
 
-// ResnapshotCommand is the way out for one quarantined table, "schema.table": a new generation of it. It can be typed
-// as it is; the verb itself says that capture must be stopped.
-func ResnapshotCommand(table string) string {
-	return resnapshot + " " + ShellWord(table)
+// ResnapshotCommand is the way out for quarantined tables, each "schema.table": a new generation of them. It can be
+// typed as it is; the verb itself says that capture must be stopped.
+func ResnapshotCommand(tables ...string) string {
+	words := []string{resnapshot}
+	for _, table := range tables {
+		words = append(words, ShellWord(table))
+	}
+	return strings.Join(words, " ")
 }
 
 const resnapshot = "dirtbike resnapshot"

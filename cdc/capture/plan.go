@@ -163,6 +163,9 @@ func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) e
 			out.skipped = append(out.skipped, skippedTable{l, why})
 		}
 	}
+	if err := p.otherPolicies(out.tables); err != nil {
+		return err
+	}
 	if err := out.deselect(state); err != nil {
 		return err
 	}

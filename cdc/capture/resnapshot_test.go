@@ -213,7 +213,7 @@ func TestResnapshotRefusals(t *testing.T) {
 		{"a name that is none", func(*rig) {}, "elsewhere.entirely", "Try: dirtbike status"},
 		{"it cannot be captured", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, "public.a", "give it a key"},
 		{"a new one that cannot be", func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "c", errKeyless)) }, "public.c", "give it a key"},
-		{"another's policy", func(r *rig) { r.tables.list[1].PolicyPrint = "x" }, "public.a", "put the former policy back"},
+		{"another's policy", func(r *rig) { r.tables.list[1].PolicyPrint = "x" }, "public.a", "Try: dirtbike resnapshot public.a public.b, or put the former policy back"},
 		{"the slot is gone", func(r *rig) { r.server.slot = nil }, "public.a", cdc.ResnapshotAllCommand},
 		{"another prefix", func(r *rig) { r.tables.list[0].Topic = &cdc.Topic{Name: "q", Partitions: 2} }, "public.a", "put kafka.prefix back"},
 	} {

@@ -9,11 +9,13 @@ import (
 
 // table is one captured table: its description in the catalog, and its state. Its rows come through relations.
 type table struct {
-	listed   *cdc.Table     // the table as the catalog described it at the session's start
-	state    cdc.TableState // its entry in the state topic; only the transitions of tablestate.go change its phase
-	copyWhy  error          // why the plan has a table copied again that was not asked for; nil otherwise
-	changed  bool           // the plan has changed the state, which is committed before anything else is done
-	relation *relation      // the one whose rows are copied, and by which the table's markers are encoded
+	listed  *cdc.Table     // the table as the catalog described it at the session's start
+	state   cdc.TableState // its entry in the state topic; only the transitions of tablestate.go change its phase
+	copyWhy error          // why the plan has a table copied again that was not asked for; nil otherwise
+	// otherPolicy says that the table's rows were written under another policy, and that nobody asked for a new copy.
+	otherPolicy bool
+	changed     bool      // the plan has changed the state, which is committed before anything else is done
+	relation    *relation // the one whose rows are copied, and by which the table's markers are encoded
 	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
 	// the copy has ended.
 	cut           cdc.Position

@@ -156,11 +156,27 @@ func (p *planner) planTable(m startMode, t *table) error {
 		}
 		return nil // a copy that has not ended begins again, with the table as it is now
 	}
-	if stored.PolicyPrint != l.PolicyPrint {
-		return cdc.Refused("the privacy policy of %s has changed since its rows were written; mixing both would be neither private nor exact", t.name()).
-			Fix("put the former policy back").Fix(cdc.ResnapshotAllCommand)
-	}
+	t.otherPolicy = stored.PolicyPrint != l.PolicyPrint
 	return nil
+}
+
+// otherPolicies refuses to go on with tables whose policies have changed; nil if there are none. Their copies need all
+// of them in one command, and also what was asked for.
+func (p *planner) otherPolicies(tables []*table) error {
+	var changed, again []string
+	for _, t := range tables {
+		if t.otherPolicy {
+			changed = append(changed, t.name())
+		}
+		if t.otherPolicy || p.request.names(t.name()) {
+			again = append(again, t.name())
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return cdc.Refused("the privacy policy of %s has changed since the rows were written; mixing both would be neither private nor exact", cdc.Few(changed)).
+		Fix("%s", cdc.ResnapshotCommand(again...)).Fix("put the former policy back")
 }
 
 // planRequested plans a new copy of a table that was asked for by name, whatever changed in its policy, key or shape.
@@ -202,7 +218,7 @@ func changed(t *cdc.Table, stored cdc.TableState) error {
 	case stored.OID != t.OID:
 		why = "the table was dropped and made again: its changes in between are unknown"
 	case !cdc.SameShape(stored.Shape, t.Shape):
-		why = cdc.ShapeChange(stored.Shape, t.Shape, stored.Columns, t.Columns) + ": its rows may have changed without an event since it was copied"
+		why = cdc.ShapeChange(stored.Shape, t.Shape, stored.Columns, t.Columns, t.Unsent...) + ": its rows may have changed without an event since it was copied"
 	case stored.KeyPrint != t.KeyPrint && stored.PolicyPrint == t.PolicyPrint: // the fingerprint of a key holds its columns' policies
 		why = "the table's key has changed since its rows were written"
 	default:

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -109,7 +110,7 @@ func TestPlannedTables(t *testing.T) {
 				test.change(tb.listed)
 			}
 			p := &planner{request: test.request, started: test.started}
-			require.ErrorIs(t, p.planTable(resume, tb), test.is)
+			require.ErrorIs(t, errors.Join(p.planTable(resume, tb), p.otherPolicies([]*table{tb})), test.is)
 			require.Equal(t, test.want, tb.state.Phase)
 			require.Equal(t, test.want == cdc.TableQuarantined && before == "", tb.state.Reason != before)
 		})

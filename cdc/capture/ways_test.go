@@ -45,7 +45,7 @@ func (r *rig) step(t *testing.T, step string) {
 	case step == cdc.ResnapshotAllCommand:
 		require.NoError(t, r.resnapshotAll(t, cdc.HighWater{}))
 	case strings.HasPrefix(step, "dirtbike resnapshot "):
-		require.NoError(t, r.resnapshot(t, words[2]))
+		require.NoError(t, r.resnapshot(t, words[2:]...))
 	case step == "another name in source.slot", step == "name another in source.slot":
 		r.options.Slot, r.server.slot = "another", nil // there is none of that name
 	case words[0] == "name":

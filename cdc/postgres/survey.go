@@ -14,6 +14,7 @@ type Server struct {
 	Text, Encoding, WALLevel    string
 	Recovering, WALPending      bool
 	Role, Database, Publication string
+	Super                       bool // the role is a superuser
 	Replicates, CreatesInside   bool
 	Slots, SlotsUsed            int
 	Senders, Sending            int
@@ -33,7 +34,7 @@ SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.current
   pg_catalog.pg_encoding_to_char(d.encoding)::text, pg_catalog.current_setting('wal_level'),
   pg_catalog.pg_is_in_recovery(), (SELECT pending_restart FROM pg_settings WHERE name = 'wal_level'),
   pg_catalog.quote_ident(current_user), pg_catalog.quote_ident(pg_catalog.current_database()), pg_catalog.quote_ident($2),
-  r.rolsuper OR r.rolreplication, pg_catalog.has_database_privilege(d.oid, 'CREATE'),
+  r.rolsuper, r.rolsuper OR r.rolreplication, pg_catalog.has_database_privilege(d.oid, 'CREATE'),
   pg_catalog.current_setting('max_replication_slots')::int, (SELECT pg_catalog.count(*) FROM pg_replication_slots)::int,
   pg_catalog.current_setting('max_wal_senders')::int, (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_get_wal_senders())::int,
   s.slot_name IS NOT NULL, coalesce(s.active, false), pg_catalog.clock_timestamp(),

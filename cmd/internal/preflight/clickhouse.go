@@ -253,7 +253,7 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 		within := identifier(database) + "."
 		p.judge(question{slug: slug, subject: database + "." + v.Name, bad: "a table that is not dirtbike's has the name of a view that dirtbike makes",
 			by:      "a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on " + within + "*",
-			command: "RENAME TABLE " + within + identifier(v.Name) + " TO " + within + identifier(v.Name+"_before_dirtbike") + ";"})
+			command: "RENAME TABLE " + within + identifier(v.Name) + " TO " + within + identifier(v.Name+"_former") + ";"})
 	}
 	if free {
 		p.ok(slug, database, "no name is taken by a table that is not dirtbike's")

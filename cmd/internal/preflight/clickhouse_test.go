@@ -134,7 +134,7 @@ func TestClickHouseMended(t *testing.T) {
 
 	r.sink("CREATE DATABASE clinic ENGINE = Atomic", "CREATE TABLE clinic.patients (id Int32) ENGINE = ReplacingMergeTree ORDER BY id", "CREATE TABLE clinic.others (id Int32) ENGINE = ReplacingMergeTree ORDER BY id")
 	c = r.mended("clickhouse-views", LevelError, "a table that is not dirtbike's")
-	require.Equal(t, "RENAME TABLE clinic.patients TO clinic.patients_before_dirtbike;", c.Command)
+	require.Equal(t, "RENAME TABLE clinic.patients TO clinic.patients_former;", c.Command)
 	require.Equal(t, "a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on clinic.*", c.by())
 	r.sink("DROP DATABASE clinic")
 }

@@ -26,15 +26,36 @@ func judgeWithheld(p *part, s *server, b *postgres.Publication, tables []table) 
 		for _, t := range withheld {
 			columns += len(travelling(t))
 			names = append(names, t.Name+" ("+cdc.Few(travelling(t))+")")
-			lines = append(lines, "REVOKE SELECT ON TABLE "+t.Name+" FROM "+s.Role+";", "GRANT SELECT"+columnList(t)+" ON TABLE "+t.Name+" TO "+s.Role+";")
+			if !s.Super { // it could not be kept from reading
+				lines = append(lines, "REVOKE SELECT ON TABLE "+t.Name+" FROM "+s.Role+";", "GRANT SELECT"+columnList(t)+" ON TABLE "+t.Name+" TO "+s.Role+";")
+			}
 		}
-		q.good = "Postgres sends " + count(columns, "column") + " of " + count(len(withheld), "table") + " that capture then withholds: " + cdc.Few(names) +
-			". The statements below keep them in Postgres, which then refuses to drop or alter a listed column, and updates while the replica identity is FULL. " +
-			"A table whose column list changes is copied again"
 		q.advice = strings.Join(append(lines, listStatements(s, b, tables, withheld)...), "\n")
+		q.good = "Postgres sends " + count(columns, "column") + " of " + count(len(withheld), "table") + " that capture then withholds: " + cdc.Few(names) +
+			when(s.Super, ". A superuser can read everything: give dirtbike a role of its own") + when(q.advice != "", "%s", whatListsDo(s, b, withheld))
 	}
 	p.judge(q)
 }
+
+// whatListsDo says what the statements are good for, and how they are run once the tables are captured.
+func whatListsDo(s *server, b *postgres.Publication, withheld []table) string {
+	does := ". The statements below keep them in Postgres, which then refuses to drop or alter a listed column, and updates while the replica identity is FULL"
+	var again []string
+	for _, t := range withheld {
+		if b.Found && takesList(s, t) && b.ListsItself(t.OID) {
+			again = append(again, t.listed.FullName())
+		}
+	}
+	if len(again) == 0 {
+		return does
+	}
+	return does + ". A captured table whose column list changes is quarantined. So once they are captured: stop capture, run the statements, then " +
+		cdc.ResnapshotCommand(again...) + ", then start capture"
+}
+
+// takesList reports whether a publication can have a column list for the table: from Postgres 15 on, and not with
+// REPLICA IDENTITY FULL, with which Postgres refuses updates.
+func takesList(s *server, t table) bool { return s.Version >= columnLists && t.Identity != "f" }
 
 // columnList is that of the columns that leave; empty if all do.
 func columnList(t table) string { return postgres.NeededColumns(t.listed) }
@@ -52,7 +73,7 @@ func travelling(t table) (names []string) {
 // listStatements give the publication column lists, where it can have them: not before Postgres 15, not with REPLICA
 // IDENTITY FULL, and not for tables that it does not name itself.
 func listStatements(s *server, b *postgres.Publication, tables, withheld []table) (lines []string) {
-	fits := func(t table) bool { return s.Version >= columnLists && t.Identity != "f" }
+	fits := func(t table) bool { return takesList(s, t) }
 	if !b.Found {
 		if !slices.ContainsFunc(withheld, fits) {
 			return nil
