@@ -195,6 +195,9 @@ func tryNearest(word string, candidates []string, or string) string {
 	if len(candidates) == 0 {
 		return or
 	}
+	if len(candidates) == 1 {
+		return strconv.Quote(candidates[0]) + ", or " + or
+	}
 	names, more := slices.Sorted(slices.Values(candidates)), ""
 	if len(names) > mostListed {
 		names, more = names[:mostListed], ", …"

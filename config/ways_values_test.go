@@ -83,7 +83,7 @@ func TestWaysOutOfValuesAreTaken(t *testing.T) {
 		{file: with("") + "privacy: {hash: {keys: {«main»: " + testHashKey + "}}}", key: "privacy.hash.keys.main", says: "k1"},
 		{file: with("") + "privacy: {hash: {active: k1, keys: {k1: " + testHashKey + ", «main»: " + testToken + "}}}", key: "privacy.hash.keys.main", says: "k2"},
 		{file: with("") + "privacy: {hash: {active: «k2», keys: {k1: " + testHashKey + "}}}", key: "privacy.hash.active", says: `"k1"`},
-		{file: with("") + "privacy: {hash: {active: «other», keys: {k1: " + testHashKey + "}}}", key: "privacy.hash.active", says: "one of k1; or add it there", ways: take{part(`(k1)`, 0)}},
+		{file: with("") + "privacy: {hash: {active: «other», keys: {k1: " + testHashKey + "}}}", key: "privacy.hash.active", says: `"k1", or add it there`, ways: take{part(`"(k1)"`, 0)}},
 		{file: with("") + "privacy: {hash: {active: k7, keys: {«»k1: " + testHashKey + "}}}", key: "privacy.hash.active", says: `"k1"`, ways: take{fixed("k7: " + testToken + ", ")}},
 		{file: with("") + "privacy: {hash: {«»keys: {k1: " + testHashKey + ", k2: " + testToken + "}}}", key: "privacy.hash", says: "say which one is in use, like active: k1",
 			ways: take{func(says, _ string) string { return part(`like (.*)`, 0)(says, "") + ", " }}},

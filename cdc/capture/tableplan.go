@@ -135,18 +135,10 @@ func (p *planner) planTable(m startMode, t *table) error {
 		return t.quarantine(cdc.Explain(bare).ThenCopy(t.name()))
 	case stored.Phase == tableNew, stored.Phase == cdc.TableExcluded:
 		return nil
-	case stored.Phase == cdc.TableQuarantined && stored.Waits && l.Refused == nil && stored.Topic == l.Topic.Name:
-		if p.retries.due(t.name()) {
-			return t.on(copyNeeded)
-		}
-		return nil
 	case stored.Phase == cdc.TableQuarantined:
-		return t.quarantine(stillUnfit(l, stored.Reason))
-	case l.Refused != nil && l.RefusedByConfig && !p.started && stored.OID == l.OID && cdc.SameShape(stored.Shape, l.Shape):
-		return cdc.Refused("%s is captured and its columns are as they were, but the config does not fit them any more", t.name()).
-			Because(l.Refused).Keeps("Nothing was changed")
+		return p.planQuarantined(t)
 	case l.Refused != nil:
-		return t.quarantine(cdc.Explain(l.Refused).ThenCopy(t.name()))
+		return p.planRefused(t)
 	case stored.Topic != l.Topic.Name:
 		return otherTopic(l, stored.Topic)
 	}
@@ -177,6 +169,28 @@ func (p *planner) otherPolicies(tables []*table) error {
 	}
 	return cdc.Refused("the privacy policy of %s has changed since the rows were written; mixing both would be neither private nor exact", cdc.Few(changed)).
 		Fix("%s", cdc.ResnapshotCommand(again...)).Fix("put the former policy back")
+}
+
+// planQuarantined tries a table again that waits, when its time has come; another stays quarantined.
+func (p *planner) planQuarantined(t *table) error {
+	l, stored := t.listed, t.state
+	if stored.Waits && l.Refused == nil && stored.Topic == l.Topic.Name {
+		if p.retries.due(t.name()) {
+			return t.on(copyNeeded)
+		}
+		return nil
+	}
+	return t.quarantine(stillUnfit(l, stored.Reason))
+}
+
+// planRefused quarantines a captured table that cannot be captured any more, unless it is the config that has changed.
+func (p *planner) planRefused(t *table) error {
+	l, stored := t.listed, t.state
+	if l.RefusedByConfig && !p.started && stored.OID == l.OID && cdc.SameShape(stored.Shape, l.Shape) {
+		return cdc.Refused("%s is captured and its columns are as they were, but the config does not fit them any more", t.name()).
+			Because(l.Refused).Keeps("Nothing was changed")
+	}
+	return t.quarantine(cdc.Explain(l.Refused).ThenCopy(t.name()))
 }
 
 // planRequested plans a new copy of a table that was asked for by name, whatever changed in its policy, key or shape.

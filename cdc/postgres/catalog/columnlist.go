@@ -60,7 +60,7 @@ func (t *Tables) unusableList(e *entry, listed []int16, publication string) *cdc
 	table := e.rel.SQLName()
 	needs := needed(e.rel, t.options.Policies)
 	if e.rel.Identity == cdc.IdentityFull {
-		return cdc.Failed("publication %s has a column list for it, and its replica identity is FULL, with which Postgres refuses its updates", publication).
+		return cdc.Failed("publication %s has a column list for it, and its replica identity is FULL: Postgres refuses updates and deletes on this table now", publication).
 			Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", table)
 	}
 	var lacking, generated []string

@@ -3,11 +3,14 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"dirtbike/cdc"
+	"dirtbike/schemas"
 )
 
 // Drift implements cdc.Tables.
@@ -52,6 +55,7 @@ func (t *Tables) Drift(ctx context.Context) (map[uint32]error, error) {
 			out[oid] = t.renamed(why, now.rel.Schema, now.rel.Name)
 			continue
 		}
+		why = t.nameAgain(why, k.rel, renames(k.rel, byOID[oid]))
 		if still := t.unfit(name, byOID[oid]); still != nil && len(why.Remedies()) == 0 {
 			why = cdc.Failed("%s; as it is now it cannot be copied", why.What).Because(still)
 		}
@@ -117,4 +121,41 @@ func drifted(k *known, e *entry, now trace) *cdc.Problem {
 		return cdc.Failed("the table's key has changed")
 	}
 	return nil
+}
+
+// rename is a column's former name and its present one.
+type rename struct{ was, is string }
+
+// renames are the columns that have another name now; none if the table is gone.
+func renames(before *schemas.Relation, now *entry) (out []rename) {
+	if now == nil {
+		return nil
+	}
+	for _, c := range before.Columns {
+		columns := now.all().Columns
+		at := slices.IndexFunc(columns, func(is schemas.Column) bool { return is.Attnum == c.Attnum })
+		if at >= 0 && columns[at].Name != c.Name {
+			out = append(out, rename{c.Name, columns[at].Name})
+		}
+	}
+	return out
+}
+
+// nameAgain adds the way out where privacy.columns names a renamed column by its former name alone: with that no copy
+// would begin.
+func (t *Tables) nameAgain(p *cdc.Problem, rel *schemas.Relation, renamed []rename) *cdc.Problem {
+	if t.options.Named == nil || len(p.Remedies()) > 0 {
+		return p
+	}
+	names := func(column string) bool { return t.options.Named(rel.Schema, rel.Name, column) }
+	var columns []string
+	for _, r := range renamed {
+		if names(r.was) && !names(r.is) {
+			columns = append(columns, fmt.Sprintf("%s for %s", r.is, r.was))
+		}
+	}
+	if len(columns) == 0 {
+		return p
+	}
+	return p.Fix("under privacy.columns write %s of %s", strings.Join(columns, ", "), rel.FullName())
 }

@@ -69,17 +69,17 @@ func TestMatch(t *testing.T) {
 		w.Identity, w.Columns[1].Key, w.Columns[2].Key = 'f', true, true
 	}))
 	for says, change := range map[string]func(w *cdc.WireRelation){
-		"now called public.u":                                              func(w *cdc.WireRelation) { w.Name = "u" },
-		"replica identity":                                                 func(w *cdc.WireRelation) { w.Identity = 'n' },
-		"captured: its columns have changed (dropped z)":                   func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
-		"captured: its columns have changed (added w)":                     func(w *cdc.WireRelation) { w.Columns = append(w.Columns, cdc.WireColumn{Name: "w"}) },
-		"captured: its columns have changed (v is now x)":                  func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
-		"captured: its columns have changed (dropped v, added x)":          func(w *cdc.WireRelation) { w.Columns[1].Name, w.Columns[1].TypeOID = "x", 25 },
-		"captured: its columns have changed (id is no longer integer)":     func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
-		"captured: its columns have changed (v is no longer numeric(5,2))": func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
-		"captured: its columns have changed (z is no longer zip5)":         func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
-		"captured: column 2 is now z, was v":                               func(w *cdc.WireRelation) { w.Columns[1], w.Columns[2] = w.Columns[2], w.Columns[1] },
-		"captured: it has 4 columns, had 3":                                func(w *cdc.WireRelation) { w.Columns = append(w.Columns, w.Columns[0]) },
+		"now called public.u": func(w *cdc.WireRelation) { w.Name = "u" },
+		"replica identity":    func(w *cdc.WireRelation) { w.Identity = 'n' },
+		"captured: its columns have changed (Postgres sends z no more)":          func(w *cdc.WireRelation) { w.Columns = w.Columns[:2] },
+		"captured: its columns have changed (added w)":                           func(w *cdc.WireRelation) { w.Columns = append(w.Columns, cdc.WireColumn{Name: "w"}) },
+		"captured: its columns have changed (v is now x)":                        func(w *cdc.WireRelation) { w.Columns[1].Name = "x" },
+		"captured: its columns have changed (Postgres sends v no more, added x)": func(w *cdc.WireRelation) { w.Columns[1].Name, w.Columns[1].TypeOID = "x", 25 },
+		"captured: its columns have changed (id is no longer integer)":           func(w *cdc.WireRelation) { w.Columns[0].TypeOID = 20 },
+		"captured: its columns have changed (v is no longer numeric(5,2))":       func(w *cdc.WireRelation) { w.Columns[1].TypeMod++ },
+		"captured: its columns have changed (z is no longer zip5)":               func(w *cdc.WireRelation) { w.Columns[2].TypeOID = 1043 },
+		"captured: column 2 is now z, was v":                                     func(w *cdc.WireRelation) { w.Columns[1], w.Columns[2] = w.Columns[2], w.Columns[1] },
+		"captured: it has 4 columns, had 3":                                      func(w *cdc.WireRelation) { w.Columns = append(w.Columns, w.Columns[0]) },
 		"captured: its columns have changed (added w0, added w1, added w2, added w3, added w4 and 2 more)": func(w *cdc.WireRelation) {
 			for i := range 7 {
 				w.Columns = append(w.Columns, cdc.WireColumn{Name: fmt.Sprintf("w%d", i)})

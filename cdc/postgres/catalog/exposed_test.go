@@ -1,10 +1,12 @@
 package catalog
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
@@ -26,4 +28,22 @@ func TestExposed(t *testing.T) {
 	open, guarded = (&Tables{}).exposed(&entry{rel: &sent, whole: whole}, carried)
 	require.Empty(t, open)
 	require.Empty(t, guarded)
+}
+
+// TestNamedByItsFormerName: where a policy names a renamed column by its former name, that is put right first.
+func TestNamedByItsFormerName(t *testing.T) {
+	rel := &schemas.Relation{Schema: "public", Name: "t", Columns: []schemas.Column{{Attnum: 1, Name: "id"}, {Attnum: 2, Name: "title"}, {Attnum: 3, Name: "note"}}}
+	now := &schemas.Relation{Schema: "public", Name: "t", Columns: []schemas.Column{{Attnum: 1, Name: "id"}, {Attnum: 2, Name: "name"}, {Attnum: 3, Name: "remark"}}}
+	sent := &cdc.WireRelation{Schema: "public", Name: "t", Columns: []cdc.WireColumn{{Name: "id"}, {Name: "name"}, {Name: "remark"}}}
+	for way, names := range map[string][]string{
+		"under privacy.columns write name for title of public.t; then dirtbike resnapshot public.t":                  {"title"},
+		"under privacy.columns write name for title, remark for note of public.t; then dirtbike resnapshot public.t": {"title", "note"},
+		"dirtbike resnapshot public.t": {"title", "name"},
+	} {
+		tables := &Tables{options: Options{Named: func(_, _, column string) bool { return slices.Contains(names, column) }}}
+		for _, renamed := range [][]rename{renames(rel, &entry{rel: now}), sentRenames(rel, sent)} {
+			p := tables.nameAgain(cdc.Failed("changed"), now, renamed).ThenCopy("public.t")
+			require.Equal(t, []cdc.Remedy{{Command: way}}, p.Try)
+		}
+	}
 }

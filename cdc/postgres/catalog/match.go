@@ -31,7 +31,24 @@ func (t *Tables) Match(table *cdc.Table, w *cdc.WireRelation) error {
 			Fix("add %s to source.tables", strconv.Quote("!"+table.FullName())).
 			Fix("give the column a type that can be a key; then %s", again)
 	}
-	return cdc.Failed("the table changed while captured: %s", why).Fix("%s", again)
+	changed := cdc.Failed("the table changed while captured: %s", why)
+	return t.nameAgain(changed, k.rel, sentRenames(k.rel, w)).ThenCopy(table.FullName())
+}
+
+// sentRenames are the columns that have another name in the Relation message, in the place of the former.
+func sentRenames(rel *schemas.Relation, w *cdc.WireRelation) (out []rename) {
+	if len(w.Columns) != len(rel.Columns) {
+		return nil
+	}
+	for i, c := range w.Columns {
+		was := &rel.Columns[i]
+		gone := !slices.ContainsFunc(w.Columns, func(c cdc.WireColumn) bool { return c.Name == was.Name })
+		other := !slices.ContainsFunc(rel.Columns, func(was schemas.Column) bool { return was.Name == c.Name })
+		if gone && other && sameType(&was.Type, &w.Columns[i]) {
+			out = append(out, rename{was.Name, c.Name})
+		}
+	}
+	return out
 }
 
 // renamed adds the ways out of a table that has another name now. Under that it is another table to the pipeline: a
@@ -116,7 +133,7 @@ func columnDifferences(rel *schemas.Relation, w *cdc.WireRelation) (changes []st
 			renamed[w.Columns[i].Name] = true
 			changes = append(changes, c.Name+" is now "+w.Columns[i].Name)
 		case is == nil:
-			changes = append(changes, "dropped "+c.Name)
+			changes = append(changes, "Postgres sends "+c.Name+" no more") // it is dropped, or a column list leaves it out
 		case !sameType(&c.Type, is):
 			changes = append(changes, c.Name+" is no longer "+c.Type.Name)
 		}

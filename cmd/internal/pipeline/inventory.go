@@ -14,17 +14,22 @@ import (
 
 // Inventory reads from Postgres' catalog which columns leave under the config. It makes no hash key.
 func Inventory(ctx context.Context, c *config.Config) (inventory.Inventory, error) {
-	policies, _, err := trialPolicies(c)
-	if err != nil {
-		return inventory.Inventory{}, err
-	}
-	tables := catalog.New(tableOptions(c, MonitorLogin(c), policies, nil))
-	defer tables.Close(ctx)
-	listed, err := tables.List(ctx)
+	listed, err := listTables(ctx, c)
 	if err != nil {
 		return inventory.Inventory{}, err
 	}
 	return inventory.Of(c, listed), nil
+}
+
+// listTables reads the catalog as a start would. It makes no hash key.
+func listTables(ctx context.Context, c *config.Config) ([]*cdc.Table, error) {
+	policies, _, err := trialPolicies(c)
+	if err != nil {
+		return nil, err
+	}
+	tables := catalog.New(tableOptions(c, MonitorLogin(c), policies, nil))
+	defer tables.Close(ctx)
+	return tables.List(ctx)
 }
 
 // announced are tables that the log speaks of: it says what leaves Postgres, at the first List and whenever that has

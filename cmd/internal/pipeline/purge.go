@@ -119,18 +119,18 @@ func (f *Former) behind(why string) *cdc.Problem {
 	return cdc.Refused("nothing of %s is deleted: %s", f.Table, why).Keeps("Kafka still has everything").Fix("dirtbike wait")
 }
 
-// named gives the table's schema and name, either of which may hold a dot.
-func (h *Health) named(ctx context.Context, table string) (schema, name string, err error) {
-	found, err := Inventory(ctx, h.config)
+// named gives the table of that name, as the catalog and the config have it.
+func (h *Health) named(ctx context.Context, table string) (*cdc.Table, error) {
+	listed, err := listTables(ctx, h.config)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	for _, t := range found.Tables {
-		if t.Table == table {
-			return t.Schema, t.Name, nil
+	for _, t := range listed {
+		if t.FullName() == table {
+			return t, nil
 		}
 	}
-	return "", "", cdc.Refused("%s is not captured", table).Fix("the full name, schema.table, of a table that source.tables names")
+	return nil, cdc.Refused("%s is not captured", table).Fix("the full name, schema.table, of a table that source.tables names")
 }
 
 // Purge deletes from a table's topic what is from before its present copy, which may hold values that the policies no
@@ -179,7 +179,7 @@ func Purge(ctx context.Context, c *config.Config, log *zap.Logger, table string,
 // former one is left.
 func (h *Health) settled(ctx context.Context, table string) (f Former, err error) {
 	f.Table = table
-	schema, name, err := h.named(ctx, table)
+	listed, err := h.named(ctx, table)
 	if err != nil {
 		return f, err
 	}
@@ -195,8 +195,21 @@ func (h *Health) settled(ctx context.Context, table string) (f Former, err error
 	if stored.Phase != cdc.TableStreaming {
 		return f, f.behind("its present copy is not complete, or it is not captured")
 	}
+	if otherPolicy(stored, state.Source, listed, h.config) {
+		return f, cdc.Refused("nothing of %s is deleted: its present copy was made under another policy than the config has now, so that topic and view "+
+			"still have what that let out", table).Keeps("Kafka still has everything").Fix("%s", cdc.ResnapshotCommand(table))
+	}
 	f.Topic, f.Generation = stored.Topic, stored.Generation
-	return f, h.shownAlone(ctx, &f, schemas.ClickHouseView(schema, name))
+	return f, h.shownAlone(ctx, &f, schemas.ClickHouseView(listed.Schema, listed.Name))
+}
+
+// otherPolicy reports whether the present copy was made under another policy than the config's. Without the hash key
+// every hashed table would seem to be: then it is not known, and false.
+func otherPolicy(stored cdc.TableState, source cdc.SourceState, listed *cdc.Table, c *config.Config) bool {
+	if c.HashKeyMissing() && len(source.HashKeys) > 0 || listed.Refused != nil {
+		return false
+	}
+	return stored.PolicyPrint != listed.PolicyPrint
 }
 
 // shownAlone refuses if the view does not show the copy, or storage of a former one is left.

@@ -116,6 +116,8 @@ func tablesMended(r *rig) {
 		"none":     {`CREATE TABLE public."No Key" (a int)`, "it has no primary key", `source: {tables: ["public.*", "Odd Schema.*", "!public.No Key"]}`},
 		"unlogged": {`CREATE UNLOGGED TABLE public."No Key" (a int PRIMARY KEY)`, "it is UNLOGGED", `ALTER TABLE public."No Key" SET LOGGED;`},
 		"nothing":  {`CREATE TABLE public."No Key" (a int PRIMARY KEY); ALTER TABLE public."No Key" REPLICA IDENTITY NOTHING`, "NOTHING", `ALTER TABLE public."No Key" REPLICA IDENTITY DEFAULT;`},
+		"listed": {`CREATE TABLE public."No Key" (a int PRIMARY KEY, b int); ALTER TABLE public."No Key" REPLICA IDENTITY FULL;
+			ALTER PUBLICATION dirtbike ADD TABLE ONLY public."No Key" (a, b)`, "refuses updates", `ALTER TABLE public."No Key" REPLICA IDENTITY DEFAULT;`},
 		"deferrable": {`CREATE TABLE public."No Key" (a int, b int, CONSTRAINT "the Key" PRIMARY KEY (a, b) DEFERRABLE INITIALLY DEFERRED)`, "DEFERRABLE",
 			`ALTER TABLE public."No Key" DROP CONSTRAINT "the Key", ADD CONSTRAINT "the Key" PRIMARY KEY (a, b);`},
 		"odd name": {`CREATE TABLE public."No Key" ("a DEFERRABLE b" int, b int, PRIMARY KEY (b, "a DEFERRABLE b") INCLUDE ("b") DEFERRABLE)`, "DEFERRABLE",

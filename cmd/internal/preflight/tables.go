@@ -180,10 +180,14 @@ func (r *run) fixOf(t *cdc.Table, tables []table) string {
 	if t.RefusedByConfig {
 		return r.policyCommand(t)
 	}
-	if own := catalogProblem(t.Refused); own != nil && len(own.Try) > 0 && strings.HasPrefix(own.Try[0].Command, "ALTER PUBLICATION") {
+	own := catalogProblem(t.Refused)
+	if own != nil && len(own.Try) > 0 && strings.HasPrefix(own.Try[0].Command, "ALTER PUBLICATION") {
 		return strings.ReplaceAll(own.Try[0].Command, "; ", ";\n") + ";"
 	}
 	at := indexOf(tables, t)
+	if at >= 0 && own != nil && len(own.Try) > 0 && tables[at].Identity == "f" && strings.HasSuffix(own.Try[0].Command, " REPLICA IDENTITY DEFAULT") {
+		return own.Try[0].Command + ";" // the publication has a column list for it
+	}
 	if at < 0 || r.config.Source.Keys[t.FullName()] != nil {
 		return ""
 	}
