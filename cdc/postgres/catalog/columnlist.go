@@ -60,8 +60,7 @@ func (t *Tables) unusableList(e *entry, listed []int16, publication string) *cdc
 	table := e.rel.SQLName()
 	needs := needed(e.rel, t.options.Policies)
 	if e.rel.Identity == cdc.IdentityFull {
-		return cdc.Failed("publication %s has a column list for it, and its replica identity is FULL: Postgres refuses updates and deletes on this table now", publication).
-			Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", table)
+		return fullAndListed(e, publication)
 	}
 	var lacking, generated []string
 	for _, at := range needs {
@@ -85,6 +84,17 @@ func (t *Tables) unusableList(e *entry, listed []int16, publication string) *cdc
 	}
 	return cdc.Failed("the column list of publication %s for it %s", publication, why).
 		Fix("ALTER PUBLICATION %[1]s DROP TABLE %[2]s; ALTER PUBLICATION %[1]s ADD TABLE ONLY %[2]s (%[3]s)", publication, table, sqlNames(namesOf(e.rel, needs)))
+}
+
+// fullAndListed: one of both has to go. Without a primary key that is the list, since another identity would let no
+// update through either.
+func fullAndListed(e *entry, publication string) *cdc.Problem {
+	table := e.rel.SQLName()
+	p := cdc.Failed("publication %s has a column list for it, and its replica identity is FULL: Postgres refuses updates and deletes on this table now", publication)
+	if e.index.columns == 0 {
+		return p.Fix("ALTER PUBLICATION %[1]s DROP TABLE %[2]s; ALTER PUBLICATION %[1]s ADD TABLE ONLY %[2]s", publication, table)
+	}
+	return p.Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", table)
 }
 
 // needed are the columns that leave and those of the key, as indices into the relation's columns. One whose policy

@@ -40,9 +40,12 @@ func judgeWithheld(p *part, s *server, b *postgres.Publication, tables []table) 
 // whatListsDo says what the statements are good for, and how they are run once the tables are captured.
 func whatListsDo(s *server, b *postgres.Publication, withheld []table) string {
 	does := ". The statements below keep them in Postgres, which then refuses to drop or alter a listed column, and updates while the replica identity is FULL"
+	if !b.Found {
+		return does + ". With a CREATE PUBLICATION among them, run no other that check prints"
+	}
 	var again []string
 	for _, t := range withheld {
-		if b.Found && takesList(s, t) && b.ListsItself(t.OID) {
+		if takesList(s, t) && b.ListsItself(t.OID) {
 			again = append(again, t.listed.FullName())
 		}
 	}
