@@ -71,6 +71,9 @@ type TableSurvey struct {
 	// Candidate is an index that REPLICA IDENTITY USING INDEX takes, other than the present key's; empty if there is
 	// none.
 	Candidate string
+	// FullRefused: with REPLICA IDENTITY FULL Postgres (from 18 on) would refuse updates and deletes of the table once
+	// it is published, since it has generated columns, which are not published.
+	FullRefused bool
 }
 
 const surveySQL = `
@@ -86,7 +89,9 @@ SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind::text,
     AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY u(n, at) LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.n
       WHERE u.at <= i.indnkeyatts AND (a.attnotnull IS NOT TRUE OR a.attgenerated <> ''))
     AND NOT EXISTS (SELECT FROM pg_catalog.unnest(i.indcollation::oid[]) o(coll) JOIN pg_collation l ON l.oid = o.coll WHERE NOT l.collisdeterministic)
-    ORDER BY i.indisprimary DESC, i.indnkeyatts, x.relname LIMIT 1), '')
+    ORDER BY i.indisprimary DESC, i.indnkeyatts, x.relname LIMIT 1), ''),
+  pg_catalog.current_setting('server_version_num')::int >= 180000
+    AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT pg_catalog.quote_ident(o.conname) AS name, pg_catalog.pg_get_constraintdef(o.oid) AS definition FROM pg_constraint o
   WHERE o.conrelid = c.oid AND o.contype = 'p' AND o.condeferrable) k ON true

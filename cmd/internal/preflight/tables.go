@@ -264,7 +264,7 @@ func grantSelect(tables []table, role string) string {
 // judgeIdentity recommends REPLICA IDENTITY FULL where it saves re-reading: large columns, and keys that may change.
 func judgeIdentity(p *part, tables []table) {
 	large := slices.DeleteFunc(slices.Clone(tables), func(t table) bool {
-		return t.ToastPages == 0 || !t.MutableKey || t.Identity != "d" && t.Identity != "i" || t.Kind != "r"
+		return t.FullRefused || t.ToastPages == 0 || !t.MutableKey || t.Identity != "d" && t.Identity != "i" || t.Kind != "r"
 	})
 	var commands []string
 	for _, t := range large {
