@@ -29,7 +29,20 @@ type outage struct {
 	mu      sync.Mutex
 	failing map[string]failure // the last one of each step that is retried, until it succeeds or is given up
 	warned  map[part]bool      // those whose outage was logged as a warning, until it ends
+	logged  map[string]spoken  // what was logged of each step, until all outages end
 }
+
+// spoken counts the lines about one step since at.
+type spoken struct {
+	at    time.Time
+	lines int
+}
+
+// A step that fails logs so many lines in that time at most: the client tells each failure once for every partition.
+const (
+	linesAtOnce = 3
+	linesWithin = 10 * time.Second
+)
 
 type failure struct {
 	text string
@@ -37,7 +50,7 @@ type failure struct {
 }
 
 func newOutage(retries prometheus.Counter, patience time.Duration, log *zap.Logger) *outage {
-	return &outage{retries: retries, patience: patience, log: log, failing: map[string]failure{}, warned: map[part]bool{}}
+	return &outage{retries: retries, patience: patience, log: log, failing: map[string]failure{}, warned: map[part]bool{}, logged: map[string]spoken{}}
 }
 
 func (o *outage) retry(ctx context.Context, what string, f func(context.Context) error) error {
@@ -80,16 +93,33 @@ func (o *outage) refusedLogin(err error) error {
 	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("its user and password")
 }
 
-// complain shows a failure in the status and the log. The first line of an outage says what is safe and what to do.
+// complain shows a failure in the status and, unless it was said often enough, in the log. The first line of an outage
+// says what is safe and what to do.
 func (o *outage) complain(message, what string, err error, fields ...zap.Field) {
-	explained := errcode.Explain(err)
-	if o.failed(what, err) {
+	explained, first := errcode.Explain(err), o.failed(what, err)
+	if !o.mayLog(what, time.Now()) && !first {
+		return
+	}
+	if first {
 		message += "; " + partOf(what).safe
 		if len(cdc.Explain(explained).Try) == 0 {
 			message += ". Try: " + partOf(what).try
 		}
 	}
 	o.log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
+}
+
+// mayLog says whether another line about the step may be logged.
+func (o *outage) mayLog(what string, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	said := o.logged[what]
+	if now.Sub(said.at) >= linesWithin {
+		said = spoken{at: now}
+	}
+	said.lines++
+	o.logged[what] = said
+	return said.lines <= linesAtOnce
 }
 
 // failed notes a failure; first says that it begins an outage of the part.
@@ -115,6 +145,7 @@ func (o *outage) recovered(what string) {
 	defer o.mu.Unlock()
 	if delete(o.failing, what); len(o.failing) == 0 {
 		clear(o.warned)
+		clear(o.logged)
 	}
 }
 
@@ -155,7 +186,7 @@ var (
 // partOf gives the server that a step asks.
 func partOf(what string) part {
 	switch what {
-	case readRecords, beInGroup, readMetadata, readEnds:
+	case readRecords, beInGroup, readMetadata, readEnds, readControls:
 		return partKafka
 	case readSchema:
 		return partRegistry

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
@@ -69,6 +70,7 @@ func TestAnOutageSaysOnceWhatIsSafe(t *testing.T) {
 	for name, test := range map[string]struct{ what, first string }{
 		"ClickHouse": {"look at the views", "trying again; changes wait in Kafka, and load goes on by itself. Try: see that ClickHouse runs and clickhouse.url is right"},
 		"Kafka":      {readEnds, "trying again; what is loaded is safe, what is not waits in Kafka or in Postgres' log, and load goes on by itself. Try: look at the brokers named in kafka.brokers"},
+		"controls":   {readControls, "trying again; what is loaded is safe, what is not waits in Kafka or in Postgres' log, and load goes on by itself. Try: look at the brokers named in kafka.brokers"},
 		"registry":   {readSchema, "trying again; changes wait in Kafka, and load goes on by itself. Try: see that the registry runs and registry.url is right"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,4 +91,24 @@ func TestAnOutageSaysOnceWhatIsSafe(t *testing.T) {
 	require.NoError(t, l.retry(t.Context(), "insert", answers(full, nil)))
 	require.Equal(t, "trying again; changes wait in Kafka, and load goes on by itself", logs.All()[0].Message, "the error has its own way out")
 	require.Contains(t, logs.All()[0].ContextMap()["error"], "Try: free disk space")
+}
+
+// TestAnOutageIsLoggedAtARate: each step for itself, and the first line of an outage always.
+func TestAnOutageIsLoggedAtARate(t *testing.T) {
+	l, logs := retrier(t)
+	for range 100 {
+		l.outage.complain("cannot "+readRecords, readRecords, errAway)
+		l.outage.complain("cannot "+beInGroup, beInGroup, errAway)
+	}
+	require.Equal(t, 2*linesAtOnce, logs.Len())
+	now := time.Now()
+	require.False(t, l.outage.mayLog(readRecords, now))
+	require.True(t, l.outage.mayLog(readRecords, now.Add(linesWithin)))
+	l.outage.complain("trying again", "insert", errAway)
+	require.Equal(t, 2*linesAtOnce+1, logs.Len())
+	l.outage.recovered(readRecords)
+	l.outage.recovered(beInGroup)
+	l.outage.recovered("insert")
+	l.outage.complain("cannot "+readRecords, readRecords, errAway)
+	require.Equal(t, 2*linesAtOnce+2, logs.Len(), "a new outage")
 }
