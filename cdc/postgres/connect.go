@@ -139,13 +139,19 @@ func (l Login) problem(err error) error {
 	if parse := (*pgconn.ParseConfigError)(nil); errors.As(err, &parse) {
 		return l.parseProblem(parse)
 	}
-	where, at, user, database := "connect to Postgres", "", "", ""
+	where, at, user, database, given := "connect to Postgres", "", "", "", true
 	if connect := (*pgconn.ConnectError)(nil); errors.As(err, &connect) {
 		at, err = net.JoinHostPort(connect.Config.Host, strconv.Itoa(int(connect.Config.Port))), connect.Unwrap()
-		user, database = connect.Config.User, connect.Config.Database
+		user, database, given = connect.Config.User, connect.Config.Database, connect.Config.Password != ""
 		where += " at " + at
 	}
-	if said := (*pgconn.PgError)(nil); errors.As(err, &said) {
+	said := (*pgconn.PgError)(nil)
+	isServers := errors.As(err, &said)
+	if isServers && said.Code == codeBadPassword && !given {
+		return cdc.Refused("%s: no password was given, and Postgres asks for one", where).
+			Fix("the variable PGPASSWORD in dirtbike's environment, or ${env:PGPASSWORD} as the password in %s", l.key())
+	}
+	if isServers {
 		return l.serverProblem(said, where, user, database)
 	}
 	key := l.key()
@@ -156,13 +162,15 @@ func (l Login) problem(err error) error {
 	return cdc.Failed("%s", where).Of(cdc.ErrUnreachable).Because(attempts{err, at}).Fix("see that Postgres runs and %s is right", key)
 }
 
+const codeBadPassword = "28P01" // invalid_password
+
 // serverProblem explains the server's refusal of a login.
 func (l Login) serverProblem(said *pgconn.PgError, where, user, database string) error {
 	refused := cdc.Refused("%s: %s", where, said.Message)
 	switch code := said.Code; {
 	case code == "28000" && strings.HasSuffix(said.Message, "no encryption"): // invalid_authorization_specification
 		return refused.Fix("sslmode=verify-full in %s, or see pg_hba.conf", l.key())
-	case code == "28000", code == "28P01": // invalid_password
+	case code == "28000", code == codeBadPassword:
 		return refused.Fix("check user and password in %s, and pg_hba.conf", l.key())
 	case code == "3D000": // invalid_catalog_name
 		return refused.Fix("check the database in %s", l.key())

@@ -280,6 +280,8 @@ func TestConnectErrors(t *testing.T) {
 	good := fmt.Sprintf("postgres://clerk:secret-of-clerk@%s:%d/%s?sslmode=disable", config.Host, config.Port, config.Database)
 	for bad, way := range map[string]string{ // what is wrong, and that it is good once it is as the way out says
 		strings.Replace(good, "secret-of-clerk", "hunter2", 1):       "check user and password in source.url, and pg_hba.conf",
+		strings.Replace(good, ":secret-of-clerk", "", 1):             "the variable PGPASSWORD in dirtbike's environment, or ${env:PGPASSWORD} as the password in source.url",
+		strings.Replace(good, "secret-of-clerk", "", 1):              "the variable PGPASSWORD in dirtbike's environment, or ${env:PGPASSWORD} as the password in source.url",
 		strings.Replace(good, "/"+config.Database+"?", "/none?", 1):  "check the database in source.url",
 		good + "&no_such_setting=1":                                  "Postgres 14 to 18, and in source.url no setting that it does not know",
 		strings.Replace(good, "sslmode=disable", "sslmode=maybe", 1): "sslmode=verify-full",
@@ -288,6 +290,9 @@ func TestConnectErrors(t *testing.T) {
 		require.ErrorIs(t, err, cdc.ErrRefused)
 		require.Equal(t, []cdc.Remedy{{Command: way}}, cdc.Explain(err).Try)
 	}
+	t.Setenv("PGPASSWORD", "secret-of-clerk")
+	_, err = r.source(strings.Replace(good, ":secret-of-clerk", "", 1)).Identify(t.Context())
+	require.NoError(t, err)
 	_, err = r.source(good).Identify(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, p.Stop(t.Context()))

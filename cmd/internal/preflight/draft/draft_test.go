@@ -214,6 +214,7 @@ func guessed(t *testing.T, c *config.Config) {
 // TestAddress: a password is taken out wherever it may be; the rest stays as it was typed.
 func TestAddress(t *testing.T) {
 	t.Setenv("PW", "x")
+	t.Setenv("PGPASSWORD", "")
 	for source, written := range map[string]string{
 		"postgres://u@h/d":                                 "postgres://u@h/d",
 		"postgres://u:secret@h:1/d?sslmode=require":        "postgres://u:${env:PGPASSWORD}@h:1/d?sslmode=require",
@@ -239,6 +240,34 @@ func TestAddress(t *testing.T) {
 	}
 	_, err := parseAddress(strings.TrimPrefix(errSource.Try[0].Command, "--source "))
 	require.NoError(t, err)
+}
+
+// TestAddressWithPGPASSWORD: a password that the environment holds is referred to, unless the address names one.
+func TestAddressWithPGPASSWORD(t *testing.T) {
+	t.Setenv("PW", "x")
+	t.Setenv("PGPASSWORD", "s3cret")
+	for source, written := range map[string]string{
+		"postgres://u@h/d":                   "postgres://u:${env:PGPASSWORD}@h/d",
+		"postgres://u:@h/d?sslmode=allow":    "postgres://u:${env:PGPASSWORD}@h/d?sslmode=allow",
+		"postgres:///d?host=/run/postgresql": "postgres:///d?host=/run/postgresql&password=${env:PGPASSWORD}",
+		"postgres://h/d":                     "postgres://h/d?password=${env:PGPASSWORD}",
+		"postgres://u:${env:PW}@h/d":         "postgres://u:${env:PW}@h/d",
+		"postgres://h/d?user=u&password=x":   "postgres://h/d?user=u&password=${env:PGPASSWORD}",
+		"host=h user=u dbname=d":             "host=h user=u dbname=d password='${env:PGPASSWORD}'",
+		"host=h user=u password='${env:PW}'": "host=h user=u password='${env:PW}'",
+	} {
+		a, err := parseAddress(source)
+		require.NoError(t, err, source)
+		require.Equal(t, written, a.written)
+		again, err := parseAddress(a.written)
+		require.NoError(t, err, written)
+		require.Equal(t, written, again.written)
+	}
+	t.Setenv("PGPASSWORD", "p@ss/word")
+	a, err := parseAddress("postgres://u@h/d")
+	require.NoError(t, err)
+	require.Equal(t, "postgres://u@h/d", a.written, "a URL would need it in another form")
+	require.True(t, a.hidden, "the draft says where it is")
 }
 
 // TestSourceErrors end soon, in one line that says what to do.

@@ -3,6 +3,7 @@ package draft
 import (
 	"errors"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -22,8 +23,9 @@ const (
 type address struct {
 	// written has a reference where a password was; connects has everything, and is never printed.
 	written, connects string
-	// hidden says that a password was taken out; escaped that it was percent-encoded there.
-	hidden, escaped bool
+	// hidden says that a password was taken out, or comes from PGPASSWORD; escaped that it was percent-encoded there;
+	// given that it names one.
+	hidden, escaped, given bool
 }
 
 // parseAddress reads --source: a URL or libpq's key=value form, with references as in a config.
@@ -45,13 +47,42 @@ clickhouse: {url: "clickhouse://ch:9000"}`
 	} else {
 		err = a.hidePairs(source)
 	}
+	if err == nil {
+		a.fromEnvironment()
+	}
 	return a, err
+}
+
+// fromEnvironment refers to PGPASSWORD where the address names no password and one is there, so that a start without it
+// says what is missing. One that a URL takes in another form only is left to libpq's rules.
+func (a *address) fromEnvironment() {
+	password := os.Getenv("PGPASSWORD")
+	if password == "" || a.given {
+		return
+	}
+	a.hidden = true
+	isURL := strings.Contains(a.written, "://")
+	at := userOnly.FindStringSubmatchIndex(a.written)
+	switch {
+	case isURL && url.QueryEscape(password) != password, strings.ContainsAny(password, `'\ `):
+	case !isURL:
+		a.written += " password='" + passwordReference + "'"
+	case at != nil:
+		a.written = a.written[:at[3]] + ":" + passwordReference + a.written[at[1]-1:]
+	case strings.Contains(a.written, "?"):
+		a.written += "&password=" + passwordReference
+	default:
+		a.written += "?password=" + passwordReference
+	}
 }
 
 var errSource = cdc.Failed("--source is no Postgres address").Fix("--source postgres://user@host:5432/database")
 
 // userPart finds user and password of a URL in the text itself, so that everything else stays as it was typed.
 var userPart = regexp.MustCompile(`^([a-z]+://[^/@:?]*):(.*)@([^@]*)$`)
+
+// userOnly finds the user of a URL that has no password.
+var userOnly = regexp.MustCompile(`^([a-z]+://[^/@:?]+):?@`)
 
 // hideURL takes the password out of a URL, from its user part and from its parameters.
 func (a *address) hideURL(source string) error {
@@ -85,6 +116,7 @@ func (a *address) hideURL(source string) error {
 
 // hide gives the reference that takes the place of a parameter's value if it is a secret, else the value.
 func (a *address) hide(key, value string) string {
+	a.given = a.given || key == "password" && value != ""
 	switch {
 	case strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}") && strings.Count(value, "${") == 1: // it is one already
 	case key == "password":
