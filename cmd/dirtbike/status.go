@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -21,11 +22,11 @@ func (a *app) status() *cobra.Command {
 		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact, no capture runs or Kafka is away", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			status, err := a.askStatus(c.Context(), count)
-			if err != nil {
+			if err != nil && len(status.Missing) == 0 {
 				return err
 			}
-			if err := a.print(asJSON, status); err != nil {
-				return err
+			if printed := a.print(asJSON, status); printed != nil || err != nil {
+				return cmp.Or(err, printed)
 			}
 			for _, p := range status.Problems() {
 				return answerNo(p)

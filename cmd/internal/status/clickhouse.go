@@ -102,6 +102,9 @@ func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (St
 	if s.kafka == nil {
 		return s, err
 	}
+	if s.RetainedWALBytes != nil && s.kafka.Safe != "" {
+		s.kafka.Safe = "Postgres keeps the log for the slot, " + s.kafka.Safe
+	}
 	s.Kafka = s.kafka.Error()
 	if s.inactive != "" {
 		s.capture = cdc.Failed("no capture streams; one that runs waits for Kafka (%s)", s.inactive).Fix("look at the brokers named in kafka.brokers first")
@@ -127,6 +130,6 @@ func (c *Collector) askKafka(ctx context.Context) *cdc.Problem {
 		why = cdc.Failed("nothing within %s", kafkaTime)
 	}
 	return cdc.Failed("Kafka does not answer (%s)", why.What).
-		Keeps("Postgres keeps the log for the slot, what is in Kafka and ClickHouse is safe, and nothing new comes").
+		Keeps("what is in Kafka and ClickHouse is safe, and nothing new arrives").
 		Fix("look at the brokers named in kafka.brokers; capture and load go on by themselves")
 }

@@ -112,8 +112,14 @@ func TestAServerThatSaysNothing(t *testing.T) {
 	t.Cleanup(pool.Close)
 	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	_, err = NewCollector(Sources{Postgres: pool, Slot: "s"}).Status(ctx)
+	options, err := clickhouse.ParseDSN("clickhouse://" + at)
+	require.NoError(t, err)
+	conn, err := clickhouse.Open(options)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	s, err := NewCollector(Sources{Postgres: pool, Slot: "s", ClickHouse: conn, Database: "clinic"}).Measured(ctx)
 	requireHangs(t, err, "Postgres")
+	require.Len(t, s.Missing, 2)
 }
 
 func requireHangs(t *testing.T, err error, part string) {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -91,6 +92,8 @@ type facts struct {
 	stored   map[string][]ledger.Storage // the generations of each table, by its view, the newest first
 	notices  []ledger.Notice             // what loaders say
 	topics   int                         // of tables; only while a capture starts
+	// postgres and clickHouse are why the server did not answer; nil if it did.
+	postgres, clickHouse error
 }
 
 // rows estimates a table's rows, and says whether it has a view: those that are stored of the generation that the view
@@ -152,13 +155,13 @@ func (c *Collector) status(f facts) Status {
 const measureTime = 2 * time.Second
 
 // Measured is Status for a caller that asks once: if the rate at which the retained log grows is not known yet and
-// there is a limit for it, it reads the slot again after measureTime. Its error says which part could not be asked;
-// whether Kafka answers is in the Status.
+// there is a limit for it, it reads the slot again after measureTime. Its error says which part could not be asked; the
+// Status then has what the other says. Whether Kafka answers is in the Status.
 func (c *Collector) Measured(ctx context.Context) (Status, error) {
 	return c.withKafka(ctx, func(ctx context.Context) (Status, error) {
 		f, err := c.read(ctx)
 		if err != nil {
-			return Status{}, err
+			return c.partial(f), err
 		}
 		if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
 			pause(ctx, measureTime)
@@ -220,24 +223,56 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 	return c.facts, c.err
 }
 
-// ask asks both servers.
+// ask asks both servers at once. With an error the facts are those of the server that answered, if one did.
 func (c *Collector) ask(ctx context.Context) (f facts, err error) {
-	slot, err := c.pollSlot(ctx)
-	if err != nil {
-		return f, err
-	}
+	var slot slotFacts
 	var named []Named
-	if c.Match != nil {
-		named, err = ReadNamed(ctx, c.Postgres, c.Publication, c.Match)
-	}
-	if err == nil {
-		f, err = askClickHouse(ctx, func(ctx context.Context) (facts, error) {
-			return readLedger(ctx, ledger.New(c.ClickHouse, c.Database))
-		})
-	}
-	f.slot, f.named = slot, named
-	if err == nil && slot.connected && !slot.found && c.Topics != nil {
+	var away error
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		if slot, away = c.pollSlot(ctx); away == nil && c.Match != nil {
+			named, away = ReadNamed(ctx, c.Postgres, c.Publication, c.Match)
+		}
+	})
+	f, err = askClickHouse(ctx, func(ctx context.Context) (facts, error) {
+		return readLedger(ctx, ledger.New(c.ClickHouse, c.Database))
+	})
+	asking.Wait()
+	f.slot, f.named, f.postgres, f.clickHouse = slot, named, away, err
+	if err = cmp.Or(away, err); err == nil && slot.connected && !slot.found && c.Topics != nil {
 		f.topics, _ = c.Topics(ctx) // Kafka has a check of its own
 	}
 	return f, err
+}
+
+// unknown is the phase while a server does not answer.
+const unknown = "unknown"
+
+// partial is what can be said while a server does not answer.
+func (c *Collector) partial(f facts) Status {
+	var s Status
+	if f.clickHouse == nil {
+		s = assemble(f, capture.Status{})
+		s.LagBytes, s.LagSeconds, s.capture, s.inactive = nil, nil, nil, ""
+	} else if f.postgres == nil {
+		s.capture = f.slot.problem(string(cdc.PhaseStreaming), 0)
+		if f.slot.found {
+			s.RetainedWALBytes = &f.slot.retained
+		}
+		if f.slot.waits != nil {
+			s.Waits = f.slot.waits.Error()
+		}
+		s = s.withHeadroom(c.forecast(f.slot, written{}))
+	}
+	if s.Tables == nil {
+		s.Tables = []TableStatus{}
+	}
+	s.Phase = unknown
+	for _, err := range []error{f.postgres, f.clickHouse} {
+		if err != nil {
+			s.Missing = append(s.Missing, cdc.Explain(err).Error())
+		}
+	}
+	s.postgresAway, s.clickHouseAway = f.postgres != nil, f.clickHouse != nil
+	return s
 }

@@ -227,3 +227,41 @@ func TestPostgresErrorsAreOneLine(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsKnownIsShown while a server does not answer: the retained log without ClickHouse, the tables without
+// Postgres, and nothing that was not asked.
+func TestWhatIsKnownIsShown(t *testing.T) {
+	away := errors.New("gone")
+	slot := slotFacts{name: "s", found: true, active: true, walStatus: "reserved", retained: 1 << 20, keep: -1, safe: -1}
+	idle := slot
+	idle.active = false
+	tables := facts{complete: map[string]ledger.Complete{"": {LSN: 0x1000}, "public.a": {Exact: true}}, shown: map[string]uint32{"a": 1}}
+	const noTables = " · ClickHouse did not answer: tables and lag are not known"
+	const noSlot = "phase unknown · Postgres did not answer: the slot and the log that it retains are not known"
+	for name, c := range map[string]struct {
+		facts    facts
+		disk     int64
+		headline string
+		tables   int
+		missing  int
+	}{
+		"ClickHouse": {facts{slot: slot, clickHouse: away}, 0, "phase unknown" + noTables + " · Postgres keeps 1.0 MiB of log for the slot", 0, 1},
+		"ClickHouse, a limit": {facts{slot: slot, clickHouse: away}, 3 << 20,
+			"phase unknown" + noTables + " · Postgres keeps 1.0 MiB of log for the slot · 2.0 MiB below source.wal_disk", 0, 1},
+		"ClickHouse, no capture": {facts{slot: idle, clickHouse: away}, 0,
+			"no capture is running (slot s is inactive, Postgres keeps 1.0 MiB of log for it)" + noTables, 0, 1},
+		"ClickHouse, no slot": {facts{clickHouse: away}, 0, "phase unknown" + noTables + " · there is no slot", 0, 1},
+		"Postgres":            {facts{complete: tables.complete, shown: tables.shown, postgres: away}, 0, noSlot, 1, 1},
+		"Postgres, new":       {facts{postgres: away}, 0, noSlot, 0, 1},
+		"both":                {facts{postgres: away, clickHouse: away}, 0, "phase unknown · Postgres did not answer: the slot and the log that it retains are not known" + noTables, 0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewCollector(Sources{WALDisk: c.disk}).partial(c.facts)
+			require.Equal(t, c.headline, headline(t, s))
+			require.Len(t, s.Tables, c.tables)
+			require.Len(t, s.Missing, c.missing)
+			require.Nil(t, s.LagBytes)
+			require.Equal(t, c.facts.slot.found, s.RetainedWALBytes != nil)
+		})
+	}
+}

@@ -66,7 +66,7 @@ func TestStatusAsksKafka(t *testing.T) {
 				require.Equal(t, test.what, s.kafka.What)
 				require.Len(t, s.kafka.Try, 1)
 				require.Equal(t, s.kafka, s.Problems()[0])
-				require.Contains(t, text.String(), "\n"+s.kafka.Error()+"\n")
+				require.Contains(t, text.String(), "\n"+s.kafka.What+"\n")
 				require.Contains(t, text.String(), "dirtbike explain kafka")
 				require.Contains(t, json.String(), `  "kafka": "`+s.kafka.Error()+`",`)
 			})

@@ -17,7 +17,7 @@ import (
 
 // Status is what `dirtbike status --json` prints and /status answers. Names and order of its fields are a contract.
 type Status struct {
-	// Phase is none (nothing was started yet), creating, copying or streaming.
+	// Phase is none (nothing was started yet), creating, copying, streaming, or unknown while a server does not answer.
 	Phase string `json:"phase"`
 	// LagBytes is how far Postgres' log is beyond what ClickHouse is complete up to; null before there is such a point.
 	LagBytes *int64 `json:"lag_bytes"`
@@ -32,6 +32,9 @@ type Status struct {
 	// WALLeftHours is in how many hours none is left, at the rate at which the retained log has grown; null without a
 	// limit, while it does not grow (or would last more than a year), or as long as the rate is not known.
 	WALLeftHours *float64 `json:"wal_left_hours"`
+	// Missing says which of Postgres and ClickHouse did not answer, and what to do; the other fields hold what is known
+	// without them. Absent if both answered.
+	Missing []string `json:"missing,omitempty"`
 	// Kafka says that the brokers do not answer or refuse the login, and what to do; absent if one answers.
 	Kafka string `json:"kafka,omitempty"`
 	// Privacy says what leaves Postgres; absent while its catalog cannot be read.
@@ -50,6 +53,8 @@ type Status struct {
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.
 	kafka, capture *cdc.Problem
+	// postgresAway and clickHouseAway say which of them did not answer.
+	postgresAway, clickHouseAway bool
 	// connected says that a capture of the pipeline is connected to Postgres.
 	connected bool
 	// inactive says since when no client reads the slot and what that costs, if that is its only problem.

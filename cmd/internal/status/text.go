@@ -29,7 +29,7 @@ func (s Status) WriteText(w io.Writer) error {
 		text += console.Printable(line) + "\n"
 	}
 	if s.kafka != nil {
-		text += console.Printable(s.kafka.Error()) + "\n"
+		text += console.Printable(s.kafka.What) + "\n" // the verb's error has the rest
 	}
 	if s.Waits != "" {
 		text += console.Printable(s.Waits) + "\n"
@@ -64,13 +64,20 @@ func (s Status) references() string {
 // headline says the whole pipeline's state in one line.
 func (s Status) headline() string {
 	line, late := "phase "+s.Phase, " · ClickHouse is not complete up to anything yet"
-	if s.LagBytes != nil {
+	switch {
+	case s.clickHouseAway:
+		late = " · ClickHouse did not answer: tables and lag are not known"
+	case s.postgresAway:
+		late = ""
+	case s.LagBytes != nil:
 		late = " · ClickHouse is " + size(*s.LagBytes) + ", " + age(*s.LagSeconds) + " behind"
 	}
 	if s.Progress != "" {
 		late = " · " + s.Progress + late
 	}
 	switch {
+	case s.postgresAway:
+		return line + " · Postgres did not answer: the slot and the log that it retains are not known" + late
 	case s.capture != nil:
 		return s.capture.What + late + s.headroomText()
 	case s.RetainedWALBytes == nil:
