@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Problem is an error for the person who must act on it: what failed, where, what is already safe, and what to do. It
@@ -137,7 +139,8 @@ func withoutStop(text string) string { return strings.TrimRight(text, ". ") }
 func (p *Problem) advice() string {
 	out := ""
 	if safe := p.safe(); safe != "" {
-		out = ". " + safe
+		first, size := utf8.DecodeRuneInString(safe)
+		out = ". " + string(unicode.ToUpper(first)) + safe[size:]
 	}
 	if try := WriteRemedies(p.Remedies()); try != "" {
 		out += ". " + try

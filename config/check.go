@@ -134,7 +134,7 @@ func (p *Privacy) checkKey(relation Relation) (errs Errors) {
 		if !named {
 			what = "is not named, so it is withheld"
 		}
-		err := p.at.errorf(path, "column %q belongs to the key of %s and %s: rows would fall together", column, relation, what)
+		err := p.at.errorf(path, "column %q belongs to the key of %s and %s: rows with different keys would become one", column, relation, what)
 		errs = append(errs, err.fix("%s", try).about(relation))
 	}
 	return errs

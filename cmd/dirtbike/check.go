@@ -39,7 +39,7 @@ func checked(r preflight.Report) error {
 	case r.OK:
 		return nil
 	case r.Unreachable():
-		return unreachable(cdc.Failed("%s: parts could not be reached", r.Sentence()).Fix("see their lines above"))
+		return unreachable(cdc.Failed("parts could not be reached").Fix("see their lines above"))
 	}
-	return answerNo(cdc.Failed("%s", r.Sentence()).Fix("the commands above, then dirtbike check"))
+	return answerNo(cdc.Failed("a start would be refused, or fail").Fix("do what the lines above say, then dirtbike check"))
 }

@@ -72,7 +72,7 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		code, _, errs = r.verb("wait", "--timeout", "120s")
 		require.Equal(t, exitNo, code)
 		require.Less(t, time.Since(began), 60*time.Second)
-		require.Equal(t, "Error: nothing new comes to ClickHouse: no capture reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
+		require.Equal(t, "Error: nothing new arrives in ClickHouse: no capture reads slot "+r.name+".\nTry: dirtbike run, or dirtbike capture; the log of one that runs says what keeps it\n", errs)
 		says := func(good func() bool) {
 			require.Eventually(t, func() bool {
 				_, out, errs = r.verb("status")

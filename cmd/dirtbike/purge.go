@@ -41,11 +41,11 @@ func (a *app) purge() *cobra.Command {
 				_, err = fmt.Fprintln(a.stdout, a.typable("Topic "+found.Topic+" has nothing from before the present copy, and ClickHouse no former storage."))
 				return err
 			case !confirmed:
-				return answerNo(cdc.Failed("topic %s has %s records from before the present copy of %s, made under the policies of their time%s",
+				return answerNo(cdc.Failed("topic %s has about %s records from before the present copy of %s, written under the policies that applied then%s",
 					found.Topic, records, found.Table, unpassed(found.Readers)).
 					Keeps("Nothing was deleted").Fix("%s --yes, which cannot be undone", cdc.PurgeCommand(found.Table)))
 			}
-			_, err = fmt.Fprintln(a.stdout, a.typable("Deleted "+records+" records from before the present copy of "+found.Table+" from topic "+found.Topic+
+			_, err = fmt.Fprintln(a.stdout, a.typable("Deleted about "+records+" records from before the present copy of "+found.Table+" from topic "+found.Topic+
 				". Kafka frees the disk segment by segment."))
 			return err
 		},

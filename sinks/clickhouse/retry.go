@@ -90,7 +90,7 @@ func (o *outage) refusedLogin(err error) error {
 	if !errcode.RefusesLogin(err) || o.loggedIn.Load() {
 		return nil
 	}
-	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("its user and password")
+	return cdc.Refused("ClickHouse refuses the login of clickhouse.url").Because(errcode.Of(err)).Keeps("changes wait in Kafka").Fix("check user and password in clickhouse.url")
 }
 
 // complain shows a failure in the status and, unless it was said often enough, in the log. The first line of an outage

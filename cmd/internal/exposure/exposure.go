@@ -76,7 +76,7 @@ func judge(part, subject, fix string, ways ...way) Connection {
 	case slices.ContainsFunc(far, func(w way) bool { return w.tls != nil }):
 		c.Problem = cdc.Failed("%s: the connection to %s may fall back to no encryption: rows and passwords would cross the network readable", subject, far[plain].host)
 	default:
-		c.Problem = cdc.Failed("%s: the connection to %s is not encrypted: anyone on the network between can read along", subject, far[plain].host)
+		c.Problem = cdc.Failed("%s: the connection to %s is not encrypted: anyone on the network in between can read what is sent", subject, far[plain].host)
 	}
 	c.Good = ""
 	c.Problem.Fix("%s", fix)

@@ -7,7 +7,7 @@ import (
 
 // checkConfig checks what the config alone shows: it has been parsed already.
 func (r *run) checkConfig(p *part) {
-	p.ok("config-file", r.config.Path(), "it can be read, and fits itself")
+	p.ok("config-file", r.config.Path(), "it can be read, and its settings do not contradict each other")
 	r.judgeEncryption()
 }
 

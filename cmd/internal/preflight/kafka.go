@@ -90,7 +90,7 @@ func (r *run) judgeReplication(p *part, k *cluster) {
 		command: setting("kafka", "replication", strconv.Itoa(have)),
 		bad:     when(wants > have, "%d copies of each topic are asked for, and there are %s", wants, count(have, "broker"))}
 	if have < 3 {
-		q.good = count(have, "broker") + ": what Kafka has is as safe as that"
+		q.good = count(have, "broker") + ": Kafka keeps at most so many copies of each record"
 	}
 	p.judge(q)
 }

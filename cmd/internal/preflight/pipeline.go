@@ -189,6 +189,8 @@ func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 	case slot.WALStatus == "unreserved":
 		p.warn(slotSlug, name, keepSQL(max(s.proposedMB(), 2*s.KeepMB)),
 			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
+	case slot.Database != s.Database:
+		p.warn(slotSlug, name, "another name in source.slot", "it belongs to database %s, not %s", slot.Database, s.Database)
 	case slot.Active:
 		p.ok(slotSlug, name, "a capture reads it, up to %s", slot.ConfirmedFlush)
 	default:

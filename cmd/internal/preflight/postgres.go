@@ -215,8 +215,8 @@ func (s *server) howMuch() string {
 	if s.diskMB > 0 {
 		return "The printed value is a quarter of source.wal_disk, unless more is held back already"
 	}
-	return "Choose what is written in as many hours as dirtbike may be down, and less than the disk's free space, which Postgres does not report " +
-		"(say it as source.wal_disk); the printed value is no more than a few times max_wal_size, or what is held back already"
+	return "Choose a size that holds the log of the longest time that dirtbike may be down, and is below the disk's free space. " +
+		"Postgres does not report free space: set source.wal_disk to it. The printed value is no more than a few times max_wal_size, or what is held back already"
 }
 
 func (s *server) judgeKeepSize(p *part) {

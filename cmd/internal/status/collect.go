@@ -216,6 +216,9 @@ func (c *Collector) read(ctx context.Context) (facts, error) {
 	if !c.at.IsZero() && time.Since(c.at) < factsCache {
 		return c.facts, c.err
 	}
+	if ctx.Err() != nil && c.err != nil {
+		return c.facts, c.err // somebody else asked meanwhile, and used the time up
+	}
 	c.facts, c.err = c.ask(ctx)
 	if c.at = time.Now(); ctx.Err() != nil {
 		c.at = time.Time{} // the caller gave up, which says nothing about the servers

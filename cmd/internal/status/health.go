@@ -111,9 +111,13 @@ func captureHealth(s capture.Status) error {
 // statusCheck is a check of the status.
 func (c *Collector) statusCheck(name string, problem func(Status) *cdc.Problem) Check {
 	return Check{Name: name, Func: func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, CheckTime-CheckTime/10) // before the check's own time: the answer names the part
+		defer cancel()
 		s, err := c.Status(ctx)
 		if err != nil {
-			return err
+			away := cdc.Failed("not known").Because(err) // not what the check says of a table that is wrong
+			away.Try = cdc.Explain(err).Remedies()
+			return away
 		}
 		if p := problem(s); p != nil {
 			return p

@@ -174,7 +174,7 @@ type TableStatus struct {
 	Inexact map[string]int64 `json:"inexact,omitempty"`
 	// Waits says that load makes the table or its view wait and tries again by itself; Reason says why.
 	Waits bool `json:"waits,omitempty"`
-	// FormerRecords are in the table's topic from before its present copy, made under the policies of their time;
+	// FormerRecords are about how many offsets (records, and the marks of transactions) are in the table's topic from before its present copy, written under the policies that applied then;
 	// absent if there are none.
 	FormerRecords int64 `json:"former_records,omitempty"`
 	// problems are what Reason says: one for each leg.

@@ -170,7 +170,7 @@ func (t *TableStatus) notes() (notes []console.Note) {
 		notes = append(notes, console.NoteOf(p))
 	}
 	if t.FormerRecords > 0 {
-		notes = append(notes, console.NoteOf(cdc.Failed("its topic still has %s records from before its present copy, made under the policies of their time",
+		notes = append(notes, console.NoteOf(cdc.Failed("its topic still has about %s records from before its present copy, written under the policies that applied then",
 			humanize.Comma(t.FormerRecords)).Fix("%s", cdc.PurgeCommand(t.Table))))
 	}
 	if exact := t.exactTexts(); exact != "" {

@@ -22,7 +22,7 @@ var (
 	// ErrBehind says that ClickHouse did not become complete in time.
 	ErrBehind = errors.New("ClickHouse is not complete in time")
 	// ErrNoCapture says that no capture runs.
-	ErrNoCapture = errors.New("nothing new comes to ClickHouse")
+	ErrNoCapture = errors.New("nothing new arrives in ClickHouse")
 	// ErrQuarantined says that a table cannot become exact by waiting.
 	ErrQuarantined = errors.New("a table is quarantined")
 )

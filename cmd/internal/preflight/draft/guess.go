@@ -70,7 +70,7 @@ var rules = []rule{
 }
 
 // notJudged marks a text that no rule knows: it is kept, and may hold anything.
-const notJudged = "not judged: read it"
+const notJudged = "no guess: decide yourself"
 
 // bookkeeping are the times at which software wrote a row, not something that happened to a person.
 var bookkeeping = words("created|updated|modified|inserted|changed|deleted|loaded|imported|synced|expires?|expired|valid")
