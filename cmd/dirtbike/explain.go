@@ -17,8 +17,11 @@ import (
 
 func (a *app) explain() *cobra.Command {
 	return &cobra.Command{
-		Use: "explain SLUG|all|config", Short: "Explain a check that a message names, or show every key of the config", Args: cobra.ExactArgs(1),
+		Use: "explain SLUG|all|config", Short: "Explain a check that a message names, or show every key of the config",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return wrong(cdc.Failed("explain takes one name: of a check, or all, or config").Fix("%s", everyCheck))
+			}
 			text, err := explanation(args[0], console.Width(a.stdout))
 			if err == nil {
 				_, err = io.WriteString(a.stdout, text)
@@ -27,6 +30,8 @@ func (a *app) explain() *cobra.Command {
 		},
 	}
 }
+
+const everyCheck = "dirtbike explain all"
 
 // explanation is as wide as the terminal.
 func explanation(of string, width int) (string, error) {
@@ -51,7 +56,7 @@ func explanation(of string, width int) (string, error) {
 	for _, c := range checks.All() {
 		slugs = append(slugs, c.Slug)
 	}
-	command := "dirtbike explain all"
+	command := everyCheck
 	if nearest := config.Nearest(of, slugs); nearest != "" {
 		command = "dirtbike explain " + nearest
 	}

@@ -56,7 +56,7 @@ func New(listen string, checks []status.Check, status func(context.Context) (sta
 		p := cdc.Failed("listen at ops.listen %s", listen).Because(err)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return nil, p.Keeps("Is dirtbike running already? A second capture would take over from it").
-				Fix("dirtbike status").Fix("if another dirtbike process has the port: " + try)
+				Fix("dirtbike status").Fix("to run beside it, " + try)
 		}
 		return nil, p.Fix(try)
 	}

@@ -174,8 +174,8 @@ type TableStatus struct {
 	Inexact map[string]int64 `json:"inexact,omitempty"`
 	// Waits says that load makes the table or its view wait and tries again by itself; Reason says why.
 	Waits bool `json:"waits,omitempty"`
-	// FormerRecords are about how many offsets (records, and the marks of transactions) are in the table's topic from before its present copy, written under the policies that applied then;
-	// absent if there are none.
+	// FormerRecords are how many offsets (records, and marks of transactions) the table's topic still has from before
+	// its present copy, written under the policies that applied then; absent if there are none.
 	FormerRecords int64 `json:"former_records,omitempty"`
 	// problems are what Reason says: one for each leg.
 	problems []*cdc.Problem
