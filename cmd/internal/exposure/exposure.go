@@ -24,7 +24,7 @@ type Connection struct {
 	Part string
 	// Subject is the setting that decides.
 	Subject string
-	// Good says why nobody on the way can read along; empty if somebody can.
+	// Good says why nobody on the way can read what is sent; empty if somebody can.
 	Good string
 	// Problem says what somebody on the way can do, and what to do against it; nil if nothing.
 	Problem *cdc.Problem

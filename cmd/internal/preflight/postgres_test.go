@@ -166,7 +166,7 @@ func namesMended(r *rig) {
 	r.Run("misspelt", func(t *testing.T) { misspeltMended(r.as(t)) })
 
 	r.set(`privacy: {columns: {public.patients: {patient_id: mask}}}`)
-	c = r.mended("config-policies", LevelError, "rows would fall together")
+	c = r.mended("config-policies", LevelError, "rows with different keys would become one")
 	require.Equal(r, `privacy: {columns: {"public.patients": {"patient_id": keep}}}`, c.Command)
 	r.exec("CREATE TABLE public.zips (id int PRIMARY KEY, area int)")
 	r.set(`privacy: {columns: {public.zips: {id: keep, area: zip3}}}`)
