@@ -98,11 +98,11 @@ func (w wayOut) apply(t *testing.T) {
 		ways = append(ways, itself)
 	}
 	for _, way := range ways {
-		mended := fault.ReplaceAllStringFunc(w.file, func(marked string) string {
+		fixed := fault.ReplaceAllStringFunc(w.file, func(marked string) string {
 			return way(all[0].Try, fault.FindStringSubmatch(marked)[1])
 		})
-		require.NotEqual(t, wrong, mended)
-		require.NoError(t, w.judge(t, mended), "%s\n%s", w.says, mended)
+		require.NotEqual(t, wrong, fixed)
+		require.NoError(t, w.judge(t, fixed), "%s\n%s", w.says, fixed)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestWaysOutOfATableAreTaken(t *testing.T) {
 		fault  func(*Relation)
 		policy rules
 		says   string
-		mend   func(*Relation)
+		apply  func(*Relation)
 		then   rules
 	}{
 		{keyless, rules{}, "give the table a primary key", func(r *Relation) { r.Key = []int{0} }, rules{}},
@@ -31,7 +31,7 @@ func TestWaysOutOfATableAreTaken(t *testing.T) {
 		_, err := NewTable(rel, "t", c.policy)
 		require.Error(t, err)
 		require.Contains(t, cdc.Explain(err).Try, cdc.Remedy{Command: c.says})
-		c.mend(rel)
+		c.apply(rel)
 		_, err = NewTable(rel, "t", c.then)
 		require.NoError(t, err, c.says)
 	}

@@ -46,8 +46,8 @@ func TestFilesOfAnAddress(t *testing.T) {
 	require.ErrorIs(t, err, cdc.ErrRefused)
 }
 
-// TestAddressesAreMended: what makes an address unusable, and that it is good once what the way out says is there.
-func TestAddressesAreMended(t *testing.T) {
+// TestAddressesAreFixed: what makes an address unusable, and that it is good once what the way out says is there.
+func TestAddressesAreFixed(t *testing.T) {
 	dir := t.TempDir()
 	authority, err := secure.NewAuthority("test")
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestAddressesAreMended(t *testing.T) {
 	missing, root := filepath.Join(dir, "missing"), filepath.Join(dir, "root")
 	for _, test := range []struct {
 		url, way string
-		mend     func()
+		apply    func()
 	}{
 		{address + "&sslrootcert=" + missing, "an absolute path that dirtbike's user may read", func() { file("missing", authority.PEM) }},
 		{address + "&sslrootcert=" + file("root", []byte("none")), "a file with -----BEGIN CERTIFICATE-----", func() { file("root", authority.PEM) }},
@@ -77,7 +77,7 @@ func TestAddressesAreMended(t *testing.T) {
 		require.ErrorIs(t, err, cdc.ErrRefused)
 		require.Equal(t, []cdc.Remedy{{Command: test.way}}, cdc.Explain(err).Try)
 		require.NotContains(t, err.Error(), "hunter2")
-		test.mend()
+		test.apply()
 		_, err = Login{URL: test.url}.Config()
 		require.NoError(t, err)
 	}

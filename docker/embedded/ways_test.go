@@ -43,9 +43,9 @@ func TestWaysOutOfOptionsAreTaken(t *testing.T) {
 		way := wayOf(t, c.wrong.Check())
 		require.Equal(t, c.says, way)
 		for _, value := range alternatives(way) {
-			mended := c.wrong
-			c.set(&mended, value)
-			require.NoError(t, mended.Check(), value)
+			fixed := c.wrong
+			c.set(&fixed, value)
+			require.NoError(t, fixed.Check(), value)
 		}
 	}
 }

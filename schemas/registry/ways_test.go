@@ -129,8 +129,8 @@ func TestWaysOutOfASubjectAreTaken(t *testing.T) {
 	})
 	client := newClient(t, short, fake.URL())
 	for name, c := range map[string]struct {
-		says string
-		mend func(subject, value string)
+		says  string
+		apply func(subject, value string)
 	}{
 		"readonly": {`^set its mode, or that of subject (\S+), back to (\w+)$`, func(of, value string) {
 			var mode sr.Mode
@@ -154,7 +154,7 @@ func TestWaysOutOfASubjectAreTaken(t *testing.T) {
 		_, err := client.Register(t.Context(), name+"-value", schema)
 		m := regexp.MustCompile(c.says).FindStringSubmatch(wayOf(t, err))
 		require.NotNil(t, m, "%v", err)
-		c.mend(m[1], m[2])
+		c.apply(m[1], m[2])
 		_, err = client.Register(t.Context(), name+"-value", schema)
 		require.NoError(t, err, name)
 	}

@@ -372,9 +372,9 @@ func TestNamedKeyLost(t *testing.T) {
 	})
 }
 
-// TestRefusalsAreMended: what the refusal of a table says is done, and the table can be captured. Where it is a
+// TestRefusalsAreFixed: what the refusal of a table says is done, and the table can be captured. Where it is a
 // statement, that one is run as it is printed.
-func TestRefusalsAreMended(t *testing.T) {
+func TestRefusalsAreFixed(t *testing.T) {
 	onEach(t, func(t *testing.T, d *database) {
 		keys := Options{Keys: map[string][]string{"public.t": {"a"}}}
 		list := func(o Options) map[string]*cdc.Table {

@@ -27,7 +27,7 @@ func TestWayOutOfOpenColumnsIsTaken(t *testing.T) {
 			}
 		}
 		require.NotEmpty(t, named)
-		mended := of(t, "privacy: {mode: allowlist, columns: {public.patients: {"+strings.Join(named, ", ")+"}}}")
-		require.Nil(t, mended.Warning(), privacy)
+		fixed := of(t, "privacy: {mode: allowlist, columns: {public.patients: {"+strings.Join(named, ", ")+"}}}")
+		require.Nil(t, fixed.Warning(), privacy)
 	}
 }

@@ -59,8 +59,8 @@ func insertBefore(t *testing.T, file, mark, text string) {
 
 var grantLine = regexp.MustCompile(`^(GRANT .* )TO (\w+);$`)
 
-// mendClickHouse runs SQL as the user who may everything; a GRANT goes where the embedded library keeps its grants.
-func (r *rig) mendClickHouse(sql string) {
+// applyClickHouse runs SQL as the user who may everything; a GRANT goes where the embedded library keeps its grants.
+func (r *rig) applyClickHouse(sql string) {
 	r.Helper()
 	if m := grantLine.FindStringSubmatch(sql); m != nil {
 		require.Equal(r, "weak", m[2])
@@ -91,8 +91,8 @@ func (r *rig) sinkAs(address string, sql ...string) {
 	embeddedtest.ExecClickHouse(r, embeddedtest.ClickHouse(r, address), sql...)
 }
 
-// TestClickHouseMended: the rights of the README one by one, and what others have made in our place.
-func TestClickHouseMended(t *testing.T) {
+// TestClickHouseFixed: the rights of the README one by one, and what others have made in our place.
+func TestClickHouseFixed(t *testing.T) {
 	s := stack.Get(t)
 	addWeakUser(t, s)
 	reader := embeddedtest.AddClickHouseUser(t, s.ClickHouse, "reader", map[string]string{"readonly": "2", "allow_ddl": "0"})
@@ -110,7 +110,7 @@ func TestClickHouseMended(t *testing.T) {
 		c, is := bad(report, "clickhouse-rights")
 		require.True(t, is, textOf(report))
 		require.Equal(t, subject, c.Subject)
-		r.mend(c)
+		r.apply(c)
 	}
 	report := r.check()
 	r.good(report, "clickhouse-rights")
@@ -128,12 +128,12 @@ func TestClickHouseMended(t *testing.T) {
 
 	r.sink("CREATE DATABASE clinic ENGINE = Memory")
 	r.kept()
-	r.mended("clickhouse-databases", LevelError, "its engine is Memory")
+	r.fixed("clickhouse-databases", LevelError, "its engine is Memory")
 	r.sink("DROP DATABASE clinic")
 	r.set("clickhouse: {database: clinic}")
 
 	r.sink("CREATE DATABASE clinic ENGINE = Atomic", "CREATE TABLE clinic.patients (id Int32) ENGINE = ReplacingMergeTree ORDER BY id", "CREATE TABLE clinic.others (id Int32) ENGINE = ReplacingMergeTree ORDER BY id")
-	c = r.mended("clickhouse-views", LevelError, "a table that is not dirtbike's")
+	c = r.fixed("clickhouse-views", LevelError, "a table that is not dirtbike's")
 	require.Equal(t, "RENAME TABLE clinic.patients TO clinic.patients_former;", c.Command)
 	require.Equal(t, "a user with SELECT and DROP TABLE on it, and CREATE TABLE and INSERT on clinic.*", c.by())
 	r.sink("DROP DATABASE clinic")
@@ -150,7 +150,7 @@ func (r *rig) grantsWhatIsNamed(address string) {
 	require.Error(r, err)
 	grant, _, is := strings.Cut(cdc.Explain(errcode.Explain(err)).Try[0].Command, "; ")
 	require.True(r, is)
-	r.mendClickHouse(strings.Replace(grant, "the user of clickhouse.url", "weak", 1) + ";")
+	r.applyClickHouse(strings.Replace(grant, "the user of clickhouse.url", "weak", 1) + ";")
 	require.NoError(r, insert())
 	r.sink("DROP DATABASE spare")
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// mend runs exactly the command that a check printed, as the person does who reads it: SQL as the very role that it
+// apply runs exactly the command that a check printed, as the person does who reads it: SQL as the very role that it
 // names.
-func (r *rig) mend(c Check) {
+func (r *rig) apply(c Check) {
 	r.Helper()
 	require.NotEmpty(r, c.Command, "%+v", c)
 	switch kind(c.Command) {
@@ -21,7 +21,7 @@ func (r *rig) mend(c Check) {
 	case "sql":
 		if c.Part == partClickHouse {
 			require.NotEmpty(r, c.by())
-			r.mendClickHouse(c.Command)
+			r.applyClickHouse(c.Command)
 			return
 		}
 		conn := r.superuser()
@@ -37,14 +37,14 @@ func (r *rig) mend(c Check) {
 			require.NoError(r, err, line)
 		}
 	case "shell":
-		r.mendShell(c.Command)
+		r.applyShell(c.Command)
 	default:
 		require.Fail(r, "not a command", "%q", c.Command)
 	}
 }
 
-// mendShell runs a command line: curl as it is, Kafka's tools by their classes where there are some.
-func (r *rig) mendShell(line string) {
+// applyShell runs a command line: curl as it is, Kafka's tools by their classes where there are some.
+func (r *rig) applyShell(line string) {
 	r.Helper()
 	words := splitWords(r, line)
 	switch tool := words[0]; {
@@ -154,8 +154,8 @@ func (r *rig) addACLs(words []string) {
 	}
 }
 
-// mended breaks something, sees the check fail (or warn), runs what it printed, and sees it good.
-func (r *rig) mended(slug string, level Level, says string, before ...func()) Check {
+// fixed breaks something, sees the check fail (or warn), runs what it printed, and sees it good.
+func (r *rig) fixed(slug string, level Level, says string, before ...func()) Check {
 	r.Helper()
 	report := r.check()
 	c, is := bad(report, slug)
@@ -166,7 +166,7 @@ func (r *rig) mended(slug string, level Level, says string, before ...func()) Ch
 	if level == LevelError {
 		require.False(r, report.OK)
 	}
-	r.mend(c)
+	r.apply(c)
 	for _, f := range before {
 		f()
 	}

@@ -36,8 +36,8 @@ func topicsDatabase(t *testing.T, s *embedded.Stack, name string) string {
 	return s.Postgres.DatabaseURL(name)
 }
 
-// TestKafkaMended builds on kfake what it does as Apache Kafka does.
-func TestKafkaMended(t *testing.T) {
+// TestKafkaFixed builds on kfake what it does as Apache Kafka does.
+func TestKafkaFixed(t *testing.T) {
 	s := stack.Get(t)
 	cluster, admin := kfakeCluster(t, 1)
 	r := newRig(t, topicsDatabase(t, s, "kfake"), cluster.ListenAddrs(), "http://127.0.0.1:1", s.ClickHouse.URL())
@@ -45,9 +45,9 @@ func TestKafkaMended(t *testing.T) {
 	r.set(saslConfig)
 	r.set(`source: {tables: ["public.*"]}`)
 	r.grantKafka()
-	topicsMended(r)
+	topicsFixed(r)
 	r.set("kafka: {replication: 3}")
-	r.mended("kafka-replication", LevelError, "3 copies of each topic are asked for")
+	r.fixed("kafka-replication", LevelError, "3 copies of each topic are asked for")
 	r.set("kafka: {sasl: {password: wrong}}")
 	report := r.check()
 	c, is := bad(report, "kafka-connect")
@@ -75,8 +75,8 @@ func TestOldKafka(t *testing.T) {
 	require.Equal(t, "it knows Metadata only up to v9 (v10, of Kafka 2.8, is needed); dirtbike needs 2.8 or newer. Upgrade the brokers", c.Message)
 }
 
-// topicsMended: existing topics with other settings than ours.
-func topicsMended(r *rig) {
+// topicsFixed: existing topics with other settings than ours.
+func topicsFixed(r *rig) {
 	r.Helper()
 	topic := func(partitions int32, settings map[string]string) {
 		_, _ = r.admin.DeleteTopics(r.Context(), "clinic.public.patients") // it need not be there
@@ -90,26 +90,26 @@ func topicsMended(r *rig) {
 		}, 30*time.Second, 100*time.Millisecond)
 	}
 	topic(3, map[string]string{"cleanup.policy": "compact", "max.message.bytes": "16777216"})
-	r.mended("kafka-topics", LevelError, "compaction would lose values")
+	r.fixed("kafka-topics", LevelError, "compaction would lose values")
 	topic(3, map[string]string{"cleanup.policy": "delete", "max.message.bytes": "100000"})
-	r.mended("kafka-message-size", LevelError, "its max.message.bytes is 100000")
+	r.fixed("kafka-message-size", LevelError, "its max.message.bytes is 100000")
 	topic(3, map[string]string{"cleanup.policy": "delete"}) // the brokers' own limit, 1 MiB, then counts
-	r.mended("kafka-message-size", LevelError, "its max.message.bytes is 1048588, below kafka.max_message_bytes=16000000")
+	r.fixed("kafka-message-size", LevelError, "its max.message.bytes is 1048588, below kafka.max_message_bytes=16000000")
 	topic(2, map[string]string{"max.message.bytes": "16777216"})
-	c := r.mended("kafka-topics", LevelError, "it has 2 partitions, wanted 3")
+	c := r.fixed("kafka-topics", LevelError, "it has 2 partitions, wanted 3")
 	require.Equal(r, "kafka: {partitions: 2}", c.Command)
 	r.set("kafka: {partitions: 3}")
 	r.inDatabase("kfake", "CREATE TABLE public.visits (id bigint PRIMARY KEY)")
 	r.set("privacy: {columns: {public.visits: {id: keep}}}")
-	c = r.mended("kafka-topics", LevelError, "it has 2 partitions, wanted 3") // the config does not fit one topic's sake
+	c = r.fixed("kafka-topics", LevelError, "it has 2 partitions, wanted 3") // the config does not fit one topic's sake
 	require.Contains(r, c.Command, " --delete --topic clinic.public.patients")
 	_, err := r.admin.DeleteTopics(r.Context(), "clinic.public.patients")
 	require.NoError(r, err)
 }
 
-// TestApacheKafkaMended: rights, limits and settings on Apache Kafka, whose own tool changes the settings, and nothing
+// TestApacheKafkaFixed: rights, limits and settings on Apache Kafka, whose own tool changes the settings, and nothing
 // is made on a cluster that has no internal topics yet.
-func TestApacheKafkaMended(t *testing.T) {
+func TestApacheKafkaFixed(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("Apache Kafka takes too long for -short")
@@ -131,15 +131,15 @@ func TestApacheKafkaMended(t *testing.T) {
 	require.Equal(t, before, inside(t, r.admin), "check makes no topic, not even an internal one")
 	r.good(r.check(), "kafka-version")
 
-	r.mended("kafka-transaction-timeout", LevelError, "less than kafka.transaction_timeout")
-	r.mended("kafka-message-size", LevelError, "the brokers would cut the connection")
+	r.fixed("kafka-transaction-timeout", LevelError, "less than kafka.transaction_timeout")
+	r.fixed("kafka-message-size", LevelError, "the brokers would cut the connection")
 	r.set("kafka: {max_message_bytes: 1900000}")
 	topics := "clinic.public.patients"
 	limit := "100000"
 	_, err := r.admin.CreateTopics(t.Context(), 3, 1, map[string]*string{"max.message.bytes": &limit, "cleanup.policy": kadm.StringPtr("compact")}, topics)
 	require.NoError(t, err)
-	r.mended("kafka-message-size", LevelError, "its max.message.bytes is 100000")
-	r.mended("kafka-topics", LevelError, "compaction would lose values")
+	r.fixed("kafka-message-size", LevelError, "its max.message.bytes is 100000")
+	r.fixed("kafka-topics", LevelError, "compaction would lose values")
 
 	r.set("kafka: {sasl: {password: wrong}}")
 	c, is := bad(r.check(), "kafka-connect")
@@ -248,9 +248,9 @@ func apacheJars(t *testing.T) string {
 	return found[len(found)-1]
 }
 
-// TestRegistryMended: a schema that does not fit, and a registry that takes none. The fake answers whether schemas fit
+// TestRegistryFixed: a schema that does not fit, and a registry that takes none. The fake answers whether schemas fit
 // as a registry does: by the subject's level.
-func TestRegistryMended(t *testing.T) {
+func TestRegistryFixed(t *testing.T) {
 	s := stack.Get(t)
 	fake := srfake.New(srfake.WithGlobalCompat(sr.CompatBackward))
 	t.Cleanup(fake.Close)
@@ -280,12 +280,12 @@ func TestRegistryMended(t *testing.T) {
 	subjects, err := client.Subjects(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, subjects, "nothing was registered")
-	c := r.mended("registry-schemas", LevelError, "READER_FIELD_MISSING_DEFAULT_VALUE")
+	c := r.fixed("registry-schemas", LevelError, "READER_FIELD_MISSING_DEFAULT_VALUE")
 	require.Equal(t, "clinic.public.patients-value", c.Subject)
 	require.Contains(t, c.Command, `--data '{"compatibility":"NONE"}' http://127.0.0.1:`)
 
 	require.NoError(t, client.SetMode(t.Context(), sr.ModeReadOnly)[0].Err)
-	r.mended("registry-mode", LevelError, "takes no schema")
+	r.fixed("registry-mode", LevelError, "takes no schema")
 
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(locked.Close)

@@ -58,10 +58,10 @@ privacy:
     public.later_index: {v: zip3}
 `
 
-// onceMended: of many things that are wrong at once, each printed command is run once, in the printed order and as the
+// onceFixed: of many things that are wrong at once, each printed command is run once, in the printed order and as the
 // role that is named, and everything is good then. No list names what is to be left out, and Postgres takes updates of
 // whatever is published.
-func onceMended(r *rig) {
+func onceFixed(r *rig) {
 	defer r.exec(`ALTER ROLE "dirt-bike" REPLICATION NOBYPASSRLS`)
 	text := onceConfig
 	owner := `"Clinic Owner"` + orSuperuser
@@ -83,13 +83,13 @@ func onceMended(r *rig) {
 			once.database = "once"
 			once.exec(onceSQL)
 			once.exec(c.sql)
-			once.mendedOnce(c.publisher)
+			once.fixedOnce(c.publisher)
 		})
 	}
 }
 
-// mendedOnce runs every printed command of config and Postgres once, and sees all of them good.
-func (r *rig) mendedOnce(publisher string) {
+// fixedOnce runs every printed command of config and Postgres once, and sees all of them good.
+func (r *rig) fixedOnce(publisher string) {
 	r.Helper()
 	done, policies := map[string]bool{}, map[string]string{}
 	for _, c := range r.check().Checks {
@@ -109,7 +109,7 @@ func (r *rig) mendedOnce(publisher string) {
 		if c.Slug == "config-policies" {
 			policies[c.Subject] = c.Command
 		}
-		r.mend(c)
+		r.apply(c)
 	}
 	require.Equal(r, map[string]string{
 		"public.masked":      `privacy: {columns: {"public.masked": {"id": keep}}}`,

@@ -18,9 +18,9 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// TestPostgresMended builds each thing that can be wrong with Postgres on a real one, and sees the printed command fix
+// TestPostgresFixed builds each thing that can be wrong with Postgres on a real one, and sees the printed command fix
 // it. The server begins as it is after initdb: wal_level is replica.
-func TestPostgresMended(t *testing.T) {
+func TestPostgresFixed(t *testing.T) {
 	s := stack.Get(t)
 	makeClinic(t, s)
 	cluster, admin := kfakeCluster(t, 1)
@@ -37,45 +37,45 @@ func TestPostgresMended(t *testing.T) {
 			f(r)
 		})
 	}
-	step("settings", settingsMended)
+	step("settings", settingsFixed)
 	step("rights", func(r *rig) {
 		r.exec(`ALTER ROLE "dirt-bike" NOREPLICATION`)
-		r.mended("postgres-role", LevelError, "no right to replicate")
+		r.fixed("postgres-role", LevelError, "no right to replicate")
 		r.exec(`REVOKE USAGE ON SCHEMA "Odd Schema" FROM "dirt-bike"`)
-		r.mended("postgres-schemas", LevelError, `"dirt-bike" may not use 1 schema`)
+		r.fixed("postgres-schemas", LevelError, `"dirt-bike" may not use 1 schema`)
 		r.exec(`REVOKE SELECT ON ALL TABLES IN SCHEMA public, "Odd Schema" FROM "dirt-bike"`)
-		c := r.mended("postgres-select", LevelError, "may not read 2 tables")
+		c := r.fixed("postgres-select", LevelError, "may not read 2 tables")
 		require.Equal(r, `GRANT SELECT ON TABLE "Odd Schema"."O'Hara ""x""" TO "dirt-bike";`+"\n"+
 			`GRANT SELECT (patient_id, mrn, name) ON TABLE public.patients TO "dirt-bike";`, c.Command, "no more than leaves")
 		r.exec(`GRANT SELECT ON TABLE public.patients TO "dirt-bike"`)
 		r.exec(`ALTER TABLE public.patients ENABLE ROW LEVEL SECURITY`)
-		r.mended("postgres-row-security", LevelError, "hides rows of 1 table")
+		r.fixed("postgres-row-security", LevelError, "hides rows of 1 table")
 		r.exec(`ALTER ROLE "dirt-bike" NOBYPASSRLS`, `ALTER TABLE public.patients DISABLE ROW LEVEL SECURITY`)
 	})
-	step("tables", tablesMended)
-	step("policies and names", namesMended)
-	step("publication", publicationMended)
-	step("all at once", onceMended)
-	step("slot", slotMended)
+	step("tables", tablesFixed)
+	step("policies and names", namesFixed)
+	step("publication", publicationFixed)
+	step("all at once", onceFixed)
+	step("slot", slotFixed)
 }
 
-// settingsMended needs restarts of the server, because its settings change.
-func settingsMended(r *rig) {
-	r.mended("postgres-wal-level", LevelError, "it is replica and must be logical; it takes a restart of Postgres", r.restartPostgres)
-	r.mended("postgres-wal-keep", LevelWarning, "without a limit")
+// settingsFixed needs restarts of the server, because its settings change.
+func settingsFixed(r *rig) {
+	r.fixed("postgres-wal-level", LevelError, "it is replica and must be logical; it takes a restart of Postgres", r.restartPostgres)
+	r.fixed("postgres-wal-keep", LevelWarning, "without a limit")
 
 	r.exec("ALTER SYSTEM SET idle_replication_slot_timeout = '1h'", "SELECT pg_reload_conf()")
 	require.Eventually(r, func() bool { // the server takes a moment to read it again
 		_, is := bad(r.check(), "postgres-wal-keep")
 		return is
 	}, 10*time.Second, 50*time.Millisecond)
-	c := r.mended("postgres-wal-keep", LevelWarning, "Postgres drops the changes for a slot that is not read")
+	c := r.fixed("postgres-wal-keep", LevelWarning, "Postgres drops the changes for a slot that is not read")
 	require.Equal(r, "idle_replication_slot_timeout", c.Subject)
 
 	r.exec("SELECT pg_create_physical_replication_slot('other' || g) FROM generate_series(1, 9) g")
-	r.mended("postgres-slots", LevelWarning, "1 free", r.restartPostgres)
+	r.fixed("postgres-slots", LevelWarning, "1 free", r.restartPostgres)
 	r.exec("SELECT pg_create_physical_replication_slot('more' || g) FROM generate_series(1, 2) g")
-	r.mended("postgres-slots", LevelError, "all are in use", r.restartPostgres)
+	r.fixed("postgres-slots", LevelError, "all are in use", r.restartPostgres)
 
 	var standbys []*pgconn.PgConn
 	leave := func() {
@@ -96,16 +96,16 @@ func settingsMended(r *rig) {
 	}
 	come()
 	defer leave()
-	r.mended("postgres-walsenders", LevelError, "all are in use", leave, r.restartPostgres, come)
+	r.fixed("postgres-walsenders", LevelError, "all are in use", leave, r.restartPostgres, come)
 	r.good(r.check(), "postgres-replication")
 
 	r.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name <> 'other1'",
 		"SELECT pg_create_logical_replication_slot('dirtbike', 'pgoutput', false, false, true)")
-	r.mended("postgres-failover", LevelWarning, "nothing keeps it from being ahead of the standby")
+	r.fixed("postgres-failover", LevelWarning, "nothing keeps it from being ahead of the standby")
 	r.exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots", "ALTER SYSTEM RESET synchronized_standby_slots", "SELECT pg_reload_conf()")
 }
 
-func tablesMended(r *rig) {
+func tablesFixed(r *rig) {
 	r.exec("CREATE TABLE public.nobody (id int PRIMARY KEY) PARTITION BY RANGE (id)")
 	partitioned, is := bad(r.check(), "postgres-tables")
 	require.True(r, is)
@@ -129,7 +129,7 @@ func tablesMended(r *rig) {
 			r.kept()
 			r.exec(c.sql)
 			r.set(`privacy: {columns: {public.No Key: {"*": keep}}}`)
-			check := r.mended("postgres-tables", LevelError, c.says)
+			check := r.fixed("postgres-tables", LevelError, c.says)
 			require.Equal(t, c.command, check.Command)
 			require.Equal(t, "public.No Key", check.Subject)
 			require.Equal(t, strings.Contains(c.says, "DEFERRABLE") || strings.Contains(c.says, "UNLOGGED"), strings.Contains(check.way(), "do it in a quiet hour:\n"))
@@ -138,13 +138,13 @@ func tablesMended(r *rig) {
 	}
 	r.exec("CREATE TABLE public.large (id text PRIMARY KEY, v text)", "ALTER TABLE public.large ALTER v SET STORAGE EXTERNAL", "INSERT INTO public.large VALUES ('a', repeat('x', 100000))", "VACUUM public.large")
 	r.set(`privacy: {columns: {public.large: {"*": keep}}}`)
-	r.mended("postgres-identity", LevelWarning, "a key that may change")
+	r.fixed("postgres-identity", LevelWarning, "a key that may change")
 	r.exec("ALTER TABLE public.large REPLICA IDENTITY DEFAULT", "ALTER TABLE public.large ADD made int GENERATED ALWAYS AS (1) STORED", "VACUUM public.large")
 	r.good(r.check(), "postgres-identity") // with FULL, Postgres 18 refuses updates of a published table with such a column
 	r.exec("DROP TABLE public.large")
 }
 
-func namesMended(r *rig) {
+func namesFixed(r *rig) {
 	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.patience"]}`)
 	c, is := bad(r.check(), "config-names")
 	require.True(r, is)
@@ -158,29 +158,29 @@ func namesMended(r *rig) {
 	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.*"]}`)
 
 	r.exec("CREATE TABLE public.unkeyed1 (a int)", "CREATE TABLE public.unkeyed2 (a int)")
-	c = r.mended("postgres-tables", LevelError, "it has no primary key")
+	c = r.fixed("postgres-tables", LevelError, "it has no primary key")
 	require.Equal(r, `source: {tables: ["public.*", "Odd Schema.*", "!public.unkeyed1", "!public.unkeyed2"]}`, c.Command, "one line leaves both out")
 	r.exec("DROP TABLE public.unkeyed1, public.unkeyed2")
 	r.set(`source: {tables: ["public.*", "Odd Schema.*"]}`)
 
-	r.Run("misspelt", func(t *testing.T) { misspeltMended(r.as(t)) })
+	r.Run("misspelt", func(t *testing.T) { misspeltFixed(r.as(t)) })
 
 	r.set(`privacy: {columns: {public.patients: {patient_id: mask}}}`)
-	c = r.mended("config-policies", LevelError, "rows with different keys would become one")
+	c = r.fixed("config-policies", LevelError, "rows with different keys would become one")
 	require.Equal(r, `privacy: {columns: {"public.patients": {"patient_id": keep}}}`, c.Command)
 	r.exec("CREATE TABLE public.zips (id int PRIMARY KEY, area int)")
 	r.set(`privacy: {columns: {public.zips: {id: keep, area: zip3}}}`)
-	c = r.mended("config-policies", LevelError, "zip3 needs a text column")
+	c = r.fixed("config-policies", LevelError, "zip3 needs a text column")
 	require.Equal(r, `privacy: {columns: {"public.zips": {"area": drop}}}`, c.Command)
 
 	r.exec("CREATE SCHEMA billing", "CREATE TABLE billing.zips (id int PRIMARY KEY)", "CREATE TABLE public.billing_zips (id int PRIMARY KEY)", `GRANT USAGE ON SCHEMA billing TO "dirt-bike"`)
 	r.set(`{source: {tables: ["public.*", "billing.*"]}, privacy: {columns: {billing.zips: {id: keep}, public.billing_zips: {id: keep}}}}`)
-	r.mended("postgres-names", LevelError, "would share the ClickHouse view")
+	r.fixed("postgres-names", LevelError, "would share the ClickHouse view")
 	r.exec("DROP SCHEMA billing CASCADE", "DROP TABLE public.billing_zips, public.zips")
 }
 
-// misspeltMended: a column that is not there has a nearest one; but no policy fixes a table that cannot be captured.
-func misspeltMended(r *rig) {
+// misspeltFixed: a column that is not there has a nearest one; but no policy fixes a table that cannot be captured.
+func misspeltFixed(r *rig) {
 	r.kept()
 	r.exec("CREATE TABLE public.misspelt (id int PRIMARY KEY, given text)")
 	r.set(`privacy: {columns: {public.misspelt: {idd: keep, given: mask}}}`)
@@ -191,12 +191,12 @@ func misspeltMended(r *rig) {
 	r.exec("DROP TABLE public.misspelt")
 	r.exec("CREATE UNLOGGED TABLE public.misspelt (id int PRIMARY KEY)")
 	r.set(`privacy: {columns: {public.misspelt: {idd: keep}}}`)
-	c = r.mended("postgres-tables", LevelError, "it is UNLOGGED")
+	c = r.fixed("postgres-tables", LevelError, "it is UNLOGGED")
 	require.Equal(r, "public.misspelt", c.Subject)
 	r.exec("DROP TABLE public.misspelt")
 }
 
-func publicationMended(r *rig) {
+func publicationFixed(r *rig) {
 	report := r.check()
 	r.good(report, "postgres-publication")
 	for says, sql := range map[string]string{
@@ -210,11 +210,11 @@ func publicationMended(r *rig) {
 		r.Run(says, func(t *testing.T) {
 			r := r.as(t)
 			r.exec(sql)
-			r.mended("postgres-publication", LevelError, says)
+			r.fixed("postgres-publication", LevelError, says)
 		})
 	}
 	r.exec(`ALTER PUBLICATION dirtbike SET TABLE ONLY public.patients (patient_id), ONLY "Odd Schema"."O'Hara ""x"""`)
-	r.mended("postgres-tables", LevelError, "the column list of publication dirtbike for it lacks")
+	r.fixed("postgres-tables", LevelError, "the column list of publication dirtbike for it lacks")
 	// what dirtbike may do itself is no failure
 	r.exec("DROP PUBLICATION dirtbike", `GRANT "Clinic Owner" TO "dirt-bike"`, `GRANT CREATE ON DATABASE clinic TO "dirt-bike"`)
 	r.good(r.check(), "postgres-publication")
@@ -223,12 +223,12 @@ func publicationMended(r *rig) {
 	r.exec(`REVOKE "Clinic Owner" FROM "dirt-bike"`, `REVOKE CREATE ON DATABASE clinic FROM "dirt-bike"`, `ALTER PUBLICATION dirtbike ADD TABLE ONLY "Odd Schema"."O'Hara ""x"""`)
 }
 
-// slotMended: a slot that cannot be ours belongs to another pipeline; one that can may be left of a pipeline whose
+// slotFixed: a slot that cannot be ours belongs to another pipeline; one that can may be left of a pipeline whose
 // state is lost, and then no other slot is proposed.
-func slotMended(r *rig) {
+func slotFixed(r *rig) {
 	r.grantKafka()
 	r.exec("SELECT pg_create_logical_replication_slot('dirtbike', 'test_decoding')")
-	c := r.mended("pipeline-start", LevelError, "test_decoding")
+	c := r.fixed("pipeline-start", LevelError, "test_decoding")
 	require.Equal(r, "source: {slot: dirtbike_2}", c.Command)
 	r.exec("SELECT pg_drop_replication_slot('dirtbike')", "SELECT pg_create_logical_replication_slot('dirtbike_2', 'pgoutput')")
 	c, is := bad(r.check(), "pipeline-start")
@@ -240,7 +240,7 @@ func slotMended(r *rig) {
 	r.good(r.check(), "pipeline-start")
 	r.exec("CREATE DATABASE elsewhere")
 	r.inDatabase("elsewhere", "SELECT pg_create_logical_replication_slot('dirtbike_2', 'pgoutput')")
-	c = r.mended("pipeline-start", LevelError, "belongs to database elsewhere")
+	c = r.fixed("pipeline-start", LevelError, "belongs to database elsewhere")
 	require.Equal(r, "source: {slot: dirtbike_2_2}", c.Command)
 	r.inDatabase("elsewhere", "SELECT pg_drop_replication_slot('dirtbike_2')")
 	r.exec("DROP DATABASE elsewhere")
@@ -252,7 +252,7 @@ func (r *rig) grantKafka() {
 	for _, slug := range []string{"kafka-topic-rights", "kafka-transaction-rights", "kafka-group-rights", "kafka-cluster-rights"} {
 		for range 3 { // two prefixes; and some brokers hide what follows
 			if c, is := bad(r.check(), slug); is {
-				r.mend(c)
+				r.apply(c)
 			}
 		}
 		r.good(r.check(), slug)

@@ -15,8 +15,8 @@ func TestKeepFitsTheDisk(t *testing.T) {
 		server
 		size, says string
 	}{
-		{asked(1024, 0, 0), "4GB", "less than the disk's free space"},
-		{asked(1024, 9000, 0), "18000MB", "as many hours as dirtbike may be down"},
+		{asked(1024, 0, 0), "4GB", "below the disk's free space"},
+		{asked(1024, 9000, 0), "18000MB", "the longest time that dirtbike may be down"},
 		{asked(1024, 0, 200<<10), "50GB", "a quarter of source.wal_disk"},
 		{asked(16384, 0, 20<<10), "5GB", "a quarter of source.wal_disk"},
 		{asked(80, 0, 2000), "1GB", "a quarter of source.wal_disk"},

@@ -24,9 +24,9 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
-// TestMendedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these
+// TestFixedThenRun: from nothing granted to all good by printed commands alone; then a run really starts with these
 // rights, and a check at the same time disturbs no process. Until the run starts, nothing has changed anywhere.
-func TestMendedThenRun(t *testing.T) {
+func TestFixedThenRun(t *testing.T) {
 	t.Parallel()
 	s := embeddedtest.Start(t, embedded.Options{Parts: embedded.Parts{Postgres: true, ClickHouse: true}})
 	addWeakUser(t, s)
@@ -52,7 +52,7 @@ func TestMendedThenRun(t *testing.T) {
 			break
 		}
 		t.Logf("%s: %s", report.Checks[at].Slug, report.Checks[at].Command)
-		r.mend(report.Checks[at])
+		r.apply(report.Checks[at])
 		report = r.check()
 	}
 	require.True(t, report.OK, textOf(report))
@@ -73,7 +73,7 @@ func TestMendedThenRun(t *testing.T) {
 	c, is := bad(r.check(), "pipeline-start")
 	require.True(t, is)
 	require.Equal(t, []string{"a start would be refused, for what is said above", ""}, []string{c.Message, c.Command}, "one command is enough")
-	r.mended("postgres-role", LevelError, "no right to replicate")
+	r.fixed("postgres-role", LevelError, "no right to replicate")
 	key := filepath.Join(filepath.Dir(r.file), "dirtbike.hash.key")
 	require.NoError(t, os.Rename(key, key+".away"))
 	c, is = bad(r.check(), "pipeline-hash-key")
@@ -136,7 +136,7 @@ func (r *rig) otherPipeline() {
 	require.True(r, is)
 	require.Equal(r, LevelError, c.Level)
 	require.Equal(r, "clickhouse: {database: clinic_2}", c.Command)
-	r.mend(c)
+	r.apply(c)
 	r.good(r.check(), "clickhouse-databases")
 	r.set("{kafka: {prefix: clinic}, clickhouse: {database: clinic}}")
 	r.good(r.check(), "clickhouse-databases")

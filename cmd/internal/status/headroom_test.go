@@ -51,21 +51,21 @@ func TestSlotIsJudgedBeforeTheDiskIsFull(t *testing.T) {
 			require.Contains(t, p.What, c.want)
 			require.Len(t, p.Try, 1)
 			for _, way := range strings.Split(strings.TrimPrefix(p.Try[0].Command, "see which other check fails, and "), ", or ") {
-				mended, disk := f, c.disk
-				mended.mend(t, &disk, way)
-				next := mended.judge("s", forecast{mended.headroom(disk), pace{}})
+				fixed, disk := f, c.disk
+				fixed.apply(t, &disk, way)
+				next := fixed.judge("s", forecast{fixed.headroom(disk), pace{}})
 				if next != nil { // the limit that is reached next
 					_, way, _ = strings.Cut(next.Try[0].Command, ", and ")
-					mended.mend(t, &disk, way)
+					fixed.apply(t, &disk, way)
 				}
-				require.Nil(t, mended.judge("s", forecast{mended.headroom(disk), pace{}}), way)
+				require.Nil(t, fixed.judge("s", forecast{fixed.headroom(disk), pace{}}), way)
 			}
 		})
 	}
 }
 
-// mend does what a way out says; the rate is another matter.
-func (f *slotFacts) mend(t *testing.T, disk *int64, way string) {
+// apply does what a way out says; the rate is another matter.
+func (f *slotFacts) apply(t *testing.T, disk *int64, way string) {
 	t.Helper()
 	var mib int64
 	switch n, _ := fmt.Sscanf(way, "ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf();", &mib); {
