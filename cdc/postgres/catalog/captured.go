@@ -166,9 +166,12 @@ func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string
 	}
 	table := e.rel.FullName()
 	if !backed {
-		return cdc.Failed("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it",
-			strings.Join(named, ", "), table).
-			Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", e.rel.SQLName(), sqlNames(named)), nil
+		p := cdc.Failed("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it",
+			strings.Join(named, ", "), table)
+		if e.rel.Identity != cdc.IdentityFull { // both steps at once
+			return p.Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL, and ALTER TABLE %[1]s REPLICA IDENTITY FULL", e.rel.SQLName(), sqlNames(named)), nil
+		}
+		return p.Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", e.rel.SQLName(), sqlNames(named)), nil
 	}
 	if e.rel.Identity != cdc.IdentityFull {
 		return cdc.Failed("%s has no primary key, so Postgres sends no key with its deletes", table).
