@@ -112,7 +112,8 @@ func drifted(k *known, e *entry, now trace) *cdc.Problem {
 	case e.unlisted != nil:
 		return e.unlisted
 	case !cdc.SameShape(k.cdc.Shape, shape(e)):
-		return cdc.Failed("%s: rows may have changed without an event", cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel), append(e.unsent(), k.cdc.Unsent...)...))
+		unlisted := append(e.unsent(), k.cdc.Unsent...)
+		return cdc.Failed("%s: rows may have changed without an event", cdc.ShapeChange(k.cdc.Shape, shape(e), k.cdc.Columns, columns(e.rel), unlisted...))
 	case k.follow(now):
 		return cdc.Failed("the table was rewritten by an ALTER TABLE: its rows may have changed without an event")
 	case e.notKey != nil:
