@@ -133,7 +133,11 @@ func (i Inventory) Summary() string {
 	for _, policy := range slices.Sorted(maps.Keys(by)) {
 		policies = append(policies, fmt.Sprintf("%s %d", policy, by[policy]))
 	}
-	return fmt.Sprintf("%d of %d columns leave Postgres, of %d tables: %s", leave, all, tables, strings.Join(policies, ", ")) + i.travelling()
+	of := fmt.Sprintf("%d tables", tables)
+	if tables == 1 {
+		of = "1 table"
+	}
+	return fmt.Sprintf("%d of %d columns leave Postgres, of %s: %s", leave, all, of, strings.Join(policies, ", ")) + i.travelling()
 }
 
 // travelling says how many withheld columns Postgres sends all the same; empty if none.

@@ -2,7 +2,6 @@ package status
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -66,9 +65,9 @@ func (f *facts) progress() string {
 				shown++
 			}
 		}
-		return fmt.Sprintf("copying: %d of %d tables are in ClickHouse", shown, len(f.named))
+		return "copying: " + ofTables(shown, len(f.named)) + " in ClickHouse"
 	}
-	return fmt.Sprintf("starting: topics of %d of %d tables", min(f.topics, len(f.named)), len(f.named))
+	return "starting: topics of " + ofTables(min(f.topics, len(f.named)), len(f.named))
 }
 
 func sortTables(tables []TableStatus) {

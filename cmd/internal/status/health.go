@@ -3,7 +3,6 @@ package status
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -144,10 +143,10 @@ func (s Status) tablesProblem() *cdc.Problem {
 		}
 	}
 	if len(bad) > 0 {
-		what = append(what, fmt.Sprintf("%d of %d tables quarantined: %s", len(bad), len(s.Tables), strings.Join(bad, ", ")))
+		what = append(what, ofTables(len(bad), len(s.Tables))+" quarantined: "+strings.Join(bad, ", "))
 	}
 	if len(wait) > 0 {
-		what = append(what, fmt.Sprintf("%d of %d tables wait: %s", len(wait), len(s.Tables), strings.Join(wait, ", ")))
+		what = append(what, ofTables(len(wait), len(s.Tables))+" wait: "+strings.Join(wait, ", "))
 	}
 	if len(left) > 0 {
 		what = append(what, uncaptured+": "+strings.Join(left, ", "))

@@ -194,7 +194,7 @@ func TestACaptureThatRunsIsNotToBeStarted(t *testing.T) {
 	}{
 		"before its slot": {facts{slot: slotFacts{connected: true}, named: named, topics: 2}, "starting: topics of 2 of 3 tables", nil},
 		"copying": {facts{slot: slotFacts{connected: true, found: true}, named: named, shown: map[string]uint32{"a": 1, "x": 1}},
-			"copying: 1 of 3 tables are in ClickHouse", nil},
+			"copying: 1 of 3 tables in ClickHouse", nil},
 		"waiting": {facts{slot: slotFacts{connected: true, waits: waits}, named: named}, "starting: topics of 0 of 3 tables", waits},
 		"between two sessions": {facts{slot: slotFacts{connected: true, found: true}, complete: map[string]ledger.Complete{"": {LSN: 1}, "public.a": {Exact: true}},
 			shown: map[string]uint32{"a": 1}}, "", nil},
