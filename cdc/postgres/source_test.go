@@ -97,8 +97,9 @@ func slot(t *testing.T, r *rig) {
 
 // namesOfSessions: a role that may not replicate gives its sessions the names of a capture's. They do not count as one.
 func namesOfSessions(t *testing.T, r *rig) {
-	_, err := r.CreateSlot(t.Context())
+	snap, err := r.CreateSlot(t.Context())
 	require.NoError(t, err)
+	require.NoError(t, snap.Close(t.Context()))
 	url, slot := r.role(t, "impostor_"+r.conn.Config().Database, ""), r.options.Slot
 	var connected bool
 	ask := func() (copying bool) {

@@ -124,7 +124,7 @@ ops: `+c.ops), 0o600))
 			var out, errs bytes.Buffer
 			require.Equal(t, exitWrong, execute(t.Context(), append([]string{verb, "--config", path}, c.args...), &out, &errs, nil))
 			require.Empty(t, out.String())
-			require.Contains(t, errs.String(), "ops.listen: other hosts reach ")
+			require.Contains(t, errs.String(), ": other hosts reach ")
 			require.Contains(t, errs.String(), "\nTry: ops.token: ")
 			require.Equal(t, 2, strings.Count(errs.String(), "\n"), errs.String())
 		}
