@@ -125,8 +125,19 @@ func refusal(e *entry) *cdc.Problem {
 		return cdc.Failed("it is partitioned, which this release does not capture yet").Fix("name its leaves instead")
 	case e.persistence == "u":
 		return cdc.Failed("it is UNLOGGED, so Postgres' log does not hold its changes").Fix("ALTER TABLE %s SET LOGGED", e.rel.SQLName())
+	case e.fullRefused:
+		return fullAndGenerated(e)
 	}
 	return cmp.Or(e.notKey, e.unlisted)
+}
+
+// fullAndGenerated: the application must be able to update a table that is published.
+func fullAndGenerated(e *entry) *cdc.Problem {
+	p := cdc.Failed("it has generated columns and its replica identity is FULL: from 18 on Postgres refuses updates and deletes once it is published")
+	if e.index.columns == 0 {
+		return p.Fix("give %s a primary key and the replica identity DEFAULT", e.rel.SQLName())
+	}
+	return p.Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", e.rel.SQLName())
 }
 
 // namedKey takes the key that the config names, if it names one (source.keys, by "schema.table"); a table that has a

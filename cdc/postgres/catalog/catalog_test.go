@@ -372,68 +372,6 @@ func TestNamedKeyLost(t *testing.T) {
 	})
 }
 
-// TestRefusalsAreFixed: what the refusal of a table says is done, and the table can be captured. Where it is a
-// statement, that one is run as it is printed.
-func TestRefusalsAreFixed(t *testing.T) {
-	onEach(t, func(t *testing.T, d *database) {
-		keys := Options{Keys: map[string][]string{"public.t": {"a"}}}
-		list := func(o Options) map[string]*cdc.Table {
-			tables, err := d.tables(o).List(t.Context())
-			require.NoError(t, err)
-			out := map[string]*cdc.Table{}
-			for _, table := range tables {
-				out[table.Name] = table
-			}
-			return out
-		}
-		for _, test := range []struct {
-			sql, way string
-			do       string // "" is the way itself
-			options  Options
-		}{
-			{"CREATE TABLE t (a int PRIMARY KEY); ALTER TABLE t REPLICA IDENTITY NOTHING", "ALTER TABLE public.t REPLICA IDENTITY DEFAULT", "", Options{}},
-			{"CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_b_key; ALTER TABLE t DROP CONSTRAINT t_b_key",
-				"ALTER TABLE public.t REPLICA IDENTITY DEFAULT", "", Options{}},
-			{"CREATE UNLOGGED TABLE t (a int PRIMARY KEY)", "ALTER TABLE public.t SET LOGGED", "", Options{}},
-			{"CREATE TABLE t (a int)", "give public.t a primary key", "ALTER TABLE t ADD PRIMARY KEY (a)", Options{}},
-			{"CREATE TABLE t (a int PRIMARY KEY DEFERRABLE)", "make the key of public.t NOT DEFERRABLE", "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (a)", Options{}},
-			{"CREATE TABLE t (x int NOT NULL UNIQUE, a int GENERATED ALWAYS AS (x + 1) STORED PRIMARY KEY)",
-				"REPLICA IDENTITY USING INDEX with another unique index", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_x_key", Options{}},
-			{"CREATE TABLE t (a int NOT NULL); ALTER TABLE t REPLICA IDENTITY FULL", "CREATE UNIQUE INDEX ON public.t (a), and SET NOT NULL",
-				"CREATE UNIQUE INDEX ON public.t (a)", keys},
-			{"CREATE TABLE t (a int NOT NULL)", "CREATE UNIQUE INDEX ON public.t (a), and SET NOT NULL, and ALTER TABLE public.t REPLICA IDENTITY FULL",
-				"CREATE UNIQUE INDEX ON public.t (a); ALTER TABLE public.t REPLICA IDENTITY FULL", keys},
-			{"CREATE TABLE t (a int NOT NULL UNIQUE)", "ALTER TABLE public.t REPLICA IDENTITY FULL, or USING INDEX", "ALTER TABLE public.t REPLICA IDENTITY FULL", keys},
-			{"CREATE TABLE t (a int NOT NULL UNIQUE)", "ALTER TABLE public.t REPLICA IDENTITY FULL, or USING INDEX", "ALTER TABLE public.t REPLICA IDENTITY USING INDEX t_a_key", keys},
-		} {
-			d.fresh(t, test.sql)
-			refused := cdc.Explain(list(test.options)["t"].Refused)
-			require.NotNil(t, refused, test.sql)
-			require.Equal(t, test.way, refused.Try[0].Command, test.sql)
-			if test.do == "" {
-				test.do = refused.Try[0].Command
-			}
-			if refused.Try[len(refused.Try)-1].Command != test.way {
-				left := test.options
-				left.Selection = excludes(t, refused.Try[len(refused.Try)-1].Command)
-				require.NotContains(t, list(left), "t")
-			}
-			d.exec(t, test.do)
-			require.NoError(t, list(test.options)["t"].Refused, test.do)
-		}
-		if _, err := d.conn.Exec(t.Context(), "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false)"); err == nil { // built with ICU
-			d.fresh(t, "CREATE COLLATION loose (provider = icu, locale = 'und', deterministic = false)", "CREATE TABLE t (a text COLLATE loose PRIMARY KEY)")
-			require.Equal(t, "give the key columns of public.t a deterministic collation", cdc.Explain(list(Options{})["t"].Refused).Try[0].Command)
-			d.exec(t, `ALTER TABLE t ALTER a TYPE text COLLATE "C"`)
-			require.NoError(t, list(Options{})["t"].Refused)
-		}
-		d.fresh(t, "CREATE TABLE whole (a int PRIMARY KEY) PARTITION BY RANGE (a)", "CREATE TABLE leaf PARTITION OF whole FOR VALUES FROM (1) TO (9)")
-		listed := list(Options{})
-		require.Equal(t, "name its leaves instead", cdc.Explain(listed["whole"].Refused).Try[0].Command)
-		require.NoError(t, listed["leaf"].Refused)
-	})
-}
-
 // TestReplicaIdentity: another replica identity with the same key is no drift, and leaves the key and its order as they
 // were; one that gives another key, or none, is.
 func TestReplicaIdentity(t *testing.T) {

@@ -23,11 +23,14 @@ type entry struct {
 	unlisted *cdc.Problem
 	// kind is pg_class.relkind, persistence relpersistence.
 	kind, persistence string
-	index             indexKey
-	notKey            *cdc.Problem // why the table has no usable key; nil if it has one
-	rows              int64
-	textOnly          bool     // some column has no binary decoder here
-	labels            []string // what stands for the labels of the columns' enums, "<oid>=<transaction>"
+	// fullRefused: Postgres (from 18 on) refuses updates and deletes of a published table whose replica identity is
+	// FULL and which has generated columns that are not published.
+	fullRefused bool
+	index       indexKey
+	notKey      *cdc.Problem // why the table has no usable key; nil if it has one
+	rows        int64
+	textOnly    bool     // some column has no binary decoder here
+	labels      []string // what stands for the labels of the columns' enums, "<oid>=<transaction>"
 }
 
 // tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks
@@ -39,7 +42,9 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
        coalesce(p.indkey::int2[], i.indkey::int2[], '{}'), coalesce(i.indnkeyatts, 0)::int, coalesce(i.indimmediate, true),
        EXISTS (SELECT FROM pg_catalog.unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
                JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic),
-       coalesce(pg_catalog.left(pg_catalog.obj_description(c.oid, 'pg_class'), $1), '')
+       coalesce(pg_catalog.left(pg_catalog.obj_description(c.oid, 'pg_class'), $1), ''),
+       c.relreplident = 'f' AND pg_catalog.current_setting('server_version_num')::int >= 180000
+         AND EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attnum > 0 AND NOT g.attisdropped AND g.attgenerated <> '')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisvalid
@@ -108,7 +113,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, database string) (entries [
 	rel, e, identity := schemas.Relation{Database: database}, entry{}, ""
 	k := &e.index
 	err = postgres.Each(ctx, conn, "pg_class", []any{&rel.OID, &rel.Schema, &rel.Name, &e.kind, &e.persistence, &identity, &e.rows,
-		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic, &rel.Comment}, func() {
+		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic, &rel.Comment, &e.fullRefused}, func() {
 		table, of := e, rel
 		of.Identity, table.rel = cdc.ReplicaIdentity(identity[0]), &of
 		entries = append(entries, &table)
