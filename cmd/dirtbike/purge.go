@@ -16,8 +16,8 @@ func (a *app) purge() *cobra.Command {
 		Use: "purge schema.table --yes", Short: "Delete from a table's topic what was captured before its present copy; without --yes only say what that is",
 		Args: cobra.ExactArgs(1),
 		Long: "After a policy became stricter and resnapshot has copied the table again, its topic still has the records from before, until Kafka's retention removes them.\n" +
-			"purge deletes them (Kafka's DeleteRecords). It refuses while the present copy was made under another policy than the config's, the new copy is not complete, a loader has not passed its beginning, " +
-			"or ClickHouse still has former storage.\n" +
+			"purge deletes them (Kafka's DeleteRecords). It refuses while the present copy was made under another policy than the config's, the new copy is not complete, " +
+			"a loader has not passed its beginning, or ClickHouse still has former storage.\n" +
 			"It refuses, too, while another consumer group (of another ClickHouse database, or anybody's) has not passed them, unless with --despite-readers.\n" +
 			"It cannot be undone. Readers that are in no group, or not running and without offsets in Kafka, are not known, and lose what they have not read.\n\n" +
 			"Exit codes: 0 done, or nothing is left; 1 there are such records, and --yes was not given; 2 it is refused; 3 a part could not be reached.",

@@ -24,7 +24,8 @@ func (a *app) resnapshot() *cobra.Command {
 			"It may be called again whenever it was cut short.",
 		RunE: func(c *cobra.Command, tables []string) error {
 			if all == (len(tables) > 0) {
-				return wrong(cdc.Failed("resnapshot takes names of tables, as dirtbike status lists them, or --all; capture must be stopped").Fix("dirtbike resnapshot schema.table"))
+				return wrong(cdc.Failed("resnapshot takes names of tables, as dirtbike status lists them, or --all; capture must be stopped").
+					Fix("dirtbike resnapshot schema.table"))
 			}
 			cfg, log, err := a.begin()
 			if err != nil {
