@@ -22,7 +22,7 @@ func (a *app) status() *cobra.Command {
 		Use: "status", Short: "Show phase, lag, retained log and every table; exit 1 if a table is not exact, no capture runs or Kafka is away", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			status, err := a.askStatus(c.Context(), count)
-			if err != nil && len(status.Missing) == 0 {
+			if err != nil && (len(status.Missing) == 0 || c.Context().Err() != nil) {
 				return err
 			}
 			if printed := a.print(asJSON, status); printed != nil || err != nil {
