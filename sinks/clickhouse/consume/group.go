@@ -53,6 +53,7 @@ type Group struct {
 	Admin  *kadm.Client
 	o      Options
 	wentOn int // calls of GoOn
+	end    context.CancelFunc
 }
 
 // Join makes the client, which joins in the background.
@@ -61,12 +62,14 @@ func Join(o Options) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: Kafka options: %w", err)
 	}
-	client, err := kgo.NewClient(append(o.client(), kgo.WithDecompressor(unpack), kgo.WithHooks(unpack))...)
+	ctx, end := context.WithCancel(context.Background())
+	client, err := kgo.NewClient(append(o.client(), kgo.WithContext(ctx), kgo.WithDecompressor(unpack), kgo.WithHooks(unpack))...)
 	if err != nil {
+		end()
 		return nil, fmt.Errorf("load: Kafka options: %w", err)
 	}
 	unpack.holds(client.BufferedFetchBytes)
-	return &Group{Client: client, Admin: kadm.NewClient(client), o: o}, nil
+	return &Group{Client: client, Admin: kadm.NewClient(client), o: o, end: end}, nil
 }
 
 func (o *Options) client() []kgo.Opt {
@@ -143,8 +146,12 @@ func (g *Group) removeMember(ctx context.Context, id string) error {
 	return err
 }
 
-// Close ends all connections.
-func (g *Group) Close() { g.Client.CloseAllowingRebalance() }
+// Close ends all connections. It waits for nobody: a join that is under way would otherwise be waited for, which takes
+// until the sessions of members end that are gone.
+func (g *Group) Close() {
+	g.end()
+	g.Client.CloseAllowingRebalance()
+}
 
 const (
 	// CheckInterval is how often topics are looked up while they are being loaded.
