@@ -22,9 +22,9 @@ type Reader struct {
 
 func (r Reader) String() string {
 	if r.Behind < 0 {
-		return r.Group + " (how far is not known)"
+		return fmt.Sprintf("%.200q (how far is not known)", r.Group) // a name that anybody chose
 	}
-	return fmt.Sprintf("%s (%s records behind)", r.Group, humanize.Comma(r.Behind))
+	return fmt.Sprintf("%.200q (%s records behind)", r.Group, humanize.Comma(r.Behind))
 }
 
 // readers asks Kafka for the groups that read the topic and have not passed what would be deleted. Groups that the

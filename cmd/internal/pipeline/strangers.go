@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,7 +27,7 @@ func (h *Health) Strangers(ctx context.Context) error {
 	var strangers []string
 	for _, m := range groups[name].Members {
 		if m.ClientID != consume.ClientID {
-			strangers = append(strangers, m.ClientID+" at "+m.ClientHost)
+			strangers = append(strangers, fmt.Sprintf("%.64q at %s", m.ClientID, m.ClientHost)) // a name that anybody chose
 		}
 	}
 	if len(strangers) == 0 {

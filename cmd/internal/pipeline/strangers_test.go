@@ -36,10 +36,11 @@ clickhouse: {url: "clickhouse://c:9000", database: clinic}
 	}
 	join(consume.ClientID)
 	require.NoError(t, h.Strangers(t.Context()))
-	stray := join("console-consumer")
+	stray := join("console-consumer\nof somebody")
 	require.Eventually(t, func() bool { return h.Strangers(t.Context()) != nil }, 20*time.Second, 50*time.Millisecond)
 	said := cdc.Explain(h.Strangers(t.Context()))
 	require.Contains(t, said.What, "console-consumer")
+	require.NotContains(t, said.Error(), "\n", "whatever it calls itself")
 	require.Equal(t, "stop that client, or give it a group of its own", said.Try[0].Command)
 	stray.Close() // the way out
 	require.Eventually(t, func() bool { return h.Strangers(t.Context()) == nil }, 20*time.Second, 50*time.Millisecond)
