@@ -4,16 +4,17 @@ import (
 	"context"
 )
 
-// Stranger is a function that Postgres runs with our rights where it plans to read a table, since the table's owner has
-// put it into an index, a constraint or statistics, and that belongs to a role which has no claim to our rights.
-type Stranger struct {
+// ForeignFunction is a function that Postgres runs with our rights where it plans to read a table, since the
+// table's owner has put it into an index, a constraint or statistics, and that belongs to a role which has no claim
+// to our rights.
+type ForeignFunction struct {
 	// Table, Function (with the types of its arguments) and Owner are quoted for SQL.
 	Table, Function, Owner string
 }
 
-// strangersSQL: superusers, the database's owner, our own role, and those that we are a member of are no strangers; a
-// superuser counts as a member of every role, and so of none. An operator stands for its function.
-const strangersSQL = `
+// foreignFunctionsSQL: superusers, the database's owner, our own role, and those that we are a member of are not
+// foreign; a superuser counts as a member of every role, and so of none. An operator stands for its function.
+const foreignFunctionsSQL = `
 WITH part AS (
   SELECT indrelid AS relation, 'pg_class'::regclass AS class, indexrelid AS object FROM pg_index WHERE indrelid = ANY($1)
   UNION ALL SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint WHERE conrelid = ANY($1)
@@ -30,9 +31,9 @@ WHERE NOT owner.rolsuper AND owner.oid <> own.oid AND owner.oid <> db.datdba
   AND (own.rolsuper OR NOT pg_catalog.pg_has_role(own.oid, owner.oid, 'USAGE'))
 ORDER BY 1, 2`
 
-// Strangers lists the functions of others that run with our rights when one of the tables is read.
-func Strangers(ctx context.Context, q Querier, tables []uint32) (found []Stranger, err error) {
-	var s Stranger
-	err = Each(ctx, q, "pg_depend", []any{&s.Table, &s.Function, &s.Owner}, func() { found = append(found, s) }, strangersSQL, tables)
+// ForeignFunctions lists the functions of others that run with our rights when one of the tables is read.
+func ForeignFunctions(ctx context.Context, q Querier, tables []uint32) (found []ForeignFunction, err error) {
+	var s ForeignFunction
+	err = Each(ctx, q, "pg_depend", []any{&s.Table, &s.Function, &s.Owner}, func() { found = append(found, s) }, foreignFunctionsSQL, tables)
 	return found, err
 }

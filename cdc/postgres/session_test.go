@@ -226,7 +226,7 @@ func strangers(t *testing.T, r *rig) {
 	embeddedtest.ExecOn(t, owner, "CREATE TABLE public.theirs (id int PRIMARY KEY, v text CHECK (v <> ''))",
 		"CREATE INDEX ON public.theirs (pg_catalog.lower(v)) WHERE public.ours(id)")
 	oids := []uint32{r.describe(t, "theirs").OID, r.table.OID}
-	found, err := Strangers(t.Context(), r.conn, oids)
+	found, err := ForeignFunctions(t.Context(), r.conn, oids)
 	require.NoError(t, err)
 	require.Empty(t, found)
 
@@ -236,7 +236,7 @@ func strangers(t *testing.T, r *rig) {
 	embeddedtest.ExecOn(t, owner, "CREATE OPERATOR public.@@@@ (LEFTARG = int, RIGHTARG = int, FUNCTION = public.behind)",
 		"CREATE INDEX ON public.theirs (id) WHERE public.indexed(1, 2)", "CREATE INDEX ON public.theirs (id) WHERE 1 OPERATOR(public.@@@@) 2",
 		"ALTER TABLE public.theirs ADD CHECK (public.checked(1, 2))", "CREATE STATISTICS public.stats ON (public.counted(id, 1)), id FROM public.theirs")
-	found, err = Strangers(t.Context(), r.conn, oids)
+	found, err = ForeignFunctions(t.Context(), r.conn, oids)
 	require.NoError(t, err)
 	var functions []string
 	for _, s := range found {

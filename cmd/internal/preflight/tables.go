@@ -63,18 +63,18 @@ func (r *run) checkTables(ctx context.Context, p *part, conn *pgx.Conn, s *serve
 	staying := capturableAfterFixes(listed, tables, leaving)
 	judgeRights(p, s, staying)
 	judgeIdentity(p, staying)
-	judgeStrangers(ctx, p, conn, staying)
+	judgeForeignFunctions(ctx, p, conn, staying)
 	r.checkPublication(ctx, p, conn, s, staying)
 }
 
-// judgeStrangers warns of functions of others that run with our rights where a row is read again, where a table is
-// copied by a query, and in verify.
-func judgeStrangers(ctx context.Context, p *part, conn *pgx.Conn, tables []table) {
+// judgeForeignFunctions warns of functions of others that run with our rights where a row is read again, where a
+// table is copied by a query, and in verify.
+func judgeForeignFunctions(ctx context.Context, p *part, conn *pgx.Conn, tables []table) {
 	oids := make([]uint32, len(tables))
 	for i := range tables {
 		oids[i] = tables[i].OID
 	}
-	found, err := postgres.Strangers(ctx, conn, oids)
+	found, err := postgres.ForeignFunctions(ctx, conn, oids)
 	if err != nil {
 		p.error("postgres-strangers", "source.tables", serverError(err))
 		return
