@@ -19,6 +19,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/postgres/pgoutput"
+	"dirtbike/docker/embedded/embeddedtest"
 )
 
 // wire writes messages as a server does.
@@ -180,7 +181,14 @@ func TestTooLargeMessages(t *testing.T) {
 	require.Nil(t, TooLarge(io.ErrUnexpectedEOF))
 }
 
-// largeRows: a row of 200 MB is not taken into memory, neither from the log nor by a copy; those after it come.
+// TestLargeRows: a row of 200 MB is not taken into memory, neither from the log nor by a copy; those after it come.
+// No other test runs beside it, since what all of the process allocates is measured.
+func TestLargeRows(t *testing.T) {
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) { largeRows(t, newRig(t, embeddedtest.Postgres(t, version, nil))) })
+	}
+}
+
 func largeRows(t *testing.T, r *rig) {
 	const size = 200_000_000
 	r.exec(t, "ALTER TABLE t REPLICA IDENTITY FULL")

@@ -24,7 +24,7 @@ func TestSource(t *testing.T) {
 				"changes": changes, "resume and report": resumeAndReport, "held slot": heldSlot, "wakes under load": wakesUnderLoad,
 				"skipped transactions": skippedTransactions, "rows": rowsInBinary, "long pause": longPause, "publication dropped": publicationDropped,
 				"locked table": lockedTable, "waits": waits, "waits for a prepared one": waitsForPreparedOne, "encoding": encoding, "untranslatable": untranslatable, "no slot is left": noSlotLeft, "decided": decided, "hostile settings": hostileSettings,
-				"other kinds": otherKinds, "names of sessions": namesOfSessions, "strangers": strangers, "large rows": largeRows,
+				"other kinds": otherKinds, "names of sessions": namesOfSessions, "strangers": strangers,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, newRig(t, p)) })
 			}
