@@ -172,11 +172,13 @@ type Table struct {
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64
 	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not
-	// there), and what to do; nil if it can. Of a refused table only OID, names, Shape and Columns are set.
+	// there), and what to do; nil if it can. Of a refused table only OID, names, Shape, Columns and Exactly are set.
 	Refused error
 	// RefusedByConfig says that Refused is the config's own word on the table's columns (a policy that does not fit, or
 	// names a column that is not there), so that where the columns are as they were, it is the config that has changed.
 	RefusedByConfig bool
+	// Exactly says that the config names the table itself, and not only by a pattern that any new table may match.
+	Exactly bool
 	// Unnamed says that no policy in the config is about the table: without a policy for all tables it leaves as it is.
 	Unnamed bool
 	// Open are the numbers of columns that leave as they are though no policy names them; Guarded the names of those

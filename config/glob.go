@@ -42,6 +42,14 @@ func (s Source) NamedBy(schema, table string) (glob string, line int) {
 	return "", 0
 }
 
+// Names reports whether an entry names the table itself, and not only by a pattern that also matches others; false if
+// Match does not hold.
+func (s Source) Names(schema, table string) bool {
+	return s.Match(schema, table) && slices.ContainsFunc(s.Tables, func(entry string) bool {
+		return !strings.HasPrefix(entry, "!") && !strings.ContainsAny(entry, "*?") && globMatches(entry, schema, table)
+	})
+}
+
 // CheckGlobs refuses each glob, also after "!", that matches none of the source's tables, with the nearest one.
 func (s Source) CheckGlobs(all []TableName) error {
 	var errs Errors

@@ -30,6 +30,17 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// TestNames: only an entry without a pattern names a table itself, and one that excludes it wins.
+func TestNames(t *testing.T) {
+	s := config.Source{Tables: []string{"public.*", "billing.claims", "*.shared", "public.loot", "!public.loot", "x.y"}}
+	for name, want := range map[config.TableName]bool{
+		{Schema: "billing", Table: "claims"}: true, {Schema: "x", Table: "y"}: true, {Schema: "public", Table: "patients"}: false,
+		{Schema: "other", Table: "shared"}: false, {Schema: "public", Table: "loot"}: false, {Schema: "billing", Table: "none"}: false,
+	} {
+		require.Equal(t, want, s.Names(name.Schema, name.Table), name)
+	}
+}
+
 func TestCheckGlobs(t *testing.T) {
 	cfg, err := config.Parse("a.yaml", []byte(`source:
   url: postgres://u@h/d

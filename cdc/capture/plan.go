@@ -163,6 +163,9 @@ func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) e
 			out.skipped = append(out.skipped, skippedTable{l, why})
 		}
 	}
+	if out.mode != resume && len(out.tables) == 0 {
+		return unfit(nil, listed)
+	}
 	if err := p.otherPolicies(out.tables); err != nil {
 		return err
 	}

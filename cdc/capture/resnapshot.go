@@ -102,6 +102,17 @@ var errDone = errors.New("done")
 // ErrStillRefused says that a table was copied again and is quarantined again.
 var ErrStillRefused = errors.New("quarantined again")
 
+// LeftOut says which tables that the config names only by a pattern were not begun, and why, "" for none.
+func (c *Capture) LeftOut() string {
+	var out []string
+	for _, t := range c.Status().Tables {
+		if t.Phase == tableSkipped {
+			out = append(out, t.Table+": "+t.Reason)
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
 // Resnapshot makes a new generation of each of the tables, "schema.table", whether they are quarantined or not, and of
 // those that a start would copy anyway; it returns once their copies are committed. A new policy, key or shape of these
 // tables counts as acknowledged. It needs the slot to itself. Cut short, the next start or call copies them from their
@@ -112,7 +123,9 @@ func (c *Capture) Resnapshot(ctx context.Context, tables []string) error {
 
 // ResnapshotAll copies all tables again under the next epoch, from a new slot; a slot of that name is dropped.
 // highWater is what ClickHouse knows of the pipeline: epoch and generations become higher than any there. It is the way
-// out of every ErrGap, returns once all copies are committed, and can be called again if it was cut short.
+// out of every ErrGap, returns once all copies are committed, and can be called again if it was cut short. A table that
+// cannot be copied and that the config names only by a pattern refuses nothing: one that was captured is quarantined
+// (ErrStillRefused), another is LeftOut.
 func (c *Capture) ResnapshotAll(ctx context.Context, highWater cdc.HighWater) error {
 	return c.resnapshot(ctx, &resnapshotRequest{all: true, highWater: highWater})
 }

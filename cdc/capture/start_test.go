@@ -354,3 +354,12 @@ func TestCopyBeatsWhileNothingCommits(t *testing.T) {
 		require.NoError(t, stop())
 	})
 }
+
+// TestTwoEpochsAreRefused: a capture that was not fenced has written into a renewed state.
+func TestTwoEpochsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.state.Source.Epoch = 2
+		require.ErrorIs(t, r.fails(t), cdc.ErrGap)
+	})
+}

@@ -12,11 +12,17 @@ import (
 // At a first start a person is there to fix what does not fit, so everything must. Later there may be none, and a
 // stopped capture makes Postgres keep its log: then only the table that cannot be captured is affected. One that was
 // captured is quarantined, a new one is skipped, and a name in the config that no longer matches causes a warning.
+// Where everything is copied again, a person is there, too, and names must match; but what others may have put under a
+// pattern meanwhile keeps nobody from the way out of every gap.
 
 // admit refuses what a start must not begin with.
 func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, database string) error {
 	if out.mode != resume {
-		if err := unfit(out.unmatched, listed); err != nil {
+		must := listed
+		if out.mode == resnapshotAll || state.Source.Phase != cdc.PhaseNone { // the latter ends what was cut short
+			must = slices.DeleteFunc(slices.Clone(listed), func(t *cdc.Table) bool { return !t.Exactly })
+		}
+		if err := unfit(out.unmatched, must); err != nil {
 			return err
 		}
 	}
@@ -127,6 +133,8 @@ func (p *planner) planTable(m startMode, t *table) error {
 	switch {
 	case bare != nil && (m != resume || p.request.names(t.name())):
 		return cannotBeCopied(l, bare)
+	case m != resume && l.Refused != nil:
+		return p.planRefused(t)
 	case m != resume:
 		return t.restart()
 	case p.request.names(t.name()):

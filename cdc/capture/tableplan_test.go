@@ -394,3 +394,69 @@ func TestSeveralProblems(t *testing.T) {
 	require.ErrorIs(t, unfit([]error{errGlob}, nil), cdc.ErrRefused)
 	require.NoError(t, unfit(nil, []*cdc.Table{{}}))
 }
+
+// TestNobodyKeepsAllFromBeingCopiedAgain: what others have put under a pattern is left out and listed, a captured table
+// that has lost its key is quarantined alone, and only what the config names itself refuses; so it is when the state is
+// lost, too, and for the start that ends a call which was cut short.
+func TestNobodyKeepsAllFromBeingCopiedAgain(t *testing.T) {
+	loot := func(r *rig) { r.tables.list = append(r.tables.list, refused(3, "loot", errKeyless)) }
+	clash := func(r *rig) {
+		c := newTable(3, "loot")
+		c.BlocksStart, r.tables.list[0].BlocksStart = errKeyless, errKeyless
+		r.tables.list = append(r.tables.list, c)
+	}
+	for _, test := range []struct {
+		name    string
+		change  func(r *rig)
+		kind    error
+		left    string
+		a, loot cdc.TablePhase
+	}{
+		{"a new table", loot, nil, "public.loot: ", cdc.TableStreaming, ""},
+		{"a new table that takes a name", clash, nil, "public.loot: ", cdc.TableStreaming, ""},
+		{"a captured table", func(r *rig) { r.tables.list[0] = refused(1, "a", errKeyless) }, ErrStillRefused, "", cdc.TableQuarantined, ""},
+		{"a lost state", func(r *rig) { loot(r); r.state = cdc.State{Tables: map[string]cdc.TableState{}} }, nil, "public.loot: ", cdc.TableStreaming, ""},
+		{"a named table", func(r *rig) { loot(r); r.tables.list[2].Exactly = true }, cdc.ErrRefused, "", cdc.TableStreaming, ""},
+		{"nothing else", func(r *rig) {
+			r.tables.list, r.state = []*cdc.Table{refused(3, "loot", errKeyless)}, cdc.State{Tables: map[string]cdc.TableState{}}
+		}, cdc.ErrRefused, "", "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := ran(t)
+				test.change(r)
+				copier := r.second(func(*Options, *fakeTables) {})
+				err := copier.ResnapshotAll(t.Context(), cdc.HighWater{Epoch: 1})
+				require.ErrorIs(t, err, test.kind)
+				if test.kind != nil {
+					requireFix(t, err, "give it a key")
+				}
+				require.Equal(t, test.left, copier.LeftOut()[:min(len(test.left), len(copier.LeftOut()))])
+				require.Equal(t, test.left == "", copier.LeftOut() == "")
+				_, state := r.snapshot()
+				require.Equal(t, test.a, state.Tables["public.a"].Phase)
+				require.Equal(t, test.loot, state.Tables["public.loot"].Phase)
+				if epoch := state.Source.Epoch; test.kind != cdc.ErrRefused {
+					require.EqualValues(t, 2, epoch)
+					require.Equal(t, cdc.TableStreaming, state.Tables["public.b"].Phase)
+					stop := r.start(t)
+					r.streaming(t)
+					require.NoError(t, stop())
+				}
+			})
+		})
+	}
+	t.Run("cut short", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := ran(t)
+			r.server.slotErr = errLost
+			require.Error(t, r.resnapshotAll(t, cdc.HighWater{}))
+			r.server.slotErr = nil
+			loot(r)
+			stop := r.start(t)
+			r.streaming(t)
+			require.NoError(t, stop())
+			require.EqualValues(t, 2, r.state.Source.Epoch)
+		})
+	})
+}

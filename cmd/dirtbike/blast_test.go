@@ -96,7 +96,8 @@ func (r *rig) nothingOf(text string, tables ...string) {
 	}
 }
 
-// TestBlastOfATableWithoutAKey: a new table that cannot be captured does not affect the others.
+// TestBlastOfATableWithoutAKey: a new table that cannot be captured does not affect the others, and keeps nobody from
+// copying all of them again.
 func TestBlastOfATableWithoutAKey(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
@@ -113,10 +114,23 @@ func TestBlastOfATableWithoutAKey(t *testing.T) {
 	r.exec(`UPDATE scratchpad SET v = 'y'`) // it is not in the publication, where it would need a key
 	l = r.again(l)
 	r.goesOn(l)
+	l.stop()
+	code, out, errs := r.verb("resnapshot", "--all")
+	require.Equal(t, exitNo, code, out+errs)
+	require.Contains(t, errs, "public.others: ")
+	r.exec(`ALTER TABLE others ADD PRIMARY KEY (id)`)
+	code, out, errs = r.verb("resnapshot", "--all")
+	require.Zero(t, code, out+errs)
+	require.Contains(t, out, "Left out: public.scratchpad: ")
+	l = r.start("run")
+	require.Eventually(t, func() bool {
+		code, out, errs = r.verb("verify", "public.things", "public.others")
+		return code == exitGood
+	}, 30*time.Second, 200*time.Millisecond, "%s%s", &out, &errs)
 	r.exec(`ALTER TABLE scratchpad ADD PRIMARY KEY (v)`)
 	l = r.again(l)
 	r.reaches("public.scratchpad", "streaming", "")
-	code, out, errs := r.verb("verify", "public.things", "public.scratchpad")
+	code, out, errs = r.verb("verify", "public.things", "public.others", "public.scratchpad")
 	require.Zero(t, code, out+errs)
 	l.stop()
 }

@@ -32,7 +32,7 @@ func (a *app) resnapshot() *cobra.Command {
 				return err
 			}
 			defer func() { _ = log.Sync() }() // stderr needs no sync
-			err = pipeline.Resnapshot(c.Context(), pipeline.Options{Config: cfg, Log: log, Metrics: prometheus.NewRegistry(), Fault: a.fault}, tables, all)
+			left, err := pipeline.Resnapshot(c.Context(), pipeline.Options{Config: cfg, Log: log, Metrics: prometheus.NewRegistry(), Fault: a.fault}, tables, all)
 			switch {
 			case c.Context().Err() != nil:
 				return answerNo(cdc.Failed("interrupted; what is committed to Kafka is safe").Fix("the same command again, before capture starts"))
@@ -45,7 +45,10 @@ func (a *app) resnapshot() *cobra.Command {
 			if all {
 				what = "every table"
 			}
-			_, err = fmt.Fprintln(a.stdout, a.typable("Copied "+what+" to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait returns once ClickHouse is exact."))
+			if left != "" {
+				left = "\nLeft out: " + left
+			}
+			_, err = fmt.Fprintln(a.stdout, a.typable("Copied "+what+" to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait returns once ClickHouse is exact."+left))
 			return err
 		},
 	}

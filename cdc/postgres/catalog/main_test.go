@@ -63,12 +63,14 @@ type all []string
 func (a all) Match(schema, table string) bool {
 	return schema == "public" && !slices.Contains(a, table)
 }
+func (all) Names(string, string) bool       { return false }
 func (all) Check([]*schemas.Relation) error { return nil }
 
 // allBut selects every table of any schema but those named.
 type allBut struct{ name string }
 
 func (a allBut) Match(_, table string) bool      { return table != a.name }
+func (allBut) Names(_, _ string) bool            { return false }
 func (allBut) Check(_ []*schemas.Relation) error { return nil }
 
 // excludes takes a way out that says which table source.tables is to leave out.

@@ -21,8 +21,9 @@ import (
 
 // Selection decides which tables are captured, and checks the config's names against the database.
 type Selection interface {
-	// Match reports whether the config names the table.
+	// Match reports whether the config names the table; Names whether it does so itself, not only by a pattern.
 	Match(schema, table string) bool
+	Names(schema, table string) bool
 	// Check gets every table of the database, captured or not. Each error (several are joined, with Unwrap() []error)
 	// names the place in the config and the nearest right name; one about a table that exists is a *TableError.
 	Check(all []*schemas.Relation) error
@@ -160,12 +161,14 @@ func (t *Tables) describe(ctx context.Context, conn *pgx.Conn, e *entry, found f
 		k, refused = t.compile(e)
 	}
 	if refused != nil {
-		return &known{rel: e.rel, cdc: &cdc.Table{
+		k = &known{rel: e.rel, cdc: &cdc.Table{
 			OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name, Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),
 			Refused: refused, RefusedByConfig: why == nil,
-		}}, nil
+		}}
+	} else {
+		k.cdc.BlocksStart = found.blocked[e.rel.FullName()]
 	}
-	k.cdc.BlocksStart = found.blocked[e.rel.FullName()]
+	k.cdc.Exactly = t.options.Selection.Names(e.rel.Schema, e.rel.Name)
 	return k, nil
 }
 

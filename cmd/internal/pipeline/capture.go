@@ -230,6 +230,9 @@ type selection struct{ config *config.Config }
 // Match implements catalog.Selection.
 func (s selection) Match(schema, table string) bool { return s.config.Source.Match(schema, table) }
 
+// Names implements catalog.Selection.
+func (s selection) Names(schema, table string) bool { return s.config.Source.Names(schema, table) }
+
 // Check implements catalog.Selection: every name in the config must be a name in the database. A policy whose column is
 // not there costs its table: the column may be there under another name, and would be published as it is.
 func (s selection) Check(all []*schemas.Relation) error {

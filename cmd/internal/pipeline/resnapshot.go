@@ -12,19 +12,19 @@ import (
 )
 
 // Resnapshot copies the tables again, "schema.table", or all of them under the next epoch, from a new slot. It returns
-// once the copies are committed to Kafka; load needs not run. See capture.Capture.Resnapshot and ResnapshotAll.
-func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error {
+// once the copies are committed to Kafka; load needs not run. left says which new tables were left out, and why. See
+// capture.Capture.Resnapshot and ResnapshotAll.
+func Resnapshot(ctx context.Context, o Options, tables []string, all bool) (left string, err error) {
 	o.replacesState = all
 	var past cdc.HighWater
 	if all {
-		var err error
 		if past, err = readPast(ctx, o); err != nil {
-			return err
+			return "", err
 		}
 	}
 	copier, release, err := NewCapture(o)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer release(context.WithoutCancel(ctx))
 	if all {
@@ -32,11 +32,12 @@ func Resnapshot(ctx context.Context, o Options, tables []string, all bool) error
 	} else {
 		err = copier.Resnapshot(ctx, tables)
 	}
+	left = copier.LeftOut()
 	known := []error{cdc.ErrRefused, cdc.ErrGap, cdc.ErrFenced, cdc.ErrUnreachable, capture.ErrStillRefused}
 	if err == nil || ctx.Err() != nil || slices.ContainsFunc(known, func(kind error) bool { return errors.Is(err, kind) }) {
-		return err
+		return left, err
 	}
-	return copyFailed(err)
+	return left, copyFailed(err)
 }
 
 // copyFailed keeps the error's own way out, if it has one.

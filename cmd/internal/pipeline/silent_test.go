@@ -29,7 +29,8 @@ privacy: {mode: open}`))
 	require.NoError(t, err)
 	for name, ask := range map[string]func(context.Context) error{
 		"resnapshot": func(ctx context.Context) error {
-			return Resnapshot(ctx, Options{Config: c, Log: zap.NewNop()}, nil, true)
+			_, err := Resnapshot(ctx, Options{Config: c, Log: zap.NewNop()}, nil, true)
+			return err
 		},
 		"verify": func(ctx context.Context) error {
 			conn, err := ClickHouse(c)

@@ -175,4 +175,5 @@ type everything struct{}
 func (everything) Match(schema, _ string) bool {
 	return !strings.HasPrefix(schema, "pg_") && schema != "information_schema"
 }
+func (everything) Names(string, string) bool       { return false }
 func (everything) Check([]*schemas.Relation) error { return nil }
