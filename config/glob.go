@@ -65,6 +65,40 @@ func (s Source) CheckGlobs(all []TableName) error {
 	return errs.asError()
 }
 
+// Contradiction is a glob of source.tables that names nothing, since an exclusion takes all of it away.
+type Contradiction struct {
+	// Glob names tables, and Exclusion, with its "!", leaves out each of them, as they are in the config.
+	Glob, Exclusion string
+	// Line of Glob in the file.
+	Line int
+}
+
+// Contradictions lists the globs that name nothing, whatever tables the database has, in the order of the config.
+func (s Source) Contradictions() (out []Contradiction) {
+	for i, glob := range s.Tables {
+		at := slices.IndexFunc(s.Tables, func(other string) bool {
+			excluded, is := strings.CutPrefix(other, "!")
+			return is && covers(excluded, glob)
+		})
+		if at >= 0 && !strings.HasPrefix(glob, "!") {
+			out = append(out, Contradiction{glob, s.Tables[at], s.at.find(keyPath{"source", "tables"}.entry(i)).line})
+		}
+	}
+	return out
+}
+
+// covers reports whether a glob matches all that another can match: two names that the other stands for, with nothing
+// and with a lot in place of each *, of letters that no name has.
+func covers(glob, other string) bool {
+	for _, star := range []string{"", strings.Repeat("\x00", 70)} { // longer than a name of Postgres
+		schema, table, _ := strings.Cut(strings.NewReplacer("*", star, "?", "\x00").Replace(other), ".")
+		if !globMatches(glob, schema, table) {
+			return false
+		}
+	}
+	return true
+}
+
 func systemSchema(schema string) bool {
 	return schema == "information_schema" || strings.HasPrefix(schema, "pg_")
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,6 +59,32 @@ clickhouse: {url: "clickhouse://c:9000"}
 		`6:7 source.tables[2]: one of !billing.claims, !public.patients; or create the table first, or remove the glob`)
 	tables = append(tables, config.TableName{Schema: "billing", Table: "cliams"}, config.TableName{Schema: "public", Table: "audit_log"})
 	require.NoError(t, cfg.Source.CheckGlobs(tables))
+}
+
+// TestContradictions: what is named and excluded at once is found, by the same name or a wider one; an exclusion of a
+// part is none.
+func TestContradictions(t *testing.T) {
+	for list, want := range map[string][]string{
+		"billing.ev !billing.ev":                {"billing.ev !billing.ev"},
+		"!billing.ev billing.ev public.*":       {"billing.ev !billing.ev"},
+		"billing.ev public.* !billing.*":        {"billing.ev !billing.*"},
+		"billing.e* public.a !b*.e* !public.b":  {"billing.e* !b*.e*"},
+		"public.* !public.*":                    {"public.* !public.*"},
+		"public.ev public.a !*.ev":              {"public.ev !*.ev"},
+		"a.b? !a.b?":                            {"a.b? !a.b?"},
+		"public.* !public.ev":                   nil,
+		"billing.e* !billing.ev !billing.e?":    nil,
+		"billing.e? !billing.ev":                nil,
+		"billing.e? public.ev !billing.e !*.e*": {"billing.e? !*.e*", "public.ev !*.e*"},
+		"public.ev":                             nil,
+		"*.* !public.*":                         nil,
+	} {
+		var got []string
+		for _, c := range (config.Source{Tables: strings.Fields(list)}).Contradictions() {
+			got = append(got, c.Glob+" "+c.Exclusion)
+		}
+		require.Equal(t, want, got, list)
+	}
 }
 
 func TestDefaultGlobCanMatchNothing(t *testing.T) {

@@ -1,6 +1,10 @@
 package preflight
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"dirtbike/cmd/internal/exposure"
 	"dirtbike/cmd/internal/inventory"
 )
@@ -9,6 +13,27 @@ import (
 func (r *run) checkConfig(p *part) {
 	p.ok("config-file", r.config.Path(), "it can be read, and its settings do not contradict each other")
 	r.judgeEncryption()
+	r.judgeContradictions(p)
+}
+
+// judgeContradictions warns of tables that source.tables names and excludes at once; the command keeps what that comes
+// to.
+func (r *run) judgeContradictions(p *part) {
+	found := r.config.Source.Contradictions()
+	if len(found) == 0 {
+		return
+	}
+	kept, pairs := r.config.Source, []string{}
+	for _, c := range found {
+		kept.Tables = slices.DeleteFunc(slices.Clone(kept.Tables), func(glob string) bool { return glob == c.Glob })
+		pairs = append(pairs, fmt.Sprintf("%q by %q", c.Glob, c.Exclusion))
+	}
+	command := ""
+	if slices.ContainsFunc(kept.Tables, func(glob string) bool { return !strings.HasPrefix(glob, "!") }) {
+		command = tablesSetting(kept.Tables)
+	}
+	p.warn(namesSlug, "source.tables", command, "what it names is excluded at once, and so left out: %s. Remove the name, or the exclusion if the tables are to be captured",
+		strings.Join(pairs, ", "))
 }
 
 // judgePrivacy says what leaves Postgres, and warns of what leaves though nobody named it; where the tables are not

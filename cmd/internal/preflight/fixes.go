@@ -128,16 +128,18 @@ func yamlText(s string) string { return strings.ReplaceAll(strconv.Quote(s), "${
 
 // without is YAML for the config that leaves tables out.
 func without(c *config.Config, tables ...string) string {
-	var all []string
-	for _, glob := range c.Source.Tables {
-		all = append(all, yamlText(glob))
-	}
+	all := slices.Clone(c.Source.Tables)
 	for _, table := range tables {
-		all = append(all, yamlText("!"+table))
+		all = append(all, "!"+table)
 	}
+	return tablesSetting(all)
+}
+
+// tablesSetting is source.tables with these globs, each once.
+func tablesSetting(globs []string) string {
 	var once []string
-	for _, glob := range all {
-		if !slices.Contains(once, glob) {
+	for _, glob := range globs {
+		if glob = yamlText(glob); !slices.Contains(once, glob) {
 			once = append(once, glob)
 		}
 	}

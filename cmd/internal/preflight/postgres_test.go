@@ -155,6 +155,9 @@ func namesFixed(r *rig) {
 	c, is = bad(r.check(), "config-names")
 	require.True(r, is)
 	require.Contains(r, c.Command, "or remove the glob")
+	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.patients", "!public.patients"]}`)
+	c = r.fixed("config-names", LevelWarning, `"public.patients" by "!public.patients"`)
+	require.Equal(r, `source: {tables: ["public.*", "Odd Schema.*", "!public.patients"]}`, c.Command)
 	r.set(`source: {tables: ["public.*", "Odd Schema.*", "public.*"]}`)
 
 	r.exec("CREATE TABLE public.unkeyed1 (a int)", "CREATE TABLE public.unkeyed2 (a int)")
