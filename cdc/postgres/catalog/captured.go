@@ -125,7 +125,7 @@ func refusal(e *entry) *cdc.Problem {
 		return cdc.Failed("it is partitioned, which this release does not capture yet").Fix("name its leaves instead")
 	case e.persistence == "u":
 		return cdc.Failed("it is UNLOGGED, so Postgres' log does not hold its changes").Fix("ALTER TABLE %s SET LOGGED", e.rel.SQLName())
-	case e.fullRefused:
+	case e.noFull && e.rel.Identity == cdc.IdentityFull:
 		return fullAndGenerated(e)
 	}
 	return cmp.Or(e.notKey, e.unlisted)
@@ -171,32 +171,43 @@ SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AN
 
 // keyFromConfig takes the key that the config names, if an index backs it.
 func keyFromConfig(ctx context.Context, conn *pgx.Conn, e *entry, named []string) (why *cdc.Problem, err error) {
+	table := e.rel.FullName()
+	if at := slices.IndexFunc(named, e.lacks); at >= 0 {
+		return cdc.Failed("source.keys names column %s of %s, which Postgres does not send: it is not there, or is generated", named[at], table).
+			Fix("other columns of %s in source.keys, which are NOT NULL and have a unique index", table), nil
+	}
 	var backed bool
 	if err := conn.QueryRow(ctx, backedSQL, e.rel.OID, named).Scan(&backed); err != nil {
 		return nil, fmt.Errorf("read pg_index: %w", err)
 	}
-	table := e.rel.FullName()
 	if !backed {
 		p := cdc.Failed("source.keys names (%s) for %s, but no unique, non-deferrable, NOT NULL index of deterministic collation backs it",
 			strings.Join(named, ", "), table)
-		if e.rel.Identity != cdc.IdentityFull { // both steps at once
+		switch { // both steps at once
+		case e.noFull:
+			return p.Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL, and ALTER TABLE %[1]s REPLICA IDENTITY USING INDEX with it", e.rel.SQLName(), sqlNames(named)), nil
+		case e.rel.Identity != cdc.IdentityFull:
 			return p.Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL, and ALTER TABLE %[1]s REPLICA IDENTITY FULL", e.rel.SQLName(), sqlNames(named)), nil
 		}
 		return p.Fix("CREATE UNIQUE INDEX ON %s (%s), and SET NOT NULL", e.rel.SQLName(), sqlNames(named)), nil
 	}
 	if e.rel.Identity != cdc.IdentityFull {
-		return cdc.Failed("%s has no primary key, so Postgres sends no key with its deletes", table).
-			Fix("ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.SQLName()), nil
+		p := cdc.Failed("%s has no primary key, so Postgres sends no key with its deletes", table)
+		if e.noFull {
+			return p.Fix("ALTER TABLE %s REPLICA IDENTITY USING INDEX with the unique index on (%s)", e.rel.SQLName(), sqlNames(named)), nil
+		}
+		return p.Fix("ALTER TABLE %s REPLICA IDENTITY FULL, or USING INDEX", e.rel.SQLName()), nil
 	}
 	e.rel.Key, e.notKey = nil, nil
 	for _, name := range named {
-		at := slices.IndexFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Name == name })
-		if at < 0 {
-			return cdc.Failed("source.keys names column %s of %s, which is generated: Postgres does not send it", name, table), nil
-		}
-		e.rel.Key = append(e.rel.Key, at)
+		e.rel.Key = append(e.rel.Key, slices.IndexFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Name == name }))
 	}
 	return nil, nil
+}
+
+// lacks reports whether the table sends no column of that name.
+func (e *entry) lacks(name string) bool {
+	return !slices.ContainsFunc(e.rel.Columns, func(c schemas.Column) bool { return c.Name == name })
 }
 
 // sqlNames are columns as SQL takes them.

@@ -148,7 +148,7 @@ func TestKeys(t *testing.T) {
 			{"named, expression", "CREATE TABLE t (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX ON t (a, (b + 1)); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
 			{"named, deferrable", "CREATE TABLE t (a int NOT NULL UNIQUE DEFERRABLE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"a"}, "", "no unique, non-deferrable, NOT NULL index"},
 			{"named, no identity", "CREATE TABLE t (a int NOT NULL UNIQUE)", []string{"a"}, "", "no key with its deletes"},
-			{"named, column is missing", "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"x"}, "", "no unique, non-deferrable, NOT NULL index"},
+			{"named, column is missing", "CREATE TABLE t (a int NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY FULL", []string{"x"}, "", "which Postgres does not send"},
 			{"named in addition to a primary key", "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE)", []string{"b"}, "", "whose key is (a)"},
 			{"named like the primary key", "CREATE TABLE t (a int PRIMARY KEY)", []string{"a"}, "a", ""},
 		} {
@@ -228,7 +228,8 @@ func TestList(t *testing.T) {
 		"public.b":              "no column x; nor y",
 		"public.complete_up_to": `public.complete_up_to would take the name of dirtbike's own view "complete_up_to"`,
 	}, refused)
-	require.Equal(t, []cdc.Remedy{{Command: "give public.a a primary key"}, {Command: `exclude it with "!public.a" under source.tables`}}, cdc.Explain(list[0].Refused).Try)
+	require.Equal(t, []cdc.Remedy{{Command: "give public.a a primary key"}, {Command: "ALTER TABLE public.a REPLICA IDENTITY USING INDEX with a unique index on NOT NULL columns"},
+			{Command: "ALTER TABLE public.a REPLICA IDENTITY FULL, and name NOT NULL columns that have a unique index in source.keys"}, {Command: `exclude it with "!public.a" under source.tables`}}, cdc.Explain(list[0].Refused).Try)
 	require.Equal(t, map[string]string{"public.c": "may be another"}, blocked)
 	var misnamed []string
 	for _, err := range tables.UnmatchedNames() {

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
 	"dirtbike/docker/embedded/embeddedtest"
+	"dirtbike/schemas"
 )
 
 // lock holds a table until the function it gives is called.
@@ -82,6 +84,18 @@ func TestRereadTellsNoKey(t *testing.T) {
 		require.NotContains(t, err.Error(), "canary")
 		require.NotErrorIs(t, err, cdc.ErrUnreachable)
 	})
+}
+
+// TestRereadNamesWaysThatWork: no replica identity under which Postgres would refuse the table's updates.
+func TestRereadNamesWaysThatWork(t *testing.T) {
+	rel := &schemas.Relation{Schema: "public", Name: "t"}
+	for _, code := range []string{"57014", "55P03", "42703", "22P02", "XX000"} {
+		for noFull, want := range map[bool]int{false: 1, true: 0} {
+			err := (&Tables{}).rereadError(t.Context(), &known{rel: rel, noFull: noFull}, &pgconn.PgError{Code: code})
+			require.Len(t, cdc.Explain(err).Try, want, code)
+			require.Len(t, cdc.Explain(err).ThenCopy("public.t").Try, 1, "a new copy is one, whatever the table is")
+		}
+	}
 }
 
 // TestCompositeAttributes: an attribute that comes or goes changes rows without an event.

@@ -23,9 +23,9 @@ type entry struct {
 	unlisted *cdc.Problem
 	// kind is pg_class.relkind, persistence relpersistence.
 	kind, persistence string
-	// fullRefused: Postgres (from 18 on) refuses updates and deletes of a published table whose replica identity is
-	// FULL and which has generated columns that are not published.
-	fullRefused bool
+	// noFull: Postgres (from 18 on) refuses updates and deletes of the table once it is published with the replica
+	// identity FULL, since it has generated columns, which are not published.
+	noFull bool
 	index       indexKey
 	notKey      *cdc.Problem // why the table has no usable key; nil if it has one
 	rows        int64
@@ -43,7 +43,7 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistenc
        EXISTS (SELECT FROM pg_catalog.unnest(coalesce(i.indcollation::oid[], '{}')) WITH ORDINALITY AS x(coll, at)
                JOIN pg_collation l ON l.oid = x.coll WHERE NOT l.collisdeterministic),
        coalesce(pg_catalog.left(pg_catalog.obj_description(c.oid, 'pg_class'), $1), ''),
-       c.relreplident = 'f' AND pg_catalog.current_setting('server_version_num')::int >= 180000
+       pg_catalog.current_setting('server_version_num')::int >= 180000
          AND EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attnum > 0 AND NOT g.attisdropped AND g.attgenerated <> '')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -113,7 +113,7 @@ func readTables(ctx context.Context, conn *pgx.Conn, database string) (entries [
 	rel, e, identity := schemas.Relation{Database: database}, entry{}, ""
 	k := &e.index
 	err = postgres.Each(ctx, conn, "pg_class", []any{&rel.OID, &rel.Schema, &rel.Name, &e.kind, &e.persistence, &identity, &e.rows,
-		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic, &rel.Comment, &e.fullRefused}, func() {
+		&k.attnums, &k.columns, &k.immediate, &k.nondeterministic, &rel.Comment, &e.noFull}, func() {
 		table, of := e, rel
 		of.Identity, table.rel = cdc.ReplicaIdentity(identity[0]), &of
 		entries = append(entries, &table)
@@ -158,7 +158,7 @@ func decodesBinary(t schemas.Type) bool {
 
 // resolveKey finds the table key (rule 9), or why there is none.
 func resolveKey(e *entry) {
-	if e.notKey = unusableKey(e.rel, e.index); e.notKey != nil {
+	if e.notKey = unusableKey(e); e.notKey != nil {
 		return
 	}
 	for _, attnum := range e.index.attnums[:e.index.columns] {
@@ -174,8 +174,8 @@ func resolveKey(e *entry) {
 }
 
 // unusableKey says why the key index identifies no rows; nil if it does.
-func unusableKey(rel *schemas.Relation, k indexKey) *cdc.Problem {
-	table := rel.SQLName()
+func unusableKey(e *entry) *cdc.Problem {
+	rel, k, table := e.rel, e.index, e.rel.SQLName()
 	switch {
 	case rel.Identity == cdc.IdentityNothing:
 		return cdc.Failed("its replica identity is NOTHING, so Postgres would refuse updates once it is published").
@@ -183,7 +183,7 @@ func unusableKey(rel *schemas.Relation, k indexKey) *cdc.Problem {
 	case k.columns == 0 && rel.Identity == cdc.IdentityIndex:
 		return cdc.Failed("its replica identity names an index that is gone").Fix("ALTER TABLE %s REPLICA IDENTITY DEFAULT", table)
 	case k.columns == 0:
-		return cdc.Failed("it has no primary key").Fix("give %s a primary key", table)
+		return withoutKey(e)
 	case !k.immediate:
 		return cdc.Failed("its key is DEFERRABLE, so that within a transaction two rows may have one key").
 			Fix("make the key of %s NOT DEFERRABLE", table)
@@ -192,6 +192,17 @@ func unusableKey(rel *schemas.Relation, k indexKey) *cdc.Problem {
 			Fix("give the key columns of %s a deterministic collation", table)
 	}
 	return nil
+}
+
+// withoutKey names all that gives a table a key: any one of them is enough.
+func withoutKey(e *entry) *cdc.Problem {
+	table := e.rel.SQLName()
+	p := cdc.Failed("it has no primary key").Fix("give %s a primary key", table).
+		Fix("ALTER TABLE %s REPLICA IDENTITY USING INDEX with a unique index on NOT NULL columns", table)
+	if e.noFull {
+		return p
+	}
+	return p.Fix("ALTER TABLE %s REPLICA IDENTITY FULL, and name NOT NULL columns that have a unique index in source.keys", table)
 }
 
 // labelsSQL lists the labels of the enums that columns are made of: themselves, or beneath domains, as elements of

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,6 +64,7 @@ func TestRefusalsAreFixed(t *testing.T) {
 			d.exec(t, `ALTER TABLE t ALTER a TYPE text COLLATE "C"`)
 			require.NoError(t, list(Options{})["t"].Refused)
 		}
+		keyless(t, d, keys, list)
 		// A publication of such a table would stop its updates, which the test sees before and after.
 		d.fresh(t, "CREATE TABLE t (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a + 1) STORED)", "ALTER TABLE t REPLICA IDENTITY FULL", "INSERT INTO t VALUES (1)")
 		refused := cdc.Explain(list(Options{})["t"].Refused)
@@ -83,4 +85,54 @@ func TestRefusalsAreFixed(t *testing.T) {
 		require.Equal(t, "name its leaves instead", cdc.Explain(listed["whole"].Refused).Try[0].Command)
 		require.NoError(t, listed["leaf"].Refused)
 	})
+}
+
+// keyless: each way out that a table without a primary key is told gives it a key, and none is told that would not.
+func keyless(t *testing.T, d *database, keys Options, list func(Options) map[string]*cdc.Table) {
+	t.Helper()
+	ways := func(o Options) (ways []string) {
+		for _, r := range cdc.Explain(list(o)["t"].Refused).Remedies() {
+			ways = append(ways, r.Command)
+		}
+		return ways
+	}
+	const plain = "CREATE TABLE t (x int NOT NULL UNIQUE, a int NOT NULL UNIQUE)"
+	const generated = "CREATE TABLE t (x int NOT NULL UNIQUE, a int GENERATED ALWAYS AS (x + 1) STORED NOT NULL UNIQUE)"
+	of := map[string][]string{"x": {"x"}, "a": {"a"}, "nope": {"nope"}}
+	named := func(column string) Options { return Options{Keys: map[string][]string{"public.t": of[column]}} }
+	for _, test := range []struct {
+		made     string
+		options  Options // what is refused
+		at, ways int     // which of the ways is done, of how many
+		says, do string
+		then     Options // what can be captured
+	}{
+		{plain, Options{}, 0, 4, "give public.t a primary key", "ALTER TABLE t ADD PRIMARY KEY (a)", Options{}},
+		{plain, Options{}, 1, 4, "ALTER TABLE public.t REPLICA IDENTITY USING INDEX", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_a_key", Options{}},
+		{plain, Options{}, 2, 4, "in source.keys", "ALTER TABLE t REPLICA IDENTITY FULL", keys},
+		{plain, named("nope"), 0, 1, "other columns of public.t in source.keys", "ALTER TABLE t REPLICA IDENTITY FULL", keys},
+		{generated, Options{}, 1, d.ways(4), "ALTER TABLE public.t REPLICA IDENTITY USING INDEX", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_x_key", Options{}},
+		{generated, named("a"), 0, 1, "other columns of public.t in source.keys", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_x_key", named("x")},
+		{generated, named("x"), 0, 1, "REPLICA IDENTITY", "ALTER TABLE t REPLICA IDENTITY USING INDEX t_x_key", named("x")},
+		{generated + "; ALTER TABLE t DROP CONSTRAINT t_x_key", named("x"), 0, 1, "CREATE UNIQUE INDEX ON public.t (x)",
+			"CREATE UNIQUE INDEX made ON t (x); ALTER TABLE t REPLICA IDENTITY USING INDEX made", named("x")},
+	} {
+		d.fresh(t, test.made)
+		said := ways(test.options)
+		require.Len(t, said, test.ways, "%s: %v", test.made, said)
+		require.Contains(t, said[test.at], test.says)
+		if d.major >= 18 && test.made != plain {
+			require.NotContains(t, strings.Join(said, ", "), "FULL", "Postgres would refuse updates")
+		}
+		d.exec(t, test.do)
+		require.NoError(t, list(test.then)["t"].Refused, test.do)
+	}
+}
+
+// ways are one fewer where REPLICA IDENTITY FULL of a table with generated columns is none.
+func (d *database) ways(n int) int {
+	if d.major >= 18 {
+		return n - 1
+	}
+	return n
 }

@@ -117,7 +117,13 @@ func visible(snapshot string, xid uint32) (bool, error) {
 // is the plain value of a column that may be hashed.
 func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	var pg *pgconn.PgError
-	problem, full := cdc.Failed("re-read columns of %s that an update left out", k.rel.FullName()), "ALTER TABLE "+k.rel.SQLName()+" REPLICA IDENTITY FULL"
+	problem := cdc.Failed("re-read columns of %s that an update left out", k.rel.FullName())
+	fix := func(p *cdc.Problem, why string) *cdc.Problem {
+		if k.noFull { // a new copy is left
+			return p
+		}
+		return p.Fix("ALTER TABLE %s REPLICA IDENTITY FULL%s", k.rel.SQLName(), why)
+	}
 	if large := postgres.TooLarge(err); large != nil {
 		return fmt.Errorf("%w: %w", problem, large)
 	}
@@ -127,18 +133,16 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	said := errors.New(postgres.ServerError(pg.Code, pg.Message))
 	switch problem = problem.Because(said); {
 	case pg.Code == "57014" || pg.Code == "55P03": // query_canceled, lock_not_available
-		return problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)).
-			Fix("%s, so that nothing has to be re-read", full)
+		return fix(problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)),
+			", so that nothing has to be re-read")
 	case pg.Code == "42501": // insufficient_privilege
-		return t.options.Login.MayRead(ctx, problem, k.cdc).Fix("%s", full)
-	case strings.HasPrefix(pg.Code, "42"):
-		return problem.Fix("%s", full)
-	case postgres.BadValue(pg.Code):
-		return problem.Fix("%s", full)
+		return fix(t.options.Login.MayRead(ctx, problem, k.cdc), "")
+	case strings.HasPrefix(pg.Code, "42"), postgres.BadValue(pg.Code):
+		return fix(problem, "")
 	case postgres.ServersOwn(pg.Code):
 		return problem.Of(cdc.ErrUnreachable)
 	}
-	return &cdc.TableTrouble{Err: problem.Fix("%s", full)}
+	return &cdc.TableTrouble{Err: fix(problem, "")}
 }
 
 // statement is a query with its parameters.

@@ -67,6 +67,8 @@ type known struct {
 	table *schemas.Table
 	cdc   *cdc.Table
 	trace trace // as last read; the first is List's
+	// noFull: Postgres would refuse its updates under REPLICA IDENTITY FULL.
+	noFull bool
 }
 
 var (
@@ -180,7 +182,7 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	}
 	table.Compacted = e.all().Compactable() // else a column list would make the topic another one
 	c := copyOf(e.rel, table)
-	k := &known{rel: e.rel, table: table, cdc: &cdc.Table{
+	k := &known{rel: e.rel, table: table, noFull: e.noFull, cdc: &cdc.Table{
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted, Tombstones: table.Compacted || t.options.Tombstones},
 		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.all(), table), Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),

@@ -40,7 +40,9 @@ privacy: {mode: open, columns: {public.dropped: {id: drop, ssn: hash}}}
 	require.NoFileExists(t, c.HashKeyFile())
 	require.Len(t, found, 5, "%v", found)
 	for table, way := range map[string]cdc.Remedy{
-		"public.keyless": {Command: `give public.keyless a primary key, or exclude it with "!public.keyless" under source.tables`},
+		"public.keyless": {Command: `give public.keyless a primary key, or ALTER TABLE public.keyless REPLICA IDENTITY USING INDEX with a unique index on NOT NULL columns, ` +
+			`or ALTER TABLE public.keyless REPLICA IDENTITY FULL, and name NOT NULL columns that have a unique index in source.keys, ` +
+			`or exclude it with "!public.keyless" under source.tables`},
 		"public.dropped": {Command: "in the config: keep or hash"},
 		"ward.Unread": {By: "the tables' owner", Command: `ALTER PUBLICATION dirtbike ADD TABLE ONLY ward."Unread"; GRANT USAGE ON SCHEMA ward TO clerk; ` +
 			`GRANT SELECT ON TABLE ward."Unread" TO clerk`},

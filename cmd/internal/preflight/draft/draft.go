@@ -69,7 +69,7 @@ func (f *file) leaveOut(ctx context.Context, url string) error {
 	for f.nameable(); ; {
 		if !slices.ContainsFunc(f.tables, func(t *Table) bool { return t.Obstacle == nil }) {
 			p := cdc.Failed("no table of database %s can be captured, so nothing was written: %s: %s", f.name, f.tables[0].FullName(), f.tables[0].Obstacle.What)
-			p.Try = f.tables[0].Obstacle.Remedies()
+			p.Try = slices.DeleteFunc(f.tables[0].Obstacle.Remedies(), func(r cdc.Remedy) bool { return strings.Contains(r.Command, "source.keys") }) // there is no config yet
 			return p.OrFix("give it a primary key")
 		}
 		refused, err := f.refused(ctx, url)

@@ -155,7 +155,7 @@ func notDrafted(t *testing.T, source, admin string) {
 	for made, way := range map[string]string{"CREATE TABLE alone (a int)": "give public.alone a primary key", "CREATE UNLOGGED TABLE alone (a int PRIMARY KEY)": "ALTER TABLE public.alone SET LOGGED"} {
 		embeddedtest.Exec(t, whole, made)
 		_, err = Make(t.Context(), empty.String())
-		require.Equal(t, []cdc.Remedy{{Command: way}}, cdc.Explain(err).Try)
+		require.Equal(t, way, cdc.Explain(err).Try[0].Command)
 		embeddedtest.Exec(t, whole, strings.Replace(way, "give public.alone a primary key", "ALTER TABLE alone ADD PRIMARY KEY (a)", 1))
 		_, err = Make(t.Context(), empty.String())
 		require.NoError(t, err)
