@@ -99,7 +99,7 @@ func TestMissingBase(t *testing.T) {
 	require.Equal(t, []string{"load\t1"}, w.query("SELECT leg, open FROM "+schemas.ClickHouseIdent(w.database+"_raw")+".quarantine FINAL WHERE leg = 'load' AND `table` = 'public.lost'"))
 	require.EqualValues(t, 1, testutil.ToFloat64(l.metrics.quarantined))
 	reason := w.query("SELECT reason FROM " + schemas.ClickHouseIdent(w.database+"_raw") + ".quarantine FINAL WHERE leg = 'load' AND `table` = 'public.lost'")
-	require.Equal(t, []cdc.Remedy{{Command: "ALTER TABLE public.lost REPLICA IDENTITY FULL, then dirtbike resnapshot public.lost"}}, cdc.ParseProblem(reason[0]).Try)
+	require.Equal(t, []cdc.Remedy{{Command: "dirtbike resnapshot public.lost"}}, cdc.ParseProblem(reason[0]).Try)
 	l.stop(t)
 
 	w.load() // the quarantine outlives the loader
