@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/sinks/clickhouse/consume"
 	"dirtbike/sinks/clickhouse/errcode"
 )
 
@@ -60,7 +62,7 @@ func (o *outage) retry(ctx context.Context, what string, f func(context.Context)
 	for began := time.Now(); ; {
 		err := f(ctx)
 		if err == nil {
-			if partOf(what) == partClickHouse {
+			if partOf(what, nil) == partClickHouse {
 				o.loggedIn.Store(true)
 			}
 			return nil
@@ -101,9 +103,9 @@ func (o *outage) complain(message, what string, err error, fields ...zap.Field) 
 		return
 	}
 	if first {
-		message += "; " + partOf(what).safe
+		message += "; " + partOf(what, err).safe
 		if len(cdc.Explain(explained).Try) == 0 {
-			message += ". Try: " + partOf(what).try
+			message += ". Try: " + partOf(what, err).try
 		}
 	}
 	o.log.Warn(message, append([]zap.Field{zap.String("what", what), zap.String("error", explained.Error())}, fields...)...)
@@ -127,8 +129,9 @@ func (o *outage) failed(what string, err error) (first bool) {
 	o.note(what, err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	first = !o.warned[partOf(what)]
-	o.warned[partOf(what)] = true
+	of := partOf(what, err)
+	first = !o.warned[of]
+	o.warned[of] = true
 	return first
 }
 
@@ -183,8 +186,11 @@ var (
 		"look at the brokers named in kafka.brokers"}
 )
 
-// partOf gives the server that a step asks.
-func partOf(what string) part {
+// partOf gives the server that a step asks, or of those that it asks the one that has failed.
+func partOf(what string, err error) part {
+	if kafka := (*consume.KafkaError)(nil); errors.As(err, &kafka) {
+		return partKafka
+	}
 	switch what {
 	case readRecords, beInGroup, readMetadata, readEnds, readControls:
 		return partKafka

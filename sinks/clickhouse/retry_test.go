@@ -10,12 +10,15 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas/registry"
+	"dirtbike/sinks/clickhouse/consume"
 )
 
 // retrier is a loader without servers.
@@ -40,6 +43,15 @@ func answers(errs ...error) func(context.Context) error {
 		err, errs = errs[0], errs[1:]
 		return err
 	}
+}
+
+// closedClient asks no broker any more.
+func closedClient(t *testing.T) *kgo.Client {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:1"))
+	require.NoError(t, err)
+	client.Close()
+	return client
 }
 
 var errAway = errors.New("connection refused")
@@ -87,6 +99,11 @@ func TestAnOutageSaysOnceWhatIsSafe(t *testing.T) {
 		})
 	}
 	l, logs := retrier(t)
+	_, kafkaAway := consume.Read(t.Context(), kadm.NewClient(closedClient(t)), nil, nil, "p", time.Hour)
+	for of, err := range map[part]error{partKafka: kafkaAway, partClickHouse: errAway} {
+		require.NoError(t, l.retry(t.Context(), "find the start offsets", answers(fmt.Errorf("assign: %w", err), nil)))
+		require.Contains(t, logs.TakeAll()[0].Message, of.try, "that of the server which was asked")
+	}
 	full := &chgo.Exception{Code: 243}
 	require.NoError(t, l.retry(t.Context(), "insert", answers(full, nil)))
 	require.Equal(t, "trying again; changes wait in Kafka, and load goes on by itself", logs.All()[0].Message, "the error has its own way out")

@@ -151,11 +151,23 @@ func (k Known) Rebuilt(progress string) bool {
 	return loaded && !same
 }
 
-// Read asks for all that Known has.
+// KafkaError is a question about topics that Kafka has not answered.
+type KafkaError struct {
+	What string // of the topics
+	Err  error
+}
+
+func (e *KafkaError) Error() string { return "read the topics' " + e.What + ": " + e.Err.Error() }
+
+// Unwrap gives Err.
+func (e *KafkaError) Unwrap() error { return e.Err }
+
+// Read asks for all that Known has. A KafkaError says that it is Kafka that did not answer; any other error is
+// ClickHouse's.
 func Read(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics []string, progress string, horizon time.Duration) (k Known, err error) {
 	k.Horizon = horizon
 	if k.Topics, err = kafka.ListTopics(ctx, append(slices.Clone(topics), progress)...); err != nil {
-		return k, fmt.Errorf("read the topics' metadata: %w", err)
+		return k, &KafkaError{"metadata", err}
 	}
 	for _, list := range []struct {
 		what string
@@ -170,7 +182,7 @@ func Read(ctx context.Context, kafka *kadm.Client, books *ledger.Ledger, topics 
 		{"ends", &k.Ends, kafka.ListEndOffsets},
 	} {
 		if *list.into, err = list.ask(ctx, topics...); err != nil {
-			return k, fmt.Errorf("read the topics' %s: %w", list.what, err)
+			return k, &KafkaError{list.what, err}
 		}
 	}
 	if k.Applied, err = books.Applied(ctx, append(slices.Clone(topics), progress)); err != nil {
