@@ -98,7 +98,12 @@ func TestOps(t *testing.T) {
 			code, body = get(t, at, "/status")
 			return code == 503
 		}, 10*time.Second, 50*time.Millisecond)
-		require.Regexp(t, "^ask ClickHouse for the status: .* Try: .*\n$", body)
+		var s status.Status
+		require.NoError(t, json.Unmarshal([]byte(body), &s))
+		require.Regexp(t, "^ask ClickHouse for the status: .* Try: ", s.Missing[0])
+		require.NotNil(t, s.RetainedWALBytes)
+		require.NotNil(t, s.Privacy)
+		require.Equal(t, "public.things", s.Tables[0].Table)
 		require.Zero(t, *scrape(t, at)["dirtbike_status_up"].Metric[0].Gauge.Value)
 		code, _, errs := r.verb("status")
 		require.Equal(t, exitUnreachable, code, errs)

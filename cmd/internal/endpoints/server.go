@@ -27,7 +27,8 @@ const shutdownTime = 2 * time.Second
 //	/livez    200 as long as the process answers: lag or a dead sink must not restart it; it asks for no login
 //	/readyz   200 if every check is good, else 503 and each check's line; ?verbose lists them always,
 //	          ?exclude=NAME leaves one out
-//	/status   Status as JSON; 503 and one line of text if a part could not be asked
+//	/status   Status as JSON; 503 if Postgres or ClickHouse could not be asked: `missing` says why, and the other
+//	          fields what is known without it; 503 and one line of text if nothing can be said
 //	/metrics  Prometheus text format
 //
 // What it shows and whom it lets in may be replaced while it runs: see Show and Protect.
@@ -126,11 +127,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
 	answer, err := s.views.Load().status(r.Context())
-	if err != nil {
+	if err != nil && len(answer.Missing) == 0 {
 		s.text(w, http.StatusServiceUnavailable, cdc.Explain(err).Error()+"\n")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
 	_ = console.WriteJSON(w, answer) // an error says that the client has gone
 }
 

@@ -125,6 +125,18 @@ func TestLivezStaysGoodWhileEveryCheckFails(t *testing.T) {
 	require.Equal(t, "ok\n", body)
 }
 
+// TestStatusOfWhatAnswers: while a part is away the answer has what the others say, and why it lacks the rest.
+func TestStatusOfWhatAnswers(t *testing.T) {
+	retained := int64(7)
+	get := serve(t, nil, func(context.Context) (status.Status, error) {
+		return status.Status{Phase: "unknown", RetainedWALBytes: &retained, Missing: []string{"ClickHouse hangs"}}, errors.New("ClickHouse hangs")
+	})
+	code, body := get("/status")
+	require.Equal(t, 503, code)
+	require.Contains(t, body, `"retained_wal_bytes": 7`)
+	require.Contains(t, body, `"ClickHouse hangs"`)
+}
+
 func TestAnswersAreKept(t *testing.T) {
 	runs := 0
 	get := serve(t, []status.Check{{Name: "counted", Func: func(context.Context) error { runs++; return nil }}}, nil)

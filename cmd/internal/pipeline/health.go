@@ -102,6 +102,7 @@ func (h *Health) Collector() *status.Collector {
 		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) {
 			return obstacles(ctx, h.config, quietState(h.config))
 		},
+		State:     quietState(h.config),
 		WALDisk:   int64(h.config.Source.WALDisk),
 		Inventory: func(ctx context.Context) (inventory.Inventory, error) { return Inventory(ctx, h.config) }, MayOpen: h.config.Privacy.MayOpen(),
 		Exposed: exposure.Problems(h.config), Formers: h.Formers,

@@ -115,7 +115,7 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 	}
 	for name, reasons := range f.reasons {
 		t := at(name)
-		t.Phase = quarantined
+		t.Phase, t.refused = quarantined, f.refused[name]
 		t.because(reasons...)
 		tables[name] = t
 	}

@@ -80,11 +80,12 @@ func (c *Collector) shown() map[string]uint32 {
 
 // addReasons says why tables are quarantined, and why capture no longer follows others, in the order of the legs.
 func (f *facts) addReasons(quarantines []ledger.Quarantine) {
-	f.reasons, f.excluded = map[string][]*cdc.Problem{}, map[string][]*cdc.Problem{}
+	f.reasons, f.excluded, f.refused = map[string][]*cdc.Problem{}, map[string][]*cdc.Problem{}, map[string]uint32{}
 	for _, q := range quarantines {
 		switch reason := cdc.ParseProblem(q.Leg + ": " + q.Reason); q.State {
 		case ledger.StateSkipping:
 			f.reasons[q.Table] = append(f.reasons[q.Table], reason)
+			f.refused[q.Table] = max(f.refused[q.Table], q.Generation)
 		case ledger.StateExcluded:
 			f.excluded[q.Table] = append(f.excluded[q.Table], reason)
 		case ledger.StateClosed:

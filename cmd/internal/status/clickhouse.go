@@ -87,18 +87,32 @@ func hangs(part, url string, began time.Time) *cdc.Problem {
 // kafkaTime is how long Kafka may take: a broker that hangs accepts connections and says nothing.
 const kafkaTime = 3 * time.Second
 
-// Whole is Status, what leaves Postgres, and whether Kafka answers.
-func (c *Collector) Whole(ctx context.Context) (Status, error) { return c.withKafka(ctx, c.Status) }
+// wholeTime is how long the servers may take to answer Whole.
+const wholeTime = 10 * time.Second
+
+// Whole is Status, what leaves Postgres, and whether Kafka answers. With an error, which says which part could not be
+// asked, the Status has what the others say.
+func (c *Collector) Whole(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, wholeTime)
+	defer cancel()
+	return c.withKafka(ctx, func(ctx context.Context) (Status, error) {
+		f, err := c.read(ctx)
+		if err != nil {
+			return c.partial(ctx, f), err
+		}
+		return c.explained(ctx, c.status(f)), nil
+	})
+}
 
 // withKafka asks Kafka while ask asks the others. A capture that waits for Kafka has no connection to Postgres.
 func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (Status, error)) (Status, error) {
-	away := make(chan *cdc.Problem, 1)
+	away, leaving := make(chan *cdc.Problem, 1), make(chan struct{})
 	go func() { away <- c.askKafka(ctx) }()
+	go func() { defer close(leaving); c.leaving(ctx) }() // the answer is kept: another server may use the time up
 	s, err := ask(ctx)
 	s.kafka = <-away // askKafka ends with its time
-	if err == nil {
-		s = c.withPrivacy(ctx, s)
-	}
+	<-leaving
+	s = c.withPrivacy(ctx, s)
 	if s.kafka == nil {
 		return s, err
 	}

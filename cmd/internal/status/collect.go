@@ -43,6 +43,9 @@ type Sources struct {
 	// Formers says, by table, how many records its topic still has from before its present copy; nil leaves it out.
 	// It is asked once a minute.
 	Formers func(ctx context.Context) (map[string]int64, error)
+	// State gives what capture has stored, nil if no capture has begun. It is asked while a table is quarantined, or
+	// ClickHouse is away. Nil leaves that out.
+	State func(ctx context.Context) (*cdc.State, error)
 	// Exposed are connections that somebody on the way could read, or pose as the server of.
 	Exposed []*cdc.Problem
 	// MayOpen is what the config alone says, for when Inventory has no answer.
@@ -69,10 +72,13 @@ type Collector struct {
 	}
 	inventory answer[inventory.Inventory]
 	former    answer[map[string]int64]
+	state     answer[*cdc.State]
 }
 
 // NewCollector makes a collector; it asks nothing yet.
-func NewCollector(s Sources) *Collector { return &Collector{Sources: s} }
+func NewCollector(s Sources) *Collector {
+	return &Collector{Sources: s, state: answer[*cdc.State]{keep: obstaclesCache}}
+}
 
 const (
 	// factsCache is for how long an answer is used again: people watch a copy through it.
@@ -87,6 +93,7 @@ type facts struct {
 	named    []Named                     // by source.tables, captured or not
 	complete map[string]ledger.Complete  // by table, "" for everything
 	reasons  map[string][]*cdc.Problem   // of quarantined tables
+	refused  map[string]uint32           // the newest generation that a quarantine concerns
 	excluded map[string][]*cdc.Problem   // why capture no longer follows a table
 	shown    map[string]uint32           // the generation of each view; a table is shown once it has a view
 	stored   map[string][]ledger.Storage // the generations of each table, by its view, the newest first
@@ -161,7 +168,7 @@ func (c *Collector) Measured(ctx context.Context) (Status, error) {
 	return c.withKafka(ctx, func(ctx context.Context) (Status, error) {
 		f, err := c.read(ctx)
 		if err != nil {
-			return c.partial(f), err
+			return c.partial(ctx, f), err
 		}
 		if now := c.forecast(f.slot, f.written()); now.limit != "" && !now.known {
 			pause(ctx, measureTime)
@@ -252,7 +259,7 @@ func (c *Collector) ask(ctx context.Context) (f facts, err error) {
 const unknown = "unknown"
 
 // partial is what can be said while a server does not answer.
-func (c *Collector) partial(f facts) Status {
+func (c *Collector) partial(ctx context.Context, f facts) Status {
 	var s Status
 	if f.clickHouse == nil {
 		s = assemble(f, capture.Status{})
@@ -265,10 +272,16 @@ func (c *Collector) partial(f facts) Status {
 		if f.slot.waits != nil {
 			s.Waits = f.slot.waits.Error()
 		}
+		if f.slot.nobodyReads(string(cdc.PhaseStreaming)) {
+			s.inactive = f.slot.inactive()
+		}
 		s = s.withHeadroom(c.forecast(f.slot, written{}))
 	}
-	if s.Tables == nil {
-		s.Tables = []TableStatus{}
+	if c.Capture != nil {
+		s.Progress = c.Capture().Progress
+	}
+	if f.clickHouse != nil {
+		s.Tables = c.captured(ctx)
 	}
 	s.Phase = unknown
 	for _, err := range []error{f.postgres, f.clickHouse} {

@@ -236,7 +236,7 @@ func TestWhatIsKnownIsShown(t *testing.T) {
 	idle := slot
 	idle.active = false
 	tables := facts{complete: map[string]ledger.Complete{"": {LSN: 0x1000}, "public.a": {Exact: true}}, shown: map[string]uint32{"a": 1}}
-	const noTables = " · ClickHouse did not answer: tables and lag are not known"
+	const noTables = " · ClickHouse did not answer: what its tables have, and the lag, are not known"
 	const noSlot = "phase unknown · Postgres did not answer: the slot and the log that it retains are not known"
 	for name, c := range map[string]struct {
 		facts    facts
@@ -256,7 +256,7 @@ func TestWhatIsKnownIsShown(t *testing.T) {
 		"both":                {facts{postgres: away, clickHouse: away}, 0, "phase unknown · Postgres did not answer: the slot and the log that it retains are not known" + noTables, 0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := NewCollector(Sources{WALDisk: c.disk}).partial(c.facts)
+			s := NewCollector(Sources{WALDisk: c.disk}).partial(t.Context(), c.facts)
 			require.Equal(t, c.headline, headline(t, s))
 			require.Len(t, s.Tables, c.tables)
 			require.Len(t, s.Missing, c.missing)

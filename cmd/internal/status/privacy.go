@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -37,7 +38,8 @@ type answer[T any] struct {
 	sync.Mutex
 	last  T
 	known bool
-	due   time.Time // when it is asked for again
+	due   time.Time     // when it is asked for again
+	keep  time.Duration // how long it is used again; 0 means inventoryTime
 }
 
 func (a *answer[T]) get(ctx context.Context, ask func(context.Context) (T, error)) (last T, known bool) {
@@ -50,7 +52,7 @@ func (a *answer[T]) get(ctx context.Context, ask func(context.Context) (T, error
 	defer cancel()
 	a.due = time.Now().Add(inventoryRest)
 	if now, err := ask(ctx); err == nil {
-		a.last, a.known, a.due = now, true, time.Now().Add(inventoryTime)
+		a.last, a.known, a.due = now, true, time.Now().Add(cmp.Or(a.keep, inventoryTime))
 	}
 	return a.last, a.known
 }

@@ -33,7 +33,7 @@ type Status struct {
 	// limit, while it does not grow (or would last more than a year), or as long as the rate is not known.
 	WALLeftHours *float64 `json:"wal_left_hours"`
 	// Missing says which of Postgres and ClickHouse did not answer, and what to do; the other fields hold what is known
-	// without them. Absent if both answered.
+	// without them (no table is exact then). Absent if both answered.
 	Missing []string `json:"missing,omitempty"`
 	// Kafka says that the brokers do not answer or refuse the login, and what to do; absent if one answers.
 	Kafka string `json:"kafka,omitempty"`
@@ -185,8 +185,12 @@ type TableStatus struct {
 	// FormerRecords are how many offsets (records, and marks of transactions) the table's topic still has from before
 	// its present copy, written under the policies that applied then; absent if there are none.
 	FormerRecords int64 `json:"former_records,omitempty"`
-	// problems are what Reason says: one for each leg.
+	// Copied says that a quarantined table has been copied again, or is being copied: load has to apply it.
+	Copied bool `json:"copied,omitempty"`
+	// problems are what Reason says: one for each half of the pipeline.
 	problems []*cdc.Problem
+	// refused is the newest generation that the quarantine concerns; 0 if it is not known.
+	refused uint32
 }
 
 // because gives the reason why the table is quarantined, new or excluded.
@@ -210,8 +214,10 @@ func (t *TableStatus) problem() *cdc.Problem {
 // Excluded says that the table is no longer followed, so that it is not expected to be exact.
 func (t *TableStatus) Excluded() bool { return t.Phase == string(cdc.TableExcluded) }
 
-// Stuck says that waiting cannot make the table exact: it is quarantined, or new.
-func (t *TableStatus) Stuck() bool { return t.Phase == quarantined || t.Phase == notCaptured }
+// Stuck says that waiting cannot make the table exact: it is quarantined and not copied again yet, or new.
+func (t *TableStatus) Stuck() bool {
+	return t.Phase == quarantined && !t.Copied || t.Phase == notCaptured
+}
 
 // rowsText is Rows for people.
 func (t *TableStatus) rowsText() string {

@@ -33,7 +33,7 @@ func sample() Status {
 func plain(tables []TableStatus) []TableStatus {
 	out := slices.Clone(tables)
 	for i := range out {
-		out[i].problems = nil
+		out[i].problems, out[i].refused = nil, 0
 	}
 	return out
 }

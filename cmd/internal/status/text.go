@@ -66,7 +66,7 @@ func (s Status) headline() string {
 	line, late := "phase "+s.Phase, " · ClickHouse is not complete up to anything yet"
 	switch {
 	case s.clickHouseAway:
-		late = " · ClickHouse did not answer: tables and lag are not known"
+		late = " · ClickHouse did not answer: what its tables have, and the lag, are not known"
 	case s.postgresAway:
 		late = ""
 	case s.LagBytes != nil:
@@ -114,17 +114,24 @@ func (s Status) rendered(notes bool) string {
 	t := console.NewTable(header, 3, 5)
 	for i := range s.Tables {
 		row := &s.Tables[i]
-		exact := "no"
-		if row.Exact {
-			exact = "yes"
-		}
-		cells := table.Row{console.Printable(row.Table), console.Printable(row.Phase), row.rowsText(), exact, row.DeadLetters}
+		cells := table.Row{console.Printable(row.Table), console.Printable(row.Phase), row.rowsText(), s.exactText(row, "yes", "no", "not known"), row.DeadLetters}
 		if notes {
 			cells = append(cells, console.Joined(row.notes()))
 		}
 		t.AppendRow(cells)
 	}
 	return t.Render() + "\n"
+}
+
+// exactText says whether a table is exact, which only ClickHouse knows.
+func (s Status) exactText(t *TableStatus, yes, no, unknown string) string {
+	switch {
+	case s.clickHouseAway:
+		return unknown
+	case t.Exact:
+		return yes
+	}
+	return no
 }
 
 // notes gives the notes of all tables, each under its table's name.
@@ -145,10 +152,7 @@ func (s Status) list(width int) string {
 	var out strings.Builder
 	for i := range s.Tables {
 		row := &s.Tables[i]
-		exact := " · not exact"
-		if row.Exact {
-			exact = " · exact"
-		}
+		exact := s.exactText(row, " · exact", " · not exact", "")
 		dead := ""
 		if row.DeadLetters > 0 {
 			dead = " · " + strconv.FormatInt(row.DeadLetters, 10) + " dead letters"

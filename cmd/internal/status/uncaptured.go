@@ -45,8 +45,10 @@ func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
 	return p.Fix(restart).Fix("dirtbike check, which says what keeps it out")
 }
 
-// explained gives each new table its reason: what keeps it out now, or what the capture in this process said.
+// explained gives each new table its reason: what keeps it out now, or what the capture in this process said. Of each
+// quarantined one it says what becomes of its next copy.
 func (c *Collector) explained(ctx context.Context, s Status) Status {
+	c.again(ctx, s)
 	isNew := func(t TableStatus) bool { return t.Phase == notCaptured }
 	if !slices.ContainsFunc(s.Tables, isNew) {
 		return s
