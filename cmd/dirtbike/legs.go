@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cmd/internal/pipeline"
-	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 )
 
@@ -92,11 +90,6 @@ func loadLeg(o pipeline.Options, health *pipeline.Health) (leg, error) {
 	if err != nil {
 		return leg{}, err
 	}
-	health.Checks = append(health.Checks, health.Horizon(), status.Check{Name: "load", Func: func(ctx context.Context) error {
-		if text := loader.LastError(); text != "" {
-			return errors.New(text)
-		}
-		return health.Strangers(ctx)
-	}})
+	health.Checks = append(health.Checks, health.Horizon(), health.Load(loader.LastError))
 	return leg{"load", loader.Run, func(context.Context) { release() }}, nil
 }

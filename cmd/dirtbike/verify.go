@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/pipeline"
 	"dirtbike/cmd/internal/verify"
 )
@@ -56,9 +58,17 @@ func (a *app) wait() *cobra.Command {
 			if !c.Flags().Changed("timeout") {
 				timeout = 0
 			}
-			return verdict(pipeline.Wait(c.Context(), cfg, log, timeout))
+			return verdict(pipeline.Wait(c.Context(), cfg, log, timeout, a.lines(log)))
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait; unless it is given, the first copy does not count")
 	return c
+}
+
+// lines gives what prints a line for people while a verb waits; nil if they asked for errors only.
+func (a *app) lines(log *zap.Logger) func(line string) {
+	if !log.Core().Enabled(zap.InfoLevel) {
+		return nil
+	}
+	return func(line string) { fmt.Fprintln(a.stderr, console.Printable(a.typable(line))) }
 }

@@ -229,7 +229,7 @@ func TestList(t *testing.T) {
 		"public.complete_up_to": `public.complete_up_to would take the name of dirtbike's own view "complete_up_to"`,
 	}, refused)
 	require.Equal(t, []cdc.Remedy{{Command: "give public.a a primary key"}, {Command: "ALTER TABLE public.a REPLICA IDENTITY USING INDEX with a unique index on NOT NULL columns"},
-			{Command: "ALTER TABLE public.a REPLICA IDENTITY FULL, and name NOT NULL columns that have a unique index in source.keys"}, {Command: `exclude it with "!public.a" under source.tables`}}, cdc.Explain(list[0].Refused).Try)
+		{Command: "ALTER TABLE public.a REPLICA IDENTITY FULL, and name NOT NULL columns that have a unique index in source.keys"}, {Command: `exclude it with "!public.a" under source.tables`}}, cdc.Explain(list[0].Refused).Try)
 	require.Equal(t, map[string]string{"public.c": "may be another"}, blocked)
 	var misnamed []string
 	for _, err := range tables.UnmatchedNames() {

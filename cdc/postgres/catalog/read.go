@@ -25,12 +25,12 @@ type entry struct {
 	kind, persistence string
 	// noFull: Postgres (from 18 on) refuses updates and deletes of the table once it is published with the replica
 	// identity FULL, since it has generated columns, which are not published.
-	noFull bool
-	index       indexKey
-	notKey      *cdc.Problem // why the table has no usable key; nil if it has one
-	rows        int64
-	textOnly    bool     // some column has no binary decoder here
-	labels      []string // what stands for the labels of the columns' enums, "<oid>=<transaction>"
+	noFull   bool
+	index    indexKey
+	notKey   *cdc.Problem // why the table has no usable key; nil if it has one
+	rows     int64
+	textOnly bool     // some column has no binary decoder here
+	labels   []string // what stands for the labels of the columns' enums, "<oid>=<transaction>"
 }
 
 // tablesSQL lists ordinary and partitioned tables outside Postgres' own schemas, with the key index that rule 9 asks

@@ -26,7 +26,7 @@ import (
 // prove lets everything arrive, asks both databases the nightly ETL's question, and compares every row.
 func (d *demo) prove(ctx context.Context) error {
 	began := time.Now()
-	err := patiently(ctx, func() error { return pipeline.Wait(ctx, d.config, d.Log, time.Minute) })
+	err := patiently(ctx, func() error { return pipeline.Wait(ctx, d.config, d.Log, time.Minute, nil) })
 	if err := errors.Join(err, d.healthy()); err != nil {
 		return err
 	}

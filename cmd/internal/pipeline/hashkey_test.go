@@ -94,10 +94,17 @@ func TestAKafkaThatIsAwayEndsTheVerbs(t *testing.T) {
 	require.ErrorIs(t, err, cdc.ErrUnreachable)
 	require.Contains(t, cdc.Explain(err).Try[0].Command, "kafka.brokers")
 	began := time.Now()
-	err = Wait(t.Context(), c, zap.New(core), time.Second)
+	said := make(chan string, 10)
+	err = Wait(t.Context(), c, zap.New(core), 7*time.Second, func(line string) { said <- line })
 	require.ErrorIs(t, err, cdc.ErrUnreachable)
 	require.Contains(t, cdc.Explain(err).Try[0].Command, "kafka.brokers")
-	require.Less(t, time.Since(began), 4*time.Second)
+	require.Less(t, time.Since(began), 10*time.Second)
+	require.Len(t, said, 3, "each part that is away, once")
+	ways := map[string]bool{}
+	for range 3 {
+		ways[cdc.ParseProblem(<-said).Try[0].Command] = true
+	}
+	require.True(t, ways["look at the brokers named in kafka.brokers"] && ways[tryPostgres] && ways[tryClickHouse], "%v", ways)
 	require.Zero(t, logged.Len())
 }
 

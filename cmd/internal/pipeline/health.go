@@ -2,21 +2,25 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/cdc/postgres"
 	"dirtbike/cmd/internal/exposure"
 	"dirtbike/cmd/internal/inventory"
 	"dirtbike/cmd/internal/status"
+	"dirtbike/cmd/internal/wait"
 	"dirtbike/config"
 	"dirtbike/sinks/clickhouse/ledger"
 	"dirtbike/sinks/clickhouse/session"
@@ -55,6 +59,36 @@ func NewHealth(c *config.Config) (*Health, error) {
 }
 
 func (h *Health) pingKafka(ctx context.Context) error { return KafkaError(h.kafka.Ping(ctx)) }
+
+// parts are the servers without which nothing becomes complete.
+func (h *Health) parts() []wait.Part {
+	return []wait.Part{
+		{Name: "Kafka", Try: "look at the brokers named in kafka.brokers", Ping: h.pingKafka},
+		{Name: "Postgres", Try: tryPostgres, Ping: h.pingPostgres},
+		{Name: "ClickHouse", Try: tryClickHouse, Ping: h.pingClickHouse},
+	}
+}
+
+func (h *Health) pingPostgres(ctx context.Context) error {
+	err := h.Postgres.Ping(ctx)
+	var connect *pgconn.ConnectError
+	var said *pgconn.PgError
+	switch {
+	case errors.As(err, &connect):
+		return postgres.ConnectError(err)
+	case errors.As(err, &said):
+		return errors.New(postgres.ServerError(said.Code, said.Message))
+	}
+	return err
+}
+
+func (h *Health) pingClickHouse(ctx context.Context) error {
+	err := h.ClickHouse.Ping(ctx)
+	if refused := status.ClickHouseLogin(err); err == nil || refused != nil {
+		return refused
+	}
+	return status.ClickHouseAway(err)
+}
 
 // topics counts those of tables.
 func (h *Health) topics(ctx context.Context) (n int, err error) {
@@ -114,6 +148,29 @@ func (h *Health) Close() {
 	h.Postgres.Close()
 	_ = h.ClickHouse.Close() // nothing is open on it
 	h.kafka.Close()
+}
+
+// clickHouseTime is how long ClickHouse may take to answer a ping, so that a check can still say what is wrong.
+const clickHouseTime = status.CheckTime * 2 / 3
+
+// Load is the check of the loader of this process: its newest failure that still lasts, a ClickHouse that hangs, for
+// which a statement waits for minutes before it fails, or strangers in its group.
+func (h *Health) Load(lastError func() string) status.Check {
+	return status.Check{Name: "load", Func: func(ctx context.Context) error {
+		if text := lastError(); text != "" {
+			return errors.New(text)
+		}
+		asking, cancel := context.WithTimeout(ctx, clickHouseTime)
+		defer cancel()
+		err := status.Answers(asking, h.pingClickHouse)
+		if err == nil {
+			return h.Strangers(ctx)
+		}
+		if asking.Err() != nil {
+			err = cdc.Failed("nothing within %s", clickHouseTime)
+		}
+		return cdc.Failed("ClickHouse does not answer").Because(err).Keeps("changes wait in Kafka, and load goes on by itself").OrFix(tryClickHouse)
+	}}
 }
 
 // Horizon warns at half of the replay horizon: a loader that is late by the whole of it refuses to go on (rule 10).

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/cmd/internal/status"
 	"dirtbike/config"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -37,6 +39,18 @@ privacy: {mode: open}`))
 			require.NoError(t, err)
 			defer conn.Close() //nolint:errcheck // nothing is open on it
 			return clickHouseAnswers(ctx, conn)
+		},
+		"readyz": func(ctx context.Context) error {
+			health, err := NewHealth(c)
+			require.NoError(t, err)
+			defer health.Close()
+			check := health.Load(func() string { return "insert: full" })
+			require.Equal(t, "insert: full", cdc.Explain(check.Func(ctx)).What)
+			began := time.Now()
+			err = health.Load(func() string { return "" }).Func(ctx)
+			require.Less(t, time.Since(began), status.CheckTime)
+			require.Equal(t, []cdc.Remedy{{Command: tryClickHouse}}, cdc.Explain(err).Try)
+			return fmt.Errorf("%w: %w", cdc.ErrUnreachable, err)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

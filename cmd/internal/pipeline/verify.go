@@ -19,16 +19,23 @@ import (
 // no longer be captured exactly is an error at the end, and so is a Postgres that is not the one that was captured.
 // Without a timeout (0) it is a minute, in which the first copy does not count.
 //
-// Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it.
-func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration) error {
+// Kafka is asked, too, for what capture has stored; log gets a warning where this login may not read it. say gets a
+// line now and then about a server that is away; nil asks nothing.
+func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.Duration, say func(line string)) error {
 	conn, err := ClickHouse(c)
 	if err != nil {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is open on it
+	health, err := NewHealth(c)
+	if err != nil {
+		return err
+	}
+	defer health.Close()
 	var refused map[string]*cdc.Problem
 	err = wait.Complete(ctx, wait.Options{
 		Source: c.Source.URL.Reveal(), ClickHouse: conn, Database: c.ClickHouse.Database, Timeout: timeout, FirstCopy: timeout == 0, Slot: c.Source.Slot,
+		Parts: health.parts(), Say: say,
 		Epoch: func(ctx context.Context) (uint32, error) {
 			state, err := storedState(ctx, c, log)
 			if err != nil {

@@ -46,6 +46,10 @@ type Options struct {
 	// FirstCopy says that the timeout does not count while a capture runs and ClickHouse is complete up to nothing yet:
 	// a first start takes as long as the tables are many and large.
 	FirstCopy bool
+	// Parts are asked whether they answer, once the wait has lasted a while; Say gets a line about one that does not,
+	// after about 5 seconds and then every 30. One goroutine at a time calls it; nil asks nothing.
+	Parts []Part
+	Say   func(line string)
 }
 
 // Complete returns once ClickHouse is complete up to the source's position at the moment of the call and every table is
@@ -61,6 +65,7 @@ func Complete(ctx context.Context, o Options) error {
 	}
 	w := &waiter{Options: o, ledger: ledger.New(o.ClickHouse, o.Database), watch: CaptureWatch{Slot: o.Slot}}
 	defer w.close(context.WithoutCancel(ctx))
+	defer watchParts(ctx, o.Parts, o.Say)()
 	for copying := false; ; {
 		bounded, cancel := context.WithTimeout(ctx, o.Timeout)
 		err := w.verdict(ctx, bounded, w.until(bounded))
