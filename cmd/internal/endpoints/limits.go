@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,16 +23,66 @@ const (
 )
 
 // connections keeps at most a number of connections open. Where one more comes, the one that has waited longest for its
-// client is closed, so that those who hold connections and ask nothing keep nobody out; where every connection has a
-// request under way, the new one is closed.
+// client is closed, so that those who hold connections and ask nothing, or do not read their answer, keep nobody out;
+// where every connection has a request that is being answered, the new one is closed.
 type connections struct {
 	most   int
 	mu     sync.Mutex
 	states map[net.Conn]connection
 }
 
-// connection says since when a connection waits for its client; the zero time is that of one with a request under way.
+// connection says since when a connection waits for its client's request; the zero time is that of one with a request
+// under way.
 type connection struct{ waits time.Time }
+
+// since is when the connection began to wait for its client: for a request, or to read the answer; the zero time where
+// it does not.
+func (c connection) since(conn net.Conn) time.Time {
+	if writes, is := bare(conn).(*written); is && c.waits.IsZero() {
+		return writes.since()
+	}
+	return c.waits
+}
+
+// bare is the connection below TLS.
+func bare(conn net.Conn) net.Conn {
+	if encrypted, is := conn.(*tls.Conn); is {
+		return encrypted.NetConn()
+	}
+	return conn
+}
+
+// written is a connection that knows since when a write waits for its client.
+type written struct {
+	net.Conn
+	began atomic.Int64 // of the write under way, in nanoseconds since 1970; 0 without one
+}
+
+// Write implements net.Conn.
+func (w *written) Write(p []byte) (int, error) {
+	w.began.Store(time.Now().UnixNano())
+	defer w.began.Store(0)
+	return w.Conn.Write(p)
+}
+
+func (w *written) since() time.Time {
+	if began := w.began.Load(); began != 0 {
+		return time.Unix(0, began)
+	}
+	return time.Time{}
+}
+
+// watched is a listener whose connections are written ones.
+type watched struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (w watched) Accept() (net.Conn, error) {
+	conn, err := w.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &written{Conn: conn}, nil
+}
 
 // observe follows the states of connections: it is http.Server.ConnState.
 func (c *connections) observe(conn net.Conn, state http.ConnState) {
@@ -60,9 +111,10 @@ func (c *connections) observe(conn net.Conn, state http.ConnState) {
 // closeIdle closes the connection that has waited longest, and reports whether there was one.
 func (c *connections) closeIdle() bool {
 	var oldest net.Conn
+	var longest time.Time
 	for conn, state := range c.states {
-		if !state.waits.IsZero() && (oldest == nil || state.waits.Before(c.states[oldest].waits)) {
-			oldest = conn
+		if since := state.since(conn); !since.IsZero() && (oldest == nil || since.Before(longest)) {
+			oldest, longest = conn, since
 		}
 	}
 	if oldest == nil {
@@ -75,10 +127,7 @@ func (c *connections) closeIdle() bool {
 
 // shut closes a connection without a word: TLS would say goodbye, and wait for a client that does not read.
 func shut(conn net.Conn) {
-	if encrypted, is := conn.(*tls.Conn); is {
-		conn = encrypted.NetConn()
-	}
-	_ = conn.Close() // its client has gone, or is told by this
+	_ = bare(conn).Close() // its client has gone, or is told by this
 }
 
 // born is the key of the time when a request's connection was accepted.

@@ -126,6 +126,41 @@ func TestBusyConnectionsStay(t *testing.T) {
 	require.Len(t, c.states, 2)
 }
 
+// TestSlowReadersKeepNobodyOut: whoever asks and does not read the answer, plainly or over TLS, or asks again and again
+// without reading, keeps nobody out, and loses the connection when another one comes.
+func TestSlowReadersKeepNobodyOut(t *testing.T) {
+	encrypted, trusting := encryption(t)
+	const request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, of := range map[string]struct {
+		guard    Guard
+		requests int
+		url      string
+	}{
+		"one answer": {requests: 1, url: "http://"}, "many answers": {requests: 100, url: "http://"},
+		"over TLS": {requests: 1, url: "https://", guard: encrypted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := guarded(t, of.guard)
+			answer := make([]byte, 16<<20) // more than the kernel holds for a connection
+			s.views.Load().metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) })
+			for range maxConnections {
+				var conn net.Conn = dial(t, s)
+				if of.guard.TLS != nil {
+					named := trusting.Clone()
+					named.ServerName = "127.0.0.1"
+					conn = tls.Client(conn, named)
+				}
+				_, err := io.WriteString(conn, strings.Repeat(request, of.requests))
+				require.NoError(t, err)
+			}
+			require.Eventually(t, func() bool { // the first answers are being made
+				code, _, _, err := ask(t, of.url+s.Addr()+"/readyz", "", trusting)
+				return err == nil && code == 200
+			}, 20*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
 // TestMuchIsRefused: a header or a body without end is refused.
 func TestMuchIsRefused(t *testing.T) {
 	s := guarded(t, Guard{})

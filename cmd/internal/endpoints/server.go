@@ -89,7 +89,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, 1)
 	s.running.Store(true)
-	listener := s.listener
+	listener := net.Listener(watched{s.listener})
 	if s.guard.Load().TLS != nil {
 		current := func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.guard.Load().TLS, nil }
 		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: current})
