@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -22,6 +23,9 @@ const (
 // errAnswer says that the registry answered in a way that is refused whatever the request was: asking again gives the
 // same.
 var errAnswer = errors.New("the registry's answer is refused")
+
+// errTooLarge is errAnswer, because of its size.
+var errTooLarge = fmt.Errorf("%w for its size", errAnswer)
 
 // bounded is a transport whose answers end with an error after maxAnswer bytes.
 type bounded struct{ next http.RoundTripper }
@@ -60,7 +64,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 }
 
 func tooLarge(r *http.Request) error {
-	return cdc.Failed("the registry at %s://%s answers with more than %d MiB", r.URL.Scheme, r.URL.Host, maxAnswer>>20).Of(errAnswer).
+	return cdc.Failed("the registry at %s://%s answers with more than %d MiB", r.URL.Scheme, r.URL.Host, maxAnswer>>20).Of(errTooLarge).
 		Fix("check that registry.url is that of a schema registry, and not of something in front of it")
 }
 

@@ -13,18 +13,31 @@ import (
 	"dirtbike/cdc"
 )
 
-// Ping asks for the subjects: count says how many there are. An error is cdc.ErrRefused if a server answered and would
-// not say. It changes nothing.
-func (c *Client) Ping(ctx context.Context) (count int, err error) {
-	subjects, err := retry(ctx, c.patience, func() ([]string, error) { return c.sr.Subjects(ctx) })
+// Ping asks for the subjects whose names begin with a prefix, "" for all: count says how many there are, -1 that there
+// are more than an answer may hold, as in a large registry that does not know the question for a prefix. An error is
+// cdc.ErrRefused if a server answered and would not say. It changes nothing.
+func (c *Client) Ping(ctx context.Context, prefix string) (count int, err error) {
+	subjects, err := retry(ctx, c.patience, func() ([]string, error) { return c.sr.Subjects(sr.WithParams(ctx, sr.SubjectPrefix(prefix))) })
+	many := errors.Is(err, errTooLarge)
+	if many { // is it a registry at all?
+		_, err = retry(ctx, c.patience, func() ([]int, error) { return c.sr.SubjectVersions(ctx, prefix) })
+	}
 	var answer *sr.ResponseError
+	if many && (err == nil || errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound) {
+		return -1, nil
+	}
 	if errors.As(err, &answer) && !temporary(err) {
 		return 0, cdc.Refused("list the subjects").Because(explainAnswer(answer))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("list the subjects: %w", c.explain(err))
 	}
-	return len(subjects), nil
+	for _, s := range subjects {
+		if strings.HasPrefix(s, prefix) {
+			count++
+		}
+	}
+	return count, nil
 }
 
 // Writable is nil if the registry's global mode lets schemas be registered, else cdc.ErrRefused; registries that know

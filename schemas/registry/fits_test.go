@@ -2,8 +2,13 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -19,7 +24,7 @@ func TestFitsRegistersNothing(t *testing.T) {
 	fake, _ := newFake(t)
 	c := newClient(t, short, fake.URL())
 	require.NoError(t, c.Fits(ctx, subject, schema), "there is no such subject")
-	count, err := c.Ping(ctx)
+	count, err := c.Ping(ctx, "")
 	require.NoError(t, err)
 	require.Zero(t, count)
 	require.NoError(t, c.Writable(ctx))
@@ -42,7 +47,7 @@ func TestFitsRegistersNothing(t *testing.T) {
 	require.Contains(t, cdc.Explain(err).What, "a field is gone", "the registry's own words")
 	requireTry(t, err, "compatibility of subject")
 	require.EqualValues(t, 1, asked.Load())
-	count, err = c.Ping(ctx)
+	count, err = c.Ping(ctx, "")
 	require.NoError(t, err)
 	require.Equal(t, 1, count)
 
@@ -59,11 +64,47 @@ func TestPingDistinguishesAnAnswerFromSilence(t *testing.T) {
 	ctx := context.Background()
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(locked.Close)
-	_, err := newClient(t, short, locked.URL).Ping(ctx)
+	_, err := newClient(t, short, locked.URL).Ping(ctx, "")
 	require.ErrorIs(t, err, cdc.ErrRefused)
-	_, err = newClient(t, short, "http://127.0.0.1:1").Ping(ctx)
+	_, err = newClient(t, short, "http://127.0.0.1:1").Ping(ctx, "")
 	require.Error(t, err)
 	require.NotErrorIs(t, err, cdc.ErrRefused)
 	requireTry(t, err, "registry.url")
 	require.Error(t, newClient(t, short, locked.URL).Fits(ctx, subject, schema))
+}
+
+// TestPingOfALargeRegistry: it asks for the pipeline's own subjects, so that what others have does not matter; a
+// registry that does not know that question may have more than an answer holds, and what is no registry is refused.
+func TestPingOfALargeRegistry(t *testing.T) {
+	var all []string
+	for i := range 150_000 {
+		all = append(all, fmt.Sprintf("somebody-elses-rather-long-subject-%06d-value", i))
+	}
+	all = append(all, "clinic.public.t-key", "clinic.public.t-value")
+	answer := func(w http.ResponseWriter, what any) { _ = json.NewEncoder(w).Encode(what) }
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		count   int
+		refused bool
+	}{
+		"it knows prefixes": {count: 2, handler: func(w http.ResponseWriter, r *http.Request) {
+			answer(w, slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !strings.HasPrefix(s, r.URL.Query().Get("subjectPrefix")) }))
+		}},
+		"it knows none, and is small": {count: 2, handler: func(w http.ResponseWriter, _ *http.Request) { answer(w, all[149_000:]) }},
+		"it knows none": {count: -1, handler: func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/subjects" {
+				answer(w, all)
+				return
+			}
+			w.WriteHeader(http.StatusNotFound)
+			answer(w, map[string]any{"error_code": 40401, "message": "Subject not found"})
+		}},
+		"it is none": {refused: true, handler: func(w http.ResponseWriter, _ *http.Request) { answer(w, all) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			count, err := newClient(t, short, served(t, c.handler).URL).Ping(t.Context(), "clinic.")
+			require.Equal(t, c.refused, errors.Is(err, errAnswer), "%v", err)
+			require.Equal(t, c.count, count)
+		})
+	}
 }

@@ -34,12 +34,16 @@ func (r *run) checkRegistry(ctx context.Context, p *part) {
 		p.fail("registry-connect", "registry.url", "", "%v", err)
 		return
 	}
-	subjects, err := client.Ping(ctx)
+	subjects, err := client.Ping(ctx, r.config.Kafka.Prefix+".")
 	if err != nil {
 		p.connectError(r.where(partRegistry), err)
 		return
 	}
-	p.ok("registry-connect", r.where(partRegistry), "it answers, and has %s", count(subjects, "subject"))
+	has := "more subjects than it can list"
+	if subjects >= 0 {
+		has = count(subjects, "subject") + " of this pipeline"
+	}
+	p.ok("registry-connect", r.where(partRegistry), "it answers, and has %s", has)
 	q := question{slug: "registry-mode", subject: r.where(partRegistry), good: "it takes schemas", command: r.put("/mode", "mode", "READWRITE")}
 	if err := client.Writable(ctx); err != nil {
 		q.bad = explain(err).What
