@@ -76,14 +76,14 @@ func judgeForeignFunctions(ctx context.Context, p *part, conn *pgx.Conn, tables 
 	}
 	found, err := postgres.ForeignFunctions(ctx, conn, oids)
 	if err != nil {
-		p.error("postgres-strangers", "source.tables", serverError(err))
+		p.error("postgres-owner-functions", "source.tables", serverError(err))
 		return
 	}
 	if len(found) == 0 {
-		p.ok("postgres-strangers", "source.tables", "no function of others runs with the role's rights")
+		p.ok("postgres-owner-functions", "source.tables", "no table's owner makes a function of his run with the role's rights")
 	}
 	for _, s := range found {
-		p.warn("postgres-strangers", s.Table, "", "function %s of role %s, in an index or a constraint of the table, runs with dirtbike's rights when Postgres plans to read it. "+
+		p.warn("postgres-owner-functions", s.Table, "", "function %s of role %s, in an index, a constraint or statistics of the table, is run by Postgres with dirtbike's rights while it plans to read the table. "+
 			"Exclude the table unless that role may have them", s.Function, s.Owner)
 	}
 }
