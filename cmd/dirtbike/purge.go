@@ -19,7 +19,8 @@ func (a *app) purge() *cobra.Command {
 			"purge deletes them (Kafka's DeleteRecords). It refuses while the present copy was made under another policy than the config's, the new copy is not complete, " +
 			"a loader has not passed its beginning, or ClickHouse still has former storage.\n" +
 			"It refuses, too, while another consumer group (of another ClickHouse database, or anybody's) has not passed them, unless with --despite-readers.\n" +
-			"It cannot be undone. Readers that are in no group, or not running and without offsets in Kafka, are not known, and lose what they have not read.\n\n" +
+			"It cannot be undone. Only readers in consumer groups are known. Those that keep their places themselves, as Flink and Spark do, or are not running and have committed nothing, " +
+			"lose what they have not read: look at them before you give --yes.\n\n" +
 			"Exit codes: 0 done, or nothing is left; 1 there are such records, and --yes was not given; 2 it is refused; 3 a part could not be reached.",
 		RunE: func(c *cobra.Command, tables []string) error {
 			cfg, log, err := a.begin()
@@ -41,12 +42,12 @@ func (a *app) purge() *cobra.Command {
 				_, err = fmt.Fprintln(a.stdout, a.typable("Topic "+found.Topic+" has nothing from before the present copy, and ClickHouse no former storage."))
 				return err
 			case !confirmed:
-				return answerNo(cdc.Failed("topic %s has about %s records from before the present copy of %s, written under the policies that applied then%s",
-					found.Topic, records, found.Table, unpassed(found.Readers)).
+				return answerNo(cdc.Failed("topic %s has about %s records from before the present copy of %s, written under the policies that applied then%s; %s",
+					found.Topic, records, found.Table, unpassed(found.Readers), unseen).
 					Keeps("Nothing was deleted").Fix("%s --yes, which cannot be undone", cdc.PurgeCommand(found.Table)))
 			}
 			_, err = fmt.Fprintln(a.stdout, a.typable("Deleted about "+records+" records from before the present copy of "+found.Table+" from topic "+found.Topic+
-				". Kafka frees the disk segment by segment."))
+				". Kafka frees the disk segment by segment. Note that "+unseen+"."))
 			return err
 		},
 	}
@@ -54,6 +55,9 @@ func (a *app) purge() *cobra.Command {
 	c.Flags().BoolVar(&despite, "despite-readers", false, "delete also what other consumer groups have not read, which they lose")
 	return c
 }
+
+// unseen says of whom purge knows nothing, before and after it deletes.
+const unseen = "readers that keep their places themselves, as Flink and Spark do, are not known to Kafka, and lose what they have not read"
 
 // unpassed names the other readers that have not passed what would be deleted; empty if there are none.
 func unpassed(readers []pipeline.Reader) string {

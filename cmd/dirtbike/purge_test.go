@@ -49,6 +49,7 @@ func TestPurge(t *testing.T) {
 	require.Contains(t, out, "dirtbike purge public.people")
 	code, _, errs = r.verb(purge...)
 	require.Equal(t, exitNo, code, errs)
+	require.Contains(t, errs, unseen, "of whom it knows nothing")
 	require.True(t, r.topicHas("people", "PURGESSN"))
 	said = regexp.MustCompile(`Try: dirtbike (purge .* --yes), which cannot be undone`).FindStringSubmatch(errs)
 	require.NotNil(t, said, errs)
@@ -61,6 +62,7 @@ func TestPurge(t *testing.T) {
 	require.NotNil(t, said, errs)
 	code, out, errs = r.verb(strings.Fields(said[1])...)
 	require.Equal(t, exitGood, code, out+errs)
+	require.Contains(t, out, unseen)
 	require.False(t, r.topicHas("people", "PURGESSN"))
 	var storages []string
 	require.NoError(t, r.ch().QueryRow(t.Context(), "SELECT groupArray(name) FROM system.tables WHERE database = '"+r.name+"_raw' AND name LIKE 'people%'").Scan(&storages))
