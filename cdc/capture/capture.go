@@ -43,9 +43,12 @@ type Options struct {
 	// FirstContact is how long a start tries to reach a source and a sink that do not answer before Run ends with
 	// ErrUnreachable, so that the person who started it learns of it; later it retries without limit. Default 10 s.
 	FirstContact time.Duration
-	Log          *zap.Logger
-	Metrics      *Metrics
-	Fault        cdc.Fault
+	// Listed is told, while each start is planned, which tables the catalog has and what is stored: LeftOut says of
+	// which nothing leaves. nil = nobody is.
+	Listed  func([]*cdc.Table, *cdc.State)
+	Log     *zap.Logger
+	Metrics *Metrics
+	Fault   cdc.Fault
 }
 
 func (o *Options) defaults() {
@@ -59,6 +62,9 @@ func (o *Options) defaults() {
 	o.FirstContact = cmp.Or(o.FirstContact, 10*time.Second)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
+	}
+	if o.Listed == nil {
+		o.Listed = func([]*cdc.Table, *cdc.State) {}
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)

@@ -79,6 +79,7 @@ func (p *planner) plan(ctx context.Context, read func(context.Context) (*cdc.Sta
 		return nil, fmt.Errorf("list the captured tables: %w", err)
 	}
 	p.request.rename(listed, state)
+	p.o.Listed(listed, state)
 	out := &plan{mode: p.mode(state.Source.Phase, found), slotFound: found, unmatched: p.o.Tables.UnmatchedNames()}
 	if err := p.admit(out, listed, state, identity.Database); err != nil {
 		return nil, err
@@ -140,19 +141,14 @@ func pointAt(epoch uint32, lsn cdc.LSN) cdc.Point {
 func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) error {
 	for _, l := range listed {
 		t := &table{listed: l, state: state.Tables[l.FullName()]}
-		why := cdc.OneLine(l.Refused, l.BlocksStart)
-		if why == nil {
-			if why = Unprotected(l, state); why != nil && t.state.OID != l.OID {
-				if err := out.remember(t, state); err != nil {
-					return err
-				}
+		why := LeftOut(l, state)
+		if l.Refused == nil && l.BlocksStart == nil && Unprotected(l, state) != nil && t.state.OID != l.OID {
+			if err := out.remember(t, state); err != nil {
+				return err
 			}
 		}
-		if why == nil && !begun(l, t.state) {
-			why = uncovered(l, t.state)
-		}
 		switch {
-		case why == nil || begun(l, t.state):
+		case why == nil:
 			if err := p.planTable(out.mode, t); err != nil {
 				return err
 			}

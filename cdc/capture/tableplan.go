@@ -38,6 +38,22 @@ func (p *planner) admit(out *plan, listed []*cdc.Table, state *cdc.State, databa
 	return nil
 }
 
+// LeftOut says why a start does not take a table on, which it has not begun under its name; nil if it does. Nothing of
+// the table leaves then.
+func LeftOut(l *cdc.Table, state *cdc.State) error {
+	stored := state.Tables[l.FullName()]
+	if begun(l, stored) {
+		return nil
+	}
+	if why := cdc.OneLine(l.Refused, l.BlocksStart); why != nil {
+		return why
+	}
+	if why := Unprotected(l, state); why != nil {
+		return why
+	}
+	return uncovered(l, stored)
+}
+
 // Unprotected says that a table which is not begun under its name, and which no policy names, is one that was
 // captured under policies: it was renamed, and another may have its former name. It would leave as it is. nil if it is
 // not so.

@@ -60,8 +60,9 @@ type Column struct {
 	Sent bool `json:"sent"`
 }
 
-// Of works out the inventory of the tables that source.tables names, as the catalog lists them.
-func Of(c *config.Config, tables []*cdc.Table) Inventory {
+// Of works out the inventory of the tables that source.tables names, as the catalog lists them. left says why capture
+// has left a table out, though the catalog alone does not refuse it; nil where that is not known.
+func Of(c *config.Config, tables []*cdc.Table, left func(*cdc.Table) error) Inventory {
 	out := Inventory{Config: c.Path(), Mode: "none", Tables: []Table{}}
 	if c.Privacy != nil {
 		out.Mode = string(c.Privacy.Mode)
@@ -69,12 +70,16 @@ func Of(c *config.Config, tables []*cdc.Table) Inventory {
 	for _, t := range tables {
 		entry, line := c.Source.NamedBy(t.Schema, t.Name)
 		table := Table{Table: t.FullName(), Schema: t.Schema, Name: t.Name, Entry: entry, Line: line, Columns: []Column{}}
-		if t.Refused != nil {
-			table.Reason = cdc.Explain(t.Refused).Error()
+		why := t.Refused
+		if why == nil && left != nil {
+			why = left(t)
+		}
+		if why != nil {
+			table.Reason = cdc.Explain(why).Error()
 		}
 		for _, column := range allColumns(t) {
 			d := c.Privacy.Decide(t.Schema, t.Name, column.Name)
-			leaves := t.Refused == nil && d.Policy != config.Drop
+			leaves := why == nil && d.Policy != config.Drop
 			table.Columns = append(table.Columns, Column{
 				Column: column.Name, Type: column.Type, Policy: string(d.Policy), Leaves: leaves,
 				NamedBy: string(d.By), Key: d.Key, Line: d.Line, Open: leaves && d.Open(), Sent: !slices.Contains(t.Unsent, column),

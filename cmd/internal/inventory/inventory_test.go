@@ -29,7 +29,7 @@ clickhouse: {url: "clickhouse://127.0.0.1:1"}
 	for _, f := range change {
 		f(table)
 	}
-	return Of(c, []*cdc.Table{table})
+	return Of(c, []*cdc.Table{table}, nil)
 }
 
 func patients(columns ...string) *cdc.Table {
@@ -98,6 +98,26 @@ func TestNothingOfARefusedTableLeaves(t *testing.T) {
 	require.Contains(t, out.String(), "nothing of public.patients leaves")
 }
 
+// TestNothingOfATableThatIsLeftOutLeaves: capture's reasons count as the catalog's do.
+func TestNothingOfATableThatIsLeftOutLeaves(t *testing.T) {
+	i := of(t, "")
+	require.Equal(t, 4, i.OpenColumns())
+	c, people, visits := shipped(t, "source: {url: \"postgres://u@127.0.0.1:1/d\"}\nkafka: {brokers: [\"127.0.0.1:1\"]}\nregistry: {url: \"http://127.0.0.1:1\"}\nclickhouse: {url: \"clickhouse://127.0.0.1:1\"}"), patients("id", "ssn"), patients("id", "day")
+	visits.Name = "visits"
+	i = Of(c, []*cdc.Table{people, visits}, func(t *cdc.Table) error {
+		if t != people {
+			return nil
+		}
+		return cdc.Failed("it was captured under policies, as public.former").Fix("name it")
+	})
+	require.Equal(t, 2, i.OpenColumns())
+	require.Equal(t, "it was captured under policies, as public.former. Try: name it", i.Tables[0].Reason)
+	require.Empty(t, i.Tables[0].ByPolicy()["keep"])
+	require.Equal(t, []string{"id", "day"}, i.Tables[1].ByPolicy()["keep"])
+	require.Contains(t, i.Summary(), "2 of 4 columns")
+	require.Zero(t, i.Travelling())
+}
+
 // TestWhereItIsWithheld: a column that Postgres sends to capture is told from one that a column list keeps in Postgres,
 // by every form of the inventory; of a refused table nothing is sent.
 func TestWhereItIsWithheld(t *testing.T) {
@@ -141,14 +161,14 @@ func TestShippedConfigsAreWhatTheySay(t *testing.T) {
 			}
 			one := patients(names...)
 			one.Schema, one.Name, _ = strings.Cut(table, ".")
-			i := Of(c, []*cdc.Table{one})
+			i := Of(c, []*cdc.Table{one}, nil)
 			require.Zero(t, i.OpenColumns(), "%s: %s", name, table)
 			require.False(t, i.Tables[0].Columns[0].Leaves, "%s: %s", name, table)
 		}
 	}
 	c := shipped(t, string(minimal))
 	require.True(t, c.Privacy.MayOpen())
-	require.Equal(t, 2, Of(c, []*cdc.Table{patients("id", "ssn")}).OpenColumns())
+	require.Equal(t, 2, Of(c, []*cdc.Table{patients("id", "ssn")}, nil).OpenColumns())
 	require.Contains(t, string(minimal), "publishes every column as it is")
 }
 

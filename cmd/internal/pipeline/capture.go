@@ -105,8 +105,8 @@ func CaptureInto(o Options, registry schemas.Registry, sink cdc.Sink, change fun
 		return nil, nil, err
 	}
 	fromCatalog := catalog.New(tableOptions(c, captureLogin(c), policies, registry))
-	tables := &announced{Tables: fromCatalog, config: c, log: o.Log.Named("privacy")}
-	co := captureOptions(c, newSource(o, captureLogin(c)), sink, tables, prints)
+	co := captureOptions(c, newSource(o, captureLogin(c)), sink, fromCatalog, prints)
+	co.Listed = (&announcer{config: c, log: o.Log.Named("privacy")}).listed
 	co.Log, co.Metrics, co.Fault = o.Log.Named("capture"), capture.NewMetrics(o.Metrics), o.Fault
 	if o.Patient {
 		co.FirstContact = math.MaxInt64

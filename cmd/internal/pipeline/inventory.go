@@ -7,18 +7,30 @@ import (
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
+	"dirtbike/cdc/capture"
 	"dirtbike/cdc/postgres/catalog"
 	"dirtbike/cmd/internal/inventory"
 	"dirtbike/config"
 )
 
-// Inventory reads from Postgres' catalog which columns leave under the config. It makes no hash key.
+// Inventory reads from Postgres' catalog which columns leave under the config. It makes no hash key. Tables that
+// capture has left out, as after a rename, are known from the stored state: where Kafka does not answer they are listed
+// as if they left.
 func Inventory(ctx context.Context, c *config.Config) (inventory.Inventory, error) {
 	listed, err := listTables(ctx, c)
 	if err != nil {
 		return inventory.Inventory{}, err
 	}
-	return inventory.Of(c, listed), nil
+	state, err := quietState(c)(ctx)
+	if err != nil || state == nil {
+		state = &cdc.State{} // what is known is said
+	}
+	return inventory.Of(c, listed, leftOut(state)), nil
+}
+
+// leftOut says of which tables nothing leaves.
+func leftOut(state *cdc.State) func(*cdc.Table) error {
+	return func(t *cdc.Table) error { return capture.LeftOut(t, state) }
 }
 
 // listTables reads the catalog as a start would. It makes no hash key.
@@ -32,29 +44,23 @@ func listTables(ctx context.Context, c *config.Config) ([]*cdc.Table, error) {
 	return tables.List(ctx)
 }
 
-// announced are tables that the log speaks of: it says what leaves Postgres, at the first List and whenever that has
-// changed.
-type announced struct {
-	*catalog.Tables
+// announcer says in the log what leaves Postgres, at the first start and whenever that has changed.
+type announcer struct {
 	config *config.Config
 	log    *zap.Logger
 	said   inventory.Inventory
 }
 
-// List implements cdc.Tables.
-func (a *announced) List(ctx context.Context) ([]*cdc.Table, error) {
-	listed, err := a.Tables.List(ctx)
-	if err == nil {
-		if now := inventory.Of(a.config, listed); !now.Same(a.said) {
-			a.said = now
-			a.say(now)
-		}
+// listed is capture.Options.Listed.
+func (a *announcer) listed(tables []*cdc.Table, state *cdc.State) {
+	if now := inventory.Of(a.config, tables, leftOut(state)); !now.Same(a.said) {
+		a.said = now
+		a.say(now)
 	}
-	return listed, err
 }
 
 // say has a line for each table, with names of columns only, and warns of columns that nobody named.
-func (a *announced) say(i inventory.Inventory) {
+func (a *announcer) say(i inventory.Inventory) {
 	a.log.Info(i.Summary(), zap.String("config", i.Config), zap.String("mode", i.Mode))
 	for _, t := range i.Tables {
 		fields := []zap.Field{zap.String("table", t.Table), zap.Int("line", t.Line)}

@@ -48,8 +48,8 @@ func obstacles(ctx context.Context, c *config.Config, stored stateReader) (map[s
 	}
 	out := map[string]*cdc.Problem{}
 	for _, t := range listed {
-		if t.BlocksStart == nil {
-			t.BlocksStart = capture.Unprotected(t, state)
+		if why := capture.LeftOut(t, state); t.Refused == nil && t.BlocksStart == nil {
+			t.BlocksStart = why
 		}
 		if o := obstaclesOf(t, rights[t.OID], publication); len(o.why) > 0 {
 			out[t.FullName()] = o.problem()

@@ -44,7 +44,7 @@ func (r *run) judgePrivacy(p *part) {
 	if r.config.Privacy == nil {
 		command = "dirtbike init --source \"$SOURCE_URL\" --out allowlist.yaml"
 	}
-	i := inventory.Of(r.config, r.tables)
+	i := inventory.Of(r.config, r.tables, nil)
 	problem := i.Warning()
 	switch {
 	case r.tables == nil && r.config.Privacy.MayOpen():
