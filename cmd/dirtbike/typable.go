@@ -13,7 +13,7 @@ import (
 )
 
 // command is a command line in a text, of a verb that reads the config.
-var command = regexp.MustCompile("(?:^|[\\s(`])dirtbike (?:check|run|capture|load|wait|status|verify|resnapshot)\\b")
+var command = regexp.MustCompile("(?:^|[\\s(`])dirtbike (?:check|run|capture|load|wait|status|inventory|verify|resnapshot|purge)\\b")
 
 // typable adds the --config of this process to the command lines in a text, so that they can be typed.
 func (a *app) typable(text string) string {

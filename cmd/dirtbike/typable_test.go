@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,13 @@ func TestTypable(t *testing.T) {
 	require.NoError(t, root.Execute())
 	require.Equal(t, `stop capture (dirtbike run --config 'my conf/it'\''s.yaml' or dirtbike capture --config 'my conf/it'\''s.yaml'). `+
 		`Try: dirtbike resnapshot --config 'my conf/it'\''s.yaml' public.a, or dirtbike check --config mine.yaml; dirtbike --help, dirtbike embedded`, a.typable(text))
+
+	noConfig := []string{"bench", "completion", "demo", "embedded", "explain", "help", "init", "version"}
+	for _, verb := range root.Commands() {
+		printed := "dirtbike " + verb.Name()
+		require.Equal(t, slices.Contains(noConfig, verb.Name()), a.typable(printed) == printed, printed)
+	}
+	require.Equal(t, `Try: dirtbike purge --config 'my conf/it'\''s.yaml' public.a --yes, which cannot be undone`, a.typable("Try: dirtbike purge public.a --yes, which cannot be undone"))
 
 	const named = `Try: ALTER TABLE public."dirtbike run" ADD COLUMN x int; "!public.dirtbike run"`
 	require.Equal(t, named, a.typable(named))
