@@ -17,6 +17,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/config"
+	"dirtbike/schemas"
 )
 
 const hashed = "{mode: open, columns: {public.t: {name: hash}}}"
@@ -108,14 +109,9 @@ func TestAKafkaThatIsAwayEndsTheVerbs(t *testing.T) {
 	require.Zero(t, logged.Len())
 }
 
-// TestAStateThatMayNotBeRead costs only the check, and it is said.
-func TestAStateThatMayNotBeRead(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	require.NoError(t, err)
-	t.Cleanup(cluster.Close)
-	c := hashing(t, cluster.ListenAddrs()[0], "{mode: open}")
-	store(t, c, nil)
-	var granted atomic.Bool
+// denyOffsets makes a cluster refuse to list offsets until that is granted.
+func denyOffsets(cluster *kfake.Cluster) *atomic.Bool {
+	granted := new(atomic.Bool)
 	cluster.ControlKey(int16(kmsg.ListOffsets), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if granted.Load() {
@@ -134,6 +130,24 @@ func TestAStateThatMayNotBeRead(t *testing.T) {
 		}
 		return answer, nil, true
 	})
+	return granted
+}
+
+// TestAStateThatMayNotBeRead costs only the check, and it is said.
+func TestAStateThatMayNotBeRead(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	c := hashing(t, cluster.ListenAddrs()[0], "{mode: open}")
+	granted := denyOffsets(cluster)
+	granted.Store(true)
+	_, err = stateOf(t.Context(), c, "public.t")
+	require.ErrorIs(t, err, cdc.ErrRefused)
+	require.Equal(t, []cdc.Remedy{{Command: "dirtbike run, then dirtbike wait"}}, cdc.Explain(err).Try, "nothing was captured, which no right helps")
+	store(t, c, nil)
+	granted.Store(false)
+	_, err = stateOf(t.Context(), c, "public.t")
+	require.Equal(t, []cdc.Remedy{{Command: "grant Read and Describe on topic " + schemas.StateTopic(c.Kafka.Prefix)}}, cdc.Explain(err).Try)
 	core, logged := observer.New(zap.WarnLevel)
 	state, err := storedState(t.Context(), c, zap.New(core))
 	require.NoError(t, err)
@@ -141,6 +155,8 @@ func TestAStateThatMayNotBeRead(t *testing.T) {
 	require.Equal(t, 1, logged.Len())
 	require.Contains(t, logged.All()[0].Message, "no right to read the state topic")
 	granted.Store(true)
+	_, err = stateOf(t.Context(), c, "public.t")
+	require.NoError(t, err)
 	state, err = storedState(t.Context(), c, zap.New(core))
 	require.NoError(t, err)
 	require.NotNil(t, state)

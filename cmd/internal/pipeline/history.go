@@ -31,16 +31,24 @@ func peek(ctx context.Context, c *config.Config) (*cdc.State, error) {
 // read the state topic. A Kafka that does not answer is cdc.ErrUnreachable: without the state it is not known which
 // history ClickHouse was filled from.
 func storedState(ctx context.Context, c *config.Config, log *zap.Logger) (*cdc.State, error) {
+	state, err := askState(ctx, c)
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		log.Warn("no right to read the state topic: whether Postgres is the one that was captured, and the hash key the one that was used, is not checked. "+
+			"Try: grant Read and Describe on the topic", zap.String("topic", schemas.StateTopic(c.Kafka.Prefix)))
+		return nil, nil
+	}
+	return state, err
+}
+
+// askState is peek for as long as a verb waits for it. A login that may not read the topic is
+// kerr.TopicAuthorizationFailed.
+func askState(ctx context.Context, c *config.Config) (*cdc.State, error) {
 	asking, cancel := context.WithTimeout(ctx, historyTime)
 	defer cancel()
 	state, err := peek(asking, c)
 	switch {
-	case err == nil:
-		return state, nil
-	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		log.Warn("no right to read the state topic: whether Postgres is the one that was captured, and the hash key the one that was used, is not checked. "+
-			"Try: grant Read and Describe on the topic", zap.String("topic", schemas.StateTopic(c.Kafka.Prefix)))
-		return nil, nil
+	case err == nil || errors.Is(err, kerr.TopicAuthorizationFailed):
+		return state, err
 	case asking.Err() != nil && !errors.Is(err, cdc.ErrRefused):
 		err = fmt.Errorf("no answer within %s (%w)", historyTime, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"go.uber.org/zap"
 
 	"dirtbike/cdc"
@@ -183,13 +184,9 @@ func (h *Health) settled(ctx context.Context, table string) (f Former, err error
 	if err != nil {
 		return f, err
 	}
-	state, err := quietState(h.config)(ctx)
-	switch {
-	case err != nil:
+	state, err := stateOf(ctx, h.config, table)
+	if err != nil {
 		return f, err
-	case state == nil:
-		return f, cdc.Refused("nothing of %s is deleted: the stored state, which says whether its copy is complete, cannot be read", table).
-			Fix("grant Read and Describe on topic %s", schemas.StateTopic(h.config.Kafka.Prefix))
 	}
 	stored := state.Tables[table]
 	if stored.Phase != cdc.TableStreaming {
@@ -201,6 +198,19 @@ func (h *Health) settled(ctx context.Context, table string) (f Former, err error
 	}
 	f.Topic, f.Generation = stored.Topic, stored.Generation
 	return f, h.shownAlone(ctx, &f, schemas.ClickHouseView(listed.Schema, listed.Name))
+}
+
+// stateOf reads what capture has stored, which says whether the table's copy is complete.
+func stateOf(ctx context.Context, c *config.Config, table string) (*cdc.State, error) {
+	state, err := askState(ctx, c)
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return nil, cdc.Refused("nothing of %s is deleted: the stored state, which says whether its copy is complete, cannot be read", table).
+			Fix("grant Read and Describe on topic %s", schemas.StateTopic(c.Kafka.Prefix))
+	case err == nil && state == nil:
+		return nil, cdc.Refused("nothing of %s is deleted: nothing was captured yet", table).Fix("dirtbike run, then dirtbike wait")
+	}
+	return state, err
 }
 
 // otherPolicy reports whether the present copy was made under another policy than the config's. Without the hash key
