@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/sinktest"
+	"dirtbike/schemas/kafkabatch"
 )
 
 // zeros unpacks to that many bytes.
@@ -22,7 +24,7 @@ func (z zeros) Decompress([]byte, kgo.CompressionCodecType) ([]byte, error) {
 
 // TestAnAnswerIsUnpackedInPieces: one batch of an answer is always unpacked, more only as long as they are few.
 func TestAnAnswerIsUnpackedInPieces(t *testing.T) {
-	u := &unpackSome{Decompressor: zeros(mostUnpacked/2 - 1)}
+	u := &unpackSome{Decompressor: zeros(mostUnpacked/2 - 1), mostWeight: math.MaxInt64}
 	for range 2 {
 		_, err := u.Decompress(nil, kgo.CodecLz4)
 		require.NoError(t, err)
@@ -30,19 +32,22 @@ func TestAnAnswerIsUnpackedInPieces(t *testing.T) {
 	_, err := u.Decompress(nil, kgo.CodecLz4)
 	require.ErrorIs(t, err, errLater, "it would be too much")
 	require.Less(t, u.unpacked, mostUnpacked)
-	u = &unpackSome{Decompressor: zeros(mostUnpacked + 1)}
+	u = &unpackSome{Decompressor: zeros(mostUnpacked + 1), mostWeight: math.MaxInt64}
 	_, err = u.Decompress(nil, kgo.CodecLz4)
 	require.NoError(t, err, "the first one")
 	_, err = u.Decompress(nil, kgo.CodecLz4)
 	require.ErrorIs(t, err, errLater)
+	u = &unpackSome{Decompressor: zeros(1000), mostWeight: 100_000}
+	_, err = u.Decompress(nil, kgo.CodecLz4)
+	require.ErrorIs(t, err, kgo.ErrMaxDecompress, "so many records of nothing")
 
 	batch := func(records uint32) []byte {
 		b := make([]byte, 70)
-		b[11], b[16] = 70-12, 2
+		b[11], b[16], b[22] = 70-12, 2, 3
 		binary.BigEndian.PutUint32(b[57:], records)
 		return b
 	}
-	const half = mostUnpacked / recordBytes / 2
+	half := uint32(mostUnpacked / kafkabatch.RecordsWeight(1) / 2)
 	all := bytes.Join([][]byte{batch(half), batch(half), batch(1), batch(1)}, nil)
 	require.Len(t, few(all), 140)
 	require.Len(t, few(all[70:]), 210)
@@ -68,8 +73,9 @@ func TestLargeForeignBatches(t *testing.T) {
 	before, err := s.Peek(t.Context())
 	require.NoError(t, err)
 
+	codec := kgo.ZstdCompression()
 	pack := func(transactional string, records ...*kgo.Record) {
-		opts := []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ProducerBatchCompression(kgo.ZstdCompression()), kgo.ProducerBatchMaxBytes(64 << 20),
+		opts := []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ProducerBatchCompression(codec), kgo.ProducerBatchMaxBytes(64 << 20),
 			kgo.ProducerLinger(100 * time.Millisecond), kgo.MaxBufferedRecords(1 << 20)}
 		if transactional != "" {
 			opts = append(opts, kgo.TransactionalID(transactional))
@@ -86,11 +92,17 @@ func TestLargeForeignBatches(t *testing.T) {
 		}
 	}
 	large := func(topic string) *kgo.Record { return &kgo.Record{Topic: topic, Value: make([]byte, 8<<20)} }
-	many := make([]*kgo.Record, s.o.mostRecords()*5/4)
+	many := make([]*kgo.Record, kafkabatch.MostRecords(s.o.mostBatch())*5/4)
 	for i := range many {
 		many[i] = &kgo.Record{Topic: s.o.stateTopic()}
 	}
 	pack("", many...)
+	codec = kgo.NoCompression()
+	pack("", many...)
+	headers := &kgo.Record{Topic: s.o.stateTopic(), Headers: make([]kgo.RecordHeader, kafkabatch.MostRecords(s.o.mostBatch())*8)}
+	pack("", headers)
+	codec = kgo.ZstdCompression()
+	pack("", headers)
 	for _, own := range []string{s.o.stateTopic(), s.o.progressTopic(), s.o.controlTopic()} {
 		pack("", large(own))
 		pack("aborted", large(own))

@@ -20,6 +20,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
+	"dirtbike/schemas/kafkabatch"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/ledger"
 )
@@ -62,8 +63,13 @@ func Join(o Options) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: Kafka options: %w", err)
 	}
+	counted, err := counting(o.Kafka, kafkabatch.MostRecords(o.BatchBytes))
+	if err != nil {
+		return nil, fmt.Errorf("load: Kafka options: %w", err)
+	}
 	ctx, end := context.WithCancel(context.Background())
-	client, err := kgo.NewClient(append(o.client(), kgo.WithContext(ctx), kgo.WithDecompressor(unpack), kgo.WithHooks(unpack))...)
+	opts := append(o.client(), kgo.WithContext(ctx), kgo.WithDecompressor(unpack), kgo.WithHooks(unpack))
+	client, err := kgo.NewClient(append(opts, counted...)...)
 	if err != nil {
 		end()
 		return nil, fmt.Errorf("load: Kafka options: %w", err)

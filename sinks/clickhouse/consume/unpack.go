@@ -1,7 +1,6 @@
 package consume
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/schemas/kafkabatch"
 )
 
 // unpacker bounds what the consumer unpacks: Kafka bounds what it sends, and a batch that is sent may unpack to a
@@ -17,7 +18,7 @@ import (
 // One batch may unpack to mostBatch bytes, the most that capture writes (kgo.ErrDecompressTooLarge says which batch has
 // more). What is unpacked and not yet polled stays below most: beyond, a batch is left where it is and fetched again
 // later. A single batch is always let through, so that there is progress. Records count with what the client itself
-// keeps of each, or tiny ones would take twenty times their size.
+// keeps of each, or tiny ones would take thirty times their size; batches without compression count, too (countedConn).
 //
 // The client gives an answer's records to the polls only when the whole answer is unpacked. So what counts is the
 // client's own count, and the answers being unpacked: OnBrokerRead, before each, starts counting anew. There are at
@@ -30,12 +31,6 @@ type unpacker struct {
 	mu        sync.Mutex
 	unpacked  int64 // of the answers being unpacked
 }
-
-const (
-	recordBytes = 256 // what the client keeps for one record
-	// dense is how many times its unpacked size a batch may take as records: capture writes none below 40 bytes.
-	dense = 8
-)
 
 // errLater leaves a batch for the next fetch: the client passes over errors that Kafka calls retriable.
 var errLater = fmt.Errorf("unpacked when there is room: %w", kerr.ThrottlingQuotaExceeded)
@@ -84,13 +79,13 @@ func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 	if held >= u.most {
 		return nil, errLater
 	}
-	out, err := u.inner.Decompress(src, codec)
+	out, err := u.unpack(src, codec)
 	if err != nil {
 		return nil, err
 	}
-	size := int64(len(out)) + recordBytes*countRecords(out)
+	size := kafkabatch.Weigh(out)
 	switch {
-	case size > dense*int64(u.mostBatch):
+	case size > kafkabatch.MostWeight(u.mostBatch):
 		return nil, kgo.ErrMaxDecompress
 	case held > 0 && held+size > u.most:
 		return nil, errLater
@@ -99,15 +94,13 @@ func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 	return out, nil
 }
 
-// countRecords counts the records of an unpacked batch: each begins with its length.
-func countRecords(batch []byte) (n int64) {
-	for len(batch) > 0 {
-		length, size := binary.Varint(batch)
-		if size <= 0 || length < 0 || length > int64(len(batch)-size) {
-			return n
-		}
-		batch = batch[size+int(length):]
-		n++
+func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
+	switch codec {
+	case codecTooMany:
+		return nil, kgo.ErrMaxDecompress
+	case codecPlain:
+		return src, nil
+	default:
+		return u.inner.Decompress(src, codec)
 	}
-	return n
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"dirtbike/schemas/kafkabatch"
 )
 
 // packed compresses what a batch of records would be.
@@ -32,17 +34,11 @@ func TestUnpacker(t *testing.T) {
 	require.ErrorIs(t, err, kgo.ErrMaxDecompress)
 	require.Zero(t, u.unpacked)
 
-	record := func(size int) []byte { // its length, and bytes that are one record
-		return append([]byte{byte(size << 1)}, make([]byte, size)...)
-	}
-	require.EqualValues(t, 3, countRecords(bytes.Repeat(record(20), 3)))
-	require.EqualValues(t, 1, countRecords(append(record(20), 0x7f, 1)), "what is cut off does not count")
-	require.EqualValues(t, 0, countRecords([]byte{0x03}), "a length below zero")
-
-	got, err := u.Decompress(bytes.Repeat(record(60), 10_000), kgo.CodecNone)
+	batch := bytes.Repeat(append([]byte{60 << 1}, make([]byte, 60)...), 10_000)
+	got, err := u.Decompress(batch, codecPlain)
 	require.NoError(t, err, "a single batch is let through")
 	require.Len(t, got, 610_000)
-	require.EqualValues(t, 610_000+10_000*recordBytes, u.unpacked)
+	require.Equal(t, kafkabatch.Weigh(batch), u.unpacked)
 	_, err = u.Decompress(packed(t, 1<<10), kgo.CodecLz4)
 	require.ErrorIs(t, err, errLater)
 	u.OnBrokerRead(kgo.BrokerMetadata{}, 1, 0, 0, 0, nil)
@@ -50,8 +46,10 @@ func TestUnpacker(t *testing.T) {
 	_, err = u.Decompress(packed(t, 1<<10), kgo.CodecLz4)
 	require.ErrorIs(t, err, errLater, "the client holds as much")
 	u.holds(func() int64 { return 0 })
-	_, err = u.Decompress(bytes.Repeat([]byte{0}, 1<<19), kgo.CodecNone)
+	_, err = u.Decompress(bytes.Repeat([]byte{0}, 1<<19), codecPlain)
 	require.ErrorIs(t, err, kgo.ErrMaxDecompress, "records of nothing")
+	_, err = u.Decompress(nil, codecTooMany)
+	require.ErrorIs(t, err, kgo.ErrMaxDecompress)
 }
 
 // TestUnpackedIsBounded: a topic that unpacks to a hundred times what is sent is read whole, and the client never holds
