@@ -15,6 +15,9 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrUnreachable says that a server did not answer: the session is retried, no table is to blame.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrStaleSnapshot says that a table was rewritten or truncated after the snapshot of its copy was taken: to the
+	// snapshot it may be empty. A newer one shows what is there.
+	ErrStaleSnapshot = errors.New("the table has another file than in the snapshot")
 	// ErrNoTopic says that a topic is not there.
 	ErrNoTopic = errors.New("the topic is not there")
 	// ErrSchema says that the schema registry will not take a table's schema: that table cannot go on, the others can.

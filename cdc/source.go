@@ -68,7 +68,8 @@ type Snapshot interface {
 	// Point is the consistent point: the snapshot shows exactly the transactions whose commit LSN lies before it.
 	Point() LSN
 	// Copy reads a whole table and calls row for each of its rows; the tuple is valid during the call only. A
-	// TableTrouble speaks of this table alone.
+	// TableTrouble speaks of this table alone. Before the first row it is ErrStaleSnapshot, if the snapshot does not
+	// show the table's rows, or another if the names in CopySQL are not those of t's columns any more.
 	Copy(ctx context.Context, t *Table, row func(Tuple) error) error
 	// Close lets the snapshot go. It is safe to call twice.
 	Close(ctx context.Context) error

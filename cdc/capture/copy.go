@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -40,7 +41,31 @@ func (s *session) copyAll(ctx context.Context, snapshot cdc.Snapshot, tables []*
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return s.endCopying(ctx)
+	if err := snapshot.Close(ctx); err != nil {
+		return fmt.Errorf("close the snapshot: %w", err)
+	}
+	return s.copyRest(ctx)
+}
+
+// copyRest copies the tables whose generation has not ended, as new generations, from a new snapshot of a temporary
+// slot, and ends the copying phase once there are none.
+func (s *session) copyRest(ctx context.Context) error {
+	due := s.copiesDue()
+	if len(due) == 0 {
+		return s.endCopying(ctx)
+	}
+	if err := s.open(ctx, due, nil); err != nil {
+		return err
+	}
+	if err := s.notePublished(ctx, due); err != nil {
+		return err
+	}
+	snapshot, err := s.o.Source.TemporarySnapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("take a snapshot: %w", err)
+	}
+	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
+	return s.copyAll(ctx, snapshot, due)
 }
 
 func (s *session) endCopying(ctx context.Context) error {
@@ -60,6 +85,12 @@ func (s *session) copy(ctx context.Context, snapshot cdc.Snapshot, t *table) (er
 		return err
 	}
 	err = snapshot.Copy(ctx, t.listed, w.row)
+	if errors.Is(err, cdc.ErrStaleSnapshot) && t.staleTries < mostStaleTries {
+		t.staleTries++
+		w.chunk.Release()
+		s.report.log.Info("a table was rewritten or truncated after the snapshot was taken; it is copied from another one", zap.String("table", t.name()))
+		return nil
+	}
 	if w.refused == nil && ctx.Err() == nil && cdc.OfOneTable(err) != nil {
 		w.refused = err
 	}
@@ -71,6 +102,9 @@ func (s *session) copy(ctx context.Context, snapshot cdc.Snapshot, t *table) (er
 	}
 	return w.end()
 }
+
+// mostStaleTries is how many snapshots of a session may be too old for a table; then it waits.
+const mostStaleTries = 5
 
 // copyWriter fills chunks with one table's rows.
 type copyWriter struct {

@@ -179,22 +179,7 @@ func (s *session) resume(ctx context.Context) error {
 	if err := s.publish(ctx); err != nil {
 		return err
 	}
-	due := s.copiesDue()
-	if len(due) == 0 {
-		return s.endCopying(ctx)
-	}
-	if err := s.open(ctx, due, nil); err != nil {
-		return err
-	}
-	if err := s.notePublished(ctx, due); err != nil {
-		return err
-	}
-	snapshot, err := s.o.Source.TemporarySnapshot(ctx)
-	if err != nil {
-		return fmt.Errorf("take a snapshot: %w", err)
-	}
-	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
-	return s.copyAll(ctx, snapshot, due)
+	return s.copyRest(ctx)
 }
 
 // copiesDue lists the tables whose present generation has not ended, the largest first.

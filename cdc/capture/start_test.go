@@ -336,6 +336,39 @@ func TestKilledCopyStartsAgainForTheUnfinishedOnly(t *testing.T) {
 	})
 }
 
+// TestAStaleSnapshot: a table that was rewritten after the snapshot is copied from another one, at once; one that
+// always is waits alone.
+func TestAStaleSnapshot(t *testing.T) {
+	for _, times := range []int{2, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig()
+			r.server.rows[1], r.server.rows[2] = []string{body(1), body(2)}, []string{body(3), body(4)}
+			r.server.copying = func(t *cdc.Table) error {
+				if t.Name != "b" || times == 0 {
+					return nil
+				}
+				times--
+				return &cdc.TableTrouble{Err: cdc.Failed("stale").Of(cdc.ErrStaleSnapshot)}
+			}
+			stop := r.start(t)
+			r.streaming(t)
+			require.NoError(t, stop())
+			_, state := r.snapshot()
+			a, b := state.Tables["public.a"], state.Tables["public.b"]
+			require.EqualValues(t, 1, a.Generation)
+			require.Equal(t, cdc.TableStreaming, a.Phase)
+			if times == 0 {
+				require.Equal(t, cdc.TableStreaming, b.Phase)
+				require.EqualValues(t, 3, b.Generation)
+				require.EqualValues(t, 2, b.Rows)
+				return
+			}
+			require.Equal(t, cdc.TableQuarantined, b.Phase)
+			require.True(t, b.Waits)
+		})
+	}
+}
+
 func TestCopyBeatsWhileNothingCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

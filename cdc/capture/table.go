@@ -19,6 +19,7 @@ type table struct {
 	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
 	// the copy has ended.
 	cut           cdc.Position
+	staleTries    int  // how many snapshots of this session were too old for its copy
 	warnedSkipped bool // the log already says that changes before the cut are skipped
 }
 

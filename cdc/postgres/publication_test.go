@@ -147,7 +147,7 @@ func untranslatable(t *testing.T, r *rig) {
 	copied := func() (rows int, err error) {
 		s := export(t, at.String(), at.String())
 		defer s.Close(t.Context()) //nolint:errcheck // it is read only
-		err = s.Copy(t.Context(), copying("t"), func(cdc.Tuple) error { rows++; return nil })
+		err = s.Copy(t.Context(), copying(t, conn, "t"), func(cdc.Tuple) error { rows++; return nil })
 		return rows, err
 	}
 	_, err = copied()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"dirtbike/cdc"
@@ -37,6 +38,9 @@ func (s *snapshot) Copy(ctx context.Context, t *cdc.Table, row func(cdc.Tuple) e
 		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // read only: nothing is lost with it
+	if err := s.shows(ctx, conn, t); err != nil {
+		return err
+	}
 	w := newRowWriter(t, row)
 	w.each = w.fields
 	if _, err = conn.CopyTo(ctx, w, t.CopySQL); err != nil {
@@ -60,6 +64,51 @@ func (s *snapshot) open(ctx context.Context) (*pgconn.PgConn, error) {
 		return nil, fmt.Errorf("import snapshot: %w", err)
 	}
 	return conn, nil
+}
+
+// shows refuses to copy what is not the table that t describes, and keeps it from being altered until the transaction
+// ends. The copy names its columns, and a table was perhaps described hours ago: since then a withheld column may have
+// got the name of another one, or another table this one's. And to a snapshot a table that was rewritten after it is
+// empty: by ALTER TABLE, also where the columns are as before, because a stored generated one was added, or one came
+// and went. VACUUM FULL and CLUSTER, which keep what a snapshot sees, and TRUNCATE, which is in the log, cannot be told
+// apart from that.
+func (s *snapshot) shows(ctx context.Context, conn *pgconn.PgConn, t *cdc.Table) error {
+	columns := copiedColumns(t)
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = quote(c.Name)
+	}
+	from := pgx.Identifier{t.Schema, t.Name}.Sanitize()
+	// it is parsed, which locks the table, and never planned, which would run functions of the table's owner
+	statement, err := conn.Prepare(ctx, "", "SELECT "+strings.Join(names, ", ")+" FROM ONLY "+from, nil)
+	if err != nil {
+		return s.copyError(ctx, t, err)
+	}
+	for i, f := range statement.Fields {
+		if f.TableOID != t.OID || f.TableAttributeNumber != uint16(columns[i].Number) { //nolint:gosec // numbers of columns are positive
+			return &cdc.TableTrouble{Err: cdc.Failed("the table or its columns were renamed after they were described: column %s is another one", columns[i].Name)}
+		}
+	}
+	same, err := conn.Exec(ctx, fmt.Sprintf("SELECT FROM pg_class WHERE oid = %d AND relfilenode = pg_catalog.pg_relation_filenode(oid)", t.OID)).ReadAll()
+	switch {
+	case err != nil:
+		return s.copyError(ctx, t, err)
+	case len(same) != 1 || len(same[0].Rows) != 1:
+		return &cdc.TableTrouble{Err: cdc.Failed("the table was rewritten or truncated each time after the snapshot of its copy was taken").Of(cdc.ErrStaleSnapshot)}
+	}
+	return nil
+}
+
+// copiedColumns are those that the copy reads, in its order.
+func copiedColumns(t *cdc.Table) []cdc.Column {
+	if t.CopyInto == nil {
+		return t.Columns
+	}
+	out := make([]cdc.Column, len(t.CopyInto))
+	for i, at := range t.CopyInto {
+		out[i] = t.Columns[at]
+	}
+	return out
 }
 
 func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error {

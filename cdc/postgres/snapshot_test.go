@@ -38,9 +38,12 @@ func exec(t *testing.T, conn *pgx.Conn, sql string) {
 	require.NoError(t, err)
 }
 
-func copying(name string) *cdc.Table {
+func copying(t *testing.T, conn *pgx.Conn, name string) *cdc.Table {
+	t.Helper()
+	oid, v := oidOf(t, conn, name), int16(0)
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT coalesce(max(attnum), 0) FROM pg_attribute WHERE attrelid = $1 AND attname = 'v'", oid).Scan(&v))
 	return &cdc.Table{
-		Schema: "public", Name: name, CopyKinds: []cdc.DatumKind{cdc.DatumBinary, cdc.DatumText},
+		OID: oid, Schema: "public", Name: name, Columns: []cdc.Column{{Number: 1, Name: "id"}, {Number: v, Name: "v"}}, CopyKinds: []cdc.DatumKind{cdc.DatumBinary, cdc.DatumText},
 		CopySQL: "COPY (SELECT id, v::text FROM ONLY public." + name + ") TO STDOUT (FORMAT binary)",
 	}
 }
@@ -56,6 +59,7 @@ func TestSnapshot(t *testing.T) {
 			}
 			t.Run("parallel copies equal the tables", func(t *testing.T) { parallel(t, url, conn) })
 			t.Run("errors", func(t *testing.T) { failures(t, url, conn) })
+			t.Run("tables that changed after the snapshot", func(t *testing.T) { staleSnapshot(t, url, conn) })
 			t.Run("rights", func(t *testing.T) { rights(t, url, conn) })
 		})
 	}
@@ -67,11 +71,14 @@ func parallel(t *testing.T, url string, conn *pgx.Conn) {
 	exec(t, conn, "DELETE FROM a; UPDATE b SET v = 'changed'; INSERT INTO c VALUES (0, 'new')")
 	var group errgroup.Group
 	var mu sync.Mutex
-	seen := map[string]int{}
+	seen, tables := map[string]int{}, map[string]*cdc.Table{}
+	for _, name := range []string{"a", "b", "c"} {
+		tables[name] = copying(t, conn, name)
+	}
 	for _, name := range []string{"a", "b", "c"} {
 		group.Go(func() error {
 			rows := 0
-			err := s.Copy(t.Context(), copying(name), func(row cdc.Tuple) error {
+			err := s.Copy(t.Context(), tables[name], func(row cdc.Tuple) error {
 				rows++
 				id := int(binary.BigEndian.Uint64(row[0].Data))
 				want, kind := strings.Repeat(name, id%50), cdc.DatumText
@@ -94,7 +101,7 @@ func parallel(t *testing.T, url string, conn *pgx.Conn) {
 	require.NoError(t, s.Close(t.Context()))
 	require.NoError(t, s.Close(t.Context()))
 	require.Eventually(t, func() bool { // the server ends the session when it reads that it is closed
-		return s.Copy(t.Context(), copying("b"), func(cdc.Tuple) error { return nil }) != nil
+		return s.Copy(t.Context(), copying(t, conn, "b"), func(cdc.Tuple) error { return nil }) != nil
 	}, 10*time.Second, 20*time.Millisecond, "there is no such snapshot")
 }
 
@@ -103,7 +110,7 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 	defer func() { require.NoError(t, s.Close(t.Context())) }()
 	stop := errors.New("enough")
 	rows := 0
-	err := s.Copy(t.Context(), copying("b"), func(cdc.Tuple) error {
+	err := s.Copy(t.Context(), copying(t, conn, "b"), func(cdc.Tuple) error {
 		if rows++; rows == 5 {
 			return stop
 		}
@@ -113,16 +120,16 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 	require.Equal(t, 5, rows)
 
 	ctx, cancel := context.WithCancel(t.Context())
-	err = s.Copy(ctx, copying("b"), func(cdc.Tuple) error { cancel(); return nil })
+	err = s.Copy(ctx, copying(t, conn, "b"), func(cdc.Tuple) error { cancel(); return nil })
 	require.ErrorIs(t, err, context.Canceled)
 
-	wrong := copying("b")
+	wrong := copying(t, conn, "b")
 	wrong.CopyKinds = wrong.CopyKinds[:1]
 	require.Error(t, s.Copy(t.Context(), wrong, nil), "it has another number of columns")
-	require.Contains(t, cdc.Explain(s.Copy(t.Context(), copying("missing"), nil)).What, "42P01")
+	require.Contains(t, cdc.Explain(s.Copy(t.Context(), copying(t, conn, "missing"), nil)).What, "42P01")
 
 	exec(t, conn, "CREATE OR REPLACE FUNCTION shown(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'because'; END $$")
-	raises := copying("b")
+	raises := copying(t, conn, "b")
 	raises.CopySQL = strings.Replace(raises.CopySQL, "v::text", "public.shown(v)", 1)
 	err = s.Copy(t.Context(), raises, nil)
 	require.Equal(t, []cdc.Remedy{{Command: "COPY the table with psql, and look at what Postgres says"}}, cdc.Explain(err).Try)
@@ -140,10 +147,58 @@ func failures(t *testing.T, url string, conn *pgx.Conn) {
 	}, 10*time.Second, 20*time.Millisecond)
 
 	unreachable := &snapshot{login: Login{URL: "postgres://u:hunter2@127.0.0.1:1/x"}, name: "x"}
-	err = unreachable.Copy(t.Context(), copying("b"), nil)
+	err = unreachable.Copy(t.Context(), copying(t, conn, "b"), nil)
 	require.Contains(t, cdc.Explain(err).What, "127.0.0.1:1")
 	require.NotContains(t, err.Error(), "hunter2")
 	require.NotContains(t, err.Error(), "\n")
+}
+
+func oidOf(t *testing.T, conn *pgx.Conn, name string) (oid uint32) {
+	t.Helper()
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT coalesce(to_regclass($1)::oid, 0)", name).Scan(&oid))
+	return oid
+}
+
+// staleSnapshot: to a snapshot, a table that was rewritten after it is empty; and what has a column's name need not be
+// that column any more. Neither is copied.
+func staleSnapshot(t *testing.T, url string, conn *pgx.Conn) {
+	exec(t, conn, "CREATE TABLE s (id bigint PRIMARY KEY, v text, hidden text); INSERT INTO s VALUES (1, 'shown', 'canary')")
+	copyOf := func(change string) (rows []string, err error) {
+		described, s := copying(t, conn, "s"), export(t, url, url)
+		defer func() { require.NoError(t, s.Close(t.Context())) }()
+		if change != "" {
+			exec(t, conn, change)
+		}
+		err = s.Copy(t.Context(), described, func(row cdc.Tuple) error {
+			rows = append(rows, string(row[1].Data))
+			return nil
+		})
+		return rows, err
+	}
+	for _, harmless := range []string{"", "UPDATE s SET v = 'later'", "ALTER TABLE s ADD c int DEFAULT 5", "ALTER TABLE s DROP c", "ALTER TABLE s RENAME hidden TO veiled", "VACUUM s"} {
+		rows, err := copyOf(harmless)
+		require.NoError(t, err, harmless)
+		require.Len(t, rows, 1, harmless)
+	}
+	for _, rewritten := range []string{
+		"ALTER TABLE s ADD g int GENERATED ALWAYS AS (1) STORED", "ALTER TABLE s ADD c float8 DEFAULT random(); ALTER TABLE s DROP c",
+		"ALTER TABLE s ALTER v TYPE text USING upper(v)", "TRUNCATE s",
+	} {
+		rows, err := copyOf(rewritten)
+		require.ErrorIs(t, err, cdc.ErrStaleSnapshot, rewritten)
+		require.NotNil(t, cdc.OfOneTable(err))
+		require.Empty(t, rows)
+	}
+	exec(t, conn, "INSERT INTO s VALUES (1, 'shown', 'canary')")
+	for _, renamed := range []string{
+		"ALTER TABLE s RENAME v TO was; ALTER TABLE s RENAME veiled TO v", "ALTER TABLE s DROP was; ALTER TABLE s RENAME v TO veiled; ALTER TABLE s ADD v text DEFAULT 'another'",
+		"ALTER TABLE s RENAME TO former; CREATE TABLE s (id bigint PRIMARY KEY, v text); INSERT INTO s VALUES (1, 'canary')",
+	} {
+		rows, err := copyOf(renamed)
+		require.NotNil(t, cdc.OfOneTable(err), renamed)
+		require.NotErrorIs(t, err, cdc.ErrStaleSnapshot, renamed)
+		require.Empty(t, rows, renamed)
+	}
 }
 
 // rights: a policy that would hide rows is an error, not a gap.
@@ -154,21 +209,17 @@ func rights(t *testing.T, url string, conn *pgx.Conn) {
 	as := fmt.Sprintf("postgres://reader:pw@%s:%d/%s?sslmode=disable", config.Host, config.Port, config.Database)
 	s := export(t, url, as)
 	defer func() { require.NoError(t, s.Close(t.Context())) }()
-	shut := copying("b")
+	shut := copying(t, conn, "b")
+	shut.Schema, shut.OID = "shut", oidOf(t, conn, "shut.b")
 	shut.CopySQL = strings.Replace(shut.CopySQL, "public.b", "shut.b", 1)
 	for _, test := range []struct {
 		table *cdc.Table
 		way   cdc.Remedy // the whole of it, and nothing else
 	}{
-		{copying("a"), cdc.Remedy{By: "the owner of public.a", Command: "GRANT SELECT ON TABLE public.a TO reader"}},
-		{copying("b"), cdc.Remedy{By: "a superuser", Command: "ALTER ROLE reader BYPASSRLS"}},
+		{copying(t, conn, "a"), cdc.Remedy{By: "the owner of public.a", Command: "GRANT SELECT ON TABLE public.a TO reader"}},
+		{copying(t, conn, "b"), cdc.Remedy{By: "a superuser", Command: "ALTER ROLE reader BYPASSRLS"}},
 		{shut, cdc.Remedy{By: "a superuser", Command: "GRANT USAGE ON SCHEMA shut TO reader; GRANT SELECT ON TABLE shut.b TO reader"}},
 	} {
-		name := "public." + test.table.Name
-		if test.table == shut {
-			name = "shut.b"
-		}
-		require.NoError(t, conn.QueryRow(t.Context(), "SELECT '"+name+"'::regclass::oid").Scan(&test.table.OID))
 		read := 0
 		row := func(cdc.Tuple) error { read++; return nil }
 		err := s.Copy(t.Context(), test.table, row)
@@ -179,7 +230,7 @@ func rights(t *testing.T, url string, conn *pgx.Conn) {
 		require.NoError(t, s.Copy(t.Context(), test.table, row), "what is printed is enough")
 	}
 	var ids []uint64
-	require.NoError(t, s.Copy(t.Context(), copying("b"), func(row cdc.Tuple) error {
+	require.NoError(t, s.Copy(t.Context(), copying(t, conn, "b"), func(row cdc.Tuple) error {
 		ids = append(ids, binary.BigEndian.Uint64(row[0].Data))
 		return nil
 	}))
