@@ -158,6 +158,12 @@ func TestReread(t *testing.T) {
 	require.ErrorIs(t, err, cdc.ErrUnreachable, "a broken connection is no fault of the table")
 	_, found = read(row(cdc.DatumText, "1", "x  "))
 	require.True(t, found, "the next one is new")
+	for _, swap := range []string{`ALTER TABLE t RENAME "V ""x" TO was; ALTER TABLE t ADD "V ""x" text DEFAULT 'canary'`, `ALTER TABLE t RENAME TO former; CREATE TABLE t (LIKE former)`} {
+		d.exec(t, swap)
+		_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "1", "x  "), []int{2})
+		require.ErrorIs(t, err, errRenamed, "what has the name is another column")
+		require.NotErrorIs(t, err, cdc.ErrUnreachable)
+	}
 	d.exec(t, `ALTER TABLE t DROP "V ""x"`)
 	_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "1", "x"), []int{2})
 	require.Error(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,10 @@ import (
 	"dirtbike/cdc/postgres"
 	"dirtbike/schemas"
 )
+
+// errRenamed says that the names in a query mean other columns than they did, so that a value would perhaps be one that
+// is withheld.
+var errRenamed = errors.New("the table or its columns were renamed meanwhile")
 
 // errNotVisible says that the transaction is still in progress for others.
 var errNotVisible = errors.New("the transaction is committed in the log but cannot be seen yet (does its commit wait for a synchronous standby?)")
@@ -38,7 +43,7 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	query := rereadQuery(k.rel, row, columns)
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 2*time.Millisecond, 250*time.Millisecond
-	fields, err := backoff.Retry(ctx, func() ([][]byte, error) { return t.rereadOnce(ctx, query, xid) },
+	fields, err := backoff.Retry(ctx, func() ([][]byte, error) { return t.rereadOnce(ctx, k.rel, query, xid) },
 		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(t.options.RereadPatience))
 	if err != nil {
 		_ = t.reread.Close(ctx) // a new one next time
@@ -47,8 +52,8 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	if fields == nil {
 		return nil, false, nil
 	}
-	out := make(cdc.Tuple, len(fields))
-	for i, field := range fields {
+	out := make(cdc.Tuple, len(columns))
+	for i, field := range fields[:len(columns)] {
 		out[i] = cdc.Datum{Kind: cdc.DatumText, Data: field}
 		if field == nil {
 			out[i].Kind = cdc.DatumNull
@@ -58,10 +63,13 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 }
 
 // rereadOnce gives the row's fields, nil if there is no row; errNotVisible is worth another try, other errors are not.
-func (t *Tables) rereadOnce(ctx context.Context, q statement, xid uint32) ([][]byte, error) {
+func (t *Tables) rereadOnce(ctx context.Context, rel *schemas.Relation, q statement, xid uint32) ([][]byte, error) {
 	result := t.reread.PgConn().ExecParams(ctx, q.sql, q.values, q.oids, q.formats, nil).Read()
 	if result.Err != nil {
 		return nil, backoff.Permanent(result.Err)
+	}
+	if err := q.asked(rel, result.FieldDescriptions[2:]); err != nil {
+		return nil, backoff.Permanent(err)
 	}
 	if len(result.Rows) != 1 {
 		return nil, backoff.Permanent(fmt.Errorf("%d rows have one key", len(result.Rows)))
@@ -127,6 +135,9 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	if large := postgres.TooLarge(err); large != nil {
 		return fmt.Errorf("%w: %w", problem, large)
 	}
+	if errors.Is(err, errRenamed) {
+		return problem.Because(err).ThenCopy(k.rel.FullName())
+	}
 	if !errors.As(err, &pg) {
 		return problem.Of(cdc.ErrUnreachable).Because(err)
 	}
@@ -147,6 +158,7 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 
 // statement is a query with its parameters.
 type statement struct {
+	columns []int // of the relation, whose values it gives; the key follows them
 	sql     string
 	values  [][]byte
 	oids    []uint32
@@ -154,14 +166,14 @@ type statement struct {
 }
 
 // rereadQuery selects columns by the key, whose values are sent in the form in which they came; the first two columns
-// are the statement's own snapshot and whether the row exists. The result comes in the protocol's text form, which is
-// the output function's; a cast to text would not always be (char(n), inet).
+// are the statement's own snapshot and whether the row exists, the last ones the key. The result comes in the
+// protocol's text form, which is the output function's; a cast to text would not always be (char(n), inet).
 func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement {
-	names := make([]string, len(columns))
-	for i, c := range columns {
+	q := statement{columns: append(slices.Clone(columns), rel.Key...), formats: make([]int16, len(rel.Key))}
+	names := make([]string, len(q.columns))
+	for i, c := range q.columns {
 		names[i] = pgx.Identifier{rel.Columns[c].Name}.Sanitize()
 	}
-	q := statement{formats: make([]int16, len(rel.Key))}
 	wheres := make([]string, len(rel.Key))
 	for i, c := range rel.Key {
 		wheres[i] = fmt.Sprintf("%s = $%d", pgx.Identifier{rel.Columns[c].Name}.Sanitize(), i+1)
@@ -173,6 +185,16 @@ func rereadQuery(rel *schemas.Relation, row cdc.Tuple, columns []int) statement 
 	q.sql = "SELECT pg_catalog.pg_current_snapshot(), r.* FROM (VALUES (1)) AS one LEFT JOIN (SELECT true, " + strings.Join(names, ", ") +
 		" FROM ONLY " + pgx.Identifier{rel.Schema, rel.Name}.Sanitize() + " WHERE " + strings.Join(wheres, " AND ") + ") AS r ON true"
 	return q
+}
+
+// asked compares what the server says of the columns of the answer with those that were meant.
+func (q *statement) asked(rel *schemas.Relation, fields []pgconn.FieldDescription) error {
+	for i, c := range q.columns {
+		if f := fields[i]; f.TableOID != rel.OID || f.TableAttributeNumber != uint16(rel.Columns[c].Attnum) { //nolint:gosec // attnums here are positive
+			return errRenamed
+		}
+	}
+	return nil
 }
 
 // Close closes the re-read connection.
