@@ -107,7 +107,7 @@ type Event struct {
 	Old, New   Tuple
 	Described  *WireRelation
 	WALEnd     LSN
-	ServerTime int64 // microseconds since 1970-01-01 UTC
+	ServerTime int64 // the server's clock when it sent the event, microseconds since 1970-01-01 UTC; 0 if unknown
 }
 
 // WireRelation is a Relation message: pgoutput's description of a table before its first change, and after each change

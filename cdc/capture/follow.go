@@ -345,13 +345,13 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 		f.point.Position.Ordinal = max(f.point.Position.Ordinal, 1) // an empty transaction is whole, too
 		f.point.Partial = false
 	}
-	f.advance(e.EndLSN, e.CommitTime)
+	f.advance(e.EndLSN, e.CommitTime, e.ServerTime)
 	return f.between(ctx)
 }
 
 // keepalive advances an idle source: with no transaction open, everything up to walEnd has been delivered (rule 8).
 func (f *follower) keepalive(ctx context.Context, e *cdc.Event) error {
-	f.session.report.status.seen(e.WALEnd, e.ServerTime)
+	f.session.report.status.seen(e.WALEnd, e.ServerTime, e.ServerTime)
 	if f.inside {
 		return nil
 	}
@@ -361,20 +361,30 @@ func (f *follower) keepalive(ctx context.Context, e *cdc.Event) error {
 	if f.point.Partial && e.WALEnd > f.point.Position.CommitLSN {
 		return f.lostRest()
 	}
-	f.advance(e.WALEnd, e.ServerTime)
+	f.advance(e.WALEnd, e.ServerTime, e.ServerTime)
 	if e.WALEnd == f.point.Reported {
-		f.point.Time = max(f.point.Time, e.ServerTime) // goes out with the next commit
+		f.point.Time = later(f.point.Time, e.ServerTime, e.ServerTime) // goes out with the next commit
 	}
 	return f.between(ctx)
 }
 
-func (f *follower) advance(end cdc.LSN, at int64) {
+func (f *follower) advance(end cdc.LSN, at, now int64) {
 	if end <= f.point.Reported {
 		return
 	}
-	f.point.Reported, f.point.Time = end, max(f.point.Time, at)
-	f.session.report.status.seen(end, at)
+	f.point.Reported, f.point.Time = end, later(f.point.Time, at, now)
+	f.session.report.status.seen(end, at, now)
 	f.dirty = true
+}
+
+// later gives the later of two times of the source's clock, neither of them beyond what that clock shows now (0: not
+// known): a time that it no longer agrees with was that of a clock which was set back, or of another one, whose commits
+// a subscription applied. It would stay the latest until the clock comes to it, perhaps for years.
+func later(was, at, now int64) int64 {
+	if now > 0 {
+		was, at = min(was, now), min(at, now)
+	}
+	return max(was, at)
 }
 
 // answer gives the committer what it asks for. Between transactions that is the point reached; inside one what was read

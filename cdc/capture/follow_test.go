@@ -64,6 +64,32 @@ func TestIdleAdvanceAndHeartbeat(t *testing.T) {
 	})
 }
 
+// TestAClockThatWasAhead: neither a commit from the future (the clock was set back since, or was another server's) nor
+// a stored one makes times stand still until the clock comes to it.
+func TestAClockThatWasAhead(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		r := ran(t)
+		r.server.ahead = year
+		r.state.Point.Time = time.Now().Add(2 * year).UnixMicro()
+		stop := r.start(t)
+		r.streaming(t)
+		r.server.add(insert(1, "x"))
+		r.caughtUp(t)
+		time.Sleep(10 * time.Second) // the bubble's clock
+		synctest.Wait()
+		_, state := r.snapshot()
+		require.WithinDuration(t, time.Now(), time.UnixMicro(state.Point.Time), 5*time.Second)
+		require.WithinDuration(t, time.Now(), time.UnixMicro(r.capture.Status().SeenTime), 5*time.Second)
+		require.NoError(t, stop())
+	})
+	require.EqualValues(t, 7, later(5, 7, 10))
+	require.EqualValues(t, 7, later(7, 5, 10), "commits need not be in the order of their times")
+	require.EqualValues(t, 10, later(12, 5, 10))
+	require.EqualValues(t, 10, later(5, 12, 10))
+	require.EqualValues(t, 12, later(12, 5, 0))
+}
+
 // TestStalledTransaction: keepalives inside it advance nothing, commits go on, and Kafka's transaction does not stay
 // open.
 func TestStalledTransaction(t *testing.T) {

@@ -31,6 +31,7 @@ type server struct {
 	dropErr   error
 	ensured   func()             // called within each EnsurePublication
 	stall     int                // of each new stream
+	ahead     time.Duration      // of the clock that stamps commits
 	waits     func(*cdc.Problem) // what the newest capture is told by Attend
 	owned     uint32             // a table that only its owner may publish
 }
@@ -55,7 +56,12 @@ func (s *server) add(events ...cdc.Event) tx {
 	s.identity.Flushed = t.end
 	s.log = append(s.log, cdc.Event{Kind: cdc.EventBegin, CommitLSN: t.commit, XID: 7, CommitTime: int64(t.commit)})
 	s.log = append(s.log, t.events...)
-	s.log = append(s.log, cdc.Event{Kind: cdc.EventCommit, CommitLSN: t.commit, EndLSN: t.end, CommitTime: int64(t.commit)})
+	commit := cdc.Event{Kind: cdc.EventCommit, CommitLSN: t.commit, EndLSN: t.end, CommitTime: int64(t.commit)}
+	if s.ahead > 0 {
+		commit.ServerTime = time.Now().UnixMicro()
+		commit.CommitTime = commit.ServerTime + s.ahead.Microseconds()
+	}
+	s.log = append(s.log, commit)
 	for len(s.ends) < len(s.log) {
 		s.ends = append(s.ends, t.end)
 	}

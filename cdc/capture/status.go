@@ -81,11 +81,12 @@ func (s *status) phase(p cdc.Phase) {
 func (s *status) durable(d cdc.Durable) {
 	p := d.Point()
 	s.update(func(now *Status) { now.Durable, now.DurableTime, now.LastCommit = p.Reported, p.Time, time.Now() })
-	s.seen(p.Reported, p.Time)
+	s.seen(p.Reported, p.Time, 0)
 }
 
-func (s *status) seen(end cdc.LSN, at int64) {
-	s.update(func(now *Status) { now.Seen, now.SeenTime = max(now.Seen, end), max(now.SeenTime, at) })
+// seen notes how far the log reaches, by an event of that time, and what the source's clock shows; 0 if unknown.
+func (s *status) seen(end cdc.LSN, at, clock int64) {
+	s.update(func(now *Status) { now.Seen, now.SeenTime = max(now.Seen, end), later(now.SeenTime, at, clock) })
 }
 
 // begin forgets the tables of the session before.

@@ -27,7 +27,7 @@ func (d *Events) Decode(b []byte, e *cdc.Event) (ok, replyRequested bool, err er
 	if err != nil {
 		return false, false, fmt.Errorf("at %s: %w", frame.WALStart, err)
 	}
-	*e = cdc.Event{LSN: frame.WALStart}
+	*e = cdc.Event{LSN: frame.WALStart, ServerTime: frame.ServerTime.Time().UnixMicro()}
 	if ok, err = fill(message, e); err != nil {
 		err = fmt.Errorf("at %s: %s %w", e.LSN, Kind(frame.Data[0]), err)
 	}
