@@ -106,6 +106,7 @@ func (r *canaryRig) allPass() {
 	r.exec(`INSERT INTO broken VALUES (1, 'CANARYPRIVATE', 1); INSERT INTO refused VALUES (1, 'CANARYKEPT', 456780123456789, '876543-05-19')`)
 	l := r.startDebug()
 	r.wait()
+	require.Regexp(r, `"level":"warn"[^\n]*public\.refused \((id, )?kept, `, l.output(), "the log at the start says it, too")
 	r.insert(3, "90210-7731", "1931-07-04")
 	r.insert(4, "CANARYZIP", "987654-07-13")
 	r.exec(`UPDATE people SET name = 'CANARYNAME9', amount = 2 WHERE mrn = 'CANARYMRN1'; UPDATE people SET mrn = 'CANARYMRN8' WHERE mrn = 'CANARYMRN2'; DELETE FROM people WHERE mrn = 'CANARYMRN3'`)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,6 +129,40 @@ ops: `+c.ops), 0o600))
 			require.Contains(t, errs.String(), ": other hosts reach ")
 			require.Contains(t, errs.String(), "\nTry: ops.token: ")
 			require.Equal(t, 2, strings.Count(errs.String(), "\n"), errs.String())
+		}
+	}
+}
+
+// TestExposedConnectionsAreLogged: each start warns of every connection that others could read, not check alone.
+func TestExposedConnectionsAreLogged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dirtbike.yaml")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		postgres, kafka, registry, clickhouse string
+		parts                                 []string
+	}{
+		{"postgres://u@db.invalid/d", `{brokers: ["kafka.invalid:9092"]}`, "http://registry.invalid", `{url: "clickhouse://ch.invalid:9000"}`,
+			[]string{"source.url", "kafka.tls", "registry.url", "clickhouse.tls"}},
+		{"postgres://u@db.invalid/d?sslmode=require", `{brokers: ["kafka.invalid:9092"], tls: {}}`, "https://registry.invalid", `{url: "clickhouse://ch.invalid:9000?secure=true&skip_verify=true"}`,
+			[]string{"source.url", "clickhouse.tls"}},
+		{"postgres://u@db.invalid/d?sslmode=verify-full", `{brokers: ["kafka.invalid:9092"], tls: {}}`, "https://registry.invalid", `{url: "clickhouse://ch.invalid:9000", tls: {}}`, nil},
+	} {
+		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, "source: {url: %q}\nkafka: %s\nregistry: {url: %q}\nclickhouse: %s\n", c.postgres, c.kafka, c.registry, c.clickhouse), 0o600))
+		for _, verb := range []string{"run", "capture", "load"} {
+			var out, errs bytes.Buffer
+			require.Equal(t, exitGood, execute(ended, []string{verb, "--config", path, "--log-format", "json", "--listen", "127.0.0.1:0"}, &out, &errs, nil), "%s", &errs)
+			var warned []string
+			for line := range strings.Lines(errs.String()) {
+				if strings.Contains(line, `"level":"warn"`) {
+					warned = append(warned, line)
+				}
+			}
+			require.Len(t, warned, len(c.parts), "%s: %s", verb, &errs)
+			for i, part := range c.parts {
+				require.Contains(t, warned[i], part)
+				require.Contains(t, warned[i], "Try: ")
+			}
 		}
 	}
 }
