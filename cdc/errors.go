@@ -40,5 +40,14 @@ const resnapshot = "dirtbike resnapshot"
 // under the next epoch, from a new slot.
 const ResnapshotAllCommand = resnapshot + " --all"
 
+// LostSlotCommand is the way out of a slot that Postgres has invalidated, for what pg_replication_slots has as the
+// invalidation_reason ("" before Postgres 17): without its first step the new slot would be lost, too.
+func LostSlotCommand(reason string) string {
+	if reason == "idle_timeout" {
+		return "raise idle_replication_slot_timeout, then " + ResnapshotAllCommand
+	}
+	return "raise max_slot_wal_keep_size, then " + ResnapshotAllCommand
+}
+
 // PurgeCommand is what deletes from a table's topic what is from before its present copy.
 func PurgeCommand(table string) string { return "dirtbike purge " + ShellWord(table) }

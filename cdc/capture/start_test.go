@@ -56,7 +56,7 @@ func TestStartDecisions(t *testing.T) {
 		{"slot of another database", func(r *rig) { r.server.slot.Database = "x" }, cdc.ErrRefused, dropIt},
 		{"another's slot is named", func(r *rig) { r.options.Slot, r.server.slot.Plugin = "other", "wal2json" }, cdc.ErrRefused, "name dirtbike in source.slot"},
 		{"slot lost", func(r *rig) { r.server.slot.WALStatus = "lost" }, cdc.ErrGap, "max_slot_wal_keep_size"},
-		{"slot invalidated", func(r *rig) { r.server.slot.Invalidation = "idle_timeout" }, cdc.ErrGap, "max_slot_wal_keep_size"},
+		{"slot invalidated", func(r *rig) { r.server.slot.Invalidation = "idle_timeout" }, cdc.ErrGap, "raise idle_replication_slot_timeout, then "},
 		{"other system", func(r *rig) { r.server.identity.System = "8" }, cdc.ErrGap, "connect to the former cluster"},
 		{"other database", func(r *rig) { r.server.identity.Database, r.server.slot.Database = "x", "x" }, cdc.ErrGap, "connect to the former cluster"},
 		{"timeline switched before the stored point", func(r *rig) {

@@ -141,7 +141,7 @@ func (c *startCheck) slotFits() error {
 	case slot.WALStatus == "lost" || slot.Invalidation != "":
 		return cdc.Gap("slot %s was invalidated by Postgres (wal_status %s, %s); changes after %s are gone",
 			name, slot.WALStatus, cmp.Or(slot.Invalidation, "no reason given"), c.state.Point.Reported).Of(slotMissing{cdc.ErrGap}).
-			Keeps("Everything up to there is in Kafka").Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
+			Keeps("Everything up to there is in Kafka").Fix("%s", cdc.LostSlotCommand(slot.Invalidation))
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 
 // conditions come before what is to be done.
 var conditions = []string{
-	"if the state topic was lost, ", "raise max_slot_wal_keep_size, then ", "if this is a first start and the slot is another pipeline's, ",
+	"if the state topic was lost, ", "raise max_slot_wal_keep_size, then ", "raise idle_replication_slot_timeout, then ", "if this is a first start and the slot is another pipeline's, ",
 	"if public.a is to be left out, ", "if public.b is to be left out, ",
 }
 

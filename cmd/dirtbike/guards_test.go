@@ -360,3 +360,55 @@ func TestRestoredClickHouse(t *testing.T) {
 	l.stop()
 	g.chooseAndJudge(false)
 }
+
+// TestSlotIsLost: Postgres gives up a slot that retains too much, or that was idle for too long. Start, status and
+// check say so and what to do, which is done as it is printed: afterwards both sides are equal.
+func TestSlotIsLost(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ postgres, setting, small, large string }{
+		{"16", "max_slot_wal_keep_size", "1MB", "1GB"}, {"18", "idle_replication_slot_timeout", "1s", "1h"},
+	} {
+		t.Run(test.setting, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, rigOptions{postgres: test.postgres}, smallSchema)
+			set := func(value string) {
+				r.exec(`ALTER SYSTEM SET ` + test.setting + ` = '` + value + `'`)
+				r.exec(`SELECT pg_reload_conf()`)
+			}
+			l := r.start("run")
+			r.wait()
+			l.stop()
+			set(test.small)
+			r.loses()
+			way := "raise " + test.setting + ", then " + cdc.ResnapshotAllCommand
+			l = r.start("run")
+			r.ends(l, 30*time.Second)
+			require.Equal(t, exitWrong, l.cmd.ProcessState.ExitCode(), l.output())
+			require.Contains(t, r.short(l.output()), "\nTry: "+way+"\n")
+			code, _, errs := r.verb("status")
+			require.Equal(t, exitNo, code)
+			require.Contains(t, errs, "Try: "+way+"\n")
+			require.Contains(t, failedCheck(r.checks(exitNo), "postgres-slot").Command, way)
+			set(test.large)
+			code, _, errs = r.verb(strings.Fields(strings.TrimPrefix(cdc.ResnapshotAllCommand, "dirtbike "))...)
+			require.Zero(t, code, errs)
+			l = r.start("run")
+			r.wait()
+			r.equalAll()
+			code, out, errs := r.verb("status")
+			require.Zero(t, code, out+errs)
+			l.stop()
+		})
+	}
+}
+
+// loses writes and checkpoints until Postgres has given up the slot.
+func (r *rig) loses() {
+	r.Helper()
+	pg, status := r.pg(), ""
+	require.Eventually(r, func() bool {
+		r.exec(`INSERT INTO things SELECT max(id) + 1, 'missed' FROM things; SELECT pg_switch_wal()`)
+		r.exec(`CHECKPOINT`)
+		return pg.QueryRow(r.Context(), `SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1`, r.name).Scan(&status) == nil && status == "lost"
+	}, 30*time.Second, 100*time.Millisecond)
+}

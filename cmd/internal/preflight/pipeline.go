@@ -185,7 +185,7 @@ func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 	case !found:
 		r.note(func(l *combined) { l.slotMissing = true }) // what that means, the stored state says
 	case lost(slot):
-		r.note(func(l *combined) { l.slotLost = true })
+		r.note(func(l *combined) { l.slotLost, l.lostBy = true, slot.Invalidation })
 	case slot.WALStatus == "unreserved":
 		p.warn(slotSlug, name, keepSQL(max(s.proposedMB(), 2*s.KeepMB)),
 			"it holds more than max_slot_wal_keep_size and is lost at the next checkpoint. Start capture, and give it more")
@@ -202,6 +202,7 @@ func (r *run) checkSlot(ctx context.Context, p *part, s *server) {
 type combined struct {
 	// slotMissing and slotLost are what Postgres says: there is none, or one whose log is gone.
 	slotMissing, slotLost bool
+	lostBy                string // why Postgres has invalidated it, if it says so
 	// known says that the stored state could be read; phase is its own.
 	known bool
 	phase cdc.Phase
@@ -237,7 +238,7 @@ func (r *run) judgeMissingSlot(p *part) {
 		case l.refusal != nil:
 			p.error(slotSlug, name, l.refusal)
 		case l.slotLost:
-			p.fail(slotSlug, name, "raise max_slot_wal_keep_size, then "+cdc.ResnapshotAllCommand+"; if the slot is another pipeline's, name another in source.slot",
+			p.fail(slotSlug, name, cdc.LostSlotCommand(l.lostBy)+"; if the slot is another pipeline's, name another in source.slot",
 				"Postgres has given up its log, so that changes are missing")
 		case !l.slotMissing:
 		case l.passed && begun(l.phase):

@@ -67,6 +67,8 @@ func TestADeadPipelineSaysSo(t *testing.T) {
 			[]cdc.Remedy{{Command: cdc.ResnapshotAllCommand}}},
 		"lost": {func(f *facts) { f.slot.active, f.slot.walStatus = false, "lost" }, "slot s was invalidated by Postgres: changes since 0/1000 cannot be read" + lag,
 			[]cdc.Remedy{{Command: "raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand}}},
+		"idle for too long": {func(f *facts) { f.slot.active, f.slot.walStatus, f.slot.lostBy = false, "lost", "idle_timeout" },
+			"slot s was invalidated by Postgres: changes since 0/1000 cannot be read" + lag, []cdc.Remedy{{Command: cdc.LostSlotCommand("idle_timeout")}}},
 		"inactive": {func(f *facts) { f.slot.active = false }, "no capture is running (slot s is inactive, Postgres keeps 1.0 MiB of log for it)" + lag, run},
 		"since": {func(f *facts) { f.slot.active, f.slot.since = false, now },
 			"no capture is running (slot s is inactive since 2026-05-01T10:00:00Z, Postgres keeps 1.0 MiB of log for it)" + lag, run},

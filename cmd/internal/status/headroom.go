@@ -109,7 +109,7 @@ func (f slotFacts) judge(slot string, fc forecast) *cdc.Problem {
 		return cdc.Failed("slot %s does not exist: changes from now on would be missed", slot).
 			Fix("dirtbike run, which creates it at a first start and otherwise says what is lost")
 	case f.walStatus == "lost":
-		return cdc.Failed("Postgres has invalidated slot %s: changes are lost", slot).Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
+		return cdc.Failed("Postgres has invalidated slot %s: changes are lost", slot).Fix("%s", cdc.LostSlotCommand(f.lostBy))
 	case f.walStatus == "unreserved":
 		return cdc.Failed("slot %s holds more than max_slot_wal_keep_size and is lost at the next checkpoint", slot).
 			Fix("ALTER SYSTEM SET max_slot_wal_keep_size = '%dMB'; SELECT pg_reload_conf(); and see which other check fails", max(f.retained>>19, leastKeep))

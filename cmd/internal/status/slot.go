@@ -27,6 +27,8 @@ type slotFacts struct {
 	// connected says that a capture of this database is connected to Postgres, whether it streams or not.
 	connected bool
 	walStatus string
+	// lostBy says why Postgres has invalidated it; empty if it has not, or before Postgres 17.
+	lostBy string
 	// since is when it became inactive; zero if Postgres (before 17) does not say, or while it is active.
 	since time.Time
 	// safe is safe_wal_size: how much more may be written before the slot is lost; negative if Postgres does not say.
@@ -44,7 +46,7 @@ SELECT pg_catalog.clock_timestamp(), (w.lsn - '0/0'::pg_lsn)::bigint,
   (SELECT setting::bigint * 1048576 FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
   s.slot_name IS NOT NULL, coalesce(s.active, false), coalesce(s.wal_status, ''), coalesce(CASE WHEN s.safe_wal_size < 0 THEN 0 ELSE s.safe_wal_size END, -1),
   coalesce(w.lsn - s.restart_lsn, 0)::bigint, coalesce(w.lsn - s.confirmed_flush_lsn, 0)::bigint, coalesce(c.spill_bytes, 0),
-  (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz,
+  (pg_catalog.to_jsonb(s) ->> 'inactive_since')::timestamptz, coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason', ''),
   ` + postgres.ConnectedSQL + `
 FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w
 LEFT JOIN pg_replication_slots s ON s.slot_name = $1
@@ -55,7 +57,7 @@ func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts,
 	var since pgtype.Timestamptz
 	began := time.Now()
 	row := pg.QueryRow(ctx, slotSQL, slot, postgres.AttendName(slot), postgres.CopyName(slot))
-	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.connected)
+	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.lostBy, &f.connected)
 	if err != nil {
 		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)
 	}
@@ -75,7 +77,7 @@ func (f slotFacts) problem(phase string, point cdc.LSN) *cdc.Problem {
 		return cdc.Failed("slot %s is gone: changes since %s cannot be read", f.name, point).Fix(cdc.ResnapshotAllCommand)
 	case f.walStatus == "lost":
 		return cdc.Failed("slot %s was invalidated by Postgres: changes since %s cannot be read", f.name, point).
-			Fix("raise max_slot_wal_keep_size, then " + cdc.ResnapshotAllCommand)
+			Fix("%s", cdc.LostSlotCommand(f.lostBy))
 	case f.found && !f.active && phase == string(cdc.PhaseStreaming) && f.connected:
 		return cdc.Failed("a capture is connected to Postgres and does not stream (%s)", f.inactive()).
 			Fix("see its log, which says what keeps it, and Kafka's brokers")
