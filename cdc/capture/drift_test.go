@@ -70,7 +70,7 @@ func TestFailedReads(t *testing.T) {
 		time.Sleep(3 * r.capture.o.DriftInterval) // the bubble's clock
 		status := r.capture.Status()
 		require.False(t, status.Healthy)
-		requireReason(t, status.LastError, "pg_stat_activity")
+		require.Equal(t, []cdc.Remedy{{Command: "see in pg_stat_activity what keeps it"}}, cdc.ParseProblem(status.LastError).Try)
 		r.tables.blind.Store(false)
 		time.Sleep(2 * r.capture.o.DriftInterval) // the bubble's clock
 		require.True(t, r.capture.Status().Healthy)

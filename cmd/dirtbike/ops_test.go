@@ -31,28 +31,38 @@ import (
 // get asks an ops endpoint.
 func get(t *testing.T, address, path string) (int, string) {
 	t.Helper()
-	client := http.Client{Timeout: 20 * time.Second}
-	response, err := client.Get("http://" + address + path)
+	code, body, err := tryGet(address, path)
 	require.NoError(t, err)
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, errors.Join(err, response.Body.Close()))
-	return response.StatusCode, string(body)
+	return code, body
 }
 
-// ready waits until /readyz?verbose answers code and every given line.
+func tryGet(address, path string) (int, string, error) {
+	client := http.Client{Timeout: 20 * time.Second}
+	response, err := client.Get("http://" + address + path)
+	if err != nil {
+		return 0, "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(body), errors.Join(err, response.Body.Close())
+}
+
+// ready waits until /readyz?verbose answers code and every given line; at first it may not be served yet.
 func ready(t *testing.T, address string, code int, lines ...string) {
 	t.Helper()
-	var got int
-	var body string
+	var got struct {
+		code int
+		body string
+		err  error
+	}
 	require.Eventually(t, func() bool {
-		got, body = get(t, address, "/readyz?verbose")
+		got.code, got.body, got.err = tryGet(address, "/readyz?verbose")
 		for _, line := range lines {
-			if !strings.Contains(body, line) {
+			if !strings.Contains(got.body, line) {
 				return false
 			}
 		}
-		return got == code
-	}, 60*time.Second, 200*time.Millisecond, "want %d and %q", code, lines)
+		return got.code == code
+	}, 60*time.Second, 200*time.Millisecond, "want %d and %q, got %+v", code, lines, &got)
 }
 
 // TestOps asks a running pipeline as its operators do, also while its parts do not answer.

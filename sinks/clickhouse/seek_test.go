@@ -6,20 +6,23 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"dirtbike/cdc"
 	"dirtbike/schemas"
 )
 
 // stopsWith runs a loader that must stop by itself.
-func (w *world) stopsWith(t *testing.T, is error) {
+func (w *world) stopsWith(t *testing.T, is error, change ...func(*Options)) []cdc.Remedy {
 	w.t.Helper()
-	l := w.load()
+	l := w.load(change...)
 	err := receive(t, l.done)
 	require.ErrorIs(w.t, err, is)
 	require.Contains(w.t, cdc.Explain(err).Try, cdc.Remedy{Command: cdc.ResnapshotAllCommand})
 	require.NotContains(w.t, err.Error(), "\n")
 	close(l.done)
+	return cdc.Explain(err).Try
 }
 
 // loseLog drops all records of the table's topic.
@@ -89,8 +92,8 @@ func TestLostCount(t *testing.T) {
 	require.True(t, w.complete("public.recounted").Exact)
 }
 
-// TestRenewedTopics: where Kafka was rebuilt, load stops, also while topics are not there at all; under a later epoch
-// it goes on with the new topics of the same names, and the former storage is dropped.
+// TestRenewedTopics: where Kafka is another one, or was rebuilt, load stops; back at the former one it goes on as
+// before, and under a later epoch with the new topics of the same names, and the former storage is dropped.
 func TestRenewedTopics(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "renewed").live()
@@ -101,11 +104,18 @@ func TestRenewedTopics(t *testing.T) {
 	w.wait()
 	l.stop(t)
 	require.False(t, w.complete("").Exact)
-	all := []string{tab.topic.Name, forgotten.topic.Name, schemas.ProgressTopic(w.prefix)}
-	_, err := w.admin.DeleteTopics(w.ctx, all...)
+	elsewhere, err := kfake.NewCluster(kfake.NumBrokers(1))
 	require.NoError(t, err)
-	w.stopsWith(t, ErrTopicChanged)
-
+	t.Cleanup(elsewhere.Close)
+	ways := w.stopsWith(t, ErrTopicChanged, func(o *Options) { o.Kafka = []kgo.Opt{kgo.SeedBrokers(elsewhere.ListenAddrs()...)} })
+	require.Equal(t, "connect to the former cluster", ways[0].Command)
+	w.begin().insert(forgotten, "2", "former").commit()
+	l = w.load()
+	w.eventually([]string{"1\tformer", "2\tformer"}, "SELECT * FROM DB.forgotten ORDER BY id")
+	l.stop(t)
+	all := []string{tab.topic.Name, forgotten.topic.Name, schemas.ProgressTopic(w.prefix)}
+	_, err = w.admin.DeleteTopics(w.ctx, all...)
+	require.NoError(t, err)
 	w.createTopic(tab.topic.Name, tab.topic.Partitions, false)
 	w.createTopic(schemas.ProgressTopic(w.prefix), 1, false)
 	w.connect() // the former client knows the former topics

@@ -263,6 +263,7 @@ func TestRecordTooLargeTakesNothing(t *testing.T) {
 		require.ErrorAs(t, err, &tooLarge)
 		require.ErrorIs(t, err, cdc.ErrRefused, "a caller that does not quarantine the table stops")
 		require.Equal(t, &RecordTooLarge{Topic: topic.Name, Bytes: size, Limit: 2000 - recordOverhead}, tooLarge)
+		require.Equal(t, []cdc.Remedy{{Command: "raise kafka.max_message_bytes, and run what dirtbike check then prints for the topics"}}, cdc.Explain(err).Try)
 	}
 	_, err := s.Commit(t.Context(), sinktest.PointAt(2))
 	require.NoError(t, err, "the sink goes on")

@@ -314,7 +314,11 @@ func TestSettingsThatCannotBeSeen(t *testing.T) {
 		_, err := s.Recover(t.Context())
 		require.NoError(t, err)
 		require.False(t, ensureTopic(t, s, topic))
-		require.Len(t, logs.FilterField(zap.String("topic", topic.Name)).All(), said)
+		lines := logs.FilterField(zap.String("topic", topic.Name)).All()
+		require.Len(t, lines, said)
+		for _, line := range lines {
+			require.Equal(t, []cdc.Remedy{{Command: "grant DescribeConfigs"}}, cdc.ParseProblem(line.Message).Try)
+		}
 		logs.TakeAll()
 	}
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,14 +35,17 @@ func TestLockedTable(t *testing.T) {
 		require.NoError(t, err)
 		defer tables.Close(t.Context())
 		release := d.lock(t, "t")
-		defer release()
 		began := time.Now()
 		d.exec(t, "ALTER TABLE other ADD COLUMN v int")
 		require.Len(t, drift(t, tables), 1)
 		require.Less(t, time.Since(began), 5*time.Second)
 		_, _, err = tables.Reread(t.Context(), list[1].OID, 0, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("1")}, {}}, []int{1})
-		require.Equal(t, []cdc.Remedy{{Command: "ALTER TABLE public.t REPLICA IDENTITY FULL, so that nothing has to be re-read"}}, cdc.Explain(err).Try)
 		require.NotErrorIs(t, err, cdc.ErrUnreachable, "it is the table's fault")
+		full, why, _ := strings.Cut(cdc.Explain(err).Try[0].Command, ", ")
+		require.Equal(t, "so that nothing has to be re-read", why)
+		release()
+		d.exec(t, full)
+		require.Equal(t, cdc.IdentityFull, d.relation(t, "t").Identity, "updates come with their whole rows")
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"dirtbike/cmd/internal/inventory"
 	"dirtbike/cmd/internal/preflight"
 	"dirtbike/cmd/internal/status"
 	"dirtbike/cmd/internal/verify"
@@ -34,7 +35,7 @@ func jsonNames(t reflect.Type) (names []string) {
 // TestJSONFormsAreDocumented: every field that --json prints is in the document.
 func TestJSONFormsAreDocumented(t *testing.T) {
 	text := document(t, operations).text
-	for _, form := range []reflect.Type{reflect.TypeFor[status.Status](), reflect.TypeFor[verify.Report](), reflect.TypeFor[preflight.Report]()} {
+	for _, form := range []reflect.Type{reflect.TypeFor[status.Status](), reflect.TypeFor[verify.Report](), reflect.TypeFor[preflight.Report](), reflect.TypeFor[inventory.Inventory]()} {
 		names := jsonNames(form)
 		require.NotEmpty(t, names)
 		for _, name := range names {

@@ -23,8 +23,8 @@ import (
 
 // waysFile lists every way out that the code can print, one a line: package, kind, evidence, template. The kinds:
 //
-//	applied  the test that is named does what it says and sees the trouble gone. The words of the way out are in the
-//	         tests of that package, or the test's file reads ways out of errors
+//	applied  the test that is named does what it says and sees the trouble gone. It, or a function that it calls, has
+//	         the words of the way out, or reads ways out of errors or of what is printed
 //	done     the test that is named does it and sees the trouble gone, without reading the words
 //	said     the test that is named sees it said where it belongs; it is a decision, or is done outside of dirtbike
 //	passes   it passes on what another line, or the function that is named, says
@@ -162,14 +162,16 @@ func TestWaysOut(t *testing.T) {
 
 func (w way) line() string { return w.pkg + " | " + w.kind + " | " + w.evidence + " | " + w.template }
 
-// testFile is where a test is: the text of its file, and that of all test files of its package.
-type testFile struct{ file, all string }
+// testText is a test, with the functions of its package's tests that it calls.
+type testText string
 
 var (
 	// variable is what a template leaves open.
 	variable = regexp.MustCompile(`%(?:\[\d\])?[a-z%]|\{[^}]*\}`)
 	// readsWays is how tests read ways out of errors, or out of what is printed.
-	readsWays = regexp.MustCompile(`\.(?:Try|Fix|Command|Remedies)\b|Try: |\b(?:wayOf|requireTry|apply)\(`)
+	readsWays = regexp.MustCompile(`\.(?:Try|Fix|Command|Remedies)\b|Try: `)
+	// calls are the functions that a test calls, or names in its table.
+	calls = regexp.MustCompile(`\b([A-Za-z]\w*)\(|: (\w+),`)
 )
 
 // words are the longest part of a template that is fixed, empty if it has fewer than 8 letters.
@@ -187,23 +189,25 @@ func (w way) words() string {
 }
 
 // reads reports whether the test can have seen the way out.
-func (f testFile) reads(w way) bool {
-	text := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(f.all)
-	return readsWays.MatchString(f.file) || w.words() != "" && strings.Contains(text, w.words())
+func (t testText) reads(w way) bool {
+	text := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(string(t))
+	return readsWays.MatchString(text) || w.words() != "" && strings.Contains(text, w.words())
 }
 
 // judge says what is wrong with a line.
-func (w way) judge(tests map[string][]testFile) error {
+func (w way) judge(tests map[string][]testText) error {
 	switch w.kind {
 	case "applied", "done", "said":
+		read := false
 		for name := range strings.SplitSeq(w.evidence, ",") {
-			files := tests[strings.TrimSpace(name)]
-			if len(files) == 0 {
+			named := tests[strings.TrimSpace(name)]
+			if len(named) == 0 {
 				return fmt.Errorf("there is no test %s", name)
 			}
-			if w.kind == "applied" && !slices.ContainsFunc(files, func(f testFile) bool { return f.reads(w) }) {
-				return fmt.Errorf("%s reads no way out, and no test beside it has its words: let it, or call it done", name)
-			}
+			read = read || slices.ContainsFunc(named, func(t testText) bool { return t.reads(w) })
+		}
+		if w.kind == "applied" && !read {
+			return fmt.Errorf("%s reads no way out, and does not have its words: let it, or call it done", w.evidence)
 		}
 	case "passes", "person":
 		if len(w.evidence) < 3 {
@@ -219,23 +223,37 @@ func (w way) judge(tests map[string][]testFile) error {
 	return nil
 }
 
-// testsNamed are the functions of all test files: tests, and parts of them.
-func testsNamed(t *testing.T) map[string][]testFile {
+// testsNamed are the functions of all test files, tests and parts of them, each with those that it calls.
+func testsNamed(t *testing.T) map[string][]testText {
 	t.Helper()
-	named, folders := map[string][]testFile{}, map[string]string{}
-	for _, f := range tree(t) {
-		if strings.HasSuffix(f.path, "_test.go") {
-			folders[path.Dir(f.path)] += f.text
+	folders := map[string]map[string]string{}
+	require.NoError(t, goFiles(tree(t), true, func(f source, set *token.FileSet, file *ast.File) {
+		folder := path.Dir(f.path)
+		if folders[folder] == nil {
+			folders[folder] = map[string]string{}
 		}
-	}
-	require.NoError(t, goFiles(tree(t), true, func(f source, _ *token.FileSet, file *ast.File) {
 		for _, d := range file.Decls {
 			if fn, is := d.(*ast.FuncDecl); is {
-				named[fn.Name.Name] = append(named[fn.Name.Name], testFile{f.text, folders[path.Dir(f.path)]})
+				folders[folder][fn.Name.Name] += f.text[set.Position(fn.Pos()).Offset:set.Position(fn.End()).Offset]
 			}
 		}
 	}))
+	named := map[string][]testText{}
+	for _, functions := range folders {
+		for name, text := range functions {
+			named[name] = append(named[name], withCalled(text, functions))
+		}
+	}
 	return named
+}
+
+// withCalled adds the functions that a function calls to it.
+func withCalled(text string, functions map[string]string) testText {
+	whole := text
+	for _, m := range calls.FindAllStringSubmatch(text, -1) {
+		whole += functions[cmp.Or(m[1], m[2])]
+	}
+	return testText(whole)
 }
 
 var (
@@ -361,8 +379,12 @@ func TestWaysThatLeadNowhereAreFound(t *testing.T) {
 	require.Equal(t, []string{"nosuchverb --all"}, verbsIn(templates[2]))
 	require.Error(t, verbError(context.Background(), binary(t), verbsIn(templates[2])[0]))
 	require.False(t, schemaKeys(t)[keysIn(templates[3])[0]])
-	tests := map[string][]testFile{
-		"TestIs": {{"", "says: `restart the server of x`"}}, "TestReads": {{"cdc.Explain(err).Try", ""}}, "TestElse": {{"no way", "no way"}},
+	functions := map[string]string{
+		"TestIs": "says(`restart the server of x`)", "TestReads": "helper()", "helper": "cdc.Explain(err).Try", "TestElse": "no way",
+	}
+	tests := map[string][]testText{}
+	for name, text := range functions {
+		tests[name] = []testText{withCalled(text, functions)}
 	}
 	for _, w := range []way{
 		{kind: "applied", evidence: "TestNoSuch"}, {kind: "applied", evidence: "TestElse", template: "restart the server of %s"},
