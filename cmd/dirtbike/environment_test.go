@@ -39,7 +39,7 @@ func TestEnvironment(t *testing.T) {
 	r := newRig(t, rigOptions{}, environmentSchema)
 	house := r.privateClickHouse()
 	profile := maps.Clone(embeddedtest.HostileClickHouse)
-	delete(profile, "limit") // these two are refused (sinks/clickhouse, TestProfileOfTheLogin)
+	delete(profile, "limit") // these two are refused (sinks/clickhouse, TestProfiles)
 	delete(profile, "offset")
 	r.extra.clickHouse = embeddedtest.AddClickHouseUser(t, house, "hostile", profile)
 	r.exec("ALTER DATABASE " + r.name + " SET track_functions = 'all'") // counts calls, also of what is rolled back
@@ -51,6 +51,8 @@ func TestEnvironment(t *testing.T) {
 		INSERT INTO things (id, c, m) VALUES (1000, 'docs', '-2.25'); DELETE FROM docs WHERE n = 9; TRUNCATE docs; INSERT INTO docs VALUES ('a', 1, 'b', 'bad')`)
 	r.verbsSucceed()
 	l.stop()
+	code, out, errs := r.verb("resnapshot", "public.moods")
+	require.Zero(t, code, out+errs)
 	r.exec("CREATE TABLE public.later (id int PRIMARY KEY, c pg_catalog.regclass); INSERT INTO public.later VALUES (1, 'public.later')")
 	l = r.start("run") // it adds the table to the publication, though the role's transactions are read only
 	r.wait()
@@ -96,7 +98,7 @@ func (r *rig) verbsSucceed() {
 	config, err := os.ReadFile(r.config)
 	require.NoError(r, err)
 	source := regexp.MustCompile(`url: "(postgres[^"]+)"`).FindStringSubmatch(string(config))[1]
-	for _, verb := range [][]string{{"verify"}, {"status"}, {"check"}} {
+	for _, verb := range [][]string{{"verify"}, {"status"}, {"check"}, {"inventory"}, {"purge", "public.things"}} {
 		code, out, errs := r.verb(verb...)
 		require.Zero(r, code, "%v: %s%s", verb, out, errs)
 	}
