@@ -173,23 +173,27 @@ func receive(t *testing.T, from <-chan error) error {
 	}
 }
 
-// TestUnreadable: a record that cannot be read quarantines its table with a reason that holds no value.
+// TestUnreadable: a record that cannot be read, or that has another table's schema, quarantines its table with a reason
+// that holds no value.
 func TestUnreadable(t *testing.T) {
 	w := newWorld(t)
-	bad, good := twoColumns(w, "bad"), twoColumns(w, "good")
+	bad, swapped, good := twoColumns(w, "bad"), twoColumns(w, "swapped"), twoColumns(w, "good")
 	w.begin().insert(bad, "1", "a").commit()
-	x := w.begin().insert(bad, "2", "secret").insert(good, "1", "a")
+	x := w.begin().insert(bad, "2", "secret").insert(swapped, "1", "secret").insert(good, "1", "a")
 	records := x.records()
 	records[0].Value = records[0].Value[:len(records[0].Value)-7]
+	copy(records[1].Value[1:5], records[2].Value[1:5]) // the same columns, of another table
 	w.produce(records, true)
 	w.load()
 	w.wait()
 	require.Equal(t, []string{"1\ta"}, w.query("SELECT * FROM DB.good"))
 	require.False(t, w.complete("public.bad").Exact)
+	require.False(t, w.complete("public.swapped").Exact)
+	require.Equal(t, []string{"0"}, w.query("SELECT sum(rows) FROM system.parts WHERE database = '"+w.database+"_raw' AND table LIKE 'swapped%'"))
 	require.True(t, w.complete("public.good").Exact)
-	reason := w.query("SELECT reason FROM " + schemas.ClickHouseIdent(w.database+"_raw") + ".quarantine FINAL WHERE leg = 'load'")
-	require.Len(t, reason, 1)
-	require.NotContains(t, reason[0], "secret")
+	reason := w.query("SELECT reason FROM " + schemas.ClickHouseIdent(w.database+"_raw") + ".quarantine FINAL WHERE leg = 'load' ORDER BY `table`")
+	require.Len(t, reason, 2)
+	require.NotContains(t, strings.Join(reason, ""), "secret")
 }
 
 // TestChangedContract: columns that change within a generation quarantine the table.
