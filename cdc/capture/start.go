@@ -112,6 +112,7 @@ func (s *session) compile(ctx context.Context, t *table) error {
 func (s *session) makeTopic(ctx context.Context, t *table) error {
 	topic := t.listed.Topic
 	created, err := s.committer.ensureTopic(ctx, topic)
+	s.retries.ensured(topic.Name, err)
 	switch {
 	case err != nil:
 		return err

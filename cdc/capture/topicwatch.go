@@ -12,7 +12,7 @@ import (
 
 // topicWatch asks, in the background, whether the tables' topics still fit: somebody may change a clean-up policy, a
 // limit or the partitions, or delete the topic of a table that has no changes, and records would be lost before anyone
-// knew.
+// knew. Of tables that wait it asks, too, so that they go on as soon as their topic was put right.
 type topicWatch struct {
 	o      *Options
 	topics []*cdc.Topic
@@ -21,8 +21,10 @@ type topicWatch struct {
 
 func (s *session) newTopicWatch() *topicWatch {
 	w := &topicWatch{o: s.o}
-	for _, t := range capturable(s.tables) {
-		w.topics = append(w.topics, t.Topic)
+	for _, t := range s.tables {
+		if !t.quarantined() || t.waiting() && t.listed.Topic != nil {
+			w.topics = append(w.topics, t.listed.Topic)
+		}
 	}
 	return w
 }
@@ -37,7 +39,7 @@ func (w *topicWatch) start(ctx context.Context, found func()) (done func()) {
 		case ctx.Err() != nil:
 		case err != nil:
 			w.o.Log.Debug("cannot ask for the topics; it is tried again", zap.Error(err))
-		case len(unfit) > 0:
+		default:
 			w.found.Store(&unfit)
 			found()
 		}
@@ -52,15 +54,21 @@ func (f *follower) unfitTopics() error {
 		return nil
 	}
 	for _, t := range f.session.tables {
-		if t.quarantined() {
+		if t.quarantined() && !t.waiting() || t.listed.Topic == nil {
 			continue
 		}
-		why := (*found)[t.listed.Topic.Name]
+		topic := t.listed.Topic.Name
+		why := (*found)[topic]
 		switch {
+		case t.waiting():
+			if f.session.retries.looked(t.name(), topic, why) {
+				return errTryAgain
+			}
 		case why == nil:
 		case cdc.OfOneTable(why) == nil:
 			return errTryAgain
 		default:
+			f.session.retries.looked(t.name(), topic, why)
 			if err := f.quarantine(t, why); err != nil {
 				return err
 			}

@@ -115,7 +115,17 @@ type retries struct {
 	mu     sync.Mutex
 	tables map[string]retry
 	topics map[string]*blame
+	looks  map[string]topicLook // what was seen last of topics that did not fit, or were gone
 }
+
+// topicLook is what a look at a topic shows.
+type topicLook uint8
+
+const (
+	topicFits topicLook = iota
+	topicUnfit
+	topicGone
+)
 
 // retry is the last failure of one table.
 type retry struct {
@@ -140,7 +150,7 @@ const (
 )
 
 func newRetries(first time.Duration) *retries {
-	return &retries{first: first, tables: map[string]retry{}, topics: map[string]*blame{}}
+	return &retries{first: first, tables: map[string]retry{}, topics: map[string]*blame{}, looks: map[string]topicLook{}}
 }
 
 // failed notes that a table cannot go on now. The pause doubles unless it went well for long since the last time.
@@ -195,4 +205,38 @@ func (r *retries) forgive(topic string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.topics, topic)
+}
+
+// looked notes what a look at the topic of a table shows. mended says of a table that waits that whoever had to put its
+// topic right has done so: it fits again, or was deleted. Then the table is due.
+func (r *retries) looked(table, topic string, why error) (mended bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was, now := r.looks[topic], topicFits
+	switch {
+	case cdc.OfOneTable(why) != nil:
+		now = topicUnfit
+	case why != nil:
+		now = topicGone
+	}
+	r.looks[topic] = now
+	if now == was || now == topicUnfit {
+		return false
+	}
+	last := r.tables[table]
+	last.at = time.Time{}
+	r.tables[table] = last
+	return true
+}
+
+// ensured notes whether a topic could be made or fits: one that is gone and cannot be made stays gone.
+func (r *retries) ensured(topic string, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case why == nil:
+		delete(r.looks, topic)
+	case r.looks[topic] == topicFits:
+		r.looks[topic] = topicUnfit
+	}
 }

@@ -257,3 +257,46 @@ func TestPausesGrow(t *testing.T) {
 		require.True(t, r.due("another"))
 	})
 }
+
+// TestAMendedTopicIsSeen: a table that waits for up to an hour goes on within a look once its topic was put right, or
+// was deleted; one that cannot be made again, or whose trouble is another, restarts nothing.
+func TestAMendedTopicIsSeen(t *testing.T) {
+	for name, mend := range map[string]func(r *rig){
+		"put right": func(r *rig) { r.setUnfit(nil) },
+		"deleted": func(r *rig) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.unfit, r.made = nil, topicA
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := ran(t)
+				r.setUnfit(map[string]error{topicA: topicTrouble(false)})
+				stop := r.start(t)
+				time.Sleep(5 * time.Hour) // the bubble's clock: the next try may be an hour away
+				r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Waits })
+				mended := time.Now()
+				mend(r)
+				r.until(t, func(s cdc.State, _ []record) bool { return s.Tables["public.a"].Phase == cdc.TableStreaming })
+				require.Less(t, time.Since(mended), 2*time.Minute)
+				require.NoError(t, stop())
+			})
+		})
+	}
+	t.Run("cannot be made", func(t *testing.T) {
+		r := newRetries(time.Minute)
+		denied := topicTrouble(true)
+		r.ensured(topicA, denied)
+		require.True(t, r.looked("public.a", topicA, cdc.ErrNoTopic), "it was there, maybe")
+		for range 3 {
+			r.ensured(topicA, denied)
+			require.False(t, r.looked("public.a", topicA, cdc.ErrNoTopic))
+		}
+		r.ensured(topicA, nil)
+		require.False(t, r.looked("public.a", topicA, nil), "its trouble is another")
+		require.False(t, r.looked("public.a", topicA, denied))
+		require.True(t, r.looked("public.a", topicA, nil))
+		require.True(t, r.due("public.a"))
+	})
+}
