@@ -59,6 +59,7 @@ func (s *Sink) commit(ctx context.Context, p cdc.Point, changed []cdc.StateChang
 	if !p.Partial {
 		s.ledger.written()
 	}
+	s.lastFull.committed()
 	return nil
 }
 
@@ -94,12 +95,16 @@ func (s *Sink) produceState(p cdc.Point, changed []cdc.StateChange) error {
 		return err
 	}
 	records = append(records, controls...)
-	if !p.Partial {
+	if s.lastFull.sent = nil; !p.Partial {
+		s.ledger.full = s.lastFull.gone.Swap(false) || s.ledger.full
 		value, err := s.ledger.encode(p)
 		if err != nil {
 			return err
 		}
-		records = append(records, &kgo.Record{Topic: s.o.progressTopic(), Value: value})
+		record := &kgo.Record{Topic: s.o.progressTopic(), Value: value}
+		if records = append(records, record); s.ledger.dueFull() {
+			s.lastFull.sent = record
+		}
 	}
 	records = append(records, &kgo.Record{Topic: s.o.stateTopic(), Key: []byte(keyPoint), Value: encodePoint(p)})
 	s.produceOwn(records...)

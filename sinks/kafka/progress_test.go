@@ -220,3 +220,40 @@ func requireTruth(t *testing.T, seeds []string, topics []*cdc.Topic) {
 	}
 	require.Equal(t, truth, folded)
 }
+
+// TestLostFullRecord: once the progress topic has lost its last full record, the next one is full: loaders that begin
+// without one need it.
+func TestLostFullRecord(t *testing.T) {
+	seeds := fakeCluster(t).ListenAddrs()
+	o := options(seeds, "clinic")
+	s := started(t, o, claims("clinic", 2))
+	admin := adminOf(t, seeds)
+	next, last := cdc.LSN(1), func() cdc.Progress {
+		records := readCommitted(t, seeds, o.progressTopic())
+		p, err := decodeProgress(records[len(records)-1].Value)
+		require.NoError(t, err)
+		return p
+	}
+	commit := func() {
+		t.Helper()
+		next++
+		_, err := s.Commit(t.Context(), sinktest.PointAt(next))
+		require.NoError(t, err)
+	}
+	for range 2 { // also when another one was written for that
+		commit()
+		_, err := s.Unfit(t.Context(), nil)
+		require.NoError(t, err)
+		commit()
+		require.False(t, last().Full, "it is there")
+		ends, err := admin.ListEndOffsets(t.Context(), o.progressTopic())
+		require.NoError(t, err)
+		_, err = admin.DeleteRecords(t.Context(), ends.Offsets())
+		require.NoError(t, err)
+		_, err = s.Unfit(t.Context(), nil)
+		require.NoError(t, err)
+		commit()
+		require.True(t, last().Full)
+		require.Contains(t, last().Tables, "public.claims")
+	}
+}

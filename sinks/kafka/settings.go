@@ -87,11 +87,24 @@ func (a *topicAdmin) checkTable(t *cdc.Topic, have []kadm.Config) error {
 		a.log.Warn("the topic is not compacted although its records would allow it: a rebuild from Kafka will not find old rows",
 			zap.String("topic", t.Name), zap.String("cleanup_policy", policy))
 	}
-	if ms, ok := number(have, "retention.ms"); ok && ms >= 0 && ms < a.options.ReplayHorizon.Milliseconds() {
-		a.log.Warn("the topic keeps records for less than kafka.replay_horizon: a loader that is away for longer must rebuild",
-			zap.String("topic", t.Name), zap.Int64("retention_ms", ms))
+	return a.options.keepsLess(t, have)
+}
+
+// keepsLess says that records may go before a loader that is away has read them: it notices that, and its table must
+// then be copied. That is no reason to refuse the topic.
+func (o *Options) keepsLess(t *cdc.Topic, have []kadm.Config) error {
+	const days, bytes = "retention.ms", "retention.bytes"
+	var short *WrongSetting
+	if ms, ok := number(have, days); ok && ms >= 0 && ms < o.ReplayHorizon.Milliseconds() {
+		short = wrongSetting(t.Name, days, milliseconds(o.ReplayHorizon),
+			"its %s is %d, below kafka.replay_horizon=%s: load needs a new copy of the table if it is away for longer", days, ms, o.ReplayHorizon)
+	} else if most, ok := number(have, bytes); ok && most >= 0 {
+		short = wrongSetting(t.Name, bytes, "-1", "its %s is %d: load needs a new copy of the table if it is behind by more", bytes, most)
+	} else {
+		return nil
 	}
-	return nil
+	short.Mild = true
+	return short
 }
 
 const messageBytes = "max.message.bytes"

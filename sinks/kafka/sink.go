@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,9 @@ type Sink struct {
 
 	byTopic map[*cdc.Topic]*topicState // saves hashing names on the row path
 	ledger  *ledger
+
+	lastFull lastFull
+	said     sync.Map // what the log says of topics' settings once
 }
 
 var _ cdc.Sink = (*Sink)(nil)

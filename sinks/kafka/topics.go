@@ -104,7 +104,17 @@ func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err er
 	if err == nil && !created {
 		err = a.checkSettings(ctx, w, detail)
 	}
+	if mild(err) {
+		a.log.Warn("a topic is used, and does not keep what others may still need", zap.Error(err))
+		err = nil
+	}
 	return created && err == nil, err
+}
+
+// mild reports whether what is wrong with a topic is only to be said.
+func mild(err error) bool {
+	var setting *WrongSetting
+	return errors.As(err, &setting) && setting.Mild
 }
 
 // count refuses a topic with another partition count.
@@ -225,6 +235,7 @@ func led(t kadm.TopicDetail) bool {
 // WrongSetting says that a topic's setting would make records be refused or lost. It is cdc.ErrRefused.
 type WrongSetting struct {
 	Topic, Key, Wants string // the topic, and the key of its setting that must have this value
+	Mild              bool   // Mild says that the topic is used all the same
 
 	unfit
 }
@@ -241,7 +252,7 @@ func (e unfit) Unwrap() error { return e.problem }
 func wrongSetting(topic, key, wants, format string, args ...any) *WrongSetting {
 	problem := refuse(format, args...).At("topic "+topic).
 		Fix("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s=%s", topic, key, wants)
-	return &WrongSetting{topic, key, wants, unfit{problem}}
+	return &WrongSetting{Topic: topic, Key: key, Wants: wants, unfit: unfit{problem}}
 }
 
 // noLeader says that a partition of a topic cannot be written.
@@ -259,7 +270,7 @@ type WrongPartitions struct {
 type Inspected struct {
 	Topic  string
 	Exists bool  // Exists says that the topic is there; otherwise the brokers were asked whether they would create it
-	Err    error // what a start would refuse, or fail with; nil if the topic fits, or would be made
+	Err    error // what a start would refuse, fail with or warn of (Mild); nil if the topic fits, or would be made
 }
 
 // inspectors is how many topics are asked for at the same time.
@@ -272,12 +283,24 @@ func (s *Sink) Inspect(ctx context.Context, topics []*cdc.Topic) ([]Inspected, e
 	if errors.Is(s.broken, errClosed) {
 		return nil, s.o.explain(inspecting, errClosed)
 	}
-	return inspectAll(ctx, &s.o, topics)
+	client, err := kgo.NewClient(s.o.readerOptions()...) // of its own, so that it may be called at any time
+	if err != nil {
+		return nil, s.o.explain(inspecting, badClient(err))
+	}
+	defer client.Close()
+	return inspectAll(ctx, &s.o, kadm.NewClient(client), topics)
 }
 
-// Unfit implements cdc.Sink.
+// Unfit implements cdc.Sink. It also notices that the progress topic has lost its last full record.
 func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error, error) {
-	found, err := inspectAll(ctx, &s.o, topics)
+	client, err := kgo.NewClient(s.o.readerOptions()...)
+	if err != nil {
+		return nil, s.o.explain(inspecting, badClient(err))
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	s.lastFull.look(ctx, admin, s.o.progressTopic())
+	found, err := inspectAll(ctx, &s.o, admin, topics)
 	if err != nil {
 		return nil, err
 	}
@@ -286,9 +309,14 @@ func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error
 		if strings.HasPrefix(t.Topic, schemas.OwnPrefix) {
 			continue
 		}
-		if !t.Exists {
+		switch {
+		case !t.Exists:
 			unfit[t.Topic] = cdc.ErrNoTopic
-		} else if t.Err != nil && whose(t.Err) == ofTopic {
+		case mild(t.Err):
+			if _, before := s.said.LoadOrStore(t.Err.Error(), true); !before {
+				s.o.Log.Warn("a topic's settings were changed: it does not keep what others may still need", zap.Error(t.Err))
+			}
+		case t.Err != nil && whose(t.Err) == ofTopic:
 			unfit[t.Topic] = s.o.blame(t.Topic, s.o.explain(inspecting, t.Err))
 		}
 	}
@@ -297,14 +325,8 @@ func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error
 
 const inspecting = "inspect the topics"
 
-// inspectAll asks by a client of its own, so that it may be called at any time.
-func inspectAll(ctx context.Context, o *Options, topics []*cdc.Topic) ([]Inspected, error) {
-	client, err := kgo.NewClient(o.readerOptions()...)
-	if err != nil {
-		return nil, o.explain(inspecting, badClient(err))
-	}
-	defer client.Close()
-	admin := &topicAdmin{options: o, adm: kadm.NewClient(client), log: zap.NewNop()}
+func inspectAll(ctx context.Context, o *Options, asking *kadm.Client, topics []*cdc.Topic) ([]Inspected, error) {
+	admin := &topicAdmin{options: o, adm: asking, log: zap.NewNop()}
 	all := admin.own()
 	for _, t := range topics {
 		all = append(all, admin.table(t))

@@ -120,6 +120,48 @@ func requireSetting(t *testing.T, err error, topic, key string) {
 	require.Equal(t, "topic "+topic, requireRefused(t, err, command).Where)
 }
 
+// TestATopicThatKeepsLess: a topic that is made to keep records for less than load may be away is used, and said to be
+// so once, with the way out, at a start and while capture runs.
+func TestATopicThatKeepsLess(t *testing.T) {
+	for key, value := range map[string]string{"retention.ms": "1000", "retention.bytes": "1000"} {
+		t.Run(key, func(t *testing.T) {
+			seeds, topic := fakeCluster(t).ListenAddrs(), claims("clinic", 2)
+			core, lines := observer.New(zap.WarnLevel)
+			o := options(seeds, "clinic")
+			o.Log = zap.New(core)
+			s := started(t, o, topic)
+			alter := func(config kadm.AlterConfig) {
+				t.Helper()
+				answers, err := adminOf(t, seeds).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{config}, topic.Name)
+				require.NoError(t, err)
+				require.NoError(t, answers[0].Err)
+			}
+			alter(kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &value})
+			lines.TakeAll()
+			for range 2 {
+				unfit, err := s.Unfit(t.Context(), []*cdc.Topic{topic})
+				require.NoError(t, err)
+				require.Empty(t, unfit)
+			}
+			require.Equal(t, 1, lines.Len(), "once")
+			found, err := s.Inspect(t.Context(), []*cdc.Topic{topic})
+			require.NoError(t, err)
+			mildly := found[len(found)-1].Err
+			require.True(t, mild(mildly))
+			_, command, _ := strings.Cut(cdc.Explain(mildly).Try[0].Command, "--add-config ")
+			_, wants, _ := strings.Cut(command, "=")
+			created, err := s.EnsureTopic(t.Context(), topic)
+			require.NoError(t, err)
+			require.False(t, created)
+			require.Equal(t, 2, lines.Len(), "and at a start")
+			alter(kadm.AlterConfig{Op: kadm.SetConfig, Name: key, Value: &wants})
+			found, err = s.Inspect(t.Context(), []*cdc.Topic{topic})
+			require.NoError(t, err)
+			require.NoError(t, found[len(found)-1].Err)
+		})
+	}
+}
+
 func TestOwnTopicsMustFit(t *testing.T) {
 	for _, test := range []struct {
 		topic      string

@@ -163,7 +163,9 @@ func (r *run) judgeTopics(ctx context.Context, p *part, topics []*cdc.Topic, fir
 		if t.Err == nil || errors.Is(t.Err, kerr.InvalidReplicationFactor) { // copies have a check of their own
 			continue
 		}
-		bad++
+		if value := (*kafka.WrongSetting)(nil); !errors.As(t.Err, &value) || !value.Mild {
+			bad++
+		}
 		q := r.unfitTopic(t, first && sameCount(found))
 		if p.judge(q); q.slug == "kafka-message-size" {
 			small++
@@ -209,6 +211,9 @@ func (r *run) unfitTopic(t kafka.Inspected, recount bool) question {
 	case errors.As(t.Err, &value):
 		q.command = fmt.Sprintf("%s --alter --entity-type topics --entity-name %s --add-config %s",
 			kafkaTool(r.config, "kafka-configs.sh"), console.Shell(value.Topic), console.Shell(value.Key+"="+value.Wants))
+		if value.Mild {
+			q.level = LevelWarning
+		}
 		if value.Key == "max.message.bytes" {
 			q.slug = "kafka-message-size"
 		}

@@ -95,6 +95,8 @@ func topicsFixed(r *rig) {
 	r.fixed("kafka-message-size", LevelError, "its max.message.bytes is 100000")
 	topic(3, map[string]string{"cleanup.policy": "delete"}) // the brokers' own limit, 1 MiB, then counts
 	r.fixed("kafka-message-size", LevelError, "its max.message.bytes is 1048588, below kafka.max_message_bytes=16000000")
+	topic(3, map[string]string{"max.message.bytes": "16777216", "retention.ms": "1000"})
+	r.fixed("kafka-topics", LevelWarning, "its retention.ms is 1000, below kafka.replay_horizon")
 	topic(2, map[string]string{"max.message.bytes": "16777216"})
 	c := r.fixed("kafka-topics", LevelError, "it has 2 partitions, wanted 3")
 	require.Equal(r, "kafka: {partitions: 2}", c.Command)
