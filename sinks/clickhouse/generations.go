@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"go.uber.org/zap"
 
+	"dirtbike/cdc"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/errcode"
 	"dirtbike/sinks/clickhouse/ledger"
@@ -31,6 +32,11 @@ type generations struct {
 	once        retry // for what is one table's: it does not wait
 	log         *zap.Logger
 	checked     time.Time // when check last asked
+	// taken says what of somebody's has the name of complete_up_to; nil if nothing has.
+	taken *cdc.Problem
+	// harmLooked is when harmed last asked, harmEvery how often it does.
+	harmLooked time.Time
+	harmEvery  time.Duration
 }
 
 // of gives the generation if its storage is to get records of a contract; nil if it was dropped or its records are
@@ -255,7 +261,12 @@ func (s *generations) check(ctx context.Context, topics map[string]*apply.Topic)
 	s.checked = time.Now()
 	var shown map[string]uint32
 	err := s.retry(ctx, "read what the views show", func(ctx context.Context) (err error) {
-		shown, err = s.db.KeepComplete(ctx)
+		var taken *cdc.Problem
+		shown, taken, err = s.db.KeepComplete(ctx)
+		if taken != nil && s.taken == nil {
+			s.log.Warn("the view complete_up_to cannot be made; load goes on, and dirtbike's own verbs do not need it", zap.Error(taken))
+		}
+		s.taken = taken
 		return err
 	})
 	for _, t := range topics {
@@ -282,4 +293,12 @@ func (s *generations) load(ctx context.Context, t *apply.Topic) (stored []ledger
 		t.Changed()
 	}
 	return stored, err
+}
+
+// notices says what of somebody's has the name of complete_up_to.
+func (s *generations) notices() []ledger.Notice {
+	if s.taken == nil {
+		return nil
+	}
+	return []ledger.Notice{{Kind: ledger.NoticeTaken, Name: ledger.CompleteName, Reason: s.taken.Error()}}
 }

@@ -93,6 +93,9 @@ func heldKey(table string) string { return "table " + table + " waits, the other
 func (w *waiting) hold(t *apply.Topic, generation uint32, err error) {
 	h := w.tables[t.Name]
 	if h.waits() && time.Now().Before(h.due) {
+		if soon := time.Now().Add(firstPause); errors.Is(err, consume.ErrRenewed) && h.due.After(soon) {
+			h.reason, h.pause, h.due = withoutValues(err), firstPause, soon // what it waited for was of the former topic
+		}
 		return
 	}
 	if h == nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
+	"dirtbike/cdc"
 	"dirtbike/schemas"
 	"dirtbike/sinks/clickhouse/apply"
 	"dirtbike/sinks/clickhouse/complete"
@@ -122,7 +123,7 @@ func New(o Options) (*Loader, error) {
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry
 	contracts := &contracts{registry: o.Registry, once: l.outage.once, known: map[int]*contract{}, asked: map[int]time.Time{}}
-	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, once: l.outage.once, log: o.Log}
+	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, once: l.outage.once, log: o.Log, harmEvery: o.harmEvery}
 	l.builder = &builder{
 		o: &l.o, batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
 		passedOver: &passedOver{count: m.foreign, log: o.Log, topics: map[string]*passedOverTopic{}},
@@ -158,9 +159,10 @@ func (l *Loader) Run(ctx context.Context) error {
 		err = l.retry(ctx, "ask whose database it is", func(ctx context.Context) error { return l.db.Ledger.CheckOwner(ctx, l.o.Prefix) })
 	}
 	if err == nil {
+		defer watchProfile(ctx, l.url, l.o.profileEvery, cancel)()
 		err = l.consume(ctx)
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, ErrSameInstance) {
+	if cause := context.Cause(ctx); isStop(cause) {
 		return cause
 	}
 	if ctx.Err() != nil {
@@ -210,6 +212,36 @@ func (l *Loader) startInserter(ctx context.Context) (stop func()) {
 	return func() {
 		cancel()
 		close(l.work)
+		<-ended
+	}
+}
+
+// profileEvery is how often a loader asks for the settings profile of its login.
+const profileEvery = 30 * time.Second
+
+// watchProfile ends load once the profile of its login would cut what the views show, which somebody may change at any
+// time; a server that does not answer is asked again. stop waits for it.
+func watchProfile(ctx context.Context, url *chgo.Options, every time.Duration, halt context.CancelCauseFunc) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := session.CheckProfile(ctx, url); errors.Is(err, cdc.ErrRefused) {
+				halt(err)
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
 		<-ended
 	}
 }

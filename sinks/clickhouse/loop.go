@@ -112,7 +112,7 @@ func (l *Loader) step(ctx context.Context, fetches kgo.Fetches) error {
 		if err := l.refreshViews(ctx); err != nil {
 			return err
 		}
-		l.notices.tell(ctx, slices.Concat(l.waiting.notices(), l.builder.passedOver.notices()))
+		l.notices.tell(ctx, slices.Concat(l.waiting.notices(), l.generations.notices(), l.builder.passedOver.notices()))
 		l.publish()
 	}
 	if l.inFlight == nil && l.due() {
@@ -135,6 +135,13 @@ const refreshInterval = 500 * time.Millisecond
 func (l *Loader) refreshViews(ctx context.Context) error {
 	if err := l.generations.check(ctx, l.topics); err != nil {
 		return err
+	}
+	altered, err := l.generations.harmed(ctx, l.topics)
+	if err != nil {
+		return err
+	}
+	for _, h := range altered {
+		l.builder.quarantine(h.topic, h.generation, h.reason)
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.topics)) {
 		t := l.topics[name]

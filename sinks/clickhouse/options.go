@@ -54,6 +54,8 @@ type Options struct {
 	Log      *zap.Logger           // Log takes what happens, never a row's value; nil = silent
 	Metrics  prometheus.Registerer // Metrics takes the metrics `dirtbike_load_…`; nil = none
 	Fault    cdc.Fault             // nil in a release
+
+	harmEvery, profileEvery time.Duration // 0 is harmedEvery and profileEvery; shorter in tests
 }
 
 const (
@@ -98,6 +100,7 @@ func (o *Options) fill() error {
 	o.ReplayHorizon = cmp.Or(o.ReplayHorizon, defaultReplayHorizon)
 	o.StoragePatience = cmp.Or(o.StoragePatience, defaultPatience)
 	o.FlushInterval = cmp.Or(o.FlushInterval, defaultFlushInterval)
+	o.harmEvery, o.profileEvery = cmp.Or(o.harmEvery, harmedEvery), cmp.Or(o.profileEvery, profileEvery)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ import (
 // gets the right answer or an error, or load refuses the login. So it is with the profile of a reader.
 func TestProfiles(t *testing.T) {
 	r := newReaders(t)
-	users := map[string]map[string]string{"p_true_filter": {"additional_result_filter": "1"}}
+	users := map[string]map[string]string{"p_true_filter": {"additional_result_filter": "1"}, "p_later": {}}
 	for name, value := range embeddedtest.HostileClickHouse {
 		if !strings.HasPrefix(name, "max_execution_speed") { // only slower
 			users["p_"+name] = map[string]string{name: value}
@@ -29,8 +30,17 @@ func TestProfiles(t *testing.T) {
 	plain := embeddedtest.ClickHouse(t, c.URL())
 	r.conn = plain
 	right := 0
+	w := newWorld(t)
+	later := w.load(func(o *Options) { o.URL, o.profileEvery = urls["p_later"], 50*time.Millisecond })
+	w.claims("later")
+	w.wait()
+	embeddedtest.ChangeClickHouseProfile(t, c, "p_later", "limit", "1")
+	err := <-later.done
+	close(later.done)
+	require.ErrorIs(t, err, cdc.ErrRefused, "it is noticed while load runs")
+	require.NotEmpty(t, cdc.Explain(err).Try)
 	for _, user := range slices.Sorted(maps.Keys(users)) {
-		if user == "p_limit" || user == "p_offset" { // no view can help it
+		if user == "p_limit" || user == "p_offset" || user == "p_later" { // no view can help it
 			l, err := New(r.optionsOf(urls[user]))
 			require.NoError(t, err)
 			err = l.Run(t.Context())

@@ -186,13 +186,14 @@ func TestComments(t *testing.T) {
 	require.True(t, views[0].CompleteUp)
 	require.Equal(t, "look here", views[0].Comment)
 	require.Equal(t, uint32(2), views[1].Generation)
-	require.NoError(t, w.conn.Exec(w.ctx, "CREATE OR REPLACE VIEW "+schemas.ClickHouseIdent(w.database)+".complete_up_to AS SELECT 1 AS a COMMENT 'look here'"))
+	require.NoError(t, w.conn.Exec(w.ctx, "CREATE OR REPLACE VIEW "+schemas.ClickHouseIdent(w.database)+
+		".complete_up_to AS SELECT 1 AS a SETTINGS limit = 0, log_comment = 'dirtbike complete_up_to of another release' COMMENT 'look here'"))
 	w.eventually([]string{"1"}, "SELECT exact FROM DB.complete_up_to WHERE table = ''")
 	require.Equal(t, []string{"\tlook here"}, w.comments("complete_up_to"))
 }
 
 // TestDroppedViewsComeBack: complete_up_to and the views of tables are made again when somebody drops them, or puts
-// something else in their place.
+// another view in a table's place.
 func TestDroppedViewsComeBack(t *testing.T) {
 	w := newWorld(t)
 	tab := twoColumns(w, "things")
@@ -202,7 +203,6 @@ func TestDroppedViewsComeBack(t *testing.T) {
 	database := schemas.ClickHouseIdent(w.database)
 	for _, by := range []string{
 		"DROP VIEW " + database + ".complete_up_to", "DROP VIEW " + database + ".things",
-		"CREATE OR REPLACE VIEW " + database + ".complete_up_to AS SELECT '' AS table, 0 AS exact",
 		"CREATE OR REPLACE VIEW " + database + ".things AS SELECT 7 AS id, 'by hand' AS v COMMENT 'dirtbike generation 1'",
 		"RENAME TABLE " + database + ".complete_up_to TO " + database + ".mine",
 	} {
@@ -210,6 +210,24 @@ func TestDroppedViewsComeBack(t *testing.T) {
 		w.eventually([]string{"\t1", "public.things\t1"}, "SELECT table, exact FROM DB.complete_up_to ORDER BY table")
 		w.eventually([]string{"1\ta"}, "SELECT id, v FROM DB.things")
 	}
+}
+
+// TestTableInTheBookkeepingsPlace: somebody's table with the name of a bookkeeping table stays, and the way out works.
+func TestTableInTheBookkeepingsPlace(t *testing.T) {
+	w := newWorld(t)
+	raw := schemas.ClickHouseIdent(w.database + "_raw")
+	embeddedtest.ExecClickHouse(t, w.conn, "CREATE DATABASE "+raw, "CREATE TABLE "+raw+".generations (mine Int8) ENGINE = MergeTree ORDER BY mine AS SELECT 7")
+	tab := twoColumns(w, "things")
+	w.begin().insert(tab, "1", "a").commit()
+	l := w.load()
+	err := <-l.done
+	close(l.done)
+	require.ErrorIs(t, err, ErrBookkeeping)
+	embeddedtest.ExecClickHouse(t, w.conn, cdc.Explain(err).Try[0].Command)
+	w.load()
+	w.wait()
+	w.eventually([]string{"1"}, "SELECT id FROM DB.things")
+	require.Equal(t, []string{"7"}, w.query("SELECT mine FROM "+raw+".generations_former"))
 }
 
 // TestBookkeepingDropped: what a bookkeeping table said is not known any more once somebody has dropped it, so a start

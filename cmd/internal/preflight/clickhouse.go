@@ -158,10 +158,12 @@ func (r *run) judgeGrants(ctx context.Context, p *part, conn driver.Conn, user s
 	for _, of := range []struct {
 		subject, on string
 		rights      []string
+		level       Level
 	}{
-		{database + ".*", " ON " + identifier(database) + ".*", rights},
-		{schemas.StorageDatabase(database) + ".*", " ON " + identifier(schemas.StorageDatabase(database)) + ".*", rights},
-		{"table engines", "", engines},
+		{database + ".*", " ON " + identifier(database) + ".*", rights, LevelError},
+		{schemas.StorageDatabase(database) + ".*", " ON " + identifier(schemas.StorageDatabase(database)) + ".*", rights, LevelError},
+		{"table engines", "", engines, LevelError},
+		{"system.mutations", " ON system.mutations", []string{"SELECT"}, LevelWarning}, // without it load does not see what was done to storage
 	} {
 		lacks, err := missing(ctx, conn, of.rights, of.on)
 		if err != nil {
@@ -170,7 +172,7 @@ func (r *run) judgeGrants(ctx context.Context, p *part, conn driver.Conn, user s
 		}
 		list := strings.Join(lacks, ", ")
 		p.judge(question{slug: "clickhouse-rights", subject: of.subject, good: "user " + user + " has every right", bad: when(len(lacks) > 0, "user %s lacks %s", user, list),
-			by: granter, command: "GRANT " + list + of.on + " TO " + identifier(user) + ";"})
+			level: of.level, by: granter, command: "GRANT " + list + of.on + " TO " + identifier(user) + ";"})
 	}
 }
 
@@ -246,7 +248,7 @@ func (r *run) judgeViews(ctx context.Context, p *part, conn driver.Conn) {
 	}
 	free := true
 	for _, v := range views {
-		if table, wanted := ours[v.Name]; !wanted || v.IsView && (table == "" || v.Generation != 0) {
+		if _, wanted := ours[v.Name]; !wanted || v.Ours {
 			continue
 		}
 		free = false

@@ -105,7 +105,7 @@ func TestClickHouseFixed(t *testing.T) {
 	r.set(`source: {tables: ["public.*"]}`)
 	r.inDatabase("views", "CREATE TABLE public.patients (patient_id bigint PRIMARY KEY, mrn text, ssn text, name text, note text)")
 
-	for _, subject := range []string{"clinic.*", "clinic_raw.*", "table engines"} {
+	for _, subject := range []string{"clinic.*", "clinic_raw.*", "table engines", "system.mutations"} {
 		report := r.check()
 		c, is := bad(report, "clickhouse-rights")
 		require.True(t, is, textOf(report))

@@ -32,6 +32,9 @@ func assemble(f facts, capture capture.Status) Status {
 		out.RetainedWALBytes = &f.slot.retained
 	}
 	out.PassedOver = passedOver(f.notices)
+	if at := slices.IndexFunc(f.notices, func(n ledger.Notice) bool { return n.Kind == ledger.NoticeTaken }); at >= 0 {
+		out.Taken = f.notices[at].Reason
+	}
 	out.Tables = slices.AppendSeq(out.Tables, maps.Values(tableStatuses(f, capture)))
 	sortTables(out.Tables)
 	if out.Phase == "" || out.Phase == string(cdc.PhaseStreaming) {
@@ -133,7 +136,7 @@ func tableStatuses(f facts, capture capture.Status) map[string]TableStatus {
 // addWaiting says which tables wait in load; at gives one that is not known yet.
 func addWaiting(tables map[string]TableStatus, notices []ledger.Notice, at func(string) TableStatus) {
 	for _, n := range notices {
-		if n.Kind == ledger.NoticeForeign {
+		if n.Kind != ledger.NoticeWaits && n.Kind != ledger.NoticeView {
 			continue
 		}
 		t, known := tables[n.Name]

@@ -44,7 +44,7 @@ var clickHouseSide = []string{
 	"CREATE TABLE clinic_raw.billing_lines__g2 (id Int64) ENGINE = MergeTree ORDER BY id",
 	"INSERT INTO clinic_raw.billing_lines__g2 SELECT number FROM numbers(3)",
 	"CREATE TABLE clinic_raw.complete (table String, epoch UInt32, lsn UInt64, commit_time DateTime64(6,'UTC'), exact UInt8, dead_letters UInt64) ENGINE = MergeTree ORDER BY table",
-	"CREATE VIEW clinic.complete_up_to AS SELECT * FROM clinic_raw.complete",
+	"CREATE VIEW clinic.complete_up_to AS SELECT * FROM clinic_raw.complete SETTINGS limit = 0, log_comment = 'dirtbike complete_up_to of a test'",
 	claimsComplete,
 	"CREATE TABLE clinic_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64, generation UInt32 DEFAULT 1) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)",
 	"INSERT INTO clinic_raw.quarantine (table, leg, reason, open, version) VALUES ('public.visits', 'load', 'column note: malformed value', 1, 1)",

@@ -92,7 +92,7 @@ func requireLoadAloneSaysHours(t *testing.T, c *Collector) {
 	t.Helper()
 	for _, sql := range []string{
 		"CREATE DATABASE clinic ENGINE = Atomic",
-		"CREATE VIEW clinic.complete_up_to AS SELECT '' AS table, toUInt32(1) AS epoch, toUInt64(100) AS lsn, now64(6) AS commit_time, toUInt8(0) AS exact, toUInt64(0) AS dead_letters",
+		"CREATE VIEW clinic.complete_up_to AS SELECT '' AS table, toUInt32(1) AS epoch, toUInt64(100) AS lsn, now64(6) AS commit_time, toUInt8(0) AS exact, toUInt64(0) AS dead_letters SETTINGS limit = 0, log_comment = 'dirtbike complete_up_to of a test'",
 	} {
 		require.NoError(t, c.ClickHouse.Exec(t.Context(), sql), sql)
 	}

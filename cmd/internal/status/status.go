@@ -49,6 +49,8 @@ type Status struct {
 	// PassedOver are topics with records that another writer put there in the last ten minutes; absent if there are
 	// none.
 	PassedOver []PassedOver `json:"passed_over,omitempty"`
+	// Taken says what of somebody's has the name of complete_up_to, and what to do; absent if nothing has.
+	Taken string `json:"taken,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
 	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.

@@ -137,12 +137,14 @@ func TestAssemble(t *testing.T) {
 	require.Equal(t, "~7", s.Tables[0].rowsText())
 
 	f.notices = []ledger.Notice{
+		{Kind: ledger.NoticeTaken, Name: ledger.CompleteName, Reason: "it is a table. Try: RENAME TABLE it"},
 		{Kind: ledger.NoticeForeign, Name: "p.public.a", Reason: "it was written outside of a transaction", Records: 3},
 		{Kind: ledger.NoticeView, Name: "public.a", Reason: "create the view: x"}, {Kind: ledger.NoticeWaits, Name: "public.b", Reason: "insert: read-only. Try: this"},
 	}
 	s = assemble(f, capture.Status{})
 	require.Equal(t, []PassedOver{{Topic: "p.public.a", Records: 3, Reason: "it was written outside of a transaction"}}, s.PassedOver)
 	require.NotNil(t, s.foreign())
+	require.Equal(t, "it is a table. Try: RENAME TABLE it", s.Taken)
 	require.Equal(t, []bool{true, true, false, false}, []bool{s.Tables[0].Waits, s.Tables[1].Waits, s.Tables[2].Waits, s.Tables[3].Waits})
 	require.Equal(t, "load: the table waits: insert: read-only. Try: this", s.Tables[1].Reason)
 	require.Contains(t, s.tablesProblem().What, "2 of 4 tables wait: public.a (")

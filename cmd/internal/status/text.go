@@ -37,6 +37,9 @@ func (s Status) WriteText(w io.Writer) error {
 	if foreign := s.foreign(); foreign != nil {
 		text += console.Printable(foreign.Error()) + "\n"
 	}
+	if s.Taken != "" {
+		text += console.Printable(s.Taken) + "\n"
+	}
 	if len(s.Tables) > 0 {
 		text += s.tables(console.Width(w))
 	}

@@ -51,7 +51,8 @@ func (c *clinic) ddl() {
 	c.sink("CREATE TABLE DB_raw.complete (table String, epoch UInt32, lsn UInt64, commit_time DateTime64(6,'UTC'), exact UInt8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY table")
 	c.sink("CREATE TABLE DB_raw.cuts (topic String, generation UInt32, leaf UInt32, version UInt128) ENGINE = ReplacingMergeTree ORDER BY (topic, generation, leaf, version)")
 	c.sink("CREATE TABLE DB_raw.quarantine (table String, leg String, reason String, open UInt8, version UInt64, generation UInt32 ALIAS 0) ENGINE = ReplacingMergeTree(version) ORDER BY (table, leg)")
-	c.sink("CREATE VIEW DB.complete_up_to AS SELECT table, epoch, lsn, commit_time, exact, toUInt64(0) AS dead_letters FROM DB_raw.complete FINAL")
+	c.sink("CREATE VIEW DB.complete_up_to AS SELECT table, epoch, lsn, commit_time, exact, toUInt64(0) AS dead_letters FROM DB_raw.complete FINAL" +
+		" SETTINGS limit = 0, log_comment = 'dirtbike complete_up_to of a test'")
 }
 
 // source runs a statement on Postgres.

@@ -132,3 +132,12 @@ func addUsers(t testing.TB, c *embedded.ClickHouse, fileName string, settings ma
 	require.NoError(t, c.Restart(t.Context()))
 	return urls
 }
+
+// ChangeClickHouseProfile adds a setting to the profile of a user that AddClickHouseUsers has made. The server is
+// started again.
+func ChangeClickHouseProfile(t testing.TB, c *embedded.ClickHouse, user, setting, value string) {
+	t.Helper()
+	text := fmt.Sprintf("<clickhouse><profiles><%[1]s><%[2]s>%[3]s</%[2]s></%[1]s></profiles></clickhouse>\n", user, setting, html.EscapeString(value))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(c.DataDir()), "users.d", Name()+".xml"), []byte(text), 0o600))
+	require.NoError(t, c.Restart(t.Context()))
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/crc32"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,7 +39,8 @@ var tables = []string{
 		at DateTime64(6, 'UTC')) ENGINE = ReplacingMergeTree(at) ORDER BY (kind, name, loader) TTL toDateTime(at) + INTERVAL 1 DAY`,
 }
 
-const completeName = "complete_up_to"
+// CompleteName is the name of the public view of `complete`.
+const CompleteName = "complete_up_to"
 
 // completeView is the public view of `complete`; see Complete. A table is not exact before it has a view, while a newer
 // generation than the view's is open (some partition has its open record) or named by the progress topic, while a leg
@@ -46,8 +48,9 @@ const completeName = "complete_up_to"
 //
 // Sets after IN are read later than the rows of `complete`, so that older data call no new point exact; the row for
 // everything uses the same data as those of its tables.
-const completeView = "CREATE OR REPLACE VIEW DB.complete_up_to DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" +
-	" SELECT `table`, epoch, lsn, time AS commit_time," +
+const completeView = " DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" + completeSelect
+
+const completeSelect = " SELECT `table`, epoch, lsn, time AS commit_time," +
 	" toUInt8(if(`table` = '', max(inexact) OVER () = 0, inexact = 0)) AS exact, toUInt64(0) AS dead_letters FROM (" +
 	"SELECT `table`, epoch, lsn, time, `table` != '' AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
 	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN" +
@@ -74,7 +77,8 @@ func (l *Ledger) Bootstrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.ShowComplete(ctx, views)
+	_, err = l.ShowComplete(ctx, views) // a loader that runs says what is in the way
+	return err
 }
 
 // ErrBookkeeping says that a bookkeeping table is not there or stayed away, so that nobody knows what is loaded.
@@ -84,6 +88,9 @@ var ErrBookkeeping = errors.New("ClickHouse's bookkeeping was dropped or changed
 // rows would show again, or quarantined tables be called exact. Only `complete` and `notices` repeat what is known
 // elsewhere.
 func (l *Ledger) checkTables(ctx context.Context) error {
+	if err := l.checkShapes(ctx); err != nil {
+		return err
+	}
 	raw := schemas.StorageDatabase(l.database)
 	kept := []string{"applied", "generations", "cuts", "quarantine", "gone", "shown"}
 	var there []string
@@ -103,6 +110,35 @@ func (l *Ledger) checkTables(ctx context.Context) error {
 	return nil
 }
 
+// columnName finds the columns in a statement of tables: a name before a type.
+var columnName = regexp.MustCompile("[(,]\\s*`?([a-z_]+)`? [A-Z]")
+
+// checkShapes refuses, with ErrBookkeeping, what has the name of a bookkeeping table and is none: its columns are
+// others.
+func (l *Ledger) checkShapes(ctx context.Context) error {
+	type shape struct{ name, columns string }
+	raw, names, wants := schemas.StorageDatabase(l.database), []string(nil), map[string]string{}
+	for _, ddl := range tables {
+		_, name, _ := strings.Cut(ddl, "RAW.")
+		name, _, _ = strings.Cut(name, " ")
+		var columns []string
+		for _, m := range columnName.FindAllStringSubmatch(ddl, -1) {
+			columns = append(columns, m[1])
+		}
+		names, wants[name] = append(names, name), strings.Join(columns, ",")
+	}
+	have, err := query(ctx, l, "the columns of the bookkeeping tables", "SELECT table, arrayStringConcat(groupArray(name), ',') FROM (SELECT table, name FROM system.columns"+
+		" WHERE database = "+schemas.ClickHouseLiteral(raw)+" AND table IN ("+schemas.ClickHouseLiterals(names)+") ORDER BY table, position) GROUP BY table",
+		func(s *shape) []any { return []any{&s.name, &s.columns} })
+	for _, s := range have {
+		if in := schemas.ClickHouseIdent(raw) + "."; s.columns != wants[s.name] {
+			return cdc.Failed("%s%s is not the bookkeeping table of that name: it has other columns", in, s.name).Of(ErrBookkeeping).
+				Keeps("nothing was changed, changes wait in Kafka").Fix("RENAME TABLE %s%s TO %[1]s%[2]s_former", in, s.name)
+		}
+	}
+	return err
+}
+
 // named puts the names of the databases into a statement.
 func (l *Ledger) named(sql string) string {
 	return strings.NewReplacer("DB", schemas.ClickHouseIdent(l.database), "RAW", schemas.ClickHouseIdent(schemas.StorageDatabase(l.database)),
@@ -110,17 +146,21 @@ func (l *Ledger) named(sql string) string {
 }
 
 // completeMark says in the view complete_up_to which text it was made from.
-var completeMark = completeName + " " + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(completeView+Whole+BooksSettings))), 16)
+var completeMark = CompleteName + " " + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(completeView+Whole+BooksSettings))), 16)
 
 // ShowComplete makes the view complete_up_to, unless it is among views as this release makes it. A person's comment on
-// it stays.
-func (l *Ledger) ShowComplete(ctx context.Context, views []View) error {
+// it stays. taken says that something of somebody's has its name, and stays.
+func (l *Ledger) ShowComplete(ctx context.Context, views []View) (taken *cdc.Problem, err error) {
 	comment := ""
-	if at := slices.IndexFunc(views, func(v View) bool { return v.Name == completeName }); at >= 0 {
-		if views[at].CompleteUp {
-			return nil
+	if at := slices.IndexFunc(views, func(v View) bool { return v.Name == CompleteName }); at >= 0 {
+		switch v := views[at]; {
+		case v.CompleteUp:
+			return nil, nil
+		case !v.Ours:
+			return l.Taken(v), nil
+		default:
+			comment = " COMMENT " + schemas.ClickHouseLiteral(v.Comment)
 		}
-		comment = " COMMENT " + schemas.ClickHouseLiteral(views[at].Comment)
 	}
-	return l.Exec(ctx, "create the view "+l.database+"."+completeName, l.named(completeView)+comment)
+	return nil, l.Exec(ctx, "create the view "+l.database+"."+CompleteName, l.named("CREATE OR REPLACE VIEW DB."+CompleteName+completeView)+comment)
 }

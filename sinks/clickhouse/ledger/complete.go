@@ -51,9 +51,20 @@ type Complete struct {
 	DeadLetters uint64 // DeadLetters counts the open ones
 }
 
-// Complete reads complete_up_to, ordered by table; none where a loader has never run.
+// Complete reads complete_up_to, ordered by table; none where a loader has never run. Where something of somebody's has
+// its name, it asks what the view would.
 func (l *Ledger) Complete(ctx context.Context) ([]Complete, error) {
-	sql := "SELECT `table`, epoch, lsn, commit_time, exact, dead_letters FROM " + schemas.ClickHouseIdent(l.database) + ".complete_up_to ORDER BY `table`"
+	var taken bool
+	err := l.Ask(ctx, "look for complete_up_to", "SELECT count() > 0 FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(l.database)+
+		" AND name = "+schemas.ClickHouseLiteral(CompleteName)+" AND "+marked("(.*)")+" = ''", &taken)
+	if err != nil {
+		return nil, err
+	}
+	from := schemas.ClickHouseIdent(l.database) + "." + CompleteName
+	if taken {
+		from = "(" + l.named(completeSelect) + ")"
+	}
+	sql := "SELECT `table`, epoch, lsn, commit_time, exact, dead_letters FROM " + from + " ORDER BY `table`"
 	return queryIfThere(ctx, l, l.database+".complete_up_to", sql, func(c *Complete) []any {
 		return []any{&c.Table, &c.Epoch, (*uint64)(&c.LSN), &c.CommitTime, &c.Exact, &c.DeadLetters}
 	})

@@ -14,6 +14,7 @@ type NoticeKind string
 const (
 	NoticeWaits   NoticeKind = "waits"   // a table's records wait
 	NoticeView    NoticeKind = "view"    // a table's view cannot be made for now
+	NoticeTaken   NoticeKind = "taken"   // something of somebody's has the name of dirtbike's own view
 	NoticeForeign NoticeKind = "foreign" // a topic has records that another writer put there: they change nothing
 )
 

@@ -12,10 +12,10 @@ import (
 )
 
 // Show makes the view read this generation, instead of any other; cut is the version of its first snapshot. Comments
-// that people have given to the view and its columns stay. A table of somebody's that has the view's name is not
+// that people have given to the view and its columns stay. What somebody had under the view's name before is not
 // replaced: an error says so.
 func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
-	if err := d.free(ctx, schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)); err != nil {
+	if err := d.free(ctx, t.Contract); err != nil {
 		return err
 	}
 	comments, err := d.comments(ctx, t)
@@ -33,19 +33,24 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 	}
 }
 
-// free reports what has the view's name and is no view, but may hold rows: CREATE OR REPLACE VIEW would drop it.
-func (d *DB) free(ctx context.Context, name string) error {
+// free reports what has the view's name and is not dirtbike's: CREATE OR REPLACE VIEW would drop it. A view that took
+// the place of dirtbike's own is replaced, as one that was dropped.
+func (d *DB) free(ctx context.Context, contract *schemas.Table) error {
 	views, err := d.Ledger.Views(ctx)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(views, func(v ledger.View) bool { return v.Name == name && !v.IsView }) {
+	name := schemas.ClickHouseView(contract.Schema, contract.Name)
+	at := slices.IndexFunc(views, func(v ledger.View) bool { return v.Name == name && !v.Ours })
+	if at < 0 {
 		return nil
 	}
-	in := schemas.ClickHouseIdent(d.database) + "."
-	return cdc.Failed("%s%s is a table that dirtbike did not make, and does not replace", in, schemas.ClickHouseIdent(name)).
-		Keeps("the rows are in storage").
-		Fix("RENAME TABLE %s%s TO %s%s", in, schemas.ClickHouseIdent(name), in, schemas.ClickHouseIdent(name+"_former"))
+	if views[at].IsView {
+		if was, err := d.Ledger.WasShown(ctx, contract.FullName()); was || err != nil {
+			return err
+		}
+	}
+	return d.Ledger.Taken(views[at])
 }
 
 // comments gives those that the view is to have, by column, and by "" its own: what a person has written stays, else it
@@ -166,13 +171,14 @@ func generationsOf(views []ledger.View) map[string]uint32 {
 	return shown
 }
 
-// KeepComplete is Shown, and puts the view complete_up_to back if it is not there, or another has its name.
-func (d *DB) KeepComplete(ctx context.Context) (map[string]uint32, error) {
+// KeepComplete is Shown, and puts the view complete_up_to back if it is not there; taken says that something of
+// somebody's has its name.
+func (d *DB) KeepComplete(ctx context.Context) (shown map[string]uint32, taken *cdc.Problem, err error) {
 	views, err := d.Ledger.Views(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		taken, err = d.Ledger.ShowComplete(ctx, views)
 	}
-	return generationsOf(views), d.Ledger.ShowComplete(ctx, views)
+	return generationsOf(views), taken, err
 }
 
 // ShownOf reads which generation a view shows; 0 if there is none.
