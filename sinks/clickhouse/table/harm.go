@@ -10,9 +10,10 @@ import (
 
 // harm follows what was done to the columns of a storage table (ledger.Mutation).
 type harm struct {
-	types map[string][2]string // by name of the storage: the column's types, Nullable and not; "" for our own columns
-	now   map[string]string    // which of them is under a name
-	found string               // what lost values; "" for nothing
+	// types are a column's by its name in storage, Nullable and not, without spaces; "" of our own columns.
+	types map[string][2]string
+	now   map[string]string // which of them is under a name
+	found string            // what lost values; "" for nothing
 }
 
 // Harm says what of the mutations of a storage table, the oldest first, has lost or changed values: "" if none has, or
@@ -25,7 +26,7 @@ func Harm(contract *schemas.Table, commands []string) (found string, away bool) 
 	}
 	for i := range contract.Columns {
 		c := &contract.Columns[i]
-		h.types[schemas.ClickHouseStorageColumn(c.Name)] = [2]string{schemas.ClickHouseType(c.Type, true), schemas.ClickHouseType(c.Type, false)}
+		h.types[schemas.ClickHouseStorageColumn(c.Name)] = [2]string{compact(schemas.ClickHouseType(c.Type, true)), compact(schemas.ClickHouseType(c.Type, false))}
 	}
 	for _, command := range commands {
 		h.take(strings.TrimSuffix(command, ")"))
@@ -59,7 +60,7 @@ func (h *harm) take(command string) {
 		}
 		return
 	case "MODIFY COLUMN":
-		if types := h.types[column]; !ours || types[0] == "" || slices.Contains(types[:], typeAt(after)) || typeAt(after) == "" {
+		if types, now := h.types[column], compact(typeAt(after)); !ours || types[0] == "" || slices.Contains(types[:], now) || now == "" {
 			return
 		}
 	case "DROP COLUMN", "CLEAR COLUMN":

@@ -13,6 +13,8 @@ func TestHarm(t *testing.T) {
 	contract := &schemas.Table{Schema: "public", Name: "t", Key: []int{0}, Columns: []schemas.TableColumn{
 		{Name: "id", Type: schemas.Type{Kind: schemas.KindInt4, Name: "int4"}, Key: true, NotNull: true},
 		{Name: "v", Type: schemas.Type{Kind: schemas.KindText, Name: "text"}},
+		{Name: "paid", Type: schemas.Type{Kind: schemas.KindNumeric, Name: "numeric", Precision: 10, Scale: 2}},
+		{Name: "at", Type: schemas.Type{Kind: schemas.KindTimestampTZ, Name: "timestamptz"}},
 		{Name: "a b`c", Type: schemas.Type{Kind: schemas.KindText, Name: "text"}},
 	}}
 	for _, c := range []struct {
@@ -35,6 +37,8 @@ func TestHarm(t *testing.T) {
 		{"", false, []string{"MODIFY COLUMN `v` Nullable(String))", "MODIFY COLUMN `v` String COMMENT 'x')", "MODIFY COLUMN `note` Int8)"}},
 		{"", false, []string{"RENAME COLUMN v TO x)", "RENAME COLUMN x TO v)", "DROP COLUMN note)", "CLEAR COLUMN note)"}},
 		{"", true, []string{"RENAME COLUMN v TO x)"}},
+		{"", false, []string{"MODIFY COLUMN `paid` Nullable(Decimal(10, 2)))", "MODIFY COLUMN `at` Nullable(DateTime64(6, 'UTC')))"}},
+		{"MODIFY COLUMN paid", false, []string{"MODIFY COLUMN `paid` Nullable(Decimal(10, 1)))"}},
 	} {
 		found, away := Harm(contract, c.commands)
 		require.Equal(t, c.want, found, c.commands)
