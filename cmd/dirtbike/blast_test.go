@@ -9,7 +9,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -237,27 +236,54 @@ func (r *rig) asRole(role string) {
 	require.NoError(r, os.WriteFile(r.config, []byte(strings.Replace(string(config), r.url, own.String(), 1)), 0o600))
 }
 
-// TestBlastOfASchema: a schema that the registry will not take costs its table; once it does, the documented way brings
-// it back.
+// TestBlastOfASchema: a schema that the registry will not take, or a subject at which it fails, costs its table; once
+// it does not, the documented way brings it back. So it is with a subject that is deleted while everything runs.
 func TestBlastOfASchema(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rigOptions{}, blastSchema)
-	refuses := r.refusingRegistry("others-value", "fresh-key")
+	refuses := r.refusingRegistry(map[string]int{"others-value": http.StatusConflict, "fresh-key": http.StatusConflict, "invalid-value": http.StatusUnprocessableEntity,
+		"failing-value": http.StatusInternalServerError})
 	l := r.start("run")
 	r.wait()
 	r.exec(`ALTER TABLE others ALTER w TYPE int USING 7; INSERT INTO others VALUES (2, 'y', 8)`)
 	r.reaches("public.others", "quarantined", "column")
 	refuses.Store(true)
-	r.exec(`CREATE TABLE fresh (id int PRIMARY KEY)`)
+	r.exec(`CREATE TABLE fresh (id int PRIMARY KEY); CREATE TABLE invalid (id int PRIMARY KEY); CREATE TABLE failing (id int PRIMARY KEY)`)
 	l = r.bringBack(l, "others")
 	r.reaches("public.others", "quarantined", "incompatible with an earlier version")
 	r.reaches("public.fresh", "quarantined", "incompatible with an earlier version under subject "+r.name+".public.fresh-key")
+	r.reaches("public.invalid", "quarantined", "the registry finds it invalid")
+	r.reaches("public.failing", "quarantined", "the registry answers 500")
 	r.goesOn(l)
 	refuses.Store(false) // the subjects' level is NONE now
-	l = r.bringBack(l, "others", "fresh")
+	l = r.bringBack(l, "others", "fresh", "invalid")
 	r.wait()
 	r.equalAll()
+
+	for _, subject := range []string{"-value", "-key"} {
+		for _, permanent := range []string{"", "?permanent=true"} {
+			r.registryDelete("/subjects/" + r.name + ".public.others" + subject + permanent)
+		}
+	}
+	r.exec(`INSERT INTO others VALUES (3, 'z', 9)`)
+	r.goesOn(l)
+	l = r.again(l)
+	r.exec(`INSERT INTO others VALUES (4, 'z', 9)`)
+	r.goesOn(l)
+	r.wait() // a start registers again what it needs
+	r.equalAll()
 	l.stop()
+}
+
+// registryDelete deletes at the registry.
+func (r *rig) registryDelete(path string) {
+	r.Helper()
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodDelete, r.stack.Registry.URL()+path, http.NoBody)
+	require.NoError(r, err)
+	answer, err := http.DefaultClient.Do(request)
+	require.NoError(r, err)
+	defer answer.Body.Close()
+	require.Equal(r, http.StatusOK, answer.StatusCode)
 }
 
 // bringBack excludes the tables, starts, and names them again, as a quarantined table's reason says.
@@ -273,19 +299,20 @@ func (r *rig) bringBack(l *process, tables ...string) *process {
 	return r.again(l)
 }
 
-// refusingRegistry is a proxy of the pipeline's registry; while it is switched on it answers as one that finds the
-// subjects' new schemas incompatible.
-func (r *rig) refusingRegistry(subjects ...string) *atomic.Bool {
+// refusingRegistry is a proxy of the pipeline's registry; while it is switched on it answers with the status of the
+// subject to whoever registers a schema there.
+func (r *rig) refusingRegistry(subjects map[string]int) *atomic.Bool {
 	r.Helper()
 	target, err := url.Parse(r.stack.Registry.URL())
 	require.NoError(r, err)
 	proxy, refuses := httputil.NewSingleHostReverseProxy(target), &atomic.Bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		refused := slices.ContainsFunc(subjects, func(s string) bool { return strings.Contains(q.URL.Path, s) })
-		if refuses.Load() && q.Method == http.MethodPost && refused {
-			w.WriteHeader(http.StatusConflict)
-			_, _ = w.Write([]byte(`{"error_code":409,"message":"Schema being registered is incompatible with an earlier schema"}`))
-			return
+		for subject, status := range subjects {
+			if refuses.Load() && q.Method == http.MethodPost && strings.Contains(q.URL.Path, subject) {
+				w.WriteHeader(status)
+				_, _ = fmt.Fprintf(w, `{"error_code":%d,"message":"Schema being registered is incompatible with an earlier schema"}`, status)
+				return
+			}
 		}
 		proxy.ServeHTTP(w, q)
 	}))
