@@ -57,4 +57,12 @@ func TestRepeatedLinesHaveARate(t *testing.T) {
 		require.LessOrEqual(t, len(rated.rates.lines), ratedLines+1)
 	}
 	require.False(t, rated.Core.Enabled(zapcore.DebugLevel-1))
+
+	var written strings.Builder
+	log, err := (&app{stderr: &written, logLevel: "info", logFormat: "json"}).logger()
+	require.NoError(t, err)
+	for range 5000 {
+		log.Warn("trying again")
+	}
+	require.Equal(t, rateOfLine, strings.Count(written.String(), "\n"), "the log of a process has it")
 }

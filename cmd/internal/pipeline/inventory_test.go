@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +10,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cmd/internal/inventory"
+	"dirtbike/config"
 )
 
 // TestTheLogSaysWhatLeaves: at the first reading of the catalog, and again where it has changed, by the effect: a
@@ -41,4 +43,28 @@ func TestTheLogSaysWhatLeaves(t *testing.T) {
 	require.Len(t, warned, 1)
 	require.Contains(t, warned[0].Message, `public.people (added_later; by "*" in line 5)`)
 	require.Equal(t, []any{"id", "added_later"}, lines.All()[1].ContextMap()["keep"])
+}
+
+// TestSignsAreConnected: what status, readyz and the metrics say of privacy is that of the config.
+func TestSignsAreConnected(t *testing.T) {
+	for _, open := range []bool{true, false} {
+		host, privacy := "host.invalid", "{mode: open}"
+		if !open {
+			host, privacy = "127.0.0.1", "{columns: {public.t: {id: keep}}}"
+		}
+		c, err := config.Parse(t.TempDir()+"/dirtbike.yaml", []byte(strings.ReplaceAll(`source: {url: "postgres://u@HOST:1/d"}
+kafka: {brokers: ["HOST:1"]}
+registry: {url: "http://HOST:1"}
+clickhouse: {url: "clickhouse://HOST:1"}
+privacy: `+privacy, "HOST", host)))
+		require.NoError(t, err)
+		h, err := NewHealth(c)
+		require.NoError(t, err)
+		defer h.Close()
+		signs := h.Collector()
+		require.Equal(t, open, signs.MayOpen)
+		require.Len(t, signs.Exposed, map[bool]int{true: 4, false: 0}[open])
+		require.NotNil(t, signs.Inventory)
+		require.NotNil(t, signs.Formers)
+	}
 }

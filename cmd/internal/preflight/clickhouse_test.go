@@ -124,6 +124,12 @@ func TestClickHouseFixed(t *testing.T) {
 	c, is = bad(r.check(), "clickhouse-settings")
 	require.True(t, is)
 	require.Contains(t, c.Message, "readonly = 2 and allow_ddl = 0")
+	r.set("clickhouse: {url: '" + embeddedtest.AddClickHouseUser(t, s.ClickHouse, "cutting", map[string]string{"limit": "1"}) + "'}")
+	c, is = bad(r.check(), "clickhouse-settings")
+	require.True(t, is, "load would refuse it, too")
+	require.Contains(t, c.Message, "take limit out of the profile")
+	embeddedtest.AddClickHouseUser(t, s.ClickHouse, "cutting", nil)
+	r.good(r.check(), "clickhouse-settings")
 	r.set("clickhouse: {url: '" + weak + "'}")
 
 	r.sink("CREATE DATABASE clinic ENGINE = Memory")

@@ -53,10 +53,25 @@ func TestPostgresFixed(t *testing.T) {
 		r.exec(`ALTER ROLE "dirt-bike" NOBYPASSRLS`, `ALTER TABLE public.patients DISABLE ROW LEVEL SECURITY`)
 	})
 	step("tables", tablesFixed)
+	step("owners", ownersFixed)
 	step("policies and names", namesFixed)
 	step("publication", publicationFixed)
 	step("all at once", onceFixed)
 	step("slot", slotFixed)
+}
+
+// ownersFixed: a function of a table's owner that runs with the role's rights is named with its table and its owner; it
+// is his to take away.
+func ownersFixed(r *rig) {
+	r.good(r.check(), "postgres-owner-functions")
+	r.exec("CREATE ROLE stranger", "CREATE FUNCTION public.theirs(int, int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true'",
+		"ALTER FUNCTION public.theirs(int, int) OWNER TO stranger", "CREATE INDEX theirs ON public.patients (patient_id) WHERE public.theirs(1, 2)")
+	c, is := bad(r.check(), "postgres-owner-functions")
+	require.True(r, is)
+	require.Equal(r, []any{LevelWarning, "public.patients"}, []any{c.Level, c.Subject})
+	require.Contains(r, c.Message, "theirs(integer,integer) of role stranger")
+	r.exec("DROP INDEX public.theirs", "DROP FUNCTION public.theirs(int, int)", "DROP ROLE stranger")
+	r.good(r.check(), "postgres-owner-functions")
 }
 
 // settingsFixed needs restarts of the server, because its settings change.
