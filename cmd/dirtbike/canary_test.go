@@ -24,6 +24,36 @@ import (
 	"dirtbike/docker/embedded/embeddedtest"
 )
 
+// typedSchema has what speaks of values beside rows: labels of enums, and texts of domains, checks, defaults, generated
+// columns, indexes, comments and a partition's bound. Column canaryhidden is withheld with its name.
+const typedSchema = `
+CREATE TYPE secret_kind AS ENUM ('CANARYLABEL', 'CANARYLABELTWO');
+CREATE DOMAIN secret_text AS text CHECK (VALUE <> 'CANARYDOMAIN');
+CREATE TYPE secret_pair AS (a text, kind secret_kind);
+CREATE TABLE typed (id int PRIMARY KEY, note text DEFAULT 'CANARYDEFAULT', kind secret_kind, kinds secret_kind[], checked secret_text, pair secret_pair,
+  made text GENERATED ALWAYS AS ('CANARYMADE' || note) STORED, masked secret_kind, hashed secret_kind, pairs secret_pair, canaryhidden text,
+  CONSTRAINT noted CHECK (note <> 'CANARYCONSTRAINT'));
+CREATE INDEX ON typed ((checked || 'CANARYINDEX'));
+CREATE INDEX ON typed (id) WHERE note <> 'CANARYPREDICATE';
+COMMENT ON COLUMN typed.kind IS 'CANARYCOMMENT'; COMMENT ON TYPE secret_kind IS 'CANARYCOMMENT'; COMMENT ON DOMAIN secret_text IS 'CANARYCOMMENT';
+COMMENT ON CONSTRAINT noted ON typed IS 'CANARYCOMMENT'; COMMENT ON COLUMN typed.canaryhidden IS 'CANARYCOMMENT';
+CREATE TABLE parted (id int, area text, born text, PRIMARY KEY (id, area)) PARTITION BY LIST (area);
+CREATE TABLE parted_a PARTITION OF parted FOR VALUES IN ('CANARYPART');
+INSERT INTO typed VALUES (1, 'CANARYNOTE', 'CANARYLABEL', '{CANARYLABEL}', 'CANARYCHECKED', '(CANARYPAIR,CANARYLABEL)', DEFAULT, 'CANARYLABEL', 'CANARYLABEL', '(CANARYPAIR,CANARYLABEL)', 'CANARYHIDDEN');
+INSERT INTO parted VALUES (1, 'CANARYPART', 'CANARYBORN');
+`
+
+// typedChanges are made while capture runs.
+const typedChanges = `ALTER TYPE secret_kind ADD VALUE 'CANARYADDED';
+INSERT INTO typed (id, kind, masked, hashed, pairs) VALUES (2, 'CANARYLABEL', 'CANARYLABELTWO', 'CANARYLABELTWO', '(CANARYPAIR,)');
+UPDATE typed SET note = 'CANARYNOTE', kind = 'CANARYLABELTWO', checked = 'CANARYCHECKED', canaryhidden = 'CANARYHIDDEN' WHERE id = 1;
+INSERT INTO parted VALUES (2, 'CANARYPART', 'CANARYBORN'); UPDATE parted SET born = 'CANARYBORN' WHERE id = 1`
+
+// typedDrift quarantines the table, for changes that name values.
+const typedDrift = `ALTER TYPE secret_kind RENAME VALUE 'CANARYLABEL' TO 'CANARYRENAMED'; ALTER DOMAIN secret_text ADD CHECK (VALUE <> 'CANARYDOMAINTWO');
+ALTER TABLE typed ALTER note SET DEFAULT 'CANARYDEFAULTTWO', ADD CONSTRAINT later CHECK (note <> 'CANARYCONSTRAINTTWO'), ALTER masked TYPE text USING 'CANARYUSING';
+INSERT INTO typed (id, kind, masked) VALUES (3, 'CANARYRENAMED', 'CANARYUSING')`
+
 // canarySchema has private columns of every way out: a key, a TOASTed text, an old row (identity FULL), a column that
 // is not named. The amount in table loose does not fit its declared type, and travels from there to others of that type
 // unchecked.
@@ -49,6 +79,8 @@ const canaryPrivacy = `privacy:
     public.big_streamed: {id: keep, body: keep}
     public.refused: {"*": keep}
     public.only_text: {"*": keep}
+    public.typed: {id: keep, masked: mask, hashed: hash}
+    public.parted_a: {id: keep, area: hash, born: mask}
 `
 
 // canaryLate is added to the config at the second start.
@@ -60,7 +92,9 @@ const canaryLate = `    public.odd_copied: {id: keep, amount: keep}
 var (
 	// withheld may be nowhere: private values, and values of rows that were refused.
 	withheld = withHex(textForms("CANARYMRN", "CANARYSSN", "CANARYNAME", "CANARYFREE", "CANARYZIP", "90210-7731", "902107731",
-		"1931-07-04", "987654-07-13", "CANARYPRIVATE", "CANARYBAD", "CANARYBIG", "98765012"),
+		"1931-07-04", "987654-07-13", "CANARYPRIVATE", "CANARYBAD", "CANARYBIG", "98765012",
+		"CANARYLABEL", "CANARYADDED", "CANARYRENAMED", "CANARYDOMAIN", "CANARYDEFAULT", "CANARYMADE", "CANARYCONSTRAINT", "CANARYINDEX", "CANARYPREDICATE", "CANARYCOMMENT",
+		"CANARYPART", "CANARYNOTE", "CANARYCHECKED", "CANARYPAIR", "CANARYHIDDEN", "CANARYBORN", "CANARYUSING"),
 		numberForms(987650123456789), dayForms(987654, time.July, 13), amountForms(9876501234, 9876, 5012, 3400))
 	// published may be in topics and tables, but in no log, error, report or metric.
 	published = withHex(textForms("CANARYKEPT"), numberForms(456780123456789), dayForms(876543, time.May, 19))
@@ -82,8 +116,8 @@ func TestCanary(t *testing.T) {
 		{"binary", `CREATE TABLE only_text (id int PRIMARY KEY);`}, {"text", `CREATE TABLE only_text (id int PRIMARY KEY, i interval);`},
 	} {
 		t.Run(c.session, func(t *testing.T) {
-			options := rigOptions{stack: stack, tables: `["public.*", "!public.loose", "!public.*_copied"]`, privacy: canaryPrivacy, kafkaYAML: ", max_message_bytes: 64KB"}
-			r := &canaryRig{rig: newRig(t, options, canarySchema+c.schema), said: map[string][]byte{}}
+			options := rigOptions{stack: stack, tables: `["public.*", "!public.loose", "!public.parted", "!public.*_copied"]`, privacy: canaryPrivacy, kafkaYAML: ", max_message_bytes: 64KB"}
+			r := &canaryRig{rig: newRig(t, options, canarySchema+typedSchema+c.schema), said: map[string][]byte{}}
 			r.allPass()
 			r.someAreRefused()
 			r.requireNone()
@@ -110,6 +144,7 @@ func (r *canaryRig) allPass() {
 	r.insert(3, "90210-7731", "1931-07-04")
 	r.insert(4, "CANARYZIP", "987654-07-13")
 	r.exec(`UPDATE people SET name = 'CANARYNAME9', amount = 2 WHERE mrn = 'CANARYMRN1'; UPDATE people SET mrn = 'CANARYMRN8' WHERE mrn = 'CANARYMRN2'; DELETE FROM people WHERE mrn = 'CANARYMRN3'`)
+	r.execAll(typedChanges)
 	r.wait()
 	var zips, names, years, numbers string
 	require.NoError(r, r.ch().QueryRow(r.Context(), "SELECT toString(arraySort(groupUniqArray(zip))), toString(arraySort(groupUniqArray(born))), toString(groupUniqArray(name)), toString(groupUniqArray(secret_number)) FROM `"+
@@ -135,7 +170,7 @@ func (r *canaryRig) someAreRefused() {
 	const big = `'CANARYBIG' || string_agg(md5(g::text), '') FROM generate_series(1, 4000) g`
 	const bad = `INSERT INTO odd_%[1]s SELECT 1, 'CANARYPRIVATE', amount FROM loose; INSERT INTO big_%[1]s SELECT 1, 'CANARYPRIVATE', ` + big
 	r.exec(fmt.Sprintf(bad, "copied"))
-	r.extra.tables, r.extra.privacy = `["public.*", "!public.loose"]`, canaryPrivacy+canaryLate
+	r.extra.tables, r.extra.privacy = `["public.*", "!public.loose", "!public.parted"]`, canaryPrivacy+canaryLate
 	r.writeConfig()
 	l := r.startDebug()
 	tooWide, tooLarge := "more digits than its declared precision", "makes a record of"
@@ -146,6 +181,8 @@ func (r *canaryRig) someAreRefused() {
 	r.quarantined("big_streamed", tooLarge)
 	r.exec(`ALTER TABLE broken ALTER amount TYPE text USING 'CANARYBAD'; INSERT INTO broken VALUES (2, 'CANARYPRIVATE', 'CANARYBAD')`)
 	r.quarantined("broken", "column")
+	r.execAll(typedDrift)
+	r.quarantined("typed", "(column|label)")
 	require.NoError(r, r.ch().Exec(r.Context(), "ALTER TABLE `"+r.name+"_raw`.refused__g1 ADD CONSTRAINT no_canary CHECK NOT startsWith(kept, 'CANARYKEPT') AND number != 456780123456789"))
 	r.exec(`INSERT INTO refused VALUES (2, 'CANARYKEPT', 456780123456789, '876543-05-19')`)
 	r.quarantined("refused", "VIOLATED_CONSTRAINT")
@@ -274,6 +311,7 @@ func (r *canaryRig) requireNone() {
 	}
 	r.noneInFiles(filepath.Dir(filepath.Dir(r.stack.ClickHouse.DataDir())))
 	r.noneInCells()
+	r.hiddenName()
 }
 
 func (r *canaryRig) noneIn(place string, content []byte, forms []form) {
@@ -343,6 +381,33 @@ func (r *canaryRig) noneInFiles(stack string) {
 		require.NotZero(r, files, dir)
 	}
 	require.NotEmpty(r, kept, "not even what is published was found in files")
+}
+
+// hiddenName: a withheld column's name is in no schema and no storage.
+func (r *canaryRig) hiddenName() {
+	r.Helper()
+	var columns uint64
+	require.NoError(r, r.ch().QueryRow(r.Context(), "SELECT countIf(positionCaseInsensitive(name || comment, 'canaryhidden') > 0) FROM system.columns").Scan(&columns))
+	require.Zero(r, columns)
+	subjects := 0
+	require.NoError(r, filepath.WalkDir(filepath.Join(filepath.Dir(filepath.Dir(r.stack.ClickHouse.DataDir())), "registry"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.NotContains(r, string(content), "canaryhidden", path)
+		subjects += strings.Count(string(content), "public.typed")
+		return err
+	}))
+	require.NotZero(r, subjects)
+}
+
+// execAll executes statements one by one: some may not be in one transaction.
+func (r *canaryRig) execAll(statements string) {
+	r.Helper()
+	for statement := range strings.SplitSeq(statements, ";") {
+		r.exec(statement)
+	}
 }
 
 // noneInCells reads every cell of every table of the pipeline, bookkeeping included, as text.
