@@ -69,19 +69,29 @@ func textOf(p *cdc.Problem) string {
 	return p.Error()
 }
 
-// keepsSQL begins with the sessions that sessions of capture ($1, $2) wait for, and those that these wait for. 0 is a
-// prepared transaction.
-const keepsSQL = `
+// waiting are sessions of ours that may wait: whose they are, a condition on pg_stat_activity, and its parameters.
+type waiting struct {
+	who, condition string
+	params         []any
+}
+
+// keepsSQL begins with the sessions that waiting ones wait for, and those that these wait for. 0 is a prepared
+// transaction.
+func (w waiting) keepsSQL() string {
+	return `
 WITH RECURSIVE waiting (pid) AS (
-  SELECT pid FROM pg_stat_activity WHERE application_name IN ($1, $2) AND wait_event_type = 'Lock' AND ` + ofCapture + `),
+  SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND ` + w.condition + keepsSQL
+}
+
+const keepsSQL = `),
 keeps (pid) AS (
   SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) FROM waiting
   UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(keeps.pid)) FROM keeps WHERE keeps.pid <> 0)`
 
-// waitsSQL finds the session at the root of what sessions of capture wait for: of those that keep them, and keep these,
+// waitsSQL finds the session at the root of what waiting sessions wait for: of those that keep them, and keep these,
 // one that waits for none; the one whose transaction is the oldest. What another role does is seen only with
 // pg_read_all_stats. Of a query no more than its first word leaves the server.
-const waitsSQL = keepsSQL + `
+const waitsSQL = `
 SELECT k.pid, coalesce(a.usename::text, ''), coalesce(a.state, ''), coalesce(a.backend_type, ''),
   coalesce(pg_catalog.upper(pg_catalog.substring(a.query, '^\s*([A-Za-z]+)')), ''), a.xact_start
 FROM keeps k LEFT JOIN pg_stat_activity a ON a.pid = k.pid
@@ -91,7 +101,7 @@ ORDER BY a.xact_start, k.pid LIMIT 1`
 // preparedSQL finds the oldest prepared transaction that holds what one of these sessions waits for. Its locks belong
 // to no process, so that its own transaction id, which it holds too, says which they are. The name that it was given,
 // which may say anything, stays in the server.
-const preparedSQL = keepsSQL + `
+const preparedSQL = `
 SELECT x.transaction::text, pg_catalog.quote_ident(x.owner::text), pg_catalog.quote_ident(x.database::text), x.prepared
 FROM (SELECT pid FROM waiting UNION SELECT pid FROM keeps) s
 JOIN pg_locks w ON w.pid = s.pid AND NOT w.granted
@@ -113,18 +123,27 @@ var shownStatements = []string{
 // that a new slot has to see the end of, and what ends that; nil if none does. It holds nothing of a query but its
 // first word.
 func Waits(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
+	return waiting{"capture", "application_name IN ($1, $2) AND " + ofCapture, []any{CaptureName, CopyName(slot)}}.keptBy(ctx, q)
+}
+
+// WaitsOf says the same of the sessions of a verb, which is named, by their process ids.
+func WaitsOf(ctx context.Context, q Querier, verb string, pids ...uint32) (*cdc.Problem, error) {
+	return waiting{verb, "pid = ANY($1)", []any{pids}}.keptBy(ctx, q)
+}
+
+func (w waiting) keptBy(ctx context.Context, q Querier) (*cdc.Problem, error) {
 	var pid int32
 	var user, state, kind, statement string
 	var since *time.Time
-	err := q.QueryRow(ctx, waitsSQL, CaptureName, CopyName(slot)).Scan(&pid, &user, &state, &kind, &statement, &since)
+	err := q.QueryRow(ctx, w.keepsSQL()+waitsSQL, w.params...).Scan(&pid, &user, &state, &kind, &statement, &since)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("ask what capture waits for: %w", err)
+		return nil, fmt.Errorf("ask what %s waits for: %w", w.who, err)
 	}
 	if pid == 0 {
-		return waitsForPrepared(ctx, q, slot)
+		return w.keptByPrepared(ctx, q)
 	}
 	who := fmt.Sprintf("process %d", pid)
 	if user != "" {
@@ -143,27 +162,27 @@ func Waits(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
 	if since != nil {
 		facts = append(facts, "since "+since.UTC().Format(time.RFC3339))
 	}
-	return waitsFor(facts).Fix("end that transaction").FixBy("a superuser", "SELECT pg_catalog.pg_terminate_backend(%d)", pid), nil
+	return w.forWhom(facts).Fix("end that transaction").FixBy("a superuser", "SELECT pg_catalog.pg_terminate_backend(%d)", pid), nil
 }
 
-func waitsFor(facts []string) *cdc.Problem {
-	return cdc.Failed("capture waits in Postgres for the end of somebody's transaction (%s)", strings.Join(facts, ", ")).Keeps("Then it goes on by itself")
+func (w waiting) forWhom(facts []string) *cdc.Problem {
+	return cdc.Failed("%s waits in Postgres for the end of somebody's transaction (%s)", w.who, strings.Join(facts, ", ")).Keeps("Then it goes on by itself")
 }
 
-// waitsForPrepared names the prepared transaction that capture waits for by its id; nil if there is none any more.
-func waitsForPrepared(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
+// keptByPrepared names the prepared transaction that is waited for by its id; nil if there is none any more.
+func (w waiting) keptByPrepared(ctx context.Context, q Querier) (*cdc.Problem, error) {
 	var id, owner, database string
 	var since time.Time
-	err := q.QueryRow(ctx, preparedSQL, CaptureName, CopyName(slot)).Scan(&id, &owner, &database, &since)
+	err := q.QueryRow(ctx, w.keepsSQL()+preparedSQL, w.params...).Scan(&id, &owner, &database, &since)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("ask for the prepared transaction that capture waits for: %w", err)
+		return nil, fmt.Errorf("ask for the prepared transaction that %s waits for: %w", w.who, err)
 	}
 	facts := []string{"a prepared transaction of role " + owner + " in database " + database, "id " + id, "since " + since.UTC().Format(time.RFC3339)}
 	by := owner + " or a superuser, in psql on database " + database
-	return waitsFor(facts).
+	return w.forWhom(facts).
 		FixBy(by, `SELECT pg_catalog.format('ROLLBACK PREPARED %%L', gid) FROM pg_prepared_xacts WHERE transaction = '%s' \gexec`, id).
 		FixBy(by, `SELECT pg_catalog.format('COMMIT PREPARED %%L', gid) FROM pg_prepared_xacts WHERE transaction = '%s' \gexec`, id), nil
 }

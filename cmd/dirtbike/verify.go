@@ -26,7 +26,7 @@ func (a *app) verify() *cobra.Command {
 			if log.Core().Enabled(zap.InfoLevel) {
 				progress = verify.ProgressLines(a.stderr)
 			}
-			report, err := pipeline.Verify(c.Context(), cfg, log, tables, progress)
+			report, err := pipeline.Verify(c.Context(), cfg, log, tables, progress, a.lines(log))
 			if err != nil {
 				return verdict(err)
 			}

@@ -113,7 +113,7 @@ func (d *demo) verify(ctx context.Context) error {
 	bars := d.screen.bars("Comparing every row of Postgres with ClickHouse", all)
 	var report verify.Report
 	err = patiently(ctx, func() (err error) {
-		report, err = pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, counts[name]) })
+		report, err = pipeline.Verify(ctx, d.config, d.Log, nil, func(name string, done int64) { bars.set(name, done, counts[name]) }, nil)
 		return err
 	})
 	if err == nil {

@@ -37,7 +37,7 @@ privacy: %s`, broker, privacy)))
 // TestVerifyMakesNoHashKey: another key than capture's would make every hash look different.
 func TestVerifyMakesNoHashKey(t *testing.T) {
 	c := hashing(t, "127.0.0.1:1", hashed)
-	_, err := Verify(t.Context(), c, zap.NewNop(), nil, func(string, int64) {})
+	_, err := Verify(t.Context(), c, zap.NewNop(), nil, func(string, int64) {}, nil)
 	require.ErrorIs(t, err, cdc.ErrRefused)
 	require.Contains(t, cdc.Explain(err).What, c.HashKeyFile())
 	require.NotEmpty(t, cdc.Explain(err).Try)

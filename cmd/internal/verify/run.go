@@ -32,10 +32,11 @@ type run struct {
 func (r *run) open(ctx context.Context, rel *schemas.Relation) (err error) {
 	// pgconn closes a connection when a query is cancelled, as when a table turns out not to be exact while its next
 	// chunk is being read
-	for _, s := range []**wait.Source{&r.reading, &r.control} {
+	for i, s := range []**wait.Source{&r.reading, &r.control} {
 		if err := wait.Reconnect(ctx, s, r.Source); err != nil {
 			return err
 		}
+		r.pids[i].Store((*s).Conn.PID())
 	}
 	var plans [2]*plan
 	for i := range plans {

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -46,7 +47,10 @@ type Options struct {
 	// OnProgress is called after each chunk with the table that is being compared, "schema.table", and its rows so far;
 	// nil is silent. It must not block.
 	OnProgress func(table string, rows int64)
-	Log        *zap.Logger
+	// OnWait is called with a line for people that says whose lock in Postgres keeps the comparison waiting for more than
+	// about 3 seconds, again every 30, and when it has ended. One goroutine calls it; nil asks nothing.
+	OnWait func(line string)
+	Log    *zap.Logger
 }
 
 func (o *Options) defaults() {
@@ -63,6 +67,8 @@ type verifier struct {
 	reading, control *wait.Source
 	ledger           *ledger.Ledger
 	limit            *rate.Limiter
+	// pids are the processes of both in Postgres; 0 for none.
+	pids [2]atomic.Uint32
 }
 
 // Run compares the tables one after the other. The report is complete if the error is nil; ErrNothingCompared if no
@@ -79,6 +85,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		v.reading.Close(context.WithoutCancel(ctx))
 		v.control.Close(context.WithoutCancel(ctx))
 	}()
+	defer v.watchLocks(ctx)()
 	return v.tables(ctx)
 }
 

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -93,6 +94,50 @@ func TestVerifySaysThatNoCaptureRuns(t *testing.T) {
 	c.complete("public.claims", 1, 1)
 	_, err := c.verify(func(o *Options) { o.Slot, o.Timeout = "none", 300*time.Millisecond })
 	require.ErrorIs(t, err, wait.ErrNoCapture)
+}
+
+// TestVerifySaysWhatItWaitsFor: somebody's lock on a table, once it is held for a few seconds, and what ends it.
+func TestVerifySaysWhatItWaitsFor(t *testing.T) {
+	c := newClinic(t)
+	c.source("CREATE TABLE claims (id int PRIMARY KEY)")
+	c.storage("claims")
+	c.complete("public.claims", far, 1)
+	holder, err := pgx.Connect(t.Context(), c.url)
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), "BEGIN; LOCK TABLE claims IN ACCESS EXCLUSIVE MODE")
+	require.NoError(t, err)
+	said, ended := make(chan string, 10), make(chan error, 1)
+	began := time.Now()
+	go func() {
+		_, err := c.verify(func(o *Options) { o.OnWait = func(line string) { said <- line } })
+		ended <- err
+	}()
+	p := cdc.ParseProblem(<-said)
+	require.Less(t, time.Since(began), 15*time.Second)
+	require.Contains(t, p.What, fmt.Sprintf("verify waits in Postgres for the end of somebody's transaction (process %d of role ", holder.PgConn().PID()))
+	command := fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(%d)", holder.PgConn().PID())
+	require.Contains(t, p.Try[0].Command, command)
+	c.source(command)
+	require.NoError(t, <-ended)
+}
+
+// TestLocksAreSaidAtARate: what is found twice, then every half minute, and that it has ended.
+func TestLocksAreSaidAtARate(t *testing.T) {
+	var news lockNews
+	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	a, b := cdc.Failed("a"), cdc.Failed("b")
+	for i, step := range []struct {
+		after time.Duration
+		found *cdc.Problem
+		line  string
+	}{
+		{0, nil, ""}, {2, a, ""}, {2, nil, ""}, // a moment
+		{2, a, ""}, {2, a, "a"}, {2, a, ""}, {20, a, ""}, {20, a, "a"},
+		{2, b, ""}, {2, b, "b"}, {2, nil, "what verify waited for in Postgres has ended; it goes on"}, {2, nil, ""}, {2, a, ""},
+	} {
+		now = now.Add(step.after * time.Second)
+		require.Equal(t, step.line, news.heard(step.found, now), "step %d", i)
+	}
 }
 
 // TestQuarantineHasOneWayOut: the reason's own.
