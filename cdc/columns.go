@@ -84,6 +84,14 @@ func columnChanges(before, after, unlisted []Column) (changes []string) {
 	return changes
 }
 
+// OfTables is "2 of 3 tables".
+func OfTables(n, all int) string {
+	if all == 1 {
+		return fmt.Sprintf("%d of 1 table", n)
+	}
+	return fmt.Sprintf("%d of %d tables", n, all)
+}
+
 // Few lists at most five of the changes.
 func Few(changes []string) string {
 	const most = 5

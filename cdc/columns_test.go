@@ -43,3 +43,9 @@ func TestSameShape(t *testing.T) {
 		require.Equal(t, c.same, SameShape(c.stored, c.now), "%s %s", c.stored, c.now)
 	}
 }
+
+// TestOfTables: one table is not "1 tables".
+func TestOfTables(t *testing.T) {
+	require.Equal(t, []string{"1 of 1 table", "0 of 1 table", "0 of 0 tables", "1 of 2 tables"},
+		[]string{OfTables(1, 1), OfTables(0, 1), OfTables(0, 0), OfTables(1, 2)})
+}

@@ -25,7 +25,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		retries:      counter("retries_total", "Sessions that ended with an error and were started again."),
 		leftOut:      counter("left_out_total", "Changes from before their table's newest copy that could not be carried; the copy includes their effect."),
 		reported:     prometheus.NewGauge(opts("reported_lsn_bytes", "Log position that is durable in Kafka and reported to Postgres, in bytes since the start of its log.")),
-		quarantined:  prometheus.NewGaugeVec(opts("table_quarantined", "1 while the capture leg writes no changes of this table."), []string{"table"}),
+		quarantined:  prometheus.NewGaugeVec(opts("table_quarantined", "1 while capture writes no changes of this table."), []string{"table"}),
 	}
 	if r != nil {
 		r.MustRegister(m.records, m.bytes, m.commits, m.transactions, m.retries, m.leftOut, m.reported, m.quarantined)

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,7 +46,7 @@ const progressEvery = 5 * time.Second
 
 // progress says how many of a start's tables have come through a step; it is called by one goroutine at a time.
 func (r *reporter) progress(step string, done, all int) {
-	r.status.update(func(now *Status) { now.Progress = fmt.Sprintf("%s: %d of %d tables", step, done, all) })
+	r.status.update(func(now *Status) { now.Progress = step + ": " + cdc.OfTables(done, all) })
 	switch now := time.Now(); {
 	case done == 0: // a quick start says nothing
 		r.progressed = now

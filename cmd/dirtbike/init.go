@@ -55,8 +55,8 @@ func (a *app) printDraft(to io.Writer, d *draft.Draft, what, file string) error 
 	if err := d.WriteText(to); err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "Wrote %s: %d of %d tables, each column with a guessed policy. Read it, and fill in the addresses marked CHANGE.\n",
-		what, len(d.Tables)-d.Left(), len(d.Tables))
+	fmt.Fprintf(to, "Wrote %s: %s, each column with a guessed policy. Read it, and fill in the addresses marked CHANGE.\n",
+		what, cdc.OfTables(len(d.Tables)-d.Left(), len(d.Tables)))
 	if d.Export != "" {
 		fmt.Fprintf(to, "The password was not written: the file refers to the environment variable %s. Next: export %[1]s=…\n", d.Export)
 	}

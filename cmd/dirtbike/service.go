@@ -127,7 +127,7 @@ func (s *service) generations(ctx context.Context, g *generation) error {
 		if next == nil || err != nil {
 			return err
 		}
-		s.log.Info("logged in again: the legs go on from where they were", zap.String("config", next.config.Path()))
+		s.log.Info("logged in again: capture and load go on from where they were", zap.String("config", next.config.Path()))
 		s.reloads.Applied.Inc()
 		g = next
 	}

@@ -29,7 +29,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "From the source's commit to applied, of each batch's last change.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 16)}),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "dirtbike_load_lag_records",
 			Help: "Committed records not yet applied, on the partitions of this loader."}, table),
-		quarantined: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_quarantined_tables", Help: "Tables whose records are skipped, on either leg."}),
+		quarantined: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_quarantined_tables", Help: "Tables whose records are skipped, by capture or load."}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{Name: "dirtbike_load_waiting_tables",
 			Help: "Tables of this loader that wait because of an error of their own, while the others go on."}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{Name: "dirtbike_load_retries_total", Help: "Requests that failed and were tried again."}),

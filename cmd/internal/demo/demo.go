@@ -250,7 +250,7 @@ func (d *demo) startLeg(ctx context.Context, verb string, args ...string) (*embe
 // healthy gives the error of a leg that has ended by itself.
 func (d *demo) healthy() error {
 	if err := errors.Join(d.capture.Ended(), d.load.Ended()); err != nil {
-		return cdc.Failed("a leg ended").Because(err).Fix("run the demo with --dir DIR and read its logs, DIR/capture.log and DIR/load.log")
+		return cdc.Failed("capture or load ended").Because(err).Fix("run the demo with --dir DIR and read its logs, DIR/capture.log and DIR/load.log")
 	}
 	return nil
 }

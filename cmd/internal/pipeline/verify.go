@@ -63,7 +63,8 @@ func Wait(ctx context.Context, c *config.Config, log *zap.Logger, timeout time.D
 
 // Verify compares every captured table, or those named, row by row. It makes no hash key, and refuses one other than
 // that of the topics, and a Postgres that is not the one that was captured. progress gets the table that is being
-// compared and its rows so far; it must not block. say gets a line where somebody's lock is waited for; nil asks nothing.
+// compared and its rows so far; it must not block. say gets a line where somebody's lock is
+// waited for; nil asks nothing.
 func Verify(ctx context.Context, c *config.Config, log *zap.Logger, only []string, progress func(table string, done int64), say func(line string)) (verify.Report, error) {
 	policies, prints, err := ExistingPolicies(c)
 	if err != nil {

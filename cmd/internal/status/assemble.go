@@ -68,9 +68,9 @@ func (f *facts) progress() string {
 				shown++
 			}
 		}
-		return "copying: " + ofTables(shown, len(f.named)) + " in ClickHouse"
+		return "copying: " + cdc.OfTables(shown, len(f.named)) + " in ClickHouse"
 	}
-	return "starting: topics of " + ofTables(min(f.topics, len(f.named)), len(f.named))
+	return "starting: topics of " + cdc.OfTables(min(f.topics, len(f.named)), len(f.named))
 }
 
 func sortTables(tables []TableStatus) {

@@ -143,10 +143,10 @@ func (s Status) tablesProblem() *cdc.Problem {
 		}
 	}
 	if len(bad) > 0 {
-		what = append(what, ofTables(len(bad), len(s.Tables))+" quarantined: "+strings.Join(bad, ", "))
+		what = append(what, cdc.OfTables(len(bad), len(s.Tables))+" quarantined: "+strings.Join(bad, ", "))
 	}
 	if len(wait) > 0 {
-		what = append(what, ofTables(len(wait), len(s.Tables))+" wait: "+strings.Join(wait, ", "))
+		what = append(what, cdc.OfTables(len(wait), len(s.Tables))+" wait: "+strings.Join(wait, ", "))
 	}
 	if len(left) > 0 {
 		what = append(what, uncaptured+": "+strings.Join(left, ", "))

@@ -43,7 +43,7 @@ var (
 	metricRows        = metric("table_stored_rows", "Rows that ClickHouse stores for the table, outdated and deleted ones included until they are merged.", "table")
 	metricCopying     = metric("table_copying", "1 while the first copy of the table is under way.", "table")
 	metricParts       = metric("table_parts", "Parts of the table's storage in ClickHouse, which has one partition.", "table")
-	metricQuarantined = metric("table_in_quarantine", "1 while the table is quarantined, on either leg.", "table")
+	metricQuarantined = metric("table_in_quarantine", "1 while the table is quarantined, by capture or load.", "table")
 	metricDeadLetters = metric("table_dead_letters", "Rows that wait to be replayed.", "table")
 )
 

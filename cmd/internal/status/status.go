@@ -141,7 +141,7 @@ func (s Status) inexact() *cdc.Problem {
 	if waits+stuck == 1 {
 		verb = "is"
 	}
-	p := cdc.Failed("%s %s not exact", ofTables(waits+stuck, len(s.Tables)), verb)
+	p := cdc.Failed("%s %s not exact", cdc.OfTables(waits+stuck, len(s.Tables)), verb)
 	switch {
 	case waits == 0:
 		return p.Fix("do what NOTE says")
@@ -149,14 +149,6 @@ func (s Status) inexact() *cdc.Problem {
 		return p.Fix("dirtbike wait, and do what NOTE says")
 	}
 	return p.Fix("dirtbike wait")
-}
-
-// ofTables is "2 of 3 tables".
-func ofTables(n, all int) string {
-	if all == 1 {
-		return fmt.Sprintf("%d of 1 table", n)
-	}
-	return fmt.Sprintf("%d of %d tables", n, all)
 }
 
 // TableStatus is one table of a Status.

@@ -47,8 +47,8 @@ type Options struct {
 	// OnProgress is called after each chunk with the table that is being compared, "schema.table", and its rows so far;
 	// nil is silent. It must not block.
 	OnProgress func(table string, rows int64)
-	// OnWait is called with a line for people that says whose lock in Postgres keeps the comparison waiting for more than
-	// about 3 seconds, again every 30, and when it has ended. One goroutine calls it; nil asks nothing.
+	// OnWait is called with a line for people that says whose lock in Postgres keeps the comparison waiting, once that
+	// has lasted for about 3 seconds, every 30 then, and when it has ended. One goroutine calls it; nil asks nothing.
 	OnWait func(line string)
 	Log    *zap.Logger
 }

@@ -31,7 +31,7 @@ func markdown(all []metric) string {
 	var b strings.Builder
 	b.WriteString("# Metrics\n\nWritten by `go generate ./cmd/internal/endpoints` from what the program registers: do not edit it by hand. " +
 		"What `/metrics` answers, besides Go's own metrics; everything is in base units. `dirtbike_capture_` and `dirtbike_kafka_` come from " +
-		"the capture leg, `dirtbike_load_` from each loader; the others are asked of Postgres and ClickHouse at each scrape.\n\n" +
+		"capture, `dirtbike_load_` from each loader; the others are asked of Postgres and ClickHouse at each scrape.\n\n" +
 		"| metric | type | labels | meaning |\n|---|---|---|---|\n")
 	for _, m := range all {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, m.labels, strings.ReplaceAll(m.help, "|", `\|`))

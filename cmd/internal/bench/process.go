@@ -13,11 +13,11 @@ func start(ctx context.Context, binary, verb, config string, args ...string) (*e
 	return embedded.StartProcess(ctx, "dirtbike "+verb, config+"."+verb+".log", binary, args...)
 }
 
-// stop ends a leg and gives its peak memory.
-func stop(leg *embedded.Process) (peak int64, err error) {
-	if err := leg.Ended(); err != nil {
+// stop ends a process of dirtbike and gives its peak memory.
+func stop(p *embedded.Process) (peak int64, err error) {
+	if err := p.Ended(); err != nil {
 		return 0, err
 	}
-	peak, err = PeakMemory(leg.PID())
-	return peak, errors.Join(err, leg.Stop(context.Background()), leg.Wait(context.Background()))
+	peak, err = PeakMemory(p.PID())
+	return peak, errors.Join(err, p.Stop(context.Background()), p.Wait(context.Background()))
 }
