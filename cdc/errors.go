@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 )
 
@@ -35,6 +36,23 @@ func ResnapshotCommand(tables ...string) string {
 }
 
 const resnapshot = "dirtbike resnapshot"
+
+// copies finds the command in a text, and what comes before it.
+var copies = regexp.MustCompile(`(\bthen )?` + resnapshot + ` ([^-\s])`)
+
+// StopFirst says in front of ResnapshotCommand, in a text that is printed while a capture may run, that it has to be
+// stopped for that. A text that says so already stays as it is.
+func StopFirst(text string) string {
+	if strings.Contains(strings.ToLower(text), "stop capture") {
+		return text
+	}
+	return copies.ReplaceAllStringFunc(text, func(found string) string {
+		if command, after := strings.CutPrefix(found, "then "); after {
+			return "then stop capture and " + command
+		}
+		return "stop capture, then " + found
+	})
+}
 
 // ResnapshotAllCommand is the way out when capture cannot continue from slot and state: new generations of all tables
 // under the next epoch, from a new slot.

@@ -104,3 +104,18 @@ func TestOneFullStop(t *testing.T) {
 	}
 	require.Equal(t, "it ended", ParseProblem("it ended.").What)
 }
+
+// TestStopFirst: capture has to be stopped for a copy of tables, and is by then where everything is copied.
+func TestStopFirst(t *testing.T) {
+	for text, want := range map[string]string{
+		"Try: dirtbike resnapshot public.a":                "Try: stop capture, then dirtbike resnapshot public.a",
+		"Try: x; then dirtbike resnapshot 'public.a b'":    "Try: x; then stop capture and dirtbike resnapshot 'public.a b'",
+		"Try: dirtbike resnapshot a.a, or y":               "Try: stop capture, then dirtbike resnapshot a.a, or y",
+		"Try: " + ResnapshotAllCommand:                     "Try: " + ResnapshotAllCommand,
+		"Stop capture, z, then dirtbike resnapshot a.a":    "Stop capture, z, then dirtbike resnapshot a.a",
+		"Try: dirtbike status":                             "Try: dirtbike status",
+		StopFirst("Try: " + ResnapshotCommand("public.a")): "Try: stop capture, then dirtbike resnapshot public.a",
+	} {
+		require.Equal(t, want, StopFirst(text))
+	}
+}

@@ -89,7 +89,7 @@ func TestVerbsOfATroubledPipeline(t *testing.T) {
 		l.stop()
 		l = r.start("run")
 		says(func() bool { return strings.Contains(errs, "do what NOTE says") })
-		require.Contains(t, out, "give public.keyed a primary key; then dirtbike resnapshot public.keyed")
+		require.Contains(t, out, "give public.keyed a primary key; then stop capture and dirtbike resnapshot public.keyed")
 		r.exec(`ALTER TABLE keyed ADD PRIMARY KEY (id)`)
 		l.stop()
 		code, _, errs = r.verb("resnapshot", "public.keyed")

@@ -33,7 +33,7 @@ func TestPurge(t *testing.T) {
 	r.replaceInConfig("ssn: keep", "ssn: drop")
 	code, out, errs = r.verb("purge", "public.people")
 	require.Equal(t, exitWrong, code, "the copy that there is has every former value: "+out)
-	require.Contains(t, errs, "Try: dirtbike resnapshot public.people")
+	require.Contains(t, errs, "Try: stop capture, then dirtbike resnapshot public.people")
 	code, out, errs = r.verb("resnapshot", "public.people")
 	require.Equal(t, exitGood, code, out+errs)
 	said := regexp.MustCompile(`Try: once the copy is complete, dirtbike (purge [^\s"]+)`).FindStringSubmatch(errs)

@@ -99,7 +99,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	if ctx.Err() != nil && slices.Contains(questions, verb.Name()) {
 		err = errInterrupted
 	}
-	fmt.Fprintln(stderr, console.PrintableLines("Error: "+a.typable(tryOnItsOwnLine(cdc.Lines(err)))))
+	said := tryOnItsOwnLine(cdc.Lines(err))
+	if !slices.Contains([]string{"run", "capture", "resnapshot"}, verb.Name()) { // a capture may run meanwhile
+		said = cdc.StopFirst(said)
+	}
+	fmt.Fprintln(stderr, console.PrintableLines("Error: "+a.typable(said)))
 	if coded := (*exitError)(nil); errors.As(err, &coded) {
 		return coded.code
 	}

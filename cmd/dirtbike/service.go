@@ -98,7 +98,7 @@ func (s *service) listen(g *generation) (err error) {
 	if s.server, err = endpoints.New(g.config.Ops.Listen, nil, nil, s.metrics); err != nil {
 		return err
 	}
-	s.server.Word = s.app.typable
+	s.server.Word = s.app.advice
 	s.log.Info("health and metrics", zap.String("address", s.server.Addr()))
 	return s.show(g)
 }

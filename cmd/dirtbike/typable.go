@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"dirtbike/cdc"
 	"dirtbike/cmd/internal/console"
 )
 
@@ -33,6 +34,9 @@ func (a *app) typable(text string) string {
 	return out.String() + text[done:]
 }
 
+// advice is a text that is printed while a capture may run.
+func (a *app) advice(text string) string { return a.typable(cdc.StopFirst(text)) }
+
 // typableWriter makes printed command lines typable, except inside the frames of tables, which have their width.
 type typableWriter struct {
 	io.Writer
@@ -44,7 +48,7 @@ func (w typableWriter) Write(b []byte) (int, error) {
 	lines := strings.SplitAfter(string(b), "\n")
 	for i, line := range lines {
 		if !strings.HasPrefix(line, "│") {
-			lines[i] = w.app.typable(line)
+			lines[i] = w.app.advice(line)
 		}
 	}
 	_, err := io.WriteString(w.Writer, strings.Join(lines, ""))
@@ -80,7 +84,7 @@ func (c typableCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapc
 
 // Write implements zapcore.Core.
 func (c typableCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	e.Message = c.app.typable(e.Message)
+	e.Message = c.app.advice(e.Message)
 	return c.Core.Write(e, c.fields(fields))
 }
 
@@ -88,7 +92,10 @@ func (c typableCore) fields(fields []zapcore.Field) []zapcore.Field {
 	out := make([]zapcore.Field, len(fields))
 	for i, f := range fields {
 		if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType && err != nil {
-			f = zap.String(f.Key, c.app.typable(err.Error()))
+			f = zap.String(f.Key, c.app.advice(err.Error()))
+		}
+		if f.Type == zapcore.StringType && f.Key == "error" {
+			f.String = c.app.advice(f.String)
 		}
 		out[i] = f
 	}

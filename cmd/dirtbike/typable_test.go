@@ -49,5 +49,7 @@ func TestTypable(t *testing.T) {
 	log, err := a.logger()
 	require.NoError(t, err)
 	log.With(zap.String("a", "dirtbike wait")).Info("Try: dirtbike status", zap.Error(errors.New("Try: dirtbike run")), zap.Int("n", 1))
+	log.Error("quarantined", zap.String("error", "no key. Try: add one; then dirtbike resnapshot public.a"))
+	require.Contains(t, errs.String(), `"error":"no key. Try: add one; then stop capture and dirtbike resnapshot --config b.yaml public.a"`)
 	require.Contains(t, errs.String(), `"msg":"Try: dirtbike status --config b.yaml","a":"dirtbike wait","error":"Try: dirtbike run --config b.yaml","n":1}`)
 }

@@ -70,5 +70,5 @@ func (a *app) lines(log *zap.Logger) func(line string) {
 	if !log.Core().Enabled(zap.InfoLevel) {
 		return nil
 	}
-	return func(line string) { fmt.Fprintln(a.stderr, console.Printable(a.typable(line))) }
+	return func(line string) { fmt.Fprintln(a.stderr, console.Printable(a.advice(line))) }
 }

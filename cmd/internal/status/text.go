@@ -174,7 +174,9 @@ func (s Status) list(width int) string {
 // notes are the table's notes, one for each problem; nil if there are none.
 func (t *TableStatus) notes() (notes []console.Note) {
 	for _, p := range t.problems {
-		notes = append(notes, console.NoteOf(p))
+		note := console.NoteOf(p)
+		note.Try = cdc.StopFirst(note.Try)
+		notes = append(notes, note)
 	}
 	if t.FormerRecords > 0 {
 		notes = append(notes, console.NoteOf(cdc.Failed("its topic still has about %s records from before its present copy, written under the policies that applied then",
