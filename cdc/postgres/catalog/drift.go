@@ -152,7 +152,11 @@ func (t *Tables) nameAgain(p *cdc.Problem, rel *schemas.Relation, renamed []rena
 	var columns []string
 	for _, r := range renamed {
 		if names(r.was) && !names(r.is) {
-			columns = append(columns, fmt.Sprintf("%s for %s", r.is, r.was))
+			where := ""
+			if t.options.Entry != nil {
+				where = " (" + t.options.Entry(rel.Schema, rel.Name, r.was) + ")"
+			}
+			columns = append(columns, fmt.Sprintf("%s for %s%s", r.is, r.was, where))
 		}
 	}
 	if len(columns) == 0 {

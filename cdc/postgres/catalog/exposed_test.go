@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,12 @@ func TestNamedByItsFormerName(t *testing.T) {
 		for _, renamed := range [][]rename{renames(rel, &entry{rel: now}), sentRenames(rel, sent)} {
 			p := tables.nameAgain(cdc.Failed("changed"), now, renamed).ThenCopy("public.t")
 			require.Equal(t, []cdc.Remedy{{Command: way}}, p.Try)
+			tables.options.Entry = func(schema, table, column string) string { return schema + table + column + ".yaml:7" }
+			p = tables.nameAgain(cdc.Failed("changed"), now, renamed)
+			for _, name := range names {
+				require.Equal(t, len(p.Try) > 0, strings.Contains(p.Error(), " for "+name+" (publict"+name+".yaml:7)"), "where it is written")
+			}
+			tables.options.Entry = nil
 		}
 	}
 }

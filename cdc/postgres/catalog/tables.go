@@ -41,7 +41,9 @@ type Options struct {
 	Policies   schemas.Policies
 	// Named reports whether a policy names the column itself, or, where column is empty, whether any is about the table
 	// by its name; nil says so of everything.
-	Named    func(schema, table, column string) bool
+	Named func(schema, table, column string) bool
+	// Entry says where the policy of a column is written, "file:line"; nil where that is not known.
+	Entry    func(schema, table, column string) string
 	Registry schemas.Registry
 	// Publication whose column lists count; empty means none.
 	Publication string

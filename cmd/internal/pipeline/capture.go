@@ -120,7 +120,7 @@ func tableOptions(c *config.Config, login postgres.Login, policies schemas.Polic
 		Login: login, Prefix: c.Kafka.Prefix, Database: c.ClickHouse.Database,
 		Partitions: int32(c.Kafka.Partitions), //nolint:gosec // at most 10000
 		Tombstones: c.Kafka.Tombstones == config.TombstonesAlways,
-		Selection:  selection{c}, Named: namedBy(c), Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
+		Selection:  selection{c}, Named: namedBy(c), Entry: entryOf(c), Policies: policies, Registry: registry, Publication: c.Source.Publication, Keys: c.Source.Keys,
 	}
 }
 
@@ -131,6 +131,13 @@ func namedBy(c *config.Config) func(schema, table, column string) bool {
 			return c.Privacy.Names(schema, table)
 		}
 		return c.Privacy.Decide(schema, table, column).By == config.ByName
+	}
+}
+
+// entryOf asks the config for catalog.Options.Entry.
+func entryOf(c *config.Config) func(schema, table, column string) string {
+	return func(schema, table, column string) string {
+		return fmt.Sprintf("%s:%d", config.Named(c.Path()), c.Privacy.Decide(schema, table, column).Line)
 	}
 }
 
