@@ -19,7 +19,7 @@ const longNotes = `┌───────────────┬───�
 NOTE public.claims: exact text in _inexact: due 2
 NOTE public.visits: capture: the table's columns have changed (added
   note text): rows may have changed without an event.
-  Try: dirtbike resnapshot public.visits, which is a command that is longer than any terminal
+  Try: stop capture, then dirtbike resnapshot public.visits, which is a command that is longer than any terminal
   load: malformed value.
   Try: that
 `
@@ -31,7 +31,7 @@ public.visits
   quarantined · 12 rows · not exact · 3 dead letters
   NOTE: capture: the table's columns have changed (added
     note text): rows may have changed without an event.
-    Try: dirtbike resnapshot public.visits, which is a command that is longer than any terminal
+    Try: stop capture, then dirtbike resnapshot public.visits, which is a command that is longer than any terminal
   load: malformed value.
     Try: that
 `
