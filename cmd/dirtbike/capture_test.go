@@ -159,7 +159,7 @@ func TestQuarantine(t *testing.T) {
 	l = r.start("run")
 	code, _, errs = r.verb("wait", "--timeout", "10s")
 	require.Equal(t, exitNo, code, errs)
-	require.Contains(t, errs, "Try: "+cdc.ResnapshotCommand("public.others"))
+	require.Contains(t, errs, cdc.StopFirst("Try: "+cdc.ResnapshotCommand("public.others")))
 	code, _, errs = r.verb("resnapshot", "public.others")
 	require.Equal(t, exitWrong, code, errs)
 	require.Contains(t, errs, "another process streams from slot")
