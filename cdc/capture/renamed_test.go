@@ -57,6 +57,7 @@ func TestRenamedColumnKeepsItsPolicy(t *testing.T) {
 		r := newRig()
 		a := r.tables.list[0]
 		a.Columns, a.Guarded = []cdc.Column{{Number: 1, Name: "id"}, {Number: 2, Name: "ssn"}}, []string{"ssn"}
+		a.GuardedAt = []string{"dirtbike.yaml:12"}
 		run := func() TableStatus {
 			stop := r.start(t)
 			r.streaming(t)
@@ -75,6 +76,7 @@ func TestRenamedColumnKeepsItsPolicy(t *testing.T) {
 			for _, err := range []error{r.resnapshot(t, "public.a"), r.resnapshotAll(t, cdc.HighWater{})} {
 				require.ErrorIs(t, err, cdc.ErrRefused)
 				require.Equal(t, way, cdc.Explain(err).Remedies()[0].Command)
+				require.Contains(t, cdc.Explain(err).What, "as ssn (dirtbike.yaml:12)", "where the policy is written")
 			}
 		}
 		b := r.tables.list[1]

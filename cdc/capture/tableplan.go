@@ -76,9 +76,12 @@ func Unprotected(l *cdc.Table, state *cdc.State) error {
 func uncovered(l *cdc.Table, stored cdc.TableState) error {
 	for _, was := range stored.Columns {
 		at := slices.IndexFunc(l.Columns, func(now cdc.Column) bool { return now.Number == was.Number && now.Name != was.Name })
-		if at >= 0 && stored.OID == l.OID && slices.Contains(l.Open, was.Number) && slices.Contains(l.Guarded, was.Name) {
-			now := l.Columns[at].Name
-			return cdc.Failed("column %s was captured under a policy, as %s, and no policy names it now: it would leave as it is", now, was.Name).
+		if policy := slices.Index(l.Guarded, was.Name); at >= 0 && stored.OID == l.OID && slices.Contains(l.Open, was.Number) && policy >= 0 {
+			now, where := l.Columns[at].Name, ""
+			if policy < len(l.GuardedAt) {
+				where = " (" + l.GuardedAt[policy] + ")"
+			}
+			return cdc.Failed("column %s was captured under a policy, as %s%s, and no policy names it now: it would leave as it is", now, was.Name, where).
 				Fix("name column %s under privacy.columns, if only to keep it", now)
 		}
 	}

@@ -192,6 +192,11 @@ func (t *Tables) compile(e *entry) (*known, error) {
 		Unnamed: !t.names(e.rel, ""),
 	}}
 	k.cdc.Open, k.cdc.Guarded = t.exposed(e, table)
+	for _, column := range k.cdc.Guarded {
+		if t.options.Entry != nil {
+			k.cdc.GuardedAt = append(k.cdc.GuardedAt, t.options.Entry(e.rel.Schema, e.rel.Name, column))
+		}
+	}
 	return k, nil
 }
 
