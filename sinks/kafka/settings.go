@@ -82,7 +82,11 @@ func (a *topicAdmin) checkTable(t *cdc.Topic, have []kadm.Config) error {
 		return wrongSetting(t.Name, "cleanup.policy", "delete",
 			"its cleanup.policy is %q, but its records do not always carry whole rows, so compaction would lose values", policy)
 	case compacts:
-		return a.options.checkHorizon(t, have, "min.compaction.lag.ms", "delete.retention.ms")
+		err := a.options.checkHorizon(t, have, "min.compaction.lag.ms", "delete.retention.ms")
+		if err == nil && strings.Contains(policy, "delete") { // it deletes by time and size as well
+			err = a.options.keepsLess(t, have)
+		}
+		return err
 	case t.Compacted && policy != "":
 		a.log.Warn("the topic is not compacted although its records would allow it: a rebuild from Kafka will not find old rows",
 			zap.String("topic", t.Name), zap.String("cleanup_policy", policy))

@@ -104,6 +104,33 @@ func TestExistingTopicsMustFit(t *testing.T) {
 	}
 }
 
+// TestCompactedTopicsThatDeleteToo: what goes by time or size although the topic is compacted is warned of.
+func TestCompactedTopicsThatDeleteToo(t *testing.T) {
+	a := &topicAdmin{options: &Options{ReplayHorizon: time.Hour, MaxMessageBytes: 1 << 20}, log: zap.NewNop()}
+	compacted := claims("clinic", 2)
+	compacted.Compacted = true
+	for settings, want := range map[string]string{
+		"cleanup.policy=compact,delete retention.ms=3599999":                  "retention.ms=3600000",
+		"cleanup.policy=delete,compact retention.ms=0 retention.bytes=5":      "retention.ms=3600000",
+		"cleanup.policy=compact,delete retention.ms=-1 retention.bytes=99999": "retention.bytes=-1",
+		"cleanup.policy=compact,delete retention.ms=-1 retention.bytes=-1":    "",
+		"cleanup.policy=compact,delete retention.ms=3600000":                  "",
+		"cleanup.policy=compact retention.ms=1 retention.bytes=1":             "",
+	} {
+		var have []kadm.Config
+		for _, setting := range strings.Fields(settings) {
+			key, value, _ := strings.Cut(setting, "=")
+			have = append(have, kadm.Config{Key: key, Value: &value})
+		}
+		err, got := a.checkTable(compacted, have), ""
+		if wrong := (*WrongSetting)(nil); errors.As(err, &wrong) {
+			require.True(t, wrong.Mild)
+			got = wrong.Key + "=" + wrong.Wants
+		}
+		require.Equal(t, want, got, settings)
+	}
+}
+
 // requireSetting requires that a topic was refused for a setting, or for its partitions.
 func requireSetting(t *testing.T, err error, topic, key string) {
 	t.Helper()
