@@ -158,6 +158,16 @@ func TestReread(t *testing.T) {
 	require.ErrorIs(t, err, cdc.ErrUnreachable, "a broken connection is no fault of the table")
 	_, found = read(row(cdc.DatumText, "1", "x  "))
 	require.True(t, found, "the next one is new")
+
+	d.exec(t, `INSERT INTO t VALUES (3, 'z', repeat('l', 20000000), 1)`)
+	_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "3", "z  "), []int{3, 2})
+	require.Error(t, err, "more than is read into memory")
+	require.NotErrorIs(t, err, cdc.ErrUnreachable, "the table's own trouble")
+	require.Equal(t, cdc.TooLarge("x").Remedies(), cdc.Explain(err).Remedies())
+	_, found = read(row(cdc.DatumText, "1", "x  "))
+	require.True(t, found, "others of the table are read")
+	_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "3", "z  "), []int{3})
+	require.NoError(t, err, "only what is asked for counts")
 	for _, swap := range []string{`ALTER TABLE t RENAME "V ""x" TO was; ALTER TABLE t ADD "V ""x" text DEFAULT 'canary'`, `ALTER TABLE t RENAME TO former; CREATE TABLE t (LIKE former)`} {
 		d.exec(t, swap)
 		_, _, err = tables.Reread(t.Context(), oid, 0, row(cdc.DatumText, "1", "x  "), []int{2})

@@ -133,7 +133,8 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 		return p.Fix("ALTER TABLE %s REPLICA IDENTITY FULL%s", k.rel.SQLName(), why)
 	}
 	if large := postgres.TooLarge(err); large != nil {
-		return fmt.Errorf("%w: %w", problem, large)
+		large.What = problem.What + ": " + large.What
+		return large
 	}
 	if errors.Is(err, errRenamed) {
 		return problem.Because(err).ThenCopy(k.rel.FullName())
@@ -141,7 +142,7 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	if !errors.As(err, &pg) {
 		return problem.Of(cdc.ErrUnreachable).Because(err)
 	}
-	said := errors.New(postgres.ServerError(pg.Code, pg.Message))
+	said := errors.New(postgres.Said(pg))
 	switch problem = problem.Because(said); {
 	case pg.Code == "57014" || pg.Code == "55P03": // query_canceled, lock_not_available
 		return fix(problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)),
@@ -150,7 +151,7 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 		return fix(t.options.Login.MayRead(ctx, problem, k.cdc), "")
 	case strings.HasPrefix(pg.Code, "42"), postgres.BadValue(pg.Code):
 		return fix(problem, "")
-	case postgres.ServersOwn(pg.Code):
+	case postgres.Passing(pg):
 		return problem.Of(cdc.ErrUnreachable)
 	}
 	return &cdc.TableTrouble{Err: fix(problem, "")}
