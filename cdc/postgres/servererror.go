@@ -1,6 +1,10 @@
 package postgres
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
 
 // The SQLSTATEs that are looked for in more than one place.
 const (
@@ -22,8 +26,26 @@ func ServerError(code, message string) string {
 			return message + " (" + code + ")"
 		}
 	}
+	return withheld(code)
+}
+
+func withheld(code string) string {
 	return "Postgres error " + code + " (its message may quote a value and is left out)"
 }
+
+// Said is ServerError of what a server said to a query that reads a table. The message of an error that came up inside
+// a function is left out, whatever its SQLSTATE: the table's owner may have put the function there, and it raises what
+// it likes.
+func Said(e *pgconn.PgError) string {
+	if e.Where != "" {
+		return withheld(e.Code)
+	}
+	return ServerError(e.Code, e.Message)
+}
+
+// Passing reports whether what a server said to a query that reads a table is ServersOwn. What came up inside a
+// function is the table's, as for Said.
+func Passing(e *pgconn.PgError) bool { return e.Where == "" && ServersOwn(e.Code) }
 
 // ServersOwn reports whether a SQLSTATE says that the server as a whole cannot go on now, or that the connection broke:
 // it is away, starts, stops, or is out of connections, memory or disk. That passes, and no table is to blame. Any other

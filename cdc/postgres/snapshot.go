@@ -119,12 +119,12 @@ func (s *snapshot) copyError(ctx context.Context, t *cdc.Table, err error) error
 	if !errors.As(err, &pgErr) {
 		return fmt.Errorf("COPY: %w", err)
 	}
-	said := ServerError(pgErr.Code, pgErr.Message)
+	said := Said(pgErr)
 	switch {
-	case ServersOwn(pgErr.Code):
+	case Passing(pgErr):
 		return errors.New("COPY: " + said)
 	case pgErr.Code == codeNoRight:
-		return &cdc.TableTrouble{Err: s.login.MayRead(ctx, cdc.Refused("COPY: %s", pgErr.Message), t)}
+		return &cdc.TableTrouble{Err: s.login.MayRead(ctx, cdc.Refused("COPY: %s", said), t)}
 	case BadValue(pgErr.Code):
 		return &cdc.TableTrouble{Lasting: true, Err: cdc.Failed("COPY: %s: a row holds what cannot be read", said).
 			Fix("find the row and correct it: %s", findRows(t)).Fix("add %s to source.tables", strconv.Quote("!"+t.FullName()))}
