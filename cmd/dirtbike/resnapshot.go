@@ -48,7 +48,8 @@ func (a *app) resnapshot() *cobra.Command {
 			if left != "" {
 				left = "\nLeft out: " + left
 			}
-			_, err = fmt.Fprintln(a.stdout, a.typable("Copied "+what+" to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait returns once ClickHouse is exact."+left))
+			said := "Copied " + what + " to Kafka again. Next: dirtbike run (or capture and load); dirtbike wait returns once ClickHouse is exact." + left
+			_, err = fmt.Fprintln(a.stdout, a.typable(said))
 			return err
 		},
 	}
