@@ -182,11 +182,12 @@ type Table struct {
 	Exactly bool
 	// Unnamed says that no policy in the config is about the table: without a policy for all tables it leaves as it is.
 	Unnamed bool
-	// Open are the numbers of columns that leave as they are though no policy names them; Guarded the names of those
-	// that a policy other than keep names, and GuardedAt where it is written, "file:line"; empty if that is not known.
-	Open      []int16
-	Guarded   []string
-	GuardedAt []string
+	// Kept are the numbers of columns that leave as they are, Open those of them that no policy names; Guarded the
+	// names of columns that a policy other than keep names, and GuardedAt where it is written, "file:line"; empty if
+	// that is not known.
+	Kept, Open []int16
+	Guarded    []string
+	GuardedAt  []string
 	// BlocksStart says why the table must not be begun, though a capture that has begun it may go on: another table
 	// would share a name with it, or it may be one that privacy names under another name. nil if nothing does.
 	BlocksStart error

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
@@ -71,18 +72,29 @@ func Unprotected(l *cdc.Table, state *cdc.State) error {
 	return nil
 }
 
-// uncovered says that a column was captured under a policy by its name, has another name now, which no policy names,
-// and another column has the former one: it would leave as it is. nil if no column would.
+// uncovered says that a column was captured under a policy by its name, has another name now, and another column has
+// the former one: it would leave as it is, because no policy names it, or because its name was that of a third column,
+// or the other's, which is kept. nil if no column would.
 func uncovered(l *cdc.Table, stored cdc.TableState) error {
 	for _, was := range stored.Columns {
 		at := slices.IndexFunc(l.Columns, func(now cdc.Column) bool { return now.Number == was.Number && now.Name != was.Name })
-		if policy := slices.Index(l.Guarded, was.Name); at >= 0 && stored.OID == l.OID && slices.Contains(l.Open, was.Number) && policy >= 0 {
-			now, where := l.Columns[at].Name, ""
-			if policy < len(l.GuardedAt) {
-				where = " (" + l.GuardedAt[policy] + ")"
-			}
+		policy := slices.Index(l.Guarded, was.Name)
+		if at < 0 || stored.OID != l.OID || policy < 0 {
+			continue
+		}
+		now, where := l.Columns[at].Name, ""
+		if policy < len(l.GuardedAt) {
+			where = " (" + l.GuardedAt[policy] + ")"
+		}
+		hadOwner := slices.ContainsFunc(stored.Columns, func(c cdc.Column) bool { return c.Name == now })
+		switch {
+		case slices.Contains(l.Open, was.Number):
 			return cdc.Failed("column %s was captured under a policy, as %s%s, and no policy names it now: it would leave as it is", now, was.Name, where).
 				Fix("name column %s under privacy.columns, if only to keep it", now)
+		case hadOwner && slices.Contains(l.Kept, was.Number) && stored.Phase != cdc.TableExcluded: // else a person has decided
+			return cdc.Failed("column %s was captured under a policy, as %s%s; what had its name, and is kept, was another column: it would leave as it is", now, was.Name, where).
+				Fix("rename the columns of %s back", l.FullName()).
+				Fix("if it may leave, add %s to source.tables, restart capture, and take that out again", strconv.Quote("!"+l.FullName()))
 		}
 	}
 	return nil

@@ -192,6 +192,7 @@ func (t *Tables) compile(e *entry) (*known, error) {
 		Unnamed: !t.names(e.rel, ""),
 	}}
 	k.cdc.Open, k.cdc.Guarded = t.exposed(e, table)
+	k.cdc.Kept = kept(table)
 	for _, column := range k.cdc.Guarded {
 		if t.options.Entry != nil {
 			k.cdc.GuardedAt = append(k.cdc.GuardedAt, t.options.Entry(e.rel.Schema, e.rel.Name, column))
@@ -204,20 +205,27 @@ func (t *Tables) names(rel *schemas.Relation, column string) bool {
 	return t.options.Named == nil || t.options.Named(rel.Schema, rel.Name, column)
 }
 
+// kept lists the columns that leave as they are.
+func kept(table *schemas.Table) (numbers []int16) {
+	for i := range table.Columns {
+		if table.Columns[i].Transform == nil {
+			numbers = append(numbers, table.Columns[i].Attnum)
+		}
+	}
+	return numbers
+}
+
 // exposed lists the columns that leave as they are though nobody named them, and those that have a policy by name.
 func (t *Tables) exposed(e *entry, table *schemas.Table) (open []int16, guarded []string) {
 	if t.options.Named == nil {
 		return nil, nil
 	}
-	kept := map[int16]bool{}
-	for i := range table.Columns {
-		kept[table.Columns[i].Attnum] = table.Columns[i].Transform == nil
-	}
+	leaves := kept(table)
 	for _, c := range e.all().Columns {
-		switch named := t.names(e.rel, c.Name); {
-		case kept[c.Attnum] && !named:
+		switch named, is := t.names(e.rel, c.Name), slices.Contains(leaves, c.Attnum); {
+		case is && !named:
 			open = append(open, c.Attnum)
-		case !kept[c.Attnum] && named:
+		case !is && named:
 			guarded = append(guarded, c.Name)
 		}
 	}
