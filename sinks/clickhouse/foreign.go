@@ -15,7 +15,7 @@ import (
 )
 
 // writers tells the pipeline's records from what others wrote to its topics. The id of a producer is Kafka's: it gives
-// each to one producer, and no other can write under it.
+// each to one producer. No other can write under it but into a transaction that this one has open (rule 21).
 type writers struct {
 	producers cdc.Producers
 	retry     retry
