@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"dirtbike/cmd/internal/inventory"
 	"dirtbike/cmd/internal/preflight"
 	"dirtbike/docker/embedded/embeddedtest"
 )
@@ -140,7 +141,14 @@ func TestInitVerb(t *testing.T) {
 
 	t.Setenv("PGPASSWORD", password)
 	t.Setenv("CLICKHOUSE_PASSWORD", "x")
-	var both bytes.Buffer
+	var listed, both bytes.Buffer // the draft is the allowlist that it says it is
+	require.Equal(t, exitGood, execute(t.Context(), []string{"inventory", "--config", out, "--json"}, &listed, &both, nil), &both)
+	var leaves inventory.Inventory
+	require.NoError(t, json.Unmarshal(listed.Bytes(), &leaves))
+	require.Zero(t, leaves.OpenColumns())
+	require.Contains(t, leaving(leaves, "public.patients"), "id")
+	require.NotContains(t, leaving(leaves, "public.patients"), "ssn")
+	both.Reset()
 	require.Equal(t, exitUnreachable, execute(t.Context(), []string{"check", "--config", out, "--json"}, &both, &both, nil), "the draft's addresses lead nowhere")
 
 	t.Chdir(t.TempDir())
@@ -183,4 +191,16 @@ func TestInitVerb(t *testing.T) {
 		require.Less(t, time.Since(began), 15*time.Second)
 		require.NoFileExists(t, out+".new")
 	}
+}
+
+// leaving are the columns of a table of which something leaves.
+func leaving(i inventory.Inventory, table string) (names []string) {
+	for _, t := range i.Tables {
+		for _, c := range t.Columns {
+			if t.Table == table && c.Leaves {
+				names = append(names, c.Column)
+			}
+		}
+	}
+	return names
 }

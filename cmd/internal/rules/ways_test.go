@@ -42,11 +42,19 @@ func (w way) at() string { return w.pkg + ": " + w.template }
 // wayCalls are the calls that add a way out, with the place of its template among their arguments.
 var wayCalls = map[string]int{"Fix": 0, "fix": 0, "OrFix": 0, "Then": 0, "FixBy": 1}
 
-// waysOut finds every template outside tests: of the calls, of literals of cdc.Remedy, and in texts after ". Try".
+// checksFolder is where the commands are that `dirtbike check` prints.
+const checksFolder = "cmd/internal/preflight"
+
+// waysOut finds every template outside tests: of the calls, of literals of cdc.Remedy, in texts after ". Try", and the
+// commands of checks.
 func waysOut(all []source) (found []way, err error) {
 	err = goFiles(all, false, func(f source, _ *token.FileSet, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
-			if template := wayIn(n); template != "" {
+			template := wayIn(n)
+			if template == "" && path.Dir(f.path) == checksFolder {
+				template = commandIn(n)
+			}
+			if template != "" {
 				found = append(found, way{pkg: path.Dir(f.path), template: template})
 			}
 			return true
@@ -84,6 +92,28 @@ func wayIn(n ast.Node) string {
 				if kv, is := e.(*ast.KeyValueExpr); is && templateOf(kv.Key) == "{Command}" {
 					return templateOf(kv.Value)
 				}
+			}
+		}
+	}
+	return ""
+}
+
+// commandIn gives the command of a check: the third argument of fail and warn, or what is set in a question.
+func commandIn(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.CallExpr:
+		of, is := n.Fun.(*ast.SelectorExpr)
+		if is && (of.Sel.Name == "fail" || of.Sel.Name == "warn") && len(n.Args) > 3 {
+			return templateOf(n.Args[2])
+		}
+	case *ast.KeyValueExpr:
+		if key, is := n.Key.(*ast.Ident); is && key.Name == "command" {
+			return templateOf(n.Value)
+		}
+	case *ast.AssignStmt:
+		for i, to := range n.Lhs {
+			if name := templateOf(to); name == "{command}" && len(n.Rhs) > i {
+				return templateOf(n.Rhs[i])
 			}
 		}
 	}
@@ -300,7 +330,7 @@ func TestWaysOutExist(t *testing.T) {
 			_, is := checks.Find(m[1])
 			require.True(t, is || m[1] == "config", "%s: nothing explains %s", w.at(), m[1])
 		}
-		if strings.Contains(w.template, "kafka-") || strings.Contains(w.template, "curl ") || strings.HasPrefix(w.pkg, "docker/") && strings.Contains(w.template, "%[1]s") {
+		if strings.Contains(w.template, "kafka-") || strings.Contains(w.template, "{kafkaTool()}") || strings.Contains(w.template, "curl ") || strings.HasPrefix(w.pkg, "docker/") && strings.Contains(w.template, "%[1]s") {
 			continue // another program's flags
 		}
 		for _, m := range printedFlag.FindAllStringSubmatch(w.template, -1) {
@@ -369,12 +399,15 @@ func allFlags(t *testing.T) map[string]bool {
 // TestWaysThatLeadNowhereAreFound: the rules can fail.
 func TestWaysThatLeadNowhereAreFound(t *testing.T) {
 	code := "package x\nfunc f() { p.Fix(\"dirtbike nosuchverb --all\"); g.FixBy(\"you\", \"set kafka.nosuchkey\"); e(\"bad. Try: that\"); _ = cdc.Remedy{Command: \"a\" + b} }"
-	found, err := waysOut([]source{{"x/x.go", code}})
+	check := "package preflight\nfunc f() { p.warn(slug, name, \"GRANT it\", \"says\"); q := question{command: \"curl it\"}; q.bad, q.command = bad, \"mend it\"; p.warn(a, b) }"
+	found, err := waysOut([]source{{"x/x.go", code}, {checksFolder + "/y.go", check}})
 	require.NoError(t, err)
 	var templates []string
 	for _, w := range found {
 		templates = append(templates, w.template)
 	}
+	require.Equal(t, []string{"GRANT it", "curl it", "mend it"}, templates[:3])
+	templates = templates[3:]
 	require.Equal(t, []string{"Try: that", "a{b}", "dirtbike nosuchverb --all", "set kafka.nosuchkey"}, templates)
 	require.Equal(t, []string{"nosuchverb --all"}, verbsIn(templates[2]))
 	require.Error(t, verbError(context.Background(), binary(t), verbsIn(templates[2])[0]))
