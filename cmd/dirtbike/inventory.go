@@ -12,7 +12,8 @@ func (a *app) inventory() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "inventory", Short: "List every column: whether it leaves Postgres, under which policy, and who named it", Args: cobra.NoArgs,
-		Long: "inventory reads the config, Postgres' catalog and the stored state, which says what a rename has left out, and changes nothing. Exit codes: 0 it could say so, whatever it says; " +
+		Long: "inventory reads the config, Postgres' catalog and the stored state, which says what a rename has left out, and changes nothing. " +
+			"Exit codes: 0 it could say so, whatever it says; " +
 			"2 the config is wrong; 3 Postgres could not be reached.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.config()

@@ -19,7 +19,8 @@ func (a *app) purge() *cobra.Command {
 			"purge deletes them (Kafka's DeleteRecords). It refuses while the present copy was made under another policy than the config's, the new copy is not complete, " +
 			"a loader has not passed its beginning, or ClickHouse still has former storage.\n" +
 			"It refuses, too, while another consumer group (of another ClickHouse database, or anybody's) has not passed them, unless with --despite-readers.\n" +
-			"It cannot be undone. Only readers in consumer groups are known. Those that keep their places themselves, as Flink and Spark do, or are not running and have committed nothing, " +
+			"It cannot be undone. Only readers in consumer groups are known. " +
+			"Those that keep their places themselves, as Flink and Spark do, or are not running and have committed nothing, " +
 			"lose what they have not read: look at them before you give --yes.\n\n" +
 			"Exit codes: 0 done, or nothing is left; 1 there are such records, and --yes was not given; 2 it is refused; 3 a part could not be reached.",
 		RunE: func(c *cobra.Command, tables []string) error {

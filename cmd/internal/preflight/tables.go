@@ -83,7 +83,8 @@ func judgeForeignFunctions(ctx context.Context, p *part, conn *pgx.Conn, tables 
 		p.ok("postgres-owner-functions", "source.tables", "no table's owner makes a function of his run with the role's rights")
 	}
 	for _, s := range found {
-		p.warn("postgres-owner-functions", s.Table, "", "function %s of role %s, in an index, a constraint or statistics of the table, is run by Postgres with dirtbike's rights while it plans to read the table. "+
+		p.warn("postgres-owner-functions", s.Table, "", "function %s of role %s, in an index, a constraint or statistics of the table, "+
+			"is run by Postgres with dirtbike's rights while it plans to read the table. "+
 			"Exclude the table unless that role may have them", s.Function, s.Owner)
 	}
 }
