@@ -122,7 +122,7 @@ func New(o Options) (*Loader, error) {
 	l.outage = newOutage(m.retries, o.StoragePatience, o.Log)
 	l.outage.loggedIn.Store(o.LoggedIn)
 	l.retry = l.outage.retry
-	contracts := &contracts{registry: o.Registry, once: l.outage.once, known: map[int]*contract{}, asked: map[int]time.Time{}}
+	contracts := newContracts(o.Registry, l.outage.once)
 	l.generations = &generations{db: l.db, contracts: contracts, quarantines: l.quarantines, retry: l.retry, once: l.outage.once, log: o.Log, harmEvery: o.harmEvery}
 	l.builder = &builder{
 		o: &l.o, batch: newBatch(), contracts: contracts, generations: l.generations, quarantines: l.quarantines,
@@ -150,7 +150,7 @@ func (l *Loader) Run(ctx context.Context) error {
 	defer l.pool.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.running, l.halt = ctx, cancel
+	l.running, l.halt, l.builder.contracts.running = ctx, cancel, ctx
 	err := l.retry(ctx, "read the settings profile of the login", func(ctx context.Context) error { return session.CheckProfile(ctx, l.url) })
 	if err == nil {
 		err = l.retry(ctx, "prepare ClickHouse", l.db.Ledger.Bootstrap)

@@ -192,23 +192,37 @@ func TestComments(t *testing.T) {
 	require.Equal(t, []string{"\tlook here"}, w.comments("complete_up_to"))
 }
 
-// TestDroppedViewsComeBack: complete_up_to and the views of tables are made again when somebody drops them, or puts
-// another view in a table's place.
+// TestDroppedViewsComeBack: complete_up_to and the views of tables are made again when somebody drops or detaches them,
+// puts something else in their place, be it another of them, or edits what they say.
 func TestDroppedViewsComeBack(t *testing.T) {
 	w := newWorld(t)
-	tab := twoColumns(w, "things")
-	w.begin().insert(tab, "1", "a").commit()
+	things, others := twoColumns(w, "things"), twoColumns(w, "others")
+	w.begin().insert(things, "1", "a").insert(others, "1", "of others").commit()
 	w.load()
 	w.wait()
 	database := schemas.ClickHouseIdent(w.database)
+	edited := func(view, from, to string) string { // as somebody does who starts from SHOW CREATE TABLE
+		var create string
+		require.NoError(t, w.conn.QueryRow(w.ctx, "SELECT create_table_query FROM system.tables WHERE database = '"+w.database+"' AND name = '"+view+"'").Scan(&create))
+		require.Contains(t, create, from)
+		return strings.Replace(strings.Replace(create, "CREATE VIEW", "CREATE OR REPLACE VIEW", 1), from, to, 1)
+	}
 	for _, by := range []string{
 		"DROP VIEW " + database + ".complete_up_to", "DROP VIEW " + database + ".things",
 		"CREATE OR REPLACE VIEW " + database + ".things AS SELECT 7 AS id, 'by hand' AS v COMMENT 'dirtbike generation 1'",
 		"RENAME TABLE " + database + ".complete_up_to TO " + database + ".mine",
+		"EXCHANGE TABLES " + database + ".things AND " + database + ".others",
+		edited("things", "_deleted = 0", "_deleted = 0 AND id > 1"),
+		edited("things", "DEFINER = dirtbike SQL SECURITY DEFINER", "SQL SECURITY INVOKER"),
+		edited("complete_up_to", "max(inexact) OVER () = 0", "max(inexact) OVER () = 1"),
+		"DETACH TABLE " + database + ".things", "DETACH TABLE " + database + ".complete_up_to PERMANENTLY",
+		"DROP DATABASE " + database,
 	} {
 		embeddedtest.ExecClickHouse(t, w.conn, by)
-		w.eventually([]string{"\t1", "public.things\t1"}, "SELECT table, exact FROM DB.complete_up_to ORDER BY table")
+		w.eventually([]string{"\t1", "public.others\t1", "public.things\t1"}, "SELECT table, exact FROM DB.complete_up_to ORDER BY table")
 		w.eventually([]string{"1\ta"}, "SELECT id, v FROM DB.things")
+		w.eventually([]string{"1\tof others"}, "SELECT id, v FROM DB.others")
+		w.eventually([]string{"3"}, "SELECT countIf(definer != '') FROM system.tables WHERE database = '"+w.database+"' AND name != 'mine'")
 	}
 }
 

@@ -131,11 +131,18 @@ func (c *clinic) storage(name string) *schemas.Relation {
 	}
 	c.sink("CREATE TABLE DB_raw." + view + "__g2 (" + strings.Join(columns, ", ") + ", _version UInt128, _deleted UInt8, _leaf UInt32 ALIAS 0) ENGINE = ReplacingMergeTree(_version, _deleted) ORDER BY (" + strings.Join(order, ", ") + ")")
 	cuts := "(SELECT toUInt32(0) AS leaf, toUInt128(0) AS version UNION ALL SELECT leaf, version FROM DB_raw.cuts WHERE topic = " + schemas.ClickHouseLiteral(table.Topic) + " AND generation = 2)"
-	c.sink("CREATE VIEW DB." + view + " DEFINER = CURRENT_USER SQL SECURITY DEFINER AS WITH (SELECT max(version) FROM " + cuts + " WHERE leaf = 0) AS _dirtbike_cut," +
-		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ") AS _dirtbike_leaves SELECT " + strings.Join(shown, ", ") + " FROM DB_raw." + view + "__g2 AS s FINAL" +
-		" WHERE s._deleted = 0 AND s._version > _dirtbike_cut AND (s._leaf = 0 OR s._version > _dirtbike_leaves[s._leaf])" + ledger.ViewSettings(2))
+	c.view(view, "WITH (SELECT max(version) FROM "+cuts+" WHERE leaf = 0) AS _dirtbike_cut,"+
+		" (SELECT maxMap(map(leaf, version)) FROM "+cuts+") AS _dirtbike_leaves SELECT "+strings.Join(shown, ", ")+" FROM DB_raw."+view+"__g2 AS s FINAL"+
+		" WHERE s._deleted = 0 AND s._version > _dirtbike_cut AND (s._leaf = 0 OR s._version > _dirtbike_leaves[s._leaf])")
 	c.complete(rel.FullName(), far, 1)
 	return rel
+}
+
+// view makes a view of generation 2 in the place of what has its name; DB is replaced by the database's name.
+func (c *clinic) view(name, query string) {
+	c.t.Helper()
+	query = strings.ReplaceAll(query, "DB", c.database) + ledger.ViewSettings
+	require.NoError(c.t, ledger.New(c.ch, c.database).CreateView(c.t.Context(), ledger.ViewDefinition{Name: name, Query: query}, 2))
 }
 
 // options compare everything in small chunks.

@@ -77,7 +77,10 @@ func Explain(err error) error {
 		p.What = "the grant " + grant[1] + " is missing"
 		return p.Fix("GRANT %s TO the user of clickhouse.url; dirtbike explain clickhouse-grants lists all that are needed", grant[1])
 	}
-	if m := codes[code]; m.what != "" {
+	switch m, known := codes[code]; {
+	case !known:
+		return p.Fix("see what ClickHouse's own log says of it")
+	case m.what != "":
 		p.What = m.what
 		return p.Fix("%s", m.fix)
 	}

@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 		{proto.ErrNotEnoughSpace, OfServer, true}, {proto.ErrTooManyParts, OfTable, true}, {proto.ErrAccessDenied, OfLogin, true},
 		{proto.ErrAuthenticationFailed, OfLogin, true}, {proto.ErrCannotParseInputAssertionFailed, OfRows, false},
 		{proto.ErrUnknownTable, OfStorage, true}, {proto.ErrMultipleExpressionsForAlias, OfRows, false}, {proto.ErrSyntaxError, OfRows, false},
-		{proto.ErrTableIsReadOnly, OfTable, true}, {proto.ErrQuotaExceeded, OfServer, true}, {proto.Error(99999), OfUnknown, false},
+		{proto.ErrTableIsReadOnly, OfTable, true}, {proto.ErrQuotaExceeded, OfServer, true}, {proto.Error(99999), OfUnknown, true},
 	} {
 		for _, err := range []error{
 			&chgo.Exception{Code: int32(c.code), Name: "DB::Exception", Message: value},

@@ -39,18 +39,20 @@ var tables = []string{
 		at DateTime64(6, 'UTC')) ENGINE = ReplacingMergeTree(at) ORDER BY (kind, name, loader) TTL toDateTime(at) + INTERVAL 1 DAY`,
 }
 
+// publicDatabase makes the database that people query.
+const publicDatabase = "CREATE DATABASE IF NOT EXISTS DB ENGINE = Atomic"
+
 // CompleteName is the name of the public view of `complete`.
 const CompleteName = "complete_up_to"
 
-// completeView is the public view of `complete`; see Complete. A table is not exact before it has a view, while a newer
-// generation than the view's is open (some partition has its open record) or named by the progress topic, while a leg
-// has it quarantined, and while a row of it is known to be missing. A table that capture no longer follows has no row.
+// completeSelect is the query of the public view of `complete`; see Complete. A table is not exact before it has a view,
+// while a newer generation than the view's is open (some partition has its open record) or named by the progress topic,
+// while a leg has it quarantined, and while a row of it is known to be missing. A table that capture no longer follows
+// has no row.
 //
 // Sets after IN are read later than the rows of `complete`, so that older data call no new point exact; the row for
 // everything uses the same data as those of its tables.
-const completeView = " DEFINER = CURRENT_USER SQL SECURITY DEFINER AS" + completeSelect
-
-const completeSelect = " SELECT `table`, epoch, lsn, time AS commit_time," +
+const completeSelect = "SELECT `table`, epoch, lsn, time AS commit_time," +
 	" toUInt8(if(`table` = '', max(inexact) OVER () = 0, inexact = 0)) AS exact, toUInt64(0) AS dead_letters FROM (" +
 	"SELECT `table`, epoch, lsn, time, `table` != '' AND (`table` NOT IN (SELECT `table` FROM RAW.shown)" +
 	" OR `table` IN (SELECT q.`table` FROM RAW.quarantine AS q FINAL LEFT JOIN" +
@@ -64,7 +66,7 @@ const completeSelect = " SELECT `table`, epoch, lsn, time AS commit_time," +
 // Bootstrap makes the two databases, the bookkeeping tables and the view complete_up_to. It is idempotent, and several
 // loaders may do it at once.
 func (l *Ledger) Bootstrap(ctx context.Context) error {
-	databases := []string{"CREATE DATABASE IF NOT EXISTS DB ENGINE = Atomic", "CREATE DATABASE IF NOT EXISTS RAW ENGINE = Atomic"}
+	databases := []string{publicDatabase, "CREATE DATABASE IF NOT EXISTS RAW ENGINE = Atomic"}
 	if err := l.checkTables(ctx); err != nil {
 		return err
 	}
@@ -142,16 +144,17 @@ func (l *Ledger) checkShapes(ctx context.Context) error {
 // named puts the names of the databases into a statement.
 func (l *Ledger) named(sql string) string {
 	return strings.NewReplacer("DB", schemas.ClickHouseIdent(l.database), "RAW", schemas.ClickHouseIdent(schemas.StorageDatabase(l.database)),
-		"WHOLE", Whole, "BOOKS", BooksSettings+viewMark(completeMark)).Replace(sql)
+		"WHOLE", Whole, "BOOKS", BooksSettings).Replace(sql)
 }
 
 // completeMark says in the view complete_up_to which text it was made from.
-var completeMark = CompleteName + " " + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(completeView+Whole+BooksSettings))), 16)
+var completeMark = CompleteName + " " + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(completeSelect+Whole+BooksSettings))), 16)
 
-// ShowComplete makes the view complete_up_to, unless it is among views as this release makes it. A person's comment on
-// it stays. taken says that something of somebody's has its name, and stays.
+// ShowComplete makes the view complete_up_to, unless it is among views as this release makes it, and the database that
+// people query, if somebody has dropped that. A person's comment on it stays. taken says that something of somebody's
+// has its name, and stays.
 func (l *Ledger) ShowComplete(ctx context.Context, views []View) (taken *cdc.Problem, err error) {
-	comment := ""
+	made := ViewDefinition{Name: CompleteName, Query: l.named(completeSelect)}
 	if at := slices.IndexFunc(views, func(v View) bool { return v.Name == CompleteName }); at >= 0 {
 		switch v := views[at]; {
 		case v.CompleteUp:
@@ -159,8 +162,13 @@ func (l *Ledger) ShowComplete(ctx context.Context, views []View) (taken *cdc.Pro
 		case !v.Ours:
 			return l.Taken(v), nil
 		default:
-			comment = " COMMENT " + schemas.ClickHouseLiteral(v.Comment)
+			made.Comment = " COMMENT " + schemas.ClickHouseLiteral(v.Comment)
 		}
 	}
-	return nil, l.Exec(ctx, "create the view "+l.database+"."+CompleteName, l.named("CREATE OR REPLACE VIEW DB."+CompleteName+completeView)+comment)
+	if len(views) == 0 {
+		if err := l.Exec(ctx, "create database "+l.database, l.named(publicDatabase)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, l.createView(ctx, made, completeMark)
 }

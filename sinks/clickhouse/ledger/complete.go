@@ -56,7 +56,7 @@ type Complete struct {
 func (l *Ledger) Complete(ctx context.Context) ([]Complete, error) {
 	var taken bool
 	err := l.Ask(ctx, "look for complete_up_to", "SELECT count() > 0 FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(l.database)+
-		" AND name = "+schemas.ClickHouseLiteral(CompleteName)+" AND "+marked("(.*)")+" = ''", &taken)
+		" AND name = "+schemas.ClickHouseLiteral(CompleteName)+" AND "+bears("(.*)")+" = ''", &taken)
 	if err != nil {
 		return nil, err
 	}

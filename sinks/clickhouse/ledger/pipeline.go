@@ -9,44 +9,6 @@ import (
 	"dirtbike/schemas"
 )
 
-// View is anything that can be queried by its name in the database that people query: theirs or dirtbike's own.
-type View struct {
-	Name       string // schemas.ClickHouseView of a source table if the view is dirtbike's
-	IsView     bool   // false for what has another engine than View
-	Generation uint32 // Generation that it shows; 0 if it is not dirtbike's view of a source table
-	CompleteUp bool   // CompleteUp says that it is the view complete_up_to as this release makes it
-	Ours       bool   // Ours says that dirtbike made it, maybe another release
-	Comment    string // Comment is a person's, or what Postgres has
-}
-
-// Views lists what is in the database that people query, by name.
-func (l *Ledger) Views(ctx context.Context) ([]View, error) {
-	database := schemas.ClickHouseLiteral(l.database)
-	sql := "SELECT name, engine = 'View', toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " +
-		schemas.ClickHouseLiteral(completeMark) + ", " + marked("(.*)") + " != '', comment FROM system.tables WHERE database = " + database + " ORDER BY name"
-	return query(ctx, l, "which generations the views show", sql, func(v *View) []any {
-		return []any{&v.Name, &v.IsView, &v.Generation, &v.CompleteUp, &v.Ours, &v.Comment}
-	})
-}
-
-// Taken says that something of somebody's has a name that dirtbike wants for a view: it is not replaced, since it may
-// hold rows or be needed.
-func (l *Ledger) Taken(v View) *cdc.Problem {
-	what, in := "table", schemas.ClickHouseIdent(l.database)+"."
-	if v.IsView {
-		what = "view"
-	}
-	return cdc.Failed("%s%s is a %s that dirtbike did not make, and does not replace", in, schemas.ClickHouseIdent(v.Name), what).
-		Keeps("the rows are in storage").
-		Fix("RENAME TABLE %s%s TO %s%s", in, schemas.ClickHouseIdent(v.Name), in, schemas.ClickHouseIdent(v.Name+"_former"))
-}
-
-// WasShown reports whether dirtbike has ever made the view of a table.
-func (l *Ledger) WasShown(ctx context.Context, table string) (was bool, err error) {
-	err = l.Ask(ctx, "ask whether "+table+" had a view", "SELECT count() > 0 FROM "+l.table("shown")+" WHERE `table` = "+schemas.ClickHouseLiteral(table), &was)
-	return was, err
-}
-
 // Storage is the table of a generation of a source table.
 type Storage struct {
 	View        string // schemas.ClickHouseView of the source table

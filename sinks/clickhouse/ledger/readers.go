@@ -3,10 +3,7 @@ package ledger
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-
-	"dirtbike/schemas"
 )
 
 // A view that people query gives the right answer or an error, whatever settings their session has. Most settings
@@ -50,19 +47,8 @@ var ofBooks = map[string]string{
 // BooksSettings ends a query about bookkeeping within a view.
 var BooksSettings = settings(fixed, ofBooks)
 
-// ViewSettings ends the query of the view that shows a generation, and says which: nothing else in a view is out of
-// reach of those who may comment on it.
-func ViewSettings(generation uint32) string {
-	return settings(fixed) + viewMark("generation "+strconv.FormatUint(uint64(generation), 10))
-}
-
-// viewMark is the last setting of a view that dirtbike made.
-func viewMark(of string) string { return ", log_comment = 'dirtbike " + of + "'" }
-
-// marked is an expression over system.tables: what the mark of a view says, as far as it matches the pattern, or ”.
-func marked(pattern string) string {
-	return "if(engine = 'View', extract(as_select, " + schemas.ClickHouseLiteral(", log_comment = 'dirtbike "+pattern+"'$") + "), '')"
-}
+// ViewSettings ends the query of a view that people read.
+var ViewSettings = settings(fixed)
 
 func settings(of ...map[string]string) string {
 	all := map[string]string{}

@@ -24,7 +24,7 @@ func (d *DB) Show(ctx context.Context, t *Table, cut cdc.Position) error {
 	}
 	for {
 		types := slices.Clone(t.nullable)
-		if err := d.Ledger.Exec(ctx, "create the view of "+t.Contract.FullName(), d.viewStatement(t, cut, comments)); err != nil {
+		if err := d.Ledger.CreateView(ctx, d.definition(t, cut, comments), t.Generation); err != nil {
 			return err
 		}
 		if err := d.Describe(ctx, t); err != nil || slices.Equal(types, t.nullable) {
@@ -101,7 +101,7 @@ func withComment(text string) string {
 	return " COMMENT " + schemas.ClickHouseLiteral(text)
 }
 
-// viewStatement is the view that people query. FINAL is applied before the conditions, so that an outranked row can
+// definition is the view that people query. FINAL is applied before the conditions, so that an outranked row can
 // never show; the cut is a number that is read once per query, the leaves' cuts a map that only rows of a leaf look
 // into. Rows below the generation's own cut came between its open and its end: if the snapshot does not have them they
 // were deleted. The inner query has the storage's names, the outer one those that people see: one that is both would
@@ -110,19 +110,21 @@ func withComment(text string) string {
 // Nothing in ClickHouse keeps a late loader from replacing a newer generation's view by an older one's (rule 13:
 // upwards only). Such a view refuses to answer, since the newer generation is recorded before it is called exact;
 // loaders check what the views show, and correct it.
-func (d *DB) viewStatement(t *Table, cut cdc.Position, comments map[string]string) string {
+func (d *DB) definition(t *Table, cut cdc.Position, comments map[string]string) ledger.ViewDefinition {
 	cuts := d.Ledger.CutsSelect(t.Contract.Topic, t.Generation)
 	declared, stored, shown := t.viewColumns(comments)
 	version, leaf := ofStorage(schemas.ColVersion), ofStorage(schemas.ColLeaf)
-	return "CREATE OR REPLACE VIEW " + schemas.ClickHouseIdent(d.database) + "." + schemas.ClickHouseIdent(schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name)) +
-		" (" + strings.Join(declared, ", ") + ") DEFINER = CURRENT_USER SQL SECURITY DEFINER AS SELECT " + strings.Join(shown, ", ") + " FROM (WITH" +
+	query := "SELECT " + strings.Join(shown, ", ") + " FROM (WITH" +
 		" (SELECT max(version) FROM " + cuts + " WHERE leaf = 0" + ledger.BooksSettings + ") AS _dirtbike_cut," +
 		" (SELECT maxMap(map(leaf, version)) FROM " + cuts + ledger.BooksSettings + ") AS _dirtbike_leaves, " +
 		d.Ledger.ReplacedSelect(t.Contract.FullName(), t.Contract.Topic, t.Generation) + " AS _dirtbike_replaced" +
 		" SELECT " + strings.Join(stored, ", ") + " FROM " + t.Name + " AS " + storageAlias + " FINAL" +
 		" WHERE " + ledger.Whole + " AND _dirtbike_replaced = 0 AND " + ofStorage(schemas.ColDeleted) + " = 0" +
 		" AND " + version + " >= toUInt128('" + ledger.Version(cut).String() + "') AND " + version + " > _dirtbike_cut" +
-		" AND (" + leaf + " = 0 OR " + version + " > _dirtbike_leaves[" + leaf + "]))" + ledger.ViewSettings(t.Generation) + withComment(comments[""])
+		" AND (" + leaf + " = 0 OR " + version + " > _dirtbike_leaves[" + leaf + "]))" + ledger.ViewSettings
+	return ledger.ViewDefinition{
+		Name: schemas.ClickHouseView(t.Contract.Schema, t.Contract.Name), Columns: " (" + strings.Join(declared, ", ") + ")", Query: query, Comment: withComment(comments[""]),
+	}
 }
 
 // viewColumns lists the view's columns as they are declared, as the inner query reads them, and as the outer one shows
