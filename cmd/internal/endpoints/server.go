@@ -138,8 +138,9 @@ func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
 	_ = console.WriteJSON(w, answer) // an error says that the client has gone
 }
 
-// text answers with what a person reads.
+// text answers with what a person reads, on a terminal too: errors may quote what other servers said.
 func (s *Server) text(w http.ResponseWriter, code int, body string) {
+	body = console.PrintableLines(body)
 	if s.Word != nil {
 		body = s.Word(body)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"dirtbike/cdc"
 	"dirtbike/cdc/capture"
+	"dirtbike/cmd/internal/console"
 	"dirtbike/cmd/internal/status"
 )
 
@@ -79,6 +80,16 @@ func TestReadyzSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	require.Equal(t, 200, code)
 	require.Equal(t, "[+]slot ok\n[+]kafka excluded: ok\n[+]clickhouse excluded: ok\n[+]registry excluded: ok\n"+
 		"warn: no check is named \"typo\", nothing excluded for it\nreadyz check passed\n", body)
+}
+
+// TestReadyzCanBeShown: an error may quote what another server said, and people read it on a terminal.
+func TestReadyzCanBeShown(t *testing.T) {
+	evil := func(context.Context) error { return errors.New("it says \x1b[31m\u202e. Try: start it") }
+	get := serve(t, []status.Check{{Name: "kafka", Func: evil, Note: func(context.Context) string { return "\x1b]0;x\x07" }}}, nil)
+	for _, path := range []string{"/readyz", "/readyz?exclude=kafka&exclude=%1b[2J"} {
+		_, body := get(path)
+		require.Equal(t, console.PrintableLines(body), body)
+	}
 }
 
 // TestWord: what it answers to people is worded as its owner wants.
