@@ -2,7 +2,6 @@ package capture
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -197,7 +196,8 @@ func (r *retries) blamed(topic string) error {
 	if b == nil || b.err.Shared && b.times < blameTimes {
 		return nil
 	}
-	return &cdc.TableTrouble{Topic: topic, Err: fmt.Errorf("Kafka refuses its records: %w", b.err.Err)}
+	return &cdc.TableTrouble{Topic: topic, Err: cdc.Failed("Kafka refuses its records").Because(b.err.Err).
+		OrFix("see how the topic's settings differ from those of others: kafka-configs.sh --describe --entity-type topics --entity-name %s", topic)}
 }
 
 // forgive forgets what a topic was blamed for.

@@ -300,3 +300,14 @@ func TestAMendedTopicIsSeen(t *testing.T) {
 		require.True(t, r.due("public.a"))
 	})
 }
+
+// TestWhatATopicIsBlamedForHasAWayOut: what the brokers say has none of its own where only the topic's settings explain
+// it.
+func TestWhatATopicIsBlamedForHasAWayOut(t *testing.T) {
+	r := newRetries(time.Minute)
+	r.blame(&cdc.TableTrouble{Topic: "clinic.public.visits", Err: errors.New("INVALID_TIMESTAMP")})
+	require.Len(t, cdc.Explain(r.blamed("clinic.public.visits")).Remedies(), 1)
+	r.blame(&cdc.TableTrouble{Topic: "clinic.public.claims", Err: cdc.Failed("too large").Fix("raise it")})
+	require.Equal(t, []cdc.Remedy{{Command: "raise it"}}, cdc.Explain(r.blamed("clinic.public.claims")).Remedies())
+	require.NoError(t, r.blamed("clinic.public.nurses"))
+}
