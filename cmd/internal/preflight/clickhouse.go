@@ -113,6 +113,10 @@ func (r *run) judgeProfile(ctx context.Context, p *part) {
 		p.error(settingsSlug, "clickhouse.url", clickHouseError(err))
 		return
 	}
+	if len(names) == 0 {
+		p.fail(settingsSlug, "clickhouse.url", "", "the address has a setting that ClickHouse does not know, or does not let be set. Take it out of the address")
+		return
+	}
 	p.fail(settingsSlug, "user "+o.Auth.Username, "", "its settings profile forbids what dirtbike sets for its own sessions: %s. Take CONST, READONLY, MIN and MAX of them off, "+
 		"or give dirtbike a profile of its own", strings.Join(names, ", "))
 }

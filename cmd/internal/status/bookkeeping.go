@@ -108,7 +108,17 @@ func askClickHouse[T any](ctx context.Context, ask func(context.Context) (T, err
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return answer, fmt.Errorf(asking+": %w", hangs("ClickHouse", "clickhouse.url", began))
 	case code != 0:
-		return answer, cdc.Refused(asking).Because(code).Fix("dirtbike explain clickhouse-grants")
+		return answer, refusedStatus(asking, err)
 	}
 	return answer, cdc.Failed(asking).Because(ClickHouseAway(err)).Fix("see that ClickHouse runs and clickhouse.url is right")
+}
+
+// refusedStatus says what ClickHouse's own error means: a person has to change the login or its rights, while what the
+// server lacks for now passes.
+func refusedStatus(asking string, err error) error {
+	p := cdc.Refused("%s", asking).Because(errcode.Explain(err))
+	if errcode.OwnerOf(err) == errcode.OfServer {
+		p = p.Of(cdc.ErrUnreachable)
+	}
+	return p.OrFix("dirtbike check")
 }

@@ -129,3 +129,15 @@ func requireHangs(t *testing.T, err error, part string) {
 	require.Contains(t, p.What, part+" hangs")
 	require.Len(t, p.Try, 1)
 }
+
+// TestRefusedStatus: what ClickHouse lacks for now is no decision, and what to do is what the code says.
+func TestRefusedStatus(t *testing.T) {
+	for code, kind := range map[proto.Error]error{
+		proto.ErrMemoryLimitExceeded: cdc.ErrUnreachable, proto.ErrAccessDenied: cdc.ErrRefused, proto.ErrUnknownSetting: cdc.ErrRefused, proto.ErrBadArguments: cdc.ErrRefused,
+	} {
+		err := refusedStatus("ask", &clickhouse.Exception{Code: int32(code), Message: "a value"})
+		require.ErrorIs(t, err, kind)
+		require.Len(t, cdc.Explain(err).Remedies(), 1, code)
+		require.NotContains(t, err.Error(), "a value")
+	}
+}

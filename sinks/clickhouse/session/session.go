@@ -16,13 +16,21 @@ import (
 // Open opens ClickHouse under the pinned settings; it connects at the first use. Settings of the URL count where they
 // are not pinned. o stays as it is.
 func Open(o *clickhouse.Options) (driver.Conn, error) {
-	ours := *o
+	ours := quiet(o)
 	ours.Settings = clickhouse.Settings{}
 	maps.Copy(ours.Settings, o.Settings)
 	for name, value := range pinned {
 		ours.Settings[name] = value
 	}
 	return clickhouse.Open(&ours)
+}
+
+// quiet gives the options without what the address may ask for: that the client writes all that it does, values
+// included, to standard output.
+func quiet(o *clickhouse.Options) clickhouse.Options {
+	ours := *o
+	ours.Debug, ours.Debugf, ours.Logger = false, nil, nil //nolint:staticcheck // an address still sets it
+	return ours
 }
 
 // Refused reports whether ClickHouse refused a statement because of its settings: the profile of the login does not let
@@ -69,7 +77,7 @@ func CheckProfile(ctx context.Context, o *clickhouse.Options) error {
 
 // cuts asks for three rows under all pinned settings but one.
 func cuts(ctx context.Context, o *clickhouse.Options, name string) (bool, error) {
-	one := *o
+	one := quiet(o)
 	one.Settings = clickhouse.Settings{}
 	for other, value := range pinned {
 		if other != name {
@@ -96,7 +104,7 @@ func cuts(ctx context.Context, o *clickhouse.Options, name string) (bool, error)
 
 // try runs a statement under one of the pinned settings and the profile's own: these may spoil its answer.
 func try(ctx context.Context, o *clickhouse.Options, name string) error {
-	one := *o
+	one := quiet(o)
 	one.Settings = clickhouse.Settings{name: pinned[name]}
 	one.MaxOpenConns = 1
 	conn, err := clickhouse.Open(&one)

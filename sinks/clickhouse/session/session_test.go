@@ -31,3 +31,12 @@ func TestRefused(t *testing.T) {
 	}
 	require.False(t, Refused(nil))
 }
+
+// TestNothingIsWrittenToStandardOutput: the client would write there what it sends and gets.
+func TestNothingIsWrittenToStandardOutput(t *testing.T) {
+	o, err := clickhouse.ParseDSN("clickhouse://user@127.0.0.1:9000?debug=true")
+	require.NoError(t, err)
+	require.True(t, o.Debug) //nolint:staticcheck // see quiet
+	ours := quiet(o)
+	require.False(t, ours.Debug) //nolint:staticcheck // see quiet
+}
