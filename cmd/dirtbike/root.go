@@ -92,7 +92,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	verb, err := root.ExecuteContextC(ctx)
+	verb, err := untilInterrupted(ctx, root, args)
 	if err == nil {
 		return exitGood
 	}
@@ -111,6 +111,38 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 		return exitUnreachable
 	}
 	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: a person has to decide
+}
+
+// interruptGrace is how long a question may still take after Ctrl-C: a server that hangs keeps clients from closing.
+const interruptGrace = time.Second
+
+// untilInterrupted runs the verb. A question that does not end after Ctrl-C is left alone: it changes nothing, and the
+// process ends.
+func untilInterrupted(ctx context.Context, root *cobra.Command, args []string) (*cobra.Command, error) {
+	asked, _, err := root.Find(args)
+	if err != nil || !slices.Contains(questions, asked.Name()) {
+		return root.ExecuteContextC(ctx)
+	}
+	type answer struct {
+		verb *cobra.Command
+		err  error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		verb, err := root.ExecuteContextC(ctx)
+		done <- answer{verb, err}
+	}()
+	select {
+	case a := <-done:
+		return a.verb, a.err
+	case <-ctx.Done():
+	}
+	select {
+	case a := <-done:
+		return a.verb, a.err
+	case <-time.After(interruptGrace):
+		return asked, errInterrupted
+	}
 }
 
 // tryOnItsOwnLine puts the way out of each line on a line of its own.

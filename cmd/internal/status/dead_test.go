@@ -267,3 +267,27 @@ func TestWhatIsKnownIsShown(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyWhatHangsIsBlamed: several checks wait for one answer. When that has used the time up, none of them asks with
+// what it has left, in which no server could answer.
+func TestOnlyWhatHangsIsBlamed(t *testing.T) {
+	hangs, asked := errors.New("ClickHouse hangs"), make(chan int, 2)
+	c := NewCollector(Sources{})
+	c.asks = func(ctx context.Context) (facts, error) {
+		asked <- 1
+		<-ctx.Done()
+		return facts{}, hangs
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	go c.read(ctx) //nolint:errcheck // the other one's answer is looked at
+	<-asked
+	later, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := c.read(later)
+	require.ErrorIs(t, err, hangs)
+	require.Empty(t, asked)
+	c.asks = func(context.Context) (facts, error) { return facts{}, nil }
+	_, err = c.read(t.Context())
+	require.NoError(t, err, "one who comes later asks")
+}

@@ -45,10 +45,10 @@ const publicDatabase = "CREATE DATABASE IF NOT EXISTS DB ENGINE = Atomic"
 // CompleteName is the name of the public view of `complete`.
 const CompleteName = "complete_up_to"
 
-// completeSelect is the query of the public view of `complete`; see Complete. A table is not exact before it has a view,
-// while a newer generation than the view's is open (some partition has its open record) or named by the progress topic,
-// while a leg has it quarantined, and while a row of it is known to be missing. A table that capture no longer follows
-// has no row.
+// completeSelect is the query of the public view of `complete`; see Complete. A table is not exact before it has a
+// view, while a newer generation than the view's is open (some partition has its open record) or named by the progress
+// topic, while a leg has it quarantined, and while a row of it is known to be missing. A table that capture no longer
+// follows has no row.
 //
 // Sets after IN are read later than the rows of `complete`, so that older data call no new point exact; the row for
 // everything uses the same data as those of its tables.
