@@ -144,7 +144,7 @@ func TestSlowReadersKeepNobodyOut(t *testing.T) {
 			answer := make([]byte, 16<<20) // more than the kernel holds for a connection
 			s.views.Load().metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) })
 			for range maxConnections {
-				var conn net.Conn = dial(t, s)
+				conn := dial(t, s)
 				if of.guard.TLS != nil {
 					named := trusting.Clone()
 					named.ServerName = "127.0.0.1"

@@ -166,7 +166,7 @@ func markBatches(b []byte, mostRecords int) {
 		}
 		batch, attributes := b[:size], b[attributesAt+1]
 		b = b[size:]
-		codec := kgo.CompressionCodecType(attributes & codecs) //nolint:gosec // three bits
+		codec := kgo.CompressionCodecType(attributes & codecs)
 		switch {
 		case batch[magicAt] != 2 || attributes&control != 0:
 			continue

@@ -95,12 +95,11 @@ func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 }
 
 func (u *unpacker) unpack(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
-	switch codec {
+	switch codec { //nolint:exhaustive // the others are the client's
 	case codecTooMany:
 		return nil, kgo.ErrMaxDecompress
 	case codecPlain:
 		return src, nil
-	default:
-		return u.inner.Decompress(src, codec)
 	}
+	return u.inner.Decompress(src, codec)
 }
