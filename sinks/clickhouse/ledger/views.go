@@ -25,7 +25,8 @@ type View struct {
 // Views lists what is in the database that people query, by name.
 func (l *Ledger) Views(ctx context.Context) ([]View, error) {
 	sql := "SELECT name, engine = 'View', toUInt32OrZero(" + marked("generation ([0-9]+)") + "), " + marked("(.*)") + " = " +
-		schemas.ClickHouseLiteral(completeMark) + ", " + bears("(.*)") + " != '', comment FROM system.tables WHERE database = " + schemas.ClickHouseLiteral(l.database) + " ORDER BY name"
+		schemas.ClickHouseLiteral(completeMark) + ", " + bears("(.*)") + " != '', comment FROM system.tables WHERE database = " +
+		schemas.ClickHouseLiteral(l.database) + " ORDER BY name"
 	return query(ctx, l, "which generations the views show", sql, func(v *View) []any {
 		return []any{&v.Name, &v.IsView, &v.Generation, &v.CompleteUp, &v.Ours, &v.Comment}
 	})
@@ -95,7 +96,8 @@ func (l *Ledger) createView(ctx context.Context, v ViewDefinition, of string) er
 			return err
 		}
 		var stored string
-		err = l.Ask(ctx, "read the view "+v.Name, "SELECT any("+signature+") FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(l.database)+" AND name = "+name, &stored)
+		err = l.Ask(ctx, "read the view "+v.Name,
+			"SELECT any("+signature+") FROM system.tables WHERE database = "+schemas.ClickHouseLiteral(l.database)+" AND name = "+name, &stored)
 		if stored == signed {
 			break
 		}
