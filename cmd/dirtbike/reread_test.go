@@ -43,7 +43,7 @@ INSERT INTO docs VALUES (1, repeat('one', 1000)), (2, repeat('two', 1000))`)
 	require.Eventually(t, waiting, 20*time.Second, 20*time.Millisecond)
 	watch = r.pg()
 	// the walsender has sent it: give the capture every chance to read too early
-	require.Never(t, func() bool { return !waiting() }, 1500*time.Millisecond, 100*time.Millisecond)
+	require.Never(t, func() bool { return !waiting() }, time.Second, 100*time.Millisecond)
 	for _, sql := range []string{`ALTER SYSTEM RESET synchronous_standby_names`, `SELECT pg_reload_conf()`} {
 		_, err := admin.Exec(t.Context(), sql)
 		require.NoError(t, err)

@@ -40,7 +40,8 @@ func TestLockedTable(t *testing.T) {
 		require.Len(t, drift(t, tables), 1)
 		require.Less(t, time.Since(began), 5*time.Second)
 		_, _, err = tables.Reread(t.Context(), list[1].OID, 0, cdc.Tuple{{Kind: cdc.DatumText, Data: []byte("1")}, {}}, []int{1})
-		require.NotErrorIs(t, err, cdc.ErrUnreachable, "it is the table's fault")
+		require.NotNil(t, cdc.OfOneTable(err), "it is the table's fault")
+		require.False(t, cdc.OfOneTable(err).Lasting, "it waits, and is copied")
 		full, why, _ := strings.Cut(cdc.Explain(err).Try[0].Command, ", ")
 		require.Equal(t, "so that nothing has to be re-read", why)
 		release()
@@ -100,6 +101,30 @@ func TestRereadNamesWaysThatWork(t *testing.T) {
 			require.Len(t, cdc.Explain(err).ThenCopy("public.t").Try, 1, "a new copy is one, whatever the table is")
 		}
 	}
+}
+
+// TestPatienceOfRereads: many tables that are locked at once hold the others for no longer than two of them.
+func TestPatienceOfRereads(t *testing.T) {
+	tables := New(Options{})
+	require.Equal(t, 3*time.Second, tables.patience())
+	var all time.Duration
+	for range 20 {
+		all += tables.patience()
+		tables.gaveUp, tables.gaveUpAt = tables.gaveUp+1, time.Now()
+	}
+	require.Less(t, all, 8*time.Second)
+	tables.gaveUpAt = time.Now().Add(-2 * time.Minute)
+	require.Equal(t, 3*time.Second, tables.patience())
+}
+
+// TestACommitThatNobodySees: a commit that waits for a standby makes its table wait, and ends no session.
+func TestACommitThatNobodySees(t *testing.T) {
+	rel := &schemas.Relation{Schema: "public", Name: "t"}
+	err := (&Tables{}).rereadError(t.Context(), &known{rel: rel}, errNotVisible)
+	require.NotNil(t, cdc.OfOneTable(err))
+	require.False(t, cdc.OfOneTable(err).Lasting)
+	require.NotErrorIs(t, err, cdc.ErrUnreachable)
+	require.Len(t, cdc.Explain(err).Try, 1)
 }
 
 // TestCompositeAttributes: an attribute that comes or goes changes rows without an event.

@@ -22,6 +22,18 @@ import (
 // is withheld.
 var errRenamed = errors.New("the table or its columns were renamed meanwhile")
 
+// shortestPatience is what is left of a re-read's patience after many have given up.
+const shortestPatience = 100 * time.Millisecond
+
+// patience is how long the next re-read waits. Capture of all tables waits meanwhile, so that each one that gave up
+// within the last minute halves it: many tables that one transaction has locked hold all others no longer than two.
+func (t *Tables) patience() time.Duration {
+	if time.Since(t.gaveUpAt) > time.Minute {
+		t.gaveUp = 0
+	}
+	return max(t.options.RereadPatience>>min(t.gaveUp, 10), min(shortestPatience, t.options.RereadPatience))
+}
+
 // errNotVisible says that the transaction is still in progress for others.
 var errNotVisible = errors.New("the transaction is committed in the log but cannot be seen yet (does its commit wait for a synchronous standby?)")
 
@@ -33,20 +45,25 @@ func (t *Tables) Reread(ctx context.Context, relation, xid uint32, row cdc.Tuple
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.reread == nil || t.reread.IsClosed() {
-		// meanwhile capture of all tables waits, and Postgres retains its log
-		patience := strconv.FormatInt(t.options.RereadPatience.Milliseconds(), 10)
-		if t.reread, err = t.options.Login.With("statement_timeout", patience).Connect(ctx); err != nil {
+	patience := t.patience()
+	if t.reread == nil || t.reread.IsClosed() || t.rereadFor != patience {
+		t.closeReread(ctx)
+		limit := strconv.FormatInt(patience.Milliseconds(), 10)
+		if t.reread, err = t.options.Login.With("statement_timeout", limit).Connect(ctx); err != nil {
 			return nil, false, cdc.Failed("re-read %s", k.rel.FullName()).Of(cdc.ErrUnreachable).Because(err)
 		}
+		t.rereadFor = patience
 	}
 	query := rereadQuery(k.rel, row, columns)
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 2*time.Millisecond, 250*time.Millisecond
 	fields, err := backoff.Retry(ctx, func() ([][]byte, error) { return t.rereadOnce(ctx, k.rel, query, xid) },
-		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(t.options.RereadPatience))
+		backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(patience))
 	if err != nil {
-		_ = t.reread.Close(ctx) // a new one next time
+		t.closeReread(ctx) // a new one next time
+		if outOfPatience(err) {
+			t.gaveUp, t.gaveUpAt = t.gaveUp+1, time.Now()
+		}
 		return nil, false, t.rereadError(ctx, k, err)
 	}
 	if fields == nil {
@@ -120,9 +137,9 @@ func visible(snapshot string, xid uint32) (bool, error) {
 }
 
 // rereadError blames the table for what asking again would not change: a missing right, a column that is gone (class
-// 42), a key that cannot be read (class 22), or a lock that is held for longer than all other tables can wait. What is
-// not known is the table's, too, and is tried again. The server's error is not passed on: it may quote the key, which
-// is the plain value of a column that may be hashed.
+// 42), or a key that cannot be read (class 22). A lock, or a commit that nobody sees, for longer than all other tables
+// can wait is the table's, too, and so is what is not known: it waits, and is tried again. The server's error is not
+// passed on: it may quote the key, which is the plain value of a column that may be hashed.
 func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	var pg *pgconn.PgError
 	problem := cdc.Failed("re-read columns of %s that an update left out", k.rel.FullName())
@@ -139,14 +156,17 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 	if errors.Is(err, errRenamed) {
 		return problem.Because(err).ThenCopy(k.rel.FullName())
 	}
+	const unneeded = ", so that nothing has to be re-read"
+	if errors.Is(err, errNotVisible) {
+		return &cdc.TableTrouble{Err: fix(problem.Because(err), unneeded)}
+	}
 	if !errors.As(err, &pg) {
 		return problem.Of(cdc.ErrUnreachable).Because(err)
 	}
 	said := errors.New(postgres.Said(pg))
 	switch problem = problem.Because(said); {
-	case pg.Code == "57014" || pg.Code == "55P03": // query_canceled, lock_not_available
-		return fix(problem.Because(fmt.Errorf("the table was locked, or did not answer, for %s: %w", t.options.RereadPatience, said)),
-			", so that nothing has to be re-read")
+	case outOfPatience(err):
+		return &cdc.TableTrouble{Err: fix(problem.Because(fmt.Errorf("the table is locked, or does not answer: %w", said)), unneeded)}
 	case pg.Code == "42501": // insufficient_privilege
 		return fix(t.options.Login.MayRead(ctx, problem, k.cdc), "")
 	case strings.HasPrefix(pg.Code, "42"), postgres.BadValue(pg.Code):
@@ -155,6 +175,12 @@ func (t *Tables) rereadError(ctx context.Context, k *known, err error) error {
 		return problem.Of(cdc.ErrUnreachable)
 	}
 	return &cdc.TableTrouble{Err: fix(problem, "")}
+}
+
+// outOfPatience reports whether a re-read gave up because others could not wait any longer.
+func outOfPatience(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, errNotVisible) || errors.As(err, &pg) && (pg.Code == "57014" || pg.Code == "55P03") // query_canceled, lock_not_available
 }
 
 // statement is a query with its parameters.
@@ -202,6 +228,10 @@ func (q *statement) asked(rel *schemas.Relation, fields []pgconn.FieldDescriptio
 func (t *Tables) Close(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closeReread(ctx)
+}
+
+func (t *Tables) closeReread(ctx context.Context) {
 	if t.reread != nil {
 		_ = t.reread.Close(ctx) // read only: nothing is lost with it
 	}

@@ -49,7 +49,8 @@ type Options struct {
 	Publication string
 	Keys        map[string][]string // the key columns of tables without a primary key, by "schema.table" (source.keys)
 	// RereadPatience is how long a re-read waits, for a lock or until its transaction is visible: a commit may wait for
-	// a synchronous standby. Meanwhile capture of all tables waits. 0 means 30 s.
+	// a synchronous standby. Meanwhile capture of all tables waits; then the table waits alone. It is shorter while
+	// re-reads give up. 0 means 3 s.
 	RereadPatience time.Duration
 }
 
@@ -59,6 +60,11 @@ type Tables struct {
 	mu      sync.Mutex
 	known   map[uint32]*known // by relation OID, those that can be captured; filled by List
 	reread  *pgx.Conn
+	// rereadFor is the patience that reread was opened with; gaveUp counts the re-reads that gave up, the last one at
+	// gaveUpAt.
+	rereadFor time.Duration
+	gaveUp    int
+	gaveUpAt  time.Time
 	// What the last List found: errors about names in the config, and OIDs of tables that it does not select.
 	misnamed []error
 	unnamed  []uint32
@@ -80,7 +86,7 @@ var (
 
 // New makes Tables; it connects to nothing yet.
 func New(o Options) *Tables {
-	o.RereadPatience = cmp.Or(o.RereadPatience, 30*time.Second)
+	o.RereadPatience = cmp.Or(o.RereadPatience, 3*time.Second)
 	return &Tables{options: o, known: map[uint32]*known{}}
 }
 
