@@ -85,6 +85,11 @@ func (c *Client) explainRegister(err error, subject string) error {
 		return explainAnswer(answer).Of(cdc.ErrRefused)
 	case refusesUs(answer):
 		return shared(explainAnswer(answer).Of(cdc.ErrRefused))
+	case answer.StatusCode == http.StatusNotFound && answer.ErrorCode == sr.ErrSubjectNotFound.Code:
+		// registering makes a subject that is not there
+		at, _, _ := strings.Cut(c.at, ", ")
+		return &cdc.TableTrouble{Err: cdc.Failed("subject %s was deleted at the registry, and what was deleted is kept there, so that it takes no schema (404): %s", subject, said).
+			Fix("delete it for good: curl -X DELETE '%s/subjects/%s?permanent=true'", strings.TrimRight(at, "/"), url.PathEscape(subject))}
 	case answer.ErrorCode == sr.ErrOperationNotPermitted.Code:
 		return shared(cdc.Failed("the registry accepts no schema (%d): %s", answer.StatusCode, said).
 			Fix("set its mode, or that of subject %s, back to READWRITE", subject))

@@ -95,6 +95,31 @@ func TestWaysOutOfAnAbsentRegistryAreTaken(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestADeletedSubject: a registry that keeps a deleted subject, and takes no schema for it, is told to forget it.
+func TestADeletedSubject(t *testing.T) {
+	fake, _ := newFake(t)
+	_, err := newClient(t, short, fake.URL()).Register(t.Context(), subject, schema)
+	require.NoError(t, err)
+	remove := func(at string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, at, nil)
+		require.NoError(t, err)
+		answer, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+	}
+	remove(fake.URL() + "/subjects/" + subject)
+	client := newClient(t, short, fake.URL())
+	_, err = client.Register(t.Context(), subject, schema)
+	require.NotNil(t, cdc.OfOneTable(err))
+	require.False(t, cdc.OfOneTable(err).Shared || cdc.OfOneTable(err).Lasting, "its table waits")
+	way := regexp.MustCompile(`curl -X DELETE '(\S+)'$`).FindStringSubmatch(wayOf(t, err))
+	remove(way[1])
+	_, err = client.Register(t.Context(), subject, schema)
+	require.NoError(t, err)
+}
+
 // TestWaysOutOfASubjectAreTaken: the setting that the error names is changed at the registry, as its administrator
 // does, and the same client registers the schema.
 func TestWaysOutOfASubjectAreTaken(t *testing.T) {
