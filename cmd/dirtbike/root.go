@@ -85,14 +85,14 @@ type app struct {
 
 // execute runs one command line and gives its exit code. Nothing else of this program ends the process.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault cdc.Fault) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, again, stop := signalled(ctx)
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr, ending: ctx.Done(), fault: fault}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	verb, err := untilInterrupted(ctx, root, args)
+	verb, err := untilInterrupted(ctx, again, root, args)
 	if err == nil {
 		return exitGood
 	}
@@ -113,14 +113,40 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, fault
 	return exitWrong // also cdc.ErrRefused, ErrGap and ErrFenced: a person has to decide
 }
 
+// signalled gives a context that ends at SIGINT or SIGTERM; again is closed at the next one.
+func signalled(ctx context.Context) (ending context.Context, again <-chan struct{}, stop func()) {
+	signals, second := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ending, end := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		for _, then := range []func(){end, func() { close(second) }} {
+			select {
+			case <-signals:
+				then()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ending, second, func() { signal.Stop(signals); close(done); end() }
+}
+
+// impatient are the verbs that a second Ctrl-C ends at once. Whatever they do may be cut off at any point: a start goes
+// on from what is committed. The others start engines, which they stop, or end at the first one.
+var impatient = []string{"run", "capture", "load", "resnapshot", "purge"}
+
+var errCutOff = answerNo(errors.New("ended at the second signal: what is committed is safe, and the next start goes on from there"))
+
 // interruptGrace is how long a question may still take after Ctrl-C: a server that hangs keeps clients from closing.
 const interruptGrace = time.Second
 
 // untilInterrupted runs the verb. A question that does not end after Ctrl-C is left alone: it changes nothing, and the
-// process ends.
-func untilInterrupted(ctx context.Context, root *cobra.Command, args []string) (*cobra.Command, error) {
+// process ends. So is an impatient verb once again is closed.
+func untilInterrupted(ctx context.Context, again <-chan struct{}, root *cobra.Command, args []string) (*cobra.Command, error) {
 	asked, _, err := root.Find(args)
-	if err != nil || !slices.Contains(questions, asked.Name()) {
+	question := err == nil && slices.Contains(questions, asked.Name())
+	if err != nil || !question && !slices.Contains(impatient, asked.Name()) {
 		return root.ExecuteContextC(ctx)
 	}
 	type answer struct {
@@ -137,11 +163,20 @@ func untilInterrupted(ctx context.Context, root *cobra.Command, args []string) (
 		return a.verb, a.err
 	case <-ctx.Done():
 	}
+	var grace <-chan time.Time // of a question
+	if question {
+		grace = time.After(interruptGrace)
+	}
 	select {
 	case a := <-done:
 		return a.verb, a.err
-	case <-time.After(interruptGrace):
+	case <-grace:
 		return asked, errInterrupted
+	case <-again:
+		if question {
+			return asked, errInterrupted
+		}
+		return asked, errCutOff
 	}
 }
 
