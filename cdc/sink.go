@@ -55,7 +55,8 @@ type Sink interface {
 	// state.
 	Recover(ctx context.Context) (*State, error)
 	// EnsureTopic creates the table's topic, or checks that it is as wanted (partition count, clean-up policy). created
-	// says that it was made by this call and is empty. A TableTrouble says that this topic does not fit.
+	// says that it was made by this call, or that it is another one than the state speaks of: nothing that counts is in
+	// it. A TableTrouble says that this topic does not fit.
 	EnsureTopic(ctx context.Context, t *Topic) (created bool, err error)
 	// Unfit says, by name, which of these topics do not fit any more, a TableTrouble each, or are gone (ErrNoTopic). It
 	// may be called while other methods are, and changes nothing; an error says that it could not be asked.

@@ -81,11 +81,14 @@ type SourceState struct {
 
 // TableState is what the capture knows of one table; it is written when it changes. JSON field names are a format.
 type TableState struct {
-	Format     int        `json:"format"`
-	Schema     string     `json:"schema"`
-	Table      string     `json:"table"`
-	OID        uint32     `json:"oid"`
-	Topic      string     `json:"topic"`
+	Format int    `json:"format"`
+	Schema string `json:"schema"`
+	Table  string `json:"table"`
+	OID    uint32 `json:"oid"`
+	Topic  string `json:"topic"`
+	// TopicID is Kafka's id of Topic, which the sink sets: another topic of that name lacks what was written. Empty in
+	// a state written by a build that did not store it.
+	TopicID    string     `json:"topic_id,omitempty"`
 	Phase      TablePhase `json:"phase"`
 	Generation uint32     `json:"generation"` // the last one opened; the first is 1
 	Controls   uint32     `json:"controls"`   // the number of the generation's last control record

@@ -36,7 +36,7 @@ func committedIsRecovered(t *testing.T, p Pipeline) {
 		s, state = open(t, p, nil)
 		require.Equal(t, Source(cdc.PhaseStreaming), state.Source)
 		require.Equal(t, PointAt(20), state.Point)
-		require.Equal(t, map[string]cdc.TableState{"public.claims": table}, state.Tables)
+		require.Equal(t, map[string]cdc.TableState{"public.claims": table}, withoutTopicIDs(state.Tables))
 		again, err := s.Recover(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, state, again)

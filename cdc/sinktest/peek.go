@@ -48,7 +48,7 @@ func peekSeesWhatRecoverGives(t *testing.T, p Pipeline) {
 	require.NoError(t, err)
 	require.Equal(t, state, before)
 	require.Equal(t, state, peek(t, other), "and afterwards")
-	require.Equal(t, map[string]cdc.TableState{"public.claims": table}, state.Tables)
+	require.Equal(t, map[string]cdc.TableState{"public.claims": table}, withoutTopicIDs(state.Tables))
 }
 
 func peekSeesNothingUncommitted(t *testing.T, p Pipeline) {
@@ -85,4 +85,14 @@ func peekFencesNobody(t *testing.T, p Pipeline) {
 	require.Equal(t, PointAt(2), peek(t, s).Point, "its own transaction stays open")
 	commit(t, s, PointAt(3))
 	require.Len(t, p.Read(t, topic.Name), 30)
+}
+
+// withoutTopicIDs gives the states without what the sink adds to them.
+func withoutTopicIDs(tables map[string]cdc.TableState) map[string]cdc.TableState {
+	out := map[string]cdc.TableState{}
+	for name, table := range tables {
+		table.TopicID = ""
+		out[name] = table
+	}
+	return out
 }

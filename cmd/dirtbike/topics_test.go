@@ -81,6 +81,13 @@ func TestTopicOfOneTable(t *testing.T) {
 		equal("public.others")
 	}
 
+	remove()
+	created, err = r.kafkaAdmin().CreateTopic(t.Context(), 3, 1, map[string]*string{"max.message.bytes": kadm.StringPtr("16777216")}, topic)
+	require.NoError(t, cmp.Or(err, created.Err))
+	r.exec(`INSERT INTO others VALUES (19, 'after', 'another topic has its name')`)
+	r.goesOn(l)
+	equal("public.others")
+
 	l.stop()
 	remove()
 	r.exec(`INSERT INTO others VALUES (20, 'after', 'both were down')`)

@@ -19,6 +19,8 @@ func TestApacheKafka(t *testing.T) {
 	t.Run("answer lost once", func(t *testing.T) { answerLostOnce(t, seeds, "once") })
 	t.Run("delete from a compacted topic", func(t *testing.T) { deletesFromCompacted(t, seeds) })
 	t.Run("transaction ended by the coordinator", func(t *testing.T) { endedByTheCoordinator(t, seeds, "ended") })
+	t.Run("no room for marks", func(t *testing.T) { noRoomForMarks(t, seeds, "marks") })
+	t.Run("transaction that cannot end", func(t *testing.T) { transactionThatCannotEnd(t, broker, "stuck") })
 	t.Run("broker killed inside a transaction", func(t *testing.T) {
 		restartInsideTransaction(t, seeds, "killed", func() {
 			require.NoError(t, broker.Kill())

@@ -60,6 +60,7 @@ func (s *Sink) commit(ctx context.Context, p cdc.Point, changed []cdc.StateChang
 		s.ledger.written()
 	}
 	s.lastFull.committed()
+	s.ids.committed(changed)
 	return nil
 }
 
@@ -83,7 +84,7 @@ func (s *Sink) end() error {
 func (s *Sink) produceState(p cdc.Point, changed []cdc.StateChange) error {
 	records := make([]*kgo.Record, 0, len(changed)+2)
 	for _, c := range changed {
-		key, value, err := encodeChange(c)
+		key, value, err := encodeChange(s.ids.stamp(c))
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -42,11 +41,11 @@ type placed []cdc.ControlRecord
 
 // take gives the controls of a slab their places, once its records are acknowledged; the ledger has the offsets of the
 // slabs before it. ids are those of the topics.
-func (p *placed) take(b *slab, ids map[string]uuid.UUID) {
+func (p *placed) take(b *slab, ids *topicIDs) {
 	for _, at := range b.controls {
 		c := &at.control
 		r := cdc.ControlRecord{
-			Format: cdc.StateFormat, Kind: c.Kind, Topic: c.Topic.Name, TopicID: ids[c.Topic.Name].String(), Schema: c.Schema, Table: c.Table,
+			Format: cdc.StateFormat, Kind: c.Kind, Topic: c.Topic.Name, TopicID: ids.of(c.Topic.Name).String(), Schema: c.Schema, Table: c.Table,
 			Generation: c.Generation, Number: c.Number, Leaf: c.Leaf, Epoch: c.Position.Epoch, CommitLSN: c.Position.CommitLSN,
 			Ordinal: c.Position.Ordinal, TxID: c.XID, TimeUS: c.CommitTime, ValueSchema: c.ValueSchema, Offsets: map[int32]int64{},
 		}
@@ -71,14 +70,6 @@ func (p *placed) records(topic string) (records []*kgo.Record, err error) {
 	}
 	*p = (*p)[:0]
 	return records, nil
-}
-
-// noteID keeps Kafka's id of a table's topic.
-func (a *topicAdmin) noteID(topic string, id [16]byte) {
-	if a.ids == nil {
-		a.ids = map[string]uuid.UUID{}
-	}
-	a.ids[topic] = id
 }
 
 var _ cdc.Controls = (*Sink)(nil)

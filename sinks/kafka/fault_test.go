@@ -387,3 +387,26 @@ func TestReplicationOfNewTopics(t *testing.T) {
 		require.Equal(t, "2", settings(t, seeds, topic)["min.insync.replicas"])
 	}
 }
+
+// TestAHangingBrokerHoldsUpNoEnd: a process that is to end gives up its commit at once, and closes within 3 seconds.
+func TestAHangingBrokerHoldsUpNoEnd(t *testing.T) {
+	cluster, topic := fakeCluster(t), claims("clinic", 2)
+	s := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
+	goOn := make(chan struct{})
+	cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		<-goOn
+		return nil, nil, false
+	})
+	began := time.Now()
+	ctx, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer end()
+	_, err := s.Write(ctx, chunkOf(topic, "a", 20))
+	if err == nil {
+		_, err = s.Commit(ctx, sinktest.PointAt(2))
+	}
+	require.Error(t, err)
+	require.Error(t, s.Close(ctx), "nobody knows whether the transaction is aborted")
+	require.Less(t, time.Since(began), 4*time.Second)
+	close(goOn)
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"dirtbike/cdc"
 )
@@ -34,11 +35,12 @@ type ledger struct {
 
 // topicState is how far each partition of a topic reaches.
 type topicState struct {
-	name   []byte   // as JSON
-	next   []int64  // last data offset + 1, or unknownOffset
-	moved  []bool   // since the last progress record
-	seen   []seenIn // where Write noted the partition's last record
-	listed bool     // in ledger.movedTopics
+	name   []byte    // as JSON
+	next   []int64   // last data offset + 1, or unknownOffset
+	moved  []bool    // since the last progress record
+	seen   []seenIn  // where Write noted the partition's last record
+	listed bool      // in ledger.movedTopics
+	looked time.Time // when its settings were looked at last
 }
 
 // seenIn is the entry of a slab's list of last records.

@@ -51,7 +51,7 @@ type Options struct {
 	Metrics prometheus.Registerer
 	Fault   cdc.Fault // for tests
 
-	openGrace time.Duration // 0 is openGrace; shorter in tests
+	openGrace, fenceTime time.Duration // 0 is the constant of that name; shorter in tests
 }
 
 // Defaults of Options.

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,7 @@ func (s *Sink) recover(ctx context.Context) (*cdc.State, error) {
 		return nil, badClient(err)
 	}
 	s.client.Store(client)
-	s.topics = &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: s.o.Log}
+	s.topics = &topicAdmin{options: &s.o, adm: kadm.NewClient(client), log: s.o.Log, said: &s.said}
 	clear(s.byTopic)
 	for _, step := range []func(context.Context) error{s.checkTransactionTimeout, s.noteEnd, s.fence, s.topics.ensureOwn, s.claim} {
 		if err := step(ctx); err != nil {
@@ -97,9 +98,14 @@ func (s *Sink) noteEnd(ctx context.Context) error {
 
 // fence makes this the only producer of the transactional id; the broker aborts what the one before left open.
 func (s *Sink) fence(ctx context.Context) error {
-	id, epoch, err := s.client.Load().ProducerID(ctx)
+	taking, cancel := context.WithTimeout(ctx, cmp.Or(s.o.fenceTime, fenceTime))
+	defer cancel()
+	id, epoch, err := s.client.Load().ProducerID(taking)
 	if errors.Is(err, kerr.InvalidTransactionTimeout) {
 		return s.o.lowerTimeout("transaction.max.timeout.ms").Because(err)
+	}
+	if err != nil && taking.Err() != nil && ctx.Err() == nil {
+		err = s.topics.stuck(ctx, err)
 	}
 	if err != nil {
 		return fmt.Errorf("take over the transactional id %q: %w", s.o.TransactionalID, err)
@@ -163,6 +169,7 @@ func (s *Sink) load(ctx context.Context, r *stateReader) (*cdc.State, error) {
 	if s.ledger, err = r.offsets(ctx, state, progressEnd); err != nil {
 		return nil, err
 	}
+	s.ids.restore(state)
 	s.ledger.stateChanged(state.Source)
 	for _, t := range state.Tables {
 		s.ledger.table(&t)

@@ -195,7 +195,7 @@ func TestRevokedRightStopsTheStream(t *testing.T) {
 func TestRecordThatTheTopicRefuses(t *testing.T) {
 	cluster, topic := fakeCluster(t), claims("clinic", 1)
 	s := started(t, options(cluster.ListenAddrs(), "clinic"), topic)
-	_, err := s.topics.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("100")}}, topic.Name)
+	_, err := s.topics.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("200")}}, topic.Name)
 	require.NoError(t, err)
 	_, err = s.Write(t.Context(), chunkOf(topic, "a", 100))
 	if err == nil {

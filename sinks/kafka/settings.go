@@ -59,7 +59,10 @@ func (a *topicAdmin) own() []wanted {
 				if got := text(have, "cleanup.policy"); got != "" && got != policy {
 					return wrongSetting(name, "cleanup.policy", policy, "its cleanup.policy is %q, it must be %q: %s", got, policy, why)
 				}
-				return checkMessageBytes(name, have, o.ownMessageBytes(), "")
+				if err := checkMessageBytes(name, have, o.ownMessageBytes(), ""); err != nil {
+					return err
+				}
+				return o.ownKeepsLess(name, have)
 			},
 		}
 	}
@@ -68,6 +71,22 @@ func (a *topicAdmin) own() []wanted {
 		own(o.progressTopic(), "delete", "its records have no key", "retention.ms", milliseconds(o.ReplayHorizon)),
 		own(o.controlTopic(), "compact", "truncates and generations would be lost in time", "min.compaction.lag.ms", milliseconds(o.ReplayHorizon)),
 	}
+}
+
+// ownKeepsLess says that one of our own topics keeps records for less than load may be away. The state topic, and the
+// control topic but for compaction, keep everything: retention does not count where nothing is deleted.
+func (o *Options) ownKeepsLess(topic string, have []kadm.Config) error {
+	const lag = "min.compaction.lag.ms"
+	switch ms, ok := number(have, lag); {
+	case topic == o.progressTopic():
+		return o.keepsLess(topic, have, "complete_up_to stands still until capture writes a full record again")
+	case topic == o.controlTopic() && ok && ms < o.ReplayHorizon.Milliseconds():
+		short := wrongSetting(topic, lag, milliseconds(o.ReplayHorizon),
+			"its %s is %d, below kafka.replay_horizon=%s: load misses truncates if it is away for longer", lag, ms, o.ReplayHorizon)
+		short.Mild = true
+		return short
+	}
+	return nil
 }
 
 // checkTable refuses settings under which records would be refused or lost.
@@ -84,32 +103,36 @@ func (a *topicAdmin) checkTable(t *cdc.Topic, have []kadm.Config) error {
 	case compacts:
 		err := a.options.checkHorizon(t, have, "min.compaction.lag.ms", "delete.retention.ms")
 		if err == nil && strings.Contains(policy, "delete") { // it deletes by time and size as well
-			err = a.options.keepsLess(t, have)
+			err = a.options.keepsLess(t.Name, have, copyNeeded)
 		}
 		return err
 	case t.Compacted && policy != "":
 		a.log.Warn("the topic is not compacted although its records would allow it: a rebuild from Kafka will not find old rows",
 			zap.String("topic", t.Name), zap.String("cleanup_policy", policy))
 	}
-	return a.options.keepsLess(t, have)
+	return a.options.keepsLess(t.Name, have, copyNeeded)
 }
 
 // keepsLess says that records may go before a loader that is away has read them: it notices that, and its table must
-// then be copied. That is no reason to refuse the topic.
-func (o *Options) keepsLess(t *cdc.Topic, have []kadm.Config) error {
+// then be copied. That is no reason to refuse the topic. then is what happens where load is away for longer, or behind
+// by more.
+func (o *Options) keepsLess(topic string, have []kadm.Config, then string) error {
 	const days, bytes = "retention.ms", "retention.bytes"
 	var short *WrongSetting
 	if ms, ok := number(have, days); ok && ms >= 0 && ms < o.ReplayHorizon.Milliseconds() {
-		short = wrongSetting(t.Name, days, milliseconds(o.ReplayHorizon),
-			"its %s is %d, below kafka.replay_horizon=%s: load needs a new copy of the table if it is away for longer", days, ms, o.ReplayHorizon)
+		short = wrongSetting(topic, days, milliseconds(o.ReplayHorizon),
+			"its %s is %d, below kafka.replay_horizon=%s: if load is away for longer, %s", days, ms, o.ReplayHorizon, then)
 	} else if most, ok := number(have, bytes); ok && most >= 0 {
-		short = wrongSetting(t.Name, bytes, "-1", "its %s is %d: load needs a new copy of the table if it is behind by more", bytes, most)
+		short = wrongSetting(topic, bytes, "-1", "its %s is %d: if load is behind by more, %s", bytes, most, then)
 	} else {
 		return nil
 	}
 	short.Mild = true
 	return short
 }
+
+// copyNeeded is what a table needs whose records are gone before load has read them.
+const copyNeeded = "it needs a new copy of the table"
 
 const messageBytes = "max.message.bytes"
 

@@ -69,9 +69,10 @@ type Sink struct {
 
 	byTopic map[*cdc.Topic]*topicState // saves hashing names on the row path
 	ledger  *ledger
+	ids     *topicIDs
 
 	lastFull lastFull
-	said     sync.Map // what the log says of topics' settings once
+	said     sync.Map // what the log says of topics' settings, once each
 }
 
 var _ cdc.Sink = (*Sink)(nil)
@@ -81,7 +82,7 @@ func New(o Options) (*Sink, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("kafka sink: %w", err)
 	}
-	s := &Sink{o: o, ledger: newLedger(), byTopic: map[*cdc.Topic]*topicState{}, broken: errNotRecovered}
+	s := &Sink{o: o, ledger: newLedger(), ids: newTopicIDs(), byTopic: map[*cdc.Topic]*topicState{}, broken: errNotRecovered}
 	s.controlReader.o, s.atOnce = &s.o, controlsAtOnce
 	s.metrics = newMetrics(func() float64 {
 		if c := s.client.Load(); c != nil {
@@ -97,8 +98,9 @@ func New(o Options) (*Sink, error) {
 	return s, nil
 }
 
-// closeGrace bounds what Close and a failed Recover spend on tidying up at the broker.
-const closeGrace = 5 * time.Second
+// What Close, and a failed Recover, spend on tidying up at most: a broker that hangs must not hold up the end of the
+// process. closeGrace is for what the broker has to answer, abandonGrace for the client to let go of its records.
+const closeGrace, abandonGrace = 2 * time.Second, time.Second
 
 // usable says why the sink cannot be used now.
 func (s *Sink) usable(doing string) error {
@@ -120,7 +122,7 @@ func (s *Sink) poison(doing string, err error) error {
 
 // Close aborts the open transaction, so that it does not hold back readers until it times out, and releases the
 // producer. An error says that the abort could not be confirmed: the broker does it itself after the transaction
-// timeout. It works under an ended context too, and takes at most 10 seconds.
+// timeout. It works under an ended context too, and takes at most 3 seconds.
 func (s *Sink) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
-	"dirtbike/schemas"
 )
 
 // topicAdmin makes topics and compares those that there are with what the pipeline needs (rules 9 and 10). It never
@@ -26,7 +24,7 @@ type topicAdmin struct {
 	options *Options
 	adm     *kadm.Client
 	log     *zap.Logger
-	ids     map[string]uuid.UUID // of the topics that were ensured
+	said    *sync.Map // what log has of topics that are used all the same, by the text
 }
 
 // leaderTimeout bounds the wait for the leaders of a topic's partitions.
@@ -44,28 +42,41 @@ type wanted struct {
 
 // EnsureTopic implements cdc.Sink. A new topic is ready to be written when it returns. After a refusal the sink can be
 // used on.
-func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (created bool, err error) {
+func (s *Sink) EnsureTopic(ctx context.Context, t *cdc.Topic) (bool, error) {
 	const doing = "ensure the topic"
 	if err := s.usable(doing); err != nil {
 		return false, err
 	}
-	created, err = s.topics.ensure(ctx, s.topics.table(t))
+	detail, created, err := s.topics.ensure(ctx, s.topics.table(t))
 	if err != nil {
 		return false, s.o.blame(t.Name, s.o.explain(doing, err))
 	}
-	if created {
+	switch other := s.ids.ensured(t.Name, detail.ID); {
+	case created:
 		s.ledger.recreated(t.Name)
-	} else if err := s.ledger.troubled[t.Name]; err != nil {
+	case other:
+		created, err = true, newStateReader(&s.o, s.client.Load()).replaced(ctx, s.ledger, t.Name)
+	default:
+		err = s.ledger.troubled[t.Name]
+	}
+	if err != nil {
 		return false, s.o.blame(t.Name, s.o.explain(doing, err))
 	}
 	return created, nil
+}
+
+// replaced reads how far a topic reaches that somebody has made in the place of another.
+func (r *stateReader) replaced(ctx context.Context, l *ledger, topic string) error {
+	l.recreated(topic)
+	delete(l.troubled, topic)
+	return r.deriveOffsets(ctx, l, topic)
 }
 
 // ensureOwn makes or checks the state, progress and control topics.
 func (a *topicAdmin) ensureOwn(ctx context.Context) error {
 	var unfit cdc.Problems
 	for _, w := range a.own() {
-		_, err := a.ensure(ctx, w)
+		_, _, err := a.ensure(ctx, w)
 		switch small := (*WrongSetting)(nil); {
 		case errors.As(err, &small) && small.Key == messageBytes:
 			return a.tooSmall(ctx, small)
@@ -85,19 +96,17 @@ func (a *topicAdmin) ensureOwn(ctx context.Context) error {
 }
 
 // ensure creates the topic or checks it, and waits until every partition has a leader.
-func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err error) {
+func (a *topicAdmin) ensure(ctx context.Context, w wanted) (detail kadm.TopicDetail, created bool, err error) {
 	_, err = a.describe(ctx, w.name)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		created, err = a.create(ctx, w)
 	}
-	if err != nil {
-		return false, err
+	if err == nil {
+		detail, err = a.awaitLeaders(ctx, w)
 	}
-	detail, err := a.awaitLeaders(ctx, w)
 	if err != nil {
-		return false, err
+		return detail, false, err
 	}
-	a.noteID(w.name, detail.ID)
 	if err = w.mayWrite(detail); err == nil {
 		err = w.count(detail)
 	}
@@ -105,10 +114,17 @@ func (a *topicAdmin) ensure(ctx context.Context, w wanted) (created bool, err er
 		err = a.checkSettings(ctx, w, detail)
 	}
 	if mild(err) {
-		a.log.Warn("a topic is used, and does not keep what others may still need", zap.Error(err))
+		a.warnOnce("a topic is used, and does not keep what others may still need", err)
 		err = nil
 	}
-	return created && err == nil, err
+	return detail, created && err == nil, err
+}
+
+// warnOnce logs once in the life of the sink.
+func (a *topicAdmin) warnOnce(message string, err error) {
+	if _, before := a.said.LoadOrStore(err.Error(), true); !before {
+		a.log.Warn(message, zap.Error(err))
+	}
 }
 
 // mild reports whether what is wrong with a topic is only to be said.
@@ -271,6 +287,8 @@ type Inspected struct {
 	Topic  string
 	Exists bool  // Exists says that the topic is there; otherwise the brokers were asked whether they would create it
 	Err    error // what a start would refuse, fail with or warn of (Mild); nil if the topic fits, or would be made
+
+	id kadm.TopicID
 }
 
 // inspectors is how many topics are asked for at the same time.
@@ -304,29 +322,42 @@ func (s *Sink) Unfit(ctx context.Context, topics []*cdc.Topic) (map[string]error
 	if err != nil {
 		return nil, err
 	}
-	unfit := map[string]error{}
+	unfit, log := map[string]error{}, &topicAdmin{log: s.o.Log, said: &s.said}
 	for _, t := range found {
-		if strings.HasPrefix(t.Topic, schemas.OwnPrefix) {
-			continue
-		}
-		switch {
-		case !t.Exists:
-			unfit[t.Topic] = cdc.ErrNoTopic
+		switch wrong := (*WrongSetting)(nil); {
 		case mild(t.Err):
-			if _, before := s.said.LoadOrStore(t.Err.Error(), true); !before {
-				s.o.Log.Warn("a topic's settings were changed: it does not keep what others may still need", zap.Error(t.Err))
+			log.warnOnce("a topic's settings were changed: it does not keep what others may still need", t.Err)
+		case s.o.isOwn(t.Topic):
+			if errors.As(t.Err, &wrong) {
+				log.warnOnce("a topic of the pipeline has other settings now: the next start refuses it", t.Err)
 			}
-		case t.Err != nil && whose(t.Err) == ofTopic:
-			unfit[t.Topic] = s.o.blame(t.Topic, s.o.explain(inspecting, t.Err))
+		default:
+			if err := s.o.judge(t, s.ids.another(t.Topic, t.id)); err != nil {
+				unfit[t.Topic] = err
+			}
 		}
 	}
 	return unfit, nil
 }
 
+// judge says what is the matter with the topic of a table; nil if it can be used on. another says that it is not the
+// one that was ensured.
+func (o *Options) judge(t Inspected, another bool) error {
+	switch {
+	case !t.Exists:
+		return cdc.ErrNoTopic
+	case another:
+		return fmt.Errorf("%w: another one has its name", cdc.ErrNoTopic)
+	case t.Err != nil && whose(t.Err) == ofTopic:
+		return o.blame(t.Topic, o.explain(inspecting, t.Err))
+	}
+	return nil
+}
+
 const inspecting = "inspect the topics"
 
 func inspectAll(ctx context.Context, o *Options, asking *kadm.Client, topics []*cdc.Topic) ([]Inspected, error) {
-	admin := &topicAdmin{options: o, adm: asking, log: zap.NewNop()}
+	admin := &topicAdmin{options: o, adm: asking, log: zap.NewNop(), said: new(sync.Map)}
 	all := admin.own()
 	for _, t := range topics {
 		all = append(all, admin.table(t))
@@ -357,6 +388,7 @@ func (a *topicAdmin) inspect(ctx context.Context, w wanted) (found Inspected, er
 	case isDenied(err):
 		found.Err, err = a.options.explain("look up topic "+w.name, err), nil
 	case err == nil:
+		found.id = detail.ID
 		if found.Err = w.count(detail); found.Err == nil {
 			found.Err = a.checkSettings(ctx, w, detail)
 		}

@@ -71,6 +71,11 @@ func (s *Sink) write(ctx context.Context, c *cdc.Chunk, tombstones int) error {
 	b := s.take(c, tombstones)
 	s.fill(b)
 	b.noteControls(s.stateOf)
+	if record, err := s.topics.takeMarks(ctx, b); err != nil {
+		b.pending.Store(0) // none was handed over
+		b.txn.note(record, err)
+		return b.txn.err()
+	}
 	// Once one is refused, the rest is refused by the ended context, so that no record overtakes a failed one.
 	for client, i := s.client.Load(), 0; i < len(b.records); i++ {
 		client.Produce(b.txn.ctx, &b.records[i], b.answered)
@@ -179,7 +184,7 @@ func (s *Sink) collect() {
 		if b.pending.Load() != 0 || b.txn.failed.Load() != nil {
 			break
 		}
-		s.placed.take(b, s.topics.ids)
+		s.placed.take(b, s.ids)
 		for _, l := range b.last {
 			s.ledger.moved(l.topic, l.record.Partition, l.record.Offset+1)
 		}
@@ -201,7 +206,7 @@ func (s *Sink) recycle(b *slab) {
 // abandon gives back the chunks of a transaction that will not be committed. The client is closed and fails what it
 // still holds; a chunk that it does not let go of in time is left to the garbage collector.
 func (s *Sink) abandon() {
-	grace, cancel := context.WithTimeout(context.Background(), closeGrace)
+	grace, cancel := context.WithTimeout(context.Background(), abandonGrace)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
