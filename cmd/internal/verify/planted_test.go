@@ -104,15 +104,17 @@ type damage struct {
 }
 
 var damages = map[string]damage{
-	"nothing":       {"", "", 10, 10},
-	"changed_cell":  {"UPDATE %s SET fee = fee + 0.01 WHERE note = 'note 7'", "", 10, 10},
-	"missing_row":   {"", "ALTER TABLE DB_raw.%s__g2 DELETE WHERE note = 'note 9' SETTINGS mutations_sync = 2", 10, 9},
-	"extra_row":     {"DELETE FROM %s WHERE note = 'note 3'", "", 9, 10},
-	"extra_last":    {"DELETE FROM %s WHERE note = 'note 10'", "", 9, 10},
-	"empty_is_null": {"UPDATE %s SET note = '' WHERE note IS NULL", "", 10, 10},
-	"null_is_empty": {"UPDATE %s SET note = NULL WHERE note = ''", "", 10, 10},
-	"deleted_there": {"", "INSERT INTO DB_raw.%[1]s__g2 SELECT * REPLACE (_version + 1 AS _version, 1 AS _deleted) FROM DB_raw.%[1]s__g2 WHERE note = 'note 2'", 10, 9},
-	"all_gone":      {"DELETE FROM %s", "", 0, 10},
+	"nothing":        {"", "", 10, 10},
+	"changed_cell":   {"UPDATE %s SET fee = fee + 0.01 WHERE note = 'note 7'", "", 10, 10},
+	"missing_row":    {"", "ALTER TABLE DB_raw.%s__g2 DELETE WHERE note = 'note 9' SETTINGS mutations_sync = 2", 10, 9},
+	"extra_row":      {"DELETE FROM %s WHERE note = 'note 3'", "", 9, 10},
+	"extra_last":     {"DELETE FROM %s WHERE note = 'note 10'", "", 9, 10},
+	"empty_is_null":  {"UPDATE %s SET note = '' WHERE note IS NULL", "", 10, 10},
+	"null_is_empty":  {"UPDATE %s SET note = NULL WHERE note = ''", "", 10, 10},
+	"deleted_there":  {"", "INSERT INTO DB_raw.%[1]s__g2 SELECT * REPLACE (_version + 1 AS _version, 1 AS _deleted) FROM DB_raw.%[1]s__g2 WHERE note = 'note 2'", 10, 9},
+	"beyond":         {"", "INSERT INTO DB_raw.%[1]s__g2 SELECT * REPLACE (" + version(far+1, 0) + " AS _version, toDecimal64('0.01', 2) AS fee) FROM DB_raw.%[1]s__g2 WHERE note = 'note 6'", 10, 10},
+	"deleted_beyond": {"", "INSERT INTO DB_raw.%[1]s__g2 SELECT * REPLACE (" + version(far+1, 0) + " AS _version, 1 AS _deleted) FROM DB_raw.%[1]s__g2 WHERE note = 'note 8'", 10, 9},
+	"all_gone":       {"DELETE FROM %s", "", 0, 10},
 }
 
 func TestPlantedDifferencesAreFound(t *testing.T) {
