@@ -14,6 +14,9 @@ type Column struct {
 	Name   string `json:"name"`
 	// Type is format_type's, e.g. "numeric(12,2)".
 	Type string `json:"type"`
+	// Policy is the column's policy with its parameters, "drop" if it is withheld; empty if it leaves as it is, or is
+	// not known (of a table that is refused).
+	Policy string `json:"policy,omitempty"`
 }
 
 // ShapeChange says in words how a table's shape differs from the stored one, with the columns' names as far as both

@@ -204,8 +204,9 @@ type Tables interface {
 	// UnmatchedNames gives the names in the config (globs, tables, columns) that matched nothing at the last List, one
 	// error each with its place and what to do. Those for which a table was refused are not among them.
 	UnmatchedNames() []error
-	// UnselectedTables gives the OIDs of the tables that were there at the last List and that the config does not name.
-	UnselectedTables() []uint32
+	// UnselectedTables gives the tables that were there at the last List and that the config does not name, real names
+	// "schema.table" by OID. The map is not to be changed.
+	UnselectedTables() map[uint32]string
 	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that is a
 	// TableTrouble speaks of this table.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)

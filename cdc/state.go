@@ -106,15 +106,23 @@ type TableState struct {
 	PolicyPrint string `json:"policy_print"`
 	// Shape fingerprints the table's columns as they were when the generation was opened.
 	Shape string `json:"shape"`
-	// Columns are those that Shape is of, to name the ones that have changed; empty in a state written by a build that
-	// did not know it.
+	// Columns are those that Shape is of, to name the ones that have changed, each with the policy under which it was
+	// captured; empty in a state written by a build that did not know it.
 	Columns []Column `json:"columns,omitempty"`
+	// Former are other tables that were captured under this name, and are there still under another.
+	Former []FormerTable `json:"former,omitempty"`
 	// Cleanup says what the generation's records are made for, CleanupCompact or CleanupDelete: another replica
 	// identity changes it only with the next generation. Empty in a state written by a build that did not know it.
 	Cleanup string `json:"cleanup,omitempty"`
 	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each
 	// start; empty in a state written by a build that did not know it.
 	PublishedBy PublishedBy `json:"members,omitempty"`
+}
+
+// FormerTable is a table that was captured under a name which another has now, with the policies of its columns then.
+type FormerTable struct {
+	OID     uint32   `json:"oid"`
+	Columns []Column `json:"columns"`
 }
 
 // The clean-up of a table's topic: compact if every record carries a whole row.

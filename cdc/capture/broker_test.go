@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -295,6 +296,7 @@ type fakeTables struct {
 	list       []*cdc.Table
 	unmatched  []error
 	unselected []uint32
+	called     map[uint32]string // names of unselected ones; others are "public.a", "public.b", …
 	err        error
 	unknown    map[uint32]error // of Encoder
 	mismatch   map[uint32]error
@@ -314,7 +316,13 @@ func (f *fakeTables) List(context.Context) ([]*cdc.Table, error) { return f.list
 
 func (f *fakeTables) UnmatchedNames() []error { return f.unmatched }
 
-func (f *fakeTables) UnselectedTables() []uint32 { return f.unselected }
+func (f *fakeTables) UnselectedTables() map[uint32]string {
+	names := map[uint32]string{}
+	for _, oid := range f.unselected {
+		names[oid] = cmp.Or(f.called[oid], "public."+string(rune('a'+oid-1)))
+	}
+	return names
+}
 
 func (f *fakeTables) Encoder(_ context.Context, t *cdc.Table) (cdc.TableEncoder, error) {
 	return &fakeEncoder{t: t, reread: f.reread}, f.unknown[t.OID]

@@ -141,15 +141,16 @@ func pointAt(epoch uint32, lsn cdc.LSN) cdc.Point {
 func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) error {
 	for _, l := range listed {
 		t := &table{listed: l, state: state.Tables[l.FullName()]}
+		t.former = formerTables(t.state, l.OID, listed, p.o.Tables.UnselectedTables())
 		why := LeftOut(l, state)
-		if l.Refused == nil && l.BlocksStart == nil && Unprotected(l, state) != nil && t.state.OID != l.OID {
+		if l.Refused == nil && l.BlocksStart == nil && unprotected(l, state) != nil && t.state.OID != l.OID {
 			if err := out.remember(t, state); err != nil {
 				return err
 			}
 		}
 		switch {
 		case why == nil:
-			if err := p.planTable(out.mode, t); err != nil {
+			if err := p.planTable(out.mode, t, state); err != nil {
 				return err
 			}
 			out.tables = append(out.tables, t)
@@ -165,15 +166,16 @@ func (p *planner) planTables(out *plan, listed []*cdc.Table, state *cdc.State) e
 	if err := p.otherPolicies(out.tables); err != nil {
 		return err
 	}
-	if err := out.deselect(state); err != nil {
+	if err := out.deselect(state, p.o.Tables.UnselectedTables()); err != nil {
 		return err
 	}
 	return p.request.allThere(out)
 }
 
 // deselect marks the tables of the state that are not captured any more. Where everything is copied again they keep the
-// highest generation that is known anywhere: one that comes back must begin above it.
-func (p *plan) deselect(state *cdc.State) error {
+// highest generation that is known anywhere: one that comes back must begin above it. unselected are the names, by OID,
+// of the tables that are there and that the config does not name.
+func (p *plan) deselect(state *cdc.State, unselected map[uint32]string) error {
 	known := map[string]uint32{}
 	if p.mode == resnapshotAll {
 		maps.Copy(known, state.HighWater.Generations)
@@ -183,7 +185,8 @@ func (p *plan) deselect(state *cdc.State) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(known)) {
 		stored := state.Tables[name]
-		if p.has(name) || stored.Phase == cdc.TableExcluded && stored.Generation >= known[name] {
+		decided := decide(&stored, unselected)
+		if p.has(name) || !decided && stored.Phase == cdc.TableExcluded && stored.Generation >= known[name] {
 			continue
 		}
 		if stored.Generation = known[name]; stored.Table == "" {
@@ -239,7 +242,7 @@ func (t *table) compare(now cdc.PublishedBy) error {
 		t.state.PublishedBy, t.changed = now, true
 	}
 	t.keepCleanup()
-	if len(t.state.Columns) == 0 && len(t.listed.Columns) > 0 { // written by a build that stored none; the shape is the same
+	if !slices.Equal(t.state.Columns, t.listed.Columns) { // written by a build that stored less; shape and policies are the same
 		t.state.Columns, t.changed = t.listed.Columns, true
 	}
 	return nil

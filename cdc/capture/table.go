@@ -9,9 +9,11 @@ import (
 
 // table is one captured table: its description in the catalog, and its state. Its rows come through relations.
 type table struct {
-	listed  *cdc.Table     // the table as the catalog described it at the session's start
-	state   cdc.TableState // its entry in the state topic; only the transitions of tablestate.go change its phase
-	copyWhy error          // why the plan has a table copied again that was not asked for; nil otherwise
+	listed *cdc.Table     // the table as the catalog described it at the session's start
+	state  cdc.TableState // its entry in the state topic; only the transitions of tablestate.go change its phase
+	// former are tables that had its name before and are there still, for the state of its next generation.
+	former  []cdc.FormerTable
+	copyWhy error // why the plan has a table copied again that was not asked for; nil otherwise
 	// otherPolicy says that the table's rows were written under another policy, and that nobody asked for a new copy.
 	otherPolicy bool
 	changed     bool      // the plan has changed the state, which is committed before anything else is done

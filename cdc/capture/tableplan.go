@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"dirtbike/cdc"
@@ -49,70 +48,7 @@ func LeftOut(l *cdc.Table, state *cdc.State) error {
 	if why := cdc.OneLine(l.Refused, l.BlocksStart); why != nil {
 		return why
 	}
-	if why := Unprotected(l, state); why != nil {
-		return why
-	}
-	return uncovered(l, stored)
-}
-
-// Unprotected says that a table which is not begun under its name, and which no policy names, is one that was
-// captured under policies: it was renamed, and another may have its former name. It would leave as it is. nil if it is
-// not so.
-func Unprotected(l *cdc.Table, state *cdc.State) error {
-	if begun(l, state.Tables[l.FullName()]) {
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(state.Tables)) {
-		stored := state.Tables[name]
-		if l.Unnamed && stored.OID == l.OID && stored.PolicyPrint != "" && stored.PolicyPrint != l.PolicyPrint {
-			return cdc.Failed("%s was captured under policies, as %s, and privacy.columns does not name it now: it would leave as it is", l.FullName(), name).
-				Fix("name %s under privacy.columns, if only by \"*\": keep", l.FullName())
-		}
-	}
-	return nil
-}
-
-// uncovered says that a column was captured under a policy by its name, has another name now, and another column has
-// the former one: it would leave as it is, because no policy names it, or because its name was that of a third column,
-// or the other's, which is kept. nil if no column would.
-func uncovered(l *cdc.Table, stored cdc.TableState) error {
-	for _, was := range stored.Columns {
-		at := slices.IndexFunc(l.Columns, func(now cdc.Column) bool { return now.Number == was.Number && now.Name != was.Name })
-		policy := slices.Index(l.Guarded, was.Name)
-		if at < 0 || stored.OID != l.OID || policy < 0 {
-			continue
-		}
-		now, where := l.Columns[at].Name, ""
-		if policy < len(l.GuardedAt) {
-			where = " (" + l.GuardedAt[policy] + ")"
-		}
-		hadOwner := slices.ContainsFunc(stored.Columns, func(c cdc.Column) bool { return c.Name == now })
-		switch {
-		case slices.Contains(l.Open, was.Number):
-			return cdc.Failed("column %s was captured under a policy, as %s%s, and no policy names it now: it would leave as it is", now, was.Name, where).
-				Fix("name column %s under privacy.columns, if only to keep it", now)
-		case hadOwner && slices.Contains(l.Kept, was.Number) && stored.Phase != cdc.TableExcluded: // else a person has decided
-			return cdc.Failed("column %s was captured under a policy, as %s%s; what had its name, and is kept, was another column: it would leave as it is", now, was.Name, where).
-				Fix("rename the columns of %s back", l.FullName()).
-				Fix("if it may leave, add %s to source.tables, restart capture, and take that out again", strconv.Quote("!"+l.FullName()))
-		}
-	}
-	return nil
-}
-
-// remember keeps in the state, under the table's present name, that it was captured under policies: the entry of its
-// former name may become another table's.
-func (p *plan) remember(t *table, state *cdc.State) error {
-	kept := t.state
-	kept.Format, kept.Schema, kept.Table, kept.OID = cdc.StateFormat, t.listed.Schema, t.listed.Name, t.listed.OID
-	for _, stored := range state.Tables {
-		if stored.OID == kept.OID && stored.PolicyPrint != t.listed.PolicyPrint {
-			kept.PolicyPrint = stored.PolicyPrint
-		}
-	}
-	excluded, err := deselect(kept)
-	p.deselected = append(p.deselected, excluded)
-	return err
+	return Exposed(l, state)
 }
 
 // dropped gives a captured table that is still there and that the config has ceased to name; "" if there is none.
@@ -120,7 +56,7 @@ func (p *plan) remember(t *table, state *cdc.State) error {
 func (p *planner) dropped(stored map[string]cdc.TableState) string {
 	unselected := p.o.Tables.UnselectedTables()
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
-		if t := stored[name]; t.Phase != cdc.TableExcluded && slices.Contains(unselected, t.OID) {
+		if t := stored[name]; t.Phase != cdc.TableExcluded && unselected[t.OID] != "" {
 			return name
 		}
 	}
@@ -158,9 +94,9 @@ func cannotBeCopied(t *cdc.Table, why error) error {
 // planTable gives the table the state that it begins with, as far as the stored one still fits. A change of the table
 // itself quarantines it; what only another config can bring about (the policy, a name that its columns do not have, the
 // prefix) is refused: it shows at the start of a process, when nothing runs yet.
-func (p *planner) planTable(m startMode, t *table) error {
+func (p *planner) planTable(m startMode, t *table, state *cdc.State) error {
 	l, stored := t.listed, t.state
-	bare := uncovered(l, stored)
+	bare := uncovered(l, state)
 	switch {
 	case bare != nil && (m != resume || p.request.names(t.name())):
 		return cannotBeCopied(l, bare)

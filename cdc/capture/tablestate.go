@@ -88,7 +88,7 @@ func (t *table) describe(generation uint32) {
 	t.state = cdc.TableState{
 		Format: cdc.StateFormat, Schema: l.Schema, Table: l.Name, OID: l.OID, Topic: l.Topic.Name, Phase: t.state.Phase,
 		Generation: generation, KeyPrint: l.KeyPrint, PolicyPrint: l.PolicyPrint, Shape: l.Shape, Columns: l.Columns,
-		Cleanup: cdc.CleanupOf(l.Topic),
+		Cleanup: cdc.CleanupOf(l.Topic), Former: t.former,
 	}
 }
 

@@ -110,7 +110,7 @@ func TestPlannedTables(t *testing.T) {
 				test.change(tb.listed)
 			}
 			p := &planner{request: test.request, started: test.started}
-			require.ErrorIs(t, errors.Join(p.planTable(resume, tb), p.otherPolicies([]*table{tb})), test.is)
+			require.ErrorIs(t, errors.Join(p.planTable(resume, tb, &cdc.State{Tables: map[string]cdc.TableState{tb.name(): tb.state}}), p.otherPolicies([]*table{tb})), test.is)
 			require.Equal(t, test.want, tb.state.Phase)
 			require.Equal(t, test.want == cdc.TableQuarantined && before == "", tb.state.Reason != before)
 		})

@@ -33,8 +33,8 @@ func (e *TableError) Unwrap() error { return e.Err }
 // findings are the errors of Selection.Check, sorted by what they affect.
 type findings struct {
 	misnamed         []error
-	unnamed          []uint32         // existing tables that the config does not select
-	refused, blocked map[string]error // by "schema.table"
+	unnamed          map[uint32]string // existing tables that the config does not select
+	refused, blocked map[string]error  // by "schema.table"
 }
 
 func (f *findings) add(err error) {
@@ -81,13 +81,13 @@ func (t *Tables) named(ctx context.Context, conn *pgx.Conn) (captured []*entry, 
 	if err := t.narrow(ctx, conn, all); err != nil {
 		return nil, found, err
 	}
-	found.refused, found.blocked = map[string]error{}, map[string]error{}
+	found.refused, found.blocked, found.unnamed = map[string]error{}, map[string]error{}, map[uint32]string{}
 	found.add(t.options.Selection.Check(wholes(all)))
 	for _, e := range all {
 		if t.options.Selection.Match(e.rel.Schema, e.rel.Name) {
 			captured = append(captured, e)
 		} else {
-			found.unnamed = append(found.unnamed, e.rel.OID)
+			found.unnamed[e.rel.OID] = e.rel.FullName()
 		}
 	}
 	found.concern(captured)

@@ -67,7 +67,7 @@ type Tables struct {
 	gaveUpAt  time.Time
 	// What the last List found: errors about names in the config, and OIDs of tables that it does not select.
 	misnamed []error
-	unnamed  []uint32
+	unnamed  map[uint32]string
 }
 
 type known struct {
@@ -149,7 +149,7 @@ func (t *Tables) UnmatchedNames() []error {
 }
 
 // UnselectedTables implements cdc.Tables.
-func (t *Tables) UnselectedTables() []uint32 {
+func (t *Tables) UnselectedTables() map[uint32]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.unnamed
@@ -199,6 +199,10 @@ func (t *Tables) compile(e *entry) (*known, error) {
 	}}
 	k.cdc.Open, k.cdc.Guarded = t.exposed(e, table)
 	k.cdc.Kept = kept(table)
+	policies := policiesOf(table)
+	for i := range k.cdc.Columns {
+		k.cdc.Columns[i].Policy = policyOf(policies, k.cdc.Columns[i].Number)
+	}
 	for _, column := range k.cdc.Guarded {
 		if t.options.Entry != nil {
 			k.cdc.GuardedAt = append(k.cdc.GuardedAt, t.options.Entry(e.rel.Schema, e.rel.Name, column))
@@ -302,6 +306,18 @@ func keyPrint(t *schemas.Table) string {
 // policyPrint fingerprints the policies of the columns. Columns that are kept do not count, so that adding one changes
 // nothing.
 func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
+	policies := policiesOf(t)
+	h := sha256.New()
+	for i := range rel.Columns {
+		if policy := policyOf(policies, rel.Columns[i].Attnum); policy != "" {
+			fmt.Fprintf(h, "%q %s\n", rel.Columns[i].Name, policy)
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}
+
+// policiesOf gives the policies of the columns that leave, with their parameters, by number.
+func policiesOf(t *schemas.Table) map[int16]string {
 	policies := map[int16]string{}
 	for i := range t.Columns {
 		c := &t.Columns[i]
@@ -310,13 +326,15 @@ func policyPrint(rel *schemas.Relation, t *schemas.Table) string {
 			policies[c.Attnum] += " " + c.Transform.Print()
 		}
 	}
-	h := sha256.New()
-	for i := range rel.Columns {
-		if policy := cmp.Or(policies[rel.Columns[i].Attnum], "drop"); policy != "keep" {
-			fmt.Fprintf(h, "%q %s\n", rel.Columns[i].Name, policy)
-		}
+	return policies
+}
+
+// policyOf is a column's policy as cdc.Column has it.
+func policyOf(policies map[int16]string, number int16) string {
+	if policy := cmp.Or(policies[number], "drop"); policy != "keep" {
+		return policy
 	}
-	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+	return ""
 }
 
 // shape fingerprints the columns, so that one that was added, dropped, renamed or retyped is noticed. The labels of the

@@ -57,12 +57,16 @@ func (r *run) judgeState(p *part, state *cdc.State, tables int) {
 	p.ok("pipeline-state", r.where(partPipeline), "%s", stored)
 }
 
-// judgeRenamed warns of tables that a start would leave out, since no policy names them any more.
+// judgeRenamed warns of tables that a start would not take, since something of them was renamed and would leave under
+// policies that were not written for it.
 func judgeRenamed(p *part, state *cdc.State, tables []*cdc.Table) {
 	for _, t := range tables {
-		if why := capture.Unprotected(t, state); why != nil {
-			said := explain(why)
-			p.add(Check{Slug: "pipeline-start", Level: LevelWarning, Subject: t.FullName(), Message: "a start would leave it out: " + said.What, Try: said.Try})
+		if why := capture.Exposed(t, state); why != nil {
+			said, does := explain(why), "leave it out: "
+			if stored := state.Tables[t.FullName()]; stored.Phase != "" && stored.Phase != cdc.TableExcluded {
+				said, does = said.ThenCopy(t.FullName()), "quarantine it: "
+			}
+			p.add(Check{Slug: "pipeline-start", Level: LevelWarning, Subject: t.FullName(), Message: "a start would " + does + said.What, Try: said.Try})
 		}
 	}
 }

@@ -91,8 +91,12 @@ func TestStateNotCompared(t *testing.T) {
 // TestRenamedTableIsWarnedOf: one that was captured under policies, and that no policy names under its present name.
 func TestRenamedTableIsWarnedOf(t *testing.T) {
 	state := &cdc.State{Tables: map[string]cdc.TableState{
-		"public.a": {Schema: "public", Table: "a", OID: 1, Phase: cdc.TableStreaming, PolicyPrint: "strict"},
+		"public.a": {Schema: "public", Table: "a", OID: 1, Phase: cdc.TableStreaming, PolicyPrint: "strict", Topic: "p.public.a", Columns: []cdc.Column{
+			{Number: 1, Name: "ssn", Policy: "drop"}, {Number: 2, Name: "zip", Policy: "zip3"},
+		}},
+		"public.c": {Schema: "public", Table: "c", OID: 3, Phase: cdc.TableStreaming, PolicyPrint: "none", Topic: "p.public.c"},
 	}}
+	swapped := []cdc.Column{{Number: 1, Name: "zip", Policy: "zip3"}, {Number: 2, Name: "ssn", Policy: "drop"}}
 	for name, c := range map[string]struct {
 		table *cdc.Table
 		warns int
@@ -101,6 +105,8 @@ func TestRenamedTableIsWarnedOf(t *testing.T) {
 		"named":               {&cdc.Table{Schema: "public", Name: "b", OID: 1, PolicyPrint: "none"}, 0},
 		"under its own name":  {&cdc.Table{Schema: "public", Name: "a", OID: 1, Unnamed: true, PolicyPrint: "none"}, 0},
 		"another":             {&cdc.Table{Schema: "public", Name: "b", OID: 2, Unnamed: true, PolicyPrint: "none"}, 0},
+		"swapped columns":     {&cdc.Table{Schema: "public", Name: "a", OID: 1, PolicyPrint: "strict", Columns: swapped}, 1},
+		"another's name":      {&cdc.Table{Schema: "public", Name: "c", OID: 1, PolicyPrint: "none", Columns: swapped[:1]}, 1},
 		"as strict as it was": {&cdc.Table{Schema: "public", Name: "b", OID: 1, Unnamed: true, PolicyPrint: "strict"}, 0},
 	} {
 		p := &part{name: partPipeline}
@@ -109,7 +115,7 @@ func TestRenamedTableIsWarnedOf(t *testing.T) {
 		require.Len(t, warned, c.warns, name)
 		if c.warns > 0 {
 			require.Equal(t, LevelWarning, warned[0].Level)
-			require.Len(t, warned[0].Try, 1)
+			require.NotEmpty(t, warned[0].Try)
 		}
 	}
 }
