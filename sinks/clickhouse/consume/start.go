@@ -40,9 +40,7 @@ func (k Known) Start(t *apply.Topic, id int32) (*apply.Partition, error) {
 		return nil, fmt.Errorf("topic %s, partition %d: no first offset: %w", t.Name, id, first.Err)
 	}
 	if end, ok := k.Ends.Lookup(t.Name, id); ok && end.Err == nil && p.Applied > end.Offset {
-		return nil, cdc.Failed("topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy",
-			t.Name, id, p.Applied, end.Offset).
-			Of(errAhead).Keeps("what is in ClickHouse is safe").Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
+		return nil, ahead(t, id, p.Applied, end.Offset)
 	}
 	p.Next = first.Offset
 	switch {
@@ -230,6 +228,17 @@ var (
 
 // errAhead says that more was loaded than Kafka has: for a while this may be a broker that lags.
 var errAhead = errors.New("more was loaded than Kafka has")
+
+// ahead says that more of a partition was loaded than Kafka has: offsets below what was loaded come again, for other
+// records. A table's topic has none of the others' records, so that it is enough to make it again.
+func ahead(t *apply.Topic, id int32, applied, end int64) error {
+	p := cdc.Failed("topic %s, partition %d: loaded up to offset %d, Kafka ends at %d: it was restored from an older copy", t.Name, id, applied, end).
+		Of(errAhead).Keeps("what is in ClickHouse is safe")
+	if !t.Progress {
+		return p.Fix("kafka-topics.sh --delete --topic %s, which a capture that runs makes again and copies the table", t.Name)
+	}
+	return p.Fix("delete the pipeline's topics (dirtbike explain pipeline-topics), then %s", cdc.ResnapshotAllCommand)
+}
 
 // stop is a problem after which only a new copy helps.
 func stop(kind error, format string, args ...any) *cdc.Problem {

@@ -83,6 +83,9 @@ func TestAheadOfKafka(t *testing.T) {
 	k := Known{Applied: []ledger.Applied{{Topic: "p.public.a", Next: 9}}, First: at(0), Ends: at(8)}
 	_, err := k.Start(&apply.Topic{Name: "p.public.a"}, 0)
 	require.ErrorIs(t, err, errAhead)
+	require.Equal(t, []cdc.Remedy{{Command: "kafka-topics.sh --delete --topic p.public.a, which a capture that runs makes again and copies the table"}}, cdc.Explain(err).Try, "of one table")
+	_, err = k.Start(&apply.Topic{Name: "p.public.a", Progress: true}, 0)
+	require.ErrorIs(t, err, errAhead)
 	require.NotErrorIs(t, Final(err, time.Now()), ErrGap)
 	final := Final(err, time.Now().Add(-unknownPatience))
 	require.ErrorIs(t, final, ErrGap)
