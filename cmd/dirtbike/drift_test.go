@@ -52,9 +52,13 @@ func TestDrift(t *testing.T) {
 	}
 	require.NoError(t, rows.Err())
 	require.Equal(t, []string{"public.untouched"}, exact)
-	r.reaches("public.moved", "quarantined", "Try: dirtbike resnapshot public.moved_on")
+	const restart = "Try: restart capture to copy it"
+	r.reaches("public.moved", "quarantined", restart)
+	r.reaches("public.moved_on", "new", restart)
+	_, _, said := r.verb("wait", "--timeout", "5s")
+	require.Contains(t, said, restart, "one answer")
 	l.stop()
-	code, out, errs := r.verb("resnapshot", "public.moved", "public.returned") // the former name leads there, too
+	code, out, errs := r.verb("resnapshot", "public.returned")
 	require.Zero(t, code, out+errs)
 	l = r.start("run")
 	require.Eventually(t, func() bool {

@@ -56,7 +56,7 @@ func sentRenames(rel *schemas.Relation, w *cdc.WireRelation) (out []rename) {
 func (t *Tables) renamed(p *cdc.Problem, schema, name string) *cdc.Problem {
 	full := schema + "." + name
 	if t.options.Selection.Match(schema, name) {
-		return p.Fix("%s", cdc.ResnapshotCommand(full))
+		return p.Fix("restart capture to copy it")
 	}
 	return p.Fix("add %s to source.tables; then restart capture", strconv.Quote(full))
 }

@@ -132,7 +132,7 @@ func ClickHouseOptions(c *config.Config) (*clickhouse.Options, error) {
 func (h *Health) Collector() *status.Collector {
 	return status.NewCollector(status.Sources{
 		Postgres: h.Postgres, Slot: h.config.Source.Slot, Publication: h.config.Source.Publication, Match: h.config.Source.Match,
-		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Topics: h.topics, Capture: h.Capture,
+		ClickHouse: h.ClickHouse, Database: h.config.ClickHouse.Database, Kafka: h.pingKafka, Strangers: h.Strangers, Topics: h.topics, Capture: h.Capture,
 		Obstacles: func(ctx context.Context) (map[string]*cdc.Problem, error) {
 			return obstacles(ctx, h.config, quietState(h.config))
 		},
@@ -158,6 +158,9 @@ const clickHouseTime = status.CheckTime * 2 / 3
 func (h *Health) Load(lastError func() string) status.Check {
 	return status.Check{Name: "load", Func: func(ctx context.Context) error {
 		if text := lastError(); text != "" {
+			if strangers := h.Strangers(ctx); strangers != nil { // one that groups otherwise keeps all loaders out
+				return cdc.Together(strangers, errors.New(text))
+			}
 			return errors.New(text)
 		}
 		asking, cancel := context.WithTimeout(ctx, clickHouseTime)

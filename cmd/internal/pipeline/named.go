@@ -78,20 +78,11 @@ func uncaptured(ctx context.Context, conn *pgx.Conn, c *config.Config, stored st
 		if state != nil && state.Tables[t.Table].Phase == cdc.TableQuarantined {
 			continue
 		}
-		if !t.Published || unknownTo(state, t.Table) {
+		if !t.Published || status.Unseen(state, t.Table) {
 			names = append(names, t.Table)
 		}
 	}
 	return names, nil
-}
-
-// unknownTo says that a capture that streams has not begun the table.
-func unknownTo(state *cdc.State, table string) bool {
-	if state == nil || state.Source.Phase != cdc.PhaseStreaming {
-		return false
-	}
-	t, known := state.Tables[table]
-	return !known || t.Phase == cdc.TableExcluded
 }
 
 // uncapturedError has one line for each table that a restart alone does not help, and one for the others; or nil.

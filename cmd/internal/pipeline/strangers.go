@@ -27,12 +27,12 @@ func (h *Health) Strangers(ctx context.Context) error {
 	var strangers []string
 	for _, m := range groups[name].Members {
 		if m.ClientID != consume.ClientID {
-			strangers = append(strangers, fmt.Sprintf("%.64q at %s", m.ClientID, m.ClientHost)) // a name that anybody chose
+			strangers = append(strangers, fmt.Sprintf("%.64q at %s, member %.80q", m.ClientID, m.ClientHost, m.MemberID)) // names that anybody chose
 		}
 	}
 	if len(strangers) == 0 {
 		return nil
 	}
-	return cdc.Failed("group %s has a member that is no loader (%s): what Kafka gives it to read is not loaded", name, cdc.Few(strangers)).
+	return cdc.Failed("group %s has a member that is no loader (%s): what Kafka gives it to read is not loaded, and one that shares partitions out otherwise keeps loaders out", name, cdc.Few(strangers)).
 		Keeps("It waits in Kafka").Fix("stop that client, or give it a group of its own")
 }

@@ -40,6 +40,9 @@ clickhouse: {url: "clickhouse://c:9000", database: clinic}
 	require.Eventually(t, func() bool { return h.Strangers(t.Context()) != nil }, 20*time.Second, 50*time.Millisecond)
 	said := cdc.Explain(h.Strangers(t.Context()))
 	require.Contains(t, said.What, "console-consumer")
+	kept := cdc.Explain(h.Load(func() string { return "stay in the consumer group: INCONSISTENT_GROUP_PROTOCOL" }).Func(t.Context())) // as seen by a loader that it keeps out
+	require.Contains(t, kept.What, "console-consumer")
+	require.Equal(t, said.Try, kept.Try)
 	require.NotContains(t, said.Error(), "\n", "whatever it calls itself")
 	require.Equal(t, "stop that client, or give it a group of its own", said.Try[0].Command)
 	stray.Close() // the way out

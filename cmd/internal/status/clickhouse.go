@@ -106,12 +106,15 @@ func (c *Collector) Whole(ctx context.Context) (Status, error) {
 
 // withKafka asks Kafka while ask asks the others. A capture that waits for Kafka has no connection to Postgres.
 func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (Status, error)) (Status, error) {
-	away, leaving := make(chan *cdc.Problem, 1), make(chan struct{})
+	away, leaving := make(chan [2]*cdc.Problem, 1), make(chan struct{})
 	go func() { away <- c.askKafka(ctx) }()
 	go func() { defer close(leaving); c.leaving(ctx) }() // the answer is kept: another server may use the time up
 	s, err := ask(ctx)
-	s.kafka = <-away // askKafka ends with its time
+	said := <-away // askKafka ends with its time
 	<-leaving
+	if s.kafka, s.strangers = said[0], said[1]; s.strangers != nil {
+		s.Strangers = s.strangers.Error()
+	}
 	s = c.withPrivacy(ctx, s)
 	if s.kafka == nil {
 		return s, err
@@ -126,8 +129,16 @@ func (c *Collector) withKafka(ctx context.Context, ask func(context.Context) (St
 	return s, err
 }
 
-// askKafka gives the problem of Kafka; nil if it answers.
-func (c *Collector) askKafka(ctx context.Context) *cdc.Problem {
+// askKafka gives the problem of Kafka, nil if it answers, and that of strangers in the loaders' group.
+func (c *Collector) askKafka(ctx context.Context) (said [2]*cdc.Problem) {
+	if said[0] = c.pingKafka(ctx); said[0] == nil && c.Strangers != nil {
+		said[1] = cdc.Explain(c.Strangers(ctx))
+	}
+	return said
+}
+
+// pingKafka gives the problem of Kafka; nil if it answers.
+func (c *Collector) pingKafka(ctx context.Context) *cdc.Problem {
 	if c.Kafka == nil {
 		return nil
 	}

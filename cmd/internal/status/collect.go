@@ -30,6 +30,9 @@ type Sources struct {
 	Database   string
 	// Kafka asks a broker for anything; an ErrRefused says what to do. nil leaves it out.
 	Kafka func(ctx context.Context) error
+	// Strangers is an error if a client that is no loader is in the loaders' consumer group; nil leaves it out. It ends
+	// in time, and is asked once Kafka has answered.
+	Strangers func(ctx context.Context) error
 	// Topics counts the topics of tables that there are; nil leaves it out. It is asked while a capture starts.
 	Topics func(ctx context.Context) (int, error)
 	// Capture gives the status of a capture in this process; nil if there is none.

@@ -110,6 +110,12 @@ func TestUncapturedTables(t *testing.T) {
 	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c copying"}, phases(capture.Status{}))
 	following := capture.Status{Phase: cdc.PhaseStreaming, Tables: []capture.TableStatus{{Table: "public.b", Phase: cdc.TableStreaming}}}
 	require.Equal(t, []string{"public.a new", "public.b streaming", "public.c new"}, phases(following), "a publication may take in whole schemas")
+	for phase, is := range map[cdc.Phase]string{cdc.PhaseStreaming: "new", cdc.PhaseCopying: "copying"} { // of a capture elsewhere
+		state := &cdc.State{Tables: map[string]cdc.TableState{"public.b": {Phase: cdc.TableStreaming}}}
+		state.Source.Phase = phase
+		s := NewCollector(Sources{State: func(context.Context) (*cdc.State, error) { return state, nil }}).explained(t.Context(), assemble(f, capture.Status{}))
+		require.Equal(t, is, s.Tables[2].Phase)
+	}
 	f.complete = nil
 	require.Empty(t, assemble(f, capture.Status{}).Tables, "nothing is captured before a first start")
 }

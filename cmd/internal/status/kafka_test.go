@@ -28,6 +28,11 @@ func TestACaptureThatWaitsForKafkaMayRun(t *testing.T) {
 	s, err = NewCollector(Sources{}).withKafka(t.Context(), idle)
 	require.NoError(t, err)
 	require.Len(t, s.capture.Try, 2, "run, or capture")
+	strangers := func(context.Context) error { return cdc.Failed("a member is no loader").Fix("stop that client") }
+	s, err = NewCollector(Sources{Kafka: func(context.Context) error { return nil }, Strangers: strangers}).withKafka(t.Context(), idle)
+	require.NoError(t, err)
+	require.Equal(t, "a member is no loader. Try: stop that client", s.Strangers)
+	require.Contains(t, s.Problems(), s.strangers)
 	gone := cdc.Failed("slot s is gone")
 	s, err = NewCollector(Sources{Kafka: away}).withKafka(t.Context(), func(context.Context) (Status, error) { return Status{capture: gone}, nil })
 	require.NoError(t, err)

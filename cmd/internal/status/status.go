@@ -49,12 +49,15 @@ type Status struct {
 	// PassedOver are topics with records that another writer put there in the last ten minutes; absent if there are
 	// none.
 	PassedOver []PassedOver `json:"passed_over,omitempty"`
+	// Strangers says which members of the loaders' consumer group are no loaders, and what to do; absent for none.
+	Strangers string `json:"strangers,omitempty"`
 	// Taken says what of somebody's has the name of complete_up_to, and what to do; absent if nothing has.
 	Taken string `json:"taken,omitempty"`
 	// Tables in the order of their names; never null.
 	Tables []TableStatus `json:"tables"`
-	// kafka is why no broker answers, capture why no changes are read from the slot; nil if all is well.
-	kafka, capture *cdc.Problem
+	// kafka is why no broker answers, capture why no changes are read from the slot, strangers who else is in the
+	// loaders' group; nil if all is well.
+	kafka, capture, strangers *cdc.Problem
 	// postgresAway and clickHouseAway say which of them did not answer.
 	postgresAway, clickHouseAway bool
 	// connected says that a capture of the pipeline is connected to Postgres.
@@ -119,7 +122,7 @@ func (s Status) Problems() (problems []*cdc.Problem) {
 	case s.connected:
 		empty = cdc.Failed("ClickHouse has no table yet; a capture is starting").Fix("dirtbike wait")
 	}
-	return slices.DeleteFunc([]*cdc.Problem{s.kafka, s.capture, empty, s.inexact()}, func(p *cdc.Problem) bool { return p == nil })
+	return slices.DeleteFunc([]*cdc.Problem{s.kafka, s.capture, s.strangers, empty, s.inexact()}, func(p *cdc.Problem) bool { return p == nil })
 }
 
 // inexact counts the tables that are not exact and says what can help; nil if every table that is followed is exact.
@@ -181,6 +184,8 @@ type TableStatus struct {
 	FormerRecords int64 `json:"former_records,omitempty"`
 	// Copied says that a quarantined table has been copied again, or is being copied: load has to apply it.
 	Copied bool `json:"copied,omitempty"`
+	// assumed says that the table is called copying only because the publication has it.
+	assumed bool
 	// problems are what Reason says: one for each half of the pipeline.
 	problems []*cdc.Problem
 	// refused is the newest generation that the quarantine concerns; 0 if it is not known.

@@ -37,6 +37,9 @@ func (s Status) WriteText(w io.Writer) error {
 	if foreign := s.foreign(); foreign != nil {
 		text += console.Printable(foreign.Error()) + "\n"
 	}
+	if s.strangers != nil {
+		text += console.Printable(s.strangers.What) + "\n" // as above
+	}
 	if s.Taken != "" {
 		text += console.Printable(s.Taken) + "\n"
 	}

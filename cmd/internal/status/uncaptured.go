@@ -18,14 +18,38 @@ func withUncaptured(tables []TableStatus, named []Named, capture capture.Status)
 		if slices.ContainsFunc(tables[:captured], func(t TableStatus) bool { return t.Table == n.Table }) {
 			continue
 		}
-		t := TableStatus{Table: n.Table, Phase: string(cdc.TableCopying)}
+		t := TableStatus{Table: n.Table, Phase: string(cdc.TableCopying), assumed: true}
 		if follows || !n.Published {
-			t.Phase = notCaptured
+			t.Phase, t.assumed = notCaptured, false
 		}
 		tables = append(tables, t)
 	}
 	sortTables(tables)
 	return tables
+}
+
+// Unseen says that a capture that streams has not begun the table, by what it has stored.
+func Unseen(state *cdc.State, table string) bool {
+	if state == nil || state.Source.Phase != cdc.PhaseStreaming {
+		return false
+	}
+	t, known := state.Tables[table]
+	return !known || t.Phase == cdc.TableExcluded
+}
+
+// unseen asks what capture has stored, if it runs elsewhere, before a published table is called copying: a publication
+// has tables that capture has not begun, those of whole schemas, and a renamed one.
+func (c *Collector) unseen(ctx context.Context, s Status) {
+	if !slices.ContainsFunc(s.Tables, func(t TableStatus) bool { return t.assumed }) {
+		return
+	}
+	state, _ := c.state.get(ctx, c.State)
+	for i := range s.Tables {
+		if t := &s.Tables[i]; t.assumed && Unseen(state, t.Table) {
+			t.Phase = notCaptured
+		}
+		s.Tables[i].assumed = false
+	}
 }
 
 // uncaptured begins the reason of a new table.
@@ -49,6 +73,7 @@ func NotCaptured(obstacle *cdc.Problem, known bool) *cdc.Problem {
 // quarantined one it says what becomes of its next copy.
 func (c *Collector) explained(ctx context.Context, s Status) Status {
 	c.again(ctx, s)
+	c.unseen(ctx, s)
 	isNew := func(t TableStatus) bool { return t.Phase == notCaptured }
 	if !slices.ContainsFunc(s.Tables, isNew) {
 		return s
