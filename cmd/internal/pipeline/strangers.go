@@ -33,6 +33,7 @@ func (h *Health) Strangers(ctx context.Context) error {
 	if len(strangers) == 0 {
 		return nil
 	}
-	return cdc.Failed("group %s has a member that is no loader (%s): what Kafka gives it to read is not loaded, and one that shares partitions out otherwise keeps loaders out", name, cdc.Few(strangers)).
+	return cdc.Failed("group %s has a member that is no loader (%s): what Kafka gives it to read is not loaded,"+
+		" and one that shares partitions out otherwise keeps loaders out", name, cdc.Few(strangers)).
 		Keeps("It waits in Kafka").Fix("stop that client, or give it a group of its own")
 }
