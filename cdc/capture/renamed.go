@@ -98,7 +98,8 @@ func otherTable(l *cdc.Table, columns []cdc.Column, name string) error {
 		if at < 0 || !laxer(was, l.Columns[at]) {
 			continue
 		}
-		return mayLeave(l, cdc.Failed("column %s was captured under a policy, as %s of %s; what had the name %s was another table, under other policies", l.Columns[at].Name, was.Name, name, l.FullName()).
+		const what = "column %s was captured under a policy, as %s of %s; what had the name %s was another table, under other policies"
+		return mayLeave(l, cdc.Failed(what, l.Columns[at].Name, was.Name, name, l.FullName()).
 			Fix("give the tables %s and %s their former names", name, l.FullName()))
 	}
 	return nil
