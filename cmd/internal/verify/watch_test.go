@@ -46,11 +46,11 @@ func TestNoCaptureRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, w.Check(t.Context(), s), "none streams while the first copy runs")
 	require.True(t, w.Idle.IsZero())
-	c.ends(o, wait.ErrBehind)
+	require.ErrorIs(t, c.ends(o, wait.ErrBehind), wait.ErrBehind)
 	require.NoError(t, copying.Close(t.Context()))
 	require.Eventually(t, func() bool { return w.Check(t.Context(), s) == nil && !w.Idle.IsZero() }, 10*time.Second, 10*time.Millisecond)
 	o.Slot = ""
-	c.ends(o, wait.ErrBehind)
+	require.ErrorIs(t, c.ends(o, wait.ErrBehind), wait.ErrBehind)
 }
 
 // ends waits until a wait ends with this error: on a busy machine a timeout may be too short for an answer, and another
