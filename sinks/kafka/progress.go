@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -134,6 +136,24 @@ func (r *stateReader) offsets(ctx context.Context, state *cdc.State, end int64) 
 		}
 	}
 	return l, nil
+}
+
+// raise brings the offsets up to where the logs begin: where all records were deleted, the last data record lies before
+// that, by the marker of its transaction at least, and a generation that is opened now would seem to have lost rows.
+func (r *stateReader) raise(ctx context.Context, l *ledger) error {
+	if len(l.topics) == 0 {
+		return nil
+	}
+	starts, err := r.adm.ListStartOffsets(ctx, slices.Sorted(maps.Keys(l.topics))...)
+	if err != nil {
+		return fmt.Errorf("list where the topics begin: %w", err)
+	}
+	starts.Each(func(o kadm.ListedOffset) { // one that cannot be listed is EnsureTopic's to tell
+		if t := l.topics[o.Topic]; o.Err == nil && int(o.Partition) < len(t.next) && o.Offset > max(t.next[o.Partition], 0) {
+			l.known(o.Topic, o.Partition, o.Offset)
+		}
+	})
+	return nil
 }
 
 // deriveOffsets finds the last committed data record of every partition of a topic.

@@ -170,6 +170,9 @@ func (s *Sink) load(ctx context.Context, r *stateReader) (*cdc.State, error) {
 		return nil, err
 	}
 	s.ids.restore(state)
+	if err := r.raise(ctx, s.ledger); err != nil {
+		return nil, err
+	}
 	s.ledger.stateChanged(state.Source)
 	for _, t := range state.Tables {
 		s.ledger.table(&t)
