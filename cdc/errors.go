@@ -16,11 +16,14 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrUnreachable says that a server did not answer: the session is retried, no table is to blame.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrStaleSnapshot says that a table was rewritten or truncated after the snapshot of its copy was taken: to the
-	// snapshot it may be empty. A newer one shows what is there.
-	ErrStaleSnapshot = errors.New("the table has another file than in the snapshot")
 	// ErrNoTopic says that a topic is not there.
 	ErrNoTopic = errors.New("the topic is not there")
+	// ErrNotVisible says that a snapshot does not see yet what was published already; a later one will.
+	ErrNotVisible = errors.New("what was published cannot be seen yet (does a commit wait for a synchronous standby?)")
+	// ErrTableLocked says that somebody holds a lock on the table for longer than a reader waits.
+	ErrTableLocked = errors.New("the table is locked")
+	// ErrTableChanged says that a table is not as it was described.
+	ErrTableChanged = errors.New("the table was altered meanwhile")
 	// ErrSchema says that the schema registry will not take a table's schema: that table cannot go on, the others can.
 	ErrSchema = errors.New("the registry refuses the schema")
 )

@@ -27,9 +27,6 @@ type SlotStatus struct {
 	Restart        LSN
 	Active         bool
 	TwoPhase       bool
-	// Copying says that a capture of this slot holds a snapshot for a copy; the slot need neither be active nor be
-	// there meanwhile.
-	Copying bool
 	// WALStatus is reserved, extended, unreserved or lost; Invalidation says why a slot was invalidated, "" if it was
 	// not.
 	WALStatus, Invalidation string
@@ -50,10 +47,9 @@ type Source interface {
 	EnsurePublication(ctx context.Context, tables []*Table) error
 	// DropSlot drops the slot, if it exists and is not active. It is for ResnapshotAll alone.
 	DropSlot(ctx context.Context) error
-	// CreateSlot creates the slot (two_phase off, rule 5) and exports the snapshot of its consistent point.
-	CreateSlot(ctx context.Context) (Snapshot, error)
-	// TemporarySnapshot gives a snapshot whose position in the log is exactly known, from a temporary slot.
-	TemporarySnapshot(ctx context.Context) (Snapshot, error)
+	// CreateSlot creates the slot (two_phase off, rule 5) and gives its consistent point: transactions whose commit LSN
+	// lies before it are not sent.
+	CreateSlot(ctx context.Context) (LSN, error)
 	// Attend keeps a connection until done is called, by which others see that a capture runs, also while it has no
 	// other. It tells what a session of capture waits for, whose it is, since when, and what ends it: at each change,
 	// nil once nothing is waited for. Unlike the others it may be called, and goes on, while they are called.
@@ -61,18 +57,6 @@ type Source interface {
 	// Stream starts replication; the slot may still be held by a dead client, so it retries while the slot is active.
 	// With binary, column values come in binary where their type has such a form.
 	Stream(ctx context.Context, from LSN, binary bool) (Stream, error)
-}
-
-// Snapshot is an exported snapshot; it lives until Close. Copy may be called from several goroutines.
-type Snapshot interface {
-	// Point is the consistent point: the snapshot shows exactly the transactions whose commit LSN lies before it.
-	Point() LSN
-	// Copy reads a whole table and calls row for each of its rows; the tuple is valid during the call only. A
-	// TableTrouble speaks of this table alone. Before the first row it is ErrStaleSnapshot, if the snapshot does not
-	// show the table's rows, or another if the names in CopySQL are not those of t's columns any more.
-	Copy(ctx context.Context, t *Table, row func(Tuple) error) error
-	// Close lets the snapshot go. It is safe to call twice.
-	Close(ctx context.Context) error
 }
 
 // EventKind says what a Stream delivered.
@@ -155,13 +139,10 @@ type Table struct {
 	// changed without an event (rule 18). A label that was added changes nothing.
 	Shape   string
 	Columns []Column // what Shape is of, in the order of their numbers
-	// CopySQL is the COPY … TO STDOUT (FORMAT binary) that reads the whole table, and CopyKinds the form in which it
-	// gives each column: types without a binary decoder are cast to text.
-	CopySQL   string
+	// CopyInto are the columns that a copy reads, by index into Columns, in order; what is withheld is not read, and
+	// NULL in the row. CopyKinds is the form in which each of them comes: types without a binary decoder come as text.
+	CopyInto  []int
 	CopyKinds []DatumKind
-	// CopyInto says which column of a row (of Columns, by index) each column of the copy is; what is withheld is not
-	// read, and NULL in the row. nil means all, in order.
-	CopyInto []int
 	// Needs are the numbers of the columns that leave, those of the key among them: no right to others is needed. nil
 	// means all.
 	Needs []int16
@@ -170,6 +151,11 @@ type Table struct {
 	// Binary says that the stream may send this table's columns in binary; if one table says no, the whole session
 	// runs in text.
 	Binary bool
+	// KeyStays says that the key's columns leave as they are: then a value of the key may be stored, too.
+	KeyStays bool
+	// Described is how far the server's log reached once the table had been described: what comes after it is as
+	// described, until a Relation message says otherwise.
+	Described LSN
 	// EstimatedRows is Postgres' own estimate (pg_class.reltuples), for progress bars; 0 if unknown.
 	EstimatedRows int64
 	// Refused says why the table cannot be captured (no key, a policy that does not fit or names a column that is not
@@ -210,6 +196,8 @@ type Tables interface {
 	// Encoder registers the table's schemas and compiles its encoder. Each call gives a new one. An error that is a
 	// TableTrouble speaks of this table.
 	Encoder(ctx context.Context, t *Table) (TableEncoder, error)
+	// Ranges gives a reader of the table as it is described; it connects when it is used.
+	Ranges(t *Table) (RangeReader, error)
 	// Match compares a Relation message with the catalog's description that the encoder was compiled from; the error
 	// says what changed, and quarantines the table.
 	Match(t *Table, w *WireRelation) error

@@ -12,8 +12,8 @@ const (
 	PhaseNone      Phase = ""          // no state: a first start
 	PhaseCreating  Phase = "creating"  // committed before publication and slot are created (rule 4)
 	PhaseRenewing  Phase = "renewing"  // committed under the next epoch, before the former slot is dropped; only ResnapshotAll goes on from here
-	PhaseCopying   Phase = "copying"   // the slot is there, some first copy has not ended
-	PhaseStreaming Phase = "streaming" // every first copy has ended or its table is quarantined
+	PhaseCopying   Phase = "copying"   // as streaming; written by builds that copied before they followed the log
+	PhaseStreaming Phase = "streaming" // the slot is there; each table says how far its own copy is
 )
 
 // TablePhase is how far one table has come.
@@ -94,6 +94,11 @@ type TableState struct {
 	Controls   uint32     `json:"controls"`   // the number of the generation's last control record
 	// Cut is the version of the generation's first snapshot, packed in hexadecimal; empty until it ended.
 	Cut string `json:"cut,omitempty"`
+	// From is the cut that the generation will have, packed in hexadecimal; empty before it was opened, and in a state
+	// written by a build that did not know it. CopiedTo is the key of the last row that was copied, as Key.Text gives
+	// it: a copy that was cut short goes on after it. Empty if none was, or if the key must not be stored.
+	From     string `json:"from,omitempty"`
+	CopiedTo string `json:"copied_to,omitempty"`
 	// Rows copied into the generation, for status.
 	Rows   int64  `json:"rows"`
 	Reason string `json:"reason,omitempty"` // why the table is quarantined; it holds no row value

@@ -294,6 +294,7 @@ func (s *fakeSink) Close(context.Context) error {
 // fakeTables knows tables by a list and encodes rows as their text.
 type fakeTables struct {
 	list       []*cdc.Table
+	server     *server
 	unmatched  []error
 	unselected []uint32
 	called     map[uint32]string // names of unselected ones; others are "public.a", "public.b", …
@@ -312,7 +313,12 @@ func newTable(oid uint32, name string) *cdc.Table {
 	}
 }
 
-func (f *fakeTables) List(context.Context) ([]*cdc.Table, error) { return f.list, f.err }
+func (f *fakeTables) List(context.Context) ([]*cdc.Table, error) {
+	for _, t := range f.list {
+		t.Described, _ = f.server.reach()
+	}
+	return f.list, f.err
+}
 
 func (f *fakeTables) UnmatchedNames() []error { return f.unmatched }
 

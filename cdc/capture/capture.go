@@ -193,10 +193,9 @@ func (c *Capture) session(ctx context.Context, r *resnapshotRequest) error {
 		if err := s.start(ctx, c.planner(r)); err != nil {
 			return err
 		}
-		if r != nil {
-			return errDone
+		if r == nil {
+			c.stage = started
 		}
-		c.stage = started
 		return s.follow(ctx)
 	})
 	return group.Wait()

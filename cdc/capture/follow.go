@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"dirtbike/cdc"
 )
@@ -20,21 +21,26 @@ func (s *session) follow(ctx context.Context) error {
 		return fmt.Errorf("start replication at %s: %w", from, err)
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // the connection ends either way
+	s.live = newLive(stream.Wake)
 	s.committer.listen(func(d cdc.Durable) {
 		stream.Report(d)
 		s.report.status.durable(d)
-	}, stream.Wake)
+	}, s.live.woken)
 	s.report.status.phase(cdc.PhaseStreaming)
 	s.report.log.Info("following the log", zap.Stringer("from", from))
 	drift, topics := s.newDriftWatch(), s.newTopicWatch()
 	f := &follower{session: s, stream: stream, drift: drift, topics: topics, stored: s.state.Point, point: s.state.Point}
+	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, stream.Wake)
 	defer stop()
 	// an idle stream is kept moving: the server answers a nudge with how far its log reaches
 	defer every(ctx, idleInterval, func(context.Context, time.Time) { _ = stream.Nudge() })() // Next reports why the connection is gone
 	defer drift.start(ctx, stream.Wake)()
 	defer topics.start(ctx, stream.Wake)()
-	return f.run(ctx)
+	due := s.copiesDue()
+	group.Go(func() error { return f.run(ctx) })
+	group.Go(func() error { return s.copyBeside(ctx, due) })
+	return group.Wait()
 }
 
 // idleInterval is how often an idle source is asked how far its log reaches.
@@ -115,6 +121,9 @@ func (f *follower) event(ctx context.Context, e *cdc.Event) error {
 	case cdc.EventCommit:
 		return f.commit(ctx, e)
 	case cdc.EventRelation:
+		if err := f.await(ctx, e.Described.OID); err != nil {
+			return err
+		}
 		return f.relation(e.Described)
 	case cdc.EventKeepalive:
 		return f.keepalive(ctx, e)
@@ -166,6 +175,9 @@ func (f *follower) wanted(oid uint32) (*relation, error) {
 }
 
 func (f *follower) row(ctx context.Context, e *cdc.Event) error {
+	if err := f.await(ctx, e.Relation); err != nil {
+		return err
+	}
 	f.meta.Position.Ordinal++
 	f.meta.LSN = e.LSN
 	r, err := f.wanted(e.Relation)
@@ -205,6 +217,9 @@ func (f *follower) write(ctx context.Context, r *relation, e *cdc.Event) error {
 func (f *follower) truncate(ctx context.Context, e *cdc.Event) error {
 	f.meta.LSN = e.LSN
 	for _, oid := range e.Relations {
+		if err := f.await(ctx, oid); err != nil {
+			return err
+		}
 		f.meta.Position.Ordinal++
 		r, err := f.wanted(oid)
 		if r != nil {
@@ -339,6 +354,7 @@ func (f *follower) commit(ctx context.Context, e *cdc.Event) error {
 		return fmt.Errorf("commit of %s at %s without its begin", e.CommitLSN, e.LSN)
 	}
 	f.inside = false
+	f.session.live.unseen.add(f.meta.XID)
 	f.session.report.metrics.transactions.Inc()
 	if !f.skip {
 		f.point.Position = f.meta.Position
@@ -421,5 +437,6 @@ func (f *follower) between(ctx context.Context) error {
 	if err := f.unfitTopics(); err != nil {
 		return err
 	}
+	f.serve()
 	return f.answer(ctx)
 }

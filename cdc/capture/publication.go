@@ -44,18 +44,20 @@ func (s *session) publish(ctx context.Context) error {
 	return s.commitNow(ctx, changed...)
 }
 
-// notePublished keeps what publishes the tables that are about to be copied; the end of the copy writes it. It comes
-// before the snapshot, so that as long as one of these members stays, everything after the snapshot is sent.
+// notePublished stores what publishes the tables that are about to be copied. It comes before the copies, so that as
+// long as one of these members stays, everything after them is sent.
 func (s *session) notePublished(ctx context.Context, tables []*table) error {
 	_, published, err := s.o.Source.Published(ctx, capturable(tables))
 	if err != nil {
 		return fmt.Errorf("publication: %w", err)
 	}
+	var changed []cdc.StateChange
 	for _, t := range tables {
 		if t.state.PublishedBy = published[t.listed.OID]; len(t.state.PublishedBy) == 0 {
 			return cdc.Failed("table %s left the publication while its copy was prepared", t.name()).
 				Keeps("Nothing of it was read, it is tried again").Fix("keep it there while capture starts")
 		}
+		changed = append(changed, t.state)
 	}
-	return nil
+	return s.commitNow(ctx, changed...)
 }

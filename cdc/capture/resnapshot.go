@@ -14,9 +14,8 @@ import (
 	"dirtbike/cdc"
 )
 
-// A table is copied again as a new generation (rule 13): its open markers, the rows of a temporary slot's snapshot, its
-// end markers. The main slot streams from where it stopped, so that nothing is lost of the others, and changes below
-// the cut are published once.
+// A table is copied again as a new generation (rule 13): its open markers, its rows range by range, its end markers.
+// The log is followed meanwhile, so that nothing is lost of the others.
 //
 // Everything is copied again under the next epoch (rule 1), from a new slot. The order is: (1) the state `renewing`,
 // the next epoch and the open markers of all tables are one commit; (2) the former slot is dropped; (3) the state

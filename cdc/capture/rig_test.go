@@ -22,7 +22,8 @@ type rig struct {
 
 func newRig() *rig {
 	b := newBroker()
-	r := &rig{broker: b, server: newServer(b), tables: &fakeTables{list: []*cdc.Table{newTable(1, "a"), newTable(2, "b")}, mismatch: map[uint32]error{}}}
+	s := newServer(b)
+	r := &rig{broker: b, server: s, tables: &fakeTables{server: s, list: []*cdc.Table{newTable(1, "a"), newTable(2, "b")}, mismatch: map[uint32]error{}}}
 	r.options = Options{Partitions: 2, Slot: "dirtbike", HashKeys: map[string]string{"k1": "f1"}, ChunkBytes: 256, Chunks: 4}
 	return r
 }
@@ -73,6 +74,18 @@ func (r *rig) streaming(t *testing.T) {
 	t.Helper()
 	r.until(t, func(s cdc.State, _ []record) bool { return s.Source.Phase == cdc.PhaseStreaming })
 	r.caughtUp(t)
+	r.until(t, func(s cdc.State, _ []record) bool { return copied(s) })
+	synctest.Wait()
+}
+
+// copied says that no copy is left to be made.
+func copied(s cdc.State) bool {
+	for _, t := range s.Tables {
+		if t.Phase == cdc.TableCopying {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *rig) caughtUp(t *testing.T) {

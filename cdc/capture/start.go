@@ -18,6 +18,7 @@ type session struct {
 	request   *resnapshotRequest // nil to follow the log
 	report    *reporter
 	committer *committer
+	live      *live      // once the log is followed
 	state     *cdc.State // its Tables are as they were at the start; a table's own state is what is current
 	retries   *retries
 	plan      *plan
@@ -120,7 +121,7 @@ func (s *session) makeTopic(ctx context.Context, t *table) error {
 		return s.retries.blamed(topic.Name)
 	}
 	s.retries.forgive(topic.Name)
-	if t.state.Phase != cdc.TableStreaming {
+	if t.state.Phase != cdc.TableStreaming && t.state.From == "" {
 		return nil
 	}
 	s.report.log.Warn("the table's topic was deleted; it is copied again", zap.String("table", t.name()), zap.String("topic", topic.Name))
@@ -154,33 +155,37 @@ func (s *session) makeSlot(ctx context.Context) error {
 	if err := s.notePublished(ctx, s.copiesDue()); err != nil {
 		return err
 	}
-	snapshot, err := s.o.Source.CreateSlot(ctx)
+	point, err := s.o.Source.CreateSlot(ctx)
 	if err != nil {
 		return fmt.Errorf("create slot %s: %w", s.o.Slot, err)
 	}
-	defer func() { _ = snapshot.Close(context.WithoutCancel(ctx)) }() // its connection ends either way
-	s.state.Source.ConsistentPoint, s.state.Source.Phase = snapshot.Point(), cdc.PhaseCopying
-	s.state.Point = pointAt(s.state.Source.Epoch, snapshot.Point())
-	if err := s.commitNow(ctx, s.state.Source); err != nil {
-		return err
-	}
-	return s.copyAll(ctx, snapshot, s.copiesDue())
+	s.state.Source.ConsistentPoint, s.state.Source.Phase = point, cdc.PhaseStreaming
+	s.state.Point = pointAt(s.state.Source.Epoch, point)
+	return s.commitNow(ctx, s.state.Source)
 }
 
-// resume continues from an existing slot: tables whose copy did not end, and new ones, get a new generation from a
-// temporary slot's snapshot (rule 13); the main slot streams from where it stopped.
+// resume continues from an existing slot: new tables, and those that need another copy, get a new generation. They are
+// copied while the main slot is followed from where it stopped (rangeCopy).
 func (s *session) resume(ctx context.Context) error {
 	changed := s.planned()
-	if s.plan.mode == adoptSlot || len(s.copiesDue()) > 0 {
-		s.state.Source.Phase = cdc.PhaseCopying
-	}
 	if err := s.commitNow(ctx, append(changed, s.state.Source)...); err != nil {
 		return err
 	}
 	if err := s.publish(ctx); err != nil {
 		return err
 	}
-	return s.copyRest(ctx)
+	anew := slices.DeleteFunc(s.copiesDue(), func(t *table) bool {
+		return t.goesOn() && t.state.PublishedBy.SharesWith(s.plan.published[t.listed.OID])
+	})
+	if len(anew) > 0 {
+		if err := s.open(ctx, anew, nil); err != nil {
+			return err
+		}
+		if err := s.notePublished(ctx, anew); err != nil {
+			return err
+		}
+	}
+	return s.endCopying(ctx)
 }
 
 // copiesDue lists the tables whose present generation has not ended, the largest first.
@@ -227,6 +232,7 @@ func (s *session) open(ctx context.Context, tables []*table, changed []cdc.State
 		s.report.policyChanged(t, before)
 		meta := cdc.Meta{Position: s.state.Point.Position, Generation: t.state.Generation, CommitTime: s.state.Point.Time, Now: nowMicros()}
 		meta.Position.Epoch, meta.Position.Ordinal = s.state.Source.Epoch, 0
+		t.cutAt(cdc.Position{Epoch: s.state.Source.Epoch, CommitLSN: t.listed.Described})
 		t.control(c, meta, cdc.ControlOpen)
 		changed = append(changed, t.state)
 		s.report.status.table(t, 0)

@@ -28,8 +28,8 @@ type startCheck struct {
 
 func (c *startCheck) check() error {
 	switch {
-	case c.request != nil && (c.slot.Active || c.slot.Copying):
-		return cdc.Refused("another process streams from slot %s, or copies tables for it", c.o.Slot).Keeps("Nothing was changed").
+	case c.request != nil && c.slot.Active:
+		return cdc.Refused("another process streams from slot %s", c.o.Slot).Keeps("Nothing was changed").
 			Fix("stop the process that captures, then again; after a kill the slot stays active for up to wal_sender_timeout")
 	case c.request.isForAll():
 		return c.droppable()

@@ -21,8 +21,8 @@ type table struct {
 	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
 	// the copy has ended.
 	cut           cdc.Position
-	staleTries    int  // how many snapshots of this session were too old for its copy
-	warnedSkipped bool // the log already says that changes before the cut are skipped
+	held          *hold // while a range of it is read; for the follower alone
+	warnedSkipped bool  // the log already says that changes before the cut are skipped
 }
 
 // relation is one description of a relation of the source, and what encodes rows of that description. It is immutable:
@@ -63,10 +63,14 @@ func (t *table) waiting() bool { return t.quarantined() && t.state.Waits }
 
 // readCut finds out below which position the table's copy has everything.
 func (t *table) readCut() error {
-	if t.state.Phase != cdc.TableStreaming || t.state.Cut == "" {
+	stored := t.state.Cut
+	switch {
+	case t.goesOn():
+		stored = t.state.From
+	case t.state.Phase != cdc.TableStreaming || t.state.Cut == "":
 		return nil
 	}
-	packed, err := hex.DecodeString(t.state.Cut)
+	packed, err := hex.DecodeString(stored)
 	if err == nil {
 		t.cut, err = cdc.UnpackPosition(packed)
 	}
@@ -74,6 +78,13 @@ func (t *table) readCut() error {
 		return &cdc.TableTrouble{Err: cdc.Failed("the stored cut of the table cannot be read").Because(err)}
 	}
 	return nil
+}
+
+// goesOn says that the table's generation was opened and its copy cut short, so that the copy can go on.
+func (t *table) goesOn() bool {
+	st, l := &t.state, t.listed
+	return st.Phase == cdc.TableCopying && st.From != "" && st.Cut == "" && st.OID == l.OID && cdc.SameShape(st.Shape, l.Shape) &&
+		st.KeyPrint == l.KeyPrint && st.PolicyPrint == l.PolicyPrint && st.Cleanup == cdc.CleanupOf(l.Topic)
 }
 
 // copyDue says that the table's present generation has not ended, or that it has none.

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -69,7 +70,9 @@ func nextPhase(table string, from cdc.TablePhase, event tableEvent) (cdc.TablePh
 // on makes the transition, in memory: the caller sends the state with the part whose rows it belongs to. The state is
 // as it was if there is no such transition.
 func (t *table) on(event tableEvent) (err error) {
-	t.state.Phase, err = nextPhase(t.name(), t.state.Phase, event)
+	if t.state.Phase, err = nextPhase(t.name(), t.state.Phase, event); err == nil && event == copyNeeded {
+		t.state.From, t.state.CopiedTo = "", "" // a copy that was cut short is not gone on with
+	}
 	return err
 }
 
@@ -81,6 +84,11 @@ func (t *table) open() error {
 	t.describe(t.state.Generation + 1)
 	return nil
 }
+
+// cutAt is the cut that the generation will have.
+func (t *table) cutAt(cut cdc.Position) { t.cut, t.state.From = cut, packed(cut) }
+
+func packed(p cdc.Position) string { return hex.EncodeToString(p.AppendTo(nil)) }
 
 // describe replaces the state by one of the table as the catalog describes it now, in the same phase.
 func (t *table) describe(generation uint32) {
@@ -97,7 +105,7 @@ func (t *table) ended(rows int64, cut cdc.Position) error {
 	if err := t.on(copyEnded); err != nil {
 		return err
 	}
-	t.state.Rows, t.state.Cut, t.cut = rows, fmt.Sprintf("%x", cut.AppendTo(nil)), cut
+	t.state.Rows, t.state.Cut, t.state.CopiedTo, t.cut = rows, packed(cut), "", cut
 	return nil
 }
 

@@ -19,7 +19,7 @@ import (
 
 // second is another process for the pipeline that r runs: config, source and sink may be changed.
 func (r *rig) second(change func(o *Options, f *fakeTables)) *Capture {
-	tables := &fakeTables{unselected: r.tables.unselected, called: r.tables.called}
+	tables := &fakeTables{server: r.server, mismatch: r.tables.mismatch, unselected: r.tables.unselected, called: r.tables.called}
 	for _, t := range r.tables.list {
 		own := *t
 		tables.list = append(tables.list, &own)

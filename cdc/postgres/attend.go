@@ -30,11 +30,11 @@ func (s *Source) Attend(ctx context.Context, tell func(*cdc.Problem)) (done func
 	login.Name = AttendName(s.options.Slot)
 	ctx, cancel := context.WithCancel(ctx)
 	var wait sync.WaitGroup
-	wait.Go(func() { attend(ctx, login, s.options.Slot, tell) })
+	wait.Go(func() { attend(ctx, login, tell) })
 	return func() { cancel(); wait.Wait() }
 }
 
-func attend(ctx context.Context, login Login, slot string, tell func(*cdc.Problem)) {
+func attend(ctx context.Context, login Login, tell func(*cdc.Problem)) {
 	var conn *pgx.Conn
 	var told string
 	tick := time.NewTicker(attendInterval)
@@ -44,7 +44,7 @@ func attend(ctx context.Context, login Login, slot string, tell func(*cdc.Proble
 			conn, _ = login.Connect(ctx) // tried again at the next tick
 		}
 		if conn != nil {
-			if found, err := Waits(ctx, conn, slot); err == nil && textOf(found) != told {
+			if found, err := Waits(ctx, conn); err == nil && textOf(found) != told {
 				told = textOf(found)
 				tell(found)
 			}
@@ -69,18 +69,21 @@ func textOf(p *cdc.Problem) string {
 	return p.Error()
 }
 
-// waiting are sessions of ours that may wait: whose they are, a condition on pg_stat_activity, and its parameters.
+// waiting is what may wait: whose it is, and how to find what it waits for.
 type waiting struct {
-	who, condition string
-	params         []any
+	who    string
+	keeps  string // the query's beginning: the sessions that are waited for, and those that these wait for; 0 is a prepared transaction
+	params []any
+	// prepared is the rest of the query for the prepared transaction that is waited for.
+	prepared string
+	alone    bool // no session need be waited for where a prepared transaction is
 }
 
-// keepsSQL begins with the sessions that waiting ones wait for, and those that these wait for. 0 is a prepared
-// transaction.
-func (w waiting) keepsSQL() string {
-	return `
+// locked are sessions of ours that wait for a lock, by a condition on pg_stat_activity.
+func locked(who, condition string, params ...any) waiting {
+	return waiting{who: who, keeps: `
 WITH RECURSIVE waiting (pid) AS (
-  SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND ` + w.condition + keepsSQL
+  SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND ` + condition + keepsSQL, params: params, prepared: preparedSQL}
 }
 
 const keepsSQL = `),
@@ -112,6 +115,17 @@ JOIN pg_locks own ON own.pid IS NULL AND own.locktype = 'transactionid' AND own.
 JOIN pg_prepared_xacts x ON x.transaction = own.transactionid
 ORDER BY x.prepared LIMIT 1`
 
+// runningSQL and preparedOfSQL find sessions and prepared transactions by their transactions' ids.
+const (
+	runningSQL = `
+WITH RECURSIVE keeps (pid) AS (
+  SELECT pid FROM pg_stat_activity WHERE backend_xid::text::bigint = ANY($1)
+  UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(keeps.pid)) FROM keeps WHERE keeps.pid <> 0)`
+	preparedOfSQL = `
+SELECT x.transaction::text, pg_catalog.quote_ident(x.owner::text), pg_catalog.quote_ident(x.database::text), x.prepared
+FROM pg_prepared_xacts x WHERE x.transaction::text::bigint = ANY($1) ORDER BY x.prepared LIMIT 1`
+)
+
 // shownStatements are the first words of queries that are shown. Anything else may be a part of a value.
 var shownStatements = []string{
 	"ALTER", "ANALYZE", "BEGIN", "CALL", "CLUSTER", "COMMENT", "COMMIT", "COPY", "CREATE", "DECLARE", "DELETE", "DO", "DROP", "EXECUTE", "FETCH",
@@ -122,21 +136,33 @@ var shownStatements = []string{
 // Waits says which session of somebody else keeps a capture of this database waiting, by a lock or by a transaction
 // that a new slot has to see the end of, and what ends that; nil if none does. It holds nothing of a query but its
 // first word.
-func Waits(ctx context.Context, q Querier, slot string) (*cdc.Problem, error) {
-	return waiting{"capture", "application_name IN ($1, $2) AND " + ofCapture, []any{CaptureName, CopyName(slot)}}.keptBy(ctx, q)
+func Waits(ctx context.Context, q Querier) (*cdc.Problem, error) {
+	return locked("capture", "application_name = $1 AND "+ofCapture, CaptureName).keptBy(ctx, q)
 }
 
 // WaitsOf says the same of the sessions of a verb, which is named, by their process ids.
 func WaitsOf(ctx context.Context, q Querier, verb string, pids ...uint32) (*cdc.Problem, error) {
-	return waiting{verb, "pid = ANY($1)", []any{pids}}.keptBy(ctx, q)
+	return locked(verb, "pid = ANY($1)", pids).keptBy(ctx, q)
+}
+
+// WaitsForEnd says whose the oldest of these transactions is that have not ended, by their ids, of which the lower 32
+// bits count; nil if all have.
+func WaitsForEnd(ctx context.Context, q Querier, who string, ids []uint64) (*cdc.Problem, error) {
+	short := make([]int64, len(ids))
+	for i, id := range ids {
+		short[i] = int64(uint32(id)) //nolint:gosec // as Postgres shows them
+	}
+	return waiting{who: who, keeps: runningSQL, params: []any{short}, prepared: preparedOfSQL, alone: true}.keptBy(ctx, q)
 }
 
 func (w waiting) keptBy(ctx context.Context, q Querier) (*cdc.Problem, error) {
 	var pid int32
 	var user, state, kind, statement string
 	var since *time.Time
-	err := q.QueryRow(ctx, w.keepsSQL()+waitsSQL, w.params...).Scan(&pid, &user, &state, &kind, &statement, &since)
+	err := q.QueryRow(ctx, w.keeps+waitsSQL, w.params...).Scan(&pid, &user, &state, &kind, &statement, &since)
 	switch {
+	case errors.Is(err, pgx.ErrNoRows) && w.alone:
+		return w.keptByPrepared(ctx, q)
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
 	case err != nil:
@@ -173,7 +199,7 @@ func (w waiting) forWhom(facts []string) *cdc.Problem {
 func (w waiting) keptByPrepared(ctx context.Context, q Querier) (*cdc.Problem, error) {
 	var id, owner, database string
 	var since time.Time
-	err := q.QueryRow(ctx, w.keepsSQL()+preparedSQL, w.params...).Scan(&id, &owner, &database, &since)
+	err := q.QueryRow(ctx, w.keeps+w.prepared, w.params...).Scan(&id, &owner, &database, &since)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil

@@ -21,7 +21,7 @@ func waits(t *testing.T, r *rig) {
 	done := r.Attend(t.Context(), func(p *cdc.Problem) { told <- p })
 	var running bool
 	connected := func() bool {
-		err := r.conn.QueryRow(t.Context(), "SELECT "+ConnectedSQL+" AND $1 <> ''", r.options.Slot, AttendName(r.options.Slot), CopyName(r.options.Slot)).Scan(&running)
+		err := r.conn.QueryRow(t.Context(), "SELECT "+ConnectedSQL+" AND $1 <> ''", r.options.Slot, AttendName(r.options.Slot)).Scan(&running)
 		return err == nil && running
 	}
 	require.Eventually(t, connected, 10*time.Second, 10*time.Millisecond)
@@ -31,10 +31,7 @@ func waits(t *testing.T, r *rig) {
 		says  []string
 	}{
 		"an open transaction": {"BEGIN; INSERT INTO t VALUES (7, 'SECRET')", func(ctx context.Context) error {
-			s, err := r.TemporarySnapshot(ctx)
-			if err == nil {
-				err = s.Close(ctx)
-			}
+			_, err := r.CreateSlot(ctx)
 			return err
 		}, []string{"idle in transaction", "last statement BEGIN", "since 2"}},
 		"a lock": {"BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE", func(ctx context.Context) error {
@@ -46,7 +43,7 @@ func waits(t *testing.T, r *rig) {
 		worked := make(chan error, 1)
 		go func() { worked <- test.works(t.Context()) }()
 		require.Eventually(t, func() bool {
-			p, err := Waits(t.Context(), r.conn, r.options.Slot)
+			p, err := Waits(t.Context(), r.conn)
 			require.NoError(t, err)
 			return p != nil
 		}, 10*time.Second, 50*time.Millisecond, name)
@@ -79,10 +76,7 @@ func waitsForPreparedOne(t *testing.T, r *rig) {
 	}{
 		{"SECRET's lock", "ROLLBACK", func() error { return r.EnsurePublication(t.Context(), []*cdc.Table{r.table}) }},
 		{"SECRET's older", "COMMIT", func() error {
-			s, err := r.TemporarySnapshot(t.Context())
-			if err == nil {
-				err = s.Close(t.Context())
-			}
+			_, err := r.CreateSlot(t.Context())
 			return err
 		}},
 	} {
@@ -91,7 +85,7 @@ func waitsForPreparedOne(t *testing.T, r *rig) {
 		var p *cdc.Problem
 		require.Eventually(t, func() (found bool) {
 			var err error
-			p, err = Waits(t.Context(), r.conn, r.options.Slot)
+			p, err = Waits(t.Context(), r.conn)
 			require.NoError(t, err)
 			return p != nil
 		}, 10*time.Second, 50*time.Millisecond)

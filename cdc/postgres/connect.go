@@ -19,7 +19,7 @@ import (
 	"dirtbike/cdc"
 )
 
-// How a connection names itself in pg_stat_activity. Only those of capture have CaptureName or CopyName, so that others
+// How a connection names itself in pg_stat_activity. Only those of capture have CaptureName, so that others
 // can see whether a capture is there.
 const (
 	CaptureName = "dirtbike"

@@ -17,10 +17,9 @@ import (
 func TestDeadPeerIsNoticed(t *testing.T) {
 	r := newRig(t, embeddedtest.Postgres(t, "18", map[string]string{"wal_level": "logical"}))
 	require.NoError(t, r.EnsurePublication(t.Context(), []*cdc.Table{r.table}))
-	snapshot, err := r.CreateSlot(t.Context())
+	point, err := r.CreateSlot(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, snapshot.Close(t.Context()))
-	st, err := r.Stream(t.Context(), snapshot.Point(), false)
+	st, err := r.Stream(t.Context(), point, false)
 	require.NoError(t, err)
 	defer st.Close(t.Context()) //nolint:errcheck // the test is over
 	option := func(level, name int) (value int) {

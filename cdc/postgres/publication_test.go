@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"dirtbike/cdc"
@@ -127,39 +125,4 @@ func encoding(t *testing.T, r *rig) {
 	r.exec(t, "DROP DATABASE ascii", "CREATE DATABASE ascii "+encoded+" TEMPLATE template0 LOCALE 'C'")
 	_, err = r.source(at.String()).Identify(t.Context())
 	require.NoError(t, err)
-}
-
-// untranslatable: a row that has no text in UTF-8 keeps its table from being copied; what is printed finds it, and once
-// it is corrected the copy is whole.
-func untranslatable(t *testing.T, r *rig) {
-	r.exec(t, "DROP DATABASE IF EXISTS win", "CREATE DATABASE win ENCODING 'WIN1252' TEMPLATE template0 LOCALE 'C'")
-	at, err := url.Parse(r.url)
-	require.NoError(t, err)
-	at.Path = "/win"
-	config, err := pgx.ParseConfig(at.String())
-	require.NoError(t, err)
-	var notices []string
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notices = append(notices, n.Message) }
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	require.NoError(t, err)
-	defer conn.Close(t.Context())
-	embeddedtest.ExecOn(t, conn, "CREATE TABLE t (id bigint PRIMARY KEY, v text)", `INSERT INTO t VALUES (1, 'a'), (2, convert_from('\x81', 'WIN1252')), (3, 'b')`)
-	copied := func() (rows int, err error) {
-		s := export(t, at.String(), at.String())
-		defer s.Close(t.Context()) //nolint:errcheck // it is read only
-		err = s.Copy(t.Context(), copying(t, conn, "t"), func(cdc.Tuple) error { rows++; return nil })
-		return rows, err
-	}
-	_, err = copied()
-	require.True(t, cdc.OfOneTable(err).Lasting)
-	ways := cdc.Explain(err).Try
-	find, is := strings.CutPrefix(ways[0].Command, "find the row and correct it: ")
-	require.True(t, is)
-	require.Equal(t, `add "!public.t" to source.tables`, ways[1].Command)
-	embeddedtest.ExecOn(t, conn, find)
-	require.Equal(t, []string{"ctid (0,2)"}, notices)
-	embeddedtest.ExecOn(t, conn, "UPDATE t SET v = 'corrected' WHERE ctid = '(0,2)'")
-	rows, err := copied()
-	require.NoError(t, err)
-	require.Equal(t, 3, rows)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"time"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
@@ -21,32 +20,22 @@ func (s *Source) Slot(ctx context.Context) (cdc.SlotStatus, bool, error) {
 		return cdc.SlotStatus{}, false, err
 	}
 	defer func() { _ = conn.Close(ctx) }() // nothing is open on it
-	status, found, err := ReadSlot(ctx, conn, s.options.Slot)
-	if err == nil {
-		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND "+ofCapture+")",
-			CopyName(s.options.Slot)).Scan(&status.Copying)
-	}
-	return status, found, err
+	return ReadSlot(ctx, conn, s.options.Slot)
 }
 
-// CopyName is the application_name of the connection that holds a snapshot for copies of the slot's pipeline.
-func CopyName(slot string) string { return nameFor("copies for", slot) }
-
 // AttendName is the application_name of the connection that a capture of the slot's pipeline has as long as it runs.
-func AttendName(slot string) string { return nameFor("captures by", slot) }
-
-func nameFor(what, slot string) string {
+func AttendName(slot string) string {
 	const most = 63 // Postgres cuts off the rest
-	name := CaptureName + " " + what + " " + slot
+	name := CaptureName + " captures by " + slot
 	if len(name) > most {
 		name = fmt.Sprintf("%.54s %08x", name, crc32.ChecksumIEEE([]byte(slot)))
 	}
 	return name
 }
 
-// ConnectedSQL is a condition: a capture of the pipeline is connected to this database, whether it streams or not: for
-// a copy, before it has a slot, between two sessions. $2 is AttendName, $3 CopyName of the slot.
-const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE application_name IN ($2, $3) AND ` + ofCapture + `)`
+// ConnectedSQL is a condition: a capture of the pipeline is connected to this database, whether it streams or not:
+// before it has a slot, between two sessions. $2 is AttendName of the slot.
+const ConnectedSQL = `EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $2 AND ` + ofCapture + `)`
 
 // ofCapture is a condition on pg_stat_activity: the session may be a capture's of this database. Anybody can give a
 // session the name of one, but a capture has our role, or another that may replicate.
@@ -59,7 +48,7 @@ SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_ls
   coalesce((pg_catalog.to_jsonb(s) ->> 'two_phase')::bool, false), coalesce(wal_status, ''), coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason', '')
 FROM pg_replication_slots s WHERE slot_name = $1`
 
-// ReadSlot reads a slot's status on any connection, all except Copying.
+// ReadSlot reads a slot's status on any connection.
 func ReadSlot(ctx context.Context, q Querier, slot string) (out cdc.SlotStatus, found bool, err error) {
 	var confirmed, restart string
 	err = q.QueryRow(ctx, slotSQL, slot).
@@ -98,37 +87,18 @@ func (s *Source) DropSlot(ctx context.Context) error {
 }
 
 // CreateSlot implements cdc.Source.
-func (s *Source) CreateSlot(ctx context.Context) (cdc.Snapshot, error) {
-	return s.createSlot(ctx, s.options.Slot, false)
-}
-
-// TemporarySnapshot implements cdc.Source.
-func (s *Source) TemporarySnapshot(ctx context.Context) (cdc.Snapshot, error) {
-	name := fmt.Sprintf("%.40s_snap_%d", s.options.Slot, time.Now().UnixNano()%1_000_000_000)
-	return s.createSlot(ctx, name, true)
-}
-
-// createSlot creates a slot and exports its snapshot.
-func (s *Source) createSlot(ctx context.Context, name string, temporary bool) (cdc.Snapshot, error) {
-	login := s.options.Login
-	login.Name = CopyName(s.options.Slot)
-	conn, err := login.connectReplication(ctx)
+func (s *Source) CreateSlot(ctx context.Context) (cdc.LSN, error) {
+	conn, err := s.options.Login.connectReplication(ctx)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	options := pglogrepl.CreateReplicationSlotOptions{Temporary: temporary, SnapshotAction: "EXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication}
-	created, err := pglogrepl.CreateReplicationSlot(ctx, conn, name, "pgoutput", options)
-	var point cdc.LSN
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // nothing is open on it
+	options := pglogrepl.CreateReplicationSlotOptions{SnapshotAction: "NOEXPORT_SNAPSHOT", Mode: pglogrepl.LogicalReplication}
+	created, err := pglogrepl.CreateReplicationSlot(ctx, conn, s.options.Slot, "pgoutput", options)
 	if err != nil {
-		err = slotError(name, login.User(), err)
-	} else {
-		point, err = cdc.ParseLSN(created.ConsistentPoint)
+		return 0, slotError(s.options.Slot, s.options.Login.User(), err)
 	}
-	if err != nil {
-		_ = conn.Close(ctx) // the error that matters is the other one
-		return nil, err
-	}
-	return &snapshot{login: s.options.Login, name: created.SnapshotName, point: point, exporter: conn}, nil
+	return cdc.ParseLSN(created.ConsistentPoint)
 }
 
 func slotError(name, user string, err error) error {

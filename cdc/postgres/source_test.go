@@ -23,7 +23,7 @@ func TestSource(t *testing.T) {
 				"publication refusals": publicationRefusals, "missing rights": missingRights,
 				"changes": changes, "resume and report": resumeAndReport, "held slot": heldSlot, "wakes under load": wakesUnderLoad,
 				"skipped transactions": skippedTransactions, "rows": rowsInBinary, "long pause": longPause, "publication dropped": publicationDropped,
-				"locked table": lockedTable, "waits": waits, "waits for a prepared one": waitsForPreparedOne, "encoding": encoding, "untranslatable": untranslatable, "no slot is left": noSlotLeft, "decided": decided, "hostile settings": hostileSettings,
+				"locked table": lockedTable, "waits": waits, "waits for a prepared one": waitsForPreparedOne, "encoding": encoding, "no slot is left": noSlotLeft, "decided": decided, "hostile settings": hostileSettings,
 				"other kinds": otherKinds, "names of sessions": namesOfSessions, "strangers": strangers,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, newRig(t, p)) })
@@ -51,68 +51,35 @@ func slot(t *testing.T, r *rig) {
 	_, found, err := r.Slot(t.Context())
 	require.NoError(t, err)
 	require.False(t, found)
-	snap, err := r.CreateSlot(t.Context())
+	point, err := r.CreateSlot(t.Context())
 	require.NoError(t, err)
 	got, found, err := r.Slot(t.Context())
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, cdc.SlotStatus{
-		Plugin: "pgoutput", Database: r.conn.Config().Database, ConfirmedFlush: snap.Point(), Restart: got.Restart, WALStatus: "reserved", Copying: true,
+		Plugin: "pgoutput", Database: r.conn.Config().Database, ConfirmedFlush: point, Restart: got.Restart, WALStatus: "reserved",
 	}, got)
 	require.Less(t, got.Restart, got.ConfirmedFlush)
 	_, err = r.CreateSlot(t.Context())
 	require.Contains(t, cdc.Explain(err).What, "42710", "duplicate_object")
 	require.NotErrorIs(t, err, cdc.ErrRefused, "the next session finds it")
-
-	// the snapshot can be imported until it is closed, and shows what was there at its point
-	r.exec(t, "INSERT INTO t VALUES (1, 'later')")
-	imported := embeddedtest.Connect(t, r.url)
-	rows := 0
-	take := "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '" + snap.(*snapshot).name + "'"
-	_, err = imported.Exec(t.Context(), take)
-	require.NoError(t, err)
-	require.NoError(t, imported.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&rows))
-	require.Zero(t, rows)
-	_, err = imported.Exec(t.Context(), "ROLLBACK")
-	require.NoError(t, err)
-
-	temporary, err := r.TemporarySnapshot(t.Context())
-	require.NoError(t, err)
-	require.Greater(t, temporary.Point(), snap.Point())
-	require.NoError(t, temporary.Close(t.Context()))
-	require.NoError(t, snap.Close(t.Context()))
-	require.NoError(t, snap.Close(t.Context()), "twice does no harm")
-	require.Eventually(t, func() bool {
-		got, _, err := r.Slot(t.Context())
-		return err == nil && !got.Copying
-	}, 10*time.Second, 10*time.Millisecond)
-	require.Eventually(t, func() bool {
-		var slots int
-		err := r.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()").Scan(&slots)
-		return err == nil && slots == 1
-	}, 10*time.Second, 10*time.Millisecond, "the temporary slot goes with its connection")
-	_, err = imported.Exec(t.Context(), take)
-	require.Error(t, err)
 }
 
 // namesOfSessions: a role that may not replicate gives its sessions the names of a capture's. They do not count as one.
 func namesOfSessions(t *testing.T, r *rig) {
-	snap, err := r.CreateSlot(t.Context())
+	_, err := r.CreateSlot(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, snap.Close(t.Context()))
 	url, slot := r.role(t, "impostor_"+r.conn.Config().Database, ""), r.options.Slot
 	var connected bool
-	ask := func() (copying bool) {
-		got, _, err := r.Slot(t.Context())
-		require.NoError(t, err)
-		require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT "+ConnectedSQL+" AND $1::text <> ''", slot, AttendName(slot), CopyName(slot)).Scan(&connected))
-		return got.Copying
+	ask := func() bool {
+		require.NoError(t, r.conn.QueryRow(t.Context(), "SELECT "+ConnectedSQL+" AND $1::text <> ''", slot, AttendName(slot)).Scan(&connected))
+		return connected
 	}
-	for _, name := range []string{CaptureName, AttendName(slot), CopyName(slot)} {
+	for _, name := range []string{CaptureName, AttendName(slot)} {
 		impostor := embeddedtest.Connect(t, url)
 		embeddedtest.ExecOn(t, impostor, "SET application_name = '"+name+"'")
 	}
-	require.Eventually(t, func() bool { return !ask() && !connected }, 10*time.Second, 20*time.Millisecond, "the slot's own connection has ended")
+	require.Eventually(t, func() bool { return !ask() }, 10*time.Second, 20*time.Millisecond, "the slot's own connection has ended")
 }
 
 func otherSlots(t *testing.T, r *rig) {
@@ -241,9 +208,8 @@ func noSlotLeft(t *testing.T, r *rig) {
 	var name string
 	require.NoError(t, r.conn.QueryRow(t.Context(), unused+" AND slot_name LIKE 'unused%'").Scan(&name))
 	r.exec(t, "SELECT pg_drop_replication_slot('"+name+"')")
-	snapshot, err := r.CreateSlot(t.Context())
+	_, err = r.CreateSlot(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, snapshot.Close(t.Context()))
 	r.exec(t, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name LIKE 'unused%'")
 }
 
@@ -305,10 +271,10 @@ func TestConnectErrors(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestCopyName: Postgres keeps 63 bytes of it, and slots with long names stay apart.
-func TestCopyName(t *testing.T) {
-	require.Equal(t, "dirtbike copies for clinic", CopyName("clinic"))
-	one, two := CopyName(strings.Repeat("a", 62)+"1"), CopyName(strings.Repeat("a", 62)+"2")
+// TestAttendName: Postgres keeps 63 bytes of it, and slots with long names stay apart.
+func TestAttendName(t *testing.T) {
+	require.Equal(t, "dirtbike captures by clinic", AttendName("clinic"))
+	one, two := AttendName(strings.Repeat("a", 62)+"1"), AttendName(strings.Repeat("a", 62)+"2")
 	require.NotEqual(t, one, two)
 	require.LessOrEqual(t, len(one), 63)
 }

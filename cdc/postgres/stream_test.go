@@ -18,10 +18,9 @@ import (
 func (r *rig) open(t *testing.T, binary bool) (cdc.Stream, cdc.LSN) {
 	t.Helper()
 	require.NoError(t, r.EnsurePublication(t.Context(), []*cdc.Table{r.table}))
-	snap, err := r.CreateSlot(t.Context())
+	point, err := r.CreateSlot(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, snap.Close(t.Context()))
-	return r.stream(t, snap.Point(), binary), snap.Point()
+	return r.stream(t, point, binary), point
 }
 
 func (r *rig) stream(t *testing.T, from cdc.LSN, binary bool) cdc.Stream {

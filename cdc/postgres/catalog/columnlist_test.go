@@ -36,8 +36,7 @@ func TestColumnList(t *testing.T) {
 		const table = "CREATE TABLE t (id int PRIMARY KEY, a text, secret text, size int)"
 		d.fresh(t, table)
 		without := d.list(t, Options{Policies: secretly})["t"]
-		require.Equal(t, `COPY "public"."t" ("id", "a", "size") TO STDOUT (FORMAT binary)`, without.CopySQL, "what is withheld is not read")
-		require.Equal(t, []int{0, 1, 3}, without.CopyInto)
+		require.Equal(t, []int{0, 1, 3}, without.CopyInto, "what is withheld is not read")
 		require.Equal(t, []int16{1, 2, 4}, without.Needs)
 		require.Empty(t, without.Unsent)
 		if d.major < 15 {
@@ -52,7 +51,6 @@ func TestColumnList(t *testing.T) {
 		require.Equal(t, []cdc.Column{{Number: 3, Name: "secret", Type: "text"}}, with.Unsent)
 		require.Len(t, with.Columns, 3)
 		require.Equal(t, []int{0, 1, 2}, with.CopyInto)
-		require.Equal(t, without.CopySQL, with.CopySQL)
 		require.Equal(t, [2]string{without.KeyPrint, without.PolicyPrint}, [2]string{with.KeyPrint, with.PolicyPrint})
 		require.Equal(t, without.Topic.Compacted, with.Topic.Compacted)
 		d.exec(t, "ALTER TABLE t RENAME secret TO hidden; ALTER TABLE t ADD other int; ALTER TABLE t DROP hidden")

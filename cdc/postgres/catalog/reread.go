@@ -104,36 +104,13 @@ func (t *Tables) rereadOnce(ctx context.Context, rel *schemas.Relation, q statem
 	return fields[2:], nil
 }
 
-// visible reports whether a snapshot, in pg_snapshot's text form "xmin:xmax:xip,xip,…" of 64-bit ids, sees a
-// transaction by its 32-bit id, which is taken to lie within two thousand million ids of the snapshot's end.
+// visible reports whether a snapshot, in pg_snapshot's text form, sees a transaction; 0 is any.
 func visible(snapshot string, xid uint32) (bool, error) {
 	if xid == 0 {
 		return true, nil
 	}
-	parts := strings.Split(snapshot, ":")
-	if len(parts) != 3 {
-		return false, errors.New("pg_catalog.pg_current_snapshot() gave another form than xmin:xmax:xip")
-	}
-	xmax, err := strconv.ParseUint(parts[1], 10, 64)
-	if err != nil {
-		return false, fmt.Errorf("pg_catalog.pg_current_snapshot(): %w", err)
-	}
-	if int32(xid-uint32(xmax)) >= 0 { //nolint:gosec // ids are compared modulo 2^32, as Postgres does
-		return false, nil
-	}
-	for running := range strings.SplitSeq(parts[2], ",") {
-		if running == "" {
-			continue
-		}
-		id, err := strconv.ParseUint(running, 10, 64)
-		if err != nil {
-			return false, fmt.Errorf("pg_catalog.pg_current_snapshot(): %w", err)
-		}
-		if uint32(id) == xid { //nolint:gosec // as above
-			return false, nil
-		}
-	}
-	return true, nil
+	v, err := cdc.ParseVisibility(snapshot)
+	return v.Sees(xid), err
 }
 
 // rereadError blames the table for what asking again would not change: a missing right, a column that is gone (class

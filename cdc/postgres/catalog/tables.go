@@ -116,6 +116,9 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := described(ctx, conn, out); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(out, func(a, b *cdc.Table) int { return cmp.Compare(a.FullName(), b.FullName()) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,6 +129,19 @@ func (t *Tables) List(ctx context.Context) ([]*cdc.Table, error) {
 	}
 	t.known, t.misnamed, t.unnamed = now, found.misnamed, found.unnamed
 	return out, nil
+}
+
+// described notes how far the log reaches now that the tables have been described.
+func described(ctx context.Context, conn *pgx.Conn, tables []*cdc.Table) error {
+	var text string
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&text); err != nil {
+		return fmt.Errorf("ask how far the log reaches: %w", err)
+	}
+	end, err := cdc.ParseLSN(text)
+	for _, t := range tables {
+		t.Described = end
+	}
+	return err
 }
 
 // clashes adds the tables whose topic or view name is not allowed, or would be that of another table, too.
@@ -194,8 +210,8 @@ func (t *Tables) compile(e *entry) (*known, error) {
 		OID: e.rel.OID, Schema: e.rel.Schema, Name: e.rel.Name,
 		Topic:    &cdc.Topic{Name: topic, Partitions: t.options.Partitions, Compacted: table.Compacted, Tombstones: table.Compacted || t.options.Tombstones},
 		KeyPrint: keyPrint(table), PolicyPrint: policyPrint(e.all(), table), Shape: shape(e), Columns: columns(e.rel), Unsent: e.unsent(),
-		CopySQL: c.sql, CopyKinds: c.kinds, CopyInto: c.into, Needs: c.needs, Binary: !e.textOnly, EstimatedRows: e.rows,
-		Unnamed: !t.names(e.rel, ""),
+		CopyKinds: c.kinds, CopyInto: c.into, Needs: c.needs, Binary: !e.textOnly, EstimatedRows: e.rows,
+		Unnamed: !t.names(e.rel, ""), KeyStays: keyStays(table),
 	}}
 	k.cdc.Open, k.cdc.Guarded = t.exposed(e, table)
 	k.cdc.Kept = kept(table)
@@ -209,6 +225,11 @@ func (t *Tables) compile(e *entry) (*known, error) {
 		}
 	}
 	return k, nil
+}
+
+// keyStays reports whether the columns of the key leave as they are.
+func keyStays(t *schemas.Table) bool {
+	return !slices.ContainsFunc(t.Key, func(k int) bool { return t.Columns[k].Transform != nil })
 }
 
 func (t *Tables) names(rel *schemas.Relation, column string) bool {
@@ -244,7 +265,6 @@ func (t *Tables) exposed(e *entry, table *schemas.Table) (open []int16, guarded 
 
 // copied says how a table is copied.
 type copied struct {
-	sql   string
 	kinds []cdc.DatumKind
 	into  []int
 	needs []int16
@@ -252,22 +272,13 @@ type copied struct {
 
 // copyOf reads the columns that leave, in the relation's order: what is withheld stays in Postgres.
 func copyOf(rel *schemas.Relation, t *schemas.Table) (c copied) {
-	names := make([]string, len(t.Columns))
-	cast := false
 	for i := range t.Columns {
 		of := &rel.Columns[t.Columns[i].Source]
-		c.into, c.needs, c.kinds = append(c.into, t.Columns[i].Source), append(c.needs, of.Attnum), append(c.kinds, cdc.DatumBinary)
-		names[i] = pgx.Identifier{of.Name}.Sanitize()
+		kind := cdc.DatumBinary
 		if !decodesBinary(of.Type) {
-			// the output function's text, as the stream has it: a cast to text would write inet 127.0.0.1 as
-			// 127.0.0.1/32. num_nulls asks for the value itself, where IS NULL asks for a composite's fields.
-			names[i] = fmt.Sprintf("CASE WHEN pg_catalog.num_nulls(%[1]s) = 0 THEN pg_catalog.format('%%s', %[1]s) END", names[i])
-			c.kinds[i], cast = cdc.DatumText, true
+			kind = cdc.DatumText
 		}
-	}
-	list, from := strings.Join(names, ", "), pgx.Identifier{rel.Schema, rel.Name}.Sanitize()
-	if c.sql = "COPY " + from + " (" + list + ") TO STDOUT (FORMAT binary)"; cast {
-		c.sql = "COPY (SELECT " + list + " FROM ONLY " + from + ") TO STDOUT (FORMAT binary)"
+		c.into, c.needs, c.kinds = append(c.into, t.Columns[i].Source), append(c.needs, of.Attnum), append(c.kinds, kind)
 	}
 	return c
 }

@@ -57,7 +57,8 @@ func (p *rowPath) open(ctx context.Context) (err error) {
 	if _, err = p.conn.Exec(ctx, p.table.create()); err != nil {
 		return fmt.Errorf("create table %s: %w", p.table.name, err)
 	}
-	first := &discard{from: cdc.PhaseStreaming, through: func(*discard) bool { return true }, counted: newAllocations(0)}
+	copied := func(d *discard) bool { return d.state.Tables["public."+p.table.name].Phase == cdc.TableStreaming }
+	first := &discard{from: cdc.PhaseStreaming, through: copied, counted: newAllocations(0)}
 	if _, err = p.capture(ctx, slotName, first, true); err != nil {
 		return fmt.Errorf("begin to capture table %s: %w", p.table.name, err)
 	}

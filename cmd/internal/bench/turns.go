@@ -94,8 +94,17 @@ func (c *Comparison) perRow() float64 {
 }
 
 // mostAllocations per row count as none: what happens only now and then (a commit, a status message, a read buffer that
-// was collected as garbage) is not a cost per row.
+// was collected as garbage, the transaction of a range in a copy) is not a cost per row.
 const mostAllocations = 0.01
+
+// allocationsBeside the rows may be this many in a pass of any size, over the half that is counted.
+const allocationsBeside = 1000
+
+// allocates reports whether rows cost allocations.
+func (c *Comparison) allocates() bool {
+	counted := float64(c.Rows) / 2
+	return c.AllocationsCounted && c.perRow()*counted > mostAllocations*counted+allocationsBeside
+}
 
 // faults says which promises the comparison does not reach.
 func (c *Comparison) faults() []string {
@@ -103,7 +112,7 @@ func (c *Comparison) faults() []string {
 	if ratio := c.Pairs.Median().Ratio(); ratio < c.Least {
 		out = append(out, fmt.Sprintf("%s, %s: the median ratio is %.2f, below %.2f", c.Measure, c.name(), ratio, c.Least))
 	}
-	if c.AllocationsCounted && c.perRow() > mostAllocations {
+	if c.allocates() {
 		out = append(out, fmt.Sprintf("%s, %s: %.3f allocations per row", c.Measure, c.name(), c.perRow()))
 	}
 	return out

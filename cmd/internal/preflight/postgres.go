@@ -118,7 +118,7 @@ func (s *server) judgeServer(p *part) {
 	)
 }
 
-// judgeRoom requires room for our slot, if it does not exist, and for one more: the temporary slot of a later copy.
+// judgeRoom requires room for our slot, if it does not exist, and for the process that sends from it.
 func (s *server) judgeRoom(p *part) {
 	room := func(slug, name string, most, used int, there bool) {
 		now := 1
@@ -126,13 +126,9 @@ func (s *server) judgeRoom(p *part) {
 			now = 0
 		}
 		free := most - used
-		q := question{slug: slug, subject: fmt.Sprintf("%s = %d", name, most), good: fmt.Sprintf("%d free", free),
-			command: fmt.Sprintf("ALTER SYSTEM SET %s = %d;", name, used+now+1),
-			bad:     when(free < now, "all are in use, and one is needed%s", restart)}
-		if q.bad == "" && free < now+1 {
-			q.level, q.bad = LevelWarning, fmt.Sprintf("%d free: enough to run, but a copy of a table that starts later needs one more%s", free, restart)
-		}
-		p.judge(q)
+		p.judge(question{slug: slug, subject: fmt.Sprintf("%s = %d", name, most), good: fmt.Sprintf("%d free", free),
+			command: fmt.Sprintf("ALTER SYSTEM SET %s = %d;", name, used+now),
+			bad:     when(free < now, "all are in use, and one is needed%s", restart)})
 	}
 	room("postgres-slots", "max_replication_slots", s.Slots, s.SlotsUsed, s.SlotThere)
 	room("postgres-walsenders", "max_wal_senders", s.Senders, s.Sending, s.SlotActive)

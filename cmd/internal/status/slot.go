@@ -56,14 +56,14 @@ func readSlot(ctx context.Context, pg postgres.Querier, slot string) (slotFacts,
 	f := slotFacts{name: slot}
 	var since pgtype.Timestamptz
 	began := time.Now()
-	row := pg.QueryRow(ctx, slotSQL, slot, postgres.AttendName(slot), postgres.CopyName(slot))
+	row := pg.QueryRow(ctx, slotSQL, slot, postgres.AttendName(slot))
 	err := row.Scan(&f.at, &f.current, &f.keep, &f.found, &f.active, &f.walStatus, &f.safe, &f.retained, &f.unconfirmed, &f.spilled, &since, &f.lostBy, &f.connected)
 	if err != nil {
 		return f, postgresError(ctx, "ask Postgres for slot "+slot, began, err)
 	}
 	f.since = since.Time // zero if there is none
 	if f.connected {
-		if f.waits, err = postgres.Waits(ctx, pg, slot); err != nil {
+		if f.waits, err = postgres.Waits(ctx, pg); err != nil {
 			return f, postgresError(ctx, "ask Postgres", began, err)
 		}
 	}

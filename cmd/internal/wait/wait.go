@@ -111,6 +111,8 @@ type waiter struct {
 	asked   bool   // tables and target are known
 	lacking string // what the last answer lacked; "" while a server is away
 	away    error  // why the last question got none
+	// refused are tables that were seen quarantined, and since when.
+	refused map[string]time.Time
 }
 
 // unreachable names the server that did not answer.
@@ -155,7 +157,7 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if reason != nil {
+		if reason != nil && w.stays(table) {
 			return false, cdc.Failed("waiting cannot make it exact").Of(ErrQuarantined).At(table).Because(reason).OrFix("%s", cdc.ResnapshotCommand(table))
 		}
 	}
@@ -163,6 +165,21 @@ func (w *waiter) ask(ctx context.Context) (done bool, err error) {
 		return true, nil
 	}
 	return false, w.checkCapture(ctx)
+}
+
+// settleTime is how long a quarantine must be seen for: at a start load may find what is missing just before capture
+// says that it copies the table again.
+const settleTime = 2 * time.Second
+
+// stays reports whether a table that is quarantined was so for settleTime.
+func (w *waiter) stays(table string) bool {
+	if w.refused == nil {
+		w.refused = map[string]time.Time{}
+	}
+	if w.refused[table].IsZero() {
+		w.refused[table] = time.Now()
+	}
+	return time.Since(w.refused[table]) >= settleTime
 }
 
 // checkCapture is an error if no capture runs. A Postgres that is away does not matter here: ClickHouse may still

@@ -37,8 +37,8 @@ func (w *CaptureWatch) Check(ctx context.Context, s *Source) error {
 	w.last = time.Now()
 	var answer string
 	const nameOID = 19
-	params := [][]byte{[]byte(w.Slot), []byte(postgres.AttendName(w.Slot)), []byte(postgres.CopyName(w.Slot))}
-	err := s.Query(ctx, watchSQL, params, []uint32{nameOID, nameOID, nameOID}, func(values [][]byte) error {
+	params := [][]byte{[]byte(w.Slot), []byte(postgres.AttendName(w.Slot))}
+	err := s.Query(ctx, watchSQL, params, []uint32{nameOID, nameOID}, func(values [][]byte) error {
 		answer = string(values[0])
 		return nil
 	})

@@ -153,11 +153,18 @@ func (l *Ledger) Quarantines(ctx context.Context) ([]Quarantine, error) {
 	return queryIfThere(ctx, l, "quarantined tables", sql, (*Quarantine).fields)
 }
 
-// Reasons gives why the records of a table are skipped, by leg; none if they are not, or a loader has never run.
+// Reasons gives why the records of a table are skipped, by leg; none if they are not, or a loader has never run. What
+// load skips of a generation counts no more once capture is at a newer one, which is copied and will be loaded.
 func (l *Ledger) Reasons(ctx context.Context, table string) (reasons []string, err error) {
 	all, err := l.Quarantines(ctx)
+	captured := uint32(0)
 	for _, q := range all {
-		if q.Table == table && q.State == StateSkipping {
+		if q.Table == table && q.Leg == LegCapture {
+			captured = q.Generation
+		}
+	}
+	for _, q := range all {
+		if q.Table == table && q.State == StateSkipping && (q.Leg == LegCapture || q.Generation >= captured) {
 			reasons = append(reasons, q.Reason)
 		}
 	}
