@@ -121,6 +121,12 @@ func TestRefusals(t *testing.T) {
 	require.Regexp(t, `(?m)^Error: .*kafka\.partitions is 4, this pipeline's topics were made with 3: .* is safe\.\nTry: set it back to 3, or .*\n\z`, l.output())
 	require.NotContains(t, l.output(), "capture was interrupted", "another try is no help")
 	r.writeConfig()
+	pg := r.pg()
+	require.Eventually(t, func() bool {
+		var active bool
+		err := pg.QueryRow(t.Context(), `SELECT active FROM pg_replication_slots WHERE slot_name = $1`, r.name).Scan(&active)
+		return err == nil && !active
+	}, 10*time.Second, 20*time.Millisecond, "Postgres lets go of the slot a moment after capture has ended")
 	for _, c := range []struct{ name, breakIt, says string }{
 		{"slot gone", `SELECT pg_drop_replication_slot('` + r.name + `')`, "is gone"},
 		{"slot made again", `SELECT pg_create_logical_replication_slot('` + r.name + `', 'pgoutput')`, "dropped and made again"},
