@@ -8,7 +8,7 @@ const (
 	OpCreate Op = 'c' // INSERT, or the second half of a key change
 	OpUpdate Op = 'u' // UPDATE that keeps the table key
 	OpDelete Op = 'd' // DELETE, or the first half of a key change
-	OpRead   Op = 'r' // a row of a snapshot
+	OpRead   Op = 'r' // a row of a copy
 )
 
 // DatumKind says in which form a column value came, in pgoutput's own letters.
@@ -49,12 +49,12 @@ const (
 type Meta struct {
 	// Position identifies the change; for an UPDATE it is the first of the two that an UPDATE takes (rule 1).
 	Position Position
-	// LSN is the start of the change's own WAL record; for information only, it does not order changes. For snapshot
-	// rows it is the snapshot's LSN.
+	// LSN is the start of the change's own WAL record; for information only, it does not order changes. For rows
+	// of a copy it is that of their position.
 	LSN LSN
-	XID uint32 // the transaction's id; 0 for snapshot rows and markers
-	// CommitTime is the transaction's commit time in microseconds since 1970-01-01 UTC; for snapshot rows the
-	// snapshot's time.
+	XID uint32 // the transaction's id; 0 for rows of a copy and markers
+	// CommitTime is the transaction's commit time in microseconds since 1970-01-01 UTC; for rows of a copy
+	// that of the last commit before them.
 	CommitTime int64
 	Generation uint32 // the table's generation; the first is 1
 	Controls   uint32 // the number of the generation's last control before the record, and of a control its own

@@ -3,12 +3,12 @@ package cdc
 import "context"
 
 // TableEncoder turns the changes of one relation into records of a chunk. It is compiled once per relation, allocates
-// nothing per row, and is not safe for concurrent use (each snapshot worker compiles its own).
+// nothing per row, and is not safe for concurrent use (each copy compiles its own).
 //
 // When a value cannot be carried it returns an error that names table and column, never the value; the chunk then holds
 // exactly what it held before the call, and the caller quarantines the table.
 type TableEncoder interface {
-	// Append appends the records of a change, Seal of its Image. An INSERT is `c` at m.Position; a row of a snapshot is
+	// Append appends the records of a change, Seal of its Image. An INSERT is `c` at m.Position; a row of a copy is
 	// `r` of generation m.Generation at m.Position (ordinal 0); a DELETE is `d` at m.Position, and a tombstone after it
 	// if the topic has them; an UPDATE is `u` at ordinal m.Position.Ordinal+1, or, when the encoded key changed,
 	// `d` of the old key at m.Position.Ordinal and `c` of the new key at the next one. ctx bounds the re-read of

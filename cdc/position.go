@@ -13,7 +13,7 @@ type Position struct {
 	// is 1.
 	Epoch     uint32
 	CommitLSN LSN    // the start of the transaction's commit record: final_lsn of pgoutput's Begin message
-	Ordinal   uint32 // counts from 1 the rows that pgoutput delivers in the transaction; 0 is a snapshot row
+	Ordinal   uint32 // counts from 1 the rows that pgoutput delivers in the transaction; 0 is a row of a copy
 }
 
 // PositionSize is the length of a packed Position in bytes.

@@ -92,7 +92,7 @@ type TableState struct {
 	Phase      TablePhase `json:"phase"`
 	Generation uint32     `json:"generation"` // the last one opened; the first is 1
 	Controls   uint32     `json:"controls"`   // the number of the generation's last control record
-	// Cut is the version of the generation's first snapshot, packed in hexadecimal; empty until it ended.
+	// Cut is the generation's (rule 13), packed in hexadecimal; empty until its copy ended.
 	Cut string `json:"cut,omitempty"`
 	// From is the cut that the generation will have, packed in hexadecimal; empty before it was opened, and in a state
 	// written by a build that did not know it. CopiedTo is the key of the last row that was copied, as Key.Text gives
@@ -119,7 +119,7 @@ type TableState struct {
 	// Cleanup says what the generation's records are made for, CleanupCompact or CleanupDelete: another replica
 	// identity changes it only with the next generation. Empty in a state written by a build that did not know it.
 	Cleanup string `json:"cleanup,omitempty"`
-	// PublishedBy is what published the table before the generation's snapshot was taken, brought up to date at each
+	// PublishedBy is what published the table before the generation's rows were read, brought up to date at each
 	// start; empty in a state written by a build that did not know it.
 	PublishedBy PublishedBy `json:"members,omitempty"`
 }

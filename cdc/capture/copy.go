@@ -62,7 +62,8 @@ func (s *session) settle(ctx context.Context) error {
 	}
 }
 
-func (s *session) endCopying(ctx context.Context) error {
+// noteStreaming stores that the slot is there and the log is followed.
+func (s *session) noteStreaming(ctx context.Context) error {
 	s.state.Source.Phase = cdc.PhaseStreaming
 	return s.commitNow(ctx, s.state.Source)
 }

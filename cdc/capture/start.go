@@ -185,7 +185,7 @@ func (s *session) resume(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.endCopying(ctx)
+	return s.noteStreaming(ctx)
 }
 
 // copiesDue lists the tables whose present generation has not ended, the largest first.
@@ -217,7 +217,7 @@ func (s *session) planned() (changed []cdc.StateChange) {
 }
 
 // open begins a new generation of each table: its open markers and its state are one transaction, committed before the
-// snapshot is taken. Other changes of the state go with it.
+// table is read. Other changes of the state go with it.
 func (s *session) open(ctx context.Context, tables []*table, changed []cdc.StateChange) error {
 	c, err := s.committer.pool.get(ctx)
 	if err != nil {

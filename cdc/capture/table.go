@@ -18,7 +18,7 @@ type table struct {
 	otherPolicy bool
 	changed     bool      // the plan has changed the state, which is committed before anything else is done
 	relation    *relation // the one whose rows are copied, and by which the table's markers are encoded
-	// cut is the version of the present generation's snapshot: the copy includes every change before it. Zero before
+	// cut is that of the present generation: its copy includes every change before it. Zero before
 	// the copy has ended.
 	cut           cdc.Position
 	held          *hold // while a range of it is read; for the follower alone

@@ -100,7 +100,7 @@ func (t *table) describe(generation uint32) {
 	}
 }
 
-// ended ends the copy: rows were read in the snapshot that cut is the version of.
+// ended ends the copy: all its rows have versions at or above cut.
 func (t *table) ended(rows int64, cut cdc.Position) error {
 	if err := t.on(copyEnded); err != nil {
 		return err
